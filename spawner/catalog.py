@@ -1,0 +1,280 @@
+"""The catalog: what this platform lends, in one YAML file that a person writes.
+
+Flavors, images, examples and limits. Every mistake in the file is reported at once, with its line and how to mend
+it, because nobody likes to learn of them one restart at a time.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from spawner.errors import BadOption, CatalogInvalid
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+LONGEST_ECHO = 40
+"""Characters of a rejected value that are shown again to the person who sent it."""
+
+
+class Part(BaseModel):
+    """Base of every part of the catalog: immutable, and unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="utf8")
+
+
+class Text(Part):
+    """A text for people in the two languages of the desk."""
+
+    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1)
+
+    def in_language(self, language: str) -> str:
+        """The text for a BCP 47 tag such as `zh-CN`; English where the language is not ours."""
+        return self.zh if language.lower().startswith("zh") else self.en
+
+
+class Accelerator(Part):
+    """GPUs of one flavor. `memory` is bytes of each."""
+
+    name: str
+    count: int = Field(default=1, ge=1, le=16)
+    memory: ByteSize
+    resource: str = "nvidia.com/gpu"
+
+
+class Flavor(Part):
+    """A hardware shape on offer. Sizes are bytes; write them as `2GiB`."""
+
+    id: Identifier
+    title: Text
+    summary: Text
+    cpu: float = Field(gt=0, le=256)
+    memory: ByteSize
+    disk: ByteSize = Field(description="Size of the workspace; it is wiped with the instance.")
+    processes: int = Field(default=512, ge=64, le=32768)
+    reserve: ByteSize | None = Field(
+        default=None,
+        description="Memory set aside per slot when room is counted. Notebooks rest most of the time, so less than "
+        "`memory` lends to more people. Default: all of `memory`.",
+    )
+    accelerator: Accelerator | None = None
+    session_minutes: int = Field(default=240, ge=1, le=7 * 24 * 60)
+    limit: int = Field(default=1000, ge=0, description="How many of this flavor may exist at once.")
+    warm: int = Field(default=0, ge=0, le=100, description="How many slots wait, started, for the next person.")
+
+    @property
+    def reserved(self) -> int:
+        """Bytes of memory that one slot sets aside."""
+        return int(self.reserve if self.reserve is not None else self.memory)
+
+
+class Image(Part):
+    """A prebuilt software environment. `environment` is its folder under the local images folder."""
+
+    id: Identifier
+    title: Text
+    summary: Text
+    environment: Identifier
+
+
+class Needs(Part):
+    """What an example needs: bytes of memory, and seconds to run on one core."""
+
+    memory: ByteSize
+    seconds: int = Field(ge=1)
+
+
+class Example(Part):
+    """A notebook that ships with the images."""
+
+    id: Identifier
+    image: Identifier
+    path: str
+    title: Text
+    summary: Text
+    needs: Needs
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or path.suffix != ".ipynb":
+            raise ValueError("must be a relative path to an .ipynb file inside the examples folder")
+        return value
+
+
+class Defaults(Part):
+    """What a start without options gives."""
+
+    flavor: Identifier
+    image: Identifier
+
+
+class Limits(Part):
+    """Rules that hold for everybody. Times are seconds."""
+
+    instances_per_user: int = Field(default=1, ge=1, le=100)
+    start_seconds: int = Field(default=60, ge=5, le=3600, description="A start that takes longer has failed.")
+    keep_history_days: int = Field(default=90, ge=1)
+    replenish_after_seconds: float = Field(
+        default=2.0, ge=0, description="How long the pool waits after a claim before it warms the next slot, so "
+        "that the person who has just come gets the processor first."
+    )
+    local_memory: ByteSize | None = Field(
+        default=None, description="Memory that the local pool may lend. Default: 80 % of the machine's."
+    )
+
+
+class Catalog(Part):
+    """Everything on offer."""
+
+    flavors: tuple[Flavor, ...] = Field(min_length=1)
+    images: tuple[Image, ...] = Field(min_length=1)
+    examples: tuple[Example, ...] = ()
+    defaults: Defaults
+    limits: Limits = Limits()
+
+    def flavor(self, flavor_id: str) -> Flavor:
+        """The flavor with this id; `BadOption` names the known ones."""
+        return _find(self.flavors, flavor_id, "flavor")
+
+    def image(self, image_id: str) -> Image:
+        """The image with this id; `BadOption` names the known ones."""
+        return _find(self.images, image_id, "image")
+
+    def example(self, example_id: str) -> Example:
+        """The example with this id; `BadOption` names the known ones."""
+        return _find(self.examples, example_id, "example")
+
+
+def _find(parts: Sequence[Any], wanted: str, kind: str) -> Any:
+    for part in parts:
+        if part.id == wanted:
+            return part
+    raise BadOption(
+        "There is no {kind} called {wanted}.",
+        next_step="Choose one of: {known}.",
+        kind=kind,
+        wanted=echo(wanted),
+        known=", ".join(part.id for part in parts) or "(none)",
+    )
+
+
+def echo(value: object) -> str:
+    """A rejected value, made safe and short enough to be said again."""
+    shown = ascii(value)
+    return shown if len(shown) <= LONGEST_ECHO else shown[:LONGEST_ECHO] + "…"
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Read and check the catalog. Raises `CatalogInvalid` with every mistake found."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise CatalogInvalid(str(path), [f"cannot be read: {error.strerror}. Check the path."]) from None
+    except UnicodeDecodeError as error:
+        raise CatalogInvalid(str(path), [f"is not UTF-8 at byte {error.start}. Save it as UTF-8."]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}" if mark else "somewhere"
+        problem = getattr(error, "problem", None) or str(error)
+        raise CatalogInvalid(str(path), [f"{place}: not YAML: {problem}. Check indentation and quotes."]) from None
+    if not isinstance(data, dict):
+        raise CatalogInvalid(str(path), ["line 1: must be a mapping with flavors, images and defaults."])
+    mistakes: list[tuple[int, str]] = []
+    catalog: Catalog | None = None
+    try:
+        catalog = Catalog.model_validate(data)
+    except ValidationError as error:
+        for item in error.errors():
+            mistakes.append((_line(root, item["loc"]), _say(item)))
+    for place, sentence in _cross_check(data):
+        mistakes.append((_line(root, place), f"{_dotted(place)}: {sentence}"))
+    if mistakes or catalog is None:
+        raise CatalogInvalid(str(path), [f"line {line}: {sentence}" for line, sentence in sorted(set(mistakes))])
+    return catalog
+
+
+def _dotted(place: Iterable[str | int]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+
+
+def _line(root: yaml.Node | None, place: Sequence[str | int]) -> int:
+    """Line (from 1) of the deepest node that exists on the way to `place`."""
+    node = root
+    line = node.start_mark.line if node else 0
+    for step in place:
+        following: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(step):
+                    following = value
+                    line = key.start_mark.line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            following = node.value[step]
+            line = following.start_mark.line
+        if following is None:
+            break
+        node = following
+    return line + 1
+
+
+_REMEDIES = {
+    "missing": "is missing. Add it.",
+    "string_pattern_mismatch": "must start with a letter and hold only a-z, 0-9 and -, 31 characters at most.",
+    "byte_size": "is no size. Write it as 512MiB or 2GiB.",
+    "byte_size_unit": "is no size. Write it as 512MiB or 2GiB.",
+}
+
+
+def _say(item: Any) -> str:
+    place, kind = item["loc"], item["type"]
+    if kind == "extra_forbidden":
+        guess = difflib.get_close_matches(str(place[-1]), _known_keys(), n=1)
+        hint = f" Did you mean {guess[0]}?" if guess else " Remove it."
+        return f"{_dotted(place)}: is not known.{hint}"
+    remedy = _REMEDIES.get(kind)
+    if remedy is None:
+        remedy = f"{item['msg'][0].lower()}{item['msg'][1:]}, but is {echo(item['input'])}."
+    return f"{_dotted(place)}: {remedy}"
+
+
+def _known_keys() -> list[str]:
+    models: tuple[type[Part], ...] = (
+        Catalog, Flavor, Image, Example, Needs, Accelerator, Defaults, Limits, Text,
+    )  # fmt: skip
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """References between parts, checked on the raw data so that one mistake does not hide another."""
+    ids: dict[str, list[str]] = {}
+    for group in ("flavors", "images", "examples"):
+        ids[group] = []
+        for index, part in enumerate(_listing(data.get(group))):
+            name = part.get("id")
+            if isinstance(name, str) and name in ids[group]:
+                yield (group, index, "id"), f"{name} is used twice. Give each its own id."
+            ids[group].append(str(name))
+    for index, part in enumerate(_listing(data.get("examples"))):
+        yield from _reference(("examples", index, "image"), part.get("image"), ids["images"])
+    defaults = data.get("defaults")
+    if isinstance(defaults, dict):
+        yield from _reference(("defaults", "flavor"), defaults.get("flavor"), ids["flavors"])
+        yield from _reference(("defaults", "image"), defaults.get("image"), ids["images"])
+
+
+def _listing(value: Any) -> list[dict[str, Any]]:
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+
+
+def _reference(place: tuple[str | int, ...], wanted: Any, known: list[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(wanted, str) and wanted not in known:
+        yield place, f"{echo(wanted)} does not exist. Choose one of: {', '.join(known) or '(none)'}."

@@ -1,0 +1,119 @@
+"""The command `freepool`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import logging
+import os
+import sys
+from pathlib import Path
+
+from spawner import __version__
+from spawner.catalog import load_catalog
+from spawner.errors import FreepoolError
+from spawner.settings import Isolation, load_settings
+
+LOCAL_FILE = Path("hub_config/local.yaml")
+CATALOG_FILE = Path("hub_config/catalog.yaml")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    parser = argparse.ArgumentParser(prog="freepool", description="Lends free, ephemeral notebooks.")
+    parser.add_argument("--version", action="version", version=f"freepool {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="run everything on this machine, in the foreground")
+    up.add_argument("--settings", type=Path, default=LOCAL_FILE, help="settings for one machine (%(default)s)")
+    up.add_argument("--port", type=int, default=_number("PORT", 8000), help="public port, or PORT (8000)")
+    up.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
+    up.add_argument("--catalog", type=Path, help="another catalog than the settings name")
+    up.add_argument("--ledger", help="SQLAlchemy URL of the ledger (default: SQLite in the state folder)")
+    up.add_argument(
+        "--unsafe-no-sandbox", action="store_true", help="run instances without bubblewrap: isolates nobody"
+    )
+    check = commands.add_parser("check", help="check the catalog and report every mistake")
+    check.add_argument("catalog", type=Path, nargs="?", default=CATALOG_FILE)
+    link = commands.add_parser("link", help="print a link that logs a user in")
+    link.add_argument("user", nargs="?", default=getpass.getuser())
+    link.add_argument("--state", type=Path, default=_state())
+    commands.add_parser("migrate", help="bring the ledger that the settings name to this version")
+    commands.add_parser("desk", help="run the desk (a JupyterHub service)")
+    commands.add_parser("steward", help="run the steward (a JupyterHub service)")
+    return parser
+
+
+def _state() -> Path:
+    return Path(os.environ.get("STATE") or ".freepool")
+
+
+def _number(variable: str, default: int) -> int | str:
+    return os.environ.get(variable) or default  # argparse applies `type` to a text, and complains in its own words
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command. Errors of ours are printed as they are, and the exit code is 1."""
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    for chatty in ("alembic", "watchfiles"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        _COMMANDS[options.command](options)
+    except FreepoolError as error:
+        sys.stderr.write(f"freepool: {error}\n")
+        raise SystemExit(1) from None
+
+
+def _up(options: argparse.Namespace) -> None:
+    from spawner.local.up import prepare, up
+
+    installation = prepare(
+        local_file=options.settings,
+        state=options.state,
+        port=options.port,
+        isolation=Isolation.NONE if options.unsafe_no_sandbox else Isolation.BUBBLEWRAP,
+        catalog=options.catalog,
+        ledger_url=options.ledger,
+    )
+    asyncio.run(up(installation))
+
+
+def _check(options: argparse.Namespace) -> None:
+    catalog = load_catalog(options.catalog)
+    sys.stdout.write(
+        f"{options.catalog}: {len(catalog.flavors)} flavors, {len(catalog.images)} images, "
+        f"{len(catalog.examples)} examples, no mistakes.\n"
+    )
+
+
+def _link(options: argparse.Namespace) -> None:
+    from spawner.hub.link import login_link
+
+    settings = load_settings(options.state / "settings.json")
+    sys.stdout.write(login_link(settings.public_url, settings.secret("link"), options.user) + "\n")
+
+
+def _migrate(_: argparse.Namespace) -> None:
+    from spawner.ledger.engine import make_engine
+    from spawner.ledger.migrate import migrate
+
+    migrate(make_engine(load_settings().ledger_url))
+
+
+def _desk(_: argparse.Namespace) -> None:
+    from spawner.desk.app import run
+
+    asyncio.run(run(load_settings()))
+
+
+def _steward(_: argparse.Namespace) -> None:
+    from spawner.steward.loop import run
+
+    asyncio.run(run(load_settings()))
+
+
+_COMMANDS = {"up": _up, "check": _check, "link": _link, "migrate": _migrate, "desk": _desk, "steward": _steward}
+
+if __name__ == "__main__":
+    main()

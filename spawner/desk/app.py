@@ -1,0 +1,97 @@
+"""The desk as a program: one Tornado server."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+from pathlib import Path
+
+import aiohttp
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jupyterhub.services.auth import HubOAuth
+from tornado import web
+from tornado.httpserver import HTTPServer
+
+from spawner.catalog import load_catalog
+from spawner.desk import handlers
+from spawner.desk.api import LARGEST_BODY
+from spawner.desk.changes import Changes
+from spawner.desk.hubclient import HubClient
+from spawner.desk.texts import load_texts
+from spawner.ledger import open_ledger
+from spawner.pool.build import make_backend
+from spawner.settings import Settings
+
+FOLDER = Path(__file__).parent
+BASE = "/services/desk/"
+CLIENT_ID = "service-desk"
+
+
+def make_desk(settings: Settings, session: aiohttp.ClientSession) -> handlers.Desk:
+    """What the handlers share."""
+    catalog = load_catalog(settings.catalog)
+    ledger = open_ledger(settings.ledger_url)
+    return handlers.Desk(
+        settings=settings,
+        catalog=catalog,
+        backend=make_backend(settings, catalog),
+        ledger=ledger,
+        hub=HubClient(session, settings.hub_api_url),
+        changes=Changes(ledger),
+        texts=load_texts(),
+        templates=Environment(loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined),
+        base=BASE,
+    )
+
+
+def make_application(desk: handlers.Desk) -> web.Application:
+    """Routes and JupyterHub's OAuth."""
+    settings = desk.settings
+    token = settings.secret("desk")
+    hub_auth = HubOAuth(
+        api_url=settings.hub_api_url,
+        api_token=token,
+        base_url=BASE,
+        hub_prefix="/hub/",
+        oauth_client_id=CLIENT_ID,
+        oauth_redirect_uri=f"{BASE}oauth_callback",
+        access_scopes={"access:services!service=desk"},
+    )
+    shared = {"desk": desk}
+    routes: list[tuple[str, type[web.RequestHandler], dict[str, handlers.Desk]]] = [
+        (BASE, handlers.PageHandler, shared),
+        (f"{BASE}language", handlers.LanguageHandler, shared),
+        (f"{BASE}oauth_callback", handlers.CallbackHandler, shared),
+        (f"{BASE}health", handlers.HealthHandler, shared),
+        (f"{BASE}icons/([a-z0-9-]+)\\.svg", handlers.IconHandler, shared),
+        (f"{BASE}api/openapi.json", handlers.OpenApiHandler, shared),
+        (f"{BASE}api/state", handlers.StateHandler, shared),
+        (f"{BASE}api/events", handlers.EventsHandler, shared),
+        (f"{BASE}api/instance", handlers.StartHandler, shared),
+        (f"{BASE}api/instance/stop", handlers.StopHandler, shared),
+        (f"{BASE}api/instance/restart", handlers.RestartHandler, shared),
+    ]
+    return web.Application(
+        routes,
+        default_handler_class=handlers.NothingHereHandler,
+        default_handler_args=shared,
+        static_path=str(FOLDER / "static"),
+        static_url_prefix=f"{BASE}static/",
+        cookie_secret=hashlib.sha256(f"freepool desk cookies {token}".encode()).digest(),
+        hub_auth=hub_auth,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Serve until told to stop (SIGTERM)."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with aiohttp.ClientSession() as session:
+        desk = make_desk(settings, session)
+        server = HTTPServer(make_application(desk), max_body_size=LARGEST_BODY * 4)
+        server.listen(settings.desk_port, settings.address)
+        await stopping.wait()
+        server.stop()
+        desk.ledger.close()

@@ -1,0 +1,49 @@
+"""Tells open pages when there is something new to show."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from spawner.errors import LedgerError
+from spawner.pool.signal import Signal
+from spawner.ledger import Ledger
+from spawner.ledger.transitions import revision
+
+LOOK_SECONDS = 0.15
+"""The ledger's writers are other processes, and SQLite has no notifications: so one tiny query for all open pages
+together, and only while there are any."""
+
+
+class Changes:
+    """One look at the ledger's revision for any number of listeners."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._signal = Signal()
+        self._listeners = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def next(self, *, seconds: float) -> bool:
+        """Wait for the next change; False if there was none within `seconds`."""
+        self._listeners += 1
+        waiter = self._signal.waiter()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look())
+        try:
+            done, _ = await asyncio.wait([waiter], timeout=seconds)
+            return bool(done)
+        finally:
+            self._signal.forget(waiter)
+            self._listeners -= 1
+
+    async def _look(self) -> None:
+        seen: int | None = None
+        while self._listeners:
+            with contextlib.suppress(LedgerError):
+                current = await self._ledger.aread(revision)
+                if seen is not None and current != seen:
+                    self._signal.notify()
+                    await asyncio.sleep(0)  # lets the woken listeners register again before we count them
+                seen = current
+            await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,78 @@
+"""The desk's calls to JupyterHub's REST API, always with the user's own token: the desk has no power of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import aiohttp
+
+from spawner.errors import BackendUnavailable, FreepoolError, Refusal
+from spawner.pool.refusals import REFUSAL_HEADER
+
+HUB_SECONDS = 320
+"""Longer than JupyterHub's own limit for a start."""
+
+
+class HubSaid(Refusal):
+    """JupyterHub refused; `status` is its own."""
+
+    def __init__(self, status: int, template: str, *, code: str = "hub", next_step: str = "", **params: object) -> None:
+        super().__init__(template, next_step=next_step, **params)
+        self.status = status  # type: ignore[misc]  # per answer, not per class
+        self.code = code  # type: ignore[misc]
+
+
+class HubClient:
+    """Starts and stops one user's default server."""
+
+    def __init__(self, session: aiohttp.ClientSession, api_url: str) -> None:
+        self._session = session
+        self._api_url = api_url
+
+    async def start(self, user_name: str, token: str, options: Mapping[str, str]) -> None:
+        """Ask for the server. Returns when JupyterHub has it running or pending. Raises `HubSaid`."""
+        await self._call("POST", user_name, token, options)
+
+    async def stop(self, user_name: str, token: str) -> None:
+        """Ask for the server's end. Returns when JupyterHub has it stopped or stopping. Raises `HubSaid`."""
+        await self._call("DELETE", user_name, token, None)
+
+    async def _call(self, method: str, user_name: str, token: str, options: Mapping[str, str] | None) -> None:
+        url = f"{self._api_url}/users/{quote(user_name, safe='')}/server"
+        try:
+            async with self._session.request(
+                method,
+                url,
+                json=None if options is None else {"user_options": dict(options)},
+                headers={"Authorization": f"token {token}"},
+                timeout=aiohttp.ClientTimeout(total=HUB_SECONDS),
+            ) as answer:
+                if answer.status < 400:
+                    return
+                raise _said(answer.status, answer.headers.get(REFUSAL_HEADER), await answer.text())
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise BackendUnavailable(
+                "The hub does not answer just now. What runs goes on running.",
+                next_step="Try again in a few seconds.",
+            ) from error
+
+
+def _said(status: int, refusal: str | None, body: str) -> FreepoolError:
+    if refusal:
+        fields = json.loads(refusal)
+        return HubSaid(status, fields["template"], code=fields["code"], next_step=fields["next"], **fields["params"])
+    try:
+        message = str(json.loads(body).get("message", ""))
+    except (ValueError, AttributeError):
+        message = ""
+    if "pending" in message or "already running" in message:
+        return HubSaid(
+            409,
+            "Your instance is already starting, running or stopping.",
+            code="busy",
+            next_step="Wait a moment, and look again.",
+        )
+    return HubSaid(status, "The hub refused: {why}", why=message or f"status {status}")

@@ -1,0 +1,88 @@
+/** Numbers, sizes and times, the way the reader's language writes them. */
+
+/**
+ * @param {string} template
+ * @param {Record<string, string|number>} values
+ */
+export function fill(template, values) {
+  return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+/** @param {string} lang */
+export function formats(lang) {
+  const chinese = lang.startsWith("zh");
+  const number = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
+
+  /**
+   * @param {number} n
+   * @param {string} unit
+   * @param {"short"|"long"} display
+   */
+  function measure(n, unit, display = "short") {
+    const text = new Intl.NumberFormat(lang, {
+      style: "unit", unit, unitDisplay: display, maximumFractionDigits: 1,
+    }).format(n);
+    // Intl sets no space between a digit and a Chinese unit; the texts here do.
+    return chinese ? text.replace(/(\d)(?=\p{Script=Han})/gu, "$1\u00a0") : text.replace(/ /g, "\u00a0");
+  }
+
+  /** @param {number} bytes */
+  function size(bytes) {
+    const gib = bytes / 2 ** 30;
+    return gib >= 1 ? measure(gib, "gigabyte") : measure(Math.round(bytes / 2 ** 20), "megabyte");
+  }
+
+  /**
+   * "12 min", "3 hr 48 min", "25 sec".
+   * @param {number} seconds
+   */
+  function duration(seconds) {
+    const whole = Math.max(0, Math.floor(seconds));
+    if (whole < 60) return measure(whole, "second");
+    const minutes = Math.floor(whole / 60);
+    if (minutes < 60) return measure(minutes, "minute");
+    const hours = measure(Math.floor(minutes / 60), "hour");
+    return minutes % 60 ? `${hours} ${measure(minutes % 60, "minute")}` : hours;
+  }
+
+  /**
+   * A round limit in full words: "4 hours".
+   * @param {number} seconds
+   */
+  function limit(seconds) {
+    if (seconds % 3600 === 0) return measure(seconds / 3600, "hour", "long");
+    if (seconds >= 60) return measure(Math.round(seconds / 60), "minute", "long");
+    return measure(seconds, "second", "long");
+  }
+
+  /**
+   * An estimate, which is not exact to the second: "12 sec", "2 min".
+   * @param {number} seconds
+   */
+  function about(seconds) {
+    return seconds < 60 ? measure(Math.ceil(seconds), "second") : duration(Math.ceil(seconds / 60) * 60);
+  }
+
+  /**
+   * How long a short thing took: "0.8 sec".
+   * @param {number} milliseconds
+   */
+  function took(milliseconds) {
+    return milliseconds < 60_000 ? measure(milliseconds / 1000, "second") : duration(milliseconds / 1000);
+  }
+
+  /**
+   * The clock time, with the day if that is not today.
+   * @param {number} at
+   * @param {number} now
+   */
+  function clock(at, now) {
+    const sameDay = new Date(at).toDateString() === new Date(now).toDateString();
+    const text = new Intl.DateTimeFormat(lang, {
+      hour: chinese ? "2-digit" : "numeric", minute: "2-digit", ...(sameDay ? {} : { weekday: "short" }),
+    }).format(at);
+    return text.replace(/(\p{Script=Han})(?=\d)/gu, "$1 ");
+  }
+
+  return { number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, took, clock };
+}

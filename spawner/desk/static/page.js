@@ -1,0 +1,43 @@
+/** Everything under the header, from top to bottom. */
+
+import { h, icon } from "./dom.js";
+import { examples } from "./examples.js";
+import { instance } from "./instance.js";
+import { launch } from "./launch.js";
+
+/** @typedef {import("./types.js").Model} Model */
+
+/**
+ * @param {string} action
+ * @param {Model} model
+ */
+const dismissButton = (action, { t }) => h(
+  "button", { class: "dismiss", type: "button", "data-action": action, "aria-label": t("dismiss") }, icon("close"),
+);
+
+/**
+ * @param {Model} model
+ * @returns {Node[]}
+ */
+export function page(model) {
+  const { state: { pool, last, ...state }, ui, f, now } = model;
+  return [
+    pool.notice && h("p", { class: "banner", key: "notice" }, icon("warning"), h("span", {}, pool.notice)),
+    // Always there: a live region has to exist before its text does.
+    h(
+      "div", { role: "alert", key: "alert" },
+      ui.problem && h(
+        "div", { class: "alert" }, icon("warning"),
+        h("p", {}, h("strong", {}, ui.problem.message), ui.problem.next && ` ${ui.problem.next}`),
+        dismissButton("dismiss-problem", model),
+      ),
+    ),
+    last && !state.instance && last.ended_at !== ui.dismissed && h(
+      "div", { class: last.failed ? "last failed" : "last", key: "last" }, icon(last.failed ? "warning" : "info"),
+      h("p", {}, h("time", { datetime: last.ended_at }, f.clock(Date.parse(last.ended_at), now)), last.text),
+      dismissButton("dismiss-last", model),
+    ),
+    state.instance ? instance(model, state.instance) : launch(model),
+    examples(model),
+  ].filter((node) => node instanceof Node);
+}

@@ -1,0 +1,76 @@
+/**
+ * The shapes the desk's modules share. Nothing here runs.
+ *
+ * @typedef {{name: string, count: number, memory_bytes: number}} Accelerator
+ *
+ * @typedef {object} Flavor
+ * @property {string} id
+ * @property {string} title
+ * @property {?string} summary
+ * @property {number} cpu
+ * @property {number} memory_bytes
+ * @property {number} disk_bytes
+ * @property {?Accelerator} accelerator
+ * @property {number} session_seconds
+ * @property {number} available
+ * @property {number} warm
+ * @property {?string} reason
+ *
+ * @typedef {{id: string, title: string, summary: ?string, available: boolean, reason: ?string}} Image
+ *
+ * @typedef {object} Example
+ * @property {string} id
+ * @property {string} title
+ * @property {?string} summary
+ * @property {string} path
+ * @property {string} image
+ * @property {?number} seconds
+ * @property {?string} icon
+ * @property {boolean} available
+ * @property {?string} reason
+ *
+ * @typedef {{at: string, percent: number, text: string}} Step
+ *
+ * @typedef {object} Instance
+ * @property {string} id
+ * @property {"starting"|"running"|"stopping"} state
+ * @property {string} flavor
+ * @property {string} image
+ * @property {?string} example
+ * @property {string} requested_at
+ * @property {?string} usable_at
+ * @property {?string} ends_at
+ * @property {string} url
+ * @property {string} open_url
+ * @property {Step[]} progress
+ *
+ * @typedef {object} State
+ * @property {{name: string, admin: boolean}} user
+ * @property {{isolated: boolean, notice: ?string}} pool
+ * @property {Flavor[]} flavors
+ * @property {Image[]} images
+ * @property {Example[]} examples
+ * @property {{flavor: ?string, image: ?string}} defaults
+ * @property {?Instance} instance
+ * @property {?{ended_at: string, text: string, failed: boolean}} last
+ * @property {string} now
+ *
+ * @typedef {{message: string, next: ?string}} Problem
+ *
+ * What this tab knows beyond the server's state.
+ * @typedef {object} Ui
+ * @property {?string} flavor    chosen here, if any
+ * @property {?string} image     chosen here, if any
+ * @property {?string} busy      the control whose request is on its way
+ * @property {?Problem} problem
+ * @property {boolean} asked     the next running instance was asked for here
+ * @property {?string} opening   the example to go to once the instance runs
+ * @property {?{flavor: string, image: string, example: string}} switching  to start after the wipe
+ * @property {?string} dismissed  ended_at of the line that was put away
+ *
+ * @typedef {(key: string, values?: Record<string, string|number>) => string} Translate
+ * @typedef {ReturnType<typeof import("./format.js").formats>} Formats
+ * @typedef {{state: State, ui: Ui, now: number, t: Translate, f: Formats}} Model
+ */
+
+export {};

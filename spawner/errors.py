@@ -1,0 +1,143 @@
+"""Every error that Freepool itself raises.
+
+    FreepoolError                 carries what happened and what to do next
+    ├── SetupError                this machine or its settings cannot run Freepool as asked
+    │   └── CatalogInvalid        the catalog has mistakes; all of them are listed
+    ├── LedgerError
+    │   ├── LedgerUnusable        corrupt, read-only, full, unreachable, too new or not migrated
+    │   └── LostRace              somebody else changed the row first; nothing was written
+    ├── PoolError
+    │   ├── BackendUnavailable    the pool cannot be asked just now: unknown, which is not "nothing there"
+    │   ├── SlotFailed            a slot could not be made or died before it was of use
+    │   └── ClaimFailed           a slot did not take its claim
+    └── Refusal                   a person asked for what cannot be; the sentence is for them
+        ├── BadOption             400
+        ├── TooMany               409
+        ├── NotOffered            503
+        ├── PoolFull              503
+        └── StartFailed           500
+
+A message is a template and its parameters, so that the desk can say it in the reader's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class FreepoolError(Exception):
+    """Base of all. `str(error)` is one paragraph: what happened, then what to do next.
+
+    `template` and `next_step` are English sentences with `{name}` placeholders filled from `params`.
+    """
+
+    def __init__(self, template: str, *, next_step: str = "", **params: object) -> None:
+        self.template = template
+        self.next_template = next_step
+        self.params = params
+        super().__init__(" ".join(part for part in (self.message, self.next_step) if part))
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return self.template.format(**self.params)
+
+    @property
+    def next_step(self) -> str:
+        """What the reader should do next; may be empty."""
+        return self.next_template.format(**self.params)
+
+
+class SetupError(FreepoolError):
+    """This machine, or its settings, cannot run Freepool as asked."""
+
+
+class CatalogInvalid(SetupError):
+    """The catalog has mistakes.
+
+    `mistakes` holds one line each: the place in the file, what is wrong, how to mend it.
+    """
+
+    def __init__(self, path: str, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        listing = "\n".join(f"  {line}" for line in self.mistakes)
+        super().__init__(
+            "{path}: {count} to mend\n{listing}",
+            path=path,
+            count="1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes",
+            listing=listing,
+        )
+
+
+class LedgerError(FreepoolError):
+    """The ledger did not take or give a row."""
+
+
+class LedgerUnusable(LedgerError):
+    """The database is corrupt, read-only, full, unreachable, too new, or not migrated."""
+
+
+class LostRace(LedgerError):
+    """A compare-and-set found another state than it expected. Nothing was written."""
+
+
+class PoolError(FreepoolError):
+    """The pool could not do what was asked of it."""
+
+
+class BackendUnavailable(PoolError):
+    """The pool cannot be asked just now. What runs in it is unknown, and unknown is not stopped."""
+
+
+class SlotFailed(PoolError):
+    """A slot could not be made, or died before it was of use."""
+
+
+class ClaimFailed(PoolError):
+    """A slot did not take its claim."""
+
+
+class Refusal(FreepoolError):
+    """A person asked for something that cannot be given.
+
+    `code` is stable and short: it labels metrics and API answers. `status` is the HTTP status.
+    """
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 400
+
+
+class BadOption(Refusal):
+    """The request names what the catalog does not know, or is malformed."""
+
+    code = "bad_option"
+    status = 400
+
+
+class TooMany(Refusal):
+    """The person already has as many instances as the catalog allows."""
+
+    code = "too_many"
+    status = 409
+
+
+class NotOffered(Refusal):
+    """The catalog knows it, but this pool cannot serve it at all."""
+
+    code = "not_offered"
+    status = 503
+
+
+class PoolFull(Refusal):
+    """Everything is lent out just now."""
+
+    code = "pool_full"
+    status = 503
+
+
+class StartFailed(Refusal):
+    """The pool tried and could not bring an instance up."""
+
+    code = "start_failed"
+    status = 500

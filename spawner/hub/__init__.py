@@ -1,0 +1,1 @@
+"""What runs inside JupyterHub: thin glue. Decisions are the pool's."""

@@ -1,0 +1,98 @@
+"""Configuring JupyterHub for Freepool: `configure(c, settings)` is all that a hub's own file needs to call."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import Any
+
+from spawner.hub.link import LinkAuthenticator
+from spawner.hub.spawner import InstanceSpawner
+from spawner.settings import SETTINGS_VARIABLE, Settings
+
+DESK = "desk"
+STEWARD = "steward"
+AUTOMATION = "automation"
+TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
+DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
+
+
+def configure(c: Any, settings: Settings) -> None:
+    """Set everything that Freepool needs. What a hub's own file sets afterwards wins."""
+    hub = c.JupyterHub
+    hub.spawner_class = InstanceSpawner
+    hub.tornado_settings = {"freepool_settings_file": os.environ[SETTINGS_VARIABLE]}
+    hub.template_paths = [str(Path(__file__).parent / "templates")]
+    hub.default_url = f"/services/{DESK}/"
+    hub.db_url = f"sqlite:///{settings.state / 'jupyterhub.sqlite'}"
+    hub.cookie_secret_file = str(settings.state / "secrets" / "cookies")
+    hub.pid_file = ""
+    # The proxy and the services are siblings of the hub, so that none of them falls with another.
+    hub.hub_bind_url = f"http://{settings.address}:{settings.hub_port}"
+    hub.bind_url = settings.public_url
+    hub.cleanup_servers = False
+    hub.cleanup_proxy = False
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = f"http://{settings.address}:{settings.proxy_api_port}"
+    c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy")
+    hub.proxy_check_interval = 5
+    # Admission is the pool's: the hub must neither refuse with 429 before the pool was asked, nor end itself because
+    # several people in a row were refused in words.
+    hub.concurrent_spawn_limit = 0
+    hub.active_server_limit = 0
+    c.Spawner.consecutive_failure_limit = 0
+    # Polls are cheap here and decide from the ledger, so after a restart wait for all of them: a server that is
+    # still being checked could not be stopped.
+    hub.init_spawners_timeout = -1
+    c.Spawner.poll_interval = 10
+    c.Spawner.start_timeout = 300
+    c.Spawner.http_timeout = 30
+    c.Spawner.default_url = "/lab"
+    _services(hub, settings)
+
+
+def _services(hub: Any, settings: Settings) -> None:
+    hub.services = [
+        {
+            "name": DESK,
+            "url": f"http://{settings.address}:{settings.desk_port}",
+            "api_token": settings.secret("desk"),
+            "oauth_no_confirm": True,
+            "oauth_client_allowed_scopes": DESK_SCOPES,
+            "display": False,
+        },
+        {"name": STEWARD, "api_token": settings.secret("steward"), "display": False},
+    ]
+    hub.load_roles = [
+        {
+            "name": "user",
+            "description": "What everybody may do: themselves, and the desk.",
+            "scopes": ["self", f"access:services!service={DESK}"],
+        },
+        {
+            "name": STEWARD,
+            "description": "Ends instances at their deadline.",
+            "scopes": ["list:users", "read:servers", "delete:servers"],
+            "services": [STEWARD],
+        },
+    ]
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token:
+        hub.services.append({"name": AUTOMATION, "api_token": token, "display": False})
+        hub.load_roles.append(
+            {
+                "name": AUTOMATION,
+                "description": "Scripts of the operator, by the token in the environment.",
+                "scopes": ["admin:users", "admin:servers", "servers", "read:hub", "proxy", "access:servers"],
+                "services": [AUTOMATION],
+            }
+        )
+
+
+def log_in_by_link(c: Any, settings: Settings) -> None:
+    """People log in by the link that `freepool up` prints; this machine's user is the administrator."""
+    c.JupyterHub.authenticator_class = LinkAuthenticator
+    c.LinkAuthenticator.link_secret = settings.secret("link")
+    c.Authenticator.allow_all = True
+    c.Authenticator.admin_users = {getpass.getuser().lower()}

@@ -1,0 +1,43 @@
+"""The pool of this hub process. It lives in the hub's own settings, so there is one per hub and none per module."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from spawner.hub.attendance import Attendance
+from spawner.pool.build import make_pool, new_id
+from spawner.pool.pool import Pool
+from spawner.settings import Settings, load_settings
+
+SETTINGS_KEY = "freepool_settings_file"
+HUB_POOL_KEY = "freepool"
+
+
+@dataclass
+class HubPool:
+    """One hub's pool, what it attends to, and the tasks that keep both awake."""
+
+    pool: Pool
+    attendance: Attendance
+    tasks: list[asyncio.Task[None]]
+
+
+def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
+    """The pool of the hub whose Tornado settings these are; made at the first call, inside the hub's event loop."""
+    if HUB_POOL_KEY not in hub_settings:
+        hub_settings[HUB_POOL_KEY] = _make(load_settings(Path(hub_settings[SETTINGS_KEY])))
+    found: HubPool = hub_settings[HUB_POOL_KEY]
+    return found
+
+
+def _make(settings: Settings) -> HubPool:
+    pool = make_pool(settings, session=aiohttp.ClientSession(), epoch=new_id())
+    attendance = Attendance(pool.view)
+    tasks = [pool.view.start(), asyncio.create_task(attendance.run(), name="freepool-attendance")]
+    return HubPool(pool, attendance, tasks)

@@ -1,0 +1,20 @@
+"""Our refusals, in the form that JupyterHub shows to people."""
+
+from __future__ import annotations
+
+import html
+
+from jupyterhub.spawner import SpawnException
+
+from spawner.errors import Refusal
+from spawner.pool.refusals import REFUSAL_HEADER, encode_refusal
+
+class Refused(SpawnException):
+    """A policy refusal. JupyterHub logs no traceback for it and does not count it towards its failure limit."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal), reason=refusal.code, status_code=refusal.status)
+        # JupyterHub's progress page and its error pages read these two, not SpawnException's own message_html.
+        self.jupyterhub_message = str(refusal)
+        self.jupyterhub_html_message = f"<p>{html.escape(refusal.message)}</p><p>{html.escape(refusal.next_step)}</p>"
+        self.headers = {REFUSAL_HEADER: encode_refusal(refusal)}

@@ -1,0 +1,144 @@
+"""InstanceSpawner: JupyterHub's verbs, passed on to the pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from jupyterhub.spawner import Spawner
+from jupyterhub.utils import url_path_join
+from sqlalchemy import inspect
+from traitlets import default
+
+from spawner.errors import FreepoolError, Refusal, StartFailed
+from spawner.hub.context import HubPool, hub_pool
+from spawner.hub.refused import Refused
+from spawner.pool.signal import Signal
+from spawner.ledger import EndReason, instances
+from spawner.pool.options import choose
+from spawner.pool.pool import Pool, Server
+from spawner.pool.progress import LAST_STEPS, PROGRESS
+
+SHARED_VARIABLES = "JUPYTERHUB_"
+"""Prefix of the variables that an instance is given: the hub's own PATH, virtual environment and the like stay here."""
+
+
+class InstanceSpawner(Spawner):
+    """Lends a slot of the pool to a user for one run of a notebook server."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._stepped = Signal()
+        self.lent_slot: str | None = None
+
+    @property
+    def _hub_pool(self) -> HubPool:
+        return hub_pool(self.user.settings)
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of this hub."""
+        return self._hub_pool.pool
+
+    @property
+    def lent_server(self) -> Server:
+        """Whose, and which."""
+        return Server(user_name=self.user.name, server_name=self.name)
+
+    @default("apply_user_options")
+    def _leave_options_to_start(self) -> Any:
+        # They are checked in start(): from here JupyterHub would log every typing mistake with a traceback.
+        return lambda spawner, options: None  # noqa: ARG005
+
+    def _forget_options(self) -> None:
+        """JupyterHub would replay them at the next start; here no options always means the default flavor."""
+        self.orm_spawner.user_options = {}
+        session = inspect(self.orm_spawner).session
+        if session is not None:
+            session.commit()
+
+    async def start(self) -> str:
+        """Lend an instance and return its URL. Raises `Refused` in words for the user."""
+        self._forget_options()
+        environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
+        try:
+            choice = choose(self.pool.catalog, self.user_options)
+            instance = await self.pool.lend(
+                self.lent_server,
+                choice,
+                environment,
+                prefix=self.server.base_url,
+                on_step=self._stepped.notify,
+            )
+        except Refusal as refusal:
+            raise Refused(refusal) from refusal
+        except FreepoolError as error:
+            self.log.exception("start of %s failed", self._log_name)
+            raise Refused(
+                StartFailed(
+                    "The instance could not be started: {why}",
+                    next_step="Try again; if it fails again, tell the operator.",
+                    why=error.message,
+                )
+            ) from error
+        assert instance.url is not None
+        self.lent_slot = instance.slot_id
+        return instance.url
+
+    def start_polling(self) -> None:
+        """It runs: from now on its end is noticed at once."""
+        super().start_polling()
+        self._hub_pool.attendance.add(self)
+
+    def stop_polling(self) -> None:
+        """JupyterHub is stopping it."""
+        self._hub_pool.attendance.remove(self)
+        super().stop_polling()
+
+    async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so there is nothing to wait for)
+        """End the instance. Never raises: what could not be done now is written down, and the steward finishes it."""
+        try:
+            instance = await self.pool.ledger.aread(instances.latest, *self._key)
+            if instance is not None:
+                await self.pool.end(instance.id, EndReason.STOPPED)
+        except Exception:
+            self.log.exception("stop of %s is left to the steward", self._log_name)
+
+    async def poll(self) -> int | None:
+        """None while it runs, and also while nobody can tell: unknown is not stopped."""
+        try:
+            running = await self.pool.is_running(self.lent_server)
+        except FreepoolError:
+            self.log.exception("poll of %s: unknown", self._log_name)
+            return None
+        if running and self.lent_slot is None:  # this hub has been restarted since it was lent
+            instance = await self.pool.ledger.aread(instances.latest, *self._key)
+            self.lent_slot = instance.slot_id if instance else None
+        return 0 if running is False else None
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.user.name, self.name
+
+    async def get_url(self) -> str:
+        """From the ledger, which knows more than the hub after a crash."""
+        instance = await self.pool.ledger.aread(instances.latest, *self._key)
+        if instance is None or instance.url is None:
+            return await super().get_url()
+        return url_path_join(instance.url, self.server.base_url)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """The lines of this start from the first one on, for every tab that asks."""
+        seen = 0
+        while True:
+            stepped = self._stepped.waiter()
+            instance = await self.pool.ledger.aread(instances.latest, *self._key)
+            events = [] if instance is None else await self.pool.ledger.aread(instances.events_of, instance.id, after=seen)
+            for event in events:
+                seen = event.seq
+                percent, sentence = PROGRESS[event.step]
+                yield {"progress": percent, "message": sentence}
+                if event.step in LAST_STEPS:
+                    return
+            await asyncio.wait([stepped])

@@ -1,0 +1,192 @@
+"""The instance agent: imports everything, waits for one claim, then *becomes* the Jupyter server.
+
+Same process, same port: what costs seconds (imports) is done before anybody comes, and what is left after the claim
+is about a tenth of a second. The listening socket stays open throughout, so the first request after the claim waits
+in its queue instead of being refused.
+
+The agent is told its slot by one JSON object on a file descriptor that is closed at once: nothing secret is ever in
+the environment or the command line, where the user's code could read it later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import random
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spawner.instance.sealing import (
+    CLAIM_PATH,
+    HEALTH_PATH,
+    LARGEST_CLAIM,
+    Claim,
+    ClaimRefused,
+    unseal,
+)
+
+log = logging.getLogger("freepool.agent")
+READ_SECONDS = 5
+"""How long a connection may take to say what it wants. A claim is one small packet from a neighbour."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the slot's maker tells the agent. `listener` and `report` are file descriptors; -1 means none."""
+
+    slot_id: str
+    key: bytes
+    root: str
+    arguments: tuple[str, ...]
+    listener: int
+    report: int
+    examples_from: str = ""
+    examples: tuple[str, ...] = ()
+    address: str = "0.0.0.0"  # noqa: S104  (a pod has one network, and a policy in front of it)
+    port: int = 8888
+
+
+def read_orders(descriptor: int) -> Orders:
+    """Read the orders and close the descriptor."""
+    with os.fdopen(descriptor, "rb") as stream:
+        fields = json.loads(stream.read())
+    fields["key"] = bytes.fromhex(fields["key"])
+    for name in ("arguments", "examples"):
+        fields[name] = tuple(fields.get(name, ()))
+    return Orders(**fields)
+
+
+def open_listener(orders: Orders) -> socket.socket:
+    """The socket that is first the agent's and then the server's: handed over, or made here."""
+    if orders.listener >= 0:
+        listener = socket.socket(fileno=orders.listener)
+        listener.set_inheritable(False)
+        return listener
+    return socket.create_server((orders.address, orders.port), backlog=512)
+
+
+def preload() -> None:
+    """Import what the server will need, so that nobody waits for it later."""
+    import jupyterhub.singleuser.extension
+    import jupyterlab.labapp
+    import jupyter_lsp.serverextension
+    import jupyter_server.services.contents.largefilemanager
+    import jupyter_server.services.kernels.kernelmanager
+    import jupyter_server_terminals.app  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+async def wait_for_claim(listener: socket.socket, *, slot_id: str, key: bytes) -> Claim:
+    """Serve health checks and refuse wrong claims until the first valid one, which is answered and returned."""
+    claimed: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            method, path, body = await asyncio.wait_for(_read_request(reader), READ_SECONDS)
+            writer.write(_answer(*decide(method, path, body)))
+            await asyncio.wait_for(writer.drain(), READ_SECONDS)
+        except (OSError, ValueError, EOFError, asyncio.TimeoutError, asyncio.LimitOverrunError) as error:
+            log.warning("dropped a connection: %s", type(error).__name__)
+        finally:
+            writer.close()
+
+    def decide(method: str, path: str, body: bytes) -> tuple[int, str]:
+        if path.endswith(HEALTH_PATH) and method == "GET":
+            return 200, "warm"
+        if not path.endswith(CLAIM_PATH) or method != "POST":
+            return 503, "This notebook waits for its user."
+        if claimed.done():
+            log.warning("refused a second claim")
+            return 409, "already claimed"
+        try:
+            claim = unseal(body, key=key, slot_id=slot_id)
+        except (ClaimRefused, ValueError, KeyError, TypeError) as error:
+            log.warning("refused a claim: %s", error)
+            return 403, "refused"
+        claimed.set_result(claim)
+        return 202, "claimed"
+
+    server = await asyncio.start_server(serve, sock=listener.dup())
+    claim = await claimed
+    server.close()  # stops accepting; what connects from now on waits in the listener's queue for the real server
+    pending = asyncio.all_tasks() - {asyncio.current_task()}
+    if pending:
+        await asyncio.wait(pending, timeout=0.05)  # lets the 202 leave before the loop goes away
+    return claim
+
+
+async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, path, _ = head[0].split(" ", 2)
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+    length = int(headers.get("content-length", "0") or "0")
+    if not 0 <= length <= LARGEST_CLAIM:
+        raise ValueError("too long")
+    return method, path.split("?")[0], await reader.readexactly(length)
+
+
+_PHRASES = {200: "OK", 202: "Accepted", 403: "Forbidden", 409: "Conflict", 503: "Service Unavailable"}
+
+
+def _answer(status: int, text: str) -> bytes:
+    body = text.encode()
+    return (
+        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: text/plain\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode() + body
+
+
+def become_server(claim: Claim, listener: socket.socket, orders: Orders) -> None:
+    """Take the identity on and run the Jupyter server in this very process. Returns when the server ends."""
+    os.environ.update(claim.environment)
+    random.seed()  # a warm slot may have been waiting with a state that a sibling shares
+    os.chdir(orders.root)
+
+    from jupyter_server.serverapp import ServerApp
+    from jupyterhub.singleuser.extension import JupyterHubSingleUser
+
+    def listen_on_ours(app: Any) -> bool:
+        app.http_server.add_socket(listener)
+        return True
+
+    # Jupyter Server would look for a free port and bind it; ours is bound already and must not be let go of.
+    ServerApp._find_http_port = lambda app: None
+    ServerApp._bind_http_server_tcp = listen_on_ours
+    JupyterHubSingleUser.launch_instance(list(orders.arguments))
+
+
+def lay_out_examples(orders: Orders) -> None:
+    """Copy the image's examples into the workspace: they are the user's to change, and gone with the instance."""
+    for name in orders.examples:
+        shutil.copytree(Path(orders.examples_from) / name, Path(orders.root) / "examples" / name, dirs_exist_ok=True)
+
+
+def main() -> None:
+    """Entry point: `python -m spawner.instance.agent DESCRIPTOR`."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    os.environ.pop("PYTHONPATH", None)  # it was for this program, not for the user's kernels
+    orders = read_orders(int(sys.argv[1]))
+    listener = open_listener(orders)
+    lay_out_examples(orders)
+    preload()
+    if orders.report >= 0:
+        os.write(orders.report, b"warm\n")
+        os.close(orders.report)
+    log.info("warm, slot %s", orders.slot_id)
+    claim = asyncio.run(wait_for_claim(listener, slot_id=orders.slot_id, key=orders.key))
+    log.info("claimed by %s", claim.claim_id)
+    become_server(claim, listener, orders)
+
+
+if __name__ == "__main__":
+    main()

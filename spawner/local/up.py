@@ -1,0 +1,205 @@
+"""`freepool up`: the supervisor. Starts hub, proxy, desk and steward as siblings, says when it is really ready,
+restarts what dies, and on Ctrl-C leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from spawner.catalog import Catalog, load_catalog
+from spawner.errors import FreepoolError, SetupError
+from spawner.hub.config import TOKEN_VARIABLE
+from spawner.hub.link import login_link
+from spawner.ledger import EndReason, instances, slots
+from spawner.ledger.engine import check_sqlite_file, make_engine
+from spawner.ledger.migrate import migrate
+from spawner.local import preflight
+from spawner.local.processes import Program
+from spawner.local.secrets import make_secrets
+from spawner.pool.build import make_pool
+from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings
+
+log = logging.getLogger("freepool.up")
+READY_SECONDS = 90
+LOOK_SECONDS = 0.05
+"""Between looks at programs that have no way to tell us that they are ready."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Settings made complete for one machine, and the hub's own configuration file."""
+
+    settings: Settings
+    settings_file: Path
+    hub_config: Path
+    catalog: Catalog
+    proxy: list[str]
+    lock: int
+
+
+def prepare(
+    *, local_file: Path, state: Path, port: int, isolation: Isolation, catalog: Path | None, ledger_url: str | None
+) -> Installation:
+    """Check everything that can be checked, then make the state folder's files. Raises `SetupError`; starts nothing."""
+    local = dict(preflight.read_local_file(local_file))
+    hub_config = local.pop("hub_config")
+    if catalog is not None:
+        local["catalog"] = catalog.resolve()
+    loaded = load_catalog(local["catalog"])
+    preflight.require_sandbox(isolation)
+    proxy = preflight.proxy_command()
+    preflight.require_free_port(port)
+    state = state.resolve()
+    lock = preflight.take_state_folder(state)
+    make_secrets(state)
+    (state / "logs").mkdir(exist_ok=True)
+    settings = Settings(
+        **local,
+        state=state,
+        ledger_url=ledger_url or f"sqlite:///{state / 'ledger.sqlite'}",
+        public_port=port,
+        isolation=isolation,
+        **preflight.choose_ports(state),
+    )
+    preflight.require_default_image(settings, loaded)
+    check_sqlite_file(settings.ledger_url)
+    engine = make_engine(settings.ledger_url)
+    migrate(engine)
+    engine.dispose()
+    settings_file = state / "settings.json"
+    settings_file.write_text(settings.model_dump_json(indent=2))
+    return Installation(settings, settings_file, hub_config, loaded, proxy, lock)
+
+
+def programs(installation: Installation) -> list[Program]:
+    """The four siblings."""
+    settings = installation.settings
+    python, logs = sys.executable, settings.state / "logs"
+    base = {
+        name: value
+        for name, value in os.environ.items()
+        if name in {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "COVERAGE_PROCESS_START"}
+    } | {SETTINGS_VARIABLE: str(installation.settings_file), "PYTHONUNBUFFERED": "1"}
+    for_hub = dict(base)
+    if os.environ.get(TOKEN_VARIABLE):
+        for_hub[TOKEN_VARIABLE] = os.environ[TOKEN_VARIABLE]
+    proxy = [
+        *installation.proxy,
+        "--ip", settings.address, "--port", str(settings.public_port),
+        "--api-ip", settings.address, "--api-port", str(settings.proxy_api_port),
+        "--default-target", f"http://{settings.address}:{settings.hub_port}",
+        "--error-target", f"{settings.hub_url}error",
+        "--log-level", "warn",
+    ]  # fmt: skip
+    return [
+        Program("proxy", proxy, base | {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy")}, logs / "proxy.log"),
+        Program("hub", [python, "-m", "jupyterhub", "-f", str(installation.hub_config)], for_hub, logs / "hub.log"),
+        Program("desk", [python, "-m", "spawner.cli", "desk"], base, logs / "desk.log"),
+        Program("steward", [python, "-m", "spawner.cli", "steward"], base, logs / "steward.log"),
+    ]
+
+
+async def up(installation: Installation) -> None:
+    """Run until SIGINT or SIGTERM."""
+    settings = installation.settings
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    siblings = programs(installation)
+    keeping = [asyncio.create_task(program.keep_running(), name=program.name) for program in siblings]
+    try:
+        await _announce(installation, siblings, stopping)
+        await stopping.wait()
+    finally:
+        say("Stopping. Instances are ended and wiped.")
+        # The steward first: what it saw ending it would only try to explain.
+        for name in ("steward", "desk", "hub", "proxy"):
+            await next(program for program in siblings if program.name == name).end()
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+        await end_everything(settings)
+
+
+async def _announce(installation: Installation, siblings: list[Program], stopping: asyncio.Event) -> None:
+    """Say that it is ready only when a person who clicks the link gets what they came for."""
+    settings = installation.settings
+    started = time.monotonic()
+    async with aiohttp.ClientSession() as session:
+        pool = make_pool(settings, session=session, epoch="up")
+        try:
+            while not await _is_ready(session, settings):
+                await _pause(stopping)
+                if stopping.is_set():
+                    return
+                if time.monotonic() - started > READY_SECONDS:
+                    tails = "\n".join(f"--- {program.name} ---\n{program.last_words()}" for program in siblings)
+                    raise SetupError(
+                        "Not ready after {seconds} s.\n{tails}",
+                        next_step="The logs are in {logs}.",
+                        seconds=READY_SECONDS,
+                        tails=tails,
+                        logs=settings.state / "logs",
+                    )
+            wanted = sum(flavor.warm for flavor in installation.catalog.flavors if not pool.backend.why_not(flavor))
+            while wanted and not stopping.is_set() and time.monotonic() - started < READY_SECONDS:
+                waiting = await pool.ledger.aread(slots.occupying)
+                if any(slot.warm_at is not None for slot in waiting):
+                    break
+                await _pause(stopping)
+        finally:
+            pool.ledger.close()
+    link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
+    if settings.isolation is Isolation.NONE:
+        say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
+    say(f"Freepool is ready (in {time.monotonic() - started:.1f} s). Open: {link}")
+
+
+async def _is_ready(session: aiohttp.ClientSession, settings: Settings) -> bool:
+    timeout = aiohttp.ClientTimeout(total=2)
+    for path in ("hub/health", "services/desk/health"):
+        try:
+            async with session.get(settings.public_url + path, timeout=timeout) as answer:
+                if answer.status != 200:
+                    return False
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
+            return False
+    return True
+
+
+async def _pause(stopping: asyncio.Event) -> None:
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
+
+
+async def end_everything(settings: Settings) -> None:
+    """End every loan and every slot, known or not, and say so in the ledger."""
+    async with aiohttp.ClientSession() as session:
+        pool = make_pool(settings, session=session, epoch="up")
+        try:
+            loans = await pool.ledger.aread(instances.unended)
+            await asyncio.gather(*(pool.end(loan.id, EndReason.SHUTDOWN) for loan in loans))
+            known = [slot.id for slot in await pool.ledger.aread(slots.occupying)]
+            found = {*known, *await pool.backend.list()}
+            await asyncio.gather(*(pool.destroy_slot(slot_id, EndReason.SHUTDOWN) for slot_id in found))
+        except FreepoolError as error:
+            say(f"Some of it could not be ended: {error}")
+        finally:
+            pool.ledger.close()
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

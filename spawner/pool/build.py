@@ -1,0 +1,55 @@
+"""Putting a pool together from settings: the one place that knows which kinds of backend there are."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timezone
+
+import aiohttp
+
+from spawner.catalog import Catalog, load_catalog
+from spawner.ledger import open_ledger
+from spawner.pool.backends.base import Backend
+from spawner.pool.backends.local import LocalBackend
+from spawner.pool.pool import Pool
+from spawner.pool.view import SlotView
+from spawner.settings import Isolation, Settings
+
+
+def make_backend(settings: Settings, catalog: Catalog) -> Backend:
+    """The backend that these settings ask for."""
+    memory = catalog.limits.local_memory
+    return LocalBackend(
+        folder=settings.slots_dir,
+        images=settings.images,
+        examples=settings.examples,
+        isolated=settings.isolation is not Isolation.NONE,
+        memory=int(memory) if memory is not None else None,
+    )
+
+
+def new_id() -> str:
+    """A fresh id for an instance or a slot: 16 lower-case hexadecimal digits, random enough never to meet again."""
+    return secrets.token_hex(8)
+
+
+def utc_now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str) -> Pool:
+    """The pool of one process. `epoch` names this run of it; nothing is asked of the backend yet."""
+    catalog = load_catalog(settings.catalog)
+    backend = make_backend(settings, catalog)
+    return Pool(
+        catalog=catalog,
+        ledger=open_ledger(settings.ledger_url),
+        backend=backend,
+        view=SlotView(backend),
+        session=session,
+        master_key=settings.secret("slots").encode(),
+        hub_epoch=epoch,
+        now=utc_now,
+        new_id=new_id,
+    )

@@ -1,0 +1,65 @@
+"""Pushing an identity into a waiting slot, and waiting for the server that it becomes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+
+from spawner.errors import ClaimFailed
+from spawner.instance.sealing import CLAIM_PATH, Claim, seal
+
+CLAIM_SECONDS = 5.0
+"""A claim is one packet to a process that does nothing but wait for it."""
+VALID_SECONDS = 60.0
+"""How long a sealed claim may be used: longer than clocks differ, shorter than anybody could profit."""
+ANSWER_PAUSE = 0.02
+"""Seconds between attempts while a port refuses: there is no event for "it listens now"."""
+
+
+async def push_claim(
+    session: aiohttp.ClientSession,
+    url: str,
+    *,
+    claim_id: str,
+    environment: Mapping[str, str],
+    key: bytes,
+    slot_id: str,
+    now: float,
+) -> None:
+    """Send a sealed claim to a slot. Raises `ClaimFailed` unless it was accepted.
+
+    `url` is the slot's notebook port without a trailing slash; `now` is seconds since 1970.
+    """
+    sealed = seal(
+        Claim(claim_id=claim_id, expires_at=now + VALID_SECONDS, environment=environment), key=key, slot_id=slot_id
+    )
+    try:
+        async with session.post(
+            url + CLAIM_PATH, data=sealed, timeout=aiohttp.ClientTimeout(total=CLAIM_SECONDS)
+        ) as answer:
+            if answer.status != 202:
+                raise ClaimFailed("The slot {slot} refused its claim ({status}).", slot=slot_id, status=answer.status)
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        raise ClaimFailed(
+            "The slot {slot} did not take its claim: {why}.", slot=slot_id, why=type(error).__name__
+        ) from error
+
+
+async def wait_for_answer(session: aiohttp.ClientSession, url: str, *, seconds: float) -> None:
+    """Wait until the server at `url` answers HTTP. Raises `ClaimFailed` when it has not after `seconds`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while (left := deadline - loop.time()) > 0:
+        try:
+            # The port has been listening since before the claim, so this one request waits in its queue.
+            async with session.get(url, timeout=aiohttp.ClientTimeout(total=left), allow_redirects=False) as answer:
+                if answer.status < 500:
+                    return
+        except (aiohttp.ClientError, OSError):
+            pass
+        except asyncio.TimeoutError:
+            break
+        await asyncio.sleep(ANSWER_PAUSE)
+    raise ClaimFailed("The server did not answer within {seconds:.0f} s.", seconds=seconds)

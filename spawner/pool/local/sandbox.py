@@ -1,0 +1,189 @@
+"""The command line of one sandbox. Pure: what it needs is passed in, and it starts nothing.
+
+The instance gets its own user, process, mount, IPC and host-name namespaces. It sees the system's programs and its
+image read-only, and can write only to sized tmpfs mounts that are born with it and die with it. That is the whole of
+"wiped": there is no file to forget.
+
+It shares the machine's network: the notebook port is on the loopback interface. That is why kernels talk over sockets
+in the private file system (`transport=ipc`) and why the keeper outside holds the port.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME = "/home/freepool"
+WORKSPACE = "/mnt/workspace"
+PACKAGE = "/opt/freepool"
+EXAMPLES = "/opt/examples"
+USER = "freepool"
+USER_ID = 1000
+"""User id inside the sandbox, where it has its own user namespace."""
+SIDE_ROOM = 256 * 1024 * 1024
+"""Bytes of each of /tmp, the home and /dev/shm; they count against the memory limit."""
+
+SYSTEM = ("/usr", "/opt/conda")
+SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+ETC = (
+    "/etc/alternatives", "/etc/ca-certificates", "/etc/fonts", "/etc/hosts", "/etc/ld.so.cache", "/etc/localtime",
+    "/etc/mime.types", "/etc/nsswitch.conf", "/etc/pki", "/etc/resolv.conf", "/etc/ssl", "/etc/timezone",
+)  # fmt: skip
+HIDDEN = ("/usr/bin/node", "/usr/bin/npm", "/usr/local/bin/node", "/usr/local/bin/npm")
+"""JupyterLab and its language-server extension run these at every start if they find them: 0.3 s for nothing."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What one sandbox is made of. Sizes are bytes; `run_as` is a real user id when root makes the sandbox."""
+
+    environment: Path
+    package: Path
+    examples: Path
+    folder: Path
+    disk: int
+    run_as: int | None
+    threads: int
+
+
+def environment_prefixes(environment: Path) -> tuple[Path, ...]:
+    """Folders outside the system that the image's Python needs: itself, and what it was made from."""
+    found = [environment.resolve()]
+    python = (environment / "bin" / "python").resolve()
+    prefix = python.parent.parent
+    if not prefix.is_relative_to("/usr"):
+        found.append(prefix)
+    return tuple(found)
+
+
+def python_of(environment: Path) -> str:
+    """Path of an image's interpreter. Not resolved: the link is what makes it the image's."""
+    return str(environment.resolve() / "bin" / "python")
+
+
+def agent_command(environment: Path) -> list[str]:
+    """What runs inside. `{orders}` is filled with the file descriptor of the agent's orders."""
+    return [python_of(environment), "-m", "spawner.instance.agent", "{orders}"]
+
+
+def variables(sandbox: Sandbox) -> dict[str, str]:
+    """The whole environment of an instance before its claim. Nothing of the platform's own is in it."""
+    threads = str(sandbox.threads)
+    return {
+        "PATH": f"{sandbox.environment.resolve() / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": HOME,
+        "USER": USER,
+        "LOGNAME": USER,
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "TMPDIR": "/tmp",  # noqa: S108  (the sandbox's own)
+        "PYTHONPATH": PACKAGE,
+        "JUPYTER_RUNTIME_DIR": f"{HOME}/.jupyter-runtime",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
+
+
+def server_arguments(root: str) -> list[str]:
+    """How the Jupyter server is run: lean (nothing that asks the network or node), kernels over private sockets."""
+    return [
+        f"--ServerApp.root_dir={root}",
+        "--ServerApp.jpserver_extensions={'spawner.instance.extension': True}",
+        "--KernelManager.transport=ipc",
+        "--LabApp.extension_manager=readonly",
+        "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LanguageServerManager.autodetect=False",
+    ]
+
+
+def bubblewrap_command(sandbox: Sandbox, program: Sequence[str]) -> list[str]:
+    """The full `bwrap …` command line. `{info}` is filled with the descriptor for bubblewrap's own report."""
+    return ["bwrap", *_namespaces(sandbox), *_files(sandbox), *_variables(sandbox), "--", *_identity(sandbox), *program]
+
+
+def _namespaces(sandbox: Sandbox) -> Iterator[str]:
+    yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+    yield from ("--die-with-parent", "--new-session", "--info-fd", "{info}", "--hostname", "notebook")
+    if sandbox.run_as is None:
+        yield from ("--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID), "--cap-drop", "ALL")
+    else:
+        # Root makes the mounts with its own rights, so that folders above the image may stay private, and then
+        # becomes a user id that nobody else has. These three let setpriv do that; it drops them with the rest.
+        yield from ("--cap-drop", "ALL")
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
+            yield from ("--cap-add", capability)
+
+
+def _identity(sandbox: Sandbox) -> list[str]:
+    if sandbox.run_as is None:
+        return []
+    who = str(sandbox.run_as)
+    return [
+        "setpriv", f"--reuid={who}", f"--regid={who}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
+        "--no-new-privs", "--",
+    ]  # fmt: skip
+
+
+def _files(sandbox: Sandbox) -> Iterator[str]:
+    for path in SYSTEM:
+        yield from ("--ro-bind-try", path, path)
+    for path in SYSTEM_LINKS:
+        if Path(path).is_symlink():
+            yield from ("--symlink", str(Path(path).readlink()), path)
+        else:
+            yield from ("--ro-bind-try", path, path)
+    for path in ETC:
+        yield from ("--ro-bind-try", path, path)
+    for path in HIDDEN:
+        if Path(path).exists():
+            yield from ("--ro-bind", "/dev/null", path)
+    yield from ("--ro-bind", str(sandbox.folder / "passwd"), "/etc/passwd")
+    yield from ("--ro-bind", str(sandbox.folder / "group"), "/etc/group")
+    for prefix in environment_prefixes(sandbox.environment):
+        yield from _read_only(prefix, prefix)
+    yield from _read_only(sandbox.package / "__init__.py", Path(PACKAGE) / "spawner" / "__init__.py")
+    yield from _read_only(sandbox.package / "instance", Path(PACKAGE) / "spawner" / "instance")
+    yield from _read_only(sandbox.examples, Path(EXAMPLES))
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    yield from _writable("/dev/shm", SIDE_ROOM, "1777")  # noqa: S108
+    yield from _writable("/tmp", SIDE_ROOM, "1777")  # noqa: S108
+    yield from _writable(HOME, SIDE_ROOM, "0777")
+    yield from _writable(WORKSPACE, sandbox.disk, "0777")
+    # The tmpfs that bubblewrap mounts everything on has no size of its own: nobody may write there.
+    yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE)
+
+
+def _read_only(source: Path, target: Path) -> Iterator[str]:
+    for parent in reversed(target.parents[:-1]):
+        yield from ("--perms", "0755", "--dir", str(parent))
+    yield from ("--ro-bind", str(source), str(target))
+
+
+def _writable(target: str, size: int, permissions: str) -> Iterator[str]:
+    for parent in reversed(Path(target).parents[:-1]):
+        yield from ("--perms", "0755", "--dir", str(parent))
+    yield from ("--perms", permissions, "--size", str(size), "--tmpfs", target)
+
+
+def _variables(sandbox: Sandbox) -> Iterator[str]:
+    yield "--clearenv"
+    for name, value in variables(sandbox).items():
+        yield from ("--setenv", name, value)
+
+
+def passwd_files(run_as: int | None) -> dict[str, str]:
+    """The two files that give the instance's user a name."""
+    number = USER_ID if run_as is None else run_as
+    return {
+        "passwd": f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n{USER}:x:{number}:{number}::{HOME}:/bin/bash\n",
+        "group": f"root:x:0:\n{USER}:x:{number}:\n",
+    }
+
+
+def package_folder() -> Path:
+    """Where the `spawner` package lies, to be shown to instances (its `instance` part only)."""
+    return Path(sys.modules["spawner"].__path__[0])

@@ -1,0 +1,36 @@
+"""How a start is told to people: one English sentence and a percentage per step. The desk translates the sentence."""
+
+from __future__ import annotations
+
+from spawner.ledger import EndReason, Step
+
+PROGRESS: dict[Step, tuple[int, str]] = {
+    Step.REQUESTED: (5, "Your request is noted"),
+    Step.SLOT_WARM: (40, "A waiting instance is yours"),
+    Step.SLOT_CREATING: (20, "No instance was waiting, so a new one is being made (a few seconds)"),
+    Step.SLOT_READY: (60, "The new instance is ready"),
+    Step.CLAIMED: (70, "Handing it over to you"),
+    Step.RETRYING: (25, "That instance did not answer; taking another one"),
+    Step.RUNNING: (100, "Your notebook is ready"),
+    Step.FAILED: (100, "The start did not succeed"),
+}
+
+LAST_STEPS = (Step.RUNNING, Step.FAILED)
+
+ENDINGS: dict[EndReason, str] = {
+    EndReason.STOPPED: "Your instance was stopped. Nothing of it was kept.",
+    EndReason.CANCELLED: "The start was cancelled.",
+    EndReason.DEADLINE: "Your instance reached the longest time that its shape allows and was ended. Nothing of it was kept.",
+    EndReason.CRASHED: "Your instance ended by itself. Nothing of it was kept.",
+    EndReason.OUT_OF_MEMORY: "Your instance used more memory than its shape has and was ended. Nothing of it was kept.",
+    EndReason.START_FAILED: "The last start did not succeed.",
+    EndReason.LOST: "Your instance was lost by the platform. We are sorry. Nothing of it was kept.",
+    EndReason.SUPERSEDED: "An earlier instance was ended to make place for a new one.",
+    EndReason.SHUTDOWN: "The platform was shut down, and your instance with it. Nothing of it was kept.",
+    EndReason.ORPHANED: "An instance that nobody looked after was ended.",
+    EndReason.SURPLUS: "An instance that nobody used was ended.",
+}
+
+FAILURES = (EndReason.CRASHED, EndReason.OUT_OF_MEMORY, EndReason.START_FAILED, EndReason.LOST)
+EXPECTED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SUPERSEDED)
+"""Endings that their user asked for: nothing needs to be explained."""

@@ -1,0 +1,22 @@
+"""A refusal on its way through JupyterHub's REST API, so that the desk can say it in the reader's language."""
+
+from __future__ import annotations
+
+import json
+
+from spawner.errors import FreepoolError
+
+REFUSAL_HEADER = "X-Freepool-Refusal"
+"""HTTP header of the answer: JSON with code, template, next, params."""
+
+
+def encode_refusal(error: FreepoolError) -> str:
+    """One line of ASCII."""
+    return json.dumps(
+        {
+            "code": getattr(error, "code", "error"),
+            "template": error.template,
+            "next": error.next_template,
+            "params": {name: str(value) for name, value in error.params.items()},
+        }
+    )

@@ -1,0 +1,60 @@
+"""What can be had now: pure counting over the catalog and the slots that take up room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spawner.catalog import Catalog, Flavor, Image
+from spawner.ledger.model import Slot, SlotState
+from spawner.pool.backends.base import Backend
+
+
+@dataclass(frozen=True)
+class Stock:
+    """`available` more people can have this flavor now; `warm` of them without waiting.
+
+    `why_not` is said in English and Chinese where the flavor cannot be served here at all.
+    """
+
+    available: int
+    warm: int
+    why_not: tuple[str, str] | None = None
+
+
+def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> int:
+    """How many more slots of a flavor may be created, given those that take up room already."""
+    slots = list(slots)
+    room = flavor.limit - sum(slot.flavor == flavor.id for slot in slots)
+    if memory is not None:
+        reserved = {known.id: known.reserved for known in catalog.flavors}
+        left = memory - sum(reserved.get(slot.flavor, 0) for slot in slots)
+        room = min(room, left // max(1, flavor.reserved))
+    return max(0, room)
+
+
+def stock_of(catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable[Slot]) -> Stock:
+    """The stock of one flavor over all images."""
+    why_not = backend.why_not(flavor)
+    if why_not is not None:
+        return Stock(0, 0, why_not)
+    slots = list(slots)
+    waiting = [slot for slot in slots if slot.flavor == flavor.id and slot.instance_id is None]
+    usable = [slot for slot in waiting if slot.state in (SlotState.WARM, SlotState.CREATING)]
+    warm = sum(slot.state is SlotState.WARM for slot in usable)
+    return Stock(available=len(usable) + room_for(catalog, flavor, slots, backend.memory()), warm=warm)
+
+
+def yields_room(slots: Iterable[Slot], flavor: Flavor, image: Image) -> Slot | None:
+    """A waiting slot that nobody has claimed and that may give its room to somebody who is here: the youngest.
+
+    Never one that the person could have used themselves.
+    """
+    waiting = [
+        slot
+        for slot in slots
+        if slot.state in (SlotState.WARM, SlotState.CREATING)
+        and slot.instance_id is None
+        and (slot.flavor, slot.image) != (flavor.id, image.id)
+    ]
+    return max(waiting, key=lambda slot: slot.created_at, default=None)

@@ -1,0 +1,98 @@
+"""Where one installation lives: files, addresses, secrets. Read once at the start of each process and passed on.
+
+On one machine the supervisor writes the resolved settings into the state folder, and the hub, the desk and the
+steward read that file. On a cluster they are a mounted file.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spawner.errors import SetupError
+
+SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
+
+
+class Isolation(str, Enum):
+    """How the local pool keeps strangers apart."""
+
+    BUBBLEWRAP = "bubblewrap"
+    NONE = "none"
+
+
+class Settings(BaseModel):
+    """One installation. Ports are TCP ports on `address`; paths are absolute once resolved."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    catalog: Path
+    state: Path
+    images: Path = Field(description="Folder whose subfolders are the local images (Python environments).")
+    examples: Path = Field(description="Folder of the example notebooks.")
+    ledger_url: str = Field(description="SQLAlchemy URL of the ledger: sqlite:///… or postgresql+psycopg://…")
+    address: str = "127.0.0.1"
+    public_port: int = Field(default=8000, ge=1, le=65535)
+    hub_port: int = Field(default=0, ge=0, le=65535)
+    proxy_api_port: int = Field(default=0, ge=0, le=65535)
+    desk_port: int = Field(default=0, ge=0, le=65535)
+    isolation: Isolation = Isolation.BUBBLEWRAP
+
+    @property
+    def slots_dir(self) -> Path:
+        """Folder in which the local backend keeps one folder per slot."""
+        return self.state / "slots"
+
+    @property
+    def hub_url(self) -> str:
+        """Base URL of the hub process itself, without the proxy."""
+        return f"http://{self.address}:{self.hub_port}/hub/"
+
+    @property
+    def hub_api_url(self) -> str:
+        """Base URL of JupyterHub's REST API as siblings and instances reach it."""
+        return f"{self.hub_url}api"
+
+    @property
+    def public_url(self) -> str:
+        """Base URL that a browser uses, ending in a slash."""
+        return f"http://{self.address}:{self.public_port}/"
+
+    def secret(self, name: str) -> str:
+        """The secret `name`, read from its own file (mode 0600) in the state folder.
+
+        Raises `SetupError` when it is not there: secrets are made by the supervisor or mounted by the chart.
+        """
+        path = self.state / "secrets" / name
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise SetupError(
+                "The secret {name} cannot be read: {why}.",
+                next_step="Start with `freepool up`, which makes it, or mount it there.",
+                name=name,
+                why=error.strerror or error,
+            ) from None
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read resolved settings from `path`, or from the file that FREEPOOL_SETTINGS names."""
+    if path is None:
+        named = os.environ.get(SETTINGS_VARIABLE)
+        if not named:
+            raise SetupError(
+                "No settings are named.",
+                next_step="Use `freepool up`, or set {variable} to a settings file.",
+                variable=SETTINGS_VARIABLE,
+            )
+        path = Path(named)
+    try:
+        return Settings.model_validate(yaml.safe_load(path.read_text()))
+    except OSError as error:
+        raise SetupError("The settings {path} cannot be read: {why}.", path=path, why=error.strerror) from None
+    except (yaml.YAMLError, ValidationError) as error:
+        raise SetupError("The settings {path} are not valid: {why}", path=path, why=error) from None

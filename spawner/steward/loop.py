@@ -1,0 +1,148 @@
+"""Runs the promises, one steward at a time: whoever holds the lease. Two stewards are safe; one of them rests.
+
+A round starts when the pool has changed, or after a second: deadlines pass without any event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from datetime import datetime, timedelta
+
+import aiohttp
+
+from spawner.errors import BackendUnavailable, FreepoolError, LostRace, SlotFailed
+from spawner.ledger import EndReason, instances, leases, slots
+from spawner.pool.build import make_pool, new_id
+from spawner.pool.pool import Pool
+from spawner.pool.view import SlotView
+from spawner.settings import Settings
+from spawner.steward import order, warm
+
+log = logging.getLogger("freepool.steward")
+LEASE = "steward"
+LEASE_DURATION = timedelta(seconds=5)
+ROUND_SECONDS = 1.0
+PRUNE_EVERY = timedelta(hours=1)
+FAILURE_MEMORY = timedelta(minutes=15)
+"""How long a slot that never became ready counts against its template."""
+
+
+class Steward:
+    """Holds one pool to its promises."""
+
+    def __init__(self, pool: Pool, *, holder: str) -> None:
+        self.pool = pool
+        self.holder = holder
+        self._pruned_at: datetime | None = None
+
+    async def round(self) -> bool:
+        """Do what is due. False when another steward holds the lease."""
+        pool = self.pool
+        if not await pool.ledger.awrite(
+            leases.hold, LEASE, holder=self.holder, now=pool.now(), duration=LEASE_DURATION
+        ):
+            return False
+        await self._keep_order()
+        await self._keep_warm()
+        await self._prune()
+        return True
+
+    async def _keep_order(self) -> None:
+        pool = self.pool
+        found = await pool.view.refresh()  # first the pool, then the ledger: see `order.decide`
+        actions = order.decide(
+            slots=await pool.ledger.aread(slots.occupying),
+            instances=await pool.ledger.aread(instances.unended),
+            found=found,
+            now=pool.now(),
+            start_seconds=pool.catalog.limits.start_seconds,
+        )
+        for action in actions:
+            with contextlib.suppress(LostRace):  # somebody else took care of it in the meantime
+                match action:
+                    case order.NoteWarm(slot_id):
+                        await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
+                    case order.DestroySlot(slot_id, reason, detail):
+                        log.info("slot %s ends: %s %s", slot_id, reason, detail or "")
+                        await pool.destroy_slot(slot_id, reason, detail=detail)
+                    case order.EndInstance(instance_id, reason, detail):
+                        log.info("instance %s ends: %s %s", instance_id, reason, detail or "")
+                        await pool.end(instance_id, reason, detail=detail)
+
+    async def _keep_warm(self) -> None:
+        pool = self.pool
+        now = pool.now()
+        decisions = warm.decide(
+            catalog=pool.catalog,
+            backend=pool.backend,
+            slots=await pool.ledger.aread(slots.occupying),
+            failures=await pool.ledger.aread(slots.failures, since=now - FAILURE_MEMORY),
+            now=now,
+        )
+        for decision in decisions:
+            match decision:
+                case warm.GiveUp(slot_id):
+                    await self._give_up(slot_id)
+                case warm.MakeSlot(flavor, image):
+                    slot_id = pool.new_id()
+                    await pool.ledger.awrite(
+                        slots.intend, slot_id=slot_id, flavor=flavor.id, image=image.id, instance_id=None, now=now
+                    )
+                    try:
+                        await pool.backend.create(pool.spec(slot_id, flavor, image))
+                    except SlotFailed as error:
+                        log.warning("a warm slot could not be made: %s", error)
+                        await pool.destroy_slot(slot_id, EndReason.START_FAILED, detail=error.message)
+
+    async def _give_up(self, slot_id: str) -> None:
+        try:
+            await self.pool.ledger.awrite(slots.withdraw, slot_id)
+        except LostRace:
+            return  # somebody got it just now: theirs it is
+        await self.pool.destroy_slot(slot_id, EndReason.SURPLUS)
+
+    async def _prune(self) -> None:
+        now = self.pool.now()
+        if self._pruned_at is not None and now - self._pruned_at < PRUNE_EVERY:
+            return
+        before = now - timedelta(days=self.pool.catalog.limits.keep_history_days)
+        await self.pool.ledger.awrite(instances.prune, before=before)
+        await self.pool.ledger.awrite(slots.prune, before=before)
+        self._pruned_at = now
+
+
+async def run(settings: Settings) -> None:
+    """Run until told to stop (SIGTERM)."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    holder = f"{os.uname().nodename}:{os.getpid()}:{new_id()}"
+    async with aiohttp.ClientSession() as session:
+        pool = make_pool(settings, session=session, epoch=holder)
+        async with pool.view.following():
+            await _keep_promises(Steward(pool, holder=holder), stopping)
+        with contextlib.suppress(FreepoolError):
+            await pool.ledger.awrite(leases.release, LEASE, holder=holder)
+        pool.ledger.close()
+
+
+async def _keep_promises(steward: Steward, stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        try:
+            await steward.round()
+        except BackendUnavailable as error:
+            log.warning("the pool is unreachable, nothing is concluded from that: %s", error)
+        except FreepoolError:
+            log.exception("a round failed, and is tried again")
+        await _until_next_round(steward.pool.view, stopping)
+
+
+async def _until_next_round(view: SlotView, stopping: asyncio.Event) -> None:
+    waits = [asyncio.create_task(view.changed()), asyncio.create_task(stopping.wait())]
+    await asyncio.wait(waits, timeout=ROUND_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()

@@ -1,0 +1,111 @@
+"""Orphans, in both directions: what the pool has and the ledger does not know, and what the ledger believes and is gone.
+
+`decide` is pure: it looks at one moment and says what to do about it. Everything it says is safe to do twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
+from spawner.pool.backends.base import Phase, Slots
+
+CREATE_GRACE = timedelta(seconds=15)
+"""How long a committed intent may take to be seen in the pool before it is taken for one that was never carried out."""
+START_GRACE = timedelta(seconds=330)
+"""A start that is older than JupyterHub's own limit (300 s) has nobody left who goes on with it."""
+
+
+@dataclass(frozen=True)
+class DestroySlot:
+    """Destroy a slot; the ledger may or may not know it."""
+
+    slot_id: str
+    reason: EndReason
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class NoteWarm:
+    """A slot that waits for nobody in particular is ready."""
+
+    slot_id: str
+
+
+@dataclass(frozen=True)
+class EndInstance:
+    """End a loan, or finish ending it."""
+
+    instance_id: str
+    reason: EndReason
+    detail: str | None = None
+
+
+Action = DestroySlot | NoteWarm | EndInstance
+
+
+def decide(
+    *, slots: Iterable[Slot], instances: Iterable[Instance], found: Slots, now: datetime, start_seconds: int
+) -> Iterator[Action]:
+    """What brings ledger and pool together.
+
+    `slots` and `instances` (all that are not over) must have been read *after* `found`: a slot is in the ledger
+    before it is in the pool, so what is found and not known is truly nobody's.
+    """
+    known = {slot.id: slot for slot in slots}
+    loans = {instance.id: instance for instance in instances}
+    for slot_id in found:
+        if slot_id not in known:
+            yield DestroySlot(slot_id, EndReason.ORPHANED)
+    for slot in known.values():
+        action = _about_slot(slot, loans, found, now, timedelta(seconds=start_seconds))
+        if action is not None:
+            yield action
+    for instance in loans.values():
+        ending = _about_instance(instance, found, now)
+        if ending is not None:
+            yield ending
+
+
+def _about_slot(
+    slot: Slot, loans: dict[str, Instance], found: Slots, now: datetime, start: timedelta
+) -> Action | None:
+    status = found.get(slot.id)
+    age = now - slot.created_at
+    if slot.state is SlotState.DESTROYING:
+        return DestroySlot(slot.id, slot.reason or EndReason.ORPHANED)
+    if slot.instance_id is not None:
+        # Its instance decides, as long as there is one: ending it destroys the slot.
+        return None if slot.instance_id in loans else DestroySlot(slot.id, EndReason.ORPHANED)
+    if status is None:
+        is_fresh = slot.state is SlotState.CREATING and age < CREATE_GRACE
+        return None if is_fresh else DestroySlot(slot.id, EndReason.LOST, "it was not in the pool any more")
+    if status.phase is Phase.DEAD:
+        reason = status.reason or EndReason.LOST
+        if slot.state is SlotState.CREATING:
+            reason = EndReason.START_FAILED
+        return DestroySlot(slot.id, reason, status.detail or None)
+    if slot.state is SlotState.CREATING:
+        if status.phase is Phase.READY:
+            return NoteWarm(slot.id)
+        if age > start:
+            return DestroySlot(slot.id, EndReason.START_FAILED, f"not ready after {start.seconds} s")
+    return None
+
+
+def _about_instance(instance: Instance, found: Slots, now: datetime) -> EndInstance | None:
+    if instance.state is InstanceState.STOPPING:
+        return EndInstance(instance.id, instance.reason or EndReason.STOPPED)
+    if instance.state is InstanceState.STARTING:
+        is_abandoned = now - instance.requested_at > START_GRACE
+        return EndInstance(instance.id, EndReason.LOST, "its start was abandoned") if is_abandoned else None
+    status = found.get(instance.slot_id or "")
+    if status is None:
+        return EndInstance(instance.id, EndReason.LOST, "its slot was not in the pool any more")
+    if status.phase is Phase.DEAD:
+        return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
+    if instance.ends_at is not None and instance.ends_at <= now:
+        return EndInstance(instance.id, EndReason.DEADLINE)
+    return None
