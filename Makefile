@@ -26,7 +26,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.j
 	@PYTHON="$(PYTHON)" hub_config/setup hub $(VENV)
 	@touch $@
 
-$(IMAGES)/cpu/.ready: images/cpu/requirements.lock hub_config/setup
+$(IMAGES)/cpu/.ready: images/cpu/requirements.lock images/cpu/overrides.json hub_config/setup
 	@PYTHON="$(PYTHON)" hub_config/setup image $(IMAGES)/cpu images/cpu/requirements.lock
 	@touch $@
 

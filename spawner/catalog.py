@@ -9,10 +9,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from spawner.errors import BadOption, CatalogInvalid
 
@@ -108,6 +116,9 @@ class Example(Part):
         return value
 
 
+Named = TypeVar("Named", Flavor, Image, Example)
+
+
 class Defaults(Part):
     """What a start without options gives."""
 
@@ -122,8 +133,10 @@ class Limits(Part):
     start_seconds: int = Field(default=60, ge=5, le=3600, description="A start that takes longer has failed.")
     keep_history_days: int = Field(default=90, ge=1)
     replenish_after_seconds: float = Field(
-        default=2.0, ge=0, description="How long the pool waits after a claim before it warms the next slot, so "
-        "that the person who has just come gets the processor first."
+        default=2.0,
+        ge=0,
+        description="How long the pool waits after a claim before it warms the next slot, so "
+        "that the person who has just come gets the processor first.",
     )
     local_memory: ByteSize | None = Field(
         default=None, description="Memory that the local pool may lend. Default: 80 % of the machine's."
@@ -152,7 +165,7 @@ class Catalog(Part):
         return _find(self.examples, example_id, "example")
 
 
-def _find(parts: Sequence[Any], wanted: str, kind: str) -> Any:
+def _find(parts: Sequence[Named], wanted: str, kind: str) -> Named:
     for part in parts:
         if part.id == wanted:
             return part
@@ -195,8 +208,8 @@ def load_catalog(path: Path) -> Catalog:
     except ValidationError as error:
         for item in error.errors():
             mistakes.append((_line(root, item["loc"]), _say(item)))
-    for place, sentence in _cross_check(data):
-        mistakes.append((_line(root, place), f"{_dotted(place)}: {sentence}"))
+    for where, sentence in _cross_check(data):
+        mistakes.append((_line(root, where), f"{_dotted(where)}: {sentence}"))
     if mistakes or catalog is None:
         raise CatalogInvalid(str(path), [f"line {line}: {sentence}" for line, sentence in sorted(set(mistakes))])
     return catalog
@@ -275,6 +288,8 @@ def _listing(value: Any) -> list[dict[str, Any]]:
     return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
 
 
-def _reference(place: tuple[str | int, ...], wanted: Any, known: list[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _reference(
+    place: tuple[str | int, ...], wanted: Any, known: list[str]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(wanted, str) and wanted not in known:
         yield place, f"{echo(wanted)} does not exist. Choose one of: {', '.join(known) or '(none)'}."

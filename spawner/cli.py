@@ -113,7 +113,14 @@ def _steward(_: argparse.Namespace) -> None:
     asyncio.run(run(load_settings()))
 
 
-_COMMANDS = {"up": _up, "check": _check, "link": _link, "migrate": _migrate, "desk": _desk, "steward": _steward}
+_COMMANDS = {
+    "up": _up,
+    "check": _check,
+    "link": _link,
+    "migrate": _migrate,
+    "desk": _desk,
+    "steward": _steward,
+}
 
 if __name__ == "__main__":
     main()

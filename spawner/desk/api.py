@@ -119,7 +119,9 @@ def openapi(base: str) -> dict[str, Any]:
                 }
             },
             "/api/instance": {"post": change("Start an instance", StartRequest, "200", "201", "202")},
-            "/api/instance/stop": {"post": change("Stop it, or cancel its start; wipes everything", Nothing, "200", "202")},
+            "/api/instance/stop": {
+                "post": change("Stop it, or cancel its start; wipes everything", Nothing, "200", "202")
+            },
             "/api/instance/restart": {
                 "post": change("Stop it and start a fresh one of the same kind", Nothing, "200", "201", "202")
             },

@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jupyterhub.services.auth import HubOAuth
-from tornado import web
 from tornado.httpserver import HTTPServer
+from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
 from spawner.desk import handlers
@@ -40,12 +40,14 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> handlers.De
         hub=HubClient(session, settings.hub_api_url),
         changes=Changes(ledger),
         texts=load_texts(),
-        templates=Environment(loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined),
+        templates=Environment(
+            loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
+        ),
         base=BASE,
     )
 
 
-def make_application(desk: handlers.Desk) -> web.Application:
+def make_application(desk: handlers.Desk) -> Application:
     """Routes and JupyterHub's OAuth."""
     settings = desk.settings
     token = settings.secret("desk")
@@ -59,7 +61,7 @@ def make_application(desk: handlers.Desk) -> web.Application:
         access_scopes={"access:services!service=desk"},
     )
     shared = {"desk": desk}
-    routes: list[tuple[str, type[web.RequestHandler], dict[str, handlers.Desk]]] = [
+    routes: list[tuple[str, type[RequestHandler], dict[str, handlers.Desk]]] = [
         (BASE, handlers.PageHandler, shared),
         (f"{BASE}language", handlers.LanguageHandler, shared),
         (f"{BASE}oauth_callback", handlers.CallbackHandler, shared),
@@ -72,12 +74,13 @@ def make_application(desk: handlers.Desk) -> web.Application:
         (f"{BASE}api/instance/stop", handlers.StopHandler, shared),
         (f"{BASE}api/instance/restart", handlers.RestartHandler, shared),
     ]
-    return web.Application(
+    return Application(
         routes,
         default_handler_class=handlers.NothingHereHandler,
         default_handler_args=shared,
         static_path=str(FOLDER / "static"),
         static_url_prefix=f"{BASE}static/",
+        static_handler_class=handlers.FileHandler,
         cookie_secret=hashlib.sha256(f"freepool desk cookies {token}".encode()).digest(),
         hub_auth=hub_auth,
     )

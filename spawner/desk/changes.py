@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 
 from spawner.errors import LedgerError
-from spawner.pool.signal import Signal
 from spawner.ledger import Ledger
 from spawner.ledger.transitions import revision
+from spawner.pool.signal import Signal
 
 LOOK_SECONDS = 0.15
 """The ledger's writers are other processes, and SQLite has no notifications: so one tiny query for all open pages

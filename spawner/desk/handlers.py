@@ -13,7 +13,8 @@ from typing import Any
 
 from jinja2 import Environment
 from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated
-from tornado import web
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
 from spawner import __version__
 from spawner.catalog import Catalog
@@ -56,7 +57,7 @@ class Desk:
     starts: set[asyncio.Task[None]] = field(default_factory=set)
 
 
-class Handler(HubOAuthenticated, web.RequestHandler):
+class Handler(HubOAuthenticated, RequestHandler):
     """Base of all: who is it, in which language, and errors in words."""
 
     desk: Desk
@@ -87,13 +88,17 @@ class Handler(HubOAuthenticated, web.RequestHandler):
         if self.current_user is None:
             if self.wants_json or self.request.method != "GET":
                 raise HubSaid(
-                    403, "You are not signed in.", code="signed_out", next_step="Sign in, or send a valid token and XSRF token."
+                    403,
+                    "You are not signed in.",
+                    code="signed_out",
+                    next_step="Sign in, or send a valid token and XSRF token.",
                 )
             self.redirect(self.get_login_url())
 
     @property
     def user_name(self) -> str:
         """Name of the signed-in user."""
+        assert self.current_user is not None  # `prepare` has seen to it
         return str(self.current_user["name"])
 
     def say(self, message: str, **params: object) -> str:
@@ -107,7 +112,7 @@ class Handler(HubOAuthenticated, web.RequestHandler):
         return build_state(
             moment,
             user_name=self.user_name,
-            admin=bool(self.current_user.get("admin")),
+            admin=bool((self.current_user or {}).get("admin")),
             catalog=desk.catalog,
             backend=desk.backend,
             texts=self.language_texts,
@@ -149,7 +154,10 @@ class Handler(HubOAuthenticated, web.RequestHandler):
             following = texts.say(error.next_template, **error.params) if error.next_template else ""
             self.set_status(status_code)
         elif status_code in (502, 503, 504) or (status_code == 500 and "Hub" in str(error)):
-            message, following = "The hub does not answer just now. What runs goes on running.", "Try again in a few seconds."
+            message, following = (
+                "The hub does not answer just now. What runs goes on running.",
+                "Try again in a few seconds.",
+            )
             self.set_status(503)
         if self.wants_json:
             self.set_header("Content-Type", "application/json")
@@ -161,7 +169,11 @@ class Handler(HubOAuthenticated, web.RequestHandler):
         said = " ".join(part for part in (texts.say(message), texts.say(following) if following else "") if part)
         self.finish(
             self.render_page(
-                "message.html", title=title, text=said, action_url=self.desk.base, action_label=texts.say("Go to the desk")
+                "message.html",
+                title=title,
+                text=said,
+                action_url=self.desk.base,
+                action_label=texts.say("Go to the desk"),
             )
         )
 
@@ -184,7 +196,12 @@ class LanguageHandler(Handler):
         language = self.get_body_argument("language", "")
         if language in LANGUAGES:
             self.set_cookie(
-                LANGUAGE_COOKIE, language, path=self.desk.base, expires_days=365, httponly=True, samesite="Lax"
+                LANGUAGE_COOKIE,
+                language,
+                path=self.desk.base,
+                expires_days=365,
+                httponly=True,
+                samesite="Lax",
             )
         self.redirect(self.desk.base, status=303)
 
@@ -212,12 +229,18 @@ class StateHandler(JsonHandler):
 class EventsHandler(JsonHandler):
     """GET /api/events: server-sent events, each a whole state."""
 
+    is_gone = False
+
+    def on_connection_close(self) -> None:
+        """The reader has left."""
+        self.is_gone = True
+
     async def get(self) -> None:
         """Send the state now and after every change, until the reader leaves."""
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         sent = ""
-        while not self.request.connection.stream.closed():
+        while not self.is_gone:
             state = await self.state()
             news = state.model_dump_json(exclude={"now"})
             if news != sent:
@@ -225,7 +248,10 @@ class EventsHandler(JsonHandler):
                 self.write(f"data: {state.model_dump_json()}\n\n")
             else:
                 self.write(": still here\n\n")
-            await self.flush()
+            try:
+                await self.flush()
+            except StreamClosedError:
+                return
             await self.desk.changes.next(seconds=KEEPALIVE_SECONDS)
 
 
@@ -285,7 +311,12 @@ class RestartHandler(StartHandler, StopHandler):
         parse(Nothing, self.request.body)
         before = await self.desk.ledger.aread(instances.latest, self.user_name, "")
         if before is None or before.state is InstanceState.ENDED:
-            raise HubSaid(409, "Nothing runs that could be restarted.", code="not_running", next_step="Start an instance.")
+            raise HubSaid(
+                409,
+                "Nothing runs that could be restarted.",
+                code="not_running",
+                next_step="Start an instance.",
+            )
         await self.stop_instance()
         await self.begin({"flavor": before.flavor, "image": before.image})
 
@@ -322,10 +353,20 @@ class IconHandler(Handler):
         if example_id in known:
             path = self.desk.settings.examples / Path(known[example_id].path).parent / "icon.svg"
         if not path.is_file():
-            raise web.HTTPError(404)
+            raise HTTPError(404)
         self.set_header("Content-Type", "image/svg+xml")
         self.set_header("Cache-Control", "public, max-age=3600")
         self.finish(path.read_bytes())
+
+
+class FileHandler(StaticFileHandler):
+    """The desk's own scripts and styles."""
+
+    def set_extra_headers(self, path: str) -> None:  # noqa: ARG002
+        """Modules import each other without a version: the browser asks whether they have changed."""
+        self.set_header("X-Content-Type-Options", "nosniff")
+        if not self.get_argument("v", None):
+            self.set_header("Cache-Control", "no-cache")
 
 
 class NothingHereHandler(Handler):
@@ -337,7 +378,7 @@ class NothingHereHandler(Handler):
         """404 in the form that the asker reads."""
         self.wants_json = bool(re.match(re.escape(self.desk.base) + "api/", self.request.path))
         await super().prepare()
-        raise web.HTTPError(404)
+        raise HTTPError(404)
 
 
 class CallbackHandler(HubOAuthCallbackHandler):

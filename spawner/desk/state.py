@@ -192,7 +192,9 @@ def build_state(
                 seconds=example.needs.seconds,
                 icon=f"{base}icons/{quote(example.id)}.svg",
                 available=example.image not in missing,
-                reason=texts.say(IMAGE_MISSING, image=missing[example.image].title) if example.image in missing else None,
+                reason=texts.say(IMAGE_MISSING, image=missing[example.image].title)
+                if example.image in missing
+                else None,
             )
             for example in catalog.examples
         ],
@@ -218,7 +220,9 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, occupying: Itera
         cpu=flavor.cpu,
         memory_bytes=int(flavor.memory),
         disk_bytes=int(flavor.disk),
-        accelerator=AcceleratorView(name=accelerator.name, count=accelerator.count, memory_bytes=int(accelerator.memory))
+        accelerator=AcceleratorView(
+            name=accelerator.name, count=accelerator.count, memory_bytes=int(accelerator.memory)
+        )
         if accelerator
         else None,
         session_seconds=flavor.session_minutes * 60,

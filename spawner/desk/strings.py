@@ -11,8 +11,7 @@ JS_STRINGS: dict[str, str] = {
     "hero_title": "Start a free notebook",
     "hero_lead": "A JupyterLab of your own, here in your browser.",
     "fine_print": (
-        "It is free and touches nothing in your cloud account. "
-        "Everything in it is wiped when it stops or restarts."
+        "It is free and touches nothing in your cloud account. Everything in it is wiped when it stops or restarts."
     ),
     "flavor_legend": "Instance type",
     "shape_cpu": "{n} CPU",
@@ -68,8 +67,7 @@ JS_STRINGS: dict[str, str] = {
     "confirm_restart_action": "Wipe and restart",
     "confirm_stop_title": "Stop and wipe everything?",
     "confirm_stop_text": (
-        "All files in this instance are deleted and cannot be brought back. "
-        "Download what you want to keep first."
+        "All files in this instance are deleted and cannot be brought back. Download what you want to keep first."
     ),
     "confirm_stop_action": "Wipe and stop",
     "confirm_switch_title": "Restart with another image?",

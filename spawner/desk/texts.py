@@ -53,6 +53,13 @@ def choose_language(chosen: str | None, accept: str | None) -> str:
         if tag and tag.replace("-", "").isalnum():
             ranked.append((-weight, tag))
     wanted = [tag.replace("-", "_") for _, tag in sorted(ranked, key=lambda pair: pair[0])]
-    aliases = {"zh_Hans": "zh_CN", "zh_Hans_CN": "zh_CN", "zh": "zh_CN", "zh_SG": "zh_CN", "zh_TW": "zh_CN", "zh_HK": "zh_CN"}
+    aliases = {
+        "zh_Hans": "zh_CN",
+        "zh_Hans_CN": "zh_CN",
+        "zh": "zh_CN",
+        "zh_SG": "zh_CN",
+        "zh_TW": "zh_CN",
+        "zh_HK": "zh_CN",
+    }
     found = negotiate_locale([aliases.get(tag, tag) for tag in wanted], ["en", "zh_CN"], sep="_")
     return "zh-CN" if found and found.startswith("zh") else "en"

@@ -12,43 +12,44 @@ from urllib.parse import urlencode
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.utils import url_path_join
-from tornado import web
+from tornado.web import HTTPError
 from traitlets import Unicode
 
-NOT_BY_PASSWORD = (
+LOGIN_PAGE = (
     "<div><h1>Freepool</h1><p>Open the link that <code>freepool up</code> printed, "
     "or make a new one with <code>freepool link</code>.</p>"
-    "<p lang='zh-CN'>请打开 <code>freepool up</code> 打印的链接，或用 <code>freepool link</code> 生成新链接。</p></div>"
+    "<p lang='zh-CN'>请打开 <code>freepool up</code> 打印的链接，"
+    "或用 <code>freepool link</code> 生成新链接。</p></div>"
 )
 
 
-def link_key(secret: str, user_name: str) -> str:
+def link_token(secret: str, user_name: str) -> str:
     """What the link of one user carries."""
     return hmac.new(secret.encode(), b"freepool link v1\0" + user_name.encode(), "sha256").hexdigest()
 
 
 def login_link(public_url: str, secret: str, user_name: str) -> str:
     """The URL that logs `user_name` in."""
-    query = urlencode({"user": user_name, "key": link_key(secret, user_name)})
+    query = urlencode({"user": user_name, "token": link_token(secret, user_name)})
     return f"{public_url}hub/link?{query}"
 
 
 class LinkHandler(BaseHandler):
-    """GET /hub/link?user=…&key=…"""
+    """GET /hub/link?user=…&token=…  (JupyterHub keeps parameters of that name out of its logs)"""
 
     async def get(self) -> None:
         """Log in and go to the landing page."""
-        user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "key")})
+        user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:
-            raise web.HTTPError(403, "This link is not valid. Make a new one with `freepool link`.")
-        self.redirect(self.get_next_url(user))
+            raise HTTPError(403, "This link is not valid. Make a new one with `freepool link`.")
+        self.redirect(self.settings["default_url"])  # not get_next_url, which would carry the token along
 
 
 class LinkAuthenticator(Authenticator):
     """Checks links. Names are JupyterHub's to normalize."""
 
     link_secret = Unicode(help="The secret that links are signed with.").tag(config=True)
-    custom_html = NOT_BY_PASSWORD
+    custom_html = LOGIN_PAGE
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
         """Adds the link's own page."""
@@ -60,6 +61,6 @@ class LinkAuthenticator(Authenticator):
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:  # noqa: ARG002
         """The user's name if the link is genuine."""
-        name, key = data.get("user", ""), data.get("key", "")
-        genuine = bool(name) and hmac.compare_digest(key.encode(), link_key(self.link_secret, name).encode())
+        name, token = data.get("user", ""), data.get("token", "")
+        genuine = bool(name) and hmac.compare_digest(token.encode(), link_token(self.link_secret, name).encode())
         return name if genuine else None

@@ -9,6 +9,7 @@ from jupyterhub.spawner import SpawnException
 from spawner.errors import Refusal
 from spawner.pool.refusals import REFUSAL_HEADER, encode_refusal
 
+
 class Refused(SpawnException):
     """A policy refusal. JupyterHub logs no traceback for it and does not count it towards its failure limit."""
 

@@ -14,11 +14,11 @@ from traitlets import default
 from spawner.errors import FreepoolError, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.refused import Refused
-from spawner.pool.signal import Signal
 from spawner.ledger import EndReason, instances
 from spawner.pool.options import choose
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, PROGRESS
+from spawner.pool.signal import Signal
 
 SHARED_VARIABLES = "JUPYTERHUB_"
 """Prefix of the variables that an instance is given: the hub's own PATH, virtual environment and the like stay here."""
@@ -134,7 +134,9 @@ class InstanceSpawner(Spawner):
         while True:
             stepped = self._stepped.waiter()
             instance = await self.pool.ledger.aread(instances.latest, *self._key)
-            events = [] if instance is None else await self.pool.ledger.aread(instances.events_of, instance.id, after=seen)
+            events = (
+                [] if instance is None else await self.pool.ledger.aread(instances.events_of, instance.id, after=seen)
+            )
             for event in events:
                 seen = event.seq
                 percent, sentence = PROGRESS[event.step]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import json
 import logging
 import os
@@ -72,15 +73,21 @@ def open_listener(orders: Orders) -> socket.socket:
     return socket.create_server((orders.address, orders.port), backlog=512)
 
 
+PRELOADED = (
+    "jupyter_lsp.serverextension",
+    "jupyter_server.services.contents.largefilemanager",
+    "jupyter_server.services.kernels.kernelmanager",
+    "jupyter_server_terminals.app",
+    "jupyterhub.singleuser.extension",
+    "jupyterlab.labapp",
+    "notebook_shim.nbserver",
+)
+
+
 def preload() -> None:
     """Import what the server will need, so that nobody waits for it later."""
-    import jupyterhub.singleuser.extension
-    import jupyterlab.labapp
-    import jupyter_lsp.serverextension
-    import jupyter_server.services.contents.largefilemanager
-    import jupyter_server.services.kernels.kernelmanager
-    import jupyter_server_terminals.app  # noqa: F401
-
+    for name in PRELOADED:
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()
 
@@ -159,7 +166,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: Orders) -> None
         return True
 
     # Jupyter Server would look for a free port and bind it; ours is bound already and must not be let go of.
-    ServerApp._find_http_port = lambda app: None
+    ServerApp._find_http_port = lambda _app: None
     ServerApp._bind_http_server_tcp = listen_on_ours
     JupyterHubSingleUser.launch_instance(list(orders.arguments))
 
@@ -172,7 +179,9 @@ def lay_out_examples(orders: Orders) -> None:
 
 def main() -> None:
     """Entry point: `python -m spawner.instance.agent DESCRIPTOR`."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr
+    )
     log.setLevel(logging.INFO)
     os.environ.pop("PYTHONPATH", None)  # it was for this program, not for the user's kernels
     orders = read_orders(int(sys.argv[1]))

@@ -47,9 +47,7 @@ def slot_key(master: bytes, slot_id: str) -> bytes:
     return hmac.digest(master, b"freepool slot v1\0" + slot_id.encode(), "sha256")
 
 
-def seal(
-    claim: Claim, *, key: bytes, slot_id: str, random_bytes: Callable[[int], bytes] = os.urandom
-) -> bytes:
+def seal(claim: Claim, *, key: bytes, slot_id: str, random_bytes: Callable[[int], bytes] = os.urandom) -> bytes:
     """Seal a claim for one slot."""
     nonce = random_bytes(NONCE_BYTES)
     text = json.dumps(
@@ -63,15 +61,11 @@ def unseal(sealed: bytes, *, key: bytes, slot_id: str, now: Callable[[], float] 
     if not NONCE_BYTES < len(sealed) <= LARGEST_CLAIM:
         raise ClaimRefused(f"a claim of {len(sealed)} bytes")
     try:
-        text = ChaCha20Poly1305(key).decrypt(
-            sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _PURPOSE + slot_id.encode()
-        )
+        text = ChaCha20Poly1305(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _PURPOSE + slot_id.encode())
     except InvalidTag:
         raise ClaimRefused("it was not sealed with this slot's key") from None
     fields = json.loads(text)
-    claim = Claim(
-        claim_id=fields["claim_id"], expires_at=fields["expires_at"], environment=fields["environment"]
-    )
+    claim = Claim(claim_id=fields["claim_id"], expires_at=fields["expires_at"], environment=fields["environment"])
     if claim.expires_at < now():
         raise ClaimRefused(f"claim {claim.claim_id} expired {now() - claim.expires_at:.0f} s ago")
     return claim

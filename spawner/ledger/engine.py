@@ -26,8 +26,6 @@ T = TypeVar("T")
 BUSY_SECONDS = 10
 """How long a SQLite writer waits for its turn. A write takes about 2 ms, so this is thousands of turns."""
 
-Query = Callable[Concatenate[Connection, P], T]
-
 
 class Ledger:
     """A handle on the database, safe to share between threads and tasks."""
@@ -41,19 +39,17 @@ class Ledger:
             return query(connection, *args, **kwargs)
 
     def write(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `query(connection, …)` and commit. When this returns, the rows are durable; when it raises, nothing is."""
-        with _explained(), self._engine.connect() as connection:
-            connection = connection.execution_options(freepool_write=True)
-            with connection.begin():
-                return query(connection, *args, **kwargs)
+        """Run `query(connection, …)` and commit. When it returns, the rows are durable; when it raises, none is."""
+        with _explained(), self._engine.execution_options(freepool_write=True).begin() as connection:
+            return query(connection, *args, **kwargs)
 
     async def aread(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`read`, off the event loop."""
-        return await asyncio.to_thread(self.read, query, *args, **kwargs)
+        return await asyncio.to_thread(lambda: self.read(query, *args, **kwargs))
 
     async def awrite(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`write`, off the event loop. A cancelled caller still gets its row: the thread runs to the end."""
-        return await asyncio.shield(asyncio.to_thread(self.write, query, *args, **kwargs))
+        return await asyncio.shield(asyncio.to_thread(lambda: self.write(query, *args, **kwargs)))
 
     def close(self) -> None:
         """Close all connections."""
@@ -110,14 +106,25 @@ def check_sqlite_file(url: str) -> None:
 
 
 _DAMAGED = "The ledger's file is damaged: {why}."
-_DAMAGED_NEXT = "Put it aside and restore a backup; an empty ledger is made where there is none, and running notebooks are then ended as unknown."
+_DAMAGED_NEXT = (
+    "Put it aside and restore a backup; an empty ledger is made where there is none, "
+    "and running notebooks are then ended as unknown."
+)
 _SAID_BY_SQLITE = (
     ("malformed", _DAMAGED, _DAMAGED_NEXT),
     ("not a database", _DAMAGED, _DAMAGED_NEXT),
     ("readonly", "The ledger's file is read-only.", "Make the file and its folder writable for this user."),
     ("read-only", "The ledger's file is read-only.", "Make the file and its folder writable for this user."),
-    ("full", "The disk that holds the ledger is full.", "Free some space; nothing was lost, and the last step was not taken."),
-    ("unable to open", "The ledger's file cannot be opened.", "Check that its folder exists and is writable."),
+    (
+        "full",
+        "The disk that holds the ledger is full.",
+        "Free some space; nothing was lost, and the last step was not taken.",
+    ),
+    (
+        "unable to open",
+        "The ledger's file cannot be opened.",
+        "Check that its folder exists and is writable.",
+    ),
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, delete, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace, TooMany
@@ -59,7 +59,9 @@ def request(
         )
     except IntegrityError as error:
         raise LostRace(
-            "The server {server} of {user} is being started already.", server=server_name or "(default)", user=user_name
+            "The server {server} of {user} is being started already.",
+            server=server_name or "(default)",
+            user=user_name,
         ) from error
     touch(connection)
     return get(connection, instance_id)
@@ -169,15 +171,18 @@ def last_ended(connection: Connection, user_name: str) -> Instance | None:
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Forget loans that ended before a time, with their progress. Returns how many."""
-    old = select(instances.c.id).where(
-        instances.c.state == InstanceState.ENDED.value, instances.c.ended_at < before
-    )
+    old = select(instances.c.id).where(instances.c.state == InstanceState.ENDED.value, instances.c.ended_at < before)
     connection.execute(delete(events).where(events.c.instance_id.in_(old)))
     return connection.execute(delete(instances).where(instances.c.id.in_(old))).rowcount
 
 
 def add_event(
-    connection: Connection, instance_id: str, step: Step, *, now: datetime, params: Mapping[str, str] | None = None
+    connection: Connection,
+    instance_id: str,
+    step: Step,
+    *,
+    now: datetime,
+    params: Mapping[str, str] | None = None,
 ) -> None:
     """Append one line of progress."""
     connection.execute(
@@ -195,17 +200,6 @@ def events_of(connection: Connection, instance_id: str, *, after: int = 0) -> li
         Event(seq=row.seq, instance_id=row.instance_id, at=row.at, step=Step(row.step), params=row.params)
         for row in rows
     ]
-
-
-def count_by_flavor(connection: Connection) -> dict[str, int]:
-    """Live loans per flavor."""
-    rows = connection.execute(select(instances.c.flavor, func.count()).where(_in(LIVE)).group_by(instances.c.flavor))
-    return {flavor: count for flavor, count in rows}
-
-
-def adopt(connection: Connection, instance_id: str, *, hub_epoch: str) -> None:
-    """Note that this run of the hub looks after an instance that an earlier run had begun."""
-    connection.execute(update(instances).where(instances.c.id == instance_id).values(hub_epoch=hub_epoch))
 
 
 def _in(states: Iterable[InstanceState]) -> Any:

@@ -1,4 +1,4 @@
-"""Leases: who may do a job that only one at a time should do. A row with an end, so a dead holder blocks nobody long."""
+"""Leases: who may do what only one at a time should do. A row with an end, so a dead holder blocks nobody long."""
 
 from __future__ import annotations
 
@@ -36,6 +36,4 @@ def release(connection: Connection, name: str, *, holder: str) -> None:
 
 def holder_of(connection: Connection, name: str, *, now: datetime) -> str | None:
     """Who holds a lease now; None if nobody does."""
-    return connection.execute(
-        select(leases.c.holder).where(leases.c.name == name, leases.c.expires_at >= now)
-    ).scalar()
+    return connection.execute(select(leases.c.holder).where(leases.c.name == name, leases.c.expires_at >= now)).scalar()

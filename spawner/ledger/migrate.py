@@ -26,11 +26,9 @@ def migrate(engine: Engine) -> None:
     """Create or upgrade the tables. Raises `LedgerUnusable` when a newer Freepool wrote them."""
     _refuse_newer(engine)
     config = _config()
-    with engine.connect() as connection:
-        connection = connection.execution_options(freepool_write=True)
-        with connection.begin():
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    with engine.execution_options(freepool_write=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def check_version(engine: Engine) -> None:

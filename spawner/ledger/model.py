@@ -1,10 +1,10 @@
 """Plain records of the ledger, and the states that they go through.
 
-    instance   STARTING ──> RUNNING ──> STOPPING ──> ENDED
-                  └────────────────────────^
-    slot       CREATING ──> WARM ──> CLAIMED ──> DESTROYING ──> GONE
-                  ├───────────────────^             ^
-                  └── (or WARM) ────────────────────┘
+instance   STARTING ──> RUNNING ──> STOPPING ──> ENDED
+              └────────────────────────^
+slot       CREATING ──> WARM ──> CLAIMED ──> DESTROYING ──> GONE
+              ├───────────────────^             ^
+              └── (or WARM) ────────────────────┘
 """
 
 from __future__ import annotations

@@ -33,9 +33,7 @@ def intend(
     return get(connection, slot_id)
 
 
-def claim_waiting(
-    connection: Connection, *, flavor: str, image: str, instance_id: str, now: datetime
-) -> Slot | None:
+def claim_waiting(connection: Connection, *, flavor: str, image: str, instance_id: str, now: datetime) -> Slot | None:
     """Give one waiting slot to an instance, atomically; None if there is none.
 
     A warm one is preferred, the oldest first. Otherwise one that is still being created for nobody is reserved:
@@ -78,7 +76,15 @@ def mark_warm(connection: Connection, slot_id: str, *, now: datetime) -> None:
 
 def mark_claimed(connection: Connection, slot_id: str, *, now: datetime) -> None:
     """CREATING to CLAIMED: a reserved slot has become ready for its instance."""
-    change(connection, slots, slot_id, expected=(SlotState.CREATING,), to=SlotState.CLAIMED, warm_at=now, claimed_at=now)
+    change(
+        connection,
+        slots,
+        slot_id,
+        expected=(SlotState.CREATING,),
+        to=SlotState.CLAIMED,
+        warm_at=now,
+        claimed_at=now,
+    )
 
 
 def mark_destroying(
@@ -90,7 +96,15 @@ def mark_destroying(
     expected: Iterable[SlotState] = (SlotState.CREATING, SlotState.WARM, SlotState.CLAIMED),
 ) -> None:
     """Write the intent to destroy."""
-    change(connection, slots, slot_id, expected=expected, to=SlotState.DESTROYING, reason=reason.value, detail=detail)
+    change(
+        connection,
+        slots,
+        slot_id,
+        expected=expected,
+        to=SlotState.DESTROYING,
+        reason=reason.value,
+        detail=detail,
+    )
 
 
 def withdraw(connection: Connection, slot_id: str) -> None:
@@ -98,9 +112,7 @@ def withdraw(connection: Connection, slot_id: str) -> None:
     row = find(connection, slot_id)
     if row is None or row.instance_id is not None:
         raise LostRace("The slot {slot} is somebody's.", slot=slot_id)
-    mark_destroying(
-        connection, slot_id, reason=EndReason.SURPLUS, expected=(SlotState.CREATING, SlotState.WARM)
-    )
+    mark_destroying(connection, slot_id, reason=EndReason.SURPLUS, expected=(SlotState.CREATING, SlotState.WARM))
 
 
 def failures(connection: Connection, *, since: datetime) -> list[Slot]:

@@ -29,7 +29,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Give the time zone back."""
         if value is None:
             return None
-        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+        stored: datetime = value
+        return stored.replace(tzinfo=timezone.utc) if stored.tzinfo is None else stored.astimezone(timezone.utc)
 
 
 instances = Table(

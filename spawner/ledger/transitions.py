@@ -14,7 +14,13 @@ from spawner.ledger.tables import revisions
 
 
 def change(
-    connection: Connection, table: Table, row_id: str, *, expected: Iterable[StrEnum], to: StrEnum, **values: Any
+    connection: Connection,
+    table: Table,
+    row_id: str,
+    *,
+    expected: Iterable[StrEnum],
+    to: StrEnum,
+    **values: Any,
 ) -> None:
     """Move row `row_id` to state `to` if it is in one of `expected`; else raise `LostRace` and write nothing."""
     allowed = [str(state) for state in expected]

@@ -95,7 +95,19 @@ def require_sandbox(isolation: Isolation) -> None:
         )
     namespaces = [] if os.geteuid() == 0 else ["--unshare-user"]
     trial = subprocess.run(
-        ["bwrap", *namespaces, "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"],
+        [
+            "bwrap",
+            *namespaces,
+            "--unshare-pid",
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "true",
+        ],
         capture_output=True,
         text=True,
         timeout=20,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 log = logging.getLogger("freepool.up")
 STABLE_SECONDS = 10
@@ -59,7 +60,7 @@ class Program:
             log.warning("%s ended (%s); starting it again in %.1f s", self.name, code, pause)
             await asyncio.sleep(pause)
 
-    def _open_log(self):  # type: ignore[no-untyped-def]  # a raw binary file
+    def _open_log(self) -> BinaryIO:
         with contextlib.suppress(OSError):
             if self.log_file.stat().st_size > LARGEST_LOG:
                 self.log_file.replace(self.log_file.with_suffix(".log.1"))

@@ -49,7 +49,13 @@ class Installation:
 
 
 def prepare(
-    *, local_file: Path, state: Path, port: int, isolation: Isolation, catalog: Path | None, ledger_url: str | None
+    *,
+    local_file: Path,
+    state: Path,
+    port: int,
+    isolation: Isolation,
+    catalog: Path | None,
+    ledger_url: str | None,
 ) -> Installation:
     """Check everything that can be checked, then make the state folder's files. Raises `SetupError`; starts nothing."""
     local = dict(preflight.read_local_file(local_file))

@@ -33,7 +33,9 @@ async def push_claim(
     `url` is the slot's notebook port without a trailing slash; `now` is seconds since 1970.
     """
     sealed = seal(
-        Claim(claim_id=claim_id, expires_at=now + VALID_SECONDS, environment=environment), key=key, slot_id=slot_id
+        Claim(claim_id=claim_id, expires_at=now + VALID_SECONDS, environment=environment),
+        key=key,
+        slot_id=slot_id,
     )
     try:
         async with session.post(

@@ -66,5 +66,8 @@ def choose(catalog: Catalog, options: Mapping[Any, Any]) -> Choice:
 
 
 def _known(catalog: Catalog, key: str) -> list[str]:
-    group = {"flavor": catalog.flavors, "image": catalog.images, "example": catalog.examples}[key]
-    return [part.id for part in group]
+    if key == "flavor":
+        return [flavor.id for flavor in catalog.flavors]
+    if key == "image":
+        return [image.id for image in catalog.images]
+    return [example.id for example in catalog.examples]

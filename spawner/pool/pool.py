@@ -67,7 +67,13 @@ class Pool:
     new_id: Callable[[], str]
 
     async def lend(
-        self, server: Server, choice: Choice, environment: Mapping[str, str], *, prefix: str, on_step: Callable[[], None]
+        self,
+        server: Server,
+        choice: Choice,
+        environment: Mapping[str, str],
+        *,
+        prefix: str,
+        on_step: Callable[[], None],
     ) -> Instance:
         """Start an instance and return it RUNNING. `prefix` is the server's base path, such as `/user/ann/`.
 
@@ -244,11 +250,15 @@ class Pool:
         try:
             found = await self.view.wait_until(decided, seconds=seconds)
         except asyncio.TimeoutError:
-            raise SlotFailed("The slot {slot} was not ready after {seconds} s.", slot=slot.id, seconds=seconds) from None
+            raise SlotFailed(
+                "The slot {slot} was not ready after {seconds} s.", slot=slot.id, seconds=seconds
+            ) from None
         status = found[slot.id]
         if status.phase is Phase.DEAD or status.url is None:
             raise SlotFailed(
-                "The slot {slot} died before it was of use: {why}.", slot=slot.id, why=status.detail or status.reason
+                "The slot {slot} died before it was of use: {why}.",
+                slot=slot.id,
+                why=status.detail or status.reason,
             )
         return status.url
 

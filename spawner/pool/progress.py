@@ -20,7 +20,8 @@ LAST_STEPS = (Step.RUNNING, Step.FAILED)
 ENDINGS: dict[EndReason, str] = {
     EndReason.STOPPED: "Your instance was stopped. Nothing of it was kept.",
     EndReason.CANCELLED: "The start was cancelled.",
-    EndReason.DEADLINE: "Your instance reached the longest time that its shape allows and was ended. Nothing of it was kept.",
+    EndReason.DEADLINE: "Your instance reached the longest time that its shape allows, and was ended. "
+    "Nothing of it was kept.",
     EndReason.CRASHED: "Your instance ended by itself. Nothing of it was kept.",
     EndReason.OUT_OF_MEMORY: "Your instance used more memory than its shape has and was ended. Nothing of it was kept.",
     EndReason.START_FAILED: "The last start did not succeed.",

@@ -90,7 +90,12 @@ class Steward:
                 case warm.MakeSlot(flavor, image):
                     slot_id = pool.new_id()
                     await pool.ledger.awrite(
-                        slots.intend, slot_id=slot_id, flavor=flavor.id, image=image.id, instance_id=None, now=now
+                        slots.intend,
+                        slot_id=slot_id,
+                        flavor=flavor.id,
+                        image=image.id,
+                        instance_id=None,
+                        now=now,
                     )
                     try:
                         await pool.backend.create(pool.spec(slot_id, flavor, image))

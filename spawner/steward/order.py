@@ -1,4 +1,4 @@
-"""Orphans, in both directions: what the pool has and the ledger does not know, and what the ledger believes and is gone.
+"""Orphans, both ways: what the pool has and the ledger does not know, and what the ledger believes and is gone.
 
 `decide` is pure: it looks at one moment and says what to do about it. Everything it says is safe to do twice.
 """
@@ -69,9 +69,7 @@ def decide(
             yield ending
 
 
-def _about_slot(
-    slot: Slot, loans: dict[str, Instance], found: Slots, now: datetime, start: timedelta
-) -> Action | None:
+def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datetime, start: timedelta) -> Action | None:
     status = found.get(slot.id)
     age = now - slot.created_at
     if slot.state is SlotState.DESTROYING:

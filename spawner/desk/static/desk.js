@@ -240,7 +240,7 @@ render();
 if (!state.instance) setOpening(null);
 else if (state.instance.state === "running" && ui.opening) goToExample();
 
-follow(`${base}api/events`, api.state, {
+follow(api.events, api.state, {
   state: apply,
   connected: (yes) => { byId("connection").textContent = yes ? "" : t("reconnecting"); },
   signedOut,

@@ -38,7 +38,10 @@ async function request(url, options = {}) {
  */
 export function client(base, xsrf) {
   return {
-    state: () => request(`${base}api/state`),
+    // JupyterHub checks the token on reads too: notebooks share this origin, and must not read over our shoulder.
+    state: () => request(`${base}api/state`, { headers: { "X-XSRFToken": xsrf } }),
+    /** An EventSource can send no headers. */
+    events: `${base}api/events?_xsrf=${encodeURIComponent(xsrf)}`,
     /**
      * @param {string} path
      * @param {object} body

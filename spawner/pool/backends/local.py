@@ -41,7 +41,9 @@ DESTROY_SECONDS = 15
 class LocalBackend:
     """Slots as sandboxes on this machine. `folder` holds one subfolder per slot, `images` the environments."""
 
-    def __init__(self, *, folder: Path, images: Path, examples: Path, isolated: bool = True, memory: int | None = None) -> None:
+    def __init__(
+        self, *, folder: Path, images: Path, examples: Path, isolated: bool = True, memory: int | None = None
+    ) -> None:
         self.folder = folder
         self.images = images
         self.examples = examples
@@ -110,7 +112,10 @@ class LocalBackend:
                 stdout=subprocess.DEVNULL,
                 stderr=(final / "log").open("ab"),
                 cwd="/",
-                env={"PYTHONPATH": str(sandbox.package_folder().parent), "PATH": os.environ.get("PATH", os.defpath)},
+                env={
+                    "PYTHONPATH": str(sandbox.package_folder().parent),
+                    "PATH": os.environ.get("PATH", os.defpath),
+                },
                 pass_fds=(lock,),
                 start_new_session=True,
             )
@@ -140,7 +145,12 @@ class LocalBackend:
         # Files in a tmpfs are memory, so the room for them is added to what programs may use.
         limits = cgroup.Limits(memory=int(flavor.memory) + int(flavor.disk), processes=flavor.processes, cpu=flavor.cpu)
         group = cgroup.place(*self._groups, spec.id) if self._groups else None
-        root, examples, directory, environment = sandbox.WORKSPACE, sandbox.EXAMPLES, "/", {"PATH": os.defpath}
+        root, examples, directory, environment = (
+            sandbox.WORKSPACE,
+            sandbox.EXAMPLES,
+            "/",
+            {"PATH": os.defpath},
+        )
         if self._isolated:
             program = sandbox.bubblewrap_command(box, program)
         else:
@@ -183,7 +193,10 @@ class LocalBackend:
             return [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
         except OSError as error:
             raise BackendUnavailable(
-                "The folder of slots cannot be read: {why}.", why=error.strerror, next_step="Check {path}.", path=self.folder
+                "The folder of slots cannot be read: {why}.",
+                why=error.strerror,
+                next_step="Check {path}.",
+                path=self.folder,
             ) from error
 
     async def destroy(self, slot_id: str) -> None:
@@ -202,7 +215,9 @@ class LocalBackend:
         # The keeper is dead, and with it (parent-death signal) the sandbox; what a group still holds is killed here.
         group = _orders_of(folder).get("group")
         if group and not cgroup.remove(cgroup.Group(**group)):
-            raise BackendUnavailable("A process of slot {slot} does not die.", slot=slot_id, next_step="It is tried again.")
+            raise BackendUnavailable(
+                "A process of slot {slot} does not die.", slot=slot_id, next_step="It is tried again."
+            )
         shutil.rmtree(folder, ignore_errors=True)
 
     def _end_keeper(self, folder: Path, keeper: int) -> None:

@@ -46,7 +46,9 @@ def available(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -
     Seen by doing: a group is made, limited and removed.
     """
     for version, parents in _candidates(root, membership):
-        probe = Group(version, {name: str(parent / f"freepool-probe-{os.getpid()}") for name, parent in parents.items()})
+        probe = Group(
+            version, {name: str(parent / f"freepool-probe-{os.getpid()}") for name, parent in parents.items()}
+        )
         try:
             make(probe, Limits(memory=1 << 30, processes=64, cpu=1))
         except OSError:

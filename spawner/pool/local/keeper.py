@@ -44,7 +44,12 @@ class Keeper:
         self.folder = Path(orders["folder"])
         self.group = cgroup.Group(**orders["group"]) if orders["group"] else None
         self.limits = cgroup.Limits(**orders["limits"])
-        self.status: dict[str, Any] = {"id": orders["id"], "pid": os.getpid(), "run_as": orders["run_as"], "phase": "creating"}
+        self.status: dict[str, Any] = {
+            "id": orders["id"],
+            "pid": os.getpid(),
+            "run_as": orders["run_as"],
+            "phase": "creating",
+        }
         self.program: subprocess.Popen[bytes] | None = None
         self.inside: int | None = None  # a pidfd of the sandbox's first process; readable when all in it are dead
 
@@ -152,7 +157,9 @@ class Keeper:
 
     def _say(self, **news: Any) -> None:
         self.status.update(news)
-        with contextlib.suppress(OSError):  # a full disk must not take the instance down; `list` then still sees the lock
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk must not take the instance down; `list` then still sees the lock
             write_status(self.folder, self.status)
 
     def _kill(self) -> None:
@@ -192,11 +199,11 @@ def _prctl(option: int, value: int) -> None:
 def _descendants() -> list[int]:
     """Ids of all processes below this one, nearest first. As subreaper it is the ancestor of those that daemonized."""
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError, ValueError):
-                stat = Path("/proc", entry, "stat").read_text()
-                children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry))
+                stat = (entry / "stat").read_text()
+                children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
     found: list[int] = []
     level = children.get(os.getpid(), [])
     while level:

@@ -102,7 +102,15 @@ def server_arguments(root: str) -> list[str]:
 
 def bubblewrap_command(sandbox: Sandbox, program: Sequence[str]) -> list[str]:
     """The full `bwrap …` command line. `{info}` is filled with the descriptor for bubblewrap's own report."""
-    return ["bwrap", *_namespaces(sandbox), *_files(sandbox), *_variables(sandbox), "--", *_identity(sandbox), *program]
+    return [
+        "bwrap",
+        *_namespaces(sandbox),
+        *_files(sandbox),
+        *_variables(sandbox),
+        "--",
+        *_identity(sandbox),
+        *program,
+    ]
 
 
 def _namespaces(sandbox: Sandbox) -> Iterator[str]:

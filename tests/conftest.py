@@ -1,0 +1,52 @@
+"""Fixtures that several suites share, and the rule that in CI nothing is skipped silently."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack import Stack, running_stack, write_catalog
+
+ALLOWED_SKIPS: tuple[str, ...] = (
+    "the torch image is not installed",  # 2.3 GB; `make heavy` brings it
+)
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state folder with a short path (mode 0700), removed afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_stack() -> Iterator[Stack]:
+    """One Freepool for all tests that leave nothing behind: they use users of their own, and stop what they start."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+
+    def change(data: dict[str, object]) -> None:
+        data["limits"]["local_memory"] = "12GiB"  # type: ignore[index]
+
+    try:
+        with running_stack(folder / "state", catalog=write_catalog(folder / "catalog.yaml", change)) as stack:
+            yield stack
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    """In CI a skip is a failure unless its reason is on the list."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(allowed in reason for allowed in ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = f"skipped in CI, which counts as a failure: {reason}"
+    return report

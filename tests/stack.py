@@ -1,0 +1,211 @@
+"""A whole Freepool for tests: the real `freepool up` in a state folder of its own, and a client that talks to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import yaml
+
+from spawner.hub.link import login_link
+from spawner.ledger import Instance, Ledger, Slot, instances, open_ledger, slots
+from spawner.settings import Settings, load_settings
+
+PROJECT = Path(__file__).parent.parent
+READY = re.compile(r"Freepool is ready .* Open: (\S+)")
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A TCP port that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def eventually(look: Callable[[], T], *, seconds: float = 20, what: str = "it") -> T:
+    """The first true value of `look`, or a failure that says what did not come."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come within {seconds} s")
+        time.sleep(0.05)
+
+
+def write_catalog(path: Path, change: Callable[[dict[str, Any]], None] | None = None) -> Path:
+    """The project's own catalog, changed for one test."""
+    data = yaml.safe_load((PROJECT / "hub_config" / "catalog.yaml").read_text())
+    data["limits"]["replenish_after_seconds"] = 0.2
+    if change:
+        change(data)
+    path.write_text(yaml.safe_dump(data, allow_unicode=True))
+    return path
+
+
+@dataclass
+class Stack:
+    """A running Freepool. `token` is the automation token."""
+
+    state: Path
+    port: int
+    token: str
+    process: subprocess.Popen[str]
+    link: str
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(self.state / "settings.json")
+
+    def link_for(self, user: str) -> str:
+        """A link that logs `user` in."""
+        return login_link(self.settings.public_url, self.settings.secret("link"), user)
+
+    def api(self, method: str, path: str, *, token: str | None = None, **kwargs: Any) -> httpx.Response:
+        """JupyterHub's REST API, by default with the automation token."""
+        headers = {"Authorization": f"token {token or self.token}"}
+        return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=60, **kwargs)
+
+    def add_user(self, name: str) -> None:
+        """Make a JupyterHub user, if it is not there."""
+        assert self.api("POST", f"/users/{quote(name, safe='')}").status_code in (201, 409)
+
+    def start(self, user: str, **options: Any) -> httpx.Response:
+        """POST /users/USER/server with user_options."""
+        return self.api("POST", f"/users/{quote(user, safe='')}/server", json=options or None)
+
+    def stop(self, user: str) -> httpx.Response:
+        """DELETE /users/USER/server."""
+        return self.api("DELETE", f"/users/{quote(user, safe='')}/server")
+
+    def user_token(self, user: str) -> str:
+        """An API token of a user, with all that the user may do."""
+        answer = self.api("POST", f"/users/{quote(user, safe='')}/tokens", json={"note": "test"})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
+    def desk(self, method: str, path: str, *, token: str, **kwargs: Any) -> httpx.Response:
+        """The desk's API with a user's token."""
+        headers = {"Authorization": f"token {token}"} | kwargs.pop("headers", {})
+        return httpx.request(method, f"{self.url}/services/desk/{path}", headers=headers, timeout=60, **kwargs)
+
+    def ledger(self) -> Ledger:
+        """The ledger that the stack uses."""
+        return open_ledger(self.settings.ledger_url)
+
+    def unended(self) -> list[Instance]:
+        """Loans that are not over."""
+        ledger = self.ledger()
+        try:
+            return ledger.read(instances.unended)
+        finally:
+            ledger.close()
+
+    def slots(self) -> list[Slot]:
+        """Slots that take up room, as the ledger has them."""
+        ledger = self.ledger()
+        try:
+            return ledger.read(slots.occupying)
+        finally:
+            ledger.close()
+
+    def slot_folders(self) -> set[str]:
+        """Slots that exist, as the operating system has them."""
+        return {path.name for path in self.settings.slots_dir.iterdir() if not path.name.startswith(".")}
+
+    def wait_warm(self, count: int = 1) -> None:
+        """Wait until so many slots wait, started."""
+        eventually(
+            lambda: sum(s.state == "warm" for s in self.slots()) >= count, seconds=60, what=f"{count} warm slots"
+        )
+
+    def pids(self, name: str) -> list[int]:
+        """Process ids of `proxy`, `hub`, `desk` or `steward` of this stack."""
+        marks = {"proxy": "configurable-http-proxy", "hub": "jupyterhub", "desk": "desk", "steward": "steward"}
+        found = []
+        for entry in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            try:
+                words = Path(f"/proc/{entry}/cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if any(marks[name] in Path(word).name or word == marks[name] for word in words[:5]):
+                found.append(int(entry))
+        return found
+
+    def kill(self, name: str) -> None:
+        """kill -9 one of the four."""
+        for pid in self.pids(name):
+            os.kill(pid, signal.SIGKILL)
+
+    def log(self, name: str) -> str:
+        """What one of the four has printed."""
+        return (self.state / "logs" / f"{name}.log").read_text(errors="replace")
+
+    def end(self) -> None:
+        """Ctrl-C, and wait."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+
+
+@contextmanager
+def running_stack(
+    state: Path, *, catalog: Path | None = None, ledger_url: str | None = None, arguments: tuple[str, ...] = ()
+) -> Iterator[Stack]:
+    """Run `freepool up`; end it afterwards."""
+    port, token = free_port(), secrets.token_hex(16)
+    command = [sys.executable, "-m", "spawner.cli", "up", "--port", str(port), "--state", str(state), *arguments]
+    if catalog:
+        command += ["--catalog", str(catalog)]
+    if ledger_url:
+        command += ["--ledger", ledger_url]
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, "FREEPOOL_API_TOKEN": token},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    stack = Stack(state, port, token, process, link="")
+    try:
+        stack.link = _wait_ready(stack)
+        yield stack
+    finally:
+        stack.end()
+        if process.stdout:
+            stack.output += process.stdout.read().splitlines()
+            process.stdout.close()
+
+
+def _wait_ready(stack: Stack) -> str:
+    assert stack.process.stdout is not None
+    for line in stack.process.stdout:
+        stack.output.append(line.rstrip())
+        found = READY.search(line)
+        if found:
+            return found.group(1)
+    raise AssertionError("freepool up ended:\n" + "\n".join(stack.output))
