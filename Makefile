@@ -9,7 +9,8 @@ STATE ?= .freepool
 VENV := .venv
 BIN := $(VENV)/bin
 IMAGES := .images
-export PORT STATE
+ENVIRONMENTS := $(VENV)/.ready $(IMAGES)/cpu/.ready
+export PORT STATE PYTHON
 
 .PHONY: run setup heavy test lint bench check clean help
 .DEFAULT_GOAL := help
@@ -20,24 +21,28 @@ help:
 run: setup $(if $(HEAVY),heavy)
 	@exec $(BIN)/freepool up $(if $(UNSAFE),--unsafe-no-sandbox)
 
-setup: $(VENV)/.ready $(IMAGES)/cpu/.ready
+# The two are made side by side: each is the work of one processor.
+setup:
+	@$(MAKE) -sq $(ENVIRONMENTS) || { hub_config/setup check && $(MAKE) -s -j2 $(ENVIRONMENTS); }
 
 $(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/setup
-	@PYTHON="$(PYTHON)" hub_config/setup hub $(VENV)
-	@touch $@
+	@hub_config/setup hub $(VENV) requirements.lock
 
 $(IMAGES)/cpu/.ready: images/cpu/requirements.lock images/cpu/overrides.json hub_config/setup
-	@PYTHON="$(PYTHON)" hub_config/setup image $(IMAGES)/cpu images/cpu/requirements.lock
-	@touch $@
+	@hub_config/setup image $(IMAGES)/cpu images/cpu/requirements.lock
 
-heavy: $(IMAGES)/torch/.ready
+heavy: setup
+	@$(MAKE) -s $(IMAGES)/torch/.ready
 
-$(IMAGES)/torch/.ready: images/torch/requirements.lock hub_config/setup
-	@PYTHON="$(PYTHON)" hub_config/setup image $(IMAGES)/torch images/torch/requirements.lock
-	@touch $@
+$(IMAGES)/torch/.ready: images/torch/requirements.lock images/cpu/overrides.json hub_config/setup
+	@hub_config/setup image $(IMAGES)/torch images/torch/requirements.lock
+
+# What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
+$(IMAGES)/stock/.ready: images/cpu/requirements.lock hub_config/setup
+	@PYTHON=$(IMAGES)/cpu/bin/python hub_config/setup image $(IMAGES)/stock images/cpu/requirements.lock rfc3987-syntax==1.1.0 lark==1.3.1
 
 $(VENV)/.dev: $(VENV)/.ready requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --no-deps -r requirements-dev.lock
+	@hub_config/setup add $(VENV) requirements-dev.lock
 	@touch $@
 
 lint: $(VENV)/.dev
@@ -51,8 +56,8 @@ test: setup $(VENV)/.dev
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 
-bench: setup $(VENV)/.dev
-	$(BIN)/python -m tests.bench.local
+bench: setup $(VENV)/.dev $(IMAGES)/stock/.ready
+	@$(BIN)/python -m tests.bench.local
 
 check: $(VENV)/.ready
 	$(BIN)/freepool check

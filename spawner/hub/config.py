@@ -80,14 +80,7 @@ def _services(hub: Any, settings: Settings) -> None:
     token = os.environ.get(TOKEN_VARIABLE)
     if token:
         hub.services.append({"name": AUTOMATION, "api_token": token, "display": False})
-        hub.load_roles.append(
-            {
-                "name": AUTOMATION,
-                "description": "Scripts of the operator, by the token in the environment.",
-                "scopes": ["admin:users", "admin:servers", "servers", "read:hub", "proxy", "access:servers"],
-                "services": [AUTOMATION],
-            }
-        )
+        hub.load_roles.append({"name": "admin", "services": [AUTOMATION]})
 
 
 def log_in_by_link(c: Any, settings: Settings) -> None:

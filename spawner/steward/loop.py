@@ -61,17 +61,20 @@ class Steward:
             now=pool.now(),
             start_seconds=pool.catalog.limits.start_seconds,
         )
-        for action in actions:
-            with contextlib.suppress(LostRace):  # somebody else took care of it in the meantime
-                match action:
-                    case order.NoteWarm(slot_id):
-                        await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
-                    case order.DestroySlot(slot_id, reason, detail):
-                        log.info("slot %s ends: %s %s", slot_id, reason, detail or "")
-                        await pool.destroy_slot(slot_id, reason, detail=detail)
-                    case order.EndInstance(instance_id, reason, detail):
-                        log.info("instance %s ends: %s %s", instance_id, reason, detail or "")
-                        await pool.end(instance_id, reason, detail=detail)
+        await asyncio.gather(*(self._carry_out(action) for action in actions))
+
+    async def _carry_out(self, action: order.Action) -> None:
+        pool = self.pool
+        with contextlib.suppress(LostRace):  # somebody else took care of it in the meantime
+            match action:
+                case order.NoteWarm(slot_id):
+                    await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
+                case order.DestroySlot(slot_id, reason, detail):
+                    log.info("slot %s ends: %s %s", slot_id, reason, detail or "")
+                    await pool.destroy_slot(slot_id, reason, detail=detail)
+                case order.EndInstance(instance_id, reason, detail):
+                    log.info("instance %s ends: %s %s", instance_id, reason, detail or "")
+                    await pool.end(instance_id, reason, detail=detail)
 
     async def _keep_warm(self) -> None:
         pool = self.pool

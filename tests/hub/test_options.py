@@ -1,0 +1,58 @@
+"""What people send as options, and what they hear about it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.stack import Stack
+
+RUBBISH: list[tuple[Any, str]] = [
+    ({"flavor": "no-such"}, "cpu-basic, cpu-large, gpu-24g"),
+    ({"image": "no-such"}, "cpu, torch"),
+    ({"example": "no-such"}, "ocr"),
+    ({"colour": "red"}, "flavor, image, example"),
+    ({"flavor": 7}, "as text"),
+    ({"flavor": ["cpu-basic"]}, "as text"),
+    ({"flavor": {"id": "cpu-basic"}}, "as text"),
+    ({"flavor": True}, "as text"),
+    ({"flavor": "x" * 100_000}, "as text"),
+    ({"flavor": "😀"}, "as text"),
+    ({"flavor": "\ud800"}, "as text"),
+    ({"flavor": "cpu-basic\x00"}, "There is no flavor"),
+    ({"\ud800": "x"}, "is not an option"),
+    ({"example": "ocr", "image": "torch"}, "needs the image cpu"),
+]
+
+
+@pytest.mark.parametrize(("options", "hint"), RUBBISH, ids=lambda value: ascii(value)[:40])
+def test_rubbish_is_refused_with_a_sentence(shared_stack: Stack, options: Any, hint: str) -> None:
+    shared_stack.add_user("typist")
+    answer = shared_stack.api("POST", "/users/typist/server", content=json.dumps({"user_options": options}))
+    assert answer.status_code == 400
+    assert hint in answer.json()["message"]
+    assert len(answer.json()["message"]) < 400
+    assert shared_stack.api("GET", "/users/typist").json()["servers"] == {}
+    assert not [loan for loan in shared_stack.unended() if loan.user_name == "typist"]
+
+
+def test_a_refused_option_is_not_remembered(shared_stack: Stack) -> None:
+    shared_stack.add_user("typist")
+    assert shared_stack.start("typist", flavor="no-such").status_code == 400
+    assert shared_stack.start("typist").status_code == 201
+    shared_stack.stop("typist")
+
+
+def test_what_this_machine_cannot_serve_is_said_with_its_reason(shared_stack: Stack) -> None:
+    shared_stack.add_user("gamer")
+    answer = shared_stack.start("gamer", flavor="gpu-24g")
+    assert answer.status_code == 503
+    assert "no GPU" in answer.json()["message"]
+    torch = shared_stack.start("gamer", image="torch")
+    if torch.status_code == 201:  # where the heavy image is installed
+        shared_stack.stop("gamer")
+    else:
+        assert "not installed" in torch.json()["message"]
+    assert not [loan for loan in shared_stack.unended() if loan.user_name == "gamer"]
