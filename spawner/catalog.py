@@ -180,7 +180,10 @@ def _find(parts: Sequence[Named], wanted: str, kind: str) -> Named:
 
 def echo(value: object) -> str:
     """A rejected value, made safe and short enough to be said again."""
-    shown = ascii(value)
+    try:
+        shown = ascii(value)
+    except RecursionError:
+        shown = "(nested too deeply)"
     return shown if len(shown) <= LONGEST_ECHO else shown[:LONGEST_ECHO] + "…"
 
 
@@ -207,6 +210,8 @@ def load_catalog(path: Path) -> Catalog:
         catalog = Catalog.model_validate(data)
     except ValidationError as error:
         for item in error.errors():
+            if item["type"] == "too_short" and item["input"]:
+                continue  # it is not empty: each of its parts has a mistake, and those are told
             mistakes.append((_line(root, item["loc"]), _say(item)))
     for where, sentence in _cross_check(data):
         mistakes.append((_line(root, where), f"{_dotted(where)}: {sentence}"))

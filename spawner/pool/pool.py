@@ -155,7 +155,7 @@ class Pool:
                     slot_id=slot.id,
                     now=self.now().timestamp(),
                 )
-                await wait_for_answer(self.session, url + prefix + "api", seconds=self.catalog.limits.start_seconds)
+                await self._wait_answer(slot, url + prefix + "api")
             except (SlotFailed, ClaimFailed) as error:
                 log.warning("start of %s, try %d of %d: %s", instance.id, attempt, TRIES, error)
                 if slot is not None:
@@ -261,6 +261,26 @@ class Pool:
                 why=status.detail or status.reason,
             )
         return status.url
+
+    async def _wait_answer(self, slot: Slot, url: str) -> None:
+        """Wait for the server's first answer, but not for one that has died in the meantime."""
+
+        def is_dead(found: Slots) -> bool:
+            status = found.get(slot.id)
+            return status is None or status.phase is Phase.DEAD
+
+        seconds = self.catalog.limits.start_seconds
+        answer = asyncio.create_task(wait_for_answer(self.session, url, seconds=seconds))
+        death = asyncio.create_task(self.view.wait_until(is_dead, seconds=seconds))
+        try:
+            done, _ = await asyncio.wait([answer, death], return_when=asyncio.FIRST_COMPLETED)
+            if answer in done:
+                return answer.result()
+            raise ClaimFailed("The slot {slot} died after its claim.", slot=slot.id)
+        finally:
+            for task in (answer, death):
+                task.cancel()
+            await asyncio.gather(answer, death, return_exceptions=True)
 
     async def _attach(self, instance: Instance, slot: Slot) -> None:
         """Commit that this slot is about to become this instance."""

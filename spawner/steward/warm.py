@@ -40,6 +40,7 @@ def decide(
     slots = list(slots)
     image = catalog.image(catalog.defaults.image)
     actions: list[MakeSlot | GiveUp] = []
+    planned: list[Slot] = []  # takes room from the flavors that come after
     for flavor in catalog.flavors:
         waiting = _waiting(slots, flavor.id, image.id)
         target = 0 if backend.why_not(flavor, image) else flavor.warm
@@ -47,8 +48,10 @@ def decide(
         if _is_too_soon(catalog, slots, now) or _backs_off(flavor, image, failures, now):
             continue
         missing = target - len(waiting)
-        room = room_for(catalog, flavor, slots, backend.memory())
-        actions += [MakeSlot(flavor, image)] * max(0, min(missing, room))
+        room = room_for(catalog, flavor, [*slots, *planned], backend.memory())
+        making = max(0, min(missing, room))
+        actions += [MakeSlot(flavor, image)] * making
+        planned += [_plan(flavor, image, now)] * making
     offered = {(flavor.id, known.id) for flavor in catalog.flavors for known in catalog.images}
     actions += [
         GiveUp(slot.id)
@@ -58,6 +61,10 @@ def decide(
         and ((slot.flavor, slot.image) not in offered or slot.image != image.id)
     ]
     return actions
+
+
+def _plan(flavor: Flavor, image: Image, now: datetime) -> Slot:
+    return Slot("", flavor.id, image.id, SlotState.CREATING, None, now, None, None, None, None, None)
 
 
 def _waiting(slots: list[Slot], flavor: str, image: str) -> list[Slot]:

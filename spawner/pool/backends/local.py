@@ -106,11 +106,12 @@ class LocalBackend:
                     shutil.rmtree(draft, ignore_errors=True)
                     return
                 raise
+            log = os.open(final / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             keeper = subprocess.Popen(
                 [sys.executable, "-S", "-m", "spawner.pool.local.keeper"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=(final / "log").open("ab"),
+                stderr=log,
                 cwd="/",
                 env={
                     "PYTHONPATH": str(sandbox.package_folder().parent),
@@ -119,6 +120,7 @@ class LocalBackend:
                 pass_fds=(lock,),
                 start_new_session=True,
             )
+            os.close(log)
             assert keeper.stdin is not None
             keeper.stdin.write(json.dumps(orders).encode())
             keeper.stdin.close()

@@ -1,0 +1,66 @@
+"""Fixtures for tests with a browser."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.visitor import PATIENCE_MS, Visitor, launch
+from tests.stack import Stack
+
+PICTURES_VARIABLE = "FREEPOOL_SCREENSHOTS"
+
+
+# Not for the whole session: Playwright's synchronous interface runs an event loop of its own, beside which no
+# asynchronous test of another folder could run.
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests of this folder; each visitor has a profile of their own."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def enter(
+    chromium: Browser, shared_stack: Stack, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors, each a new user unless told who; at the end nobody may have met unexpected trouble."""
+    visitors: list[Visitor] = []
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[-40:].strip("-")
+
+    def make(user: str | None = None, **options: Any) -> Visitor:
+        visitor = Visitor.enter(chromium, shared_stack, user or f"{name}-{len(visitors)}", **options)
+        visitors.append(visitor)
+        return visitor
+
+    yield make
+    for visitor in visitors:
+        visitor.leave()
+    assert [text for visitor in visitors for text in visitor.unexpected] == []
+
+
+@pytest.fixture
+def visitor(enter: Callable[..., Visitor]) -> Visitor:
+    """A newcomer with an English browser."""
+    return enter()
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+    """Keeps a picture of a page where FREEPOOL_SCREENSHOTS names a folder."""
+
+    def take(page: Page, name: str) -> None:
+        folder = os.environ.get(PICTURES_VARIABLE)
+        if folder:
+            page.screenshot(path=Path(folder) / f"{request.node.name}-{name}.png")
+
+    return take

@@ -1,0 +1,44 @@
+"""JupyterLab as a person uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+RUN_MS = 60_000
+
+
+def wait_for_kernel(page: Page) -> None:
+    """Wait until the notebook that is open can run."""
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=RUN_MS)
+
+
+def run_all(page: Page) -> Locator:
+    """Run > Run All Cells, and wait for the output of the last cell that has any. Returns that output."""
+    wait_for_kernel(page)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    result = page.locator(".jp-OutputArea-output").filter(has_text="RESULT: {")
+    expect(result).to_be_visible(timeout=RUN_MS)
+    complaints = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").all_text_contents()
+    assert not complaints, complaints
+    return result
+
+
+def contents(page: Page, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+    """Call Jupyter's contents API the way the page itself does: with its cookies and its XSRF token."""
+    return tuple(
+        page.evaluate(
+            """async ([method, path, body]) => {
+              const root = location.pathname.split("/lab")[0];
+              const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)[1];
+              const answer = await fetch(`${root}/api/contents/${path}`, {
+                method, headers: { "X-XSRFToken": token, "Content-Type": "application/json" },
+                body: body && JSON.stringify(body),
+              });
+              return [answer.status, await answer.json()];
+            }""",
+            [method, path, body],
+        )
+    )

@@ -1,0 +1,106 @@
+"""The newcomer's way: from the link to a result, and out again, with nothing left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser import lab
+from tests.browser.visitor import IDLE, READY, STARTING, Visitor, button, card, heading
+
+Picture = Callable[[Page, str], None]
+
+
+def test_from_the_link_to_a_result_and_back_to_nothing(visitor: Visitor, picture: Picture) -> None:
+    desk = visitor.open_desk()
+    assert desk.url == f"{visitor.stack.url}/services/desk/", "the address must not carry the token on"
+    picture(desk, "desk")
+    button(desk, "Start").click()
+    expect(heading(desk)).to_have_text(READY["en"])
+    expect(desk.get_by_role("link", name="Open JupyterLab")).to_be_focused()
+    picture(desk, "running")
+
+    with visitor.context.expect_page() as opened:
+        desk.get_by_role("link", name="Open JupyterLab").click()
+    workspace = opened.value
+    expect(workspace.locator("#jp-main-dock-panel")).to_be_visible()
+    assert workspace.url.startswith(f"{visitor.stack.url}/user/{visitor.user}/lab")
+    workspace.close()
+
+    card(desk, "Which language is this?").get_by_role("link", name="Open").click()
+    desk.wait_for_url("**/lab/tree/examples/language/language.ipynb")
+    result = lab.run_all(desk)
+    said = json.loads(result.inner_text().partition("RESULT: ")[2])
+    assert said["codes"]["Vietnamese"] == "vi"
+    picture(desk, "example")
+
+    note = {"type": "file", "format": "text", "content": "remember me"}
+    assert lab.contents(desk, "PUT", "note.txt", note)[0] == 201
+    status, found = lab.contents(desk, "GET", "note.txt")
+    assert (status, found["content"]) == (200, "remember me")
+
+    desk.goto(f"{visitor.stack.url}/services/desk/")
+    before = visitor.loans()[0]
+    button(desk, "Restart (wipes everything)").click()
+    dialog = desk.get_by_role("dialog", name="Restart and wipe everything?")
+    expect(dialog).to_contain_text("All files in this instance are deleted")
+    picture(desk, "restart")
+    dialog.get_by_role("button", name="Wipe and restart").click()
+    expect(dialog).to_be_hidden()
+    expect(desk.get_by_text("Everything in it is being deleted.")).to_be_visible()
+    expect(heading(desk)).to_have_text(READY["en"])
+    after = visitor.loans()[0]
+    assert (after.flavor, after.image) == (before.flavor, before.image)
+    assert after.id != before.id
+    assert after.slot_id != before.slot_id, "a restart is never the same slot again"
+
+    desk.goto(f"{visitor.stack.url}/user/{visitor.user}/lab")
+    expect(desk.locator("#jp-main-dock-panel")).to_be_visible()
+    assert lab.contents(desk, "GET", "note.txt")[0] == 404
+    visitor.expected.append("status of 404")
+
+    desk.goto(f"{visitor.stack.url}/services/desk/")
+    button(desk, "Stop").click()
+    desk.get_by_role("dialog").get_by_role("button", name="Wipe and stop").click()
+    expect(heading(desk)).to_have_text(IDLE["en"])
+    expect(button(desk, "Start")).to_be_enabled()
+    assert visitor.loans() == []
+
+
+def test_open_starts_an_instance_and_opens_that_notebook_in_the_same_tab(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    card(desk, "Is someone speaking?").get_by_role("button", name="Open").click()
+    desk.wait_for_url(f"**/user/{visitor.user}/lab/tree/examples/voice-activity/voice-activity.ipynb")
+    expect(desk.get_by_role("tab", name="voice-activity.ipynb")).to_be_visible()
+    assert len(visitor.context.pages) == 1
+    assert [loan.example for loan in visitor.loans()] == ["voice-activity"]
+    # Going back is going back: it must not throw the person into the notebook again.
+    desk.goto(f"{visitor.stack.url}/services/desk/")
+    expect(heading(desk)).to_have_text(READY["en"])
+
+
+def test_open_during_a_start_opens_the_notebook_when_that_is_ready(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    desk.get_by_role("radio", name="CPU large").check()
+    button(desk, "Start").click()
+    with visitor.held_start():
+        expect(heading(desk)).to_have_text(STARTING["en"])
+        card(desk, "Which language is this?").get_by_role("button", name="Open").click()
+        expect(card(desk, "Which language is this?")).to_contain_text("Opens when ready")
+        expect(desk.get_by_text("“Which language is this?” opens by itself as soon as it is ready.")).to_be_visible()
+    desk.wait_for_url("**/lab/tree/examples/language/language.ipynb")
+
+
+def test_what_needs_an_image_that_is_missing_says_so_and_offers_no_button(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    for title in ("Search by meaning", "Train your first model"):
+        if (visitor.stack.settings.images / "torch").is_dir():
+            expect(card(desk, title).get_by_role("button", name="Open")).to_be_visible()
+        else:
+            expect(card(desk, title)).to_contain_text("Needs the image PyTorch, which is not installed here.")
+            expect(card(desk, title).get_by_role("button")).to_have_count(0)
+    # A shape that this machine cannot serve can be read about, but not chosen.
+    expect(desk.get_by_role("radio", name="GPU 24 GB")).to_be_disabled()
+    expect(desk.get_by_role("group", name="Instance type")).to_contain_text("This machine's pool has no GPU.")

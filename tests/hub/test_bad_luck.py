@@ -1,0 +1,311 @@
+"""Bad luck, one piece at a time: a clear message, the ledger right, nothing left running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+from sqlalchemy import create_engine, text, update
+
+from spawner.catalog import load_catalog
+from spawner.instance.sealing import slot_key
+from spawner.ledger import EndReason, instances, open_ledger
+from spawner.ledger.tables import instances as instances_table
+from spawner.pool.backends.base import SlotSpec
+from spawner.pool.build import make_backend, utc_now
+from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, write_catalog
+
+
+def freepool(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "spawner.cli", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def processes_of(state: Path) -> list[str]:
+    """Command lines of live processes that have to do with a state folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes()
+                variables = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if str(state).encode() in command + variables:
+                found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def loan_of(stack: Stack, user: str):  # type: ignore[no-untyped-def]
+    """The user's loan that is not over, or None."""
+    return next((loan for loan in stack.unended() if loan.user_name == user), None)
+
+
+def keeper_of(stack: Stack, slot_id: str) -> int:
+    """Process id of a slot's keeper."""
+    return int(json.loads((stack.settings.slots_dir / slot_id / "status.json").read_text())["pid"])
+
+
+def wait_for_order(stack: Stack, seconds: float = 30) -> None:
+    """Wait until the ledger equals reality, and every loan that lives has its slot."""
+    deadline = time.monotonic() + seconds
+    while True:
+        rows, folders, loans = stack.slots(), stack.slot_folders(), stack.unended()
+        known = {slot.id for slot in rows}
+        if folders == known and all(loan.state == "running" and loan.slot_id in known for loan in loans):
+            return
+        assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\nloans {loans}"
+        time.sleep(0.1)
+
+
+# --- before anything starts ------------------------------------------------------------------------------------------
+
+
+def test_a_broken_catalog_stops_the_start_with_every_mistake(state: Path) -> None:
+    catalog = write_catalog(state / "catalog.yaml", lambda data: data["flavors"][0].update(cpu=-1, colour="red"))
+    ended = freepool("up", "--state", str(state / "s"), "--port", str(free_port()), "--catalog", str(catalog))
+    assert ended.returncode == 1
+    assert "2 mistakes to mend" in ended.stderr
+    assert "cpu" in ended.stderr
+    assert "colour" in ended.stderr
+    assert not (state / "s").exists()
+
+
+def test_a_taken_port_is_one_line(state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = freepool("up", "--state", str(state / "s"), "--port", str(port))
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert f"Port {port} cannot be used" in ended.stderr
+    assert "PORT=" in ended.stderr
+
+
+def test_a_damaged_ledger_is_said_before_anything_starts(state: Path) -> None:
+    (state / "ledger.sqlite").write_bytes(b"SQLite format 3\0" + os.urandom(8192))
+    ended = freepool("up", "--state", str(state), "--port", str(free_port()))
+    assert ended.returncode == 1
+    assert "damaged" in ended.stderr
+    assert "backup" in ended.stderr
+
+
+def test_a_ledger_of_a_newer_version_is_left_alone(state: Path) -> None:
+    with running_stack(state / "s"):
+        pass
+    ledger = state / "s" / "ledger.sqlite"
+    engine = create_engine(f"sqlite:///{ledger}")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE freepool_version SET version_num = '9999'"))
+    engine.dispose()
+    ended = freepool("up", "--state", str(state / "s"), "--port", str(free_port()))
+    assert ended.returncode == 1
+    assert "newer Freepool" in ended.stderr
+
+
+# --- while it runs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_second_supervisor_on_the_same_state_is_refused(shared_stack: Stack) -> None:
+    ended = freepool("up", "--state", str(shared_stack.state), "--port", str(free_port()))
+    assert ended.returncode == 1
+    assert "already runs" in ended.stderr
+
+
+def test_a_slot_that_died_while_it_waited_costs_its_next_user_nothing(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("unlucky")
+    stack.wait_warm()
+    for slot in stack.slots():
+        if slot.state == "warm":
+            os.kill(keeper_of(stack, slot.id), signal.SIGKILL)
+    assert stack.start("unlucky").status_code == 201
+    assert loan_of(stack, "unlucky").state == "running"
+    stack.stop("unlucky")
+    wait_for_order(stack)
+
+
+def test_a_slot_that_dies_between_claim_and_answer_is_replaced(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("unluckier")
+    stack.wait_warm()
+    killed: list[str] = []
+
+    def kill_first_claimed() -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not killed:
+            loan = loan_of(stack, "unluckier")
+            if loan and loan.slot_id:
+                os.kill(keeper_of(stack, loan.slot_id), signal.SIGKILL)
+                killed.append(loan.slot_id)
+
+    killer = threading.Thread(target=kill_first_claimed)
+    killer.start()
+    answer = stack.start("unluckier")
+    killer.join()
+    assert killed
+    assert answer.status_code in (201, 202)
+    # Either it was replaced in time, or it had answered already and then its end was noticed.
+    wait_for_order(stack)
+    loan = loan_of(stack, "unluckier")
+    assert loan is None or loan.slot_id != killed[0]
+    stack.stop("unluckier")
+
+
+def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("late")
+    stack.start("late")
+    loan = loan_of(stack, "late")
+    assert loan.ends_at - loan.usable_at == timedelta(minutes=240)
+    ledger = stack.ledger()
+    ledger.write(
+        lambda connection: connection.execute(
+            update(instances_table).where(instances_table.c.id == loan.id).values(ends_at=utc_now())
+        )
+    )
+    eventually(lambda: stack.api("GET", "/users/late").json()["servers"] == {}, what="the end at the deadline")
+    last = eventually(lambda: ledger.read(instances.last_ended, "late"))
+    ledger.close()
+    assert last.reason is EndReason.DEADLINE
+    assert loan.slot_id not in stack.slot_folders()
+    said = stack.desk("GET", "api/state", token=stack.user_token("late")).json()["last"]
+    assert "longest time" in said["text"]
+
+
+async def test_a_slot_that_nobody_knows_is_ended(shared_stack: Stack) -> None:
+    stack = shared_stack
+    settings = stack.settings
+    catalog = load_catalog(settings.catalog)
+    backend = make_backend(settings, catalog)
+    await backend.create(SlotSpec("deadbeef", catalog.flavors[0], catalog.images[0], slot_key(b"x", "deadbeef")))
+    assert "deadbeef" in await backend.list()
+    deadline = asyncio.get_running_loop().time() + 15
+    while "deadbeef" in await backend.list():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.1)
+
+
+def test_a_loan_whose_slot_is_gone_is_ended(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("robbed")
+    stack.start("robbed")
+    loan = loan_of(stack, "robbed")
+    os.kill(keeper_of(stack, loan.slot_id), signal.SIGKILL)
+    eventually(lambda: loan_of(stack, "robbed") is None, what="the end")
+    eventually(lambda: stack.api("GET", "/users/robbed").json()["servers"] == {}, what="the hub's notice")
+    wait_for_order(stack)
+
+
+def test_two_stewards_keep_one_warm_slot(shared_stack: Stack) -> None:
+    stack = shared_stack
+    second = subprocess.Popen(
+        [sys.executable, "-m", "spawner.cli", "steward"],
+        env={**os.environ, "FREEPOOL_SETTINGS": str(stack.state / "settings.json")},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        stack.add_user("between")
+        for _ in range(3):
+            stack.wait_warm()
+            stack.start("between")
+            stack.stop("between")
+        wait_for_order(stack)
+        stack.wait_warm()
+        assert len([slot for slot in stack.slots() if slot.instance_id is None]) == 1
+    finally:
+        second.terminate()
+        second.wait(20)
+
+
+# --- the platform's own processes ------------------------------------------------------------------------------------
+
+
+def test_a_hub_killed_during_a_start_leaves_order_behind(state: Path) -> None:
+    with running_stack(state / "s") as stack:
+        stack.add_user("mid")
+        for flavor, pause in (("cpu-large", 0.3), ("cpu-large", 1.0), ("cpu-basic", 0.0), ("cpu-basic", 0.1)):
+            starting = threading.Thread(target=_start_ignoring_the_cut, args=(stack, flavor))
+            starting.start()
+            eventually(lambda: loan_of(stack, "mid"), what="the row")
+            time.sleep(pause)  # where in the start the hub dies is what this test varies
+            stack.kill("hub")
+            starting.join()
+            eventually(lambda: _answers(stack), seconds=40, what="the hub")
+            wait_for_order(stack, 40)
+            server = stack.api("GET", "/users/mid").json()["servers"].get("")
+            assert bool(server and server["ready"]) == (loan_of(stack, "mid") is not None)
+            stack.stop("mid")
+            eventually(lambda: loan_of(stack, "mid") is None, what="the stop")
+            assert stack.start("mid").status_code in (201, 202)
+            eventually(lambda: stack.api("GET", "/users/mid").json()["servers"].get("", {}).get("ready"), what="again")
+            stack.stop("mid")
+
+
+def _start_ignoring_the_cut(stack: Stack, flavor: str) -> None:
+    with contextlib.suppress(httpx.HTTPError):
+        stack.start("mid", flavor=flavor)
+
+
+def _answers(stack: Stack) -> bool:
+    try:
+        return httpx.get(f"{stack.url}/hub/api/", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> None:
+    with running_stack(state / "s") as first:
+        first.add_user("survivor")
+        first.start("survivor")
+        loan = loan_of(first, "survivor")
+        first.process.kill()
+        first.process.wait()
+    eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
+    with running_stack(state / "s") as second:
+        adopted = loan_of(second, "survivor")
+        assert adopted.id == loan.id
+        eventually(lambda: second.api("GET", "/users/survivor").json()["servers"][""]["ready"], what="adoption")
+        token = second.user_token("survivor")
+        answer = httpx.get(f"{second.url}/user/survivor/api/status", headers={"Authorization": f"token {token}"})
+        assert answer.status_code == 200
+        assert second.stop("survivor").status_code == 204
+
+
+def test_ctrl_c_leaves_no_process_and_says_so_in_the_ledger(state: Path) -> None:
+    with running_stack(state / "s") as stack:
+        stack.add_user("guest")
+        stack.start("guest")
+        assert processes_of(state)
+    assert processes_of(state) == []
+    assert list((state / "s" / "slots").iterdir()) == []
+    ledger = open_ledger(f"sqlite:///{state / 's' / 'ledger.sqlite'}")
+    assert ledger.read(instances.unended) == []
+    last = ledger.read(instances.last_ended, "guest")
+    ledger.close()
+    assert last is not None
+    assert last.reason is EndReason.SHUTDOWN
+
+
+def test_secrets_are_for_their_owner_alone(shared_stack: Stack) -> None:
+    state = shared_stack.state
+    assert state.stat().st_mode & 0o077 == 0
+    for secret in (state / "secrets").iterdir():
+        assert secret.stat().st_mode & 0o077 == 0, secret.name
+    for name in ("hub", "desk", "steward", "proxy"):
+        log = shared_stack.log(name)
+        for secret in ("slots", "link", "proxy", "desk", "steward"):
+            assert shared_stack.settings.secret(secret) not in log, f"{secret} in {name}.log"
+        assert shared_stack.token not in log

@@ -1,0 +1,115 @@
+"""Small parts for tests: a catalog, rows and slots with everything filled in that a test does not care about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from spawner.catalog import Catalog, Flavor, Image, Text
+from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
+from spawner.pool.backends.base import Phase, SlotStatus
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
+GIB = 1024**3
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For every property: the machine may be busy, and its speed is not what is tested here."""
+TEXT = Text(en="a text", zh="文字")
+
+
+def flavor(name: str = "small", **changes: Any) -> Flavor:
+    values = {"id": name, "title": TEXT, "summary": TEXT, "cpu": 1, "memory": GIB, "disk": GIB, "limit": 10}
+    return Flavor.model_validate(values | changes)
+
+
+def image(name: str = "cpu") -> Image:
+    return Image(id=name, title=TEXT, summary=TEXT, environment=name)
+
+
+def catalog(*flavors: Flavor, images: tuple[Image, ...] = (), **limits: Any) -> Catalog:
+    flavors = flavors or (flavor(),)
+    images = images or (image("cpu"), image("torch"))
+    return Catalog.model_validate(
+        {
+            "flavors": flavors,
+            "images": images,
+            "defaults": {"flavor": flavors[0].id, "image": images[0].id},
+            "limits": limits,
+            "examples": [
+                {
+                    "id": "ocr",
+                    "image": images[-1].id,
+                    "path": "ocr/ocr.ipynb",
+                    "title": TEXT,
+                    "summary": TEXT,
+                    "needs": {"memory": 1, "seconds": 1},
+                }
+            ],
+        }
+    )
+
+
+def slot(name: str, state: SlotState = SlotState.WARM, **changes: Any) -> Slot:
+    values: dict[str, Any] = {
+        "id": name,
+        "flavor": "small",
+        "image": "cpu",
+        "state": state,
+        "instance_id": None,
+        "created_at": NOW - timedelta(minutes=5),
+        "warm_at": None,
+        "claimed_at": None,
+        "ended_at": None,
+        "reason": None,
+        "detail": None,
+    }
+    return Slot(**values | changes)
+
+
+def instance(name: str, state: InstanceState = InstanceState.RUNNING, **changes: Any) -> Instance:
+    values: dict[str, Any] = {
+        "id": name,
+        "user_name": "ann",
+        "server_name": "",
+        "flavor": "small",
+        "image": "cpu",
+        "example": None,
+        "state": state,
+        "hub_epoch": "1",
+        "slot_id": None,
+        "url": None,
+        "requested_at": NOW - timedelta(minutes=5),
+        "usable_at": None,
+        "ends_at": None,
+        "stopping_at": None,
+        "ended_at": None,
+        "reason": None,
+        "detail": None,
+    }
+    return Instance(**values | changes)
+
+
+def status(name: str, phase: Phase = Phase.READY, reason: EndReason | None = None, detail: str = "") -> SlotStatus:
+    return SlotStatus(id=name, phase=phase, url="http://127.0.0.1:1", reason=reason, detail=detail)
+
+
+@dataclass
+class PaperBackend:
+    """As much of a backend as counting needs: it can say what it serves, and makes nothing."""
+
+    bytes: int | None = None
+    refused: tuple[str, ...] = ()
+
+    def memory(self) -> int | None:
+        return self.bytes
+
+    def why_not(self, flavor: Flavor, image: Image | None = None) -> tuple[str, str] | None:
+        return ("No.", "不行。") if flavor.id in self.refused else None
+
+
+def moments(*, seconds: int = 3600) -> st.SearchStrategy[datetime]:
+    """Times from so long before `NOW` to so long after it."""
+    return st.integers(-seconds, seconds).map(lambda offset: NOW + timedelta(seconds=offset))

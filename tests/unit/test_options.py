@@ -1,0 +1,101 @@
+"""Whatever somebody sends as options, they get a choice from the catalog or one sentence that says what to send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from spawner.errors import BadOption
+from spawner.pool.options import KNOWN, Choice, choose
+from spawner.pool.refusals import encode_refusal
+from tests.unit import make
+from tests.unit.make import quick
+
+CATALOG = make.catalog(make.flavor("small"), make.flavor("large"))
+LONGEST_MESSAGE = 400
+"""Characters of a refusal: it is read by a person, and travels in an HTTP header."""
+
+rubbish = st.text(st.sampled_from("aZ0 -_./\\'\"{}%\x00\x1b\n\r\u0430\u202e\ud800\udfff\ufeff\uffff😀猫"), max_size=60)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | rubbish,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(rubbish, inner, max_size=4),
+    max_leaves=8,
+)
+keys = st.sampled_from(KNOWN) | rubbish
+ids = st.sampled_from(["small", "large", "cpu", "torch", "ocr", ""])
+
+
+def refused(options: dict[Any, Any]) -> BadOption:
+    with pytest.raises(BadOption) as caught:
+        choose(CATALOG, options)
+    return caught.value
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("options", [{}, {"flavor": None}, {"flavor": "", "image": None, "example": ""}])
+def test_nothing_asked_for_gives_the_defaults(options: dict[str, Any]) -> None:
+    choice = choose(CATALOG, options)
+    assert (choice.flavor.id, choice.image.id, choice.example) == ("small", "cpu", None)
+
+
+def test_an_example_brings_its_image() -> None:
+    choice = choose(CATALOG, {"example": "ocr"})
+    assert (choice.image.id, choice.flavor.id) == ("torch", "small")
+    assert choice.to_options() == {"flavor": "small", "image": "torch", "example": "ocr"}
+
+
+def test_an_example_with_another_image_is_refused() -> None:
+    assert refused({"example": "ocr", "image": "cpu"}).message == "The example ocr needs the image torch, not cpu."
+
+
+def test_an_unknown_option_names_the_known_ones() -> None:
+    error = refused({"flavour": "small"})
+    assert error.message == "'flavour' is not an option."
+    assert error.next_step == "The options are: flavor, image, example."
+
+
+@pytest.mark.parametrize("key", KNOWN)
+@pytest.mark.parametrize(
+    "value",
+    [1, True, 1.5, ["small"], {"id": "small"}, "x" * 32, "x" * 1_000_000, "sm\u0430ll", "\ud800", "😀", "small\ud800"],
+)
+def test_what_is_no_id_is_refused_by_name(key: str, value: object) -> None:
+    error = refused({key: value})
+    assert error.message.endswith(f" is no {key}.")
+    assert "Send the id of one, as text: " in error.next_step
+
+
+@pytest.mark.parametrize("value", ["moon", "\x00", "small\n", " small", "SMALL", "../small", "{wanted}", "%s"])
+def test_an_id_that_is_not_in_the_catalog_is_refused_with_those_that_are(value: str) -> None:
+    assert refused({"flavor": value}).next_step == "Choose one of: small, large."
+
+
+def test_what_is_nested_too_deeply_to_be_shown_is_refused_all_the_same() -> None:
+    assert refused({"flavor": nested(100_000)}).message.endswith("is no flavor.")
+
+
+@quick
+@given(st.dictionaries(keys, anything | ids, max_size=5))
+@example({"flavor": "\ud800" * 31})
+@example({"\udfff": 1})
+def test_nothing_that_json_can_say_does_more_than_be_refused(options: dict[Any, Any]) -> None:
+    try:
+        choice = choose(CATALOG, options)
+    except BadOption as error:
+        assert len(str(error)) <= LONGEST_MESSAGE
+        str(error).encode("utf-8")
+        assert encode_refusal(error).isascii()
+        assert "\n" not in encode_refusal(error)
+    else:
+        assert isinstance(choice, Choice)
+        assert set(options) <= set(KNOWN)
+        assert choose(CATALOG, choice.to_options()) == choice
