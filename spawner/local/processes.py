@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 log = logging.getLogger("freepool.up")
-STABLE_SECONDS = 10
+STABLE_SECONDS = 5
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 2.0
 END_SECONDS = 8
 LARGEST_LOG = 20 * 1024 * 1024
 PR_SET_PDEATHSIG = 1

@@ -117,11 +117,12 @@ def programs(installation: Installation) -> list[Program]:
 
 
 async def up(installation: Installation) -> None:
-    """Run until SIGINT or SIGTERM."""
+    """Run until SIGINT, SIGTERM, or the terminal is closed (SIGHUP)."""
     settings = installation.settings
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     siblings = programs(installation)
     keeping = [asyncio.create_task(program.keep_running(), name=program.name) for program in siblings]
     try:
@@ -206,6 +207,9 @@ async def end_everything(settings: Settings) -> None:
 
 
 def say(line: str) -> None:
-    """One line for the person at the terminal."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """One line for the person at the terminal, if there still is one: a closed terminal must not stop the clean-up."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -34,27 +34,31 @@ def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: in
 
 
 def stock_of(catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable[Slot]) -> Stock:
-    """The stock of one flavor over all images."""
+    """The stock of one flavor over all images. Slots of other flavors that wait for nobody count as room."""
     why_not = backend.why_not(flavor)
     if why_not is not None:
         return Stock(0, 0, why_not)
     slots = list(slots)
-    waiting = [slot for slot in slots if slot.flavor == flavor.id and slot.instance_id is None]
-    usable = [slot for slot in waiting if slot.state in (SlotState.WARM, SlotState.CREATING)]
+    usable = [slot for slot in slots if slot.flavor == flavor.id and _waits(slot)]
+    staying = [slot for slot in slots if slot.flavor == flavor.id or not _waits(slot)]
     warm = sum(slot.state is SlotState.WARM for slot in usable)
-    return Stock(available=len(usable) + room_for(catalog, flavor, slots, backend.memory()), warm=warm)
+    return Stock(available=len(usable) + room_for(catalog, flavor, staying, backend.memory()), warm=warm)
 
 
-def yields_room(slots: Iterable[Slot], flavor: Flavor, image: Image) -> Slot | None:
-    """A waiting slot that nobody has claimed and that may give its room to somebody who is here: the youngest.
+def yields_room(
+    catalog: Catalog, flavor: Flavor, image: Image, slots: Iterable[Slot], memory: int | None
+) -> Slot | None:
+    """A slot that waits for nobody and gives its room to somebody who is here: the youngest of another kind.
 
-    Never one that the person could have used themselves.
+    None where even all of them together would not make room: then none should be given up for nothing.
     """
-    waiting = [
-        slot
-        for slot in slots
-        if slot.state in (SlotState.WARM, SlotState.CREATING)
-        and slot.instance_id is None
-        and (slot.flavor, slot.image) != (flavor.id, image.id)
-    ]
+    slots = list(slots)
+    waiting = [slot for slot in slots if _waits(slot) and (slot.flavor, slot.image) != (flavor.id, image.id)]
+    staying = [slot for slot in slots if slot not in waiting]
+    if room_for(catalog, flavor, staying, memory) < 1:
+        return None
     return max(waiting, key=lambda slot: slot.created_at, default=None)
+
+
+def _waits(slot: Slot) -> bool:
+    return slot.instance_id is None and slot.state in (SlotState.WARM, SlotState.CREATING)

@@ -56,3 +56,13 @@ def test_what_this_machine_cannot_serve_is_said_with_its_reason(shared_stack: St
     else:
         assert "not installed" in torch.json()["message"]
     assert not [loan for loan in shared_stack.unended() if loan.user_name == "gamer"]
+
+
+def test_a_refusal_is_shown_on_jupyterhubs_own_progress_page(shared_stack: Stack) -> None:
+    shared_stack.add_user("reader")
+    shared_stack.start("reader", flavor="gpu-24g")
+    events = shared_stack.api("GET", "/users/reader/server/progress").text
+    event = json.loads(next(line for line in events.splitlines() if line.startswith("data:")).removeprefix("data:"))
+    assert event["failed"]
+    assert event["message"] == "Spawn failed: This machine's pool has no GPU. Choose another shape or image."
+    assert event["html_message"] == "<p>This machine&#x27;s pool has no GPU.</p><p>Choose another shape or image.</p>"

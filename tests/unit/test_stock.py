@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Flavor
 from spawner.ledger import Slot, SlotState
 from spawner.ledger.model import OCCUPYING
-from spawner.pool.stock import Stock, room_for, stock_of, yields_room
+from spawner.pool.stock import Stock, room_for, stock_of
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -102,8 +102,3 @@ def test_the_youngest_waiting_slot_gives_way_to_somebody_who_is_here() -> None:
     taken = make.slot("taken", SlotState.CLAIMED, instance_id="i", created_at=NOW)
     going = make.slot("going", SlotState.DESTROYING, created_at=NOW)
     slots = [old, young, taken, going]
-    assert yields_room(slots, catalog.flavor("large"), catalog.image("cpu")) == young
-    # What they could have used themselves is not thrown away for them.
-    assert yields_room(slots, catalog.flavor("small"), catalog.image("cpu")) is None
-    assert yields_room(slots, catalog.flavor("small"), catalog.image("torch")) == young
-    assert yields_room([taken, going], catalog.flavor("large"), catalog.image("cpu")) is None

@@ -151,16 +151,17 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
             yield from ("--ro-bind", "/dev/null", path)
     yield from ("--ro-bind", str(sandbox.folder / "passwd"), "/etc/passwd")
     yield from ("--ro-bind", str(sandbox.folder / "group"), "/etc/group")
-    for prefix in environment_prefixes(sandbox.environment):
-        yield from _read_only(prefix, prefix)
-    yield from _read_only(sandbox.package / "__init__.py", Path(PACKAGE) / "spawner" / "__init__.py")
-    yield from _read_only(sandbox.package / "instance", Path(PACKAGE) / "spawner" / "instance")
-    yield from _read_only(sandbox.examples, Path(EXAMPLES))
     yield from ("--proc", "/proc", "--dev", "/dev")
     yield from _writable("/dev/shm", SIDE_ROOM, "1777")  # noqa: S108
     yield from _writable("/tmp", SIDE_ROOM, "1777")  # noqa: S108
     yield from _writable(HOME, SIDE_ROOM, "0777")
     yield from _writable(WORKSPACE, sandbox.disk, "0777")
+    # After the writable mounts, which would otherwise hide an installation that lies below one of them.
+    for prefix in environment_prefixes(sandbox.environment):
+        yield from _read_only(prefix, prefix)
+    yield from _read_only(sandbox.package / "__init__.py", Path(PACKAGE) / "spawner" / "__init__.py")
+    yield from _read_only(sandbox.package / "instance", Path(PACKAGE) / "spawner" / "instance")
+    yield from _read_only(sandbox.examples, Path(EXAMPLES))
     # The tmpfs that bubblewrap mounts everything on has no size of its own: nobody may write there.
     yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE)
 

@@ -1,0 +1,147 @@
+"""kill -9 of each process, twenty times, amid random starts and stops: no orphan, no lost row, no notebook touched."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from spawner.ledger import instances
+from tests.stack import Stack, eventually, running_stack, write_catalog
+
+KILLS = 20
+VICTIMS = ("hub", "proxy", "desk", "steward")
+PEOPLE = 4
+SEED = 20260131
+
+
+class Person(threading.Thread):
+    """Somebody who starts and stops at random, and puts up with whatever the platform answers."""
+
+    def __init__(self, stack: Stack, name: str, dice: random.Random, over: threading.Event) -> None:
+        super().__init__(name=name, daemon=True)
+        self.stack, self.dice, self.over = stack, dice, over
+        self.answers: list[int | str] = []
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            act = self.dice.choice((self.stack.start, self.stack.start, self.stack.stop))
+            try:
+                self.answers.append(act(self.name).status_code)
+            except httpx.HTTPError as error:
+                self.answers.append(type(error).__name__)
+            self.over.wait(self.dice.uniform(0.05, 0.8))
+
+
+def _successes(people: list[Person]) -> int:
+    return sum(person.answers.count(201) for person in people)
+
+
+def answers(url: str, token: str | None = None) -> bool:
+    """Whether a URL answers 200."""
+    headers = {"Authorization": f"token {token}"} if token else {}
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(url, headers=headers, timeout=5).status_code == 200
+    return False
+
+
+@pytest.mark.timeout(600)
+def test_killing_everything_twenty_times_leaves_order(state: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["flavors"] = [flavor for flavor in data["flavors"] if flavor["id"] == "cpu-basic"]
+        data["flavors"][0] |= {"reserve": "256MiB", "warm": 2, "limit": 12}
+
+    dice = random.Random(SEED)
+    with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", change)) as stack:
+        witness = _start_witness(stack)
+        over = threading.Event()
+        people = [Person(stack, f"person{n}", random.Random(SEED + n), over) for n in range(PEOPLE)]
+        stack.api("POST", "/users", json={"usernames": [person.name for person in people]})
+        for person in people:
+            person.start()
+        kills = [victim for victim in VICTIMS for _ in range(KILLS)]
+        dice.shuffle(kills)
+        for victim in kills:
+            time.sleep(dice.uniform(0.1, 0.6))  # a random moment is the point
+            eventually(lambda victim=victim: stack.pids(victim), seconds=30, what=victim)
+            stack.kill(victim)
+            if victim == "hub" and dice.random() < 0.7:  # else it comes thick and fast
+                successes = _successes(people)
+                eventually(lambda before=successes: _successes(people) > before, seconds=60, what="a start")
+        over.set()
+        for person in people:
+            person.join(90)
+            assert not person.is_alive()
+        assert _successes(people) > KILLS / 2, [person.answers for person in people]
+
+        eventually(lambda: answers(f"{stack.url}/hub/api/"), seconds=60, what="the hub")
+        eventually(lambda: answers(f"{stack.url}/services/desk/health"), seconds=60, what="the desk")
+        _check_order(stack)
+        assert _read_witness(stack) == witness
+        _check_history(stack)
+
+
+def _start_witness(stack: Stack) -> str:
+    """A notebook that runs through all of it, with a file in it. Returns its loan's id."""
+    stack.add_user("witness")
+    assert stack.start("witness").status_code == 201
+    headers = {"Authorization": f"token {stack.user_token('witness')}"}
+    body = {"type": "file", "format": "text", "content": "untouched"}
+    url = f"{stack.url}/user/witness/api/contents/witness.txt"
+    assert httpx.put(url, json=body, headers=headers, timeout=20).status_code == 201
+    return next(loan.id for loan in stack.unended() if loan.user_name == "witness")
+
+
+def _read_witness(stack: Stack) -> str:
+    token = stack.user_token("witness")
+    url = f"{stack.url}/user/witness/api/contents/witness.txt"
+    eventually(lambda: answers(url, token), seconds=60, what="the witness' route")
+    answer = httpx.get(url, headers={"Authorization": f"token {token}"}, timeout=20)
+    assert answer.json()["content"] == "untouched"
+    return next(loan.id for loan in stack.unended() if loan.user_name == "witness")
+
+
+def _check_order(stack: Stack) -> None:
+    """Ledger, pool and hub say the same within a minute."""
+    deadline = time.monotonic() + 60
+    while True:
+        rows, folders, loans = stack.slots(), stack.slot_folders(), stack.unended()
+        known = {slot.id for slot in rows}
+        servers = {
+            user["name"]: user["servers"][""]["ready"] for user in stack.api("GET", "/users").json() if user["servers"]
+        }
+        if (
+            folders == known
+            and all(loan.state == "running" and loan.slot_id in known for loan in loans)
+            and servers == {loan.user_name: True for loan in loans}
+            and sum(slot.instance_id is None for slot in rows) == 2
+            and {slot.instance_id for slot in rows if slot.instance_id} == {loan.id for loan in loans}
+        ):
+            return
+        assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\nloans {loans}\nservers {servers}"
+        time.sleep(0.2)
+
+
+def _check_history(stack: Stack) -> None:
+    """Every loan that is over has an end and a reason; nobody ever had two at once."""
+    ledger = stack.ledger()
+    try:
+        everything = ledger.read(instances.history)
+    finally:
+        ledger.close()
+    assert len(everything) > 20
+    for loan in everything:
+        assert (loan.state == "ended") == (loan.ended_at is not None)
+        assert loan.state != "ended" or loan.reason is not None
+    for user in {loan.user_name for loan in everything}:
+        mine = sorted((loan for loan in everything if loan.user_name == user), key=lambda loan: loan.requested_at)
+        for before, after in itertools.pairwise(mine):
+            assert before.stopping_at is not None
+            assert before.stopping_at <= after.requested_at

@@ -1,0 +1,51 @@
+"""The migrations make exactly the tables that the code uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, create_engine
+
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import VERSION_TABLE, check_version, migrate
+from spawner.ledger.tables import metadata
+
+
+def definitions(engine: Engine) -> dict[str, str]:
+    """What SQLite wrote down for each table and index."""
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE ? AND name NOT LIKE 'sqlite_%'"
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(query, (f"{VERSION_TABLE}%",))
+        return {name: " ".join(sql.split()) for name, sql in rows}
+
+
+def test_migrated_tables_are_the_tables_of_the_code(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_they_are_the_same_to_the_letter_conditions_of_indexes_included(tmp_path: Path) -> None:
+    migrated = make_engine(f"sqlite:///{tmp_path / 'migrated.sqlite'}")
+    migrate(migrated)
+    created = create_engine(f"sqlite:///{tmp_path / 'created.sqlite'}")
+    metadata.create_all(created)
+    assert definitions(migrated) == definitions(created)
+    assert "WHERE state IN ('starting', 'running')" in definitions(migrated)["instances_one_live"]
+    migrated.dispose()
+    created.dispose()
+
+
+def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine)
+    before = definitions(engine)
+    migrate(engine)
+    check_version(engine)
+    assert definitions(engine) == before
+    engine.dispose()

@@ -1,0 +1,201 @@
+"""What is missing is said before anything starts, in one sentence with a way out."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spawner.catalog import load_catalog
+from spawner.errors import SetupError
+from spawner.local import preflight
+from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings, load_settings
+from tests.stack import PROJECT
+
+
+@pytest.fixture
+def descriptors() -> Iterator[list[int]]:
+    """Locks to give back."""
+    held: list[int] = []
+    yield held
+    for descriptor in held:
+        os.close(descriptor)
+
+
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        catalog=tmp_path / "c", state=tmp_path, images=tmp_path / "images", examples=tmp_path, ledger_url="sqlite:///x"
+    )
+
+
+# The port
+
+
+def test_a_taken_port_is_named_with_a_way_out() -> None:
+    with socket.create_server((preflight.LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SetupError, match=rf"Port {port} cannot be used: Address already in use\. .*PORT=8001"):
+            preflight.require_free_port(port)
+    preflight.require_free_port(port)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**9])
+def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+    with pytest.raises(SetupError, match="cannot be used"):
+        preflight.require_free_port(port)
+
+
+def test_the_same_ports_are_chosen_again_because_instances_know_them(tmp_path: Path) -> None:
+    first = preflight.choose_ports(tmp_path)
+    assert set(first) == set(preflight.PORT_NAMES)
+    assert len(set(first.values())) == 3
+    assert preflight.choose_ports(tmp_path) == first
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"hub_port": "x"}', "null", '{"hub_port": 99999999}'])
+def test_remembered_ports_that_are_of_no_use_are_replaced(text: str, tmp_path: Path) -> None:
+    (tmp_path / "ports.json").write_text(text)
+    assert json.loads((tmp_path / "ports.json").read_text() or "0") != preflight.choose_ports(tmp_path)
+
+
+def test_a_remembered_port_that_somebody_took_is_replaced(tmp_path: Path) -> None:
+    first = preflight.choose_ports(tmp_path)
+    with socket.create_server((preflight.LOOPBACK, first["hub_port"])):
+        assert first["hub_port"] not in preflight.choose_ports(tmp_path).values()
+
+
+# The state folder
+
+
+def test_the_state_folder_is_made_for_its_owner_alone(tmp_path: Path, descriptors: list[int]) -> None:
+    state = tmp_path / "a" / "state"
+    descriptors.append(preflight.take_state_folder(state))
+    assert state.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("inside", ["", "deeper"])
+def test_a_state_folder_that_cannot_be_written_is_named_with_a_way_out(inside: str, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    with pytest.raises(SetupError, match=r"The state folder .* cannot be written: .*\. Choose another with STATE="):
+        preflight.take_state_folder(tmp_path / "state" / inside)
+
+
+def test_one_state_folder_serves_one_freepool(tmp_path: Path, descriptors: list[int]) -> None:
+    descriptors.append(preflight.take_state_folder(tmp_path))
+    with pytest.raises(SetupError, match=r"already runs on the state folder .*\. Use that one, stop it, or choose"):
+        preflight.take_state_folder(tmp_path)
+    fcntl.flock(descriptors[0], fcntl.LOCK_UN)
+    descriptors.append(preflight.take_state_folder(tmp_path))
+
+
+# The sandbox
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"), [([], "bwrap and setpriv is missing"), (["setpriv"], "bwrap is missing")]
+)
+def test_missing_tools_are_named_with_how_to_get_them_and_how_to_do_without(
+    present: list[str], missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in present:
+        program(tmp_path, name, "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SetupError, match=missing) as caught:
+        preflight.require_sandbox(Isolation.BUBBLEWRAP)
+    assert "sudo apt-get install bubblewrap" in caught.value.next_step
+    assert "UNSAFE=1" in caught.value.next_step
+    preflight.require_sandbox(Isolation.NONE)
+
+
+def test_a_bubblewrap_that_does_not_work_here_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "setpriv", "exit 0")
+    program(tmp_path, "bwrap", "echo 'warning' >&2; echo 'bwrap: No permissions to create new namespace' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SetupError, match=r"cannot make a sandbox here: bwrap: No permissions to create new namespace"):
+        preflight.require_sandbox(Isolation.BUBBLEWRAP)
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_the_real_one_works() -> None:
+    preflight.require_sandbox(Isolation.BUBBLEWRAP)
+
+
+# What `make setup` brings
+
+
+def test_a_missing_default_image_is_named_with_how_to_get_it(tmp_path: Path) -> None:
+    catalog = load_catalog(PROJECT / "hub_config" / "catalog.yaml")
+    with pytest.raises(SetupError, match=r"The default image cpu is not installed in .*images\. Run `make setup`\."):
+        preflight.require_default_image(settings(tmp_path), catalog)
+    (tmp_path / "images" / "cpu" / "bin").mkdir(parents=True)
+    (tmp_path / "images" / "cpu" / "bin" / "python").touch()
+    preflight.require_default_image(settings(tmp_path), catalog)
+
+
+def test_a_missing_proxy_is_named_with_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight.sys, "prefix", str(tmp_path))
+    with pytest.raises(SetupError, match=r"configurable-http-proxy is not installed .*Run `make setup`\."):
+        preflight.proxy_command()
+
+
+# Settings and secrets
+
+
+def test_paths_of_the_local_file_are_relative_to_it(tmp_path: Path) -> None:
+    (tmp_path / "local.yaml").write_text("catalog: catalog.yaml\nimages: ../images\n")
+    assert preflight.read_local_file(tmp_path / "local.yaml") == {
+        "catalog": tmp_path / "catalog.yaml",
+        "images": tmp_path.parent / "images",
+    }
+
+
+@pytest.mark.parametrize("text", ["- a\n", "words", "catalog: [1]\n", "{", ""])
+def test_a_local_file_that_is_not_valid_says_so(text: str, tmp_path: Path) -> None:
+    (tmp_path / "local.yaml").write_text(text)
+    with pytest.raises(SetupError, match="is not valid"):
+        preflight.read_local_file(tmp_path / "local.yaml")
+
+
+def test_a_missing_local_file_says_where_to_start(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"cannot be read: No such file or directory\. Start in the project's folder"):
+        preflight.read_local_file(tmp_path / "local.yaml")
+
+
+def test_settings_that_nobody_named_say_how_to_name_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SETTINGS_VARIABLE, raising=False)
+    with pytest.raises(SetupError, match=f"Use `freepool up`, or set {SETTINGS_VARIABLE}"):
+        load_settings()
+
+
+@pytest.mark.parametrize("text", ["a: 1", "[", "state: 1"])
+def test_settings_that_are_not_valid_say_so(text: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text(text)
+    with pytest.raises(SetupError, match="are not valid"):
+        load_settings(tmp_path / "settings.yaml")
+
+
+def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
+    written = settings(tmp_path)
+    (tmp_path / "settings.json").write_text(written.model_dump_json())
+    assert load_settings(tmp_path / "settings.json") == written
+
+
+def test_a_missing_secret_is_named_but_never_shown(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"The secret slots cannot be read: No such file or directory\. Start with"):
+        settings(tmp_path).secret("slots")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "slots").write_text("hunter2\n")
+    assert settings(tmp_path).secret("slots") == "hunter2"
+    assert "hunter2" not in repr(settings(tmp_path))
