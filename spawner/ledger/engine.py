@@ -38,7 +38,7 @@ class Ledger:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._snapshots = engine
-        if False:
+        if engine.dialect.name == POSTGRESQL:
             self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
 
     def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -49,7 +49,7 @@ class Ledger:
     def write(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, …)` and commit. When it returns, the rows are durable; when it raises, none is."""
         with _explained(), self._engine.execution_options(freepool_write=True).begin() as connection:
-            if False:
+            if connection.dialect.name == POSTGRESQL:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": WRITERS})
             return query(connection, *args, **kwargs)
 

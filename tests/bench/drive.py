@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import httpx
 from tests.bench.sides import USER, Side
 
 LOOK_SECONDS = 0.02
-LONGEST_START = 120.0
+LONGEST = 120.0
 
 
 class Failed(Exception):
@@ -26,16 +27,20 @@ class Driver:
     user_token: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.side.url, timeout=LONGEST_START)
+        self.client = httpx.Client(base_url=self.side.url, timeout=LONGEST)
         self._api("POST", "", expected=(201, 409))
         self.user_token = self._api("POST", "/tokens", expected=(201,), json={"note": "bench"}).json()["token"]
+
+    @property
+    def _as_admin(self) -> dict[str, str]:
+        return {"Authorization": f"token {self.side.token}"}
 
     def _api(self, method: str, path: str, *, expected: tuple[int, ...], **kwargs: object) -> httpx.Response:
         try:
             answer = self.client.request(
                 method,
                 f"/hub/api/users/{USER}{path}",
-                headers={"Authorization": f"token {self.side.token}"},
+                headers=self._as_admin,
                 **kwargs,  # type: ignore[arg-type]
             )
         except httpx.HTTPError as error:
@@ -44,23 +49,32 @@ class Driver:
             raise Failed(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
         return answer
 
-    def _until(self, running: bool, since: float) -> None:
-        while time.perf_counter() - since < LONGEST_START:
-            server = self._api("GET", "", expected=(200,)).json()["servers"].get("")
-            if running and server and server["ready"]:
+    def _until_ready(self) -> None:
+        """Follow the start's own progress stream: asking again and again would slow the hub that is measured."""
+        path = f"/hub/api/users/{USER}/server/progress"
+        with self.client.stream("GET", path, headers=self._as_admin) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    event = json.loads(line.removeprefix("data:"))
+                    if event.get("ready"):
+                        return
+                    if event.get("failed"):
+                        raise Failed(str(event.get("message")))
+        raise Failed(f"the start's progress ended without a server ({answer.status_code})")
+
+    def _until_gone(self) -> None:
+        began = time.perf_counter()
+        while time.perf_counter() - began < LONGEST:
+            if "" not in self._api("GET", "", expected=(200,)).json()["servers"]:
                 return
-            if not running and server is None:
-                return
-            if running and (server is None or not server["pending"]):
-                raise Failed("the start ended without a server")
-            time.sleep(LOOK_SECONDS)
-        raise Failed(f"nothing within {LONGEST_START:.0f} s")
+            time.sleep(LOOK_SECONDS)  # a stop has no stream of its own
+        raise Failed(f"the stop took more than {LONGEST:.0f} s")
 
     def start(self) -> float:
         """POST until the server is ready, in seconds."""
         began = time.perf_counter()
         if self._api("POST", "/server", expected=(201, 202)).status_code == 202:
-            self._until(True, began)
+            self._until_ready()
         return time.perf_counter() - began
 
     def page(self) -> None:
@@ -74,9 +88,8 @@ class Driver:
 
     def stop(self) -> None:
         """DELETE until the server is gone."""
-        began = time.perf_counter()
         if self._api("DELETE", "/server", expected=(202, 204)).status_code == 202:
-            self._until(False, began)
+            self._until_gone()
 
     def clear(self) -> None:
         """After a failure: whatever is left is stopped, so that the next start begins from nothing."""

@@ -20,3 +20,5 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = str(Path.cwd() / "homes" / "{username}")
 c.JupyterHub.services = [{"name": "bench", "api_token": given["token"]}]
 c.JupyterHub.load_roles = [{"name": "admin", "services": ["bench"]}]
+if os.geteuid() == 0:
+    c.Spawner.args = ["--allow-root"]

@@ -29,9 +29,8 @@ from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, wr
 
 def freepool(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "spawner.cli", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False
-    )
+    command = [sys.executable, "-m", "spawner.cli", *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def processes_of(state: Path) -> list[str]:

@@ -102,3 +102,20 @@ def test_the_youngest_waiting_slot_gives_way_to_somebody_who_is_here() -> None:
     taken = make.slot("taken", SlotState.CLAIMED, instance_id="i", created_at=NOW)
     going = make.slot("going", SlotState.DESTROYING, created_at=NOW)
     slots = [old, young, taken, going]
+    cpu, torch = catalog.image("cpu"), catalog.image("torch")
+    large, small = catalog.flavor("large"), catalog.flavor("small")
+    assert yields_room(catalog, large, cpu, slots, None) == young
+    # What they could have used themselves is not thrown away for them.
+    assert yields_room(catalog, small, cpu, slots, None) is None
+    assert yields_room(catalog, small, torch, slots, None) == young
+    assert yields_room(catalog, large, cpu, [taken, going], None) is None
+
+
+def test_no_slot_is_given_up_where_that_would_not_make_room() -> None:
+    catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
+    waiting = make.slot("waiting", created_at=NOW)
+    lent = make.slot("lent", SlotState.CLAIMED, instance_id="i", flavor="large", created_at=NOW)
+    large, cpu = catalog.flavor("large"), catalog.image("cpu")
+    assert yields_room(catalog, large, cpu, [waiting], None) == waiting
+    assert yields_room(catalog, large, cpu, [waiting, lent], None) is None
+    assert yields_room(catalog, large, cpu, [waiting], memory=large.reserved - 1) is None
