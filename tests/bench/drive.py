@@ -52,14 +52,16 @@ class Driver:
     def _until_ready(self) -> None:
         """Follow the start's own progress stream: asking again and again would slow the hub that is measured."""
         path = f"/hub/api/users/{USER}/server/progress"
-        with self.client.stream("GET", path, headers=self._as_admin) as answer:
-            for line in answer.iter_lines():
-                if line.startswith("data:"):
-                    event = json.loads(line.removeprefix("data:"))
+        try:
+            with self.client.stream("GET", path, headers=self._as_admin) as answer:
+                for line in answer.iter_lines():
+                    event = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
                     if event.get("ready"):
                         return
                     if event.get("failed"):
                         raise Failed(str(event.get("message")))
+        except httpx.HTTPError as error:
+            raise Failed(f"progress: {type(error).__name__}") from error
         raise Failed(f"the start's progress ended without a server ({answer.status_code})")
 
     def _until_gone(self) -> None:

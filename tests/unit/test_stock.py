@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Flavor
 from spawner.ledger import Slot, SlotState
 from spawner.ledger.model import OCCUPYING
-from spawner.pool.stock import Stock, room_for, stock_of
+from spawner.pool.stock import Stock, room_for, stock_of, yields_room
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -101,21 +101,29 @@ def test_the_youngest_waiting_slot_gives_way_to_somebody_who_is_here() -> None:
     old, young = (make.slot(name, created_at=NOW - timedelta(minutes=age)) for name, age in (("old", 9), ("young", 1)))
     taken = make.slot("taken", SlotState.CLAIMED, instance_id="i", created_at=NOW)
     going = make.slot("going", SlotState.DESTROYING, created_at=NOW)
-    slots = [old, young, taken, going]
-    cpu, torch = catalog.image("cpu"), catalog.image("torch")
-    large, small = catalog.flavor("large"), catalog.flavor("small")
-    assert yields_room(catalog, large, cpu, slots, None) == young
-    # What they could have used themselves is not thrown away for them.
-    assert yields_room(catalog, small, cpu, slots, None) is None
-    assert yields_room(catalog, small, torch, slots, None) == young
-    assert yields_room(catalog, large, cpu, [taken, going], None) is None
+
+    def gives_way(flavor: str, image: str, *slots: Slot, memory: int | None = None) -> Slot | None:
+        return yields_room(catalog, catalog.flavor(flavor), catalog.image(image), slots, memory)
+
+    assert gives_way("large", "cpu", old, young, taken, going) == young
+    assert gives_way("small", "torch", old, young, taken, going) == young
+    # What they could have used themselves is not thrown away for them, and what is somebody's never.
+    assert gives_way("small", "cpu", old, young, taken, going) is None
+    assert gives_way("large", "cpu", taken, going) is None
+    # None goes for nothing: here even both together make no room.
+    assert gives_way("large", "cpu", old, young, taken, going, memory=2 * GIB) is None
 
 
-def test_no_slot_is_given_up_where_that_would_not_make_room() -> None:
-    catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
-    waiting = make.slot("waiting", created_at=NOW)
-    lent = make.slot("lent", SlotState.CLAIMED, instance_id="i", flavor="large", created_at=NOW)
-    large, cpu = catalog.flavor("large"), catalog.image("cpu")
-    assert yields_room(catalog, large, cpu, [waiting], None) == waiting
-    assert yields_room(catalog, large, cpu, [waiting, lent], None) is None
-    assert yields_room(catalog, large, cpu, [waiting], memory=large.reserved - 1) is None
+@quick
+@given(_slots(("a", "b", "forgotten")), st.integers(0, 9))
+def test_giving_way_again_and_again_ends_in_room(slots: list[Slot], memory: int) -> None:
+    catalog = make.catalog(make.flavor("a", memory=2, limit=9), make.flavor("b", memory=1, limit=9))
+    flavor, image = catalog.flavor("a"), catalog.image("cpu")
+    first = yields_room(catalog, flavor, image, slots, memory)
+    if first is None:
+        return
+    while room_for(catalog, flavor, slots, memory) < 1:
+        going = yields_room(catalog, flavor, image, slots, memory)
+        assert going is not None
+        assert going.instance_id is None
+        slots = [slot for slot in slots if slot != going]

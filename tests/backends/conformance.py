@@ -1,0 +1,250 @@
+"""What every pool backend keeps, whatever it is made of. A backend's own test module inherits `BackendConformance`.
+
+It provides three fixtures: `backend`, an empty pool; `other`, a second object on the same pool, as another process
+has it; and `specs`, which makes specs of slots with a real image, or with one whose program cannot start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from spawner.catalog import Accelerator, Flavor, Image, Text
+from spawner.compat import timeout
+from spawner.errors import BackendUnavailable, SlotFailed
+from spawner.instance.sealing import HEALTH_PATH
+from spawner.ledger.model import EndReason
+from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec, SlotStatus
+
+START_SECONDS = 90
+"""A start takes about 2 s; a busy machine is given a lot more."""
+WAKE_SECONDS = 10
+TEXT = Text(en="a text", zh="文字")
+SMALL = Flavor.model_validate(
+    {
+        "id": "tiny",
+        "title": TEXT,
+        "summary": TEXT,
+        "cpu": 1,
+        "memory": "512MiB",
+        "disk": "64MiB",
+        "processes": 128,
+    }
+)
+Specs = Callable[[], SlotSpec]
+
+
+def image(name: str) -> Image:
+    return Image(id=name, title=TEXT, summary=TEXT, environment=name)
+
+
+def spec(image_id: str = "cpu", flavor: Flavor = SMALL) -> SlotSpec:
+    """A slot with an id and a key of its own."""
+    return SlotSpec(
+        id=f"test{secrets.token_hex(6)}",
+        flavor=flavor,
+        image=image(image_id),
+        key=secrets.token_bytes(32),
+    )
+
+
+async def wait(backend: Backend, holds: Callable[[Slots], bool], *, seconds: float = START_SECONDS) -> Slots:
+    """What exists as soon as `holds` is true of it, looked at whenever the backend wakes us."""
+    found: Slots = {}
+    try:
+        async with timeout(seconds), aclosing(backend.watch()) as wakes:  # type: ignore[type-var]
+            async for _ in wakes:
+                found = await backend.list()
+                if holds(found):
+                    return found
+    except asyncio.TimeoutError:
+        raise AssertionError(f"it did not come within {seconds} s; there is {found}") from None
+    raise AssertionError("watch() ended")
+
+
+async def ready(backend: Backend, slot_id: str) -> SlotStatus:
+    """The slot once it is no longer being created; it must be READY."""
+    status = (await wait(backend, lambda found: slot_id in found and found[slot_id].phase is not Phase.CREATING))[
+        slot_id
+    ]
+    assert status.phase is Phase.READY, status
+    return status
+
+
+async def dead(backend: Backend, slot_id: str) -> SlotStatus:
+    """The slot once it is DEAD."""
+    return (await wait(backend, lambda found: slot_id in found and found[slot_id].phase is Phase.DEAD))[slot_id]
+
+
+async def destroy(backend: Backend, slot_id: str) -> None:
+    """Destroy, as its callers do: what could not be made sure of is tried again."""
+    for _ in range(100):
+        try:
+            return await backend.destroy(slot_id)
+        except BackendUnavailable:
+            await asyncio.sleep(0.1)  # the contract has no event for "try again now"
+    raise AssertionError(f"{slot_id} could not be destroyed")
+
+
+@asynccontextmanager
+async def slot(backend: Backend, wanted: SlotSpec) -> AsyncIterator[SlotStatus]:
+    """A slot that is READY; destroyed afterwards."""
+    await backend.create(wanted)
+    try:
+        yield await ready(backend, wanted.id)
+    finally:
+        await destroy(backend, wanted.id)
+
+
+class BackendConformance:
+    """The contract of `spawner/pool/backends/base.py`, one promise per test."""
+
+    broken_image = "broken"
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        """An empty pool."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def other(self) -> Backend:
+        """The same pool as another process sees it."""
+        raise NotImplementedError
+
+    async def gone(self, backend: Backend, slot_id: str, url: str | None) -> None:
+        """Fail unless nothing of a destroyed slot is left. A backend's own module looks closer."""
+        assert slot_id not in await backend.list()
+        if url is not None:
+            assert not await answers(url)
+
+    async def test_a_slot_becomes_ready_and_answers_and_is_gone_when_destroyed(self, backend: Backend) -> None:
+        wanted = spec()
+        await backend.create(wanted)
+        assert set(await backend.list()) == {wanted.id}, "what was created is there at once"
+        status = await ready(backend, wanted.id)
+        assert status.url is not None
+        assert not status.url.endswith("/")
+        assert await answers(status.url) == "warm"
+        await backend.destroy(wanted.id)
+        await self.gone(backend, wanted.id, status.url)
+        await backend.destroy(wanted.id)
+        await self.gone(backend, wanted.id, status.url)
+
+    async def test_creating_again_is_creating_once(self, backend: Backend) -> None:
+        wanted = spec()
+        await asyncio.gather(*(backend.create(wanted) for _ in range(4)))
+        try:
+            status = await ready(backend, wanted.id)
+            await backend.create(wanted)
+            assert await backend.list() == {wanted.id: status}
+        finally:
+            await destroy(backend, wanted.id)
+        await self.gone(backend, wanted.id, status.url)
+
+    async def test_a_destroyed_id_can_be_created_again(self, backend: Backend) -> None:
+        wanted = spec()
+        await backend.create(wanted)
+        await destroy(backend, wanted.id)
+        async with slot(backend, wanted) as status:
+            assert status.url is not None
+            assert await answers(status.url) == "warm"
+
+    async def test_destroying_what_is_not_there_is_fine(self, backend: Backend) -> None:
+        await backend.destroy("neverwas")
+        assert await backend.list() == {}
+
+    async def test_list_is_whole_and_each_slot_has_a_url_of_its_own(self, backend: Backend) -> None:
+        wanted = [spec() for _ in range(3)]
+        await asyncio.gather(*(backend.create(one) for one in wanted))
+        assert set(await backend.list()) == {one.id for one in wanted}
+        statuses = [await ready(backend, one.id) for one in wanted]
+        assert len({status.url for status in statuses}) == 3
+        await backend.destroy(wanted[1].id)
+        assert set(await backend.list()) == {wanted[0].id, wanted[2].id}
+        await asyncio.gather(*(destroy(backend, one.id) for one in wanted))
+        assert await backend.list() == {}
+
+    async def test_watch_wakes_at_once_and_then_at_every_change(self, backend: Backend) -> None:
+        wanted = spec()
+        async with aclosing(backend.watch()) as wakes:  # type: ignore[type-var]
+            async with timeout(WAKE_SECONDS):
+                await anext(wakes)
+            await backend.create(wanted)
+            seen: list[Phase | None] = []
+            async with timeout(START_SECONDS):
+                async for _ in wakes:
+                    status = (await backend.list()).get(wanted.id)
+                    seen.append(status.phase if status else None)
+                    if seen[-1] is Phase.READY:
+                        await destroy(backend, wanted.id)
+                    elif seen[-1] is None and Phase.READY in seen:
+                        break
+        assert seen[-1] is None
+
+    async def test_another_process_sees_the_same_and_may_destroy_it(self, backend: Backend, other: Backend) -> None:
+        wanted = spec()
+        await backend.create(wanted)
+        status = await ready(other, wanted.id)
+        assert await backend.list() == await other.list() == {wanted.id: status}
+        await other.create(wanted)
+        assert await other.list() == {wanted.id: status}
+        await destroy(other, wanted.id)
+        await self.gone(backend, wanted.id, status.url)
+
+    async def test_creating_and_destroying_at_once_leaves_all_or_nothing(
+        self, backend: Backend, other: Backend
+    ) -> None:
+        wanted = spec()
+        for round_ in range(3):
+            await asyncio.gather(
+                *(one.create(wanted) for one in (backend, other)),
+                *(one.destroy(wanted.id) for one in (backend, other)),
+                return_exceptions=True,
+            )
+            if wanted.id in await backend.list() and round_ == 0:
+                status = (await wait(backend, lambda found: found[wanted.id].phase is not Phase.CREATING))[wanted.id]
+                assert status.phase in (Phase.READY, Phase.DEAD)
+            await destroy(backend, wanted.id)
+            await self.gone(backend, wanted.id, None)
+
+    async def test_an_image_that_cannot_start_dies_with_its_last_words(self, backend: Backend) -> None:
+        wanted = replace(spec(), image=image(self.broken_image))
+        try:
+            await backend.create(wanted)
+        except SlotFailed as error:
+            assert error.message
+            return
+        status = await dead(backend, wanted.id)
+        assert status.reason is EndReason.START_FAILED
+        assert status.detail
+        await destroy(backend, wanted.id)
+        await self.gone(backend, wanted.id, status.url)
+
+    def test_what_can_be_served_is_not_refused(self, backend: Backend) -> None:
+        assert backend.why_not(SMALL) is None
+        assert backend.why_not(SMALL, image("cpu")) is None
+        assert backend.isolated
+
+    def test_what_cannot_be_served_is_refused_in_two_languages(self, backend: Backend) -> None:
+        gpu = Accelerator.model_validate({"name": "None such", "memory": "1TiB", "count": 16, "resource": "none/such"})
+        why_not = backend.why_not(SMALL.model_copy(update={"accelerator": gpu}))
+        assert why_not is not None
+        assert len({*why_not, ""}) == 3
+
+
+async def answers(url: str) -> str | None:
+    """What a slot says about its health; None if nobody is there."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+            session.get(url + HEALTH_PATH) as answer,
+        ):
+            return await answer.text()
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
+        return None

@@ -1,0 +1,55 @@
+"""Pools on this machine, and what stands in for an image and a hub."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spawner.pool.backends.local import LocalBackend
+from tests.stack import PROJECT
+
+IMAGES = PROJECT / ".images"
+EXAMPLES = PROJECT / "images" / "examples"
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@pytest.fixture(scope="session")
+def images() -> Iterator[Path]:
+    """Images of this machine: the real one, one without an interpreter, and one that says a word and ends."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-images-"))
+    (folder / "cpu").symlink_to(IMAGES / "cpu")
+    (folder / "empty").mkdir()
+    program(folder / "broken", "echo 'these are my last words' >&2; exit 7")
+    # Says that it is warm on the descriptor that its orders name, and then waits.
+    program(
+        folder / "quick",
+        'read -r orders <&"$3"; report=${orders##*\'"report": \'}; echo warm >&"${report%%[,\\}]*}"; exec sleep 600',
+    )
+    yield folder
+    shutil.rmtree(folder)
+
+
+def program(environment: Path, text: str) -> None:
+    """An image whose interpreter is a small script; its arguments are those of the agent."""
+    (environment / "bin").mkdir(parents=True)
+    python = environment / "bin" / "python"
+    python.write_text(f"#!/bin/bash\n{text}\n")
+    python.chmod(0o755)
+
+
+@pytest.fixture
+def slots_folder() -> Iterator[Path]:
+    """Where the slots of one test live."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    yield folder / "slots"
+    shutil.rmtree(folder)
+
+
+def local_backend(folder: Path, images: Path) -> LocalBackend:
+    return LocalBackend(folder=folder, images=images, examples=EXAMPLES, memory=4 * 1024**3)

@@ -1,0 +1,298 @@
+"""The local backend: the conformance suite, and what this machine in particular must keep."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from spawner.errors import BackendUnavailable, SlotFailed
+from spawner.ledger.model import EndReason
+from spawner.pool.backends.base import Backend, Phase, SlotStatus
+from spawner.pool.backends.local import LocalBackend
+from tests.backends import machine
+from tests.backends.conformance import (
+    SMALL,
+    BackendConformance,
+    answers,
+    dead,
+    destroy,
+    image,
+    ready,
+    slot,
+    spec,
+    wait,
+)
+from tests.backends.conftest import as_root, local_backend
+from tests.stack import PROJECT
+
+
+@pytest_asyncio.fixture
+async def backend(slots_folder: Path, images: Path) -> AsyncIterator[LocalBackend]:
+    """An empty pool on this machine."""
+    made = local_backend(slots_folder, images)
+    yield made
+    for slot_id in await made.list():
+        await destroy(made, slot_id)
+
+
+class TestLocalBackend(BackendConformance):
+    """The contract."""
+
+    @pytest.fixture
+    def backend(self, backend: LocalBackend) -> LocalBackend:  # type: ignore[override]
+        """An empty pool on this machine."""
+        return backend
+
+    @pytest.fixture
+    def other(self, slots_folder: Path, images: Path) -> LocalBackend:
+        """A second object on the same folder."""
+        return local_backend(slots_folder, images)
+
+    async def gone(self, backend: Backend, slot_id: str, url: str | None) -> None:
+        """No folder, no process, no group, and the port is free."""
+        await super().gone(backend, slot_id, url)
+        assert isinstance(backend, LocalBackend)
+        assert [path.name for path in backend.folder.iterdir() if slot_id in path.name] == []
+        assert machine.mentioned(slot_id) == []
+        assert machine.groups_of(slot_id) == []
+        if url is not None:
+            assert machine.can_bind(url)
+
+
+def quick() -> str:
+    """The image that is warm at once, where the notebook itself does not matter."""
+    return "quick"
+
+
+async def test_destroying_ends_every_process_of_the_slot(backend: LocalBackend) -> None:
+    wanted = spec()
+    async with slot(backend, wanted):
+        processes = machine.processes_of(backend.folder, wanted.id)
+        assert len(processes) >= 3
+    assert machine.gone(processes, seconds=0.5)
+
+
+async def test_when_the_keeper_is_killed_its_slot_is_dead_and_nothing_of_it_runs_on(backend: LocalBackend) -> None:
+    wanted = spec(quick())
+    async with slot(backend, wanted) as status:
+        processes = machine.processes_of(backend.folder, wanted.id)
+        machine.keeper_of(backend.folder, wanted.id).kill()
+        found = await dead(backend, wanted.id)
+        assert found.reason is EndReason.LOST
+        assert machine.gone(processes)
+        assert status.url is not None
+        assert machine.can_bind(status.url)
+    assert list(backend.folder.iterdir()) == []
+    assert machine.groups_of(wanted.id) == []
+
+
+async def test_when_the_agent_dies_the_slot_is_dead_and_its_port_is_nobodys(backend: LocalBackend) -> None:
+    wanted = spec(quick())
+    async with slot(backend, wanted) as status:
+        assert status.url is not None
+        *_, inside = machine.processes_of(backend.folder, wanted.id)
+        inside.kill()
+        found = await dead(backend, wanted.id)
+        assert found.reason is EndReason.CRASHED
+        assert found.detail == "exit code 137"
+        assert found.url == status.url
+        assert not machine.can_bind(status.url), "a neighbour could receive this user's requests"
+        assert [process for process in machine.processes_of(backend.folder, wanted.id)] == [
+            machine.keeper_of(backend.folder, wanted.id)
+        ]
+    assert machine.can_bind(status.url)
+
+
+async def test_an_agent_that_dies_before_it_is_warm_has_failed_to_start(backend: LocalBackend) -> None:
+    wanted = spec("broken")
+    await backend.create(wanted)
+    found = await dead(backend, wanted.id)
+    assert (found.reason, found.detail) == (EndReason.START_FAILED, "exit code 7: these are my last words")
+
+
+async def test_an_image_without_an_interpreter_has_failed_to_start(backend: LocalBackend) -> None:
+    wanted = spec("empty")
+    await backend.create(wanted)
+    found = await dead(backend, wanted.id)
+    assert found.reason is EndReason.START_FAILED
+    assert "No such file or directory" in found.detail
+    assert "python" in found.detail
+
+
+async def test_slots_outlive_the_process_that_made_them(slots_folder: Path, images: Path) -> None:
+    """And any other process lists the same."""
+    script = f"""
+import asyncio, sys
+from pathlib import Path
+from tests.backends.conftest import local_backend
+from tests.backends.conformance import ready, spec
+from dataclasses import replace
+async def main():
+    backend = local_backend(Path({str(slots_folder)!r}), Path({str(images)!r}))
+    wanted = replace(spec("quick"), id="outlives")
+    await backend.create(wanted)
+    await ready(backend, wanted.id)
+    print(await backend.list())
+asyncio.run(main())
+"""
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    backend = local_backend(slots_folder, images)
+    found = await backend.list()
+    assert done.stdout.strip() == str(found)
+    assert found["outlives"].phase is Phase.READY
+    await backend.destroy("outlives")
+    assert await backend.list() == {}
+
+
+async def test_a_slot_can_be_destroyed_as_soon_as_it_was_created(backend: LocalBackend) -> None:
+    wanted = spec(quick())
+    await backend.create(wanted)
+    await backend.destroy(wanted.id)
+    assert list(backend.folder.iterdir()) == []
+    assert machine.mentioned(wanted.id) == []
+
+
+async def test_a_keeper_that_hangs_is_killed_with_its_slot(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spawner.pool.backends.local.DESTROY_SECONDS", 0.5)
+    wanted = spec(quick())
+    await backend.create(wanted)
+    await ready(backend, wanted.id)
+    processes = machine.processes_of(backend.folder, wanted.id)
+    processes[0].suspend()
+    await destroy(backend, wanted.id)
+    assert machine.gone(processes)
+    assert list(backend.folder.iterdir()) == []
+    assert machine.groups_of(wanted.id) == []
+
+
+async def test_what_an_instance_says_does_not_fill_the_operators_disk(backend: LocalBackend, images: Path) -> None:
+    from tests.backends.conftest import program
+
+    environment = images / "chatty"
+    if not environment.exists():
+        program(environment, "for ((n = 0; n < 400; n++)); do printf '%65536s' x; done; echo the end >&2; exit 1")
+    wanted = spec("chatty")
+    await backend.create(wanted)
+    found = await dead(backend, wanted.id)
+    written = sum(path.stat().st_size for path in (backend.folder / wanted.id).iterdir())
+    assert written < 4 * 1024**2
+    assert found.detail.endswith("the end")
+
+
+async def test_nothing_in_the_slots_folder_is_for_others(backend: LocalBackend) -> None:
+    """Neither for instances (who run as other users) nor for people on this machine."""
+    wanted = spec(quick())
+    async with slot(backend, wanted):
+        assert backend.folder.stat().st_mode & 0o077 == 0
+        for path in (backend.folder / wanted.id).iterdir():
+            assert wanted.key.hex() not in path.read_text(errors="replace")
+        for process in machine.processes_of(backend.folder, wanted.id):
+            assert wanted.key.hex() not in " ".join(process.cmdline())
+            assert wanted.key.hex() not in str(process.environ())
+
+
+async def test_users_of_two_slots_are_not_the_same(backend: LocalBackend) -> None:
+    one, two = spec(quick()), spec(quick())
+    async with slot(backend, one), slot(backend, two):
+        users = {machine.processes_of(backend.folder, each.id)[-1].uids().real for each in (one, two)}
+        assert len(users) == (2 if os.geteuid() == 0 else 1)
+        assert 0 not in users
+
+
+async def test_strange_files_among_the_slots_do_no_harm(backend: LocalBackend) -> None:
+    (backend.folder / "file").write_text("x")
+    (backend.folder / ".draft.123").mkdir()
+    for name, text in (("rubbish", "{"), ("list", "[]"), ("dead", '{"phase": "ready", "pid": 1, "port": 1}')):
+        (backend.folder / name).mkdir()
+        (backend.folder / name / "status.json").write_text(text)
+    found = await backend.list()
+    assert {name: status.phase for name, status in found.items()} == dict.fromkeys(
+        ("rubbish", "list", "dead"), Phase.DEAD
+    )
+    for name in found:
+        await backend.destroy(name)
+    assert await backend.list() == {}
+    (backend.folder / ".draft.123").rmdir()
+
+
+async def test_a_folder_that_cannot_be_read_is_unknown_and_not_empty(backend: LocalBackend) -> None:
+    backend.folder.rename(backend.folder.with_name("away"))
+    with pytest.raises(BackendUnavailable, match=r"The folder of slots cannot be read: No such file"):
+        await backend.list()
+    backend.folder.with_name("away").rename(backend.folder)
+    assert await backend.list() == {}
+
+
+def test_too_little_memory_and_missing_images_are_said(backend: LocalBackend) -> None:
+    large = SMALL.model_copy(update={"memory": 5 * 1024**3})
+    assert "too little memory" in str(backend.why_not(large))
+    assert backend.why_not(large.model_copy(update={"reserve": 1024**3})) is None
+    assert "not installed" in str(backend.why_not(SMALL, image("nowhere")))
+
+
+# A full disk
+
+
+@pytest.fixture
+def disk(slots_folder: Path) -> Iterator[Path]:
+    """An unmounted folder for a small disk; unmounted afterwards."""
+    slots_folder.mkdir()
+    yield slots_folder
+    subprocess.run(["umount", slots_folder], check=False, capture_output=True)
+
+
+@as_root
+@pytest.mark.parametrize(
+    "options", [f"size={pages * 4}k" for pages in range(1, 10)] + [f"nr_inodes={n}" for n in range(1, 10)]
+)
+async def test_a_disk_that_is_full_at_any_step_of_a_start_fails_it_clearly_and_leaves_nothing(
+    options: str, disk: Path, images: Path
+) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=True)
+    backend = local_backend(disk, images)
+    wanted = spec(quick())
+    try:
+        await backend.create(wanted)
+    except SlotFailed as error:
+        assert error.message == "This machine cannot make a new instance: No space left on device."
+    else:
+        found = await wait(
+            backend,
+            lambda found: found[wanted.id].phase is not Phase.CREATING,
+            seconds=20,
+        )
+        if found[wanted.id].phase is Phase.DEAD:
+            assert found[wanted.id].reason in (EndReason.START_FAILED, EndReason.LOST)
+        await backend.destroy(wanted.id)
+    assert list(disk.iterdir()) == []
+    assert machine.mentioned(wanted.id) == []
+    assert machine.groups_of(wanted.id) == []
+
+
+@as_root
+async def test_a_disk_that_fills_up_later_takes_no_instance_down(disk: Path, images: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=True)
+    backend = local_backend(disk, images)
+    wanted = spec(quick())
+    async with slot(backend, wanted) as status:
+        (disk / ".filler").write_bytes(b"x" * 4096 * (os.statvfs(disk).f_bavail))
+        assert os.statvfs(disk).f_bavail == 0
+        assert await backend.list() == {wanted.id: status}
+        with pytest.raises(SlotFailed, match="No space left on device"):
+            await backend.create(spec(quick()))
+        (disk / ".filler").unlink()
+    assert list(disk.iterdir()) == []
