@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
+import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,15 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 END_SECONDS = 8
 LARGEST_LOG = 20 * 1024 * 1024
-PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def _dying_with_parent(command: Sequence[str]) -> list[str]:
+    """The command, to be killed by the kernel if the supervisor is: it must not go on without anybody to end it.
+
+    Not by a `preexec_fn`: that runs Python between fork and exec, and has been seen to hang where there are threads.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else list(command)
 
 
 @dataclass
@@ -45,13 +49,12 @@ class Program:
             started = time.monotonic()
             with self._open_log() as output:
                 self.process = await asyncio.create_subprocess_exec(
-                    *self.command,
+                    *_dying_with_parent(self.command),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     env=dict(self.environment),
                     start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
-                    preexec_fn=_die_with_parent,
                 )
             code = await self.process.wait()
             if self.ending:

@@ -1,0 +1,45 @@
+"""The same product in its other shapes: without a sandbox, and with PostgreSQL as its ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from spawner.ledger import instances
+from tests.ledger.postgres import fresh_database, running_postgres
+from tests.stack import running_stack
+
+
+def test_without_a_sandbox_it_works_and_says_so_to_everybody(state: Path) -> None:
+    with running_stack(state / "s", arguments=("--unsafe-no-sandbox",)) as stack:
+        assert any("WARNING" in line and "not kept apart" in line for line in stack.output)
+        stack.add_user("trusting")
+        assert stack.start("trusting").status_code == 201
+        token = stack.user_token("trusting")
+        headers = {"Authorization": f"token {token}"}
+        listing = httpx.get(f"{stack.url}/user/trusting/api/contents", headers=headers, timeout=20).json()
+        assert [entry["name"] for entry in listing["content"]] == ["examples"]
+        shown = stack.desk("GET", "api/state", token=token).json()["pool"]
+        assert shown["isolated"] is False
+        assert "isolates nobody" in shown["notice"]
+        slot = next(loan.slot_id for loan in stack.unended())
+        assert stack.stop("trusting").status_code == 204
+        assert slot not in stack.slot_folders()
+
+
+def test_on_postgresql(state: Path) -> None:
+    with (
+        running_postgres() as server,
+        fresh_database(server, "whole_stack") as url,
+        running_stack(state / "s", ledger_url=url.render_as_string(hide_password=False)) as stack,
+    ):
+        stack.add_user("ann")
+        assert stack.start("ann").status_code == 201
+        assert [loan.user_name for loan in stack.unended()] == ["ann"]
+        assert stack.stop("ann").status_code == 204
+        ledger = stack.ledger()
+        last = ledger.read(instances.last_ended, "ann")
+        ledger.close()
+        assert last is not None
+        stack.wait_warm()
