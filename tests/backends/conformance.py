@@ -217,9 +217,8 @@ class BackendConformance:
         wanted = replace(spec(), image=image(self.broken_image))
         try:
             await backend.create(wanted)
-        except SlotFailed as error:
-            assert error.message
-            return
+        except SlotFailed:
+            return  # found out before anything was made, and said
         status = await dead(backend, wanted.id)
         assert status.reason is EndReason.START_FAILED
         assert status.detail

@@ -26,6 +26,7 @@ def images() -> Iterator[Path]:
     (folder / "cpu").symlink_to(IMAGES / "cpu")
     (folder / "empty").mkdir()
     program(folder / "broken", "echo 'these are my last words' >&2; exit 7")
+    program(folder / "chatty", "for ((n = 0; n < 200; n++)); do printf '%65536s' x; done; echo; echo the end; exit 1")
     # Says that it is warm on the descriptor that its orders name, and then waits.
     program(
         folder / "quick",

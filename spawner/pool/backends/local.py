@@ -30,12 +30,15 @@ from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.ledger.model import EndReason
 from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus
 from spawner.pool.local import cgroup, sandbox
+from spawner.pool.local.keeper import write_status
 
 FIRST_USER_ID = 0x70000000
 """Real user ids of sandboxes made by root start here: far above any account, below what the kernel reserves."""
 SHARE_OF_MEMORY = 0.8
 """What of this machine's memory may be lent where the catalog names no amount: the rest is for the platform."""
 DESTROY_SECONDS = 15
+UNSAFE_FOLDERS = ("workspace", "home", "tmp")
+"""What an instance without a sandbox writes to; they go with the slot's folder."""
 
 
 class LocalBackend:
@@ -90,10 +93,15 @@ class LocalBackend:
             draft.mkdir(mode=0o711)
             lock = os.open(draft / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
             raise _cannot(error) from error
+        keeper: subprocess.Popen[bytes] | None = None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             run_as = self._free_user_id() if self._isolated and os.geteuid() == 0 else None
+            if not self._isolated:
+                for name in UNSAFE_FOLDERS:
+                    (draft / name).mkdir()
             for name, text in sandbox.passwd_files(run_as).items():
                 (draft / name).write_text(text)
                 (draft / name).chmod(0o644)
@@ -121,11 +129,16 @@ class LocalBackend:
                 start_new_session=True,
             )
             os.close(log)
+            # Before it has its orders: a slot whose keeper nobody knows could not be destroyed.
+            write_status(final, {"id": spec.id, "pid": keeper.pid, "run_as": run_as, "phase": Phase.CREATING.value})
             assert keeper.stdin is not None
             keeper.stdin.write(json.dumps(orders).encode())
             keeper.stdin.close()
             _reap_when_done(keeper)
         except OSError as error:
+            if keeper is not None:
+                keeper.kill()
+                keeper.communicate()
             shutil.rmtree(draft, ignore_errors=True)
             shutil.rmtree(final, ignore_errors=True)
             raise _cannot(error) from error
@@ -163,8 +176,6 @@ class LocalBackend:
                 "PYTHONPATH": str(sandbox.package_folder().parent),
                 "JUPYTER_RUNTIME_DIR": str(folder / "home" / ".jupyter-runtime"),
             }
-            for name in ("workspace", "home", "tmp"):
-                (self.folder / folder.name / name).mkdir(parents=True, exist_ok=True)
         return {
             "id": spec.id,
             "folder": str(folder),
@@ -221,6 +232,10 @@ class LocalBackend:
                 "A process of slot {slot} does not die.", slot=slot_id, next_step="It is tried again."
             )
         shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            raise BackendUnavailable(
+                "The folder of slot {slot} cannot be removed.", slot=slot_id, next_step="It is tried again."
+            )
 
     def _end_keeper(self, folder: Path, keeper: int) -> None:
         try:

@@ -34,6 +34,11 @@ PR_SET_CHILD_SUBREAPER = 36
 WATCH_SECONDS = 0.5
 """How often memory is looked at where no control group does it."""
 END_SECONDS = 10
+LARGEST_LOG = 1024 * 1024
+"""Bytes of what a sandbox prints that are kept in its folder. Strangers' code prints there, on the operator's disk."""
+LAST_WORDS = 4096
+PIPE = 64 * 1024
+"""Bytes that a pipe holds: one read empties it."""
 
 
 class Keeper:
@@ -51,6 +56,8 @@ class Keeper:
             "phase": "creating",
         }
         self.program: subprocess.Popen[bytes] | None = None
+        self.said = -1  # what the sandbox prints comes out of this pipe
+        self.log_room, self.last_words = LARGEST_LOG, b""
         self.inside: int | None = None  # a pidfd of the sandbox's first process; readable when all in it are dead
 
     def run(self) -> None:
@@ -72,23 +79,24 @@ class Keeper:
         orders_read, orders_write = os.pipe()
         report_read, report_write = os.pipe()
         info_read, info_write = os.pipe()
+        self.said, says = os.pipe()
+        os.set_blocking(self.said, False)
         if self.group:
             cgroup.make(self.group, self.limits)
         filled = {"{orders}": str(orders_read), "{info}": str(info_write)}
         agent = {**self.orders["agent"], "listener": listener.fileno(), "report": report_write}
-        with (self.folder / "log").open("ab") as log:
-            self.program = subprocess.Popen(
-                [filled.get(word, word) for word in self.orders["command"]],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.orders["environment"],
-                cwd=self.orders["directory"],
-                pass_fds=(listener.fileno(), orders_read, report_write, info_write),
-                start_new_session=True,
-                preexec_fn=self._limit,  # noqa: PLW1509  (the keeper has one thread)
-            )
-        for descriptor in (orders_read, report_write, info_write):
+        self.program = subprocess.Popen(
+            [filled.get(word, word) for word in self.orders["command"]],
+            stdin=subprocess.DEVNULL,
+            stdout=says,
+            stderr=says,
+            env=self.orders["environment"],
+            cwd=self.orders["directory"],
+            pass_fds=(listener.fileno(), orders_read, report_write, info_write),
+            start_new_session=True,
+            preexec_fn=self._limit,  # noqa: PLW1509  (the keeper has one thread)
+        )
+        for descriptor in (orders_read, report_write, info_write, says):
             os.close(descriptor)
         os.write(orders_write, json.dumps(agent).encode())
         os.close(orders_write)
@@ -113,20 +121,37 @@ class Keeper:
     def _watch(self, wake: int, report: int) -> None:
         poll = select.poll()
         poll.register(wake, select.POLLIN)
-        if report >= 0:
-            poll.register(report, select.POLLIN)
+        for descriptor in (report, self.said):
+            if descriptor >= 0:
+                poll.register(descriptor, select.POLLIN)
         while True:
             for descriptor, _ in poll.poll(None if self.group or not self.program else WATCH_SECONDS * 1000):
                 if descriptor == report:
                     if os.read(report, 64).startswith(b"warm"):
                         self._say(phase="ready")
                     poll.unregister(report)
+                elif descriptor == self.said:
+                    if not self._hear():
+                        poll.unregister(self.said)
                 elif signal.SIGTERM in os.read(wake, 512):
                     self._end()
             self._reap()
             if not self.group and self.program and _memory_of_descendants() > self.limits.memory:
                 self._died("out_of_memory", "")
                 self._kill()
+
+    def _hear(self) -> bool:
+        """Take one pipeful of what the sandbox prints, and keep what there is room for. False at its end."""
+        try:
+            heard = os.read(self.said, PIPE)
+        except BlockingIOError:
+            return True
+        self.last_words = (self.last_words + heard)[-LAST_WORDS:]
+        kept, self.log_room = heard[: self.log_room], max(0, self.log_room - len(heard))
+        if kept:
+            with contextlib.suppress(OSError), (self.folder / "log").open("ab") as log:
+                log.write(kept)
+        return bool(heard)
 
     def _reap(self) -> None:
         """Collect what has ended: the sandbox itself, and orphans that the kernel gave to us as subreaper."""
@@ -146,10 +171,9 @@ class Keeper:
             self._died("crashed", f"exit code {code}")
 
     def _last_words(self) -> str:
-        with contextlib.suppress(OSError):
-            lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
-            return lines[-1][:300] if lines else "it said nothing"
-        return "its log cannot be read"
+        self._hear()
+        lines = self.last_words.decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "it said nothing"
 
     def _died(self, reason: str, detail: str) -> None:
         if self.status["phase"] != "dead":
@@ -187,9 +211,18 @@ class Keeper:
 
 def write_status(folder: Path, status: dict[str, Any]) -> None:
     """Replace the slot's status file in one step, so that readers see the old or the new one, whole."""
-    fresh = folder / "status.new"
-    fresh.write_text(json.dumps(status))
-    fresh.replace(folder / "status.json")
+    fresh, text = folder / "status.new", json.dumps(status)
+    try:
+        fresh.write_text(text)
+        fresh.replace(folder / "status.json")
+    except OSError:
+        # On a full disk there is no room for a second file, but the first one's block is ours already.
+        fresh.unlink(missing_ok=True)
+        if not (folder / "status.json").exists():
+            raise
+        with (folder / "status.json").open("r+") as stream:
+            stream.write(text)
+            stream.truncate()
 
 
 def _prctl(option: int, value: int) -> None:

@@ -144,6 +144,8 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
             yield from ("--symlink", str(Path(path).readlink()), path)
         else:
             yield from ("--ro-bind-try", path, path)
+    # A folder that bubblewrap makes on the way to a file is root's alone, and the user could read none of these.
+    yield from ("--perms", "0755", "--dir", "/etc")
     for path in ETC:
         yield from ("--ro-bind-try", path, path)
     for path in HIDDEN:

@@ -1,0 +1,658 @@
+"""Strangers in neighbouring instances: what each of them really tries, from inside, against the real sandbox.
+
+The code here runs in a real kernel of a real claimed slot, and does what somebody would do who wants out, wants the
+neighbour's files, wants more than was lent, or wants to leave something behind for whoever comes next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+import pytest_asyncio
+
+from spawner.ledger.model import EndReason
+from spawner.pool.backends.base import Phase
+from spawner.pool.backends.local import LocalBackend
+from spawner.pool.local.sandbox import HOME, SIDE_ROOM, WORKSPACE
+from tests.backends import machine
+from tests.backends.conformance import SMALL, destroy, ready, spec
+from tests.backends.conftest import local_backend
+from tests.backends.fakehub import FakeHub, fake_hub
+from tests.backends.notebook import CodeFailed, KernelDied, Notebook, claim, eventually, lent
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+module = pytest_asyncio.fixture(loop_scope="module", scope="module")
+
+MIB = 1024**2
+WRITABLE = {"/tmp", "/dev/shm", HOME, WORKSPACE}
+DAEMON = """
+import os, signal, time
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+time.sleep(600)
+"""
+SECRET = f"secret-{secrets.token_hex(8)}"
+
+
+class Street:
+    """Two neighbours on one machine, and what their landlord keeps in the state folder around them."""
+
+    def __init__(self, state: Path, backend: LocalBackend, session: aiohttp.ClientSession, hub: FakeHub) -> None:
+        self.state, self.backend, self.session, self.hub = state, backend, session, hub
+        self.specs = {name: spec() for name in ("alice", "bob")}
+        self.alice: Notebook
+        self.bob: Notebook
+
+
+@module
+async def street(images: Path) -> AsyncIterator[Street]:
+    """Alice and Bob have an instance each. Everything of the platform that holds a secret is really there."""
+    state = Path(tempfile.mkdtemp(prefix="freepool-"))
+    state.chmod(0o755)  # worse than it ever is: only the sandbox keeps people out
+    for name in ("secrets/slots", "ledger.sqlite", "settings.json", "readable"):
+        path = state / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(SECRET)
+        path.chmod(0o644)
+    backend = local_backend(state / "slots", images)
+    async with aiohttp.ClientSession() as session, fake_hub() as hub:
+        made = Street(state, backend, session, hub)
+        try:
+            await asyncio.gather(*(backend.create(one) for one in made.specs.values()))
+            made.alice, made.bob = [
+                await claim(session, hub, one, await ready(backend, one.id), name) for name, one in made.specs.items()
+            ]
+            await asyncio.gather(made.alice.open_kernel(), made.bob.open_kernel())
+            yield made
+        finally:
+            await asyncio.gather(*(destroy(backend, one.id) for one in made.specs.values()))
+    shutil.rmtree(state)
+
+
+@pytest.fixture
+def alice(street: Street) -> Notebook:
+    return street.alice
+
+
+# What can be seen
+
+
+async def test_only_ones_own_processes_are_there(street: Street) -> None:
+    seen = await street.alice.ask(
+        "{p: open(f'/proc/{p}/cmdline').read() for p in __import__('os').listdir('/proc') if p.isdigit()}"
+    )
+    assert 2 <= len(seen) <= 8
+    for line in seen.values():
+        assert street.specs["bob"].id not in line
+        assert "pytest" not in line
+        assert "keeper" not in line
+    outside = {process.pid for process in machine.processes_of(street.backend.folder, street.specs["alice"].id)}
+    assert len(seen) <= len(outside)
+
+
+async def test_nothing_of_the_platform_can_be_read(street: Street) -> None:
+    state = street.state
+    wanted = [
+        state, state / "secrets", state / "secrets" / "slots", state / "ledger.sqlite", state / "readable",
+        state / "slots", state / "slots" / street.specs["bob"].id, state / "slots" / street.specs["alice"].id,
+        state / "slots" / street.specs["alice"].id / "orders.json", Path("/root/.ssh"), Path("/root/.bashrc"),
+        Path("/etc/shadow"), Path("/etc/machine-id"), Path("/var"), Path("/sys"), Path("/run"), Path("/boot"),
+        Path("/dev/sda"), Path("/dev/vda"), Path("/dev/mem"), Path("/proc/kcore"), Path("/proc/1/root/etc/shadow"),
+        Path.home() / ".bash_history", Path.home() / ".ssh", Path(__file__), Path("/opt/freepool/spawner/ledger"),
+        Path("/opt/freepool/spawner/settings.py"),
+    ]  # fmt: skip
+    found = await street.alice.ask(
+        "[w for w in wanted if readable(w)]",
+        setup=f"""
+        import os
+        wanted = {[str(path) for path in wanted]}
+        def readable(path):
+            try:
+                return bool(os.listdir(path)) if os.path.isdir(path) else bool(open(path, 'rb').read(1))
+            except OSError:
+                return False
+        """,
+    )
+    assert found == []
+
+
+async def test_a_search_of_everything_that_is_there_finds_no_secret(street: Street) -> None:
+    """All that can be opened outside of the system's and the image's own folders."""
+    secret = [SECRET, *(one.key.hex() for one in street.specs.values())]
+    backwards = [text[::-1] for text in secret]
+    found = await street.alice.ask(
+        "[len(looked), hits]",
+        setup=f"""
+        import os
+        # Written backwards, so that this code itself is not what is found.
+        secrets = [secret[::-1] for secret in {backwards}]
+        looked, hits = [], []
+        for folder, folders, names in os.walk('/'):
+            folders[:] = [n for n in folders if os.path.join(folder, n) not in
+                          {{'/usr', '/proc/sys', '/proc/bus', '/proc/irq'}} and 'site-packages' != n]
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                except OSError:
+                    continue
+                try:
+                    text = os.read(descriptor, 1 << 16)
+                except OSError:
+                    text = b''
+                finally:
+                    os.close(descriptor)
+                looked.append(path)
+                hits += [path for secret in secrets if secret.encode() in text]
+        """,
+    )
+    looked, hits = found
+    assert looked > 100
+    assert hits == []
+
+
+async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(street: Street) -> None:
+    key = street.specs["alice"].key.hex()
+    found = await street.alice.ask(
+        "[environments, lines, descriptors]",
+        setup="""
+        import os
+        environments, lines, descriptors = {}, {}, {}
+        for process in filter(str.isdigit, os.listdir('/proc')):
+            for into, name in ((environments, 'environ'), (lines, 'cmdline')):
+                try:
+                    into[process] = open(f'/proc/{process}/{name}', 'rb').read().decode('latin-1')
+                except OSError:
+                    into[process] = None
+            try:
+                folder = f'/proc/{process}/fd/'
+                descriptors[process] = [os.readlink(folder + name) for name in os.listdir(folder)]
+            except OSError:
+                descriptors[process] = None
+        """,
+    )
+    environments, lines, descriptors = found
+    assert key not in str(found)
+    # The first process belongs to root, so it shows nothing at all, and what others show is their own claim's.
+    if os.geteuid() == 0:
+        assert environments["1"] is None
+        assert descriptors["1"] is None
+    assert any(environments.values())
+    assert "FREEPOOL" not in str(environments).upper().replace(HOME.upper(), "").replace("/OPT/FREEPOOL", "").replace(
+        "=FREEPOOL", ""
+    )
+    for path in (path for paths in descriptors.values() for path in paths or ()):
+        assert not path.startswith(str(street.state)), path
+    assert str(street.state / "secrets") not in str(lines)
+
+
+async def test_the_neighbours_files_are_not_there(street: Street) -> None:
+    for folder in sorted(WRITABLE):
+        await street.bob.run(
+            f"open('{folder}/of-bob', 'w').write('of bob'); __import__('os').chmod('{folder}/of-bob', 0o777)"
+        )
+    assert await street.bob.ask("open('/mnt/workspace/of-bob').read()") == "of bob"
+    found = await street.alice.ask(f"[f for f in {sorted(WRITABLE)} if __import__('os').path.exists(f + '/of-bob')]")
+    assert found == []
+
+
+# What can be changed
+
+
+async def test_what_is_writable_is_exactly_the_mounts_that_are_wiped(alice: Notebook) -> None:
+    found = await alice.ask(
+        "sorted({mount(path) for path in writable})",
+        setup="""
+        import os, stat
+        mounts = sorted((line.split()[4] for line in open('/proc/self/mountinfo')), key=len, reverse=True)
+        mount = lambda path: next(m for m in mounts if path == m or path.startswith(m.rstrip('/') + '/'))
+        writable = []
+        for folder, folders, names in os.walk('/'):
+            if folder == '/':
+                folders.remove('proc')
+            below = [m for m in mounts if m.startswith(folder.rstrip('/') + '/')]
+            if os.statvfs(folder).f_flag & os.ST_RDONLY and not below:
+                folders.clear()  # all of it is one read-only mount
+            for name in (*folders, *names):
+                path = os.path.join(folder, name)
+                try:
+                    kind = os.lstat(path).st_mode
+                except OSError:
+                    continue
+                if not stat.S_ISLNK(kind) and not stat.S_ISCHR(kind) and os.access(path, os.W_OK):
+                    writable.append(path)
+        """,
+    )
+    assert set(found) == WRITABLE
+
+
+async def test_each_of_them_has_its_size_and_no_programs_of_other_users(alice: Notebook) -> None:
+    found = await alice.ask(
+        "{line.split()[4]: [line.split()[5], line.split(' - ')[1].split()[0]] for line in open('/proc/self/mountinfo')}"
+    )
+    for target in WRITABLE:
+        options, kind = found[target]
+        assert kind == "tmpfs"
+        assert {"nosuid", "nodev"} <= set(options.split(","))
+    for target, (options, _) in found.items():
+        assert target in WRITABLE or target.startswith(("/proc", "/dev")) or "ro" in options.split(","), target
+    sizes = await alice.ask(
+        "{f: (lambda s: s.f_blocks * s.f_frsize)(os.statvfs(f)) for f in folders}",
+        setup=f"import os; folders = {sorted(WRITABLE)}",
+    )
+    assert sizes == {"/tmp": SIDE_ROOM, "/dev/shm": SIDE_ROOM, HOME: SIDE_ROOM, WORKSPACE: int(SMALL.disk)}
+
+
+async def test_the_kernels_settings_cannot_be_written(alice: Notebook) -> None:
+    """Some can be opened by everybody; a write, of what is there already, is what tells."""
+    found = await alice.ask(
+        "written",
+        setup="""
+        import os
+        written = []
+        for top in ('/proc/sys', '/proc/irq', '/proc/bus', '/proc/fs', '/proc/sysrq-trigger', '/proc/acpi', '/proc/1'):
+            paths = [top]
+            if os.path.isdir(top):
+                paths = [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names]
+            for path in paths:
+                try:
+                    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+                except OSError:
+                    continue
+                try:
+                    text = open(path, 'rb').read()
+                    written += [path] if os.write(descriptor, text or b'0') else []
+                except OSError:
+                    pass
+                finally:
+                    os.close(descriptor)
+        """,
+    )
+    assert found == []
+
+
+async def test_nobody_outside_can_be_killed_or_traced(street: Street) -> None:
+    outside = [os.getpid(), os.getppid(), machine.keeper_of(street.backend.folder, street.specs["bob"].id).pid]
+    found = await street.alice.ask(
+        "results",
+        setup=f"""
+        import ctypes, os, signal
+        libc, results = ctypes.CDLL(None, use_errno=True), []
+        present = set(filter(str.isdigit, os.listdir('/proc')))
+        for process in {outside}:
+            if str(process) in present:
+                continue  # a number of one's own here
+            for attempt in (lambda: os.kill(process, signal.SIGCONT), lambda: os.pidfd_open(process),
+                            lambda: os.sched_setaffinity(process, {{0}})):
+                try:
+                    attempt()
+                    results.append(process)
+                except OSError:
+                    pass
+            if libc.ptrace(16, process, 0, 0) == 0:  # PTRACE_ATTACH
+                results.append(process)
+        """,
+    )
+    assert found == []
+
+
+async def test_the_first_process_cannot_be_killed_with_roots_rights(street: Street) -> None:
+    """It is root's where root makes the sandbox; and killing everything ends only what is one's own."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with pytest.raises(CodeFailed, match="PermissionError"):
+        await street.alice.run("import os, signal; os.kill(1, signal.SIGTERM)")
+
+
+async def test_nobody_becomes_root(alice: Notebook) -> None:
+    found = await alice.ask(
+        "[tried, status, uids]",
+        setup="""
+        import ctypes, os, subprocess
+        libc, tried = ctypes.CDLL(None, use_errno=True), {}
+        def attempt(name, call):
+            try:
+                call()
+                tried[name] = True
+            except (OSError, subprocess.SubprocessError):
+                tried[name] = False
+        attempt('setuid', lambda: os.setuid(0))
+        attempt('setgid', lambda: os.setgid(0))
+        attempt('setgroups', lambda: os.setgroups([0]))
+        attempt('chroot', lambda: os.chroot('/tmp'))
+        attempt('mknod', lambda: os.mknod('/tmp/disk', 0o60666, os.makedev(8, 0)))
+        attempt('chown', lambda: (open('/tmp/mine', 'w').close(), os.chown('/tmp/mine', 0, 0)))
+        tried['mount'] = libc.mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0
+        tried['umount'] = libc.umount2(b'/usr', 2) == 0
+        tried['sethostname'] = libc.sethostname(b'x', 1) == 0
+        tried['reboot'] = libc.reboot(0) == 0
+        tried['swapoff'] = libc.swapoff(b'/x') == 0
+        for program in ('su', 'sudo', 'mount', 'passwd', 'newgrp', 'chsh', 'pkexec', 'fusermount3', 'newuidmap'):
+            path = f'/usr/bin/{program}'
+            if os.path.exists(path):
+                done = subprocess.run(['/bin/sh', '-c', f'{path} -c id; {path} id'], capture_output=True, text=True,
+                                      stdin=subprocess.DEVNULL, timeout=10)
+                tried[program] = 'uid=0' in done.stdout
+        status = {line.split(':')[0]: line.split(':')[1].strip() for line in open('/proc/self/status')}
+        uids = os.getresuid()
+        """,
+    )
+    tried, status, uids = found
+    assert [name for name, worked in tried.items() if worked] == []
+    assert 0 not in uids
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(status[name], 16) == 0, name
+    assert int(status["CapBnd"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+
+
+async def test_a_user_namespace_of_ones_own_gives_nothing_over_the_system(alice: Notebook) -> None:
+    """Where the kernel allows one, what is mounted there is seen there only, and what is read-only stays so."""
+    found = await alice.ask(
+        "results",
+        setup="""
+        import subprocess
+        results = {}
+        for name, script in {
+            'write': 'mount -o remount,rw /usr && touch /usr/of-alice && echo done',
+            'root': 'mount -o remount,rw / && touch /of-alice && echo done',
+            'bind': 'mount --bind /tmp /etc && touch /usr/bin/of-alice && echo done',
+            'unmask': 'umount /etc/passwd && cat /etc/shadow && echo done',
+            'disk': 'mknod /tmp/sda b 8 0 && dd if=/tmp/sda count=1 of=/dev/null && echo done',
+            'host': 'mount -t sysfs sysfs /tmp && echo done',
+        }.items():
+            done = subprocess.run(['unshare', '-Urm', 'sh', '-c', script], capture_output=True, text=True, timeout=20)
+            results[name] = 'done' in done.stdout
+        """,
+    )
+    assert [name for name, worked in found.items() if worked] == []
+    assert await alice.ask("[__import__('os').path.exists(p) for p in ('/usr/of-alice', '/of-alice')]") == [
+        False,
+        False,
+    ]
+
+
+# Who can be reached
+
+
+async def test_kernels_listen_on_no_port(street: Street) -> None:
+    listening = await street.alice.ask(
+        "sorted(ports)",
+        setup="""
+        import os
+        mine = set()
+        for process in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                mine |= {os.readlink(f'/proc/{process}/fd/{d}') for d in os.listdir(f'/proc/{process}/fd')}
+            except OSError:
+                pass
+        ports = {int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f in
+                 (line.split() for line in list(open(f'/proc/net/{table}'))[1:])
+                 if f[3] == '0A' and f'socket:[{f[9]}]' in mine}
+        """,
+    )
+    status = (await street.backend.list())[street.specs["alice"].id]
+    assert status.url is not None
+    assert listening == [int(status.url.rpartition(":")[2])]
+
+
+async def test_the_neighbours_kernels_cannot_be_reached(street: Street) -> None:
+    """Their sockets are files in their own home; an abstract socket would be shared along with the network."""
+    seen = await street.alice.ask("[line.split()[-1] for line in open('/proc/net/unix') if '/' in line or '@' in line]")
+    sockets = await street.bob.ask("__import__('glob').glob('/home/freepool/.jupyter-runtime/kernel*ipc*')")
+    assert sockets, "the kernel's sockets are in the private home"
+    reached = await street.alice.ask(
+        "[path for path in paths if connects(path)]",
+        setup=f"""
+        import socket
+        paths = {sockets}
+        def connects(path):
+            with socket.socket(socket.AF_UNIX) as probe:
+                try:
+                    probe.connect(path)
+                    return True
+                except OSError:
+                    return False
+        """,
+    )
+    assert reached == []
+    assert not [path for path in seen if path.startswith("@") and "kernel" in path]
+
+
+async def test_the_neighbours_notebook_asks_who_is_there(street: Street) -> None:
+    for token in ("", street.alice.token, "rubbish"):
+        status = await street.alice.ask(
+            "status",
+            setup=f"""
+            import urllib.request, urllib.error
+            url, headers = {street.bob.url + "api/contents"!r}, {{'Authorization': 'token {token}'}}
+            try:
+                status = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10).status
+            except urllib.error.HTTPError as error:
+                status = error.code
+            """,
+        )
+        assert status == 403
+
+
+async def test_the_neighbours_port_cannot_be_taken(street: Street) -> None:
+    port = int(street.bob.url.split(":")[2].split("/")[0])
+    found = await street.alice.ask(
+        "results",
+        setup=f"""
+        import socket
+        results = []
+        for address in ('127.0.0.1', '0.0.0.0', '127.0.0.2'):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                try:
+                    probe.bind((address, {port})); probe.listen(); results.append(address)
+                except OSError:
+                    pass
+        """,
+    )
+    assert "127.0.0.1" not in found
+    assert "0.0.0.0" not in found
+
+
+# What is lent has an end
+
+
+async def test_the_workspace_holds_as_much_as_was_lent_and_the_instance_goes_on(alice: Notebook) -> None:
+    written = await _fill(alice, WORKSPACE)
+    assert 0.9 * int(SMALL.disk) <= written <= int(SMALL.disk)
+    assert await alice.ask("1 + 1") == 2
+
+
+async def _fill(notebook: Notebook, folder: str) -> int:
+    """Write until nothing fits, remove it again; how many bytes fit."""
+    size = await notebook.ask(
+        "size",
+        setup=f"""
+        import errno, os
+        size = 0
+        with open('{folder}/filler', 'wb', buffering=0) as stream:
+            try:
+                while True:
+                    size += stream.write(b'x' * 65536)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+        os.unlink('{folder}/filler')
+        """,
+    )
+    assert isinstance(size, int)
+    return size
+
+
+@pytest.mark.parametrize("folder", sorted(WRITABLE - {WORKSPACE}))
+async def test_the_other_folders_have_an_end_too(folder: str, alice: Notebook) -> None:
+    assert 0.9 * SIDE_ROOM <= await _fill(alice, folder) <= SIDE_ROOM
+    assert await alice.ask("1 + 1") == 2
+
+
+async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: Street) -> None:
+    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+        allowed = int(SMALL.memory) + int(SMALL.disk)
+        code = """
+        import sys
+        held = []
+        while True:
+            held.append(bytearray(b'x') * (16 << 20))
+            open('/mnt/workspace/held', 'w').write(str(len(held) * 16))
+        """
+        with pytest.raises((KernelDied, CodeFailed)) as caught:
+            await mallory.run(code)
+        if isinstance(caught.value, CodeFailed):
+            assert caught.value.name == "MemoryError"
+        held = int(await mallory.ask("open('/mnt/workspace/held').read()")) * MIB
+        assert allowed * 0.3 < held < allowed
+        assert await mallory.is_well()
+        assert (await street.backend.list())[mallory.slot_id].phase is Phase.READY
+    assert await street.bob.ask("1 + 1") == 2
+
+
+async def test_processes_have_an_end_and_the_neighbour_notices_nothing(street: Street) -> None:
+    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+        await mallory.open_kernel()
+        filling = asyncio.create_task(
+            mallory.ask(
+                "len(children)",
+                setup="""
+                import os, signal, time
+                children = []
+                for _ in range(2000):
+                    try:
+                        child = os.fork()
+                    except OSError:
+                        break
+                    if child == 0:
+                        time.sleep(100)
+                        os._exit(0)
+                    children.append(child)
+                time.sleep(3)
+                for child in children:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                """,
+            )
+        )
+        inside = await eventually(lambda: _crowd(street.backend, mallory.slot_id))
+        assert len(inside) <= SMALL.processes + 1
+        assert await street.bob.ask("__import__('subprocess').run(['true']).returncode") == 0
+        assert 20 < await filling < SMALL.processes
+        assert await mallory.is_well()
+        # And the one that nobody can stop from inside: it ends with its instance.
+        bomb = "(b() { b | b & }; b) >/dev/null 2>&1 &"
+        await mallory.run(f"import subprocess; subprocess.Popen(['bash', '-c', {bomb!r}], start_new_session=True)")
+        assert await street.bob.ask("1 + 1") == 2
+        assert (await street.backend.list())[mallory.slot_id].phase is Phase.READY
+        inside = machine.processes_of(street.backend.folder, mallory.slot_id)
+    assert machine.gone(inside)
+
+
+async def _crowd(backend: LocalBackend, slot_id: str) -> list[psutil.Process]:
+    found = machine.processes_of(backend.folder, slot_id)
+    return found if len(found) > SMALL.processes // 2 else []
+
+
+async def test_what_is_printed_does_not_fill_the_operators_disk(street: Street) -> None:
+    """A kernel's own output goes to its notebook, but it can find the server's, which goes to a file outside."""
+    await street.alice.run(
+        """
+        import os
+        for descriptor in map(int, os.listdir('/proc/self/fd')):
+            try:
+                if os.readlink(f'/proc/self/fd/{descriptor}').startswith(('pipe:', '/')) and descriptor > 0:
+                    os.set_blocking(descriptor, False)
+                    for _ in range(200):
+                        try:
+                            os.write(descriptor, b'x' * 65536)
+                        except BlockingIOError:
+                            pass
+            except OSError:
+                pass
+        """
+    )
+    assert (street.backend.folder / street.specs["alice"].id / "log").stat().st_size < 2 * MIB
+
+
+async def test_an_instance_that_kills_itself_is_dead_and_says_so(street: Street) -> None:
+    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+        with pytest.raises((KernelDied, aiohttp.ClientError)):
+            await mallory.run("import os, signal; os.kill(-1, signal.SIGKILL)", seconds=20)
+        found = await eventually(lambda: _status(street.backend, mallory.slot_id, Phase.DEAD))
+        assert found.reason is EndReason.CRASHED
+
+
+async def _status(backend: LocalBackend, slot_id: str, phase: Phase) -> object:
+    status = (await backend.list()).get(slot_id)
+    return status if status and status.phase is phase else None
+
+
+# Wiped
+
+
+async def test_nothing_of_an_instance_is_there_for_the_next(street: Street) -> None:
+    """A canary in every writable place, a process that wants to stay, a port that listens: all gone, same id or not."""
+    canary = f"canary-{secrets.token_hex(8)}"
+    wanted = spec()
+    async with lent(street.backend, street.session, street.hub, wanted, "mallory") as mallory:
+        port = await mallory.ask(
+            "port",
+            setup=f"""
+            import os, socket, subprocess, sys
+            for folder in {sorted(WRITABLE)}:
+                for path in (f'{{folder}}/{canary}', f'{{folder}}/.hidden/{canary}'):
+                    os.makedirs(os.path.dirname(path), exist_ok=True)
+                    open(path, 'w').write('{canary}')
+            open('/home/freepool/.bashrc', 'w').write('echo {canary}')
+            os.makedirs('/home/freepool/.ipython/profile_default/startup', exist_ok=True)
+            open('/home/freepool/.ipython/profile_default/startup/00.py', 'w').write('print("{canary}")')
+            listener = socket.create_server(('127.0.0.1', 0))
+            port = listener.getsockname()[1]
+            subprocess.run([sys.executable, '-c', {DAEMON!r}, '{canary}'], pass_fds=(listener.fileno(),), check=True)
+            """,
+        )
+        assert machine.mentioned(canary), "the process that wants to stay is there"
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+        inside = machine.processes_of(street.backend.folder, wanted.id)
+    assert machine.gone(inside, seconds=1)
+    assert machine.mentioned(canary) == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+    assert machine.groups_of(wanted.id) == []
+    async with lent(
+        street.backend, street.session, street.hub, replace(wanted, key=secrets.token_bytes(32)), "carol"
+    ) as carol:
+        found = await carol.ask(
+            "hits",
+            setup=f"""
+            import os
+            hits = []
+            for folder, folders, names in os.walk('/'):
+                if folder == '/':
+                    folders[:] = [name for name in folders if name not in ('usr', 'proc')]
+                hits += [os.path.join(folder, name) for name in (*folders, *names) if '{canary}' in name]
+                for name in names:
+                    path = os.path.join(folder, name)
+                    if path.startswith(tuple({sorted(WRITABLE)})) and os.path.isfile(path):
+                        hits += [path] * ('{canary}' in open(path, errors='replace').read())
+            """,
+        )
+        assert found == []
