@@ -36,7 +36,9 @@ def configure(c: Any, settings: Settings) -> None:
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = f"http://{settings.address}:{settings.proxy_api_port}"
     c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy")
-    hub.proxy_check_interval = 5
+    # A proxy that was restarted has forgotten all routes. JupyterHub looks after a proxy of its own every few seconds,
+    # but after a sibling only together with the activity of users, by default every 5 minutes.
+    hub.last_activity_interval = 5
     # Admission is the pool's: the hub must neither refuse with 429 before the pool was asked, nor end itself because
     # several people in a row were refused in words.
     hub.concurrent_spawn_limit = 0
