@@ -23,7 +23,7 @@ run: setup $(if $(HEAVY),heavy)
 
 # The two are made side by side: each is the work of one processor.
 setup:
-	@$(MAKE) -sq $(ENVIRONMENTS) || { hub_config/setup check && $(MAKE) -s -j2 $(ENVIRONMENTS); }
+	@$(MAKE) -sq $(ENVIRONMENTS) 2>/dev/null || { hub_config/setup check && $(MAKE) -s -j2 $(ENVIRONMENTS); }
 
 $(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/setup
 	@hub_config/setup hub $(VENV) requirements.lock

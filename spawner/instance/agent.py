@@ -74,13 +74,21 @@ def open_listener(orders: Orders) -> socket.socket:
 
 
 PRELOADED = (
+    "IPython.paths",  # all of IPython, which notebook_shim asks for one path
+    "jinja2.ext",
+    "jupyter_core.migrate",
     "jupyter_lsp.serverextension",
+    "jupyter_lsp.virtual_documents_shadow",
     "jupyter_server.services.contents.largefilemanager",
     "jupyter_server.services.kernels.kernelmanager",
+    "jupyter_server.services.shutdown",
+    "jupyter_server.view.handlers",
     "jupyter_server_terminals.app",
     "jupyterhub.singleuser.extension",
     "jupyterlab.labapp",
     "notebook_shim.nbserver",
+    "spawner.instance.extension",
+    "tornado.platform.asyncio",
 )
 
 
@@ -88,6 +96,11 @@ def preload() -> None:
     """Import what the server will need, so that nobody waits for it later."""
     for name in PRELOADED:
         importlib.import_module(name)
+    from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS
+
+    for handlers in JUPYTER_SERVICE_HANDLERS.values():
+        for name in handlers or ():
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()
 

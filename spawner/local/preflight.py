@@ -61,7 +61,7 @@ def require_free_port(port: int) -> None:
                 "Port {port} cannot be used: {why}.",
                 next_step="Choose another with PORT=8001 make run (or --port).",
                 port=port,
-                why=getattr(error, "strerror", None) or error,
+                why=getattr(error, "strerror", None) or str(error).rstrip("."),
             ) from None
 
 

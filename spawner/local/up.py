@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -28,6 +29,7 @@ from spawner.local import preflight
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
 from spawner.pool.build import make_pool
+from spawner.pool.pool import Pool
 from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")
@@ -120,9 +122,11 @@ async def up(installation: Installation) -> None:
     """Run until SIGINT, SIGTERM, or the terminal is closed (SIGHUP)."""
     settings = installation.settings
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    ends_us = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        ends_us.append(signal.SIGHUP)
+    for number in ends_us:
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     siblings = programs(installation)
     keeping = [asyncio.create_task(program.keep_running(), name=program.name) for program in siblings]
     try:
@@ -145,6 +149,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
     started = time.monotonic()
     async with aiohttp.ClientSession() as session:
         pool = make_pool(settings, session=session, epoch="up")
+        began = pool.now()
         try:
             while not await _is_ready(session, settings):
                 await _pause(stopping)
@@ -159,18 +164,31 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
                         tails=tails,
                         logs=settings.state / "logs",
                     )
-            wanted = sum(flavor.warm for flavor in installation.catalog.flavors if not pool.backend.why_not(flavor))
-            while wanted and not stopping.is_set() and time.monotonic() - started < READY_SECONDS:
-                waiting = await pool.ledger.aread(slots.occupying)
-                if any(slot.warm_at is not None for slot in waiting):
-                    break
-                await _pause(stopping)
+            failure = await _wait_for_a_slot(installation, pool, stopping, since=began)
         finally:
             pool.ledger.close()
     link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
     if settings.isolation is Isolation.NONE:
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
+    if failure is not None:
+        say(f"WARNING: an instance could not be made, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
     say(f"Freepool is ready (in {time.monotonic() - started:.1f} s). Open: {link}")
+
+
+async def _wait_for_a_slot(
+    installation: Installation, pool: Pool, stopping: asyncio.Event, *, since: datetime
+) -> str | None:
+    """Wait until the first waiting slot is ready; say why where none will be. `since` is when we began."""
+    if not any(flavor.warm and not pool.backend.why_not(flavor) for flavor in installation.catalog.flavors):
+        return None
+    while not stopping.is_set() and pool.now() - since < timedelta(seconds=READY_SECONDS):
+        if any(slot.warm_at is not None for slot in await pool.ledger.aread(slots.occupying)):
+            return None
+        failed = await pool.ledger.aread(slots.failures, since=since)
+        if failed:
+            return failed[0].detail or "it ended at once"
+        await _pause(stopping)
+    return None if stopping.is_set() else "none became ready in time"
 
 
 async def _is_ready(session: aiohttp.ClientSession, settings: Settings) -> bool:

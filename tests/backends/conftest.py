@@ -32,6 +32,7 @@ def images() -> Iterator[Path]:
         folder / "quick",
         'read -r orders <&"$3"; report=${orders##*\'"report": \'}; echo warm >&"${report%%[,\\}]*}"; exec sleep 600',
     )
+    program(folder / "hungry", "printf -v held '%300000000s' x; sleep 600")
     yield folder
     shutil.rmtree(folder)
 

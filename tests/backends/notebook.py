@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import textwrap
 import time
@@ -21,6 +22,7 @@ from tests.backends.conformance import destroy, ready
 from tests.backends.fakehub import FakeHub
 
 RUN_SECONDS = 60
+DEBUG_SECONDS = 3
 
 
 class CodeFailed(Exception):
@@ -58,6 +60,21 @@ class Notebook:
         assert status == 201, model
         self.kernel = model["id"]
 
+    async def debug(self, command: str, **arguments: Any) -> dict[str, Any] | None:
+        """Ask the kernel's debugger, as JupyterLab does; None if nobody answers."""
+        address = f"{self.url}api/kernels/{self.kernel}/channels"
+        headers = {"Authorization": f"token {self.token}"}
+        async with self.session.ws_connect(address, headers=headers) as socket:
+            content = {"type": "request", "seq": 1, "command": command, "arguments": arguments}
+            await socket.send_json(_message("debug_request", content, channel="control"))
+            with contextlib.suppress(asyncio.TimeoutError):
+                async with timeout(DEBUG_SECONDS):
+                    async for frame in socket:
+                        message = frame.json()
+                        if message["msg_type"] == "debug_reply":
+                            return dict(message["content"])
+        return None
+
     async def run(self, code: str, *, seconds: float = RUN_SECONDS) -> str:
         """Run code; what it printed. Raises `CodeFailed` or `KernelDied`."""
         if not self.kernel:
@@ -65,22 +82,10 @@ class Notebook:
         headers = {"Authorization": f"token {self.token}"}
         address = f"{self.url}api/kernels/{self.kernel}/channels"
         async with timeout(seconds), self.session.ws_connect(address, headers=headers, max_msg_size=0) as socket:
-            message_id = uuid.uuid4().hex
-            await socket.send_json(
-                {
-                    "header": {
-                        "msg_id": message_id,
-                        "msg_type": "execute_request",
-                        "username": "",
-                        "session": uuid.uuid4().hex,
-                        "version": "5.3",
-                    },
-                    "parent_header": {},
-                    "metadata": {},
-                    "content": {"code": textwrap.dedent(code), "silent": False, "stop_on_error": False},
-                    "channel": "shell",
-                }
-            )
+            content = {"code": textwrap.dedent(code), "silent": False, "stop_on_error": False}
+            request = _message("execute_request", content, channel="shell")
+            message_id = request["header"]["msg_id"]
+            await socket.send_json(request)
             printed: list[str] = []
             async for frame in socket:
                 message = frame.json()
@@ -107,6 +112,17 @@ class Notebook:
         """Whether the server still answers, and runs code in a fresh kernel."""
         self.kernel = ""
         return bool(await self.ask("6 * 7") == 42)
+
+
+def _message(kind: str, content: dict[str, Any], *, channel: str) -> dict[str, Any]:
+    names = {"msg_id": uuid.uuid4().hex, "username": "", "session": uuid.uuid4().hex, "version": "5.3"}
+    return {
+        "header": names | {"msg_type": kind},
+        "parent_header": {},
+        "metadata": {},
+        "content": content,
+        "channel": channel,
+    }
 
 
 async def claim(

@@ -389,25 +389,33 @@ async def test_a_user_namespace_of_ones_own_gives_nothing_over_the_system(alice:
 # Who can be reached
 
 
-async def test_kernels_listen_on_no_port(street: Street) -> None:
-    listening = await street.alice.ask(
-        "sorted(ports)",
-        setup="""
-        import os
-        mine = set()
-        for process in filter(str.isdigit, os.listdir('/proc')):
-            try:
-                mine |= {os.readlink(f'/proc/{process}/fd/{d}') for d in os.listdir(f'/proc/{process}/fd')}
-            except OSError:
-                pass
-        ports = {int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f in
-                 (line.split() for line in list(open(f'/proc/net/{table}'))[1:])
-                 if f[3] == '0A' and f'socket:[{f[9]}]' in mine}
-        """,
-    )
+LISTENING = """
+import os
+mine = set()
+for process in filter(str.isdigit, os.listdir('/proc')):
+    try:
+        mine |= {os.readlink(f'/proc/{process}/fd/{d}') for d in os.listdir(f'/proc/{process}/fd')}
+    except OSError:
+        pass
+ports = sorted({int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f in
+                (line.split() for line in list(open(f'/proc/net/{table}'))[1:])
+                if f[3] == '0A' and f'socket:[{f[9]}]' in mine})
+"""
+
+
+async def test_only_the_notebook_listens(street: Street) -> None:
     status = (await street.backend.list())[street.specs["alice"].id]
     assert status.url is not None
-    assert listening == [int(status.url.rpartition(":")[2])]
+    assert await street.alice.ask("ports", setup=LISTENING) == [int(status.url.rpartition(":")[2])]
+
+
+async def test_a_debugger_opens_no_door(alice: Notebook) -> None:
+    """It would listen for whoever comes on the loopback interface, and neighbours come there too."""
+    before = await alice.ask("ports", setup=LISTENING)
+    answer = await alice.debug("initialize", clientID="x", adapterID="python", pathFormat="path")
+    assert not (answer or {}).get("success")
+    assert await alice.ask("ports", setup=LISTENING) == before
+    assert await alice.ask("1 + 1") == 2
 
 
 async def test_the_neighbours_kernels_cannot_be_reached(street: Street) -> None:
@@ -644,15 +652,15 @@ async def test_nothing_of_an_instance_is_there_for_the_next(street: Street) -> N
             "hits",
             setup=f"""
             import os
-            hits = []
+            canary, hits = '{canary[::-1]}'[::-1], []  # backwards, because this code is kept in IPython's history
             for folder, folders, names in os.walk('/'):
                 if folder == '/':
                     folders[:] = [name for name in folders if name not in ('usr', 'proc')]
-                hits += [os.path.join(folder, name) for name in (*folders, *names) if '{canary}' in name]
+                hits += [os.path.join(folder, name) for name in (*folders, *names) if canary in name]
                 for name in names:
                     path = os.path.join(folder, name)
                     if path.startswith(tuple({sorted(WRITABLE)})) and os.path.isfile(path):
-                        hits += [path] * ('{canary}' in open(path, errors='replace').read())
+                        hits += [path] * (canary in open(path, errors='replace').read())
             """,
         )
         assert found == []

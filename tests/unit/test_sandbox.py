@@ -175,3 +175,12 @@ def test_the_user_has_a_name_and_root_has_no_home(run_as: int | None, number: in
 
 def test_kernels_talk_over_private_sockets() -> None:
     assert "--KernelManager.transport=ipc" in sandbox.server_arguments("/w")
+
+
+def test_a_debugger_that_would_listen_for_neighbours_is_left_out(box: Sandbox) -> None:
+    server = box.environment / "lib" / "python3.11" / "site-packages" / "debugpy" / "server"
+    server.mkdir(parents=True)
+    given = list(options(box))
+    place = given.index(("--tmpfs", str(server)))
+    assert given[place + 1] == ("--remount-ro", str(server))
+    assert place > max(index for index, option in enumerate(given) if str(box.environment) == option[-1])

@@ -183,6 +183,7 @@ class LocalBackend:
             "command": program,
             "environment": environment,
             "run_as": run_as,
+            "isolated": self._isolated,
             "limits": asdict(limits),
             "group": group.to_json() if group else None,
             "agent": {

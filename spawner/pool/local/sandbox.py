@@ -34,6 +34,10 @@ ETC = (
 HIDDEN = ("/usr/bin/node", "/usr/bin/npm", "/usr/local/bin/node", "/usr/local/bin/npm")
 """JupyterLab and its language-server extension run these at every start if they find them: 0.3 s for nothing."""
 
+DEBUGGER = "lib/python3*/site-packages/debugpy/server"
+"""Left empty, so that kernels say they have no debugger: it would listen on the shared loopback interface and, once its
+user has closed it, obey whoever connects, which is every neighbour."""
+
 
 @dataclass(frozen=True)
 class Sandbox:
@@ -92,6 +96,7 @@ def server_arguments(root: str) -> list[str]:
     return [
         f"--ServerApp.root_dir={root}",
         "--ServerApp.jpserver_extensions={'spawner.instance.extension': True}",
+        "--ServerApp.no_browser_open_file=True",
         "--KernelManager.transport=ipc",
         "--LabApp.extension_manager=readonly",
         "--LabApp.news_url=",
@@ -161,6 +166,8 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     # After the writable mounts, which would otherwise hide an installation that lies below one of them.
     for prefix in environment_prefixes(sandbox.environment):
         yield from _read_only(prefix, prefix)
+    for path in sandbox.environment.resolve().glob(DEBUGGER):
+        yield from ("--tmpfs", str(path), "--remount-ro", str(path))
     yield from _read_only(sandbox.package / "__init__.py", Path(PACKAGE) / "spawner" / "__init__.py")
     yield from _read_only(sandbox.package / "instance", Path(PACKAGE) / "spawner" / "instance")
     yield from _read_only(sandbox.examples, Path(EXAMPLES))
