@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import signal
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend
 from spawner.settings import Settings
 
+log = logging.getLogger("freepool.desk")
 FOLDER = Path(__file__).parent
 BASE = "/services/desk/"
 CLIENT_ID = "service-desk"
@@ -83,7 +85,16 @@ def make_application(desk: handlers.Desk) -> Application:
         static_handler_class=handlers.FileHandler,
         cookie_secret=hashlib.sha256(f"freepool desk cookies {token}".encode()).digest(),
         hub_auth=hub_auth,
+        log_function=log_request,
     )
+
+
+def log_request(handler: RequestHandler) -> None:
+    """Without the query: it may hold an XSRF token or, at the end of signing in, a code."""
+    request = handler.request
+    level = logging.INFO if handler.get_status() < 500 else logging.ERROR
+    seconds = request.request_time()
+    log.log(level, "%d %s %s %.0f ms", handler.get_status(), request.method, request.path, seconds * 1000)
 
 
 async def run(settings: Settings) -> None:

@@ -37,7 +37,9 @@ PATIENCE = 0.8
 """Seconds that a POST waits for a start before it answers 202: a warm start is over by then, and the page shows the
 progress of any other."""
 STOP_SECONDS = 20
-KEEPALIVE_SECONDS = 15
+KEEPALIVE_SECONDS = 10
+"""A proxy may keep a reader's connection open when the desk behind it has died. So silence has to mean something: the
+page gives a stream up that has said nothing for a while (`SILENCE_MS` in live.js)."""
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
 
@@ -247,7 +249,7 @@ class EventsHandler(JsonHandler):
                 sent = news
                 self.write(f"data: {state.model_dump_json()}\n\n")
             else:
-                self.write(": still here\n\n")
+                self.write("event: alive\ndata: still here\n\n")
             try:
                 await self.flush()
             except StreamClosedError:

@@ -14,6 +14,10 @@ from spawner.pool.refusals import REFUSAL_HEADER
 
 HUB_SECONDS = 320
 """Longer than JupyterHub's own limit for a start."""
+STOPPING_SECONDS = 10.0
+STOPPING_PAUSE = 0.1
+"""Between attempts at a start that JupyterHub refuses because it is still busy with the stop before, which the ledger,
+and so the person, knows to be over. JupyterHub has no event for it."""
 
 
 class HubSaid(Refusal):
@@ -25,6 +29,10 @@ class HubSaid(Refusal):
         self.code = code  # type: ignore[misc]
 
 
+class StillStopping(HubSaid):
+    """The server before is gone, and JupyterHub has not finished with it."""
+
+
 class HubClient:
     """Starts and stops one user's default server."""
 
@@ -34,6 +42,11 @@ class HubClient:
 
     async def start(self, user_name: str, token: str, options: Mapping[str, str]) -> None:
         """Ask for the server. Returns when JupyterHub has it running or pending. Raises `HubSaid`."""
+        for _ in range(int(STOPPING_SECONDS / STOPPING_PAUSE)):
+            try:
+                return await self._call("POST", user_name, token, options)
+            except StillStopping:
+                await asyncio.sleep(STOPPING_PAUSE)
         await self._call("POST", user_name, token, options)
 
     async def stop(self, user_name: str, token: str) -> None:
@@ -69,7 +82,7 @@ def _said(status: int, refusal: str | None, body: str) -> FreepoolError:
     except (ValueError, AttributeError):
         message = ""
     if "pending" in message or "already running" in message:
-        return HubSaid(
+        return (StillStopping if "pending stop" in message else HubSaid)(
             409,
             "Your instance is already starting, running or stopping.",
             code="busy",

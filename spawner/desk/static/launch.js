@@ -140,7 +140,7 @@ export function launch(model) {
         state.flavors.length > 0 && h(
           "button", {
             class: "button primary", type: "submit", id: "start", key: "start",
-            "aria-disabled": reason || starting ? "true" : null,
+            "aria-disabled": reason || ui.busy ? "true" : null,
             "aria-describedby": reason ? "blocked" : null,
           },
           t(starting ? "starting" : "start"),

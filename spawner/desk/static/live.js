@@ -5,6 +5,9 @@
 const POLL_MS = 10_000;
 // A blip that mends itself is not worth a word.
 const PATIENCE_MS = 2_000;
+// The server says something every ten seconds. Without a word for longer, a
+// connection that looks open may end at a proxy with nobody behind it.
+const SILENCE_MS = 25_000;
 
 /** The reader is no longer signed in. */
 export class SignedOut extends Error {}
@@ -66,6 +69,15 @@ export function follow(url, poll, on) {
   let lost = false;
   let patience = 0;
   let polling = 0;
+  let silence = 0;
+
+  function heard() {
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      source.close();
+      lose();
+    }, SILENCE_MS);
+  }
 
   function restore() {
     lost = false;
@@ -93,9 +105,12 @@ export function follow(url, poll, on) {
   }
 
   function connect() {
+    heard();
     source = new EventSource(url);
     source.onopen = restore;
+    source.addEventListener("alive", heard);
     source.onmessage = (event) => {
+      heard();
       if (lost) restore();
       on.state(JSON.parse(event.data));
     };
@@ -103,7 +118,10 @@ export function follow(url, poll, on) {
   }
 
   connect();
-  addEventListener("pagehide", () => source.close());
+  addEventListener("pagehide", () => {
+    clearTimeout(silence);
+    source.close();
+  });
   // Coming back from another page or a long sleep, what is shown may be old.
   addEventListener("pageshow", (event) => { if (event.persisted) { restore(); connect(); ask(); } });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });

@@ -190,7 +190,8 @@ class LocalBackend:
                 "slot_id": spec.id,
                 "key": spec.key.hex(),
                 "root": root,
-                "arguments": sandbox.server_arguments(root),
+                # Without a sandbox root's instances run as root, which Jupyter Server wants to hear said.
+                "arguments": [*sandbox.server_arguments(root), f"--ServerApp.allow_root={not self._isolated}"],
                 "examples_from": examples,
                 "examples": list(spec.examples),
             },
