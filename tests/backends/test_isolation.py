@@ -12,6 +12,7 @@ import secrets
 import shutil
 import socket
 import tempfile
+import textwrap
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,20 @@ for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
     signal.signal(number, signal.SIG_IGN)
 time.sleep(600)
 """
+LINKS = """
+import os
+def links(process):
+    found = []
+    try:
+        for name in os.listdir(f'/proc/{process}/fd'):
+            try:
+                found.append(os.readlink(f'/proc/{process}/fd/{name}'))
+            except FileNotFoundError:  # the one by which the folder was listed
+                pass
+    except OSError:
+        return None
+    return found
+"""
 SECRET = f"secret-{secrets.token_hex(8)}"
 
 
@@ -61,7 +76,7 @@ class Street:
 @module
 async def street(images: Path) -> AsyncIterator[Street]:
     """Alice and Bob have an instance each. Everything of the platform that holds a secret is really there."""
-    state = Path(tempfile.mkdtemp(prefix="freepool-"))
+    state = Path(tempfile.mkdtemp(prefix="freepool-", dir="/var/tmp"))  # not below a folder that instances have too
     state.chmod(0o755)  # worse than it ever is: only the sandbox keeps people out
     for name in ("secrets/slots", "ledger.sqlite", "settings.json", "readable"):
         path = state / name
@@ -169,20 +184,16 @@ async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(str
     key = street.specs["alice"].key.hex()
     found = await street.alice.ask(
         "[environments, lines, descriptors]",
-        setup="""
-        import os
-        environments, lines, descriptors = {}, {}, {}
+        setup=f"""
+        {textwrap.indent(LINKS, " " * 8).strip()}
+        environments, lines, descriptors = {{}}, {{}}, {{}}
         for process in filter(str.isdigit, os.listdir('/proc')):
             for into, name in ((environments, 'environ'), (lines, 'cmdline')):
                 try:
-                    into[process] = open(f'/proc/{process}/{name}', 'rb').read().decode('latin-1')
+                    into[process] = open(f'/proc/{{process}}/{{name}}', 'rb').read().decode('latin-1')
                 except OSError:
                     into[process] = None
-            try:
-                folder = f'/proc/{process}/fd/'
-                descriptors[process] = [os.readlink(folder + name) for name in os.listdir(folder)]
-            except OSError:
-                descriptors[process] = None
+            descriptors[process] = links(process)
         """,
     )
     environments, lines, descriptors = found
@@ -192,6 +203,7 @@ async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(str
         assert environments["1"] is None
         assert descriptors["1"] is None
     assert any(environments.values())
+    assert any("socket" in str(paths) for paths in descriptors.values())
     assert "FREEPOOL" not in str(environments).upper().replace(HOME.upper(), "").replace("/OPT/FREEPOOL", "").replace(
         "=FREEPOOL", ""
     )
@@ -389,17 +401,12 @@ async def test_a_user_namespace_of_ones_own_gives_nothing_over_the_system(alice:
 # Who can be reached
 
 
-LISTENING = """
-import os
-mine = set()
-for process in filter(str.isdigit, os.listdir('/proc')):
-    try:
-        mine |= {os.readlink(f'/proc/{process}/fd/{d}') for d in os.listdir(f'/proc/{process}/fd')}
-    except OSError:
-        pass
-ports = sorted({int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f in
-                (line.split() for line in list(open(f'/proc/net/{table}'))[1:])
-                if f[3] == '0A' and f'socket:[{f[9]}]' in mine})
+LISTENING = f"""
+{LINKS}
+mine = {{link for process in filter(str.isdigit, os.listdir('/proc')) for link in links(process) or ()}}
+ports = sorted({{int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f in
+                (line.split() for line in list(open(f'/proc/net/{{table}}'))[1:])
+                if f[3] == '0A' and f'socket:[{{f[9]}}]' in mine}})
 """
 
 

@@ -1,4 +1,4 @@
-"""Runs notebooks in a user's instance over the network, with what Jupyter offers: REST for files, a websocket for code."""
+"""Runs notebooks in a user's instance over the network: Jupyter's REST API for files, its websocket for code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Jupyter:
         """Call Jupyter's REST API."""
         headers = {"Authorization": f"token {self.token}"}
         answer = httpx.request(method, f"{self.url}api/{path}", headers=headers, timeout=60, **kwargs)
-        assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text}"
+        assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
         return answer.json() if answer.content else None
 
     def cells(self, path: str) -> list[str]:

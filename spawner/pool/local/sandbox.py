@@ -166,8 +166,8 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     # After the writable mounts, which would otherwise hide an installation that lies below one of them.
     for prefix in environment_prefixes(sandbox.environment):
         yield from _read_only(prefix, prefix)
-    for path in sandbox.environment.resolve().glob(DEBUGGER):
-        yield from ("--tmpfs", str(path), "--remount-ro", str(path))
+    for hidden in sandbox.environment.resolve().glob(DEBUGGER):
+        yield from ("--tmpfs", str(hidden), "--remount-ro", str(hidden))
     yield from _read_only(sandbox.package / "__init__.py", Path(PACKAGE) / "spawner" / "__init__.py")
     yield from _read_only(sandbox.package / "instance", Path(PACKAGE) / "spawner" / "instance")
     yield from _read_only(sandbox.examples, Path(EXAMPLES))

@@ -1,0 +1,87 @@
+"""Every example runs from top to bottom in an instance that was started through the hub, and finds what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from spawner.catalog import Example, load_catalog
+from tests.examples.notebook import Jupyter, Run
+from tests.stack import PROJECT, Stack, eventually
+
+CATALOG = load_catalog(PROJECT / "hub_config" / "catalog.yaml")
+LANGUAGES = {
+    "English": "en", "Chinese": "zh", "Japanese": "ja", "Korean": "ko", "French": "fr", "German": "de",
+    "Spanish": "es", "Portuguese": "pt", "Russian": "ru", "Arabic": "ar", "Greek": "el", "Vietnamese": "vi",
+}  # fmt: skip
+
+
+def reads_the_sign(found: dict[str, Any]) -> None:
+    assert {"山间书店", "拿铁咖啡", "28元"} <= set(found["texts"])
+    assert any("BOOKSHOP" in text for text in found["texts"])
+
+
+def hears_the_voice_and_not_the_beep(found: dict[str, Any]) -> None:
+    assert len(found["segments"]) == 2
+    assert 4.8 <= found["speech_seconds"] <= 5.8
+    assert found["highest_probability_during_beep"] < 0.2
+
+
+def writes_down_what_was_said(found: dict[str, Any]) -> None:
+    assert found["cards"] == "eight of spades four of clubs seven of hearts"
+    assert found["novel"].startswith("he might even have been made")
+
+
+def tells_happy_from_unhappy(found: dict[str, Any]) -> None:
+    assert (found["happy"], found["unhappy"]) == (6, 4)
+
+
+def names_the_languages(found: dict[str, Any]) -> None:
+    assert found["codes"] == LANGUAGES
+
+
+def finds_by_meaning(found: dict[str, Any]) -> None:
+    assert found["top_hit"] == "Restart the router if the connection keeps dropping."
+
+
+def learns_the_digits(found: dict[str, Any]) -> None:
+    assert found["accuracy"] >= 0.94
+
+
+PROMISES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "ocr": reads_the_sign,
+    "voice-activity": hears_the_voice_and_not_the_beep,
+    "speech-to-text": writes_down_what_was_said,
+    "sentiment": tells_happy_from_unhappy,
+    "language": names_the_languages,
+    "semantic-search": finds_by_meaning,
+    "first-model": learns_the_digits,
+}
+
+
+def run_in_an_instance(stack: Stack, example: Example) -> Run:
+    """Start, run, stop."""
+    user = f"reader-of-{example.id}"
+    stack.add_user(user)
+    assert stack.start(user, example=example.id).status_code in (201, 202)
+    eventually(lambda: stack.api("GET", f"/users/{user}").json()["servers"].get("", {}).get("ready"), seconds=90)
+    try:
+        return Jupyter(f"{stack.url}/user/{user}/", stack.user_token(user)).run(f"examples/{example.path}")
+    finally:
+        stack.stop(user)
+
+
+def test_every_example_of_the_catalog_has_a_promise() -> None:
+    assert {example.id for example in CATALOG.examples} == PROMISES.keys()
+
+
+@pytest.mark.parametrize("example", CATALOG.examples, ids=lambda example: example.id)
+def test_an_example_runs_in_an_instance(shared_stack: Stack, example: Example) -> None:
+    environment = CATALOG.image(example.image).environment
+    if example.image != CATALOG.defaults.image and not (PROJECT / ".images" / environment / ".ready").exists():
+        pytest.skip("the torch image is not installed")
+    run = run_in_an_instance(shared_stack, example)
+    assert run.pictures >= 1
+    PROMISES[example.id](run.result)
