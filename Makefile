@@ -1,6 +1,6 @@
 # make run    everything on this machine; prints a link when it is ready
 # make test   the whole test suite
-# make bench  a table: ours beside JupyterHub's own local spawner
+# make bench  a table: ours beside JupyterHub's own local spawner; BENCH="-n 5 --lean-stock"
 # Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image)
 
 PYTHON ?= python3
@@ -28,13 +28,13 @@ setup:
 $(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/setup
 	@hub_config/setup hub $(VENV) requirements.lock
 
-$(IMAGES)/cpu/.ready: images/cpu/requirements.lock images/cpu/overrides.json hub_config/setup
+$(IMAGES)/cpu/.ready: images/cpu/requirements.lock images/cpu/overrides.json images/cpu/page_config.json hub_config/setup
 	@hub_config/setup image $(IMAGES)/cpu images/cpu/requirements.lock
 
 heavy: setup
 	@$(MAKE) -s $(IMAGES)/torch/.ready
 
-$(IMAGES)/torch/.ready: images/torch/requirements.lock images/cpu/overrides.json hub_config/setup
+$(IMAGES)/torch/.ready: images/torch/requirements.lock images/cpu/overrides.json images/cpu/page_config.json hub_config/setup
 	@hub_config/setup image $(IMAGES)/torch images/torch/requirements.lock
 
 # What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
@@ -57,7 +57,7 @@ test: setup $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 bench: setup $(VENV)/.dev $(IMAGES)/stock/.ready
-	@$(BIN)/python -m tests.bench.local
+	@$(BIN)/python -m tests.bench.local $(BENCH)
 
 check: $(VENV)/.ready
 	$(BIN)/freepool check

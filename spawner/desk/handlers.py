@@ -24,7 +24,7 @@ from spawner.desk.hubclient import HubClient, HubSaid
 from spawner.desk.state import State, build_state, read_moment
 from spawner.desk.strings import JS_STRINGS
 from spawner.desk.texts import LANGUAGES, Texts, choose_language
-from spawner.errors import FreepoolError, Refusal
+from spawner.errors import FreepoolError, NotOffered, Refusal
 from spawner.ledger import InstanceState, Ledger, instances
 from spawner.pool.backends.base import Backend
 from spawner.pool.build import utc_now
@@ -264,6 +264,10 @@ class StartHandler(JsonHandler):
         """Start, and answer 201 when it runs or 202 while it is on its way."""
         wish = parse(StartRequest, self.request.body)
         choice = choose(self.desk.catalog, wish.model_dump())
+        why_not = self.desk.backend.why_not(choice.flavor, choice.image)
+        if why_not is not None:  # the hub would refuse it too, but knows the reader's language not
+            why = why_not[self.language_texts.language.startswith("zh")]
+            raise NotOffered("{why}", next_step="Choose another shape or image.", why=why)
         await self.begin(choice.to_options())
 
     async def begin(self, options: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from spawner.pool.refusals import REFUSAL_HEADER
 
 HUB_SECONDS = 320
 """Longer than JupyterHub's own limit for a start."""
+STOPPING = "stopping"
 STOPPING_SECONDS = 10.0
 STOPPING_PAUSE = 0.1
 """Between attempts at a start that JupyterHub refuses because it is still busy with the stop before, which the ledger,
@@ -29,10 +30,6 @@ class HubSaid(Refusal):
         self.code = code  # type: ignore[misc]
 
 
-class StillStopping(HubSaid):
-    """The server before is gone, and JupyterHub has not finished with it."""
-
-
 class HubClient:
     """Starts and stops one user's default server."""
 
@@ -45,7 +42,9 @@ class HubClient:
         for _ in range(int(STOPPING_SECONDS / STOPPING_PAUSE)):
             try:
                 return await self._call("POST", user_name, token, options)
-            except StillStopping:
+            except HubSaid as said:
+                if said.code != STOPPING:
+                    raise
                 await asyncio.sleep(STOPPING_PAUSE)
         await self._call("POST", user_name, token, options)
 
@@ -82,10 +81,10 @@ def _said(status: int, refusal: str | None, body: str) -> FreepoolError:
     except (ValueError, AttributeError):
         message = ""
     if "pending" in message or "already running" in message:
-        return (StillStopping if "pending stop" in message else HubSaid)(
+        return HubSaid(
             409,
             "Your instance is already starting, running or stopping.",
-            code="busy",
+            code=STOPPING if "pending stop" in message else "busy",
             next_step="Wait a moment, and look again.",
         )
     return HubSaid(status, "The hub refused: {why}", why=message or f"status {status}")

@@ -410,10 +410,31 @@ ports = sorted({{int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f 
 """
 
 
-async def test_only_the_notebook_listens(street: Street) -> None:
-    status = (await street.backend.list())[street.specs["alice"].id]
-    assert status.url is not None
-    assert await street.alice.ask("ports", setup=LISTENING) == [int(status.url.rpartition(":")[2])]
+async def test_kernels_take_orders_on_no_port(street: Street) -> None:
+    """Their channels are private files. The one port they open is for the output of processes that they fork, and what
+    comes there without the kernel's own random mark is dropped."""
+    notebook = int(street.alice.url.split(":")[2].split("/")[0])
+    connection = await street.alice.ask(
+        "json.load(open(ipykernel.connect.get_connection_file()))", setup="import ipykernel, json"
+    )
+    assert connection["transport"] == "ipc"
+    assert connection["ip"].startswith(HOME)
+    ports = set(await street.alice.ask("ports", setup=LISTENING))
+    assert notebook in ports
+    assert len(ports) <= 2, "the notebook's, and one kernel's for output"
+    for port in ports - {notebook}:
+        await street.bob.run(
+            f"""
+            import json, zmq
+            with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+                push.linger = 1000
+                push.connect('tcp://127.0.0.1:{port}')
+                for mark in (b'', b'x' * 16):
+                    push.send_multipart([mark, b'stream', b'<IDS|MSG>', b'', b'{{}}', b'{{}}', b'{{}}',
+                                         json.dumps({{'name': 'stdout', 'text': 'forged'}}).encode()])
+            """
+        )
+    assert await street.alice.run("import time; time.sleep(0.5); print('mine')") == "mine\n"
 
 
 async def test_a_debugger_opens_no_door(alice: Notebook) -> None:

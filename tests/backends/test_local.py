@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -170,6 +171,17 @@ async def test_a_keeper_that_hangs_is_killed_with_its_slot(
     await destroy(backend, wanted.id)
     assert machine.gone(processes)
     assert list(backend.folder.iterdir()) == []
+    assert machine.groups_of(wanted.id) == []
+
+
+async def test_a_slot_whose_folder_was_removed_ends_itself(backend: LocalBackend) -> None:
+    """Nobody could find it any more: `rm -rf` of a state folder must not leave people's programs running for good."""
+    wanted = spec(quick())
+    await backend.create(wanted)
+    await ready(backend, wanted.id)
+    processes = machine.processes_of(backend.folder, wanted.id)
+    shutil.rmtree(backend.folder / wanted.id)
+    assert machine.gone(processes, seconds=30)
     assert machine.groups_of(wanted.id) == []
 
 

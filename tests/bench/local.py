@@ -45,13 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="a third side: the stock spawner with our image's packages, which tells the environment from the slot",
     )
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
-        with tempfile.TemporaryDirectory(prefix="freepool-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="freepool-bench-", ignore_cleanup_errors=True) as folder:
             _bench(max(1, options.n), options.lean_stock, Path(folder))
     except KeyboardInterrupt:
         sys.exit("bench: stopped; its processes are ended")
+
+
+def _interrupt(*_: object) -> None:
+    """Once: a second Ctrl-C must not interrupt the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _bench(n: int, lean: bool, folder: Path) -> None:

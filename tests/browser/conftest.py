@@ -30,9 +30,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def enter(
-    chromium: Browser, shared_stack: Stack, request: pytest.FixtureRequest
-) -> Iterator[Callable[..., Visitor]]:
+def enter(chromium: Browser, shared_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
     """Makes visitors, each a new user unless told who; at the end nobody may have met unexpected trouble."""
     visitors: list[Visitor] = []
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[-40:].strip("-")

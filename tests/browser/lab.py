@@ -21,7 +21,9 @@ def run_all(page: Page) -> Locator:
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     result = page.locator(".jp-OutputArea-output").filter(has_text="RESULT: {")
     expect(result).to_be_visible(timeout=RUN_MS)
-    complaints = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").all_text_contents()
+    complaints = page.locator(
+        ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
+    ).all_text_contents()
     assert not complaints, complaints
     return result
 
@@ -37,7 +39,7 @@ def contents(page: Page, method: str, path: str, body: dict[str, Any] | None = N
                 method, headers: { "X-XSRFToken": token, "Content-Type": "application/json" },
                 body: body && JSON.stringify(body),
               });
-              return [answer.status, await answer.json()];
+              return [answer.status, answer.ok ? await answer.json() : null];
             }""",
             [method, path, body],
         )

@@ -1,4 +1,4 @@
-"""A person at a browser: pages of the real stack in headless Chromium, with everything watched that a person never sees.
+"""A person at a browser: pages of the real stack in headless Chromium, and a watch on what a person never sees.
 
 What goes wrong behind a page (an error in the console, a break of the content policy, a request that leaves this
 machine) is noted for as long as the visitor is here, and makes the test fail at the end.
@@ -27,7 +27,9 @@ PATIENCE_MS = 20_000
 READY = {"en": "Your notebook is ready", "zh-CN": "Notebook 已就绪"}
 IDLE = {"en": "Start a free notebook", "zh-CN": "免费启动 Notebook"}
 STARTING = {"en": "Starting your notebook", "zh-CN": "正在启动 Notebook"}
-TELL_POLICY = "addEventListener('securitypolicyviolation', e => console.error('policy:', e.violatedDirective, e.blockedURI))"
+TELL_POLICY = (
+    "addEventListener('securitypolicyviolation', e => console.error('policy:', e.violatedDirective, e.blockedURI))"
+)
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -138,3 +140,11 @@ def card(page: Page, title: str) -> Locator:
 def choose_large(page: Page, title: str = "CPU large") -> None:
     """Choose the flavor of which no slot waits, so that its start takes seconds."""
     page.get_by_role("radio", name=title, exact=True).check()
+
+
+def ask(page: Page, action: str) -> Locator:
+    """Press a button that asks first, and return its dialog."""
+    button(page, action).click()
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    return dialog

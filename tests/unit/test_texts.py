@@ -52,8 +52,9 @@ def _said_in_code() -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in FOR_PEOPLE or (name == "say" and "desk" in path.parts):
+            names = {part.id for part in ast.walk(node.func) if isinstance(part, ast.Name)}
+            says = isinstance(node.func, ast.Attribute) and node.func.attr == "say" and "desk" in path.parts
+            if names & FOR_PEOPLE or says:
                 texts = [*node.args, *(word.value for word in node.keywords if word.arg == "next_step")]
                 for text in texts:
                     for sentence in set(_sentences(text)) - AT_THE_START:

@@ -33,6 +33,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 WATCH_SECONDS = 0.5
 """How often memory is looked at where no control group does it."""
+LOST_SECONDS = 5
+"""How often the keeper looks whether its folder is still there: without it nobody could find the slot again."""
 END_SECONDS = 10
 LARGEST_LOG = 1024 * 1024
 """Bytes of what a sandbox prints that are kept in its folder. Strangers' code prints there, on the operator's disk."""
@@ -125,7 +127,8 @@ class Keeper:
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
         while True:
-            for descriptor, _ in poll.poll(None if self.group or not self.program else WATCH_SECONDS * 1000):
+            pause = LOST_SECONDS if self.group or not self.program else WATCH_SECONDS
+            for descriptor, _ in poll.poll(pause * 1000):
                 if descriptor == report:
                     if os.read(report, 64).startswith(b"warm"):
                         self._say(phase="ready")
@@ -135,6 +138,8 @@ class Keeper:
                         poll.unregister(self.said)
                 elif signal.SIGTERM in os.read(wake, 512):
                     self._end()
+            if not self.folder.exists():
+                self._end()
             self._reap()
             if not self.group and self.program and _memory_of_descendants() > self.limits.memory:
                 self._died("out_of_memory", "")

@@ -1,0 +1,58 @@
+"""Users of the desk's API, each with a token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.stack import Stack, eventually
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who calls the desk's API with a token."""
+
+    stack: Stack
+    user: str
+    token: str
+
+    def get(self, path: str, **kwargs: Any) -> httpx.Response:
+        """GET below /services/desk/."""
+        return self.stack.desk("GET", path, token=self.token, **kwargs)
+
+    def post(self, path: str, **kwargs: Any) -> httpx.Response:
+        """POST below /services/desk/."""
+        return self.stack.desk("POST", path, token=self.token, **kwargs)
+
+    def instance(self) -> dict[str, Any] | None:
+        """What the desk says about their instance."""
+        found: dict[str, Any] | None = self.get("api/state").json()["instance"]
+        return found
+
+    def wait_running(self) -> dict[str, Any]:
+        """Wait until their instance runs."""
+
+        def running() -> dict[str, Any] | None:
+            instance = self.instance()
+            return instance if instance and instance["state"] == "running" else None
+
+        return eventually(running, seconds=60, what=f"{self.user}'s instance") or {}
+
+
+@pytest.fixture
+def caller(shared_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Caller]:
+    """A new user without an instance, whose instance is ended afterwards."""
+    user = "api-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[-30:].strip("-")
+    shared_stack.add_user(user)
+    yield Caller(shared_stack, user, shared_stack.user_token(user))
+    shared_stack.stop(user)
+    eventually(
+        lambda: not [loan for loan in shared_stack.unended() if loan.user_name == user],
+        seconds=60,
+        what=f"the end of {user}'s instance",
+    )

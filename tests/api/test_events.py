@@ -1,0 +1,92 @@
+"""The live stream: the present at once, every change after it, and a reader who leaves is no event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from tests.api.conftest import Caller
+from tests.stack import eventually
+
+
+@contextmanager
+def listening(caller: Caller, language: str = "en") -> Iterator[Iterator[dict[str, Any]]]:
+    """The states that the desk sends to one reader."""
+    headers = {"Authorization": f"token {caller.token}", "Accept-Language": language}
+    address = f"{caller.stack.url}/services/desk/api/events"
+    with httpx.stream("GET", address, headers=headers, timeout=60) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        yield states(answer.iter_lines())
+
+
+def states(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Events without a name are states; `alive` only says that somebody is there."""
+    name = ""
+    for line in lines:
+        field, _, value = line.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data" and not name:
+            yield json.loads(value)
+        elif not line:
+            name = ""
+
+
+def test_the_present_comes_first_and_every_state_of_a_loan_after_it(caller: Caller) -> None:
+    with listening(caller) as events:
+        first = next(events)
+        assert (first["user"]["name"], first["instance"]) == (caller.user, None)
+        caller.post("api/instance")
+        seen = [next(events)]
+        while not seen[-1]["instance"] or seen[-1]["instance"]["state"] != "running":
+            seen.append(next(events))
+        assert seen[-1]["instance"]["usable_at"] is not None
+        caller.post("api/instance/stop")
+        while seen[-1]["instance"] is not None:
+            seen.append(next(events))
+    clocks = [state["now"] for state in seen]
+    assert clocks == sorted(clocks)
+
+
+def test_the_stream_has_the_shape_and_the_language_of_the_state(caller: Caller) -> None:
+    with listening(caller, language="zh-CN") as events:
+        told = next(events)
+    asked = caller.get("api/state", headers={"Accept-Language": "zh-CN"}).json()
+    assert told.keys() == asked.keys()
+    assert told["examples"] == asked["examples"]
+    assert told["flavors"][0]["title"] == "CPU 基础型"
+
+
+def test_somebody_elses_loan_is_seen_only_as_stock(caller: Caller) -> None:
+    stack = caller.stack
+    with listening(caller) as events:
+        before = next(events)
+        stack.add_user("api-somebody-else")
+        stack.start("api-somebody-else", flavor="cpu-large")
+        after = next(events)
+        while after["flavors"][1]["available"] == before["flavors"][1]["available"]:
+            after = next(events)
+        stack.stop("api-somebody-else")
+    assert after["instance"] is None
+    assert "somebody-else" not in json.dumps(after)
+
+
+def test_a_reader_who_leaves_is_no_error(caller: Caller) -> None:
+    before = len(caller.stack.log("desk"))
+    for _ in range(3):
+        with listening(caller) as events:
+            next(events)
+    caller.post("api/instance")  # something happens, and nobody reads it
+
+    def ended() -> bool:
+        return caller.stack.log("desk")[before:].count("GET /services/desk/api/events") >= 3
+
+    eventually(ended, what="the end of three streams in the desk's log")
+    said = caller.stack.log("desk")[before:]
+    assert "Traceback" not in said
+    assert "ERROR" not in said

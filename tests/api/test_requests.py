@@ -1,0 +1,205 @@
+"""The desk's API in words: what each request does, and what is said where it does nothing."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import Caller
+from tests.stack import Stack
+
+
+def error_of(answer: httpx.Response, status: int) -> dict[str, str]:
+    """The error that an answer carries, always in the same three fields."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"].startswith("application/json")
+    error: dict[str, str] = answer.json()["error"]
+    assert set(error) == {"code", "message", "next"}
+    return error
+
+
+def test_start_restart_stop(caller: Caller) -> None:
+    answer = caller.post("api/instance", json={"flavor": "cpu-basic"})
+    assert answer.status_code in (201, 202)
+    first = caller.wait_running()
+    assert (first["flavor"], first["image"], first["example"]) == ("cpu-basic", "cpu", None)
+    assert first["open_url"] == f"/user/{caller.user}/lab"
+    assert [step["percent"] for step in first["progress"]][-1] == 100
+
+    assert caller.post("api/instance/restart").status_code in (201, 202)
+    second = caller.wait_running()
+    assert second["id"] != first["id"]
+    assert (second["flavor"], second["image"]) == (first["flavor"], first["image"])
+
+    answer = caller.post("api/instance/stop")
+    assert (answer.status_code, answer.json()["instance"]) == (200, None)
+
+
+def test_no_options_are_the_defaults_and_an_example_brings_its_image(caller: Caller) -> None:
+    assert caller.post("api/instance", json={"example": "ocr"}).status_code in (201, 202)
+    instance = caller.wait_running()
+    assert (instance["flavor"], instance["image"], instance["example"]) == ("cpu-basic", "cpu", "ocr")
+    caller.post("api/instance/stop")
+    assert caller.post("api/instance").status_code in (201, 202)
+    assert caller.wait_running()["flavor"] == "cpu-basic"
+
+
+def test_a_second_start_is_refused_and_changes_nothing(caller: Caller) -> None:
+    caller.post("api/instance")
+    before = caller.wait_running()
+    error = error_of(caller.post("api/instance", json={"flavor": "cpu-large"}), 409)
+    assert error == {
+        "code": "busy",
+        "message": "Your instance is already starting, running or stopping.",
+        "next": "Wait a moment, and look again.",
+    }
+    assert caller.wait_running() == before
+
+
+def test_stopping_what_is_stopped_is_fine_and_restarting_it_is_not(caller: Caller) -> None:
+    answer = caller.post("api/instance/stop", json={})
+    assert (answer.status_code, answer.json()["instance"]) == (200, None)
+    error = error_of(caller.post("api/instance/restart", json={}), 409)
+    assert error == {
+        "code": "not_running",
+        "message": "Nothing runs that could be restarted.",
+        "next": "Start an instance.",
+    }
+    assert caller.instance() is None
+
+
+def test_a_shape_that_this_pool_cannot_serve_is_refused_with_the_reason(caller: Caller) -> None:
+    error = error_of(caller.post("api/instance", json={"flavor": "gpu-24g"}), 503)
+    assert error == {
+        "code": "not_offered",
+        "message": "This machine's pool has no GPU.",
+        "next": "Choose another shape or image.",
+    }
+    assert caller.instance() is None
+
+
+BAD_BODIES = {
+    "unknown flavor": (
+        b'{"flavor": "cpu-giant"}',
+        "There is no flavor called 'cpu-giant'.",
+        "Choose one of: cpu-basic, ",
+    ),
+    "unknown image": (b'{"image": "windows"}', "There is no image called 'windows'.", "Choose one of: cpu, torch."),
+    "unknown example": (b'{"example": "x"}', "There is no example called 'x'.", "Choose one of: ocr, "),
+    "example of another image": (
+        b'{"image": "cpu", "example": "first-model"}',
+        "The example first-model needs the image torch, not cpu.",
+        "Leave the image out, or name torch.",
+    ),
+    "number": (b'{"flavor": 7}', "The request cannot be read: 'flavor': ", "Send a JSON object"),
+    "list": (b'{"flavor": ["cpu-basic"]}', "The request cannot be read: 'flavor': ", "Send a JSON object"),
+    "extra": (b'{"flavour": "cpu-basic"}', "'flavour' is not an option.", "The options are: flavor, image, example."),
+    "consent": (b'{"paid": true}', "'paid' is not an option.", "The options are: flavor, image, example."),
+    "not an object": (b'["cpu-basic"]', "The request cannot be read: ", "Send a JSON object"),
+    "no JSON": (b"flavor=cpu-basic", "The request cannot be read: ", "Send a JSON object"),
+    "half a JSON": (b'{"flavor": "cpu', "The request cannot be read: ", "Send a JSON object"),
+    "no UTF-8": (b'{"flavor": "\xff\xfe"}', "The request cannot be read: ", "Send a JSON object"),
+    "lone surrogate": (b'{"flavor": "\\ud800"}', "", ""),
+    "lone surrogate as a key": (b'{"\\udfff": 1}', "", ""),
+    "line breaks": (
+        b'{"flavor": "a\\nb\\u2028c"}',
+        "'a\\nb\\u2028c' is no flavor.",
+        "Send the id of one, as text: ",
+    ),
+    "null byte": (b'{"flavor": "cpu\\u0000"}', "There is no flavor called ", "Choose one of: "),
+    "very long": (json.dumps({"flavor": "x" * 10_000}).encode(), "", "Send the id of one, as text: cpu-basic, "),
+    "deep": (b'{"flavor": ' + b"[" * 5000 + b"]" * 5000 + b"}", "The request cannot be read: ", "Send a JSON object"),
+    "large": (b'{"flavor": "' + b"x" * 17_000 + b'"}', "The request is too large.", "Send ids from the catalog"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_BODIES)
+def test_what_cannot_be_understood_is_refused_in_words_and_starts_nothing(caller: Caller, what: str) -> None:
+    body, message, following = BAD_BODIES[what]
+    error = error_of(caller.post("api/instance", content=body), 400)
+    assert error["code"] == "bad_option"
+    assert error["message"].startswith(message)
+    assert error["next"].startswith(following)
+    assert "\n" not in error["message"]
+    assert len(error["message"]) < 300
+    assert caller.instance() is None
+
+
+@pytest.mark.parametrize("path", ["api/instance/stop", "api/instance/restart"])
+def test_stop_and_restart_take_no_options(caller: Caller, path: str) -> None:
+    caller.post("api/instance")
+    before = caller.wait_running()
+    assert error_of(caller.post(path, json={"flavor": "cpu-large"}), 400)["message"] == "'flavor' is not an option."
+    assert caller.wait_running() == before
+
+
+def test_a_huge_body_is_cut_off(caller: Caller) -> None:
+    """By the desk, which closes the connection: what that looks like from here is up to the proxy."""
+    with closing(http.client.HTTPConnection("127.0.0.1", caller.stack.port, timeout=30)) as connection:
+        connection.putrequest("POST", "/services/desk/api/instance")
+        connection.putheader("Authorization", f"token {caller.token}")
+        connection.putheader("Content-Length", str(10**9))
+        connection.endheaders(b" " * 65_536)  # and nothing more: the answer must not wait for the rest
+        assert connection.getresponse().status in (400, 413, 503)
+    assert caller.instance() is None
+
+
+WRONG_METHODS = [
+    ("GET", "api/instance"),
+    ("DELETE", "api/instance"),
+    ("PUT", "api/instance/stop"),
+    ("GET", "api/instance/restart"),
+    ("POST", "api/state"),
+    ("POST", "api/events"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), WRONG_METHODS)
+def test_a_wrong_method_is_405(caller: Caller, method: str, path: str) -> None:
+    answer = caller.stack.desk(method, path, token=caller.token)
+    assert error_of(answer, 405)["message"] == "Method Not Allowed"
+
+
+def test_what_is_not_there_is_404_as_json(caller: Caller) -> None:
+    error_of(caller.get("api/nothing"), 404)
+    error_of(caller.get("api/"), 404)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "token made-up"}], ids=["none", "made up"])
+@pytest.mark.parametrize(("method", "path"), [("GET", "state"), ("GET", "events"), ("POST", "instance")])
+def test_nobody_is_served_without_a_token(shared_stack: Stack, method: str, path: str, headers: dict[str, str]) -> None:
+    answer = httpx.request(method, f"{shared_stack.url}/services/desk/api/{path}", headers=headers, timeout=30)
+    assert error_of(answer, 403)["code"] == "signed_out"
+
+
+def test_a_service_is_not_a_person(shared_stack: Stack) -> None:
+    assert error_of(shared_stack.desk("GET", "api/state", token=shared_stack.token), 403)["code"] == "signed_out"
+
+
+CHINESE: list[tuple[str, dict[str, Any], int, str, str]] = [
+    ("api/instance", {"flavor": "gpu-24g"}, 503, "本机资源池没有 GPU。", "请选择其他规格或镜像。"),
+    ("api/instance", {"paid": 1}, 400, "'paid' 不是可用的选项。", "可用的选项有：flavor, image, example。"),
+    ("api/instance/restart", {}, 409, "没有可以重启的实例。", "请启动一个实例。"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status", "message", "following"), CHINESE, ids=["GPU", "option", "restart"])
+def test_refusals_are_said_in_chinese_to_who_reads_it(
+    caller: Caller, path: str, body: dict[str, Any], status: int, message: str, following: str
+) -> None:
+    answer = caller.post(path, json=body, headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})
+    error = error_of(answer, status)
+    assert (error["message"], error["next"]) == (message, following)
+
+
+def test_the_state_is_said_in_chinese_to_who_reads_it(caller: Caller) -> None:
+    state = caller.get("api/state", headers={"Accept-Language": "zh-CN"}).json()
+    assert {flavor["id"]: flavor["reason"] for flavor in state["flavors"]}["gpu-24g"] == "本机资源池没有 GPU。"
+    assert state["examples"][0]["title"] == "识别图片中的文字"
+    stranger = caller.stack.desk("GET", "api/state", token="made-up", headers={"Accept-Language": "zh-CN"})
+    assert error_of(stranger, 403)["message"] == "你尚未登录。"

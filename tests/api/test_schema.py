@@ -1,0 +1,75 @@
+"""Whatever is sent to the desk's API, it answers as its own OpenAPI document says."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import BaseSchema, Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from tests.api.conftest import Caller
+from tests.stack import Stack
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+    ignored_auth,
+]
+OPERATIONS = [
+    ("GET", "/api/state"),
+    ("POST", "/api/instance"),
+    ("POST", "/api/instance/stop"),
+    ("POST", "/api/instance/restart"),
+]
+EXAMPLES = 30
+"""Of requests that the document allows, and as many of requests that it does not."""
+
+
+@pytest.fixture(scope="module")
+def described(shared_stack: Stack) -> BaseSchema:
+    """The document as the desk serves it."""
+    return schemathesis.openapi.from_url(f"{shared_stack.url}/services/desk/api/openapi.json")
+
+
+def test_the_document_describes_all_that_can_be_asked(described: BaseSchema) -> None:
+    operations = [result.ok() for result in described.get_all_operations()]
+    assert [(operation.method.upper(), operation.path) for operation in operations] == OPERATIONS
+
+
+@pytest.mark.parametrize(
+    ("mode", "method", "path"),
+    [(GenerationMode.POSITIVE, *operation) for operation in OPERATIONS]
+    + [(GenerationMode.NEGATIVE, *operation) for operation in OPERATIONS[1:]],  # the first takes nothing
+)
+def test_every_answer_is_as_described(
+    described: BaseSchema, caller: Caller, mode: GenerationMode, method: str, path: str
+) -> None:
+    requests = described[path][method].as_strategy(generation_mode=mode)
+
+    # Not shrunk: each example is a real request, and the failing one is printed as a curl command.
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=requests)
+    def check(case: Case) -> None:
+        case.call_and_validate(headers={"Authorization": f"token {caller.token}"}, checks=CHECKS, timeout=30)
+
+    check()

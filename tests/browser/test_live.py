@@ -1,0 +1,93 @@
+"""The desk follows what happens, whoever makes it happen, in every tab."""
+
+from __future__ import annotations
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.browser.visitor import IDLE, READY, STARTING, Visitor, ask, button, choose_large, heading
+
+FIRST_STEPS = ["Your request is noted", "No instance was waiting, so a new one is being made (a few seconds)"]
+
+
+def test_two_tabs_follow_a_cold_start_from_its_first_line_and_a_stop(visitor: Visitor) -> None:
+    here, there = visitor.open_desk(), visitor.open_desk()
+    choose_large(here)
+    button(here, "Start").click()
+    with visitor.held_start():
+        late = visitor.open_desk()  # opened while it goes on: it has missed nothing
+        for tab in (here, there, late):
+            expect(heading(tab)).to_have_text(STARTING["en"])
+            expect(tab.locator(".step-text")).to_have_text(FIRST_STEPS)
+            expect(tab.get_by_role("progressbar", name="Progress")).to_have_attribute("value", "20")
+    for tab in (here, there, late):
+        expect(heading(tab)).to_have_text(READY["en"])
+
+    asking = ask(here, "Restart (wipes everything)")
+    ask(there, "Stop").get_by_role("button", name="Wipe and stop").click()
+    for tab in (here, there, late):
+        expect(heading(tab)).to_have_text(IDLE["en"])
+    expect(asking).to_be_hidden()  # there is nothing left to ask about
+    assert visitor.loans() == []
+
+
+def test_cancel_during_a_start_leaves_nothing_and_the_next_start_works(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    choose_large(desk)
+    button(desk, "Start").click()
+    with visitor.held_start():
+        slot = next(slot.id for slot in visitor.stack.slots() if slot.instance_id == visitor.loans()[0].id)
+        button(desk, "Cancel").click()
+        expect(button(desk, "Cancelling…")).to_be_visible()
+    expect(heading(desk)).to_have_text(IDLE["en"])
+    expect(desk.get_by_role("alert")).to_be_empty()
+    assert visitor.loans() == []
+    assert slot not in visitor.stack.slot_folders()
+    button(desk, "Start").click()
+    expect(heading(desk)).to_have_text(READY["en"])
+
+
+def test_a_start_and_a_stop_by_rest_show_at_once(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    visitor.stack.start(visitor.user)
+    expect(heading(desk)).to_have_text(READY["en"])
+    assert desk.title() == "● Running - Freepool"
+    visitor.stack.stop(visitor.user)
+    expect(heading(desk)).to_have_text(IDLE["en"])
+    assert desk.title() == "Freepool"
+
+
+def test_an_instance_that_ends_by_itself_is_explained_until_dismissed(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    button(desk, "Start").click()
+    expect(heading(desk)).to_have_text(READY["en"])
+    shut_down(visitor)
+    expect(heading(desk)).to_have_text(IDLE["en"])
+    explanation = desk.get_by_text("Your instance ended by itself. Nothing of it was kept.")
+    expect(explanation.and_(desk.locator("p"))).to_be_visible()
+    button(desk, "Dismiss").click()
+    expect(desk.locator(".last")).to_have_count(0)
+    desk.reload()
+    expect(heading(desk)).to_have_text(IDLE["en"])
+    expect(desk.locator(".last")).to_have_count(0)
+
+
+def shut_down(visitor: Visitor) -> None:
+    """What JupyterLab's File > Shut Down does."""
+    token = visitor.stack.user_token(visitor.user)
+    address = f"{visitor.stack.url}/user/{visitor.user}/api/shutdown"
+    assert httpx.post(address, headers={"Authorization": f"token {token}"}, timeout=30).status_code == 200
+
+
+def test_a_page_that_was_left_and_is_come_back_to_shows_the_present(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    desk.goto(f"{visitor.stack.url}/services/desk/nothing")
+    visitor.expected.append("status of 404")
+    visitor.stack.start(visitor.user)
+    go_back(desk)
+    expect(heading(desk)).to_have_text(READY["en"])
+
+
+def go_back(page: Page) -> None:
+    """The browser's own way back, which may take the page out of its cache as it was."""
+    page.go_back(wait_until="commit")

@@ -1,0 +1,117 @@
+"""On a phone, in the dark, and in two languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from spawner.desk.strings import JS_STRINGS
+from spawner.desk.texts import load_texts
+from tests.browser.visitor import IDLE, READY, STARTING, Visitor, ask, button, card, heading
+
+Enter = Callable[..., Visitor]
+Picture = Callable[[Page, str], None]
+PHONE = {"width": 360, "height": 780}
+
+
+def assert_fits(page: Page) -> None:
+    """Nothing makes the page scroll sideways, and every control can be reached and pressed."""
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    controls = page.locator("a:visible, button:visible, summary:visible, input:visible:enabled, select:visible")
+    inside = page.locator("dialog[open]").get_by_role("button") if page.locator("dialog[open]").count() else controls
+    for control in inside.all():
+        if "skip" in (control.get_attribute("class") or ""):
+            continue  # is above the page until it has the focus
+        control.scroll_into_view_if_needed()
+        box = control.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0, control
+        assert box["x"] + box["width"] <= PHONE["width"], control
+        control.click(trial=True)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_a_phone_shows_everything_without_scrolling_sideways(enter: Enter, picture: Picture, language: str) -> None:
+    name = "a-person-with-quite-a-long-name-indeed@example-university." + language.lower()
+    visitor = enter(name, viewport=PHONE, locale=language, has_touch=True, is_mobile=True)
+    say = load_texts()[language].say
+    desk = visitor.open_desk()
+    assert_fits(desk)
+    picture(desk, "none")
+    button(desk, say("Start")).click()
+    expect(heading(desk)).to_have_text(READY[language])
+    assert_fits(desk)
+    picture(desk, "running")
+    dialog = ask(desk, say("Restart (wipes everything)"))
+    assert_fits(desk)
+    picture(desk, "restart")
+    dialog.get_by_role("button", name=say("Cancel")).click()
+    expect(dialog).to_be_hidden()
+    nothing, _ = visitor.visit("/services/desk/nothing")
+    assert_fits(nothing)
+    visitor.expected.append("status of 404")
+
+
+LIGHTNESS = """style => {
+  const [red, green, blue] = getComputedStyle(document.body)[style].match(/[0-9]+/g).map(Number);
+  return (red + green + blue) / 765;
+}"""
+
+
+def lightness(page: Page, style: str) -> float:
+    """Of a colour of the page, from 0 to 1."""
+    return float(page.evaluate(LIGHTNESS, style))
+
+
+def test_dark_follows_the_system_at_once(enter: Enter, picture: Picture) -> None:
+    desk = enter(color_scheme="dark", reduced_motion="reduce").open_desk()
+    assert lightness(desk, "backgroundColor") < 0.15
+    assert lightness(desk, "color") > 0.8
+    picture(desk, "dark")
+    desk.emulate_media(color_scheme="light")
+    assert lightness(desk, "backgroundColor") > 0.9
+    assert lightness(desk, "color") < 0.2
+
+
+def test_a_chinese_browser_gets_chinese_in_every_state(enter: Enter, picture: Picture) -> None:
+    visitor = enter(locale="zh-CN")
+    desk = visitor.open_desk()
+    expect(heading(desk)).to_have_text(IDLE["zh-CN"])
+    assert desk.locator("html").get_attribute("lang") == "zh-CN"
+    expect(card(desk, "识别图片中的文字")).to_contain_text("找出图片中的中英文文字")
+    assert_no_english(desk)
+    desk.get_by_role("radio", name="CPU 大内存型").check()
+    button(desk, "启动").click()
+    with visitor.held_start():
+        expect(heading(desk)).to_have_text(STARTING["zh-CN"])
+        expect(desk.get_by_text("暂无就绪的实例，正在新建（需要几秒钟）")).to_be_visible()
+        assert_no_english(desk)
+        picture(desk, "starting")
+    expect(heading(desk)).to_have_text(READY["zh-CN"])
+    assert_no_english(desk)
+    ask(desk, "停止")
+    assert_no_english(desk)
+
+
+def assert_no_english(page: Page) -> None:
+    """None of the desk's English texts has been forgotten."""
+    shown = page.locator("body").inner_text()
+    texts = load_texts()["zh-CN"]
+    forgotten = [text for text in JS_STRINGS.values() if len(text) > 3 and texts.say(text) != text and text in shown]
+    assert forgotten == []
+
+
+def test_a_chosen_language_is_remembered(enter: Enter) -> None:
+    visitor = enter(locale="zh-CN")
+    desk = visitor.open_desk()
+    button(desk, "English").click()
+    expect(heading(desk)).to_have_text(IDLE["en"])
+    assert desk.url == f"{visitor.stack.url}/services/desk/"
+    desk.reload()
+    expect(heading(desk)).to_have_text(IDLE["en"])
+    another, _ = visitor.visit("/services/desk/")
+    expect(heading(another)).to_have_text(IDLE["en"])
+    button(another, "简体中文").click()
+    expect(heading(another)).to_have_text(IDLE["zh-CN"])

@@ -1,0 +1,17 @@
+"""The supervisor speaks to a terminal that may be gone: that must not keep it from cleaning up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+TWICE = "from spawner.local.up import say; import sys; sys.stdin.read(); say('one'); say('two'); sys.exit(7)"
+
+
+def test_a_closed_terminal_is_no_error() -> None:
+    program = subprocess.Popen([sys.executable, "-c", TWICE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdout.close()
+    program.stdin.close()
+    assert program.wait(60) == 7
