@@ -169,6 +169,8 @@ class Handler(HubOAuthenticated, RequestHandler):
         self.language_texts, self.current_user = texts, None
         title = texts.say("There is nothing here") if status_code == 404 else texts.say("That did not work")
         said = " ".join(part for part in (texts.say(message), texts.say(following) if following else "") if part)
+        if status_code == 404:
+            said = texts.say("Check the address, or go on from the desk.")
         self.finish(
             self.render_page(
                 "message.html",

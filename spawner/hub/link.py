@@ -15,6 +15,10 @@ from jupyterhub.utils import url_path_join
 from tornado.web import HTTPError
 from traitlets import Unicode
 
+NOT_VALID = (
+    "This link is not valid. Make a new one with <code>freepool link</code>."
+    "<br><span lang='zh-CN'>此链接无效，请用 <code>freepool link</code> 生成新链接。</span>"
+)
 LOGIN_PAGE = (
     "<div><h1>Freepool</h1><p>Open the link that <code>freepool up</code> printed, "
     "or make a new one with <code>freepool link</code>.</p>"
@@ -41,7 +45,9 @@ class LinkHandler(BaseHandler):
         """Log in and go to the landing page."""
         user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:
-            raise HTTPError(403, "This link is not valid. Make a new one with `freepool link`.")
+            refusal = HTTPError(403, "a link that is not valid", reason="Forbidden")
+            refusal.jupyterhub_html_message = NOT_VALID
+            raise refusal
         self.redirect(self.settings["default_url"])  # not get_next_url, which would carry the token along
 
 

@@ -58,6 +58,7 @@ def test_axe_finds_nothing_in_any_state(enter: Callable[..., Visitor], language:
     nothing, response = visitor.visit("/services/desk/nothing")
     assert response.status == 404
     expect(heading(nothing)).to_have_text(say("There is nothing here"))
+    expect(nothing.get_by_role("main")).to_contain_text(say("Check the address, or go on from the desk."))
     found += findings(nothing, "404")
     with nothing.expect_response("**/language") as answer:
         nothing.evaluate(

@@ -26,7 +26,8 @@ def test_a_link_that_is_not_genuine_lets_nobody_in(visitor: Visitor, picture: Pi
     forged = genuine.replace(f"user={visitor.user}", "user=somebody-else").removeprefix(visitor.stack.url)
     page, answer = visitor.visit(forged)
     assert answer.status == 403
-    expect(page.get_by_text("This link is not valid. Make a new one with `freepool link`.").first).to_be_visible()
+    expect(page.get_by_text("This link is not valid. Make a new one with freepool link.")).to_be_visible()
+    expect(page.get_by_text("此链接无效，请用 freepool link 生成新链接。")).to_be_visible()
     picture(page, "forged")
     page.goto(f"{visitor.stack.url}/services/desk/")
     assert page.url.startswith(f"{visitor.stack.url}/hub/login")

@@ -7,6 +7,8 @@ import { shape } from "./launch.js";
 /** @typedef {import("./types.js").Instance} Instance */
 /** @typedef {import("./dom.js").Child} Child */
 
+// Less would be shown as "0 sec".
+const SHORTEST_MS = 50;
 const SOON_MS = 10 * 60_000;
 
 /**
@@ -50,7 +52,7 @@ function startingParts(model, instance) {
             "li", { class: done ? "step done" : "step", key: `${index}-${at}` },
             h("span", { class: "step-mark" }, done && icon("check")),
             h("span", { class: "step-text" }, text),
-            after > 0 && h("span", { class: "step-time" }, f.took(after)),
+            after >= SHORTEST_MS && h("span", { class: "step-time" }, f.took(after)),
           );
         }),
       ),

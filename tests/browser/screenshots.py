@@ -1,0 +1,137 @@
+"""Makes the pictures of the README from the real thing: `python -m tests.browser.screenshots docs/screenshots`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser import lab
+from tests.browser.visitor import (
+    PATIENCE_MS,
+    READY,
+    STARTING,
+    Visitor,
+    ask,
+    button,
+    card,
+    choose_large,
+    heading,
+    launch,
+)
+from tests.stack import PROJECT, Stack, running_stack, write_catalog
+
+PHONE = {"width": 360, "height": 780}
+LARGEST = 200_000
+"""Bytes of one picture: the repository keeps them for ever."""
+
+
+REPAINT = "import sys; from PIL import Image; Image.open(sys.argv[1]).convert('RGB')"
+REPAINT += ".quantize(int(sys.argv[2])).save(sys.argv[1], optimize=True)"
+
+
+def repaint(path: Path, colours: int) -> None:
+    """Write a picture again with fewer colours, by the Pillow that the light image has."""
+    python = PROJECT / ".images" / "cpu" / "bin" / "python"
+    subprocess.run([python, "-c", REPAINT, path, str(colours)], check=True)
+
+
+class Photographer:
+    """Takes pictures of one stack into one folder."""
+
+    def __init__(self, browser: Browser, stack: Stack, folder: Path) -> None:
+        self.browser = browser
+        self.stack = stack
+        self.folder = folder
+
+    @contextmanager
+    def visitor(self, user: str, **options: Any) -> Iterator[Visitor]:
+        """Somebody who leaves nothing behind; when they come, a slot is warm."""
+        self.stack.wait_warm()
+        visitor = Visitor.enter(self.browser, self.stack, user, reduced_motion="reduce", **options)
+        try:
+            yield visitor
+        finally:
+            visitor.leave()
+
+    def take(self, page: Page, name: str) -> None:
+        """One picture of what the window shows."""
+        path = self.folder / f"{name}.png"
+        page.screenshot(path=path, animations="disabled")
+        for colours in (128, 64, 48, 32):
+            if path.stat().st_size > LARGEST:  # a photograph is in it
+                repaint(path, colours)
+        size = path.stat().st_size
+        assert size <= LARGEST, f"{path.name} has {size} bytes"
+        sys.stdout.write(f"{path.name}: {size // 1000} kB\n")
+
+    def all(self) -> None:
+        """The whole set."""
+        self.desk_and_instance()
+        self.example()
+        self.chinese()
+        self.phone()
+
+    def desk_and_instance(self) -> None:
+        """English, light: before, during and after a start."""
+        with self.visitor("ann") as ann:
+            desk = ann.open_desk()
+            expect(desk.get_by_text("Ready in a second")).to_be_visible()
+            self.take(desk, "desk")
+            choose_large(desk)
+            button(desk, "Start").click()
+            with ann.held_start():
+                expect(heading(desk)).to_have_text(STARTING["en"])
+                expect(button(desk, "Cancel")).to_be_enabled()
+                self.take(desk, "starting")
+            expect(heading(desk)).to_have_text(READY["en"])
+            self.take(desk, "running")
+            ask(desk, "Restart (wipes everything)")
+            self.take(desk, "restart")
+            message, _ = ann.visit("/services/desk/nothing")
+            self.take(message, "message")
+
+    def example(self) -> None:
+        """An example in JupyterLab, after it has run."""
+        with self.visitor("ann") as ann:
+            desk = ann.open_desk()
+            card(desk, "Read the text in a picture").get_by_role("button", name="Open").click()
+            desk.wait_for_url("**/lab/tree/**")
+            lab.run_all(desk)
+            desk.locator(".jp-OutputArea-output img").scroll_into_view_if_needed()
+            self.take(desk, "example")
+
+    def chinese(self) -> None:
+        """Simplified Chinese, dark."""
+        with self.visitor("lin", locale="zh-CN", color_scheme="dark") as lin:
+            desk = lin.open_desk()
+            expect(desk.get_by_text("秒级启动")).to_be_visible()
+            self.take(desk, "desk-zh-dark")
+
+    def phone(self) -> None:
+        """Simplified Chinese on a phone."""
+        with self.visitor("lin", locale="zh-CN", viewport=PHONE, has_touch=True, is_mobile=True) as lin:
+            desk = lin.open_desk()
+            expect(desk.get_by_text("秒级启动")).to_be_visible()
+            self.take(desk, "phone-zh")
+
+
+def main(folder: Path) -> None:
+    """Bring a Freepool up, take the pictures, end it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=PATIENCE_MS)
+    with tempfile.TemporaryDirectory(prefix="freepool-") as place, sync_playwright() as playwright:
+        browser = launch(playwright)
+        with running_stack(Path(place) / "state", catalog=write_catalog(Path(place) / "catalog.yaml")) as stack:
+            Photographer(browser, stack, folder).all()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/screenshots"))
