@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, text, update
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -31,12 +31,6 @@ def intend(
     )
     touch(connection)
     return get(connection, slot_id)
-
-
-def serialize_admission(connection: Connection) -> None:
-    """Let one transaction at a time count the room and take it. SQLite's writers are serial anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('freepool admission'))"))
 
 
 def claim_waiting(connection: Connection, *, flavor: str, image: str, instance_id: str, now: datetime) -> Slot | None:

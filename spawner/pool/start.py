@@ -148,7 +148,6 @@ class Start:
             )
             if waiting is not None:
                 return waiting
-            slots.serialize_admission(connection)
             if room_for(pool.catalog, flavor, slots.occupying(connection), pool.backend.memory()) < 1:
                 return None
             return slots.intend(

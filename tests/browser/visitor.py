@@ -101,6 +101,14 @@ class Visitor:
         """What the ledger says runs for them, or starts, or is being wiped."""
         return [loan for loan in self.stack.unended() if loan.user_name == self.user]
 
+    def next_loan(self, before: Any) -> Any:
+        """Their loan after this one, once it runs: a restart may be over before any page has shown it."""
+
+        def found() -> Any:
+            return next((loan for loan in self.loans() if loan.id != before.id and loan.state == "running"), None)
+
+        return eventually(found, what="the loan after the restart")
+
     @contextmanager
     def held_start(self) -> Iterator[None]:
         """Keep their cold start, which has just been asked for, from going on."""
