@@ -38,6 +38,12 @@ def login_link(public_url: str, secret: str, user_name: str) -> str:
     return f"{public_url}hub/link?{query}"
 
 
+class InvalidLink(HTTPError):
+    """Shown on JupyterHub's own error page, which reads this attribute."""
+
+    jupyterhub_html_message = NOT_VALID
+
+
 class LinkHandler(BaseHandler):
     """GET /hub/link?user=…&token=…  (JupyterHub keeps parameters of that name out of its logs)"""
 
@@ -45,9 +51,7 @@ class LinkHandler(BaseHandler):
         """Log in and go to the landing page."""
         user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:
-            refusal = HTTPError(403, "a link that is not valid", reason="Forbidden")
-            refusal.jupyterhub_html_message = NOT_VALID
-            raise refusal
+            raise InvalidLink(403, "a link that is not valid", reason="Forbidden")
         self.redirect(self.settings["default_url"])  # not get_next_url, which would carry the token along
 
 
