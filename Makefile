@@ -54,7 +54,7 @@ lint: $(VENV)/.dev
 test: setup $(VENV)/.dev
 	@tests/setup
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --reruns 1 --durations 10
 
 bench: setup $(VENV)/.dev $(IMAGES)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
