@@ -94,7 +94,7 @@ def test_open_during_a_start_opens_the_notebook_when_that_is_ready(visitor: Visi
 def test_what_needs_an_image_that_is_missing_says_so_and_offers_no_button(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     for title in ("Search by meaning", "Train your first model"):
-        if (visitor.stack.settings.images / "torch").is_dir():
+        if (visitor.stack.settings.images / "torch" / ".ready").exists():
             expect(card(desk, title).get_by_role("button", name="Open")).to_be_visible()
         else:
             expect(card(desk, title)).to_contain_text("Needs the image PyTorch, which is not installed here.")

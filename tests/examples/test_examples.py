@@ -83,5 +83,6 @@ def test_an_example_runs_in_an_instance(shared_stack: Stack, example: Example) -
     if example.image != CATALOG.defaults.image and not (PROJECT / ".images" / environment / ".ready").exists():
         pytest.skip("the torch image is not installed")
     run = run_in_an_instance(shared_stack, example)
+    assert run.complaints == "", "nothing that a newcomer would take for their own mistake"
     assert run.pictures >= 1
     PROMISES[example.id](run.result)

@@ -73,9 +73,14 @@ class LocalBackend:
         room = self.memory()
         if room is not None and flavor.reserved > room:
             return "This machine has too little memory for it.", "本机内存不足以提供该规格。"
-        if image is not None and not self._environment(image).is_dir():
+        if image is not None and not self._is_installed(image):
             return "This image is not installed on this machine.", "本机尚未安装该镜像。"
         return None
+
+    def _is_installed(self, image: Image) -> bool:
+        """The mark is `hub_config/setup`'s: what is being installed, or was interrupted, may lack anything."""
+        folder = self._environment(image)
+        return folder.is_dir() and not (folder / ".unfinished").exists()
 
     def _environment(self, image: Image) -> Path:
         return self.images / image.environment
