@@ -9,7 +9,7 @@ STATE ?= .freepool
 VENV := .venv
 BIN := $(VENV)/bin
 IMAGES := .images
-ENVIRONMENTS := $(VENV)/.ready $(IMAGES)/cpu/.ready
+ENVIRONMENTS := $(VENV)/.ready $(IMAGES)/light/.ready
 export PORT STATE PYTHON
 
 .PHONY: run setup heavy test lint bench check clean help
@@ -28,18 +28,18 @@ setup:
 $(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/setup
 	@hub_config/setup hub $(VENV) requirements.lock
 
-$(IMAGES)/cpu/.ready: images/cpu/requirements.lock images/cpu/overrides.json images/cpu/page_config.json hub_config/setup
-	@hub_config/setup image $(IMAGES)/cpu images/cpu/requirements.lock
+$(IMAGES)/light/.ready: images/light/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
+	@hub_config/setup image $(IMAGES)/light images/light/requirements.lock
 
 heavy: setup
 	@$(MAKE) -s $(IMAGES)/torch/.ready
 
-$(IMAGES)/torch/.ready: images/torch/requirements.lock images/cpu/overrides.json images/cpu/page_config.json hub_config/setup
+$(IMAGES)/torch/.ready: images/torch/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
 	@hub_config/setup image $(IMAGES)/torch images/torch/requirements.lock
 
 # What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
-$(IMAGES)/stock/.ready: images/cpu/requirements.lock hub_config/setup
-	@PYTHON=$(IMAGES)/cpu/bin/python hub_config/setup image $(IMAGES)/stock images/cpu/requirements.lock rfc3987-syntax==1.1.0 lark==1.3.1
+$(IMAGES)/stock/.ready: images/light/requirements.lock hub_config/setup
+	@PYTHON=$(IMAGES)/light/bin/python hub_config/setup image $(IMAGES)/stock images/light/requirements.lock rfc3987-syntax==1.1.0 lark==1.3.1
 
 $(VENV)/.dev: $(VENV)/.ready requirements-dev.lock
 	@hub_config/setup add $(VENV) requirements-dev.lock

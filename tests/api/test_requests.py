@@ -27,7 +27,7 @@ def test_start_restart_stop(caller: Caller) -> None:
     answer = caller.post("api/instance", json={"flavor": "cpu-basic"})
     assert answer.status_code in (201, 202)
     first = caller.wait_running()
-    assert (first["flavor"], first["image"], first["example"]) == ("cpu-basic", "cpu", None)
+    assert (first["flavor"], first["image"], first["example"]) == ("cpu-basic", "light", None)
     assert first["open_url"] == f"/user/{caller.user}/lab"
     assert [step["percent"] for step in first["progress"]][-1] == 100
 
@@ -43,7 +43,7 @@ def test_start_restart_stop(caller: Caller) -> None:
 def test_no_options_are_the_defaults_and_an_example_brings_its_image(caller: Caller) -> None:
     assert caller.post("api/instance", json={"example": "ocr"}).status_code in (201, 202)
     instance = caller.wait_running()
-    assert (instance["flavor"], instance["image"], instance["example"]) == ("cpu-basic", "cpu", "ocr")
+    assert (instance["flavor"], instance["image"], instance["example"]) == ("cpu-basic", "light", "ocr")
     caller.post("api/instance/stop")
     assert caller.post("api/instance").status_code in (201, 202)
     assert caller.wait_running()["flavor"] == "cpu-basic"
@@ -92,7 +92,7 @@ BAD_BODIES = {
     "unknown image": (b'{"image": "windows"}', "There is no image called 'windows'.", "Choose one of: cpu, torch."),
     "unknown example": (b'{"example": "x"}', "There is no example called 'x'.", "Choose one of: ocr, "),
     "example of another image": (
-        b'{"image": "cpu", "example": "first-model"}',
+        b'{"image": "light", "example": "first-model"}',
         "The example first-model needs the image torch, not cpu.",
         "Leave the image out, or name torch.",
     ),

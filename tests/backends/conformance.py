@@ -44,7 +44,7 @@ def image(name: str) -> Image:
     return Image(id=name, title=TEXT, summary=TEXT, environment=name)
 
 
-def spec(image_id: str = "cpu", flavor: Flavor = SMALL) -> SlotSpec:
+def spec(image_id: str = "light", flavor: Flavor = SMALL) -> SlotSpec:
     """A slot with an id and a key of its own."""
     return SlotSpec(
         id=f"test{secrets.token_hex(6)}",
@@ -227,7 +227,7 @@ class BackendConformance:
 
     def test_what_can_be_served_is_not_refused(self, backend: Backend) -> None:
         assert backend.why_not(SMALL) is None
-        assert backend.why_not(SMALL, image("cpu")) is None
+        assert backend.why_not(SMALL, image("light")) is None
         assert backend.isolated
 
     def test_what_cannot_be_served_is_refused_in_two_languages(self, backend: Backend) -> None:

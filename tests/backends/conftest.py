@@ -23,7 +23,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def images() -> Iterator[Path]:
     """Images of this machine: the real one, one without an interpreter, and one that says a word and ends."""
     folder = Path(tempfile.mkdtemp(prefix="freepool-images-"))
-    (folder / "cpu").symlink_to(IMAGES / "cpu")
+    (folder / "light").symlink_to(IMAGES / "light")
     (folder / "empty").mkdir()
     program(folder / "broken", "echo 'these are my last words' >&2; exit 7")
     program(folder / "chatty", "for ((n = 0; n < 200; n++)); do printf '%65536s' x; done; echo; echo the end; exit 1")

@@ -68,7 +68,7 @@ def _bench(n: int, lean: bool, folder: Path) -> None:
         sides = [
             stack.enter_context(freepool(folder)),
             stack.enter_context(simple_local(STOCK, IMAGES / "stock", folder)),
-            *([stack.enter_context(simple_local(LEAN, IMAGES / "cpu", folder))] if lean else []),
+            *([stack.enter_context(simple_local(LEAN, IMAGES / "light", folder))] if lean else []),
         ]
         print(header(n, sides), flush=True)
         drivers = [Driver(side) for side in sides]
@@ -137,11 +137,11 @@ def header(n: int, sides: Sequence[Side]) -> str:
         f"load {os.getloadavg()[0]:.1f}, {platform.system()} {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}.",
         f"Hubs: JupyterHub {version('jupyterhub')} over HTTP, each with its own configurable-http-proxy and SQLite.",
-        f"ours: freepool {version('freepool')} as `make run` starts it, image cpu ({_labs(IMAGES / 'cpu')}).",
+        f"ours: freepool {version('freepool')} as `make run` starts it, image light ({_labs(IMAGES / 'light')}).",
         f"stock: SimpleLocalProcessSpawner, JupyterHub's defaults ({_labs(IMAGES / 'stock')}).",
     ]
     if any(side.name == LEAN for side in sides):
-        lines.append(f"lean stock: the same spawner and defaults with our image's packages ({_labs(IMAGES / 'cpu')}).")
+        lines.append(f"lean stock: the same spawner and defaults with our image's packages ({_labs(IMAGES / 'light')}).")
     lines.append(
         "Ready: the hub's API says so. Page: /user/U/lab has come with 200. Memory: proportional set size of all its "
         "processes.\nBefore every start all sides rest until no waiting slot is being made."

@@ -39,7 +39,7 @@ REPAINT += ".quantize(int(sys.argv[2])).save(sys.argv[1], optimize=True)"
 
 def repaint(path: Path, colours: int) -> None:
     """Write a picture again with fewer colours, by the Pillow that the light image has."""
-    python = PROJECT / ".images" / "cpu" / "bin" / "python"
+    python = PROJECT / ".images" / "light" / "bin" / "python"
     subprocess.run([python, "-c", REPAINT, path, str(colours)], check=True)
 
 

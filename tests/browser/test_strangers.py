@@ -96,7 +96,7 @@ def test_an_address_starts_nothing(visitor: Visitor) -> None:
     visitor.expected.append("status of 40[35]")
     desk = visitor.open_desk()
     for path in (
-        "?flavor=cpu-basic&image=cpu&example=ocr&start=1",
+        "?flavor=cpu-basic&image=light&example=ocr&start=1",
         "api/instance?flavor=cpu-basic",
         "api/instance/restart",
         "api/instance/stop",

@@ -55,6 +55,6 @@ def test_jupyterhubs_spawn_page_lends_the_default_whatever_its_address_says(visi
     visitor.open_desk()
     page, _ = visitor.visit("/hub/spawn?flavor=cpu-large&image=nonsense")
     page.wait_for_url(f"**/user/{visitor.user}/lab*")
-    assert [(loan.flavor, loan.image) for loan in visitor.loans()] == [("cpu-basic", "cpu")]
+    assert [(loan.flavor, loan.image) for loan in visitor.loans()] == [("cpu-basic", "light")]
     desk, _ = visitor.visit("/services/desk/")
     expect(heading(desk)).to_have_text(READY["en"])

@@ -55,10 +55,10 @@ def test_start_use_stop(shared_stack: Stack, name: str) -> None:
 def test_the_server_is_listed_with_its_shape_while_it_runs(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("listed")
-    stack.start("listed", flavor="cpu-basic", image="cpu")
+    stack.start("listed", flavor="cpu-basic", image="light")
     model = stack.api("GET", "/users/listed").json()["servers"][""]
     assert model["ready"]
-    assert model["user_options"] == {"flavor": "cpu-basic", "image": "cpu"}
+    assert model["user_options"] == {"flavor": "cpu-basic", "image": "light"}
     stack.stop("listed")
     assert stack.api("GET", "/users/listed").json()["servers"] == {}
 
@@ -89,7 +89,7 @@ def test_no_options_are_the_default_whatever_ran_before(shared_stack: Stack) -> 
     stack.stop("forgetful")
     stack.start("forgetful")
     loan = next(loan for loan in stack.unended() if loan.user_name == "forgetful")
-    assert (loan.flavor, loan.image) == ("cpu-basic", "cpu")
+    assert (loan.flavor, loan.image) == ("cpu-basic", "light")
     stack.stop("forgetful")
 
 
