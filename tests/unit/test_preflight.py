@@ -137,7 +137,7 @@ def test_the_real_one_works() -> None:
 
 def test_a_missing_default_image_is_named_with_how_to_get_it(tmp_path: Path) -> None:
     catalog = load_catalog(PROJECT / "hub_config" / "catalog.yaml")
-    with pytest.raises(SetupError, match=r"The default image cpu is not installed in .*images\. Run `make setup`\."):
+    with pytest.raises(SetupError, match=r"The default image light is not installed in .*images\. Run `make setup`\."):
         preflight.require_default_image(settings(tmp_path), catalog)
     (tmp_path / "images" / "light" / "bin").mkdir(parents=True)
     (tmp_path / "images" / "light" / "bin" / "python").touch()
