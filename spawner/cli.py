@@ -98,7 +98,7 @@ def _migrate(_: argparse.Namespace) -> None:
     from spawner.ledger.engine import make_engine
     from spawner.ledger.migrate import migrate
 
-    migrate(make_engine(load_settings().ledger_url))
+    migrate(make_engine(load_settings().ledger))
 
 
 def _desk(_: argparse.Namespace) -> None:

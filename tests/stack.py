@@ -110,7 +110,7 @@ class Stack:
 
     def ledger(self) -> Ledger:
         """The ledger that the stack uses."""
-        return open_ledger(self.settings.ledger_url)
+        return open_ledger(self.settings.ledger)
 
     def unended(self) -> list[Instance]:
         """Loans that are not over."""

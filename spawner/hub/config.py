@@ -25,16 +25,17 @@ def configure(c: Any, settings: Settings) -> None:
     hub.tornado_settings = {"freepool_settings_file": os.environ[SETTINGS_VARIABLE]}
     hub.template_paths = [str(Path(__file__).parent / "templates")]
     hub.default_url = f"/services/{DESK}/"
-    hub.db_url = f"sqlite:///{settings.state / 'jupyterhub.sqlite'}"
+    hub.db_url = settings.hub_database
     hub.cookie_secret_file = str(settings.state / "secrets" / "cookies")
     hub.pid_file = ""
     # The proxy and the services are siblings of the hub, so that none of them falls with another.
     hub.hub_bind_url = f"http://{settings.address}:{settings.hub_port}"
+    hub.hub_connect_url = settings.hub_url.removesuffix("/hub/")
     hub.bind_url = settings.public_url
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     c.ConfigurableHTTPProxy.should_start = False
-    c.ConfigurableHTTPProxy.api_url = f"http://{settings.address}:{settings.proxy_api_port}"
+    c.ConfigurableHTTPProxy.api_url = settings.proxy_api_url
     c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy")
     # A proxy that was restarted has forgotten all routes. JupyterHub looks after a proxy of its own every few seconds,
     # but after a sibling only together with the activity of users, by default every 5 minutes.
@@ -58,7 +59,7 @@ def _services(hub: Any, settings: Settings) -> None:
     hub.services = [
         {
             "name": DESK,
-            "url": f"http://{settings.address}:{settings.desk_port}",
+            "url": settings.desk_url,
             "api_token": settings.secret("desk"),
             "oauth_no_confirm": True,
             "oauth_client_allowed_scopes": DESK_SCOPES,

@@ -141,6 +141,12 @@ def proxy_command() -> list[str]:
 def require_default_image(settings: Settings, catalog: Catalog) -> None:
     """Raise unless the image that a start without options gives is there."""
     image = catalog.image(catalog.defaults.image)
+    if image.environment is None:
+        raise SetupError(
+            "The default image {image} has no environment, so this machine cannot run it.",
+            next_step="Choose another under defaults in the catalog, or give it an environment.",
+            image=image.id,
+        )
     if not (settings.images / image.environment / "bin" / "python").exists():
         raise SetupError(
             "The default image {image} is not installed in {folder}.",

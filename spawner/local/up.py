@@ -81,8 +81,8 @@ def prepare(
         **preflight.choose_ports(state),
     )
     preflight.require_default_image(settings, loaded)
-    check_sqlite_file(settings.ledger_url)
-    engine = make_engine(settings.ledger_url)
+    check_sqlite_file(settings.ledger)
+    engine = make_engine(settings.ledger)
     migrate(engine)
     engine.dispose()
     settings_file = state / "settings.json"

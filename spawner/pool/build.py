@@ -44,7 +44,7 @@ def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str)
     backend = make_backend(settings, catalog)
     return Pool(
         catalog=catalog,
-        ledger=open_ledger(settings.ledger_url),
+        ledger=open_ledger(settings.ledger),
         backend=backend,
         view=SlotView(backend),
         session=session,

@@ -73,6 +73,8 @@ class LocalBackend:
         room = self.memory()
         if room is not None and flavor.reserved > room:
             return "This machine has too little memory for it.", "本机内存不足以提供该规格。"
+        if image is not None and image.environment is None:
+            return "This image is served on Kubernetes.", "该镜像由 Kubernetes 资源池提供。"
         if image is not None and not self._is_installed(image):
             return "This image is not installed on this machine.", "本机尚未安装该镜像。"
         return None
@@ -83,6 +85,7 @@ class LocalBackend:
         return folder.is_dir() and not (folder / ".unfinished").exists()
 
     def _environment(self, image: Image) -> Path:
+        assert image.environment is not None  # see `why_not`, which is asked before anything is made
         return self.images / image.environment
 
     async def create(self, spec: SlotSpec) -> None:
