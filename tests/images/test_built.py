@@ -81,8 +81,13 @@ def test_the_user_can_write_nowhere_else(any_image: str) -> None:
 
 
 def test_nothing_of_the_building_machine_is_left(any_image: str) -> None:
-    assert run(any_image, "sh", "-c", "ls -d /etc/pip.conf /run/secrets/* /build /root/.[a-z]*[!cf] 2>/dev/null || true") == ""
-    assert not [line for line in run(any_image, "env").splitlines() if line.startswith(("PIP_CERT", "PIP_CONFIG", "NPM"))]
+    assert (
+        run(any_image, "sh", "-c", "ls -d /etc/pip.conf /run/secrets/* /build /root/.[a-z]*[!cf] 2>/dev/null || true")
+        == ""
+    )
+    assert not [
+        line for line in run(any_image, "env").splitlines() if line.startswith(("PIP_CERT", "PIP_CONFIG", "NPM"))
+    ]
 
 
 def test_every_module_has_its_bytecode(python_image: str) -> None:
@@ -148,11 +153,17 @@ def test_postgres_makes_its_database_and_keeps_it() -> None:
 
 
 def test_an_instance_has_no_node(instance: str) -> None:
-    assert run(instance, "sh", "-c", r"find / -xdev -type f \( -name node -o -name 'node.exe' -o -name npm \) || true") == ""
+    assert (
+        run(instance, "sh", "-c", r"find / -xdev -type f \( -name node -o -name 'node.exe' -o -name npm \) || true")
+        == ""
+    )
 
 
 def test_an_instance_has_the_agent_and_nothing_else_of_ours(instance: str) -> None:
-    assert python(instance, "import os, spawner.instance.agent as a; print(*sorted(os.listdir(os.path.dirname(a.__file__) + '/..')))").split() == [
+    assert python(
+        instance,
+        "import os, spawner.instance.agent as a; print(*sorted(os.listdir(os.path.dirname(a.__file__) + '/..')))",
+    ).split() == [
         "__init__.py",
         "__pycache__",
         "instance",
