@@ -1,6 +1,7 @@
 # make run    everything on this machine; prints a link when it is ready
 # make test   the whole test suite
 # make bench  a table: ours beside JupyterHub's own local spawner; BENCH="-n 5 --lean-stock"
+# make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
 # Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image)
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ IMAGES := .images
 ENVIRONMENTS := $(VENV)/.ready $(IMAGES)/light/.ready
 export PORT STATE PYTHON
 
-.PHONY: run setup heavy test lint bench check clean help
+.PHONY: run setup heavy test lint bench cluster cluster-down check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -58,6 +59,12 @@ test: setup $(VENV)/.dev
 
 bench: setup $(VENV)/.dev $(IMAGES)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
+
+cluster:
+	@tests/cluster/ensure
+
+cluster-down:
+	@tests/cluster/down
 
 check: $(VENV)/.ready
 	$(BIN)/freepool check

