@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.catalog import Catalog, Flavor
+from spawner.pool.kube.manifest import resources
 from tests.helm.chart import CHART, RELEASE, VALUE_SETS, of_kind, one, render
 from tests.unit.make import quick
 
@@ -29,22 +30,11 @@ def number(quantity: object) -> Decimal:
 
 
 def pod_of(flavor: Flavor) -> dict[str, Decimal]:
-    """What one pod of a flavor asks for, and what it may use."""
-    disk = int(flavor.disk)
-    scratch = max(256 * MIB, disk // 2)
-    cpu = Decimal(str(flavor.cpu))
-    asks = {
-        "requests.cpu": cpu if flavor.accelerator else max(Decimal("0.05"), cpu / 8),
-        "limits.cpu": cpu,
-        "requests.memory": Decimal(flavor.reserved),
-        "limits.memory": Decimal(int(flavor.memory)),
-        "requests.ephemeral-storage": Decimal(64 * MIB),
-        "limits.ephemeral-storage": Decimal(disk + 2 * scratch + 256 * MIB),
-        "pods": Decimal(1),
-    }
-    if flavor.accelerator:
-        asks[f"requests.{flavor.accelerator.resource}"] = Decimal(flavor.accelerator.count)
-    return asks
+    """What one pod of a flavor asks for, and what it may use: the pool's own numbers."""
+    requests, most = resources(flavor)
+    asks = {f"requests.{name}": number(amount) for name, amount in requests.items()}
+    asks |= {f"limits.{name}": number(most[name]) for name in ("cpu", "memory", "ephemeral-storage")}
+    return asks | {"pods": Decimal(1)}
 
 
 def hard_of(catalog: dict[str, Any], **pool: Any) -> dict[str, Decimal]:
