@@ -20,11 +20,21 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from spawner.errors import BadOption, CatalogInvalid
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+OURS_TO_DECIDE = frozenset(
+    {
+        "activeDeadlineSeconds", "automountServiceAccountToken", "containers", "enableServiceLinks",
+        "ephemeralContainers", "hostIPC", "hostNetwork", "hostPID", "hostUsers", "initContainers", "nodeSelector",
+        "restartPolicy", "runtimeClassName", "securityContext", "serviceAccount", "serviceAccountName",
+        "shareProcessNamespace", "terminationGracePeriodSeconds", "tolerations",
+    }
+)  # fmt: skip
+"""Fields of a pod's spec that are not for a catalog to set by hand: each protects somebody, or has its own key."""
 LONGEST_ECHO = 40
 """Characters of a rejected value that are shown again to the person who sent it."""
 
@@ -55,6 +65,36 @@ class Accelerator(Part):
     resource: str = "nvidia.com/gpu"
 
 
+class PodFields(Part):
+    """What only a Kubernetes pool looks at: where a flavor's pods go, and how they are run."""
+
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[dict[str, Any], ...] = ()
+    runtime_class: str | None = Field(default=None, description="Such as gvisor or kata; the cluster must know it.")
+    host_users: bool | None = Field(
+        default=None, description="false gives each pod users of its own. Needs Kubernetes 1.33 and Linux 6.3."
+    )
+    extra: dict[str, Any] = Field(
+        default={}, description="More fields of the pod's spec. They add; they never take away what protects."
+    )
+
+    @field_validator("extra")
+    @classmethod
+    def _adds_only(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(OURS_TO_DECIDE.intersection(value))
+        if taken:
+            raise ValueError(f"may not set {', '.join(taken)}: Freepool decides that")
+        volumes = value.get("volumes", [])
+        if not isinstance(volumes, list) or not all(isinstance(volume, dict) for volume in volumes):
+            raise ValueError("volumes must be a list of mappings")
+        if any(
+            "hostPath" in volume or volume.get("persistentVolumeClaim", {"readOnly": True}).get("readOnly") is not True
+            for volume in volumes
+        ):
+            raise ValueError("volumes may be read-only claims, but no host paths and nothing that outlives an instance")
+        return value
+
+
 class Flavor(Part):
     """A hardware shape on offer. Sizes are bytes; write them as `2GiB`."""
 
@@ -74,6 +114,7 @@ class Flavor(Part):
     session_minutes: int = Field(default=240, ge=1, le=7 * 24 * 60)
     limit: int = Field(default=1000, ge=0, description="How many of this flavor may exist at once.")
     warm: int = Field(default=0, ge=0, le=100, description="How many slots wait, started, for the next person.")
+    pod: PodFields = PodFields()
 
     @property
     def reserved(self) -> int:
@@ -82,12 +123,29 @@ class Flavor(Part):
 
 
 class Image(Part):
-    """A prebuilt software environment. `environment` is its folder under the local images folder."""
+    """A prebuilt software environment: a folder for this machine's pool, a container image for a cluster's."""
 
     id: Identifier
     title: Text
     summary: Text
-    environment: Identifier
+    environment: Identifier | None = Field(default=None, description="Its folder under the local images folder.")
+    reference: str | None = Field(default=None, min_length=1, description="The container image, as a node pulls it.")
+    agent: bool = Field(
+        default=True,
+        description="false for a container image that knows nothing of Freepool, such as the Jupyter Docker Stacks: "
+        "it is started when somebody asks, and never waits.",
+    )
+    command: tuple[str, ...] = Field(
+        default=("jupyterhub-singleuser",), min_length=1, description="What an image without the agent runs."
+    )
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Image:
+        if self.environment is None and self.reference is None:
+            raise ValueError("needs an environment (for this machine) or a reference (for Kubernetes)")
+        if not self.agent and self.reference is None:
+            raise ValueError("an image without the agent needs a reference: only Kubernetes runs it")
+        return self
 
 
 class Needs(Part):
@@ -137,6 +195,13 @@ class Limits(Part):
         ge=0,
         description="How long the pool waits after a claim before it warms the next slot, so "
         "that the person who has just come gets the processor first.",
+    )
+    schedule_seconds: int = Field(
+        default=10,
+        ge=0,
+        le=1800,
+        description="How long a pod may wait for a node before its start is refused. More where an autoscaler brings "
+        "new nodes.",
     )
     local_memory: ByteSize | None = Field(
         default=None, description="Memory that the local pool may lend. Default: 80 % of the machine's."
@@ -266,7 +331,7 @@ def _say(item: Any) -> str:
 
 def _known_keys() -> list[str]:
     models: tuple[type[Part], ...] = (
-        Catalog, Flavor, Image, Example, Needs, Accelerator, Defaults, Limits, Text,
+        Catalog, Flavor, PodFields, Image, Example, Needs, Accelerator, Defaults, Limits, Text,
     )  # fmt: skip
     return sorted({key for model in models for key in model.model_fields})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from spawner import __version__
 from spawner.catalog import load_catalog
 from spawner.errors import FreepoolError
-from spawner.settings import Isolation, load_settings
+from spawner.settings import SETTINGS_VARIABLE, Isolation, load_settings
 
 LOCAL_FILE = Path("hub_config/local.yaml")
 CATALOG_FILE = Path("hub_config/catalog.yaml")
@@ -37,8 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("catalog", type=Path, nargs="?", default=CATALOG_FILE)
     link = commands.add_parser("link", help="print a link that logs a user in")
     link.add_argument("user", nargs="?", default=getpass.getuser())
-    link.add_argument("--state", type=Path, default=_state())
-    commands.add_parser("migrate", help="bring the ledger that the settings name to this version")
+    link.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
+    migrate = commands.add_parser("migrate", help="bring the ledger that the settings name to this version")
+    migrate.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="give a database time that does not answer yet"
+    )
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
     return parser
@@ -90,15 +93,16 @@ def _check(options: argparse.Namespace) -> None:
 def _link(options: argparse.Namespace) -> None:
     from spawner.hub.link import login_link
 
-    settings = load_settings(options.state / "settings.json")
+    named = options.state is None and os.environ.get(SETTINGS_VARIABLE)  # on a cluster, where no folder has them
+    settings = load_settings() if named else load_settings((options.state or _state()) / "settings.json")
     sys.stdout.write(login_link(settings.public_url, settings.secret("link"), options.user) + "\n")
 
 
-def _migrate(_: argparse.Namespace) -> None:
+def _migrate(options: argparse.Namespace) -> None:
     from spawner.ledger.engine import make_engine
-    from spawner.ledger.migrate import migrate
+    from spawner.ledger.migrate import migrate_when_it_answers
 
-    migrate(make_engine(load_settings().ledger_url))
+    migrate_when_it_answers(make_engine(load_settings().ledger), within=options.wait)
 
 
 def _desk(_: argparse.Namespace) -> None:

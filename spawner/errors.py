@@ -8,7 +8,9 @@
     │   └── LostRace              somebody else changed the row first; nothing was written
     ├── PoolError
     │   ├── BackendUnavailable    the pool cannot be asked just now: unknown, which is not "nothing there"
+    │   ├── NoRoom                the pool itself has no room for another slot just now
     │   ├── SlotFailed            a slot could not be made or died before it was of use
+    │   │   └── ImageUnavailable  because its image cannot be had
     │   └── ClaimFailed           a slot did not take its claim
     └── Refusal                   a person asked for what cannot be; the sentence is for them
         ├── BadOption             400
@@ -27,16 +29,18 @@ from typing import ClassVar
 
 
 class FreepoolError(Exception):
-    """Base of all. `str(error)` is one paragraph: what happened, then what to do next.
+    """Base of all. `str(error)` is one paragraph: what happened, what to do next, and the details for the log.
 
-    `template` and `next_step` are English sentences with `{name}` placeholders filled from `params`.
+    `template` and `next_step` are English sentences with `{name}` placeholders filled from `params`. `details` are
+    somebody else's own words (a cluster's, a program's), for the reader who wants to know more.
     """
 
-    def __init__(self, template: str, *, next_step: str = "", **params: object) -> None:
+    def __init__(self, template: str, *, next_step: str = "", details: str = "", **params: object) -> None:
         self.template = template
         self.next_template = next_step
+        self.details = details
         self.params = params
-        super().__init__(" ".join(part for part in (self.message, self.next_step) if part))
+        super().__init__(" ".join(part for part in (self.message, self.next_step, details and f"({details})") if part))
 
     @property
     def message(self) -> str:
@@ -90,8 +94,16 @@ class BackendUnavailable(PoolError):
     """The pool cannot be asked just now. What runs in it is unknown, and unknown is not stopped."""
 
 
+class NoRoom(PoolError):
+    """The pool itself (a quota, the scheduler) has no room for another slot just now."""
+
+
 class SlotFailed(PoolError):
     """A slot could not be made, or died before it was of use."""
+
+
+class ImageUnavailable(SlotFailed):
+    """The slot's image cannot be had: another slot would fare no better."""
 
 
 class ClaimFailed(PoolError):

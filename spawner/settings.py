@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +26,19 @@ class Isolation(str, Enum):
     NONE = "none"
 
 
+class KubernetesPool(BaseModel):
+    """The pool's namespace on a cluster, and how it is reached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: str
+    kubeconfig: Path | None = Field(default=None, description="Default: this pod's own service account.")
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+    priority_class: str | None = Field(default=None, description="Of pods that are made for somebody.")
+    warm_priority_class: str | None = Field(default=None, description="Of pods that wait for the next person.")
+
+
 class Settings(BaseModel):
     """One installation. Ports are TCP ports on `address`; paths are absolute once resolved."""
 
@@ -32,10 +46,24 @@ class Settings(BaseModel):
 
     catalog: Path
     state: Path
-    images: Path = Field(description="Folder whose subfolders are the local images (Python environments).")
+    images: Path = Field(
+        default=Path("images"), description="Folder whose subfolders are the local images (Python environments)."
+    )
     examples: Path = Field(description="Folder of the example notebooks.")
-    ledger_url: str = Field(description="SQLAlchemy URL of the ledger: sqlite:///… or postgresql+psycopg://…")
-    address: str = "127.0.0.1"
+    ledger_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the ledger: sqlite:///… or postgresql+psycopg://…. "
+        "Default: the secret `ledger-url`.",
+    )
+    shared_database: bool = Field(
+        default=False, description="Whether JupyterHub's own tables live in the ledger's database; their names differ."
+    )
+    kubernetes: KubernetesPool | None = Field(default=None, description="Where instances are pods; else they are here.")
+    address: str = Field(default="127.0.0.1", description="What hub, proxy and desk listen on.")
+    hub_host: str | None = Field(default=None, description="Name of the hub for its siblings and instances.")
+    proxy_host: str | None = Field(default=None, description="Name of the proxy's API for the hub.")
+    desk_host: str | None = Field(default=None, description="Name of the desk for the proxy.")
+    public: str | None = Field(default=None, description="Base URL that browsers use. Default: address and port.")
     public_port: int = Field(default=8000, ge=1, le=65535)
     hub_port: int = Field(default=0, ge=0, le=65535)
     proxy_api_port: int = Field(default=0, ge=0, le=65535)
@@ -48,9 +76,19 @@ class Settings(BaseModel):
         return self.state / "slots"
 
     @property
+    def ledger(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.ledger_url or self.secret("ledger-url")
+
+    @property
+    def hub_database(self) -> str:
+        """SQLAlchemy URL of JupyterHub's own tables."""
+        return self.ledger if self.shared_database else f"sqlite:///{self.state / 'jupyterhub.sqlite'}"
+
+    @property
     def hub_url(self) -> str:
         """Base URL of the hub process itself, without the proxy."""
-        return f"http://{self.address}:{self.hub_port}/hub/"
+        return f"http://{self.hub_host or self.address}:{self.hub_port}/hub/"
 
     @property
     def hub_api_url(self) -> str:
@@ -58,9 +96,19 @@ class Settings(BaseModel):
         return f"{self.hub_url}api"
 
     @property
+    def proxy_api_url(self) -> str:
+        """URL of the proxy's API."""
+        return f"http://{self.proxy_host or self.address}:{self.proxy_api_port}"
+
+    @property
+    def desk_url(self) -> str:
+        """URL of the desk process itself, without the proxy."""
+        return f"http://{self.desk_host or self.address}:{self.desk_port}"
+
+    @property
     def public_url(self) -> str:
         """Base URL that a browser uses, ending in a slash."""
-        return f"http://{self.address}:{self.public_port}/"
+        return (self.public or f"http://{self.address}:{self.public_port}").rstrip("/") + "/"
 
     def secret(self, name: str) -> str:
         """The secret `name`, read from its own file (mode 0600) in the state folder.

@@ -70,7 +70,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.settings.public_url.rstrip("/")
 
     @property
     def settings(self) -> Settings:
@@ -110,7 +110,7 @@ class Stack:
 
     def ledger(self) -> Ledger:
         """The ledger that the stack uses."""
-        return open_ledger(self.settings.ledger_url)
+        return open_ledger(self.settings.ledger)
 
     def unended(self) -> list[Instance]:
         """Loans that are not over."""

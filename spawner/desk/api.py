@@ -30,11 +30,12 @@ class Nothing(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """What happened, and what to do next."""
+    """What happened, and what to do next. `details` are a program's or a cluster's own words; may be empty."""
 
     code: str
     message: str
     next: str
+    details: str = ""
 
 
 class ErrorAnswer(BaseModel):

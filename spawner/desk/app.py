@@ -33,7 +33,7 @@ CLIENT_ID = "service-desk"
 def make_desk(settings: Settings, session: aiohttp.ClientSession) -> handlers.Desk:
     """What the handlers share."""
     catalog = load_catalog(settings.catalog)
-    ledger = open_ledger(settings.ledger_url)
+    ledger = open_ledger(settings.ledger)
     return handlers.Desk(
         settings=settings,
         catalog=catalog,

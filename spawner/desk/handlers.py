@@ -110,7 +110,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     async def state(self) -> State:
         """The desk as this user sees it now."""
         desk = self.desk
-        moment = await desk.ledger.aread(read_moment, self.user_name)
+        moment = await desk.ledger.aread(read_moment, self.user_name, now=utc_now())
         return build_state(
             moment,
             user_name=self.user_name,
@@ -147,13 +147,14 @@ class Handler(HubOAuthenticated, RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say what happened and what to do next, as JSON or as a page."""
         error = kwargs.get("exc_info", (None, None, None))[1]
-        code, message, following = "error", HTTPStatus(status_code).phrase, ""
+        code, message, following, details = "error", HTTPStatus(status_code).phrase, "", ""
         if isinstance(error, FreepoolError):
             status_code = error.status if isinstance(error, Refusal) else 503
             code = error.code if isinstance(error, Refusal) else "unavailable"
             texts = getattr(self, "language_texts", self.desk.texts["en"])
             message = texts.say(error.template, **error.params)
             following = texts.say(error.next_template, **error.params) if error.next_template else ""
+            details = error.details
             self.set_status(status_code)
         elif status_code in (502, 503, 504) or (status_code == 500 and "Hub" in str(error)):
             message, following = (
@@ -163,7 +164,9 @@ class Handler(HubOAuthenticated, RequestHandler):
             self.set_status(503)
         if self.wants_json:
             self.set_header("Content-Type", "application/json")
-            self.finish(json.dumps({"error": {"code": code, "message": message, "next": following}}))
+            self.finish(
+                json.dumps({"error": {"code": code, "message": message, "next": following, "details": details}})
+            )
             return
         texts = getattr(self, "language_texts", self.desk.texts["en"])
         self.language_texts, self.current_user = texts, None

@@ -24,8 +24,17 @@ and so the person, knows to be over. JupyterHub has no event for it."""
 class HubSaid(Refusal):
     """JupyterHub refused; `status` is its own."""
 
-    def __init__(self, status: int, template: str, *, code: str = "hub", next_step: str = "", **params: object) -> None:
-        super().__init__(template, next_step=next_step, **params)
+    def __init__(
+        self,
+        status: int,
+        template: str,
+        *,
+        code: str = "hub",
+        next_step: str = "",
+        details: str = "",
+        **params: object,
+    ) -> None:
+        super().__init__(template, next_step=next_step, details=details, **params)
         self.status = status  # type: ignore[misc]  # per answer, not per class
         self.code = code  # type: ignore[misc]
 
@@ -75,7 +84,14 @@ class HubClient:
 def _said(status: int, refusal: str | None, body: str) -> FreepoolError:
     if refusal:
         fields = json.loads(refusal)
-        return HubSaid(status, fields["template"], code=fields["code"], next_step=fields["next"], **fields["params"])
+        return HubSaid(
+            status,
+            fields["template"],
+            code=fields["code"],
+            next_step=fields["next"],
+            details=fields["details"],
+            **fields["params"],
+        )
     try:
         message = str(json.loads(body).get("message", ""))
     except (ValueError, AttributeError):

@@ -5,8 +5,7 @@ The same model is the page's first content, each live update, and the API's answ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from urllib.parse import quote
 
@@ -20,6 +19,8 @@ from spawner.pool.backends.base import Backend
 from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, PROGRESS
 from spawner.pool.stock import stock_of
 
+NO_ROOM_MEMORY = timedelta(minutes=1)
+"""How long "no machine has room for it" is believed without another try."""
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
 ALL_LENT = "Everything of this shape is lent out just now."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
@@ -119,11 +120,12 @@ class InstanceView(BaseModel):
 
 
 class LastView(BaseModel):
-    """How the loan before ended, where that needs words."""
+    """How the loan before ended, where that needs words. `details` are a program's own; may be empty."""
 
     ended_at: datetime
     text: str
     failed: bool
+    details: str
 
 
 class State(BaseModel):
@@ -146,17 +148,19 @@ class Moment(BaseModel):
     model_config = {"arbitrary_types_allowed": True}
 
     slots: list[Slot]
+    without_room: set[str]
     current: Instance | None
     progress: list[Event]
     last: Instance | None
 
 
-def read_moment(connection: Connection, user_name: str) -> Moment:
+def read_moment(connection: Connection, user_name: str, *, now: datetime) -> Moment:
     """Read what concerns one user, and the pool's slots."""
     mine = [loan for loan in instances.unended(connection, user_name) if loan.server_name == ""]
     current = mine[-1] if mine else None
     return Moment(
         slots=slots.occupying(connection),
+        without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
         current=current,
         progress=instances.events_of(connection, current.id) if current else [],
         last=None if current else instances.last_ended(connection, user_name),
@@ -180,7 +184,7 @@ def build_state(
     return State(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(isolated=backend.isolated, notice=None if backend.isolated else texts.say(UNSAFE)),
-        flavors=[_flavor(flavor, catalog, backend, moment.slots, texts) for flavor in catalog.flavors],
+        flavors=[_flavor(flavor, catalog, backend, moment, texts) for flavor in catalog.flavors],
         images=images,
         examples=[
             ExampleView(
@@ -205,8 +209,8 @@ def build_state(
     )
 
 
-def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, occupying: Iterable[Slot], texts: Texts) -> FlavorView:
-    stock = stock_of(catalog, backend, flavor, occupying)
+def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, moment: Moment, texts: Texts) -> FlavorView:
+    stock = stock_of(catalog, backend, flavor, moment.slots, without_room=moment.without_room)
     reason = None
     if stock.why_not is not None:
         reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]
@@ -272,4 +276,4 @@ def _last(loan: Instance | None, texts: Texts) -> LastView | None:
         return None
     text = texts.say(ENDINGS[loan.reason])
     failed = loan.reason in FAILURES
-    return LastView(ended_at=loan.ended_at, text=text, failed=failed)
+    return LastView(ended_at=loan.ended_at, text=text, failed=failed, details=(loan.detail or "") if failed else "")

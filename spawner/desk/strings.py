@@ -31,6 +31,7 @@ JS_STRINGS: dict[str, str] = {
     "start": "Start",
     "starting": "Starting…",
     "dismiss": "Dismiss",
+    "details": "Details",
     # An instance
     "state_starting": "Starting",
     "state_running": "Running",

@@ -45,7 +45,7 @@ def choose_language(chosen: str | None, accept: str | None) -> str:
         return chosen
     ranked: list[tuple[float, str]] = []
     for part in (accept or "")[:500].split(","):
-        tag, _, quality = part.strip().partition(";q=")
+        tag, _, quality = part.replace(" ", "").partition(";q=")
         try:
             weight = float(quality) if quality else 1.0
         except ValueError:

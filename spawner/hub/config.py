@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from traitlets.config.loader import LazyConfigValue
+
 from spawner.hub.link import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
 from spawner.settings import SETTINGS_VARIABLE, Settings
@@ -19,26 +21,35 @@ DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"
 
 
 def configure(c: Any, settings: Settings) -> None:
-    """Set everything that Freepool needs. What a hub's own file sets afterwards wins."""
+    """A hub of Freepool's own: where it is, its tables, its proxy, and `lend`. What is set afterwards wins."""
     hub = c.JupyterHub
-    hub.spawner_class = InstanceSpawner
-    hub.tornado_settings = {"freepool_settings_file": os.environ[SETTINGS_VARIABLE]}
-    hub.template_paths = [str(Path(__file__).parent / "templates")]
     hub.default_url = f"/services/{DESK}/"
-    hub.db_url = f"sqlite:///{settings.state / 'jupyterhub.sqlite'}"
+    hub.db_url = settings.hub_database
     hub.cookie_secret_file = str(settings.state / "secrets" / "cookies")
     hub.pid_file = ""
     # The proxy and the services are siblings of the hub, so that none of them falls with another.
     hub.hub_bind_url = f"http://{settings.address}:{settings.hub_port}"
+    hub.hub_connect_url = settings.hub_url.removesuffix("/hub/")
     hub.bind_url = settings.public_url
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     c.ConfigurableHTTPProxy.should_start = False
-    c.ConfigurableHTTPProxy.api_url = f"http://{settings.address}:{settings.proxy_api_port}"
+    c.ConfigurableHTTPProxy.api_url = settings.proxy_api_url
     c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy")
     # A proxy that was restarted has forgotten all routes. JupyterHub looks after a proxy of its own every few seconds,
     # but after a sibling only together with the activity of users, by default every 5 minutes.
     hub.last_activity_interval = 5
+    lend(c, settings)
+
+
+def lend(c: Any, settings: Settings) -> None:
+    """What any hub needs to lend from the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
+    hub = c.JupyterHub
+    hub.spawner_class = InstanceSpawner
+    hub.tornado_settings = _there(hub, "tornado_settings", {}) | {
+        "freepool_settings_file": os.environ[SETTINGS_VARIABLE]
+    }
+    hub.template_paths = [str(Path(__file__).parent / "templates"), *_there(hub, "template_paths", [])]
     # Admission is the pool's: the hub must neither refuse with 429 before the pool was asked, nor end itself because
     # several people in a row were refused in words.
     hub.concurrent_spawn_limit = 0
@@ -51,14 +62,25 @@ def configure(c: Any, settings: Settings) -> None:
     c.Spawner.start_timeout = 300
     c.Spawner.http_timeout = 30
     c.Spawner.default_url = "/lab"
-    _services(hub, settings)
+    hub.services = _there(hub, "services", []) + _services(settings)
+    hub.load_roles = _there(hub, "load_roles", []) + _roles()
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token:
+        hub.services.append({"name": AUTOMATION, "api_token": token, "display": False})
+        hub.load_roles.append({"name": "admin", "services": [AUTOMATION]})
 
 
-def _services(hub: Any, settings: Settings) -> None:
-    hub.services = [
+def _there(section: Any, name: str, nothing: Any) -> Any:
+    """What the hub's file has set before us, or has added to what is the default."""
+    found = section.get(name, nothing)
+    return found.get_value(nothing) if isinstance(found, LazyConfigValue) else found
+
+
+def _services(settings: Settings) -> list[dict[str, Any]]:
+    return [
         {
             "name": DESK,
-            "url": f"http://{settings.address}:{settings.desk_port}",
+            "url": settings.desk_url,
             "api_token": settings.secret("desk"),
             "oauth_no_confirm": True,
             "oauth_client_allowed_scopes": DESK_SCOPES,
@@ -66,7 +88,10 @@ def _services(hub: Any, settings: Settings) -> None:
         },
         {"name": STEWARD, "api_token": settings.secret("steward"), "display": False},
     ]
-    hub.load_roles = [
+
+
+def _roles() -> list[dict[str, Any]]:
+    return [
         {
             "name": "user",
             "description": "What everybody may do: themselves, and the desk.",
@@ -79,10 +104,6 @@ def _services(hub: Any, settings: Settings) -> None:
             "services": [STEWARD],
         },
     ]
-    token = os.environ.get(TOKEN_VARIABLE)
-    if token:
-        hub.services.append({"name": AUTOMATION, "api_token": token, "display": False})
-        hub.load_roles.append({"name": "admin", "services": [AUTOMATION]})
 
 
 def log_in_by_link(c: Any, settings: Settings) -> None:

@@ -14,8 +14,9 @@ class Refused(SpawnException):
     """A policy refusal. JupyterHub logs no traceback for it and does not count it towards its failure limit."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(str(refusal), reason=refusal.code, status_code=refusal.status)
+        words = " ".join(part for part in (refusal.message, refusal.next_step) if part)
+        super().__init__(words, reason=refusal.code, status_code=refusal.status)
         # JupyterHub's progress page and its error pages read these two, not SpawnException's own message_html.
-        self.jupyterhub_message = str(refusal)
+        self.jupyterhub_message = words
         self.jupyterhub_html_message = f"<p>{html.escape(refusal.message)}</p><p>{html.escape(refusal.next_step)}</p>"
         self.headers = {REFUSAL_HEADER: encode_refusal(refusal)}

@@ -73,9 +73,9 @@ class InstanceSpawner(Spawner):
             self.log.exception("start of %s failed", self._log_name)
             raise Refused(
                 StartFailed(
-                    "The instance could not be started: {why}",
+                    "The instance could not be started.",
                     next_step="Try again; if it fails again, tell the operator.",
-                    why=error.message,
+                    details=" ".join(part for part in (error.message, error.details) if part),
                 )
             ) from error
         assert instance.url is not None
@@ -97,7 +97,7 @@ class InstanceSpawner(Spawner):
         try:
             instance = await self.pool.ledger.aread(instances.latest, *self._key)
             if instance is not None:
-                await self.pool.end(instance.id, EndReason.STOPPED)
+                await self.pool.end_soon(instance.id, EndReason.STOPPED)
         except Exception:
             self.log.exception("stop of %s is left to the steward", self._log_name)
 

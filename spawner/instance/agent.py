@@ -4,8 +4,9 @@ Same process, same port: what costs seconds (imports) is done before anybody com
 is about a tenth of a second. The listening socket stays open throughout, so the first request after the claim waits
 in its queue instead of being refused.
 
-The agent is told its slot by one JSON object on a file descriptor that is closed at once: nothing secret is ever in
-the environment or the command line, where the user's code could read it later.
+The agent is told its slot by one JSON object. On one machine it comes on a file descriptor that is closed at once, so
+that nothing secret is ever in the environment or the command line, where the user's code could read it later. A pod
+can only be told by its environment (`FREEPOOL_ORDERS`); the one secret in it is the claim key, which the claim spends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import random
 import shutil
 import socket
 import sys
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from spawner.instance.sealing import (
 )
 
 log = logging.getLogger("freepool.agent")
+ORDERS_VARIABLE = "FREEPOOL_ORDERS"
 READ_SECONDS = 5
 """How long a connection may take to say what it wants. A claim is one small packet from a neighbour."""
 
@@ -46,18 +49,23 @@ class Orders:
     key: bytes
     root: str
     arguments: tuple[str, ...]
-    listener: int
-    report: int
+    listener: int = -1
+    report: int = -1
     examples_from: str = ""
     examples: tuple[str, ...] = ()
     address: str = "0.0.0.0"  # noqa: S104  (a pod has one network, and a policy in front of it)
     port: int = 8888
 
 
-def read_orders(descriptor: int) -> Orders:
-    """Read the orders and close the descriptor."""
-    with os.fdopen(descriptor, "rb") as stream:
-        fields = json.loads(stream.read())
+def read_orders(arguments: Sequence[str], environment: MutableMapping[str, str]) -> Orders:
+    """Read the orders from the descriptor that the first argument names, or take them out of the environment."""
+    if arguments:
+        with os.fdopen(int(arguments[0]), "rb") as stream:
+            fields = json.loads(stream.read())
+    elif ORDERS_VARIABLE in environment:
+        fields = json.loads(environment.pop(ORDERS_VARIABLE))
+    else:
+        raise SystemExit(f"freepool: no orders. This image is started by Freepool, which sets {ORDERS_VARIABLE}.")
     fields["key"] = bytes.fromhex(fields["key"])
     for name in ("arguments", "examples"):
         fields[name] = tuple(fields.get(name, ()))
@@ -191,13 +199,13 @@ def lay_out_examples(orders: Orders) -> None:
 
 
 def main() -> None:
-    """Entry point: `python -m spawner.instance.agent DESCRIPTOR`."""
+    """Entry point: `python -m spawner.instance.agent [DESCRIPTOR]`."""
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr
     )
     log.setLevel(logging.INFO)
     os.environ.pop("PYTHONPATH", None)  # it was for this program, not for the user's kernels
-    orders = read_orders(int(sys.argv[1]))
+    orders = read_orders(sys.argv[1:], os.environ)
     listener = open_listener(orders)
     lay_out_examples(orders)
     preload()

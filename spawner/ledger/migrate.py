@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from spawner.errors import LedgerUnusable
 
+log = logging.getLogger("freepool.migrate")
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "freepool_version"
+MIGRATORS = 0x6672656D
+"""Number of PostgreSQL's advisory lock for migrations ("frem" in ASCII)."""
+LOOK_SECONDS = 1.0
+"""Between looks at a database that does not answer: it has no way to call us."""
 
 
 def _config() -> Config:
@@ -23,12 +31,38 @@ def _config() -> Config:
 
 
 def migrate(engine: Engine) -> None:
-    """Create or upgrade the tables. Raises `LedgerUnusable` when a newer Freepool wrote them."""
+    """Create or upgrade the tables. Raises `LedgerUnusable` when a newer Freepool wrote them.
+
+    Several may do so at once: one does it, the others find it done.
+    """
     _refuse_newer(engine)
     config = _config()
     with engine.execution_options(freepool_write=True).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATORS})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def migrate_when_it_answers(engine: Engine, *, within: float) -> None:
+    """`migrate`, but a database that does not answer yet is given `within` seconds. Then raises `LedgerUnusable`."""
+    until = time.monotonic() + within
+    said = ""
+    while True:
+        try:
+            return migrate(engine)
+        except OperationalError as error:
+            why = (str(error.orig).strip() or "no reason given").splitlines()[0]
+            if time.monotonic() >= until:
+                raise LedgerUnusable(
+                    "The ledger does not answer: {why}.",
+                    next_step="Check that the database runs and is reachable.",
+                    why=why,
+                ) from error
+            if why != said:
+                log.info("waiting for the ledger: %s", why)
+                said = why
+            time.sleep(LOOK_SECONDS)
 
 
 def check_version(engine: Engine) -> None:

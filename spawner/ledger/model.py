@@ -52,6 +52,10 @@ class EndReason(StrEnum):
     DEADLINE = "deadline"
     CRASHED = "crashed"
     OUT_OF_MEMORY = "out_of_memory"
+    OUT_OF_DISK = "out_of_disk"
+    EVICTED = "evicted"
+    NO_ROOM = "no_room"
+    NO_IMAGE = "no_image"
     START_FAILED = "start_failed"
     LOST = "lost"
     SUPERSEDED = "superseded"
@@ -69,6 +73,7 @@ class Step(StrEnum):
     SLOT_READY = "slot_ready"
     CLAIMED = "claimed"
     RETRYING = "retrying"
+    POOL_AWAY = "pool_away"
     RUNNING = "running"
     FAILED = "failed"
 

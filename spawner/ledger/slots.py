@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -127,9 +127,27 @@ def failures(connection: Connection, *, since: datetime) -> list[Slot]:
     for slot in map(_slot, rows):
         if slot.warm_at is not None:
             break
-        if slot.reason is EndReason.START_FAILED:
+        if slot.reason in (EndReason.START_FAILED, EndReason.NO_ROOM):
             bad.append(slot)
     return bad
+
+
+def without_room(connection: Connection, *, since: datetime) -> set[str]:
+    """Flavors for which the backend had no room at the last try, unless some slot has left since then."""
+    last_left = connection.execute(
+        select(func.max(slots.c.ended_at)).where(slots.c.ended_at.is_not(None), _reason_is_not(EndReason.NO_ROOM))
+    ).scalar()
+    decided = select(slots.c.flavor, slots.c.reason, slots.c.created_at).where(
+        slots.c.created_at >= since, or_(slots.c.warm_at.is_not(None), slots.c.reason.is_not(None))
+    )
+    found: dict[str, bool] = {}
+    for flavor, reason, created_at in connection.execute(decided.order_by(slots.c.created_at)):
+        found[flavor] = reason == EndReason.NO_ROOM.value and (last_left is None or last_left < created_at)
+    return {flavor for flavor, no_room in found.items() if no_room}
+
+
+def _reason_is_not(reason: EndReason) -> ColumnElement[bool]:
+    return or_(slots.c.reason.is_(None), slots.c.reason != reason.value)
 
 
 def mark_gone(connection: Connection, slot_id: str, *, now: datetime) -> None:

@@ -65,24 +65,27 @@ def prepare(
     if catalog is not None:
         local["catalog"] = catalog.resolve()
     loaded = load_catalog(local["catalog"])
-    preflight.require_sandbox(isolation)
+    address = local.get("address", preflight.LOOPBACK)
+    if "kubernetes" not in local:
+        preflight.require_sandbox(isolation)
     proxy = preflight.proxy_command()
-    preflight.require_free_port(port)
+    preflight.require_free_port(port, address)
     state = state.resolve()
     lock = preflight.take_state_folder(state)
     make_secrets(state)
     (state / "logs").mkdir(exist_ok=True)
-    settings = Settings(
-        **local,
+    settings = preflight.complete(
+        local,
         state=state,
         ledger_url=ledger_url or f"sqlite:///{state / 'ledger.sqlite'}",
         public_port=port,
         isolation=isolation,
-        **preflight.choose_ports(state),
+        **preflight.choose_ports(state, address),
     )
-    preflight.require_default_image(settings, loaded)
-    check_sqlite_file(settings.ledger_url)
-    engine = make_engine(settings.ledger_url)
+    if settings.kubernetes is None:
+        preflight.require_default_image(settings, loaded)
+    check_sqlite_file(settings.ledger)
+    engine = make_engine(settings.ledger)
     migrate(engine)
     engine.dispose()
     settings_file = state / "settings.json"
@@ -166,7 +169,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
                     )
             failure = await _wait_for_a_slot(installation, pool, stopping, since=began)
         finally:
-            pool.ledger.close()
+            await pool.close()
     link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
     if settings.isolation is Isolation.NONE:
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
@@ -221,7 +224,7 @@ async def end_everything(settings: Settings) -> None:
         except FreepoolError as error:
             say(f"Some of it could not be ended: {error}")
         finally:
-            pool.ledger.close()
+            await pool.close()
 
 
 def say(line: str) -> None:

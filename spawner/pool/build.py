@@ -18,6 +18,11 @@ from spawner.settings import Isolation, Settings
 
 def make_backend(settings: Settings, catalog: Catalog) -> Backend:
     """The backend that these settings ask for."""
+    if settings.kubernetes is not None:
+        # Only where it is needed: the cluster's libraries take a second to import.
+        from spawner.pool.backends.kubernetes import KubernetesBackend  # noqa: PLC0415
+
+        return KubernetesBackend(settings.kubernetes)
     memory = catalog.limits.local_memory
     return LocalBackend(
         folder=settings.slots_dir,
@@ -44,7 +49,7 @@ def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str)
     backend = make_backend(settings, catalog)
     return Pool(
         catalog=catalog,
-        ledger=open_ledger(settings.ledger_url),
+        ledger=open_ledger(settings.ledger),
         backend=backend,
         view=SlotView(backend),
         session=session,

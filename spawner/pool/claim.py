@@ -7,13 +7,16 @@ from collections.abc import Mapping
 
 import aiohttp
 
+from spawner.compat import timeout
 from spawner.errors import ClaimFailed
-from spawner.instance.sealing import CLAIM_PATH, Claim, seal
+from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH, Claim, seal
 
 CLAIM_SECONDS = 5.0
 """A claim is one packet to a process that does nothing but wait for it."""
-VALID_SECONDS = 60.0
-"""How long a sealed claim may be used: longer than clocks differ, shorter than anybody could profit."""
+VALID_SECONDS = 24 * 3600.0
+"""How long a sealed claim may be used: longer than any two clocks differ. A slot takes one claim in its life, and no
+other slot could open this one, so a short life would protect nobody."""
+NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 ANSWER_PAUSE = 0.02
 """Seconds between attempts while a port refuses: there is no event for "it listens now"."""
 
@@ -47,6 +50,22 @@ async def push_claim(
         raise ClaimFailed(
             "The slot {slot} did not take its claim: {why}.", slot=slot_id, why=type(error).__name__
         ) from error
+
+
+async def wait_until_warm(session: aiohttp.ClientSession, url: str, *, seconds: float) -> None:
+    """Wait until the agent at `url` takes claims. Raises `TimeoutError` when it does not after `seconds`.
+
+    Its port listens before it is ready, so most of the wait is one request in a queue.
+    """
+    async with timeout(seconds):
+        while True:
+            try:
+                async with session.get(url + HEALTH_PATH, timeout=NO_TIMEOUT) as answer:
+                    if await answer.text() == "warm":
+                        return
+            except (aiohttp.ClientError, OSError):
+                pass
+            await asyncio.sleep(ANSWER_PAUSE)
 
 
 async def wait_for_answer(session: aiohttp.ClientSession, url: str, *, seconds: float) -> None:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import aiohttp
+from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor, Image
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
-from spawner.ledger import EndReason, Instance, InstanceState, Ledger, instances, slots
+from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState, instances, slots
 from spawner.pool.backends.base import Backend, Phase, SlotSpec
 from spawner.pool.view import SlotView
 
 log = logging.getLogger("freepool.pool")
+LAST_LINE = timedelta(minutes=10)
+"""How long after its deadline the backend itself ends an instance that no steward has ended."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,17 @@ class Pool:
     hub_epoch: str
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    _endings: set[asyncio.Task[bool]] = field(default_factory=set)
 
-    def spec(self, slot_id: str, flavor: Flavor, image: Image) -> SlotSpec:
+    def spec(
+        self,
+        slot_id: str,
+        flavor: Flavor,
+        image: Image,
+        *,
+        awaited: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> SlotSpec:
         """What the backend needs to make a slot."""
         return SlotSpec(
             id=slot_id,
@@ -55,12 +68,21 @@ class Pool:
             image=image,
             key=slot_key(self.master_key, slot_id),
             examples=tuple(e.path.split("/")[0] for e in self.catalog.examples if e.image == image.id),
+            awaited=awaited,
+            environment=environment or {},
         )
 
     async def intend_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
-        """Write the intent to end an instance; if it is ending already, nothing."""
+        """Write the intent to end an instance and its slots; if it is ending already, nothing."""
+
+        def write(connection: Connection) -> None:
+            instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
+            for slot in slots.of_instance(connection, instance_id):
+                if slot.state is not SlotState.DESTROYING:
+                    slots.mark_destroying(connection, slot.id, reason=reason)
+
         with contextlib.suppress(LostRace):  # it is ending already, and the first reason is the one to tell
-            await self.ledger.awrite(instances.mark_stopping, instance_id, reason=reason, now=self.now(), detail=detail)
+            await self.ledger.awrite(write)
 
     async def end(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
         """End an instance: intent, destroy its slots, ENDED. Idempotent; the first reason stays.
@@ -75,10 +97,18 @@ class Pool:
             await self.ledger.awrite(instances.mark_ended, instance_id, now=self.now())
         return True
 
+    async def end_soon(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> None:
+        """Write the intent, and let the rest go on by itself: nobody needs to wait until the last byte is wiped.
+
+        Nothing can be had of the slot from now on: it is never lent again, and JupyterHub takes its route and its
+        token away. If this process ends before the slot has, the steward finishes.
+        """
+        await self.intend_end(instance_id, reason, detail)
+        self._in_the_background(self.end(instance_id, reason, detail=detail))
+
     async def destroy_slot(self, slot_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
         """Destroy a slot and note it. Idempotent. False where the backend could not make sure."""
-        with contextlib.suppress(LostRace):  # already being destroyed; destroying again does no harm
-            await self.ledger.awrite(slots.mark_destroying, slot_id, reason=reason, detail=detail)
+        await self._intend_destroy(slot_id, reason, detail)
         try:
             await self.backend.destroy(slot_id)
         except BackendUnavailable as error:
@@ -87,6 +117,41 @@ class Pool:
         with contextlib.suppress(LostRace):
             await self.ledger.awrite(slots.mark_gone, slot_id, now=self.now())
         return True
+
+    async def destroy_slot_soon(self, slot_id: str, reason: EndReason, *, detail: str | None = None) -> None:
+        """Write the intent to destroy a slot, and let the rest go on by itself."""
+        await self._intend_destroy(slot_id, reason, detail)
+        self._in_the_background(self.destroy_slot(slot_id, reason))
+
+    async def _intend_destroy(self, slot_id: str, reason: EndReason, detail: str | None) -> None:
+        with contextlib.suppress(LostRace):  # already being destroyed; destroying again does no harm
+            await self.ledger.awrite(slots.mark_destroying, slot_id, reason=reason, detail=detail)
+
+    def _in_the_background(self, ending: Coroutine[Any, Any, bool]) -> None:
+        task = asyncio.create_task(ending)
+        self._endings.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[bool]) -> None:
+        self._endings.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("an ending is left to the steward", exc_info=task.exception())
+
+    async def lend(self, slot: Slot, ends_at: datetime) -> bool:
+        """Tell the backend that a slot is somebody's until then. False where it cannot be told just now."""
+        seconds = (ends_at - slot.created_at + LAST_LINE).total_seconds()
+        try:
+            await self.backend.lend(slot.id, seconds=seconds)
+        except BackendUnavailable as error:
+            log.warning("slot %s is lent, and the pool does not know yet: %s", slot.id, error)
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Let what is ending end, and close the connections."""
+        await asyncio.gather(*self._endings, return_exceptions=True)
+        await self.backend.close()
+        self.ledger.close()
 
     async def is_running(self, server: Server) -> bool | None:
         """Whether a server's instance runs: True, False, or None where nobody can tell just now.
@@ -99,12 +164,11 @@ class Pool:
             return False
         slot_id = instance.slot_id or ""
         try:
-            found = await self.view.now()
-            if slot_id not in found:
-                found = await self.view.refresh()  # absent is a strong word: only the newest answer may say it
+            status = (await self.view.now()).get(slot_id)
+            if status is None and slot_id:
+                status = await self.backend.find(slot_id)  # absent is a strong word: only the truth itself may say it
         except BackendUnavailable:
             return None
-        status = found.get(slot_id)
         if instance.state is InstanceState.STARTING:
             if instance.hub_epoch == self.hub_epoch:
                 return True

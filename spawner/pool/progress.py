@@ -11,6 +11,7 @@ PROGRESS: dict[Step, tuple[int, str]] = {
     Step.SLOT_READY: (60, "The new instance is ready"),
     Step.CLAIMED: (70, "Handing it over to you"),
     Step.RETRYING: (25, "That instance did not answer; taking another one"),
+    Step.POOL_AWAY: (20, "The pool does not answer just now; trying again"),
     Step.RUNNING: (100, "Your notebook is ready"),
     Step.FAILED: (100, "The start did not succeed"),
 }
@@ -24,6 +25,12 @@ ENDINGS: dict[EndReason, str] = {
     "Nothing of it was kept.",
     EndReason.CRASHED: "Your instance ended by itself. Nothing of it was kept.",
     EndReason.OUT_OF_MEMORY: "Your instance used more memory than its shape has and was ended. Nothing of it was kept.",
+    EndReason.OUT_OF_DISK: "Your instance wrote more than its shape has room for and was ended. "
+    "Nothing of it was kept.",
+    EndReason.EVICTED: "The machine of your instance ran short, and the platform had to end it. We are sorry. "
+    "Nothing of it was kept.",
+    EndReason.NO_ROOM: "There was no room for another instance.",
+    EndReason.NO_IMAGE: "The image of your instance could not be had.",
     EndReason.START_FAILED: "The last start did not succeed.",
     EndReason.LOST: "Your instance was lost by the platform. We are sorry. Nothing of it was kept.",
     EndReason.SUPERSEDED: "An earlier instance was ended to make place for a new one.",
@@ -32,6 +39,14 @@ ENDINGS: dict[EndReason, str] = {
     EndReason.SURPLUS: "An instance that nobody used was ended.",
 }
 
-FAILURES = (EndReason.CRASHED, EndReason.OUT_OF_MEMORY, EndReason.START_FAILED, EndReason.LOST)
+FAILURES = (
+    EndReason.CRASHED,
+    EndReason.OUT_OF_MEMORY,
+    EndReason.OUT_OF_DISK,
+    EndReason.EVICTED,
+    EndReason.NO_IMAGE,
+    EndReason.START_FAILED,
+    EndReason.LOST,
+)
 EXPECTED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SUPERSEDED)
 """Endings that their user asked for: nothing needs to be explained."""

@@ -7,7 +7,8 @@ import json
 from spawner.errors import FreepoolError
 
 REFUSAL_HEADER = "X-Freepool-Refusal"
-"""HTTP header of the answer: JSON with code, template, next, params."""
+"""HTTP header of the answer: JSON with code, template, next, details, params."""
+LONGEST_DETAILS = 500
 
 
 def encode_refusal(error: FreepoolError) -> str:
@@ -17,6 +18,7 @@ def encode_refusal(error: FreepoolError) -> str:
             "code": getattr(error, "code", "error"),
             "template": error.template,
             "next": error.next_template,
+            "details": error.details[:LONGEST_DETAILS],
             "params": {name: str(value) for name, value in error.params.items()},
         }
     )

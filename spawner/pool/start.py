@@ -6,26 +6,40 @@ Each step is committed before the next one touches the world, so that whoever co
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
-from spawner.errors import ClaimFailed, LostRace, NotOffered, PoolFull, Refusal, SlotFailed, StartFailed
+from spawner.errors import (
+    BackendUnavailable,
+    ClaimFailed,
+    ImageUnavailable,
+    LostRace,
+    NoRoom,
+    NotOffered,
+    Refusal,
+    SlotFailed,
+    StartFailed,
+)
 from spawner.instance.sealing import slot_key
 from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, instances, slots
-from spawner.pool.backends.base import Phase, Slots
-from spawner.pool.claim import push_claim, wait_for_answer
+from spawner.pool.backends.base import Phase, Slots, SlotStatus
+from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool, Server
-from spawner.pool.stock import room_for, yields_room
+from spawner.pool.take import no_room, take_slot
 
 log = logging.getLogger("freepool.pool")
 TRIES = 3
 """Slots that one start goes through before it gives up: a bad one is the pool's trouble, not the person's."""
+RETRY_SECONDS = 1.0
+"""Between tries to reach a pool that is away."""
+SERVER_ADDRESS = "http://0.0.0.0:8888"
+"""Where an image without the agent listens, in its own pod."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +67,11 @@ class Start:
             await self.pool.intend_end(instance.id, EndReason.CANCELLED)
             raise
         except LostRace as error:
-            await self.pool.end(instance.id, EndReason.CANCELLED)
+            await self.pool.end_soon(instance.id, EndReason.CANCELLED)
             raise StartFailed("The start was cancelled.") from error
         except Exception as error:
-            detail = error.message if isinstance(error, Refusal) else str(error)
-            await self.pool.end(instance.id, EndReason.START_FAILED, detail=detail)
+            detail = (error.details or error.message) if isinstance(error, Refusal) else str(error)
+            await self.pool.end_soon(instance.id, EndReason.START_FAILED, detail=detail)
             raise
 
     async def _request(self) -> Instance:
@@ -91,23 +105,29 @@ class Start:
         """JupyterHub starts this server, so it believes that none runs: what the ledger still has is a leftover."""
         for leftover in await self.pool.ledger.aread(instances.unended, self.server.user_name):
             if leftover.server_name == self.server.server_name:
-                await self.pool.end(leftover.id, EndReason.SUPERSEDED)
+                await self.pool.end_soon(leftover.id, EndReason.SUPERSEDED)
 
     async def _bring_up(self, instance: Instance) -> Instance:
-        for _ in range(TRIES - 1):
+        for left in reversed(range(TRIES)):
             try:
                 return await self._try(instance)
+            except ImageUnavailable as error:
+                raise StartFailed(
+                    "The image {image} cannot be had just now.",
+                    next_step="Choose another image, or tell the operator.",
+                    image=self.choice.image.id,
+                    details=error.details,
+                ) from error
             except (SlotFailed, ClaimFailed) as error:
-                log.warning("start of %s goes on with another slot: %s", instance.id, error)
-                await self._step(instance, Step.RETRYING)
-        try:
-            return await self._try(instance)
-        except (SlotFailed, ClaimFailed) as error:
-            raise StartFailed(
-                "The instance did not come up: {why}",
-                next_step="Try once more; if it fails again, tell the operator.",
-                why=error.message,
-            ) from error
+                log.warning("start of %s: %s %s", instance.id, error, error.details)
+                if not left:
+                    raise StartFailed(
+                        "The instance did not come up.",
+                        next_step="Try once more; if it fails again, tell the operator.",
+                        details=error.details or error.message,
+                    ) from error
+            await self._step(instance, Step.RETRYING)
+        raise AssertionError("the last try returns or raises")
 
     async def _step(self, instance: Instance, step: Step) -> None:
         await self.pool.ledger.awrite(instances.add_event, instance.id, step, now=self.pool.now())
@@ -116,91 +136,120 @@ class Start:
     async def _try(self, instance: Instance) -> Instance:
         """One slot, from claim to answer. A slot that fails is destroyed."""
         pool = self.pool
-        slot, was_warm = await self._take_slot(instance)
+        taken = await take_slot(pool, self.choice, instance.id)
+        slot = taken.slot
         try:
-            await self._step(instance, Step.SLOT_WARM if was_warm else Step.SLOT_CREATING)
-            url = await self._wait_ready(slot)
-            await self._attach(instance, slot)
-            await push_claim(
-                pool.session,
-                url,
-                claim_id=instance.id,
-                environment={**self.environment, "JUPYTERHUB_SERVICE_URL": url + self.prefix},
-                key=slot_key(pool.master_key, slot.id),
-                slot_id=slot.id,
-                now=pool.now().timestamp(),
+            await self._step(instance, Step.SLOT_WARM if slot.state is SlotState.CLAIMED else Step.SLOT_CREATING)
+            if taken.is_new:
+                await self._create(instance, slot)
+            url = await self._wait_for_url(slot)
+            if self.choice.image.agent:
+                await self._hand_over(instance, slot, url)
+            else:
+                await self._attach(instance, slot)
+            answer = self._unless_dead(
+                slot, wait_for_answer(pool.session, f"{url}{self.prefix}api", seconds=self._seconds)
             )
-            await self._wait_answer(slot, f"{url}{self.prefix}api")
+            await asyncio.gather(answer, pool.lend(slot, self._ends_at()))
+        except NoRoom as error:
+            await pool.destroy_slot_soon(slot.id, EndReason.NO_ROOM, detail=error.details)
+            raise no_room(self.choice, error.details) from error
         except (SlotFailed, ClaimFailed) as error:
-            await pool.destroy_slot(slot.id, EndReason.START_FAILED, detail=str(error))
+            await pool.destroy_slot_soon(slot.id, EndReason.START_FAILED, detail=error.details or error.message)
             raise
         return await self._mark_running(instance, url)
 
-    async def _take_slot(self, instance: Instance) -> tuple[Slot, bool]:
-        """A waiting slot, atomically, or a new one if the pool has room. Returns it and whether it was warm."""
-        pool, flavor, image = self.pool, self.choice.flavor, self.choice.image
-        slot_id = pool.new_id()
+    @property
+    def _seconds(self) -> int:
+        return self.pool.catalog.limits.start_seconds
 
-        def take(connection: Connection) -> Slot | None:
-            now = pool.now()
-            waiting = slots.claim_waiting(
-                connection, flavor=flavor.id, image=image.id, instance_id=instance.id, now=now
-            )
-            if waiting is not None:
-                return waiting
-            if room_for(pool.catalog, flavor, slots.occupying(connection), pool.backend.memory()) < 1:
-                return None
-            return slots.intend(
-                connection, slot_id=slot_id, flavor=flavor.id, image=image.id, instance_id=instance.id, now=now
-            )
+    def _ends_at(self) -> datetime:
+        return self.pool.now() + timedelta(minutes=self.choice.flavor.session_minutes)
 
-        while (slot := await pool.ledger.awrite(take)) is None:
-            await self._make_room()
-        if slot.id == slot_id:
-            try:
-                await pool.backend.create(pool.spec(slot_id, flavor, image))
-            except SlotFailed as error:
-                await pool.destroy_slot(slot_id, EndReason.START_FAILED, detail=str(error))
-                raise
-        return slot, slot.state is SlotState.CLAIMED
-
-    async def _make_room(self) -> None:
-        """A slot of another kind that waits for nobody gives way to somebody who is here. Raises `PoolFull`."""
+    async def _create(self, instance: Instance, slot: Slot) -> None:
+        """Have the slot made. A pool that is away is asked again for a while: creating twice is creating once."""
         pool, choice = self.pool, self.choice
-        occupying = await pool.ledger.aread(slots.occupying)
-        gives_way = yields_room(pool.catalog, choice.flavor, choice.image, occupying, pool.backend.memory())
-        if gives_way is None:
-            raise PoolFull(
-                "Everything of the shape {flavor} is lent out just now.",
-                next_step="Try another shape, or come back when somebody has stopped.",
-                flavor=choice.flavor.id,
-            )
-        with contextlib.suppress(LostRace):  # somebody took it in the meantime: the caller looks again
-            await pool.ledger.awrite(slots.withdraw, gives_way.id)
-            await pool.destroy_slot(gives_way.id, EndReason.SURPLUS)
+        environment = {**self.environment, "JUPYTERHUB_SERVICE_URL": SERVER_ADDRESS + self.prefix}
+        spec = pool.spec(
+            slot.id,
+            choice.flavor,
+            choice.image,
+            awaited=True,
+            environment={} if choice.image.agent else environment,
+        )
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._seconds
+        told = False
+        while True:
+            try:
+                return await pool.backend.create(spec)
+            except BackendUnavailable:
+                if loop.time() > deadline:
+                    raise
+            if not told:
+                await self._step(instance, Step.POOL_AWAY)
+                told = True
+            await asyncio.sleep(RETRY_SECONDS)
 
-    async def _wait_ready(self, slot: Slot) -> str:
-        """Wait until the slot is ready, and return its URL."""
+    async def _wait_for_url(self, slot: Slot) -> str:
+        """Wait until it is known where the slot answers; it need not answer yet.
+
+        Raises `NoRoom` for one that finds no place for too long, `SlotFailed` for one that is dead or too late.
+        """
 
         def decided(found: Slots) -> bool:
             status = found.get(slot.id)
-            return status is not None and status.phase is not Phase.CREATING
+            return status is not None and (status.phase is not Phase.CREATING or status.url is not None)
 
-        seconds = self.pool.catalog.limits.start_seconds
+        def stuck(found: Slots) -> bool:
+            status = found.get(slot.id)
+            return status is not None and bool(status.no_room)
+
+        view = self.pool.view
         try:
-            found = await self.pool.view.wait_until(decided, seconds=seconds)
+            found = await view.wait_until(lambda found: decided(found) or stuck(found), seconds=self._seconds)
         except asyncio.TimeoutError:
-            raise SlotFailed(
-                "The slot {slot} was not ready after {seconds} s.", slot=slot.id, seconds=seconds
-            ) from None
-        status = found[slot.id]
+            raise self._too_late(slot) from None
+        if not decided(found):
+            try:
+                found = await view.wait_until(decided, seconds=self.pool.catalog.limits.schedule_seconds)
+            except asyncio.TimeoutError:
+                raise NoRoom("The slot {slot} finds no place.", slot=slot.id, details=found[slot.id].no_room) from None
+        return self._url_of(slot, found[slot.id])
+
+    def _url_of(self, slot: Slot, status: SlotStatus) -> str:
         if status.phase is Phase.DEAD or status.url is None:
-            raise SlotFailed(
-                "The slot {slot} died before it was of use: {why}.",
+            kind = ImageUnavailable if status.reason is EndReason.NO_IMAGE else SlotFailed
+            raise kind(
+                "The slot {slot} died before it was of use ({reason}).",
                 slot=slot.id,
-                why=status.detail or status.reason,
+                reason=status.reason,
+                details=status.detail,
             )
         return status.url
+
+    def _too_late(self, slot: Slot) -> SlotFailed:
+        return SlotFailed("The slot {slot} was not ready after {seconds} s.", slot=slot.id, seconds=self._seconds)
+
+    async def _hand_over(self, instance: Instance, slot: Slot, url: str) -> None:
+        """Push the identity into the slot as soon as it waits for one."""
+        pool = self.pool
+        if slot.state is not SlotState.CLAIMED:
+            # Asked directly: its maker's own word that it is ready comes up to a second later.
+            try:
+                await self._unless_dead(slot, wait_until_warm(pool.session, url, seconds=self._seconds))
+            except asyncio.TimeoutError:
+                raise self._too_late(slot) from None
+        await self._attach(instance, slot)
+        await push_claim(
+            pool.session,
+            url,
+            claim_id=instance.id,
+            environment={**self.environment, "JUPYTERHUB_SERVICE_URL": url + self.prefix},
+            key=slot_key(pool.master_key, slot.id),
+            slot_id=slot.id,
+            now=pool.now().timestamp(),
+        )
 
     async def _attach(self, instance: Instance, slot: Slot) -> None:
         """Commit that this slot is about to become this instance."""
@@ -215,33 +264,37 @@ class Start:
         await self.pool.ledger.awrite(write)
         self.on_step()
 
-    async def _wait_answer(self, slot: Slot, url: str) -> None:
-        """Wait for the server's first answer, but not for one that has died in the meantime."""
+    async def _unless_dead(self, slot: Slot, waits: Coroutine[Any, Any, None]) -> None:
+        """Wait for something of a slot, but not for one that has died in the meantime."""
 
         def is_dead(found: Slots) -> bool:
             status = found.get(slot.id)
             return status is None or status.phase is Phase.DEAD
 
-        seconds = self.pool.catalog.limits.start_seconds
-        answer = asyncio.create_task(wait_for_answer(self.pool.session, url, seconds=seconds))
-        death = asyncio.create_task(self.pool.view.wait_until(is_dead, seconds=seconds))
+        work = asyncio.create_task(waits)
+        death = asyncio.create_task(self.pool.view.wait_until(is_dead, seconds=self._seconds))
         try:
-            done, _ = await asyncio.wait([answer, death], return_when=asyncio.FIRST_COMPLETED)
-            if answer in done:
-                return answer.result()
-            raise ClaimFailed("The slot {slot} died after its claim.", slot=slot.id)
+            done, _ = await asyncio.wait([work, death], return_when=asyncio.FIRST_COMPLETED)
+            if work in done:
+                return work.result()
+            status = death.result().get(slot.id)
+            raise ClaimFailed(
+                "The slot {slot} died ({reason}).",
+                slot=slot.id,
+                reason=status.reason if status else EndReason.LOST,
+                details=status.detail if status else "",
+            )
         finally:
-            for task in (answer, death):
+            for task in (work, death):
                 task.cancel()
-            await asyncio.gather(answer, death, return_exceptions=True)
+            await asyncio.gather(work, death, return_exceptions=True)
 
     async def _mark_running(self, instance: Instance, url: str) -> Instance:
         """Commit that it can be used; its time runs from here."""
         now = self.pool.now()
-        ends_at = now + timedelta(minutes=self.choice.flavor.session_minutes)
 
         def write(connection: Connection) -> Instance:
-            running = instances.mark_running(connection, instance.id, url=url, now=now, ends_at=ends_at)
+            running = instances.mark_running(connection, instance.id, url=url, now=now, ends_at=self._ends_at())
             instances.add_event(connection, instance.id, Step.RUNNING, now=now)
             return running
 

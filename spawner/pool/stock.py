@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from spawner.catalog import Catalog, Flavor, Image
@@ -33,8 +33,13 @@ def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: in
     return max(0, room)
 
 
-def stock_of(catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable[Slot]) -> Stock:
-    """The stock of one flavor over all images. Slots of other flavors that wait for nobody count as room."""
+def stock_of(
+    catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable[Slot], *, without_room: Collection[str] = ()
+) -> Stock:
+    """The stock of one flavor over all images. Slots of other flavors that wait for nobody count as room.
+
+    `without_room` are flavors for which the backend had none just now, whatever the catalog's limits say.
+    """
     why_not = backend.why_not(flavor)
     if why_not is not None:
         return Stock(0, 0, why_not)
@@ -42,7 +47,8 @@ def stock_of(catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable
     usable = [slot for slot in slots if slot.flavor == flavor.id and _waits(slot)]
     staying = [slot for slot in slots if slot.flavor == flavor.id or not _waits(slot)]
     warm = sum(slot.state is SlotState.WARM for slot in usable)
-    return Stock(available=len(usable) + room_for(catalog, flavor, staying, backend.memory()), warm=warm)
+    room = 0 if flavor.id in without_room else room_for(catalog, flavor, staying, backend.memory())
+    return Stock(available=len(usable) + room, warm=warm)
 
 
 def yields_room(

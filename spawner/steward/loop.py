@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import aiohttp
 
-from spawner.errors import BackendUnavailable, FreepoolError, LostRace, SlotFailed
+from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
 from spawner.ledger import EndReason, instances, leases, slots
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
@@ -59,7 +59,7 @@ class Steward:
             instances=await pool.ledger.aread(instances.unended),
             found=found,
             now=pool.now(),
-            start_seconds=pool.catalog.limits.start_seconds,
+            limits=pool.catalog.limits,
         )
         await asyncio.gather(*(self._carry_out(action) for action in actions))
 
@@ -72,7 +72,11 @@ class Steward:
                 case order.DestroySlot(slot_id, reason, detail):
                     log.info("slot %s ends: %s %s", slot_id, reason, detail or "")
                     await pool.destroy_slot(slot_id, reason, detail=detail)
-                case order.EndInstance(instance_id, reason, detail):
+                case order.Lend(slot, ends_at):
+                    await pool.lend(slot, ends_at)
+                case order.EndInstance(instance_id, reason, detail, slot_id):
+                    if slot_id is not None and await pool.backend.find(slot_id) is not None:
+                        return  # what we were shown was older than the slot
                     log.info("instance %s ends: %s %s", instance_id, reason, detail or "")
                     await pool.end(instance_id, reason, detail=detail)
 
@@ -102,9 +106,10 @@ class Steward:
                     )
                     try:
                         await pool.backend.create(pool.spec(slot_id, flavor, image))
-                    except SlotFailed as error:
+                    except (SlotFailed, NoRoom) as error:
                         log.warning("a warm slot could not be made: %s", error)
-                        await pool.destroy_slot(slot_id, EndReason.START_FAILED, detail=error.message)
+                        reason = EndReason.NO_ROOM if isinstance(error, NoRoom) else EndReason.START_FAILED
+                        await pool.destroy_slot(slot_id, reason, detail=error.message)
 
     async def _give_up(self, slot_id: str) -> None:
         try:
@@ -135,7 +140,7 @@ async def run(settings: Settings) -> None:
             await _keep_promises(Steward(pool, holder=holder), stopping)
         with contextlib.suppress(FreepoolError):
             await pool.ledger.awrite(leases.release, LEASE, holder=holder)
-        pool.ledger.close()
+        await pool.close()
 
 
 async def _keep_promises(steward: Steward, stopping: asyncio.Event) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from spawner.catalog import Limits
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
-from spawner.pool.backends.base import Phase, Slots
+from spawner.pool.backends.base import Phase, Slots, SlotStatus
 
 CREATE_GRACE = timedelta(seconds=15)
 """How long a committed intent may take to be seen in the pool before it is taken for one that was never carried out."""
+ABSENT = "it was not in the pool any more"
 START_GRACE = timedelta(seconds=330)
 """A start that is older than JupyterHub's own limit (300 s) has nobody left who goes on with it."""
 
@@ -41,13 +43,23 @@ class EndInstance:
     instance_id: str
     reason: EndReason
     detail: str | None = None
+    slot_id: str | None = None
+    """Where the reason is that this slot was not found: make sure of that first."""
 
 
-Action = DestroySlot | NoteWarm | EndInstance
+@dataclass(frozen=True)
+class Lend:
+    """Tell the pool until when a slot is somebody's; the start could not."""
+
+    slot: Slot
+    ends_at: datetime
+
+
+Action = DestroySlot | NoteWarm | EndInstance | Lend
 
 
 def decide(
-    *, slots: Iterable[Slot], instances: Iterable[Instance], found: Slots, now: datetime, start_seconds: int
+    *, slots: Iterable[Slot], instances: Iterable[Instance], found: Slots, now: datetime, limits: Limits
 ) -> Iterator[Action]:
     """What brings ledger and pool together.
 
@@ -60,7 +72,7 @@ def decide(
         if slot_id not in known:
             yield DestroySlot(slot_id, EndReason.ORPHANED)
     for slot in known.values():
-        action = _about_slot(slot, loans, found, now, timedelta(seconds=start_seconds))
+        action = _about_slot(slot, loans, found, now, limits)
         if action is not None:
             yield action
     for instance in loans.values():
@@ -69,17 +81,23 @@ def decide(
             yield ending
 
 
-def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datetime, start: timedelta) -> Action | None:
+def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datetime, limits: Limits) -> Action | None:
     status = found.get(slot.id)
     age = now - slot.created_at
+    start = timedelta(seconds=limits.start_seconds)
     if slot.state is SlotState.DESTROYING:
         return DestroySlot(slot.id, slot.reason or EndReason.ORPHANED)
     if slot.instance_id is not None:
         # Its instance decides, as long as there is one: ending it destroys the slot.
-        return None if slot.instance_id in loans else DestroySlot(slot.id, EndReason.ORPHANED)
+        loan = loans.get(slot.instance_id)
+        if loan is None:
+            return DestroySlot(slot.id, EndReason.ORPHANED)
+        if loan.state is InstanceState.RUNNING and loan.ends_at and status and _is_lent_unknown_to_the_pool(status):
+            return Lend(slot, loan.ends_at)
+        return None
     if status is None:
         is_fresh = slot.state is SlotState.CREATING and age < CREATE_GRACE
-        return None if is_fresh else DestroySlot(slot.id, EndReason.LOST, "it was not in the pool any more")
+        return None if is_fresh else DestroySlot(slot.id, EndReason.LOST, ABSENT)
     if status.phase is Phase.DEAD:
         reason = status.reason or EndReason.LOST
         if slot.state is SlotState.CREATING:
@@ -88,9 +106,15 @@ def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datet
     if slot.state is SlotState.CREATING:
         if status.phase is Phase.READY:
             return NoteWarm(slot.id)
+        if status.no_room and age > timedelta(seconds=limits.schedule_seconds):
+            return DestroySlot(slot.id, EndReason.NO_ROOM, status.no_room)
         if age > start:
             return DestroySlot(slot.id, EndReason.START_FAILED, f"not ready after {start.seconds} s")
     return None
+
+
+def _is_lent_unknown_to_the_pool(status: SlotStatus) -> bool:
+    return status.phase is Phase.READY and not status.lent
 
 
 def _about_instance(instance: Instance, found: Slots, now: datetime) -> EndInstance | None:
@@ -101,7 +125,7 @@ def _about_instance(instance: Instance, found: Slots, now: datetime) -> EndInsta
         return EndInstance(instance.id, EndReason.LOST, "its start was abandoned") if is_abandoned else None
     status = found.get(instance.slot_id or "")
     if status is None:
-        return EndInstance(instance.id, EndReason.LOST, "its slot was not in the pool any more")
+        return EndInstance(instance.id, EndReason.LOST, ABSENT, slot_id=instance.slot_id)
     if status.phase is Phase.DEAD:
         return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
     if instance.ends_at is not None and instance.ends_at <= now:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from spawner.catalog import Catalog, Flavor, Image
-from spawner.ledger import EndReason, Slot, SlotState
+from spawner.ledger import Slot, SlotState
 from spawner.pool.backends.base import Backend
 from spawner.pool.stock import room_for
 
@@ -43,7 +43,7 @@ def decide(
     planned: list[Slot] = []  # takes room from the flavors that come after
     for flavor in catalog.flavors:
         waiting = _waiting(slots, flavor.id, image.id)
-        target = 0 if backend.why_not(flavor, image) else flavor.warm
+        target = 0 if backend.why_not(flavor, image) or not image.agent else flavor.warm
         actions += [GiveUp(slot.id) for slot in sorted(waiting, key=lambda slot: slot.created_at)[target:]]
         if _is_too_soon(catalog, slots, now) or _backs_off(flavor, image, failures, now):
             continue
@@ -85,7 +85,7 @@ def _is_too_soon(catalog: Catalog, slots: list[Slot], now: datetime) -> bool:
 
 def _backs_off(flavor: Flavor, image: Image, failures: Iterable[Slot], now: datetime) -> bool:
     bad = [slot for slot in failures if (slot.flavor, slot.image) == (flavor.id, image.id)]
-    if not bad or bad[0].reason is not EndReason.START_FAILED:
+    if not bad:
         return False
     pause = min(LONGEST_BACKOFF, timedelta(seconds=2 ** min(len(bad), 10)))
     return now - bad[0].created_at < pause

@@ -688,7 +688,7 @@ async def test_nothing_of_an_instance_is_there_for_the_next(street: Street) -> N
                 for name in names:
                     path = os.path.join(folder, name)
                     if path.startswith(tuple({sorted(WRITABLE)})) and os.path.isfile(path):
-                        hits += [path] * (canary in open(path, errors='replace').read())
+                        hits += [path] * (canary.encode() in open(path, 'rb').read())
             """,
         )
         assert found == []

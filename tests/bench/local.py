@@ -141,7 +141,9 @@ def header(n: int, sides: Sequence[Side]) -> str:
         f"stock: SimpleLocalProcessSpawner, JupyterHub's defaults ({_labs(IMAGES / 'stock')}).",
     ]
     if any(side.name == LEAN for side in sides):
-        lines.append(f"lean stock: the same spawner and defaults with our image's packages ({_labs(IMAGES / 'light')}).")
+        lines.append(
+            f"lean stock: the same spawner and defaults with our image's packages ({_labs(IMAGES / 'light')})."
+        )
     lines.append(
         "Ready: the hub's API says so. Page: /user/U/lab has come with 200. Memory: proportional set size of all its "
         "processes.\nBefore every start all sides rest until no waiting slot is being made."

@@ -44,7 +44,7 @@ class Side:
 def freepool(folder: Path) -> Iterator[Side]:
     """Ours: `freepool up` with the catalog and the settings that a newcomer gets."""
     with running_stack(folder / "freepool") as stack:
-        ledger = open_ledger(stack.settings.ledger_url)
+        ledger = open_ledger(stack.settings.ledger)
         wanted = sum(flavor.get("warm", 0) for flavor in _flavors())
 
         def settle() -> None:

@@ -93,7 +93,7 @@ def instance(name: str, state: InstanceState = InstanceState.RUNNING, **changes:
 
 
 def status(name: str, phase: Phase = Phase.READY, reason: EndReason | None = None, detail: str = "") -> SlotStatus:
-    return SlotStatus(id=name, phase=phase, url="http://127.0.0.1:1", reason=reason, detail=detail)
+    return SlotStatus(id=name, phase=phase, url="http://127.0.0.1:1", reason=reason, detail=detail, lent=True)
 
 
 @dataclass

@@ -187,7 +187,7 @@ def _orders(**changes: object) -> int:
 
 def test_orders_are_read_once_and_their_descriptor_is_closed() -> None:
     descriptor = _orders(examples=["ocr"])
-    assert read_orders(descriptor) == Orders("s", b"\x00\xff", "/w", ("--x",), -1, -1, examples=("ocr",))
+    assert read_orders([str(descriptor)], {}) == Orders("s", b"\x00\xff", "/w", ("--x",), -1, -1, examples=("ocr",))
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
 

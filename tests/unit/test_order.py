@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spawner.catalog import Limits
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
 from spawner.ledger.model import OCCUPYING, UNENDED
 from spawner.pool.backends.base import Phase, SlotStatus
@@ -18,13 +19,14 @@ from spawner.steward.order import (
     Action,
     DestroySlot,
     EndInstance,
+    Lend,
     NoteWarm,
     decide,
 )
 from tests.unit import make
 from tests.unit.make import NOW, quick
 
-START_SECONDS = 60
+LIMITS = Limits(start_seconds=60)
 
 
 @dataclass
@@ -42,7 +44,7 @@ class World:
                 instances=self.instances.values(),
                 found=self.found,
                 now=NOW,
-                start_seconds=START_SECONDS,
+                limits=LIMITS,
             )
         )
 
@@ -136,7 +138,7 @@ def test_a_slot_that_has_become_ready_is_noted() -> None:
 
 
 def test_a_slot_that_does_not_become_ready_is_given_up() -> None:
-    edge = NOW - timedelta(seconds=START_SECONDS)
+    edge = NOW - timedelta(seconds=LIMITS.start_seconds)
     slot = make.slot("s", SlotState.CREATING, created_at=edge)
     creating = make.status("s", Phase.CREATING)
     assert about(slot=slot, status=creating).decide() == []
@@ -171,7 +173,20 @@ def test_an_instance_ends_at_its_deadline() -> None:
 
 def test_an_instance_without_a_slot_in_the_pool_is_lost() -> None:
     (action,) = about(slot=CLAIMED, instance=running()).decide()
-    assert action == EndInstance("i", EndReason.LOST, "its slot was not in the pool any more")
+    assert action == EndInstance("i", EndReason.LOST, "it was not in the pool any more", slot_id="s")
+
+
+def test_a_pool_that_does_not_know_who_has_a_slot_is_told() -> None:
+    unknown = replace(make.status("s"), lent=False)
+    assert about(slot=CLAIMED, instance=running(), status=unknown).decide() == [Lend(CLAIMED, running().ends_at)]
+
+
+@pytest.mark.parametrize(("seconds", "given_up"), [(5, False), (15, True)])
+def test_a_slot_that_finds_no_place_is_given_up_after_a_while(seconds: int, given_up: bool) -> None:
+    stuck = replace(make.status("s", Phase.CREATING), no_room="0/1 nodes are available")
+    slot = make.slot("s", SlotState.CREATING, created_at=NOW - timedelta(seconds=seconds))
+    expected = [DestroySlot("s", EndReason.NO_ROOM, "0/1 nodes are available")] if given_up else []
+    assert about(slot=slot, status=stuck).decide() == expected
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spawner.instance.arguments import server_arguments
 from spawner.pool.local import sandbox
 from spawner.pool.local.sandbox import Sandbox, bubblewrap_command
 
@@ -174,7 +175,7 @@ def test_the_user_has_a_name_and_root_has_no_home(run_as: int | None, number: in
 
 
 def test_kernels_talk_over_private_sockets() -> None:
-    assert "--KernelManager.transport=ipc" in sandbox.server_arguments("/w")
+    assert "--KernelManager.transport=ipc" in server_arguments("/w")
 
 
 def test_a_debugger_that_would_listen_for_neighbours_is_left_out(box: Sandbox) -> None:

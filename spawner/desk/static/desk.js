@@ -135,8 +135,12 @@ async function ask(control, path, body = {}) {
   } catch (error) {
     if (error instanceof SignedOut) return signedOut();
     ui.problem = error instanceof Refused
-      ? { message: error.message || t("unknown_error"), next: error.message ? error.next : t("unknown_error_next") }
-      : { message: t("no_answer"), next: t("no_answer_next") };
+      ? {
+        message: error.message || t("unknown_error"),
+        next: error.message ? error.next : t("unknown_error_next"),
+        details: error.details,
+      }
+      : { message: t("no_answer"), next: t("no_answer_next"), details: "" };
     ui.switching = null;
     ui.asked = false;
     if (!state.instance) setOpening(null);
@@ -155,7 +159,7 @@ function signedOut() {
     if (memory.get("reloaded")) return location.reload();
   }
   ui.busy = null;
-  ui.problem = { message: t("signed_out"), next: t("signed_out_next") };
+  ui.problem = { message: t("signed_out"), next: t("signed_out_next"), details: "" };
   render();
 }
 

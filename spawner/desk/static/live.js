@@ -14,10 +14,11 @@ export class SignedOut extends Error {}
 
 /** The server said no, in words meant for the reader. */
 export class Refused extends Error {
-  /** @param {{message?: string, next?: ?string}} error */
+  /** @param {{message?: string, next?: ?string, details?: string}} error */
   constructor(error) {
     super(error.message ?? "");
     this.next = error.next ?? null;
+    this.details = error.details ?? "";
   }
 }
 

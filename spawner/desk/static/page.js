@@ -28,16 +28,33 @@ export function page(model) {
       "div", { role: "alert", key: "alert" },
       ui.problem && h(
         "div", { class: "alert" }, icon("warning"),
-        h("p", {}, h("strong", {}, ui.problem.message), ui.problem.next && ` ${ui.problem.next}`),
+        h(
+          "div", { class: "words" },
+          h("p", {}, h("strong", {}, ui.problem.message), ui.problem.next && ` ${ui.problem.next}`),
+          details(model, ui.problem.details),
+        ),
         dismissButton("dismiss-problem", model),
       ),
     ),
     last && !state.instance && last.ended_at !== ui.dismissed && h(
       "div", { class: last.failed ? "last failed" : "last", key: "last" }, icon(last.failed ? "warning" : "info"),
-      h("p", {}, h("time", { datetime: last.ended_at }, f.clock(Date.parse(last.ended_at), now)), last.text),
+      h(
+        "div", { class: "words" },
+        h("p", {}, h("time", { datetime: last.ended_at }, f.clock(Date.parse(last.ended_at), now)), last.text),
+        details(model, last.details),
+      ),
       dismissButton("dismiss-last", model),
     ),
     state.instance ? instance(model, state.instance) : launch(model),
     examples(model),
   ].filter((node) => node instanceof Node);
+}
+
+/**
+ * A program's or a cluster's own words, for the reader who wants to know more.
+ * @param {Model} model
+ * @param {string} words
+ */
+function details({ t }, words) {
+  return words && h("details", {}, h("summary", {}, t("details")), h("pre", {}, words));
 }

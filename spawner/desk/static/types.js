@@ -55,7 +55,7 @@
  * @property {?{ended_at: string, text: string, failed: boolean}} last
  * @property {string} now
  *
- * @typedef {{message: string, next: ?string}} Problem
+ * @typedef {{message: string, next: ?string, details: string}} Problem
  *
  * What this tab knows beyond the server's state.
  * @typedef {object} Ui

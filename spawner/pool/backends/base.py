@@ -5,8 +5,8 @@ A backend knows slots and nothing of users, loans or rows. It is one plain objec
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from spawner.catalog import Flavor, Image
@@ -24,20 +24,28 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class SlotSpec:
-    """A slot to be made. `key` is its one-time claim key (32 bytes)."""
+    """A slot to be made. `key` is its one-time claim key (32 bytes).
+
+    `awaited` says that somebody waits for it, rather than it for somebody. `environment` is the identity of an image
+    that knows no claim (`Image.agent` is false): it cannot be told later.
+    """
 
     id: str
     flavor: Flavor
     image: Image
     key: bytes
     examples: tuple[str, ...] = ()
+    awaited: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SlotStatus:
-    """A slot that exists. `url` is where its notebook port answers, without a trailing slash, once READY.
+    """A slot that exists. `url` is where its notebook port answers, without a trailing slash.
 
-    `reason` and `detail` say why a DEAD one died, where that is known.
+    A CREATING slot may have a URL already: whoever is in a hurry may ask there. `no_room` says why it could not be
+    placed yet, in the scheduler's words. `reason` and `detail` say why a DEAD one died, where that is known. `lent` is
+    whether the backend knows that somebody has it, see `Backend.lend`.
     """
 
     id: str
@@ -45,13 +53,15 @@ class SlotStatus:
     url: str | None = None
     reason: EndReason | None = None
     detail: str = ""
+    no_room: str = ""
+    lent: bool = False
 
 
 Slots = Mapping[str, SlotStatus]
 
 
 class Backend(Protocol):
-    """The four verbs of a pool, and what it can serve."""
+    """The verbs of a pool, and what it can serve."""
 
     @property
     def isolated(self) -> bool:
@@ -61,7 +71,16 @@ class Backend(Protocol):
     async def create(self, spec: SlotSpec) -> None:
         """Begin to make a slot. Idempotent by `spec.id`. Returns as soon as the slot is on its way.
 
-        Raises `SlotFailed` when it cannot be made, `BackendUnavailable` when nobody can tell.
+        Raises `NoRoom` when the backend has no room for it, `SlotFailed` when it cannot be made,
+        `BackendUnavailable` when nobody can tell.
+        """
+        ...
+
+    async def lend(self, slot_id: str, *, seconds: float) -> None:
+        """Note that somebody has the slot now, which from now on must end within so many seconds of its creation.
+
+        The last line of a session's limit, for the day when no steward runs. Idempotent. A slot that is gone is fine.
+        Raises `BackendUnavailable`; the steward then tries again, as `SlotStatus.lent` tells it.
         """
         ...
 
@@ -73,10 +92,17 @@ class Backend(Protocol):
         ...
 
     async def list(self) -> Slots:
-        """Everything of ours that exists, by id: whole, or `BackendUnavailable`; never a part."""
+        """Everything of ours that exists, by id: whole, or `BackendUnavailable`; never a part.
+
+        What others have just made may be missing for a moment. Who concludes something from an absence asks `find`.
+        """
         ...
 
-    def watch(self) -> AsyncIterator[None]:
+    async def find(self, slot_id: str) -> SlotStatus | None:
+        """One slot, asked of the truth itself; None if it does not exist. Raises `BackendUnavailable`."""
+        ...
+
+    def watch(self) -> AsyncGenerator[None, None]:
         """Yields whenever `list` may have something new to say; the first time at once. Never ends."""
         ...
 
@@ -86,4 +112,8 @@ class Backend(Protocol):
 
     def memory(self) -> int | None:
         """Bytes of memory that all slots together may set aside; None where only the scheduler knows."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections. Slots stay."""
         ...

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from watchfiles import awatch
 
 from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable, SlotFailed
+from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.ledger.model import EndReason
 from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus
 from spawner.pool.local import cgroup, sandbox
@@ -73,6 +74,8 @@ class LocalBackend:
         room = self.memory()
         if room is not None and flavor.reserved > room:
             return "This machine has too little memory for it.", "本机内存不足以提供该规格。"
+        if image is not None and image.environment is None:
+            return "This image is served on Kubernetes.", "该镜像由 Kubernetes 资源池提供。"
         if image is not None and not self._is_installed(image):
             return "This image is not installed on this machine.", "本机尚未安装该镜像。"
         return None
@@ -83,6 +86,7 @@ class LocalBackend:
         return folder.is_dir() and not (folder / ".unfinished").exists()
 
     def _environment(self, image: Image) -> Path:
+        assert image.environment is not None  # see `why_not`, which is asked before anything is made
         return self.images / image.environment
 
     async def create(self, spec: SlotSpec) -> None:
@@ -166,7 +170,7 @@ class LocalBackend:
         limits = cgroup.Limits(memory=int(flavor.memory) + int(flavor.disk), processes=flavor.processes, cpu=flavor.cpu)
         group = cgroup.place(*self._groups, spec.id) if self._groups else None
         root, examples, directory, environment = (
-            sandbox.WORKSPACE,
+            WORKSPACE,
             sandbox.EXAMPLES,
             "/",
             {"PATH": os.defpath},
@@ -196,7 +200,7 @@ class LocalBackend:
                 "key": spec.key.hex(),
                 "root": root,
                 # Without a sandbox root's instances run as root, which Jupyter Server wants to hear said.
-                "arguments": [*sandbox.server_arguments(root), f"--ServerApp.allow_root={not self._isolated}"],
+                "arguments": [*server_arguments(root), f"--ServerApp.allow_root={not self._isolated}"],
                 "examples_from": examples,
                 "examples": list(spec.examples),
             },
@@ -218,6 +222,9 @@ class LocalBackend:
                 next_step="Check {path}.",
                 path=self.folder,
             ) from error
+
+    async def lend(self, slot_id: str, *, seconds: float) -> None:
+        """Nothing to do: a keeper has no clock of its own."""
 
     async def destroy(self, slot_id: str) -> None:
         """Ask the keeper to end; where it is dead, do its work."""
@@ -267,24 +274,34 @@ class LocalBackend:
         return await asyncio.to_thread(self._list)
 
     def _list(self) -> dict[str, SlotStatus]:
-        found = {}
-        for folder in self._folders():
-            status = _status_of(folder)
-            locked = _locked(folder)
-            if not folder.exists():
-                continue
-            phase = Phase(status.get("phase", Phase.CREATING.value)) if locked else Phase.DEAD
-            reason = status.get("reason") or (None if locked else EndReason.LOST.value)
-            found[folder.name] = SlotStatus(
-                id=folder.name,
-                phase=phase,
-                url=f"http://127.0.0.1:{status['port']}" if "port" in status else None,
-                reason=EndReason(reason) if reason else None,
-                detail=status.get("detail", "").replace("\0", ""),
-            )
-        return found
+        statuses = map(self._find, (folder.name for folder in self._folders()))
+        return {status.id: status for status in statuses if status is not None}
 
-    async def watch(self) -> AsyncIterator[None]:
+    async def find(self, slot_id: str) -> SlotStatus | None:
+        """Read one slot's folder and lock."""
+        return await asyncio.to_thread(self._find, slot_id)
+
+    def _find(self, slot_id: str) -> SlotStatus | None:
+        folder = self.folder / slot_id
+        status = _status_of(folder)
+        locked = _locked(folder)
+        if not folder.exists():
+            return None
+        phase = Phase(status.get("phase", Phase.CREATING.value)) if locked else Phase.DEAD
+        reason = status.get("reason") or (None if locked else EndReason.LOST.value)
+        return SlotStatus(
+            id=slot_id,
+            phase=phase,
+            url=f"http://127.0.0.1:{status['port']}" if "port" in status else None,
+            reason=EndReason(reason) if reason else None,
+            detail=status.get("detail", "").replace("\0", ""),
+            lent=True,
+        )
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def watch(self) -> AsyncGenerator[None, None]:
         """Wakes on changes in the slots' folders, and once a second: a killed keeper changes no file."""
         yield None
         async for _ in awatch(

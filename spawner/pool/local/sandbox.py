@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spawner.instance.arguments import WORKSPACE
+
 HOME = "/home/freepool"
-WORKSPACE = "/mnt/workspace"
 PACKAGE = "/opt/freepool"
 EXAMPLES = "/opt/examples"
 USER = "freepool"
@@ -89,20 +90,6 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
     }
-
-
-def server_arguments(root: str) -> list[str]:
-    """How the Jupyter server is run: lean (nothing that asks the network or node), kernels over private sockets."""
-    return [
-        f"--ServerApp.root_dir={root}",
-        "--ServerApp.jpserver_extensions={'spawner.instance.extension': True}",
-        "--ServerApp.no_browser_open_file=True",
-        "--KernelManager.transport=ipc",
-        "--LabApp.extension_manager=readonly",
-        "--LabApp.news_url=",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LanguageServerManager.autodetect=False",
-    ]
 
 
 def bubblewrap_command(sandbox: Sandbox, program: Sequence[str]) -> list[str]:

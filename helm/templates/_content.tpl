@@ -1,0 +1,96 @@
+{{/* What the ConfigMaps and Secrets hold. Pods carry a checksum of it, so that a change restarts what reads it. */}}
+
+{{- define "freepool.content.config" -}}
+settings.yaml: |
+  {{- include "freepool.settings" . | nindent 2 }}
+catalog.yaml: |
+  {{- include "freepool.catalog" . | nindent 2 }}
+{{- end }}
+
+{{- define "freepool.settings" -}}
+catalog: /etc/freepool/catalog.yaml
+state: /srv/freepool
+examples: /opt/freepool/examples
+shared_database: true
+address: ""  # every address, IPv4 and IPv6
+hub_host: {{ include "freepool.hubHost" . }}
+hub_port: {{ include "freepool.hubPort" . }}
+{{- if not .Values.existingHub.enabled }}
+proxy_host: {{ include "freepool.host" (list . "proxy-api") }}
+proxy_api_port: 8001
+{{- end }}
+desk_host: {{ include "freepool.host" (list . "desk") }}
+desk_port: 8002
+public: {{ include "freepool.public" . }}
+kubernetes:
+  namespace: {{ include "freepool.poolNamespace" . }}
+  pull_policy: {{ .Values.pool.pullPolicy }}
+  pull_secrets: {{ toJson .Values.pool.pullSecrets }}
+{{- if .Values.priorityClasses.create }}
+  priority_class: {{ include "freepool.name" (list . "instance") }}
+  warm_priority_class: {{ include "freepool.name" (list . "warm") }}
+{{- else }}
+{{- with .Values.priorityClasses.names.instance }}
+  priority_class: {{ . }}
+{{- end }}
+{{- with .Values.priorityClasses.names.warm }}
+  warm_priority_class: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "freepool.catalog" -}}
+{{- $catalog := deepCopy .Values.catalog -}}
+{{- $root := . -}}
+{{- range $catalog.images -}}
+{{- if .reference }}{{ $_ := set . "reference" (tpl .reference $root) }}{{ end -}}
+{{- end -}}
+{{- toYaml $catalog -}}
+{{- end }}
+
+{{- define "freepool.content.hub" -}}
+jupyterhub_config.py: |
+  {{- .Files.Get "files/jupyterhub_config.py" | nindent 2 }}
+{{- end }}
+
+{{/* What people set for JupyterHub may hold an OAuth client's secret, so it is a Secret. */}}
+{{- define "freepool.content.hubConfig" -}}
+config.json: {{ toJson .Values.hub.config | b64enc | quote }}
+extra.py: {{ .Values.hub.extraConfig | b64enc | quote }}
+{{- end }}
+
+{{/*
+Made once. An upgrade reads them from the cluster, so a `helm template` that sees no cluster makes new ones each time.
+They are kept in .Release while one rendering lasts, because the pods' checksums must be those of the same secrets.
+*/}}
+{{- define "freepool.content.secrets" -}}
+{{- if not (hasKey .Release "freepoolSecrets") -}}
+{{- $there := dig "data" dict (lookup "v1" "Secret" .Release.Namespace (include "freepool.secretName" .)) -}}
+{{- $data := dict -}}
+{{- if .Values.existingSecret -}}
+{{- $data = $there -}}
+{{- else -}}
+{{- $names := list "slots" "link" "proxy" "desk" "steward" "cookies" -}}
+{{- if include "freepool.embeddedDatabase" . }}{{ $names = append $names "postgres-password" }}{{ end -}}
+{{- range $names -}}
+{{- $_ := set $data . (get $there . | default (randBytes 32 | b64dec | printf "%x" | b64enc)) -}}
+{{- end -}}
+{{- $url := .Values.database.url -}}
+{{- if include "freepool.embeddedDatabase" . -}}
+{{- $host := include "freepool.host" (list . "postgres") -}}
+{{- $url = printf "postgresql+psycopg://freepool:%s@%s:5432/freepool" (get $data "postgres-password" | b64dec) $host -}}
+{{- end -}}
+{{- $_ := set $data "ledger-url" (b64enc $url) -}}
+{{- end -}}
+{{- $_ := set .Release "freepoolSecrets" $data -}}
+{{- end -}}
+{{- toYaml .Release.freepoolSecrets -}}
+{{- end }}
+
+{{- define "freepool.content.proxySecret" -}}
+{{- get (include "freepool.content.secrets" . | fromYaml) "proxy" -}}
+{{- end }}
+
+{{- define "freepool.content.databaseSecret" -}}
+{{- get (include "freepool.content.secrets" . | fromYaml) "postgres-password" -}}
+{{- end }}

@@ -1,0 +1,120 @@
+{{/* Names, labels and images. Everything that another template refers to by name is named here. */}}
+
+{{- define "freepool.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{/* (list $ "hub") → freepool-hub */}}
+{{- define "freepool.name" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s-%s" (include "freepool.fullname" $root) (index . 1) -}}
+{{- end }}
+
+{{/* (list $ "hub") → the name that every namespace of the cluster resolves */}}
+{{- define "freepool.host" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s.%s.svc" (include "freepool.name" .) $root.Release.Namespace -}}
+{{- end }}
+
+{{- define "freepool.hubHost" -}}
+{{- if .Values.existingHub.enabled -}}
+{{- printf "%s.%s.svc" .Values.existingHub.service .Release.Namespace -}}
+{{- else -}}
+{{- include "freepool.host" (list . "hub") -}}
+{{- end -}}
+{{- end }}
+
+{{- define "freepool.hubPort" -}}
+{{- if .Values.existingHub.enabled }}{{ .Values.existingHub.port }}{{ else }}8081{{ end -}}
+{{- end }}
+
+{{- define "freepool.poolNamespace" -}}
+{{- .Values.pool.namespace | default (printf "%s-pool" .Release.Namespace) -}}
+{{- end }}
+
+{{- define "freepool.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "freepool.fullname" .) -}}
+{{- end }}
+
+{{- define "freepool.secretName" -}}
+{{- .Values.existingSecret | default (include "freepool.fullname" .) -}}
+{{- end }}
+
+{{/* (list $ "hub") → the labels that Services and policies select by */}}
+{{- define "freepool.selector" -}}
+app.kubernetes.io/name: {{ (index . 0).Chart.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* (list $ "hub") → the labels of an object */}}
+{{- define "freepool.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "freepool.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* (list $ "hub") → the image of that name. The catalog in values.yaml uses it as well. */}}
+{{- define "freepool.image" -}}
+{{- $image := (index . 0).Values.image -}}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{- with $image.repository }}{{ trimSuffix "/" . }}/{{ end -}}
+{{- index . 1 }}:{{ $image.tag | default (index . 0).Chart.AppVersion -}}
+{{- end }}
+
+{{/* What a browser's address bar shows. */}}
+{{- define "freepool.public" -}}
+{{- if .Values.public -}}
+{{- .Values.public -}}
+{{- else if and .Values.ingress.enabled .Values.ingress.hosts -}}
+{{- printf "%s://%s/" (ternary "https" "http" (not (empty .Values.ingress.tls))) (first .Values.ingress.hosts) -}}
+{{- else -}}
+http://127.0.0.1:8000/
+{{- end -}}
+{{- end }}
+
+{{/* Whether the chart brings PostgreSQL. */}}
+{{- define "freepool.embeddedDatabase" -}}
+{{- if and .Values.database.embedded.enabled (not .Values.database.url) }}yes{{ end -}}
+{{- end }}
+
+{{/* Whether namespaces carry their own name as a label, and NetworkPolicies know port ranges. */}}
+{{- define "freepool.modern" -}}
+{{- if semverCompare ">=1.22.0-0" .Capabilities.KubeVersion.Version }}yes{{ end -}}
+{{- end }}
+
+{{- define "freepool.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+Whether the trial database has a volume. Unless values say so: as it has been, and at the first install if the cluster
+has a default storage class. Without one a claim would wait for ever, and with it everything else.
+*/}}
+{{- define "freepool.persistent" -}}
+{{- $wish := .Values.database.embedded.persistence.enabled -}}
+{{- if kindIs "bool" $wish -}}
+{{- if $wish }}yes{{ end -}}
+{{- else if not (lookup "v1" "Namespace" "" "kube-system") -}}
+yes
+{{- else if lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "freepool.name" (list . "postgres")) -}}
+yes
+{{- else if .Release.IsInstall -}}
+{{- range dig "items" list (lookup "storage.k8s.io/v1" "StorageClass" "" "") -}}
+{{- if eq (dig "metadata" "annotations" "storageclass.kubernetes.io/is-default-class" "" .) "true" }}yes{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}

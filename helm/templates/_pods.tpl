@@ -1,0 +1,132 @@
+{{/* What the platform's own pods have in common. All of them satisfy Pod Security "restricted". */}}
+
+{{/* (list $ "hub" $.Values.hub) → the top of a pod's spec */}}
+{{- define "freepool.podSpec" -}}
+{{- $root := index . 0 }}{{ $component := index . 1 }}{{ $own := index . 2 }}{{ $all := $root.Values.platform -}}
+{{- if has $component (list "hub" "steward") }}
+serviceAccountName: {{ include "freepool.serviceAccount" $root }}
+automountServiceAccountToken: true
+{{- else }}
+automountServiceAccountToken: false
+{{- end }}
+enableServiceLinks: false
+{{- include "freepool.pullSecrets" $root }}
+{{- if $root.Values.priorityClasses.create }}
+priorityClassName: {{ include "freepool.name" (list $root "platform") }}
+{{- else if $root.Values.priorityClasses.names.platform }}
+priorityClassName: {{ $root.Values.priorityClasses.names.platform }}
+{{- end }}
+securityContext:
+  {{- include "freepool.podSecurity" $root | nindent 2 }}
+  {{- if eq $component "postgres" }}
+  # Only once: with every mount it would let the group write, and PostgreSQL refuses such a folder.
+  fsGroupChangePolicy: OnRootMismatch
+  {{- end }}
+{{- with $own.nodeSelector | default $all.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.tolerations | default $all.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.affinity | default $all.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $own.topologySpreadConstraints | default $all.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "freepool.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 1000
+runAsGroup: 1000
+fsGroup: 1000
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "freepool.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{/* (list $ "hub" $.Values.hub) → labels of a pod */}}
+{{- define "freepool.podLabels" -}}
+{{- include "freepool.selector" (list (index . 0) (index . 1)) }}
+{{- with merge (dict) (index . 2).podLabels (index . 0).Values.platform.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* (list $ $.Values.hub "config" "secrets") → annotations of a pod that is restarted when one of those changes */}}
+{{- define "freepool.podAnnotations" -}}
+{{- $root := index . 0 }}{{ $own := index . 1 }}{{ $sums := dict -}}
+{{- range $what := slice . 2 -}}
+{{- $_ := set $sums (printf "checksum/%s" $what) (include (printf "freepool.content.%s" $what) $root | sha256sum) -}}
+{{- end -}}
+{{- toYaml (merge $sums $own.podAnnotations $root.Values.platform.podAnnotations) -}}
+{{- end }}
+
+{{/* Environment and mounts of a process that reads our settings */}}
+{{- define "freepool.environment" -}}
+- {name: FREEPOOL_SETTINGS, value: /etc/freepool/settings.yaml}
+- {name: HOME, value: /tmp}
+- {name: PYTHONUNBUFFERED, value: "1"}
+{{- end }}
+
+{{- define "freepool.mounts" -}}
+- {name: config, mountPath: /etc/freepool, readOnly: true}
+- {name: state, mountPath: /srv/freepool}
+- {name: secrets, mountPath: /srv/freepool/secrets, readOnly: true}
+- {name: tmp, mountPath: /tmp}
+{{- end }}
+
+{{/* (list $ "desk" "ledger-url") → the desk's volumes, with only the secrets that are named */}}
+{{- define "freepool.volumes" -}}
+{{- $root := index . 0 -}}
+- name: config
+  projected:
+    defaultMode: 0440
+    sources:
+      - configMap: {name: {{ include "freepool.fullname" $root }}}
+      {{- if eq (index . 1) "hub" }}
+      - configMap: {name: {{ include "freepool.name" (list $root "hub") }}}
+      - secret: {name: {{ include "freepool.name" (list $root "hub") }}}
+      {{- end }}
+- name: state
+  emptyDir: {sizeLimit: 64Mi}
+- name: tmp
+  emptyDir: {sizeLimit: 256Mi}
+- name: secrets
+  secret:
+    secretName: {{ include "freepool.secretName" $root }}
+    # The group is the pod's fsGroup. JupyterHub refuses a cookie secret that others may read.
+    defaultMode: 0440
+    items:
+      {{- range slice . 2 }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
+{{- end }}
+
+{{/* Brings the ledger's tables to this version, or finds that somebody has; waits for a database that is starting. */}}
+{{- define "freepool.migrate" -}}
+- name: migrate
+  image: {{ include "freepool.image" (list . "hub") }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  args: [freepool, migrate, --wait, "300"]
+  env:
+    {{- include "freepool.environment" . | nindent 4 }}
+  resources:
+    requests: {cpu: 20m, memory: 64Mi}
+    limits: {cpu: "1", memory: 256Mi}
+  securityContext:
+    {{- include "freepool.containerSecurity" . | nindent 4 }}
+  volumeMounts:
+    {{- include "freepool.mounts" . | nindent 4 }}
+{{- end }}

@@ -1,0 +1,171 @@
+"""Rendering the chart without a cluster, with the Helm that the package helm-python-sdk brings."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import helm_python as helm
+import yaml
+
+CHART = Path(__file__).parents[2] / "helm"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, in C, where it is there
+RELEASE, NAMESPACE, POOL = "freepool", "lab", "lab-pool"
+Manifest = dict[str, Any]
+Values = dict[str, Any]
+
+GPU = {
+    "id": "gpu-24g",
+    "title": {"en": "GPU", "zh": "GPU"},
+    "summary": {"en": "GPU", "zh": "GPU"},
+    "cpu": 8,
+    "memory": "32GiB",
+    "disk": "50GiB",
+    "accelerator": {"name": "NVIDIA A10", "count": 2, "memory": "24GiB"},
+    "limit": 4,
+    "pod": {
+        "node_selector": {"accelerator": "a10"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "runtime_class": "nvidia",
+    },
+}
+
+VALUE_SETS: dict[str, Values] = {
+    "default": {},
+    "external database": {"database": {"url": "postgresql+psycopg://freepool:word@db.example.org:5432/freepool"}},
+    "ingress": {
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "hosts": ["lab.example.org", "*.lab.example.org"],
+            "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "64m"},
+            "tls": [{"secretName": "lab-tls", "hosts": ["lab.example.org", "*.lab.example.org"]}],
+        }
+    },
+    "existing secret": {"existingSecret": "my-secrets", "database": {"embedded": {"enabled": False}}},
+    "gpu": {
+        "catalog": {"flavors": [GPU], "defaults": {"flavor": "gpu-24g", "image": "light"}},
+        "imagePuller": {"tolerations": [{"key": "lab", "operator": "Exists"}]},
+    },
+    "namespace that exists": {"pool": {"namespace": "notebooks", "createNamespace": False}},
+    "hub of another chart": {"existingHub": {"enabled": True}},
+    "as little as possible": {
+        "database": {"embedded": {"persistence": {"enabled": False}}},
+        "pool": {
+            "quota": {"enabled": False},
+            "limitRange": {"enabled": False},
+            "podDisruptionBudget": {"enabled": False},
+        },
+        "platform": {"podDisruptionBudget": {"enabled": False}},
+        "priorityClasses": {"create": False},
+        "imagePuller": {"enabled": False},
+        "network": {"policies": False},
+        "rbac": {"create": False},
+        "serviceAccount": {"create": False, "name": "made-by-hand"},
+    },
+    "as much as possible": {
+        "public": "https://lab.example.org/",
+        "fullnameOverride": "loans",
+        "image": {"registry": "registry.example.org/", "tag": "1.2.3", "pullPolicy": "Always", "pullSecrets": ["pull"]},
+        "database": {"embedded": {"persistence": {"enabled": True, "storageClass": "fast", "size": "9Gi"}}},
+        "hub": {
+            "config": {"JupyterHub": {"authenticator_class": "dummy"}, "Authenticator": {"admin_users": ["ann"]}},
+            "extraConfig": "c.JupyterHub.subdomain_host = 'https://lab.example.org'\n",
+            "extraEnv": [{"name": "TZ", "value": "Asia/Shanghai"}],
+            "extraVolumes": [{"name": "more", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+            "podLabels": {"team": "lab"},
+            "podAnnotations": {"note": "hub"},
+        },
+        "desk": {"replicas": 2, "extraEnv": [{"name": "TZ", "value": "UTC"}]},
+        "steward": {"replicas": 2, "nodeSelector": {"disk": "fast"}},
+        "proxy": {
+            "service": {
+                "type": "LoadBalancer",
+                "nodePort": 30080,
+                "annotations": {"lb": "internal"},
+                "loadBalancerIP": "203.0.113.1",
+                "loadBalancerSourceRanges": ["203.0.113.0/24"],
+            },
+            "extraArgs": ["--custom-header=X-Lab:yes"],
+            "extraEnv": [{"name": "TZ", "value": "UTC"}],
+        },
+        "platform": {
+            "nodeSelector": {"pool": "core"},
+            "tolerations": [{"key": "core", "operator": "Exists"}],
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
+            "affinity": {"nodeAffinity": {}},
+            "podLabels": {"owner": "lab"},
+            "podDisruptionBudget": {"maxUnavailable": "50%"},
+        },
+        "pool": {"pullSecrets": ["pull"], "quota": {"hard": {"pods": "3", "count/services": "0"}}},
+        "imagePuller": {"images": ["light"], "nodeSelector": {"notebooks": "yes"}},
+        "network": {
+            "internet": {"refusePorts": [25, 22, 6667, 65535], "alsoRefuseIPv4": ["203.0.113.0/24"]},
+            "extraEgress": [
+                {"to": [{"ipBlock": {"cidr": "10.9.8.7/32"}}], "ports": [{"protocol": "TCP", "port": 443}]}
+            ],
+        },
+        "serviceAccount": {"annotations": {"role": "lab"}},
+    },
+}
+
+
+def render(values: Values | None = None) -> list[Manifest]:
+    """Everything that an installation with these values applies, hooks included."""
+    return [
+        manifest
+        for name, text in _chart().render(values or {}, name=RELEASE, namespace=NAMESPACE, is_install=True).items()
+        if not name.endswith("NOTES.txt")
+        for manifest in yaml.load_all(text, Loader=LOADER)
+        if manifest
+    ]
+
+
+def notes(values: Values | None = None) -> str:
+    """What Helm prints at the end."""
+    return _chart().render(values or {}, name=RELEASE, namespace=NAMESPACE)["freepool/templates/NOTES.txt"]
+
+
+@cache
+def _chart() -> helm.Chart:
+    return helm.Chart.load(CHART)
+
+
+def of_kind(manifests: list[Manifest], *kinds: str) -> list[Manifest]:
+    """Those of some kinds."""
+    return [manifest for manifest in manifests if manifest["kind"] in kinds]
+
+
+def one(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    """The one with this kind and name."""
+    (found,) = [manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"] == name]
+    return found
+
+
+def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    """Every pod that the chart makes, by component: labels and spec."""
+    for manifest in of_kind(manifests, "Deployment", "DaemonSet", "Pod"):
+        pod = manifest if manifest["kind"] == "Pod" else manifest["spec"]["template"]
+        yield pod["metadata"]["labels"]["app.kubernetes.io/component"], pod
+
+
+def containers(pod: Manifest) -> list[Manifest]:
+    """All containers of a pod, those that only prepare it included."""
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+
+
+def decoded(secret: Manifest) -> dict[str, str]:
+    """What a Secret holds."""
+    return {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+
+
+def settings_of(manifests: list[Manifest], name: str = RELEASE) -> Manifest:
+    """The settings that all processes read."""
+    found: Manifest = yaml.safe_load(one(manifests, "ConfigMap", name)["data"]["settings.yaml"])
+    return found

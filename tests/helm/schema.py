@@ -1,0 +1,44 @@
+"""The catalog's part of the chart's values.schema.json is the catalog's own model.
+
+`python -m tests.helm.schema` writes it there after a change of the model; a test finds where that was forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spawner.catalog import Catalog
+
+FILE = Path(__file__).parents[2] / "helm" / "values.schema.json"
+
+
+def catalog_schema() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of `catalog`, and the definitions that it refers to."""
+    whole: dict[str, Any] = _plain(Catalog.model_json_schema())
+    definitions = whole.pop("$defs")
+    return whole, definitions
+
+
+def _plain(part: Any) -> Any:
+    """Without the titles and defaults that pydantic adds, and as older readers of schemas understand it."""
+    if isinstance(part, list):
+        return [_plain(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if "properties" in part:
+        named = {name: _plain(value) for name, value in part["properties"].items()}
+        return {"properties": named} | _plain({key: value for key, value in part.items() if key != "properties"})
+    return {key: _plain(value) for key, value in part.items() if key not in {"title", "default"}}
+
+
+def main() -> None:
+    """Write the catalog's part."""
+    schema = json.loads(FILE.read_text())
+    schema["properties"]["catalog"], schema["$defs"] = catalog_schema()
+    FILE.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The chart lints, renders with every way to use it, and refuses values that it does not know."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import helm_python as helm
+import pytest
+import yaml
+
+from spawner import __version__
+from spawner.catalog import load_catalog
+from spawner.settings import Settings
+from tests.helm.chart import CHART, NAMESPACE, VALUE_SETS, Values, notes, of_kind, one, render, settings_of
+from tests.helm.schema import FILE, catalog_schema
+from tests.stack import PROJECT
+
+EVERY = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+
+
+@EVERY
+@pytest.mark.parametrize("version", ["v1.20.2", "v1.30.0", "v1.37.0"])
+def test_it_lints(values: Values, version: str) -> None:
+    report = helm.lint(CHART, values, strict=True, namespace=NAMESPACE, kube_version=version)
+    assert report["errors"] == []
+    assert [message["error"] for message in report["messages"]] == ["icon is recommended"]
+
+
+@EVERY
+def test_programs_understand_the_settings_and_the_catalog(values: Values, tmp_path: Path) -> None:
+    manifests = render(values)
+    name = values.get("fullnameOverride", "freepool")
+    settings = Settings.model_validate(settings_of(manifests, name))
+    assert settings.kubernetes is not None
+    assert settings.kubernetes.namespace == values.get("pool", {}).get("namespace", "lab-pool")
+    assert settings.ledger_url is None, "it is a secret"
+    hub = "hub" if values.get("existingHub") else f"{name}-hub"
+    assert settings.hub_api_url == f"http://{hub}.{NAMESPACE}.svc:8081/hub/api"
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(one(manifests, "ConfigMap", name)["data"]["catalog.yaml"])
+    assert all(image.reference and "{" not in image.reference for image in load_catalog(catalog).images)
+
+
+@EVERY
+def test_every_service_has_a_pod_behind_it(values: Values) -> None:
+    manifests = render(values)
+    deployments = [found["spec"]["template"] for found in of_kind(manifests, "Deployment")]
+    for service in of_kind(manifests, "Service"):
+        wanted = service["spec"]["selector"].items()
+        (pod,) = [pod for pod in deployments if wanted <= pod["metadata"]["labels"].items()]
+        open_ports = {port["name"] for container in pod["spec"]["containers"] for port in container.get("ports", [])}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= open_ports
+
+
+def test_the_version_is_the_projects() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == chart["version"] == __version__
+
+
+def test_the_catalog_is_the_projects() -> None:
+    """Besides what can only be said on a cluster: container images, and that there are no GPUs yet."""
+    ours, theirs = copy.deepcopy(DEFAULTS["catalog"]), yaml.safe_load((PROJECT / "hub_config/catalog.yaml").read_text())
+    (gpu,) = [flavor for flavor in ours["flavors"] if "accelerator" in flavor]
+    gpu["limit"] = 4
+    for image, name in zip(ours["images"], ("light", "cpu"), strict=True):
+        assert image["id"] == name
+        assert f'"{name}"' in image["reference"]
+    for example in ours["examples"]:
+        example["image"] = {"cpu": "torch"}.get(example["image"], example["image"])
+    for kind in ("flavors", "examples", "defaults", "limits"):
+        assert ours[kind] == theirs[kind]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"databse": {}}, "databse"),
+        ({"network": {"polices": False}}, "polices"),
+        ({"hub": {"config": ["no"]}}, "/hub/config"),
+        ({"database": {"url": "mysql://somewhere"}}, "/database/url"),
+        ({"network": {"internet": {"refusePorts": [99999]}}}, "refusePorts/0"),
+        ({"catalog": {"limit": {}}}, "limit"),
+        ({"catalog": {"limits": {"instances": 1}}}, "instances"),
+    ],
+)
+def test_a_typing_mistake_is_refused(values: Values, said: str) -> None:
+    with pytest.raises(helm.HelmValuesError, match=said):
+        render(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"database": {"embedded": {"enabled": False}}}, "No database"),
+        ({"existingSecret": "mine", "database": {"url": "postgresql+psycopg://db/x"}}, "exclude each other"),
+        ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is no size"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words(values: Values, said: str) -> None:
+    with pytest.raises(helm.HelmError, match=said):
+        render(values)
+
+
+def test_the_schema_knows_every_value_and_says_what_it_is() -> None:
+    schema = json.loads(FILE.read_text())
+
+    def compare(values: dict[str, Any], part: dict[str, Any], where: str) -> None:
+        assert set(part["properties"]) - {"global"} == set(values), where
+        assert part["additionalProperties"] is False, where
+        for name, inner in part["properties"].items():
+            assert "$ref" in inner or inner.get("description"), f"{where}.{name} has no description"
+            if "properties" in inner and name != "catalog":
+                compare(values[name], inner, f"{where}.{name}")
+
+    compare(DEFAULTS, schema, "values")
+
+
+def test_the_schema_of_the_catalog_is_the_catalogs_own() -> None:
+    schema = json.loads(FILE.read_text())
+    assert (schema["properties"]["catalog"], schema["$defs"]) == catalog_schema(), "run python -m tests.helm.schema"
+
+
+def test_links_show_the_address_that_people_use() -> None:
+    assert settings_of(render())["public"] == "http://127.0.0.1:8000/"
+    assert settings_of(render(VALUE_SETS["ingress"]))["public"] == "https://lab.example.org/"
+    assert settings_of(render({"public": "https://a.example.org/"}))["public"] == "https://a.example.org/"
+
+
+def test_notes_say_what_to_do_next() -> None:
+    assert "exec deploy/freepool-hub -- freepool link ann" in notes()
+    assert "port-forward svc/freepool-proxy" in notes()
+    own_login = notes({"hub": {"config": {"JupyterHub": {"authenticator_class": "github"}}}})
+    assert "freepool link" not in own_login
+    assert "WARNING: network.policies is off" in notes({"network": {"policies": False}})
+    assert "docs/zero-to-jupyterhub.md" in notes(VALUE_SETS["hub of another chart"])
+
+
+def test_a_change_restarts_what_reads_it_and_nothing_else() -> None:
+    secret = {"existingSecret": "mine"}  # so that two renderings have the same secrets: none
+
+    def sums(values: Values) -> dict[str, Any]:
+        return {
+            found["metadata"]["name"].removeprefix("freepool-"): found["spec"]["template"]["metadata"]["annotations"]
+            for found in of_kind(render(secret | values), "Deployment")
+        }
+
+    before = sums({})
+
+    def changed(values: Values) -> set[str]:
+        after = sums(values)
+        return {name for name in after if after[name] != before[name]}
+
+    assert changed({}) == set()
+    assert changed({"public": "https://lab.example.org/"}) == {"hub", "desk", "steward"}
+    assert changed({"hub": {"extraConfig": "pass"}}) == {"hub"}
+    assert changed({"hub": {"config": {"JupyterHub": {"log_level": "DEBUG"}}}}) == {"hub"}

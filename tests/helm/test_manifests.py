@@ -1,0 +1,43 @@
+"""Everything that the chart renders is valid for the Kubernetes versions that people run."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import pytest
+from kubernetes_validate import utils as kubernetes_validate
+
+from tests.helm.chart import VALUE_SETS, Manifest, render
+
+OLDEST = (1, 30)
+VERSIONS = [
+    version
+    for version in kubernetes_validate.all_versions()
+    if tuple(int(part) for part in version.split(".")[:2]) >= OLDEST
+]
+
+
+@pytest.fixture(scope="module")
+def manifests() -> list[Manifest]:
+    """Of all ways to use the chart; what several of them render the same is looked at once."""
+    found = [manifest for values in VALUE_SETS.values() for manifest in render(values)]
+    return list({json.dumps(manifest, sort_keys=True): manifest for manifest in found}.values())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_is_valid(version: str, manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+    # The package reads the same large files again for each manifest.
+    monkeypatch.setattr(kubernetes_validate, "schema_contents", cache(kubernetes_validate.schema_contents))
+    mistakes = []
+    for manifest in manifests:
+        try:
+            kubernetes_validate.validate(manifest, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            mistakes.append(f"{manifest['kind']} {manifest['metadata']['name']}: {error.message}")
+    assert mistakes == []
+
+
+def test_the_newest_version_is_among_them() -> None:
+    assert kubernetes_validate.latest_version() in VERSIONS
+    assert len(VERSIONS) >= 8

@@ -1,0 +1,226 @@
+"""What docs/kubernetes.md promises about rights, secrets and pods."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.helm.chart import (
+    NAMESPACE,
+    POOL,
+    RELEASE,
+    VALUE_SETS,
+    Values,
+    containers,
+    decoded,
+    of_kind,
+    one,
+    pods,
+    render,
+)
+
+EVERY = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
+ROLE = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]}]
+WITH_AN_ACCOUNT = {"hub", "steward"}
+
+
+@EVERY
+def test_the_only_right_is_pods_in_the_pools_namespace(values: Values) -> None:
+    manifests = render(values)
+    assert of_kind(manifests, "ClusterRole", "ClusterRoleBinding") == []
+    roles, bindings = of_kind(manifests, "Role"), of_kind(manifests, "RoleBinding")
+    if values.get("rbac") == {"create": False}:
+        assert roles == bindings == []
+        return
+    (role,), (binding,) = roles, bindings
+    assert role["rules"] == ROLE
+    pool = values.get("pool", {}).get("namespace", POOL)
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == pool
+    name = values.get("fullnameOverride", RELEASE)
+    expected = [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]
+    if values.get("existingHub"):
+        expected.append({"kind": "ServiceAccount", "name": "hub", "namespace": NAMESPACE})
+    assert binding["subjects"] == expected
+
+
+@EVERY
+def test_only_hub_and_steward_have_an_account(values: Values) -> None:
+    for component, pod in pods(render(values)):
+        spec = pod["spec"]
+        assert spec["automountServiceAccountToken"] is (component in WITH_AN_ACCOUNT), component
+        assert ("serviceAccountName" in spec) is (component in WITH_AN_ACCOUNT), component
+        assert spec.get("enableServiceLinks") is False, component
+
+
+@EVERY
+def test_every_pod_is_restricted(values: Values) -> None:
+    """Pod Security's profile "restricted", point by point, and a root that is read-only."""
+    for component, pod in pods(render(values)):
+        spec = pod["spec"]
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), component
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] == 1000
+        kinds = {next(iter(set(volume) - {"name"})) for volume in spec.get("volumes", [])}
+        assert kinds <= {"configMap", "emptyDir", "projected", "secret", "persistentVolumeClaim"}, component
+        for container in containers(pod):
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+            assert context["runAsNonRoot"] is True
+            assert context["readOnlyRootFilesystem"] is True
+            assert not {"privileged", "procMount", "seLinuxOptions"} & set(context)
+            assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+@EVERY
+def test_every_container_has_a_size(values: Values) -> None:
+    for component, pod in pods(render(values)):
+        for container in containers(pod):
+            for kind in ("requests", "limits"):
+                assert {"cpu", "memory"} <= set(container["resources"][kind]), (component, container["name"])
+
+
+def test_what_can_be_asked_is_asked_how_it_is() -> None:
+    for component, pod in pods(render()):
+        (container,) = pod["spec"]["containers"]
+        if component in {"hub", "desk", "proxy"}:
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container), component
+        if component == "postgres":
+            assert {"startupProbe", "readinessProbe"} <= set(container)
+
+
+@EVERY
+def test_the_pools_namespace_is_restricted(values: Values) -> None:
+    namespaces = of_kind(render(values), "Namespace")
+    if values.get("pool", {}).get("createNamespace") is False:
+        assert namespaces == []
+        return
+    (namespace,) = namespaces
+    for mode in ("enforce", "audit", "warn"):
+        assert namespace["metadata"]["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
+
+
+SECRETIVE: Values = {
+    "hub": {
+        "config": {"GitHubOAuthenticator": {"client_secret": "word-of-oauth"}},
+        "extraConfig": "x = 'word-of-extra'",
+    },
+    "database": {"url": "postgresql+psycopg://freepool:word-of-db@db/freepool"},
+}
+
+
+@pytest.mark.parametrize("values", [{}, SECRETIVE], ids=["generated", "given"])
+def test_secrets_are_in_secrets_only(values: Values) -> None:
+    manifests = render(values)
+    secrets = of_kind(manifests, "Secret")
+    words = {word for secret in secrets for word in decoded(secret).values() if re.fullmatch("[0-9a-f]{64}", word)}
+    assert len(words) == 6 + (values == {}), "slots, link, proxy, desk, steward, cookies, and the database's"
+    words |= {"word-of-oauth", "word-of-extra", "word-of-db"}
+    for manifest in manifests:
+        if manifest["kind"] != "Secret":
+            assert not [word for word in words if word in str(manifest)], manifest["metadata"]["name"]
+
+
+@EVERY
+def test_the_environment_holds_one_secret_by_reference(values: Values) -> None:
+    """configurable-http-proxy takes its own from nowhere else."""
+    by_reference = {
+        (component, variable["name"])
+        for component, pod in pods(render(values))
+        for container in containers(pod)
+        for variable in container.get("env", [])
+        if "valueFrom" in variable
+    }
+    assert by_reference <= {("proxy", "CONFIGPROXY_AUTH_TOKEN")}
+    assert not any("envFrom" in container for _, pod in pods(render(values)) for container in containers(pod))
+
+
+def test_each_pod_sees_only_the_secrets_that_it_reads() -> None:
+    seen: dict[str, set[str]] = {}
+    for component, pod in pods(render()):
+        for volume in pod["spec"].get("volumes", []):
+            if "secret" in volume:
+                assert volume["secret"]["defaultMode"] == 0o440
+                seen[component] = {item["key"] for item in volume["secret"]["items"]}
+    assert seen == {
+        "hub": {"cookies", "desk", "ledger-url", "link", "proxy", "slots", "steward"},
+        "desk": {"desk", "ledger-url"},
+        "steward": {"steward", "ledger-url", "slots"},
+        "postgres": {"postgres-password"},
+    }
+
+
+def test_generated_secrets_are_as_the_programs_want_them() -> None:
+    secret = decoded(one(render(), "Secret", RELEASE))
+    url = secret.pop("ledger-url")
+    password = secret["postgres-password"]
+    assert url == f"postgresql+psycopg://freepool:{password}@freepool-postgres.{NAMESPACE}.svc:5432/freepool"
+    assert all(re.fullmatch("[0-9a-f]{64}", word) for word in secret.values())
+    assert len(set(secret.values())) == len(secret)
+    assert decoded(one(render(SECRETIVE), "Secret", RELEASE))["ledger-url"] == SECRETIVE["database"]["url"]
+
+
+def test_a_secret_of_yours_is_used_and_none_is_made() -> None:
+    manifests = render(VALUE_SETS["existing secret"])
+    assert [secret["metadata"]["name"] for secret in of_kind(manifests, "Secret")] == ["freepool-hub"]
+    mounted = {
+        volume["secret"]["secretName"]
+        for _, pod in pods(manifests)
+        for volume in pod["spec"].get("volumes", [])
+        if "secret" in volume
+    }
+    assert mounted == {"my-secrets"}
+
+
+def test_what_outlives_an_uninstall() -> None:
+    """The trial database and what opens it."""
+    kept = {
+        (manifest["kind"], manifest["metadata"]["name"])
+        for manifest in render()
+        if (manifest["metadata"].get("annotations") or {}).get("helm.sh/resource-policy") == "keep"
+    }
+    assert kept == {("Secret", "freepool"), ("PersistentVolumeClaim", "freepool-postgres")}
+
+
+def test_nothing_of_the_trial_database_is_there_with_another() -> None:
+    for values in (VALUE_SETS["external database"], VALUE_SETS["existing secret"]):
+        assert [manifest for manifest in render(values) if "postgres" in manifest["metadata"]["name"]] == []
+
+
+def test_there_is_only_one_hub_and_one_proxy_at_a_time() -> None:
+    for name in ("freepool-hub", "freepool-proxy", "freepool-postgres"):
+        spec = one(render(), "Deployment", name)["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    more = render(VALUE_SETS["as much as possible"])
+    assert one(more, "Deployment", "loans-steward")["spec"]["replicas"] == 2
+
+
+def test_no_notebook_ends_another() -> None:
+    classes = {found["metadata"]["name"]: found for found in of_kind(render(), "PriorityClass")}
+    assert set(classes) == {"freepool-platform", "freepool-instance", "freepool-warm"}
+    for name in ("freepool-instance", "freepool-warm"):
+        assert classes[name]["preemptionPolicy"] == "Never"
+        assert classes[name]["value"] < classes["freepool-platform"]["value"]
+    assert classes["freepool-warm"]["value"] == classes["freepool-instance"]["value"]
+
+
+def test_images_are_on_every_node_that_a_flavor_goes_to() -> None:
+    manifests = render(VALUE_SETS["gpu"])
+    spec = one(manifests, "DaemonSet", "freepool-puller")["spec"]["template"]["spec"]
+    assert [container["image"] for container in spec["initContainers"]] == [
+        "freepool/light:0.1.0",
+        "freepool/cpu:0.1.0",
+    ]
+    assert {toleration["key"] for toleration in spec["tolerations"]} == {"nvidia.com/gpu", "lab"}
+
+
+def test_images_come_from_where_values_say() -> None:
+    found: set[Any] = {
+        container["image"]
+        for component, pod in pods(render(VALUE_SETS["as much as possible"]))
+        for container in containers(pod)
+    }
+    assert found == {f"registry.example.org/freepool/{name}:1.2.3" for name in ("hub", "postgres", "light")}
