@@ -1,6 +1,7 @@
 # make run    everything on this machine; prints a link when it is ready
 # make test   the whole test suite
 # make bench  a table: ours beside JupyterHub's own local spawner; BENCH="-n 5 --lean-stock"
+# make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
 # Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image)
 
@@ -9,11 +10,12 @@ PORT ?= 8000
 STATE ?= .freepool
 VENV := .venv
 BIN := $(VENV)/bin
-IMAGES := .images
-ENVIRONMENTS := $(VENV)/.ready $(IMAGES)/light/.ready
+LOCAL := .images
+IMAGES ?= hub postgres light cpu
+ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
 export PORT STATE PYTHON
 
-.PHONY: run setup heavy test lint bench cluster cluster-down check clean help
+.PHONY: run setup heavy test lint bench images cluster cluster-down check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -29,18 +31,18 @@ setup:
 $(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/setup
 	@hub_config/setup hub $(VENV) requirements.lock
 
-$(IMAGES)/light/.ready: images/light/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
-	@hub_config/setup image $(IMAGES)/light images/light/requirements.lock
+$(LOCAL)/light/.ready: images/light/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
+	@hub_config/setup image $(LOCAL)/light images/light/requirements.lock
 
 heavy: setup
-	@$(MAKE) -s $(IMAGES)/torch/.ready
+	@$(MAKE) -s $(LOCAL)/torch/.ready
 
-$(IMAGES)/torch/.ready: images/torch/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
-	@hub_config/setup image $(IMAGES)/torch images/torch/requirements.lock
+$(LOCAL)/torch/.ready: images/torch/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
+	@hub_config/setup image $(LOCAL)/torch images/torch/requirements.lock
 
 # What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
-$(IMAGES)/stock/.ready: images/light/requirements.lock hub_config/setup
-	@PYTHON=$(IMAGES)/light/bin/python hub_config/setup image $(IMAGES)/stock images/light/requirements.lock rfc3987-syntax==1.1.0 lark==1.3.1
+$(LOCAL)/stock/.ready: images/light/requirements.lock hub_config/setup
+	@PYTHON=$(LOCAL)/light/bin/python hub_config/setup image $(LOCAL)/stock images/light/requirements.lock rfc3987-syntax==1.1.0 lark==1.3.1
 
 $(VENV)/.dev: $(VENV)/.ready requirements-dev.lock
 	@hub_config/setup add $(VENV) requirements-dev.lock
@@ -57,8 +59,11 @@ test: setup $(VENV)/.dev
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest --reruns 1 --durations 10
 
-bench: setup $(VENV)/.dev $(IMAGES)/stock/.ready
+bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
+
+images: $(VENV)/.dev
+	@PYTHON=$(BIN)/python images/build $(IMAGES)
 
 cluster:
 	@tests/cluster/ensure
@@ -70,4 +75,4 @@ check: $(VENV)/.ready
 	$(BIN)/freepool check
 
 clean:
-	rm -rf $(VENV) $(IMAGES)
+	rm -rf $(VENV) $(LOCAL)

@@ -46,7 +46,8 @@ def packages(image: str) -> Iterator[PackageURL]:
 def bill_of_materials(image: str, name: str) -> str:
     """The bill as JSON. Raises `ValueError` where the image could not be asked."""
     bom = Bom()
-    bom.metadata.component = Component(type=ComponentType.CONTAINER, name=name, version=image.rpartition(":")[2])
+    described = Component(type=ComponentType.CONTAINER, name=name, version=image.rpartition(":")[2])
+    bom.metadata.component = described
     for package in packages(image):
         url = str(package)
         bom.components.add(
@@ -54,4 +55,5 @@ def bill_of_materials(image: str, name: str) -> str:
         )
     if not bom.components:
         raise ValueError(f"{image} does not tell what is in it")
+    bom.register_dependency(described, bom.components)
     return JsonV1Dot6(bom).output_as_string(indent=2)

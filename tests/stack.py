@@ -70,7 +70,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.settings.public_url.rstrip("/")
 
     @property
     def settings(self) -> Settings:

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from spawner.catalog import Catalog
 from spawner.errors import SetupError
 from spawner.settings import Isolation, Settings
 
+PATHS = ("catalog", "hub_config", "images", "examples")
+"""Settings whose values are paths relative to the settings file."""
 PORT_NAMES = ("hub_port", "proxy_api_port", "desk_port")
 LOOPBACK = "127.0.0.1"
 
@@ -50,12 +53,12 @@ def take_state_folder(state: Path) -> int:
     return lock
 
 
-def require_free_port(port: int) -> None:
-    """Raise unless the public port can be bound."""
+def require_free_port(port: int, address: str = LOOPBACK) -> None:
+    """Raise unless a port can be bound."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((address, port))
         except (OSError, OverflowError) as error:
             raise SetupError(
                 "Port {port} cannot be used: {why}.",
@@ -65,15 +68,15 @@ def require_free_port(port: int) -> None:
             ) from None
 
 
-def choose_ports(state: Path) -> dict[str, int]:
+def choose_ports(state: Path, address: str = LOOPBACK) -> dict[str, int]:
     """Ports for the parts that only this machine talks to: the same ones again, because instances know the hub's."""
     path = state / "ports.json"
     try:
         remembered: dict[str, int] = json.loads(path.read_text())
         for name in PORT_NAMES:
-            require_free_port(remembered[name])
+            require_free_port(remembered[name], address)
     except (OSError, ValueError, KeyError, TypeError, SetupError):
-        sockets = [socket.create_server((LOOPBACK, 0)) for _ in PORT_NAMES]
+        sockets = [socket.create_server((address, 0)) for _ in PORT_NAMES]
         remembered = {name: made.getsockname()[1] for name, made in zip(PORT_NAMES, sockets, strict=True)}
         for made in sockets:
             made.close()
@@ -160,7 +163,9 @@ def read_local_file(path: Path) -> Mapping[str, Any]:
     """The settings for one machine, with paths made absolute. Raises `SetupError`."""
     try:
         data = yaml.safe_load(path.read_text())
-        return {name: (path.parent / value).resolve() for name, value in data.items()}
+        return {
+            name: (path.parent / value).resolve() if name in PATHS else value for name, value in data.items()
+        } | _kubeconfig(path, data)
     except OSError as error:
         raise SetupError(
             "{path} cannot be read: {why}.",
@@ -170,3 +175,24 @@ def read_local_file(path: Path) -> Mapping[str, Any]:
         ) from None
     except (yaml.YAMLError, AttributeError, TypeError) as error:
         raise SetupError("{path} is not valid: {why}", path=path, why=error) from None
+
+
+def complete(local: Mapping[str, Any], **chosen: Any) -> Settings:
+    """Settings from a file for one machine and what was chosen here. Raises `SetupError`."""
+    try:
+        return Settings.model_validate({**local, **chosen})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SetupError(
+            "The settings are not valid: {where}: {why}.",
+            next_step="Mend it in the settings file.",
+            where=".".join(map(str, first["loc"])),
+            why=first["msg"],
+        ) from None
+
+
+def _kubeconfig(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    pool = data.get("kubernetes")
+    if not isinstance(pool, dict) or "kubeconfig" not in pool:
+        return {}
+    return {"kubernetes": {**pool, "kubeconfig": (path.parent / pool["kubeconfig"]).resolve()}}

@@ -65,22 +65,25 @@ def prepare(
     if catalog is not None:
         local["catalog"] = catalog.resolve()
     loaded = load_catalog(local["catalog"])
-    preflight.require_sandbox(isolation)
+    address = local.get("address", preflight.LOOPBACK)
+    if "kubernetes" not in local:
+        preflight.require_sandbox(isolation)
     proxy = preflight.proxy_command()
-    preflight.require_free_port(port)
+    preflight.require_free_port(port, address)
     state = state.resolve()
     lock = preflight.take_state_folder(state)
     make_secrets(state)
     (state / "logs").mkdir(exist_ok=True)
-    settings = Settings(
-        **local,
+    settings = preflight.complete(
+        local,
         state=state,
         ledger_url=ledger_url or f"sqlite:///{state / 'ledger.sqlite'}",
         public_port=port,
         isolation=isolation,
-        **preflight.choose_ports(state),
+        **preflight.choose_ports(state, address),
     )
-    preflight.require_default_image(settings, loaded)
+    if settings.kubernetes is None:
+        preflight.require_default_image(settings, loaded)
     check_sqlite_file(settings.ledger)
     engine = make_engine(settings.ledger)
     migrate(engine)

@@ -15,6 +15,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
+from spawner import __version__
 from spawner.catalog import Accelerator, Flavor, Image, Text
 from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, SlotFailed
@@ -41,7 +42,7 @@ Specs = Callable[[], SlotSpec]
 
 
 def image(name: str) -> Image:
-    return Image(id=name, title=TEXT, summary=TEXT, environment=name)
+    return Image(id=name, title=TEXT, summary=TEXT, environment=name, reference=f"freepool/{name}:{__version__}")
 
 
 def spec(image_id: str = "light", flavor: Flavor = SMALL) -> SlotSpec:
@@ -105,8 +106,6 @@ async def slot(backend: Backend, wanted: SlotSpec) -> AsyncIterator[SlotStatus]:
 class BackendConformance:
     """The contract of `spawner/pool/backends/base.py`, one promise per test."""
 
-    broken_image = "broken"
-
     @pytest.fixture
     def backend(self) -> Backend:
         """An empty pool."""
@@ -116,6 +115,15 @@ class BackendConformance:
     def other(self) -> Backend:
         """The same pool as another process sees it."""
         raise NotImplementedError
+
+    def broken(self) -> Image:
+        """An image whose program ends at once, with a word."""
+        return image("broken")
+
+    def impossible(self) -> tuple[Flavor, Image]:
+        """What this pool can never serve."""
+        gpu = Accelerator.model_validate({"name": "None such", "memory": "1TiB", "count": 16, "resource": "none/such"})
+        return SMALL.model_copy(update={"accelerator": gpu}), image("light")
 
     async def gone(self, backend: Backend, slot_id: str, url: str | None) -> None:
         """Fail unless nothing of a destroyed slot is left. A backend's own module looks closer."""
@@ -214,7 +222,7 @@ class BackendConformance:
             await self.gone(backend, wanted.id, None)
 
     async def test_an_image_that_cannot_start_dies_with_its_last_words(self, backend: Backend) -> None:
-        wanted = replace(spec(), image=image(self.broken_image))
+        wanted = replace(spec(), image=self.broken())
         try:
             await backend.create(wanted)
         except SlotFailed:
@@ -225,14 +233,35 @@ class BackendConformance:
         await destroy(backend, wanted.id)
         await self.gone(backend, wanted.id, status.url)
 
+    async def test_one_slot_is_found_by_its_id(self, backend: Backend, other: Backend) -> None:
+        wanted = spec()
+        assert await backend.find(wanted.id) is None
+        await backend.create(wanted)
+        found = await other.find(wanted.id)
+        assert found is not None
+        assert found.phase is Phase.CREATING
+        status = await ready(backend, wanted.id)
+        assert await other.find(wanted.id) == status
+        await destroy(backend, wanted.id)
+        assert await other.find(wanted.id) is None
+
+    async def test_lending_is_known_to_everybody_and_changes_nothing_else(
+        self, backend: Backend, other: Backend
+    ) -> None:
+        async with slot(backend, spec()) as status:
+            await backend.lend(status.id, seconds=3600)
+            await backend.lend(status.id, seconds=3600)
+            assert await other.find(status.id) == replace(status, lent=True)
+            assert await answers(str(status.url)) == "warm"
+        await backend.lend(status.id, seconds=3600)  # gone by now
+
     def test_what_can_be_served_is_not_refused(self, backend: Backend) -> None:
         assert backend.why_not(SMALL) is None
         assert backend.why_not(SMALL, image("light")) is None
         assert backend.isolated
 
     def test_what_cannot_be_served_is_refused_in_two_languages(self, backend: Backend) -> None:
-        gpu = Accelerator.model_validate({"name": "None such", "memory": "1TiB", "count": 16, "resource": "none/such"})
-        why_not = backend.why_not(SMALL.model_copy(update={"accelerator": gpu}))
+        why_not = backend.why_not(*self.impossible())
         assert why_not is not None
         assert len({*why_not, ""}) == 3
 

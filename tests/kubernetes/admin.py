@@ -1,0 +1,73 @@
+"""The cluster as its administrator has it: what tests may do that Freepool itself may not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.stack import PROJECT
+
+SCRIPTS = PROJECT / "tests" / "cluster"
+CANNOT = 77
+"""Exit code of `ensure` on a machine that can have no cluster."""
+
+
+@dataclass(frozen=True)
+class Admin:
+    """kubectl with an administrator's kubeconfig."""
+
+    kubeconfig: Path
+
+    def kubectl(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
+        """What one call of kubectl prints."""
+        own = self.kubeconfig.parent / "bin" / "kubectl"
+        program = str(own) if own.exists() else shutil.which("kubectl") or "kubectl"
+        done = subprocess.run(
+            [program, f"--kubeconfig={self.kubeconfig}", *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        """What one call of kubectl says, as JSON."""
+        return json.loads(self.kubectl(*arguments, "-o", "json"))
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Make these objects be."""
+        self.kubectl("apply", "-f", "-", given=json.dumps({"kind": "List", "apiVersion": "v1", "items": objects}))
+
+    def pods(self, namespace: str) -> dict[str, dict[str, Any]]:
+        """Pods of a namespace by name."""
+        found = self.json("get", "pods", "-n", namespace)
+        return {pod["metadata"]["name"]: pod for pod in found["items"]}
+
+    def account(self, namespace: str, name: str, file: Path) -> Path:
+        """A kubeconfig with the rights of one service account."""
+        script("kubeconfig-for", namespace, name, str(file))
+        return file
+
+
+def script(name: str, *arguments: str) -> str:
+    """Run one of the cluster's scripts; what it prints."""
+    done = subprocess.run(
+        [str(SCRIPTS / name), *arguments], capture_output=True, text=True, timeout=1800, check=False, env={**os.environ}
+    )
+    if done.returncode == CANNOT:
+        raise NoCluster(done.stderr.strip())
+    assert done.returncode == 0, f"{name}: {done.stderr}"
+    return done.stdout
+
+
+class NoCluster(Exception):
+    """This machine can have no cluster."""
