@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from spawner.compat import timeout
 from spawner.errors import BackendUnavailable
@@ -49,8 +49,9 @@ class SlotView:
     async def _follow(self) -> None:
         while True:
             try:
-                async for _ in self._backend.watch():
-                    await self.refresh()
+                async with aclosing(self._backend.watch()) as wakes:
+                    async for _ in wakes:
+                        await self.refresh()
             except (BackendUnavailable, OSError) as error:
                 log.warning("the pool cannot be watched, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)  # a backend that is away must not be asked in a tight loop

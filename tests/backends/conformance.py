@@ -7,6 +7,7 @@ has it; and `specs`, which makes specs of slots with a real image, or with one w
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -23,6 +24,8 @@ from spawner.instance.sealing import HEALTH_PATH
 from spawner.ledger.model import EndReason
 from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec, SlotStatus
 
+TAG = os.environ.get("TAG", __version__)
+"""Of the container images that are tested."""
 START_SECONDS = 90
 """A start takes about 2 s; a busy machine is given a lot more."""
 WAKE_SECONDS = 10
@@ -42,7 +45,7 @@ Specs = Callable[[], SlotSpec]
 
 
 def image(name: str) -> Image:
-    return Image(id=name, title=TEXT, summary=TEXT, environment=name, reference=f"freepool/{name}:{__version__}")
+    return Image(id=name, title=TEXT, summary=TEXT, environment=name, reference=f"freepool/{name}:{TAG}")
 
 
 def spec(image_id: str = "light", flavor: Flavor = SMALL) -> SlotSpec:

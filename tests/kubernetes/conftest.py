@@ -22,7 +22,8 @@ from tests.kubernetes.admin import Admin, NoCluster, script
 from tests.stack import PROJECT
 
 ACCOUNT = "freepool"
-LIGHT = f"freepool/light:{__version__}"
+TAG = os.environ.get("TAG", __version__)
+LIGHT = f"freepool/light:{TAG}"
 
 
 def build(*names: str) -> None:
@@ -31,7 +32,7 @@ def build(*names: str) -> None:
         return
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     subprocess.run([str(PROJECT / "images" / "build"), *names], check=True, cwd=PROJECT, env={**os.environ, "PATH": path})
-    script("load", *(f"freepool/{name}:{__version__}" for name in names))
+    script("load", *(f"freepool/{name}:{TAG}" for name in names))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A backend knows slots and nothing of users, loans or rows. It is one plain objec
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,7 +102,7 @@ class Backend(Protocol):
         """One slot, asked of the truth itself; None if it does not exist. Raises `BackendUnavailable`."""
         ...
 
-    def watch(self) -> AsyncIterator[None]:
+    def watch(self) -> AsyncGenerator[None, None]:
         """Yields whenever `list` may have something new to say; the first time at once. Never ends."""
         ...
 

@@ -7,7 +7,7 @@ the watch is known to be alive; one that does not watch asks each time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from spawner.catalog import Flavor, Image
@@ -111,7 +111,7 @@ class KubernetesBackend:
         pod = None if answer is None else await self._note(answer)
         return None if pod is None else pod.status
 
-    async def watch(self) -> AsyncIterator[None]:
+    async def watch(self) -> AsyncGenerator[None, None]:
         """Follow the pods. Raises `BackendUnavailable` where that breaks off; call it again then."""
         async with aclosing(self._store.follow()) as changes:
             async for _ in changes:

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -301,7 +301,7 @@ class LocalBackend:
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def watch(self) -> AsyncIterator[None]:
+    async def watch(self) -> AsyncGenerator[None, None]:
         """Wakes on changes in the slots' folders, and once a second: a killed keeper changes no file."""
         yield None
         async for _ in awatch(

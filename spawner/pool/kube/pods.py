@@ -59,8 +59,8 @@ def _status(slot_id: str, pod: Json) -> SlotStatus:
         return SlotStatus(slot_id, Phase.DEAD, url, reason, detail[:LONGEST_DETAIL], lent=lent)
     if status.get("phase") != "Running" or "running" not in state:
         return SlotStatus(slot_id, Phase.CREATING, no_room=_no_room(status), lent=lent)
-    # A node that is away makes its pods unready; what was lent stays what it was until somebody knows more.
-    is_ready = container.get("ready", False) or lent
+    # Not `ready`: a node that is away makes its pods unready, and older kubelets are a minute late with it.
+    is_ready = container.get("started", False)
     return SlotStatus(slot_id, Phase.READY if is_ready and url else Phase.CREATING, url, lent=lent)
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from spawner.compat import timeout
@@ -35,6 +36,7 @@ class PodStore:
         self._cluster = cluster
         self._pods: dict[str, Pod] = {}
         self._deleted: dict[str, None] = {}
+        self._followers = 0
         self._heard_at = float("-inf")
         self._since: str | None = None
         self._changed = asyncio.Condition()
@@ -42,7 +44,7 @@ class PodStore:
     @property
     def is_fresh(self) -> bool:
         """Whether what is known is what the server said a few seconds ago at most."""
-        return asyncio.get_running_loop().time() - self._heard_at < FRESH_SECONDS
+        return self._followers > 0 and asyncio.get_running_loop().time() - self._heard_at < FRESH_SECONDS
 
     def slots(self) -> Slots:
         """The slots of the pods that are known."""
@@ -53,15 +55,21 @@ class PodStore:
 
         Called again after that, it goes on where it stopped, unless the server has forgotten that point.
         """
-        if self._since is None:
-            await self._list()
-        yield
-        while True:
-            began = asyncio.get_running_loop().time()
-            async for _ in self._watch():
-                yield
-            if asyncio.get_running_loop().time() - began < 1:
-                await asyncio.sleep(1)  # a server that is going down ends every watch at once
+        loop = asyncio.get_running_loop()
+        self._followers += 1
+        try:
+            if self._since is None:
+                await self._list()
+            yield
+            while True:
+                began = loop.time()
+                async with aclosing(self._watch()) as changes:
+                    async for _ in changes:
+                        yield
+                if loop.time() - began < 1:
+                    await asyncio.sleep(1)  # a server that is going down ends every watch at once
+        finally:
+            self._followers -= 1
 
     async def _list(self) -> None:
         pods, since = await list_pods(self._cluster)
@@ -71,7 +79,7 @@ class PodStore:
         self._since = since
         await self._heard(True)
 
-    async def _watch(self) -> AsyncIterator[None]:
+    async def _watch(self) -> AsyncGenerator[None, None]:
         assert self._since is not None
         try:
             async with self._cluster.watching(SELECTOR, since=self._since, seconds=WATCH_SECONDS) as lines:

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What all scripts of this folder share. Sourced, never run.
+# `grep -q` ends at the first match, and under pipefail whoever still writes to it then counts as failed: not used in pipes.
 # shellcheck disable=SC2034  # used by the scripts that source this file
 if [[ $EUID == 0 ]]; then STATE=${CLUSTER_STATE:-/var/lib/test-cluster}; else STATE=${CLUSTER_STATE:-${XDG_CACHE_HOME:-$HOME/.cache}/test-cluster}; fi
 BIN=$STATE/bin RUN=$STATE/run PKI=$STATE/pki LOG=$STATE/log ADMIN=${FREEPOOL_TEST_KUBECONFIG:-$STATE/admin.kubeconfig}
@@ -40,7 +41,7 @@ await() {
 
 # is_ours FILE PROGRAM: the process in the pid file is alive, and is that program.
 is_ours() {
-  [[ -f $1 ]] && tr '\0' ' ' 2>/dev/null <"/proc/$(<"$1")/cmdline" | grep -qF -- "$2"
+  [[ -f $1 ]] && tr '\0' ' ' 2>/dev/null <"/proc/$(<"$1")/cmdline" | grep -F -- "$2" >/dev/null
 }
 
 # start NAME COMMAND…: a daemon with its pid and its log. Nothing happens where it runs.

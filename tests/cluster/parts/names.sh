@@ -6,7 +6,7 @@ names() {
     ip link add cni0 type bridge
     ip link set cni0 up
   }
-  ip addr show cni0 | grep -q "$POD_GATEWAY/" || ip addr add "$POD_GATEWAY/16" dev cni0
+  ip addr show cni0 | grep "$POD_GATEWAY/" >/dev/null || ip addr add "$POD_GATEWAY/16" dev cni0
   cat >"$STATE/names" <<J
 #!/usr/bin/env bash
 # A second is soon enough for a name; a watch would need more than a shell.

@@ -7,7 +7,7 @@ node() {
   echo 1 >/proc/sys/net/ipv4/ip_forward
   start containerd containerd -c "$STATE/containerd.toml"
   await 20 containers version || fail "containerd does not answer: see $LOG/containerd.log"
-  containers images ls -q | grep -qx registry.local/pause:1 || containers images import "$STATE/pause.tar" >/dev/null
+  containers images ls -q | grep -x registry.local/pause:1 >/dev/null || containers images import "$STATE/pause.tar" >/dev/null
   start kubelet "$BIN/kubelet" --config="$STATE/kubelet.yaml" --kubeconfig="$STATE/kubelet.kubeconfig" \
     --hostname-override=node-1 --node-ip="$NODE_IP" --root-dir="$STATE/kubelet" \
     --container-runtime=remote --container-runtime-endpoint="unix://$STATE/containerd.sock"
