@@ -62,6 +62,8 @@ def lend(c: Any, settings: Settings) -> None:
     c.Spawner.start_timeout = 300
     c.Spawner.http_timeout = 30
     c.Spawner.default_url = "/lab"
+    # A hub's own name for itself may be short, and instances live in another namespace.
+    c.Spawner.hub_connect_url = settings.hub_url.removesuffix("/hub/")
     hub.services = _there(hub, "services", []) + _services(settings)
     hub.load_roles = _there(hub, "load_roles", []) + _roles()
     token = os.environ.get(TOKEN_VARIABLE)

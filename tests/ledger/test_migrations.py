@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Engine, inspect
+from sqlalchemy.exc import OperationalError
 
+from spawner.errors import LedgerUnusable
 from spawner.ledger.engine import make_engine
-from spawner.ledger.migrate import VERSION_TABLE, migrate
+from spawner.ledger.migrate import VERSION_TABLE, check_version, migrate, migrate_when_it_answers
 from spawner.ledger.tables import metadata
+from tests.ledger.conftest import Together
 
 
 def test_migrated_tables_are_the_tables_of_the_code(url: str) -> None:
@@ -22,4 +29,44 @@ def test_migrated_tables_are_the_tables_of_the_code(url: str) -> None:
         ]
         assert one_live["unique"]
         assert one_live["dialect_options"], "it holds for live loans only"
+    engine.dispose()
+
+
+def test_several_may_migrate_at_once(postgres_url: str, together: Together[None]) -> None:
+    """As pods do that are started together."""
+
+    def one() -> None:
+        engine = make_engine(postgres_url)
+        migrate(engine)
+        check_version(engine)
+        engine.dispose()
+
+    together([one] * 8)
+
+
+def test_a_database_that_does_not_answer_is_waited_for_and_then_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: whoever comes is refused
+        engine = make_engine(f"postgresql+psycopg://freepool@127.0.0.1:{taken.getsockname()[1]}/freepool")
+        began = time.monotonic()
+        with pytest.raises(LedgerUnusable, match=r"does not answer: .*refused"):
+            migrate_when_it_answers(engine, within=1.5)
+        assert 1.5 <= time.monotonic() - began < 30
+        engine.dispose()
+
+
+def test_a_database_that_begins_to_answer_is_migrated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make_engine(url)
+    answers = iter([OperationalError("", {}, Exception("starting up")), None])
+
+    def at_second_try(engine: Engine) -> None:
+        trouble = next(answers)
+        if trouble:
+            raise trouble
+        migrate(engine)
+
+    monkeypatch.setattr("spawner.ledger.migrate.migrate", at_second_try)
+    monkeypatch.setattr("spawner.ledger.migrate.LOOK_SECONDS", 0)
+    migrate_when_it_answers(engine, within=30)
+    check_version(engine)
     engine.dispose()

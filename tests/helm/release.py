@@ -1,0 +1,239 @@
+"""A Freepool that the chart has installed on a real cluster: Helm's verbs, kubectl, and a way to its proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import helm_python as helm
+import httpx
+
+from spawner import __version__
+from tests.helm.chart import CHART, Values
+from tests.stack import PROJECT, eventually, free_port
+
+SCRIPTS = PROJECT / "tests" / "cluster"
+CANNOT = 77
+"""What tests/cluster/ensure ends with where there can be no cluster."""
+READY_SECONDS = 240
+PLATFORM = ("hub", "desk", "steward", "proxy", "postgres")
+
+
+class NoCluster(Exception):
+    """This machine can have no Kubernetes to test on."""
+
+
+def ensure_cluster() -> Path:
+    """The kubeconfig of an administrator of a cluster that may be used for tests; makes one where needed."""
+    done = subprocess.run([SCRIPTS / "ensure"], capture_output=True, text=True, check=False)
+    if done.returncode == CANNOT:
+        raise NoCluster(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+def built_images() -> Values:
+    """Values that name the images as `make images` has built them: REGISTRY/NAME:TAG."""
+    return {
+        "registry": "",
+        "repository": os.environ.get("REGISTRY", "freepool"),
+        "tag": os.environ.get("TAG", __version__),
+    }
+
+
+@dataclass
+class Release:
+    """One installation. Names of objects begin with the release's own."""
+
+    kubeconfig: Path
+    namespace: str
+    name: str = "freepool"
+    values: Values = field(default_factory=dict)
+    token: str = "an-automation-token-for-tests"
+
+    @property
+    def pool(self) -> str:
+        """The namespace of the notebooks."""
+        return f"{self.namespace}-pool"
+
+    # Helm
+
+    def install(self, values: Values | None = None) -> None:
+        """Install it and wait until everything is ready."""
+        if values is not None:
+            self.values = values
+        with self._helm() as config, self._explained():
+            config.install(
+                CHART, self.name, self._all_values(), create_namespace=True, wait="watcher", timeout=READY_SECONDS
+            )
+
+    def upgrade(self, values: Values) -> None:
+        """Change its values and wait until everything is ready again."""
+        self.values = values
+        with self._helm() as config, self._explained():
+            config.upgrade(CHART, self.name, self._all_values(), wait="watcher", timeout=READY_SECONDS)
+
+    def uninstall(self) -> str:
+        """Remove it; returns what Helm says that it kept."""
+        with self._helm() as config:
+            return str(
+                config.uninstall(self.name, wait="watcher", timeout=READY_SECONDS, ignore_not_found=True)["info"]
+            )
+
+    def test(self) -> str:
+        """`helm test`; returns what the test printed."""
+        with self._helm() as config:
+            return str(config.test(self.name, logs=True, timeout=READY_SECONDS)["logs"])
+
+    def _helm(self) -> helm.Config:
+        return helm.Config(kubeconfig_path=self.kubeconfig, namespace=self.namespace)
+
+    def _all_values(self) -> Values:
+        automation = [{"name": "FREEPOOL_API_TOKEN", "value": self.token}]
+        hub = {"extraEnv": automation} | self.values.get("hub", {})
+        # Only what was built here is on the nodes, and the puller would wait for the rest.
+        return {"image": built_images(), "imagePuller": {"images": ["light"]}} | self.values | {"hub": hub}
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except helm.HelmError as error:
+            raise AssertionError(f"{error}\n{self.describe()}") from error
+
+    def describe(self) -> str:
+        """What the pods are doing, for a person who has to find out why they are not ready."""
+        parts = [self.kubectl("get", "pods", "-o", "wide")]
+        for pod in json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]:
+            for status in pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", []):
+                if not status["ready"]:
+                    parts.append(f"{pod['metadata']['name']} {status['name']}: {json.dumps(status['state'])}")
+                    with contextlib.suppress(AssertionError):  # one that has not begun has no log
+                        parts.append(self.kubectl("logs", pod["metadata"]["name"], "-c", status["name"], "--tail=30"))
+        return "\n".join(parts)
+
+    # The cluster
+
+    def kubectl(self, *arguments: str, namespace: str | None = None, kubeconfig: Path | None = None) -> str:
+        """Run kubectl in the release's namespace; returns what it printed."""
+        done = self.try_kubectl(*arguments, namespace=namespace, kubeconfig=kubeconfig)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def try_kubectl(
+        self, *arguments: str, namespace: str | None = None, kubeconfig: Path | None = None, given: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """The same, where it may fail."""
+        return subprocess.run(
+            [*self._kubectl(kubeconfig), "-n", namespace or self.namespace, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            input=given,
+        )
+
+    def _kubectl(self, kubeconfig: Path | None = None) -> list[str]:
+        program = shutil.which("kubectl", path=f"{self.kubeconfig.parent / 'bin'}:{os.environ['PATH']}")
+        assert program, "kubectl is missing"
+        return [program, f"--kubeconfig={kubeconfig or self.kubeconfig}"]
+
+    def get(self, kind: str, name: str = "", *, namespace: str | None = None) -> Any:
+        """An object, or all of a kind, as JSON."""
+        return json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json", namespace=namespace))
+
+    def pods(self, component: str) -> list[dict[str, Any]]:
+        """The pods of one component that are not on their way out."""
+        found = self.get("pods", namespace=self.pool if component == "instance" else None)["items"]
+        return [
+            pod
+            for pod in found
+            if pod["metadata"]["labels"].get("app.kubernetes.io/component") == component
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def account(self, folder: Path) -> Path:
+        """A kubeconfig with the rights of the release's own account, and no others."""
+        path = folder / "account.kubeconfig"
+        subprocess.run(
+            [SCRIPTS / "kubeconfig-for", self.namespace, self.name, path],
+            check=True,
+            env=os.environ | {"FREEPOOL_TEST_KUBECONFIG": str(self.kubeconfig)},
+        )
+        return path
+
+    # The platform
+
+    @cached_property
+    def url(self) -> str:
+        """The proxy, as this machine reaches it: at the Service's address, or by kubectl's way."""
+        spec = self.get("service", f"{self.name}-proxy")["spec"]
+        address, port = spec["clusterIP"], spec["ports"][0]["port"]
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=2):
+            return f"http://{address}:{port}"
+        return self._forwarded()
+
+    def _forwarded(self) -> str:
+        port = free_port()
+        command = [*self._kubectl(), "-n", self.namespace, "port-forward", f"svc/{self.name}-proxy", f"{port}:http"]
+        self._forward = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually(lambda: _accepts(port), what="port-forward")
+        return f"http://127.0.0.1:{port}"
+
+    def close(self) -> None:
+        """End what runs on this machine."""
+        forward: subprocess.Popen[bytes] | None = getattr(self, "_forward", None)
+        if forward is not None:
+            forward.terminate()
+            forward.wait(10)
+
+    def link_for(self, user: str) -> str:
+        """A link that logs `user` in, as the operator gets it; with the address that this machine reaches."""
+        printed = self.kubectl("exec", f"deploy/{self.name}-hub", "-c", "hub", "--", "freepool", "link", user).strip()
+        return self.url + "/hub/link?" + printed.partition("/hub/link?")[2]
+
+    def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """JupyterHub's REST API with the automation token."""
+        headers = {"Authorization": f"token {self.token}"}
+        return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=120, **kwargs)
+
+    def start(self, user: str, **options: Any) -> httpx.Response:
+        """Make a user, if it is not there, and start their server."""
+        assert self.api("POST", f"/users/{quote(user, safe='')}").status_code in (201, 409)
+        return self.api("POST", f"/users/{quote(user, safe='')}/server", json=options or None)
+
+    def stop(self, user: str) -> httpx.Response:
+        """Stop their server."""
+        return self.api("DELETE", f"/users/{quote(user, safe='')}/server")
+
+
+def _accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@contextmanager
+def installed_release(namespace: str, values: Values | None = None) -> Iterator[Release]:
+    """Install the chart from the images that were built here; afterwards nothing of it is left.
+
+    Raises `NoCluster` where there can be none.
+    """
+    release = Release(ensure_cluster(), namespace)
+    try:
+        release.install(values or {})
+        yield release
+    finally:
+        release.close()
+        release.uninstall()
+        release.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")

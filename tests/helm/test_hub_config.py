@@ -1,0 +1,99 @@
+"""The chart's jupyterhub_config.py, run as JupyterHub runs it, with values as people write them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jupyterhub.auth import DummyAuthenticator
+from traitlets.config import Config, PyFileConfigLoader
+
+from spawner.hub.link import LinkAuthenticator
+from spawner.hub.spawner import InstanceSpawner
+from spawner.settings import SETTINGS_VARIABLE
+from tests.helm.chart import CHART, RELEASE, VALUE_SETS, Values, decoded, one, render, settings_of
+
+
+def config_of(values: Values, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What JupyterHub reads in the hub's pod; its folders are here."""
+    manifests = render(values)
+    settings = settings_of(manifests) | {"state": str(folder)}
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "secrets").mkdir()
+    for name, word in decoded(one(manifests, "Secret", RELEASE)).items():
+        (folder / "secrets" / name).write_text(word)
+    own = one(manifests, "Secret", "freepool-hub")["data"]
+    for name, text in one(manifests, "ConfigMap", "freepool-hub")["data"].items():
+        (folder / name).write_text(text)
+    for name, text in own.items():
+        (folder / name).write_bytes(base64.b64decode(text))
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(folder / "settings.yaml"))
+    return PyFileConfigLoader("jupyterhub_config.py", path=str(folder)).load_config()
+
+
+def test_people_log_in_by_link_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    c = config_of({}, tmp_path, monkeypatch)
+    assert c.JupyterHub.authenticator_class is LinkAuthenticator
+    assert c.JupyterHub.spawner_class is InstanceSpawner
+    assert c.JupyterHub.db_url.startswith("postgresql+psycopg://freepool:")
+    assert c.JupyterHub.upgrade_db is True
+    assert c.ConfigurableHTTPProxy.api_url == "http://freepool-proxy-api.lab.svc:8001"
+
+
+def test_a_login_of_your_own_takes_the_links_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = {
+        "config": {
+            "JupyterHub": {
+                "authenticator_class": "github",
+                "services": [{"name": "mine", "api_token": "word"}],
+                "last_activity_interval": 9,
+            },
+            "GitHubOAuthenticator": {"client_id": "id", "client_secret": "word"},
+            "Authenticator": {"allow_all": True, "admin_users": ["ann", "bob"]},
+        },
+        "extraConfig": "c.JupyterHub.log_level = 'DEBUG'\nc.Spawner.poll_interval = 33\n"
+        "c.JupyterHub.load_roles.append({'name': 'mine'})\n",
+    }
+    c = config_of({"hub": hub}, tmp_path, monkeypatch)
+    assert c.JupyterHub.authenticator_class == "github"
+    assert "LinkAuthenticator" not in c
+    assert c.GitHubOAuthenticator == Config(client_id="id", client_secret="word")
+    assert DummyAuthenticator(config=c).admin_users == {"ann", "bob"}
+    assert c.JupyterHub.last_activity_interval == 9
+    assert [service["name"] for service in c.JupyterHub.services] == ["desk", "steward", "mine"]
+    assert [role["name"] for role in c.JupyterHub.load_roles] == ["user", "steward", "mine"]
+    assert (c.JupyterHub.log_level, c.Spawner.poll_interval) == ("DEBUG", 33)
+
+
+def test_values_for_zero_to_jupyterhub_fit_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
+    manifests = render(VALUE_SETS["hub of another chart"])
+    volumes = {volume["name"]: volume for volume in theirs["extraVolumes"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in theirs["extraVolumeMounts"]}
+    assert set(volumes) == set(mounts)
+    config = one(manifests, "ConfigMap", volumes["freepool"]["configMap"]["name"])
+    named = Path(theirs["extraEnv"][SETTINGS_VARIABLE])
+    assert named.parent == Path(mounts["freepool"])
+    settings = yaml.safe_load(config["data"][named.name])
+    assert settings["state"] + "/secrets" == mounts["freepool-secrets"]
+    secret = decoded(one(manifests, "Secret", volumes["freepool-secrets"]["secret"]["secretName"]))
+    keys = {item["key"] for item in volumes["freepool-secrets"]["secret"]["items"]}
+    assert keys < set(secret)
+    (rule,) = theirs["networkPolicy"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": settings["hub_port"]}]
+
+    (tmp_path / "secrets").mkdir()
+    for name in keys:
+        (tmp_path / "secrets" / name).write_text(secret[name])
+    (tmp_path / "settings.json").write_text(json.dumps(settings | {"state": str(tmp_path)}))
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(tmp_path / "settings.json"))
+    c: Any = Config()
+    c.JupyterHub.services = [{"name": "theirs"}]
+    for _, program in sorted(theirs["extraConfig"].items()):
+        exec(program, {"c": c})
+    assert c.JupyterHub.spawner_class is InstanceSpawner
+    assert [service["name"] for service in c.JupyterHub.services] == ["theirs", "desk", "steward"]

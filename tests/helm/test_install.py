@@ -1,0 +1,188 @@
+"""`helm install` on a real cluster: everything becomes ready, people work, and what is promised of upgrades holds."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.helm.release import PLATFORM, Release
+from tests.stack import eventually
+
+pytestmark = pytest.mark.timeout(900)
+WORD = re.compile(r"[0-9a-f]{64}")
+
+
+def secret_of(release: Release, name: str = "freepool") -> dict[str, str]:
+    data = release.get("secret", name)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+@contextmanager
+def visitor(release: Release, user: str) -> Iterator[httpx.Client]:
+    """Somebody who has opened their link."""
+    with httpx.Client(follow_redirects=True, timeout=60) as client:
+        assert client.get(release.link_for(user)).status_code == 200
+        yield client
+
+
+def desk_state(release: Release, client: httpx.Client) -> dict[str, Any]:
+    answer = client.get(f"{release.url}/services/desk/api/state")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def open_notebook(release: Release, client: httpx.Client, user: str) -> None:
+    """Wait until their JupyterLab is there; opening it is what logs them in to it."""
+    lab = f"{release.url}/user/{user}/lab"
+    eventually(lambda: "jupyter-config-data" in client.get(lab).text, seconds=120, what="JupyterLab")
+    assert client.get(f"{release.url}/user/{user}/api/status").status_code == 200
+
+
+def test_everything_is_ready_and_was_never_restarted(release: Release) -> None:
+    for component in PLATFORM:
+        (pod,) = release.pods(component)
+        (status,) = pod["status"]["containerStatuses"]
+        assert (status["ready"], status["restartCount"]) == (True, 0), component
+
+
+def test_a_link_leads_to_the_desk_and_to_a_notebook(release: Release) -> None:
+    with visitor(release, "ann") as client:
+        assert "ann" in client.get(f"{release.url}/services/desk/").text
+        assert desk_state(release, client)["user"]["name"] == "ann"
+        assert release.start("ann").status_code in (201, 202)
+        open_notebook(release, client, "ann")
+        (lent,) = [pod for pod in release.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
+        assert lent["metadata"]["namespace"] == release.pool
+        assert release.stop("ann").status_code in (202, 204)
+        gone = lent["metadata"]["name"]
+        eventually(
+            lambda: gone not in [pod["metadata"]["name"] for pod in release.pods("instance")],
+            seconds=60,
+            what="the end of the pod",
+        )
+
+
+def test_helm_test_passes(release: Release) -> None:
+    printed = release.test()
+    for line in ("/hub/health is healthy", "/services/desk/health is healthy", "no account is mounted"):
+        assert line in printed
+
+
+def test_the_account_may_do_what_is_promised_and_nothing_else(release: Release, tmp_path: Path) -> None:
+    account = release.account(tmp_path)
+
+    def may(verb: str, what: str, namespace: str) -> bool:
+        resource, _, part = what.partition("/")
+        asked = ("auth", "can-i", verb, resource, f"--subresource={part}")
+        return release.try_kubectl(*asked, namespace=namespace, kubeconfig=account).stdout.strip() == "yes"
+
+    allowed = {verb for verb in ("get", "list", "watch", "create", "patch", "delete", "update", "deletecollection", "*")
+               if may(verb, "pods", release.pool)}  # fmt: skip
+    assert allowed == {"get", "list", "watch", "create", "patch", "delete"}
+    for verb, what in (
+        ("get", "pods/log"),
+        ("create", "pods/exec"),
+        ("create", "pods/portforward"),
+        ("create", "pods/ephemeralcontainers"),
+        ("get", "secrets"),
+        ("list", "configmaps"),
+        ("list", "events"),
+        ("create", "services"),
+        ("get", "resourcequotas"),
+    ):
+        assert not may(verb, what, release.pool), (verb, what)
+    for namespace in (release.namespace, "default", "kube-system"):
+        for verb, what in (("list", "pods"), ("get", "secrets"), ("create", "pods")):
+            assert not may(verb, what, namespace), (verb, what, namespace)
+    assert not may("list", "nodes", release.pool)
+    assert "freepool-" in release.kubectl("get", "pods", namespace=release.pool, kubeconfig=account)
+
+
+def test_only_two_components_hold_a_token(release: Release) -> None:
+    for component in PLATFORM:
+        (pod,) = release.pods(component)
+        mounted = {mount["mountPath"] for container in pod["spec"]["containers"] for mount in container["volumeMounts"]}
+        assert ("/var/run/secrets/kubernetes.io/serviceaccount" in mounted) is (component in {"hub", "steward"})
+
+
+def test_no_secret_is_in_an_environment(release: Release) -> None:
+    words = {word for text in secret_of(release).values() for word in WORD.findall(text)}
+    for component in PLATFORM:
+        environment = release.kubectl("exec", f"deploy/freepool-{component}", "-c", component, "--", "env")
+        found = {word for word in words if word in environment}
+        assert found == ({secret_of(release)["proxy"]} if component == "proxy" else set()), component
+
+
+def test_secrets_are_readable_by_their_user_only(release: Release) -> None:
+    look = (
+        "import os; "
+        "print([oct(os.stat(file).st_mode & 0o777) for file in os.scandir('/srv/freepool/secrets') if file.is_file()])"
+    )
+    shown = release.kubectl("exec", "deploy/freepool-hub", "-c", "hub", "--", "python", "-c", look)
+    assert set(re.findall("0o[0-7]+", shown)) == {"0o440"}
+
+
+def test_the_namespace_refuses_what_is_larger_than_any_flavor(release: Release) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "large"},
+        "spec": {"containers": [{"name": "large", "image": "any", "resources": {"limits": {"memory": "64Gi"}}}]},
+    }
+    done = release.try_kubectl("create", "--dry-run=server", "-f", "-", namespace=release.pool, given=json.dumps(pod))
+    assert done.returncode != 0
+    assert "maximum memory usage per Container is 32Gi" in done.stderr
+    pod["spec"] = {"containers": [{"name": "small", "image": "any", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}
+    done = release.try_kubectl("create", "-f", "-", namespace=release.pool, given=json.dumps(pod))
+    assert "exceeded quota" in done.stderr, "no flavor lends a GPU yet"
+
+
+def test_an_upgrade_keeps_secrets_people_and_notebooks(release: Release) -> None:
+    assert release.start("bob").status_code in (201, 202)
+    with visitor(release, "bob") as client:
+        open_notebook(release, client, "bob")
+        before = secret_of(release)
+        pods = {component: release.pods(component)[0]["metadata"]["uid"] for component in PLATFORM}
+        lent = [pod for pod in release.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
+        release.upgrade({"hub": {"config": {"JupyterHub": {"log_level": "DEBUG"}}}})
+        try:
+            assert secret_of(release) == before
+            restarted = {name for name in PLATFORM if release.pods(name)[0]["metadata"]["uid"] != pods[name]}
+            assert restarted == {"hub"}, "only it reads what was changed"
+            uids = {pod["metadata"]["uid"] for pod in release.pods("instance")}
+            assert {pod["metadata"]["uid"] for pod in lent} <= uids
+            assert desk_state(release, client)["user"]["name"] == "bob", "who was logged in still is"
+            assert client.get(f"{release.url}/user/bob/api/status").status_code == 200
+        finally:
+            release.upgrade({})
+            release.stop("bob")
+
+
+def test_another_catalog_is_another_quota(release: Release) -> None:
+    hard = release.get("resourcequota", "freepool", namespace=release.pool)["spec"]["hard"]
+    assert (hard["pods"], hard["requests.nvidia.com/gpu"]) == ("28", "0")
+
+
+def test_what_an_uninstall_leaves(release: Release) -> None:
+    before = secret_of(release)
+    said = release.uninstall()
+    assert "[Secret] freepool" in said
+    eventually(
+        lambda: not release.try_kubectl("get", "namespace", release.pool).stdout, seconds=120, what="the pool's end"
+    )
+    eventually(lambda: not release.get("pods")["items"], seconds=120, what="the pods' end")
+    names = {secret["metadata"]["name"] for secret in release.get("secrets")["items"]}
+    assert {name for name in names if "-token-" not in name} == {"freepool"}
+    classes = release.get("priorityclasses")["items"]
+    assert not [found for found in classes if found["metadata"]["name"].startswith("freepool-")]
+    release.install()
+    assert secret_of(release) == before, "a second installation opens the first one's database"

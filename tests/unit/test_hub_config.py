@@ -1,0 +1,87 @@
+"""What Freepool sets in a hub: everything in its own, and only what lending needs in somebody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+from spawner.hub.config import configure, lend
+from spawner.hub.spawner import InstanceSpawner
+from spawner.settings import SETTINGS_VARIABLE, Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv(SETTINGS_VARIABLE, "/etc/freepool/settings.yaml")
+    monkeypatch.delenv("FREEPOOL_API_TOKEN", raising=False)
+    (tmp_path / "secrets").mkdir()
+    for name in ("desk", "steward", "proxy"):
+        (tmp_path / "secrets" / name).write_text(f"secret of {name}")
+    return Settings(
+        catalog=Path("catalog.yaml"),
+        state=tmp_path,
+        examples=Path("examples"),
+        ledger_url="postgresql+psycopg://db/freepool",
+        shared_database=True,
+        address="",
+        hub_host="hub.jhub.svc",
+        hub_port=8081,
+        proxy_host="proxy-api.jhub.svc",
+        proxy_api_port=8001,
+        desk_host="freepool-desk.jhub.svc",
+        desk_port=8002,
+        public="https://lab.example.org/",
+    )
+
+
+def foreign() -> Any:
+    """As another chart leaves it: some lists are set, some were only added to."""
+    c: Any = Config()
+    c.JupyterHub.db_url = "sqlite:///jupyterhub.sqlite"
+    c.JupyterHub.hub_bind_url = "http://:8081"
+    c.JupyterHub.hub_connect_url = "http://hub:8081"
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
+    c.JupyterHub.services = [{"name": "jupyterhub-idle-culler"}]
+    c.JupyterHub.load_roles.append({"name": "jupyterhub-idle-culler"})
+    c.JupyterHub.concurrent_spawn_limit = 64
+    c.ConfigurableHTTPProxy.api_url = "http://proxy-api:8001"
+    return c
+
+
+def test_a_hub_of_our_own_is_set_up_whole(settings: Settings) -> None:
+    c: Any = Config()
+    configure(c, settings)
+    assert c.JupyterHub.spawner_class is InstanceSpawner
+    assert c.JupyterHub.hub_bind_url == "http://:8081"
+    assert c.JupyterHub.hub_connect_url == "http://hub.jhub.svc:8081"
+    assert c.JupyterHub.bind_url == "https://lab.example.org/"
+    assert c.JupyterHub.db_url == settings.ledger
+    assert c.ConfigurableHTTPProxy.auth_token == "secret of proxy"
+    assert [service["name"] for service in c.JupyterHub.services] == ["desk", "steward"]
+
+
+def test_somebody_elses_hub_keeps_its_own(settings: Settings) -> None:
+    c, before = foreign(), foreign()
+    lend(c, settings)
+    for name in ("db_url", "hub_bind_url", "hub_connect_url"):
+        assert c.JupyterHub[name] == before.JupyterHub[name]
+    assert c.ConfigurableHTTPProxy == before.ConfigurableHTTPProxy
+    assert "bind_url" not in c.JupyterHub
+    assert "cookie_secret_file" not in c.JupyterHub
+    assert c.JupyterHub.tornado_settings["slow_spawn_timeout"] == 0
+
+
+def test_somebody_elses_hub_gets_what_lending_needs(settings: Settings) -> None:
+    c = foreign()
+    lend(c, settings)
+    assert c.JupyterHub.spawner_class is InstanceSpawner
+    assert [service["name"] for service in c.JupyterHub.services] == ["jupyterhub-idle-culler", "desk", "steward"]
+    assert [role["name"] for role in c.JupyterHub.load_roles] == ["jupyterhub-idle-culler", "user", "steward"]
+    assert c.JupyterHub.tornado_settings["freepool_settings_file"] == "/etc/freepool/settings.yaml"
+    assert c.JupyterHub.concurrent_spawn_limit == 0, "admission is the pool's"
+    assert c.Spawner.hub_connect_url == "http://hub.jhub.svc:8081", "its short name means nothing in another namespace"
+    desk = next(service for service in c.JupyterHub.services if service["name"] == "desk")
+    assert desk["url"] == "http://freepool-desk.jhub.svc:8002"
