@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -21,26 +19,11 @@ import httpx
 
 from spawner import __version__
 from tests.helm.chart import CHART, Values
-from tests.stack import PROJECT, eventually, free_port
+from tests.kubernetes.admin import Admin
+from tests.stack import eventually, free_port
 
-SCRIPTS = PROJECT / "tests" / "cluster"
-CANNOT = 77
-"""What tests/cluster/ensure ends with where there can be no cluster."""
 READY_SECONDS = 240
 PLATFORM = ("hub", "desk", "steward", "proxy", "postgres")
-
-
-class NoCluster(Exception):
-    """This machine can have no Kubernetes to test on."""
-
-
-def ensure_cluster() -> Path:
-    """The kubeconfig of an administrator of a cluster that may be used for tests; makes one where needed."""
-    done = subprocess.run([SCRIPTS / "ensure"], capture_output=True, text=True, check=False)
-    if done.returncode == CANNOT:
-        raise NoCluster(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip().splitlines()[-1])
 
 
 def built_images() -> Values:
@@ -56,7 +39,7 @@ def built_images() -> Values:
 class Release:
     """One installation. Names of objects begin with the release's own."""
 
-    kubeconfig: Path
+    admin: Admin
     namespace: str
     name: str = "freepool"
     values: Values = field(default_factory=dict)
@@ -97,7 +80,7 @@ class Release:
             return str(config.test(self.name, logs=True, timeout=READY_SECONDS)["logs"])
 
     def _helm(self) -> helm.Config:
-        return helm.Config(kubeconfig_path=self.kubeconfig, namespace=self.namespace)
+        return helm.Config(kubeconfig_path=self.admin.kubeconfig, namespace=self.namespace)
 
     def _all_values(self) -> Values:
         automation = [{"name": "FREEPOOL_API_TOKEN", "value": self.token}]
@@ -125,28 +108,9 @@ class Release:
 
     # The cluster
 
-    def kubectl(self, *arguments: str, namespace: str | None = None, kubeconfig: Path | None = None) -> str:
-        """Run kubectl in the release's namespace; returns what it printed."""
-        done = self.try_kubectl(*arguments, namespace=namespace, kubeconfig=kubeconfig)
-        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
-        return done.stdout
-
-    def try_kubectl(
-        self, *arguments: str, namespace: str | None = None, kubeconfig: Path | None = None, given: str = ""
-    ) -> subprocess.CompletedProcess[str]:
-        """The same, where it may fail."""
-        return subprocess.run(
-            [*self._kubectl(kubeconfig), "-n", namespace or self.namespace, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            input=given,
-        )
-
-    def _kubectl(self, kubeconfig: Path | None = None) -> list[str]:
-        program = shutil.which("kubectl", path=f"{self.kubeconfig.parent / 'bin'}:{os.environ['PATH']}")
-        assert program, "kubectl is missing"
-        return [program, f"--kubeconfig={kubeconfig or self.kubeconfig}"]
+    def kubectl(self, *arguments: str, namespace: str | None = None, check: bool = True) -> str:
+        """What a call of kubectl in the release's namespace prints."""
+        return self.admin.kubectl("-n", namespace or self.namespace, *arguments, check=check)
 
     def get(self, kind: str, name: str = "", *, namespace: str | None = None) -> Any:
         """An object, or all of a kind, as JSON."""
@@ -162,16 +126,6 @@ class Release:
             and "deletionTimestamp" not in pod["metadata"]
         ]
 
-    def account(self, folder: Path) -> Path:
-        """A kubeconfig with the rights of the release's own account, and no others."""
-        path = folder / "account.kubeconfig"
-        subprocess.run(
-            [SCRIPTS / "kubeconfig-for", self.namespace, self.name, path],
-            check=True,
-            env=os.environ | {"FREEPOOL_TEST_KUBECONFIG": str(self.kubeconfig)},
-        )
-        return path
-
     # The platform
 
     @cached_property
@@ -185,8 +139,8 @@ class Release:
 
     def _forwarded(self) -> str:
         port = free_port()
-        command = [*self._kubectl(), "-n", self.namespace, "port-forward", f"svc/{self.name}-proxy", f"{port}:http"]
-        self._forward = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        service = f"svc/{self.name}-proxy"
+        self._forward = self.admin.start("-n", self.namespace, "port-forward", service, f"{port}:http")
         eventually(lambda: _accepts(port), what="port-forward")
         return f"http://127.0.0.1:{port}"
 
@@ -224,16 +178,13 @@ def _accepts(port: int) -> bool:
 
 
 @contextmanager
-def installed_release(namespace: str, values: Values | None = None) -> Iterator[Release]:
-    """Install the chart from the images that were built here; afterwards nothing of it is left.
-
-    Raises `NoCluster` where there can be none.
-    """
-    release = Release(ensure_cluster(), namespace)
+def installed_release(admin: Admin, namespace: str, values: Values | None = None) -> Iterator[Release]:
+    """Install the chart from the images that were built here; afterwards nothing of it is left."""
+    release = Release(admin, namespace)
     try:
         release.install(values or {})
         yield release
     finally:
         release.close()
         release.uninstall()
-        release.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")
+        admin.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")
