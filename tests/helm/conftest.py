@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,19 @@ from tests.kubernetes.conftest import build
 NAMESPACE = "freepool-chart"
 
 
-@pytest.fixture(scope="session")
-def release() -> Iterator[Release]:
-    """The chart with its defaults, on a real cluster."""
+@cache
+def cluster_with_images() -> Admin:
+    """A real cluster that has the images which the chart needs; where there can be none, the test is skipped."""
     try:
         admin = Admin(Path(script("ensure").strip().splitlines()[-1]))
     except NoCluster as why:
         pytest.skip(str(why))
     build("hub", "postgres", "light")
-    with installed_release(admin, NAMESPACE) as installed:
+    return admin
+
+
+@pytest.fixture(scope="session")
+def release() -> Iterator[Release]:
+    """The chart with its defaults, on a real cluster."""
+    with installed_release(cluster_with_images(), NAMESPACE) as installed:
         yield installed

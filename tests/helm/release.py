@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -44,6 +43,8 @@ class Release:
     name: str = "freepool"
     values: Values = field(default_factory=dict)
     token: str = "an-automation-token-for-tests"
+    _reached: dict[str, str] = field(default_factory=dict)
+    _forwards: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def pool(self) -> str:
@@ -128,26 +129,30 @@ class Release:
 
     # The platform
 
-    @cached_property
+    @property
     def url(self) -> str:
-        """The proxy, as this machine reaches it: at the Service's address, or by kubectl's way."""
-        spec = self.get("service", f"{self.name}-proxy")["spec"]
-        address, port = spec["clusterIP"], spec["ports"][0]["port"]
-        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=2):
-            return f"http://{address}:{port}"
-        return self._forwarded()
+        """The proxy, as this machine reaches it."""
+        return self.reach(f"{self.name}-proxy")
 
-    def _forwarded(self) -> str:
-        port = free_port()
-        service = f"svc/{self.name}-proxy"
-        self._forward = self.admin.start("-n", self.namespace, "port-forward", service, f"{port}:http")
-        eventually(lambda: _accepts(port), what="port-forward")
-        return f"http://127.0.0.1:{port}"
+    def reach(self, service: str) -> str:
+        """Base URL of a Service as this machine reaches it: at its own address, or by kubectl's way."""
+        if service not in self._reached:
+            spec = self.get("service", service)["spec"]
+            address, port = spec["clusterIP"], spec["ports"][0]["port"]
+            reached = _accepts(address, port)
+            self._reached[service] = f"http://{address}:{port}" if reached else self._forwarded(service, port)
+        return self._reached[service]
+
+    def _forwarded(self, service: str, port: int) -> str:
+        here = free_port()
+        arguments = ("-n", self.namespace, "port-forward", f"svc/{service}", f"{here}:{port}")
+        self._forwards.append(self.admin.start(*arguments))
+        eventually(lambda: _accepts("127.0.0.1", here), what="port-forward")
+        return f"http://127.0.0.1:{here}"
 
     def close(self) -> None:
         """End what runs on this machine."""
-        forward: subprocess.Popen[bytes] | None = getattr(self, "_forward", None)
-        if forward is not None:
+        for forward in self._forwards:
             forward.terminate()
             forward.wait(10)
 
@@ -171,8 +176,8 @@ class Release:
         return self.api("DELETE", f"/users/{quote(user, safe='')}/server")
 
 
-def _accepts(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def _accepts(address: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=2):
         return True
     return False
 

@@ -181,6 +181,6 @@ def test_what_an_uninstall_leaves(release: Release) -> None:
     names = {secret["metadata"]["name"] for secret in release.get("secrets")["items"]}
     assert {name for name in names if "-token-" not in name} == {"freepool"}
     classes = release.get("priorityclasses")["items"]
-    assert not [found for found in classes if found["metadata"]["name"].startswith("freepool-")]
+    assert not [found for found in classes if found["metadata"]["name"].startswith(release.pool)]
     release.install()
     assert secret_of(release) == before, "a second installation opens the first one's database"
