@@ -19,15 +19,19 @@ RUN = Path(__file__).resolve().parent / "run"
 PYTHON = "/opt/freepool/bin/python"
 NPM = "/opt/freepool/proxy/node_modules/.package-lock.json"
 DEBIAN = "${db:Status-Status} ${Package} ${Version} ${Architecture}\n"
-LIST = """
+SITE = "/opt/freepool/lib/python3.11/site-packages"
+LIST = f"""
 import importlib.metadata, json
-print(json.dumps(sorted({(d.name, d.version) for d in importlib.metadata.distributions(path=["%s"])})))
-""" % "/opt/freepool/lib/python3.11/site-packages"  # noqa: UP031  (braces all over)
+found = importlib.metadata.distributions(path=["{SITE}"])
+print(json.dumps(sorted((each.name, each.version) for each in found)))
+"""
 
 
 def ask(image: str, *command: str) -> str:
     """What a command prints in an image; nothing where it fails."""
-    return subprocess.run([RUN, image, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+    return subprocess.run(
+        [RUN, image, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
+    ).stdout
 
 
 def packages(image: str) -> Iterator[PackageURL]:

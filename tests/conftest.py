@@ -17,6 +17,26 @@ ALLOWED_SKIPS: tuple[str, ...] = (
 )
 
 
+CLUSTER = "tests/kubernetes", "tests/helm", "tests/images"
+"""What shares the one cluster, or its images, and so runs one after the other."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Two processes share the work (`make test`): the cluster's tests in one, everything else file by file.
+
+    Most of the time is spent waiting for programs to start, so two side by side take little more than one alone. The
+    cluster's come first, because they are the longest chain.
+    """
+
+    def group(item: pytest.Item) -> str:
+        path = item.path.relative_to(config.rootpath).as_posix()
+        return "cluster" if path.startswith(CLUSTER) else path
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: group(item) != "cluster")
+
+
 @pytest.fixture
 def state() -> Iterator[Path]:
     """A state folder with a short path (mode 0700), removed afterwards."""

@@ -173,11 +173,18 @@ class Stack:
 
 @contextmanager
 def running_stack(
-    state: Path, *, catalog: Path | None = None, ledger_url: str | None = None, arguments: tuple[str, ...] = ()
+    state: Path,
+    *,
+    catalog: Path | None = None,
+    ledger_url: str | None = None,
+    settings: Path | None = None,
+    arguments: tuple[str, ...] = (),
 ) -> Iterator[Stack]:
     """Run `freepool up`; end it afterwards."""
     port, token = free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "spawner.cli", "up", "--port", str(port), "--state", str(state), *arguments]
+    if settings:
+        command += ["--settings", str(settings)]
     if catalog:
         command += ["--catalog", str(catalog)]
     if ledger_url:

@@ -28,7 +28,7 @@ def lock(path: Path) -> dict[str, str]:
             continue
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate(DEBIAN_PYTHON):
-            found[requirement.name] = re.fullmatch("==([^*,]+)", str(requirement.specifier)).group(1)  # type: ignore[union-attr]
+            found[requirement.name] = re.fullmatch("={2,3}([^*,]+)", str(requirement.specifier)).group(1)  # type: ignore[union-attr]
     return found
 
 

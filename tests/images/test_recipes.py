@@ -75,7 +75,7 @@ def test_layers_go_from_seldom_to_often() -> None:
     found = instructions(IMAGES / "instance" / "Dockerfile")
     stage = max(index for index, (name, _) in enumerate(found) if name == "FROM")
     copied = [text.split()[-1] for name, text in found[stage:] if name == "COPY"]
-    assert copied == ["/opt/freepool", "/opt/freepool/examples", "/"]
+    assert copied == ["/opt/freepool/requirements.lock", "/", "/"]
 
 
 def test_what_is_copied_is_there(dockerfile: Path) -> None:

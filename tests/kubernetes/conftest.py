@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from spawner import __version__
 from spawner.pool.backends.kubernetes import KubernetesBackend
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import destroy
 from tests.kubernetes.admin import Admin, NoCluster, script
-from tests.stack import PROJECT
+from tests.stack import PROJECT, Stack, running_stack, write_catalog
+
+Change = Callable[[dict[str, Any]], None]
 
 ACCOUNT = "freepool"
 TAG = os.environ.get("TAG", __version__)
@@ -31,7 +36,9 @@ def build(*names: str) -> None:
     if os.environ.get("FREEPOOL_TEST_IMAGES") == "built":
         return
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    subprocess.run([str(PROJECT / "images" / "build"), *names], check=True, cwd=PROJECT, env={**os.environ, "PATH": path})
+    subprocess.run(
+        [str(PROJECT / "images" / "build"), *names], check=True, cwd=PROJECT, env={**os.environ, "PATH": path}
+    )
     script("load", *(f"freepool/{name}:{TAG}" for name in names))
 
 
@@ -107,3 +114,42 @@ async def kube(pool_namespace: PoolNamespace) -> AsyncIterator[KubernetesBackend
     for slot_id in await backend.list():
         await destroy(backend, slot_id)
     await backend.close()
+
+
+@pytest.fixture(scope="session")
+def host_address() -> str:
+    """This machine's address as pods reach it: our own cluster's bridge, unless FREEPOOL_TEST_HOST names another."""
+    return os.environ.get("FREEPOOL_TEST_HOST", "10.244.0.1")
+
+
+def write_settings(folder: Path, pool: KubernetesPool, address: str, change: Change | None = None) -> Path:
+    """Settings for the platform on this machine with a pool on the cluster. `change` changes the catalog."""
+
+    def for_cluster(data: dict[str, Any]) -> None:
+        data["images"][0]["reference"] = LIGHT
+        if change:
+            change(data)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "catalog": str(write_catalog(folder / "catalog.yaml", for_cluster)),
+        "hub_config": str(PROJECT / "hub_config" / "jupyterhub_config.py"),
+        "examples": str(PROJECT / "images" / "examples"),
+        "address": address,
+        "kubernetes": pool.model_dump(mode="json", exclude_none=True),
+    }
+    path = folder / "settings.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.fixture(scope="module")
+def kube_stack(pool_namespace: PoolNamespace, host_address: str) -> Iterator[Stack]:
+    """Hub, proxy, desk and steward on this machine, instances as pods, for the tests of one module."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    try:
+        settings = write_settings(folder, pool_namespace.settings, host_address)
+        with running_stack(folder / "state", settings=settings) as stack:
+            yield stack
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

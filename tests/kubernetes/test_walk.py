@@ -1,0 +1,55 @@
+"""From a request to a notebook in a pod and back to nothing, through JupyterHub's own REST API."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import httpx
+
+from tests.backends.notebook import Notebook
+from tests.kubernetes.conftest import PoolNamespace
+from tests.stack import Stack, eventually
+
+
+def test_a_pod_is_lent_runs_code_and_is_gone_after_the_stop(kube_stack: Stack, pool_namespace: PoolNamespace) -> None:
+    kube_stack.wait_warm()
+    kube_stack.add_user("ann")
+    assert kube_stack.start("ann", flavor="cpu-basic", example="ocr").status_code == 201
+    (loan,) = kube_stack.unended()
+    pod = pool_namespace.admin.pods(pool_namespace.name)[f"freepool-{loan.slot_id}"]
+    assert pod["metadata"]["labels"]["freepool/lent"] == "true"
+    assert pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+    assert loan.ends_at is not None
+    assert loan.usable_at is not None
+    session = (loan.ends_at - loan.usable_at).total_seconds()
+    assert session < pod["spec"]["activeDeadlineSeconds"] < session + 1200, "the node is the last line of the limit"
+    token = kube_stack.user_token("ann")
+    assert asyncio.run(_run(kube_stack.url, token, "print(6 * 7)")) == "42"
+    files = httpx.get(
+        f"{kube_stack.url}/user/ann/api/contents/examples", headers={"Authorization": f"token {token}"}, timeout=30
+    ).json()
+    assert "ocr" in {entry["name"] for entry in files["content"]}
+    assert kube_stack.stop("ann").status_code in (202, 204)
+    eventually(
+        lambda: pod["metadata"]["name"] not in pool_namespace.admin.pods(pool_namespace.name),
+        seconds=60,
+        what="the end of the pod",
+    )
+    assert kube_stack.unended() == []
+
+
+async def _run(url: str, token: str, code: str) -> str:
+    async with aiohttp.ClientSession() as session:
+        return (await Notebook(session, f"{url}/user/ann/", token, "").run(code)).strip()
+
+
+def test_without_a_waiting_pod_one_is_made(kube_stack: Stack) -> None:
+    kube_stack.add_user("bob")
+    assert kube_stack.start("bob", flavor="cpu-large").status_code in (201, 202)
+    (loan,) = eventually(
+        lambda: [loan for loan in kube_stack.unended() if loan.state == "running"], seconds=60, what="a running pod"
+    )
+    assert loan.flavor == "cpu-large"
+    assert kube_stack.stop("bob").status_code in (202, 204)
+    eventually(lambda: not kube_stack.unended(), seconds=60, what="its end")
