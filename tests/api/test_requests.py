@@ -92,11 +92,11 @@ BAD_BODIES = {
         "There is no flavor called 'cpu-giant'.",
         "Choose one of: cpu-basic, ",
     ),
-    "unknown image": (b'{"image": "windows"}', "There is no image called 'windows'.", "Choose one of: cpu, torch."),
+    "unknown image": (b'{"image": "windows"}', "There is no image called 'windows'.", "Choose one of: light, torch."),
     "unknown example": (b'{"example": "x"}', "There is no example called 'x'.", "Choose one of: ocr, "),
     "example of another image": (
         b'{"image": "light", "example": "first-model"}',
-        "The example first-model needs the image torch, not cpu.",
+        "The example first-model needs the image torch, not light.",
         "Leave the image out, or name torch.",
     ),
     "number": (b'{"flavor": 7}', "The request cannot be read: 'flavor': ", "Send a JSON object"),
