@@ -15,7 +15,7 @@ IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
 export PORT STATE PYTHON
 
-.PHONY: run setup heavy test lint bench images cluster cluster-down check clean help
+.PHONY: run setup heavy test lint bench bench-cluster images cluster cluster-down check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -63,6 +63,9 @@ test: setup $(VENV)/.dev
 
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
+
+bench-cluster: setup $(VENV)/.dev
+	@$(BIN)/python -m tests.bench.cluster $(BENCH)
 
 images: $(VENV)/.dev
 	@PYTHON=$(BIN)/python images/build $(IMAGES)

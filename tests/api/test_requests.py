@@ -15,11 +15,11 @@ from tests.stack import Stack
 
 
 def error_of(answer: httpx.Response, status: int) -> dict[str, str]:
-    """The error that an answer carries, always in the same three fields."""
+    """The error that an answer carries, always in the same four fields."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"].startswith("application/json")
     error: dict[str, str] = answer.json()["error"]
-    assert set(error) == {"code", "message", "next"}
+    assert set(error) == {"code", "message", "next", "details"}
     return error
 
 
