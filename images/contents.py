@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sbom import bill_of_materials
+from sbom import ask_image, bill_of_materials
 
 HERE = Path(__file__).resolve().parent
 DIST = HERE.parent / "dist"
@@ -58,7 +58,8 @@ def main() -> None:
     total, limit = sum(layer.size for layer in found), limits()[name]
     sys.stdout.write(f"{total / MB:8.1f} MB  {image}, of {limit / MB:.0f} MB allowed\n")
     DIST.mkdir(exist_ok=True)
-    (DIST / f"{name}.cdx.json").write_text(bill_of_materials(image, name))
+    bill = bill_of_materials(ask_image(image), name=name, version=image.rpartition(":")[2])
+    (DIST / f"{name}.cdx.json").write_text(bill)
     if total > limit:
         raise SystemExit(f"images: {image} is larger than images/limits allows. Find what grew, or raise the limit.")
 
