@@ -53,6 +53,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if command -v shellcheck >/dev/null; then git grep -lE '^#(!/(usr/bin/env bash|bin/sh)$$| shellcheck shell)' | xargs shellcheck -x; \
+	else echo "lint: shellcheck is not installed, so shell scripts are not checked"; fi
 
 test: setup $(VENV)/.dev
 	@tests/setup

@@ -21,7 +21,7 @@ from spawner.pool.kube.pods import read_pod
 from spawner.settings import KubernetesPool
 from tests.bench.counting import Counter, counting
 from tests.bench.drive import Driver, Failed
-from tests.bench.local import Found
+from tests.bench.local import Found, interruptible
 from tests.bench.sides import Side, end, plain_environment, settled, tools, wait_ready
 from tests.bench.table import Measure, render, rows, verdicts
 from tests.kubernetes.admin import Admin, script
@@ -59,12 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     admin = Admin(Path(script("ensure").strip().splitlines()[-1]))
     build("light")
+    interruptible()
     namespaces = [f"bench-{name}-{secrets.token_hex(2)}" for name in ("ours", "stock")]
     try:
         for namespace in namespaces:
             admin.kubectl("create", "namespace", namespace)
         with tempfile.TemporaryDirectory(prefix="freepool-bench-", ignore_cleanup_errors=True) as folder:
             _bench(options.n, admin, namespaces, Path(folder))
+    except KeyboardInterrupt:
+        sys.exit("bench: stopped; its processes are ended")
     finally:
         for namespace in namespaces:
             admin.kubectl("delete", "namespace", namespace, "--wait=false", check=False)
