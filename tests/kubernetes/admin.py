@@ -26,7 +26,7 @@ class Admin:
     def kubectl(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
         """What one call of kubectl prints."""
         done = subprocess.run(
-            [*self.command(), *arguments],
+            self.command(*arguments),
             input=given,
             capture_output=True,
             text=True,
@@ -39,11 +39,13 @@ class Admin:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """A call of kubectl that goes on, such as port-forward."""
-        return subprocess.Popen([*self.command(), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(self.command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def command(self) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of one call of kubectl."""
         own = self.kubeconfig.parent / "bin" / "kubectl"
-        return [str(own) if own.exists() else shutil.which("kubectl") or "kubectl", f"--kubeconfig={self.kubeconfig}"]
+        program = str(own) if own.exists() else shutil.which("kubectl") or "kubectl"
+        return [program, f"--kubeconfig={self.kubeconfig}", *arguments]
 
     def json(self, *arguments: str) -> Any:
         """What one call of kubectl says, as JSON."""
