@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,23 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
             report.outcome = "failed"
             report.longrepr = f"skipped in CI, which counts as a failure: {reason}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many tests of each part ran, and how long that took: what was not tested shows here, too."""
+    seconds: Counter[str] = Counter()
+    outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports:
+            if not isinstance(report, pytest.TestReport):
+                continue
+            part = "/".join(report.nodeid.split("/")[:2])
+            seconds[part] += report.duration
+            if report.when == "call" or outcome in ("skipped", "error"):
+                outcomes[part][outcome] += 1
+    if not outcomes:
+        return
+    terminalreporter.section("parts")
+    for part in sorted(outcomes):
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes[part].items()))
+        terminalreporter.write_line(f"{part:<18} {seconds[part] / 60:5.1f} min  {counts}")

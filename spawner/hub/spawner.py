@@ -113,12 +113,15 @@ class InstanceSpawner(Spawner):
 
         JupyterHub itself does so only where it has not been restarted since: it knows a token from memory.
         """
+        session = inspect(self.orm_spawner).session
+        if session is None:
+            return
         note = f"Server at {url_path_join(self.user.base_url, url_escape_path(self.name), '/')}"
-        kept = orm.APIToken.find(self.db, but) if but else None
-        for token in self.db.query(orm.APIToken).filter_by(user_id=self.user.id, note=note):
+        kept = orm.APIToken.find(session, but) if but else None
+        for token in session.query(orm.APIToken).filter_by(user_id=self.user.id, note=note):
             if token is not kept:
-                self.db.delete(token)
-        self.db.commit()
+                session.delete(token)
+        session.commit()
 
     async def poll(self) -> int | None:
         """None while it runs, and also while nobody can tell: unknown is not stopped."""

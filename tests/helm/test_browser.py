@@ -1,0 +1,89 @@
+"""The newcomer's way again, on what the chart has installed: an example runs in a pod, and a restart wipes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.browser import lab
+from tests.browser.visitor import IDLE, PATIENCE_MS, READY, ask, button, card, heading, launch
+from tests.helm.release import Release
+from tests.stack import eventually
+
+FIRST_SECONDS = 60
+"""The first pod on a machine that has just installed everything else."""
+
+
+@pytest.fixture
+def picture() -> Callable[[Page, str], None]:
+    """Keeps a picture of a page where FREEPOOL_SCREENSHOTS names a folder."""
+
+    def take(page: Page, name: str) -> None:
+        if folder := os.environ.get("FREEPOOL_SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"cluster-{name}.png")
+
+    return take
+
+
+@pytest.fixture
+def page(release: Release) -> Iterator[Page]:
+    """A browser of one person, on their desk."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.goto(release.link_for("newcomer"))
+        try:
+            yield page
+        finally:
+            browser.close()
+            release.stop("newcomer")
+
+
+def lent(release: Release) -> set[str]:
+    """Unique ids of the pods that somebody has."""
+    return {
+        pod["metadata"]["uid"]
+        for pod in release.pods("instance")
+        if pod["metadata"]["labels"].get("freepool/lent") == "true"
+    }
+
+
+def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
+    release: Release, page: Page, picture: Callable[[Page, str], None]
+) -> None:
+    desk = f"{release.url}/services/desk/"
+    assert page.url == desk, "the address must not carry the token on"
+    picture(page, "desk")
+    button(page, "Start").click()
+    expect(heading(page)).to_have_text(READY["en"], timeout=FIRST_SECONDS * 1000)
+    picture(page, "running")
+    (before,) = lent(release)
+
+    card(page, "Which language is this?").get_by_role("link", name="Open").click()
+    page.wait_for_url("**/lab/tree/examples/language/language.ipynb")
+    said = json.loads(lab.run_all(page).inner_text().partition("RESULT: ")[2])
+    assert said["codes"]["Vietnamese"] == "vi"
+    picture(page, "example")
+    note = {"type": "file", "format": "text", "content": "remember me"}
+    assert lab.contents(page, "PUT", "note.txt", note)[0] == 201
+
+    page.goto(desk)
+    ask(page, "Restart (wipes everything)").get_by_role("button", name="Wipe and restart").click()
+    eventually(lambda: lent(release) - {before}, seconds=FIRST_SECONDS, what="another pod")
+    expect(heading(page)).to_have_text(READY["en"], timeout=FIRST_SECONDS * 1000)
+    page.goto(f"{release.url}/user/newcomer/lab")
+    expect(page.locator("#jp-main-dock-panel")).to_be_visible()
+    status, workspace = lab.contents(page, "GET", "")
+    assert (status, [entry["name"] for entry in workspace["content"]]) == (200, ["examples"])
+
+    page.goto(desk)
+    ask(page, "Stop").get_by_role("button", name="Wipe and stop").click()
+    expect(heading(page)).to_have_text(IDLE["en"], timeout=FIRST_SECONDS * 1000)
+    eventually(lambda: not lent(release), seconds=FIRST_SECONDS, what="the end of the pod")
