@@ -137,7 +137,9 @@ class Cluster:
                 if answer.status == 410:
                     raise WatchBroken("The cluster has forgotten what happened since {since}.", since=since)
                 if answer.status != 200:
-                    raise self._unexpected(answer.status, (await answer.text())[:500])
+                    text = (await answer.text())[:500]
+                    await self._let_go_of_credentials(answer.status)
+                    raise self._unexpected(answer.status, text)
                 yield answer.content
             finally:
                 answer.close()
@@ -153,10 +155,14 @@ class Cluster:
             )
             async with answer:
                 text = await answer.read()
-        if answer.status == 401:
-            await self.close()  # credentials change: the next call reads them anew
+        await self._let_go_of_credentials(answer.status)
         with _unavailable():
             return answer.status, json.loads(text)
+
+    async def _let_go_of_credentials(self, status: int) -> None:
+        """Credentials change: after a 401 the next call reads them anew."""
+        if status == 401:
+            await self.close()
 
     def _good(self, status: int, answer: Json) -> Json:
         if 200 <= status < 300:
