@@ -15,7 +15,7 @@ IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
 export PORT STATE PYTHON
 
-.PHONY: run setup heavy test lint bench images cluster cluster-down check clean help
+.PHONY: run setup heavy test lint bench bench-cluster images cluster cluster-down check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -53,6 +53,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if command -v shellcheck >/dev/null; then git grep -lE '^#(!/(usr/bin/env bash|bin/sh)$$| shellcheck shell)' | xargs shellcheck -x; \
+	else echo "lint: shellcheck is not installed, so shell scripts are not checked"; fi
 
 test: setup $(VENV)/.dev
 	@tests/setup
@@ -61,6 +63,9 @@ test: setup $(VENV)/.dev
 
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
+
+bench-cluster: setup $(VENV)/.dev
+	@$(BIN)/python -m tests.bench.cluster $(BENCH)
 
 images: $(VENV)/.dev
 	@PYTHON=$(BIN)/python images/build $(IMAGES)

@@ -17,8 +17,9 @@ ALLOWED_SKIPS: tuple[str, ...] = (
 )
 
 
-CLUSTER = "tests/kubernetes", "tests/helm", "tests/images"
-"""What shares the one cluster, or its images, and so runs one after the other."""
+CLUSTER = "tests/kubernetes", "tests/helm", "tests/images", "tests/browser"
+"""What shares the one cluster, or its images, and so runs one after the other. And the browser, which breaks its
+connections off whenever the machine's network changes, as it does with every pod."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

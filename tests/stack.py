@@ -94,8 +94,14 @@ class Stack:
         return self.api("POST", f"/users/{quote(user, safe='')}/server", json=options or None)
 
     def stop(self, user: str) -> httpx.Response:
-        """DELETE /users/USER/server."""
-        return self.api("DELETE", f"/users/{quote(user, safe='')}/server")
+        """DELETE /users/USER/server, and wait until the wipe that it begins is over."""
+        answer = self.api("DELETE", f"/users/{quote(user, safe='')}/server")
+        eventually(
+            lambda: not any(loan.user_name == user and loan.state == "stopping" for loan in self.unended()),
+            seconds=60,
+            what="the end of the wipe",
+        )
+        return answer
 
     def user_token(self, user: str) -> str:
         """An API token of a user, with all that the user may do."""

@@ -27,8 +27,8 @@ kubernetes:
   pull_policy: {{ .Values.pool.pullPolicy }}
   pull_secrets: {{ toJson .Values.pool.pullSecrets }}
 {{- if .Values.priorityClasses.create }}
-  priority_class: {{ include "freepool.name" (list . "instance") }}
-  warm_priority_class: {{ include "freepool.name" (list . "warm") }}
+  priority_class: {{ include "freepool.priorityClass" (list . "instance") }}
+  warm_priority_class: {{ include "freepool.priorityClass" (list . "warm") }}
 {{- else }}
 {{- with .Values.priorityClasses.names.instance }}
   priority_class: {{ . }}

@@ -38,6 +38,11 @@
 {{- .Values.pool.namespace | default (printf "%s-pool" .Release.Namespace) -}}
 {{- end }}
 
+{{/* (list $ "warm") → a PriorityClass; these belong to the whole cluster, where a pool's namespace is unique */}}
+{{- define "freepool.priorityClass" -}}
+{{- printf "%s-%s" (include "freepool.poolNamespace" (index . 0)) (index . 1) -}}
+{{- end }}
+
 {{- define "freepool.serviceAccount" -}}
 {{- .Values.serviceAccount.name | default (include "freepool.fullname" .) -}}
 {{- end }}

@@ -12,7 +12,7 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 {{- include "freepool.pullSecrets" $root }}
 {{- if $root.Values.priorityClasses.create }}
-priorityClassName: {{ include "freepool.name" (list $root "platform") }}
+priorityClassName: {{ include "freepool.priorityClass" (list $root "platform") }}
 {{- else if $root.Values.priorityClasses.names.platform }}
 priorityClassName: {{ $root.Values.priorityClasses.names.platform }}
 {{- end }}

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -150,7 +150,7 @@ class Start:
             answer = self._unless_dead(
                 slot, wait_for_answer(pool.session, f"{url}{self.prefix}api", seconds=self._seconds)
             )
-            await asyncio.gather(answer, pool.lend(slot, self._ends_at()))
+            await asyncio.gather(answer, pool.lend(slot, pool.now() + self._session))
         except NoRoom as error:
             await pool.destroy_slot_soon(slot.id, EndReason.NO_ROOM, detail=error.details)
             raise no_room(self.choice, error.details) from error
@@ -163,8 +163,9 @@ class Start:
     def _seconds(self) -> int:
         return self.pool.catalog.limits.start_seconds
 
-    def _ends_at(self) -> datetime:
-        return self.pool.now() + timedelta(minutes=self.choice.flavor.session_minutes)
+    @property
+    def _session(self) -> timedelta:
+        return timedelta(minutes=self.choice.flavor.session_minutes)
 
     async def _create(self, instance: Instance, slot: Slot) -> None:
         """Have the slot made. A pool that is away is asked again for a while: creating twice is creating once."""
@@ -294,7 +295,7 @@ class Start:
         now = self.pool.now()
 
         def write(connection: Connection) -> Instance:
-            running = instances.mark_running(connection, instance.id, url=url, now=now, ends_at=self._ends_at())
+            running = instances.mark_running(connection, instance.id, url=url, now=now, ends_at=now + self._session)
             instances.add_event(connection, instance.id, Step.RUNNING, now=now)
             return running
 

@@ -15,11 +15,11 @@ from tests.stack import Stack
 
 
 def error_of(answer: httpx.Response, status: int) -> dict[str, str]:
-    """The error that an answer carries, always in the same three fields."""
+    """The error that an answer carries, always in the same four fields."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"].startswith("application/json")
     error: dict[str, str] = answer.json()["error"]
-    assert set(error) == {"code", "message", "next"}
+    assert set(error) == {"code", "message", "next", "details"}
     return error
 
 
@@ -57,6 +57,7 @@ def test_a_second_start_is_refused_and_changes_nothing(caller: Caller) -> None:
         "code": "busy",
         "message": "Your instance is already starting, running or stopping.",
         "next": "Wait a moment, and look again.",
+        "details": "",
     }
     assert caller.wait_running() == before
 
@@ -69,6 +70,7 @@ def test_stopping_what_is_stopped_is_fine_and_restarting_it_is_not(caller: Calle
         "code": "not_running",
         "message": "Nothing runs that could be restarted.",
         "next": "Start an instance.",
+        "details": "",
     }
     assert caller.instance() is None
 
@@ -79,6 +81,7 @@ def test_a_shape_that_this_pool_cannot_serve_is_refused_with_the_reason(caller: 
         "code": "not_offered",
         "message": "This machine's pool has no GPU.",
         "next": "Choose another shape or image.",
+        "details": "",
     }
     assert caller.instance() is None
 

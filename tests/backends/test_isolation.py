@@ -26,7 +26,7 @@ from spawner.ledger.model import EndReason
 from spawner.pool.backends.base import Phase
 from spawner.pool.backends.local import LocalBackend
 from spawner.pool.local.sandbox import HOME, SIDE_ROOM, WORKSPACE
-from tests.backends import machine
+from tests.backends import canary, machine
 from tests.backends.conformance import SMALL, destroy, ready, spec
 from tests.backends.conftest import local_backend
 from tests.backends.fakehub import FakeHub, fake_hub
@@ -37,15 +37,6 @@ module = pytest_asyncio.fixture(loop_scope="module", scope="module")
 
 MIB = 1024**2
 WRITABLE = {"/tmp", "/dev/shm", HOME, WORKSPACE}
-DAEMON = """
-import os, signal, time
-if os.fork(): os._exit(0)
-os.setsid()
-if os.fork(): os._exit(0)
-for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-    signal.signal(number, signal.SIG_IGN)
-time.sleep(600)
-"""
 LINKS = """
 import os
 def links(process):
@@ -228,17 +219,10 @@ async def test_the_neighbours_files_are_not_there(street: Street) -> None:
 async def test_what_is_writable_is_exactly_the_mounts_that_are_wiped(alice: Notebook) -> None:
     found = await alice.ask(
         "sorted({mount(path) for path in writable})",
-        setup="""
-        import os, stat
-        mounts = sorted((line.split()[4] for line in open('/proc/self/mountinfo')), key=len, reverse=True)
-        mount = lambda path: next(m for m in mounts if path == m or path.startswith(m.rstrip('/') + '/'))
+        setup=f"""
+        {textwrap.indent(canary.WALK, " " * 8).strip()}
         writable = []
-        for folder, folders, names in os.walk('/'):
-            if folder == '/':
-                folders.remove('proc')
-            below = [m for m in mounts if m.startswith(folder.rstrip('/') + '/')]
-            if os.statvfs(folder).f_flag & os.ST_RDONLY and not below:
-                folders.clear()  # all of it is one read-only mount
+        for folder, folders, names in walk():
             for name in (*folders, *names):
                 path = os.path.join(folder, name)
                 try:
@@ -645,50 +629,20 @@ async def _status(backend: LocalBackend, slot_id: str, phase: Phase) -> object:
 
 async def test_nothing_of_an_instance_is_there_for_the_next(street: Street) -> None:
     """A canary in every writable place, a process that wants to stay, a port that listens: all gone, same id or not."""
-    canary = f"canary-{secrets.token_hex(8)}"
     wanted = spec()
     async with lent(street.backend, street.session, street.hub, wanted, "mallory") as mallory:
-        port = await mallory.ask(
-            "port",
-            setup=f"""
-            import os, socket, subprocess, sys
-            for folder in {sorted(WRITABLE)}:
-                for path in (f'{{folder}}/{canary}', f'{{folder}}/.hidden/{canary}'):
-                    os.makedirs(os.path.dirname(path), exist_ok=True)
-                    open(path, 'w').write('{canary}')
-            open('/home/freepool/.bashrc', 'w').write('echo {canary}')
-            os.makedirs('/home/freepool/.ipython/profile_default/startup', exist_ok=True)
-            open('/home/freepool/.ipython/profile_default/startup/00.py', 'w').write('print("{canary}")')
-            listener = socket.create_server(('127.0.0.1', 0))
-            port = listener.getsockname()[1]
-            subprocess.run([sys.executable, '-c', {DAEMON!r}, '{canary}'], pass_fds=(listener.fileno(),), check=True)
-            """,
-        )
-        assert machine.mentioned(canary), "the process that wants to stay is there"
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
+        planted = await canary.plant(mallory)
+        assert planted.mounts == WRITABLE
+        assert machine.mentioned(planted.canary), "the process that wants to stay is there"
+        with socket.create_connection(("127.0.0.1", planted.port), timeout=5):
             pass
         inside = machine.processes_of(street.backend.folder, wanted.id)
     assert machine.gone(inside, seconds=1)
-    assert machine.mentioned(canary) == []
+    assert machine.mentioned(planted.canary) == []
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", planted.port), timeout=5)
     assert machine.groups_of(wanted.id) == []
     async with lent(
         street.backend, street.session, street.hub, replace(wanted, key=secrets.token_bytes(32)), "carol"
     ) as carol:
-        found = await carol.ask(
-            "hits",
-            setup=f"""
-            import os
-            canary, hits = '{canary[::-1]}'[::-1], []  # backwards, because this code is kept in IPython's history
-            for folder, folders, names in os.walk('/'):
-                if folder == '/':
-                    folders[:] = [name for name in folders if name not in ('usr', 'proc')]
-                hits += [os.path.join(folder, name) for name in (*folders, *names) if canary in name]
-                for name in names:
-                    path = os.path.join(folder, name)
-                    if path.startswith(tuple({sorted(WRITABLE)})) and os.path.isfile(path):
-                        hits += [path] * (canary.encode() in open(path, 'rb').read())
-            """,
-        )
-        assert found == []
+        assert await canary.search(carol, planted) == []

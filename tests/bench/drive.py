@@ -75,7 +75,7 @@ class Driver:
     def start(self) -> float:
         """POST until the server is ready, in seconds."""
         began = time.perf_counter()
-        if self._api("POST", "/server", expected=(201, 202)).status_code == 202:
+        if self._api("POST", "/server", expected=(201, 202), json=dict(self.side.options) or None).status_code == 202:
             self._until_ready()
         return time.perf_counter() - began
 

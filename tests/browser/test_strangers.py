@@ -88,6 +88,7 @@ def test_a_post_without_the_pages_token_changes_nothing(visitor: Visitor) -> Non
         "code": "signed_out",
         "message": "You are not signed in.",
         "next": "Sign in, or send a valid token and XSRF token.",
+        "details": "",
     }
     assert answers == [(403, {"error": error})] * 8
 

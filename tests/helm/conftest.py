@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
-from tests.helm.release import NoCluster, Release, installed_release
+from tests.helm.release import Release, installed_release
+from tests.kubernetes.admin import Admin, NoCluster, script
+from tests.kubernetes.conftest import build
 
 NAMESPACE = "freepool-chart"
+
+
+@cache
+def cluster_with_images() -> Admin:
+    """A real cluster that has the images which the chart needs; where there can be none, the test is skipped."""
+    try:
+        admin = Admin(Path(script("ensure").strip().splitlines()[-1]))
+    except NoCluster as why:
+        pytest.skip(str(why))
+    build("hub", "postgres", "light")
+    return admin
 
 
 @pytest.fixture(scope="session")
 def release() -> Iterator[Release]:
     """The chart with its defaults, on a real cluster."""
-    try:
-        with installed_release(NAMESPACE) as installed:
-            yield installed
-    except NoCluster as why:
-        pytest.skip(str(why))
+    with installed_release(cluster_with_images(), NAMESPACE) as installed:
+        yield installed

@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -21,26 +18,11 @@ import httpx
 
 from spawner import __version__
 from tests.helm.chart import CHART, Values
-from tests.stack import PROJECT, eventually, free_port
+from tests.kubernetes.admin import Admin
+from tests.stack import eventually, free_port
 
-SCRIPTS = PROJECT / "tests" / "cluster"
-CANNOT = 77
-"""What tests/cluster/ensure ends with where there can be no cluster."""
 READY_SECONDS = 240
 PLATFORM = ("hub", "desk", "steward", "proxy", "postgres")
-
-
-class NoCluster(Exception):
-    """This machine can have no Kubernetes to test on."""
-
-
-def ensure_cluster() -> Path:
-    """The kubeconfig of an administrator of a cluster that may be used for tests; makes one where needed."""
-    done = subprocess.run([SCRIPTS / "ensure"], capture_output=True, text=True, check=False)
-    if done.returncode == CANNOT:
-        raise NoCluster(done.stderr.strip())
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip().splitlines()[-1])
 
 
 def built_images() -> Values:
@@ -56,11 +38,13 @@ def built_images() -> Values:
 class Release:
     """One installation. Names of objects begin with the release's own."""
 
-    kubeconfig: Path
+    admin: Admin
     namespace: str
     name: str = "freepool"
     values: Values = field(default_factory=dict)
     token: str = "an-automation-token-for-tests"
+    _reached: dict[str, str] = field(default_factory=dict)
+    _forwards: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def pool(self) -> str:
@@ -97,7 +81,7 @@ class Release:
             return str(config.test(self.name, logs=True, timeout=READY_SECONDS)["logs"])
 
     def _helm(self) -> helm.Config:
-        return helm.Config(kubeconfig_path=self.kubeconfig, namespace=self.namespace)
+        return helm.Config(kubeconfig_path=self.admin.kubeconfig, namespace=self.namespace)
 
     def _all_values(self) -> Values:
         automation = [{"name": "FREEPOOL_API_TOKEN", "value": self.token}]
@@ -125,28 +109,9 @@ class Release:
 
     # The cluster
 
-    def kubectl(self, *arguments: str, namespace: str | None = None, kubeconfig: Path | None = None) -> str:
-        """Run kubectl in the release's namespace; returns what it printed."""
-        done = self.try_kubectl(*arguments, namespace=namespace, kubeconfig=kubeconfig)
-        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
-        return done.stdout
-
-    def try_kubectl(
-        self, *arguments: str, namespace: str | None = None, kubeconfig: Path | None = None, given: str = ""
-    ) -> subprocess.CompletedProcess[str]:
-        """The same, where it may fail."""
-        return subprocess.run(
-            [*self._kubectl(kubeconfig), "-n", namespace or self.namespace, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            input=given,
-        )
-
-    def _kubectl(self, kubeconfig: Path | None = None) -> list[str]:
-        program = shutil.which("kubectl", path=f"{self.kubeconfig.parent / 'bin'}:{os.environ['PATH']}")
-        assert program, "kubectl is missing"
-        return [program, f"--kubeconfig={kubeconfig or self.kubeconfig}"]
+    def kubectl(self, *arguments: str, namespace: str | None = None, check: bool = True) -> str:
+        """What a call of kubectl in the release's namespace prints."""
+        return self.admin.kubectl("-n", namespace or self.namespace, *arguments, check=check)
 
     def get(self, kind: str, name: str = "", *, namespace: str | None = None) -> Any:
         """An object, or all of a kind, as JSON."""
@@ -162,38 +127,32 @@ class Release:
             and "deletionTimestamp" not in pod["metadata"]
         ]
 
-    def account(self, folder: Path) -> Path:
-        """A kubeconfig with the rights of the release's own account, and no others."""
-        path = folder / "account.kubeconfig"
-        subprocess.run(
-            [SCRIPTS / "kubeconfig-for", self.namespace, self.name, path],
-            check=True,
-            env=os.environ | {"FREEPOOL_TEST_KUBECONFIG": str(self.kubeconfig)},
-        )
-        return path
-
     # The platform
 
-    @cached_property
+    @property
     def url(self) -> str:
-        """The proxy, as this machine reaches it: at the Service's address, or by kubectl's way."""
-        spec = self.get("service", f"{self.name}-proxy")["spec"]
-        address, port = spec["clusterIP"], spec["ports"][0]["port"]
-        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=2):
-            return f"http://{address}:{port}"
-        return self._forwarded()
+        """The proxy, as this machine reaches it."""
+        return self.reach(f"{self.name}-proxy")
 
-    def _forwarded(self) -> str:
-        port = free_port()
-        command = [*self._kubectl(), "-n", self.namespace, "port-forward", f"svc/{self.name}-proxy", f"{port}:http"]
-        self._forward = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually(lambda: _accepts(port), what="port-forward")
-        return f"http://127.0.0.1:{port}"
+    def reach(self, service: str) -> str:
+        """Base URL of a Service as this machine reaches it: at its own address, or by kubectl's way."""
+        if service not in self._reached:
+            spec = self.get("service", service)["spec"]
+            address, port = spec["clusterIP"], spec["ports"][0]["port"]
+            reached = _accepts(address, port)
+            self._reached[service] = f"http://{address}:{port}" if reached else self._forwarded(service, port)
+        return self._reached[service]
+
+    def _forwarded(self, service: str, port: int) -> str:
+        here = free_port()
+        arguments = ("-n", self.namespace, "port-forward", f"svc/{service}", f"{here}:{port}")
+        self._forwards.append(self.admin.start(*arguments))
+        eventually(lambda: _accepts("127.0.0.1", here), what="port-forward")
+        return f"http://127.0.0.1:{here}"
 
     def close(self) -> None:
         """End what runs on this machine."""
-        forward: subprocess.Popen[bytes] | None = getattr(self, "_forward", None)
-        if forward is not None:
+        for forward in self._forwards:
             forward.terminate()
             forward.wait(10)
 
@@ -217,23 +176,20 @@ class Release:
         return self.api("DELETE", f"/users/{quote(user, safe='')}/server")
 
 
-def _accepts(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def _accepts(address: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=2):
         return True
     return False
 
 
 @contextmanager
-def installed_release(namespace: str, values: Values | None = None) -> Iterator[Release]:
-    """Install the chart from the images that were built here; afterwards nothing of it is left.
-
-    Raises `NoCluster` where there can be none.
-    """
-    release = Release(ensure_cluster(), namespace)
+def installed_release(admin: Admin, namespace: str, values: Values | None = None) -> Iterator[Release]:
+    """Install the chart from the images that were built here; afterwards nothing of it is left."""
+    release = Release(admin, namespace)
     try:
         release.install(values or {})
         yield release
     finally:
         release.close()
         release.uninstall()
-        release.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")
+        admin.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")

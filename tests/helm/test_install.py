@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.helm.release import PLATFORM, Release
+from tests.kubernetes.admin import Admin
 from tests.stack import eventually
 
 pytestmark = pytest.mark.timeout(900)
@@ -78,12 +79,12 @@ def test_helm_test_passes(release: Release) -> None:
 
 
 def test_the_account_may_do_what_is_promised_and_nothing_else(release: Release, tmp_path: Path) -> None:
-    account = release.account(tmp_path)
+    account = Admin(release.admin.account(release.namespace, release.name, tmp_path / "kubeconfig"))
 
     def may(verb: str, what: str, namespace: str) -> bool:
         resource, _, part = what.partition("/")
-        asked = ("auth", "can-i", verb, resource, f"--subresource={part}")
-        return release.try_kubectl(*asked, namespace=namespace, kubeconfig=account).stdout.strip() == "yes"
+        asked = ("-n", namespace, "auth", "can-i", verb, resource, f"--subresource={part}")
+        return account.kubectl(*asked, check=False).strip() == "yes"
 
     allowed = {verb for verb in ("get", "list", "watch", "create", "patch", "delete", "update", "deletecollection", "*")
                if may(verb, "pods", release.pool)}  # fmt: skip
@@ -104,7 +105,7 @@ def test_the_account_may_do_what_is_promised_and_nothing_else(release: Release, 
         for verb, what in (("list", "pods"), ("get", "secrets"), ("create", "pods")):
             assert not may(verb, what, namespace), (verb, what, namespace)
     assert not may("list", "nodes", release.pool)
-    assert "freepool-" in release.kubectl("get", "pods", namespace=release.pool, kubeconfig=account)
+    assert account.pods(release.pool), "a slot waits, and may be seen"
 
 
 def test_only_two_components_hold_a_token(release: Release) -> None:
@@ -132,18 +133,15 @@ def test_secrets_are_readable_by_their_user_only(release: Release) -> None:
 
 
 def test_the_namespace_refuses_what_is_larger_than_any_flavor(release: Release) -> None:
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "large"},
-        "spec": {"containers": [{"name": "large", "image": "any", "resources": {"limits": {"memory": "64Gi"}}}]},
-    }
-    done = release.try_kubectl("create", "--dry-run=server", "-f", "-", namespace=release.pool, given=json.dumps(pod))
-    assert done.returncode != 0
-    assert "maximum memory usage per Container is 32Gi" in done.stderr
-    pod["spec"] = {"containers": [{"name": "small", "image": "any", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}
-    done = release.try_kubectl("create", "-f", "-", namespace=release.pool, given=json.dumps(pod))
-    assert "exceeded quota" in done.stderr, "no flavor lends a GPU yet"
+    def attempt(limits: dict[str, str]) -> str:
+        container = {"name": "odd", "image": "any", "resources": {"limits": limits}}
+        pod = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "odd"}, "spec": {"containers": [container]}}
+        with pytest.raises(AssertionError) as refused:
+            release.admin.kubectl("-n", release.pool, "create", "-f", "-", given=json.dumps(pod))
+        return str(refused.value)
+
+    assert "maximum memory usage per Container is 32Gi" in attempt({"memory": "64Gi"})
+    assert "exceeded quota" in attempt({"nvidia.com/gpu": "1"}), "no flavor lends a GPU yet"
 
 
 def test_an_upgrade_keeps_secrets_people_and_notebooks(release: Release) -> None:
@@ -177,12 +175,12 @@ def test_what_an_uninstall_leaves(release: Release) -> None:
     said = release.uninstall()
     assert "[Secret] freepool" in said
     eventually(
-        lambda: not release.try_kubectl("get", "namespace", release.pool).stdout, seconds=120, what="the pool's end"
+        lambda: not release.kubectl("get", "namespace", release.pool, check=False), seconds=120, what="the pool's end"
     )
     eventually(lambda: not release.get("pods")["items"], seconds=120, what="the pods' end")
     names = {secret["metadata"]["name"] for secret in release.get("secrets")["items"]}
     assert {name for name in names if "-token-" not in name} == {"freepool"}
     classes = release.get("priorityclasses")["items"]
-    assert not [found for found in classes if found["metadata"]["name"].startswith("freepool-")]
+    assert not [found for found in classes if found["metadata"]["name"].startswith(release.pool)]
     release.install()
     assert secret_of(release) == before, "a second installation opens the first one's database"

@@ -200,11 +200,11 @@ def test_there_is_only_one_hub_and_one_proxy_at_a_time() -> None:
 
 def test_no_notebook_ends_another() -> None:
     classes = {found["metadata"]["name"]: found for found in of_kind(render(), "PriorityClass")}
-    assert set(classes) == {"freepool-platform", "freepool-instance", "freepool-warm"}
-    for name in ("freepool-instance", "freepool-warm"):
+    assert set(classes) == {f"{POOL}-platform", f"{POOL}-instance", f"{POOL}-warm"}, "unique in the cluster"
+    for name in (f"{POOL}-instance", f"{POOL}-warm"):
         assert classes[name]["preemptionPolicy"] == "Never"
-        assert classes[name]["value"] < classes["freepool-platform"]["value"]
-    assert classes["freepool-warm"]["value"] == classes["freepool-instance"]["value"]
+        assert classes[name]["value"] < classes[f"{POOL}-platform"]["value"]
+    assert classes[f"{POOL}-warm"]["value"] == classes[f"{POOL}-instance"]["value"]
 
 
 def test_images_are_on_every_node_that_a_flavor_goes_to() -> None:

@@ -76,9 +76,12 @@ async def test_two_hundred_at_once_get_an_instance_or_a_sentence(state: Path) ->
         running = stack.unended()
         assert len(running) == 8
         assert len({loan.slot_id for loan in running}) == 8
-        assert {loan.user_name for loan in running} == {
-            user["name"] for user in stack.api("GET", "/users?state=ready").json()
-        }
+        lent = {loan.user_name for loan in running}
+        eventually(  # the hub looks at each once more after the ledger has it
+            lambda: {user["name"] for user in stack.api("GET", "/users?state=ready").json()} == lent,
+            seconds=60,
+            what="the hub's word for the same",
+        )
         for loan in running:
             assert stack.stop(loan.user_name).status_code in (202, 204)
         eventually(lambda: not stack.unended(), what="the end")

@@ -11,7 +11,7 @@ from tests.stack import Stack
 
 RUBBISH: list[tuple[Any, str]] = [
     ({"flavor": "no-such"}, "cpu-basic, cpu-large, gpu-24g"),
-    ({"image": "no-such"}, "cpu, torch"),
+    ({"image": "no-such"}, "light, torch"),
     ({"example": "no-such"}, "ocr"),
     ({"colour": "red"}, "flavor, image, example"),
     ({"flavor": 7}, "as text"),
@@ -23,7 +23,7 @@ RUBBISH: list[tuple[Any, str]] = [
     ({"flavor": "\ud800"}, "as text"),
     ({"flavor": "cpu-basic\x00"}, "There is no flavor"),
     ({"\ud800": "x"}, "is not an option"),
-    ({"example": "ocr", "image": "torch"}, "needs the image cpu"),
+    ({"example": "ocr", "image": "torch"}, "needs the image light"),
 ]
 
 

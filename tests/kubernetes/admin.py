@@ -25,10 +25,8 @@ class Admin:
 
     def kubectl(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
         """What one call of kubectl prints."""
-        own = self.kubeconfig.parent / "bin" / "kubectl"
-        program = str(own) if own.exists() else shutil.which("kubectl") or "kubectl"
         done = subprocess.run(
-            [program, f"--kubeconfig={self.kubeconfig}", *arguments],
+            [*self._program(), *arguments],
             input=given,
             capture_output=True,
             text=True,
@@ -38,6 +36,14 @@ class Admin:
         if check:
             assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A call of kubectl that goes on, such as port-forward."""
+        return subprocess.Popen([*self._program(), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _program(self) -> list[str]:
+        own = self.kubeconfig.parent / "bin" / "kubectl"
+        return [str(own) if own.exists() else shutil.which("kubectl") or "kubectl", f"--kubeconfig={self.kubeconfig}"]
 
     def json(self, *arguments: str) -> Any:
         """What one call of kubectl says, as JSON."""

@@ -2,7 +2,7 @@
 # One authority, and for each part of the cluster a certificate and a kubeconfig that bears it.
 
 certificates() {
-  [[ -f $PKI/done ]] && return 0
+  [[ -f $PKI/complete ]] && return 0
   (
     cd "$PKI"
     openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 3650 -subj /CN=test-cluster
@@ -15,7 +15,7 @@ certificates() {
     pair scheduler /CN=system:kube-scheduler DNS:scheduler
     pair proxy /CN=system:kube-proxy DNS:proxy
     pair kubelet /O=system:nodes/CN=system:node:node-1 "DNS:node-1,IP:$NODE_IP"
-    touch done
+    touch complete
   ) >"$LOG/certificates.log" 2>&1 || fail "the certificates cannot be made: see $LOG/certificates.log"
 }
 

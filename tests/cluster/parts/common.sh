@@ -19,11 +19,8 @@ cluster_kind() {
 }
 
 # kubectl as the cluster's administrator.
-kube() {
-  local program=$BIN/kubectl
-  [[ -x $program ]] || program=kubectl
-  "$program" --kubeconfig="$ADMIN" "$@"
-}
+kubectl_program() { if [[ -x $BIN/kubectl ]]; then echo "$BIN/kubectl"; else echo kubectl; fi; }
+kube() { "$(kubectl_program)" --kubeconfig="$ADMIN" "$@"; }
 
 # containerd's own client, in the part that belongs to Kubernetes.
 containers() { ctr -a "$STATE/containerd.sock" -n k8s.io "$@"; }

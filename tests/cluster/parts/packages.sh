@@ -12,7 +12,7 @@ packages() {
   missing=$(comm -23 <(printf '%s\n' "${PACKAGES[@]}" | sort) \
     <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null | sed -n 's/^installed //p' | sort))
   [[ -n $missing ]] || return 0
-  note "installing" $missing
+  note "installing ${missing//$'\n'/ }"
   apt-get update -qq >"$LOG/apt.log" 2>&1
   # shellcheck disable=SC2086  # one word per package
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >>"$LOG/apt.log" 2>&1 ||

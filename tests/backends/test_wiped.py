@@ -1,0 +1,88 @@
+"""On this machine a restart is a new sandbox, whatever ended the old one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from spawner.ledger import EndReason, Instance
+from tests.backends import machine
+from tests.backends.wiped import Tenant, Wiped, small, tenants
+from tests.stack import Stack, running_stack, write_catalog
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """One slot as this machine has it: its folder, its processes, its control groups."""
+
+    id: str
+    folder: Path
+    processes: tuple[psutil.Process, ...]
+
+    def left(self) -> list[str]:
+        """Folders, groups and processes that are still there."""
+        paths = [path for path in (self.folder, *machine.groups_of(self.folder.name)) if path.exists()]
+        return [str(path) for path in paths] + [f"process {one.pid}" for one in self.processes if one.is_running()]
+
+
+@dataclass(frozen=True)
+class ThisMachine:
+    """A Freepool with the pool of this machine."""
+
+    stack: Stack
+
+    @property
+    def folder(self) -> Path:
+        return self.stack.settings.slots_dir
+
+    def body(self, loan: Instance) -> Sandbox:
+        """The slot's keeper, and all that is below it."""
+        assert loan.slot_id is not None
+        keeper, *inside = machine.processes_of(self.folder, loan.slot_id)
+        return Sandbox(f"{keeper.pid}@{keeper.create_time()}", self.folder / loan.slot_id, (keeper, *inside))
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[ThisMachine]:
+    """One Freepool for all of it."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    try:
+        with running_stack(folder / "state", catalog=write_catalog(folder / "catalog.yaml", small)) as stack:
+            yield ThisMachine(stack)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def only(ground: ThisMachine, pytestconfig: pytest.Config) -> Iterator[Tenant]:
+    """Somebody."""
+    with tenants(ground, pytestconfig) as tenant:
+        yield tenant
+
+
+class TestWiped(Wiped):
+    """All ways, and those of a sandbox."""
+
+    @pytest.fixture
+    def tenant(self, only: Tenant) -> Tenant:
+        """The same person throughout."""
+        return only
+
+    def test_when_the_sandbox_is_killed_from_outside(self, tenant: Tenant, ground: ThisMachine) -> None:
+        with tenant.loses_everything("kill -9 of the sandbox", EndReason.CRASHED, "ended by itself") as loan:
+            for process in ground.body(loan).processes[1:]:
+                if process.name() == "bwrap":
+                    os.kill(process.pid, signal.SIGKILL)
+                    break
+
+    def test_when_the_keeper_is_killed(self, tenant: Tenant, ground: ThisMachine) -> None:
+        with tenant.loses_everything("kill -9 of the keeper", EndReason.LOST, "lost by the platform") as loan:
+            os.kill(ground.body(loan).processes[0].pid, signal.SIGKILL)

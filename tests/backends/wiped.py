@@ -1,0 +1,314 @@
+"""Wiped, whatever ended it. One suite for every backend; its own test module inherits `Wiped` and adds its own ways.
+
+A person leaves a canary in every place of an instance, and loses the instance. What they get next is a new one in which
+nothing of the canary is, nothing of the old one is left on the machine, the old one's token is refused, and where the
+person did not ask for the end the desk says in words why it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+import httpx
+import pytest
+
+from spawner.ledger import EndReason, Instance, InstanceState, instances
+from spawner.pool.progress import ENDINGS, EXPECTED
+from tests.backends import canary, machine
+from tests.backends.notebook import KernelDied, Notebook
+from tests.stack import Stack, eventually
+
+T = TypeVar("T")
+END_SECONDS = 60
+GONE_SECONDS = 90
+"""A node ends a pod and clears its volumes away in 2 to 10 s; a busy one is given a lot more."""
+
+# A notebook's parent is the server. Its folder is on the server's path, and whoever asks Jupyter to convert a notebook
+# names a class for it: so code of the user runs in the server itself.
+EXIT = "open('/mnt/workspace/leave.py', 'w').write('import os; os._exit(1)')"
+KILL = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
+# The kernel ends the process that it holds most to blame, which anybody may make their own server.
+EAT = """
+import os
+open(f'/proc/{os.getppid()}/oom_score_adj', 'w').write('1000')
+held = []
+while True:
+    held.append(bytearray(b'x') * (16 << 20))
+"""
+
+
+def small(data: dict[str, Any]) -> None:
+    """Change a catalog so that memory and disk are used up in no time."""
+    data["flavors"] = [flavor for flavor in data["flavors"] if flavor["id"] == "cpu-basic"]
+    data["flavors"][0] |= {"memory": "512MiB", "disk": "64MiB", "reserve": "256MiB", "warm": 1, "limit": 6}
+
+
+class Body(Protocol):
+    """One instance as the machine has it. `id` is one that no other instance ever has."""
+
+    id: str
+
+    def left(self) -> list[str]:
+        """What of it is still there, in words."""
+        ...
+
+
+class Ground(Protocol):
+    """A running Freepool, and how its instances are looked at from outside."""
+
+    stack: Stack
+
+    def body(self, loan: Instance) -> Body:
+        """What the loan is made of."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way of losing an instance has come to."""
+
+    way: str
+    is_new: bool
+    found: list[str]
+    gone_after: float
+    is_refused: bool
+    words: str
+
+
+HEADINGS = ("way", "new", "canary found", "gone after", "token", "words")
+
+
+def table(rows: list[Row]) -> str:
+    """For people."""
+    lines = [HEADINGS] + [
+        (
+            row.way,
+            "yes" if row.is_new else "NO",
+            ", ".join(row.found) or "nowhere",
+            f"{row.gone_after:.1f} s",
+            "refused" if row.is_refused else "VALID",
+            row.words or "-",
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+@dataclass
+class Tenant:
+    """Somebody who loses one instance after the other."""
+
+    ground: Ground
+    name: str
+    token: str = ""
+    kernel: str = ""
+    rows: list[Row] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stack.add_user(self.name)
+        self.token = self.stack.user_token(self.name)
+
+    @property
+    def stack(self) -> Stack:
+        return self.ground.stack
+
+    def loan(self, loan_id: str = "") -> Instance | None:
+        """The loan of that id as it is now, or the one that runs."""
+        ledger = self.stack.ledger()
+        try:
+            for loan in ledger.read(instances.history):
+                if loan.id == loan_id or (
+                    not loan_id and loan.user_name == self.name and loan.state is InstanceState.RUNNING
+                ):
+                    return loan
+        finally:
+            ledger.close()
+        return None
+
+    def move_in(self) -> Instance:
+        """The instance that runs; a fresh one where none does."""
+        if self.loan() is None:
+            answer = self.stack.start(self.name)
+            assert answer.status_code in (201, 202), answer.text
+        loan = eventually(self.loan, seconds=END_SECONDS, what="an instance")
+        eventually(self._is_ready, seconds=END_SECONDS, what="its server")
+        return loan
+
+    def _servers(self) -> dict[str, Any] | None:
+        """What JupyterHub says of the user's servers; None while it is away."""
+        with contextlib.suppress(httpx.HTTPError):
+            answer = self.stack.api("GET", f"/users/{self.name}")
+            if answer.status_code == 200:
+                return dict(answer.json()["servers"])
+        return None
+
+    def _is_ready(self) -> bool:
+        return bool((self._servers() or {}).get("", {}).get("ready"))
+
+    def post(self, path: str) -> httpx.Response:
+        """Ask something of the own server, as JupyterLab does."""
+        headers = {"Authorization": f"token {self.token}"}
+        return httpx.post(f"{self.stack.url}/user/{self.name}/{path}", headers=headers, timeout=20)
+
+    def do(self, act: Callable[[Notebook], Awaitable[T]]) -> T:
+        """Use the notebook; the kernel stays for the next time."""
+
+        async def use() -> T:
+            async with aiohttp.ClientSession() as session:
+                url = f"{self.stack.url}/user/{self.name}/"
+                notebook = Notebook(session, url, self.token, "", self.kernel)
+                try:
+                    return await act(notebook)
+                finally:
+                    self.kernel = notebook.kernel
+
+        return asyncio.run(use())
+
+    def run(self, code: str) -> str:
+        """Run code in the notebook."""
+        return self.do(lambda notebook: notebook.run(code))
+
+    def run_fatally(self, code: str) -> None:
+        """Run code that takes the server with it."""
+        with contextlib.suppress(KernelDied, aiohttp.ClientError, asyncio.TimeoutError):
+            self.run(code)
+
+    @contextmanager
+    def loses_everything(self, way: str, reason: EndReason, words: str = "") -> Iterator[Instance]:
+        """What is done in the block ends the loan that it is given, for this reason; the desk says so in these words.
+
+        Without words the desk says nothing, because the person asked for it.
+        """
+        before = self.move_in()
+        body = self.ground.body(before)
+        planted = self.do(canary.plant)
+        assert machine.mentioned(planted.canary), "the process that wants to stay is not seen from outside"
+        assert self._is_known(planted.token)
+        yield before
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as watcher:
+            gone = watcher.submit(self._seconds_until_gone, body, began)
+            said = self._wait_for_end(before)
+            is_refused = not self._is_known(planted.token)
+            self.kernel = ""
+            after = self.move_in()
+            found = self.do(lambda notebook: canary.search(notebook, planted))
+            is_new = self.ground.body(after).id != body.id and after.slot_id != before.slot_id
+            row = Row(way, is_new, found, gone.result(), is_refused, said)
+        self.rows.append(row)
+        assert row.is_new
+        assert row.found == []
+        assert row.is_refused
+        assert machine.mentioned(planted.canary) == []
+        ended = self.loan(before.id)
+        assert ended is not None
+        assert (ended.reason, words in said, bool(said)) == (reason, True, reason not in EXPECTED), (said, ended.detail)
+        assert not words or words in ENDINGS[reason]
+
+    def _seconds_until_gone(self, body: Body, began: float) -> float:
+        eventually(lambda: not body.left(), seconds=GONE_SECONDS, what=f"the end of {body.left()}")
+        return time.monotonic() - began
+
+    def _is_known(self, token: str) -> bool:
+        """Whether the hub takes a token."""
+        status = self.stack.api("GET", "/user", token=token).status_code
+        assert status in (200, 403)
+        return status == 200
+
+    def _wait_for_end(self, before: Instance) -> str:
+        """Wait until ledger and hub know that it is over; what the desk says about it, if it was not a restart."""
+
+        def is_over() -> bool:
+            loan = self.loan(before.id)
+            return loan is not None and loan.state in (InstanceState.STOPPING, InstanceState.ENDED)
+
+        eventually(is_over, seconds=END_SECONDS, what="the end in the ledger")
+        if self.loan() is not None:  # somebody has started it again
+            return ""
+        eventually(lambda: self._servers() == {}, seconds=END_SECONDS, what="the end in the hub")
+        loan = eventually(lambda: self._ended(before), seconds=END_SECONDS, what="the end of the end")
+        state = self.stack.desk("GET", "api/state", token=self.token).json()
+        assert state["instance"] is None
+        assert (state["last"] is None) == (loan.reason in EXPECTED)
+        return state["last"]["text"] if state["last"] else ""
+
+    def _ended(self, before: Instance) -> Instance | None:
+        loan = self.loan(before.id)
+        return loan if loan is not None and loan.state is InstanceState.ENDED else None
+
+
+@contextmanager
+def tenants(ground: Ground, config: pytest.Config) -> Iterator[Tenant]:
+    """Somebody on this ground; what they have seen is printed at the end."""
+    tenant = Tenant(ground, "tenant")
+    yield tenant
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        print(f"\n\n{table(tenant.rows)}\n")
+
+
+class Wiped:
+    """Ways to lose an instance that every backend has."""
+
+    @pytest.fixture
+    def tenant(self) -> Tenant:
+        """Somebody with an instance."""
+        raise NotImplementedError
+
+    def test_by_the_desks_button(self, tenant: Tenant) -> None:
+        with tenant.loses_everything("restart on the desk", EndReason.STOPPED):
+            answer = tenant.stack.desk("POST", "api/instance/restart", token=tenant.token)
+            assert answer.status_code in (201, 202), answer.text
+
+    def test_by_stop_and_start(self, tenant: Tenant) -> None:
+        with tenant.loses_everything("REST stop, start", EndReason.STOPPED):
+            assert tenant.stack.stop(tenant.name).status_code in (202, 204)
+
+    def test_by_jupyterlabs_shutdown(self, tenant: Tenant) -> None:
+        with tenant.loses_everything("JupyterLab's shutdown", EndReason.STOPPED):
+            assert tenant.post("api/shutdown").status_code == 200
+
+    def test_when_the_server_is_killed_from_inside(self, tenant: Tenant) -> None:
+        with tenant.loses_everything("kill -9 of the server", EndReason.CRASHED, "ended by itself"):
+            tenant.run_fatally(KILL)
+
+    def test_when_the_server_exits(self, tenant: Tenant) -> None:
+        with tenant.loses_everything("exit 1 of the server", EndReason.CRASHED, "ended by itself"):
+            tenant.run(EXIT)
+            headers = {"Authorization": f"token {tenant.token}"}
+            url = f"{tenant.stack.url}/user/{tenant.name}/nbconvert/leave.Now/leave.ipynb"
+            with contextlib.suppress(httpx.HTTPError):
+                httpx.get(url, headers=headers, timeout=20)
+
+    def test_when_memory_runs_out(self, tenant: Tenant) -> None:
+        with tenant.loses_everything("out of memory", EndReason.OUT_OF_MEMORY, "more memory than its shape has"):
+            tenant.run_fatally(EAT)
+
+    def test_when_the_hub_is_killed_amid_a_session(self, tenant: Tenant) -> None:
+        with tenant.loses_everything("hub killed, then stop", EndReason.STOPPED) as loan:
+            _kill_hub(tenant)
+            assert tenant.loan() == loan, "the notebook goes on"
+            assert tenant.run("print(6 * 7)") == "42\n"
+            assert tenant.stack.stop(tenant.name).status_code in (202, 204)
+
+    def test_when_the_hub_is_killed_amid_the_end(self, tenant: Tenant) -> None:
+        with tenant.loses_everything("hub killed amid stop", EndReason.STOPPED):
+            assert tenant.stack.stop(tenant.name).status_code in (202, 204)
+            _kill_hub(tenant)
+
+
+def _kill_hub(tenant: Tenant) -> None:
+    """kill -9; its supervisor starts it again."""
+    before = tenant.stack.pids("hub")
+    tenant.stack.kill("hub")
+    eventually(lambda: set(tenant.stack.pids("hub")) - set(before), seconds=END_SECONDS, what="another hub")
+    eventually(lambda: tenant._servers() is not None, seconds=END_SECONDS, what="its answer")

@@ -1,0 +1,68 @@
+"""A hub that another chart runs lends from the pool that this chart has made beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.helm.chart import VALUE_SETS
+from tests.helm.conftest import cluster_with_images
+from tests.helm.other_hub import TOKEN, objects
+from tests.helm.release import Release, installed_release
+from tests.stack import eventually
+
+pytestmark = pytest.mark.timeout(900)
+NAMESPACE = "freepool-beside"
+
+
+@pytest.fixture(scope="module")
+def beside() -> Iterator[Release]:
+    """Our chart without hub and proxy, and theirs."""
+    with installed_release(cluster_with_images(), NAMESPACE, VALUE_SETS["hub of another chart"]) as release:
+        release.admin.apply(*objects(NAMESPACE))
+        for name in ("hub", "proxy"):
+            release.kubectl("rollout", "status", f"deployment/{name}", "--timeout=110s")
+        yield release
+
+
+def ask(release: Release, method: str, path: str, **kwargs: Any) -> httpx.Response:
+    url = f"{release.reach('proxy-public')}{path}"
+    return httpx.request(method, url, headers={"Authorization": f"token {TOKEN}"}, timeout=120, **kwargs)
+
+
+def test_only_desk_steward_and_the_pool_are_ours(beside: Release) -> None:
+    ours = beside.get("deployments")["items"]
+    names = {found["metadata"]["name"] for found in ours}
+    assert names == {"hub", "proxy", "freepool-desk", "freepool-steward", "freepool-postgres"}
+
+
+def test_their_hub_lends_a_notebook(beside: Release) -> None:
+    eventually(lambda: ask(beside, "GET", "/hub/health").status_code == 200, seconds=120, what="their hub")
+    assert ask(beside, "POST", "/hub/api/users/ann").status_code == 201
+    assert ask(beside, "POST", "/hub/api/users/ann/server", json={"flavor": "cpu-basic"}).status_code in (201, 202)
+
+    def runs() -> bool:
+        return ask(beside, "GET", "/user/ann/api/status").status_code == 200
+
+    eventually(runs, seconds=120, what="the notebook")
+    (lent,) = [pod for pod in beside.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
+    assert lent["metadata"]["namespace"] == beside.pool
+    assert ask(beside, "DELETE", "/hub/api/users/ann/server").status_code in (202, 204)
+
+
+def test_the_desk_is_behind_their_proxy(beside: Release) -> None:
+    def is_healthy() -> bool:
+        return ask(beside, "GET", "/services/desk/health").status_code == 200
+
+    eventually(is_healthy, seconds=90, what="the desk")
+    landing = httpx.get(f"{beside.reach('proxy-public')}/", follow_redirects=True)
+    assert landing.url.path == "/hub/login", "nobody sees it who has not logged in"
+    assert "desk" in landing.url.params["next"]
+
+
+def test_their_tables_are_where_they_were(beside: Release) -> None:
+    listed = beside.kubectl("exec", "deploy/hub", "--", "ls", "/srv/jupyterhub")
+    assert "jupyterhub.sqlite" in listed
