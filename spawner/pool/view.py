@@ -82,6 +82,11 @@ class SlotView:
             await self._changed.wait()
             return self._slots
 
+    @property
+    def last_seen(self) -> Slots:
+        """What existed at the last look, however long ago that was."""
+        return self._slots
+
     async def now(self) -> Slots:
         """What exists; at most `STALE_SECONDS` old. Raises `BackendUnavailable` if that cannot be had."""
         if asyncio.get_running_loop().time() - self._seen_at > STALE_SECONDS:

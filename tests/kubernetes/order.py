@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from spawner.ledger import Instance
+from spawner.pool.refusals import REFUSAL_HEADER
 from tests.kubernetes.conftest import PoolNamespace
 from tests.stack import Stack
 
-WORDS_OF_KUBERNETES = ("pod", "Pod", "node", "kube", "image \"", "Err", "quota", "Insufficient", "namespace", "ubelet")
+FOREIGN = re.compile(
+    r"\b(pods?|nodes?|quota|namespace|kube\w*|Insufficient|ErrImage\w*|InvalidImage\w*|forbidden)\b", re.IGNORECASE
+)
+"""Words that belong into the details, for the operator."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a user reads when something cannot be."""
+
+    code: str
+    message: str
+    next: str
+    details: str
+
+    def in_words(self) -> Refused:
+        """Itself, if it is said in words that people know, with what to do next."""
+        assert self.message, self
+        assert self.next, self
+        assert not FOREIGN.search(self.message + self.next), self
+        return self
 
 
 @dataclass(frozen=True)
@@ -29,13 +52,24 @@ class Platform:
         """The user's loan that is not over."""
         return next((loan for loan in self.stack.unended() if loan.user_name == user), None)
 
-    def wait_for_order(self, seconds: float = 120) -> None:
-        """Wait until the ledger equals the cluster, and every loan that lives has its slot."""
+    def stop(self, user: str) -> None:
+        """Ask for the end of a user's server, without waiting until everything of it is wiped."""
+        answer = self.stack.api("DELETE", f"/users/{user}/server")
+        assert answer.status_code in (202, 204), answer.text
+
+    def wait_for_order(self, seconds: float = 120, *, all_over: bool = False) -> None:
+        """Wait until the ledger equals the cluster, and every loan has its slot, unless it is ending.
+
+        (Kubernetes 1.20 takes a minute to end a pod that never had a container.) `all_over`: wait for those, too.
+        """
         deadline = time.monotonic() + seconds
         while True:
             rows, pods, loans = self.stack.slots(), self.pods(), self.stack.unended()
             known = {slot.id for slot in rows}
-            if pods.keys() == known and all(loan.state == "running" and loan.slot_id in known for loan in loans):
+            if pods.keys() == known and all(
+                (loan.state == "stopping" and not all_over) or (loan.state == "running" and loan.slot_id in known)
+                for loan in loans
+            ):
                 return
             assert time.monotonic() < deadline, f"rows {rows}\npods {list(pods)}\nloans {loans}"
             time.sleep(0.2)
@@ -50,8 +84,14 @@ class Platform:
         """A flavor as the desk shows it."""
         return next(one for one in self.state(user)["flavors"] if one["id"] == flavor)
 
-    def ask(self, user: str, **options: str) -> dict[str, Any]:
-        """Start from the desk; the refusal (code, message, next, details)."""
-        answer = self.stack.desk("POST", "api/instance", token=self.stack.user_token(user), json=options)
-        assert answer.status_code < 300, answer.text
-        return answer.json()  # type: ignore[no-any-return]
+    def refused(self, user: str, **options: str) -> Refused:
+        """Start what cannot start; what the user reads."""
+        answer = self.stack.start(user, **options)
+        assert answer.status_code >= 400, answer.text
+        fields = json.loads(answer.headers[REFUSAL_HEADER])
+        return Refused(
+            code=fields["code"],
+            message=fields["template"].format(**fields["params"]),
+            next=fields["next"].format(**fields["params"]),
+            details=fields["details"],
+        )

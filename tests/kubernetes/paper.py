@@ -1,4 +1,4 @@
-"""Pods on paper: real manifests that no scheduler looks at, so that thousands of them cost a cluster next to nothing."""
+"""Pods on paper: real manifests that no scheduler looks at, so that thousands of them cost next to nothing."""
 
 from __future__ import annotations
 

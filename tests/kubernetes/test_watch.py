@@ -18,7 +18,6 @@ import pytest_asyncio
 
 from spawner.errors import BackendUnavailable
 from spawner.pool import view as view_module
-from spawner.pool.backends.base import Slots
 from spawner.pool.backends.kubernetes import KubernetesBackend
 from spawner.pool.kube import client, watch
 from spawner.pool.kube.client import Cluster
@@ -195,9 +194,7 @@ async def test_a_point_that_the_server_has_forgotten_leads_to_a_new_list(
         assert watched.cluster.asked["list"] == 2, "once at first, and once because of that"
 
 
-async def test_credentials_that_changed_are_read_anew(
-    gate: tuple[Gate, Path], watched: Watched, paper: Paper
-) -> None:
+async def test_credentials_that_changed_are_read_anew(gate: tuple[Gate, Path], watched: Watched, paper: Paper) -> None:
     good = gate[1].read_text()
     config = json.loads(good)
     config["users"][0]["user"]["token"] = "expired"
