@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from jupyterhub import orm
 from jupyterhub.spawner import Spawner
-from jupyterhub.utils import url_path_join
+from jupyterhub.utils import url_escape_path, url_path_join
 from sqlalchemy import inspect
 from traitlets import default
 
@@ -62,6 +63,7 @@ class InstanceSpawner(Spawner):
     async def start(self) -> str:
         """Lend an instance and return its URL. Raises `Refused` in words for the user."""
         self._forget_options()
+        self._revoke_tokens(but=self.api_token)
         environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
         try:
             choice = choose(self.pool.catalog, self.user_options)
@@ -100,6 +102,23 @@ class InstanceSpawner(Spawner):
                 await self.pool.end_soon(instance.id, EndReason.STOPPED)
         except Exception:
             self.log.exception("stop of %s is left to the steward", self._log_name)
+
+    def run_post_stop_hook(self) -> Any:
+        """It is over, whoever ended it: nothing that it was given is worth anything any more."""
+        self._revoke_tokens()
+        return super().run_post_stop_hook()
+
+    def _revoke_tokens(self, *, but: str = "") -> None:
+        """Take back the API tokens of this server's runs.
+
+        JupyterHub itself does so only where it has not been restarted since: it knows a token from memory.
+        """
+        note = f"Server at {url_path_join(self.user.base_url, url_escape_path(self.name), '/')}"
+        kept = orm.APIToken.find(self.db, but) if but else None
+        for token in self.db.query(orm.APIToken).filter_by(user_id=self.user.id, note=note):
+            if token is not kept:
+                self.db.delete(token)
+        self.db.commit()
 
     async def poll(self) -> int | None:
         """None while it runs, and also while nobody can tell: unknown is not stopped."""

@@ -63,28 +63,28 @@ PLANT = """
 import socket, subprocess, sys
 folders, files = [], []
 for folder, _, names in walk():
-    if os.access(folder, os.W_OK | os.X_OK):
+    if '/.hidden' not in folder and os.access(folder, os.W_OK | os.X_OK):
         folders.append(folder)
     else:
         paths = [os.path.join(folder, name) for name in names]
         files += [p for p in paths if stat.S_ISREG(os.lstat(p).st_mode) and os.access(p, os.W_OK)]
-def leave(path, how):
-    with open(path, how) as file:
-        try:
-            file.write(canary)
-            file.flush()
-        except OSError:
-            pass  # a message queue takes a name, but no text this way
+def leave(path):
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, canary.encode())
+    except OSError:
+        pass  # a message queue takes a name, but no text this way
+    os.close(descriptor)
 for folder in folders:
-    leave(os.path.join(folder, canary), 'w')
+    leave(os.path.join(folder, canary))
     try:
         os.makedirs(os.path.join(folder, '.hidden'), exist_ok=True)
-        leave(os.path.join(folder, '.hidden', canary), 'w')
+        leave(os.path.join(folder, '.hidden', canary))
     except OSError:
         pass
 for file in files:
-    leave(file, 'a')
-leave(os.path.expanduser('~/.bashrc'), 'a')
+    leave(file)
+leave(os.path.expanduser('~/.bashrc'))
 startup = os.path.expanduser('~/.ipython/profile_default/startup')
 os.makedirs(startup, exist_ok=True)
 open(os.path.join(startup, '00.py'), 'w').write(f'print("{canary}")')

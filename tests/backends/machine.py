@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -51,7 +52,9 @@ def mentioned(slot_id: str) -> list[str]:
 
 def groups_of(slot_id: str) -> list[Path]:
     """Control groups of a slot, in any tree."""
-    return list(Path("/sys/fs/cgroup").rglob(f"*{slot_id}*"))
+    # Unlike a glob, a walk puts up with groups that go while it looks.
+    walk = os.walk("/sys/fs/cgroup")
+    return [Path(folder, name) for folder, names, _ in walk for name in names if slot_id in name]
 
 
 def gone(processes: list[psutil.Process], *, seconds: float = 5) -> bool:

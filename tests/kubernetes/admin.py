@@ -23,17 +23,16 @@ class Admin:
 
     kubeconfig: Path
 
-    def kubectl(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
-        """What one call of kubectl prints."""
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of one call of kubectl."""
         own = self.kubeconfig.parent / "bin" / "kubectl"
         program = str(own) if own.exists() else shutil.which("kubectl") or "kubectl"
+        return [program, f"--kubeconfig={self.kubeconfig}", *arguments]
+
+    def kubectl(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
+        """What one call of kubectl prints."""
         done = subprocess.run(
-            [program, f"--kubeconfig={self.kubeconfig}", *arguments],
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            self.command(*arguments), input=given, capture_output=True, text=True, timeout=120, check=False
         )
         if check:
             assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"

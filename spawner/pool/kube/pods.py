@@ -97,9 +97,10 @@ def _why_it_ended(status: Json, state: Json, *, lent: bool) -> tuple[EndReason, 
 
 
 def _why_it_terminated(terminated: Json, message: str, *, lent: bool) -> tuple[EndReason, str]:
-    if terminated.get("reason") == "OOMKilled":
-        return EndReason.OUT_OF_MEMORY, message
     code = terminated.get("exitCode")
+    # The runtime says so too where only a notebook ran out of memory, earlier on, and the server now leaves in peace.
+    if terminated.get("reason") == "OOMKilled" and code != 0:
+        return EndReason.OUT_OF_MEMORY, message
     last_words = str(terminated.get("message") or message or terminated.get("reason") or "").strip()
     detail = f"exit code {code}: {last_words}" if code is not None else last_words
     return (EndReason.CRASHED if lent else EndReason.START_FAILED), detail

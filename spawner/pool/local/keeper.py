@@ -168,7 +168,8 @@ class Keeper:
             return
         code = self.program.returncode
         self.program = None
-        if self.group and cgroup.ran_out_of_memory(self.group):
+        # A notebook may have run out of memory earlier on, and the server gone on: then it is not why it leaves now.
+        if code != 0 and self.group and cgroup.ran_out_of_memory(self.group):
             self._died("out_of_memory", "")
         elif self.status["phase"] == "creating":
             self._died("start_failed", f"exit code {code}: {self._last_words()}")
