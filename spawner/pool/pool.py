@@ -14,6 +14,7 @@ import aiohttp
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor, Image
+from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState, instances, slots
@@ -21,6 +22,8 @@ from spawner.pool.backends.base import Backend, Phase, SlotSpec
 from spawner.pool.view import SlotView
 
 log = logging.getLogger("freepool.pool")
+LEND_SECONDS = 3.0
+"""A pool that is away tells so only after its own timeout; whoever starts meanwhile does not wait for that."""
 LAST_LINE = timedelta(minutes=10)
 """How long after its deadline the backend itself ends an instance that no steward has ended."""
 
@@ -141,9 +144,10 @@ class Pool:
         """Tell the backend that a slot is somebody's until then. False where it cannot be told just now."""
         seconds = (ends_at - slot.created_at + LAST_LINE).total_seconds()
         try:
-            await self.backend.lend(slot.id, seconds=seconds)
-        except BackendUnavailable as error:
-            log.warning("slot %s is lent, and the pool does not know yet: %s", slot.id, error)
+            async with timeout(LEND_SECONDS):
+                await self.backend.lend(slot.id, seconds=seconds)
+        except (BackendUnavailable, asyncio.TimeoutError) as error:
+            log.warning("slot %s is lent, and the pool does not know yet: %s", slot.id, error or "no answer")
             return False
         return True
 

@@ -6,6 +6,7 @@ Each step is committed before the next one touches the world, so that whoever co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -207,6 +208,8 @@ class Start:
             return status is not None and bool(status.no_room)
 
         view = self.pool.view
+        if slot.state is SlotState.CLAIMED:
+            await self._make_sure_of(slot)
         try:
             found = await view.wait_until(lambda found: decided(found) or stuck(found), seconds=self._seconds)
         except asyncio.TimeoutError:
@@ -217,6 +220,14 @@ class Start:
             except asyncio.TimeoutError:
                 raise NoRoom("The slot {slot} finds no place.", slot=slot.id, details=found[slot.id].no_room) from None
         return self._url_of(slot, found[slot.id])
+
+    async def _make_sure_of(self, slot: Slot) -> None:
+        """A slot that was waiting is there, or it was lost on the way, and nobody waits for it to come back."""
+        if slot.id in self.pool.view.last_seen:
+            return
+        with contextlib.suppress(BackendUnavailable):
+            if await self.pool.backend.find(slot.id) is None:
+                raise SlotFailed("The slot {slot} was lost while it waited.", slot=slot.id)
 
     def _url_of(self, slot: Slot, status: SlotStatus) -> str:
         if status.phase is Phase.DEAD or status.url is None:

@@ -30,6 +30,7 @@ class SlotView:
         self._seen_at = float("-inf")
         self._changed = asyncio.Condition()
         self._refreshing = asyncio.Lock()
+        self._failures = 0
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[SlotView]:
@@ -58,8 +59,16 @@ class SlotView:
 
     async def refresh(self) -> Slots:
         """Ask the backend now."""
+        failures = self._failures
         async with self._refreshing:
-            slots = await self._backend.list()
+            if self._failures != failures:
+                # To learn that may have taken its full timeout: all who waited are told, not one after the other.
+                raise BackendUnavailable("The pool did not answer just now.")
+            try:
+                slots = await self._backend.list()
+            except BackendUnavailable:
+                self._failures += 1
+                raise
             self._seen_at = asyncio.get_running_loop().time()
         if slots != self._slots:
             async with self._changed:
@@ -72,6 +81,11 @@ class SlotView:
         async with self._changed:
             await self._changed.wait()
             return self._slots
+
+    @property
+    def last_seen(self) -> Slots:
+        """What existed at the last look, however long ago that was."""
+        return self._slots
 
     async def now(self) -> Slots:
         """What exists; at most `STALE_SECONDS` old. Raises `BackendUnavailable` if that cannot be had."""

@@ -53,12 +53,13 @@ class PodStore:
     async def follow(self) -> AsyncGenerator[None, None]:
         """Yield once it is known what there is, and then after every change. Raises `BackendUnavailable`.
 
-        Called again after that, it goes on where it stopped, unless the server has forgotten that point.
+        Called again after that, it goes on where it stopped, unless that is too long ago: a watch does not say when it
+        has told all that came in between, and until then what is known would be old and look fresh.
         """
         loop = asyncio.get_running_loop()
         self._followers += 1
         try:
-            if self._since is None:
+            if self._since is None or not self.is_fresh:
                 await self._list()
             yield
             while True:
@@ -92,6 +93,7 @@ class PodStore:
                     await self._heard(changed)
                     if changed:
                         yield
+                    await asyncio.sleep(0)  # after a silence hundreds come at once, and others have their turn between
         except WatchBroken:
             self._since = None
             raise

@@ -1,0 +1,92 @@
+"""Clocks that differ: a node whose clock is wrong by ten minutes takes claims, and ends instances at the right time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from spawner.instance.sealing import CLAIM_PATH, Claim, ClaimRefused, slot_key, unseal
+from spawner.pool.claim import VALID_SECONDS, push_claim
+from spawner.pool.pool import LAST_LINE, LEND_SECONDS, Pool
+from tests.unit import make
+
+KEY = slot_key(b"m" * 64, "slot-1")
+TEN_MINUTES = 600.0
+HUB_TIME = 1_800_000_000.0
+
+
+@pytest.fixture
+async def sealed() -> bytes:
+    """What a hub whose clock says HUB_TIME sends to a slot."""
+    got: list[bytes] = []
+
+    async def take(request: web.Request) -> web.Response:
+        got.append(await request.read())
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.router.add_post(CLAIM_PATH, take)
+    async with TestServer(app) as server, ClientSession() as session:
+        await push_claim(
+            session,
+            str(server.make_url("")).rstrip("/"),
+            claim_id="loan-1",
+            environment={"JUPYTERHUB_USER": "ann"},
+            key=KEY,
+            slot_id="slot-1",
+            now=HUB_TIME,
+        )
+    return got[0]
+
+
+@pytest.mark.parametrize("off", [-TEN_MINUTES, 0.0, TEN_MINUTES])
+async def test_a_slot_whose_clock_is_ten_minutes_off_takes_its_claim(sealed: bytes, off: float) -> None:
+    claim = unseal(sealed, key=KEY, slot_id="slot-1", now=lambda: HUB_TIME + off)
+    assert claim == Claim("loan-1", HUB_TIME + VALID_SECONDS, {"JUPYTERHUB_USER": "ann"})
+
+
+async def test_a_claim_of_the_day_before_is_refused_all_the_same(sealed: bytes) -> None:
+    with pytest.raises(ClaimRefused):
+        unseal(sealed, key=KEY, slot_id="slot-1", now=lambda: HUB_TIME + VALID_SECONDS + TEN_MINUTES)
+
+
+@dataclass
+class Lender:
+    """As much of a backend as a lend needs."""
+
+    answers: bool = True
+    lent: dict[str, float] = field(default_factory=dict)
+
+    async def lend(self, slot_id: str, *, seconds: float) -> None:
+        self.lent[slot_id] = seconds
+        if not self.answers:
+            await asyncio.Event().wait()
+
+
+def pool(backend: Lender, now: datetime) -> Pool:
+    """A pool of which only `lend` is used."""
+    parts: dict[str, Any] = dict.fromkeys(("ledger", "view", "session"))
+    return Pool(
+        catalog=make.catalog(), backend=backend, master_key=b"", hub_epoch="", now=lambda: now, new_id=str, **parts
+    )  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("off", [timedelta(minutes=-10), timedelta(0), timedelta(minutes=10)])
+async def test_the_last_line_is_told_as_a_length_of_time_between_two_times_of_the_ledger(off: timedelta) -> None:
+    """Kubernetes counts it from the pod's start by the node's own clock, so no two clocks are compared."""
+    backend = Lender()
+    slot = make.slot("one", created_at=make.NOW - timedelta(hours=3))
+    assert await pool(backend, make.NOW + off).lend(slot, make.NOW + timedelta(hours=1))
+    assert backend.lent == {"one": (timedelta(hours=4) + LAST_LINE).total_seconds()}
+
+
+async def test_a_pool_that_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spawner.pool.pool.LEND_SECONDS", 0.05)
+    assert LEND_SECONDS <= 3
+    assert not await pool(Lender(answers=False), make.NOW).lend(make.slot("one"), make.NOW)
