@@ -175,9 +175,9 @@ def test_what_an_uninstall_leaves(release: Release) -> None:
     said = release.uninstall()
     assert "[Secret] freepool" in said
     eventually(
-        lambda: not release.kubectl("get", "namespace", release.pool, check=False), seconds=120, what="the pool's end"
+        lambda: not release.kubectl("get", "namespace", release.pool, check=False), seconds=300, what="the pool's end"
     )
-    eventually(lambda: not release.get("pods")["items"], seconds=120, what="the pods' end")
+    eventually(lambda: not release.get("pods")["items"], seconds=300, what="the pods' end")
     names = {secret["metadata"]["name"] for secret in release.get("secrets")["items"]}
     assert {name for name in names if "-token-" not in name} == {"freepool"}
     classes = release.get("priorityclasses")["items"]
