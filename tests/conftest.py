@@ -14,6 +14,7 @@ from tests.stack import Stack, running_stack, write_catalog
 
 ALLOWED_SKIPS: tuple[str, ...] = (
     "the torch image is not installed",  # 2.3 GB; `make heavy` brings it
+    "the kubelet is not ours to hold up",  # it is on a cluster that is only borrowed, or shared just now
 )
 
 
