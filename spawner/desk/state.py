@@ -23,6 +23,7 @@ NO_ROOM_MEMORY = timedelta(minutes=1)
 """How long "no machine has room for it" is believed without another try."""
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
 ALL_LENT = "Everything of this shape is lent out just now."
+NOT_OFFERED = "This shape is not offered just now."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
 
@@ -215,7 +216,7 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, moment: Moment, 
     if stock.why_not is not None:
         reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]
     elif stock.available == 0:
-        reason = texts.say(ALL_LENT)
+        reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_LENT)
     accelerator = flavor.accelerator
     return FlavorView(
         id=flavor.id,

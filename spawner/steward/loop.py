@@ -26,6 +26,9 @@ log = logging.getLogger("freepool.steward")
 LEASE = "steward"
 LEASE_DURATION = timedelta(seconds=5)
 ROUND_SECONDS = 1.0
+PATIENCE = 1.0
+"""Seconds that a round waits for what it has begun. A pod on a node that is away takes minutes to end, and the lease
+must be renewed and everybody else looked after meanwhile."""
 PRUNE_EVERY = timedelta(hours=1)
 FAILURE_MEMORY = timedelta(minutes=15)
 """How long a slot that never became ready counts against its template."""
@@ -38,6 +41,7 @@ class Steward:
         self.pool = pool
         self.holder = holder
         self._pruned_at: datetime | None = None
+        self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def round(self) -> bool:
         """Do what is due. False when another steward holds the lease."""
@@ -61,7 +65,32 @@ class Steward:
             now=pool.now(),
             limits=pool.catalog.limits,
         )
-        await asyncio.gather(*(self._carry_out(action) for action in actions))
+        begun = [self._begin(action) for action in actions if _subject(action) not in self._under_way]
+        if begun:
+            await asyncio.wait(begun, timeout=PATIENCE)
+
+    def _begin(self, action: order.Action) -> asyncio.Task[None]:
+        subject = _subject(action)
+        task = asyncio.create_task(self._carry_out(action), name=f"freepool-{subject}")
+        self._under_way[subject] = task
+        task.add_done_callback(lambda task: self._done(subject, task))
+        return task
+
+    def _done(self, subject: str, task: asyncio.Task[None]) -> None:
+        del self._under_way[subject]
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, BackendUnavailable):
+            log.warning("what was begun for %s is tried again: %s", subject, error)
+        else:
+            log.error("what was begun for %s failed, and is tried again", subject, exc_info=error)
+
+    async def rest(self) -> None:
+        """Let go of what is under way: it is in the ledger, and whoever comes next goes on with it."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _carry_out(self, action: order.Action) -> None:
         pool = self.pool
@@ -109,14 +138,14 @@ class Steward:
                     except (SlotFailed, NoRoom) as error:
                         log.warning("a warm slot could not be made: %s", error)
                         reason = EndReason.NO_ROOM if isinstance(error, NoRoom) else EndReason.START_FAILED
-                        await pool.destroy_slot(slot_id, reason, detail=error.message)
+                        await pool.destroy_slot_soon(slot_id, reason, detail=error.message)
 
     async def _give_up(self, slot_id: str) -> None:
         try:
             await self.pool.ledger.awrite(slots.withdraw, slot_id)
         except LostRace:
             return  # somebody got it just now: theirs it is
-        await self.pool.destroy_slot(slot_id, EndReason.SURPLUS)
+        await self.pool.destroy_slot_soon(slot_id, EndReason.SURPLUS)
 
     async def _prune(self) -> None:
         now = self.pool.now()
@@ -128,6 +157,17 @@ class Steward:
         self._pruned_at = now
 
 
+def _subject(action: order.Action) -> str:
+    """The id of the slot or instance that an action is about."""
+    match action:
+        case order.Lend(slot, _):
+            return slot.id
+        case order.EndInstance(instance_id):
+            return instance_id
+        case _:
+            return action.slot_id
+
+
 async def run(settings: Settings) -> None:
     """Run until told to stop (SIGTERM)."""
     stopping = asyncio.Event()
@@ -137,7 +177,9 @@ async def run(settings: Settings) -> None:
     async with aiohttp.ClientSession() as session:
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():
-            await _keep_promises(Steward(pool, holder=holder), stopping)
+            steward = Steward(pool, holder=holder)
+            await _keep_promises(steward, stopping)
+            await steward.rest()
         with contextlib.suppress(FreepoolError):
             await pool.ledger.awrite(leases.release, LEASE, holder=holder)
         await pool.close()

@@ -1,0 +1,439 @@
+"""Bad luck on a cluster: the user reads what happened in words, and ledger and cluster agree again soon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from spawner.ledger import EndReason, Instance, Step, instances, leases
+from spawner.pool.build import utc_now
+from tests.kubernetes.conftest import PoolNamespace, write_settings
+from tests.kubernetes.gate import Gate, gate_to
+from tests.kubernetes.order import Platform
+from tests.stack import eventually, running_stack
+
+AWAY = 12.0
+"""Seconds that the API server is away: longer than what is known of the pods stays fresh."""
+TEXT = {"en": "a text", "zh": "文字"}
+
+
+def change(data: dict[str, Any]) -> None:
+    """Small flavors: one that waits, one that is made, one that no machine has; and images that cannot be had."""
+    small = {"title": TEXT, "summary": TEXT, "cpu": 1, "memory": "512MiB", "disk": "64MiB", "reserve": "256MiB"}
+    data["flavors"] = [
+        {**small, "id": "waits", "warm": 1, "limit": 6},
+        {**small, "id": "made", "limit": 6},
+        {**small, "id": "huge", "cpu": 200, "memory": "4096GiB", "reserve": "4096GiB", "limit": 2},
+    ]
+    light = data["images"][0]
+    data["images"] = [
+        light,
+        {**light, "id": "missing", "reference": "freepool/no-such-image:0"},
+        {**light, "id": "misspelt", "reference": "Freepool/No Such Image"},
+    ]
+    data["examples"] = []
+    data["defaults"] = {"flavor": "waits", "image": "light"}
+    data["limits"] |= {"schedule_seconds": 2}
+
+
+@pytest.fixture(scope="module")
+def gate(pool_namespace: PoolNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, Path]]:
+    """A gate before the API server, and the kubeconfig that leads through it."""
+    assert pool_namespace.settings.kubeconfig
+    copy = tmp_path_factory.mktemp("gate") / "kubeconfig"
+    with gate_to(pool_namespace.settings.kubeconfig, copy) as opened:
+        yield opened, copy
+
+
+@pytest.fixture(scope="module")
+def shared(pool_namespace: PoolNamespace, host_address: str, gate: tuple[Gate, Path]) -> Iterator[Platform]:
+    """One Freepool for all of these tests: whatever happens to one of them, the next finds it in order."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    pool = pool_namespace.settings.model_copy(update={"kubeconfig": gate[1]})
+    try:
+        settings = write_settings(folder, pool, host_address, change)
+        with running_stack(folder / "state", settings=settings) as stack:
+            yield Platform(stack, pool_namespace)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def platform(shared: Platform, gate: tuple[Gate, Path]) -> Iterator[Platform]:
+    """It, in order before and after."""
+    yield shared
+    gate[0].open()
+    for loan in shared.stack.unended():
+        if loan.state != "stopping":
+            shared.stop(loan.user_name)
+    shared.wait_for_order(60)
+
+
+def running(platform: Platform, user: str, **options: str) -> Instance:
+    """Start, and wait until it runs."""
+    platform.stack.add_user(user)
+    answer = platform.stack.start(user, **options)
+    assert answer.status_code in (201, 202), answer.text
+    return eventually(lambda: is_running(platform, user), seconds=60, what="a running instance")
+
+
+def is_running(platform: Platform, user: str) -> Instance | None:
+    loan = platform.loan(user)
+    return loan if loan and loan.state == "running" else None
+
+
+def steps(platform: Platform, instance_id: str) -> list[Step]:
+    """What a start has come to, step by step."""
+    ledger = platform.stack.ledger()
+    try:
+        return [event.step for event in ledger.read(instances.events_of, instance_id)]
+    finally:
+        ledger.close()
+
+
+def answers(platform: Platform, user: str, token: str) -> bool:
+    """Whether a user's notebook answers through the proxy."""
+    url = f"{platform.stack.url}/user/{user}/api/status"
+    return httpx.get(url, headers={"Authorization": f"token {token}"}, timeout=10).status_code == 200
+
+
+# --- the API server --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["shut", "stall"])
+def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
+    how: str, platform: Platform, gate: tuple[Gate, Path]
+) -> None:
+    stack = platform.stack
+    first = running(platform, "early")
+    token = stack.user_token("early")
+    stack.wait_warm()
+    stack.add_user("late")
+    platform.wait_for_order()
+    getattr(gate[0], how)()
+    closed = time.monotonic()
+    running(platform, "meanwhile")
+    took = time.monotonic() - closed
+    print(f"\n{how}: a warm start without the API server took {took:.1f} s")
+    assert took < 8
+    assert answers(platform, "early", token)
+    starting = threading.Thread(target=stack.start, args=("late",), kwargs={"flavor": "made"})
+    starting.start()
+    late = eventually(lambda: platform.loan("late"), what="the row")
+    eventually(lambda: Step.POOL_AWAY in steps(platform, late.id), seconds=20, what="the news that the pool is away")
+    said = [line["text"] for line in platform.state("late")["instance"]["progress"]]
+    assert said[-1] == "The pool does not answer just now; trying again"
+    platform.stop("early")
+    while time.monotonic() - closed < AWAY:
+        assert platform.loan("meanwhile"), "unknown is not stopped"
+        time.sleep(0.5)
+    assert first.slot_id in platform.pods(), "nobody could be told yet"
+    assert platform.loan("late").state == "starting"  # type: ignore[union-attr]
+    gate[0].open()
+    opened = time.monotonic()
+    starting.join(60)
+    eventually(lambda: is_running(platform, "late"), seconds=60, what="the cold start")
+    eventually(lambda: first.slot_id not in platform.pods(), seconds=60, what="the end that was remembered")
+    platform.wait_for_order()
+    print(f"{how}: in order {time.monotonic() - opened:.1f} s after it came back")
+    eventually(lambda: _is_lent(platform, "meanwhile"), seconds=30, what="the pod's own deadline, made up for")
+
+
+def _is_lent(platform: Platform, user: str) -> bool:
+    loan = platform.loan(user)
+    assert loan is not None
+    pod = platform.pods()[loan.slot_id or ""]
+    return "freepool/lent" in pod["metadata"]["labels"] and "activeDeadlineSeconds" in pod["spec"]
+
+
+# --- what cannot be made ---------------------------------------------------------------------------------------------
+
+
+def test_a_shape_that_no_machine_has_room_for(platform: Platform) -> None:
+    platform.stack.add_user("dreamer")
+    assert platform.flavor("dreamer", "huge")["available"] == 2
+    began = time.monotonic()
+    refused = platform.refused("dreamer", flavor="huge").in_words()
+    assert time.monotonic() - began < 15
+    assert refused.code == "pool_full"
+    assert refused.message == "No machine has room for the shape huge just now."
+    assert "Insufficient" in refused.details
+    assert platform.flavor("dreamer", "huge")["available"] == 0, "the desk has learned it"
+    assert platform.flavor("dreamer", "made")["available"] > 0
+    platform.wait_for_order()
+
+
+def test_a_quota_that_is_used_up(platform: Platform) -> None:
+    admin, name = platform.pool.admin, platform.pool.name
+    running(platform, "quick")
+    platform.stack.add_user("slow")
+    platform.stack.wait_warm()
+    platform.wait_for_order()
+    count = len(platform.pods())
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": name, "name": "small"}}
+    admin.apply({**quota, "spec": {"hard": {"pods": str(count)}}})
+    try:
+        eventually(
+            lambda: admin.json("get", "resourcequota", "small", "-n", name).get("status", {}).get("used"), what="quota"
+        )
+        refused = platform.refused("slow", flavor="made").in_words()
+        assert refused.code == "pool_full"
+        assert refused.message == "No machine has room for the shape made just now."
+        assert "exceeded quota" in refused.details
+        platform.wait_for_order()
+        assert len(platform.pods()) == count
+    finally:
+        admin.kubectl("delete", "resourcequota", "small", "-n", name)
+    running(platform, "slow", flavor="made")
+
+
+# --- what is lost ----------------------------------------------------------------------------------------------------
+
+
+def test_an_instance_that_is_evicted(platform: Platform) -> None:
+    admin, name = platform.pool.admin, platform.pool.name
+    loan = running(platform, "guest")
+    eviction = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": f"freepool-{loan.slot_id}"}}
+    path = f"/api/v1/namespaces/{name}/pods/freepool-{loan.slot_id}/eviction"
+    admin.kubectl("create", "--raw", path, "-f", "-", given=_json(eviction))
+    eventually(lambda: platform.loan("guest") is None, seconds=30, what="the end")
+    last = platform.state("guest")["last"]
+    assert last["text"] == "Your instance was lost by the platform. We are sorry. Nothing of it was kept."
+    eventually(lambda: platform.stack.api("GET", "/users/guest").json()["servers"] == {}, what="the hub's notice")
+    platform.wait_for_order()
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platform: Platform) -> None:
+    """The steward, which would have noticed, is held up at this very moment."""
+    stack = platform.stack
+    stack.add_user("unlucky")
+    stack.wait_warm()
+    platform.wait_for_order()
+    (steward,) = stack.pids("steward")
+    os.kill(steward, signal.SIGSTOP)
+    try:
+        for slot in stack.slots():
+            if slot.state == "warm":
+                platform.pool.admin.kubectl("delete", "pod", f"freepool-{slot.id}", "-n", platform.pool.name)
+        began = time.monotonic()
+        loan = running(platform, "unlucky")
+        assert time.monotonic() - began < 20
+        assert Step.RETRYING in steps(platform, loan.id)
+    finally:
+        os.kill(steward, signal.SIGCONT)
+    platform.wait_for_order()
+
+
+def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> None:
+    admin, name, stack = platform.pool.admin, platform.pool.name, platform.stack
+    pod = f"freepool-{running(platform, 'held').slot_id}"
+    stack.wait_warm()
+
+    def hold(*by: str) -> None:
+        change = _json({"metadata": {"finalizers": list(by)}})
+        admin.kubectl("patch", "pod", pod, "-n", name, "--type=merge", f"--patch={change}")
+
+    hold("freepool.test/held")
+    try:
+        platform.stop("held")
+        eventually(lambda: platform.loan("held").state == "stopping", what="the stop")  # type: ignore[union-attr]
+        time.sleep(2)  # a round or two of the steward, which tries to end it, too
+        began = time.monotonic()
+        running(platform, "next")
+        stack.wait_warm()
+        (slot_id,) = (slot.id for slot in stack.slots() if slot.state == "warm")
+        admin.kubectl("delete", "pod", f"freepool-{slot_id}", "-n", name, "--wait=false")
+        eventually(
+            lambda: any(slot.state == "warm" and slot.id != slot_id for slot in stack.slots()), what="another warm one"
+        )
+        took = time.monotonic() - began
+        print(f"\nbeside a pod that does not end: a start and two warm slots in {took:.1f} s")
+        assert took < 20
+        assert platform.loan("held"), "it is not forgotten"
+    finally:
+        hold()
+    eventually(lambda: platform.loan("held") is None, seconds=60, what="its end")
+    platform.wait_for_order()
+
+
+# (These two come late: Kubernetes 1.20 takes a minute to end a pod that never had a container.)
+
+
+@pytest.mark.parametrize(("image", "reason"), [("missing", "ErrImageNeverPull"), ("misspelt", "InvalidImageName")])
+def test_an_image_that_cannot_be_had(image: str, reason: str, platform: Platform) -> None:
+    platform.stack.add_user(image)
+    refused = platform.refused(image, image=image).in_words()
+    assert refused.code == "start_failed"
+    assert refused.message == f"The image {image} cannot be had just now."
+    assert refused.next == "Choose another image, or tell the operator."
+    assert reason in refused.details
+    platform.wait_for_order()
+    loan = platform.loan(image)
+    assert loan is None or (loan.reason is EndReason.START_FAILED and reason in (loan.detail or ""))
+
+
+# --- the platform's own processes ------------------------------------------------------------------------------------
+
+COLD = [("made", step) for step in (Step.REQUESTED, Step.SLOT_CREATING, Step.CLAIMED, Step.RUNNING)]
+WARM = [("waits", step) for step in (Step.SLOT_WARM, Step.CLAIMED)]
+
+
+@pytest.mark.parametrize("victims", [("hub",), ("steward",), ("hub", "steward")], ids="+".join)
+def test_whoever_dies_at_whatever_step_of_a_start_leaves_order_behind(
+    victims: tuple[str, ...], platform: Platform
+) -> None:
+    stack = platform.stack
+    worst = 0.0
+    for number, (flavor, step) in enumerate([*COLD, *WARM] if victims == ("hub",) else [*COLD[1:3], *WARM[:1]]):
+        user = f"mid-{'-'.join(victims)}-{number}"
+        stack.add_user(user)
+        if flavor == "waits":
+            stack.wait_warm()
+        starting = threading.Thread(target=_start_whatever_comes, args=(platform, user, flavor))
+        starting.start()
+        _wait_for_step(platform, user, step)
+        for victim in victims:
+            stack.kill(victim)
+        killed = time.monotonic()
+        starting.join()
+        eventually(lambda: _hub_answers(platform), seconds=60, what="the hub")
+        platform.wait_for_order(120)
+        worst = max(worst, time.monotonic() - killed)
+        if "hub" not in victims:
+            assert is_running(platform, user), f"the start went on without its steward ({step})"
+        server = stack.api("GET", f"/users/{user}").json()["servers"].get("")
+        assert bool(server and server["ready"]) == bool(is_running(platform, user)), (flavor, step)
+        if server:
+            platform.stop(user)
+    print(f"\n{'+'.join(victims)} killed: in order after {worst:.1f} s at most")
+
+
+def _wait_for_step(platform: Platform, user: str, step: Step) -> None:
+    ledger = platform.stack.ledger()
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            for loan in ledger.read(instances.unended, user):
+                if any(event.step == step for event in ledger.read(instances.events_of, loan.id)):
+                    return
+            time.sleep(0.002)  # the moment is what this test is about
+    finally:
+        ledger.close()
+    raise AssertionError(f"{step} did not come")
+
+
+def _start_whatever_comes(platform: Platform, user: str, flavor: str) -> None:
+    with contextlib.suppress(httpx.HTTPError):
+        platform.stack.start(user, flavor=flavor)
+
+
+def _hub_answers(platform: Platform) -> bool:
+    try:
+        return httpx.get(f"{platform.stack.url}/hub/api/", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_of_two_stewards_one_acts(platform: Platform) -> None:
+    stack = platform.stack
+    second = subprocess.Popen(
+        [sys.executable, "-m", "spawner.cli", "steward"],
+        env={**os.environ, "FREEPOOL_SETTINGS": str(stack.state / "settings.json")},
+        stderr=subprocess.DEVNULL,
+    )
+    ledger = stack.ledger()
+    holders, most = set(), 0
+    try:
+        stack.add_user("between")
+        for _ in range(2):
+            stack.wait_warm()
+            assert stack.start("between").status_code in (201, 202)
+            eventually(lambda: is_running(platform, "between"), what="it")
+            holders.add(ledger.read(leases.holder_of, "steward", now=utc_now()))
+            platform.stop("between")
+            most = max(most, sum(slot.instance_id is None for slot in stack.slots()))
+        platform.wait_for_order()
+        stack.wait_warm()
+        assert most <= 1
+        assert len([slot for slot in stack.slots() if slot.instance_id is None]) == 1
+        assert len(holders) == 1, "whoever has the lease keeps it"
+        stack.kill("steward")  # the other one takes over when the lease runs out
+        platform.wait_for_order()
+        running(platform, "between")
+        stack.wait_warm()
+    finally:
+        ledger.close()
+        second.terminate()
+        second.wait(20)
+
+
+# --- the node --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kubelet(platform: Platform) -> Iterator[int]:
+    """Process id of our own cluster's kubelet, if nobody else's pods are on its node."""
+    file = platform.pool.admin.kubeconfig.parent / "run" / "kubelet.pid"
+    if not file.exists():
+        pytest.skip("the kubelet is not ours to hold up")
+    found = platform.pool.admin.json("get", "pods", "--all-namespaces")["items"]
+    if {pod["metadata"]["namespace"] for pod in found} - {platform.pool.name, "kube-system"}:
+        pytest.skip("the kubelet is not ours to hold up: others use it")
+    pid = int(file.read_text())
+    yield pid
+    os.kill(pid, signal.SIGCONT)
+
+
+def node_is_ready(platform: Platform) -> bool:
+    (node,) = platform.pool.admin.json("get", "nodes")["items"]
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
+
+
+def test_a_node_that_is_away_for_a_moment_ends_nobodys_work(platform: Platform, kubelet: int) -> None:
+    loan = running(platform, "worker")
+    token = platform.stack.user_token("worker")
+    os.kill(kubelet, signal.SIGSTOP)
+    eventually(lambda: not node_is_ready(platform), seconds=90, what="the node's silence being noticed")
+    time.sleep(3)  # what follows from it would follow within one round
+    assert is_running(platform, "worker") == loan, "not ready is not dead"
+    assert answers(platform, "worker", token)
+    os.kill(kubelet, signal.SIGCONT)
+    eventually(lambda: node_is_ready(platform), seconds=60, what="the node")
+    assert is_running(platform, "worker") == loan
+    assert answers(platform, "worker", token)
+
+
+def test_the_last_word_of_an_ending_is_in_the_ledger(platform: Platform) -> None:
+    """All that these tests have lent has an end and a reason."""
+    platform.wait_for_order(all_over=True)
+    last = platform.state("misspelt")["last"]
+    assert last["failed"]
+    assert last["text"] == "The last start did not succeed."
+    assert "InvalidImageName" in last["details"]
+    ledger = platform.stack.ledger()
+    try:
+        everything = ledger.read(instances.history)
+    finally:
+        ledger.close()
+    for loan in everything:
+        assert (loan.state == "ended") == (loan.ended_at is not None)
+        assert loan.state != "ended" or isinstance(loan.reason, EndReason)
