@@ -138,7 +138,7 @@ class TestWiped(Wiped):
             eventually(lambda: tenant.latest() != loan, seconds=EVICTION_SECONDS, what="the kubelet's notice")
 
     def test_nothing_at_all_is_left_on_the_node(self, ground: Pool, tenant: Tenant, node: Node) -> None:
-        """Logs and control groups included; those the kubelet clears away once a minute."""
+        """No volume, no process, no log."""
         tenant.stack.stop(tenant.name)
         left: list[str] = []
 

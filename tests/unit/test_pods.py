@@ -1,0 +1,39 @@
+"""What a pod's status is read as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spawner.ledger import EndReason
+from spawner.pool.backends.base import SlotStatus
+from spawner.pool.kube.manifest import CONTAINER, LENT_LABEL, SLOT_LABEL
+from spawner.pool.kube.pods import read_pod
+
+
+def ended(**terminated: Any) -> SlotStatus:
+    """The status of a lent pod whose container ended so."""
+    labels = {SLOT_LABEL: "s", LENT_LABEL: "true"}
+    containers = [{"name": CONTAINER, "state": {"terminated": terminated}}]
+    pod = read_pod(
+        {
+            "metadata": {"name": "freepool-s", "uid": "u", "resourceVersion": "1", "labels": labels},
+            "status": {"phase": "Failed", "containerStatuses": containers},
+        }
+    )
+    assert pod is not None
+    return pod.status
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "reason"),
+    [
+        (137, "OOMKilled", EndReason.OUT_OF_MEMORY),
+        (0, "OOMKilled", EndReason.CRASHED),  # a notebook's, earlier on: the server went on, and has left by itself
+        (137, "Error", EndReason.CRASHED),
+        (0, "Completed", EndReason.CRASHED),
+    ],
+)
+def test_out_of_memory_is_the_reason_only_where_the_server_was_killed(code: int, said: str, reason: EndReason) -> None:
+    assert ended(exitCode=code, reason=said).reason is reason
