@@ -66,9 +66,14 @@ class Platform:
         while True:
             rows, pods, loans = self.stack.slots(), self.pods(), self.stack.unended()
             known = {slot.id for slot in rows}
-            if pods.keys() == known and all(
-                (loan.state == "stopping" and not all_over) or (loan.state == "running" and loan.slot_id in known)
-                for loan in loans
+            is_over = not any(slot.state == "destroying" for slot in rows)
+            if (
+                pods.keys() == known
+                and (is_over or not all_over)
+                and all(
+                    (loan.state == "stopping" and not all_over) or (loan.state == "running" and loan.slot_id in known)
+                    for loan in loans
+                )
             ):
                 return
             assert time.monotonic() < deadline, f"rows {rows}\npods {list(pods)}\nloans {loans}"

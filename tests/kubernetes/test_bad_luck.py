@@ -79,6 +79,7 @@ def platform(shared: Platform, gate: tuple[Gate, Path]) -> Iterator[Platform]:
     for loan in shared.stack.unended():
         if loan.state != "stopping":
             shared.stop(loan.user_name)
+    eventually(lambda: not any(loan.image == "light" for loan in shared.stack.unended()), seconds=60, what="the end")
     shared.wait_for_order(60)
 
 
@@ -118,38 +119,39 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
     how: str, platform: Platform, gate: tuple[Gate, Path]
 ) -> None:
     stack = platform.stack
-    first = running(platform, "early")
-    token = stack.user_token("early")
+    early, late, meanwhile = f"early-{how}", f"late-{how}", f"meanwhile-{how}"
+    first = running(platform, early)
+    token = stack.user_token(early)
     stack.wait_warm()
-    stack.add_user("late")
+    stack.add_user(late)
     platform.wait_for_order()
     getattr(gate[0], how)()
     closed = time.monotonic()
-    running(platform, "meanwhile")
+    running(platform, meanwhile)
     took = time.monotonic() - closed
     print(f"\n{how}: a warm start without the API server took {took:.1f} s")
     assert took < 8
-    assert answers(platform, "early", token)
-    starting = threading.Thread(target=stack.start, args=("late",), kwargs={"flavor": "made"})
+    assert answers(platform, early, token)
+    starting = threading.Thread(target=stack.start, args=(late,), kwargs={"flavor": "made"})
     starting.start()
-    late = eventually(lambda: platform.loan("late"), what="the row")
-    eventually(lambda: Step.POOL_AWAY in steps(platform, late.id), seconds=20, what="the news that the pool is away")
-    said = [line["text"] for line in platform.state("late")["instance"]["progress"]]
+    asked = eventually(lambda: platform.loan(late), what="the row")
+    eventually(lambda: Step.POOL_AWAY in steps(platform, asked.id), seconds=20, what="the news that the pool is away")
+    said = [line["text"] for line in platform.state(late)["instance"]["progress"]]
     assert said[-1] == "The pool does not answer just now; trying again"
-    platform.stop("early")
+    platform.stop(early)
     while time.monotonic() - closed < AWAY:
-        assert platform.loan("meanwhile"), "unknown is not stopped"
+        assert platform.loan(meanwhile), "unknown is not stopped"
         time.sleep(0.5)
     assert first.slot_id in platform.pods(), "nobody could be told yet"
-    assert platform.loan("late").state == "starting"  # type: ignore[union-attr]
+    assert platform.loan(late).state == "starting"  # type: ignore[union-attr]
     gate[0].open()
     opened = time.monotonic()
     starting.join(60)
-    eventually(lambda: is_running(platform, "late"), seconds=60, what="the cold start")
+    eventually(lambda: is_running(platform, late), seconds=60, what="the cold start")
     eventually(lambda: first.slot_id not in platform.pods(), seconds=60, what="the end that was remembered")
     platform.wait_for_order()
     print(f"{how}: in order {time.monotonic() - opened:.1f} s after it came back")
-    eventually(lambda: _is_lent(platform, "meanwhile"), seconds=30, what="the pod's own deadline, made up for")
+    eventually(lambda: _is_lent(platform, meanwhile), seconds=30, what="the pod's own deadline, made up for")
 
 
 def _is_lent(platform: Platform, user: str) -> bool:
@@ -181,7 +183,7 @@ def test_a_quota_that_is_used_up(platform: Platform) -> None:
     running(platform, "quick")
     platform.stack.add_user("slow")
     platform.stack.wait_warm()
-    platform.wait_for_order()
+    platform.wait_for_order(all_over=True)
     count = len(platform.pods())
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": name, "name": "small"}}
     admin.apply({**quota, "spec": {"hard": {"pods": str(count)}}})

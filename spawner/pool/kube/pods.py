@@ -15,6 +15,7 @@ NO_IMAGE = frozenset({"ErrImageNeverPull", "ImageInspectError", "ImagePullBackOf
 NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 """Reasons of a waiting container that do not pass by themselves. (`ErrImagePull` is the first try of several.)"""
 LONGEST_DETAIL = 500
+BY_ITSELF = (EndReason.CRASHED, EndReason.START_FAILED)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def _status(slot_id: str, pod: Json) -> SlotStatus:
     container: Json = next((one for one in status.get("containerStatuses", ()) if one["name"] == CONTAINER), {})
     state = container.get("state", {})
     ended = _why_it_ended(status, state, lent=lent)
-    if ended is None and "deletionTimestamp" in pod["metadata"]:
+    if "deletionTimestamp" in pod["metadata"] and (ended is None or ended[0] in BY_ITSELF):
+        # Its program ended because it was told to.
         ended = EndReason.LOST, "its pod was deleted"
     if ended is not None:
         reason, detail = ended
