@@ -99,14 +99,14 @@ class Steward:
                 case order.NoteWarm(slot_id):
                     await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
                 case order.DestroySlot(slot_id, reason, detail):
-                    log.info("slot %s ends: %s %s", slot_id, reason, detail or "")
+                    log.info("slot %s ends: %s %s", slot_id, reason, _one_line(detail))
                     await pool.destroy_slot(slot_id, reason, detail=detail)
                 case order.Lend(slot, ends_at):
                     await pool.lend(slot, ends_at)
                 case order.EndInstance(instance_id, reason, detail, slot_id):
                     if slot_id is not None and await pool.backend.find(slot_id) is not None:
                         return  # what we were shown was older than the slot
-                    log.info("instance %s ends: %s %s", instance_id, reason, detail or "")
+                    log.info("instance %s ends: %s %s", instance_id, reason, _one_line(detail))
                     await pool.end(instance_id, reason, detail=detail)
 
     async def _keep_warm(self) -> None:
@@ -166,6 +166,11 @@ def _subject(action: order.Action) -> str:
             return instance_id
         case _:
             return action.slot_id
+
+
+def _one_line(detail: str | None) -> str:
+    """A program's last words are its user's to choose, and a log has one line for each event."""
+    return " ".join((detail or "").split())
 
 
 async def run(settings: Settings) -> None:
