@@ -139,8 +139,8 @@ class Release:
         if service not in self._reached:
             spec = self.get("service", service)["spec"]
             address, port = spec["clusterIP"], spec["ports"][0]["port"]
-            reached = _accepts(address, port)
-            self._reached[service] = f"http://{address}:{port}" if reached else self._forwarded(service, port)
+            direct = f"http://{address}" if port == 80 else f"http://{address}:{port}"  # as a browser writes it
+            self._reached[service] = direct if _accepts(address, port) else self._forwarded(service, port)
         return self._reached[service]
 
     def _forwarded(self, service: str, port: int) -> str:
