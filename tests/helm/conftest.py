@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,6 @@ import pytest
 from tests.helm.release import Release, installed_release
 from tests.kubernetes.admin import Admin, NoCluster, script
 from tests.kubernetes.conftest import build
-
-NAMESPACE = "freepool-chart"
 
 
 @cache
@@ -29,5 +28,5 @@ def cluster_with_images() -> Admin:
 @pytest.fixture(scope="session")
 def release() -> Iterator[Release]:
     """The chart with its defaults, on a real cluster."""
-    with installed_release(cluster_with_images(), NAMESPACE) as installed:
+    with installed_release(cluster_with_images(), f"freepool-chart-{secrets.token_hex(3)}") as installed:
         yield installed
