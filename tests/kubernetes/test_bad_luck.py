@@ -79,8 +79,8 @@ def platform(shared: Platform, gate: tuple[Gate, Path]) -> Iterator[Platform]:
     for loan in shared.stack.unended():
         if loan.state != "stopping":
             shared.stop(loan.user_name)
-    eventually(lambda: not any(loan.image == "light" for loan in shared.stack.unended()), seconds=60, what="the end")
-    shared.wait_for_order(60)
+    eventually(lambda: not any(loan.image == "light" for loan in shared.stack.unended()), seconds=120, what="the end")
+    shared.wait_for_order()
 
 
 def running(platform: Platform, user: str, **options: str) -> Instance:
