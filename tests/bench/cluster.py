@@ -82,21 +82,12 @@ def _bench(n: int, admin: Admin, namespaces: list[str], folder: Path) -> None:
         stock = stack.enter_context(_stock(admin, namespaces[1], address, folder / "stock"))
         contestants = [*ours, stock]
         print(_header(n), flush=True)
-        for number in range(n + 1):
-            for one in contestants:
-                name = one.side.name
-                for other in contestants:
-                    other.side.settle()
-                time.sleep(REST_SECONDS)
-                try:
-                    values = _round(one, contestants)
-                except Failed as error:
-                    failures.setdefault(name, []).append(str(error))
-                    one.driver.clear()
-                    continue
-                if number:
-                    for title, value in values.items():
-                        found.setdefault((title, name), []).append(value)
+        try:
+            for number in range(n + 1):
+                for one in contestants:
+                    _one_round(one, contestants, found if number else {}, failures)
+        except KeyboardInterrupt:
+            print("stopped early: fewer rounds than asked for")
         for name, held in _held(admin, namespaces[0]).items():
             found[HELD.title, name] = [held]
     names = [OURS, COLD, STOCK]
@@ -108,6 +99,24 @@ def _bench(n: int, admin: Admin, namespaces: list[str], folder: Path) -> None:
     for name in names:
         failed = failures.get(name, [])
         print(f"{name}: {len(failed)} of {n + 1} rounds failed" + "".join(f"\n  {line}" for line in failed))
+
+
+def _one_round(
+    one: Contestant, contestants: Sequence[Contestant], found: Found, failures: dict[str, list[str]]
+) -> None:
+    """Rest, and then one round of one side; what it measured is noted in `found`."""
+    name = one.side.name
+    for other in contestants:
+        other.side.settle()
+    time.sleep(REST_SECONDS)
+    try:
+        values = _round(one, contestants)
+    except Failed as error:
+        failures.setdefault(name, []).append(str(error))
+        one.driver.clear()
+        return
+    for title, value in values.items():
+        found.setdefault((title, name), []).append(value)
 
 
 def _round(one: Contestant, all_of_them: Sequence[Contestant]) -> dict[str, float]:

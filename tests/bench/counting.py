@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -56,8 +57,9 @@ def counting(kubeconfig: Path, folder: Path) -> Iterator[Counter]:
                     headers={n: v for n, v in answer.headers.items() if n.lower() not in HOP_BY_HOP},
                 )
                 await response.prepare(request)
-                async for chunk in answer.content.iter_any():
-                    await response.write(chunk)
+                with contextlib.suppress(ConnectionResetError):  # whoever watched has gone
+                    async for chunk in answer.content.iter_any():
+                        await response.write(chunk)
                 return response
 
         app = web.Application(client_max_size=2**24)
