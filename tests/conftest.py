@@ -26,6 +26,7 @@ CLUSTER = "tests/kubernetes", "tests/helm", "tests/images", "tests/browser"
 connections off whenever the machine's network changes, as it does with every pod."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Two processes share the work (`make test`): the cluster's tests in one, everything else file by file.
 
