@@ -59,7 +59,7 @@ lint: $(VENV)/.dev
 test: setup $(VENV)/.dev
 	@tests/setup
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --reruns 1 --durations 10
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --reruns 1 --durations 10
 
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)

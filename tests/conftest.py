@@ -8,8 +8,10 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.stack import Stack, running_stack, write_catalog
 
@@ -26,21 +28,20 @@ CLUSTER = "tests/kubernetes", "tests/helm", "tests/images", "tests/browser"
 connections off whenever the machine's network changes, as it does with every pod."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+class TwoByTwo(LoadScopeScheduling):  # type: ignore[misc]
     """Two processes share the work (`make test`): the cluster's tests in one, everything else file by file.
 
-    Most of the time is spent waiting for programs to start, so two side by side take little more than one alone. The
-    cluster's come first, because they are the longest chain.
+    Most of the time is spent waiting for programs to start, so two side by side take little more than one alone.
     """
 
-    def group(item: pytest.Item) -> str:
-        path = item.path.relative_to(config.rootpath).as_posix()
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
         return "cluster" if path.startswith(CLUSTER) else path
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: group(item) != "cluster")
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoByTwo:
+    """xdist asks for it."""
+    return TwoByTwo(config, log)
 
 
 @pytest.fixture
