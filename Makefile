@@ -59,6 +59,7 @@ lint: $(VENV)/.dev
 test: setup $(VENV)/.dev
 	@tests/setup
 	@$(MAKE) --no-print-directory lint
+	@PYTHON=$(BIN)/python tests/cluster/prepare
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --reruns 1 --durations 10
 
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
