@@ -306,3 +306,27 @@ def test_what_was_given_up_before_it_was_ready_is_no_failure(ledger: Ledger) -> 
     intend(ledger, "s1")
     ledger.write(slots.withdraw, "s1")
     assert ledger.read(slots.failures, since=later(-1)) == []
+
+
+def no_room(ledger: Ledger, name: str, *, at: float, flavor: str = "small") -> None:
+    """A slot that the backend had no place for, given up at once."""
+    intend(ledger, name, flavor=flavor, at=at)
+    ledger.write(slots.mark_destroying, name, reason=EndReason.NO_ROOM)
+    ledger.write(slots.mark_gone, name, now=later(at + 1))
+
+
+def test_a_shape_without_room_is_one_whose_last_try_found_none(ledger: Ledger) -> None:
+    slot_in(ledger, SlotState.GONE, "before", at=-20)
+    assert ledger.read(slots.without_room, since=later(-60)) == set()
+    no_room(ledger, "s1", at=0)
+    no_room(ledger, "s2", at=5, flavor="large")
+    assert ledger.read(slots.without_room, since=later(-60)) == {"small", "large"}
+    assert ledger.read(slots.without_room, since=later(3)) == {"large"}, "an old try tells nothing"
+    slot_in(ledger, SlotState.WARM, "found", at=8)
+    assert ledger.read(slots.without_room, since=later(-60)) == {"large"}, "the next try found room"
+
+
+def test_when_somebody_leaves_there_may_be_room_again(ledger: Ledger) -> None:
+    no_room(ledger, "s1", at=0)
+    slot_in(ledger, SlotState.GONE, "left", at=3)
+    assert ledger.read(slots.without_room, since=later(-60)) == set()

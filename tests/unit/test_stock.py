@@ -127,3 +127,11 @@ def test_giving_way_again_and_again_ends_in_room(slots: list[Slot], memory: int)
         assert going is not None
         assert going.instance_id is None
         slots = [slot for slot in slots if slot != going]
+
+
+def test_where_the_cluster_has_no_room_only_what_waits_can_be_had() -> None:
+    catalog, backend = make.catalog(make.flavor("a", limit=5)), make.PaperBackend()
+    waiting = make.slot("s", SlotState.WARM, flavor="a")
+    assert stock_of(catalog, backend, catalog.flavor("a"), [waiting]).available == 5
+    assert stock_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"a"}).available == 1
+    assert stock_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"b"}).available == 5
