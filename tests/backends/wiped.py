@@ -133,17 +133,17 @@ class Tenant:
 
     def running(self) -> Instance | None:
         """The newest loan, if it runs for the hub too."""
-        loan, servers = self.latest(), self._servers() or {}
+        loan, servers = self.latest(), self.servers() or {}
         is_running = loan is not None and loan.state is InstanceState.RUNNING and servers.get("", {}).get("ready")
         return loan if is_running else None
 
     def move_in(self) -> Instance:
         """The instance that runs; a fresh one where none does and none is on its way."""
-        if self._servers() == {}:
+        if self.servers() == {}:
             assert self.stack.start(self.name).status_code in (201, 202, 400)  # 400: the desk was faster
         return eventually(self.running, seconds=END_SECONDS, what="an instance")
 
-    def _servers(self) -> dict[str, Any] | None:
+    def servers(self) -> dict[str, Any] | None:
         """What JupyterHub says of the user's servers; None while it is away."""
         with contextlib.suppress(httpx.HTTPError):
             answer = self.stack.api("GET", f"/users/{self.name}")
@@ -185,6 +185,7 @@ class Tenant:
 
         Without words the desk says nothing, because the person asked for it.
         """
+        self.kernel = ""
         before = self.move_in()
         body = self.ground.body(before)
         planted = self.do(canary.plant)
@@ -226,7 +227,7 @@ class Tenant:
         def is_over() -> bool:
             latest = self.latest()
             assert latest is not None
-            is_ended = latest.state is InstanceState.ENDED and self._servers() == {}
+            is_ended = latest.state is InstanceState.ENDED and self.servers() == {}
             return latest.id != before.id or is_ended
 
         eventually(is_over, seconds=END_SECONDS, what="the end")
@@ -305,4 +306,4 @@ def _kill_hub(tenant: Tenant) -> None:
     before = tenant.stack.pids("hub")
     tenant.stack.kill("hub")
     eventually(lambda: set(tenant.stack.pids("hub")) - set(before), seconds=END_SECONDS, what="another hub")
-    eventually(lambda: tenant._servers() is not None, seconds=END_SECONDS, what="its answer")
+    eventually(lambda: tenant.servers() is not None, seconds=END_SECONDS, what="its answer")

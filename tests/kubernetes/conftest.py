@@ -22,7 +22,7 @@ from spawner.pool.backends.kubernetes import KubernetesBackend
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import destroy
 from tests.kubernetes.admin import Admin, NoCluster, script
-from tests.stack import PROJECT, Stack, running_stack, write_catalog
+from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -49,6 +49,10 @@ class PoolNamespace:
     admin: Admin
     name: str
     settings: KubernetesPool
+
+    def wait_empty(self) -> None:
+        """Wait until the pods of earlier tests have ended: until then they hold what the node has."""
+        eventually(lambda: not self.admin.pods(self.name), seconds=180, what="an empty namespace")
 
 
 @pytest.fixture(scope="session")

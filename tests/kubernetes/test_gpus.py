@@ -52,6 +52,7 @@ def change(data: dict[str, Any]) -> None:
 def platform(pool_namespace: PoolNamespace, host_address: str) -> Iterator[Platform]:
     """A Freepool on a cluster with four GPUs; afterwards it has none."""
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    pool_namespace.wait_empty()
     script("gpus", str(GPUS))
     try:
         settings = write_settings(folder, pool_namespace.settings, host_address, change)
@@ -74,7 +75,8 @@ def test_as_many_as_there_are_and_the_truth_after_that(platform: Platform) -> No
         stack.add_user(user)
     assert platform.flavor("fifth", "gpu")["available"] == GPUS + 1
     for user in people:
-        assert stack.start(user).status_code in (201, 202)
+        answer = stack.start(user)
+        assert answer.status_code in (201, 202), answer.headers
     for user in people:
         eventually(lambda user=user: is_running(platform, user), seconds=120, what=f"{user}'s instance")
     for pod in platform.pods().values():

@@ -126,8 +126,9 @@ class TestWiped(Wiped):
             node.kill_kubelet()
             try:
                 assert tenant.run("print(6 * 7)") == "42\n"
-                assert tenant.stack.stop(tenant.name).status_code in (202, 204)
-                assert tenant.stack.start(tenant.name).status_code == 201
+                assert tenant.stack.api("DELETE", f"/users/{tenant.name}/server").status_code in (202, 204)
+                eventually(lambda: tenant.servers() == {}, what="the hub's word that it is stopped")
+                tenant.move_in()
                 assert node.processes(ground.body(loan).id), "nobody is there to end it"
             finally:
                 node.start_kubelet()
