@@ -95,6 +95,20 @@ class PodFields(Part):
         return value
 
 
+class Warm(Part):
+    """How many slots of one image wait, started, for the next person: as many as come, between these two."""
+
+    image: Identifier | None = Field(default=None, description="Default: the catalog's default image.")
+    floor: int = Field(default=0, ge=0, le=1000)
+    ceiling: int = Field(ge=0, le=1000)
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Warm:
+        if self.floor > self.ceiling:
+            raise ValueError("the floor must not be above the ceiling")
+        return self
+
+
 class Flavor(Part):
     """A hardware shape on offer. Sizes are bytes; write them as `2GiB`."""
 
@@ -113,8 +127,19 @@ class Flavor(Part):
     accelerator: Accelerator | None = None
     session_minutes: int = Field(default=240, ge=1, le=7 * 24 * 60)
     limit: int = Field(default=1000, ge=0, description="How many of this flavor may exist at once.")
-    warm: int = Field(default=0, ge=0, le=100, description="How many slots wait, started, for the next person.")
+    warm: tuple[Warm, ...] = Field(
+        default=(),
+        description="How many slots wait, started, for the next person: a number, or floor and ceiling, or a list of "
+        "those by image.",
+    )
     pod: PodFields = PodFields()
+
+    @field_validator("warm", mode="before")
+    @classmethod
+    def _in_short(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return [{"floor": value, "ceiling": value}]
+        return [value] if isinstance(value, dict) else value
 
     @property
     def reserved(self) -> int:
@@ -203,9 +228,41 @@ class Limits(Part):
         description="How long a pod may wait for a node before its start is refused. More where an autoscaler brings "
         "new nodes.",
     )
+    warm_hours: float = Field(
+        default=24.0, gt=0, le=24 * 365, description="A slot that has waited for so long is replaced by a fresh one."
+    )
     local_memory: ByteSize | None = Field(
         default=None, description="Memory that the local pool may lend. Default: 80 % of the machine's."
     )
+
+
+class Queue(Part):
+    """What happens when the pool is full."""
+
+    longest: int = Field(default=1000, ge=0, description="How many may wait for one flavor; 0: nobody waits.")
+    hold_seconds: int = Field(
+        default=600, ge=10, le=24 * 3600, description="How long an instance waits for somebody whose turn has come."
+    )
+    use_counts: float = Field(
+        default=0.25,
+        ge=0,
+        le=10,
+        description="Minutes that somebody stands behind for each minute of instance they had in the last day.",
+    )
+    longest_handicap_minutes: int = Field(
+        default=60, ge=0, le=24 * 60, description="And at most this: nobody can be overtaken for longer."
+    )
+    weights: dict[str, float] = Field(
+        default={}, description="Groups whose members' use counts less (2: half) or more (0.5: double)."
+    )
+
+    @field_validator("weights")
+    @classmethod
+    def _are_positive(cls, value: dict[str, float]) -> dict[str, float]:
+        for group, weight in value.items():
+            if not 0 < weight <= 1000:
+                raise ValueError(f"the weight of {group} must be above 0 and at most 1000")
+        return value
 
 
 class Catalog(Part):
@@ -216,6 +273,7 @@ class Catalog(Part):
     examples: tuple[Example, ...] = ()
     defaults: Defaults
     limits: Limits = Limits()
+    queue: Queue = Queue()
 
     def flavor(self, flavor_id: str) -> Flavor:
         """The flavor with this id; `BadOption` names the known ones."""
@@ -331,7 +389,7 @@ def _say(item: Any) -> str:
 
 def _known_keys() -> list[str]:
     models: tuple[type[Part], ...] = (
-        Catalog, Flavor, PodFields, Image, Example, Needs, Accelerator, Defaults, Limits, Text,
+        Catalog, Flavor, Warm, PodFields, Image, Example, Needs, Accelerator, Defaults, Limits, Queue, Text,
     )  # fmt: skip
     return sorted({key for model in models for key in model.model_fields})
 
@@ -346,6 +404,12 @@ def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], 
             if isinstance(name, str) and name in ids[group]:
                 yield (group, index, "id"), f"{name} is used twice. Give each its own id."
             ids[group].append(str(name))
+    for index, part in enumerate(_listing(data.get("flavors"))):
+        rules = part.get("warm")
+        for place, rule in enumerate(_listing(rules)):
+            yield from _reference(("flavors", index, "warm", place, "image"), rule.get("image"), ids["images"])
+        if isinstance(rules, dict):
+            yield from _reference(("flavors", index, "warm", "image"), rules.get("image"), ids["images"])
     for index, part in enumerate(_listing(data.get("examples"))):
         yield from _reference(("examples", index, "image"), part.get("image"), ids["images"])
     defaults = data.get("defaults")

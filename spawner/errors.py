@@ -17,6 +17,9 @@
         ├── TooMany               409
         ├── NotOffered            503
         ├── PoolFull              503
+        │   └── Queued            503, but there is a place in line
+        ├── InLine                409
+        ├── Paused, Maintenance   503
         └── StartFailed           500
 
 A message is a template and its parameters, so that the desk can say it in the reader's language.
@@ -24,7 +27,7 @@ A message is a template and its parameters, so that the desk can say it in the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -145,6 +148,39 @@ class PoolFull(Refusal):
     """Everything is lent out just now."""
 
     code = "pool_full"
+    status = 503
+
+
+class Queued(PoolFull):
+    """The person stands in line. `facts` say where, for programs."""
+
+    code = "queued"
+
+    def __init__(
+        self, template: str, *, facts: Mapping[str, object], next_step: str = "", details: str = "", **params: object
+    ) -> None:
+        super().__init__(template, next_step=next_step, details=details, **params)
+        self.facts = dict(facts)
+
+
+class InLine(Refusal):
+    """The person stands in line for something else already."""
+
+    code = "in_line"
+    status = 409
+
+
+class Paused(Refusal):
+    """An operator lends none of it just now."""
+
+    code = "paused"
+    status = 503
+
+
+class Maintenance(Refusal):
+    """An operator lends nothing to anybody new just now."""
+
+    code = "maintenance"
     status = 503
 
 

@@ -18,10 +18,11 @@ from spawner.catalog import load_catalog
 from spawner.desk import handlers
 from spawner.desk.api import LARGEST_BODY
 from spawner.desk.changes import Changes
-from spawner.desk.hubclient import HubClient
 from spawner.desk.texts import load_texts
+from spawner.hubclient import HubClient
 from spawner.ledger import open_ledger
-from spawner.pool.build import make_backend
+from spawner.pool.admission import Admission
+from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.settings import Settings
 
 log = logging.getLogger("freepool.desk")
@@ -34,11 +35,13 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> handlers.De
     """What the handlers share."""
     catalog = load_catalog(settings.catalog)
     ledger = open_ledger(settings.ledger)
+    backend = make_backend(settings, catalog)
     return handlers.Desk(
         settings=settings,
         catalog=catalog,
-        backend=make_backend(settings, catalog),
+        backend=backend,
         ledger=ledger,
+        admission=Admission(catalog, backend, utc_now, new_id),
         hub=HubClient(session, settings.hub_api_url),
         changes=Changes(ledger),
         texts=load_texts(),
@@ -75,6 +78,9 @@ def make_application(desk: handlers.Desk) -> Application:
         (f"{BASE}api/instance", handlers.StartHandler, shared),
         (f"{BASE}api/instance/stop", handlers.StopHandler, shared),
         (f"{BASE}api/instance/restart", handlers.RestartHandler, shared),
+        (f"{BASE}api/ticket", handlers.TicketHandler, shared),
+        (f"{BASE}api/ticket/cancel", handlers.CancelTicketHandler, shared),
+        (f"{BASE}api/ticket/take", handlers.TakeTicketHandler, shared),
     ]
     return Application(
         routes,

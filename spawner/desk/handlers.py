@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment
 from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated
+from sqlalchemy import Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
@@ -20,12 +21,14 @@ from spawner import __version__
 from spawner.catalog import Catalog
 from spawner.desk.api import Nothing, StartRequest, openapi, parse
 from spawner.desk.changes import Changes
-from spawner.desk.hubclient import HubClient, HubSaid
 from spawner.desk.state import State, build_state, read_moment
 from spawner.desk.strings import JS_STRINGS
 from spawner.desk.texts import LANGUAGES, Texts, choose_language
-from spawner.errors import FreepoolError, NotOffered, Refusal
-from spawner.ledger import InstanceState, Ledger, instances
+from spawner.errors import FreepoolError, NotOffered, Queued, Refusal
+from spawner.hubclient import HubClient, HubSaid
+from spawner.ledger import Instance, InstanceState, Ledger, TicketState, instances, tickets
+from spawner.ledger.model import LIVE
+from spawner.pool.admission import Admission, Wish
 from spawner.pool.backends.base import Backend
 from spawner.pool.build import utc_now
 from spawner.pool.options import choose
@@ -51,6 +54,7 @@ class Desk:
     catalog: Catalog
     backend: Backend
     ledger: Ledger
+    admission: Admission
     hub: HubClient
     changes: Changes
     texts: dict[str, Texts]
@@ -110,7 +114,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     async def state(self) -> State:
         """The desk as this user sees it now."""
         desk = self.desk
-        moment = await desk.ledger.aread(read_moment, self.user_name, now=utc_now())
+        moment = await desk.ledger.aread(read_moment, self.user_name, desk.admission, now=utc_now())
         return build_state(
             moment,
             user_name=self.user_name,
@@ -262,18 +266,23 @@ class EventsHandler(JsonHandler):
             await self.desk.changes.next(seconds=KEEPALIVE_SECONDS)
 
 
-class StartHandler(JsonHandler):
-    """POST /api/instance"""
+class WishHandler(JsonHandler):
+    """Base of what may lead to an instance."""
 
-    async def post(self) -> None:
-        """Start, and answer 201 when it runs or 202 while it is on its way."""
-        wish = parse(StartRequest, self.request.body)
-        choice = choose(self.desk.catalog, wish.model_dump())
+    def wish(self) -> Wish:
+        """What the request asks for."""
+        body = parse(StartRequest, self.request.body)
+        choice = choose(self.desk.catalog, body.model_dump())
         why_not = self.desk.backend.why_not(choice.flavor, choice.image)
         if why_not is not None:  # the hub would refuse it too, but knows the reader's language not
             why = why_not[self.language_texts.language.startswith("zh")]
             raise NotOffered("{why}", next_step="Choose another shape or image.", why=why)
-        await self.begin(choice.to_options())
+        return Wish(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
+
+    async def live(self) -> Instance | None:
+        """The instance of the default server that starts or runs."""
+        latest = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        return latest if latest is not None and latest.state in LIVE else None
 
     async def begin(self, options: dict[str, str]) -> None:
         """Ask the hub; what takes longer than `PATIENCE` is seen in the live state."""
@@ -282,10 +291,19 @@ class StartHandler(JsonHandler):
         start.add_done_callback(self._started)
         done, _ = await asyncio.wait([start], timeout=PATIENCE)
         if done:
-            start.result()
+            self.accept(start)
         state = await self.state()
         is_running = state.instance is not None and state.instance.state == "running"
         self.answer(state, 201 if is_running else 202)
+
+    @staticmethod
+    def accept(start: asyncio.Task[None]) -> None:
+        """Raise what the hub refused, except that somebody now stands in line: the state says so."""
+        try:
+            start.result()
+        except HubSaid as said:
+            if said.code != Queued.code:
+                raise
 
     def _started(self, start: asyncio.Task[None]) -> None:
         self.desk.starts.discard(start)
@@ -293,14 +311,61 @@ class StartHandler(JsonHandler):
             log.info("a start of %s ended: %s", self.user_name, start.exception())
 
 
-class StopHandler(JsonHandler):
+class StartHandler(WishHandler):
+    """POST /api/instance"""
+
+    async def post(self) -> None:
+        """Start, and answer 201 when it runs, or 202 while it is on its way or stands in line."""
+        wish = self.wish()
+        if await self.live() is not None:
+            raise HubSaid(
+                409,
+                "Your instance is already starting, running or stopping.",
+                code="busy",
+                next_step="Wait a moment, and look again.",
+            )
+        ticket = await self.desk.ledger.awrite(self.desk.admission.ask, wish, is_here=True)
+        if ticket.state is TicketState.WAITING:
+            self.answer(await self.state(), 202)
+        else:
+            await self.begin(wish.choice.to_options())
+
+
+class TicketHandler(WishHandler):
+    """GET and POST /api/ticket"""
+
+    async def get(self) -> None:
+        """Where the user stands in line."""
+        self.finish({"ticket": json.loads((await self.state()).model_dump_json(include={"ticket"}))["ticket"]})
+
+    async def post(self) -> None:
+        """Stand in line for another shape while an instance runs: it is held when it is the user's turn."""
+        wish = self.wish()
+        await self.desk.ledger.awrite(self.desk.admission.ask, wish, is_here=True)
+        self.answer(await self.state(), 202)
+
+
+class StopHandler(WishHandler):
     """POST /api/instance/stop"""
 
     async def post(self) -> None:
-        """Stop what runs or starts; stopping what is stopped is fine."""
+        """Stop what runs or starts, or else leave the line; stopping what is stopped is fine."""
         parse(Nothing, self.request.body)
+        if await self.live() is None:
+            await self.leave_line()
         await self.stop_instance()
         self.answer(await self.state())
+
+    async def leave_line(self) -> None:
+        """Give up every place in line, and what was held for it. A start that has begun is stopped by the caller."""
+        desk = self.desk
+
+        def leave(connection: Connection) -> None:
+            for ticket in tickets.alive(connection, self.user_name):
+                if ticket.server_name == "" and ticket.instance_id is None:
+                    desk.admission.release(connection, ticket.id, TicketState.CANCELLED)
+
+        await desk.ledger.awrite(leave)
 
     async def stop_instance(self) -> None:
         """Ask the hub, then wait a while for the ledger to say that it is over."""
@@ -314,21 +379,59 @@ class StopHandler(JsonHandler):
             await self.desk.changes.next(seconds=min(left, 1))
 
 
-class RestartHandler(StartHandler, StopHandler):
+class CancelTicketHandler(StopHandler):
+    """POST /api/ticket/cancel"""
+
+    async def post(self) -> None:
+        """Leave the line, whatever its state; an instance that its ticket has begun is stopped."""
+        parse(Nothing, self.request.body)
+        await self.leave_line()
+        begun = await self.desk.ledger.aread(tickets.alive, self.user_name)
+        if any(ticket.server_name == "" for ticket in begun):
+            await self.stop_instance()
+        self.answer(await self.state())
+
+
+class TakeTicketHandler(StopHandler):
+    """POST /api/ticket/take"""
+
+    async def post(self) -> None:
+        """End what runs, which wipes it, and start what is held for the user."""
+        parse(Nothing, self.request.body)
+        mine = await self.desk.ledger.aread(tickets.alive, self.user_name)
+        called = [one for one in mine if one.state is TicketState.CALLED and one.server_name == ""]
+        if not called:
+            raise HubSaid(409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn.")
+        ticket = called[0]
+        if ticket.instance_id is None:
+            await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+            options = {"flavor": ticket.flavor, "image": ticket.image}
+            await self.begin(options | ({"example": ticket.example} if ticket.example else {}))
+        else:
+            self.answer(await self.state(), 202)
+
+
+class RestartHandler(StopHandler):
     """POST /api/instance/restart"""
 
     async def post(self) -> None:
         """A restart is a stop, which wipes, and a start of the same kind: never the same slot again."""
         parse(Nothing, self.request.body)
-        before = await self.desk.ledger.aread(instances.latest, self.user_name, "")
-        if before is None or before.state is InstanceState.ENDED:
+        before = await self.live()
+        if before is None:
             raise HubSaid(
                 409,
                 "Nothing runs that could be restarted.",
                 code="not_running",
                 next_step="Start an instance.",
             )
-        await self.stop_instance()
+        # Its place is taken before it is given up: to restart must not mean to find the pool full.
+        ticket = await self.desk.ledger.awrite(self.desk.admission.take_over, before)
+        try:
+            await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+        except FreepoolError:
+            await self.desk.ledger.awrite(self.desk.admission.release, ticket.id, TicketState.CANCELLED)
+            raise
         await self.begin({"flavor": before.flavor, "image": before.image})
 
 

@@ -5,7 +5,8 @@ The same model is the page's first content, each live update, and the API's answ
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections import Counter
+from datetime import datetime
 from typing import Literal
 from urllib.parse import quote
 
@@ -14,15 +15,30 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor
 from spawner.desk.texts import Texts
-from spawner.ledger import Event, Instance, InstanceState, Slot, instances, slots
+from spawner.ledger import (
+    Event,
+    Instance,
+    InstanceState,
+    Slot,
+    Ticket,
+    TicketState,
+    controls,
+    instances,
+    slots,
+    tickets,
+)
+from spawner.pool.admission import NO_ROOM_MEMORY, Admission
 from spawner.pool.backends.base import Backend
-from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, PROGRESS
+from spawner.pool.controls import Controls
+from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, PROGRESS, TICKET_ENDINGS
+from spawner.pool.queue import in_order, place_of
 from spawner.pool.stock import stock_of
+from spawner.pool.waits import Wait
 
-NO_ROOM_MEMORY = timedelta(minutes=1)
-"""How long "no machine has room for it" is believed without another try."""
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
 ALL_LENT = "Everything of this shape is lent out just now."
+PAUSED = "The operator lends none of it just now."
+MAINTENANCE = "The platform is closed for maintenance."
 NOT_OFFERED = "This shape is not offered just now."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
@@ -50,7 +66,11 @@ class AcceleratorView(BaseModel):
 
 
 class FlavorView(BaseModel):
-    """A shape and its stock. `available`: how many more people can have it now; `warm`: without waiting."""
+    """A shape and its stock. `available`: how many more people can have it now; `warm`: without waiting.
+
+    `in_line`: how many wait for it; `queue`: whether one more may, and `wait_seconds` how long that would take, as a
+    range, where it can be told.
+    """
 
     id: str
     title: str
@@ -62,6 +82,9 @@ class FlavorView(BaseModel):
     session_seconds: int
     available: int
     warm: int
+    in_line: int
+    queue: bool
+    wait_seconds: tuple[int, int] | None
     reason: str | None
 
 
@@ -120,6 +143,24 @@ class InstanceView(BaseModel):
     progress: list[ProgressView]
 
 
+class TicketView(BaseModel):
+    """The user's place in line. `place` is from 1 and `wait_seconds` a range, both null once it is their turn.
+
+    `held`: it is their turn, and what they waited for is kept until `hold_until` because another instance runs.
+    """
+
+    id: str
+    state: Literal["waiting", "called"]
+    flavor: str
+    image: str
+    example: str | None
+    joined_at: datetime
+    place: int | None
+    wait_seconds: tuple[int, int] | None
+    held: bool
+    hold_until: datetime | None
+
+
 class LastView(BaseModel):
     """How the loan before ended, where that needs words. `details` are a program's own; may be empty."""
 
@@ -139,6 +180,7 @@ class State(BaseModel):
     examples: list[ExampleView]
     defaults: DefaultsView
     instance: InstanceView | None
+    ticket: TicketView | None
     last: LastView | None
     now: datetime
 
@@ -150,18 +192,38 @@ class Moment(BaseModel):
 
     slots: list[Slot]
     without_room: set[str]
+    controls: Controls
+    line: list[Ticket]
+    waits: dict[str, Wait | None]
     current: Instance | None
     progress: list[Event]
+    ticket: Ticket | None
+    ticket_wait: Wait | None
     last: Instance | None
+    last_ticket: Ticket | None
 
 
-def read_moment(connection: Connection, user_name: str, *, now: datetime) -> Moment:
-    """Read what concerns one user, and the pool's slots."""
+def read_moment(connection: Connection, user_name: str, admission: Admission, *, now: datetime) -> Moment:
+    """Read what concerns one user, and the pool's slots and line."""
     mine = [loan for loan in instances.unended(connection, user_name) if loan.server_name == ""]
     current = mine[-1] if mine else None
+    alive = tickets.alive(connection)
+    line = in_order(alive)
+    lengths = Counter(ticket.flavor for ticket in line)
+    ticket = _own_ticket(alive, user_name)
+    place = place_of(ticket, line) if ticket and ticket.state is TicketState.WAITING else None
     return Moment(
         slots=slots.occupying(connection),
         without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
+        controls=Controls(controls.all_of(connection)),
+        line=line,
+        waits={
+            flavor.id: admission.foretell(connection, flavor.id, lengths[flavor.id] + 1)
+            for flavor in admission.catalog.flavors
+        },
+        ticket=ticket,
+        ticket_wait=admission.foretell(connection, ticket.flavor, place) if ticket and place else None,
+        last_ticket=None if ticket else tickets.last_over(connection, user_name),
         current=current,
         progress=instances.events_of(connection, current.id) if current else [],
         last=None if current else instances.last_ended(connection, user_name),
@@ -205,18 +267,26 @@ def build_state(
         ],
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(moment, texts) if moment.current else None,
-        last=_last(moment.last, texts),
+        ticket=_ticket(moment),
+        last=_last(moment, texts),
         now=now,
     )
 
 
 def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, moment: Moment, texts: Texts) -> FlavorView:
     stock = stock_of(catalog, backend, flavor, moment.slots, without_room=moment.without_room)
+    in_line = sum(ticket.flavor == flavor.id for ticket in moment.line)
+    is_blocked = bool(in_line) or (backend.memory() is not None and bool(moment.line))
+    is_closed = moment.controls.drain is not None or moment.controls.is_paused(flavor.id)
+    available = 0 if is_blocked or is_closed else stock.available
     reason = None
     if stock.why_not is not None:
         reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]
-    elif stock.available == 0:
+    elif is_closed:
+        reason = texts.say(PAUSED if moment.controls.drain is None else MAINTENANCE)
+    elif available == 0:
         reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_LENT)
+    can_queue = not is_closed and stock.why_not is None and flavor.limit > 0 and in_line < catalog.queue.longest
     accelerator = flavor.accelerator
     return FlavorView(
         id=flavor.id,
@@ -231,8 +301,11 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, moment: Moment, 
         if accelerator
         else None,
         session_seconds=flavor.session_minutes * 60,
-        available=stock.available,
-        warm=stock.warm,
+        available=available,
+        warm=0 if available == 0 else stock.warm,
+        in_line=in_line,
+        queue=can_queue,
+        wait_seconds=_seconds(moment.waits[flavor.id]) if can_queue and available == 0 else None,
         reason=reason,
     )
 
@@ -272,9 +345,51 @@ def _instance(moment: Moment, texts: Texts) -> InstanceView:
     )
 
 
-def _last(loan: Instance | None, texts: Texts) -> LastView | None:
+def _own_ticket(alive: list[Ticket], user_name: str) -> Ticket | None:
+    """The ticket of the default server that its person should see: one that waits or waited."""
+    mine = [
+        ticket
+        for ticket in alive
+        if ticket.user_name == user_name and ticket.server_name == "" and ticket.called_at != ticket.joined_at
+    ]
+    return mine[0] if mine else None
+
+
+def _ticket(moment: Moment) -> TicketView | None:
+    ticket = moment.ticket
+    if ticket is None or ticket.instance_id is not None:  # its instance is shown instead
+        return None
+    is_waiting = ticket.state is TicketState.WAITING
+    return TicketView(
+        id=ticket.id,
+        state="waiting" if is_waiting else "called",
+        flavor=ticket.flavor,
+        image=ticket.image,
+        example=ticket.example,
+        joined_at=ticket.joined_at,
+        place=place_of(ticket, moment.line) if is_waiting else None,
+        wait_seconds=_seconds(moment.ticket_wait) if is_waiting else None,
+        held=not is_waiting and moment.current is not None,
+        hold_until=ticket.hold_until,
+    )
+
+
+def _seconds(wait: Wait | None) -> tuple[int, int] | None:
+    return None if wait is None else (round(wait.low), round(wait.high))
+
+
+def _last(moment: Moment, texts: Texts) -> LastView | None:
+    """What happened last that needs words: to the instance, or to the place in line."""
+    loan, ticket = moment.last, moment.last_ticket
+    if ticket is not None and ticket.ended_at and ticket.state in TICKET_ENDINGS and _is_newer(ticket, loan):
+        text = texts.say(TICKET_ENDINGS[ticket.state])
+        return LastView(ended_at=ticket.ended_at, text=text, failed=True, details="")
     if loan is None or loan.reason is None or loan.ended_at is None or loan.reason in EXPECTED:
         return None
     text = texts.say(ENDINGS[loan.reason])
     failed = loan.reason in FAILURES
     return LastView(ended_at=loan.ended_at, text=text, failed=failed, details=(loan.detail or "") if failed else "")
+
+
+def _is_newer(ticket: Ticket, loan: Instance | None) -> bool:
+    return loan is None or loan.ended_at is None or ticket.ended_at is None or loan.ended_at < ticket.ended_at

@@ -101,8 +101,8 @@ def _roles() -> list[dict[str, Any]]:
         },
         {
             "name": STEWARD,
-            "description": "Ends instances at their deadline.",
-            "scopes": ["list:users", "read:servers", "delete:servers"],
+            "description": "Starts the instances of those whose turn has come, and sees whether they have come.",
+            "scopes": ["servers", "read:users:activity"],
             "services": [STEWARD],
         },
     ]

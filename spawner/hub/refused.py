@@ -6,7 +6,7 @@ import html
 
 from jupyterhub.spawner import SpawnException
 
-from spawner.errors import Refusal
+from spawner.errors import Queued, Refusal
 from spawner.pool.refusals import REFUSAL_HEADER, encode_refusal
 
 
@@ -20,3 +20,5 @@ class Refused(SpawnException):
         self.jupyterhub_message = words
         self.jupyterhub_html_message = f"<p>{html.escape(refusal.message)}</p><p>{html.escape(refusal.next_step)}</p>"
         self.headers = {REFUSAL_HEADER: encode_refusal(refusal)}
+        if isinstance(refusal, Queued):
+            self.headers["Retry-After"] = str(refusal.facts["retry_after"])

@@ -67,7 +67,15 @@ class InstanceSpawner(Spawner):
         environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
         try:
             choice = choose(self.pool.catalog, self.user_options)
-            start = Start(self.pool, self.lent_server, choice, environment, self.server.base_url, self._stepped.notify)
+            start = Start(
+                self.pool,
+                self.lent_server,
+                choice,
+                environment,
+                self.server.base_url,
+                self._stepped.notify,
+                groups=tuple(group.name for group in self.user.groups),
+            )
             instance = await start.run()
         except Refusal as refusal:
             raise Refused(refusal) from refusal

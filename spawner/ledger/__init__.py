@@ -1,7 +1,7 @@
 """The ledger: what Freepool knows, as rows. Deadlines, claims and leases are data here, never timers or dicts."""
 
 from spawner.ledger.engine import Ledger, open_ledger
-from spawner.ledger.model import EndReason, Event, Instance, InstanceState, Slot, SlotState, Step
+from spawner.ledger.model import EndReason, Event, Instance, InstanceState, Slot, SlotState, Step, Ticket, TicketState
 
 __all__ = [
     "EndReason",
@@ -12,5 +12,7 @@ __all__ = [
     "Slot",
     "SlotState",
     "Step",
+    "Ticket",
+    "TicketState",
     "open_ledger",
 ]

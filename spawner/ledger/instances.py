@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace, TooMany
-from spawner.ledger.model import LIVE, UNENDED, EndReason, Event, Instance, InstanceState, Step
+from spawner.ledger import tickets
+from spawner.ledger.model import ASKED_FOR, LIVE, UNENDED, EndReason, Event, Instance, InstanceState, Step
 from spawner.ledger.tables import events, instances
 from spawner.ledger.transitions import change, touch
 
@@ -90,6 +91,7 @@ def mark_running(connection: Connection, instance_id: str, *, url: str, now: dat
         usable_at=now,
         ends_at=ends_at,
     )
+    tickets.serve(connection, instance_id, now=now)
     return get(connection, instance_id)
 
 
@@ -102,7 +104,10 @@ def mark_stopping(
     detail: str | None = None,
     expected: Iterable[InstanceState] = LIVE,
 ) -> None:
-    """Write the intent to end a live instance, with the reason that its user will read."""
+    """Write the intent to end a live instance, with the reason that its user will read.
+
+    Where its user ends it before it ran, its ticket is over too; else that stays, and its turn comes again.
+    """
     change(
         connection,
         instances,
@@ -113,6 +118,8 @@ def mark_stopping(
         detail=detail,
         stopping_at=now,
     )
+    if reason in ASKED_FOR:
+        tickets.close_of_instance(connection, instance_id, now=now)
 
 
 def mark_ended(connection: Connection, instance_id: str, *, now: datetime) -> None:
@@ -168,6 +175,29 @@ def history(connection: Connection, user_name: str | None = None) -> list[Instan
     if user_name is not None:
         query = query.where(instances.c.user_name == user_name)
     return [_instance(row) for row in connection.execute(query)]
+
+
+def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
+    """Loans that have ended since a moment, oldest first."""
+    rows = connection.execute(
+        select(instances)
+        .where(instances.c.state == InstanceState.ENDED.value, instances.c.ended_at >= moment)
+        .order_by(instances.c.ended_at)
+    )
+    return [_instance(row) for row in rows]
+
+
+def used_since(connection: Connection, user_name: str, moment: datetime, *, now: datetime) -> timedelta:
+    """How long a user has had instances since a moment, all added up."""
+    rows = connection.execute(
+        select(instances.c.usable_at, instances.c.ended_at).where(
+            instances.c.user_name == user_name,
+            instances.c.usable_at.is_not(None),
+            or_(instances.c.ended_at.is_(None), instances.c.ended_at >= moment),
+        )
+    )
+    spans = (((ended or now) - max(usable, moment)) for usable, ended in rows)
+    return sum((max(span, timedelta()) for span in spans), timedelta())
 
 
 def prune(connection: Connection, *, before: datetime) -> int:

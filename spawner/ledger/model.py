@@ -5,6 +5,8 @@ instance   STARTING ──> RUNNING ──> STOPPING ──> ENDED
 slot       CREATING ──> WARM ──> CLAIMED ──> DESTROYING ──> GONE
               ├───────────────────^             ^
               └── (or WARM) ────────────────────┘
+ticket     WAITING <──> CALLED ──> SERVED
+              └───────────┴──> CANCELLED, EXPIRED, FAILED
 """
 
 from __future__ import annotations
@@ -44,6 +46,21 @@ OCCUPYING = (SlotState.CREATING, SlotState.WARM, SlotState.CLAIMED, SlotState.DE
 """States in which a slot takes up room in the pool."""
 
 
+class TicketState(StrEnum):
+    """Where somebody's wish for an instance stands."""
+
+    WAITING = "waiting"
+    CALLED = "called"
+    SERVED = "served"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+ALIVE = (TicketState.WAITING, TicketState.CALLED)
+"""States in which a ticket still stands for something to come."""
+
+
 class EndReason(StrEnum):
     """Why an instance or a slot ended."""
 
@@ -62,6 +79,12 @@ class EndReason(StrEnum):
     SHUTDOWN = "shutdown"
     ORPHANED = "orphaned"
     SURPLUS = "surplus"
+    NOT_COLLECTED = "not_collected"
+    MAINTENANCE = "maintenance"
+
+
+ASKED_FOR = (EndReason.STOPPED, EndReason.CANCELLED)
+"""Endings by the user's own hand."""
 
 
 class Step(StrEnum):
@@ -103,7 +126,11 @@ class Instance:
 
 @dataclass(frozen=True)
 class Slot:
-    """One slot of the pool, from the intent to create it until it is known to be gone."""
+    """One slot of the pool, from the intent to create it until it is known to be gone.
+
+    `instance_id` is whom it is for: an instance, or a ticket whose instance does not exist yet. `version` is its
+    image's, as the catalog had it then.
+    """
 
     id: str
     flavor: str
@@ -115,6 +142,40 @@ class Slot:
     claimed_at: datetime | None
     ended_at: datetime | None
     reason: EndReason | None
+    detail: str | None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One wish for an instance, from when it is made until it is served. Where there is room it never waits.
+
+    `rank_at` orders the queue. `called_at`: its turn came, and a slot is reserved, until `hold_until` if nobody
+    starts it. `expected_low` and `expected_high` are the wait in seconds that was foretold when it was made.
+    `collected_at`: its person is known to have come. `told_at`: the operator's hook was called. `ends_by`: the
+    deadline of the instance that it replaces.
+    """
+
+    id: str
+    user_name: str
+    server_name: str
+    flavor: str
+    image: str
+    example: str | None
+    state: TicketState
+    joined_at: datetime
+    rank_at: datetime
+    called_at: datetime | None
+    hold_until: datetime | None
+    instance_id: str | None
+    served_at: datetime | None
+    collected_at: datetime | None
+    told_at: datetime | None
+    ended_at: datetime | None
+    expected_low: int | None
+    expected_high: int | None
+    tries: int
+    ends_by: datetime | None
     detail: str | None
 
 

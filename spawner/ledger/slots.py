@@ -16,9 +16,16 @@ from spawner.ledger.transitions import change, touch
 
 
 def intend(
-    connection: Connection, *, slot_id: str, flavor: str, image: str, instance_id: str | None, now: datetime
+    connection: Connection,
+    *,
+    slot_id: str,
+    flavor: str,
+    image: str,
+    instance_id: str | None,
+    now: datetime,
+    version: str | None = None,
 ) -> Slot:
-    """Write the intent to create a slot, for one instance or (None) for whoever comes next."""
+    """Write the intent to create a slot, for one instance or ticket, or (None) for whoever comes next."""
     connection.execute(
         insert(slots).values(
             id=slot_id,
@@ -27,6 +34,7 @@ def intend(
             state=SlotState.CREATING.value,
             instance_id=instance_id,
             created_at=now,
+            version=version,
         )
     )
     touch(connection)
@@ -107,6 +115,32 @@ def mark_destroying(
     )
 
 
+def transfer(connection: Connection, *, ticket_id: str, instance_id: str) -> None:
+    """What was reserved for a ticket is its instance's from now on."""
+    connection.execute(
+        update(slots)
+        .where(slots.c.instance_id == ticket_id, slots.c.state != SlotState.GONE.value)
+        .values(instance_id=instance_id)
+    )
+
+
+def release(connection: Connection, ticket_id: str) -> None:
+    """Give back what was reserved for a ticket: a slot that still waits for its claim waits for anybody again."""
+    for slot in of_instance(connection, ticket_id):
+        if slot.state is SlotState.CLAIMED:
+            change(
+                connection,
+                slots,
+                slot.id,
+                expected=(SlotState.CLAIMED,),
+                to=SlotState.WARM,
+                instance_id=None,
+                claimed_at=None,
+            )
+        elif slot.state is not SlotState.DESTROYING:
+            mark_destroying(connection, slot.id, reason=EndReason.CANCELLED)
+
+
 def withdraw(connection: Connection, slot_id: str) -> None:
     """Take a waiting slot off the offer, if it is still nobody's; else raise `LostRace`."""
     row = find(connection, slot_id)
@@ -130,6 +164,14 @@ def failures(connection: Connection, *, since: datetime) -> list[Slot]:
         if slot.reason in (EndReason.START_FAILED, EndReason.NO_ROOM):
             bad.append(slot)
     return bad
+
+
+def warmed_since(connection: Connection, moment: datetime, *, at_most: int = 200) -> list[Slot]:
+    """Slots that became warm since a moment, the newest first."""
+    rows = connection.execute(
+        select(slots).where(slots.c.warm_at >= moment).order_by(slots.c.warm_at.desc()).limit(at_most)
+    )
+    return [_slot(row) for row in rows]
 
 
 def without_room(connection: Connection, *, since: datetime) -> set[str]:

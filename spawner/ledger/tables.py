@@ -80,8 +80,55 @@ slots = Table(
     Column("ended_at", UtcDateTime),
     Column("reason", String(32)),
     Column("detail", Text),
+    Column("version", String(128)),
 )
 Index("slots_by_state", slots.c.state, slots.c.flavor, slots.c.image)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_name", String(255), nullable=False),
+    Column("server_name", String(255), nullable=False),
+    Column("flavor", String(31), nullable=False),
+    Column("image", String(31), nullable=False),
+    Column("example", String(31)),
+    Column("state", String(16), nullable=False),
+    Column("joined_at", UtcDateTime, nullable=False),
+    Column("rank_at", UtcDateTime, nullable=False),
+    Column("called_at", UtcDateTime),
+    Column("hold_until", UtcDateTime),
+    Column("instance_id", String(32)),
+    Column("served_at", UtcDateTime),
+    Column("collected_at", UtcDateTime),
+    Column("told_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("expected_low", Integer),
+    Column("expected_high", Integer),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("ends_by", UtcDateTime),
+    Column("detail", Text),
+)
+Index("tickets_by_user", tickets.c.user_name, tickets.c.state)
+Index("tickets_by_state", tickets.c.state, tickets.c.rank_at)
+Index("tickets_by_instance", tickets.c.instance_id)
+# Whatever goes wrong above it, nobody ever stands in line twice.
+Index(
+    "tickets_one_waiting",
+    tickets.c.user_name,
+    unique=True,
+    sqlite_where=text("state = 'waiting'"),
+    postgresql_where=text("state = 'waiting'"),
+)
+
+controls = Table(
+    "controls",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("set_at", UtcDateTime, nullable=False),
+    Column("set_by", String(255), nullable=False),
+)
 
 events = Table(
     "events",

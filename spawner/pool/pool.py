@@ -18,6 +18,7 @@ from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState, instances, slots
+from spawner.pool.admission import Admission
 from spawner.pool.backends.base import Backend, Phase, SlotSpec
 from spawner.pool.view import SlotView
 
@@ -53,7 +54,11 @@ class Pool:
     hub_epoch: str
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    admission: Admission = field(init=False)
     _endings: set[asyncio.Task[bool]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.admission = Admission(self.catalog, self.backend, self.now, self.new_id)
 
     def spec(
         self,
@@ -80,6 +85,7 @@ class Pool:
 
         def write(connection: Connection) -> None:
             instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
+            self.admission.settle(connection, instance_id)
             for slot in slots.of_instance(connection, instance_id):
                 if slot.state is not SlotState.DESTROYING:
                     slots.mark_destroying(connection, slot.id, reason=reason)

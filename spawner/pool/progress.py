@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spawner.ledger import EndReason, Step
+from spawner.ledger import EndReason, Step, TicketState
 
 PROGRESS: dict[Step, tuple[int, str]] = {
     Step.REQUESTED: (5, "Your request is noted"),
@@ -36,8 +36,19 @@ ENDINGS: dict[EndReason, str] = {
     EndReason.SUPERSEDED: "An earlier instance was ended to make place for a new one.",
     EndReason.SHUTDOWN: "The platform was shut down, and your instance with it. Nothing of it was kept.",
     EndReason.ORPHANED: "An instance that nobody looked after was ended.",
+    EndReason.NOT_COLLECTED: "It was your turn, but you did not come in time, and your instance went to the next in "
+    "line.",
+    EndReason.MAINTENANCE: "The platform was closed for maintenance, and your instance with it. Nothing of it was "
+    "kept.",
     EndReason.SURPLUS: "An instance that nobody used was ended.",
 }
+
+TICKET_ENDINGS: dict[TicketState, str] = {
+    TicketState.EXPIRED: "It was your turn, but you did not come in time, and what was kept for you went to the next "
+    "in line.",
+    TicketState.FAILED: "It was your turn, but the start did not succeed.",
+}
+"""Where the end of a place in line needs words."""
 
 FAILURES = (
     EndReason.CRASHED,

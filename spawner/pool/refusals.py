@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from spawner.errors import FreepoolError
+from spawner.errors import FreepoolError, Queued
 
 REFUSAL_HEADER = "X-Freepool-Refusal"
-"""HTTP header of the answer: JSON with code, template, next, details, params."""
+"""HTTP header of the answer: JSON with code, template, next, details, params, and for a place in line its facts."""
 LONGEST_DETAILS = 500
 
 
@@ -20,5 +20,6 @@ def encode_refusal(error: FreepoolError) -> str:
             "next": error.next_template,
             "details": error.details[:LONGEST_DETAILS],
             "params": {name: str(value) for name, value in error.params.items()},
+            **({"facts": error.facts} if isinstance(error, Queued) else {}),
         }
     )

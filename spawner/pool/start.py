@@ -22,17 +22,20 @@ from spawner.errors import (
     LostRace,
     NoRoom,
     NotOffered,
+    PoolFull,
     Refusal,
     SlotFailed,
     StartFailed,
 )
 from spawner.instance.sealing import slot_key
-from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, instances, slots
+from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, TicketState, instances, slots, tickets
+from spawner.pool.admission import Line, Wish
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
+from spawner.pool.line import NO_MACHINE, queued
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool, Server
-from spawner.pool.take import no_room, take_slot
+from spawner.pool.take import take_slot
 
 log = logging.getLogger("freepool.pool")
 TRIES = 3
@@ -45,7 +48,10 @@ SERVER_ADDRESS = "http://0.0.0.0:8888"
 
 @dataclass(frozen=True)
 class Start:
-    """One start. `prefix` is the server's base path, such as `/user/ann/`; `on_step` is called after each step."""
+    """One start. `prefix` is the server's base path, such as `/user/ann/`; `on_step` is called after each step.
+
+    `groups` are those of the user, as JupyterHub knows them.
+    """
 
     pool: Pool
     server: Server
@@ -53,6 +59,7 @@ class Start:
     environment: Mapping[str, str]
     prefix: str
     on_step: Callable[[], None]
+    groups: tuple[str, ...] = ()
 
     async def run(self) -> Instance:
         """Lend an instance and return it RUNNING.
@@ -70,21 +77,46 @@ class Start:
         except LostRace as error:
             await self.pool.end_soon(instance.id, EndReason.CANCELLED)
             raise StartFailed("The start was cancelled.") from error
+        except NoRoom as error:
+            await self.pool.end_soon(instance.id, EndReason.NO_ROOM, detail=error.details)
+            raise await self._queued_after_all(instance, error) from error
         except Exception as error:
             detail = (error.details or error.message) if isinstance(error, Refusal) else str(error)
             await self.pool.end_soon(instance.id, EndReason.START_FAILED, detail=detail)
             raise
 
+    async def _queued_after_all(self, instance: Instance, error: NoRoom) -> Refusal:
+        """What to say where the cluster has no machine, whatever the catalog promises: a place in line."""
+
+        def look(connection: Connection) -> Line | None:
+            mine = tickets.alive(connection, self.server.user_name)
+            waiting = next((one for one in mine if one.state is TicketState.WAITING), None)
+            return None if waiting is None else self.pool.admission.line_of(connection, waiting)
+
+        line = await self.pool.ledger.aread(look)
+        if line is not None:
+            return queued(line, why=NO_MACHINE, details=error.details)
+        return PoolFull(
+            NO_MACHINE,
+            next_step="Try another shape, or come back when somebody has stopped.",
+            flavor=instance.flavor,
+            details=error.details,
+        )
+
     async def _request(self) -> Instance:
-        """Commit the intent."""
+        """Commit the intent. Raises `Queued` where others come first."""
         pool, choice = self.pool, self.choice
         why_not = pool.backend.why_not(choice.flavor, choice.image)
         if why_not is not None:
             raise NotOffered("{why}", next_step="Choose another shape or image.", why=why_not[0])
         await self._supersede()
         instance_id = pool.new_id()
+        wish = Wish(self.server.user_name, self.server.server_name, choice, self.groups)
 
-        def write(connection: Connection) -> Instance:
+        def write(connection: Connection) -> Instance | Line:
+            ticket = pool.admission.ask(connection, wish)
+            if ticket.state is TicketState.WAITING:
+                return pool.admission.line_of(connection, ticket)
             instance = instances.request(
                 connection,
                 instance_id=instance_id,
@@ -97,10 +129,15 @@ class Start:
                 now=pool.now(),
                 at_most=pool.catalog.limits.instances_per_user,
             )
+            tickets.begin(connection, ticket.id, instance_id=instance_id)
+            slots.transfer(connection, ticket_id=ticket.id, instance_id=instance_id)
             instances.add_event(connection, instance_id, Step.REQUESTED, now=pool.now())
             return instance
 
-        return await pool.ledger.awrite(write)
+        requested = await pool.ledger.awrite(write)
+        if isinstance(requested, Line):
+            raise queued(requested)
+        return requested
 
     async def _supersede(self) -> None:
         """JupyterHub starts this server, so it believes that none runs: what the ledger still has is a leftover."""
@@ -154,7 +191,7 @@ class Start:
             await asyncio.gather(answer, pool.lend(slot, pool.now() + self._session))
         except NoRoom as error:
             await pool.destroy_slot_soon(slot.id, EndReason.NO_ROOM, detail=error.details)
-            raise no_room(self.choice, error.details) from error
+            raise
         except (SlotFailed, ClaimFailed) as error:
             await pool.destroy_slot_soon(slot.id, EndReason.START_FAILED, detail=error.details or error.message)
             raise
@@ -306,7 +343,11 @@ class Start:
         now = self.pool.now()
 
         def write(connection: Connection) -> Instance:
-            running = instances.mark_running(connection, instance.id, url=url, now=now, ends_at=now + self._session)
+            ends_at = now + self._session
+            ticket = tickets.of_instance(connection, instance.id)
+            if ticket is not None and ticket.ends_by is not None:
+                ends_at = min(ends_at, ticket.ends_by)
+            running = instances.mark_running(connection, instance.id, url=url, now=now, ends_at=ends_at)
             instances.add_event(connection, instance.id, Step.RUNNING, now=now)
             return running
 

@@ -44,8 +44,8 @@ def stock_of(
     if why_not is not None:
         return Stock(0, 0, why_not)
     slots = list(slots)
-    usable = [slot for slot in slots if slot.flavor == flavor.id and _waits(slot)]
-    staying = [slot for slot in slots if slot.flavor == flavor.id or not _waits(slot)]
+    usable = [slot for slot in slots if slot.flavor == flavor.id and waits_for_nobody(slot)]
+    staying = [slot for slot in slots if slot.flavor == flavor.id or not waits_for_nobody(slot)]
     warm = sum(slot.state is SlotState.WARM for slot in usable)
     room = 0 if flavor.id in without_room else room_for(catalog, flavor, staying, backend.memory())
     return Stock(available=len(usable) + room, warm=warm)
@@ -59,12 +59,13 @@ def yields_room(
     None where even all of them together would not make room: then none should be given up for nothing.
     """
     slots = list(slots)
-    waiting = [slot for slot in slots if _waits(slot) and (slot.flavor, slot.image) != (flavor.id, image.id)]
+    waiting = [slot for slot in slots if waits_for_nobody(slot) and (slot.flavor, slot.image) != (flavor.id, image.id)]
     staying = [slot for slot in slots if slot not in waiting]
     if room_for(catalog, flavor, staying, memory) < 1:
         return None
     return max(waiting, key=lambda slot: slot.created_at, default=None)
 
 
-def _waits(slot: Slot) -> bool:
+def waits_for_nobody(slot: Slot) -> bool:
+    """Whether a slot is there, or on its way, for whoever comes next."""
     return slot.instance_id is None and slot.state in (SlotState.WARM, SlotState.CREATING)

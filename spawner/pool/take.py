@@ -1,98 +1,70 @@
-"""Getting a slot for somebody who is here: one that waits, or a new one where there is room, or room is made."""
+"""The slot of a start: the one that is reserved for it, and the room for it where others are on their way out."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from spawner.errors import LostRace, PoolFull
+from spawner.errors import NoRoom
 from spawner.ledger import EndReason, Slot, SlotState, slots
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool
-from spawner.pool.stock import room_for, yields_room
+from spawner.pool.stock import room_for, waits_for_nobody
 
-LEAVING_SECONDS = 30.0
-"""How long somebody waits for slots that are on their way out: to restart must not mean to find the pool full."""
+LEAVING_SECONDS = 120.0
+"""How long a start waits for slots on their way out: its room is promised, and theirs to leave."""
 LOOK_SECONDS = 0.1
 """Between looks whether one has left. The ledger has no event for it that crosses processes."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A slot that is now reserved for an instance. A new one is a row only: it is still to be created."""
+    """A slot that is reserved for an instance. One that `is_new` may be a row only: it is still to be created."""
 
     slot: Slot
     is_new: bool
 
 
 async def take_slot(pool: Pool, choice: Choice, instance_id: str) -> Taken:
-    """Reserve a waiting slot, atomically, or a new one. Raises `PoolFull`."""
-    slot_id = pool.new_id()
-    flavor, image = choice.flavor, choice.image
+    """The slot that admission has reserved, or where that one was bad, another. Raises `NoRoom`."""
 
-    def take(connection: Connection) -> Slot | None:
-        now = pool.now()
-        if image.agent:  # what knows no claim cannot wait for one
-            waiting = slots.claim_waiting(
-                connection, flavor=flavor.id, image=image.id, instance_id=instance_id, now=now
-            )
-            if waiting is not None:
-                return waiting
-        if room_for(pool.catalog, flavor, slots.occupying(connection), pool.backend.memory()) < 1:
-            return None
-        return slots.intend(
-            connection, slot_id=slot_id, flavor=flavor.id, image=image.id, instance_id=instance_id, now=now
-        )
+    def take(connection: Connection) -> Slot:
+        for slot in slots.of_instance(connection, instance_id):
+            if slot.state in (SlotState.CREATING, SlotState.CLAIMED):
+                return slot
+        return pool.admission.reserve(connection, flavor=choice.flavor.id, image=choice.image.id, holder=instance_id)
 
-    while (slot := await pool.ledger.awrite(take)) is None:
-        await _make_room(pool, choice)
-    return Taken(slot, is_new=slot.id == slot_id)
+    slot = await pool.ledger.awrite(take)
+    is_new = slot.state is SlotState.CREATING
+    if is_new:
+        await _wait_for_room(pool, choice, slot)
+    return Taken(slot, is_new)
 
 
-async def _make_room(pool: Pool, choice: Choice) -> None:
-    """Wait for what is leaving, or let a slot of another kind that waits for nobody give way. Raises `PoolFull`."""
-    occupying = await pool.ledger.aread(slots.occupying)
-    memory = pool.backend.memory()
-    leaving = [slot for slot in occupying if slot.state is SlotState.DESTROYING]
-    staying = [slot for slot in occupying if slot.state is not SlotState.DESTROYING]
-    if leaving and room_for(pool.catalog, choice.flavor, staying, memory) >= 1:
-        await _wait_for_one_to_leave(pool, {slot.id for slot in leaving}, choice)
-        return
-    gives_way = yields_room(pool.catalog, choice.flavor, choice.image, occupying, memory)
-    if gives_way is None:
-        raise full(choice)
-    with contextlib.suppress(LostRace):  # somebody took it in the meantime: the caller looks again
-        await pool.ledger.awrite(slots.withdraw, gives_way.id)
-        await pool.destroy_slot(gives_way.id, EndReason.SURPLUS)
-
-
-async def _wait_for_one_to_leave(pool: Pool, leaving: set[str], choice: Choice) -> None:
+async def _wait_for_room(pool: Pool, choice: Choice, slot: Slot) -> None:
+    """Wait until those who leave have left, as far as this slot needs their room."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + LEAVING_SECONDS
-    while loop.time() < deadline:
-        await asyncio.sleep(LOOK_SECONDS)
-        if leaving - {slot.id for slot in await pool.ledger.aread(slots.occupying)}:
+    is_first_look = True
+    while True:
+        others = [one for one in await pool.ledger.aread(slots.occupying) if one.id != slot.id]
+        leaving = [one for one in others if one.state is SlotState.DESTROYING]
+        there = [one for one in others if not _comes_after(one, slot)]
+        if not leaving or room_for(pool.catalog, choice.flavor, there, pool.backend.memory()) >= 1:
             return
-    raise full(choice)
+        if is_first_look:
+            for one in leaving:
+                if one.reason is EndReason.SURPLUS:  # it gave way to us, so it is for us to see it off
+                    await pool.destroy_slot_soon(one.id, EndReason.SURPLUS)
+            is_first_look = False
+        if loop.time() > deadline:
+            raise NoRoom("Those who leave take too long.", details=f"slot {leaving[0].id} has not ended")
+        await asyncio.sleep(LOOK_SECONDS)
 
 
-def full(choice: Choice) -> PoolFull:
-    """The refusal of a pool that has lent out all that it may."""
-    return PoolFull(
-        "Everything of the shape {flavor} is lent out just now.",
-        next_step="Try another shape, or come back when somebody has stopped.",
-        flavor=choice.flavor.id,
-    )
-
-
-def no_room(choice: Choice, details: str) -> PoolFull:
-    """The refusal of a cluster that has no machine for it, whatever the catalog promises."""
-    return PoolFull(
-        "No machine has room for the shape {flavor} just now.",
-        next_step="Try another shape, or come back when somebody has stopped.",
-        flavor=choice.flavor.id,
-        details=details,
-    )
+def _comes_after(other: Slot, slot: Slot) -> bool:
+    """Whether another slot that is not there yet waits for its room behind this one."""
+    is_row_only = other.state is SlotState.CREATING and not waits_for_nobody(other)
+    return is_row_only and (other.created_at, other.id) > (slot.created_at, slot.id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from spawner.catalog import Limits
-from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
+from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, Ticket
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 
 CREATE_GRACE = timedelta(seconds=15)
@@ -59,20 +59,28 @@ Action = DestroySlot | NoteWarm | EndInstance | Lend
 
 
 def decide(
-    *, slots: Iterable[Slot], instances: Iterable[Instance], found: Slots, now: datetime, limits: Limits
+    *,
+    slots: Iterable[Slot],
+    instances: Iterable[Instance],
+    tickets: Iterable[Ticket] = (),
+    found: Slots,
+    now: datetime,
+    limits: Limits,
 ) -> Iterator[Action]:
     """What brings ledger and pool together.
 
-    `slots` and `instances` (all that are not over) must have been read *after* `found`: a slot is in the ledger
-    before it is in the pool, so what is found and not known is truly nobody's.
+    `slots`, `instances` and `tickets` (all that are not over) must have been read *after* `found`: a slot is in the
+    ledger before it is in the pool, so what is found and not known is truly nobody's.
     """
+    held = {ticket.id for ticket in tickets}
     known = {slot.id: slot for slot in slots}
     loans = {instance.id: instance for instance in instances}
     for slot_id in found:
         if slot_id not in known:
             yield DestroySlot(slot_id, EndReason.ORPHANED)
     for slot in known.values():
-        action = _about_slot(slot, loans, found, now, limits)
+        is_held = slot.instance_id in held
+        action = _about_held(slot, found) if is_held else _about_slot(slot, loans, found, now, limits)
         if action is not None:
             yield action
     for instance in loans.values():
@@ -110,6 +118,18 @@ def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datet
             return DestroySlot(slot.id, EndReason.NO_ROOM, status.no_room)
         if age > start:
             return DestroySlot(slot.id, EndReason.START_FAILED, f"not ready after {start.seconds} s")
+    return None
+
+
+def _about_held(slot: Slot, found: Slots) -> Action | None:
+    """A slot that is reserved for somebody whose start has not begun. One that was warm must stay so."""
+    if slot.state is SlotState.DESTROYING:
+        return DestroySlot(slot.id, slot.reason or EndReason.ORPHANED)
+    if slot.state is not SlotState.CLAIMED:
+        return None
+    status = found.get(slot.id)
+    if status is None or status.phase is Phase.DEAD:
+        return DestroySlot(slot.id, (status and status.reason) or EndReason.LOST, ABSENT if status is None else None)
     return None
 
 

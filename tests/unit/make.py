@@ -106,6 +106,9 @@ class PaperBackend:
     def memory(self) -> int | None:
         return self.bytes
 
+    def version(self, image: Image) -> str:
+        return "1"
+
     def why_not(self, flavor: Flavor, image: Image | None = None) -> tuple[str, str] | None:
         return ("No.", "不行。") if flavor.id in self.refused else None
 

@@ -110,6 +110,10 @@ class Backend(Protocol):
         """Why this backend can never serve a flavor (or image), in English and Chinese; None if it can."""
         ...
 
+    def version(self, image: Image) -> str:
+        """What changes when the image does: waiting slots of another version are replaced."""
+        ...
+
     def memory(self) -> int | None:
         """Bytes of memory that all slots together may set aside; None where only the scheduler knows."""
         ...

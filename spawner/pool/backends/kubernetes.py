@@ -51,6 +51,10 @@ class KubernetesBackend:
             return "This image is not served on Kubernetes.", "Kubernetes 资源池不提供该镜像。"
         return None
 
+    def version(self, image: Image) -> str:
+        """Its reference."""
+        return image.reference or ""
+
     async def create(self, spec: SlotSpec) -> None:
         """Create the slot's pod."""
         created = await self._cluster.create(make_manifest(spec, self._pool))

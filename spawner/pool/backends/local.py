@@ -80,6 +80,13 @@ class LocalBackend:
             return "This image is not installed on this machine.", "本机尚未安装该镜像。"
         return None
 
+    def version(self, image: Image) -> str:
+        """When it was installed."""
+        try:
+            return str((self._environment(image) / ".ready").stat().st_mtime_ns)
+        except OSError:
+            return ""
+
     def _is_installed(self, image: Image) -> bool:
         """The mark is `hub_config/setup`'s: what is being installed, or was interrupted, may lack anything."""
         folder = self._environment(image)

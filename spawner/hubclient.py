@@ -1,10 +1,12 @@
-"""The desk's calls to JupyterHub's REST API, always with the user's own token: the desk has no power of its own."""
+"""Calls to JupyterHub's REST API: the desk's, always with the user's own token, and the steward's with its own."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -40,39 +42,50 @@ class HubSaid(Refusal):
 
 
 class HubClient:
-    """Starts and stops one user's default server."""
+    """Starts and stops users' servers."""
 
     def __init__(self, session: aiohttp.ClientSession, api_url: str) -> None:
         self._session = session
         self._api_url = api_url
 
-    async def start(self, user_name: str, token: str, options: Mapping[str, str]) -> None:
-        """Ask for the server. Returns when JupyterHub has it running or pending. Raises `HubSaid`."""
+    async def start(self, user_name: str, token: str, options: Mapping[str, str], *, server_name: str = "") -> None:
+        """Ask for a server. Returns when JupyterHub has it running or pending. Raises `HubSaid`."""
+        path = f"users/{quote(user_name, safe='')}/servers/{quote(server_name, safe='')}"
+        body = {"user_options": dict(options)}
         for _ in range(int(STOPPING_SECONDS / STOPPING_PAUSE)):
             try:
-                return await self._call("POST", user_name, token, options)
+                await self._call("POST", path, token, body)
+                return
             except HubSaid as said:
                 if said.code != STOPPING:
                     raise
                 await asyncio.sleep(STOPPING_PAUSE)
-        await self._call("POST", user_name, token, options)
+        await self._call("POST", path, token, body)
 
     async def stop(self, user_name: str, token: str) -> None:
-        """Ask for the server's end. Returns when JupyterHub has it stopped or stopping. Raises `HubSaid`."""
-        await self._call("DELETE", user_name, token, None)
+        """Ask for the default server's end. Returns when JupyterHub has it stopped or stopping. Raises `HubSaid`."""
+        await self._call("DELETE", f"users/{quote(user_name, safe='')}/server", token)
 
-    async def _call(self, method: str, user_name: str, token: str, options: Mapping[str, str] | None) -> None:
-        url = f"{self._api_url}/users/{quote(user_name, safe='')}/server"
+    async def last_activity(self, user_name: str, token: str, *, server_name: str = "") -> datetime | None:
+        """When somebody last used a server, as the proxy has seen it; None where JupyterHub has no such server."""
+        model = await self._call("GET", f"users/{quote(user_name, safe='')}", token)
+        server = (model.get("servers") or {}).get(server_name) or {}
+        found = server.get("last_activity")
+        return datetime.fromisoformat(found.replace("Z", "+00:00")) if found else None
+
+    async def _call(self, method: str, path: str, token: str, body: object = None) -> dict[str, Any]:
+        url = f"{self._api_url}/{path}"
         try:
             async with self._session.request(
                 method,
                 url,
-                json=None if options is None else {"user_options": dict(options)},
+                json=body,
                 headers={"Authorization": f"token {token}"},
                 timeout=aiohttp.ClientTimeout(total=HUB_SECONDS),
             ) as answer:
                 if answer.status < 400:
-                    return
+                    text = await answer.text()
+                    return dict(json.loads(text)) if text.startswith("{") else {}
                 raise _said(answer.status, answer.headers.get(REFUSAL_HEADER), await answer.text())
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise BackendUnavailable(

@@ -1,0 +1,330 @@
+"""Admission: who may have an instance now, and who stands in line. Rows in, rows out, within one write of the ledger.
+
+All ways to a start come through here, so nobody overtakes the line: the desk, JupyterHub's own API and pages, and the
+steward when somebody's turn has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from spawner.catalog import Catalog, Flavor
+from spawner.errors import InLine, Maintenance, Paused, PoolFull
+from spawner.ledger import (
+    EndReason,
+    Instance,
+    InstanceState,
+    Slot,
+    SlotState,
+    Ticket,
+    TicketState,
+    controls,
+    instances,
+    slots,
+    tickets,
+)
+from spawner.ledger.model import LIVE
+from spawner.pool.backends.base import Backend
+from spawner.pool.controls import Controls
+from spawner.pool.options import Choice
+from spawner.pool.queue import USE_WINDOW, in_order, place_of, rank, whose_turn
+from spawner.pool.stock import room_for, yields_room
+from spawner.pool.waits import Running, Sessions, Wait, calibrated, foretell
+
+NO_ROOM_MEMORY = timedelta(minutes=1)
+"""How long "no machine has room for it" is believed without another try."""
+LEARN_FOR = timedelta(days=7)
+"""How far back sessions and waits are looked at to foretell the next."""
+
+PLATFORMS_TROUBLE = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)
+"""Why a start ends that says nothing against it."""
+TRIES = 3
+"""Starts that fail before somebody who stood in line is told so."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Who wants what. `groups` are JupyterHub's, where they are known."""
+
+    user_name: str
+    server_name: str
+    choice: Choice
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """Where somebody stands: the place from 1, and how long it will take, where that can be told."""
+
+    ticket: Ticket
+    place: int
+    wait: Wait | None
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Decides for one pool. `now` and `new_id` are passed in so that tests control them."""
+
+    catalog: Catalog
+    backend: Backend
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+    def ask(self, connection: Connection, wish: Wish, *, is_here: bool = False) -> Ticket:
+        """The ticket for a wish: CALLED, with a slot reserved, where it is its turn, else WAITING.
+
+        Asking again is harmless: it is the same ticket, and it keeps its place. `is_here`: the person asks, and no
+        program for them. Raises `PoolFull` where the line is full, `InLine` where the person waits for something
+        else, `Paused` and `Maintenance` where nothing is lent.
+        """
+        mine = tickets.alive(connection, wish.user_name)
+        for ticket in mine:
+            if _is_for(ticket, wish):
+                if ticket.state is TicketState.CALLED or ticket.id not in self._due(connection):
+                    return ticket
+                return self._call(connection, ticket)
+        choice = wish.choice
+        self._refuse_closed(connection, choice.flavor)
+        ticket = self._new_ticket(
+            wish.user_name,
+            wish.server_name,
+            flavor=choice.flavor.id,
+            image=choice.image.id,
+            example=choice.example.id if choice.example else None,
+            rank_at=self._rank(connection, wish),
+            collected_at=self.now() if is_here else None,
+        )
+        if ticket.id in self._due(connection, ticket):
+            return self._call(connection, ticket, is_new=True)
+        waiting = [one for one in mine if one.state is TicketState.WAITING or one.called_at != one.joined_at]
+        if waiting:
+            raise InLine(
+                "You are in line for {flavor} already.",
+                next_step="Leave that line first, or choose something that is free now.",
+                flavor=waiting[0].flavor,
+            )
+        return tickets.join(connection, self._foretold(connection, ticket))
+
+    def call_due(self, connection: Connection) -> list[Ticket]:
+        """Call everybody whose turn has come, and reserve a slot for each."""
+        return [self._call(connection, ticket) for ticket in self._due(connection).values()]
+
+    def take_over(self, connection: Connection, running: Instance) -> Ticket:
+        """A called ticket for an instance in the place of a running one, which the caller ends.
+
+        So a restart does not go to the end of the line; and where others stand in it, gets no more time either.
+        """
+        flavor = self.catalog.flavor(running.flavor)
+        self._refuse_closed(connection, flavor)
+        has_rivals = any(one.flavor == flavor.id for one in in_order(tickets.alive(connection)))
+        now = self.now()
+        ticket = self._new_ticket(
+            running.user_name,
+            running.server_name,
+            flavor=flavor.id,
+            image=running.image,
+            example=None,
+            rank_at=now,
+            collected_at=now,
+        )
+        return self._call(connection, replace(ticket, ends_by=running.ends_at if has_rivals else None), is_new=True)
+
+    def release(self, connection: Connection, ticket_id: str, state: TicketState, *, detail: str | None = None) -> None:
+        """End a ticket before it was served, and give back what was reserved for it."""
+        tickets.close(connection, ticket_id, state, now=self.now(), detail=detail)
+        slots.release(connection, ticket_id)
+
+    def settle(self, connection: Connection, instance_id: str) -> None:
+        """What becomes of the ticket of an instance that ended before it ran; nothing where there is none.
+
+        Whoever stood in line, or met no fault of their own, keeps their place; else the failure has been told.
+        """
+        ticket = tickets.of_instance(connection, instance_id)
+        if ticket is None or ticket.state is not TicketState.CALLED:
+            return
+        instance = instances.get(connection, instance_id)
+        if instance.state in LIVE:
+            return
+        has_failed = instance.reason not in PLATFORMS_TROUBLE
+        tries = TRIES if ticket.called_at != ticket.joined_at else 1
+        if has_failed and ticket.tries + 1 >= tries:
+            tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now(), detail=instance.detail)
+        else:
+            self.put_back(connection, ticket, has_failed=has_failed)
+
+    def put_back(self, connection: Connection, ticket: Ticket, *, has_failed: bool = False) -> None:
+        """A called ticket waits again, at its place: what was reserved for it is lost."""
+        if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.user_name)):
+            tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now())  # nobody stands in line twice
+        else:
+            tickets.put_back(connection, ticket.id, has_failed=has_failed)
+
+    def line_of(self, connection: Connection, ticket: Ticket) -> Line:
+        """Where a waiting ticket stands."""
+        ordered = in_order(tickets.alive(connection))
+        place = place_of(ticket, ordered)
+        return Line(ticket, place, self.foretell(connection, ticket.flavor, place))
+
+    def foretell(self, connection: Connection, flavor: str, place: int) -> Wait | None:
+        """How long the one at this place will wait; None where nothing is known that could end."""
+        now = self.now()
+        longest = self.catalog.flavor(flavor).session_minutes * 60.0
+        running = [
+            Running(
+                age=(now - one.usable_at).total_seconds(),
+                left=(one.ends_at - now).total_seconds() if one.ends_at else longest,
+            )
+            for one in instances.unended(connection)
+            if one.flavor == flavor and one.state is InstanceState.RUNNING and one.usable_at
+        ]
+        wait = foretell(place, running, self.sessions(connection, flavor))
+        return (
+            None if wait is None else calibrated(wait, past_waits(tickets.since(connection, now - LEARN_FOR), flavor))
+        )
+
+    def sessions(self, connection: Connection, flavor: str) -> Sessions:
+        """How long sessions of a flavor have lasted."""
+        return Sessions(
+            [
+                (one.ended_at - one.usable_at).total_seconds()
+                for one in instances.ended_since(connection, self.now() - LEARN_FOR)
+                if one.flavor == flavor and one.usable_at and one.ended_at
+            ],
+            longest=self.catalog.flavor(flavor).session_minutes * 60.0,
+        )
+
+    def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
+        """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""
+        now = self.now()
+        if self.catalog.image(image).agent:  # what knows no claim cannot wait for one
+            waiting = slots.claim_waiting(connection, flavor=flavor, image=image, instance_id=holder, now=now)
+            if waiting is not None:
+                return waiting
+        self._make_room(connection, flavor, image)
+        return slots.intend(connection, slot_id=self.new_id(), flavor=flavor, image=image, instance_id=holder, now=now)
+
+    def _make_room(self, connection: Connection, flavor_id: str, image_id: str) -> None:
+        flavor, image, memory = self.catalog.flavor(flavor_id), self.catalog.image(image_id), self.backend.memory()
+        while True:
+            staying = [one for one in slots.occupying(connection) if one.state is not SlotState.DESTROYING]
+            if room_for(self.catalog, flavor, staying, memory) >= 1:
+                return
+            gives_way = yields_room(self.catalog, flavor, image, staying, memory)
+            if gives_way is None:
+                return
+            slots.withdraw(connection, gives_way.id)
+
+    def closed(self, connection: Connection) -> set[str]:
+        """Flavors that nobody is given just now: paused, drained, not served here, or without room in the cluster."""
+        now = self.now()
+        return (
+            Controls(controls.all_of(connection)).closed(self.catalog)
+            | slots.without_room(connection, since=now - NO_ROOM_MEMORY)
+            | {flavor.id for flavor in self.catalog.flavors if self.backend.why_not(flavor) is not None}
+        )
+
+    def _due(self, connection: Connection, *new: Ticket) -> dict[str, Ticket]:
+        turn = whose_turn(
+            self.catalog,
+            [*tickets.alive(connection), *new],
+            slots.occupying(connection),
+            self.backend.memory(),
+            closed=self.closed(connection),
+        )
+        return {ticket.id: ticket for ticket in turn}
+
+    def _call(self, connection: Connection, ticket: Ticket, *, is_new: bool = False) -> Ticket:
+        now = self.now()
+        hold_until = now + timedelta(seconds=self.catalog.queue.hold_seconds)
+        if is_new:
+            tickets.join(
+                connection, replace(ticket, state=TicketState.CALLED, called_at=ticket.joined_at, hold_until=hold_until)
+            )
+        else:
+            tickets.call(connection, ticket.id, now=now, hold_until=hold_until)
+        self.reserve(connection, flavor=ticket.flavor, image=ticket.image, holder=ticket.id)
+        return tickets.get(connection, ticket.id)
+
+    def _refuse_closed(self, connection: Connection, flavor: Flavor) -> None:
+        settings = Controls(controls.all_of(connection))
+        if settings.drain is not None:
+            raise Maintenance(
+                "The platform is closed for maintenance.", next_step="Come back later.", details=settings.drain.reason
+            )
+        if settings.is_paused(flavor.id):
+            raise Paused(
+                "The shape {flavor} is paused by the operator.", next_step="Try another shape.", flavor=flavor.id
+            )
+
+    def _rank(self, connection: Connection, wish: Wish) -> datetime:
+        now = self.now()
+        used = instances.used_since(connection, wish.user_name, now - USE_WINDOW, now=now)
+        return rank(self.catalog.queue, now=now, used=used, groups=wish.groups)
+
+    def _foretold(self, connection: Connection, ticket: Ticket) -> Ticket:
+        """With the wait that it begins with. Raises `PoolFull` where the line has no more places."""
+        rivals = [one for one in in_order(tickets.alive(connection)) if one.flavor == ticket.flavor]
+        if len(rivals) >= self.catalog.queue.longest:
+            raise PoolFull(
+                "Everything of the shape {flavor} is lent out just now, and the line is full.",
+                next_step="Try another shape, or come back when somebody has stopped.",
+                flavor=ticket.flavor,
+            )
+        wait = self.foretell(connection, ticket.flavor, place_of(ticket, in_order([*rivals, ticket])))
+        if wait is None:
+            return ticket
+        return replace(ticket, expected_low=round(wait.low), expected_high=round(wait.high))
+
+    def _new_ticket(
+        self,
+        user_name: str,
+        server_name: str,
+        *,
+        flavor: str,
+        image: str,
+        example: str | None,
+        rank_at: datetime,
+        collected_at: datetime | None,
+    ) -> Ticket:
+        return Ticket(
+            id=self.new_id(),
+            user_name=user_name,
+            server_name=server_name,
+            flavor=flavor,
+            image=image,
+            example=example,
+            state=TicketState.WAITING,
+            joined_at=self.now(),
+            rank_at=rank_at,
+            called_at=None,
+            hold_until=None,
+            instance_id=None,
+            served_at=None,
+            collected_at=collected_at,
+            told_at=None,
+            ended_at=None,
+            expected_low=None,
+            expected_high=None,
+            tries=0,
+            ends_by=None,
+            detail=None,
+        )
+
+
+def past_waits(known: Sequence[Ticket], flavor: str) -> list[tuple[float, float]]:
+    """What was foretold (the middle) and what it became, in seconds, of those whose turn has come."""
+    return [
+        ((one.expected_low + one.expected_high) / 2, (one.called_at - one.joined_at).total_seconds())
+        for one in known
+        if one.flavor == flavor and one.called_at and one.expected_low is not None and one.expected_high is not None
+    ]
+
+
+def _is_for(ticket: Ticket, wish: Wish) -> bool:
+    """Whether a ticket is for this very wish. An example is only which notebook is opened."""
+    choice = wish.choice
+    return (ticket.server_name, ticket.flavor, ticket.image) == (wish.server_name, choice.flavor.id, choice.image.id)

@@ -1,0 +1,72 @@
+"""The order of the queue, and whose turn it is. Pure: it looks at rows of one moment.
+
+First come, first served; who has used the pool in the last day stands behind by a part of that time, at most by the
+catalog's longest handicap. A rank is fixed when its ticket is made, so nobody is overtaken by more than those who come
+within that time: nobody starves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from spawner.catalog import Catalog, Queue
+from spawner.ledger import Slot, SlotState, Ticket, TicketState
+from spawner.pool.stock import room_for, waits_for_nobody
+
+USE_WINDOW = timedelta(days=1)
+
+
+def rank(rules: Queue, *, now: datetime, used: timedelta, groups: Iterable[str] = ()) -> datetime:
+    """Where somebody who comes now stands, given what they `used` in the last day. The best of their groups counts."""
+    weight = max((rules.weights[group] for group in groups if group in rules.weights), default=1.0)
+    handicap = min(used * rules.use_counts / weight, timedelta(minutes=rules.longest_handicap_minutes))
+    return now + handicap
+
+
+def in_order(tickets: Iterable[Ticket]) -> list[Ticket]:
+    """Those who wait, first the one who is served first."""
+    waiting = (ticket for ticket in tickets if ticket.state is TicketState.WAITING)
+    return sorted(waiting, key=lambda ticket: (ticket.rank_at, ticket.joined_at, ticket.id))
+
+
+def place_of(ticket: Ticket, ordered: Sequence[Ticket]) -> int:
+    """The place, from 1, among those who wait for the same flavor."""
+    rivals = [other.id for other in ordered if other.flavor == ticket.flavor]
+    return rivals.index(ticket.id) + 1
+
+
+def whose_turn(
+    catalog: Catalog,
+    tickets: Iterable[Ticket],
+    slots: Iterable[Slot],
+    memory: int | None,
+    *,
+    closed: Collection[str] = (),
+) -> Iterator[Ticket]:
+    """Those who can have an instance now, in order.
+
+    `slots` are all that take up room. Those on their way out count as room: whoever is called waits for them to have
+    left. So do those that wait for nobody, because they give way. `closed` are flavors that cannot be had now.
+    Where one memory is shared (this machine's), who does not fit holds it against all that come after, or a large
+    shape would never find room beside many small ones.
+    """
+    held = [slot for slot in slots if slot.state is not SlotState.DESTROYING and not waits_for_nobody(slot)]
+    offered = {flavor.id: flavor for flavor in catalog.flavors if flavor.id not in closed}
+    for ticket in in_order(tickets):
+        flavor = offered.get(ticket.flavor)
+        if flavor is None:
+            continue
+        if sum(slot.flavor == flavor.id for slot in held) >= flavor.limit:
+            del offered[ticket.flavor]
+            continue
+        if room_for(catalog, flavor, held, memory) < 1:
+            return
+        yield ticket
+        held.append(planned_slot(ticket))
+
+
+def planned_slot(ticket: Ticket) -> Slot:
+    """The slot that a ticket will have, for counting."""
+    state = SlotState.CREATING
+    return Slot("", ticket.flavor, ticket.image, state, ticket.id, ticket.joined_at, None, None, None, None, None)

@@ -1,0 +1,109 @@
+"""How long somebody in line will wait: from when instances have ended so far, and from the deadlines of those that run.
+
+Pure. A foretold wait is a range that holds in three of five cases by its own reckoning; `calibrated` then stretches it
+to what past ranges were worth.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+LOW, MIDDLE, HIGH = 0.2, 0.5, 0.8
+PRIOR = 8
+"""How many made-up sessions, evenly spread up to the longest, count beside those that were seen."""
+EXACT = 12
+"""Up to so many running instances the chance is reckoned exactly, above by the normal distribution."""
+STEPS = 24
+LEARN_FROM = 8
+"""Fewer past waits than this say nothing about how good the foretelling is."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A foretold wait: seconds."""
+
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Running:
+    """An instance that holds a place: seconds that it runs already, and seconds to its deadline."""
+
+    age: float
+    left: float
+
+
+class Sessions:
+    """How long sessions of one flavor last. `seen` are lengths of past ones, `longest` the limit, in seconds."""
+
+    def __init__(self, seen: Iterable[float], longest: float) -> None:
+        made_up = [longest * (number + 0.5) / PRIOR for number in range(PRIOR)]
+        self._lengths = sorted([min(length, longest) for length in seen] + made_up)
+
+    @property
+    def mean(self) -> float:
+        """Of one session."""
+        return sum(self._lengths) / len(self._lengths)
+
+    def chance_to_end(self, running: Running, within: float) -> float:
+        """That a running one is over within so many seconds."""
+        if within >= running.left:
+            return 1.0
+        older = len(self._lengths) - bisect_right(self._lengths, running.age)
+        if not older:  # it runs for longer than any before it: all that is known is its deadline
+            return within / running.left
+        return 1 - (len(self._lengths) - bisect_right(self._lengths, running.age + within)) / older
+
+
+def foretell(place: int, running: Sequence[Running], sessions: Sessions) -> Wait | None:
+    """The wait of whoever has this place (from 1) in line. None where nothing runs whose end could be waited for."""
+    if not running:
+        return None
+    rounds, rest = divmod(place - 1, len(running))
+    later = rounds * sessions.mean
+    low, middle, high = (_quantile(rest + 1, running, sessions, chance) for chance in (LOW, MIDDLE, HIGH))
+    return Wait(later + low, later + middle, later + high)
+
+
+def calibrated(wait: Wait, past: Sequence[tuple[float, float]]) -> Wait:
+    """Stretched to how far off past waits were. `past` are (foretold middle, actual) in seconds."""
+    ratios = sorted(actual / foretold for foretold, actual in past if foretold > 0)
+    if len(ratios) < LEARN_FROM:
+        return wait
+    low, middle, high = (ratios[round(chance * (len(ratios) - 1))] for chance in (LOW, MIDDLE, HIGH))
+    return Wait(wait.middle * low, wait.middle * middle, wait.middle * high)
+
+
+def _quantile(place: int, running: Sequence[Running], sessions: Sessions, chance: float) -> float:
+    """The time by which `place` of the running ones have ended with this chance."""
+    low, high = 0.0, max(one.left for one in running)
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        ended = [sessions.chance_to_end(one, middle) for one in running]
+        if _at_least(place, ended) >= chance:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _at_least(number: int, chances: Sequence[float]) -> float:
+    """The chance that at least `number` of independent events happen."""
+    if len(chances) > EXACT:
+        mean = sum(chances)
+        spread = math.sqrt(sum(chance * (1 - chance) for chance in chances))
+        if spread == 0:
+            return float(mean >= number)
+        return 1 - NormalDist(mean, spread).cdf(number - 0.5)
+    happened = [1.0] + [0.0] * len(chances)
+    for chance in chances:
+        for count in range(len(chances), 0, -1):
+            happened[count] = happened[count] * (1 - chance) + happened[count - 1] * chance
+        happened[0] *= 1 - chance
+    return sum(happened[number:])

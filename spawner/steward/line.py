@@ -1,0 +1,79 @@
+"""The line: whose ticket is to be settled, started, given up. Pure; the loop carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from spawner.ledger import Instance, InstanceState, Slot, SlotState, Ticket, TicketState
+
+GRACE = timedelta(seconds=3)
+"""How long whoever reserved a slot for themselves may take to start it, before it is started for them."""
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The start of a called ticket is over, and did not come to an instance."""
+
+    ticket: Ticket
+    instance_id: str
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """What was reserved for a called ticket is lost: it waits again, at its place."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True)
+class Expire:
+    """Nobody came for what was held."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Start the instance of somebody whose turn has come."""
+
+    ticket: Ticket
+
+
+Action = Settle | PutBack | Expire | Begin
+
+
+def decide(
+    tickets: Iterable[Ticket], *, slots: Iterable[Slot], instances: Iterable[Instance], now: datetime
+) -> Iterator[Action]:
+    """What is due for called tickets. `slots` take up room, `instances` are not over; all of one moment."""
+    loans = {one.id: one for one in instances if one.state is not InstanceState.STOPPING}
+    busy = {(one.user_name, one.server_name) for one in loans.values()}
+    holders = {one.instance_id for one in slots if one.state is not SlotState.DESTROYING}
+    for ticket in tickets:
+        if ticket.state is not TicketState.CALLED:
+            continue
+        if ticket.instance_id is not None:
+            if ticket.instance_id not in loans:
+                yield Settle(ticket, ticket.instance_id)
+        elif ticket.id not in holders:
+            yield PutBack(ticket)
+        elif ticket.hold_until is not None and ticket.hold_until <= now:
+            yield Expire(ticket)
+        elif (ticket.user_name, ticket.server_name) not in busy and not _starts_itself(ticket, now):
+            yield Begin(ticket)
+
+
+def _starts_itself(ticket: Ticket, now: datetime) -> bool:
+    """Whether its person is just about to start it: it never had to wait."""
+    return ticket.called_at == ticket.joined_at and now - ticket.joined_at < GRACE
+
+
+def never_came(served: Iterable[Ticket], waiting: Iterable[Ticket], *, now: datetime, hold: timedelta) -> list[Ticket]:
+    """Those whose instance has run for too long without them while somebody waits for one like it.
+
+    `served` are tickets whose person is not known to have come.
+    """
+    wanted = {ticket.flavor for ticket in waiting if ticket.state is TicketState.WAITING}
+    return [one for one in served if one.flavor in wanted and one.served_at and now - one.served_at >= hold]
