@@ -53,6 +53,8 @@ class Pool:
     hub_epoch: str
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    waiting_for_room: int = 0
+    """How many starts of this process wait until a slot on its way out has left."""
     _endings: set[asyncio.Task[bool]] = field(default_factory=set)
 
     def spec(

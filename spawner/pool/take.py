@@ -58,8 +58,13 @@ async def _make_room(pool: Pool, choice: Choice) -> None:
     memory = pool.backend.memory()
     leaving = [slot for slot in occupying if slot.state is SlotState.DESTROYING]
     staying = [slot for slot in occupying if slot.state is not SlotState.DESTROYING]
-    if leaving and room_for(pool.catalog, choice.flavor, staying, memory) >= 1:
-        await _wait_for_one_to_leave(pool, {slot.id for slot in leaving}, choice)
+    # As many wait as will find room, and no more: a crowd that waits in vain would keep the ledger from everybody.
+    if leaving and room_for(pool.catalog, choice.flavor, staying, memory) > pool.waiting_for_room:
+        pool.waiting_for_room += 1
+        try:
+            await _wait_for_one_to_leave(pool, {slot.id for slot in leaving}, choice)
+        finally:
+            pool.waiting_for_room -= 1
         return
     gives_way = yields_room(pool.catalog, choice.flavor, choice.image, occupying, memory)
     if gives_way is None:
