@@ -23,6 +23,9 @@ ALLOWED_SKIPS: tuple[str, ...] = (
 )
 
 
+LONGEST_REASON = 3000
+"""Characters, from the end, of why a test failed before it ran again: what passes by luck is still looked into."""
+
 CLUSTER = "tests/kubernetes", "tests/helm", "tests/images", "tests/browser"
 """What shares the one cluster, or its images, and so runs one after the other. And the browser, which breaks its
 connections off whenever the machine's network changes, as it does with every pod."""
@@ -93,6 +96,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 outcomes[part][outcome] += 1
     if not outcomes:
         return
+    reruns = [report for report in terminalreporter.stats.get("rerun", []) if isinstance(report, pytest.TestReport)]
+    if reruns:
+        terminalreporter.section("why some ran again")
+    for report in reruns:
+        terminalreporter.write_line(f"{report.nodeid}\n{report.longreprtext[-LONGEST_REASON:]}\n")
     terminalreporter.section("parts")
     for part in sorted(outcomes):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes[part].items()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +26,9 @@ from spawner.ledger.migrate import check_version
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BUSY_SECONDS = 10
-"""How long a SQLite writer waits for its turn. A write takes about 2 ms, so this is thousands of turns."""
+BUSY_SECONDS = 30
+"""How long a SQLite writer waits for other processes. A write takes about 2 ms, but SQLite's queue is not fair: who
+waits looks again after up to 100 ms, and somebody else may have come in between."""
 POSTGRESQL = "postgresql"
 WRITERS = 0x66726565
 """Number of PostgreSQL's advisory lock for our writers ("free" in ASCII)."""
@@ -38,6 +40,7 @@ class Ledger:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._snapshots = engine
+        self._writing = threading.Lock()
         if engine.dialect.name == POSTGRESQL:
             self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
 
@@ -48,7 +51,8 @@ class Ledger:
 
     def write(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, …)` and commit. When it returns, the rows are durable; when it raises, none is."""
-        with _explained(), self._engine.execution_options(freepool_write=True).begin() as connection:
+        # One of us at a time asks the database for its turn: threads that wait here do not starve each other there.
+        with self._writing, _explained(), self._engine.execution_options(freepool_write=True).begin() as connection:
             if connection.dialect.name == POSTGRESQL:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": WRITERS})
             return query(connection, *args, **kwargs)

@@ -11,8 +11,9 @@ from spawner.compat import timeout
 from spawner.errors import ClaimFailed
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH, Claim, seal
 
-CLAIM_SECONDS = 5.0
-"""A claim is one packet to a process that does nothing but wait for it."""
+CLAIM_SECONDS = 20.0
+"""A claim is one packet to a process that does nothing but wait for it. But with two hundred starts at once it is our
+own side that takes seconds to send it and to read the answer."""
 VALID_SECONDS = 24 * 3600.0
 """How long a sealed claim may be used: longer than any two clocks differ. A slot takes one claim in its life, and no
 other slot could open this one, so a short life would protect nobody."""

@@ -25,8 +25,8 @@ def cluster_with_images() -> Admin:
     return admin
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def release() -> Iterator[Release]:
-    """The chart with its defaults, on a real cluster."""
+    """The chart with its defaults, on a real cluster; gone before other suites need what the node has."""
     with installed_release(cluster_with_images(), f"freepool-chart-{secrets.token_hex(3)}") as installed:
         yield installed

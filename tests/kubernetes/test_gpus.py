@@ -35,7 +35,7 @@ def change(data: dict[str, Any]) -> None:
             "id": "gpu",
             "title": TEXT,
             "summary": TEXT,
-            "cpu": 0.25,
+            "cpu": 0.1,  # on a small node it is the GPUs that shall be short
             "memory": "384MiB",
             "disk": "64MiB",
             "accelerator": {"name": "NVIDIA A10", "count": 1, "memory": "24GiB"},

@@ -121,8 +121,8 @@ class TestWiped(Wiped):
 
     def test_when_the_nodes_agent_is_away(self, tenant: Tenant, ground: Pool, node: Node) -> None:
         """The old pod cannot end just now, but it is nobody's; and who has been served already notices nothing."""
-        tenant.stack.wait_warm()
         with tenant.loses_everything("kubelet killed, stop", EndReason.STOPPED) as loan:
+            tenant.stack.wait_warm()
             node.kill_kubelet()
             try:
                 assert tenant.run("print(6 * 7)") == "42\n"
