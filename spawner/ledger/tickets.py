@@ -55,7 +55,10 @@ def serve(connection: Connection, instance_id: str, *, now: datetime) -> None:
 
 
 def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> None:
-    """CALLED to WAITING: the slot that was reserved is lost, or (`has_failed`) the start. It keeps its place."""
+    """CALLED to WAITING: the slot that was reserved is lost, or (`has_failed`) the start. It keeps its place.
+
+    What it was called with is void: a restart's deadline, and that its person was there.
+    """
     change(
         connection,
         tickets,
@@ -65,6 +68,8 @@ def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> Non
         called_at=None,
         hold_until=None,
         instance_id=None,
+        collected_at=None,
+        ends_by=None,
         tries=tickets.c.tries + int(has_failed),
     )
 
