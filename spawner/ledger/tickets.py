@@ -143,6 +143,25 @@ def since(connection: Connection, moment: datetime) -> list[Ticket]:
     return [_ticket(row) for row in rows]
 
 
+def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[tuple[float, float]]:
+    """What was foretold and what it became, in seconds, of the last who were called of those that came since then.
+
+    What was foretold is the centre of the range that was kept.
+    """
+    rows = connection.execute(
+        select(tickets.c.expected_low, tickets.c.expected_high, tickets.c.joined_at, tickets.c.called_at)
+        .where(
+            tickets.c.flavor == flavor,
+            tickets.c.joined_at >= since,
+            tickets.c.called_at.is_not(None),
+            tickets.c.expected_low.is_not(None),
+        )
+        .order_by(tickets.c.joined_at.desc())
+        .limit(at_most)
+    )
+    return [((low + high) / 2, (called - joined).total_seconds()) for low, high, joined, called in rows]
+
+
 def prune(connection: Connection, *, before: datetime) -> int:
     """Forget tickets that were over before a time. Returns how many."""
     return connection.execute(

@@ -31,6 +31,11 @@ class Wait:
     middle: float
     high: float
 
+    @property
+    def centre(self) -> float:
+        """Half-way between its ends: what is kept of it."""
+        return (self.low + self.high) / 2
+
 
 @dataclass(frozen=True)
 class Running:
@@ -79,12 +84,15 @@ def foretell(place: int, running: Sequence[Running], sessions: Sessions) -> Wait
 
 
 def calibrated(wait: Wait, past: Sequence[tuple[float, float]]) -> Wait:
-    """Stretched to how far off past waits were. `past` are (foretold middle, actual) in seconds."""
+    """Stretched to how far off past waits were. `past` are (centre as foretold, actual) in seconds.
+
+    As foretold means before it was stretched, or what was learned once would be forgotten at the next look.
+    """
     ratios = sorted(actual / foretold for foretold, actual in past if foretold > 0)
     if len(ratios) < LEARN_FROM:
         return wait
     low, middle, high = (ratios[round(chance * (len(ratios) - 1))] for chance in (LOW, MIDDLE, HIGH))
-    return Wait(wait.middle * low, wait.middle * middle, wait.middle * high)
+    return Wait(wait.centre * low, wait.centre * middle, wait.centre * high)
 
 
 def _quantile(place: int, running: Sequence[Running], sessions: Sessions, chance: float) -> float:

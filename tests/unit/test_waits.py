@@ -97,7 +97,8 @@ def test_who_stands_behind_is_never_told_less(seen: list[float], running: list[R
 
 # Calibration
 
-FORETOLD = Wait(60, 120, 240)
+FORETOLD = Wait(60, 100, 180)
+"""Half-way between its ends lies 120."""
 
 
 def test_few_past_waits_say_nothing() -> None:
@@ -163,7 +164,7 @@ class Pool:
         if len(self.running) == self.size:
             raw = foretell(len(self.line) + 1, running, Sessions(self.seen[-200:], LONGEST))
         wait = None if raw is None else calibrated(raw, self.past[-200:])
-        self.line.append((at, wait, 0.0 if raw is None else raw.middle))
+        self.line.append((at, wait, 0.0 if raw is None else raw.centre))
         self._fill()
 
     def _until(self, at: float) -> None:
