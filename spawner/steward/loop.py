@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 from datetime import datetime, timedelta
+from functools import partial
 
 import aiohttp
 
@@ -74,10 +75,9 @@ class Steward:
             limits=pool.catalog.limits,
             closes_at=drain.at if drain else None,
         )
-        begun = [
-            self._tasks.begin(_subject(action), lambda action=action: self._carry_out(action)) for action in actions
-        ]
-        if tasks := [task for task in begun if task is not None]:
+        begun = [self._tasks.begin(_subject(action), partial(self._carry_out, action)) for action in actions]
+        tasks = [task for task in begun if task is not None]
+        if tasks:
             await asyncio.wait(tasks, timeout=PATIENCE)
 
     async def rest(self) -> None:

@@ -1,8 +1,8 @@
 """Tells the operator's hook that somebody's turn has come. It may send a mail, or a message in a chat.
 
 The POST has JSON: `event` is `ready` (the instance runs) or `held` (it is kept beside the one that runs already, until
-`hold_until`), with `user`, `server`, `flavor`, `image`, `ticket` and the desk's `url`. An answer below 300 means that it
-was taken; anything else is tried again, for a while. A hook may hear the same twice: `ticket` and `event` tell.
+`hold_until`), with `user`, `server`, `flavor`, `image`, `ticket` and the desk's `url`. An answer below 300 means that
+it was taken; anything else is tried again, for a while. A hook may hear the same twice: `ticket` and `event` tell.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Sees people from the line to their instances: calls them, has the hub start what is theirs, tells them, and gives what
-nobody came for to the next."""
+"""Sees people from the line to their instances: calls them, has the hub start what is theirs, tells them, and gives
+what nobody came for to the next."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -55,10 +56,10 @@ class Usher:
                 await self._carry_out(action)
         hold = timedelta(seconds=pool.catalog.queue.hold_seconds)
         for ticket in line.never_came(moment.uncollected, moment.tickets, now=now, hold=hold):
-            self._tasks.begin(ticket.id, lambda ticket=ticket: self._look_for(ticket))
+            self._tasks.begin(ticket.id, partial(self._look_for, ticket))
         if self._hook:
             for ticket in line.to_be_told(moment.untold, moment.instances):
-                self._try(f"news of {ticket.id}", lambda ticket=ticket: self._tell(ticket))
+                self._try(f"news of {ticket.id}", partial(self._tell, ticket))
         if not any(ticket.state is TicketState.WAITING for ticket in moment.tickets):
             return False
         return bool(await pool.ledger.awrite(pool.admission.call_due))
@@ -78,7 +79,7 @@ class Usher:
                 log.info("ticket %s: %s with %s is not offered any more", ticket.id, ticket.flavor, ticket.image)
                 await pool.ledger.awrite(pool.admission.release, ticket.id, TicketState.FAILED)
             case line.Begin():
-                self._try(ticket.id, lambda: self._ask_hub(ticket))
+                self._try(ticket.id, partial(self._ask_hub, ticket))
 
     def _try(self, subject: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin it, but not again for a while."""
