@@ -175,7 +175,7 @@ class Admission:
 
     def foretell(self, connection: Connection, flavor: str, place: int) -> Wait | None:
         """How long the one at this place will wait; None where nothing is known that could end."""
-        return self.outlooks.of(connection, [flavor])[flavor].wait(place)
+        return self.outlooks.of(connection)[flavor].wait(place)
 
     def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
         """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -47,13 +47,13 @@ class Outlooks:
         self._now = now
         self._learned: _Learned | None = None
 
-    def of(self, connection: Connection, flavors: Collection[str]) -> dict[str, Outlook]:
-        """The outlook for each of these flavors."""
+    def of(self, connection: Connection) -> dict[str, Outlook]:
+        """The outlook of each flavor."""
         learned = self._learn(connection)
         running = instances.unended(connection)
         return {
-            flavor: Outlook(self._running(running, flavor), learned.sessions[flavor], learned.past[flavor])
-            for flavor in flavors
+            flavor.id: Outlook(self._running(running, flavor.id), learned.sessions[flavor.id], learned.past[flavor.id])
+            for flavor in self._catalog.flavors
         }
 
     def _running(self, loans: Sequence[Instance], flavor: str) -> list[Running]:

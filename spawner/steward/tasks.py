@@ -19,7 +19,7 @@ class Tasks:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, subject: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None] | None:
-        """Begin it, unless something about this subject is under way. What fails is logged; a later round tries again."""
+        """Begin it, unless something about this subject is under way. What fails is logged; a later round retries."""
         if subject in self._tasks:
             return None
         task = asyncio.create_task(work(), name=f"freepool-{subject}")
