@@ -343,7 +343,8 @@ class TicketHandler(WishHandler):
 
     async def get(self) -> None:
         """Where the user stands in line."""
-        self.finish({"ticket": json.loads((await self.state()).model_dump_json(include={"ticket"}))["ticket"]})
+        self.set_header("Content-Type", "application/json")
+        self.finish((await self.state()).model_dump_json(include={"ticket"}))
 
     async def post(self) -> None:
         """Stand in line for another shape while an instance runs: it is held when it is the user's turn."""
@@ -359,20 +360,24 @@ class StopHandler(WishHandler):
         """Stop what runs or starts, or else leave the line; stopping what is stopped is fine."""
         parse(Nothing, self.request.body)
         if await self.live() is None:
-            await self.leave_line()
+            await self.desk.ledger.awrite(self.leave_line, has_waited=False)
         await self.stop_instance()
         self.answer(await self.state())
 
-    async def leave_line(self) -> None:
-        """Give up every place in line, and what was held for it. A start that has begun is stopped by the caller."""
-        desk = self.desk
+    def leave_line(self, connection: Connection, *, has_waited: bool) -> bool:
+        """Give up places in line, and what was held for them; all, or only those that `has_waited`.
 
-        def leave(connection: Connection) -> None:
-            for ticket in tickets.alive(connection, self.user_name):
-                if ticket.server_name == "" and ticket.instance_id is None:
-                    desk.admission.release(connection, ticket.id, TicketState.CANCELLED)
-
-        await desk.ledger.awrite(leave)
+        True where a start has begun for one of them: the caller stops it.
+        """
+        has_begun = False
+        for ticket in tickets.alive(connection, self.user_name):
+            if ticket.server_name or (has_waited and ticket.called_at == ticket.joined_at):
+                continue
+            if ticket.instance_id is None:
+                self.desk.admission.release(connection, ticket.id, TicketState.CANCELLED)
+            else:
+                has_begun = True
+        return has_begun
 
     async def stop_instance(self) -> None:
         """Ask the hub, then wait a while for the ledger to say that it is over."""
@@ -392,9 +397,7 @@ class CancelTicketHandler(StopHandler):
     async def post(self) -> None:
         """Leave the line, whatever its state; an instance that its ticket has begun is stopped."""
         parse(Nothing, self.request.body)
-        await self.leave_line()
-        begun = await self.desk.ledger.aread(tickets.alive, self.user_name)
-        if any(ticket.server_name == "" for ticket in begun):
+        if await self.desk.ledger.awrite(self.leave_line, has_waited=True):
             await self.stop_instance()
         self.answer(await self.state())
 
