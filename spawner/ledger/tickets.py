@@ -129,6 +129,22 @@ def uncollected(connection: Connection) -> list[Ticket]:
     return [_ticket(row) for row in connection.execute(query.order_by(tickets.c.served_at))]
 
 
+def untold(connection: Connection, *, since: datetime) -> list[Ticket]:
+    """Tickets that had to wait, whose turn has come since a moment, and of which the operator's hook knows nothing."""
+    query = select(tickets).where(
+        _in((TicketState.CALLED, TicketState.SERVED)),
+        tickets.c.called_at > tickets.c.joined_at,
+        tickets.c.called_at >= since,
+        tickets.c.told_at.is_(None),
+    )
+    return [_ticket(row) for row in connection.execute(query.order_by(tickets.c.called_at))]
+
+
+def note_told(connection: Connection, ticket_id: str, *, now: datetime) -> None:
+    """The operator's hook has taken the news. No page shows it, so nobody is woken."""
+    connection.execute(update(tickets).where(tickets.c.id == ticket_id).values(told_at=now))
+
+
 def last_over(connection: Connection, user_name: str) -> Ticket | None:
     """The ticket of this user that came to an end last."""
     row = connection.execute(

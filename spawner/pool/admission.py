@@ -6,8 +6,8 @@ steward when somebody's turn has come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -17,7 +17,6 @@ from spawner.errors import InLine, Maintenance, Paused, PoolFull
 from spawner.ledger import (
     EndReason,
     Instance,
-    InstanceState,
     Slot,
     SlotState,
     Ticket,
@@ -31,14 +30,13 @@ from spawner.ledger.model import LIVE
 from spawner.pool.backends.base import Backend
 from spawner.pool.controls import Controls
 from spawner.pool.options import Choice
+from spawner.pool.outlook import Outlooks
 from spawner.pool.queue import USE_WINDOW, in_order, place_of, rank, whose_turn
 from spawner.pool.stock import room_for, yields_room
-from spawner.pool.waits import Running, Sessions, Wait, calibrated, foretell
+from spawner.pool.waits import Wait
 
 NO_ROOM_MEMORY = timedelta(minutes=1)
 """How long "no machine has room for it" is believed without another try."""
-LEARN_FOR = timedelta(days=7)
-"""How far back sessions and waits are looked at to foretell the next."""
 
 PLATFORMS_TROUBLE = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)
 """Why a start ends that says nothing against it."""
@@ -73,6 +71,10 @@ class Admission:
     backend: Backend
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    outlooks: Outlooks = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outlooks", Outlooks(self.catalog, self.now))
 
     def ask(self, connection: Connection, wish: Wish, *, is_here: bool = False) -> Ticket:
         """The ticket for a wish: CALLED, with a slot reserved, where it is its turn, else WAITING.
@@ -96,10 +98,12 @@ class Admission:
             image=choice.image.id,
             example=choice.example.id if choice.example else None,
             rank_at=self._rank(connection, wish),
-            collected_at=self.now() if is_here else None,
+            collected_at=None,
         )
         if ticket.id in self._due(connection, ticket):
-            return self._call(connection, ticket, is_new=True)
+            return self._call(
+                connection, replace(ticket, collected_at=ticket.joined_at if is_here else None), is_new=True
+            )
         waiting = [one for one in mine if one.state is TicketState.WAITING or one.called_at != one.joined_at]
         if waiting:
             raise InLine(
@@ -171,31 +175,7 @@ class Admission:
 
     def foretell(self, connection: Connection, flavor: str, place: int) -> Wait | None:
         """How long the one at this place will wait; None where nothing is known that could end."""
-        now = self.now()
-        longest = self.catalog.flavor(flavor).session_minutes * 60.0
-        running = [
-            Running(
-                age=(now - one.usable_at).total_seconds(),
-                left=(one.ends_at - now).total_seconds() if one.ends_at else longest,
-            )
-            for one in instances.unended(connection)
-            if one.flavor == flavor and one.state is InstanceState.RUNNING and one.usable_at
-        ]
-        wait = foretell(place, running, self.sessions(connection, flavor))
-        return (
-            None if wait is None else calibrated(wait, past_waits(tickets.since(connection, now - LEARN_FOR), flavor))
-        )
-
-    def sessions(self, connection: Connection, flavor: str) -> Sessions:
-        """How long sessions of a flavor have lasted."""
-        return Sessions(
-            [
-                (one.ended_at - one.usable_at).total_seconds()
-                for one in instances.ended_since(connection, self.now() - LEARN_FOR)
-                if one.flavor == flavor and one.usable_at and one.ended_at
-            ],
-            longest=self.catalog.flavor(flavor).session_minutes * 60.0,
-        )
+        return self.outlooks.of(connection)[flavor].wait(place)
 
     def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
         """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""
@@ -313,15 +293,6 @@ class Admission:
             ends_by=None,
             detail=None,
         )
-
-
-def past_waits(known: Sequence[Ticket], flavor: str) -> list[tuple[float, float]]:
-    """What was foretold (the middle) and what it became, in seconds, of those whose turn has come."""
-    return [
-        ((one.expected_low + one.expected_high) / 2, (one.called_at - one.joined_at).total_seconds())
-        for one in known
-        if one.flavor == flavor and one.called_at and one.expected_low is not None and one.expected_high is not None
-    ]
 
 
 def _is_for(ticket: Ticket, wish: Wish) -> bool:
