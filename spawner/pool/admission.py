@@ -175,7 +175,8 @@ class Admission:
 
     def foretell(self, connection: Connection, flavor: str, place: int) -> Wait | None:
         """How long the one at this place will wait; None where nothing is known that could end."""
-        return self.outlooks.of(connection)[flavor].wait(place)
+        outlook = self.outlooks.of(connection).get(flavor)
+        return None if outlook is None else outlook.wait(place)  # the catalog may not have it any more
 
     def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
         """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""
@@ -254,7 +255,8 @@ class Admission:
                 next_step="Try another shape, or come back when somebody has stopped.",
                 flavor=ticket.flavor,
             )
-        wait = self.foretell(connection, ticket.flavor, place_of(ticket, in_order([*rivals, ticket])))
+        place = place_of(ticket, in_order([*rivals, ticket]))
+        wait = self.outlooks.of(connection)[ticket.flavor].reckoned(place)
         if wait is None:
             return ticket
         return replace(ticket, expected_low=round(wait.low), expected_high=round(wait.high))
