@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor
-from spawner.errors import InLine, Maintenance, Paused, PoolFull
+from spawner.errors import InLine, LostRace, Maintenance, Paused, PoolFull
 from spawner.ledger import (
     EndReason,
     Instance,
@@ -138,7 +138,12 @@ class Admission:
         return self._call(connection, replace(ticket, ends_by=running.ends_at if has_rivals else None), is_new=True)
 
     def release(self, connection: Connection, ticket_id: str, state: TicketState, *, detail: str | None = None) -> None:
-        """End a ticket before it was served, and give back what was reserved for it."""
+        """End a ticket before its start has begun, and give back what was reserved for it. Else raises `LostRace`.
+
+        A start that has begun is ended as an instance.
+        """
+        if tickets.get(connection, ticket_id).instance_id is not None:
+            raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket_id)
         tickets.close(connection, ticket_id, state, now=self.now(), detail=detail)
         slots.release(connection, ticket_id)
 
@@ -161,7 +166,12 @@ class Admission:
             self.put_back(connection, ticket, has_failed=has_failed)
 
     def put_back(self, connection: Connection, ticket: Ticket, *, has_failed: bool = False) -> None:
-        """A called ticket waits again, at its place: what was reserved for it is lost."""
+        """A called ticket waits again, at its place: what was reserved for it is lost.
+
+        Raises `LostRace` where its start is another than when the caller looked.
+        """
+        if tickets.get(connection, ticket.id).instance_id != ticket.instance_id:
+            raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket.id)
         if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.user_name)):
             tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now())  # nobody stands in line twice
         else:
