@@ -6,7 +6,7 @@ steward when somebody's turn has come.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -101,6 +101,7 @@ class Admission:
             collected_at=None,
         )
         if ticket.id in self._due(connection, ticket):
+            self._refuse_another(mine)
             return self._call(
                 connection, replace(ticket, collected_at=ticket.joined_at if is_here else None), is_new=True
             )
@@ -239,6 +240,14 @@ class Admission:
             tickets.call(connection, ticket.id, now=now, hold_until=hold_until)
         self.reserve(connection, flavor=ticket.flavor, image=ticket.image, holder=ticket.id)
         return tickets.get(connection, ticket.id)
+
+    def _refuse_another(self, mine: Iterable[Ticket]) -> None:
+        """Nobody has two slots reserved: one could take everything without ever starting any of it."""
+        for ticket in mine:
+            if ticket.state is TicketState.CALLED and ticket.instance_id is None:
+                raise InLine(
+                    "The shape {flavor} is held for you.", next_step="Start it, or give it up.", flavor=ticket.flavor
+                )
 
     def _refuse_closed(self, connection: Connection, flavor: Flavor) -> None:
         settings = Controls(controls.all_of(connection))
