@@ -125,6 +125,11 @@ class Admission:
         """
         flavor = self.catalog.flavor(running.flavor)
         self._refuse_closed(connection, flavor)
+        for one in tickets.alive(connection, running.user_name):  # asked twice: it is the same
+            kind = (one.server_name, one.flavor, one.image)
+            is_held = one.state is TicketState.CALLED and one.instance_id is None
+            if is_held and kind == (running.server_name, running.flavor, running.image):
+                return one
         has_rivals = any(one.flavor == flavor.id for one in in_order(tickets.alive(connection)))
         now = self.now()
         ticket = self._new_ticket(
