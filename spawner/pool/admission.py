@@ -164,8 +164,10 @@ class Admission:
         instance = instances.get(connection, instance_id)
         if instance.state in LIVE:
             return
-        has_failed = instance.reason not in PLATFORMS_TROUBLE
-        tries = TRIES if ticket.called_at != ticket.joined_at else 1
+        had_waited = ticket.called_at != ticket.joined_at
+        is_left_over = had_waited and instance.reason is EndReason.SUPERSEDED  # by a hub that was killed meanwhile
+        has_failed = instance.reason not in PLATFORMS_TROUBLE and not is_left_over
+        tries = TRIES if had_waited else 1
         if has_failed and ticket.tries + 1 >= tries:
             tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now(), detail=instance.detail)
         else:
