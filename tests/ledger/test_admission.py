@@ -469,21 +469,16 @@ def test_what_this_pool_cannot_serve_waits_and_holds_nobody_up(pool: PaperPool) 
     assert pool.ask("bob", flavor="small").state is CALLED
 
 
-@pytest.mark.parametrize("what", ["flavor", "image"])
-def test_what_the_catalog_has_dropped_fails_and_holds_nobody_up(pool: PaperPool, what: str) -> None:
+def test_a_flavor_that_the_catalog_has_dropped_is_still_told_about_and_holds_nobody_up(pool: PaperPool) -> None:
+    """Until the steward has ended what waits for it."""
     pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("old", limit=1))
-    running = pool.start("ann", flavor="old" if what == "flavor" else "small")
-    lost = pool.ask("bob", flavor="old") if what == "flavor" else pool.ask("bob", flavor="small", image="torch")
-    pool.pass_time(1)
-    pool.catalog = make.catalog(make.flavor("small", limit=1), images=(make.image("cpu"),))
-    next_one = pool.ask("cat", flavor="small")
-    if next_one.state is WAITING:
-        pool.ledger.read(pool.admission.line_of, lost)  # the desk still shows where bob stands
-    pool.end(running)
-    assert pool.ledger.read(pool.admission.foretell, "old", 1) is None
-    pool.call_due()
-    assert pool.ticket(next_one).state is CALLED
-    assert pool.ticket(lost).state is TicketState.FAILED
+    pool.start("ann", flavor="old")
+    lost = pool.ask("bob", flavor="old")
+    pool.catalog = make.catalog(make.flavor("small", limit=1))
+    line = pool.ledger.read(pool.admission.line_of, lost)
+    assert (line.place, line.wait) == (1, None)
+    assert pool.ask("cat").state is CALLED
+    assert pool.call_due() == []
 
 
 # Where one memory is shared

@@ -9,13 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.ledger import Instance, InstanceState, Slot, SlotState, Ticket, TicketState
-from spawner.ledger.model import OCCUPYING, UNENDED
-from spawner.steward.line import GRACE, Action, Begin, Expire, PutBack, Settle, decide, never_came
+from spawner.ledger.model import ALIVE, OCCUPYING, UNENDED
+from spawner.steward.line import (
+    GRACE,
+    Action,
+    Begin,
+    Expire,
+    GiveUp,
+    PutBack,
+    Settle,
+    decide,
+    never_came,
+    to_be_told,
+)
 from tests.unit import make
 from tests.unit.make import NOW, quick
 
 MINUTE = timedelta(minutes=1)
 HOLD = timedelta(minutes=10)
+CATALOG = make.catalog()
 
 
 def called(name: str = "t", **changes: object) -> Ticket:
@@ -30,12 +42,11 @@ def held(ticket: Ticket, state: SlotState = SlotState.CREATING) -> Slot:
 
 
 def look(ticket: Ticket, *, slots: list[Slot] | None = None, instances: list[Instance] | None = None) -> list[Action]:
-    return list(decide([ticket], slots=slots or [], instances=instances or [], now=NOW))
+    return list(decide([ticket], slots=slots or [], instances=instances or [], catalog=CATALOG, now=NOW))
 
 
-@pytest.mark.parametrize("state", [state for state in TicketState if state is not TicketState.CALLED])
-def test_only_called_tickets_are_looked_at(state: TicketState) -> None:
-    assert look(make.ticket("t", state)) == []
+def test_who_waits_goes_on_waiting() -> None:
+    assert look(make.ticket("t")) == []
 
 
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
@@ -67,11 +78,26 @@ def test_a_start_that_is_over_is_settled(instances: list[Instance]) -> None:
     assert look(ticket, instances=instances) == [Settle(ticket, "i")]
 
 
-def test_what_is_held_too_long_is_given_up() -> None:
-    ticket = called(hold_until=NOW)
-    assert look(ticket, slots=[held(ticket)]) == [Expire(ticket)]
+def test_what_is_held_beside_another_for_too_long_is_given_up() -> None:
     running = make.instance("i", user_name="t")
-    assert look(ticket, slots=[held(ticket)], instances=[running]) == [Expire(ticket)]
+    for hold_until, expected in ((NOW, [Expire]), (NOW + timedelta(seconds=1), [])):
+        ticket = called(hold_until=hold_until)
+        actions = look(ticket, slots=[held(ticket)], instances=[running])
+        assert [type(action) for action in actions] == expected
+
+
+def test_what_the_platform_could_not_start_in_time_is_not_given_up() -> None:
+    """The hub may have been away: that is not its person's fault."""
+    ticket = called(hold_until=NOW - MINUTE)
+    assert look(ticket, slots=[held(ticket)]) == [Begin(ticket)]
+
+
+@pytest.mark.parametrize("changes", [{"flavor": "dropped"}, {"image": "dropped"}])
+def test_what_the_catalog_has_dropped_is_given_up(changes: dict[str, str]) -> None:
+    for ticket in (make.ticket("t", **changes), called(**changes)):
+        assert look(ticket, slots=[held(ticket)]) == [GiveUp(ticket)]
+    begun = called(instance_id="i", **changes)
+    assert look(begun, instances=[make.instance("i")]) == []
 
 
 def test_who_runs_another_is_not_started_over_it() -> None:
@@ -108,10 +134,10 @@ def moments(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], list[Instance]]:
             state,
             called_at=NOW - MINUTE,
             hold_until=NOW + timedelta(seconds=left),
-            instance_id=f"i{number}" if has_begun else None,
+            instance_id=f"i{number}" if has_begun and state is TicketState.CALLED else None,
         )
         for number, (state, left, has_begun) in enumerate(
-            draw(st.lists(st.tuples(st.sampled_from(TicketState), st.integers(-60, 60), st.booleans()), max_size=6))
+            draw(st.lists(st.tuples(st.sampled_from(ALIVE), st.integers(-60, 60), st.booleans()), max_size=6))
         )
     ]
     holders = st.sampled_from([None, *(f"t{n}" for n in range(6)), *(f"i{n}" for n in range(6))])
@@ -134,11 +160,10 @@ def test_at_most_one_thing_is_done_for_each_and_what_runs_is_never_touched(
     moment: tuple[list[Ticket], list[Slot], list[Instance]],
 ) -> None:
     tickets, slots, instances = moment
-    actions = list(decide(tickets, slots=slots, instances=instances, now=NOW))
+    actions = list(decide(tickets, slots=slots, instances=instances, catalog=CATALOG, now=NOW))
     assert len({action.ticket.id for action in actions}) == len(actions)
     live = {one.id for one in instances if one.state is not InstanceState.STOPPING}
     for action in actions:
-        assert action.ticket.state is TicketState.CALLED
         assert action.ticket.instance_id not in live
     begun = {action.ticket.user_name for action in actions if isinstance(action, Begin)}
     assert begun.isdisjoint(one.user_name for one in instances if one.id in live)
@@ -169,3 +194,22 @@ def test_nobody_is_missed_before_the_time_is_over() -> None:
 )
 def test_where_nobody_waits_for_the_same_nobody_is_missed(waiting: list[Ticket]) -> None:
     assert missing([served()], waiting) == []
+
+
+def test_only_as_many_lose_theirs_as_wait_and_first_who_had_it_longest() -> None:
+    missed = [served("a", ago=3 * HOLD), served("b", ago=2 * HOLD), served("c")]
+    assert missing(missed, [make.ticket("next")]) == missed[:1]
+    assert missing(list(reversed(missed)), [make.ticket("next"), make.ticket("one more")]) == missed[:2]
+
+
+# Who is told
+
+
+def test_who_waited_is_told_when_it_runs_or_is_held_for_them() -> None:
+    runs, starts, choosing = served("runs"), called("starts", instance_id="i"), called("choosing")
+    soon = called("soon")
+    instances = [
+        make.instance("i", InstanceState.STARTING, user_name="starts"),
+        make.instance("j", user_name="choosing"),
+    ]
+    assert to_be_told([runs, starts, choosing, soon], instances) == [runs, choosing]
