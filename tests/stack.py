@@ -114,6 +114,11 @@ class Stack:
         headers = {"Authorization": f"token {token}"} | kwargs.pop("headers", {})
         return httpx.request(method, f"{self.url}/services/desk/{path}", headers=headers, timeout=60, **kwargs)
 
+    def leave_line(self, user: str) -> None:
+        """Give up the place in line."""
+        answer = self.desk("POST", "api/ticket/cancel", token=self.user_token(user), json={})
+        assert answer.status_code == 200, answer.text
+
     def ledger(self) -> Ledger:
         """The ledger that the stack uses."""
         return open_ledger(self.settings.ledger)
