@@ -177,14 +177,20 @@ def history(connection: Connection, user_name: str | None = None) -> list[Instan
     return [_instance(row) for row in connection.execute(query)]
 
 
-def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
-    """Loans that have ended since a moment, oldest first."""
+def lengths(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[float]:
+    """Seconds for which the last loans of a flavor ran, the newest first, of those that have ended since a moment."""
     rows = connection.execute(
-        select(instances)
-        .where(instances.c.state == InstanceState.ENDED.value, instances.c.ended_at >= moment)
-        .order_by(instances.c.ended_at)
+        select(instances.c.usable_at, instances.c.ended_at)
+        .where(
+            instances.c.state == InstanceState.ENDED.value,
+            instances.c.flavor == flavor,
+            instances.c.ended_at >= since,
+            instances.c.usable_at.is_not(None),
+        )
+        .order_by(instances.c.ended_at.desc())
+        .limit(at_most)
     )
-    return [_instance(row) for row in rows]
+    return [(ended_at - usable_at).total_seconds() for usable_at, ended_at in rows]
 
 
 def used_since(connection: Connection, user_name: str, moment: datetime, *, now: datetime) -> timedelta:

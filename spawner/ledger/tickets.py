@@ -55,7 +55,10 @@ def serve(connection: Connection, instance_id: str, *, now: datetime) -> None:
 
 
 def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> None:
-    """CALLED to WAITING: the slot that was reserved is lost, or (`has_failed`) the start. It keeps its place."""
+    """CALLED to WAITING: the slot that was reserved is lost, or (`has_failed`) the start. It keeps its place.
+
+    What it was called with is void: a restart's deadline, and that its person was there.
+    """
     change(
         connection,
         tickets,
@@ -65,6 +68,8 @@ def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> Non
         called_at=None,
         hold_until=None,
         instance_id=None,
+        collected_at=None,
+        ends_by=None,
         tries=tickets.c.tries + int(has_failed),
     )
 
@@ -152,6 +157,25 @@ def since(connection: Connection, moment: datetime) -> list[Ticket]:
     """Tickets made since a moment, oldest first."""
     rows = connection.execute(select(tickets).where(tickets.c.joined_at >= moment).order_by(tickets.c.joined_at))
     return [_ticket(row) for row in rows]
+
+
+def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[tuple[float, float]]:
+    """What was foretold and what it became, in seconds, of the last who were called of those that came since then.
+
+    What was foretold is the centre of the range that was kept.
+    """
+    rows = connection.execute(
+        select(tickets.c.expected_low, tickets.c.expected_high, tickets.c.joined_at, tickets.c.called_at)
+        .where(
+            tickets.c.flavor == flavor,
+            tickets.c.joined_at >= since,
+            tickets.c.called_at.is_not(None),
+            tickets.c.expected_low.is_not(None),
+        )
+        .order_by(tickets.c.joined_at.desc())
+        .limit(at_most)
+    )
+    return [((low + high) / 2, (called - joined).total_seconds()) for low, high, joined, called in rows]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:

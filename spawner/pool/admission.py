@@ -6,14 +6,14 @@ steward when somebody's turn has come.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor
-from spawner.errors import InLine, Maintenance, Paused, PoolFull
+from spawner.errors import InLine, LostRace, Maintenance, Paused, PoolFull
 from spawner.ledger import (
     EndReason,
     Instance,
@@ -101,6 +101,7 @@ class Admission:
             collected_at=None,
         )
         if ticket.id in self._due(connection, ticket):
+            self._refuse_another(mine)
             return self._call(
                 connection, replace(ticket, collected_at=ticket.joined_at if is_here else None), is_new=True
             )
@@ -124,6 +125,11 @@ class Admission:
         """
         flavor = self.catalog.flavor(running.flavor)
         self._refuse_closed(connection, flavor)
+        for one in tickets.alive(connection, running.user_name):  # asked twice: it is the same
+            kind = (one.server_name, one.flavor, one.image)
+            is_held = one.state is TicketState.CALLED and one.instance_id is None
+            if is_held and kind == (running.server_name, running.flavor, running.image):
+                return one
         has_rivals = any(one.flavor == flavor.id for one in in_order(tickets.alive(connection)))
         now = self.now()
         ticket = self._new_ticket(
@@ -138,7 +144,12 @@ class Admission:
         return self._call(connection, replace(ticket, ends_by=running.ends_at if has_rivals else None), is_new=True)
 
     def release(self, connection: Connection, ticket_id: str, state: TicketState, *, detail: str | None = None) -> None:
-        """End a ticket before it was served, and give back what was reserved for it."""
+        """End a ticket before its start has begun, and give back what was reserved for it. Else raises `LostRace`.
+
+        A start that has begun is ended as an instance.
+        """
+        if tickets.get(connection, ticket_id).instance_id is not None:
+            raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket_id)
         tickets.close(connection, ticket_id, state, now=self.now(), detail=detail)
         slots.release(connection, ticket_id)
 
@@ -153,15 +164,22 @@ class Admission:
         instance = instances.get(connection, instance_id)
         if instance.state in LIVE:
             return
-        has_failed = instance.reason not in PLATFORMS_TROUBLE
-        tries = TRIES if ticket.called_at != ticket.joined_at else 1
+        had_waited = ticket.called_at != ticket.joined_at
+        is_left_over = had_waited and instance.reason is EndReason.SUPERSEDED  # by a hub that was killed meanwhile
+        has_failed = instance.reason not in PLATFORMS_TROUBLE and not is_left_over
+        tries = TRIES if had_waited else 1
         if has_failed and ticket.tries + 1 >= tries:
             tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now(), detail=instance.detail)
         else:
             self.put_back(connection, ticket, has_failed=has_failed)
 
     def put_back(self, connection: Connection, ticket: Ticket, *, has_failed: bool = False) -> None:
-        """A called ticket waits again, at its place: what was reserved for it is lost."""
+        """A called ticket waits again, at its place: what was reserved for it is lost.
+
+        Raises `LostRace` where its start is another than when the caller looked.
+        """
+        if tickets.get(connection, ticket.id).instance_id != ticket.instance_id:
+            raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket.id)
         if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.user_name)):
             tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now())  # nobody stands in line twice
         else:
@@ -175,7 +193,8 @@ class Admission:
 
     def foretell(self, connection: Connection, flavor: str, place: int) -> Wait | None:
         """How long the one at this place will wait; None where nothing is known that could end."""
-        return self.outlooks.of(connection)[flavor].wait(place)
+        outlook = self.outlooks.of(connection).get(flavor)
+        return None if outlook is None else outlook.wait(place)  # the catalog may not have it any more
 
     def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
         """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""
@@ -229,6 +248,14 @@ class Admission:
         self.reserve(connection, flavor=ticket.flavor, image=ticket.image, holder=ticket.id)
         return tickets.get(connection, ticket.id)
 
+    def _refuse_another(self, mine: Iterable[Ticket]) -> None:
+        """Nobody has two slots reserved: one could take everything without ever starting any of it."""
+        for ticket in mine:
+            if ticket.state is TicketState.CALLED and ticket.instance_id is None:
+                raise InLine(
+                    "The shape {flavor} is held for you.", next_step="Start it, or give it up.", flavor=ticket.flavor
+                )
+
     def _refuse_closed(self, connection: Connection, flavor: Flavor) -> None:
         settings = Controls(controls.all_of(connection))
         if settings.drain is not None:
@@ -254,7 +281,8 @@ class Admission:
                 next_step="Try another shape, or come back when somebody has stopped.",
                 flavor=ticket.flavor,
             )
-        wait = self.foretell(connection, ticket.flavor, place_of(ticket, in_order([*rivals, ticket])))
+        place = place_of(ticket, in_order([*rivals, ticket]))
+        wait = self.outlooks.of(connection)[ticket.flavor].reckoned(place)
         if wait is None:
             return ticket
         return replace(ticket, expected_low=round(wait.low), expected_high=round(wait.high))

@@ -20,8 +20,8 @@ USE_WINDOW = timedelta(days=1)
 def rank(rules: Queue, *, now: datetime, used: timedelta, groups: Iterable[str] = ()) -> datetime:
     """Where somebody who comes now stands, given what they `used` in the last day. The best of their groups counts."""
     weight = max((rules.weights[group] for group in groups if group in rules.weights), default=1.0)
-    handicap = min(used * rules.use_counts / weight, timedelta(minutes=rules.longest_handicap_minutes))
-    return now + handicap
+    behind = used.total_seconds() * rules.use_counts / weight  # of a tiny weight it may be more than a timedelta holds
+    return now + timedelta(seconds=min(behind, rules.longest_handicap_minutes * 60))
 
 
 def in_order(tickets: Iterable[Ticket]) -> list[Ticket]:

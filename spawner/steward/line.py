@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -101,7 +102,13 @@ def to_be_told(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[
 def never_came(served: Iterable[Ticket], waiting: Iterable[Ticket], *, now: datetime, hold: timedelta) -> list[Ticket]:
     """Those whose instance has run for too long without them while somebody waits for one like it.
 
-    `served` are tickets whose person is not known to have come.
+    `served` are tickets whose person is not known to have come. As many as wait, and first whose runs longest.
     """
-    wanted = {ticket.flavor for ticket in waiting if ticket.state is TicketState.WAITING}
-    return [one for one in served if one.flavor in wanted and one.served_at and now - one.served_at >= hold]
+    wanted = Counter(ticket.flavor for ticket in waiting if ticket.state is TicketState.WAITING)
+    missing = [one for one in served if one.served_at and now - one.served_at >= hold]
+    taken: list[Ticket] = []
+    for one in sorted(missing, key=lambda one: one.served_at or now):
+        if wanted[one.flavor]:
+            wanted[one.flavor] -= 1
+            taken.append(one)
+    return taken
