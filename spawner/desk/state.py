@@ -26,6 +26,7 @@ ALL_LENT = "Everything of this shape is lent out just now."
 PAUSED = "The operator lends none of it just now."
 MAINTENANCE = "The platform is closed for maintenance."
 NOT_OFFERED = "This shape is not offered just now."
+NO_MACHINE_NOW = "No machine of the platform has room for it just now. It is tried again and again."
 NO_LONGER_OFFERED = "What you waited for is not offered any more."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
@@ -141,6 +142,7 @@ class InstanceView(BaseModel):
 class TicketView(BaseModel):
     """The user's place in line. `place` is from 1 and `wait_seconds` a range, both null once it is their turn.
 
+    `reason` says what stands in the way besides the others, such as a cluster that has no machine for it.
     `held`: it is their turn, and what they waited for is kept until `hold_until` because another instance runs.
     """
 
@@ -152,6 +154,7 @@ class TicketView(BaseModel):
     joined_at: datetime
     place: int | None
     wait_seconds: tuple[int, int] | None
+    reason: str | None
     held: bool
     hold_until: datetime | None
 
@@ -221,7 +224,7 @@ def build_state(
         ],
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(moment, texts) if moment.current else None,
-        ticket=_ticket(moment),
+        ticket=_ticket(moment, texts),
         last=_last(moment, texts),
         now=now,
     )
@@ -304,7 +307,13 @@ def _instance(moment: Moment, texts: Texts) -> InstanceView:
     )
 
 
-def _ticket(moment: Moment) -> TicketView | None:
+def _obstacle(pool: PoolMoment, ticket: Ticket, texts: Texts) -> str | None:
+    if pool.controls.is_paused(ticket.flavor):
+        return texts.say(PAUSED)
+    return texts.say(NO_MACHINE_NOW) if ticket.flavor in pool.without_room else None
+
+
+def _ticket(moment: Moment, texts: Texts) -> TicketView | None:
     ticket = moment.ticket
     if ticket is None or ticket.instance_id is not None:  # its instance is shown instead
         return None
@@ -318,6 +327,7 @@ def _ticket(moment: Moment) -> TicketView | None:
         joined_at=ticket.joined_at,
         place=moment.place,
         wait_seconds=_seconds(wait),
+        reason=_obstacle(moment.pool, ticket, texts) if moment.place is not None else None,
         held=moment.place is None and moment.current is not None,
         hold_until=ticket.hold_until,
     )

@@ -35,7 +35,7 @@ from spawner.pool.queue import USE_WINDOW, in_order, place_of, rank, whose_turn
 from spawner.pool.stock import room_for, yields_room
 from spawner.pool.waits import Wait
 
-NO_ROOM_MEMORY = timedelta(minutes=1)
+NO_ROOM_MEMORY = timedelta(seconds=30)
 """How long "no machine has room for it" is believed without another try."""
 
 PLATFORMS_TROUBLE = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)

@@ -84,7 +84,7 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for _, sentence in PROGRESS.values()),
         *(("progress.py", sentence) for sentence in ENDINGS.values()),
         *(("progress.py", sentence) for sentence in TICKET_ENDINGS.values()),
-        *(("line.py", value) for name, value in vars(line).items() if name.isupper() and isinstance(value, str)),
+        *(("line.py", value) for name, value in vars(line).items() if name.isupper() and str(value).endswith(".")),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
     ]

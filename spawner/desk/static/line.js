@@ -85,6 +85,7 @@ export function line(model, ticket) {
           h("span", { class: "left-end" }, t("place_of", { place: f.number(place), n: f.number(flavor?.in_line ?? place) })),
         ),
         ticket.wait_seconds && h("p", { class: "hint" }, t("wait_hint")),
+        ticket.reason && h("p", { class: "left-warning" }, icon("info"), h("span", {}, ticket.reason)),
       ),
       h(
         "dl", { class: "facts", key: "facts" },

@@ -56,6 +56,7 @@
  * @property {string} joined_at
  * @property {?number} place
  * @property {?[number, number]} wait_seconds
+ * @property {?string} reason
  * @property {boolean} held
  * @property {?string} hold_until
  *
