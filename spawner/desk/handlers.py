@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ STOP_SECONDS = 20
 KEEPALIVE_SECONDS = 10
 """A proxy may keep a reader's connection open when the desk behind it has died. So silence has to mean something: the
 page gives a stream up that has said nothing for a while (`SILENCE_MS` in live.js)."""
+CROWD = timedelta(seconds=0.5)
+"""How old the rest of the pool may be in the answer to somebody who joins the line: each of a crowd changes it."""
 BREATH_SECONDS = 0.005
 """For each open page, between two states sent to the same one: a crowd sees the news a second later, and the desk has
 time for those who click."""
@@ -116,10 +119,10 @@ class Handler(HubOAuthenticated, RequestHandler):
         """In the reader's language."""
         return self.language_texts.say(message, **params)
 
-    async def state(self) -> State:
-        """The desk as this user sees it now."""
+    async def state(self, *, patience: timedelta = timedelta(0)) -> State:
+        """The desk as this user sees it now; what is not theirs may be older by `patience`."""
         desk = self.desk
-        moment = await desk.ledger.aread(desk.moments.read, self.user_name)
+        moment = await desk.ledger.aread(desk.moments.read, self.user_name, patience=patience)
         return build_state(
             moment,
             user_name=self.user_name,
@@ -333,7 +336,7 @@ class StartHandler(WishHandler):
             )
         ticket = await self.desk.ledger.awrite(self.desk.admission.ask, wish, is_here=True)
         if ticket.state is TicketState.WAITING:
-            self.answer(await self.state(), 202)
+            self.answer(await self.state(patience=CROWD), 202)
         else:
             await self.begin(wish.choice.to_options())
 

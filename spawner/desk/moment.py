@@ -14,7 +14,7 @@ from spawner.ledger.transitions import revision
 from spawner.pool.admission import NO_ROOM_MEMORY, Admission
 from spawner.pool.controls import Controls
 from spawner.pool.outlook import Outlook
-from spawner.pool.queue import in_order, place_of
+from spawner.pool.queue import in_order
 from spawner.pool.waits import Wait
 
 FRESH = timedelta(seconds=1)
@@ -23,16 +23,14 @@ FRESH = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class PoolMoment:
-    """What is the same for everybody. `line` are those who wait, in order; `loans` are not over, oldest first."""
+    """What is the same for everybody. `line` are those who wait, in order."""
 
     revision: int
     at: datetime
     slots: list[Slot]
     without_room: set[str]
     controls: Controls
-    tickets: list[Ticket]
     line: list[Ticket]
-    loans: list[Instance]
     outlooks: dict[str, Outlook]
     _waits: dict[tuple[str, int], Wait | None] = field(default_factory=dict)
 
@@ -72,48 +70,45 @@ class Moments:
         self._lock = threading.Lock()
         self._pool: PoolMoment | None = None
 
-    def read(self, connection: Connection, user_name: str) -> Moment:
-        """The moment of one person, in the transaction of `connection`."""
-        pool = self._read_pool(connection)
-        mine = [loan for loan in pool.loans if (loan.user_name, loan.server_name) == (user_name, "")]
+    def read(self, connection: Connection, user_name: str, *, patience: timedelta = timedelta(0)) -> Moment:
+        """The moment of one person, in the transaction of `connection`.
+
+        What is theirs is as new as can be; the rest may be older than the last change by `patience`, which saves much
+        where everybody changes something at once.
+        """
+        pool = self._read_pool(connection, patience)
+        mine = [loan for loan in instances.unended(connection, user_name) if loan.server_name == ""]
         current = mine[-1] if mine else None
-        ticket = _own_ticket(pool.tickets, user_name)
+        ticket = _own_ticket(tickets.alive(connection, user_name))
         waits = ticket is not None and ticket.state is TicketState.WAITING
         return Moment(
             pool=pool,
             current=current,
             progress=instances.events_of(connection, current.id) if current else [],
             ticket=ticket,
-            place=place_of(ticket, pool.line) if ticket and waits else None,
+            place=tickets.ahead(connection, ticket) + 1 if ticket and waits else None,
             last=None if current else instances.last_ended(connection, user_name),
             last_ticket=None if ticket else tickets.last_over(connection, user_name),
         )
 
-    def _read_pool(self, connection: Connection) -> PoolMoment:
+    def _read_pool(self, connection: Connection, patience: timedelta) -> PoolMoment:
         now, current = self._now(), revision(connection)
         with self._lock:
             pool = self._pool
-            if pool is None or pool.revision != current or now - pool.at > FRESH:
-                alive = tickets.alive(connection)
+            age = FRESH if pool is None else now - pool.at
+            if pool is None or age > (FRESH if pool.revision == current else patience):
                 pool = self._pool = PoolMoment(
                     revision=current,
                     at=now,
                     slots=slots.occupying(connection),
                     without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
                     controls=Controls(controls.all_of(connection)),
-                    tickets=alive,
-                    line=in_order(alive),
-                    loans=instances.unended(connection),
+                    line=in_order(tickets.alive(connection)),
                     outlooks=self._admission.outlooks.of(connection),
                 )
             return pool
 
 
-def _own_ticket(alive: list[Ticket], user_name: str) -> Ticket | None:
+def _own_ticket(alive: list[Ticket]) -> Ticket | None:
     """The ticket of the default server that its person should see: one that waits or waited."""
-    mine = [
-        ticket
-        for ticket in alive
-        if ticket.user_name == user_name and ticket.server_name == "" and ticket.called_at != ticket.joined_at
-    ]
-    return mine[0] if mine else None
+    return next((one for one in alive if one.server_name == "" and one.called_at != one.joined_at), None)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, literal, or_, select, tuple_, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -117,6 +117,28 @@ def alive(connection: Connection, user_name: str | None = None) -> list[Ticket]:
     if user_name is not None:
         query = query.where(tickets.c.user_name == user_name)
     return [_ticket(row) for row in connection.execute(query)]
+
+
+def in_line(connection: Connection, flavor: str) -> int:
+    """How many wait for a flavor."""
+    query = select(func.count()).where(tickets.c.flavor == flavor, tickets.c.state == TicketState.WAITING.value)
+    return int(connection.execute(query).scalar_one())
+
+
+def ahead(connection: Connection, ticket: Ticket) -> int:
+    """How many who wait for the same flavor come before this ticket, which need not be written yet."""
+    columns = tuple_(tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
+    mine = tuple_(
+        *(literal(value, column.type) for value, column in zip(_order_of(ticket), columns.clauses, strict=True))
+    )
+    query = select(func.count()).where(
+        tickets.c.flavor == ticket.flavor, tickets.c.state == TicketState.WAITING.value, columns < mine
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _order_of(ticket: Ticket) -> tuple[datetime, datetime, str]:
+    return ticket.rank_at, ticket.joined_at, ticket.id
 
 
 def uncollected(connection: Connection) -> list[Ticket]:

@@ -31,7 +31,7 @@ from spawner.pool.backends.base import Backend
 from spawner.pool.controls import Controls
 from spawner.pool.options import Choice
 from spawner.pool.outlook import Outlooks
-from spawner.pool.queue import USE_WINDOW, in_order, place_of, rank, whose_turn
+from spawner.pool.queue import USE_WINDOW, has_room, in_order, rank, whose_turn
 from spawner.pool.stock import room_for, yields_room
 from spawner.pool.waits import Wait
 
@@ -86,9 +86,8 @@ class Admission:
         mine = tickets.alive(connection, wish.user_name)
         for ticket in mine:
             if _is_for(ticket, wish):
-                if ticket.state is TicketState.CALLED or ticket.id not in self._due(connection):
-                    return ticket
-                return self._call(connection, ticket)
+                is_due = ticket.state is TicketState.WAITING and self._is_due(connection, ticket)
+                return self._call(connection, ticket) if is_due else ticket
         choice = wish.choice
         self._refuse_closed(connection, choice.flavor)
         ticket = self._new_ticket(
@@ -100,7 +99,7 @@ class Admission:
             rank_at=self._rank(connection, wish),
             collected_at=None,
         )
-        if ticket.id in self._due(connection, ticket):
+        if self._is_due(connection, ticket, ticket):
             self._refuse_another(mine)
             return self._call(
                 connection, replace(ticket, collected_at=ticket.joined_at if is_here else None), is_new=True
@@ -187,8 +186,7 @@ class Admission:
 
     def line_of(self, connection: Connection, ticket: Ticket) -> Line:
         """Where a waiting ticket stands."""
-        ordered = in_order(tickets.alive(connection))
-        place = place_of(ticket, ordered)
+        place = tickets.ahead(connection, ticket) + 1
         return Line(ticket, place, self.foretell(connection, ticket.flavor, place))
 
     def foretell(self, connection: Connection, flavor: str, place: int) -> Wait | None:
@@ -225,6 +223,12 @@ class Admission:
             | slots.without_room(connection, since=now - NO_ROOM_MEMORY)
             | {flavor.id for flavor in self.catalog.flavors if self.backend.why_not(flavor) is not None}
         )
+
+    def _is_due(self, connection: Connection, ticket: Ticket, *new: Ticket) -> bool:
+        flavor = self.catalog.flavor(ticket.flavor)
+        if not has_room(self.catalog, flavor, slots.occupying(connection), self.backend.memory()):
+            return False  # a crowd in front of a full pool does not read the line one after the other
+        return ticket.id in self._due(connection, *new)
 
     def _due(self, connection: Connection, *new: Ticket) -> dict[str, Ticket]:
         turn = whose_turn(
@@ -274,14 +278,13 @@ class Admission:
 
     def _foretold(self, connection: Connection, ticket: Ticket) -> Ticket:
         """With the wait that it begins with. Raises `PoolFull` where the line has no more places."""
-        rivals = [one for one in in_order(tickets.alive(connection)) if one.flavor == ticket.flavor]
-        if len(rivals) >= self.catalog.queue.longest:
+        if tickets.in_line(connection, ticket.flavor) >= self.catalog.queue.longest:
             raise PoolFull(
                 "Everything of the shape {flavor} is lent out just now, and the line is full.",
                 next_step="Try another shape, or come back when somebody has stopped.",
                 flavor=ticket.flavor,
             )
-        place = place_of(ticket, in_order([*rivals, ticket]))
+        place = tickets.ahead(connection, ticket) + 1
         wait = self.outlooks.of(connection)[ticket.flavor].reckoned(place)
         if wait is None:
             return ticket
