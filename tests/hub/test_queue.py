@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -13,8 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from spawner.ledger import EndReason, TicketState
-from spawner.ledger.tickets import since
+from spawner.ledger import EndReason, TicketState, tickets
 from spawner.pool.refusals import REFUSAL_HEADER
 from tests.hub.line import Person, alive, history, people, pool_of, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
@@ -228,6 +229,30 @@ def test_cancelling_in_the_middle_of_a_call_never_leaves_a_ghost(stack: Stack) -
     bob.stop()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
+def test_a_hub_that_ends_during_a_start_costs_nobody_their_place(stack: Stack, number: signal.Signals) -> None:
+    ann, bob = fill(stack, "ann", "bob")
+    cat, dan = people(stack, "cat", "dan")
+    cat.ask()
+    dan.ask()
+    before = cat.ticket
+    assert before is not None
+    ann.stop()
+    eventually(lambda: cat.loan, what="the start")
+    for pid in stack.pids("hub"):
+        os.kill(pid, number)
+    cat.wait_running(90)
+    ledger = stack.ledger()
+    served = ledger.read(tickets.get, before["id"])
+    ledger.close()
+    assert (served.state, served.user_name) == (TicketState.SERVED, "cat")
+    assert dan.place == 1
+    dan.leave()
+    wait_for_order(stack)
+    for person in (bob, cat):
+        person.stop()
+
+
 # Who does not come
 
 
@@ -262,7 +287,7 @@ def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it() -> None:
         present.stop()
         last.wait_running()
         ledger = stack.ledger()
-        everything = ledger.read(since, loans["absent"].requested_at.replace(year=2000))
+        everything = ledger.read(tickets.since, loans["absent"].requested_at.replace(year=2000))
         ledger.close()
         assert [one.user_name for one in everything if one.state is TicketState.SERVED] == [
             "ann",
