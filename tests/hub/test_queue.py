@@ -39,9 +39,13 @@ def two() -> Iterator[Stack]:
 @pytest.fixture
 def stack(two: Stack) -> Iterator[Stack]:
     yield two
-    for person in two.api("GET", "/users").json():
-        two.api("DELETE", f"/users/{person['name']}")
-    eventually(lambda: not two.unended() and not alive(two), seconds=60, what="an empty pool")
+
+    def is_empty() -> bool:
+        for person in two.api("GET", "/users").json():
+            two.api("DELETE", f"/users/{person['name']}")  # refused while something of it is under way
+        return not two.unended() and not alive(two) and not two.api("GET", "/users").json()
+
+    eventually(is_empty, seconds=60, what="an empty pool")
 
 
 def fill(stack: Stack, *names: str) -> list[Person]:
@@ -180,9 +184,9 @@ def test_leaving_is_free_at_any_moment_and_any_number_of_times(
         person.ask()
     when(cat, ann)
     with ThreadPoolExecutor() as clients:
-        answers = list(clients.map(lambda _: cat.leave().status_code, range(2)))
-    answers.append(cat.leave().status_code)
-    assert set(answers) == {200}
+        answers = list(clients.map(lambda _: cat.leave(), range(2)))
+    answers.append(cat.leave())
+    assert not [answer.text for answer in answers if answer.status_code != 200]
     assert cat.ticket is None
     if when is running:  # the line is left already: that was no stop
         assert cat.runs
