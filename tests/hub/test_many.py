@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from spawner.ledger import tickets
+from spawner.ledger import Ticket, tickets
 from spawner.pool.refusals import REFUSAL_HEADER
 from tests.hub.line import alive, history, pool_of
 from tests.stack import Stack, eventually, running_stack, write_catalog
@@ -72,11 +72,15 @@ async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Pat
         for answer in answers:
             assert answer.status_code in (201, 202, 503), (answer.status_code, answer.text, answer.headers)
         placed = [json.loads(answer.headers[REFUSAL_HEADER]) for answer in answers if answer.status_code == 503]
-        assert {refusal["code"] for refusal in placed} == {"queued"}
-        line = [ticket for ticket in alive(stack) if ticket.state == "waiting"]
-        assert len(line) == len(users) - 8
-        assert {refusal["facts"]["ticket"] for refusal in placed} == {ticket.id for ticket in line}
-        assert max(refusal["facts"]["place"] for refusal in placed) <= len(line)
+        assert {refusal["code"] for refusal in placed} <= {"queued"}
+
+        def waiting() -> list[Ticket]:
+            return [ticket for ticket in alive(stack) if ticket.state == "waiting"]
+
+        # A busy hub answers 202 to those whom it has not come to yet.
+        eventually(lambda: len(waiting()) == len(users) - 8, seconds=60, what="everybody's place in line")
+        line = waiting()
+        assert {refusal["facts"]["ticket"] for refusal in placed} <= {ticket.id for ticket in line}
 
         def running() -> set[str]:
             return {loan.user_name for loan in stack.unended() if loan.state == "running"}
@@ -91,7 +95,7 @@ async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Pat
             assert stack.stop(user).status_code in (202, 204)
         following = {ticket.user_name for ticket in line[:8]}
         eventually(lambda: running() == following, seconds=120, what="the next eight, in their turn")
-        assert [ticket.id for ticket in alive(stack) if ticket.state == "waiting"] == [one.id for one in line[8:]]
+        assert waiting() == line[8:]
 
 
 @pytest.mark.timeout(400)
