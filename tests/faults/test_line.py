@@ -47,7 +47,7 @@ class Guest(threading.Thread):
             self.is_served.set()
             time.sleep(self.dice.uniform(0.2, 1))
             while self._stands_or_has(ledger):
-                self._stop()
+                self._go()
                 time.sleep(0.5)
         finally:
             ledger.close()
@@ -65,7 +65,7 @@ class Guest(threading.Thread):
             else:
                 self.person.stack.start(self.name)
 
-    def _stop(self) -> None:
+    def _go(self) -> None:
         with contextlib.suppress(httpx.HTTPError):
             self.person.stack.api("DELETE", f"/users/{self.name}/server")
 
