@@ -26,6 +26,7 @@ PLAN_LEAD = timedelta(minutes=5)
 class Why(StrEnum):
     """What decides how many slots of a template wait."""
 
+    QUIET = "quiet"
     CATALOG = "catalog"
     FLOOR = "floor"
     PLAN = "plan"
@@ -35,6 +36,21 @@ class Why(StrEnum):
     PAUSED = "paused"
     DRAIN = "drain"
     NOT_SERVED = "not_served"
+
+
+WHY: dict[Why, str] = {
+    Why.QUIET: "Nobody asks for it just now.",
+    Why.CATALOG: "The catalog keeps at least so many.",
+    Why.FLOOR: "An operator has set this floor.",
+    Why.PLAN: "A plan asks for them.",
+    Why.DEMAND: "So many are being asked for.",
+    Why.CEILING: "More are being asked for, but the catalog's ceiling is reached.",
+    Why.LINE: "People stand in line: what there is goes to them.",
+    Why.PAUSED: "The flavor is paused.",
+    Why.DRAIN: "The platform is closed for maintenance.",
+    Why.NOT_SERVED: "This pool cannot keep it waiting.",
+}
+"""In words. The desk translates them."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +100,10 @@ def _weigh(rule: Warm, template: Template, demand: Demand, *, planned: int, floo
     elif demanded > least:
         unbound = target(arrivals, lead=lead, floor=0, ceiling=demanded + 1)
         why = Why.CEILING if unbound > demanded else Why.DEMAND
+    elif floor is not None:
+        why = Why.FLOOR
     else:
-        why = Why.CATALOG if floor is None else Why.FLOOR
+        why = Why.CATALOG if slots else Why.QUIET
     return Wanted(slots, why, rule.floor, rule.ceiling)
 
 
