@@ -54,9 +54,9 @@ def _plan(ledger: Ledger, catalog: Catalog, options: argparse.Namespace) -> str:
     return f"Planned: {change.name}: {_told(change)}."
 
 
-def _unplan(ledger: Ledger, catalog: Catalog, options: argparse.Namespace) -> str:  # noqa: ARG001
+def _unplan(ledger: Ledger, catalog: Catalog, options: argparse.Namespace) -> str:
     change = operations.read(PlanName, {"name": options.name})
-    ledger.write(operations.unplan, change)
+    ledger.write(operations.unplan, catalog, change, now=utc_now(), by=getpass.getuser())
     return f"Removed: {change.name}."
 
 

@@ -71,9 +71,10 @@ class PoolCollector(Collector):
         self.catalog = catalog
         self.backend = backend
         warm, day = scrape.warm, scrape.day
-        rows = [*warm.slots, *warm.tickets, *scrape.unended, *day.tickets, *day.started, *day.ended]
+        named = {one.flavor for one in warm.slots} | {one.flavor for one in (*warm.tickets, *day.tickets)}
+        named |= {one.flavor for one in (*scrape.unended, *day.started, *day.ended)}
         known = [flavor.id for flavor in catalog.flavors]
-        self.flavors = [*known, *sorted({row.flavor for row in rows} - set(known))]
+        self.flavors = [*known, *sorted(named - set(known))]
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""

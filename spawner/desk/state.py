@@ -212,6 +212,7 @@ def read_moment(connection: Connection, user_name: str, admission: Admission, *,
     lengths = Counter(ticket.flavor for ticket in line)
     ticket = _own_ticket(alive, user_name)
     place = place_of(ticket, line) if ticket and ticket.state is TicketState.WAITING else None
+    known = {flavor.id for flavor in admission.catalog.flavors}
     return Moment(
         slots=slots.occupying(connection),
         without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
@@ -222,7 +223,9 @@ def read_moment(connection: Connection, user_name: str, admission: Admission, *,
             for flavor in admission.catalog.flavors
         },
         ticket=ticket,
-        ticket_wait=admission.foretell(connection, ticket.flavor, place) if ticket and place else None,
+        ticket_wait=admission.foretell(connection, ticket.flavor, place)
+        if ticket and place and ticket.flavor in known
+        else None,
         last_ticket=None if ticket else tickets.last_over(connection, user_name),
         current=current,
         progress=instances.events_of(connection, current.id) if current else [],

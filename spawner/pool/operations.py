@@ -31,6 +31,10 @@ class Change(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Nothing(Change):
+    """An empty object."""
+
+
 class FloorChange(Change):
     """At least so many `slots` wait; null: as the catalog says."""
 
@@ -129,12 +133,12 @@ def pause(connection: Connection, catalog: Catalog, change: FlavorChange, *, now
         controls.put(connection, PAUSE + flavor.id, True, now=now, by=by)
 
 
-def resume(connection: Connection, change: FlavorChange) -> None:
+def resume(connection: Connection, catalog: Catalog, change: FlavorChange, *, now: datetime, by: str) -> None:  # noqa: ARG001
     """Lend it again."""
     controls.clear(connection, PAUSE + change.flavor)
 
 
-def drain(connection: Connection, change: DrainChange, *, now: datetime, by: str) -> None:
+def drain(connection: Connection, catalog: Catalog, change: DrainChange, *, now: datetime, by: str) -> None:  # noqa: ARG001
     """Close the platform for maintenance, or change how."""
     if change.at is not None:
         _refuse_far(change.at, now)
@@ -149,7 +153,7 @@ def drain(connection: Connection, change: DrainChange, *, now: datetime, by: str
     controls.put(connection, DRAIN, value, now=now, by=by)
 
 
-def end_drain(connection: Connection) -> None:
+def end_drain(connection: Connection, catalog: Catalog, change: Nothing, *, now: datetime, by: str) -> None:  # noqa: ARG001
     """Open again."""
     controls.clear(connection, DRAIN)
 
@@ -175,7 +179,7 @@ def plan(connection: Connection, catalog: Catalog, change: PlanChange, *, now: d
     controls.put(connection, PLAN + change.name, value, now=now, by=by)
 
 
-def unplan(connection: Connection, change: PlanName) -> None:
+def unplan(connection: Connection, catalog: Catalog, change: PlanName, *, now: datetime, by: str) -> None:  # noqa: ARG001
     """Take a plan away. Raises `BadOption` where there is none of this name."""
     if not controls.clear(connection, PLAN + change.name):
         known = ", ".join(name.removeprefix(PLAN) for name in controls.all_of(connection) if name.startswith(PLAN))

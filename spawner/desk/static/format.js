@@ -84,5 +84,13 @@ export function formats(lang) {
     return text.replace(/(\p{Script=Han})(?=\d)/gu, "$1 ");
   }
 
-  return { number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, took, clock };
+  /**
+   * Day and time, for what may be far away.
+   * @param {number} at
+   */
+  function date(at) {
+    return new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }).format(at);
+  }
+
+  return { number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, took, clock, date };
 }
