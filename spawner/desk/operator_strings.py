@@ -2,7 +2,6 @@
 
 OPERATOR_STRINGS: dict[str, str] = {
     "title": "Operation",
-    "all_well": "Everything is being lent.",
     "no_steward": "No steward works: nobody in line is called, and no slot is kept warm. Look at its log.",
     "details": "Details",
     "dismiss": "Dismiss",
@@ -68,7 +67,6 @@ OPERATOR_STRINGS: dict[str, str] = {
     "half": "Half within",
     "most": "95% within",
     "kind": "Kind",
-    "none": "none",
     "no_waits": "Nobody had to wait.",
     "chart": "Waits by hour: {waited} people waited, the longest {longest}, in the hour from {hour}.",
     "chart_longest": "longest",

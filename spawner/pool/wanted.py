@@ -47,7 +47,7 @@ WHY: dict[Why, str] = {
     Why.CEILING: "More are being asked for, but the catalog's ceiling is reached.",
     Why.LINE: "People stand in line: what there is goes to them.",
     Why.PAUSED: "The flavor is paused.",
-    Why.DRAIN: "The platform is closed for maintenance.",
+    Why.DRAIN: "None waits during maintenance.",
     Why.NOT_SERVED: "This pool cannot keep it waiting.",
 }
 """In words. The desk translates them."""
