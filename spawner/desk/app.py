@@ -18,6 +18,7 @@ from spawner.catalog import load_catalog
 from spawner.desk import handlers, operator
 from spawner.desk.api import LARGEST_BODY
 from spawner.desk.changes import Changes
+from spawner.desk.operator_api import CHANGES
 from spawner.desk.texts import load_texts
 from spawner.hubclient import HubClient
 from spawner.ledger import open_ledger
@@ -84,7 +85,7 @@ def make_application(desk: handlers.Desk) -> Application:
         (f"{BASE}operator", operator.OperatorPageHandler, shared),
         (f"{BASE}api/operator", operator.OperatorHandler, shared),
         (f"{BASE}api/operator/events", operator.OperatorEventsHandler, shared),
-        (f"{BASE}api/operator/({'|'.join(operator.CHANGES)})", operator.ChangeHandler, shared),
+        (f"{BASE}api/operator/({'|'.join(CHANGES)})", operator.ChangeHandler, shared),
         (f"{BASE}metrics", operator.MetricsHandler, shared),
     ]
     return Application(

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from spawner.desk.api import LARGEST_BODY
 from spawner.desk.handlers import EventsHandler, Handler, JsonHandler
 from spawner.desk.metrics import exposition
+from spawner.desk.operator_api import CHANGES, change_of
 from spawner.desk.operator_state import Board, read_operator
 from spawner.desk.operator_strings import OPERATOR_STRINGS
 from spawner.desk.operator_views import OperatorState
 from spawner.desk.state import UserView
-from spawner.errors import BadOption, NotAllowed
-from spawner.pool import operations
+from spawner.errors import NotAllowed
 from spawner.pool.build import utc_now
 
 log = logging.getLogger("freepool.desk")
 PAUSE_SECONDS = 2.0
 """Between two looks for an open page. A busy pool changes many times a second, and this page reads a whole day."""
 METRICS_SCOPE = "read:metrics"
-CHANGES: dict[str, tuple[type[BaseModel], Callable[..., None]]] = {
-    "floor": (operations.FloorChange, operations.set_floor),
-    "pause": (operations.FlavorChange, operations.pause),
-    "resume": (operations.FlavorChange, operations.resume),
-    "drain": (operations.DrainChange, operations.drain),
-    "drain/end": (operations.Nothing, operations.end_drain),
-    "plan": (operations.PlanChange, operations.plan),
-    "unplan": (operations.PlanName, operations.unplan),
-}
-"""What can be changed, by path below /api/operator/."""
 
 
 class ForOperators(Handler):
@@ -94,21 +82,11 @@ class ChangeHandler(ForOperators, JsonHandler):
 
     async def post(self, what: str) -> None:
         """Make one change, and show what has become of it."""
-        model, apply = CHANGES[what]
-        change = change_of(model, self.request.body)
-        await self.desk.ledger.awrite(apply, self.desk.catalog, change, now=utc_now(), by=self.user_name)
+        kind = CHANGES[what]
+        change = change_of(kind.model, self.request.body)
+        await self.desk.ledger.awrite(kind.apply, self.desk.catalog, change, now=utc_now(), by=self.user_name)
         log.info("operator %s: %s %s", self.user_name, what, change.model_dump_json())
         self.answer(await self.operator_state())
-
-
-def change_of(model: type[BaseModel], body: bytes) -> BaseModel:
-    """A request's body; an empty one is an empty object. Raises `BadOption`."""
-    if len(body) > LARGEST_BODY:
-        raise BadOption("The request is too large.", next_step="Send one change at a time.")
-    try:
-        return model.model_validate_json(body or b"{}")
-    except ValidationError as error:
-        raise operations.explained(model, error) from None
 
 
 class MetricsHandler(Handler):
