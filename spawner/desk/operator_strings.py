@@ -67,6 +67,7 @@ OPERATOR_STRINGS: dict[str, str] = {
     "half": "Half within",
     "most": "95% within",
     "kind": "Kind",
+    "no_starts": "Nobody started one.",
     "no_waits": "Nobody had to wait.",
     "chart": "Waits by hour: {waited} people waited, the longest {longest}, in the hour from {hour}.",
     "chart_longest": "longest",

@@ -85,11 +85,13 @@ export function formats(lang) {
   }
 
   /**
-   * Day and time, for what may be far away.
+   * Day and time, for what may be far away; only the time, where the day has just been named.
    * @param {number} at
+   * @param {number} [after]
    */
-  function date(at) {
-    return new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }).format(at);
+  function date(at, after) {
+    const named = after !== undefined && new Date(after).toDateString() === new Date(at).toDateString();
+    return new Intl.DateTimeFormat(lang, { timeStyle: "short", ...(named ? {} : { dateStyle: "medium" }) }).format(at);
   }
 
   return { number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, took, clock, date };

@@ -58,7 +58,7 @@ export function waits({ id, day: { hours } }, model) {
   const top = worst.longest || 1;
   const clock = (/** @type {Hour} */ hour) => f.clock(Date.parse(hour.begins), now);
   const bars = hours.flatMap((hour, index) => (hour.waited ? [
-    column("longest", index, (hour.longest ?? 0) / top), column("half", index, (hour.p50 ?? 0) / top),
+    column("longest", index, (hour.longest ?? 0) / top), column("middle", index, (hour.p50 ?? 0) / top),
   ] : []));
   const gist = t("chart", { waited: f.number(waited), longest: f.about(top), hour: clock(worst) });
   return h(
@@ -75,7 +75,7 @@ export function waits({ id, day: { hours } }, model) {
     h(
       "figcaption", {},
       h("span", {}, h("span", { class: "swatch longest" }), t("chart_longest")),
-      h("span", {}, h("span", { class: "swatch half" }), t("chart_half")),
+      h("span", {}, h("span", { class: "swatch middle" }), t("chart_half")),
     ),
     table(id, hours.filter((hour) => hour.came), clock, model),
   );
@@ -108,7 +108,9 @@ function table(id, hours, clock, { t, f }) {
       h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, t(name))))),
       h("tbody", {}, hours.map((hour) => h(
         "tr", {}, h("th", { scope: "row" }, clock(hour)),
-        [f.number(hour.came), f.number(hour.waited), time(hour.p50), time(hour.longest)].map((text) => h("td", {}, text)),
+        [f.number(hour.came), f.number(hour.waited), time(hour.p50), time(hour.longest)].map(
+          (text) => h("td", {}, text),
+        ),
       ))),
     ),
   );

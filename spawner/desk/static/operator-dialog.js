@@ -12,6 +12,7 @@ import { h, icon } from "./dom.js";
  * @property {string} [value]
  * @property {string} [hint]
  * @property {{id: string, title: string}[]} [options]
+ * @property {boolean} [narrow]  two of them stand side by side where there is room
  *
  * @typedef {object} Form
  * @property {string} title
@@ -24,7 +25,7 @@ import { h, icon } from "./dom.js";
  */
 
 /** @param {Field} field */
-function control({ name, label, type, value, hint, options }) {
+function control({ name, label, type, value, hint, options, narrow }) {
   const id = `field-${name}`;
   const described = { id, name, "aria-describedby": hint ? `${id}-hint` : null };
   const input = type === "select"
@@ -32,11 +33,11 @@ function control({ name, label, type, value, hint, options }) {
       "option", { value: one.id, selected: one.id === value }, one.title,
     )))
     : h("input", {
-      ...described, type, value: type === "checkbox" ? null : value ?? "", checked: type === "checkbox" && value === "yes",
-      autocomplete: "off", min: type === "number" ? 0 : null, inputmode: type === "number" ? "numeric" : null,
+      ...described, type, value: type === "checkbox" ? null : value ?? "", autocomplete: "off",
+      min: type === "number" ? 0 : null, inputmode: type === "number" ? "numeric" : null,
     });
   return h(
-    "div", { class: type === "checkbox" ? "field check" : "field" },
+    "div", { class: ["field", type === "checkbox" && "check", narrow && "narrow"].filter(Boolean).join(" ") },
     h("label", { for: id }, label), input, hint && h("p", { class: "hint", id: `${id}-hint` }, hint),
   );
 }
@@ -79,6 +80,7 @@ export function ask(form, submit) {
       "div", { class: "alert" }, icon("warning"),
       h("p", { class: "words" }, h("strong", {}, problem.message), problem.next && ` ${problem.next}`),
     ));
+    said.scrollIntoView({ block: "nearest" });
   });
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

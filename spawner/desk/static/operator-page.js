@@ -17,7 +17,8 @@ import { bar, waits } from "./operator-chart.js";
  * @param {string} [about]
  */
 const button = (action, text, data = {}, about = "") => h(
-  "button", { class: "button small", type: "button", "data-action": action, key: `${action}-${Object.values(data)}`, ...data },
+  "button",
+  { class: "button small", type: "button", "data-action": action, key: `${action}-${Object.values(data)}`, ...data },
   text, about && h("span", { class: "sr-only" }, ` ${about}`),
 );
 
@@ -44,7 +45,10 @@ export function operatorPage(model) {
     h("div", { role: "alert", key: "alert" }, problem && h(
       "div", { class: "alert" }, icon("warning"),
       h("div", { class: "words" }, h("p", {}, h("strong", {}, problem.message), problem.next && ` ${problem.next}`)),
-      h("button", { class: "dismiss", type: "button", "data-action": "dismiss", "aria-label": t("dismiss") }, icon("close")),
+      h(
+        "button", { class: "dismiss", type: "button", "data-action": "dismiss", "aria-label": t("dismiss") },
+        icon("close"),
+      ),
     )),
     !state.steward && h("p", { class: "banner", key: "steward" }, icon("warning"), h("span", {}, t("no_steward"))),
     state.drain && drain(model, state.drain),
@@ -81,7 +85,7 @@ function board(model, flavor) {
   const { t } = model;
   const heading = `flavor-${flavor.id}`;
   return h(
-    "section", { class: flavor.paused ? "panel board is-paused" : "panel board", key: heading, "aria-labelledby": heading },
+    "section", { class: "panel board", key: heading, "aria-labelledby": heading },
     h(
       "header", { class: "board-head" },
       h("h2", { id: heading }, flavor.title, " ", h("code", {}, flavor.id)),
@@ -109,12 +113,13 @@ function figures({ t, f }, { running, starting, stopping, queued, oldest_seconds
   /** @type {[string, number, string|0|null|false][]} */
   const all = [
     ["running", running, more],
-    ["warm", slots.warm, t("of_target", { n: f.number(target) })],
+    ["warm", slots.warm, wanted.length > 0 && t("of_target", { n: f.number(target) })],
     ["in_line", queued, oldest_seconds !== null && t("oldest", { time: f.about(oldest_seconds) })],
     ["free", slots.free, t("of_limit", { n: f.number(slots.limit) })],
   ];
   return h("dl", { class: "figures" }, all.map(([name, value, small]) => h(
-    "div", { key: name }, h("dt", {}, t(name)), h("dd", {}, h("span", {}, f.number(value)), small && h("small", {}, small)),
+    "div", { key: name }, h("dt", {}, t(name)),
+    h("dd", {}, h("span", {}, f.number(value)), small && h("small", {}, small)),
   )));
 }
 
@@ -147,7 +152,10 @@ function targetRow(model, flavor, target) {
     "li", { key: target.image },
     h(
       "p", { class: "target-line" }, h("strong", {}, target.image_title),
-      h("span", { class: "target-count" }, f.number(target.warm), " ", h("small", {}, t("of_target", { n: f.number(target.target) }))),
+      h(
+        "span", { class: "target-count" }, f.number(target.warm), " ",
+        h("small", {}, t("of_target", { n: f.number(target.target) })),
+      ),
     ),
     h("p", { class: "quiet" }, target.why, " ", target.floor && setBy(target.floor, model)),
     target.catalog_ceiling !== null && h("p", { class: "quiet" }, t("floor_catalog", {
@@ -163,7 +171,10 @@ function targetRow(model, flavor, target) {
         failed.details && h("details", {}, h("summary", {}, t("details")), h("pre", {}, failed.details)),
       ),
     ),
-    button("floor", t("floor_change"), { "data-flavor": flavor.id, "data-image": target.image }, `${flavor.title}, ${target.image_title}`),
+    button(
+      "floor", t("floor_change"), { "data-flavor": flavor.id, "data-image": target.image },
+      `${flavor.title}, ${target.image_title}`,
+    ),
   );
 }
 
@@ -181,17 +192,18 @@ function day(model, flavor) {
     "tr", {}, h("th", { scope: "row" }, t(name)), h("td", {}, f.number(count)),
     [p50, p95].map((seconds) => h("td", {}, seconds === null ? "–" : say(seconds))),
   );
+  const quiet = !warm.count && !cold.count && !stood.count;
   const took = (/** @type {number} */ seconds) => f.took(seconds * 1000);
   return h(
     "div", { class: "half" },
     h("h3", {}, t("day")),
-    h(
+    quiet ? h("p", { class: "quiet", key: "no-starts" }, t("no_starts")) : h(
       "table", { class: "numbers" },
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "sr-only" }, t("kind"))),
         ["count", "half", "most"].map((name) => h("th", { scope: "col" }, t(name))))),
       h("tbody", {}, row("start_warm", warm, took), row("start_cold", cold, took), row("waits", stood, f.about)),
     ),
-    waits(flavor, model),
+    !quiet && waits(flavor, model),
     total > 0 && h(
       "p", { class: "quiet", key: "foretold" },
       t("foretold", { share: percent.format(foretold.within / total), n: f.number(total) }), " ",
@@ -210,14 +222,15 @@ function day(model, flavor) {
 /** @param {Model} model */
 function plans(model) {
   const { state, t } = model;
+  const listed = state.plans.filter((plan) => plan.state !== "ignored"); // those are told of below
   return h(
     "section", { class: "plans", key: "plans", "aria-labelledby": "plans" },
     h(
       "header", { class: "board-head" }, h("h2", { id: "plans" }, t("plans")), button("plan-add", t("plan_add")),
     ),
     h("p", { class: "hint" }, t("plans_lead")),
-    state.plans.length
-      ? h("ul", { class: "rows" }, state.plans.map((plan) => planRow(model, plan)))
+    listed.length
+      ? h("ul", { class: "rows" }, listed.map((plan) => planRow(model, plan)))
       : h("p", { class: "quiet" }, t("no_plans")),
   );
 }
@@ -240,7 +253,10 @@ function planRow(model, plan) {
       })),
       h(
         "p", { class: "quiet" },
-        t("plan_when", { begins: f.date(Date.parse(plan.next_begins)), ends: f.date(Date.parse(plan.next_ends)) }),
+        t("plan_when", {
+          begins: f.date(Date.parse(plan.next_begins)),
+          ends: f.date(Date.parse(plan.next_ends), Date.parse(plan.next_begins)),
+        }),
         plan.weekly && ` · ${t("plan_weekly")}`, " · ", setBy(plan, model),
       ),
     ),

@@ -101,7 +101,9 @@ const actions = {
     ask({
       title: t("drain_title"), text: t("drain_text"), action: t("drain_action"), cancel, danger: true,
       fields: [
-        { name: "at", label: t("drain_at"), type: "datetime-local", value: at ? local(Date.parse(at)) : "", hint: zone() },
+        {
+          name: "at", label: t("drain_at"), type: "datetime-local", hint: zone(), value: at ? local(Date.parse(at)) : "",
+        },
         { name: "reason", label: t("drain_reason"), type: "text", value: reason },
       ],
     }, (given) => change("drain", { at: given.at ? zoned(given.at) : null, reason: given.reason }));
@@ -137,12 +139,16 @@ const actions = {
     ask({
       title: t("plan_title"), text: t("plans_lead"), action: t("save"), cancel,
       fields: [
-        { name: "name", label: t("plan_name"), type: "text", hint: t("plan_name_hint") },
-        { name: "flavor", label: t("plan_flavor"), type: "select", options: state.flavors },
-        { name: "image", label: t("plan_image"), type: "select", options: state.images },
-        { name: "slots", label: t("plan_slots"), type: "number", value: "10" },
-        { name: "begins", label: t("plan_begins"), type: "datetime-local", value: local(hour), hint: zone() },
-        { name: "ends", label: t("plan_ends"), type: "datetime-local", value: local(hour + 2 * HOUR_MS) },
+        { name: "name", label: t("plan_name"), type: "text", hint: t("plan_name_hint"), narrow: true },
+        { name: "slots", label: t("plan_slots"), type: "number", value: "10", narrow: true },
+        { name: "flavor", label: t("plan_flavor"), type: "select", options: state.flavors, narrow: true },
+        { name: "image", label: t("plan_image"), type: "select", options: state.images, narrow: true },
+        {
+          name: "begins", label: t("plan_begins"), type: "datetime-local", value: local(hour), hint: zone(), narrow: true,
+        },
+        {
+          name: "ends", label: t("plan_ends"), type: "datetime-local", value: local(hour + 2 * HOUR_MS), narrow: true,
+        },
         { name: "weekly", label: t("plan_weekly"), type: "checkbox" },
       ],
     }, ({ slots, begins, ends, ...rest }) => change("plan", {
@@ -151,7 +157,8 @@ const actions = {
   },
   "plan-remove"({ name = "" }) {
     ask({
-      title: t("plan_remove_title", { name }), text: t("plan_remove_text"), action: t("plan_remove"), cancel, danger: true,
+      title: t("plan_remove_title", { name }), text: t("plan_remove_text"), action: t("plan_remove"), cancel,
+      danger: true,
     }, () => change("unplan", { name }));
   },
   "ignored-remove"({ name }) {
