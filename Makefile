@@ -1,6 +1,7 @@
 # make run    everything on this machine; prints a link when it is ready
 # make test   the whole test suite
 # make bench  a table: ours beside JupyterHub's own local spawner; BENCH="-n 5 --lean-stock"
+# make bench-cluster, bench-crowd, bench-warm  beside KubeSpawner; a crowd at once; warm targets over whole days
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
 # Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image)
@@ -15,7 +16,7 @@ IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
 export PORT STATE PYTHON
 
-.PHONY: run setup heavy test lint bench bench-cluster images cluster cluster-down check clean help
+.PHONY: run setup heavy test lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -67,6 +68,12 @@ bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 
 bench-cluster: setup $(VENV)/.dev
 	@$(BIN)/python -m tests.bench.cluster $(BENCH)
+
+bench-crowd: setup $(VENV)/.dev
+	@$(BIN)/python -m tests.bench.crowd $(BENCH)
+
+bench-warm: setup $(VENV)/.dev
+	@$(BIN)/python -m tests.bench.warm $(BENCH)
 
 images: $(VENV)/.dev
 	@PYTHON=$(BIN)/python images/build $(IMAGES)

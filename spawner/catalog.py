@@ -134,7 +134,7 @@ class Flavor(Part):
     )
     pod: PodFields = PodFields()
 
-    @field_validator("warm", mode="before")
+    @field_validator("warm", mode="before", json_schema_input_type=int | Warm | list[Warm])
     @classmethod
     def _in_short(cls, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):

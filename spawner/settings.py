@@ -69,6 +69,11 @@ class Settings(BaseModel):
     proxy_api_port: int = Field(default=0, ge=0, le=65535)
     desk_port: int = Field(default=0, ge=0, le=65535)
     isolation: Isolation = Isolation.BUBBLEWRAP
+    notify_url: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="A URL that is posted to when somebody who stood in line has something to come for.",
+    )
 
     @property
     def slots_dir(self) -> Path:

@@ -22,6 +22,9 @@ proxy_api_port: 8001
 desk_host: {{ include "freepool.host" (list . "desk") }}
 desk_port: 8002
 public: {{ include "freepool.public" . }}
+{{- with .Values.steward.notifyUrl }}
+notify_url: {{ . }}
+{{- end }}
 kubernetes:
   namespace: {{ include "freepool.poolNamespace" . }}
   pull_policy: {{ .Values.pool.pullPolicy }}

@@ -11,7 +11,7 @@ from spawner import __version__
 from spawner.catalog import echo
 from spawner.desk.operator_api import CHANGES, Change
 from spawner.desk.operator_views import OperatorState
-from spawner.desk.state import State
+from spawner.desk.state import State, TicketView
 from spawner.errors import BadOption
 
 
@@ -46,6 +46,12 @@ class ErrorAnswer(BaseModel):
     error: ErrorBody
 
 
+class TicketAnswer(BaseModel):
+    """The place in line, or null."""
+
+    ticket: TicketView | None
+
+
 LARGEST_BODY = 16 * 1024
 
 
@@ -74,7 +80,7 @@ def parse(model: type[BaseModel], body: bytes) -> BaseModel:
 
 def openapi(base: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document. `base` is the desk's URL prefix."""
-    answers: tuple[type[BaseModel], ...] = (State, OperatorState, ErrorAnswer)
+    answers: tuple[type[BaseModel], ...] = (State, TicketAnswer, OperatorState, ErrorAnswer)
     requests: tuple[type[BaseModel], ...] = (StartRequest, Nothing, *{one.model: None for one in CHANGES.values()})
     references, definitions = models_json_schema(
         [*((model, "serialization") for model in answers), *((model, "validation") for model in requests)],
@@ -131,7 +137,22 @@ def openapi(base: str) -> dict[str, Any]:
                     "responses": {"200": answer("Now.", State), "403": denied},
                 }
             },
-            "/api/instance": {"post": change("Start an instance", StartRequest, "200", "201", "202")},
+            "/api/instance": {
+                "post": change(
+                    "Start an instance; 202 while it starts, or stands in line", StartRequest, "200", "201", "202"
+                )
+            },
+            "/api/ticket": {
+                "get": {
+                    "summary": "Your place in line; poll it, or follow /api/events",
+                    "responses": {"200": answer("Null where you have none.", TicketAnswer), "403": denied},
+                },
+                "post": change("Stand in line, while an instance runs", StartRequest, "202"),
+            },
+            "/api/ticket/cancel": {"post": change("Leave the line, whatever has come of it", Nothing, "200")},
+            "/api/ticket/take": {
+                "post": change("Wipe what runs, and start what is held for you", Nothing, "201", "202")
+            },
             "/api/instance/stop": {
                 "post": change("Stop it, or cancel its start; wipes everything", Nothing, "200", "202")
             },

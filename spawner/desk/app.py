@@ -18,6 +18,7 @@ from spawner.catalog import load_catalog
 from spawner.desk import handlers, operator
 from spawner.desk.api import LARGEST_BODY
 from spawner.desk.changes import Changes
+from spawner.desk.moment import Moments
 from spawner.desk.operator_api import CHANGES
 from spawner.desk.texts import load_texts
 from spawner.hubclient import HubClient
@@ -37,12 +38,14 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> handlers.De
     catalog = load_catalog(settings.catalog)
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
+    admission = Admission(catalog, backend, utc_now, new_id)
     return handlers.Desk(
         settings=settings,
         catalog=catalog,
         backend=backend,
         ledger=ledger,
-        admission=Admission(catalog, backend, utc_now, new_id),
+        admission=admission,
+        moments=Moments(admission, utc_now),
         hub=HubClient(session, settings.hub_api_url),
         changes=Changes(ledger),
         texts=load_texts(),

@@ -21,12 +21,17 @@ class Changes:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._signal = Signal()
-        self._listeners = 0
+        self._seen: int | None = None
         self._task: asyncio.Task[None] | None = None
+        self.listeners = 0
+        self.number = 0
+        """How many changes were noticed."""
 
-    async def next(self, *, seconds: float) -> bool:
-        """Wait for the next change; False if there was none within `seconds`."""
-        self._listeners += 1
+    async def next(self, *, seconds: float, after: int | None = None) -> bool:
+        """Wait for the next change, or the first `after` that many; False if there was none within `seconds`."""
+        if after is not None and after != self.number:
+            return True
+        self.listeners += 1
         waiter = self._signal.waiter()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look())
@@ -35,15 +40,15 @@ class Changes:
             return bool(done)
         finally:
             self._signal.forget(waiter)
-            self._listeners -= 1
+            self.listeners -= 1
 
     async def _look(self) -> None:
-        seen: int | None = None
-        while self._listeners:
+        while self.listeners:
             with contextlib.suppress(LedgerError):
                 current = await self._ledger.aread(revision)
-                if seen is not None and current != seen:
+                if current != self._seen:
+                    self._seen = current
+                    self.number += 1
                     self._signal.notify()
                     await asyncio.sleep(0)  # lets the woken listeners register again before we count them
-                seen = current
             await asyncio.sleep(LOOK_SECONDS)

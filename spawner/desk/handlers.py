@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from spawner import __version__
 from spawner.catalog import Catalog
 from spawner.desk.api import Nothing, StartRequest, openapi, parse
 from spawner.desk.changes import Changes
-from spawner.desk.state import State, build_state, read_moment
+from spawner.desk.moment import Moments
+from spawner.desk.state import State, build_state
 from spawner.desk.strings import JS_STRINGS
 from spawner.desk.texts import LANGUAGES, Texts, choose_language
 from spawner.errors import FreepoolError, NotAllowed, NotOffered, Queued, Refusal
@@ -44,6 +46,11 @@ STOP_SECONDS = 20
 KEEPALIVE_SECONDS = 10
 """A proxy may keep a reader's connection open when the desk behind it has died. So silence has to mean something: the
 page gives a stream up that has said nothing for a while (`SILENCE_MS` in live.js)."""
+CROWD = timedelta(seconds=0.5)
+"""How old the rest of the pool may be in the answer to somebody who joins the line: each of a crowd changes it."""
+BREATH_SECONDS = 0.005
+"""For each open page, between two states sent to the same one: a crowd sees the news a second later, and the desk has
+time for those who click."""
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
 
@@ -56,6 +63,7 @@ class Desk:
     backend: Backend
     ledger: Ledger
     admission: Admission
+    moments: Moments
     hub: HubClient
     changes: Changes
     texts: dict[str, Texts]
@@ -121,10 +129,10 @@ class Handler(HubOAuthenticated, RequestHandler):
         """In the reader's language."""
         return self.language_texts.say(message, **params)
 
-    async def state(self) -> State:
-        """The desk as this user sees it now."""
+    async def state(self, *, patience: timedelta = timedelta(0)) -> State:
+        """The desk as this user sees it now; what is not theirs may be older by `patience`."""
         desk = self.desk
-        moment = await desk.ledger.aread(read_moment, self.user_name, desk.admission, now=utc_now())
+        moment = await desk.ledger.aread(desk.moments.read, self.user_name, patience=patience)
         return build_state(
             moment,
             user_name=self.user_name,
@@ -262,6 +270,7 @@ class EventsHandler(JsonHandler):
         self.set_header("X-Accel-Buffering", "no")
         sent = ""
         while not self.is_gone:
+            known = self.desk.changes.number
             state = await self.shown()
             news = state.model_dump_json(exclude={"now"})
             if news != sent:
@@ -273,15 +282,16 @@ class EventsHandler(JsonHandler):
                 await self.flush()
             except StreamClosedError:
                 return
-            await self.next_change()
+            await self.next_change(known)
 
     async def shown(self) -> BaseModel:
         """What is sent. It has a field `now`, which alone is no news."""
         return await self.state()
 
-    async def next_change(self) -> None:
+    async def next_change(self, known: int) -> None:
         """Wait for a reason to look again."""
-        await self.desk.changes.next(seconds=KEEPALIVE_SECONDS)
+        await asyncio.sleep(self.desk.changes.listeners * BREATH_SECONDS)
+        await self.desk.changes.next(seconds=KEEPALIVE_SECONDS, after=known)
 
 
 class WishHandler(JsonHandler):
@@ -344,7 +354,7 @@ class StartHandler(WishHandler):
             )
         ticket = await self.desk.ledger.awrite(self.desk.admission.ask, wish, is_here=True)
         if ticket.state is TicketState.WAITING:
-            self.answer(await self.state(), 202)
+            self.answer(await self.state(patience=CROWD), 202)
         else:
             await self.begin(wish.choice.to_options())
 
@@ -354,7 +364,8 @@ class TicketHandler(WishHandler):
 
     async def get(self) -> None:
         """Where the user stands in line."""
-        self.finish({"ticket": json.loads((await self.state()).model_dump_json(include={"ticket"}))["ticket"]})
+        self.set_header("Content-Type", "application/json")
+        self.finish((await self.state()).model_dump_json(include={"ticket"}))
 
     async def post(self) -> None:
         """Stand in line for another shape while an instance runs: it is held when it is the user's turn."""
@@ -370,20 +381,24 @@ class StopHandler(WishHandler):
         """Stop what runs or starts, or else leave the line; stopping what is stopped is fine."""
         parse(Nothing, self.request.body)
         if await self.live() is None:
-            await self.leave_line()
+            await self.desk.ledger.awrite(self.leave_line, has_waited=False)
         await self.stop_instance()
         self.answer(await self.state())
 
-    async def leave_line(self) -> None:
-        """Give up every place in line, and what was held for it. A start that has begun is stopped by the caller."""
-        desk = self.desk
+    def leave_line(self, connection: Connection, *, has_waited: bool) -> bool:
+        """Give up places in line, and what was held for them; all, or only those that `has_waited`.
 
-        def leave(connection: Connection) -> None:
-            for ticket in tickets.alive(connection, self.user_name):
-                if ticket.server_name == "" and ticket.instance_id is None:
-                    desk.admission.release(connection, ticket.id, TicketState.CANCELLED)
-
-        await desk.ledger.awrite(leave)
+        True where a start has begun for one of them: the caller stops it.
+        """
+        has_begun = False
+        for ticket in tickets.alive(connection, self.user_name):
+            if ticket.server_name or (has_waited and ticket.called_at == ticket.joined_at):
+                continue
+            if ticket.instance_id is None:
+                self.desk.admission.release(connection, ticket.id, TicketState.CANCELLED)
+            else:
+                has_begun = True
+        return has_begun
 
     async def stop_instance(self) -> None:
         """Ask the hub, then wait a while for the ledger to say that it is over."""
@@ -403,9 +418,7 @@ class CancelTicketHandler(StopHandler):
     async def post(self) -> None:
         """Leave the line, whatever its state; an instance that its ticket has begun is stopped."""
         parse(Nothing, self.request.body)
-        await self.leave_line()
-        begun = await self.desk.ledger.aread(tickets.alive, self.user_name)
-        if any(ticket.server_name == "" for ticket in begun):
+        if await self.desk.ledger.awrite(self.leave_line, has_waited=True):
             await self.stop_instance()
         self.answer(await self.state())
 

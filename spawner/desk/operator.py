@@ -71,10 +71,10 @@ class OperatorEventsHandler(ForOperators, EventsHandler):
         """What is sent."""
         return await self.operator_state()
 
-    async def next_change(self) -> None:
+    async def next_change(self, known: int) -> None:
         """Not more often than somebody can read it."""
         await asyncio.sleep(PAUSE_SECONDS)
-        await super().next_change()
+        await super().next_change(known)
 
 
 class ChangeHandler(ForOperators, JsonHandler):

@@ -5,33 +5,19 @@ The same model is the page's first content, each live update, and the API's answ
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime
 from typing import Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel
-from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor
+from spawner.desk.moment import Moment, PoolMoment
 from spawner.desk.texts import Texts
-from spawner.ledger import (
-    Event,
-    Instance,
-    InstanceState,
-    Slot,
-    Ticket,
-    TicketState,
-    controls,
-    instances,
-    slots,
-    tickets,
-)
-from spawner.pool.admission import NO_ROOM_MEMORY, Admission
+from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.pool.backends.base import Backend
-from spawner.pool.controls import Controls
+from spawner.pool.controls import Drain
 from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, PROGRESS, TICKET_ENDINGS
-from spawner.pool.queue import in_order, place_of
 from spawner.pool.stock import stock_of
 from spawner.pool.waits import Wait
 
@@ -40,6 +26,8 @@ ALL_LENT = "Everything of this shape is lent out just now."
 PAUSED = "The operator lends none of it just now."
 MAINTENANCE = "The platform is closed for maintenance."
 NOT_OFFERED = "This shape is not offered just now."
+NO_MACHINE_NOW = "No machine of the platform has room for it just now. It is tried again and again."
+NO_LONGER_OFFERED = "What you waited for is not offered any more."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
 
@@ -50,11 +38,19 @@ class UserView(BaseModel):
     admin: bool
 
 
+class MaintenanceView(BaseModel):
+    """Nobody new is let in. What runs is ended `at` that time, if any; `reason` is the operator's, or empty."""
+
+    at: datetime | None
+    reason: str
+
+
 class PoolView(BaseModel):
     """The pool as a whole. `notice` is a warning that everybody should see."""
 
     isolated: bool
     notice: str | None
+    maintenance: MaintenanceView | None
 
 
 class AcceleratorView(BaseModel):
@@ -146,6 +142,7 @@ class InstanceView(BaseModel):
 class TicketView(BaseModel):
     """The user's place in line. `place` is from 1 and `wait_seconds` a range, both null once it is their turn.
 
+    `reason` says what stands in the way besides the others, such as a cluster that has no machine for it.
     `held`: it is their turn, and what they waited for is kept until `hold_until` because another instance runs.
     """
 
@@ -157,6 +154,7 @@ class TicketView(BaseModel):
     joined_at: datetime
     place: int | None
     wait_seconds: tuple[int, int] | None
+    reason: str | None
     held: bool
     hold_until: datetime | None
 
@@ -185,54 +183,6 @@ class State(BaseModel):
     now: datetime
 
 
-class Moment(BaseModel):
-    """What was read from the ledger in one transaction."""
-
-    model_config = {"arbitrary_types_allowed": True}
-
-    slots: list[Slot]
-    without_room: set[str]
-    controls: Controls
-    line: list[Ticket]
-    waits: dict[str, Wait | None]
-    current: Instance | None
-    progress: list[Event]
-    ticket: Ticket | None
-    ticket_wait: Wait | None
-    last: Instance | None
-    last_ticket: Ticket | None
-
-
-def read_moment(connection: Connection, user_name: str, admission: Admission, *, now: datetime) -> Moment:
-    """Read what concerns one user, and the pool's slots and line."""
-    mine = [loan for loan in instances.unended(connection, user_name) if loan.server_name == ""]
-    current = mine[-1] if mine else None
-    alive = tickets.alive(connection)
-    line = in_order(alive)
-    lengths = Counter(ticket.flavor for ticket in line)
-    ticket = _own_ticket(alive, user_name)
-    place = place_of(ticket, line) if ticket and ticket.state is TicketState.WAITING else None
-    known = {flavor.id for flavor in admission.catalog.flavors}
-    return Moment(
-        slots=slots.occupying(connection),
-        without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
-        controls=Controls(controls.all_of(connection)),
-        line=line,
-        waits={
-            flavor.id: admission.foretell(connection, flavor.id, lengths[flavor.id] + 1)
-            for flavor in admission.catalog.flavors
-        },
-        ticket=ticket,
-        ticket_wait=admission.foretell(connection, ticket.flavor, place)
-        if ticket and place and ticket.flavor in known
-        else None,
-        last_ticket=None if ticket else tickets.last_over(connection, user_name),
-        current=current,
-        progress=instances.events_of(connection, current.id) if current else [],
-        last=None if current else instances.last_ended(connection, user_name),
-    )
-
-
 def build_state(
     moment: Moment,
     *,
@@ -249,8 +199,12 @@ def build_state(
     missing = {image.id: image for image in images if not image.available}
     return State(
         user=UserView(name=user_name, admin=admin),
-        pool=PoolView(isolated=backend.isolated, notice=None if backend.isolated else texts.say(UNSAFE)),
-        flavors=[_flavor(flavor, catalog, backend, moment, texts) for flavor in catalog.flavors],
+        pool=PoolView(
+            isolated=backend.isolated,
+            notice=None if backend.isolated else texts.say(UNSAFE),
+            maintenance=_maintenance(moment.pool.controls.drain),
+        ),
+        flavors=[_flavor(flavor, catalog, backend, moment.pool, texts) for flavor in catalog.flavors],
         images=images,
         examples=[
             ExampleView(
@@ -270,23 +224,23 @@ def build_state(
         ],
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(moment, texts) if moment.current else None,
-        ticket=_ticket(moment),
+        ticket=_ticket(moment, texts),
         last=_last(moment, texts),
         now=now,
     )
 
 
-def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, moment: Moment, texts: Texts) -> FlavorView:
-    stock = stock_of(catalog, backend, flavor, moment.slots, without_room=moment.without_room)
-    in_line = sum(ticket.flavor == flavor.id for ticket in moment.line)
-    is_blocked = bool(in_line) or (backend.memory() is not None and bool(moment.line))
-    is_closed = moment.controls.drain is not None or moment.controls.is_paused(flavor.id)
+def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolMoment, texts: Texts) -> FlavorView:
+    stock = stock_of(catalog, backend, flavor, pool.slots, without_room=pool.without_room)
+    in_line = pool.in_line(flavor.id)
+    is_blocked = bool(in_line) or (backend.memory() is not None and bool(pool.line))
+    is_closed = pool.controls.drain is not None or pool.controls.is_paused(flavor.id)
     available = 0 if is_blocked or is_closed else stock.available
     reason = None
     if stock.why_not is not None:
         reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]
     elif is_closed:
-        reason = texts.say(PAUSED if moment.controls.drain is None else MAINTENANCE)
+        reason = texts.say(PAUSED if pool.controls.drain is None else MAINTENANCE)
     elif available == 0:
         reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_LENT)
     can_queue = not is_closed and stock.why_not is None and flavor.limit > 0 and in_line < catalog.queue.longest
@@ -308,9 +262,13 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, moment: Moment, 
         warm=0 if available == 0 else stock.warm,
         in_line=in_line,
         queue=can_queue,
-        wait_seconds=_seconds(moment.waits[flavor.id]) if can_queue and available == 0 else None,
+        wait_seconds=_seconds(pool.wait(flavor.id, in_line + 1)) if can_queue and available == 0 else None,
         reason=reason,
     )
+
+
+def _maintenance(drain: Drain | None) -> MaintenanceView | None:
+    return None if drain is None else MaintenanceView(at=drain.at, reason=drain.reason)
 
 
 def _image(image: object, catalog: Catalog, backend: Backend, texts: Texts) -> ImageView:
@@ -329,6 +287,7 @@ def _instance(moment: Moment, texts: Texts) -> InstanceView:
     loan = moment.current
     assert loan is not None
     assert loan.state is not InstanceState.ENDED
+    drain = moment.pool.controls.drain
     url = f"/user/{quote(loan.user_name, safe='@~')}/"
     return InstanceView(
         id=loan.id,
@@ -338,7 +297,7 @@ def _instance(moment: Moment, texts: Texts) -> InstanceView:
         example=loan.example,
         requested_at=loan.requested_at,
         usable_at=loan.usable_at,
-        ends_at=loan.ends_at,
+        ends_at=_first(loan.ends_at, drain.at if drain else None),
         url=url,
         open_url=f"{url}lab",
         progress=[
@@ -348,33 +307,34 @@ def _instance(moment: Moment, texts: Texts) -> InstanceView:
     )
 
 
-def _own_ticket(alive: list[Ticket], user_name: str) -> Ticket | None:
-    """The ticket of the default server that its person should see: one that waits or waited."""
-    mine = [
-        ticket
-        for ticket in alive
-        if ticket.user_name == user_name and ticket.server_name == "" and ticket.called_at != ticket.joined_at
-    ]
-    return mine[0] if mine else None
+def _obstacle(pool: PoolMoment, ticket: Ticket, texts: Texts) -> str | None:
+    if pool.controls.is_paused(ticket.flavor):
+        return texts.say(PAUSED)
+    return texts.say(NO_MACHINE_NOW) if ticket.flavor in pool.without_room else None
 
 
-def _ticket(moment: Moment) -> TicketView | None:
+def _ticket(moment: Moment, texts: Texts) -> TicketView | None:
     ticket = moment.ticket
     if ticket is None or ticket.instance_id is not None:  # its instance is shown instead
         return None
-    is_waiting = ticket.state is TicketState.WAITING
+    wait = moment.pool.wait(ticket.flavor, moment.place) if moment.place is not None else None
     return TicketView(
         id=ticket.id,
-        state="waiting" if is_waiting else "called",
+        state="waiting" if moment.place is not None else "called",
         flavor=ticket.flavor,
         image=ticket.image,
         example=ticket.example,
         joined_at=ticket.joined_at,
-        place=place_of(ticket, moment.line) if is_waiting else None,
-        wait_seconds=_seconds(moment.ticket_wait) if is_waiting else None,
-        held=not is_waiting and moment.current is not None,
+        place=moment.place,
+        wait_seconds=_seconds(wait),
+        reason=_obstacle(moment.pool, ticket, texts) if moment.place is not None else None,
+        held=moment.place is None and moment.current is not None,
         hold_until=ticket.hold_until,
     )
+
+
+def _first(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _seconds(wait: Wait | None) -> tuple[int, int] | None:
@@ -385,8 +345,9 @@ def _last(moment: Moment, texts: Texts) -> LastView | None:
     """What happened last that needs words: to the instance, or to the place in line."""
     loan, ticket = moment.last, moment.last_ticket
     if ticket is not None and ticket.ended_at and ticket.state in TICKET_ENDINGS and _is_newer(ticket, loan):
-        text = texts.say(TICKET_ENDINGS[ticket.state])
-        return LastView(ended_at=ticket.ended_at, text=text, failed=True, details="")
+        is_gone = ticket.state is TicketState.FAILED and ticket.called_at is None
+        text = texts.say(NO_LONGER_OFFERED if is_gone else TICKET_ENDINGS[ticket.state])
+        return LastView(ended_at=ticket.ended_at, text=text, failed=True, details=ticket.detail or "")
     if loan is None or loan.reason is None or loan.ended_at is None or loan.reason in EXPECTED:
         return None
     text = texts.say(ENDINGS[loan.reason])

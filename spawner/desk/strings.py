@@ -23,7 +23,17 @@ JS_STRINGS: dict[str, str] = {
     "stock_warm": "Ready in a second",
     "stock_free": "{n} free",
     "stock_none": "None free right now",
+    "stock_first": "you would be next",
+    "stock_wait": "wait about {wait}",
+    "stock_line": "{n} in line",
+    "stock_line_wait": "{n} in line, wait about {wait}",
     "nothing_free": "Nothing is free right now. This page updates by itself.",
+    "queue_hint": (
+        "All of it is lent out. Take a place in line: your notebook starts by itself when it is your turn, "
+        "and you need not stay."
+    ),
+    "join": "Take a place in line",
+    "joining": "Finding your place…",
     "no_flavors": "Nothing can be started here yet: this pool has no instance types.",
     "no_images": "Nothing can be started here yet: this pool has no image ready.",
     "image": "Image",
@@ -32,6 +42,33 @@ JS_STRINGS: dict[str, str] = {
     "starting": "Starting…",
     "dismiss": "Dismiss",
     "details": "Details",
+    # In line
+    "in_line": "You are in line.",
+    "state_waiting": "In line",
+    "line_title": "You are number {place} in line",
+    "line_lead": "Your notebook starts by itself when it is your turn. You may close this page.",
+    "turn_title": "It is your turn",
+    "turn_lead": "Your notebook is being started.",
+    "place_of": "{place} of {n} in line",
+    "expected_wait": "Expected wait",
+    "wait_unknown": "not known yet",
+    "wait_hint": "Reckoned from how long notebooks run here; it holds in three cases of five.",
+    "waiting_for": "Waiting for",
+    "leave": "Leave the line",
+    "leaving": "Leaving…",
+    "notify": "Tell me when it is my turn",
+    "notify_on": "This browser will tell you.",
+    "notify_ready": "{title}: your notebook is starting.",
+    "notify_held": "{title} is kept for you.",
+    "meanwhile_title": "Free right now",
+    "meanwhile_lead": "Start one of these meanwhile. You keep your place in line, and choose when it is your turn.",
+    "start_now": "Start now",
+    "besides": "You are number {place} in line for {title}.",
+    "besides_wait": "You are number {place} in line for {title}: about {wait}.",
+    "held": "It is your turn: {title} is kept for you until {time}.",
+    "take": "Switch to it",
+    "switching": "Switching…",
+    "give_up": "Give it up",
     # An instance
     "state_starting": "Starting",
     "state_running": "Running",
@@ -76,6 +113,15 @@ JS_STRINGS: dict[str, str] = {
         "“{title}” needs the image “{image}”. Your instance is restarted with it, "
         "and all files in it are deleted. Download what you want to keep first."
     ),
+    "confirm_leave_title": "Leave the line?",
+    "confirm_leave_text": "Your place for {title} goes to the next. You can come back, but then from the end.",
+    "confirm_leave_action": "Leave the line",
+    "confirm_take_title": "Switch to {title}?",
+    "confirm_take_text": (
+        "The instance that runs now is wiped, with all files in it, and a fresh one starts in its place. "
+        "Download what you want to keep first."
+    ),
+    "confirm_take_action": "Wipe and switch",
     # Examples
     "examples_title": "Examples",
     "examples_lead": "Notebooks that are ready to run.",
@@ -85,6 +131,8 @@ JS_STRINGS: dict[str, str] = {
     "unavailable": "Not available here",
     "wait_for_wipe": "Wait until the wipe is done.",
     # When something is wrong
+    "closes_at": "The platform closes for maintenance at {time}. What runs then is wiped; nobody new is let in.",
+    "closed": "The platform is closed for maintenance: nobody new is let in. What runs goes on.",
     "reconnecting": "Reconnecting…",
     "no_answer": "The desk did not answer.",
     "no_answer_next": "Check your connection, then try again.",

@@ -177,6 +177,22 @@ def history(connection: Connection, user_name: str | None = None) -> list[Instan
     return [_instance(row) for row in connection.execute(query)]
 
 
+def lengths(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[float]:
+    """Seconds for which the last loans of a flavor ran, the newest first, of those that have ended since a moment."""
+    rows = connection.execute(
+        select(instances.c.usable_at, instances.c.ended_at)
+        .where(
+            instances.c.state == InstanceState.ENDED.value,
+            instances.c.flavor == flavor,
+            instances.c.ended_at >= since,
+            instances.c.usable_at.is_not(None),
+        )
+        .order_by(instances.c.ended_at.desc())
+        .limit(at_most)
+    )
+    return [(ended_at - usable_at).total_seconds() for usable_at, ended_at in rows]
+
+
 def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
     """Loans that have ended since a moment, oldest first."""
     rows = connection.execute(

@@ -151,7 +151,8 @@ class Ticket:
     """One wish for an instance, from when it is made until it is served. Where there is room it never waits.
 
     `rank_at` orders the queue. `called_at`: its turn came, and a slot is reserved, until `hold_until` if nobody
-    starts it. `expected_low` and `expected_high` are the wait in seconds that was foretold when it was made.
+    starts it. `expected_low` and `expected_high` are the wait in seconds as it was reckoned when it was made,
+    before it was calibrated by earlier ones.
     `collected_at`: its person is known to have come. `told_at`: the operator's hook was called. `ends_by`: the
     deadline of the instance that it replaces.
     """

@@ -124,7 +124,7 @@ Index(
 controls = Table(
     "controls",
     metadata,
-    Column("name", String(80), primary_key=True),
+    Column("name", String(96), primary_key=True),
     Column("value", JSON, nullable=False),
     Column("set_at", UtcDateTime, nullable=False),
     Column("set_by", String(255), nullable=False),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, literal, or_, select, tuple_, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -55,7 +55,10 @@ def serve(connection: Connection, instance_id: str, *, now: datetime) -> None:
 
 
 def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> None:
-    """CALLED to WAITING: the slot that was reserved is lost, or (`has_failed`) the start. It keeps its place."""
+    """CALLED to WAITING: the slot that was reserved is lost, or (`has_failed`) the start. It keeps its place.
+
+    What it was called with is void: a restart's deadline, and that its person was there.
+    """
     change(
         connection,
         tickets,
@@ -65,6 +68,8 @@ def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> Non
         called_at=None,
         hold_until=None,
         instance_id=None,
+        collected_at=None,
+        ends_by=None,
         tries=tickets.c.tries + int(has_failed),
     )
 
@@ -114,6 +119,28 @@ def alive(connection: Connection, user_name: str | None = None) -> list[Ticket]:
     return [_ticket(row) for row in connection.execute(query)]
 
 
+def in_line(connection: Connection, flavor: str) -> int:
+    """How many wait for a flavor."""
+    query = select(func.count()).where(tickets.c.flavor == flavor, tickets.c.state == TicketState.WAITING.value)
+    return int(connection.execute(query).scalar_one())
+
+
+def ahead(connection: Connection, ticket: Ticket) -> int:
+    """How many who wait for the same flavor come before this ticket, which need not be written yet."""
+    columns = tuple_(tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
+    mine = tuple_(
+        *(literal(value, column.type) for value, column in zip(_order_of(ticket), columns.clauses, strict=True))
+    )
+    query = select(func.count()).where(
+        tickets.c.flavor == ticket.flavor, tickets.c.state == TicketState.WAITING.value, columns < mine
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _order_of(ticket: Ticket) -> tuple[datetime, datetime, str]:
+    return ticket.rank_at, ticket.joined_at, ticket.id
+
+
 def uncollected(connection: Connection) -> list[Ticket]:
     """Tickets whose instance runs and whose person is not known to have come."""
     query = select(tickets).where(
@@ -122,6 +149,22 @@ def uncollected(connection: Connection) -> list[Ticket]:
         tickets.c.hold_until.is_not(None),
     )
     return [_ticket(row) for row in connection.execute(query.order_by(tickets.c.served_at))]
+
+
+def untold(connection: Connection, *, since: datetime) -> list[Ticket]:
+    """Tickets that had to wait, whose turn has come since a moment, and of which the operator's hook knows nothing."""
+    query = select(tickets).where(
+        _in((TicketState.CALLED, TicketState.SERVED)),
+        tickets.c.called_at > tickets.c.joined_at,
+        tickets.c.called_at >= since,
+        tickets.c.told_at.is_(None),
+    )
+    return [_ticket(row) for row in connection.execute(query.order_by(tickets.c.called_at))]
+
+
+def note_told(connection: Connection, ticket_id: str, *, now: datetime) -> None:
+    """The operator's hook has taken the news. No page shows it, so nobody is woken."""
+    connection.execute(update(tickets).where(tickets.c.id == ticket_id).values(told_at=now))
 
 
 def last_over(connection: Connection, user_name: str) -> Ticket | None:
@@ -136,6 +179,25 @@ def since(connection: Connection, moment: datetime) -> list[Ticket]:
     """Tickets made since a moment, oldest first."""
     rows = connection.execute(select(tickets).where(tickets.c.joined_at >= moment).order_by(tickets.c.joined_at))
     return [_ticket(row) for row in rows]
+
+
+def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[tuple[float, float]]:
+    """What was foretold and what it became, in seconds, of the last who were called of those that came since then.
+
+    What was foretold is the centre of the range that was kept.
+    """
+    rows = connection.execute(
+        select(tickets.c.expected_low, tickets.c.expected_high, tickets.c.joined_at, tickets.c.called_at)
+        .where(
+            tickets.c.flavor == flavor,
+            tickets.c.joined_at >= since,
+            tickets.c.called_at.is_not(None),
+            tickets.c.expected_low.is_not(None),
+        )
+        .order_by(tickets.c.joined_at.desc())
+        .limit(at_most)
+    )
+    return [((low + high) / 2, (called - joined).total_seconds()) for low, high, joined, called in rows]
 
 
 def concerning(connection: Connection, moment: datetime) -> list[Ticket]:

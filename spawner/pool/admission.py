@@ -6,18 +6,17 @@ steward when somebody's turn has come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor
-from spawner.errors import InLine, Maintenance, Paused, PoolFull
+from spawner.errors import InLine, LostRace, Maintenance, Paused, PoolFull
 from spawner.ledger import (
     EndReason,
     Instance,
-    InstanceState,
     Slot,
     SlotState,
     Ticket,
@@ -31,14 +30,13 @@ from spawner.ledger.model import LIVE
 from spawner.pool.backends.base import Backend
 from spawner.pool.controls import Controls
 from spawner.pool.options import Choice
-from spawner.pool.queue import USE_WINDOW, in_order, place_of, rank, whose_turn
+from spawner.pool.outlook import Outlooks
+from spawner.pool.queue import USE_WINDOW, has_room, in_order, rank, whose_turn
 from spawner.pool.stock import room_for, yields_room
-from spawner.pool.waits import Running, Sessions, Wait, calibrated, foretell
+from spawner.pool.waits import Wait
 
-NO_ROOM_MEMORY = timedelta(minutes=1)
+NO_ROOM_MEMORY = timedelta(seconds=30)
 """How long "no machine has room for it" is believed without another try."""
-LEARN_FOR = timedelta(days=7)
-"""How far back sessions and waits are looked at to foretell the next."""
 
 PLATFORMS_TROUBLE = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)
 """Why a start ends that says nothing against it."""
@@ -73,6 +71,10 @@ class Admission:
     backend: Backend
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    outlooks: Outlooks = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outlooks", Outlooks(self.catalog, self.now))
 
     def ask(self, connection: Connection, wish: Wish, *, is_here: bool = False) -> Ticket:
         """The ticket for a wish: CALLED, with a slot reserved, where it is its turn, else WAITING.
@@ -84,9 +86,8 @@ class Admission:
         mine = tickets.alive(connection, wish.user_name)
         for ticket in mine:
             if _is_for(ticket, wish):
-                if ticket.state is TicketState.CALLED or ticket.id not in self._due(connection):
-                    return ticket
-                return self._call(connection, ticket)
+                is_due = ticket.state is TicketState.WAITING and self._is_due(connection, ticket)
+                return self._call(connection, ticket) if is_due else ticket
         choice = wish.choice
         self._refuse_closed(connection, choice.flavor)
         ticket = self._new_ticket(
@@ -96,10 +97,13 @@ class Admission:
             image=choice.image.id,
             example=choice.example.id if choice.example else None,
             rank_at=self._rank(connection, wish),
-            collected_at=self.now() if is_here else None,
+            collected_at=None,
         )
-        if ticket.id in self._due(connection, ticket):
-            return self._call(connection, ticket, is_new=True)
+        if self._is_due(connection, ticket, ticket):
+            self._refuse_another(mine)
+            return self._call(
+                connection, replace(ticket, collected_at=ticket.joined_at if is_here else None), is_new=True
+            )
         waiting = [one for one in mine if one.state is TicketState.WAITING or one.called_at != one.joined_at]
         if waiting:
             raise InLine(
@@ -120,6 +124,11 @@ class Admission:
         """
         flavor = self.catalog.flavor(running.flavor)
         self._refuse_closed(connection, flavor)
+        for one in tickets.alive(connection, running.user_name):  # asked twice: it is the same
+            kind = (one.server_name, one.flavor, one.image)
+            is_held = one.state is TicketState.CALLED and one.instance_id is None
+            if is_held and kind == (running.server_name, running.flavor, running.image):
+                return one
         has_rivals = any(one.flavor == flavor.id for one in in_order(tickets.alive(connection)))
         now = self.now()
         ticket = self._new_ticket(
@@ -134,7 +143,12 @@ class Admission:
         return self._call(connection, replace(ticket, ends_by=running.ends_at if has_rivals else None), is_new=True)
 
     def release(self, connection: Connection, ticket_id: str, state: TicketState, *, detail: str | None = None) -> None:
-        """End a ticket before it was served, and give back what was reserved for it."""
+        """End a ticket before its start has begun, and give back what was reserved for it. Else raises `LostRace`.
+
+        A start that has begun is ended as an instance.
+        """
+        if tickets.get(connection, ticket_id).instance_id is not None:
+            raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket_id)
         tickets.close(connection, ticket_id, state, now=self.now(), detail=detail)
         slots.release(connection, ticket_id)
 
@@ -149,15 +163,22 @@ class Admission:
         instance = instances.get(connection, instance_id)
         if instance.state in LIVE:
             return
-        has_failed = instance.reason not in PLATFORMS_TROUBLE
-        tries = TRIES if ticket.called_at != ticket.joined_at else 1
+        had_waited = ticket.called_at != ticket.joined_at
+        is_left_over = had_waited and instance.reason is EndReason.SUPERSEDED  # by a hub that was killed meanwhile
+        has_failed = instance.reason not in PLATFORMS_TROUBLE and not is_left_over
+        tries = TRIES if had_waited else 1
         if has_failed and ticket.tries + 1 >= tries:
             tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now(), detail=instance.detail)
         else:
             self.put_back(connection, ticket, has_failed=has_failed)
 
     def put_back(self, connection: Connection, ticket: Ticket, *, has_failed: bool = False) -> None:
-        """A called ticket waits again, at its place: what was reserved for it is lost."""
+        """A called ticket waits again, at its place: what was reserved for it is lost.
+
+        Raises `LostRace` where its start is another than when the caller looked.
+        """
+        if tickets.get(connection, ticket.id).instance_id != ticket.instance_id:
+            raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket.id)
         if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.user_name)):
             tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now())  # nobody stands in line twice
         else:
@@ -165,37 +186,13 @@ class Admission:
 
     def line_of(self, connection: Connection, ticket: Ticket) -> Line:
         """Where a waiting ticket stands."""
-        ordered = in_order(tickets.alive(connection))
-        place = place_of(ticket, ordered)
+        place = tickets.ahead(connection, ticket) + 1
         return Line(ticket, place, self.foretell(connection, ticket.flavor, place))
 
     def foretell(self, connection: Connection, flavor: str, place: int) -> Wait | None:
         """How long the one at this place will wait; None where nothing is known that could end."""
-        now = self.now()
-        longest = self.catalog.flavor(flavor).session_minutes * 60.0
-        running = [
-            Running(
-                age=(now - one.usable_at).total_seconds(),
-                left=(one.ends_at - now).total_seconds() if one.ends_at else longest,
-            )
-            for one in instances.unended(connection)
-            if one.flavor == flavor and one.state is InstanceState.RUNNING and one.usable_at
-        ]
-        wait = foretell(place, running, self.sessions(connection, flavor))
-        return (
-            None if wait is None else calibrated(wait, past_waits(tickets.since(connection, now - LEARN_FOR), flavor))
-        )
-
-    def sessions(self, connection: Connection, flavor: str) -> Sessions:
-        """How long sessions of a flavor have lasted."""
-        return Sessions(
-            [
-                (one.ended_at - one.usable_at).total_seconds()
-                for one in instances.ended_since(connection, self.now() - LEARN_FOR)
-                if one.flavor == flavor and one.usable_at and one.ended_at
-            ],
-            longest=self.catalog.flavor(flavor).session_minutes * 60.0,
-        )
+        outlook = self.outlooks.of(connection).get(flavor)
+        return None if outlook is None else outlook.wait(place)  # the catalog may not have it any more
 
     def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
         """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""
@@ -227,6 +224,12 @@ class Admission:
             | {flavor.id for flavor in self.catalog.flavors if self.backend.why_not(flavor) is not None}
         )
 
+    def _is_due(self, connection: Connection, ticket: Ticket, *new: Ticket) -> bool:
+        flavor = self.catalog.flavor(ticket.flavor)
+        if not has_room(self.catalog, flavor, slots.occupying(connection), self.backend.memory()):
+            return False  # a crowd in front of a full pool does not read the line one after the other
+        return ticket.id in self._due(connection, *new)
+
     def _due(self, connection: Connection, *new: Ticket) -> dict[str, Ticket]:
         turn = whose_turn(
             self.catalog,
@@ -249,6 +252,14 @@ class Admission:
         self.reserve(connection, flavor=ticket.flavor, image=ticket.image, holder=ticket.id)
         return tickets.get(connection, ticket.id)
 
+    def _refuse_another(self, mine: Iterable[Ticket]) -> None:
+        """Nobody has two slots reserved: one could take everything without ever starting any of it."""
+        for ticket in mine:
+            if ticket.state is TicketState.CALLED and ticket.instance_id is None:
+                raise InLine(
+                    "The shape {flavor} is held for you.", next_step="Start it, or give it up.", flavor=ticket.flavor
+                )
+
     def _refuse_closed(self, connection: Connection, flavor: Flavor) -> None:
         settings = Controls(controls.all_of(connection))
         if settings.drain is not None:
@@ -267,14 +278,14 @@ class Admission:
 
     def _foretold(self, connection: Connection, ticket: Ticket) -> Ticket:
         """With the wait that it begins with. Raises `PoolFull` where the line has no more places."""
-        rivals = [one for one in in_order(tickets.alive(connection)) if one.flavor == ticket.flavor]
-        if len(rivals) >= self.catalog.queue.longest:
+        if tickets.in_line(connection, ticket.flavor) >= self.catalog.queue.longest:
             raise PoolFull(
                 "Everything of the shape {flavor} is lent out just now, and the line is full.",
                 next_step="Try another shape, or come back when somebody has stopped.",
                 flavor=ticket.flavor,
             )
-        wait = self.foretell(connection, ticket.flavor, place_of(ticket, in_order([*rivals, ticket])))
+        place = tickets.ahead(connection, ticket) + 1
+        wait = self.outlooks.of(connection)[ticket.flavor].reckoned(place)
         if wait is None:
             return ticket
         return replace(ticket, expected_low=round(wait.low), expected_high=round(wait.high))
@@ -313,15 +324,6 @@ class Admission:
             ends_by=None,
             detail=None,
         )
-
-
-def past_waits(known: Sequence[Ticket], flavor: str) -> list[tuple[float, float]]:
-    """What was foretold (the middle) and what it became, in seconds, of those whose turn has come."""
-    return [
-        ((one.expected_low + one.expected_high) / 2, (one.called_at - one.joined_at).total_seconds())
-        for one in known
-        if one.flavor == flavor and one.called_at and one.expected_low is not None and one.expected_high is not None
-    ]
 
 
 def _is_for(ticket: Ticket, wish: Wish) -> bool:

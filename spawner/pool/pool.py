@@ -17,7 +17,7 @@ from spawner.catalog import Catalog, Flavor, Image
 from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
-from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState, instances, slots
+from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState, instances, slots, tickets
 from spawner.pool.admission import Admission
 from spawner.pool.backends.base import Backend, Phase, SlotSpec
 from spawner.pool.view import SlotView
@@ -194,14 +194,15 @@ class Pool:
         if url is None or not answers:
             await self.intend_end(instance.id, EndReason.LOST)
             return False
-        flavor = self.catalog.flavor(instance.flavor)
-        now = self.now()
         with contextlib.suppress(LostRace):
-            await self.ledger.awrite(
-                instances.mark_running,
-                instance.id,
-                url=url,
-                now=now,
-                ends_at=now + timedelta(minutes=flavor.session_minutes),
-            )
+            await self.ledger.awrite(self.mark_running, instance, url)
         return True
+
+    def mark_running(self, connection: Connection, instance: Instance, url: str) -> Instance:
+        """It can be used, and its time runs from here; after a restart while others wait, no more than it had."""
+        now = self.now()
+        ends_at = now + timedelta(minutes=self.catalog.flavor(instance.flavor).session_minutes)
+        ticket = tickets.of_instance(connection, instance.id)
+        if ticket is not None and ticket.ends_by is not None:
+            ends_at = min(ends_at, ticket.ends_by)
+        return instances.mark_running(connection, instance.id, url=url, now=now, ends_at=ends_at)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from spawner.catalog import Catalog, Queue
+from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
 from spawner.pool.stock import room_for, waits_for_nobody
 
@@ -20,8 +20,8 @@ USE_WINDOW = timedelta(days=1)
 def rank(rules: Queue, *, now: datetime, used: timedelta, groups: Iterable[str] = ()) -> datetime:
     """Where somebody who comes now stands, given what they `used` in the last day. The best of their groups counts."""
     weight = max((rules.weights[group] for group in groups if group in rules.weights), default=1.0)
-    handicap = min(used * rules.use_counts / weight, timedelta(minutes=rules.longest_handicap_minutes))
-    return now + handicap
+    behind = used.total_seconds() * rules.use_counts / weight  # of a tiny weight it may be more than a timedelta holds
+    return now + timedelta(seconds=min(behind, rules.longest_handicap_minutes * 60))
 
 
 def in_order(tickets: Iterable[Ticket]) -> list[Ticket]:
@@ -51,19 +51,33 @@ def whose_turn(
     Where one memory is shared (this machine's), who does not fit holds it against all that come after, or a large
     shape would never find room beside many small ones.
     """
-    held = [slot for slot in slots if slot.state is not SlotState.DESTROYING and not waits_for_nobody(slot)]
+    held = _held(slots)
     offered = {flavor.id: flavor for flavor in catalog.flavors if flavor.id not in closed}
     for ticket in in_order(tickets):
         flavor = offered.get(ticket.flavor)
         if flavor is None:
             continue
-        if sum(slot.flavor == flavor.id for slot in held) >= flavor.limit:
+        if _is_all_lent(flavor, held):
             del offered[ticket.flavor]
             continue
         if room_for(catalog, flavor, held, memory) < 1:
             return
         yield ticket
         held.append(planned_slot(ticket))
+
+
+def has_room(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> bool:
+    """Whether anybody at all could have this flavor now. Where not, the line need not be read to say no."""
+    held = _held(slots)
+    return not _is_all_lent(flavor, held) and room_for(catalog, flavor, held, memory) >= 1
+
+
+def _held(slots: Iterable[Slot]) -> list[Slot]:
+    return [slot for slot in slots if slot.state is not SlotState.DESTROYING and not waits_for_nobody(slot)]
+
+
+def _is_all_lent(flavor: Flavor, held: Iterable[Slot]) -> bool:
+    return sum(slot.flavor == flavor.id for slot in held) >= flavor.limit
 
 
 def planned_slot(ticket: Ticket) -> Slot:

@@ -340,15 +340,10 @@ class Start:
 
     async def _mark_running(self, instance: Instance, url: str) -> Instance:
         """Commit that it can be used; its time runs from here."""
-        now = self.pool.now()
 
         def write(connection: Connection) -> Instance:
-            ends_at = now + self._session
-            ticket = tickets.of_instance(connection, instance.id)
-            if ticket is not None and ticket.ends_by is not None:
-                ends_at = min(ends_at, ticket.ends_by)
-            running = instances.mark_running(connection, instance.id, url=url, now=now, ends_at=ends_at)
-            instances.add_event(connection, instance.id, Step.RUNNING, now=now)
+            running = self.pool.mark_running(connection, instance, url)
+            instances.add_event(connection, instance.id, Step.RUNNING, now=self.pool.now())
             return running
 
         running = await self.pool.ledger.awrite(write)

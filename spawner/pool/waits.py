@@ -17,7 +17,8 @@ PRIOR = 8
 """How many made-up sessions, evenly spread up to the longest, count beside those that were seen."""
 EXACT = 12
 """Up to so many running instances the chance is reckoned exactly, above by the normal distribution."""
-STEPS = 24
+STEPS = 12
+"""Halvings from the last deadline down: of four hours that is 4 s."""
 LEARN_FROM = 8
 """Fewer past waits than this say nothing about how good the foretelling is."""
 
@@ -29,6 +30,11 @@ class Wait:
     low: float
     middle: float
     high: float
+
+    @property
+    def centre(self) -> float:
+        """Half-way between its ends: what is kept of it."""
+        return (self.low + self.high) / 2
 
 
 @dataclass(frozen=True)
@@ -67,22 +73,31 @@ def foretell(place: int, running: Sequence[Running], sessions: Sessions) -> Wait
         return None
     rounds, rest = divmod(place - 1, len(running))
     later = rounds * sessions.mean
-    low, middle, high = (_quantile(rest + 1, running, sessions, chance) for chance in (LOW, MIDDLE, HIGH))
-    return Wait(later + low, later + middle, later + high)
+    low, middle, high = (later + _quantile(rest + 1, running, sessions, chance) for chance in (LOW, MIDDLE, HIGH))
+    if rounds:  # nobody is told less than whoever stands before them: here the last one of the round before
+        before = (rounds - 1) * sessions.mean
+        low, middle, high = (
+            max(wait, before + _quantile(len(running), running, sessions, chance))
+            for wait, chance in ((low, LOW), (middle, MIDDLE), (high, HIGH))
+        )
+    return Wait(low, middle, high)
 
 
 def calibrated(wait: Wait, past: Sequence[tuple[float, float]]) -> Wait:
-    """Stretched to how far off past waits were. `past` are (foretold middle, actual) in seconds."""
+    """Stretched to how far off past waits were. `past` are (centre as foretold, actual) in seconds.
+
+    As foretold means before it was stretched, or what was learned once would be forgotten at the next look.
+    """
     ratios = sorted(actual / foretold for foretold, actual in past if foretold > 0)
     if len(ratios) < LEARN_FROM:
         return wait
     low, middle, high = (ratios[round(chance * (len(ratios) - 1))] for chance in (LOW, MIDDLE, HIGH))
-    return Wait(wait.middle * low, wait.middle * middle, wait.middle * high)
+    return Wait(wait.centre * low, wait.centre * middle, wait.centre * high)
 
 
 def _quantile(place: int, running: Sequence[Running], sessions: Sessions, chance: float) -> float:
     """The time by which `place` of the running ones have ended with this chance."""
-    low, high = 0.0, max(one.left for one in running)
+    low, high = 0.0, max(0.0, *(one.left for one in running))  # the steward may be late to end one
     for _ in range(STEPS):
         middle = (low + high) / 2
         ended = [sessions.chance_to_end(one, middle) for one in running]

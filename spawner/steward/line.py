@@ -1,11 +1,13 @@
-"""The line: whose ticket is to be settled, started, given up. Pure; the loop carries it out."""
+"""The line: whose ticket is to be settled, started, given up, and who is to be told. Pure; the loop carries it out."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from spawner.catalog import Catalog
 from spawner.ledger import Instance, InstanceState, Slot, SlotState, Ticket, TicketState
 
 GRACE = timedelta(seconds=3)
@@ -35,33 +37,49 @@ class Expire:
 
 
 @dataclass(frozen=True)
+class GiveUp:
+    """The catalog does not have any more what somebody waits for."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True)
 class Begin:
     """Start the instance of somebody whose turn has come."""
 
     ticket: Ticket
 
 
-Action = Settle | PutBack | Expire | Begin
+Action = Settle | PutBack | Expire | GiveUp | Begin
 
 
 def decide(
-    tickets: Iterable[Ticket], *, slots: Iterable[Slot], instances: Iterable[Instance], now: datetime
+    tickets: Iterable[Ticket],
+    *,
+    slots: Iterable[Slot],
+    instances: Iterable[Instance],
+    catalog: Catalog,
+    now: datetime,
 ) -> Iterator[Action]:
-    """What is due for called tickets. `slots` take up room, `instances` are not over; all of one moment."""
+    """What is due for living tickets. `slots` take up room, `instances` are not over; all of one moment."""
+    flavors, images = {one.id for one in catalog.flavors}, {one.id for one in catalog.images}
     loans = {one.id: one for one in instances if one.state is not InstanceState.STOPPING}
     busy = {(one.user_name, one.server_name) for one in loans.values()}
     holders = {one.instance_id for one in slots if one.state is not SlotState.DESTROYING}
     for ticket in tickets:
-        if ticket.state is not TicketState.CALLED:
-            continue
         if ticket.instance_id is not None:
             if ticket.instance_id not in loans:
                 yield Settle(ticket, ticket.instance_id)
+        elif ticket.flavor not in flavors or ticket.image not in images:
+            yield GiveUp(ticket)
+        elif ticket.state is not TicketState.CALLED:
+            continue
         elif ticket.id not in holders:
             yield PutBack(ticket)
-        elif ticket.hold_until is not None and ticket.hold_until <= now:
-            yield Expire(ticket)
-        elif (ticket.user_name, ticket.server_name) not in busy and not _starts_itself(ticket, now):
+        elif (ticket.user_name, ticket.server_name) in busy:  # they have something else meanwhile, and must choose
+            if ticket.hold_until is not None and ticket.hold_until <= now:
+                yield Expire(ticket)
+        elif not _starts_itself(ticket, now):
             yield Begin(ticket)
 
 
@@ -70,10 +88,27 @@ def _starts_itself(ticket: Ticket, now: datetime) -> bool:
     return ticket.called_at == ticket.joined_at and now - ticket.joined_at < GRACE
 
 
+def to_be_told(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[Ticket]:
+    """Those who waited, and have now something to come for: it runs, or is held beside what runs for them already."""
+    busy = {(one.user_name, one.server_name) for one in instances if one.state is InstanceState.RUNNING}
+    return [
+        ticket
+        for ticket in untold
+        if ticket.state is TicketState.SERVED
+        or (ticket.instance_id is None and (ticket.user_name, ticket.server_name) in busy)
+    ]
+
+
 def never_came(served: Iterable[Ticket], waiting: Iterable[Ticket], *, now: datetime, hold: timedelta) -> list[Ticket]:
     """Those whose instance has run for too long without them while somebody waits for one like it.
 
-    `served` are tickets whose person is not known to have come.
+    `served` are tickets whose person is not known to have come. As many as wait, and first whose runs longest.
     """
-    wanted = {ticket.flavor for ticket in waiting if ticket.state is TicketState.WAITING}
-    return [one for one in served if one.flavor in wanted and one.served_at and now - one.served_at >= hold]
+    wanted = Counter(ticket.flavor for ticket in waiting if ticket.state is TicketState.WAITING)
+    missing = [one for one in served if one.served_at and now - one.served_at >= hold]
+    taken: list[Ticket] = []
+    for one in sorted(missing, key=lambda one: one.served_at or now):
+        if wanted[one.flavor]:
+            wanted[one.flavor] -= 1
+            taken.append(one)
+    return taken

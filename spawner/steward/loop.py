@@ -10,22 +10,24 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from http import HTTPStatus
-from typing import Any
+from functools import partial
 
 import aiohttp
 
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
-from spawner.hubclient import HubClient, HubSaid
-from spawner.ledger import EndReason, Ticket, TicketState, instances, leases, slots, tickets
+from spawner.hubclient import HubClient
+from spawner.ledger import EndReason, controls, instances, leases, slots, tickets
 from spawner.pool.build import make_pool, new_id
+from spawner.pool.controls import Controls
 from spawner.pool.pool import Pool
 from spawner.pool.view import SlotView
 from spawner.settings import Settings
-from spawner.steward import line, order, warm
-from spawner.steward.moment import read_demand, read_line
+from spawner.steward import order, warm
+from spawner.steward.moment import read_demand
+from spawner.steward.notify import Hook
+from spawner.steward.tasks import Tasks
+from spawner.steward.usher import Usher
 
 log = logging.getLogger("freepool.steward")
 LEASE = "steward"
@@ -35,23 +37,17 @@ PATIENCE = 1.0
 """Seconds that a round waits for what it has begun. A pod on a node that is away takes minutes to end, and the lease
 must be renewed and everybody else looked after meanwhile."""
 PRUNE_EVERY = timedelta(hours=1)
-START_AGAIN = timedelta(seconds=5)
-"""Between attempts to have the hub start what somebody is waiting for."""
-OWN_ACTIVITY = timedelta(seconds=10)
-"""A start itself looks like activity for so long."""
 
 
 class Steward:
     """Holds one pool to its promises."""
 
-    def __init__(self, pool: Pool, *, holder: str, hub: HubClient, hub_token: str) -> None:
+    def __init__(self, pool: Pool, *, holder: str, hub: HubClient, hub_token: str, hook: Hook | None = None) -> None:
         self.pool = pool
         self.holder = holder
-        self.hub = hub
-        self.hub_token = hub_token
-        self._started_at: dict[str, datetime] = {}
+        self._tasks = Tasks()
+        self._usher = Usher(pool, self._tasks, hub=hub, hub_token=hub_token, hook=hook)
         self._pruned_at: datetime | None = None
-        self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def round(self) -> bool:
         """Do what is due. False when another steward holds the lease."""
@@ -61,7 +57,7 @@ class Steward:
         ):
             return False
         await self._keep_order()
-        await self._keep_line()
+        await self._usher.round()
         await self._keep_warm()
         await self._prune()
         return True
@@ -69,6 +65,7 @@ class Steward:
     async def _keep_order(self) -> None:
         pool = self.pool
         found = await pool.view.refresh()  # first the pool, then the ledger: see `order.decide`
+        drain = Controls(await pool.ledger.aread(controls.all_of)).drain
         actions = order.decide(
             slots=await pool.ledger.aread(slots.occupying),
             instances=await pool.ledger.aread(instances.unended),
@@ -76,42 +73,16 @@ class Steward:
             found=found,
             now=pool.now(),
             limits=pool.catalog.limits,
+            closes_at=drain.at if drain else None,
         )
-        begun = [
-            self._begin(subject, self._carry_out(action))
-            for action in actions
-            if (subject := _subject(action)) not in self._under_way
-        ]
-        if begun:
-            await asyncio.wait(begun, timeout=PATIENCE)
-
-    def _begin_unless_under_way(self, subject: str, work: Coroutine[Any, Any, None]) -> None:
-        if subject in self._under_way:
-            work.close()
-        else:
-            self._begin(subject, work)
-
-    def _begin(self, subject: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=f"freepool-{subject}")
-        self._under_way[subject] = task
-        task.add_done_callback(lambda task: self._done(subject, task))
-        return task
-
-    def _done(self, subject: str, task: asyncio.Task[None]) -> None:
-        del self._under_way[subject]
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, BackendUnavailable):
-            log.warning("what was begun for %s is tried again: %s", subject, error)
-        else:
-            log.error("what was begun for %s failed, and is tried again", subject, exc_info=error)
+        begun = [self._tasks.begin(_subject(action), partial(self._carry_out, action)) for action in actions]
+        tasks = [task for task in begun if task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=PATIENCE)
 
     async def rest(self) -> None:
         """Let go of what is under way: it is in the ledger, and whoever comes next goes on with it."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.cancel()
 
     async def _carry_out(self, action: order.Action) -> None:
         pool = self.pool
@@ -129,74 +100,6 @@ class Steward:
                         return  # what we were shown was older than the slot
                     log.info("instance %s ends: %s %s", instance_id, reason, _one_line(detail))
                     await pool.end(instance_id, reason, detail=detail)
-
-    async def _keep_line(self) -> None:
-        """Call those whose turn has come, and see to it that each gets what was promised."""
-        for _ in range(2):  # whom the first look calls, the second starts
-            if not await self._look_along_the_line():
-                return
-
-    async def _look_along_the_line(self) -> bool:
-        """True where somebody was called."""
-        pool = self.pool
-        moment = await pool.ledger.aread(read_line)
-        for action in line.decide(moment.tickets, slots=moment.slots, instances=moment.instances, now=pool.now()):
-            ticket = action.ticket
-            with contextlib.suppress(LostRace):
-                match action:
-                    case line.Settle(_, instance_id):
-                        await pool.ledger.awrite(pool.admission.settle, instance_id)
-                    case line.PutBack():
-                        log.info("ticket %s: what was held for it is lost", ticket.id)
-                        await pool.ledger.awrite(pool.admission.put_back, ticket)
-                    case line.Expire():
-                        log.info("ticket %s: nobody came", ticket.id)
-                        await pool.ledger.awrite(pool.admission.release, ticket.id, TicketState.EXPIRED)
-                    case line.Begin():
-                        self._start(ticket)
-        for ticket in line.never_came(moment.uncollected, moment.tickets, now=pool.now(), hold=self._hold):
-            self._begin_unless_under_way(ticket.id, self._look_for(ticket))
-        if not any(ticket.state is TicketState.WAITING for ticket in moment.tickets):
-            return False
-        called = await pool.ledger.awrite(pool.admission.call_due)
-        return bool(called)
-
-    @property
-    def _hold(self) -> timedelta:
-        return timedelta(seconds=self.pool.catalog.queue.hold_seconds)
-
-    def _start(self, ticket: Ticket) -> None:
-        """Have the hub start somebody's instance, for them."""
-        last = self._started_at.get(ticket.id)
-        now = self.pool.now()
-        if last is None or now - last >= START_AGAIN:
-            self._started_at[ticket.id] = now
-            self._begin_unless_under_way(ticket.id, self._ask_hub(ticket))
-
-    async def _ask_hub(self, ticket: Ticket) -> None:
-        options = {"flavor": ticket.flavor, "image": ticket.image}
-        if ticket.example:
-            options["example"] = ticket.example
-        try:
-            await self.hub.start(ticket.user_name, self.hub_token, options, server_name=ticket.server_name)
-        except HubSaid as said:
-            if said.status == HTTPStatus.NOT_FOUND:
-                await self.pool.ledger.awrite(
-                    self.pool.admission.release, ticket.id, TicketState.FAILED, detail="the user is not there any more"
-                )
-            elif said.code != "busy":
-                log.warning("the start of %s for %s: %s", ticket.id, ticket.user_name, said)
-
-    async def _look_for(self, ticket: Ticket) -> None:
-        """Whether the person of a running instance has come; if not, it goes to the next in line."""
-        seen = await self.hub.last_activity(ticket.user_name, self.hub_token, server_name=ticket.server_name)
-        assert ticket.served_at is not None
-        assert ticket.instance_id is not None
-        if seen is not None and seen < ticket.served_at + OWN_ACTIVITY:
-            log.info("instance %s ends: nobody came", ticket.instance_id)
-            await self.pool.end(ticket.instance_id, EndReason.NOT_COLLECTED)
-        with contextlib.suppress(LostRace):
-            await self.pool.ledger.awrite(tickets.collect, ticket.id, now=self.pool.now())
 
     async def _keep_warm(self) -> None:
         pool = self.pool
@@ -278,7 +181,8 @@ async def run(settings: Settings) -> None:
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():
             hub = HubClient(session, settings.hub_api_url)
-            steward = Steward(pool, holder=holder, hub=hub, hub_token=settings.secret("steward"))
+            hook = Hook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
+            steward = Steward(pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), hook=hook)
             await _keep_promises(steward, stopping)
             await steward.rest()
         with contextlib.suppress(FreepoolError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -14,19 +15,24 @@ __all__ = ["LineMoment", "read_demand", "read_line"]
 
 @dataclass(frozen=True)
 class LineMoment:
-    """Who waits, and for whom what is held. `uncollected`: whose person is not known to have come."""
+    """Who waits, and for whom what is held. `uncollected`: whose person is not known to have come.
+
+    `untold`: whose turn has come, and the operator's hook has not heard of it.
+    """
 
     tickets: list[Ticket]
     uncollected: list[Ticket]
+    untold: list[Ticket]
     slots: list[Slot]
     instances: list[Instance]
 
 
-def read_line(connection: Connection) -> LineMoment:
+def read_line(connection: Connection, *, told_since: datetime) -> LineMoment:
     """For `line`."""
     return LineMoment(
         tickets=tickets.alive(connection),
         uncollected=tickets.uncollected(connection),
+        untold=tickets.untold(connection, since=told_since),
         slots=slots.occupying(connection),
         instances=instances.unended(connection),
     )

@@ -66,11 +66,12 @@ def decide(
     found: Slots,
     now: datetime,
     limits: Limits,
+    closes_at: datetime | None = None,
 ) -> Iterator[Action]:
     """What brings ledger and pool together.
 
     `slots`, `instances` and `tickets` (all that are not over) must have been read *after* `found`: a slot is in the
-    ledger before it is in the pool, so what is found and not known is truly nobody's.
+    ledger before it is in the pool, so what is found and not known is truly nobody's. From `closes_at` on nothing runs.
     """
     held = {ticket.id for ticket in tickets}
     known = {slot.id: slot for slot in slots}
@@ -84,7 +85,7 @@ def decide(
         if action is not None:
             yield action
     for instance in loans.values():
-        ending = _about_instance(instance, found, now)
+        ending = _about_instance(instance, found, now, closes_at)
         if ending is not None:
             yield ending
 
@@ -137,9 +138,11 @@ def _is_lent_unknown_to_the_pool(status: SlotStatus) -> bool:
     return status.phase is Phase.READY and not status.lent
 
 
-def _about_instance(instance: Instance, found: Slots, now: datetime) -> EndInstance | None:
+def _about_instance(instance: Instance, found: Slots, now: datetime, closes_at: datetime | None) -> EndInstance | None:
     if instance.state is InstanceState.STOPPING:
         return EndInstance(instance.id, instance.reason or EndReason.STOPPED)
+    if closes_at is not None and closes_at <= now:
+        return EndInstance(instance.id, EndReason.MAINTENANCE)
     if instance.state is InstanceState.STARTING:
         is_abandoned = now - instance.requested_at > START_GRACE
         return EndInstance(instance.id, EndReason.LOST, "its start was abandoned") if is_abandoned else None

@@ -79,7 +79,7 @@ def _bench(n: int, admin: Admin, namespaces: list[str], folder: Path) -> None:
     address = os.environ.get("FREEPOOL_TEST_HOST", "10.244.0.1")
     with ExitStack() as stack:
         ours = stack.enter_context(_ours(admin, namespaces[0], address, folder / "ours"))
-        stock = stack.enter_context(_stock(admin, namespaces[1], address, folder / "stock"))
+        stock = stack.enter_context(stock_hub(admin, namespaces[1], address, folder / "stock"))
         contestants = [*ours, stock]
         print(_header(n), flush=True)
         try:
@@ -166,7 +166,7 @@ def _ours(admin: Admin, namespace: str, address: str, folder: Path) -> Iterator[
 
 
 @contextmanager
-def _stock(admin: Admin, namespace: str, address: str, folder: Path) -> Iterator[Contestant]:
+def stock_hub(admin: Admin, namespace: str, address: str, folder: Path) -> Iterator[Contestant]:
     """JupyterHub with KubeSpawner as it comes, on this machine like ours."""
     folder.mkdir()
     given = {

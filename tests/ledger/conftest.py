@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, delete, update
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
-from spawner.ledger.tables import events, instances, leases, revisions, slots
+from spawner.ledger.tables import controls, events, instances, leases, revisions, slots, tickets
 from tests.ledger.postgres import fresh_database, running_postgres
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def postgres_ledger(migrated_postgres: str) -> Iterator[Ledger]:
     ledger = open_ledger(migrated_postgres)
 
     def empty(connection: Connection) -> None:
-        for table in (instances, slots, events, leases):
+        for table in (instances, slots, tickets, controls, events, leases):
             connection.execute(delete(table))
         connection.execute(update(revisions).values(value=0))
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from spawner.catalog import Catalog, Flavor, Image, Text
-from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
+from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, Ticket, TicketState
 from spawner.pool.backends.base import Phase, SlotStatus
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -29,7 +29,9 @@ def image(name: str = "cpu") -> Image:
     return Image(id=name, title=TEXT, summary=TEXT, environment=name)
 
 
-def catalog(*flavors: Flavor, images: tuple[Image, ...] = (), **limits: Any) -> Catalog:
+def catalog(
+    *flavors: Flavor, images: tuple[Image, ...] = (), queue: dict[str, Any] | None = None, **limits: Any
+) -> Catalog:
     flavors = flavors or (flavor(),)
     images = images or (image("cpu"), image("torch"))
     return Catalog.model_validate(
@@ -38,6 +40,7 @@ def catalog(*flavors: Flavor, images: tuple[Image, ...] = (), **limits: Any) -> 
             "images": images,
             "defaults": {"flavor": flavors[0].id, "image": images[0].id},
             "limits": limits,
+            "queue": queue or {},
             "examples": [
                 {
                     "id": "ocr",
@@ -90,6 +93,35 @@ def instance(name: str, state: InstanceState = InstanceState.RUNNING, **changes:
         "detail": None,
     }
     return Instance(**values | changes)
+
+
+def ticket(name: str, state: TicketState = TicketState.WAITING, **changes: Any) -> Ticket:
+    """By default of a person who is named like it, joined at its rank."""
+    joined_at = changes.get("joined_at", changes.get("rank_at", NOW - timedelta(minutes=5)))
+    values: dict[str, Any] = {
+        "id": name,
+        "user_name": name,
+        "server_name": "",
+        "flavor": "small",
+        "image": "cpu",
+        "example": None,
+        "state": state,
+        "joined_at": joined_at,
+        "rank_at": joined_at,
+        "called_at": None,
+        "hold_until": None,
+        "instance_id": None,
+        "served_at": None,
+        "collected_at": None,
+        "told_at": None,
+        "ended_at": None,
+        "expected_low": None,
+        "expected_high": None,
+        "tries": 0,
+        "ends_by": None,
+        "detail": None,
+    }
+    return Ticket(**values | changes)
 
 
 def status(name: str, phase: Phase = Phase.READY, reason: EndReason | None = None, detail: str = "") -> SlotStatus:

@@ -17,8 +17,8 @@ from spawner import errors
 from spawner.desk import operator_state, operator_strings, state, strings
 from spawner.desk.texts import LANGUAGES, TRANSLATIONS, choose_language, load_texts
 from spawner.ledger import EndReason, Step
-from spawner.pool import wanted
-from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS
+from spawner.pool import line, wanted
+from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
 from tests.stack import PROJECT
 from tests.unit.make import quick
 
@@ -84,6 +84,8 @@ def _all() -> dict[str, str]:
         *_said_by_the_ledger(),
         *(("progress.py", sentence) for _, sentence in PROGRESS.values()),
         *(("progress.py", sentence) for sentence in ENDINGS.values()),
+        *(("progress.py", sentence) for sentence in TICKET_ENDINGS.values()),
+        *(("line.py", value) for name, value in vars(line).items() if name.isupper() and str(value).endswith(".")),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
         *(("wanted.py", sentence) for sentence in wanted.WHY.values()),

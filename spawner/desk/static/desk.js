@@ -8,9 +8,11 @@ import { patch } from "./dom.js";
 import { notebookUrl } from "./examples.js";
 import { fill, formats } from "./format.js";
 import { imageTitle } from "./instance.js";
-import { canStart, chosenFlavor, chosenImage } from "./launch.js";
+import { canQueue, canStart, chosenFlavor, chosenImage } from "./launch.js";
+import { ticketTitle } from "./line.js";
 import { client, follow, Refused, SignedOut } from "./live.js";
 import { memory } from "./memory.js";
+import { askToTell, tell } from "./notify.js";
 import { page } from "./page.js";
 import "./menu.js";
 
@@ -53,12 +55,16 @@ function setOpening(example) {
 /** @returns {import("./types.js").Model} */
 const model = () => ({ state, ui, t, f, now: Date.parse(state.now) + performance.now() - receivedAt });
 
+const lineLength = () => state.flavors.find(({ id }) => id === state.ticket?.flavor)?.in_line ?? 1;
+
 /** @returns {boolean} whether the focus had to be moved */
 function render() {
   const focused = document.activeElement;
   patch(app, page(model()));
   const run = state.instance?.state;
-  document.title = run ? `${run === "running" ? "● " : ""}${t(`state_${run}`)} - Freepool` : "Freepool";
+  const place = state.ticket?.place;
+  document.title = run ? `${run === "running" ? "● " : ""}${t(`state_${run}`)} - Freepool`
+    : place ? `${t("place_of", { place: f.number(place), n: f.number(lineLength()) })} - Freepool` : "Freepool";
   if (!focused || focused.isConnected) return false;
   (document.getElementById("open") ?? document.getElementById("title"))?.focus();
   return true;
@@ -73,19 +79,21 @@ function apply(next) {
   // clock that was set back, and that has to be believed.
   if (age > 0 && age < 60_000) return;
   const before = state.instance?.state;
+  const ticket = state.ticket;
   state = next;
   receivedAt = performance.now();
   const run = state.instance?.state;
 
   if (run !== "running" && before !== run) withdraw();
-  if (!run && !ui.busy && !ui.switching) setOpening(null);
+  if (!run && !state.ticket && !ui.busy && !ui.switching) setOpening(null);
   if (run === "running" && before && before !== "running") ui.switching = null;
   if (!run && before === "starting") ui.asked = false;
   if (run && run !== before) ui.problem = null;
 
   const moved = render();
   // Moving the focus has already read out the new title, but not why one ended.
-  if (run !== before) announce(moved && run !== undefined);
+  if (run !== before || ticket?.place !== state.ticket?.place) announce(moved && run !== undefined);
+  if (ticket) tellNews(ticket);
   if (run === "running" && goToExample()) return;
   if (run === "running" && ui.asked) {
     ui.asked = false;
@@ -104,7 +112,21 @@ function apply(next) {
 /** @param {boolean} said */
 function announce(said) {
   const run = state.instance?.state;
-  byId("announce").textContent = said ? "" : run ? t(`${run}_title`) : state.last?.text ?? t("ended");
+  const { ticket } = state;
+  byId("announce").textContent = said ? "" : run ? t(`${run}_title`)
+    : ticket ? (ticket.place ? t("line_title", { place: f.number(ticket.place) }) : t("turn_title"))
+      : state.last?.text ?? t("ended");
+}
+
+/**
+ * What has come of waiting is news for somebody who looks elsewhere.
+ * @param {import("./types.js").Ticket} before
+ */
+function tellNews(before) {
+  const { instance, ticket } = state;
+  const title = ticketTitle(model(), before);
+  if (ticket?.held && !before.held) tell(t("turn_title"), t("notify_held", { title }), before.id);
+  else if (!ticket && instance && instance.state !== "stopping") tell(t("turn_title"), t("notify_ready", { title }), before.id);
 }
 
 /** @returns {boolean} whether the page is being left */
@@ -143,7 +165,7 @@ async function ask(control, path, body = {}) {
       : { message: t("no_answer"), next: t("no_answer_next"), details: "" };
     ui.switching = null;
     ui.asked = false;
-    if (!state.instance) setOpening(null);
+    if (!state.instance && !state.ticket) setOpening(null);
   }
   ui.busy = null;
   if (answer) apply(answer);
@@ -165,8 +187,8 @@ function signedOut() {
 
 /** @param {string} title */
 const question = (title, values = {}) => confirmed({
-  title: t(`confirm_${title}_title`), text: t(`confirm_${title}_text`, values),
-  action: t(title === "stop" ? "confirm_stop_action" : "confirm_restart_action"), cancel: t("cancel"),
+  title: t(`confirm_${title}_title`, values), text: t(`confirm_${title}_text`, values),
+  action: t(words[`confirm_${title}_action`] ? `confirm_${title}_action` : "confirm_restart_action"), cancel: t("cancel"),
 });
 
 /** @type {Record<string, (control: HTMLElement) => unknown>} */
@@ -174,7 +196,7 @@ const actions = {
   start() {
     const flavor = chosenFlavor(model());
     const image = chosenImage(model());
-    if (!flavor || !image || !canStart(flavor)) return;
+    if (!flavor || !image || !(canStart(flavor) || canQueue(flavor))) return;
     ui.asked = true;
     ask("start", "instance", { flavor: flavor.id, image: image.id });
   },
@@ -192,6 +214,29 @@ const actions = {
     if (!(await question("restart"))) return;
     ui.asked = true;
     ask("restart", "instance/restart");
+  },
+  async leave() {
+    const { ticket } = state;
+    if (!ticket || !(await question("leave", { title: ticketTitle(model(), ticket) }))) return;
+    if (!state.instance) ui.asked = false;
+    ask("leave", "ticket/cancel");
+  },
+  async take() {
+    const { ticket } = state;
+    if (!ticket || !(await question("take", { title: ticketTitle(model(), ticket) }))) return;
+    ui.asked = true;
+    ask("take", "ticket/take");
+  },
+  instead({ dataset }) {
+    const flavor = state.flavors.find(({ id }) => id === dataset.flavor);
+    const image = state.images.find(({ id, available }) => available && id === state.ticket?.image) ?? chosenImage(model());
+    if (!flavor || !image) return;
+    ui.asked = true;
+    ask(`instead-${flavor.id}`, "instance", { flavor: flavor.id, image: image.id });
+  },
+  async notify() {
+    await askToTell();
+    render();
   },
   async example({ dataset }) {
     const example = state.examples.find(({ id }) => id === dataset.example);
@@ -251,4 +296,4 @@ follow(api.events, api.state, {
 });
 
 // Ages and countdowns move without the server saying anything new.
-setInterval(() => { if (state.instance && !document.hidden) render(); }, 1000);
+setInterval(() => { if ((state.instance || state.ticket) && !document.hidden) render(); }, 1000);

@@ -1,7 +1,7 @@
 /** Notebooks that open with one click. */
 
 import { h } from "./dom.js";
-import { canStart, chosenFlavor } from "./launch.js";
+import { canQueue, canStart, chosenFlavor } from "./launch.js";
 
 /** @typedef {import("./types.js").Model} Model */
 /** @typedef {import("./types.js").Example} Example */
@@ -23,7 +23,7 @@ function way(example, model) {
   if (!example.available) return because(example.reason || t("unavailable"));
   if (instance?.state === "stopping") return because(t("wait_for_wipe"));
   if (instance?.state !== "running" && ui.opening === example.id) {
-    return because(t(instance ? "opens_when_ready" : "starting"));
+    return because(t(instance || model.state.ticket ? "opens_when_ready" : "starting"));
   }
 
   const named = [t("open_example"), h("span", { class: "sr-only" }, ` ${example.title}`)];
@@ -31,7 +31,10 @@ function way(example, model) {
     return h("a", { class: "button small", key: "go", href: notebookUrl(instance.url, example.path) }, named);
   }
   const flavor = chosenFlavor(model);
-  if (!instance && !(flavor && canStart(flavor))) return because(flavor?.reason || t("stock_none"));
+  if (!instance && !(flavor && canStart(flavor))) {
+    if (model.state.ticket) return because(t("in_line"));
+    if (!(flavor && canQueue(flavor))) return because(flavor?.reason || t("stock_none"));
+  }
   return h("button", {
     class: "button small", type: "button", key: "ask", "data-action": "example", "data-example": example.id,
     "aria-disabled": ui.busy ? "true" : null,

@@ -94,5 +94,21 @@ export function formats(lang) {
     return new Intl.DateTimeFormat(lang, { timeStyle: "short", ...(named ? {} : { dateStyle: "medium" }) }).format(at);
   }
 
-  return { number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, took, clock, date };
+  /**
+   * An estimate that is a range: "2–5 min", "1.5–3 hr".
+   * @param {number} low   seconds
+   * @param {number} high  seconds
+   */
+  function range(low, high) {
+    const hours = high > 5400;
+    const unit = hours ? 1800 : 60;
+    const from = Math.floor(low / unit);
+    const to = Math.max(from + 1, Math.ceil(high / unit));
+    const scale = hours ? 0.5 : 1;
+    return `${number.format(from * scale)}–${measure(to * scale, hours ? "hour" : "minute")}`;
+  }
+
+  return {
+    number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, range, took, clock, date,
+  };
 }

@@ -68,7 +68,7 @@ function startingParts(model, instance) {
  * @param {string} name
  * @param {Child|Child[]} value
  */
-const fact = (name, value) => h("div", { class: "fact", key: name }, h("dt", {}, name), h("dd", {}, value));
+export const fact = (name, value) => h("div", { class: "fact", key: name }, h("dt", {}, name), h("dd", {}, value));
 
 /**
  * @param {Model} model

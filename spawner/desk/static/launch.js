@@ -6,7 +6,8 @@ import { h } from "./dom.js";
 /** @typedef {import("./types.js").Flavor} Flavor */
 
 /**
- * The chosen one; else the default if it can be had; else the first that can.
+ * The chosen one; else the default if it can be had; else the first that can;
+ * else one that can be waited for.
  * A choice stays when it runs out: starting something else instead would not be
  * what was asked for.
  * @param {Pick<Model, "state"|"ui">} model
@@ -14,8 +15,10 @@ import { h } from "./dom.js";
  */
 export function chosenFlavor({ state: { flavors, defaults }, ui }) {
   const free = flavors.filter(canStart);
+  const lent = flavors.filter(canQueue);
   return flavors.find(({ id }) => id === ui.flavor)
     ?? free.find(({ id }) => id === defaults.flavor) ?? free[0]
+    ?? lent.find(({ id }) => id === defaults.flavor) ?? lent[0]
     ?? flavors.find(({ id }) => id === defaults.flavor) ?? flavors[0];
 }
 
@@ -27,6 +30,9 @@ export function chosenImage({ state: { images, defaults }, ui }) {
 
 /** @param {Flavor} flavor */
 export const canStart = (flavor) => flavor.available > 0 && !flavor.reason;
+
+/** @param {Flavor} flavor */
+export const canQueue = (flavor) => flavor.queue && !canStart(flavor);
 
 /**
  * "2 CPU · 2 GB memory · 1 GB disk · up to 4 hours", with line ends only between
@@ -48,6 +54,17 @@ export function shape({ cpu, memory_bytes, disk_bytes, accelerator, session_seco
 }
 
 /**
+ * How many wait, and how long one more would.
+ * @param {Flavor} flavor
+ * @param {Model} model
+ */
+function lineInWords({ in_line, wait_seconds }, { t, f }) {
+  const wait = wait_seconds && f.range(...wait_seconds);
+  if (!in_line) return wait ? t("stock_wait", { wait }) : t("stock_first");
+  return t(wait ? "stock_line_wait" : "stock_line", { n: f.number(in_line), wait: wait ?? "" });
+}
+
+/**
  * @param {Flavor} flavor
  * @param {boolean} checked
  * @param {Model} model
@@ -55,6 +72,7 @@ export function shape({ cpu, memory_bytes, disk_bytes, accelerator, session_seco
 function flavorRow(flavor, checked, model) {
   const { t, f, state } = model;
   const free = canStart(flavor);
+  const off = !free && !canQueue(flavor);
   const only = state.flavors.length === 1;
   const id = `flavor-${flavor.id}`;
   const stock = free
@@ -62,11 +80,15 @@ function flavorRow(flavor, checked, model) {
       flavor.warm > 0 && h("span", { class: "stock-warm" }, t("stock_warm")),
       h("span", { class: "stock-free" }, t("stock_free", { n: f.number(flavor.available) })),
     ]
-    : h("span", { class: "stock-none" }, flavor.reason || t("stock_none"));
+    : off ? h("span", { class: "stock-none" }, flavor.reason || t("stock_none"))
+      : [
+        h("span", { class: "stock-none" }, t("stock_none")),
+        h("span", { class: "stock-line" }, lineInWords(flavor, model)),
+      ];
   return h(
-    only ? "div" : "label", { class: free ? "flavor" : "flavor off", key: id },
+    only ? "div" : "label", { class: off ? "flavor off" : "flavor", key: id },
     !only && h("input", {
-      type: "radio", name: "flavor", value: flavor.id, checked, disabled: !free && !checked,
+      type: "radio", name: "flavor", value: flavor.id, checked, disabled: off && !checked,
       "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-shape ${id}-stock`,
     }),
     h("span", { class: "flavor-title", id: `${id}-title` }, flavor.title),
@@ -109,8 +131,8 @@ function obstacle(model) {
   const flavor = chosenFlavor(model);
   if (!flavor) return t("no_flavors");
   if (!chosenImage(model)) return t("no_images");
-  if (!state.flavors.some(canStart)) return t("nothing_free");
-  return canStart(flavor) ? null : flavor.reason || t("stock_none");
+  if (canStart(flavor) || canQueue(flavor)) return null;
+  return state.flavors.some(canStart) ? flavor.reason || t("stock_none") : flavor.reason || t("nothing_free");
 }
 
 /** @param {Model} model */
@@ -118,7 +140,8 @@ export function launch(model) {
   const { state, ui, t } = model;
   const chosen = chosenFlavor(model);
   const reason = obstacle(model);
-  const starting = ui.busy === "start";
+  const busy = ui.busy === "start";
+  const queues = chosen !== undefined && canQueue(chosen);
   return h(
     "section", { class: "hero", key: "launch", "aria-labelledby": "title" },
     h(
@@ -137,13 +160,14 @@ export function launch(model) {
         "div", { class: "panel-end", key: "end" },
         imageChoice(model),
         reason && h("p", { class: "blocked", id: "blocked", key: "blocked" }, reason),
+        queues && h("p", { class: "blocked", id: "blocked", key: "queue" }, t("queue_hint")),
         state.flavors.length > 0 && h(
           "button", {
             class: "button primary", type: "submit", id: "start", key: "start",
             "aria-disabled": reason || ui.busy ? "true" : null,
-            "aria-describedby": reason ? "blocked" : null,
+            "aria-describedby": reason || queues ? "blocked" : null,
           },
-          t(starting ? "starting" : "start"),
+          t(queues ? (busy ? "joining" : "join") : busy ? "starting" : "start"),
         ),
       ),
     ),

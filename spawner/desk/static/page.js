@@ -4,6 +4,7 @@ import { h, icon } from "./dom.js";
 import { examples } from "./examples.js";
 import { instance } from "./instance.js";
 import { launch } from "./launch.js";
+import { besides, line } from "./line.js";
 
 /** @typedef {import("./types.js").Model} Model */
 
@@ -20,9 +21,16 @@ const dismissButton = (action, { t }) => h(
  * @returns {Node[]}
  */
 export function page(model) {
-  const { state: { pool, last, ...state }, ui, f, now } = model;
+  const { state: { pool, last, ...state }, ui, t, f, now } = model;
   return [
     pool.notice && h("p", { class: "banner", key: "notice" }, icon("warning"), h("span", {}, pool.notice)),
+    pool.maintenance && h(
+      "p", { class: "banner", key: "maintenance" }, icon("warning"),
+      h("span", {}, [
+        pool.maintenance.at
+          ? t("closes_at", { time: f.clock(Date.parse(pool.maintenance.at), now) }) : t("closed"), pool.maintenance.reason,
+      ].filter(Boolean).join(" ")),
+    ),
     // Always there: a live region has to exist before its text does.
     h(
       "div", { role: "alert", key: "alert" },
@@ -36,7 +44,7 @@ export function page(model) {
         dismissButton("dismiss-problem", model),
       ),
     ),
-    last && !state.instance && last.ended_at !== ui.dismissed && h(
+    last && !state.instance && !state.ticket && last.ended_at !== ui.dismissed && h(
       "div", { class: last.failed ? "last failed" : "last", key: "last" }, icon(last.failed ? "warning" : "info"),
       h(
         "div", { class: "words" },
@@ -45,7 +53,8 @@ export function page(model) {
       ),
       dismissButton("dismiss-last", model),
     ),
-    state.instance ? instance(model, state.instance) : launch(model),
+    state.instance && state.ticket && besides(model, state.ticket),
+    state.instance ? instance(model, state.instance) : state.ticket ? line(model, state.ticket) : launch(model),
     examples(model),
   ].filter((node) => node instanceof Node);
 }

@@ -14,6 +14,9 @@
  * @property {number} session_seconds
  * @property {number} available
  * @property {number} warm
+ * @property {number} in_line
+ * @property {boolean} queue
+ * @property {?[number, number]} wait_seconds
  * @property {?string} reason
  *
  * @typedef {{id: string, title: string, summary: ?string, available: boolean, reason: ?string}} Image
@@ -44,14 +47,28 @@
  * @property {string} open_url
  * @property {Step[]} progress
  *
+ * @typedef {object} Ticket
+ * @property {string} id
+ * @property {"waiting"|"called"} state
+ * @property {string} flavor
+ * @property {string} image
+ * @property {?string} example
+ * @property {string} joined_at
+ * @property {?number} place
+ * @property {?[number, number]} wait_seconds
+ * @property {?string} reason
+ * @property {boolean} held
+ * @property {?string} hold_until
+ *
  * @typedef {object} State
  * @property {{name: string, admin: boolean}} user
- * @property {{isolated: boolean, notice: ?string}} pool
+ * @property {{isolated: boolean, notice: ?string, maintenance: ?{at: ?string, reason: string}}} pool
  * @property {Flavor[]} flavors
  * @property {Image[]} images
  * @property {Example[]} examples
  * @property {{flavor: ?string, image: ?string}} defaults
  * @property {?Instance} instance
+ * @property {?Ticket} ticket
  * @property {?{ended_at: string, text: string, failed: boolean}} last
  * @property {string} now
  *

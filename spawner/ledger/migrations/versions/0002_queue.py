@@ -51,7 +51,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "controls",
-        sa.Column("name", sa.String(80), primary_key=True),
+        sa.Column("name", sa.String(96), primary_key=True),
         sa.Column("value", sa.JSON, nullable=False),
         sa.Column("set_at", TIME, nullable=False),
         sa.Column("set_by", sa.String(255), nullable=False),

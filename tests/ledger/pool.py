@@ -1,0 +1,144 @@
+"""A pool on paper for tests of admission: the real decisions on a real ledger, with a clock and ids that tests hold."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from spawner.catalog import Catalog
+from spawner.ledger import (
+    EndReason,
+    Instance,
+    InstanceState,
+    Ledger,
+    Slot,
+    SlotState,
+    Ticket,
+    TicketState,
+    instances,
+    slots,
+    tickets,
+)
+from spawner.pool.admission import Admission, Wish
+from spawner.pool.options import choose
+from tests.unit import make
+from tests.unit.make import NOW, PaperBackend
+
+
+@dataclass
+class PaperPool:
+    """What hub, desk and steward write, without the hub, the desk, the steward and the slots."""
+
+    ledger: Ledger
+    catalog: Catalog = field(default_factory=lambda: make.catalog(make.flavor(limit=1)))
+    backend: PaperBackend = field(default_factory=PaperBackend)
+    time: datetime = NOW
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def admission(self) -> Admission:
+        return Admission(self.catalog, self.backend, lambda: self.time, self.new_id)  # type: ignore[arg-type]
+
+    def new_id(self) -> str:
+        return f"n{next(self.numbers):05}"
+
+    def pass_time(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+    def wish(self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str) -> Wish:
+        return Wish(user, server, choose(self.catalog, options), groups)
+
+    def ask(self, user: str, *, is_here: bool = False, **options: Any) -> Ticket:
+        return self.ledger.write(self.admission.ask, self.wish(user, **options), is_here=is_here)
+
+    def call_due(self) -> list[Ticket]:
+        return self.ledger.write(self.admission.call_due)
+
+    def place(self, ticket: Ticket) -> int:
+        return self.ledger.read(self.admission.line_of, ticket).place
+
+    def ticket(self, ticket: Ticket) -> Ticket:
+        """As it is now."""
+        return self.ledger.read(tickets.get, ticket.id)
+
+    def alive(self) -> list[Ticket]:
+        return self.ledger.read(tickets.alive)
+
+    def slots(self) -> list[Slot]:
+        return self.ledger.read(slots.occupying)
+
+    def held(self) -> list[Slot]:
+        """What is lent or reserved: all that counts against the limit."""
+        return [slot for slot in self.slots() if slot.state is not SlotState.DESTROYING and slot.instance_id]
+
+    def begin(self, ticket: Ticket) -> Instance:
+        """What the hub's start writes first, in one transaction."""
+        name = self.new_id()
+
+        def write(connection: Connection) -> Instance:
+            instance = instances.request(
+                connection,
+                instance_id=name,
+                user_name=ticket.user_name,
+                server_name=ticket.server_name,
+                flavor=ticket.flavor,
+                image=ticket.image,
+                example=ticket.example,
+                hub_epoch="1",
+                now=self.time,
+                at_most=1,
+            )
+            tickets.begin(connection, ticket.id, instance_id=name)
+            slots.transfer(connection, ticket_id=ticket.id, instance_id=name)
+            return instance
+
+        return self.ledger.write(write)
+
+    def run(self, instance: Instance) -> Instance:
+        """It came up."""
+
+        def write(connection: Connection) -> Instance:
+            for slot in slots.of_instance(connection, instance.id):
+                if slot.state is SlotState.CREATING:
+                    slots.mark_claimed(connection, slot.id, now=self.time)
+                instances.attach_slot(connection, instance.id, slot.id)
+            return instances.mark_running(
+                connection, instance.id, url="http://x", now=self.time, ends_at=self.time + timedelta(hours=4)
+            )
+
+        return self.ledger.write(write)
+
+    def start(self, user: str, **options: Any) -> Instance:
+        """Somebody for whom there is room."""
+        ticket = self.ask(user, **options)
+        assert ticket.state is TicketState.CALLED, f"{user} has to wait"
+        return self.run(self.begin(ticket))
+
+    def end(self, instance: Instance, reason: EndReason = EndReason.STOPPED) -> None:
+        """The intent to end it, which `sweep` finishes."""
+
+        def write(connection: Connection) -> None:
+            instances.mark_stopping(connection, instance.id, reason=reason, now=self.time)
+            self.admission.settle(connection, instance.id)
+            for slot in slots.of_instance(connection, instance.id):
+                if slot.state is not SlotState.DESTROYING:
+                    slots.mark_destroying(connection, slot.id, reason=reason)
+
+        self.ledger.write(write)
+
+    def sweep(self) -> None:
+        """What leaves has left, and what ends has ended."""
+
+        def write(connection: Connection) -> None:
+            for slot in slots.occupying(connection):
+                if slot.state is SlotState.DESTROYING:
+                    slots.mark_gone(connection, slot.id, now=self.time)
+            for instance in instances.unended(connection):
+                if instance.state is InstanceState.STOPPING:
+                    instances.mark_ended(connection, instance.id, now=self.time)
+
+        self.ledger.write(write)

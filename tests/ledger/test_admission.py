@@ -1,0 +1,602 @@
+"""Who gets an instance, who stands in line, and that nothing is lost, doubled or promised twice on the way."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from spawner.errors import InLine, LostRace, Maintenance, Paused, PoolFull
+from spawner.ledger import (
+    EndReason,
+    InstanceState,
+    Ledger,
+    Slot,
+    SlotState,
+    Ticket,
+    TicketState,
+    controls,
+    instances,
+    slots,
+    tickets,
+)
+from spawner.ledger.tables import tickets as tickets_table
+from spawner.pool.admission import TRIES
+from tests.ledger.conftest import Together
+from tests.ledger.pool import PaperPool
+from tests.unit import make
+from tests.unit.make import GIB, PaperBackend
+
+WAITING, CALLED = TicketState.WAITING, TicketState.CALLED
+
+
+@pytest.fixture
+def pool(ledger: Ledger) -> PaperPool:
+    """One instance for everybody."""
+    return PaperPool(ledger)
+
+
+def warm(pool: PaperPool, name: str, *, flavor: str = "small", image: str = "cpu") -> None:
+    pool.ledger.write(
+        slots.intend, slot_id=name, flavor=flavor, image=image, instance_id=None, now=pool.time - timedelta(minutes=1)
+    )
+    pool.ledger.write(slots.mark_warm, name, now=pool.time)
+
+
+def reserved(pool: PaperPool, ticket: Ticket) -> list[Slot]:
+    return [slot for slot in pool.slots() if slot.instance_id == ticket.id and slot.state is not SlotState.DESTROYING]
+
+
+# Where there is room
+
+
+def test_where_there_is_room_it_is_their_turn_at_once(pool: PaperPool) -> None:
+    ticket = pool.ask("ann", example="ocr")
+    assert (ticket.state, ticket.example) == (CALLED, "ocr")
+    assert ticket.called_at == ticket.joined_at == pool.time
+    assert ticket.hold_until == pool.time + timedelta(seconds=600)
+    (slot,) = reserved(pool, ticket)
+    assert (slot.flavor, slot.image, slot.state) == ("small", "torch", SlotState.CREATING)
+
+
+def test_a_waiting_slot_is_taken_rather_than_made(pool: PaperPool) -> None:
+    warm(pool, "w")
+    ticket = pool.ask("ann")
+    assert [(slot.id, slot.state) for slot in reserved(pool, ticket)] == [("w", SlotState.CLAIMED)]
+    assert len(pool.slots()) == 1
+
+
+def test_a_waiting_slot_of_another_kind_gives_way(pool: PaperPool) -> None:
+    warm(pool, "w", image="torch")
+    ticket = pool.ask("ann")
+    assert ticket.state is CALLED
+    assert {slot.id: slot.state for slot in pool.slots() if slot.instance_id is None} == {"w": SlotState.DESTROYING}
+    assert len(pool.held()) == 1
+
+
+def test_whoever_starts_and_runs_is_served(pool: PaperPool) -> None:
+    instance = pool.start("ann")
+    (ticket,) = pool.ledger.read(tickets.since, pool.time)
+    assert (ticket.state, ticket.instance_id) == (TicketState.SERVED, instance.id)
+    assert [slot.instance_id for slot in pool.held()] == [instance.id]
+
+
+# In line
+
+
+def test_where_all_is_lent_people_stand_in_line(pool: PaperPool) -> None:
+    pool.start("ann")
+    line = [pool.ask(user) for user in ("bob", "cat", "dan")]
+    assert [ticket.state for ticket in line] == [WAITING] * 3
+    assert [pool.place(ticket) for ticket in line] == [1, 2, 3]
+    assert len(pool.held()) == 1
+
+
+def test_asking_again_is_the_same_ticket_and_place(pool: PaperPool) -> None:
+    pool.start("ann")
+    first = pool.ask("bob", example="ocr")
+    pool.ask("cat")
+    pool.pass_time(60)
+    for _ in range(3):
+        assert pool.ask("bob", image="torch") == first, "an example is only which notebook is opened first"
+    assert pool.place(first) == 1
+    assert pool.ticket(first).example == "ocr"
+    assert len(pool.alive()) == 2
+
+
+def test_asking_when_it_is_ones_turn_takes_it(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    bob, cat = pool.ask("bob"), pool.ask("cat")
+    pool.end(ann)
+    assert pool.ask("cat").state is WAITING
+    asked = pool.ask("bob")
+    assert (asked.id, asked.state) == (bob.id, CALLED)
+    assert len(reserved(pool, bob)) == 1
+    assert pool.ask("bob") == asked
+    assert pool.place(cat) == 1
+
+
+def test_nobody_new_comes_before_those_who_wait(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    pool.ask("bob")
+    pool.pass_time(1)
+    pool.end(ann)
+    assert pool.ask("cat").state is WAITING, "the room is bob's, though nobody has called him yet"
+    assert [ticket.user_name for ticket in pool.call_due()] == ["bob"]
+
+
+def test_who_has_used_it_stands_behind_who_has_not(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor(limit=1), queue={"use_counts": 1})
+    ann = pool.start("ann")
+    pool.pass_time(1800)
+    pool.end(ann)
+    pool.sweep()
+    dan = pool.start("dan")
+    again = pool.ask("ann")
+    pool.pass_time(60)
+    new = pool.ask("bob")
+    assert (pool.place(new), pool.place(again)) == (1, 2)
+    assert again.rank_at == again.joined_at + timedelta(minutes=30)
+    pool.pass_time(1800)
+    late = pool.ask("cat")
+    assert [pool.place(ticket) for ticket in (new, again, late)] == [1, 2, 3]
+    pool.end(dan)
+
+
+def test_one_line_for_each_person(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1))
+    pool.start("ann", flavor="small")
+    pool.start("ann2", flavor="large")
+    first = pool.ask("bob", flavor="small")
+    for wish in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}, {"flavor": "small", "server": "second"}):
+        with pytest.raises(InLine, match="in line for small already"):
+            pool.ask("bob", **wish)
+    assert [ticket for ticket in pool.alive() if ticket.user_name == "bob"] == [first]
+
+
+def test_who_stands_in_line_may_have_what_is_free(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
+    pool.start("ann", flavor="large")
+    place = pool.ask("bob", flavor="large")
+    assert pool.start("bob", flavor="small").state is InstanceState.RUNNING
+    assert pool.ticket(place).state is WAITING
+
+
+def test_nobody_has_two_slots_reserved(pool: PaperPool) -> None:
+    """Else one person could take everything, ten minutes at a time, without starting any of it."""
+    pool.catalog = make.catalog(make.flavor("small", limit=9), make.flavor("large", limit=9))
+    pool.ask("bob", flavor="small")
+    for wish in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}):
+        with pytest.raises(InLine):
+            pool.ask("bob", **wish)
+    assert len(pool.held()) == 1
+
+
+def test_a_full_line_refuses_and_keeps_nothing(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1), queue={"longest": 2})
+    for flavor in ("small", "large"):
+        pool.start(f"ann-{flavor}", flavor=flavor)
+    first = pool.ask("bob")
+    pool.ask("cat")
+    with pytest.raises(PoolFull, match="the line is full"):
+        pool.ask("dan")
+    assert pool.ask("bob") == first, "who stands in it stays"
+    assert pool.ask("dan", flavor="large").state is WAITING, "each flavor has a line of its own"
+    assert len(pool.alive()) == 3
+
+
+def test_no_line_at_all(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor(limit=1), queue={"longest": 0})
+    pool.start("ann")
+    with pytest.raises(PoolFull):
+        pool.ask("bob")
+    assert pool.alive() == []
+
+
+# Turns
+
+
+def test_turns_come_in_order_each_with_a_slot(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor(limit=2))
+    running = [pool.start("ann"), pool.start("ann2")]
+    line = [pool.ask(user) for user in ("bob", "cat", "dan")]
+    assert pool.call_due() == []
+    for instance in running:
+        pool.end(instance)
+    pool.pass_time(5)
+    called = pool.call_due()
+    assert [ticket.id for ticket in called] == [ticket.id for ticket in line[:2]]
+    for ticket in called:
+        assert (ticket.state, ticket.called_at) == (CALLED, pool.time)
+        assert ticket.hold_until == pool.time + timedelta(seconds=600)
+        assert len(reserved(pool, ticket)) == 1
+    assert pool.call_due() == []
+    assert pool.place(line[2]) == 1
+
+
+def test_a_lost_slot_costs_no_place(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    bob, _ = pool.ask("bob"), pool.ask("cat")
+    pool.end(ann)
+    (called,) = pool.call_due()
+    (slot,) = reserved(pool, called)
+    pool.ledger.write(slots.mark_destroying, slot.id, reason=EndReason.LOST)
+    pool.ledger.write(pool.admission.put_back, called)
+    assert pool.ticket(bob) == bob
+    assert pool.place(bob) == 1
+    assert [ticket.id for ticket in pool.call_due()] == [bob.id]
+
+
+@pytest.mark.parametrize("state", [TicketState.CANCELLED, TicketState.EXPIRED, TicketState.FAILED])
+def test_what_was_held_goes_to_the_next(pool: PaperPool, state: TicketState) -> None:
+    ann = pool.start("ann")
+    bob, cat = pool.ask("bob"), pool.ask("cat")
+    pool.end(ann)
+    pool.sweep()
+    pool.call_due()
+    pool.ledger.write(pool.admission.release, bob.id, state)
+    assert pool.ticket(bob).state is state
+    assert reserved(pool, bob) == []
+    assert [ticket.id for ticket in pool.call_due()] == [cat.id]
+    assert len(pool.held()) == 1
+    with pytest.raises(LostRace):
+        pool.ledger.write(pool.admission.release, bob.id, state)
+
+
+def test_a_warm_slot_that_was_held_waits_for_anybody_again(pool: PaperPool) -> None:
+    warm(pool, "w")
+    ticket = pool.ask("ann")
+    pool.ledger.write(pool.admission.release, ticket.id, TicketState.CANCELLED)
+    (slot,) = pool.slots()
+    assert (slot.id, slot.state, slot.instance_id, slot.claimed_at) == ("w", SlotState.WARM, None, None)
+
+
+def test_leaving_the_line_costs_those_behind_nothing(pool: PaperPool) -> None:
+    pool.start("ann")
+    bob, cat = pool.ask("bob"), pool.ask("cat")
+    pool.ledger.write(pool.admission.release, bob.id, TicketState.CANCELLED)
+    assert pool.place(cat) == 1
+    assert pool.place(pool.ask("bob")) == 2
+
+
+def test_a_start_that_has_begun_meanwhile_is_not_taken_for_one_that_has_not(pool: PaperPool) -> None:
+    """The steward decided on an older look: in between, the start of this ticket has begun."""
+    ann = pool.start("ann")
+    bob = pool.ask("bob")
+    pool.end(ann)
+    (seen,) = pool.call_due()
+    instance = pool.begin(seen)
+    with pytest.raises(LostRace):
+        pool.ledger.write(pool.admission.put_back, seen)
+    with pytest.raises(LostRace):
+        pool.ledger.write(pool.admission.release, seen.id, TicketState.EXPIRED)
+    assert pool.ticket(bob).state is CALLED
+    pool.run(instance)
+    assert pool.ticket(bob).state is TicketState.SERVED
+
+
+# Starts that fail
+
+
+def test_a_start_that_fails_is_told_where_nobody_had_waited(pool: PaperPool) -> None:
+    ticket = pool.ask("ann")
+    instance = pool.begin(ticket)
+    pool.end(instance, EndReason.START_FAILED)
+    assert pool.ticket(ticket).state is TicketState.FAILED
+
+
+def test_who_had_waited_is_tried_again_a_few_times(pool: PaperPool) -> None:
+    dan = pool.start("dan")
+    bob = pool.ask("bob")
+    pool.pass_time(1)
+    pool.end(dan)
+    for tries in range(1, TRIES + 1):
+        (called,) = pool.call_due()
+        pool.end(pool.begin(called), EndReason.START_FAILED)
+        pool.sweep()
+        found = pool.ticket(bob)
+        assert found.state is (WAITING if tries < TRIES else TicketState.FAILED)
+    assert pool.held() == []
+
+
+@pytest.mark.parametrize("reason", [EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN, EndReason.SUPERSEDED])
+def test_the_platforms_own_trouble_never_costs_the_place(pool: PaperPool, reason: EndReason) -> None:
+    """Nor does a hub that was killed in the middle, whose leftover the next start supersedes."""
+    dan = pool.start("dan")
+    bob = pool.ask("bob")
+    pool.pass_time(1)
+    pool.end(dan)
+    for _ in range(TRIES + 2):
+        pool.pass_time(120)  # what had no room is tried again after a while
+        (called,) = pool.call_due()
+        pool.end(pool.begin(called), reason)
+        pool.sweep()
+        assert pool.ticket(bob).state is WAITING
+    assert pool.place(bob) == 1
+
+
+def test_who_finds_no_machine_stands_in_line_from_then_on(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor(limit=5))
+    ticket = pool.ask("ann", is_here=True)
+    pool.end(pool.begin(ticket), EndReason.NO_ROOM)
+    found = pool.ticket(ticket)
+    assert found.state is WAITING
+    assert found.collected_at is None, "whoever waits may have left since"
+
+
+def test_a_start_that_never_waited_and_was_given_up_for_another_is_over(pool: PaperPool) -> None:
+    ticket = pool.ask("ann")
+    pool.end(pool.begin(ticket), EndReason.SUPERSEDED)
+    assert pool.ticket(ticket).state is TicketState.FAILED
+
+
+def test_a_cancelled_start_is_over(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    bob, cat = pool.ask("bob"), pool.ask("cat")
+    pool.end(ann)
+    (called,) = pool.call_due()
+    instance = pool.begin(called)
+    pool.end(instance, EndReason.CANCELLED)
+    pool.sweep()
+    assert pool.ticket(bob).state is TicketState.CANCELLED
+    assert [ticket.id for ticket in pool.call_due()] == [cat.id]
+
+
+def test_who_failed_while_in_line_for_something_else_keeps_that_line_only(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
+    pool.start("ann", flavor="large")
+    place = pool.ask("bob", flavor="large")
+    small = pool.ask("bob", flavor="small")
+    pool.end(pool.begin(small), EndReason.NO_ROOM)
+    assert pool.ticket(small).state is TicketState.FAILED
+    assert pool.ticket(place).state is WAITING
+
+
+def test_settling_twice_or_too_early_does_nothing(pool: PaperPool) -> None:
+    ticket = pool.ask("ann")
+    instance = pool.begin(ticket)
+    pool.ledger.write(pool.admission.settle, instance.id)
+    pool.ledger.write(pool.admission.settle, "unknown")
+    assert pool.ticket(ticket).state is CALLED
+    pool.end(instance, EndReason.START_FAILED)
+    pool.ledger.write(pool.admission.settle, instance.id)
+    assert pool.ticket(ticket).state is TicketState.FAILED
+
+
+# Whether somebody is there
+
+
+def test_who_asks_in_person_and_gets_it_has_come(pool: PaperPool) -> None:
+    assert pool.ask("ann", is_here=True).collected_at == pool.time
+
+
+def test_who_asks_by_a_program_is_yet_to_come(pool: PaperPool) -> None:
+    assert pool.ask("ann").collected_at is None
+
+
+def test_who_asked_in_person_and_had_to_wait_is_yet_to_come(pool: PaperPool) -> None:
+    """That they were there hours ago does not mean that they are there now."""
+    ann = pool.start("ann")
+    pool.ask("bob", is_here=True)
+    pool.end(ann)
+    (called,) = pool.call_due()
+    assert called.collected_at is None
+    pool.run(pool.begin(called))
+    assert [ticket.user_name for ticket in pool.ledger.read(tickets.uncollected)] == ["ann", "bob"]
+
+
+# Restarts
+
+
+def test_a_restart_keeps_its_place_while_others_wait(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    pool.ask("bob")
+    pool.pass_time(60)
+    ticket = pool.ledger.write(pool.admission.take_over, ann)
+    assert (ticket.state, ticket.ends_by) == (CALLED, ann.ends_at)
+    pool.end(ann)
+    assert pool.call_due() == []
+    again = pool.run(pool.begin(pool.ask("ann")))
+    assert pool.ticket(ticket).instance_id == again.id
+    pool.sweep()
+    assert pool.call_due() == []
+    assert len(pool.held()) == 1
+
+
+def test_a_restart_where_nobody_waits_begins_with_all_its_time(pool: PaperPool) -> None:
+    assert pool.ledger.write(pool.admission.take_over, pool.start("ann")).ends_by is None
+
+
+def test_two_restarts_at_once_hold_one_slot(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    pool.ask("bob")
+    first, second = (pool.ledger.write(pool.admission.take_over, ann) for _ in range(2))
+    assert first.id == second.id
+    assert len(pool.held()) == 2
+
+
+# Closed by an operator
+
+
+def test_a_paused_flavor_is_refused_and_its_line_waits(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    bob = pool.ask("bob")
+    pool.ledger.write(controls.put, "pause:small", True, now=pool.time, by="op")
+    pool.end(ann)
+    pool.sweep()
+    with pytest.raises(Paused):
+        pool.ask("cat")
+    with pytest.raises(Paused):
+        pool.ledger.write(pool.admission.take_over, ann)
+    assert pool.call_due() == []
+    assert pool.ask("bob") == bob
+    pool.ledger.write(controls.clear, "pause:small")
+    assert [ticket.id for ticket in pool.call_due()] == [bob.id]
+
+
+def test_a_drained_pool_lends_nothing_and_forgets_nobody(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    bob = pool.ask("bob")
+    pool.ledger.write(controls.put, "drain", {"reason": "new disks"}, now=pool.time, by="op")
+    pool.end(ann)
+    for ask in (lambda: pool.ask("cat"), lambda: pool.ledger.write(pool.admission.take_over, ann)):
+        with pytest.raises(Maintenance) as refused:
+            ask()
+        assert refused.value.details == "new disks"
+    assert pool.call_due() == []
+    pool.ledger.write(controls.clear, "drain")
+    assert [ticket.id for ticket in pool.call_due()] == [bob.id]
+
+
+def test_where_the_cluster_just_had_no_room_nobody_is_called_for_a_minute(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor(limit=5))
+    ticket = pool.ask("ann")
+    instance = pool.begin(ticket)
+    pool.end(instance, EndReason.NO_ROOM)
+    pool.sweep()
+    assert pool.ask("bob").state is WAITING
+    assert pool.call_due() == []
+    pool.pass_time(61)
+    assert [one.user_name for one in pool.call_due()] == ["ann", "bob"]
+
+
+def test_what_this_pool_cannot_serve_waits_and_holds_nobody_up(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor("small"), make.flavor("gpu"))
+    pool.backend = PaperBackend(refused=("gpu",))
+    assert pool.ask("ann", flavor="gpu").state is WAITING
+    assert pool.ask("bob", flavor="small").state is CALLED
+
+
+def test_a_flavor_that_the_catalog_has_dropped_is_still_told_about_and_holds_nobody_up(pool: PaperPool) -> None:
+    """Until the steward has ended what waits for it."""
+    pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("old", limit=1))
+    pool.start("ann", flavor="old")
+    lost = pool.ask("bob", flavor="old")
+    pool.catalog = make.catalog(make.flavor("small", limit=1))
+    line = pool.ledger.read(pool.admission.line_of, lost)
+    assert (line.place, line.wait) == (1, None)
+    assert pool.ask("cat").state is CALLED
+    assert pool.call_due() == []
+
+
+# Where one memory is shared
+
+
+def test_a_large_shape_gets_its_room_before_small_ones_that_came_later(pool: PaperPool) -> None:
+    pool.catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
+    pool.backend = PaperBackend(bytes=4 * GIB)
+    running = [pool.start(f"small{number}", flavor="small") for number in range(4)]
+    large = pool.ask("bob", flavor="large")
+    pool.pass_time(1)
+    late = pool.ask("cat", flavor="small")
+    for instance in running[:2]:
+        pool.end(instance)
+        assert pool.call_due() == []
+    pool.end(running[2])
+    assert [ticket.id for ticket in pool.call_due()] == [large.id]
+    assert pool.ticket(late).state is WAITING
+
+
+# What is foretold
+
+
+def test_nothing_is_foretold_where_nothing_runs(pool: PaperPool) -> None:
+    assert pool.ledger.read(pool.admission.foretell, "small", 1) is None
+
+
+def test_what_was_foretold_is_kept_beside_what_became(pool: PaperPool) -> None:
+    pool.start("ann")
+    bob = pool.ask("bob")
+    line = pool.ledger.read(pool.admission.line_of, bob)
+    assert line.wait is not None
+    assert (bob.expected_low, bob.expected_high) == (round(line.wait.low), round(line.wait.high))
+
+
+def test_a_pool_whose_starts_are_under_way_foretells(pool: PaperPool) -> None:
+    """In a rush everybody comes before the first one runs."""
+    pool.begin(pool.ask("ann"))
+    bob = pool.ask("bob")
+    assert bob.expected_high is not None
+    assert 0 < bob.expected_high <= 4 * 3600
+
+
+def test_foretelling_settles_at_the_truth(pool: PaperPool) -> None:
+    """All wait a quarter of an hour, though the lengths of sessions say two: others leave the line before them."""
+    pool.start("ann")
+    told = []
+    for number in range(40):
+        ticket = pool.ask(f"u{number}")
+        wait = pool.ledger.read(pool.admission.line_of, ticket).wait
+        assert wait is not None
+        told.append(wait.middle)
+        called_at = pool.time + timedelta(minutes=15)
+        pool.ledger.write(pool.admission.release, ticket.id, TicketState.CANCELLED)
+        pool.ledger.write(
+            lambda connection, of=ticket.id, at=called_at: connection.execute(
+                update(tickets_table).where(tickets_table.c.id == of).values(called_at=at)
+            )
+        )
+    assert told[0] > 3600, "half of the longest session, as long as nothing is known"
+    assert told[-1] == pytest.approx(900, rel=0.01)
+
+
+# At the same moment
+
+
+def test_of_many_who_want_the_last_one_exactly_one_gets_it(pool: PaperPool, together: Together[Ticket]) -> None:
+    users = [f"u{number}" for number in range(16)]
+    found = together([lambda user=user: pool.ask(user) for user in users])  # type: ignore[misc]
+    assert [ticket.state for ticket in found].count(CALLED) == 1
+    assert len(pool.held()) == 1
+    line = [ticket for ticket in found if ticket.state is WAITING]
+    assert sorted(pool.place(ticket) for ticket in line) == list(range(1, 16))
+
+
+def test_one_person_from_many_clients_has_one_ticket(pool: PaperPool, together: Together[Ticket]) -> None:
+    for state, user in ((CALLED, "ann"), (WAITING, "bob")):
+        found = together([lambda user=user: pool.ask(user) for _ in range(8)])  # type: ignore[misc]
+        assert len({ticket.id for ticket in found}) == 1
+        assert {ticket.state for ticket in found} == {state}
+
+
+def test_turns_are_called_once(pool: PaperPool, together: Together[list[Ticket]]) -> None:
+    """Two stewards, and everybody in line asking by themselves."""
+    pool.catalog = make.catalog(make.flavor(limit=4))
+    running = [pool.start(f"r{number}") for number in range(4)]
+    line = []
+    for number in range(12):
+        pool.pass_time(1)
+        line.append(pool.ask(f"u{number:02}"))
+    for instance in running:
+        pool.end(instance)
+    together([*[pool.call_due] * 4, *(lambda user=t.user_name: [pool.ask(user)] for t in line)])  # type: ignore[misc]
+    called = [ticket.user_name for ticket in pool.alive() if ticket.state is CALLED]
+    assert called == [f"u{number:02}" for number in range(4)]
+    assert len(pool.held()) == 4
+
+
+def test_cancel_and_call_at_once_leave_order(pool: PaperPool, together: Together[None]) -> None:
+    for _ in range(4):
+        ann = pool.start("ann")
+        bob = pool.ask("bob")
+        pool.end(ann)
+
+        def cancel(ticket: Ticket = bob) -> None:
+            with contextlib.suppress(LostRace):
+                pool.ledger.write(pool.admission.release, ticket.id, TicketState.CANCELLED)
+
+        together([cancel, cancel, lambda: pool.call_due() and None])
+        assert pool.ticket(bob).state is TicketState.CANCELLED
+        assert pool.held() == []
+        pool.sweep()
+
+
+def test_an_ending_frees_the_server_for_the_next_start(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    pool.end(ann)
+    assert pool.ledger.read(instances.get, ann.id).state is InstanceState.STOPPING
+    again = pool.ask("ann")
+    assert again.state is CALLED
+    pool.run(pool.begin(again))

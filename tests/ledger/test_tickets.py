@@ -1,0 +1,190 @@
+"""Tickets: every change happens once, or is refused; nobody stands in line twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from spawner.errors import LostRace
+from spawner.ledger import EndReason, InstanceState, Ledger, Ticket, TicketState, instances, tickets
+from spawner.ledger.model import ALIVE
+from spawner.ledger.tickets import OVER
+from spawner.ledger.transitions import revision
+from tests.ledger.conftest import Together
+from tests.ledger.rows import NOW, instance_in, later, request
+from tests.unit import make
+
+Change = Callable[[Connection], object]
+CHANGES: dict[str, tuple[tuple[TicketState, ...], TicketState, Change]] = {
+    "call": ((TicketState.WAITING,), TicketState.CALLED, lambda c: tickets.call(c, "t", now=NOW, hold_until=later(9))),
+    "begin": ((TicketState.CALLED,), TicketState.CALLED, lambda c: tickets.begin(c, "t", instance_id="i1")),
+    "put back": ((TicketState.CALLED,), TicketState.WAITING, lambda c: tickets.put_back(c, "t", has_failed=False)),
+    **{
+        state.value: (ALIVE, state, lambda c, state=state: tickets.close(c, "t", state, now=later(5)))  # type: ignore[misc]
+        for state in (TicketState.CANCELLED, TicketState.EXPIRED, TicketState.FAILED)
+    },
+}
+
+
+def join(ledger: Ledger, name: str = "t", state: TicketState = TicketState.WAITING, **changes: object) -> Ticket:
+    """A ticket of a person who is named like it."""
+    return ledger.write(tickets.join, make.ticket(name, state, **changes))
+
+
+@pytest.mark.parametrize("state", list(TicketState))
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_happens_from_the_right_state_or_not_at_all(ledger: Ledger, name: str, state: TicketState) -> None:
+    allowed, to, change = CHANGES[name]
+    before = join(ledger, state=state)
+    count = ledger.read(revision)
+    if state in allowed:
+        ledger.write(change)
+        assert ledger.read(tickets.get, "t").state is to
+        assert ledger.read(revision) > count
+    else:
+        with pytest.raises(LostRace):
+            ledger.write(change)
+        assert ledger.read(tickets.get, "t") == before
+
+
+def test_what_is_written_is_read(ledger: Ledger) -> None:
+    ticket = make.ticket(
+        "t",
+        user_name="名字",
+        example="ocr",
+        hold_until=later(9),
+        expected_low=60,
+        expected_high=120,
+        ends_by=later(60),
+        detail="😀",
+    )
+    assert ledger.write(tickets.join, ticket) == ticket
+    assert ledger.read(tickets.get, "t") == ticket
+
+
+def test_nobody_stands_in_line_twice(ledger: Ledger) -> None:
+    join(ledger, "a", user_name="ann")
+    for changes in ({}, {"flavor": "large"}, {"server_name": "second"}):
+        with pytest.raises(IntegrityError):
+            join(ledger, "b", user_name="ann", **changes)
+    join(ledger, "c", TicketState.CALLED, user_name="ann")
+    with pytest.raises(IntegrityError):
+        ledger.write(tickets.put_back, "c", has_failed=False)
+    assert [ticket.id for ticket in ledger.read(tickets.alive, "ann")] == ["a", "c"]
+
+
+def test_who_waits_again_keeps_the_place_and_nothing_of_the_call(ledger: Ledger) -> None:
+    before = join(ledger, rank_at=later(3), expected_low=1, expected_high=2)
+    ledger.write(tickets.call, "t", now=later(4), hold_until=later(9))
+    ledger.write(tickets.begin, "t", instance_id="i1")
+    ledger.write(tickets.collect, "t", now=later(5))
+    ledger.write(tickets.put_back, "t", has_failed=False)
+    assert ledger.read(tickets.get, "t") == before
+
+
+def test_failed_starts_are_counted(ledger: Ledger) -> None:
+    join(ledger)
+    for has_failed in (True, False, True):
+        ledger.write(tickets.call, "t", now=NOW, hold_until=later(9))
+        ledger.write(tickets.put_back, "t", has_failed=has_failed)
+    assert ledger.read(tickets.get, "t").tries == 2
+
+
+def test_a_restart_that_waits_again_is_not_ended_by_the_old_deadline(ledger: Ledger) -> None:
+    join(ledger, state=TicketState.CALLED, ends_by=later(1))
+    ledger.write(tickets.put_back, "t", has_failed=False)
+    assert ledger.read(tickets.get, "t").ends_by is None
+
+
+def test_a_ticket_is_served_when_its_instance_runs_and_only_then(ledger: Ledger) -> None:
+    request(ledger, "i1")
+    join(ledger, state=TicketState.CALLED, instance_id="i1")
+    join(ledger, "other", state=TicketState.CALLED, instance_id="i2")
+    ledger.write(instances.mark_running, "i1", url="http://x", now=later(5), ends_at=later(60))
+    ticket = ledger.read(tickets.get, "t")
+    assert (ticket.state, ticket.served_at, ticket.ended_at) == (TicketState.SERVED, later(5), later(5))
+    assert ledger.read(tickets.get, "other").state is TicketState.CALLED
+    ledger.write(instances.mark_stopping, "i1", reason=EndReason.STOPPED, now=later(6))
+    assert ledger.read(tickets.get, "t") == ticket
+
+
+@pytest.mark.parametrize("reason", list(EndReason))
+def test_a_start_that_its_person_ends_ends_their_ticket(ledger: Ledger, reason: EndReason) -> None:
+    request(ledger, "i1")
+    join(ledger, state=TicketState.CALLED, instance_id="i1")
+    ledger.write(instances.mark_stopping, "i1", reason=reason, now=later(5))
+    is_over = reason in (EndReason.STOPPED, EndReason.CANCELLED)
+    assert ledger.read(tickets.get, "t").state is (TicketState.CANCELLED if is_over else TicketState.CALLED)
+
+
+def test_an_instance_without_a_ticket_runs_and_ends_as_well(ledger: Ledger) -> None:
+    instance_in(ledger, InstanceState.ENDED)
+    assert ledger.read(tickets.of_instance, "i1") is None
+
+
+def test_the_line_is_read_in_its_order(ledger: Ledger) -> None:
+    for name, rank, joined in (("c", 9, 0), ("b", 5, 1), ("a", 5, 0), ("e", 5, 1)):
+        join(ledger, name, rank_at=later(rank), joined_at=later(joined))
+    for number, state in enumerate(OVER):
+        join(ledger, f"over{number}", state)
+    assert [ticket.id for ticket in ledger.read(tickets.alive)] == ["a", "b", "e", "c"]
+    assert [ticket.id for ticket in ledger.read(tickets.alive, "b")] == ["b"]
+
+
+def test_who_came_is_noted_once(ledger: Ledger) -> None:
+    join(ledger, state=TicketState.SERVED, served_at=NOW, hold_until=later(9))
+    assert [ticket.id for ticket in ledger.read(tickets.uncollected)] == ["t"]
+    ledger.write(tickets.collect, "t", now=later(5))
+    assert ledger.read(tickets.uncollected) == []
+    with pytest.raises(LostRace):
+        ledger.write(tickets.collect, "t", now=later(6))
+    assert ledger.read(tickets.get, "t").collected_at == later(5)
+
+
+def test_the_last_one_that_ended_is_told(ledger: Ledger) -> None:
+    assert ledger.read(tickets.last_over, "ann") is None
+    for name, ended in (("a", 1), ("c", 3), ("b", 2)):
+        join(ledger, name, TicketState.EXPIRED, user_name="ann", ended_at=later(ended))
+    join(ledger, "d", user_name="ann")
+    last = ledger.read(tickets.last_over, "ann")
+    assert last is not None
+    assert last.id == "c"
+
+
+def test_what_is_long_over_is_forgotten_and_what_stands_never(ledger: Ledger) -> None:
+    old, young = NOW - timedelta(days=8), NOW - timedelta(days=6)
+    for number, state in enumerate(TicketState):
+        join(ledger, f"old{number}", state, ended_at=None if state in ALIVE else old)
+        join(ledger, f"young{number}", state, ended_at=None if state in ALIVE else young, user_name=f"y{number}")
+    assert ledger.write(tickets.prune, before=NOW - timedelta(days=7)) == len(OVER)
+    assert len(ledger.read(tickets.alive)) == 2 * len(ALIVE)
+    assert len(ledger.read(tickets.since, old)) == 2 * len(ALIVE) + len(OVER)
+
+
+def test_of_many_calls_and_cancels_one_wins(ledger: Ledger, together: Together[str]) -> None:
+    for round_ in range(4):
+        name = f"t{round_}"
+        join(ledger, name)
+
+        def call(name: str = name) -> str:
+            try:
+                ledger.write(tickets.call, name, now=NOW, hold_until=later(9))
+            except LostRace:
+                return ""
+            return "called"
+
+        def cancel(name: str = name) -> str:
+            try:
+                ledger.write(tickets.close, name, TicketState.CANCELLED, now=NOW)
+            except LostRace:
+                return ""
+            return "cancelled"
+
+        said = together([call, cancel] * 4)
+        assert said.count("called") <= 1
+        assert said.count("cancelled") == 1
+        assert ledger.read(tickets.get, name).state is TicketState.CANCELLED
