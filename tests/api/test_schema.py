@@ -32,6 +32,10 @@ CHECKS = [
 OPERATIONS = [
     ("GET", "/api/state"),
     ("POST", "/api/instance"),
+    ("GET", "/api/ticket"),
+    ("POST", "/api/ticket"),
+    ("POST", "/api/ticket/cancel"),
+    ("POST", "/api/ticket/take"),
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
 ]
@@ -54,7 +58,7 @@ def test_the_document_describes_all_that_can_be_asked(described: BaseSchema) -> 
 @pytest.mark.parametrize(
     ("mode", "method", "path"),
     [(GenerationMode.POSITIVE, *operation) for operation in OPERATIONS]
-    + [(GenerationMode.NEGATIVE, *operation) for operation in OPERATIONS[1:]],  # the first takes nothing
+    + [(GenerationMode.NEGATIVE, *operation) for operation in OPERATIONS if operation[0] == "POST"],
 )
 def test_every_answer_is_as_described(
     described: BaseSchema, caller: Caller, mode: GenerationMode, method: str, path: str
@@ -65,7 +69,7 @@ def test_every_answer_is_as_described(
 @pytest.mark.parametrize(
     ("mode", "method", "path"),
     [(GenerationMode.POSITIVE, *operation) for operation in FOR_OPERATORS]
-    + [(GenerationMode.NEGATIVE, *operation) for operation in FOR_OPERATORS[1:]],
+    + [(GenerationMode.NEGATIVE, *operation) for operation in FOR_OPERATORS if operation[0] == "POST"],
 )
 def test_every_answer_to_operators_is_as_described(
     described: BaseSchema, operator: Caller, mode: GenerationMode, method: str, path: str
