@@ -15,10 +15,11 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
-from spawner.desk import handlers
+from spawner.desk import handlers, operator
 from spawner.desk.api import LARGEST_BODY
 from spawner.desk.changes import Changes
 from spawner.desk.moment import Moments
+from spawner.desk.operator_api import CHANGES
 from spawner.desk.texts import load_texts
 from spawner.hubclient import HubClient
 from spawner.ledger import open_ledger
@@ -84,6 +85,11 @@ def make_application(desk: handlers.Desk) -> Application:
         (f"{BASE}api/ticket", handlers.TicketHandler, shared),
         (f"{BASE}api/ticket/cancel", handlers.CancelTicketHandler, shared),
         (f"{BASE}api/ticket/take", handlers.TakeTicketHandler, shared),
+        (f"{BASE}operator", operator.OperatorPageHandler, shared),
+        (f"{BASE}api/operator", operator.OperatorHandler, shared),
+        (f"{BASE}api/operator/events", operator.OperatorEventsHandler, shared),
+        (f"{BASE}api/operator/({'|'.join(CHANGES)})", operator.ChangeHandler, shared),
+        (f"{BASE}metrics", operator.MetricsHandler, shared),
     ]
     return Application(
         routes,

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
-from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated
+from jupyterhub.services.auth import HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
+from pydantic import BaseModel
 from sqlalchemy import Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
@@ -26,7 +27,7 @@ from spawner.desk.moment import Moments
 from spawner.desk.state import State, build_state
 from spawner.desk.strings import JS_STRINGS
 from spawner.desk.texts import LANGUAGES, Texts, choose_language
-from spawner.errors import FreepoolError, NotOffered, Queued, Refusal
+from spawner.errors import FreepoolError, NotAllowed, NotOffered, Queued, Refusal
 from spawner.hubclient import HubClient, HubSaid
 from spawner.ledger import Instance, InstanceState, Ledger, TicketState, instances, tickets
 from spawner.ledger.model import LIVE
@@ -97,8 +98,12 @@ class Handler(HubOAuthenticated, RequestHandler):
         if not self.needs_user:
             self.current_user = None
             return
-        user = await self.hub_auth.get_user(self, sync=False)
-        self.current_user = self.check_hub_user(user) if user and user.get("kind", "user") == "user" else None
+        try:
+            self.current_user = await self.identify()
+        except UserNotAllowed:
+            raise NotAllowed(
+                "This token may not use the desk.", next_step="Give it the scope access:services!service=desk."
+            ) from None
         if self.current_user is None:
             if self.wants_json or self.request.method != "GET":
                 raise HubSaid(
@@ -108,6 +113,11 @@ class Handler(HubOAuthenticated, RequestHandler):
                     next_step="Sign in, or send a valid token and XSRF token.",
                 )
             self.redirect(self.get_login_url())
+
+    async def identify(self) -> Any:
+        """The person who asks, as JupyterHub describes them; None for nobody, and for a service."""
+        user = await self.hub_auth.get_user(self, sync=False)
+        return self.check_hub_user(user) if user and user.get("kind", "user") == "user" else None
 
     @property
     def user_name(self) -> str:
@@ -230,7 +240,7 @@ class JsonHandler(Handler):
 
     wants_json = True
 
-    def answer(self, state: State, status: int = 200) -> None:
+    def answer(self, state: BaseModel, status: int = 200) -> None:
         """Write a state."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
@@ -261,7 +271,7 @@ class EventsHandler(JsonHandler):
         sent = ""
         while not self.is_gone:
             known = self.desk.changes.number
-            state = await self.state()
+            state = await self.shown()
             news = state.model_dump_json(exclude={"now"})
             if news != sent:
                 sent = news
@@ -272,8 +282,16 @@ class EventsHandler(JsonHandler):
                 await self.flush()
             except StreamClosedError:
                 return
-            await asyncio.sleep(self.desk.changes.listeners * BREATH_SECONDS)
-            await self.desk.changes.next(seconds=KEEPALIVE_SECONDS, after=known)
+            await self.next_change(known)
+
+    async def shown(self) -> BaseModel:
+        """What is sent. It has a field `now`, which alone is no news."""
+        return await self.state()
+
+    async def next_change(self, known: int) -> None:
+        """Wait for a reason to look again."""
+        await asyncio.sleep(self.desk.changes.listeners * BREATH_SECONDS)
+        await self.desk.changes.next(seconds=KEEPALIVE_SECONDS, after=known)
 
 
 class WishHandler(JsonHandler):

@@ -85,6 +85,16 @@ export function formats(lang) {
   }
 
   /**
+   * Day and time, for what may be far away; only the time, where the day has just been named.
+   * @param {number} at
+   * @param {number} [after]
+   */
+  function date(at, after) {
+    const named = after !== undefined && new Date(after).toDateString() === new Date(at).toDateString();
+    return new Intl.DateTimeFormat(lang, { timeStyle: "short", ...(named ? {} : { dateStyle: "medium" }) }).format(at);
+  }
+
+  /**
    * An estimate that is a range: "2–5 min", "1.5–3 hr".
    * @param {number} low   seconds
    * @param {number} high  seconds
@@ -98,5 +108,7 @@ export function formats(lang) {
     return `${number.format(from * scale)}–${measure(to * scale, hours ? "hour" : "minute")}`;
   }
 
-  return { number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, range, took, clock };
+  return {
+    number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, range, took, clock, date,
+  };
 }
