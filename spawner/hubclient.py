@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,9 @@ STOPPING_SECONDS = 10.0
 STOPPING_PAUSE = 0.1
 """Between attempts at a start that JupyterHub refuses because it is still busy with the stop before, which the ledger,
 and so the person, knows to be over. JupyterHub has no event for it."""
+STOP_TRIES, STOP_PAUSE = 4, 0.5
+"""Where two clients interrupt one start, JupyterHub fails for the second: its own stop is under way when it comes to it.
+A moment later it says so."""
 
 
 class HubSaid(Refusal):
@@ -64,7 +68,16 @@ class HubClient:
 
     async def stop(self, user_name: str, token: str) -> None:
         """Ask for the default server's end. Returns when JupyterHub has it stopped or stopping. Raises `HubSaid`."""
-        await self._call("DELETE", f"users/{quote(user_name, safe='')}/server", token)
+        path = f"users/{quote(user_name, safe='')}/server"
+        for _ in range(STOP_TRIES):
+            try:
+                await self._call("DELETE", path, token)
+                return
+            except HubSaid as said:
+                if said.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                await asyncio.sleep(STOP_PAUSE)
+        await self._call("DELETE", path, token)
 
     async def last_activity(self, user_name: str, token: str, *, server_name: str = "") -> datetime | None:
         """When somebody last used a server, as the proxy has seen it; None where JupyterHub has no such server."""

@@ -27,6 +27,10 @@ class HubPool:
     attendance: Attendance
     tasks: list[asyncio.Task[None]]
 
+    def is_ending(self) -> bool:
+        """Whether the hub is being ended. JupyterHub then cancels all there is, and these tasks otherwise never end."""
+        return any(task.done() for task in self.tasks)
+
 
 def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
     """The pool of the hub whose Tornado settings these are; made at the first call, inside the hub's event loop."""

@@ -16,7 +16,7 @@ from spawner.errors import FreepoolError, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.refused import Refused
 from spawner.ledger import EndReason, instances
-from spawner.pool.options import choose
+from spawner.pool.options import TICKET, choose
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, PROGRESS
 from spawner.pool.signal import Signal
@@ -66,7 +66,9 @@ class InstanceSpawner(Spawner):
         self._revoke_tokens(but=self.api_token)
         environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
         try:
-            choice = choose(self.pool.catalog, self.user_options)
+            options = dict(self.user_options)
+            ticket_id = options.pop(TICKET, None)
+            choice = choose(self.pool.catalog, options)
             start = Start(
                 self.pool,
                 self.lent_server,
@@ -75,6 +77,8 @@ class InstanceSpawner(Spawner):
                 self.server.base_url,
                 self._stepped.notify,
                 groups=tuple(group.name for group in self.user.groups),
+                ticket_id=None if ticket_id is None else str(ticket_id),
+                is_hub_ending=self._hub_pool.is_ending,
             )
             instance = await start.run()
         except Refusal as refusal:

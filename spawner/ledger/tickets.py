@@ -105,6 +105,14 @@ def get(connection: Connection, ticket_id: str) -> Ticket:
     return _ticket(connection.execute(select(tickets).where(tickets.c.id == ticket_id)).one())
 
 
+def is_called(connection: Connection, ticket_id: str) -> bool:
+    """Whether a ticket's turn has come, and its start is yet to begin. False for an id that is none."""
+    found = select(tickets.c.id).where(
+        tickets.c.id == ticket_id, tickets.c.state == TicketState.CALLED.value, tickets.c.instance_id.is_(None)
+    )
+    return connection.execute(found).scalar() is not None
+
+
 def of_instance(connection: Connection, instance_id: str) -> Ticket | None:
     """The ticket that an instance was started for."""
     row = connection.execute(select(tickets).where(tickets.c.instance_id == instance_id)).one_or_none()

@@ -10,6 +10,8 @@ from spawner.catalog import Catalog, Example, Flavor, Image, echo
 from spawner.errors import BadOption
 
 KNOWN = ("flavor", "image", "example")
+TICKET = "ticket"
+"""What the steward and the desk add where they start what is held for somebody: only for that ticket, or not at all."""
 
 
 @dataclass(frozen=True)

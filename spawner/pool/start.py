@@ -50,7 +50,9 @@ SERVER_ADDRESS = "http://0.0.0.0:8888"
 class Start:
     """One start. `prefix` is the server's base path, such as `/user/ann/`; `on_step` is called after each step.
 
-    `groups` are those of the user, as JupyterHub knows them.
+    `groups` are those of the user, as JupyterHub knows them. `ticket_id`: only if that ticket is still called. So
+    whoever gave it up meanwhile gets nothing, and does not stand in line again. `is_hub_ending` is asked where the
+    start is cancelled.
     """
 
     pool: Pool
@@ -60,6 +62,8 @@ class Start:
     prefix: str
     on_step: Callable[[], None]
     groups: tuple[str, ...] = ()
+    ticket_id: str | None = None
+    is_hub_ending: Callable[[], bool] = lambda: False
 
     async def run(self) -> Instance:
         """Lend an instance and return it RUNNING.
@@ -72,7 +76,9 @@ class Start:
             return await self._bring_up(instance)
         except asyncio.CancelledError:
             # JupyterHub cancels a start that is stopped or takes too long, and then calls stop(): here only the intent.
-            await self.pool.intend_end(instance.id, EndReason.CANCELLED)
+            await asyncio.sleep(0)  # where the hub ends everything is cancelled at once: that shows one turn later
+            reason = EndReason.SHUTDOWN if self.is_hub_ending() else EndReason.CANCELLED
+            await self.pool.intend_end(instance.id, reason)
             raise
         except LostRace as error:
             await self.pool.end_soon(instance.id, EndReason.CANCELLED)
@@ -114,6 +120,8 @@ class Start:
         wish = Wish(self.server.user_name, self.server.server_name, choice, self.groups)
 
         def write(connection: Connection) -> Instance | Line:
+            if self.ticket_id is not None and not tickets.is_called(connection, self.ticket_id):
+                raise StartFailed("The start was cancelled.")
             ticket = pool.admission.ask(connection, wish)
             if ticket.state is TicketState.WAITING:
                 return pool.admission.line_of(connection, ticket)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import NormalDist
 
 LOW, MIDDLE, HIGH = 0.2, 0.5, 0.8
@@ -71,13 +72,14 @@ def foretell(place: int, running: Sequence[Running], sessions: Sessions) -> Wait
     """The wait of whoever has this place (from 1) in line. None where nothing runs whose end could be waited for."""
     if not running:
         return None
+    odds = _Odds(running, sessions)
     rounds, rest = divmod(place - 1, len(running))
     later = rounds * sessions.mean
-    low, middle, high = (later + _quantile(rest + 1, running, sessions, chance) for chance in (LOW, MIDDLE, HIGH))
+    low, middle, high = (later + odds.time_until(rest + 1, chance) for chance in (LOW, MIDDLE, HIGH))
     if rounds:  # nobody is told less than whoever stands before them: here the last one of the round before
         before = (rounds - 1) * sessions.mean
         low, middle, high = (
-            max(wait, before + _quantile(len(running), running, sessions, chance))
+            max(wait, before + odds.time_until(len(running), chance))
             for wait, chance in ((low, LOW), (middle, MIDDLE), (high, HIGH))
         )
     return Wait(low, middle, high)
@@ -95,30 +97,46 @@ def calibrated(wait: Wait, past: Sequence[tuple[float, float]]) -> Wait:
     return Wait(wait.centre * low, wait.centre * middle, wait.centre * high)
 
 
-def _quantile(place: int, running: Sequence[Running], sessions: Sessions, chance: float) -> float:
-    """The time by which `place` of the running ones have ended with this chance."""
-    low, high = 0.0, max(0.0, *(one.left for one in running))  # the steward may be late to end one
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        ended = [sessions.chance_to_end(one, middle) for one in running]
-        if _at_least(place, ended) >= chance:
-            high = middle
-        else:
-            low = middle
-    return high
+class _Odds:
+    """How many of those that run will have ended by when. Each time is reckoned once: all questions share them."""
+
+    def __init__(self, running: Sequence[Running], sessions: Sessions) -> None:
+        self._running = running
+        self._sessions = sessions
+        self._last = max(0.0, *(one.left for one in running))  # the steward may be late to end one
+        self._ended: dict[float, Callable[[int], float]] = {}
+
+    def time_until(self, number: int, chance: float) -> float:
+        """The time by which `number` of them have ended with this chance."""
+        low, high = 0.0, self._last
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            if self._by(middle)(number) >= chance:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _by(self, within: float) -> Callable[[int], float]:
+        """The chance that at least so many have ended within so many seconds."""
+        if within not in self._ended:
+            self._ended[within] = at_least([self._sessions.chance_to_end(one, within) for one in self._running])
+        return self._ended[within]
 
 
-def _at_least(number: int, chances: Sequence[float]) -> float:
-    """The chance that at least `number` of independent events happen."""
+def at_least(chances: Sequence[float]) -> Callable[[int], float]:
+    """The chance that at least so many, from 0, of independent events happen."""
     if len(chances) > EXACT:
         mean = sum(chances)
         spread = math.sqrt(sum(chance * (1 - chance) for chance in chances))
         if spread == 0:
-            return float(mean >= number)
-        return 1 - NormalDist(mean, spread).cdf(number - 0.5)
+            return lambda number: float(mean >= number)
+        by_chance = NormalDist(mean, spread)
+        return lambda number: 1 - by_chance.cdf(number - 0.5) if number else 1.0
     happened = [1.0] + [0.0] * len(chances)
-    for chance in chances:
-        for count in range(len(chances), 0, -1):
-            happened[count] = happened[count] * (1 - chance) + happened[count - 1] * chance
+    for known, chance in enumerate(chances):
+        for count in range(known + 1, 0, -1):
+            happened[count] += (happened[count - 1] - happened[count]) * chance
         happened[0] *= 1 - chance
-    return sum(happened[number:])
+    tails = list(accumulate(reversed(happened)))[::-1]
+    return tails.__getitem__

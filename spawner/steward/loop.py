@@ -17,14 +17,13 @@ import aiohttp
 
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
 from spawner.hubclient import HubClient
-from spawner.ledger import EndReason, controls, instances, leases, slots, tickets
+from spawner.ledger import EndReason, instances, leases, slots, tickets
 from spawner.pool.build import make_pool, new_id
-from spawner.pool.controls import Controls
 from spawner.pool.pool import Pool
 from spawner.pool.view import SlotView
 from spawner.settings import Settings
 from spawner.steward import order, warm
-from spawner.steward.moment import read_demand
+from spawner.steward.moment import read_demand, read_order
 from spawner.steward.notify import Hook
 from spawner.steward.tasks import Tasks
 from spawner.steward.usher import Usher
@@ -65,11 +64,12 @@ class Steward:
     async def _keep_order(self) -> None:
         pool = self.pool
         found = await pool.view.refresh()  # first the pool, then the ledger: see `order.decide`
-        drain = Controls(await pool.ledger.aread(controls.all_of)).drain
+        moment = await pool.ledger.aread(read_order)
+        drain = moment.controls.drain
         actions = order.decide(
-            slots=await pool.ledger.aread(slots.occupying),
-            instances=await pool.ledger.aread(instances.unended),
-            tickets=await pool.ledger.aread(tickets.alive),
+            slots=moment.slots,
+            instances=moment.instances,
+            tickets=moment.tickets,
             found=found,
             now=pool.now(),
             limits=pool.catalog.limits,

@@ -14,6 +14,26 @@ __all__ = ["LineMoment", "read_demand", "read_line"]
 
 
 @dataclass(frozen=True)
+class OrderMoment:
+    """What the ledger has: all that is not over, and what operators have set."""
+
+    slots: list[Slot]
+    instances: list[Instance]
+    tickets: list[Ticket]
+    controls: Controls
+
+
+def read_order(connection: Connection) -> OrderMoment:
+    """For `order`. Read at different moments, a slot that was given back in between would look like nobody's."""
+    return OrderMoment(
+        slots=slots.occupying(connection),
+        instances=instances.unended(connection),
+        tickets=tickets.alive(connection),
+        controls=Controls(controls.all_of(connection)),
+    )
+
+
+@dataclass(frozen=True)
 class LineMoment:
     """Who waits, and for whom what is held. `uncollected`: whose person is not known to have come.
 

@@ -14,6 +14,7 @@ from typing import Any
 from spawner.errors import LostRace
 from spawner.hubclient import HubClient, HubSaid
 from spawner.ledger import EndReason, Ticket, TicketState, tickets
+from spawner.pool.options import TICKET
 from spawner.pool.pool import Pool
 from spawner.steward import line
 from spawner.steward.moment import read_line
@@ -91,7 +92,7 @@ class Usher:
 
     async def _ask_hub(self, ticket: Ticket) -> None:
         """Have the hub start somebody's instance, for them."""
-        options = {"flavor": ticket.flavor, "image": ticket.image}
+        options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
         if ticket.example:
             options["example"] = ticket.example
         try:
@@ -106,6 +107,10 @@ class Usher:
                 )
             elif said.code != "busy":
                 log.warning("the start of %s for %s: %s", ticket.id, ticket.user_name, said)
+                if ticket.hold_until and ticket.hold_until <= self._pool.now():  # refused ever since
+                    await self._pool.ledger.awrite(
+                        self._pool.admission.release, ticket.id, TicketState.EXPIRED, detail=said.message
+                    )
 
     async def _look_for(self, ticket: Ticket) -> None:
         """Whether the person of a running instance has come; if not, it goes to the next in line."""

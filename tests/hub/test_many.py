@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from spawner.ledger import tickets
+from spawner.pool.refusals import REFUSAL_HEADER
+from tests.hub.line import alive, history, pool_of
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 
@@ -59,31 +63,64 @@ def test_stopping_twice_is_fine(shared_stack: Stack) -> None:
 
 
 @pytest.mark.timeout(400)
-async def test_two_hundred_at_once_get_an_instance_or_a_sentence(state: Path) -> None:
-    def change(data: dict[str, Any]) -> None:
-        data["flavors"] = [flavor for flavor in data["flavors"] if flavor["id"] == "cpu-basic"]
-        data["flavors"][0] |= {"limit": 8, "warm": 2, "reserve": "256MiB"}
-
+async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Path) -> None:
+    change = pool_of(8, warm=2)
     with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", change)) as stack:
         users = [f"crowd{number}" for number in range(200)]
         stack.api("POST", "/users", json={"usernames": users})
         answers = await start_all(stack, users)
-        assert not (odd := [answer for answer in answers if answer.status_code not in (201, 202, 503)]), [
-            (answer.status_code, answer.text, answer.headers) for answer in odd
-        ]
-        eventually(
-            lambda: all(loan.state == "running" for loan in stack.unended()), seconds=120, what="the end of all starts"
-        )
-        running = stack.unended()
-        assert len(running) == 8
-        assert len({loan.slot_id for loan in running}) == 8
-        lent = {loan.user_name for loan in running}
+        for answer in answers:
+            assert answer.status_code in (201, 202, 503), (answer.status_code, answer.text, answer.headers)
+        placed = [json.loads(answer.headers[REFUSAL_HEADER]) for answer in answers if answer.status_code == 503]
+        assert {refusal["code"] for refusal in placed} == {"queued"}
+        line = [ticket for ticket in alive(stack) if ticket.state == "waiting"]
+        assert len(line) == len(users) - 8
+        assert {refusal["facts"]["ticket"] for refusal in placed} == {ticket.id for ticket in line}
+        assert max(refusal["facts"]["place"] for refusal in placed) <= len(line)
+
+        def running() -> set[str]:
+            return {loan.user_name for loan in stack.unended() if loan.state == "running"}
+
+        eventually(lambda: len(running()) == 8, seconds=120, what="the first eight")
         eventually(  # the hub looks at each once more after the ledger has it
-            lambda: {user["name"] for user in stack.api("GET", "/users?state=ready").json()} == lent,
+            lambda: {user["name"] for user in stack.api("GET", "/users?state=ready").json()} == running(),
             seconds=60,
             what="the hub's word for the same",
         )
-        for loan in running:
-            assert stack.stop(loan.user_name).status_code in (202, 204)
-        eventually(lambda: not stack.unended(), what="the end")
-        eventually(lambda: stack.slot_folders() == {slot.id for slot in stack.slots()}, what="order")
+        for user in running():
+            assert stack.stop(user).status_code in (202, 204)
+        following = {ticket.user_name for ticket in line[:8]}
+        eventually(lambda: running() == following, seconds=120, what="the next eight, in their turn")
+        assert [ticket.id for ticket in alive(stack) if ticket.state == "waiting"] == [one.id for one in line[8:]]
+
+
+@pytest.mark.timeout(400)
+async def test_forty_at_once_are_all_served_in_their_turn(state: Path) -> None:
+    """Whoever runs stops at once; whoever waits does nothing."""
+    change = pool_of(5)
+    with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", change)) as stack:
+        users = [f"crowd{number}" for number in range(40)]
+        stack.api("POST", "/users", json={"usernames": users})
+        await start_all(stack, users)
+        turns = [ticket.user_name for ticket in alive(stack) if ticket.state == "waiting"]
+        assert len(turns) >= 40 - 5
+        stopped: set[str] = set()
+        deadline = time.monotonic() + 300
+        while len(stopped) < len(users):
+            assert time.monotonic() < deadline, f"{len(stopped)} of {len(users)} were served: {alive(stack)}"
+            for loan in stack.unended():
+                if loan.state == "running" and loan.user_name not in stopped:
+                    stack.api("DELETE", f"/users/{loan.user_name}/server")
+                    stopped.add(loan.user_name)
+            await asyncio.sleep(0.1)
+        eventually(lambda: not stack.unended(), seconds=60, what="the end of the last")
+        assert not alive(stack)
+        loans = history(stack)
+        assert sorted(loan.user_name for loan in loans if loan.usable_at) == sorted(users), "each once"
+        ledger = stack.ledger()
+        served = ledger.read(tickets.since, loans[0].requested_at.replace(year=2000))
+        ledger.close()
+        called = sorted(
+            (one for one in served if one.user_name in turns), key=lambda one: one.called_at or one.joined_at
+        )
+        assert [one.user_name for one in called] == turns

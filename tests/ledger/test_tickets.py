@@ -135,6 +135,16 @@ def test_the_line_is_read_in_its_order(ledger: Ledger) -> None:
     assert [ticket.id for ticket in ledger.read(tickets.alive, "b")] == ["b"]
 
 
+def test_what_is_called_and_not_begun_is_known(ledger: Ledger) -> None:
+    join(ledger)
+    assert not ledger.read(tickets.is_called, "t")
+    ledger.write(tickets.call, "t", now=NOW, hold_until=later(9))
+    assert ledger.read(tickets.is_called, "t")
+    ledger.write(tickets.begin, "t", instance_id="i1")
+    assert not ledger.read(tickets.is_called, "t")
+    assert not ledger.read(tickets.is_called, "unknown")
+
+
 def test_who_came_is_noted_once(ledger: Ledger) -> None:
     join(ledger, state=TicketState.SERVED, served_at=NOW, hold_until=later(9))
     assert [ticket.id for ticket in ledger.read(tickets.uncollected)] == ["t"]
@@ -153,6 +163,17 @@ def test_the_last_one_that_ended_is_told(ledger: Ledger) -> None:
     last = ledger.read(tickets.last_over, "ann")
     assert last is not None
     assert last.id == "c"
+
+
+def test_past_waits_are_the_last_ones_of_one_flavor(ledger: Ledger) -> None:
+    for number in range(5):
+        join(ledger, f"t{number}", TicketState.SERVED, joined_at=later(number), called_at=later(100 + 2 * number),
+             expected_low=10, expected_high=30)  # fmt: skip
+    join(ledger, "told nothing", TicketState.SERVED, joined_at=later(9), called_at=later(10))
+    join(ledger, "other", TicketState.SERVED, flavor="large", called_at=later(9), expected_low=1, expected_high=2)
+    join(ledger, "waits", expected_low=1, expected_high=2)
+    assert ledger.read(tickets.waits, "small", since=later(1), at_most=2) == [(20, 104), (20, 103)]
+    assert len(ledger.read(tickets.waits, "small", since=later(1), at_most=99)) == 4
 
 
 def test_what_is_long_over_is_forgotten_and_what_stands_never(ledger: Ledger) -> None:

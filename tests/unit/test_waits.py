@@ -7,13 +7,13 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawner.pool.waits import LEARN_FROM, Running, Sessions, Wait, calibrated, foretell
+from spawner.pool.waits import EXACT, LEARN_FROM, Running, Sessions, Wait, at_least, calibrated, foretell
 from tests.unit.make import quick
 
 HOUR = 3600.0
@@ -72,6 +72,34 @@ def test_chances_are_chances_and_grow_with_time(seen: list[float], age: float, o
     sessions, running = Sessions(seen, LONGEST), Running(age=age, left=LONGEST - age)
     sooner, later = (sessions.chance_to_end(running, within) for within in sorted((one, other)))
     assert 0 <= sooner <= later <= 1
+
+
+def tails(chances: list[float]) -> list[float]:
+    chance = at_least(chances)
+    return [chance(number) for number in range(len(chances) + 1)]
+
+
+@quick
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_chances_of_several_are_those_of_all_combinations(chances: list[float]) -> None:
+    by_hand = [0.0] * (len(chances) + 1)
+    for outcome in product((0, 1), repeat=len(chances)):
+        chance = math.prod(one if ended else 1 - one for one, ended in zip(chances, outcome, strict=True))
+        for number in range(sum(outcome) + 1):
+            by_hand[number] += chance
+    assert tails(chances) == pytest.approx(by_hand, abs=1e-9)
+
+
+def test_of_many_the_chances_are_near_those_of_the_exact_way() -> None:
+    for chance in (0.1, 0.5, 0.9):
+        number = EXACT + 8
+        exact = [
+            sum(math.comb(number, k) * chance**k * (1 - chance) ** (number - k) for k in range(least, number + 1))
+            for least in range(number + 1)
+        ]
+        assert tails([chance] * number) == pytest.approx(exact, abs=0.04)
+    assert tails([1.0] * 20) == [1.0] * 21
+    assert tails([0.0] * 20) == [1.0] + [0.0] * 20
 
 
 @quick

@@ -1,0 +1,166 @@
+"""A crowd in line while steward, hub and desk are killed at random: everybody is served once, in their turn."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from spawner.ledger import Ledger, SlotState, Ticket, TicketState, instances, slots, tickets
+from tests.hub.line import Person, alive, history, people, pool_of, wait_for_order
+from tests.stack import Stack, eventually, running_stack, write_catalog
+
+CROWD, SIZE = 20, 3
+VICTIMS = ("hub", "steward", "desk")
+KILLS = 15
+SEED = 20260301
+LOOK_SECONDS = 0.05
+
+
+class Guest(threading.Thread):
+    """Somebody who asks until they are in line or have an instance, waits, has it for a moment, and goes.
+
+    Half of them ask the desk, half JupyterHub. What they know of themselves is what the ledger says: whatever answer
+    is cut off by a kill, they do not ask twice for what they have.
+    """
+
+    def __init__(self, person: Person, dice: random.Random) -> None:
+        super().__init__(name=person.name, daemon=True)
+        self.person, self.dice = person, dice
+        self.is_served = threading.Event()
+
+    def run(self) -> None:
+        ledger = self.person.stack.ledger()
+        try:
+            while not self._stands_or_has(ledger):
+                self._ask()
+                time.sleep(self.dice.uniform(0.2, 0.6))
+            while not self._runs(ledger):
+                time.sleep(0.2)
+            self.is_served.set()
+            time.sleep(self.dice.uniform(0.2, 1))
+            while self._stands_or_has(ledger):
+                self._stop()
+                time.sleep(0.5)
+        finally:
+            ledger.close()
+
+    def _stands_or_has(self, ledger: Ledger) -> bool:
+        return bool(ledger.read(tickets.alive, self.name) or ledger.read(instances.unended, self.name))
+
+    def _runs(self, ledger: Ledger) -> bool:
+        return any(loan.state == "running" for loan in ledger.read(instances.unended, self.name))
+
+    def _ask(self) -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            if self.dice.random() < 0.5:
+                self.person.ask()
+            else:
+                self.person.stack.start(self.name)
+
+    def _stop(self) -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            self.person.stack.api("DELETE", f"/users/{self.name}/server")
+
+
+class Watcher(threading.Thread):
+    """Looks at the ledger all the time: when each ticket was called first, and what must never be."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(daemon=True)
+        self.stack = stack
+        self.over = threading.Event()
+        self.first_calls: dict[str, datetime] = {}
+        self.wrong: list[str] = []
+
+    def run(self) -> None:
+        ledger = self.stack.ledger()
+        try:
+            while not self.over.wait(LOOK_SECONDS):
+                self._look(ledger)
+        finally:
+            ledger.close()
+
+    def _look(self, ledger: Ledger) -> None:
+        line, held = ledger.read(lambda connection: (tickets.alive(connection), slots.occupying(connection)))
+        for ticket in line:
+            if ticket.called_at is not None:
+                self.first_calls.setdefault(ticket.id, ticket.called_at)
+        each = Counter(ticket.user_name for ticket in line)
+        if max(each.values(), default=0) > 1:
+            self.wrong.append(f"two tickets: {each}")
+        lent = [slot for slot in held if slot.state is not SlotState.DESTROYING and slot.instance_id]
+        if len(lent) > SIZE:
+            self.wrong.append(f"promised more than there is: {lent}")
+
+
+@pytest.mark.timeout(600)
+def test_a_crowd_is_served_once_and_in_turn_whatever_is_killed(state: Path) -> None:
+    dice = random.Random(SEED)
+    with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", pool_of(SIZE))) as stack:
+        guests = [
+            Guest(person, random.Random(f"{SEED} {person.name}"))
+            for person in people(stack, *(f"guest{number:02}" for number in range(CROWD)))
+        ]
+        watcher = Watcher(stack)
+        watcher.start()
+        for guest in guests:
+            guest.start()
+        for _ in range(KILLS):
+            time.sleep(dice.uniform(0.3, 1.5))  # a random moment is the point
+            victim = dice.choice(VICTIMS)
+            eventually(lambda victim=victim: stack.pids(victim), seconds=30, what=victim)
+            stack.kill(victim)
+            if victim == "hub" and dice.random() < 0.7:  # else it comes thick and fast
+                served = _served(guests)
+                eventually(
+                    lambda before=served: _served(guests) > before or before == CROWD, seconds=90, what="the next one"
+                )
+        for guest in guests:
+            guest.join(240)
+            assert not guest.is_alive(), f"{guest.name}: {alive(stack)}\n{stack.unended()}"
+        wait_for_order(stack, seconds=60)
+        watcher.over.set()
+        watcher.join(10)
+        assert not watcher.wrong
+        assert not alive(stack)
+        assert not stack.slots()
+        _check_that_each_was_served_once(stack, guests)
+        _check_turns(stack, watcher.first_calls)
+
+
+def _served(guests: list[Guest]) -> int:
+    return sum(guest.is_served.is_set() for guest in guests)
+
+
+def _tickets(stack: Stack) -> list[Ticket]:
+    ledger = stack.ledger()
+    try:
+        return ledger.read(tickets.since, history(stack)[0].requested_at - timedelta(hours=1))
+    finally:
+        ledger.close()
+
+
+def _check_that_each_was_served_once(stack: Stack, guests: list[Guest]) -> None:
+    ran = Counter(loan.user_name for loan in history(stack) if loan.usable_at is not None)
+    assert ran == {guest.name: 1 for guest in guests}
+    served = Counter(one.user_name for one in _tickets(stack) if one.state is TicketState.SERVED)
+    assert served == {guest.name: 1 for guest in guests}
+
+
+def _check_turns(stack: Stack, first_calls: dict[str, datetime]) -> None:
+    """Nobody who was there already was called after somebody behind them."""
+    everybody = [one for one in _tickets(stack) if one.id in first_calls]
+    assert sum(one.called_at != one.joined_at for one in everybody) >= CROWD - 2 * SIZE, "a line, not a walk-in"
+    for first in everybody:
+        for second in everybody:
+            was_known = first.joined_at < first_calls[second.id]
+            if was_known and (first.rank_at, first.joined_at) < (second.rank_at, second.joined_at):
+                assert first_calls[first.id] <= first_calls[second.id], f"{second} before {first}"

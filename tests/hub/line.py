@@ -1,0 +1,114 @@
+"""People who stand in line: a small pool, and what each of them sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from spawner.ledger import Instance, SlotState, Ticket, TicketState, instances, tickets
+from tests.stack import Stack, eventually
+
+FLAVOR = "cpu-basic"
+Change = Callable[[dict[str, Any]], None]
+
+
+def pool_of(limit: int, *, hold_seconds: int = 600, **flavor: Any) -> Change:
+    """One shape of which so many can be had, nothing kept warm."""
+
+    def change(data: dict[str, Any]) -> None:
+        data["flavors"] = [one for one in data["flavors"] if one["id"] == FLAVOR]
+        data["flavors"][0] |= {"limit": limit, "warm": 0, "reserve": "256MiB"} | flavor
+        data["queue"] = {"hold_seconds": hold_seconds, "use_counts": 0}
+
+    return change
+
+
+@dataclass(frozen=True)
+class Person:
+    """One user with a token of their own."""
+
+    stack: Stack
+    name: str
+    token: str
+
+    def ask(self, **options: str) -> httpx.Response:
+        """The desk's way to an instance."""
+        return self.stack.desk("POST", "api/instance", token=self.token, json=options)
+
+    def leave(self) -> httpx.Response:
+        return self.stack.desk("POST", "api/ticket/cancel", token=self.token)
+
+    def stop(self) -> httpx.Response:
+        return self.stack.desk("POST", "api/instance/stop", token=self.token)
+
+    def restart(self) -> httpx.Response:
+        return self.stack.desk("POST", "api/instance/restart", token=self.token)
+
+    @property
+    def ticket(self) -> dict[str, Any] | None:
+        """As the polling path has it."""
+        answer = self.stack.desk("GET", "api/ticket", token=self.token)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] | None = answer.json()["ticket"]
+        return found
+
+    @property
+    def place(self) -> int | None:
+        ticket = self.ticket
+        return ticket["place"] if ticket else None
+
+    @property
+    def loan(self) -> Instance | None:
+        return next((loan for loan in self.stack.unended() if loan.user_name == self.name), None)
+
+    @property
+    def runs(self) -> bool:
+        return self.loan is not None and self.loan.state == "running"
+
+    def wait_running(self, seconds: float = 60) -> None:
+        eventually(lambda: self.runs, seconds=seconds, what=f"{self.name}'s instance")
+
+
+def people(stack: Stack, *names: str) -> list[Person]:
+    """New users."""
+    assert stack.api("POST", "/users", json={"usernames": list(names)}).status_code == 201
+    return [Person(stack, name, stack.user_token(name)) for name in names]
+
+
+def alive(stack: Stack) -> list[Ticket]:
+    """Tickets that stand for something to come."""
+    ledger = stack.ledger()
+    try:
+        return ledger.read(tickets.alive)
+    finally:
+        ledger.close()
+
+
+def history(stack: Stack) -> list[Instance]:
+    """All loans, oldest first."""
+    ledger = stack.ledger()
+    try:
+        return ledger.read(instances.history)
+    finally:
+        ledger.close()
+
+
+def wait_for_order(stack: Stack, *, seconds: float = 40) -> None:
+    """Wait until ledger, pool and hub say the same, and nothing is kept for nobody."""
+
+    def in_order() -> bool:
+        slots, loans, line = stack.slots(), stack.unended(), alive(stack)
+        servers = {user["name"] for user in stack.api("GET", "/users?state=ready").json()}
+        return (
+            all(loan.state == "running" for loan in loans)
+            and servers == {loan.user_name for loan in loans}
+            and {slot.instance_id for slot in slots} == {loan.id for loan in loans}
+            and all(slot.state is SlotState.CLAIMED for slot in slots)
+            and stack.slot_folders() == {slot.id for slot in slots}
+            and not any(ticket.state is TicketState.CALLED for ticket in line)
+        )
+
+    eventually(in_order, seconds=seconds, what="order")
