@@ -7,10 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.ledger import Instance, Slot, Ticket, instances, slots, tickets
+from spawner.ledger import Instance, Slot, Ticket, controls, instances, slots, tickets
+from spawner.pool.controls import Controls
 from spawner.pool.demand import read_demand
 
-__all__ = ["LineMoment", "read_demand", "read_line"]
+__all__ = ["LineMoment", "OrderMoment", "read_demand", "read_line", "read_order"]
 
 
 @dataclass(frozen=True)
