@@ -9,7 +9,8 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from spawner.desk.handlers import EventsHandler, Handler, JsonHandler
+from spawner.desk.base import Handler, JsonHandler
+from spawner.desk.handlers import EventsHandler
 from spawner.desk.metrics import exposition
 from spawner.desk.operator_api import CHANGES, change_of
 from spawner.desk.operator_state import Board, read_operator
