@@ -23,8 +23,8 @@ STOPPING_PAUSE = 0.1
 """Between attempts at a start that JupyterHub refuses because it is still busy with the stop before, which the ledger,
 and so the person, knows to be over. JupyterHub has no event for it."""
 STOP_TRIES, STOP_PAUSE = 4, 0.5
-"""Where two clients interrupt one start, JupyterHub fails for the second: its own stop is under way when it comes to
-it. A moment later it says so."""
+"""Where two clients interrupt one start, JupyterHub fails for the second: the stop of the first is under way when it
+comes to its own. A moment later it says so."""
 
 
 class HubSaid(Refusal):

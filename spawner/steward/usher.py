@@ -26,6 +26,8 @@ AGAIN = timedelta(seconds=5)
 """Between attempts at the same thing for the same ticket."""
 OWN_ACTIVITY = timedelta(seconds=10)
 """A start itself looks like activity for so long."""
+SEEN_LATE = timedelta(seconds=10)
+"""Activity is known to the hub only after the proxy has told it, every 5 s: whoever has come is not missed before."""
 
 
 class Usher:
@@ -55,7 +57,7 @@ class Usher:
         ):
             with contextlib.suppress(LostRace):  # its person was faster
                 await self._carry_out(action)
-        hold = timedelta(seconds=pool.catalog.queue.hold_seconds)
+        hold = timedelta(seconds=pool.catalog.queue.hold_seconds) + OWN_ACTIVITY + SEEN_LATE
         for ticket in line.never_came(moment.uncollected, moment.tickets, now=now, hold=hold):
             self._tasks.begin(ticket.id, partial(self._look_for, ticket))
         if self._hook:

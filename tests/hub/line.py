@@ -66,7 +66,8 @@ class Person:
 
     @property
     def runs(self) -> bool:
-        return self.loan is not None and self.loan.state == "running"
+        loan = self.loan
+        return loan is not None and loan.state == "running"
 
     def wait_running(self, seconds: float = 60) -> None:
         eventually(lambda: self.runs, seconds=seconds, what=f"{self.name}'s instance")
