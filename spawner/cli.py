@@ -13,7 +13,7 @@ from pathlib import Path
 from spawner import __version__
 from spawner.catalog import load_catalog
 from spawner.errors import FreepoolError
-from spawner.settings import SETTINGS_VARIABLE, Isolation, load_settings
+from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings, load_settings
 
 LOCAL_FILE = Path("hub_config/local.yaml")
 CATALOG_FILE = Path("hub_config/catalog.yaml")
@@ -42,9 +42,28 @@ def build_parser() -> argparse.ArgumentParser:
     migrate.add_argument(
         "--wait", type=float, default=0, metavar="SECONDS", help="give a database time that does not answer yet"
     )
+    warm = commands.add_parser("warm", help="list what is kept warm, and change floors and plans")
+    warm.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
+    _add_warm(warm)
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
     return parser
+
+
+def _add_warm(warm: argparse.ArgumentParser) -> None:
+    changes = warm.add_subparsers(dest="change")
+    plan = changes.add_parser("plan", help="have slots warm at a time, such as for a class")
+    plan.add_argument("name", metavar="NAME")
+    floor = changes.add_parser("floor", help="have at least so many warm, from now on")
+    for parser in (plan, floor):
+        parser.add_argument("--flavor", required=True)
+        parser.add_argument("--image", required=True)
+    plan.add_argument("--slots", required=True, metavar="N", help="how many")
+    plan.add_argument("--begins", required=True, metavar="TIME", help="2026-11-23T09:00; local, unless a zone is said")
+    plan.add_argument("--ends", required=True, metavar="TIME")
+    plan.add_argument("--weekly", action="store_true", help="again every seven days")
+    floor.add_argument("slots", metavar="N|catalog", help="how many; catalog: as the catalog says")
+    changes.add_parser("unplan", help="remove a plan").add_argument("name", metavar="NAME")
 
 
 def _state() -> Path:
@@ -90,11 +109,15 @@ def _check(options: argparse.Namespace) -> None:
     )
 
 
+def _settings(options: argparse.Namespace) -> Settings:
+    named = options.state is None and os.environ.get(SETTINGS_VARIABLE)  # on a cluster, where no folder has them
+    return load_settings() if named else load_settings((options.state or _state()) / "settings.json")
+
+
 def _link(options: argparse.Namespace) -> None:
     from spawner.hub.link import login_link
 
-    named = options.state is None and os.environ.get(SETTINGS_VARIABLE)  # on a cluster, where no folder has them
-    settings = load_settings() if named else load_settings((options.state or _state()) / "settings.json")
+    settings = _settings(options)
     sys.stdout.write(login_link(settings.public_url, settings.secret("link"), options.user) + "\n")
 
 
@@ -103,6 +126,12 @@ def _migrate(options: argparse.Namespace) -> None:
     from spawner.ledger.migrate import migrate_when_it_answers
 
     migrate_when_it_answers(make_engine(load_settings().ledger), within=options.wait)
+
+
+def _warm(options: argparse.Namespace) -> None:
+    from spawner.warm_command import run
+
+    run(_settings(options), options, sys.stdout.write)
 
 
 def _desk(_: argparse.Namespace) -> None:
@@ -122,6 +151,7 @@ _COMMANDS = {
     "check": _check,
     "link": _link,
     "migrate": _migrate,
+    "warm": _warm,
     "desk": _desk,
     "steward": _steward,
 }

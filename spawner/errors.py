@@ -14,6 +14,7 @@
     │   └── ClaimFailed           a slot did not take its claim
     └── Refusal                   a person asked for what cannot be; the sentence is for them
         ├── BadOption             400
+        ├── NotAllowed            403
         ├── TooMany               409
         ├── NotOffered            503
         ├── PoolFull              503
@@ -128,6 +129,13 @@ class BadOption(Refusal):
 
     code = "bad_option"
     status = 400
+
+
+class NotAllowed(Refusal):
+    """The person may not do or see this."""
+
+    code = "not_allowed"
+    status = 403
 
 
 class TooMany(Refusal):

@@ -9,6 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from spawner import __version__
 from spawner.catalog import echo
+from spawner.desk.operator_api import CHANGES, Change
+from spawner.desk.operator_views import OperatorState
 from spawner.desk.state import State, TicketView
 from spawner.errors import BadOption
 
@@ -78,9 +80,10 @@ def parse(model: type[BaseModel], body: bytes) -> BaseModel:
 
 def openapi(base: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document. `base` is the desk's URL prefix."""
-    models: tuple[type[BaseModel], ...] = (State, TicketAnswer, StartRequest, Nothing, ErrorAnswer)
+    answers: tuple[type[BaseModel], ...] = (State, TicketAnswer, OperatorState, ErrorAnswer)
+    requests: tuple[type[BaseModel], ...] = (StartRequest, Nothing, *{one.model: None for one in CHANGES.values()})
     references, definitions = models_json_schema(
-        [(model, "validation" if model in (StartRequest, Nothing) else "serialization") for model in models],
+        [*((model, "serialization") for model in answers), *((model, "validation") for model in requests)],
         ref_template="#/components/schemas/{model}",
     )
     by_model = {model: reference for (model, _), reference in references.items()}
@@ -106,6 +109,15 @@ def openapi(base: str) -> dict[str, Any]:
                 },
             },
         }
+
+    def operate(path: str, one: Change) -> dict[str, Any]:
+        described = change(one.summary, one.model)
+        statuses = described["responses"]
+        told = {
+            "200": answer("The page afterwards.", OperatorState),
+            **{code: statuses[code] for code in ("400", "403")},
+        }
+        return {f"/api/operator/{path}": {"post": described | {"responses": told}}}
 
     denied = answer("Not signed in.", ErrorAnswer)
     return {
@@ -147,6 +159,13 @@ def openapi(base: str) -> dict[str, Any]:
             "/api/instance/restart": {
                 "post": change("Stop it and start a fresh one of the same kind", Nothing, "200", "201", "202")
             },
+            "/api/operator": {
+                "get": {
+                    "summary": "Everything on the operator's page; for administrators, like all below it",
+                    "responses": {"200": answer("Now.", OperatorState), "403": denied},
+                }
+            },
+            **{route: item for path, one in CHANGES.items() for route, item in operate(path, one).items()},
         },
         "components": {
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "Authorization"}},

@@ -15,10 +15,12 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
-from spawner.desk import handlers
+from spawner.desk import handlers, loans, operator
 from spawner.desk.api import LARGEST_BODY
+from spawner.desk.base import Desk
 from spawner.desk.changes import Changes
 from spawner.desk.moment import Moments
+from spawner.desk.operator_api import CHANGES
 from spawner.desk.texts import load_texts
 from spawner.hubclient import HubClient
 from spawner.ledger import open_ledger
@@ -32,13 +34,13 @@ BASE = "/services/desk/"
 CLIENT_ID = "service-desk"
 
 
-def make_desk(settings: Settings, session: aiohttp.ClientSession) -> handlers.Desk:
+def make_desk(settings: Settings, session: aiohttp.ClientSession) -> Desk:
     """What the handlers share."""
     catalog = load_catalog(settings.catalog)
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
     admission = Admission(catalog, backend, utc_now, new_id)
-    return handlers.Desk(
+    return Desk(
         settings=settings,
         catalog=catalog,
         backend=backend,
@@ -55,7 +57,7 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> handlers.De
     )
 
 
-def make_application(desk: handlers.Desk) -> Application:
+def make_application(desk: Desk) -> Application:
     """Routes and JupyterHub's OAuth."""
     settings = desk.settings
     token = settings.secret("desk")
@@ -69,7 +71,7 @@ def make_application(desk: handlers.Desk) -> Application:
         access_scopes={"access:services!service=desk"},
     )
     shared = {"desk": desk}
-    routes: list[tuple[str, type[RequestHandler], dict[str, handlers.Desk]]] = [
+    routes: list[tuple[str, type[RequestHandler], dict[str, Desk]]] = [
         (BASE, handlers.PageHandler, shared),
         (f"{BASE}language", handlers.LanguageHandler, shared),
         (f"{BASE}oauth_callback", handlers.CallbackHandler, shared),
@@ -78,12 +80,17 @@ def make_application(desk: handlers.Desk) -> Application:
         (f"{BASE}api/openapi.json", handlers.OpenApiHandler, shared),
         (f"{BASE}api/state", handlers.StateHandler, shared),
         (f"{BASE}api/events", handlers.EventsHandler, shared),
-        (f"{BASE}api/instance", handlers.StartHandler, shared),
-        (f"{BASE}api/instance/stop", handlers.StopHandler, shared),
-        (f"{BASE}api/instance/restart", handlers.RestartHandler, shared),
-        (f"{BASE}api/ticket", handlers.TicketHandler, shared),
-        (f"{BASE}api/ticket/cancel", handlers.CancelTicketHandler, shared),
-        (f"{BASE}api/ticket/take", handlers.TakeTicketHandler, shared),
+        (f"{BASE}api/instance", loans.StartHandler, shared),
+        (f"{BASE}api/instance/stop", loans.StopHandler, shared),
+        (f"{BASE}api/instance/restart", loans.RestartHandler, shared),
+        (f"{BASE}api/ticket", loans.TicketHandler, shared),
+        (f"{BASE}api/ticket/cancel", loans.CancelTicketHandler, shared),
+        (f"{BASE}api/ticket/take", loans.TakeTicketHandler, shared),
+        (f"{BASE}operator", operator.OperatorPageHandler, shared),
+        (f"{BASE}api/operator", operator.OperatorHandler, shared),
+        (f"{BASE}api/operator/events", operator.OperatorEventsHandler, shared),
+        (f"{BASE}api/operator/({'|'.join(CHANGES)})", operator.ChangeHandler, shared),
+        (f"{BASE}metrics", operator.MetricsHandler, shared),
     ]
     return Application(
         routes,

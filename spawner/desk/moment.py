@@ -14,7 +14,7 @@ from spawner.ledger.transitions import revision
 from spawner.pool.admission import NO_ROOM_MEMORY, Admission
 from spawner.pool.controls import Controls
 from spawner.pool.outlook import Outlook
-from spawner.pool.queue import in_order
+from spawner.pool.queue import in_order, would_be_called
 from spawner.pool.waits import Wait
 
 FRESH = timedelta(seconds=1)
@@ -23,7 +23,9 @@ FRESH = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class PoolMoment:
-    """What is the same for everybody. `line` are those who wait, in order."""
+    """What is the same for everybody. `line` are those who wait, in order; `lent_at_once` are flavors for which nobody
+    has to stand in it.
+    """
 
     revision: int
     at: datetime
@@ -31,6 +33,7 @@ class PoolMoment:
     without_room: set[str]
     controls: Controls
     line: list[Ticket]
+    lent_at_once: set[str]
     outlooks: dict[str, Outlook]
     _waits: dict[tuple[str, int], Wait | None] = field(default_factory=dict)
 
@@ -97,13 +100,21 @@ class Moments:
             pool = self._pool
             age = FRESH if pool is None else now - pool.at
             if pool is None or age > (FRESH if pool.revision == current else patience):
+                catalog, memory = self._admission.catalog, self._admission.backend.memory()
+                line, occupying = in_order(tickets.alive(connection)), slots.occupying(connection)
+                closed = self._admission.closed(connection)
                 pool = self._pool = PoolMoment(
                     revision=current,
                     at=now,
-                    slots=slots.occupying(connection),
+                    slots=occupying,
                     without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
                     controls=Controls(controls.all_of(connection)),
-                    line=in_order(tickets.alive(connection)),
+                    line=line,
+                    lent_at_once={
+                        flavor.id
+                        for flavor in catalog.flavors
+                        if would_be_called(catalog, flavor.id, line, occupying, memory, closed=closed)
+                    },
                     outlooks=self._admission.outlooks.of(connection),
                 )
             return pool

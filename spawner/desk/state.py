@@ -233,9 +233,8 @@ def build_state(
 def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolMoment, texts: Texts) -> FlavorView:
     stock = stock_of(catalog, backend, flavor, pool.slots, without_room=pool.without_room)
     in_line = pool.in_line(flavor.id)
-    is_blocked = bool(in_line) or (backend.memory() is not None and bool(pool.line))
     is_closed = pool.controls.drain is not None or pool.controls.is_paused(flavor.id)
-    available = 0 if is_blocked or is_closed else stock.available
+    available = stock.available if flavor.id in pool.lent_at_once else 0
     reason = None
     if stock.why_not is not None:
         reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]

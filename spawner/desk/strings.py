@@ -24,9 +24,9 @@ JS_STRINGS: dict[str, str] = {
     "stock_free": "{n} free",
     "stock_none": "None free right now",
     "stock_first": "you would be next",
-    "stock_wait": "wait about {wait}",
+    "stock_wait": "wait {wait}",
     "stock_line": "{n} in line",
-    "stock_line_wait": "{n} in line, wait about {wait}",
+    "stock_line_wait": "{n} in line, wait {wait}",
     "nothing_free": "Nothing is free right now. This page updates by itself.",
     "queue_hint": (
         "All of it is lent out. Take a place in line: your notebook starts by itself when it is your turn, "
@@ -64,7 +64,7 @@ JS_STRINGS: dict[str, str] = {
     "meanwhile_lead": "Start one of these meanwhile. You keep your place in line, and choose when it is your turn.",
     "start_now": "Start now",
     "besides": "You are number {place} in line for {title}.",
-    "besides_wait": "You are number {place} in line for {title}: about {wait}.",
+    "besides_wait": "You are number {place} in line for {title}, expected wait {wait}.",
     "held": "It is your turn: {title} is kept for you until {time}.",
     "take": "Switch to it",
     "switching": "Switching…",

@@ -193,6 +193,36 @@ def lengths(connection: Connection, flavor: str, *, since: datetime, at_most: in
     return [(ended_at - usable_at).total_seconds() for usable_at, ended_at in rows]
 
 
+def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
+    """Loans that have ended since a moment, oldest first."""
+    rows = connection.execute(
+        select(instances)
+        .where(instances.c.state == InstanceState.ENDED.value, instances.c.ended_at >= moment)
+        .order_by(instances.c.ended_at)
+    )
+    return [_instance(row) for row in rows]
+
+
+def usable_since(connection: Connection, moment: datetime) -> list[Instance]:
+    """Loans that came to run since a moment, oldest first."""
+    rows = connection.execute(select(instances).where(instances.c.usable_at >= moment).order_by(instances.c.usable_at))
+    return [_instance(row) for row in rows]
+
+
+def steps_since(connection: Connection, moment: datetime, steps: Iterable[Step]) -> dict[str, set[Step]]:
+    """Which of these steps were taken by each loan that came to run since a moment."""
+    rows = connection.execute(
+        select(events.c.instance_id, events.c.step)
+        .join(instances, instances.c.id == events.c.instance_id)
+        .where(instances.c.usable_at >= moment, events.c.step.in_([step.value for step in steps]))
+        .distinct()
+    )
+    found: dict[str, set[Step]] = {}
+    for instance_id, step in rows:
+        found.setdefault(instance_id, set()).add(Step(step))
+    return found
+
+
 def used_since(connection: Connection, user_name: str, moment: datetime, *, now: datetime) -> timedelta:
     """How long a user has had instances since a moment, all added up."""
     rows = connection.execute(

@@ -10,6 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from spawner.ledger.engine import rows_changed
 from spawner.ledger.tables import leases
 
+STEWARD = "steward"
+"""Who keeps the promises."""
+
 
 def hold(connection: Connection, name: str, *, holder: str, now: datetime, duration: timedelta) -> bool:
     """Take or renew a lease. True if `holder` has it until `now + duration`; False if somebody else does."""
@@ -35,6 +38,11 @@ def hold(connection: Connection, name: str, *, holder: str, now: datetime, durat
 def release(connection: Connection, name: str, *, holder: str) -> None:
     """Give a lease back early, so that the next holder need not wait for its end."""
     connection.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))
+
+
+def ends_at(connection: Connection, name: str) -> datetime | None:
+    """Until when a lease holds, or held; None if nobody has it."""
+    return connection.execute(select(leases.c.expires_at).where(leases.c.name == name)).scalar()
 
 
 def holder_of(connection: Connection, name: str, *, now: datetime) -> str | None:

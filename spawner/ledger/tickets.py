@@ -208,6 +208,13 @@ def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int)
     return [((low + high) / 2, (called - joined).total_seconds()) for low, high, joined, called in rows]
 
 
+def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
+    """Tickets to which anything happened since a moment, and those that still stand for something; oldest first."""
+    happened = [tickets.c.joined_at >= moment, tickets.c.called_at >= moment, tickets.c.ended_at >= moment]
+    rows = connection.execute(select(tickets).where(or_(*happened, _in(ALIVE))).order_by(tickets.c.joined_at))
+    return [_ticket(row) for row in rows]
+
+
 def prune(connection: Connection, *, before: datetime) -> int:
     """Forget tickets that were over before a time. Returns how many."""
     return connection.execute(

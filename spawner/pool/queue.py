@@ -8,13 +8,14 @@ within that time: nobody starves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
 from spawner.pool.stock import room_for, waits_for_nobody
 
 USE_WINDOW = timedelta(days=1)
+NEVER = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def rank(rules: Queue, *, now: datetime, used: timedelta, groups: Iterable[str] = ()) -> datetime:
@@ -51,19 +52,42 @@ def whose_turn(
     Where one memory is shared (this machine's), who does not fit holds it against all that come after, or a large
     shape would never find room beside many small ones.
     """
+    ordered = in_order(tickets)
+    turns = _turns(catalog, [ticket.flavor for ticket in ordered], slots, memory, closed)
+    return (ticket for ticket, is_due in zip(ordered, turns, strict=True) if is_due)
+
+
+def would_be_called(
+    catalog: Catalog,
+    flavor: str,
+    line: Iterable[Ticket],
+    slots: Iterable[Slot],
+    memory: int | None,
+    *,
+    closed: Collection[str] = (),
+) -> bool:
+    """Whether somebody who comes now, behind all in `line`, would be given this flavor at once."""
+    *_, is_due = _turns(catalog, [*(ticket.flavor for ticket in in_order(line)), flavor], slots, memory, closed)
+    return is_due
+
+
+def _turns(
+    catalog: Catalog, wishes: Iterable[str], slots: Iterable[Slot], memory: int | None, closed: Collection[str]
+) -> Iterator[bool]:
+    """For each wished flavor, in the order of the line, whether it is its turn."""
     held = _held(slots)
     offered = {flavor.id: flavor for flavor in catalog.flavors if flavor.id not in closed}
-    for ticket in in_order(tickets):
-        flavor = offered.get(ticket.flavor)
-        if flavor is None:
-            continue
-        if _is_all_lent(flavor, held):
-            del offered[ticket.flavor]
-            continue
-        if room_for(catalog, flavor, held, memory) < 1:
-            return
-        yield ticket
-        held.append(planned_slot(ticket))
+    is_held_up = False
+    for wish in wishes:
+        flavor = offered.get(wish)
+        if flavor is None or is_held_up or _is_all_lent(flavor, held):
+            yield False
+        elif room_for(catalog, flavor, held, memory) < 1:
+            is_held_up = True
+            yield False
+        else:
+            held.append(planned_slot(flavor.id))
+            yield True
 
 
 def has_room(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> bool:
@@ -80,7 +104,6 @@ def _is_all_lent(flavor: Flavor, held: Iterable[Slot]) -> bool:
     return sum(slot.flavor == flavor.id for slot in held) >= flavor.limit
 
 
-def planned_slot(ticket: Ticket) -> Slot:
-    """The slot that a ticket will have, for counting."""
-    state = SlotState.CREATING
-    return Slot("", ticket.flavor, ticket.image, state, ticket.id, ticket.joined_at, None, None, None, None, None)
+def planned_slot(flavor: str) -> Slot:
+    """The slot that somebody will have, for counting."""
+    return Slot("", flavor, "", SlotState.CREATING, "", NEVER, None, None, None, None, None)

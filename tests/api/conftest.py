@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from spawner.ledger.tables import controls
 from tests.stack import Stack, eventually
 
 
@@ -56,3 +58,20 @@ def caller(shared_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Call
         seconds=60,
         what=f"the end of {user}'s instance",
     )
+
+
+def clear(stack: Stack) -> None:
+    """Take back all that operators have set."""
+    ledger = stack.ledger()
+    ledger.write(lambda connection: connection.execute(controls.delete()))
+    ledger.close()
+
+
+@pytest.fixture
+def operator(shared_stack: Stack) -> Iterator[Caller]:
+    """An administrator. What they set is taken back afterwards, and the pool is as warm as before."""
+    name = f"operator-{secrets.token_hex(3)}"
+    assert shared_stack.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
+    yield Caller(shared_stack, name, shared_stack.user_token(name))
+    clear(shared_stack)
+    shared_stack.wait_warm()

@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from spawner.desk.operator_api import CHANGES
 from tests.api.conftest import Caller
 from tests.stack import Stack
 
@@ -31,9 +32,14 @@ CHECKS = [
 OPERATIONS = [
     ("GET", "/api/state"),
     ("POST", "/api/instance"),
+    ("GET", "/api/ticket"),
+    ("POST", "/api/ticket"),
+    ("POST", "/api/ticket/cancel"),
+    ("POST", "/api/ticket/take"),
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
 ]
+FOR_OPERATORS = [("GET", "/api/operator"), *(("POST", f"/api/operator/{path}") for path in CHANGES)]
 EXAMPLES = 30
 """Of requests that the document allows, and as many of requests that it does not."""
 
@@ -46,17 +52,33 @@ def described(shared_stack: Stack) -> BaseSchema:
 
 def test_the_document_describes_all_that_can_be_asked(described: BaseSchema) -> None:
     operations = [result.ok() for result in described.get_all_operations()]
-    assert [(operation.method.upper(), operation.path) for operation in operations] == OPERATIONS
+    assert [(operation.method.upper(), operation.path) for operation in operations] == OPERATIONS + FOR_OPERATORS
 
 
 @pytest.mark.parametrize(
     ("mode", "method", "path"),
     [(GenerationMode.POSITIVE, *operation) for operation in OPERATIONS]
-    + [(GenerationMode.NEGATIVE, *operation) for operation in OPERATIONS[1:]],  # the first takes nothing
+    + [(GenerationMode.NEGATIVE, *operation) for operation in OPERATIONS if operation[0] == "POST"],
 )
 def test_every_answer_is_as_described(
     described: BaseSchema, caller: Caller, mode: GenerationMode, method: str, path: str
 ) -> None:
+    check_answers(described, caller, mode, method, path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "method", "path"),
+    [(GenerationMode.POSITIVE, *operation) for operation in FOR_OPERATORS]
+    + [(GenerationMode.NEGATIVE, *operation) for operation in FOR_OPERATORS if operation[0] == "POST"],
+)
+def test_every_answer_to_operators_is_as_described(
+    described: BaseSchema, operator: Caller, mode: GenerationMode, method: str, path: str
+) -> None:
+    check_answers(described, operator, mode, method, path)
+
+
+def check_answers(described: BaseSchema, caller: Caller, mode: GenerationMode, method: str, path: str) -> None:
+    """Ask as the document allows, or as it does not, and compare the answers with it."""
     requests = described[path][method].as_strategy(generation_mode=mode)
 
     # Not shrunk: each example is a real request, and the failing one is printed as a curl command.

@@ -12,6 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from spawner.desk.texts import load_texts
 from tests.browser import lab
 from tests.browser.visitor import (
     IDLE,
@@ -80,6 +81,28 @@ class Photographer:
         self.example()
         self.chinese()
         self.phone()
+        self.line("", "ann", "bob")
+        self.line("-zh-dark", "lin", "wang", locale="zh-CN", color_scheme="dark")
+
+    def line(self, suffix: str, somebody: str, waits: str, **options: Any) -> None:
+        """All of a shape is lent: a place in line, something else meanwhile, and what is kept when it is the turn."""
+        say = load_texts()[options.get("locale", "en")].say
+        with self.visitor(somebody), self.visitor(waits, **options) as waiting:
+            self.stack.start(somebody, flavor="cpu-large")
+            desk = waiting.open_desk()
+            desk.locator("input[value=cpu-large]").check()
+            self.take(desk, f"full{suffix}")
+            button(desk, say("Take a place in line")).click()
+            expect(desk.locator("[data-action=leave]")).to_be_enabled()
+            self.take(desk, f"waiting{suffix}")
+            desk.locator("[data-action=instead]").first.click()
+            expect(desk.locator(".besides")).to_be_visible()
+            expect(heading(desk)).to_have_text(say("Your notebook is ready"))
+            self.take(desk, f"meanwhile{suffix}")
+            self.stack.stop(somebody)
+            expect(desk.locator("[data-action=take]")).to_be_enabled()
+            self.take(desk, f"held{suffix}")
+            self.stack.leave_line(waits)
 
     def desk_and_instance(self) -> None:
         """English, light: before, during and after a start."""
@@ -129,13 +152,19 @@ class Photographer:
             self.take(desk, "phone-zh")
 
 
+def _one_large(data: dict[str, Any]) -> None:
+    """So that two people are enough for a line."""
+    data["flavors"][1]["limit"] = 1
+
+
 def main(folder: Path) -> None:
     """Bring a Freepool up, take the pictures, end it."""
     folder.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=PATIENCE_MS)
     with tempfile.TemporaryDirectory(prefix="freepool-") as place, sync_playwright() as playwright:
         browser = launch(playwright)
-        with running_stack(Path(place) / "state", catalog=write_catalog(Path(place) / "catalog.yaml")) as stack:
+        catalog = write_catalog(Path(place) / "catalog.yaml", _one_large)
+        with running_stack(Path(place) / "state", catalog=catalog) as stack:
             Photographer(browser, stack, folder).all()
         browser.close()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from spawner.ledger import EndReason
 from spawner.pool.backends.base import SlotStatus
+from spawner.pool.kube.client import Cluster
 from spawner.pool.kube.manifest import CONTAINER, LENT_LABEL, SLOT_LABEL
 from spawner.pool.kube.pods import read_pod
+from spawner.pool.kube.watch import PodStore
+from spawner.settings import KubernetesPool
 
 
 def ended(**terminated: Any) -> SlotStatus:
@@ -37,3 +41,14 @@ def ended(**terminated: Any) -> SlotStatus:
 )
 def test_out_of_memory_is_the_reason_only_where_the_server_was_killed(code: int, said: str, reason: EndReason) -> None:
     assert ended(exitCode=code, reason=said).reason is reason
+
+
+async def test_a_pod_that_vanished_while_it_was_deleted_is_not_taken_for_one_that_is_there() -> None:
+    metadata = {"name": "freepool-s", "uid": "u", "labels": {SLOT_LABEL: "s"}}  # no resource version
+    pod = read_pod({"metadata": metadata})
+    assert pod is not None
+    store = PodStore(Cluster(KubernetesPool(namespace="pool")))
+    await store.note(pod)
+    assert store.slots() == {}
+    await store.note(replace(pod, version=7))
+    assert store.slots().keys() == {"s"}

@@ -254,7 +254,7 @@ def test_turns_never_exceed_limits_or_memory_and_keep_the_order(
         assert sum(SHAPES[name][0] * count for name, count in (held + new).items()) * GIB <= memory
     # Nobody who could be served is left out: whoever is first among the rest finds no room.
     rest = [ticket for ticket in in_order(tickets) if ticket not in called and ticket.flavor not in closed]
-    again = [*lent, *(replace(planned_slot(ticket), id=ticket.id) for ticket in called)]
+    again = [*lent, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
     assert list(whose_turn(catalog, rest, again, memory, closed=closed)) == []
 
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner import errors
-from spawner.desk import state, strings
+from spawner.desk import operator_state, operator_strings, state, strings
 from spawner.desk.texts import LANGUAGES, TRANSLATIONS, choose_language, load_texts
 from spawner.ledger import EndReason, Step
-from spawner.pool import line
+from spawner.pool import line, wanted
 from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
 from tests.stack import PROJECT
 from tests.unit.make import quick
@@ -28,8 +28,9 @@ FOR_PEOPLE = {"HubSaid", "BackendUnavailable", "LedgerUnusable"} | {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal)
 }
 """Errors that the desk may have to say. The others end at the operator's terminal, which speaks English."""
-PAST_THE_DESK = {"migrate.py", "local.py", "view.py"}
-"""Raised where nobody waits for a page: at the start of a process, and inside the steward's rounds."""
+PAST_THE_DESK = {"migrate.py", "local.py", "view.py", "warm_command.py"}
+"""Raised where nobody waits for a page: at the start of a process, inside the steward's rounds, at a terminal."""
+OPERATORS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE")
 AT_THE_START = {"The ledger needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
 
 
@@ -87,6 +88,10 @@ def _all() -> dict[str, str]:
         *(("line.py", value) for name, value in vars(line).items() if name.isupper() and str(value).endswith(".")),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
+        *(("wanted.py", sentence) for sentence in wanted.WHY.values()),
+        *(("operator_state.py", sentence) for sentence in operator_state.REASONS.values()),
+        *(("operator_state.py", operator_state.__dict__[name]) for name in OPERATORS),
+        *(("operator_strings.py", sentence) for sentence in operator_strings.OPERATOR_STRINGS.values()),
     ]
     return {sentence: where for where, sentence in said if re.search(r"[A-Za-z]", re.sub(r"\{.*?\}", "", sentence))}
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from spawner.catalog import Catalog
 from spawner.ledger import EndReason, Slot, SlotState
 from spawner.ledger.model import OCCUPYING
-from spawner.steward.warm import LONGEST_BACKOFF, GiveUp, MakeSlot, decide
+from spawner.pool.wanted import LONGEST_BACKOFF
+from spawner.steward.warm import GiveUp, MakeSlot, decide
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend, quick
 
@@ -168,7 +169,7 @@ def test_never_more_than_targets_limits_and_memory_allow(pool: tuple[Catalog, li
         ]
         if count:
             assert flavor.id not in backend.refused
-            assert len(waiting) + count <= flavor.warm
+            assert len(waiting) + count <= sum(rule.ceiling for rule in flavor.warm)
             assert sum(slot.flavor == flavor.id for slot in slots) + count <= flavor.limit
     if new and backend.bytes is not None:
         used = sum(reserved.get(slot.flavor, 0) for slot in slots)

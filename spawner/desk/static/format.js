@@ -85,18 +85,32 @@ export function formats(lang) {
   }
 
   /**
-   * An estimate that is a range: "2–5 min", "1.5–3 hr".
+   * Day and time, for what may be far away; only the time, where the day has just been named.
+   * @param {number} at
+   * @param {number} [after]
+   */
+  function date(at, after) {
+    const named = after !== undefined && new Date(after).toDateString() === new Date(at).toDateString();
+    return new Intl.DateTimeFormat(lang, { timeStyle: "short", ...(named ? {} : { dateStyle: "medium" }) }).format(at);
+  }
+
+  /**
+   * An estimate that is a range, the coarser the longer: "2–5 min", "1.5–3 hr", "up to 40 min".
    * @param {number} low   seconds
    * @param {number} high  seconds
    */
   function range(low, high) {
     const hours = high > 5400;
-    const unit = hours ? 1800 : 60;
-    const from = Math.floor(low / unit);
-    const to = Math.max(from + 1, Math.ceil(high / unit));
-    const scale = hours ? 0.5 : 1;
-    return `${number.format(from * scale)}–${measure(to * scale, hours ? "hour" : "minute")}`;
+    const step = hours ? 1800 : high > 1200 ? 300 : 60;
+    const unit = hours ? 3600 : 60;
+    const from = Math.floor(low / step);
+    const to = Math.max(from + 1, Math.ceil(high / step)) * step;
+    const end = measure(to / unit, hours ? "hour" : "minute");
+    if (!from) return chinese ? `${end}以内` : `up to ${end}`;
+    return `${number.format((from * step) / unit)}–${end}`;
   }
 
-  return { number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, range, took, clock };
+  return {
+    number: (/** @type {number} */ n) => number.format(n), size, duration, limit, about, range, took, clock, date,
+  };
 }

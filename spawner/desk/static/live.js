@@ -39,18 +39,19 @@ async function request(url, options = {}) {
 /**
  * @param {string} base
  * @param {string} xsrf
+ * @param {{state: string, events: string, changes: string}} [paths]  below the API's own
  */
-export function client(base, xsrf) {
+export function client(base, xsrf, paths = { state: "state", events: "events", changes: "" }) {
   return {
     // JupyterHub checks the token on reads too: notebooks share this origin, and must not read over our shoulder.
-    state: () => request(`${base}api/state`, { headers: { "X-XSRFToken": xsrf } }),
+    state: () => request(`${base}api/${paths.state}`, { headers: { "X-XSRFToken": xsrf } }),
     /** An EventSource can send no headers. */
-    events: `${base}api/events?_xsrf=${encodeURIComponent(xsrf)}`,
+    events: `${base}api/${paths.events}?_xsrf=${encodeURIComponent(xsrf)}`,
     /**
      * @param {string} path
      * @param {object} body
      */
-    post: (path, body) => request(`${base}api/${path}`, {
+    post: (path, body) => request(`${base}api/${paths.changes}${path}`, {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-XSRFToken": xsrf },
       body: JSON.stringify(body),

@@ -15,6 +15,8 @@ NO_IMAGE = frozenset({"ErrImageNeverPull", "ImageInspectError", "ImagePullBackOf
 NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 """Reasons of a waiting container that do not pass by themselves. (`ErrImagePull` is the first try of several.)"""
 LONGEST_DETAIL = 500
+UNTOLD = 0
+"""For a resource version: where a pod vanishes while it is being deleted, the API server's answer has none."""
 BY_ITSELF = (EndReason.CRASHED, EndReason.START_FAILED)
 
 
@@ -39,7 +41,7 @@ def read_pod(pod: Json) -> Pod | None:
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        version=int(metadata["resourceVersion"]),
+        version=int(metadata.get("resourceVersion", UNTOLD)),
         leaving="deletionTimestamp" in metadata,
         placed=bool(pod.get("spec", {}).get("nodeName")),
         status=_status(slot_id, pod),

@@ -19,7 +19,7 @@ from spawner.compat import timeout
 from spawner.pool.backends.base import Slots
 from spawner.pool.kube.client import Cluster, WatchBroken
 from spawner.pool.kube.manifest import SELECTOR
-from spawner.pool.kube.pods import Pod, read_pod
+from spawner.pool.kube.pods import UNTOLD, Pod, read_pod
 
 log = logging.getLogger("freepool.kube")
 WATCH_SECONDS = 5
@@ -115,7 +115,7 @@ class PodStore:
 
     def _put(self, pod: Pod) -> bool:
         known = self._pods.get(pod.uid)
-        if pod.uid in self._deleted or (known is not None and known.version >= pod.version):
+        if pod.version == UNTOLD or pod.uid in self._deleted or (known is not None and known.version >= pod.version):
             return False
         self._pods[pod.uid] = pod
         return known is None or known.status != pod.status or known.leaving != pod.leaving

@@ -1,0 +1,199 @@
+"""What people do: start, stop, restart, stand in line. Every change is a POST that JupyterHub's own XSRF check has let
+through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from spawner.desk.api import Nothing, StartRequest, parse
+from spawner.desk.base import JsonHandler
+from spawner.errors import FreepoolError, NotOffered, Queued
+from spawner.hubclient import HubSaid
+from spawner.ledger import Instance, InstanceState, TicketState, instances, tickets
+from spawner.ledger.model import LIVE
+from spawner.pool.admission import Wish
+from spawner.pool.options import choose
+
+log = logging.getLogger("freepool.desk")
+PATIENCE = 0.8
+"""Seconds that a POST waits for a start before it answers 202: a warm start is over by then, and the page shows the
+progress of any other."""
+STOP_SECONDS = 20
+CROWD = timedelta(seconds=0.5)
+"""How old the rest of the pool may be in the answer to somebody who joins the line: each of a crowd changes it."""
+
+
+class WishHandler(JsonHandler):
+    """Base of what may lead to an instance."""
+
+    def wish(self) -> Wish:
+        """What the request asks for."""
+        body = parse(StartRequest, self.request.body)
+        choice = choose(self.desk.catalog, body.model_dump())
+        why_not = self.desk.backend.why_not(choice.flavor, choice.image)
+        if why_not is not None:  # the hub would refuse it too, but knows the reader's language not
+            why = why_not[self.language_texts.language.startswith("zh")]
+            raise NotOffered("{why}", next_step="Choose another shape or image.", why=why)
+        return Wish(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
+
+    async def live(self) -> Instance | None:
+        """The instance of the default server that starts or runs."""
+        latest = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        return latest if latest is not None and latest.state in LIVE else None
+
+    async def begin(self, options: dict[str, str]) -> None:
+        """Ask the hub; what takes longer than `PATIENCE` is seen in the live state."""
+        start = asyncio.create_task(self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), options))
+        self.desk.starts.add(start)
+        start.add_done_callback(self._started)
+        done, _ = await asyncio.wait([start], timeout=PATIENCE)
+        if done:
+            self.accept(start)
+        state = await self.state()
+        is_running = state.instance is not None and state.instance.state == "running"
+        self.answer(state, 201 if is_running else 202)
+
+    @staticmethod
+    def accept(start: asyncio.Task[None]) -> None:
+        """Raise what the hub refused, except that somebody now stands in line: the state says so."""
+        try:
+            start.result()
+        except HubSaid as said:
+            if said.code != Queued.code:
+                raise
+
+    def _started(self, start: asyncio.Task[None]) -> None:
+        self.desk.starts.discard(start)
+        if not start.cancelled() and start.exception() is not None:
+            log.info("a start of %s ended: %s", self.user_name, start.exception())
+
+
+class StartHandler(WishHandler):
+    """POST /api/instance"""
+
+    async def post(self) -> None:
+        """Start, and answer 201 when it runs, or 202 while it is on its way or stands in line."""
+        wish = self.wish()
+        if await self.live() is not None:
+            raise HubSaid(
+                409,
+                "Your instance is already starting, running or stopping.",
+                code="busy",
+                next_step="Wait a moment, and look again.",
+            )
+        ticket = await self.desk.ledger.awrite(self.desk.admission.ask, wish, is_here=True)
+        if ticket.state is TicketState.WAITING:
+            self.answer(await self.state(patience=CROWD), 202)
+        else:
+            await self.begin(wish.choice.to_options())
+
+
+class TicketHandler(WishHandler):
+    """GET and POST /api/ticket"""
+
+    async def get(self) -> None:
+        """Where the user stands in line."""
+        self.set_header("Content-Type", "application/json")
+        self.finish((await self.state()).model_dump_json(include={"ticket"}))
+
+    async def post(self) -> None:
+        """Stand in line for another shape while an instance runs: it is held when it is the user's turn."""
+        wish = self.wish()
+        await self.desk.ledger.awrite(self.desk.admission.ask, wish, is_here=True)
+        self.answer(await self.state(), 202)
+
+
+class StopHandler(WishHandler):
+    """POST /api/instance/stop"""
+
+    async def post(self) -> None:
+        """Stop what runs or starts, or else leave the line; stopping what is stopped is fine."""
+        parse(Nothing, self.request.body)
+        if await self.live() is None:
+            await self.desk.ledger.awrite(self.leave_line, has_waited=False)
+        await self.stop_instance()
+        self.answer(await self.state())
+
+    def leave_line(self, connection: Connection, *, has_waited: bool) -> bool:
+        """Give up places in line, and what was held for them; all, or only those that `has_waited`.
+
+        True where a start has begun for one of them: the caller stops it.
+        """
+        has_begun = False
+        for ticket in tickets.alive(connection, self.user_name):
+            if ticket.server_name or (has_waited and ticket.called_at == ticket.joined_at):
+                continue
+            if ticket.instance_id is None:
+                self.desk.admission.release(connection, ticket.id, TicketState.CANCELLED)
+            else:
+                has_begun = True
+        return has_begun
+
+    async def stop_instance(self) -> None:
+        """Ask the hub, then wait a while for the ledger to say that it is over."""
+        await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STOP_SECONDS
+        while (left := deadline - loop.time()) > 0:
+            current = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+            if current is None or current.state is InstanceState.ENDED:
+                return
+            await self.desk.changes.next(seconds=min(left, 1))
+
+
+class CancelTicketHandler(StopHandler):
+    """POST /api/ticket/cancel"""
+
+    async def post(self) -> None:
+        """Leave the line, whatever its state; an instance that its ticket has begun is stopped."""
+        parse(Nothing, self.request.body)
+        if await self.desk.ledger.awrite(self.leave_line, has_waited=True):
+            await self.stop_instance()
+        self.answer(await self.state())
+
+
+class TakeTicketHandler(StopHandler):
+    """POST /api/ticket/take"""
+
+    async def post(self) -> None:
+        """End what runs, which wipes it, and start what is held for the user."""
+        parse(Nothing, self.request.body)
+        mine = await self.desk.ledger.aread(tickets.alive, self.user_name)
+        called = [one for one in mine if one.state is TicketState.CALLED and one.server_name == ""]
+        if not called:
+            raise HubSaid(409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn.")
+        ticket = called[0]
+        if ticket.instance_id is None:
+            await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+            options = {"flavor": ticket.flavor, "image": ticket.image}
+            await self.begin(options | ({"example": ticket.example} if ticket.example else {}))
+        else:
+            self.answer(await self.state(), 202)
+
+
+class RestartHandler(StopHandler):
+    """POST /api/instance/restart"""
+
+    async def post(self) -> None:
+        """A restart is a stop, which wipes, and a start of the same kind: never the same slot again."""
+        parse(Nothing, self.request.body)
+        before = await self.live()
+        if before is None:
+            raise HubSaid(
+                409,
+                "Nothing runs that could be restarted.",
+                code="not_running",
+                next_step="Start an instance.",
+            )
+        # Its place is taken before it is given up: to restart must not mean to find the pool full.
+        ticket = await self.desk.ledger.awrite(self.desk.admission.take_over, before)
+        try:
+            await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+        except FreepoolError:
+            await self.desk.ledger.awrite(self.desk.admission.release, ticket.id, TicketState.CANCELLED)
+            raise
+        await self.begin({"flavor": before.flavor, "image": before.image})

@@ -1,0 +1,168 @@
+"""How people were served lately: waits, starts, failures. Pure: rows of the ledger in, numbers out.
+
+A start has two parts. The wait in line is from when somebody asked until their turn came; nothing where there was room.
+The start is from then until the notebook could be used. Where somebody had stood in line it counts from the request
+itself, because what is held for a person who is away, or still works in another instance, waits for them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from spawner.ledger import EndReason, Instance, Step, Ticket, instances, tickets
+from spawner.pool.progress import FAILURES
+
+DAY = timedelta(days=1)
+HOURS = 24
+COLD = Step.SLOT_CREATING
+"""Taken by each start that found no slot ready, or none that was of use."""
+HURT = (*FAILURES, EndReason.NO_ROOM)
+"""Endings that an operator should look into."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """How many there were, and the seconds that half of them, and 95 in 100, took at most. None where none was."""
+
+    count: int
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True)
+class Hour:
+    """Those whose turn came in one hour: how many `came`, how many of them `waited`, and how long, in seconds."""
+
+    begins: datetime
+    came: int
+    waited: int
+    p50: float | None
+    longest: float | None
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """How many waits were within what was foretold, shorter, or longer."""
+
+    within: int
+    shorter: int
+    longer: int
+
+    @property
+    def count(self) -> int:
+        """All together."""
+        return self.within + self.shorter + self.longer
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of one flavor, over one day. `warm_seconds`, `cold_seconds` and `wait_seconds` are every single one."""
+
+    warm_seconds: Sequence[float]
+    cold_seconds: Sequence[float]
+    wait_seconds: Sequence[float]
+    hours: Sequence[Hour]
+    foretold: Foretold
+    endings: Mapping[EndReason, int]
+
+    @property
+    def failures(self) -> dict[EndReason, int]:
+        """Endings that an operator should look into, the most frequent first."""
+        found = {reason: count for reason, count in self.endings.items() if reason in HURT}
+        return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0].value)))
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a day's statistics are made from. `steps`: see `instances.steps_since`."""
+
+    tickets: list[Ticket]
+    started: list[Instance]
+    ended: list[Instance]
+    steps: Mapping[str, set[Step]]
+
+
+def read_day(connection: Connection, *, now: datetime) -> Day:
+    """Everything of the last 24 hours, in four queries."""
+    since = now - DAY
+    return Day(
+        tickets=tickets.concerning(connection, since),
+        started=instances.usable_since(connection, since),
+        ended=instances.ended_since(connection, since),
+        steps=instances.steps_since(connection, since, [COLD]),
+    )
+
+
+def statistics_of(day: Day, flavor: str, *, now: datetime) -> Statistics:
+    """Of one flavor, which the catalog need not know."""
+    mine = [one for one in day.tickets if one.flavor == flavor]
+    by_instance = {one.instance_id: one for one in mine if one.instance_id is not None}
+    warm: list[float] = []
+    cold: list[float] = []
+    for instance in day.started:
+        if instance.flavor == flavor:
+            seconds = start_seconds(instance, by_instance.get(instance.id))
+            (cold if COLD in day.steps.get(instance.id, ()) else warm).append(seconds)
+    called = [one for one in mine if one.called_at is not None and one.called_at >= now - DAY]
+    return Statistics(
+        warm_seconds=warm,
+        cold_seconds=cold,
+        wait_seconds=[wait_seconds(one) for one in called if has_waited(one)],
+        hours=[_hour(called, now - timedelta(hours=HOURS - number)) for number in range(HOURS)],
+        foretold=_foretold(called),
+        endings=Counter(one.reason for one in day.ended if one.flavor == flavor and one.reason is not None),
+    )
+
+
+def start_seconds(instance: Instance, ticket: Ticket | None) -> float:
+    """From when it was somebody's turn until their notebook could be used."""
+    assert instance.usable_at is not None
+    begun = instance.requested_at if ticket is None or has_waited(ticket) else ticket.joined_at
+    return max(0.0, (instance.usable_at - begun).total_seconds())
+
+
+def has_waited(ticket: Ticket) -> bool:
+    """Whether somebody stood in line; else there was room at once."""
+    return ticket.called_at is not None and ticket.called_at > ticket.joined_at
+
+
+def wait_seconds(ticket: Ticket) -> float:
+    """From when they asked until their turn came."""
+    assert ticket.called_at is not None
+    return (ticket.called_at - ticket.joined_at).total_seconds()
+
+
+def span(seconds: Iterable[float]) -> Span:
+    """Number, median, 95th percentile."""
+    ordered = sorted(seconds)
+    return Span(len(ordered), quantile(ordered, 0.5), quantile(ordered, 0.95))
+
+
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """The smallest of them that so large a share does not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+
+
+def _hour(called: Iterable[Ticket], begins: datetime) -> Hour:
+    ends = begins + timedelta(hours=1)
+    mine = [one for one in called if one.called_at is not None and begins <= one.called_at < ends]
+    waits = sorted(wait_seconds(one) for one in mine if has_waited(one))
+    return Hour(begins, len(mine), len(waits), quantile(waits, 0.5), waits[-1] if waits else None)
+
+
+def _foretold(called: Iterable[Ticket]) -> Foretold:
+    within = shorter = longer = 0
+    for one in called:
+        if not has_waited(one) or one.expected_low is None or one.expected_high is None:
+            continue
+        seconds = wait_seconds(one)
+        shorter += seconds < one.expected_low
+        longer += seconds > one.expected_high
+        within += one.expected_low <= seconds <= one.expected_high
+    return Foretold(within, shorter, longer)

@@ -1,0 +1,113 @@
+"""What operators decide holds for everybody, and reaches the programs that they point at."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spawner.ledger import EndReason
+from spawner.pool.build import utc_now
+from tests.hub.line import FLAVOR, history, people, pool_of, wait_for_order
+from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
+
+
+@contextmanager
+def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A URL that refuses the first news and takes all others, and what it has heard."""
+    heard: list[dict[str, Any]] = []
+
+    class Take(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(503 if len(heard) == 1 else 204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Take)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/", heard
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_hook_is_told_once_who_has_something_to_come_for(state: Path) -> None:
+    with hook() as (url, heard):
+        settings = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
+        settings = {
+            name: str((PROJECT / "hub_config" / value).resolve()) if isinstance(value, str) else value
+            for name, value in settings.items()
+        }
+        settings["catalog"] = str(write_catalog(state / "catalog.yaml", pool_of(1)))
+        (state / "settings.yaml").write_text(yaml.safe_dump(settings | {"notify_url": url}))
+        with running_stack(state / "s", settings=state / "settings.yaml") as stack:
+            first, second = people(stack, "first", "second")
+            assert first.ask().status_code in (201, 202)
+            first.wait_running()
+            assert second.ask().status_code == 202
+            assert second.place == 1
+            first.stop()
+            second.wait_running()
+            eventually(lambda: len(heard) == 2, what="the news, told again because the hook was busy")
+            assert heard[0] == heard[1]
+            assert {**heard[1], "ticket": "", "hold_until": ""} == {
+                "event": "ready",
+                "user": "second",
+                "server": "",
+                "flavor": FLAVOR,
+                "image": "light",
+                "ticket": "",
+                "hold_until": "",
+                "url": f"{stack.url}/services/desk/",
+            }
+            second.stop()
+            wait_for_order(stack)
+            assert len(heard) == 2, "who never waited needs no telling"
+
+
+def operate(stack: Stack, path: str, **change: Any) -> None:
+    """A change by this machine's administrator."""
+    admin = next(user["name"] for user in stack.api("GET", "/users").json() if user["admin"])
+    answer = stack.desk("POST", f"api/operator/{path}", token=stack.user_token(admin), json=change)
+    assert answer.status_code == 200, answer.text
+
+
+def test_maintenance_lets_nobody_in_and_ends_what_runs_at_its_time(state: Path) -> None:
+    catalog = write_catalog(state / "catalog.yaml", pool_of(1))
+    with running_stack(state / "s", catalog=catalog) as stack:
+        inside, waits, late = people(stack, "inside", "waits", "late")
+        assert inside.ask().status_code in (201, 202)
+        inside.wait_running()
+        assert waits.ask().status_code == 202
+        closes = utc_now() + timedelta(seconds=6)
+        operate(stack, "drain", at=closes.isoformat(), reason="New disks.")
+
+        seen = stack.desk("GET", "api/state", token=inside.token).json()
+        assert seen["pool"]["maintenance"]["reason"] == "New disks."
+        assert seen["instance"]["ends_at"] == seen["pool"]["maintenance"]["at"]
+        refused = late.ask()
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "maintenance"
+        assert stack.start("late").status_code == 503
+
+        eventually(lambda: not inside.loan, seconds=30, what="the end of what ran")
+        (loan,) = history(stack)
+        assert (loan.reason, loan.ended_at is not None and loan.ended_at >= closes) == (EndReason.MAINTENANCE, True)
+        assert waits.place == 1, "who waits keeps the place"
+        assert stack.desk("GET", "api/state", token=inside.token).json()["last"]["text"].startswith("The platform was")
+
+        operate(stack, "drain/end")
+        waits.wait_running()
+        waits.stop()
+        wait_for_order(stack)

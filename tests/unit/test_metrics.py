@@ -1,0 +1,139 @@
+"""Prometheus reads the ledger as it is, and the dashboard shows all of it and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from spawner.desk.metrics import PoolCollector, Scrape, generate_latest
+from spawner.ledger import EndReason, InstanceState, Step, TicketState
+from spawner.ledger.controls import Control
+from spawner.pool.controls import DRAIN, PAUSE, Controls
+from spawner.pool.demand import NO_DEMAND, WarmMoment
+from spawner.pool.statistics import Day
+from tests.stack import PROJECT
+from tests.unit import make
+from tests.unit.make import NOW, PaperBackend
+from tests.unit.test_statistics import ticket
+
+DASHBOARD: dict[str, Any] = json.loads((PROJECT / "docs" / "grafana" / "freepool.json").read_text())
+CATALOG = make.catalog(make.flavor("small", limit=5, warm=2), make.flavor("large", limit=1))
+EMPTY = Scrape(WarmMoment([], [], NO_DEMAND, Controls({}), []), [], set(), Day([], [], [], {}), None, NOW)
+
+
+def exported(scrape: Scrape) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Samples by name and labels."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(PoolCollector(scrape, CATALOG, PaperBackend()))
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+    }
+
+
+def value(scrape: Scrape, name: str, **labels: str) -> float:
+    return exported(scrape)[name, frozenset(labels.items())]
+
+
+def full() -> Scrape:
+    """A moment in which there is something of everything."""
+    started = make.instance("i", requested_at=NOW - timedelta(seconds=90), usable_at=NOW - timedelta(seconds=87))
+    ended = make.instance("e", InstanceState.ENDED, ended_at=NOW, reason=EndReason.OUT_OF_MEMORY)
+    waited = ticket("t", called=600, joined=700, instance_id="i", expected_low=60, expected_high=200)
+    queue = ticket("w", state=TicketState.WAITING, joined=45, flavor="large")
+    rows = {name: Control(name, {} if name == DRAIN else True, NOW, "ann") for name in (DRAIN, PAUSE + "small")}
+    return Scrape(
+        warm=WarmMoment([make.slot("s"), make.slot("g", flavor="gone")], [], NO_DEMAND, Controls(rows), [queue]),
+        unended=[started],
+        without_room=set(),
+        day=Day([waited], [started], [ended], {"i": {Step.SLOT_CREATING}}),
+        lease_ends_at=NOW + timedelta(seconds=4),
+        now=NOW,
+    )
+
+
+def test_what_there_is_is_counted() -> None:
+    scrape = full()
+    assert value(scrape, "freepool_slots", flavor="small", state="warm") == 1
+    assert value(scrape, "freepool_slots", flavor="gone", state="warm") == 1
+    assert value(scrape, "freepool_slots", flavor="large", state="claimed") == 0
+    assert value(scrape, "freepool_instances", flavor="small", state="running") == 1
+    assert value(scrape, "freepool_queue_length", flavor="large") == 1
+    assert value(scrape, "freepool_queue_oldest_seconds", flavor="large") == 45
+    assert value(scrape, "freepool_queue_oldest_seconds", flavor="small") == 0
+    assert value(scrape, "freepool_flavor_limit", flavor="small") == 5
+    assert value(scrape, "freepool_available", flavor="small") == 5
+    assert value(scrape, "freepool_warm_target", flavor="small", image="cpu") == 0
+    assert value(scrape, "freepool_paused", flavor="small") == 1
+    assert value(scrape, "freepool_draining") == 1
+    assert value(scrape, "freepool_steward_lease_seconds") == 4
+    assert value(scrape, "freepool_endings_last_day", flavor="small", reason="out_of_memory") == 1
+
+
+def test_starts_and_waits_are_told_apart() -> None:
+    scrape = full()
+    assert value(scrape, "freepool_starts_last_day", flavor="small", start="cold") == 1
+    assert value(scrape, "freepool_starts_last_day", flavor="small", start="warm") == 0
+    assert value(scrape, "freepool_start_seconds_sum", flavor="small", start="cold") == 3
+    assert value(scrape, "freepool_start_seconds_bucket", flavor="small", start="cold", le="2.0") == 0
+    assert value(scrape, "freepool_start_seconds_bucket", flavor="small", start="cold", le="5.0") == 1
+    assert value(scrape, "freepool_start_seconds_bucket", flavor="small", start="cold", le="+Inf") == 1
+    assert value(scrape, "freepool_wait_seconds_sum", flavor="small") == 100
+    assert value(scrape, "freepool_wait_seconds_count", flavor="small") == 1
+    assert value(scrape, "freepool_foretold_last_day", flavor="small", wait="within") == 1
+
+
+def test_nobody_is_named() -> None:
+    someone = replace(full().unended[0], user_name="secret-name")
+    assert "secret-name" not in str(exported(replace(full(), unended=[someone])))
+
+
+def test_an_empty_pool_says_so_in_numbers() -> None:
+    assert value(EMPTY, "freepool_steward_lease_seconds") == 0
+    assert value(EMPTY, "freepool_warm_target", flavor="small", image="cpu") == 2
+    assert value(EMPTY, "freepool_start_seconds_count", flavor="small", start="warm") == 0
+
+
+def test_what_covers_a_day_says_so() -> None:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(PoolCollector(full(), CATALOG, PaperBackend()))
+    for family in text_string_to_metric_families(generate_latest(registry).decode()):
+        if family.type == "histogram" or family.name.endswith("_last_day"):
+            assert "24 hours; not a counter" in family.documentation
+
+
+def _named(expression: str) -> set[str]:
+    return {re.sub(r"_bucket$", "", name) for name in re.findall(r"\bfreepool_[a-z_]+", expression)}
+
+
+def test_the_dashboard_shows_every_metric_and_no_other() -> None:
+    expressions = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
+    shown = {name for expression in expressions for name in _named(expression)}
+    names = {family.name for family in PoolCollector(full(), CATALOG, PaperBackend()).collect()}
+    assert shown == names
+
+
+def test_the_dashboards_labels_exist() -> None:
+    labels = {label for _, pairs in exported(full()) for label, _ in pairs} | {"le"}
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", ()):
+            grouped = {name for names in re.findall(r"by \(([^)]*)\)", target["expr"]) for name in names.split(", ")}
+            selected = set(re.findall(r"(\w+)=~?\"", target["expr"]))
+            said = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            assert grouped | selected | said <= labels
+
+
+def test_the_dashboard_takes_its_data_from_wherever_it_is_imported() -> None:
+    assert (DASHBOARD["uid"], DASHBOARD.get("id")) == ("freepool", None)
+    assert [one["name"] for one in DASHBOARD["templating"]["list"] if one["type"] == "datasource"] == ["datasource"]
+    for panel in DASHBOARD["panels"]:
+        for part in (panel, *panel.get("targets", ())):
+            if "datasource" in part:
+                assert part["datasource"]["uid"] == "${datasource}"
