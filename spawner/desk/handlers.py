@@ -19,9 +19,9 @@ from spawner.desk.texts import LANGUAGES
 KEEPALIVE_SECONDS = 10
 """A proxy may keep a reader's connection open when the desk behind it has died. So silence has to mean something: the
 page gives a stream up that has said nothing for a while (`SILENCE_MS` in live.js)."""
-BREATH_SECONDS = 0.005
-"""For each open page, between two states sent to the same one: a crowd sees the news a second later, and the desk has
-time for those who click."""
+BREATH_SECONDS = 0.015
+"""For each open page, between two states sent to the same one: a crowd of 200 sees the news three seconds later, and
+the desk has time for those who click."""
 
 
 class PageHandler(Handler):

@@ -4,6 +4,7 @@ through."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from datetime import timedelta
 
@@ -11,12 +12,12 @@ from sqlalchemy import Connection
 
 from spawner.desk.api import Nothing, StartRequest, parse
 from spawner.desk.base import JsonHandler
-from spawner.errors import FreepoolError, NotOffered, Queued
+from spawner.errors import FreepoolError, LostRace, NotOffered, Queued
 from spawner.hubclient import HubSaid
-from spawner.ledger import Instance, InstanceState, TicketState, instances, tickets
+from spawner.ledger import Instance, InstanceState, Ticket, TicketState, instances, tickets
 from spawner.ledger.model import LIVE
 from spawner.pool.admission import Wish
-from spawner.pool.options import choose
+from spawner.pool.options import TICKET, choose
 
 log = logging.getLogger("freepool.desk")
 PATIENCE = 0.8
@@ -45,8 +46,12 @@ class WishHandler(JsonHandler):
         latest = await self.desk.ledger.aread(instances.latest, self.user_name, "")
         return latest if latest is not None and latest.state in LIVE else None
 
-    async def begin(self, options: dict[str, str]) -> None:
-        """Ask the hub; what takes longer than `PATIENCE` is seen in the live state."""
+    async def begin(self, ticket: Ticket) -> None:
+        """Ask the hub for what a ticket is for; what takes longer than `PATIENCE` is seen in the live state."""
+        # Only for that ticket: a stop may overtake the start, and then nobody wants it any more.
+        options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
+        if ticket.example:
+            options["example"] = ticket.example
         start = asyncio.create_task(self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), options))
         self.desk.starts.add(start)
         start.add_done_callback(self._started)
@@ -89,7 +94,7 @@ class StartHandler(WishHandler):
         if ticket.state is TicketState.WAITING:
             self.answer(await self.state(patience=CROWD), 202)
         else:
-            await self.begin(wish.choice.to_options())
+            await self.begin(ticket)
 
 
 class TicketHandler(WishHandler):
@@ -113,7 +118,8 @@ class StopHandler(WishHandler):
     async def post(self) -> None:
         """Stop what runs or starts, or else leave the line; stopping what is stopped is fine."""
         parse(Nothing, self.request.body)
-        if await self.live() is None:
+        unended = await self.desk.ledger.aread(instances.unended, self.user_name)
+        if not any(loan.server_name == "" for loan in unended):
             await self.desk.ledger.awrite(self.leave_line, has_waited=False)
         await self.stop_instance()
         self.answer(await self.state())
@@ -169,8 +175,7 @@ class TakeTicketHandler(StopHandler):
         ticket = called[0]
         if ticket.instance_id is None:
             await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
-            options = {"flavor": ticket.flavor, "image": ticket.image}
-            await self.begin(options | ({"example": ticket.example} if ticket.example else {}))
+            await self.begin(ticket)
         else:
             self.answer(await self.state(), 202)
 
@@ -194,6 +199,7 @@ class RestartHandler(StopHandler):
         try:
             await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         except FreepoolError:
-            await self.desk.ledger.awrite(self.desk.admission.release, ticket.id, TicketState.CANCELLED)
+            with contextlib.suppress(LostRace):  # another restart has begun it
+                await self.desk.ledger.awrite(self.desk.admission.release, ticket.id, TicketState.CANCELLED)
             raise
-        await self.begin({"flavor": before.flavor, "image": before.image})
+        await self.begin(ticket)

@@ -45,6 +45,8 @@ def configure(c: Any, settings: Settings) -> None:
 def lend(c: Any, settings: Settings) -> None:
     """What any hub needs to lend from the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
     hub = c.JupyterHub
+    if "last_activity_interval" not in hub:
+        hub.last_activity_interval = 5  # by it the steward sees who has come for what was started for them
     hub.spawner_class = InstanceSpawner
     hub.tornado_settings = _there(hub, "tornado_settings", {}) | {
         "freepool_settings_file": os.environ[SETTINGS_VARIABLE]

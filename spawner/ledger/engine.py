@@ -12,6 +12,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -41,6 +42,7 @@ class Ledger:
         self._engine = engine
         self._snapshots = engine
         self._writing = threading.Lock()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         if engine.dialect.name == POSTGRESQL:
             self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
 
@@ -63,10 +65,13 @@ class Ledger:
 
     async def awrite(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`write`, off the event loop. A cancelled caller still gets its row: the thread runs to the end."""
-        return await asyncio.shield(asyncio.to_thread(lambda: self.write(query, *args, **kwargs)))
+        # In a thread of its own: writers that wait for each other would keep all others from the readers.
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._writer, lambda: self.write(query, *args, **kwargs)))
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, after what is being written."""
+        self._writer.shutdown()
         self._engine.dispose()
 
 
