@@ -113,6 +113,12 @@ class Admission:
             )
         return tickets.join(connection, self._foretold(connection, ticket))
 
+    def is_anybody_due(self, connection: Connection) -> bool:
+        """Whether `call_due` has anything to do. For a reader: a long line must not keep writers waiting."""
+        occupying, memory = slots.occupying(connection), self.backend.memory()
+        has_any = any(has_room(self.catalog, flavor, occupying, memory) for flavor in self.catalog.flavors)
+        return has_any and bool(self._due(connection))
+
     def call_due(self, connection: Connection) -> list[Ticket]:
         """Call everybody whose turn has come, and reserve a slot for each."""
         return [self._call(connection, ticket) for ticket in self._due(connection).values()]

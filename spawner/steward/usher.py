@@ -65,7 +65,8 @@ class Usher:
                 self._try(f"news of {ticket.id}", partial(self._tell, ticket))
         if not any(ticket.state is TicketState.WAITING for ticket in moment.tickets):
             return False
-        return bool(await pool.ledger.awrite(pool.admission.call_due))
+        is_due = await pool.ledger.aread(pool.admission.is_anybody_due)
+        return is_due and bool(await pool.ledger.awrite(pool.admission.call_due))
 
     async def _carry_out(self, action: line.Action) -> None:
         pool, ticket = self._pool, action.ticket
