@@ -1,0 +1,1 @@
+"""Clouds that a person may be billed by."""
