@@ -141,7 +141,7 @@ class Provider(Protocol):
     capabilities: frozenset[Capability]
 
     async def probe(self, account: Account) -> Probe:
-        """Assume the role, and try what it must refuse: no external id, a wrong one, another account. Only reads."""
+        """Assume the role, and try what it must refuse: no external id, a wrong one, another account."""
         ...
 
     async def shapes(self, account: Account) -> list[Shape]:

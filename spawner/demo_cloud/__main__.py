@@ -1,0 +1,50 @@
+"""`python -m spawner.demo_cloud --port 8090`: run the stand-in until it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+from spawner.demo_cloud import settings
+from spawner.demo_cloud.server import serving
+from spawner.demo_cloud.settings import Options
+
+
+def main() -> None:
+    """Serve, and write where into `--state`/demo-cloud.json once it answers."""
+    parser = argparse.ArgumentParser(prog="python -m spawner.demo_cloud", description=__doc__)
+    parser.add_argument("--port", type=int, default=8090, help="regions listen on the ports after it; 0: any free ones")
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--public", help="base URL that browsers use")
+    parser.add_argument("--regions", default=",".join(settings.REGIONS))
+    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second; 0 stands still")
+    parser.add_argument("--state", type=Path, default=Path(), help="folder for its keys and demo-cloud.json")
+    given = parser.parse_args()
+    given.state.mkdir(parents=True, exist_ok=True)
+    options = Options(
+        port=given.port,
+        address=given.address,
+        public=given.public,
+        regions=tuple(given.regions.split(",")),
+        speed=given.speed,
+        keys=settings.keys_in(given.state),
+    )
+    asyncio.run(serve(options, given.state))
+
+
+async def serve(options: Options, state: Path) -> None:
+    """Until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(options) as (endpoints, keys):
+        settings.write(state / "demo-cloud.json", {"note": settings.NOTE, **asdict(endpoints), **asdict(keys)})
+        print(f"The demo cloud is at {endpoints.main}/ (no real money)", flush=True)
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    main()

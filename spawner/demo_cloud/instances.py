@@ -1,0 +1,155 @@
+"""One DSW instance and what time does to it: booting, running, its timers, stopping, going."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+BOOT = ("Creating", "ResourceAllocating", "EnvPreparing", "Starting")
+OCCUPYING = ("EnvPreparing", "Starting", "Running", "Stopping")
+"""In these it holds a machine, and computing is billed. ASSUMED: the price list only says "while it is used"."""
+STARTABLE = DELETABLE = ("Stopped", "Failed")
+UNSTOPPABLE = ("Stopped", "Stopping", "Deleting", "Failed")
+GONE = "gone"
+"""Not a status of the cloud's: the instance is not there any more."""
+RELEASED = ("Stopped", "Failed", "Deleting", GONE)
+"""In these it surely holds no machine. One that nobody knows goes on billing."""
+WIPED_AFTER = timedelta(days=15)
+INCLUDED_DISK = 100
+"""GiB. An instance with no more loses its files once it has been stopped for so long."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many virtual seconds things take."""
+
+    boot: tuple[float, float, float, float] = (5, 15, 20, 20)
+    stop: float = 15
+    delete: float = 10
+
+    def seconds(self, status: str) -> float | None:
+        """How long a status lasts, None where it lasts until something happens."""
+        if status in BOOT:
+            return self.boot[BOOT.index(status)]
+        return {"Stopping": self.stop, "Deleting": self.delete}.get(status)
+
+
+@dataclass(frozen=True)
+class Culler:
+    """Stops an instance that nobody used for so long."""
+
+    idle: timedelta
+    cpu: int
+    gpu: int
+
+
+@dataclass
+class Run:
+    """A time in which a machine was held, and its price per hour."""
+
+    start: datetime
+    end: datetime | None
+    price: Decimal
+
+
+@dataclass
+class Instance:
+    """As it is at the moment it was last settled to. `disk` is in GiB."""
+
+    id: str
+    name: str
+    account: str
+    region: str
+    workspace: str
+    shape: str
+    price: Decimal
+    disk: int
+    creator: str
+    created: datetime
+    since: datetime
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    accessibility: str = "PRIVATE"
+    image: str = ""
+    owner: str = ""
+    status: str = BOOT[0]
+    reason: tuple[str, str] = ("", "")
+    held: bool = False
+    """Whether its status was set from outside and so does not change by itself."""
+    fails: tuple[str, str] | None = None
+    """Reason code and message with which the next boot ends."""
+    due: datetime | None = None
+    culler: Culler | None = None
+    used: datetime | None = None
+    running: timedelta = timedelta()
+    runs: list[Run] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    wiped: bool = False
+    gone: datetime | None = None
+
+    def settle(self, now: datetime, pace: Pace) -> None:
+        """Let everything happen that is due by now, in order."""
+        while self.status != GONE and not self.held:
+            coming = self._next(pace)
+            if coming is None or coming[0] > now:
+                return
+            when, status = coming
+            self.change(status, when)
+
+    def change(self, status: str, when: datetime) -> None:
+        """Go over into another status, and open and close what goes with it."""
+        if self.status == "Running":
+            self.running += when - self.since
+        if status in OCCUPYING and not self._open():
+            self.runs.append(Run(when, None, self.price))
+        if status in RELEASED:
+            self._close(when)
+        if status == "wiped":
+            self.wiped = True
+            self.events.append(f"{when:%Y-%m-%d %H:%M:%S} the disk was wiped")
+            return
+        if status in ("Stopping", "Stopped", "Failed", "Deleting"):
+            self.due = None  # ASSUMED: a timer does not outlast the run that it was set for
+        if status == "Running":
+            self.used = when
+        if status == "Failed":
+            self.reason, self.fails = self.fails or ("InternalError", "failed"), None
+        if status == BOOT[0]:
+            self.reason, self.wiped = ("", ""), False
+        if status == GONE:
+            self.gone = when
+        self.status, self.since = status, when
+        self.events.append(f"{when:%Y-%m-%d %H:%M:%S} {status}")
+
+    def running_seconds(self, now: datetime) -> float:
+        """By the cloud's own count, over all runs."""
+        return (self.running + (now - self.since if self.status == "Running" else timedelta())).total_seconds()
+
+    def _next(self, pace: Pace) -> tuple[datetime, str] | None:
+        coming: list[tuple[datetime, str]] = []
+        lasts = pace.seconds(self.status)
+        if lasts is not None:
+            coming.append((self.since + timedelta(seconds=lasts), self._after()))
+        if self.due is not None and self.status in (*BOOT, "Running"):
+            coming.append((max(self.due, self.since), "Stopping"))
+        if self.culler is not None and self.status == "Running" and self.used is not None:
+            coming.append((self.used + self.culler.idle, "Stopping"))
+        if self.status == "Stopped" and self.disk <= INCLUDED_DISK and not self.wiped:
+            coming.append((self.since + WIPED_AFTER, "wiped"))
+        return min(coming, default=None)
+
+    def _after(self) -> str:
+        if self.status == "ResourceAllocating" and self.fails is not None:
+            return "Failed"
+        if self.status in BOOT:
+            return (*BOOT, "Running")[BOOT.index(self.status) + 1]
+        return {"Stopping": "Stopped", "Deleting": GONE}[self.status]
+
+    def _open(self) -> bool:
+        return bool(self.runs) and self.runs[-1].end is None
+
+    def _close(self, when: datetime) -> None:
+        if self._open():
+            self.runs[-1].end = when

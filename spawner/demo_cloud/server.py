@@ -1,0 +1,97 @@
+"""The stand-in as a server: one door per region, and one for people, OAuth and whoever steers it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+from aiohttp import web
+
+from spawner.demo_cloud import admin, settings
+from spawner.demo_cloud.clock import Clock
+from spawner.demo_cloud.gateway import Gateway
+from spawner.demo_cloud.settings import Endpoints, Keys, Options
+from spawner.demo_cloud.world import World, price_list
+
+LARGEST_BODY = 256 * 1024 * 1024
+START_SECONDS = 30
+
+
+def new_world(options: Options, keys: Keys) -> World:
+    """A cloud with the platform's key and a few customers, who have nothing yet."""
+    world = World(Clock(options.start, speed=options.speed), {region: price_list() for region in options.regions})
+    world.directory.add_key(settings.PRINCIPAL, key_id=keys.access_key_id, secret=keys.access_key_secret)
+    for account_id, name in settings.ACCOUNTS:
+        world.directory.add(account_id, name)
+    return world
+
+
+@contextlib.asynccontextmanager
+async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
+    """Serve until the block ends."""
+    keys = options.keys or settings.new_keys()
+    world = new_world(options, keys)
+    runners: list[web.AppRunner] = []
+    try:
+        main = _application()
+        admin.add_routes(main, world)
+        first = Gateway(world, options.regions[0])
+        main.router.add_route("POST", "/", first.handle)
+        main.router.add_route("*", "/api/{rest:.*}", first.handle)
+        host = await _listen(main, options, options.port, runners)
+        world.gates = f"{options.public or f'http://{host}'}/gate"
+        doors = {}
+        for number, region in enumerate(options.regions):
+            door = _application()
+            door.router.add_route("*", "/{rest:.*}", Gateway(world, region).handle)
+            doors[region] = await _listen(door, options, options.port and options.port + 1 + number, runners)
+        yield Endpoints(main=options.public or f"http://{host}", sts=host, regions=doors, gates=world.gates), keys
+    finally:
+        for runner in runners:
+            await runner.cleanup()
+
+
+@contextlib.contextmanager
+def in_thread(options: Options) -> Iterator[tuple[Endpoints, Keys]]:
+    """Serve from a thread of this process until the block ends."""
+    ready, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
+    found: list[tuple[Endpoints, Keys]] = []
+
+    async def serve() -> None:
+        async with serving(options) as where:
+            found.append(where)
+            ready.set()
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            loop.close()
+            ready.set()
+
+    thread = threading.Thread(target=run, name="demo-cloud", daemon=True)
+    thread.start()
+    if not ready.wait(START_SECONDS) or not found:
+        raise RuntimeError("the stand-in cloud did not start")
+    try:
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(START_SECONDS)
+
+
+def _application() -> web.Application:
+    return web.Application(client_max_size=LARGEST_BODY)
+
+
+async def _listen(application: web.Application, options: Options, port: int, runners: list[web.AppRunner]) -> str:
+    """Host and port that it listens on."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    runners.append(runner)
+    site = web.TCPSite(runner, options.address, port)
+    await site.start()
+    return f"{options.address}:{runner.addresses[0][1]}"

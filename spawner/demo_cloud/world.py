@@ -1,0 +1,123 @@
+"""All that exists in this cloud, brought up to the moment whenever it is looked at."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from spawner.demo_cloud import billing, sts
+from spawner.demo_cloud.accounts import Caller, Directory
+from spawner.demo_cloud.clock import Clock
+from spawner.demo_cloud.errors import ApiError
+from spawner.demo_cloud.faults import Faults
+from spawner.demo_cloud.files import Files
+from spawner.demo_cloud.instances import GONE, Instance, Pace
+from spawner.demo_cloud.journal import Journal
+from spawner.demo_cloud.passes import Passes
+from spawner.demo_cloud.signature import Nonces
+
+
+@dataclass
+class Shape:
+    """A machine on the price list. `memory` and `disk` are in GiB, `price` per hour."""
+
+    id: str
+    cpu: int
+    memory: float
+    price: Decimal | None
+    gpus: int = 0
+    gpu: str = ""
+    gpu_memory: float = 0
+    disk: int = 500
+    available: bool = True
+    currency: str = "CNY"
+
+
+def price_list() -> dict[str, Shape]:
+    """What is on offer from the start. Names are Alibaba Cloud's; prices are made up, of a likely size."""
+    shapes = (
+        Shape("ecs.g6.large", 2, 8, Decimal("0.65")),
+        Shape("ecs.g6.xlarge", 4, 16, Decimal("1.3")),
+        Shape("ecs.g6.4xlarge", 16, 64, Decimal("5.2")),
+        Shape("ecs.gn6i-c4g1.xlarge", 4, 15, Decimal("8.68"), 1, "NVIDIA T4", 16),
+        Shape("ecs.gn6v-c8g1.2xlarge", 8, 32, Decimal("14.1"), 1, "NVIDIA V100", 16),
+        Shape("ecs.gn7i-c16g1.4xlarge", 16, 60, Decimal("11.63"), 1, "NVIDIA A10", 24, available=False),
+    )
+    return {shape.id: shape for shape in shapes}
+
+
+@dataclass
+class Quirks:
+    """Where nobody knows what the real cloud does: each way can be tried. All ASSUMED."""
+
+    timer_while_booting: bool = True  # whether a shutdown timer may be set before the instance runs
+    timer_replaces: bool = False  # whether setting a second one replaces the first
+    names_per_workspace: bool = True  # else per account and region
+    delete_while_running: bool = False
+
+
+@dataclass
+class World:
+    """One cloud."""
+
+    clock: Clock
+    regions: dict[str, dict[str, Shape]]
+    pace: Pace = field(default_factory=Pace)
+    quirks: Quirks = field(default_factory=Quirks)
+    directory: Directory = field(default_factory=Directory)
+    faults: Faults = field(default_factory=Faults)
+    journal: Journal = field(default_factory=Journal)
+    nonces: Nonces = field(default_factory=Nonces)
+    files: Files = field(default_factory=Files)
+    passes: Passes = field(default_factory=Passes)
+    skew: timedelta = timedelta()
+    source_ip: str = "127.0.0.1"
+    gates: str = ""
+    password: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    past: list[Instance] = field(default_factory=list)
+    _later: list[tuple[datetime, int, Callable[[datetime], None]]] = field(default_factory=list)
+    _order: itertools.count[int] = field(default_factory=itertools.count)
+
+    def now(self) -> datetime:
+        """The time, after everything that was due by now has happened."""
+        now = self.clock.now()
+        while self._later and self._later[0][0] <= now:
+            when, _, act = heapq.heappop(self._later)
+            act(when)
+        for instance in list(self.instances.values()):
+            instance.settle(now, self.pace)
+            if instance.wiped:
+                self.files.wipe(instance.id)
+            if instance.status == GONE:
+                self.files.wipe(instance.id)
+                self.past.append(self.instances.pop(instance.id))
+        return now
+
+    def later(self, seconds: float, act: Callable[[datetime], None]) -> None:
+        """Have something happen at a time to come."""
+        when = self.clock.now() + timedelta(seconds=seconds)
+        heapq.heappush(self._later, (when, next(self._order), act))
+
+    def may(self, caller: Caller, action: str) -> bool:
+        """Whether a caller has a right, apart from any instance."""
+        try:
+            sts.authorize(self.directory, caller, (action,), {"acs:SourceIp": self.source_ip})
+        except ApiError:
+            return False
+        return True
+
+    def bill(self, account: str) -> list[billing.Line]:
+        """All lines of an account's bill by now, those of what is gone included."""
+        now = self.now()
+        everything = (*self.past, *self.instances.values())
+        return [line for instance in everything if instance.account == account for line in billing.lines(instance, now)]
+
+    def owes(self, account: str) -> Decimal:
+        """The sum of the bill, in the one currency that this cloud knows."""
+        return sum((line.amount for line in self.bill(account)), Decimal(0))

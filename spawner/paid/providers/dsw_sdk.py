@@ -1,0 +1,78 @@
+"""Alibaba Cloud's SDK, held: it talks to nobody but whom it was pointed at, follows nobody, and logs nothing.
+
+Left alone it follows redirects and hands the session's token to whoever sent them, uses whatever proxy the
+environment names, and with DEBUG=sdk writes every credential into the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import darabonba.core
+import requests
+from alibabacloud_tea_openapi.client import Client as OpenApi
+from alibabacloud_tea_openapi.utils_models import Config
+from darabonba.runtime import RuntimeOptions
+
+from spawner.errors import SetupError
+
+CHATTY = ("darabonba-core", "alibabacloud-tea", "credentials")
+USER_AGENT = "freepool"
+
+
+class HeldSession(requests.Session):
+    """Sends a request once, to its own address and directly. A redirect is an error, and not followed."""
+
+    def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        how["allow_redirects"], how["proxies"] = False, {}
+        response = super().send(request, **how)
+        if response.is_redirect or response.is_permanent_redirect:
+            response.close()
+            raise requests.TooManyRedirects("the answer was a redirect")
+        return response
+
+
+def hold() -> None:
+    """Take the SDK's liberties away, for this process. Raises `SetupError` if that cannot be done."""
+    if os.environ.get("DEBUG", "").lower() == "sdk":
+        raise SetupError("DEBUG=sdk would write people's cloud credentials into the log.", next_step="Unset DEBUG.")
+    for name in CHATTY:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.WARNING)
+    darabonba.core.Session = HeldSession
+    if not isinstance(darabonba.core.DaraCore._get_session("freepool-check", "http"), HeldSession):
+        raise SetupError("This version of the cloud's SDK cannot be kept from following redirects.")
+    darabonba.core.DaraCore._sessions.clear()
+
+
+def let_go(endpoints: Iterable[str]) -> None:
+    """Close the connections to these endpoints."""
+    sessions = darabonba.core.DaraCore._sessions
+    for key in [key for key in sessions if any(f"//{endpoint}:" in key for endpoint in endpoints)]:
+        sessions.pop(key).close()
+
+
+def config(*, endpoint: str, region: str, plain_http: bool, key_id: str, secret: str, token: str | None) -> Any:
+    """How a client of the SDK is made. No retries: whether something is sent twice is for Freepool to say."""
+    return Config(
+        access_key_id=key_id,
+        access_key_secret=secret,
+        security_token=token,
+        endpoint=endpoint,
+        region_id=region,
+        protocol="http" if plain_http else "https",
+        user_agent=USER_AGENT,
+        retry_options=None,
+    )
+
+
+def runtime(*, connect_seconds: float, read_seconds: float) -> Any:
+    """Time limits of one call."""
+    return RuntimeOptions(connect_timeout=int(connect_seconds * 1000), read_timeout=int(read_seconds * 1000))
+
+
+__all__ = ["OpenApi", "config", "hold", "let_go", "runtime"]

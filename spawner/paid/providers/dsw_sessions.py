@@ -1,0 +1,147 @@
+"""Short sessions of people's roles: asked for when needed, kept in memory only, and never twice at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from alibabacloud_sts20150401 import models as sts
+from alibabacloud_sts20150401.client import Client as Sts
+
+from spawner.paid.providers import base, dsw_sdk
+from spawner.paid.providers.base import Account
+from spawner.paid.providers.dsw_errors import Expired, Translator
+from spawner.paid.providers.dsw_policies import Use, session_policy
+from spawner.paid.providers.dsw_settings import DswSettings
+from spawner.paid.providers.words import say
+
+SECONDS = 3600
+"""The longest that a role allows unless its owner says otherwise."""
+REFRESH_SECONDS = 300
+"""A session with less than this left is replaced before it is used."""
+MOST = 4096
+"""Sessions that are kept; the one that was not used for longest goes first."""
+OUR_OWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSignature")
+"""STS says these of the platform's key, not of the person's role."""
+
+
+@dataclass(frozen=True)
+class RoleSession:
+    """One session. `arn` is who it is in the cloud."""
+
+    key_id: str = field(repr=False)
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+    arn: str
+    until: float
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be seen."""
+        return (self.token, self.secret, self.key_id)
+
+
+def assume(settings: DswSettings, account: Account, use: Use, *, external_id: str | None, until: float) -> RoleSession:
+    """Ask STS; blocks. The external id is a parameter because the probe tries wrong ones.
+
+    Raises `AuthLost` where the role does not let us in, else `Unavailable`, `Throttled` or `ClockSkew`.
+    """
+    key = settings.key()
+    secret = key.access_key_secret.get_secret_value()
+    token = key.security_token.get_secret_value() if key.security_token else None
+    client = Sts(
+        dsw_sdk.config(
+            endpoint=settings.sts,
+            region=account.region,
+            plain_http=settings.plain_http,
+            key_id=key.access_key_id,
+            secret=secret,
+            token=token,
+        )
+    )
+    request = sts.AssumeRoleRequest(
+        role_arn=account.role,
+        role_session_name=f"freepool-{use}",
+        external_id=external_id,
+        duration_seconds=SECONDS,
+        policy=session_policy(use, settings.assumptions),
+    )
+    translator = Translator(
+        settings.assumptions, mutates=False, secrets=(secret, token or "", key.access_key_id, external_id or "")
+    )
+    try:
+        answer = client.assume_role_with_options(request, runtime(settings))
+    except Exception as error:
+        failed = _blame(translator.raised(error))
+    else:
+        return _session(translator, answer.body, until)
+    raise failed  # not from within the handler: the SDK's exception holds secrets
+
+
+def _session(translator: Translator, body: Any, until: float) -> RoleSession:
+    given = translator.checked(body).credentials
+    if given is None or not (given.access_key_id and given.access_key_secret and given.security_token):
+        raise translator.open(code="UnreadableAnswer")
+    return RoleSession(
+        key_id=given.access_key_id,
+        secret=given.access_key_secret,
+        token=given.security_token,
+        arn=body.assumed_role_user.arn or "",
+        until=until,
+    )
+
+
+def runtime(settings: DswSettings) -> Any:
+    """Time limits as set."""
+    return dsw_sdk.runtime(connect_seconds=settings.connect_seconds, read_seconds=settings.read_seconds)
+
+
+def _blame(error: Exception) -> Exception:
+    """A bad key of our own is our trouble, and must not look as if a person had taken their role away."""
+    if isinstance(error, Expired) or (isinstance(error, base.AuthLost) and error.code.startswith(OUR_OWN)):
+        return say(base.Unavailable, code=getattr(error, "code", "") or "PlatformKey", said="the platform's own key")
+    if isinstance(error, base.Rejected):
+        return say(base.AuthLost, code=error.code, said=error.details, request_id=error.request_id)
+    return error
+
+
+class Sessions:
+    """One per account and use. Time is counted on this machine's own steady clock, from before the request."""
+
+    def __init__(
+        self, settings: DswSettings, threads: Executor, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings, self._threads, self._monotonic = settings, threads, monotonic
+        self._kept: OrderedDict[tuple[str, ...], RoleSession] = OrderedDict()
+        self._locks: dict[tuple[str, ...], asyncio.Lock] = {}
+
+    async def get(self, account: Account, use: Use) -> RoleSession:
+        """A session with time left."""
+        key = (account.account_id, account.role, account.external_id, use.value)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            kept = self._kept.get(key)
+            if kept is None or kept.until - self._monotonic() < REFRESH_SECONDS:
+                kept = await self._ask(account, use)
+                self._kept[key] = kept
+            self._kept.move_to_end(key)
+            while len(self._kept) > MOST:
+                oldest, _ = self._kept.popitem(last=False)
+                self._locks.pop(oldest, None)
+            return kept
+
+    def forget(self, session: RoleSession) -> None:
+        """The cloud does not take it any more."""
+        for key in [key for key, kept in self._kept.items() if kept is session]:
+            del self._kept[key]
+
+    async def _ask(self, account: Account, use: Use) -> RoleSession:
+        until = self._monotonic() + SECONDS
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: assume(self._settings, account, use, external_id=account.external_id, until=until)
+        )

@@ -1,0 +1,201 @@
+"""Steers the stand-in cloud from tests: over HTTP, as a demonstration does it, so it works from any process."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from spawner.demo_cloud.server import in_thread
+from spawner.demo_cloud.settings import ACCOUNTS, PRINCIPAL, Endpoints, Keys, Options
+
+ADA, LI = (account for account, _ in ACCOUNTS)
+HANGZHOU, SHANGHAI = "cn-hangzhou", "cn-shanghai"
+ROLE_NAME = "FreepoolPaid"
+
+
+class Refused(Exception):
+    """The cloud did not understand what it was told."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that the cloud has seen; see `spawner.demo_cloud.journal.Call`."""
+
+    number: int
+    at: str
+    service: str
+    region: str
+    action: str
+    mutates: bool
+    done: bool
+    status: int
+    code: str
+    account: str
+    principal: str
+    subject: str
+    fault: str
+    params: Mapping[str, Any]
+
+
+class Steer:
+    """One stand-in. `endpoints` and `keys` are what Freepool's settings need."""
+
+    def __init__(self, endpoints: Endpoints, keys: Keys) -> None:
+        self.endpoints, self.keys = endpoints, keys
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def close(self) -> None:
+        """End the connection."""
+        self._http.close()
+
+    def ask(self, command: str, **data: Any) -> Any:
+        """One command of `spawner.demo_cloud.admin`."""
+        answer = self._http.post(f"{self.endpoints.main}/demo/admin/{command}", json=data, timeout=30)
+        result = answer.json() if answer.content.startswith((b"{", b"[")) else {"error": answer.text}
+        if answer.status_code != 200:
+            raise Refused(f"{command}: {result['error']}")
+        return result
+
+    # -- time and money
+
+    def advance(self, seconds: float) -> None:
+        """Move the cloud's time on."""
+        self.ask("advance", seconds=seconds)
+
+    def owes(self, account: str = ADA) -> Decimal:
+        """What an account owes by now, exactly."""
+        return Decimal(self.ask("bill", account=account)["total"])
+
+    def shape(self, shape: str, *, region: str | None = None, **changes: Any) -> None:
+        """Change `price`, `available` or `currency` of a shape."""
+        self.ask("shape", id=shape, **({"region": region} if region else {}), **changes)
+
+    # -- accounts and roles
+
+    def account(self, account: str = ADA, **changes: Any) -> None:
+        """Make or change an account."""
+        self.ask("account", id=account, **changes)
+
+    def role(
+        self,
+        external_id: str | None,
+        *,
+        account: str = ADA,
+        name: str = ROLE_NAME,
+        actions: Sequence[str] = ("paidsw:*", "paiworkspace:*"),
+        permissions: Mapping[str, Any] | None = None,
+        trust: Mapping[str, Any] | None = None,
+        principal: str = PRINCIPAL,
+    ) -> str:
+        """A role as its owner would make it; its ARN. `external_id` None: a trust policy without that condition."""
+        condition = {} if external_id is None else {"Condition": {"StringEquals": {"sts:ExternalId": external_id}}}
+        statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"RAM": [principal]}, **condition}
+        allowed = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        return str(
+            self.ask(
+                "role",
+                account=account,
+                name=name,
+                trust=trust or {"Version": "1", "Statement": [statement]},
+                permissions=permissions or {"Version": "1", "Statement": [allowed]},
+            )["arn"]
+        )
+
+    def drop_role(self, arn: str) -> None:
+        """Its owner takes the role away."""
+        self.ask("drop_role", arn=arn)
+
+    def expire_sessions(self) -> None:
+        """Every session ends now."""
+        self.ask("expire_sessions")
+
+    # -- luck
+
+    def fault(self, action: str, kind: str, **more: Any) -> None:
+        """See `spawner.demo_cloud.faults`: `times`, `seconds`, `status`, `code`, `message`, `account`, `url`."""
+        self.ask("fault", action=action, kind=kind, **more)
+
+    def clear_faults(self) -> None:
+        """Nothing goes wrong any more."""
+        self.ask("clear_faults")
+
+    def quirk(self, **changes: Any) -> None:
+        """See `spawner.demo_cloud.world.Quirks`; also `skew`, `source_ip`, `pace`."""
+        self.ask("quirk", **changes)
+
+    # -- what is there, and what was asked
+
+    def instances(self, account: str | None = None, *, past: bool = False) -> list[dict[str, Any]]:
+        """What exists, everywhere; with `past` what existed, too."""
+        return list(self.ask("instances", past=past, **({"account": account} if account else {})))
+
+    def instance(self, name_or_id: str) -> dict[str, Any]:
+        """One that exists, or existed."""
+        return next(i for i in self.instances(past=True) if name_or_id in (i["id"], i["name"]))
+
+    def console(self, instance: str, act: str, **more: Any) -> None:
+        """Its owner does something in the cloud's own console: `stop`, `delete`, `status`, `fail`, `use`."""
+        self.ask("console", instance=instance, act=act, **more)
+
+    def calls(self, *, since: int = 0, action: str | None = None, mutates: bool | None = None) -> list[Call]:
+        """What the cloud was asked, in order."""
+        calls = [Call(**call) for call in self.ask("requests", since=since)]
+        return [
+            call for call in calls if action in (None, call.action) and (mutates is None or call.mutates is mutates)
+        ]
+
+    def mutations(self, *, since: int = 0) -> list[Call]:
+        """Calls that change something, whether they succeeded or not."""
+        return self.calls(since=since, mutates=True)
+
+    def last(self) -> int:
+        """The number of the latest call, for `since`."""
+        return max((call.number for call in self.calls()), default=0)
+
+
+@contextlib.contextmanager
+def cloud_in_thread(**options: Any) -> Iterator[Steer]:
+    """A stand-in whose time stands still unless `speed` says otherwise."""
+    with in_thread(Options(**{"speed": 0.0, **options})) as (endpoints, keys):
+        steer = Steer(endpoints, keys)
+        try:
+            yield steer
+        finally:
+            steer.close()
+
+
+@contextlib.contextmanager
+def cloud_process(state: Path, *, speed: float = 0.0, port: int = 0) -> Iterator[Steer]:
+    """A stand-in in a process of its own, as `freepool demo-cloud` runs it."""
+    import json
+
+    where = state / "demo-cloud.json"
+    where.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "spawner.demo_cloud", f"--port={port}", f"--speed={speed}", f"--state={state}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while not where.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the stand-in cloud did not start")
+            time.sleep(0.02)  # a file is not an event
+        told = json.loads(where.read_text())
+        endpoints = Endpoints(**{name: told[name] for name in Endpoints.__dataclass_fields__})
+        steer = Steer(endpoints, Keys(**{name: told[name] for name in Keys.__dataclass_fields__}))
+        try:
+            yield steer
+        finally:
+            steer.close()
+    finally:
+        process.terminate()
+        process.wait(30)
