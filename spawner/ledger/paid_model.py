@@ -189,8 +189,8 @@ class Order:
     `begun_at`: when the last step began. `unsure`: the cloud's answer to the last request was lost, so look first.
     `asked_at`: when the cloud took the request to stop or delete. `posted_at`: when it was first asked to make it.
     `remote_state`, `raw_state`, `remote_reason`, `running`, `stops_at`: the last answer, of `seen_at`; `running` is
-    seconds by the cloud's count over all runs, `ran_before` those of earlier runs. `run_began_at`: when this run was
-    first seen to compute. `spent` is an estimate, in the consent's currency.
+    seconds by the cloud's count over all runs, `ran_before` those of earlier runs. `run_began_at`: from when
+    on this run may have cost something. `spent` is an estimate, in the consent's currency.
     """
 
     id: str

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -192,9 +193,11 @@ def _gate(connection: Connection, binding: Binding, *, has_swept: bool) -> Gate:
     return Gate.OPEN if has_swept else Gate.NOT_YET
 
 
-def _claim(connection: Connection, order: Order, act: Act, intent: dict[str, object], *, now: datetime, rules: Rules) -> Order:
+def _claim(
+    connection: Connection, order: Order, act: Act, intent: dict[str, object], *, now: datetime, rules: Rules
+) -> Order:
     """Write the intent, if the order is still as it was read and, for what costs money, still allowed."""
-    orders.updateread_moment(connection, order, intent)
+    orders.update_read(connection, order, intent)
     claimed = orders.get(connection, order.id)
     if act.what in (What.CREATE, What.START):
         _refuse_unless_allowed(connection, claimed, now=now, rules=rules)
@@ -228,7 +231,7 @@ def _refuse_unless_allowed(connection: Connection, order: Order, *, now: datetim
 
 def write(connection: Connection, order: Order, step: Step, *, now: datetime) -> None:
     """What a step came to: the row, the record, what people are told, what is wrong with the binding."""
-    orders.updateread_moment(connection, order, step.changes)
+    orders.update_read(connection, order, step.changes)
     if step.what:
         audit.note(
             connection,

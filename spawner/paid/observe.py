@@ -12,8 +12,8 @@ from spawner.paid.orders import Rules, limit_of, spent_by
 from spawner.paid.providers.base import Remote, RemoteState
 from spawner.paid.step import Step, Telling, notice
 
-COMPUTES = (RemoteState.RUNNING, RemoteState.UNKNOWN)
-ALIVE = (RemoteState.PROVISIONING, *COMPUTES)
+ALIVE = (RemoteState.PROVISIONING, RemoteState.RUNNING, RemoteState.UNKNOWN)
+"""It may compute now. What fails does not, and what stops is about to."""
 MOST = Decimal("0.8")
 TIMER_SLACK = timedelta(seconds=120)
 """Stopped so close to when the timer was due, it was the timer."""
@@ -32,7 +32,7 @@ def observe(order: Order, consent: Consent | None, remote: Remote, now: datetime
         changes["running"] = max(remote.running, order.running or 0.0)
     if remote.stops_at is not None:
         changes["stops_at"] = remote.stops_at
-    if remote.state in COMPUTES and order.run_began_at is None and order.state is not OrderState.STOPPED:
+    if remote.state in ALIVE and order.run_began_at is None and order.state is not OrderState.STOPPED:
         changes["run_began_at"] = now
     if remote.state in ALIVE:
         changes["spent"] = spent_by(replace(order, **changes), consent, now)
@@ -110,10 +110,9 @@ def _why(order: Order, consent: Consent | None, now: datetime) -> StopReason:
 def _has_stopped(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> Step:
     """It computes no more. A wish that it stop has come true; one that it be deleted stands."""
     reason = order.reason or _why(order, consent, now)
-    # By the cloud's own count where it has one: when it really stopped, while nobody looked, is its to say.
-    counted = order if order.running is None else replace(order, run_began_at=None)
-    until = now if order.stops_at is None else min(now, order.stops_at)
-    spent = spent_by(counted, consent, until)
+    # When it really stopped, while nobody looked, the cloud's own count says; what we saw before stands.
+    counted = spent_by(replace(order, run_began_at=None), consent, now)
+    spent = counted if counted is None else str(max(Decimal(counted), Decimal(order.spent or 0)))
     changes: dict[str, Any] = {
         "state": OrderState.STOPPED,
         "reason": reason,

@@ -46,7 +46,7 @@ class Rules:
     seen_within: float = 60  # what was just made may not be shown by the cloud yet
     ask_again: float = 60  # a stop that was taken and has no effect
     stop_latency: float = 60  # from asking for a stop to its effect on the bill
-    arm_grace: float = 60  # how long something may run unprotected
+    arm_grace: float = 60  # within this all tries to arm it are made
     arm_tries: int = 3
     tell_after: int = 3  # failures in a row before the person is told
     found_runs: float = 1800  # how long something runs that was found, and not ordered
@@ -168,21 +168,16 @@ def _about_running(order: Order, consent: Consent | None, now: datetime, can_arm
     if order.is_unwanted:
         ends_it = has_failed and order.delete_wanted_at is not None
         return Act(What.DELETE) if ends_it else Act(What.STOP, order.reason or StopReason.ASKED)
-    if has_failed:
-        return DESCRIBE
+    is_old = order.seen_at is None or now - order.seen_at > timedelta(seconds=2 * rules.poll)
+    if has_failed or (is_old and order.armed_at is not None and order.tries == 0):
+        return DESCRIBE  # nobody has looked for long: what is meant to be stopped may have stopped
     if seconds_left(order, consent, now, rules) <= 0:
         return Act(What.STOP, limit_of(consent))
     if can_arm and order.armed_at is None:
-        if _is_unprotected(order, now, rules):
+        if order.tries >= rules.arm_tries:
             return Act(What.STOP, StopReason.UNPROTECTED)
         return Act(What.ARM, stop_in=_timer(order, consent, now, rules))
     return DESCRIBE
-
-
-def _is_unprotected(order: Order, now: datetime, rules: Rules) -> bool:
-    began = order.run_began_at
-    runs_too_long = began is not None and now - began >= timedelta(seconds=rules.arm_grace)
-    return order.tries >= rules.arm_tries or runs_too_long
 
 
 def _until_taken(order: Order, act: Act, now: datetime, rules: Rules) -> Act:
@@ -198,7 +193,10 @@ def _until_taken(order: Order, act: Act, now: datetime, rules: Rules) -> Act:
 
 
 def seconds_run(order: Order, now: datetime) -> float:
-    """How long the present run has computed: by the cloud's count or by ours, whichever is more."""
+    """How long the present run has cost something: by the cloud's count or by ours, whichever is more.
+
+    Clouds count from when it runs, and may bill from before that: so ours begins when it was made.
+    """
     ours = (now - order.run_began_at).total_seconds() if order.run_began_at is not None else 0.0
     return max(ours, (order.running or 0.0) - order.ran_before, 0.0)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from spawner.ledger.paid_model import Block, Consent, NoticeKind, Order, OrderState, StopReason
+from spawner.ledger.paid_model import RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
 from spawner.paid.observe import observe
 from spawner.paid.orders import Act, Rules, What, is_fresh, seconds_left
 from spawner.paid.providers.base import (
@@ -112,9 +112,11 @@ def _after_trouble(
     pause = rules.pause(order.tries, jitter, longest=longest)
     if isinstance(error, Throttled) and error.after is not None:
         pause = max(pause, error.after * (1 + jitter / 10))
-    elif order.state in (OrderState.ACTIVE, OrderState.RECOVERED):
+    elif order.state in RUNS:
         left = seconds_left(order, consent, now, rules)
         pause = min(pause, left) if left > 0 else pause
+    if order.state in RUNS and order.armed_at is None:
+        pause = min(pause, rules.arm_grace / rules.arm_tries)
     return changes | {"next_try_at": now + timedelta(seconds=max(pause, 0.5))}
 
 
@@ -174,6 +176,7 @@ def _asked_to_run(
             changes: dict[str, Any] = {
                 "state": OrderState.ACTIVE,
                 "active_at": now,
+                "run_began_at": now,
                 "next_try_at": now,
                 "tries": 0,
                 "unsure": False,
@@ -241,6 +244,7 @@ def _adopted(order: Order, consent: Consent | None, remote: Remote, now: datetim
         "state": OrderState.ACTIVE,
         "remote_id": remote.id,
         "active_at": now,
+        "run_began_at": order.posted_at or now,
         "next_try_at": now,
         "tries": 0,
     }

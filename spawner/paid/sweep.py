@@ -170,9 +170,7 @@ def _own_id(connection: Connection, binding: Binding, remote: Remote, now: datet
     return named
 
 
-def _revive(
-    connection: Connection, paid: Paid, order: Order, binding: Binding, remote: Remote, now: datetime
-) -> None:
+def _revive(connection: Connection, paid: Paid, order: Order, binding: Binding, remote: Remote, now: datetime) -> None:
     """It was taken for gone, or for never made, and is there."""
     is_fresh = order.ended_at is not None and now - order.ended_at < timedelta(seconds=paid.rules.seen_within)
     if remote.state is RemoteState.DELETING or (is_fresh and remote.id == order.remote_id):

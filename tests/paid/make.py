@@ -16,7 +16,7 @@ def later(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def binding(name: str = "b1", state: BindingState = BindingState.ACTIVE, **changes: Any) -> Binding:
+def make_binding(name: str = "b1", state: BindingState = BindingState.ACTIVE, **changes: Any) -> Binding:
     values: dict[str, Any] = {
         "id": name,
         "user_name": "ann",
@@ -105,6 +105,6 @@ def write_consent(
 def write_binding(
     ledger: Ledger, name: str = "b1", state: BindingState = BindingState.ACTIVE, **changes: Any
 ) -> Binding:
-    made = binding(name, state, **changes)
+    made = make_binding(name, state, **changes)
     ledger.write(bindings.prove, made)
     return made
