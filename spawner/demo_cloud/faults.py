@@ -55,6 +55,21 @@ BEFORE = {
 """With these the call takes no effect, or not yet."""
 
 
+SENT = {
+    Kind.CLOSE_BEFORE: 0,
+    Kind.CLOSE_AFTER: 0,
+    Kind.HANG_BEFORE: 0,
+    Kind.HANG_AFTER: 0,
+    Kind.HTML502: 502,
+    Kind.HTML502_BEFORE: 502,
+    Kind.EMPTY500: 500,
+    Kind.LIST400: 400,
+    Kind.THROTTLE: 400,
+    Kind.THROTTLE_PLAIN: 429,
+    Kind.REDIRECT: 302,
+}
+
+
 @dataclass
 class Fault:
     """`action` as in `x-acs-action`, or `*`. `times`: how often, -1 for until it is taken back."""
@@ -68,6 +83,12 @@ class Fault:
     code: str = "InternalError"
     message: str = "The request processing has failed due to some unknown error."
     url: str = ""
+
+    def sent(self, status: int) -> int:
+        """The status that the caller sees instead of this one, 0 where it sees none."""
+        if self.kind in (Kind.ERROR, Kind.XML):
+            return self.status
+        return SENT.get(self.kind, status)
 
 
 @dataclass

@@ -159,7 +159,7 @@ class Gateway:
             action=action,
             mutates=operation.mutates if operation else False,
             done=reply.done,
-            status=reply.status,
+            status=fault.sent(reply.status) if fault else reply.status,
             code=str(reply.body.get("Code") or ""),
             account=self._account(key) or "",
             principal=session.arn if session else known.arn if known else "",

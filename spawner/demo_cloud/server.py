@@ -8,10 +8,16 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from spawner.demo_cloud import admin, settings
 from spawner.demo_cloud.clock import Clock
+from spawner.demo_cloud.console import Console
 from spawner.demo_cloud.gateway import Gateway
+from spawner.demo_cloud.jupyter import Gate
+from spawner.demo_cloud.oauth import OAuth
+from spawner.demo_cloud.pages import own_forms_only
+from spawner.demo_cloud.ros import Stacks
 from spawner.demo_cloud.settings import Endpoints, Keys, Options
 from spawner.demo_cloud.world import World, price_list
 
@@ -35,19 +41,24 @@ async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
     world = new_world(options, keys)
     runners: list[web.AppRunner] = []
     try:
-        main = _application()
+        main = _application(own_forms_only)
         admin.add_routes(main, world)
+        for part in (Console(world), Stacks(world), Gate(world)):
+            part.add_routes(main)
+        oauth = OAuth(world, keys)
+        oauth.add_routes(main)
         first = Gateway(world, options.regions[0])
         main.router.add_route("POST", "/", first.handle)
         main.router.add_route("*", "/api/{rest:.*}", first.handle)
         host = await _listen(main, options, options.port, runners)
-        world.gates = f"{options.public or f'http://{host}'}/gate"
+        base = options.public or f"http://{host}"
+        world.gates, oauth.issuer = f"{base}/gate", base
         doors = {}
         for number, region in enumerate(options.regions):
             door = _application()
             door.router.add_route("*", "/{rest:.*}", Gateway(world, region).handle)
             doors[region] = await _listen(door, options, options.port and options.port + 1 + number, runners)
-        yield Endpoints(main=options.public or f"http://{host}", sts=host, regions=doors, gates=world.gates), keys
+        yield Endpoints(main=base, sts=host, regions=doors, gates=world.gates), keys
     finally:
         for runner in runners:
             await runner.cleanup()
@@ -83,8 +94,8 @@ def in_thread(options: Options) -> Iterator[tuple[Endpoints, Keys]]:
         thread.join(START_SECONDS)
 
 
-def _application() -> web.Application:
-    return web.Application(client_max_size=LARGEST_BODY)
+def _application(*middlewares: Middleware) -> web.Application:
+    return web.Application(client_max_size=LARGEST_BODY, middlewares=middlewares)
 
 
 async def _listen(application: web.Application, options: Options, port: int, runners: list[web.AppRunner]) -> str:

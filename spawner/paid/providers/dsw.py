@@ -1,16 +1,13 @@
 """Alibaba Cloud PAI-DSW: a notebook in a person's own account, through a role that they may take away at any time.
 
-The SDK's blocking calls run in threads: what it offers for asyncio stalls the loop. Calls that change something have
-threads of their own, so that no amount of reading holds up a stop.
+The SDK's blocking calls run in threads: what it offers for asyncio stalls the loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -19,11 +16,11 @@ from alibabacloud_pai_dsw20220101.client import Client as Dsw
 
 from spawner.paid.providers import base, dsw_probe, dsw_sdk
 from spawner.paid.providers.base import Access, Account, Capability, Probe, Remote, Request, Shape
-from spawner.paid.providers.dsw_errors import Expired, Translator
+from spawner.paid.providers.calls import Calls, Use
+from spawner.paid.providers.dsw_errors import Translator
 from spawner.paid.providers.dsw_listing import instances, specs
-from spawner.paid.providers.dsw_policies import Use
 from spawner.paid.providers.dsw_remote import access_url, remote, shape
-from spawner.paid.providers.dsw_sessions import RoleSession, Sessions, runtime
+from spawner.paid.providers.dsw_sessions import RoleSession, assume, runtime
 from spawner.paid.providers.dsw_settings import DswSettings
 from spawner.paid.providers.words import say
 
@@ -50,17 +47,17 @@ class DswProvider:
         dsw_sdk.hold()
         settings.key()
         self._settings, self._now = settings, now
-        self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="dsw-read")
-        self._actors = ThreadPoolExecutor(settings.actors, thread_name_prefix="dsw-act")
-        self._sessions = {
-            Use.READ: Sessions(settings, self._readers, monotonic=monotonic),
-            Use.OPEN: Sessions(settings, self._readers, monotonic=monotonic),
-            Use.ACT: Sessions(settings, self._actors, monotonic=monotonic),
-        }
+        self._calls: Calls[RoleSession] = Calls(
+            lambda account, use, until: assume(settings, account, use, external_id=account.external_id, until=until),
+            name=self.id,
+            readers=settings.readers,
+            actors=settings.actors,
+            monotonic=monotonic,
+        )
 
     async def probe(self, account: Account) -> Probe:
         """Four checks against confused deputies, then whether all that must be read can be read."""
-        return await self._thread(Use.READ, lambda: dsw_probe.probe(self._settings, account))
+        return await self._calls.thread(Use.READ, lambda: dsw_probe.probe(self._settings, account))
 
     async def shapes(self, account: Account) -> list[Shape]:
         """What is on offer now, whole."""
@@ -171,8 +168,7 @@ class DswProvider:
 
     async def close(self) -> None:
         """End threads and connections."""
-        for threads in (self._readers, self._actors):
-            await asyncio.to_thread(threads.shutdown, wait=True, cancel_futures=True)
+        await self._calls.close()
         dsw_sdk.let_go(self._settings.endpoints)
 
     async def _act(self, account: Account, send: Callable[[Any, Any], Any]) -> None:
@@ -190,23 +186,10 @@ class DswProvider:
             await self._act(account, make)
 
     async def _call(self, account: Account, use: Use, act: Callable[[Call], T]) -> T:
-        """Run some calls in one session; if that has ended, once more in a new one.
-
-        Of calls that change something each has a `_call` of its own, so nothing is done twice.
-        """
-        sessions = self._sessions[use]
-        for _ in range(2):
-            session = await sessions.get(account, use)
-            call = Call(self._settings, account, session, mutates=use is Use.ACT)
-            try:
-                return await self._thread(use, lambda call=call: act(call))  # type: ignore[misc]
-            except Expired:
-                sessions.forget(session)
-        raise say(base.Unavailable, code="SessionExpired")
-
-    async def _thread(self, use: Use, act: Callable[[], T]) -> T:
-        threads = self._actors if use is Use.ACT else self._readers
-        return await asyncio.get_running_loop().run_in_executor(threads, act)
+        mutates = use is Use.ACT
+        return await self._calls.run(
+            account, use, lambda session: act(Call(self._settings, account, session, mutates=mutates))
+        )
 
     def _remote(self, account: Account, view: Any) -> Remote:
         return remote(view, account.region, self._now())

@@ -8,12 +8,9 @@ from typing import Any
 from alibabacloud_tea_openapi import exceptions as sdk
 
 from spawner.paid.providers import base
+from spawner.paid.providers.calls import Expired
 from spawner.paid.providers.dsw_assumptions import DswAssumptions
 from spawner.paid.providers.words import say
-
-
-class Expired(Exception):
-    """The session of the role has ended: it is to be asked for anew, once. Never leaves the provider."""
 
 
 class Translator:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from spawner.compat import StrEnum
+from spawner.paid.providers.calls import Use
 from spawner.paid.providers.dsw_assumptions import DswAssumptions
 
 READ = (
@@ -32,15 +32,6 @@ ACT = (
 OPEN = ("paidsw:GetInstance", "paidsw:GetToken", "paidsw:OpenInstance")
 EXCESS = ("ram:ListUsers",)
 """A right that no notebook needs: tried once, when an account is linked, to tell its owner of a role that has it."""
-
-
-class Use(StrEnum):
-    """What a session is for."""
-
-    READ = "read"
-    ACT = "act"
-    OPEN = "open"
-    EXCESS = "excess"
 
 
 def session_policy(use: Use, assumed: DswAssumptions) -> str:

@@ -18,8 +18,8 @@ from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 
 from spawner.paid.providers import base, dsw_sdk
 from spawner.paid.providers.base import Account, Probe
-from spawner.paid.providers.dsw_errors import Expired, Translator
-from spawner.paid.providers.dsw_policies import Use
+from spawner.paid.providers.calls import Expired, Use
+from spawner.paid.providers.dsw_errors import Translator
 from spawner.paid.providers.dsw_sdk import OpenApi
 from spawner.paid.providers.dsw_sessions import RoleSession, assume, runtime
 from spawner.paid.providers.dsw_settings import DswSettings

@@ -1,12 +1,7 @@
-"""Short sessions of people's roles: asked for when needed, kept in memory only, and never twice at once."""
+"""A short session of a person's role, from STS."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,17 +10,12 @@ from alibabacloud_sts20150401.client import Client as Sts
 
 from spawner.paid.providers import base, dsw_sdk
 from spawner.paid.providers.base import Account
-from spawner.paid.providers.dsw_errors import Expired, Translator
-from spawner.paid.providers.dsw_policies import Use, session_policy
+from spawner.paid.providers.calls import SESSION_SECONDS, Expired, Use
+from spawner.paid.providers.dsw_errors import Translator
+from spawner.paid.providers.dsw_policies import session_policy
 from spawner.paid.providers.dsw_settings import DswSettings
 from spawner.paid.providers.words import say
 
-SECONDS = 3600
-"""The longest that a role allows unless its owner says otherwise."""
-REFRESH_SECONDS = 300
-"""A session with less than this left is replaced before it is used."""
-MOST = 4096
-"""Sessions that are kept; the one that was not used for longest goes first."""
 OUR_OWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSignature")
 """STS says these of the platform's key, not of the person's role."""
 
@@ -68,7 +58,7 @@ def assume(settings: DswSettings, account: Account, use: Use, *, external_id: st
         role_arn=account.role,
         role_session_name=f"freepool-{use}",
         external_id=external_id,
-        duration_seconds=SECONDS,
+        duration_seconds=SESSION_SECONDS,
         policy=session_policy(use, settings.assumptions),
     )
     translator = Translator(
@@ -108,40 +98,3 @@ def _blame(error: Exception) -> Exception:
     if isinstance(error, base.Rejected):
         return say(base.AuthLost, code=error.code, said=error.details, request_id=error.request_id)
     return error
-
-
-class Sessions:
-    """One per account and use. Time is counted on this machine's own steady clock, from before the request."""
-
-    def __init__(
-        self, settings: DswSettings, threads: Executor, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._settings, self._threads, self._monotonic = settings, threads, monotonic
-        self._kept: OrderedDict[tuple[str, ...], RoleSession] = OrderedDict()
-        self._locks: dict[tuple[str, ...], asyncio.Lock] = {}
-
-    async def get(self, account: Account, use: Use) -> RoleSession:
-        """A session with time left."""
-        key = (account.account_id, account.role, account.external_id, use.value)
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            kept = self._kept.get(key)
-            if kept is None or kept.until - self._monotonic() < REFRESH_SECONDS:
-                kept = await self._ask(account, use)
-                self._kept[key] = kept
-            self._kept.move_to_end(key)
-            while len(self._kept) > MOST:
-                oldest, _ = self._kept.popitem(last=False)
-                self._locks.pop(oldest, None)
-            return kept
-
-    def forget(self, session: RoleSession) -> None:
-        """The cloud does not take it any more."""
-        for key in [key for key, kept in self._kept.items() if kept is session]:
-            del self._kept[key]
-
-    async def _ask(self, account: Account, use: Use) -> RoleSession:
-        until = self._monotonic() + SECONDS
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: assume(self._settings, account, use, external_id=account.external_id, until=until)
-        )
