@@ -67,7 +67,7 @@ def _want(connection: Connection, order_id: str, unset: Any, values: dict[str, A
 def due(connection: Connection, *, now: datetime, at_most: int) -> list[Order]:
     """Orders about which something may be done now; first what somebody wants ended, then who has waited longest.
 
-    A wish that is younger than the last step is due at once. Nothing is due while a call for it is under way, nor
+    A wish that the last step did not know of is due at once. Nothing is due while a call for it is under way, nor
     under a binding that is unlinked.
     """
     wish = or_(
@@ -95,7 +95,7 @@ def due(connection: Connection, *, now: datetime, at_most: int) -> list[Order]:
 
 
 def _younger(wish: Any) -> Any:
-    return or_(orders.c.begun_at.is_(None), wish > orders.c.begun_at)
+    return or_(orders.c.begun_at.is_(None), wish >= orders.c.begun_at)
 
 
 def get(connection: Connection, order_id: str) -> Order:

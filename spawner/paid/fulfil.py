@@ -36,6 +36,8 @@ from spawner.paid.step import Step
 
 log = logging.getLogger("freepool.paid")
 STEWARD = "steward"
+AT_ONCE = 3
+"""Steps in a row: made, armed, looked at."""
 NOT_UNDERSTOOD = "The cloud's answer was not understood."
 
 
@@ -51,15 +53,25 @@ class Moment:
 
 
 async def step(paid: Paid, order: Order, *, has_swept: bool) -> None:
-    """Do what is next for an order. Raises `LostRace` where somebody else did, and nothing is written."""
+    """Do what is next for an order, and what is due at once after that: what was just made is armed without a pause.
+
+    Raises `LostRace` where somebody else did something to it, and nothing is written.
+    """
     provider = paid.providers.get(order.provider)
     if provider is None:
         return  # an operator has switched this cloud off; its instances have their timers
-    moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, now=paid.now())
     can_arm = Capability.DEADMAN in provider.capabilities
-    act = next_act(moment.order, moment.consent, moment.began, gate=moment.gate, can_arm=can_arm, rules=paid.rules)
-    if act.what is not What.WAIT:
-        await take(paid, provider, moment, act)
+    for _ in range(AT_ONCE):
+        moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, now=paid.now())
+        act = next_act(
+            moment.order, moment.consent, moment.began, gate=moment.gate, can_arm=can_arm, rules=paid.rules
+        )
+        if act.what is What.WAIT:
+            return
+        done = await take(paid, provider, moment, act)
+        next_try_at = done.changes.get("next_try_at")
+        if next_try_at is None or next_try_at > paid.now():
+            return
 
 
 async def take(paid: Paid, provider: Provider, moment: Moment, act: Act) -> Step:

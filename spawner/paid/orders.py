@@ -129,7 +129,7 @@ def next_act(order: Order, consent: Consent | None, now: datetime, *, gate: Gate
 def is_hurried(order: Order) -> bool:
     """Whether somebody wants an end since the last step: that does not wait for its time."""
     wishes = [at for at in (order.stop_wanted_at, order.delete_wanted_at) if at is not None]
-    return any(order.begun_at is None or at > order.begun_at for at in wishes)
+    return any(order.begun_at is None or at >= order.begun_at for at in wishes)
 
 
 def is_fresh(consent: Consent | None, now: datetime, rules: Rules) -> bool:

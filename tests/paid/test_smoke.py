@@ -1,5 +1,5 @@
-from tests.paid.world import World
 from spawner.ledger.paid_model import OrderState
+from tests.paid.world import World
 
 
 async def test_one_goes_the_whole_way(world: World) -> None:
