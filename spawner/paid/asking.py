@@ -15,7 +15,7 @@ from spawner.errors import AskAgain, LostRace, NoConsent, NotAllowed, PaidPaused
 from spawner.ledger import audit, bindings, consents, controls, orders
 from spawner.ledger.paid_model import Binding, Consent, ConsentKind, Order, OrderState, StopReason
 from spawner.paid.binding import account_of, may_order
-from spawner.paid.consent import Chosen, ask, change_since, check_answer
+from spawner.paid.consent import NOTHING_NEW, Chosen, ask, change_since, check_answer
 from spawner.paid.paid import Paid
 from spawner.paid.quotes import Needs, Quote, quote
 
@@ -51,6 +51,8 @@ async def offer(
 ) -> Consent:
     """Ask a person, at a price that is read now. With `order`: whether to start that stopped instance again."""
     await paid.ledger.aread(refuse_if_paused)
+    if not may_order(binding):
+        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     if order is not None and (order.user_name != binding.user_name or order.binding_id != binding.id):
         raise NotAllowed("This is not yours.")
     if order is not None and (order.state is not OrderState.STOPPED or order.is_unwanted):
@@ -93,7 +95,7 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, session: str) -
     consent, binding = await paid.ledger.aread(read)
     check_answer(consent, user_name=user_name, session=session, now=paid.now())
     if not may_order(binding):
-        raise AskAgain("Nothing new can be made in this cloud account just now.", next_step="Look at how it is linked.")
+        raise AskAgain(NOTHING_NEW, next_step="Look at how it is linked.")
     shapes = await paid.providers[consent.provider].shapes(account_of(binding, consent.region))
     changed = change_since(consent, shapes)
     if changed is not None:

@@ -23,6 +23,7 @@ GOOD_FOR = timedelta(minutes=10)
 SHORTEST_RUN = 600
 """Seconds: below that most of the money would go into starting and stopping."""
 LONGEST_RUN = 7 * 24 * 3600
+NOTHING_NEW = "Nothing new can be made in this cloud account just now."
 SHAPE_GONE = "{shape} is not on offer any more."
 SHAPE_OUT = "{shape} is not available just now."
 PRICE_UNKNOWN = "The price of {shape} is not known just now."
@@ -60,9 +61,7 @@ def ask(
     Raises `NotAllowed`, `AskAgain` or `BadOption` where it cannot be asked.
     """
     if not may_order(binding):
-        raise NotAllowed(
-            "Nothing new can be made in this cloud account just now.", next_step="Look at how it is linked."
-        )
+        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     hourly = quote.hourly
     if hourly is None or quote.compute is None or not quote.is_buyable:
         raise AskAgain("{shape} cannot be had just now.", next_step="Choose another one.", shape=quote.shape.id)

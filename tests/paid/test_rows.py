@@ -6,16 +6,21 @@ B is what the account has in the cloud; `creates` are the names that the cloud w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from spawner.errors import AskAgain, FreepoolError, NoConsent, NotAllowed
-from spawner.ledger import Ledger, open_ledger
+from spawner.ledger import open_ledger, orders
 from spawner.ledger.paid_model import BindingState, Block, ConsentState, NoticeKind, OrderState, StopReason
+from spawner.paid import asking
 from spawner.paid.binding import account_of, problems_of
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers.base import Request
@@ -116,7 +121,7 @@ async def test_row_04_it_appears_late_and_nobody_wants_it(world: World, why: str
         world.cloud.fault("CreateInstance", "close_before", times=-1)
     await world.run(890, step=10)
     assert world.billed() == []
-    await world.run(rules_of(world).sweep + 120, step=5)
+    await world.run(world.rules.sweep + 120, step=5)
     assert world.billed() == [], "found, stopped and deleted"
     assert world.order(order).state is OrderState.GONE
     assert set(world.creates()) == {order.name}
@@ -212,7 +217,7 @@ async def test_row_08_the_session_ends_in_the_middle(world: World) -> None:
     world.cloud.expire_sessions()
     await world.run(120)
     actions = [call.action for call in world.cloud.calls(since=since)]
-    assert actions.count("AssumeRole") == 1
+    assert actions.count("AssumeRole") == 2, "one for each region"
     found = world.order(order)
     assert (found.state, found.blocked, found.tries) == (OrderState.ACTIVE, None, 0)
     world.cloud.expire_sessions()
@@ -274,43 +279,81 @@ async def test_row_10_started_in_the_clouds_console(world: World) -> None:
 # -- our own side
 
 
-def restored(world: World, backup: bytes) -> Ledger:
-    path = world.folder / "restored.sqlite"
-    path.write_bytes(backup)
-    return open_ledger(f"sqlite:///{path}")
+def backup_of(world: World) -> Path:
+    path = world.folder / f"backup-{world.new_id()}.sqlite"
+    with closing(sqlite3.connect(world.folder / "ledger.sqlite")) as now, closing(sqlite3.connect(path)) as copy:
+        now.backup(copy)
+    return path
 
 
-def backup_of(world: World) -> bytes:
-    path = world.folder / "backup.sqlite"
-    path.unlink(missing_ok=True)
-    world.ledger.read(lambda connection: connection.exec_driver_sql(f"VACUUM INTO '{path}'"))
-    return path.read_bytes()
-
-
-async def come_back(world: World, backup: bytes, *, after: float) -> World:
-    """The same cloud, with a ledger of earlier."""
+@contextlib.asynccontextmanager
+async def restored(world: World, backup: Path, *, after: float) -> AsyncIterator[World]:
+    """The same cloud some time later, and a ledger of earlier."""
     await world.keeper.rest()
     world.pass_time(after)
-    other = World(restored(world, backup), world.cloud, world.folder, time=world.time, numbers=world.numbers)
-    other.keeper = other.new_keeper()
-    return other
+    ledger = open_ledger(f"sqlite:///{backup}")
+    old = World(ledger, world.cloud, world.folder, time=world.time, numbers=world.numbers)
+    yield old
+    await old.close()
+    ledger.close()
 
 
-@pytest.mark.parametrize("after", [60, 1200])
-async def test_row_11_an_old_ledger_that_does_not_know_the_order(world: World, after: float) -> None:
+async def test_row_11_an_old_ledger_that_does_not_know_the_order(world: World) -> None:
     consent = await world.accept(await world.ask(world.link()))
     backup = backup_of(world)
     order = world.place(consent)
     await settles(world, order)
-    old = await come_back(world, backup, after=after)
-    with pytest.raises(FreepoolError):
-        old.order(order) if old.ledger.read(lambda c: None) else old.place(old.consent(consent)) and None
-        raise NoConsent("for the case that the hub was not that fast")
-    await old.run(60)
-    assert len(old.billed()) == 1
-    assert old.creates() == [order.name], "never made again"
-    await old.provider.close()
-    old.ledger.close()
+    world.cloud.console(order.name, "use")
+    async with restored(world, backup, after=60) as old:
+        await old.run(30)
+        found = old.order(order)
+        assert (found.state, found.remote_id) == (OrderState.RECOVERED, old.billed()[0]["id"])
+        assert found.armed_at is not None
+        assert len(old.notices(NoticeKind.RECOVERED)) == 1
+        with pytest.raises(NoConsent):
+            old.place(consent)
+        assert old.creates() == [order.name]
+        await old.until_state(order, OrderState.STOPPED, seconds=2400)
+
+
+async def test_row_11_an_old_ledger_and_a_quick_hub(world: World) -> None:
+    consent = await world.accept(await world.ask(world.link()))
+    backup = backup_of(world)
+    order = world.place(consent)
+    await settles(world, order)
+    async with restored(world, backup, after=60) as old:
+        again = old.place(consent)
+        await settles(old, again)
+        assert again.name == order.name
+        assert len(old.billed()) == 1
+        assert old.creates() == [order.name], "one consent makes one, whatever was forgotten"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("after", [60, 1200])
+async def test_row_11_an_old_ledger_in_which_it_is_yet_to_be_made(world: World, after: float, is_there: bool) -> None:
+    order = await world.order_one()
+    backup = backup_of(world)
+    await settles(world, order)
+    if not is_there:
+        world.delete(order)
+        await world.until_state(order, OrderState.GONE)
+        after += 600
+    async with restored(world, backup, after=after) as old:
+        await old.run(120)
+        assert old.creates() == [order.name]
+        assert len(old.billed()) == is_there
+        states = {(True, 60): OrderState.ACTIVE, (True, 1200): OrderState.RECOVERED}
+        assert old.order(order).state is states.get((is_there, int(after)), OrderState.REJECTED)
+
+
+async def test_row_11_nothing_is_made_before_everything_was_looked_through(world: World) -> None:
+    order = await world.order_one()
+    world.cloud.fault("ListInstances", "empty500", times=6)
+    await world.until(lambda: world.is_running(order))
+    actions = [call.action for call in world.cloud.calls()]
+    assert actions.count("CreateInstance") == 1
+    assert actions[: actions.index("CreateInstance")].count("ListInstances") >= 6 + 2 + 1
 
 
 async def test_row_12_the_clocks_disagree(world: World) -> None:
@@ -524,11 +567,6 @@ async def test_row_19_what_ends_goes_before_what_is_looked_at(world: World) -> N
 # -- what the cloud shows
 
 
-async def again(world: World, order: object) -> None:
-    consent = await world.accept(await world.ask(world.binding(world.the_link), order=world.order(order)))  # type: ignore[arg-type]
-    world.place(consent)
-
-
 @pytest.mark.parametrize("kind", [None, "close_after", "close_before", "error"])
 async def test_row_20_a_start_is_never_asked_twice(world: World, kind: str | None) -> None:
     link = world.link()
@@ -577,14 +615,10 @@ async def test_row_21_a_role_that_trusts_too_much(world: World, trust: str) -> N
 async def test_row_22_nobody_elses(world: World) -> None:
     order = await world.running()
     with pytest.raises(NotAllowed):
-        world.ledger.write(
-            __import__("spawner.paid.asking").paid.asking.want_delete, order.id, by="bob", now=world.time
-        )
+        world.ledger.write(asking.want_delete, order.id, by="bob", now=world.time)
     consent = await world.ask(world.link("bob", account=ADA))
     with pytest.raises(NoConsent):
-        await __import__("spawner.paid.asking").paid.asking.accept(
-            world.paid, consent.id, user_name="ann", session=consent.session
-        )
+        await asking.accept(world.paid, consent.id, user_name="ann", session=consent.session)
 
 
 async def made_by_hand(world: World, link: object, count: int, region: str) -> None:
@@ -602,7 +636,7 @@ async def test_row_23_all_pages_and_regions_are_seen(world: World) -> None:
     world.pass_time(300)
     for region in (HANGZHOU, SHANGHAI):
         await sweep(world.paid, link, region)
-    found = world.ledger.read(__import__("spawner.ledger.orders").ledger.orders.alive)
+    found = world.ledger.read(orders.alive)
     assert len(found) == 122
     assert {one.state for one in found} == {OrderState.RECOVERED}
     assert len(world.notices(NoticeKind.RECOVERED)) == 122
@@ -642,7 +676,7 @@ async def test_row_24_no_secret_is_written_anywhere(world: World, caplog: pytest
     await world.until_state(order, OrderState.STOPPED)
     secrets = world.secrets()
     assert len(secrets) > 3
-    everything = caplog.text + backup_of(world).decode("latin1")
+    everything = caplog.text + backup_of(world).read_bytes().decode("latin1")
     assert order.name in everything
     for secret in secrets:
         assert secret not in everything
@@ -673,7 +707,3 @@ async def test_row_25_failed_asks_for_its_end(world: World) -> None:
     world.delete(order)
     await world.until_state(order, OrderState.GONE)
     assert world.billed() == []
-
-
-def rules_of(world: World):  # type: ignore[no-untyped-def]
-    return world.rules

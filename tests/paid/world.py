@@ -47,7 +47,10 @@ class World:
 
     def new_provider(self, **changes: Any) -> DswProvider:
         settings = dsw_settings(self.cloud, self.folder, **changes)
-        return DswProvider(settings, now=lambda: self.time, monotonic=lambda: self.time.timestamp())
+        return DswProvider(settings, now=lambda: self.time, monotonic=self.seconds)
+
+    def seconds(self) -> float:
+        return self.time.timestamp()
 
     def new_paid(self) -> Paid:
         return Paid(
@@ -196,7 +199,8 @@ class World:
 
     def secrets(self) -> list[str]:
         """Everything that must never be found anywhere."""
-        return [self.cloud.keys.access_key_secret]
+        sessions = [session for kept in self.provider._calls._kept.values() for session in kept.secrets]
+        return [self.cloud.keys.access_key_secret, *sessions]
 
 
 __all__ = ["ADA", "HANGZHOU", "LI", "PRICE", "SHANGHAI", "SMALL", "World"]

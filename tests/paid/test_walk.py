@@ -1,0 +1,318 @@
+"""Everything in any order: clicks, crashes, bad luck, time, roles that go and come, people at the cloud's console.
+
+Through the real SDK against the stand-in. What must hold, whatever happens:
+
+* the cloud holds no more instances than there were consents, and each was asked for by its consent's own name;
+* nothing is changed in the cloud that no consent stands behind;
+* no account owes more than its caps, and what the cloud's granularity and bad luck allow (see `Walk.allowed`);
+* once all is well again, every instance is known to the ledger within one sweep;
+* once everybody wants everything gone, and all is well, nothing is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from spawner.errors import FreepoolError
+from spawner.ledger import Ledger, open_ledger, orders
+from spawner.ledger.paid_model import OVER, BindingState, Consent, ConsentKind, Order, OrderState
+from spawner.paid.asking import name_of
+from tests.cloud.steer import ADA, LI, cloud_in_thread
+from tests.paid.make import NOW
+from tests.paid.world import PRICE, World
+
+EXAMPLES = int(os.environ.get("FREEPOOL_WALKS", "8"))
+STEPS = 40
+PEOPLE = {"ann": ADA, "bob": LI}
+FAULTS = [
+    ("CreateInstance", ["close_before", "close_after", "html502", "late", "no_id", "throttle", "error", "fail_boot"]),
+    ("GetInstance", ["close_before", "empty500", "throttle"]),
+    ("ListInstances", ["empty500", "throttle", "half_body"]),
+    ("StopInstance", ["close_before", "close_after", "error", "ignored"]),
+    ("DeleteInstance", ["close_before", "close_after", "error", "ignored"]),
+    ("StartInstance", ["close_before", "close_after", "error"]),
+    ("CreateInstanceShutdownTimer", ["close_before", "close_after", "error", "throttle"]),
+    ("ListEcsSpecs", ["empty500", "throttle"]),
+    ("AssumeRole", ["empty500", "throttle"]),
+]
+ONE_FAULT = st.sampled_from([(action, kind) for action, kinds in FAULTS for kind in kinds])
+ANY = st.integers(0, 99)
+RUN_SLACK = PRICE / 60 * 4
+"""Of one run: a begun minute, the time that a stop takes, and what the cloud counts before we know."""
+LUCK_SLACK = PRICE / 6
+"""Of one stroke of bad luck: ten minutes, in which the steward backs off or looks for what it lost."""
+FOUND_SLACK = PRICE * 2
+"""Of one that somebody started at the console: until we see it, and its half hour."""
+
+counts: Counter[str] = Counter()
+
+
+class Walk(RuleBasedStateMachine):
+    """One cloud, two people, and a steward that dies."""
+
+    folder: Path
+    migrated: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="freepool-walk-"))
+        self.exits = contextlib.ExitStack()
+        self.exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.runner = self.exits.enter_context(asyncio.Runner())
+        self.cloud = self.exits.enter_context(cloud_in_thread(start=NOW))
+        self.ledger: Ledger = open_ledger(f"sqlite:///{shutil.copy(self.migrated, self.folder / 'ledger.sqlite')}")
+        self.exits.callback(self.ledger.close)
+        self.world = self.do(self._world())
+        self.links = {user: self.world.link(user, account=account) for user, account in PEOPLE.items()}
+        self.accepted: list[Consent] = []
+        self.offered: list[Consent] = []
+        self.luck: Counter[str] = Counter()
+        self.found: Counter[str] = Counter()
+        self.unwatched: dict[str, float] = {}
+        self.seen_calls = 0
+        counts["walks"] += 1
+
+    async def _world(self) -> World:
+        return World(self.ledger, self.cloud, self.folder)
+
+    def do(self, work: Any) -> Any:
+        return self.runner.run(work)
+
+    # -- what people do
+
+    @rule(who=st.sampled_from(list(PEOPLE)), cap=st.sampled_from(["0.20", "0.65", "1.30"]), goes=st.sampled_from([3, 3, 3, 3, 2, 1]))
+    def click(self, who: str, cap: str, goes: int) -> None:
+        """Ask; agree; order: or only the first of these."""
+        with contextlib.suppress(FreepoolError):
+            consent = self.do(self.world.ask(self.world.binding(self.links[who]), cap=cap, hours=2, idle_seconds=None))
+            self.offered.append(consent)
+            if goes > 1:
+                self.accepted.append(self.do(self.world.accept(consent)))
+            if goes > 2:
+                self.world.place(consent)
+                counts["ordered"] += 1
+
+    @rule(which=ANY, how=st.sampled_from(["accept", "place"]))
+    def click_again(self, which: int, how: str) -> None:
+        """An old page, a second tab, a form that is sent twice."""
+        if not self.offered:
+            return
+        consent = self.offered[which % len(self.offered)]
+        with contextlib.suppress(FreepoolError):
+            if how == "accept":
+                self.accepted.append(self.do(self.world.accept(consent)))
+            else:
+                self.world.place(consent)
+                counts["ordered"] += 1
+
+    @rule(which=ANY)
+    def start_again(self, which: int) -> None:
+        stopped = [order for order in self.orders() if order.state is OrderState.STOPPED]
+        if not stopped:
+            return
+        order = stopped[which % len(stopped)]
+        with contextlib.suppress(FreepoolError):
+            link = self.world.binding(self.links[order.user_name])
+            consent = self.do(self.world.ask(link, cap="0.65", hours=2, order=order, idle_seconds=None))
+            self.accepted.append(self.do(self.world.accept(consent)))
+            self.world.place(consent)
+            counts["started again"] += 1
+
+    @rule(which=ANY, how=st.sampled_from(["stop", "delete"]))
+    def wish(self, which: int, how: str) -> None:
+        found = self.orders()
+        if found:
+            getattr(self.world, how)(found[which % len(found)])
+            counts[how] += 1
+
+    @rule(which=ANY, act=st.sampled_from(["stop", "delete", "start"]))
+    def console(self, which: int, act: str) -> None:
+        found = sorted(self.cloud.instances(), key=lambda one: one["name"])
+        if not found:
+            return
+        one = found[which % len(found)]
+        if act == "start":
+            if one["status"] == "Stopped":
+                self.cloud.console(one["id"], "status", status="Creating", held=False)
+                self.found[one["account"]] += 1
+        else:
+            self.cloud.console(one["id"], act)
+        counts[f"console {act}"] += 1
+
+    @rule(who=st.sampled_from(list(PEOPLE)), is_given=st.booleans())
+    def role(self, who: str, is_given: bool) -> None:
+        link = self.world.binding(self.links[who])
+        self.luck[PEOPLE[who]] += 1
+        if is_given:
+            self.cloud.role(link.external_id, account=PEOPLE[who], name=f"Freepool-{who}")
+        else:
+            with contextlib.suppress(Exception):
+                self.cloud.drop_role(link.role or "")
+            counts["role taken away"] += 1
+
+    # -- what happens
+
+    @rule(fault=ONE_FAULT, times=st.integers(1, 4))
+    def fault(self, fault: tuple[str, str], times: int) -> None:
+        action, kind = fault
+        self.cloud.fault(
+            action, kind, times=times, seconds=90 if kind == "late" else 5, status=500, code="InternalError"
+        )
+        for account in PEOPLE.values():
+            self.luck[account] += times
+        counts["faults"] += times
+
+    @rule(seconds=st.sampled_from([1, 10, 60, 300, 4000]))
+    def nobody_works(self, seconds: int) -> None:
+        self._note_unwatched(seconds)
+        self.world.pass_time(seconds)
+
+    @rule(ticks=st.integers(3, 12), step=st.sampled_from([1, 5, 20]))
+    def goes_on(self, ticks: int, step: int) -> None:
+        """Twice as often as the rest."""
+        self.steward(ticks, step)
+
+    @rule(ticks=st.integers(3, 12), step=st.sampled_from([5, 1, 20]))
+    def steward(self, ticks: int, step: int) -> None:
+        for _ in range(ticks):
+            self._note_unwatched(step)
+            self.world.pass_time(step)
+            self.do(self.world.tick())
+            counts["ticks"] += 1
+
+    @rule(after=st.integers(0, 60))
+    def crash(self, after: int) -> None:
+        """The steward is killed some milliseconds into a round, and its calls may or may not have been sent."""
+
+        async def die() -> None:
+            working = asyncio.create_task(self.world.keeper.tick())
+            await asyncio.sleep(after / 1000)
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+            await self.world.crash(lease=False)
+
+        self._note_unwatched(self.world.rules.lease.total_seconds() + 1)
+        self.do(die())
+        self.world.pass_time(self.world.rules.lease.total_seconds() + 1)
+        for account in PEOPLE.values():
+            self.luck[account] += 1
+        counts["crashes"] += 1
+
+    @rule(luck=st.integers(0, 9))
+    def all_is_well_for_a_while(self, luck: int) -> None:
+        """Seldom. Then all that is in the cloud is in the ledger, and looked after."""
+        if luck < 9:
+            self.steward(3, 5)
+            return
+        self._mend()
+        self._work(240)
+        known = {order.remote_id for order in self.orders() if order.state not in OVER}
+        assert {one["id"] for one in self.cloud.instances() if one["status"] != "Deleting"} <= known
+        counts["well"] += 1
+
+    # -- what must hold
+
+    @invariant()
+    def one_consent_makes_one_at_most(self) -> None:
+        names = [one["name"] for one in self.cloud.instances(past=True)]
+        allowed = {name_of(one.id) for one in self.accepted if one.kind is ConsentKind.CREATE}
+        assert len(names) == len(set(names))
+        assert set(names) <= allowed
+
+    @invariant()
+    def nothing_is_changed_without_a_consent(self) -> None:
+        allowed = {name_of(one.id) for one in self.accepted}
+        ids = {one["id"]: one["name"] for one in self.cloud.instances(past=True)}
+        for call in self.cloud.calls(since=self.seen_calls):
+            self.seen_calls = call.number
+            counts["calls"] += 1
+            if call.mutates:
+                name = str(call.params["InstanceName"]) if call.action == "CreateInstance" else ids.get(call.subject)
+                assert name in allowed, call
+                counts["mutations"] += 1
+        starts = self.cloud.calls(action="StartInstance")
+        assert len(starts) <= sum(one.kind is ConsentKind.START for one in self.accepted)
+
+    @invariant()
+    def nobody_owes_more_than_agreed(self) -> None:
+        for account in PEOPLE.values():
+            owes = self.cloud.owes(account)
+            assert owes <= self.allowed(account), (account, owes)
+
+    def allowed(self, account: str) -> Decimal:
+        """The caps, and what the cloud's granularity, bad luck, the console and times without any guard add."""
+        runs = [one for one in self.accepted if one.account_id == account]
+        caps = sum((Decimal(one.cap) for one in runs), Decimal(0))
+        unwatched = Decimal(self.unwatched.get(account, 0)) / 3600 * PRICE
+        slack = len(runs) * RUN_SLACK + self.luck[account] * LUCK_SLACK + self.found[account] * FOUND_SLACK
+        return caps + slack + unwatched
+
+    def _note_unwatched(self, seconds: float) -> None:
+        """What runs while nobody can stop it: no timer is armed yet, and the steward is dead or locked out."""
+        for one in self.cloud.instances():
+            if one["due"] is None and one["status"] not in ("Stopped", "Failed", "Deleting", "Stopping"):
+                self.unwatched[one["account"]] = self.unwatched.get(one["account"], 0) + seconds
+
+    def orders(self) -> list[Order]:
+        return [order for user in PEOPLE for order in self.ledger.read(orders.of_user, user)]
+
+    def _mend(self) -> None:
+        self.cloud.clear_faults()
+        for user, link in self.links.items():
+            self.cloud.role(link.external_id, account=PEOPLE[user], name=f"Freepool-{user}")
+
+    def _work(self, seconds: float) -> None:
+        """The steward at work, with the pauses of before behind it."""
+        self.world.pass_time(self.world.rules.longest_pause)
+        self.do(self.world.run(seconds, step=10))
+
+    def teardown(self) -> None:
+        try:
+            self._mend()
+            for order in self.orders():
+                self.world.delete(order)
+            self._work(900)
+            self.nothing_is_changed_without_a_consent()
+            self.nobody_owes_more_than_agreed()
+            assert self.cloud.instances() == []
+            assert {order.state for order in self.orders()} <= {*OVER, OrderState.UNKNOWN}
+            for link in self.links.values():
+                assert self.world.binding(link).state is BindingState.ACTIVE
+            counts["instances"] += len(self.cloud.instances(past=True))
+        finally:
+            self.do(self.world.close())
+            self.exits.close()
+
+
+def test_whatever_happens_nobody_pays_for_what_they_did_not_agree_to(
+    migrated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Walk.migrated = migrated
+    chosen = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    run_state_machine_as_test(Walk, settings=chosen)
+    with capsys.disabled():
+        print("\n" + ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
+    assert counts["mutations"] > 5 * EXAMPLES
+    assert counts["instances"] > EXAMPLES
+    assert counts["crashes"] > EXAMPLES / 2
