@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -35,7 +34,7 @@ def instances(call: Caller, *, name: str | None = None, labels: Mapping[str, str
     def page(number: int) -> Any:
         wanted = dsw.ListInstancesRequest(
             instance_name=name,
-            labels=json.dumps(few) if few else None,
+            labels=few or None,
             workspace_id=EVERYWHERE,
             resource_id=EVERYWHERE,
             sort_by="GmtCreateTime",

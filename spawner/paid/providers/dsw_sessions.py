@@ -14,7 +14,7 @@ from spawner.paid.providers.calls import SESSION_SECONDS, Expired, Use
 from spawner.paid.providers.dsw_errors import Translator
 from spawner.paid.providers.dsw_policies import session_policy
 from spawner.paid.providers.dsw_settings import DswSettings
-from spawner.paid.providers.words import say
+from spawner.paid.providers.words import platform_key, say
 
 OUR_OWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSignature")
 """STS says these of the platform's key, not of the person's role."""
@@ -41,7 +41,7 @@ def assume(settings: DswSettings, account: Account, use: Use, *, external_id: st
 
     Raises `AuthLost` where the role does not let us in, else `Unavailable`, `Throttled` or `ClockSkew`.
     """
-    key = settings.key()
+    key = platform_key(settings.key)
     secret = key.access_key_secret.get_secret_value()
     token = key.security_token.get_secret_value() if key.security_token else None
     client = Sts(

@@ -80,11 +80,8 @@ class DswSettings(BaseModel):
         return frozenset((self.sts, self.ram, *doors))
 
     def endpoint(self, region: str, door: str) -> str:
-        """Host of a region's `dsw` or `workspaces`. Raises `SetupError` for a region that is not offered."""
-        try:
-            pattern: str = getattr(self.regions[region], door)
-        except KeyError:
-            raise SetupError("The region {region} is not set up.", region=region) from None
+        """Host of a region's `dsw` or `workspaces`."""
+        pattern: str = getattr(self.regions[region], door)
         return pattern.format(region=region)
 
     def key(self) -> PlatformKey:

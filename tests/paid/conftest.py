@@ -1,0 +1,45 @@
+"""The clouds that the paid path is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from spawner.paid.providers.dsw import DswProvider
+from tests.cloud.steer import Steer, cloud_in_thread
+from tests.paid import aws
+from tests.paid.aws import Moto
+from tests.paid.dsw import dsw_settings
+from tests.paid.rigs import Rig, rig_for
+
+
+@pytest.fixture
+def cloud() -> Iterator[Steer]:
+    """A stand-in for Alibaba Cloud, whose time stands still until a test moves it."""
+    with cloud_in_thread() as steer:
+        yield steer
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    """moto's server."""
+    with aws.moto_server() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def dsw(cloud: Steer, tmp_path: Path) -> AsyncIterator[DswProvider]:
+    """The provider on the stand-in."""
+    provider = DswProvider(dsw_settings(cloud, tmp_path))
+    yield provider
+    await provider.close()
+
+
+@pytest_asyncio.fixture(params=["dsw", "sagemaker"])
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
+    """Each provider in turn, with the cloud behind it."""
+    async with rig_for(request.param, request, tmp_path) as one:
+        yield one
