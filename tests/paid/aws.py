@@ -1,23 +1,16 @@
-"""SageMaker as tests have it: boto3 against moto's own server, behind a shim for the little that moto lacks.
-
-moto has no presigned addresses, and does not look at external ids across accounts: the shim does both. It also loses
-connections and answers when told to.
-"""
+"""SageMaker as tests have it: boto3 against moto's own server, in a process of its own."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterable, Iterator
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import requests
-from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
 
 from spawner.paid.providers.base import Account
 from spawner.paid.providers.sagemaker_settings import SageMakerSettings, SageMakerShape
@@ -26,120 +19,71 @@ REGION, OTHER_REGION = "us-east-1", "eu-west-1"
 PLATFORM_KEY = {"access_key_id": "AKIAPLATFORMKEY00000", "access_key_secret": "platform-secret-that-nobody-sees"}
 EXTERNAL_ID = "fp-0123456789abcdef0123456789abcdef"
 ADA, LI = "222222222222", "333333333333"
-DENIED = """<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized</Message></Error>
-<RequestId>1</RequestId></ErrorResponse>"""
 MUTATING = ("CreateNotebookInstance", "StartNotebookInstance", "StopNotebookInstance", "DeleteNotebookInstance")
-JSON_ERRORS = {
-    "throttled": (400, "ThrottlingException", "Rate exceeded"),
-    "denied": (400, "AccessDeniedException", "not authorized to perform"),
-    "expired": (400, "ExpiredTokenException", "The security token included in the request is expired"),
-    "skewed": (400, "InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier than"),
-    "limit": (400, "ResourceLimitExceeded", "The account-level service limit is 0 Instances"),
-    "capacity": (400, "InsufficientCapacity", "no capacity for ml.t3.medium"),
-    "server": (500, "InternalFailure", "failed"),
-}
 
 
 class Moto:
-    """moto's application, and what happens before and after it."""
+    """moto's server, and how it is steered; see `tests.paid.moto_shim`."""
 
-    def __init__(self) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
-        self.url = ""
-        self.seen: list[str] = []
-        self.faults: list[tuple[str, str]] = []
-        self.trust: dict[str, str | None] = {}
-        self.secrets: set[str] = set()
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def _ask(self, path: str, **data: Any) -> Any:
+        answer = self._http.post(f"{self.url}{path}", json=data, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
 
     def reset(self) -> None:
         """As new."""
-        requests.post(f"{self.url}/moto-api/reset", timeout=30)
-        for kept in (self.seen, self.faults, self.trust, self.secrets):
-            kept.clear()  # type: ignore[attr-defined]
+        self._ask("/moto-api/reset")
+        self._ask("/shim/reset")
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        """WSGI."""
-        environ["wsgi.input"] = body = _Body(environ)
-        action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")[2] or parse_qs(body.text).get("Action", [""])[0]
-        self.seen.append(action)
-        kind = self._fault(action)
-        if kind in JSON_ERRORS:
-            status, code, said = JSON_ERRORS[kind]
-            return _send(start, status, json.dumps({"__type": code, "message": said}))
-        if kind in ("page_before", "page_after"):
-            if kind == "page_after":
-                b"".join(self._moto(environ, lambda *_: None))
-            return _send(start, 502, "<html>Bad Gateway</html>", "text/html")
-        if kind == "redirect":
-            start("302 Found", [("Location", f"{self.url}/elsewhere"), ("Content-Length", "0")])
-            return []
-        if kind in ("lost_before", "lost_after"):
-            if kind == "lost_after":
-                b"".join(self._moto(environ, lambda *_: None))
-            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            raise ConnectionResetError
-        if action == "AssumeRole" and not self._trusted(parse_qs(body.text)):
-            return _send(start, 403, DENIED, "text/xml")
-        if action == "CreatePresignedNotebookInstanceUrl":
-            name, number = json.loads(body.text)["NotebookInstanceName"], len(self.seen)
-            url = f"https://{name}.notebook.{REGION}.sagemaker.aws?authToken=gate-{number}"
-            self.secrets.add(f"gate-{number}")
-            return _send(start, 200, json.dumps({"AuthorizedUrl": url}))
-        answer = list(self._moto(environ, start))
-        if action == "AssumeRole":
-            text = b"".join(answer).decode()
-            self.secrets |= {
-                text.partition(f"<{tag}>")[2].partition("<")[0] for tag in ("SecretAccessKey", "SessionToken")
-            }
-        return answer
+    def fail(self, action: str, kind: str, times: int) -> None:
+        """The next calls of an action go wrong."""
+        self._ask("/shim/fault", action=action, kind=kind, times=times)
 
-    def _fault(self, action: str) -> str:
-        for fault in self.faults:
-            if fault[0] == action:
-                self.faults.remove(fault)
-                return fault[1]
-        return ""
+    def trust(self, arn: str, external_id: str | None) -> None:
+        """A role lets in whoever knows this external id; None: everybody."""
+        self._ask("/shim/trust", arn=arn, external_id=external_id)
 
-    def _trusted(self, form: dict[str, list[str]]) -> bool:
-        arn = form["RoleArn"][0]
-        wanted = self.trust.get(arn, "")
-        return wanted is None or (arn in self.trust and form.get("ExternalId") == [wanted])
+    def distrust(self, arn: str) -> None:
+        """A role is gone."""
+        self._ask("/shim/distrust", arn=arn)
 
+    def seen(self) -> list[str]:
+        """Every action that was asked for."""
+        return list(self._ask("/shim/state")["seen"])
 
-class _Body:
-    """A request's body, which is read here and then again by moto."""
+    def secrets(self) -> set[str]:
+        """Every secret that was given out, and the platform's own."""
+        return {PLATFORM_KEY["access_key_secret"], *self._ask("/shim/state")["secrets"]} - {""}
 
-    def __init__(self, environ: dict[str, Any]) -> None:
-        import io
+    def names(self) -> list[str]:
+        """Of all notebook instances, in all accounts and regions."""
+        return list(self._ask("/shim/state")["names"])
 
-        data = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        self.text, self._stream = data.decode("utf-8", "replace"), io.BytesIO(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def _send(start: Callable[..., Any], status: int, body: str, kind: str = "application/x-amz-json-1.1") -> list[bytes]:
-    data = body.encode()
-    start(f"{status} X", [("Content-Type", kind), ("Content-Length", str(len(data)))])
-    return [data]
+    def close(self) -> None:
+        """End the connection."""
+        self._http.close()
 
 
 @contextlib.contextmanager
 def moto_server() -> Iterator[Moto]:
-    """moto's server in a thread."""
-    moto = Moto()
-    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
-    server.daemon_threads = True
-    moto.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)
-    thread.start()
+    """moto's server until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.paid.moto_shim"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
     try:
+        moto = Moto(process.stdout.readline().strip())
         yield moto
+        moto.close()
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
 
 
 def sagemaker_settings(moto: Moto, folder: Path, **changes: Any) -> SageMakerSettings:
@@ -169,5 +113,5 @@ def sagemaker_settings(moto: Moto, folder: Path, **changes: Any) -> SageMakerSet
 def linked(moto: Moto, *, account: str = ADA, region: str = REGION, trust: str | None = EXTERNAL_ID) -> Account:
     """An account whose owner has made the role; `trust` None: one that lets everybody in."""
     arn = f"arn:aws:iam::{account}:role/FreepoolPaid"
-    moto.trust[arn] = trust
+    moto.trust(arn, trust)
     return Account(provider="sagemaker", region=region, account_id=account, role=arn, external_id=EXTERNAL_ID)

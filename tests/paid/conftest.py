@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
 import pytest_asyncio
 
 from spawner.paid.providers.dsw import DswProvider
-from tests.cloud.steer import Steer, cloud_in_thread
+from tests.cloud.steer import Steer, cloud_in_thread, cloud_process
 from tests.paid import aws
 from tests.paid.aws import Moto
 from tests.paid.dsw import dsw_settings
@@ -23,11 +24,24 @@ def cloud() -> Iterator[Steer]:
         yield steer
 
 
+@pytest.fixture
+def cloud_apart(tmp_path: Path) -> Iterator[Steer]:
+    """The same in a process of its own, so that its work is not mistaken for ours."""
+    with cloud_process(tmp_path) as steer:
+        yield steer
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Moto]:
     """moto's server."""
     with aws.moto_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def models() -> object:
+    """boto3's models, read once: that takes longer than most tests."""
+    return botocore.session.Session()
 
 
 @pytest_asyncio.fixture

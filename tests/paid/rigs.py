@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-import requests
 
 from spawner.paid.providers.base import Account, Provider, Remote, RemoteState
 from spawner.paid.providers.dsw import DswProvider
@@ -31,7 +30,6 @@ class Rig(ABC):
 
     provider: Provider
     shape: str
-    too_slow: float = 0
 
     @abstractmethod
     def account(self, *, who: str = "ada", region: int = 0, trust: str = "right") -> Account:
@@ -153,9 +151,9 @@ class SageMakerRig(Rig):
         "access": "CreatePresignedNotebookInstanceUrl",
     }
 
-    def __init__(self, moto: Moto, folder: Path) -> None:
+    def __init__(self, moto: Moto, folder: Path, models: object) -> None:
         self.moto = moto
-        self.provider = SageMakerProvider(aws.sagemaker_settings(moto, folder))
+        self.provider = SageMakerProvider(aws.sagemaker_settings(moto, folder), botocore_session=models)
 
     def account(self, *, who: str = "ada", region: int = 0, trust: str = "right") -> Account:
         """See `Rig`."""
@@ -165,29 +163,28 @@ class SageMakerRig(Rig):
             self.moto, account=number, region=where, trust=None if trust == "open" else aws.EXTERNAL_ID
         )
         if trust == "none":
-            del self.moto.trust[account.role]
+            self.moto.distrust(account.role)
         return account
 
     def fail(self, verb: str, kind: str, times: int = 1) -> None:
         """See `Rig`."""
-        self.moto.faults += [(self.VERBS[verb], kind)] * times
+        self.moto.fail(self.VERBS[verb], kind, times)
 
     def made(self, name: str) -> int:
         """See `Rig`."""
-        rows = requests.get(f"{self.moto.url}/moto-api/data.json", timeout=30).json()["sagemaker"]
-        return sum(one.get("notebook_instance_name") == name for one in rows.get("FakeSagemakerNotebookInstance", []))
+        return self.moto.names().count(name)
 
     def mutations(self) -> list[str]:
         """See `Rig`."""
-        return [action for action in self.moto.seen if action in aws.MUTATING]
+        return [action for action in self.moto.seen() if action in aws.MUTATING]
 
     def assumed(self) -> int:
         """See `Rig`."""
-        return self.moto.seen.count("AssumeRole")
+        return self.moto.seen().count("AssumeRole")
 
     def secrets(self) -> set[str]:
         """See `Rig`."""
-        return {aws.PLATFORM_KEY["access_key_secret"], *self.moto.secrets} - {""}
+        return self.moto.secrets()
 
     def pass_time(self) -> None:
         """moto does everything at once."""
@@ -199,10 +196,12 @@ async def rig_for(kind: str, request: pytest.FixtureRequest, folder: Path) -> As
     rig: Rig
     if kind == "dsw":
         rig = DswRig(request.getfixturevalue("cloud"), folder)
+    elif kind == "dsw apart":
+        rig = DswRig(request.getfixturevalue("cloud_apart"), folder)
     else:
         moto = request.getfixturevalue("moto")
         moto.reset()
-        rig = SageMakerRig(moto, folder)
+        rig = SageMakerRig(moto, folder, request.getfixturevalue("models"))
     try:
         yield rig
     finally:

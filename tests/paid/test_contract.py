@@ -340,6 +340,7 @@ async def test_no_error_and_no_log_carries_a_secret(rig: Rig, kind: str, caplog:
     assert [secret for secret in secrets if secret in seen] == []
 
 
+@pytest.mark.parametrize("rig", ["dsw apart", "sagemaker"], indirect=True)
 async def test_the_loop_is_never_held_up(rig: Rig) -> None:
     """Twenty calls at once hold the event loop for less than 50 ms. The best of three: the machine is shared."""
     account = rig.account()

@@ -44,9 +44,15 @@ class SageMakerProvider:
     title = "AWS SageMaker"
     capabilities: frozenset[Capability] = frozenset()
 
-    def __init__(self, settings: SageMakerSettings, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: SageMakerSettings,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        botocore_session: Any = None,
+    ) -> None:
         settings.key()
-        self._settings, self._aws = settings, Aws(settings)
+        self._settings, self._aws = settings, Aws(settings, botocore_session)
         self._calls: Calls[RoleSession] = Calls(
             lambda account, use, until: self._aws.assume(account, use, external_id=account.external_id, until=until),
             name=self.id,

@@ -54,11 +54,11 @@ class RoleSession:
 class Aws:
     """Makes clients: pinned to their endpoint, direct, tried once. Making one is not safe from two threads."""
 
-    def __init__(self, settings: SageMakerSettings) -> None:
+    def __init__(self, settings: SageMakerSettings, botocore_session: Any = None) -> None:
         for chatty in ("boto3", "botocore", "urllib3"):
             logging.getLogger(chatty).setLevel(logging.WARNING)  # at DEBUG they log whole requests
         self._settings = settings
-        self._session = botocore.session.Session()
+        self._session = botocore_session or botocore.session.Session()
         self._lock = threading.Lock()
         self._config = Config(
             connect_timeout=settings.connect_seconds,
