@@ -142,12 +142,12 @@ def console(world: World, data: Data) -> Any:
 
 
 def quirk(world: World, data: Data) -> Any:
-    """Change how the cloud behaves where nobody knows; also `skew` in seconds, `source_ip`, and the pace of things."""
+    """Change how the cloud behaves where nobody knows; also `skew` in seconds, `source_ip`, `gates`, `pace`."""
     for key, value in data.items():
         if key == "skew":
             world.skew = timedelta(seconds=value)
-        elif key == "source_ip":
-            world.source_ip = value
+        elif key in ("source_ip", "gates"):
+            setattr(world, key, value)
         elif key == "pace":
             world.pace = Pace(boot=tuple(value["boot"]), stop=value["stop"], delete=value["delete"])
         elif hasattr(world.quirks, key):

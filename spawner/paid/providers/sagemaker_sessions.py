@@ -138,9 +138,10 @@ def session_policy(use: Use) -> str:
 
 
 def _blame(error: Exception) -> Exception:
-    """A bad key of our own is our trouble, and must not look as if a person had taken their role away."""
-    if isinstance(error, Expired) or (isinstance(error, base.AuthLost) and error.code in OUR_OWN):
-        return say(base.Unavailable, code=getattr(error, "code", "") or "PlatformKey", said="the platform's own key")
-    if isinstance(error, base.Rejected):
-        return say(base.AuthLost, code=error.code, said=error.details, request_id=error.request_id)
+    """A bad key or request of our own is our trouble, and must not look as if a person had taken their role away."""
+    if isinstance(error, Expired):
+        return say(base.Unavailable, code="PlatformKeyExpired")
+    ours = isinstance(error, base.ProviderError) and error.code.startswith(OUR_OWN)
+    if ours or isinstance(error, base.Rejected):
+        return say(base.Unavailable, code=error.code, request_id=error.request_id)  # type: ignore[attr-defined]
     return error

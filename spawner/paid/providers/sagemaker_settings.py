@@ -64,8 +64,8 @@ class SageMakerSettings(BaseModel):
     access_seconds: int = Field(default=1800, ge=1800, le=43200)
     connect_seconds: float = Field(default=3, gt=0)
     read_seconds: float = Field(default=10, gt=0)
-    readers: int = Field(default=6, ge=1, le=64)
-    actors: int = Field(default=4, ge=1, le=64)
+    readers: int = Field(default=4, ge=1, le=64)
+    actors: int = Field(default=2, ge=1, le=64)
 
     @model_validator(mode="after")
     def _endpoints(self) -> SageMakerSettings:
