@@ -4,7 +4,8 @@
 # make bench-cluster, bench-crowd, bench-warm  beside KubeSpawner; a crowd at once; warm targets over whole days
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
-# Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image)
+# Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image),
+#   DEMO_CLOUD=1 (paid instances in a stand-in cloud, no real money)
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -23,7 +24,7 @@ help:
 	@sed -n 's/^# //p' Makefile
 
 run: setup $(if $(HEAVY),heavy)
-	@exec $(BIN)/freepool up $(if $(UNSAFE),--unsafe-no-sandbox)
+	@exec $(BIN)/freepool up $(if $(UNSAFE),--unsafe-no-sandbox) $(if $(DEMO_CLOUD),--demo-cloud)
 
 # The two are made side by side: each is the work of one processor.
 setup:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from spawner import __version__
 from spawner.catalog import load_catalog
+from spawner.demo_cloud.settings import add_options as add_demo_options
 from spawner.errors import FreepoolError
 from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings, load_settings
 
@@ -33,6 +34,12 @@ def build_parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--unsafe-no-sandbox", action="store_true", help="run instances without bubblewrap: isolates nobody"
     )
+    up.add_argument(
+        "--demo-cloud",
+        action="store_true",
+        default=bool(os.environ.get("DEMO_CLOUD")),
+        help="offer paid instances in a stand-in cloud on this machine: no account, no real money (or DEMO_CLOUD=1)",
+    )
     check = commands.add_parser("check", help="check the catalog and report every mistake")
     check.add_argument("catalog", type=Path, nargs="?", default=CATALOG_FILE)
     link = commands.add_parser("link", help="print a link that logs a user in")
@@ -45,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     warm = commands.add_parser("warm", help="list what is kept warm, and change floors and plans")
     warm.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
     _add_warm(warm)
+    add_demo_options(commands.add_parser("demo-cloud", help="run the stand-in cloud alone"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
     return parser
@@ -97,6 +105,7 @@ def _up(options: argparse.Namespace) -> None:
         isolation=Isolation.NONE if options.unsafe_no_sandbox else Isolation.BUBBLEWRAP,
         catalog=options.catalog,
         ledger_url=options.ledger,
+        demo_cloud=options.demo_cloud,
     )
     asyncio.run(up(installation))
 
@@ -134,6 +143,12 @@ def _warm(options: argparse.Namespace) -> None:
     run(_settings(options), options, sys.stdout.write)
 
 
+def _demo_cloud(options: argparse.Namespace) -> None:
+    from spawner.demo_cloud.__main__ import run
+
+    run(options)
+
+
 def _desk(_: argparse.Namespace) -> None:
     from spawner.desk.app import run
 
@@ -152,6 +167,7 @@ _COMMANDS = {
     "link": _link,
     "migrate": _migrate,
     "warm": _warm,
+    "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,
 }

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spawner.errors import SetupError
 
@@ -37,6 +37,44 @@ class KubernetesPool(BaseModel):
     pull_secrets: tuple[str, ...] = ()
     priority_class: str | None = Field(default=None, description="Of pods that are made for somebody.")
     warm_priority_class: str | None = Field(default=None, description="Of pods that wait for the next person.")
+
+
+class OAuthSettings(BaseModel):
+    """The application by which people prove which cloud account is theirs. The defaults are Alibaba Cloud's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_id: str
+    secret_file: Path = Field(description="File with the client's secret, and nothing else.")
+    issuer: str = "https://oauth.aliyun.com"
+    authorize_url: str = "https://signin.aliyun.com/oauth2/v1/auth"
+    token_url: str = "https://oauth.aliyun.com/v1/token"  # noqa: S105
+    userinfo_url: str = "https://oauth.aliyun.com/v1/userinfo"
+
+
+class PaidSettings(BaseModel):
+    """Instances in people's own clouds. Each cloud's section is what its module in `spawner.paid.providers` reads.
+
+    A cloud that is not named is off: nothing of its SDK is imported anywhere.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str = Field(
+        pattern="^[a-z0-9-]{8,40}$",
+        description="Marks this installation's instances in the clouds. Chosen once: what carries another label is "
+        "not looked for.",
+    )
+    demo: bool = Field(default=False, description="Whether the cloud is a stand-in, and no money is real.")
+    oauth: OAuthSettings | None = Field(default=None, description="Needed for linking Alibaba Cloud accounts.")
+    dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw_settings.py.")
+    sagemaker: dict[str, Any] | None = Field(default=None, description="SageMaker: providers/sagemaker_settings.py.")
+
+    @model_validator(mode="after")
+    def _some_cloud(self) -> PaidSettings:
+        if self.dsw is None and self.sagemaker is None:
+            raise ValueError("name a cloud, or leave the section out")
+        return self
 
 
 class Settings(BaseModel):
@@ -75,6 +113,8 @@ class Settings(BaseModel):
         description="A URL that is posted to when somebody who stood in line has something to come for.",
     )
 
+    paid: PaidSettings | None = Field(default=None, description="Instances in people's own clouds; off where unset.")
+
     @property
     def slots_dir(self) -> Path:
         """Folder in which the local backend keeps one folder per slot."""
@@ -109,6 +149,11 @@ class Settings(BaseModel):
     def desk_url(self) -> str:
         """URL of the desk process itself, without the proxy."""
         return f"http://{self.desk_host or self.address}:{self.desk_port}"
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether there is a paid path and its money is not real: every page about it then says so."""
+        return self.paid is not None and self.paid.demo
 
     @property
     def public_url(self) -> str:

@@ -16,13 +16,12 @@ from spawner.demo_cloud.settings import Options
 def main() -> None:
     """Serve, and write where into `--state`/demo-cloud.json once it answers."""
     parser = argparse.ArgumentParser(prog="python -m spawner.demo_cloud", description=__doc__)
-    parser.add_argument("--port", type=int, default=8090, help="regions listen on the ports after it; 0: any free ones")
-    parser.add_argument("--address", default="127.0.0.1")
-    parser.add_argument("--public", help="base URL that browsers use")
-    parser.add_argument("--regions", default=",".join(settings.REGIONS))
-    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second; 0 stands still")
-    parser.add_argument("--state", type=Path, default=Path(), help="folder for its keys and demo-cloud.json")
-    given = parser.parse_args()
+    settings.add_options(parser)
+    run(parser.parse_args())
+
+
+def run(given: argparse.Namespace) -> None:
+    """Serve until told to end."""
     given.state.mkdir(parents=True, exist_ok=True)
     options = Options(
         port=given.port,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -77,3 +78,13 @@ def write(file: Path, data: object) -> None:
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(data, indent=1, ensure_ascii=False))
     draft.replace(file)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What may be chosen on a command line."""
+    parser.add_argument("--port", type=int, default=8090, help="regions listen on the ports after it; 0: any free ones")
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--public", help="base URL that browsers use")
+    parser.add_argument("--regions", default=",".join(REGIONS))
+    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second; 0 stands still")
+    parser.add_argument("--state", type=Path, default=Path(), help="folder for its keys and demo-cloud.json")

@@ -15,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
-from spawner.desk import handlers, loans, operator
+from spawner.desk import gate, handlers, loans, operator
 from spawner.desk.api import LARGEST_BODY
 from spawner.desk.base import Desk
 from spawner.desk.changes import Changes
@@ -24,6 +24,7 @@ from spawner.desk.operator_api import CHANGES
 from spawner.desk.texts import load_texts
 from spawner.hubclient import HubClient
 from spawner.ledger import open_ledger
+from spawner.paid.build import close, make_paid
 from spawner.pool.admission import Admission
 from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.settings import Settings
@@ -54,6 +55,7 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> Desk:
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
         ),
         base=BASE,
+        paid=make_paid(settings.paid, ledger) if settings.paid else None,
     )
 
 
@@ -90,6 +92,8 @@ def make_application(desk: Desk) -> Application:
         (f"{BASE}api/operator", operator.OperatorHandler, shared),
         (f"{BASE}api/operator/events", operator.OperatorEventsHandler, shared),
         (f"{BASE}api/operator/({'|'.join(CHANGES)})", operator.ChangeHandler, shared),
+        (f"{BASE}{gate.OPEN}", gate.OpenHandler, shared),
+        (gate.GATE, gate.GateHandler, shared),
         (f"{BASE}metrics", operator.MetricsHandler, shared),
     ]
     return Application(
@@ -124,4 +128,6 @@ async def run(settings: Settings) -> None:
         server.listen(settings.desk_port, settings.address)
         await stopping.wait()
         server.stop()
+        if desk.paid is not None:
+            await close(desk.paid)
         desk.ledger.close()

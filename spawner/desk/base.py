@@ -23,6 +23,7 @@ from spawner.desk.texts import Texts, choose_language
 from spawner.errors import FreepoolError, NotAllowed, Refusal
 from spawner.hubclient import HubClient, HubSaid
 from spawner.ledger import Ledger
+from spawner.paid.paid import Paid
 from spawner.pool.admission import Admission
 from spawner.pool.backends.base import Backend
 from spawner.pool.build import utc_now
@@ -47,6 +48,7 @@ class Desk:
     texts: dict[str, Texts]
     templates: Environment
     base: str
+    paid: Paid | None = None
     starts: set[asyncio.Task[None]] = field(default_factory=set)
 
 

@@ -19,6 +19,9 @@ AUTOMATION = "automation"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
 DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
 
+MOST_NAMES = 100
+"""Names of servers that JupyterHub keeps for one person: a bound on what somebody who means ill can make it write."""
+
 
 def configure(c: Any, settings: Settings) -> None:
     """A hub of Freepool's own: where it is, its tables, its proxy, and `lend`. What is set afterwards wins."""
@@ -66,12 +69,24 @@ def lend(c: Any, settings: Settings) -> None:
     c.Spawner.default_url = "/lab"
     # A hub's own name for itself may be short, and instances live in another namespace.
     c.Spawner.hub_connect_url = settings.hub_url.removesuffix("/hub/")
+    if settings.paid is not None:
+        _offer_paid(c)
     hub.services = _there(hub, "services", []) + _services(settings)
     hub.load_roles = _there(hub, "load_roles", []) + _roles()
     token = os.environ.get(TOKEN_VARIABLE)
     if token:
         hub.services.append({"name": AUTOMATION, "api_token": token, "display": False})
         hub.load_roles.append({"name": "admin", "services": [AUTOMATION]})
+
+
+def _offer_paid(c: Any) -> None:
+    """A paid instance is a named server. Others are as the hub's file has allowed them before, or not at all."""
+    hub = c.JupyterHub
+    if _there(hub, "allow_named_servers", False):
+        c.InstanceSpawner.named_servers = True
+    elif "named_server_limit_per_user" not in hub:
+        hub.named_server_limit_per_user = MOST_NAMES
+    hub.allow_named_servers = True
 
 
 def _there(section: Any, name: str, nothing: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+from collections.abc import Coroutine, MutableMapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,21 @@ HUB_POOL_KEY = "freepool"
 class HubPool:
     """One hub's pool, what it attends to, and the tasks that keep both awake."""
 
+    settings: Settings
     pool: Pool
     attendance: Attendance
     tasks: list[asyncio.Task[None]]
+    background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def is_ending(self) -> bool:
         """Whether the hub is being ended. JupyterHub then cancels all there is, and these tasks otherwise never end."""
         return any(task.done() for task in self.tasks)
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have it done while nobody waits for it."""
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
 
 
 def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
@@ -44,4 +52,4 @@ def _make(settings: Settings) -> HubPool:
     pool = make_pool(settings, session=aiohttp.ClientSession(), epoch=new_id())
     attendance = Attendance(pool.view)
     tasks = [pool.view.start(), asyncio.create_task(attendance.run(), name="freepool-attendance")]
-    return HubPool(pool, attendance, tasks)
+    return HubPool(settings, pool, attendance, tasks)

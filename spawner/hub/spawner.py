@@ -1,4 +1,4 @@
-"""InstanceSpawner: JupyterHub's verbs, passed on to the pool."""
+"""InstanceSpawner: JupyterHub's verbs, passed on to the pool, or to the ledger for what runs in people's own clouds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from jupyterhub import orm
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import url_escape_path, url_path_join
 from sqlalchemy import inspect
-from traitlets import default
+from traitlets import Bool, default
 
-from spawner.errors import FreepoolError, Refusal, StartFailed
+from spawner.errors import FreepoolError, NotAllowed, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
+from spawner.hub.paid import PaidServer
 from spawner.hub.refused import Refused
 from spawner.ledger import EndReason, instances
+from spawner.paid.starting import START_WORD, is_paid
 from spawner.pool.options import TICKET, choose
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, PROGRESS
@@ -27,7 +29,15 @@ SHARED_VARIABLES = "JUPYTERHUB_"
 
 
 class InstanceSpawner(Spawner):
-    """Lends a slot of the pool to a user for one run of a notebook server."""
+    """Lends a slot of the pool to a user for one run of a notebook server.
+
+    A server whose name begins with `paid-` is never the pool's: it is an instance in its person's own cloud.
+    """
+
+    named_servers = Bool(
+        help="Whether people may start named servers of the pool. They need `c.JupyterHub.allow_named_servers`, which "
+        "is on where paid instances are offered."
+    ).tag(config=True)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -48,6 +58,25 @@ class InstanceSpawner(Spawner):
         """Whose, and which."""
         return Server(user_name=self.user.name, server_name=self.name)
 
+    @property
+    def paid(self) -> PaidServer | None:
+        """This server's way to the ledger, where its name says that it is in a person's own cloud."""
+        if not is_paid(self.name):
+            return None
+        context = self._hub_pool
+        settings = context.settings
+        return PaidServer(
+            context.pool.ledger,
+            self.user.name,
+            self.name,
+            url=settings.desk_url,
+            key=lambda: settings.secret("desk"),
+            is_offered=settings.paid is not None,
+            now=context.pool.now,
+            is_hub_ending=context.is_ending,
+            in_background=context.in_background,
+        )
+
     @default("apply_user_options")
     def _leave_options_to_start(self) -> Any:
         # They are checked in start(): from here JupyterHub would log every typing mistake with a traceback.
@@ -63,24 +92,8 @@ class InstanceSpawner(Spawner):
     async def start(self) -> str:
         """Lend an instance and return its URL. Raises `Refused` in words for the user."""
         self._forget_options()
-        self._revoke_tokens(but=self.api_token)
-        environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
         try:
-            options = dict(self.user_options)
-            ticket_id = options.pop(TICKET, None)
-            choice = choose(self.pool.catalog, options)
-            start = Start(
-                self.pool,
-                self.lent_server,
-                choice,
-                environment,
-                self.server.base_url,
-                self._stepped.notify,
-                groups=tuple(group.name for group in self.user.groups),
-                ticket_id=None if ticket_id is None else str(ticket_id),
-                is_hub_ending=self._hub_pool.is_ending,
-            )
-            instance = await start.run()
+            return await (self._lend() if self.paid is None else self._start_paid(self.paid))
         except Refusal as refusal:
             raise Refused(refusal) from refusal
         except FreepoolError as error:
@@ -92,6 +105,34 @@ class InstanceSpawner(Spawner):
                     details=" ".join(part for part in (error.message, error.details) if part),
                 )
             ) from error
+
+    async def _start_paid(self, paid: PaidServer) -> str:
+        """Only its own person's request counts, whoever else JupyterHub lets start servers."""
+        word = self.user_options.pop(START_WORD, None)
+        self._revoke_tokens()  # it is given none
+        by_owner = self.handler is not None and self.handler.current_user is self.user
+        return await paid.start(by_owner=by_owner, word=word)
+
+    async def _lend(self) -> str:
+        if self.name and not self.named_servers and self._hub_pool.settings.paid is not None:
+            raise NotAllowed("Named servers of the pool are not offered here.", next_step="Start your server.")
+        self._revoke_tokens(but=self.api_token)
+        environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
+        options = dict(self.user_options)
+        ticket_id = options.pop(TICKET, None)
+        choice = choose(self.pool.catalog, options)
+        start = Start(
+            self.pool,
+            self.lent_server,
+            choice,
+            environment,
+            self.server.base_url,
+            self._stepped.notify,
+            groups=tuple(group.name for group in self.user.groups),
+            ticket_id=None if ticket_id is None else str(ticket_id),
+            is_hub_ending=self._hub_pool.is_ending,
+        )
+        instance = await start.run()
         assert instance.url is not None
         self.lent_slot = instance.slot_id
         return instance.url
@@ -99,7 +140,8 @@ class InstanceSpawner(Spawner):
     def start_polling(self) -> None:
         """It runs: from now on its end is noticed at once."""
         super().start_polling()
-        self._hub_pool.attendance.add(self)
+        if self.paid is None:
+            self._hub_pool.attendance.add(self)
 
     def stop_polling(self) -> None:
         """JupyterHub is stopping it."""
@@ -108,6 +150,8 @@ class InstanceSpawner(Spawner):
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so there is nothing to wait for)
         """End the instance. Never raises: what could not be done now is written down, and the steward finishes it."""
+        if self.paid is not None:
+            return await self.paid.stop()
         try:
             instance = await self.pool.ledger.aread(instances.latest, *self._key)
             if instance is not None:
@@ -137,6 +181,8 @@ class InstanceSpawner(Spawner):
 
     async def poll(self) -> int | None:
         """None while it runs, and also while nobody can tell: unknown is not stopped."""
+        if self.paid is not None:
+            return await self.paid.poll()
         try:
             running = await self.pool.is_running(self.lent_server)
         except FreepoolError:
@@ -153,6 +199,8 @@ class InstanceSpawner(Spawner):
 
     async def get_url(self) -> str:
         """From the ledger, which knows more than the hub after a crash."""
+        if self.paid is not None:
+            return url_path_join(self.paid.url, self.server.base_url)
         instance = await self.pool.ledger.aread(instances.latest, *self._key)
         if instance is None or instance.url is None:
             return await super().get_url()
@@ -160,6 +208,10 @@ class InstanceSpawner(Spawner):
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The lines of this start from the first one on, for every tab that asks."""
+        if self.paid is not None:
+            async for line in self.paid.progress():
+                yield line
+            return
         seen = 0
         while True:
             stepped = self._stepped.waiter()

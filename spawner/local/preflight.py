@@ -163,9 +163,11 @@ def read_local_file(path: Path) -> Mapping[str, Any]:
     """The settings for one machine, with paths made absolute. Raises `SetupError`."""
     try:
         data = yaml.safe_load(path.read_text())
-        return {
-            name: (path.parent / value).resolve() if name in PATHS else value for name, value in data.items()
-        } | _kubeconfig(path, data)
+        return (
+            {name: (path.parent / value).resolve() if name in PATHS else value for name, value in data.items()}
+            | _kubeconfig(path, data)
+            | _paid(path, data)
+        )
     except OSError as error:
         raise SetupError(
             "{path} cannot be read: {why}.",
@@ -189,6 +191,23 @@ def complete(local: Mapping[str, Any], **chosen: Any) -> Settings:
             where=".".join(map(str, first["loc"])),
             why=first["msg"],
         ) from None
+
+
+def _paid(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The clouds' key files are paths, too."""
+    paid = data.get("paid")
+    if not isinstance(paid, dict):
+        return {}
+    return {"paid": {name: _with_paths(path, section) for name, section in paid.items()}}
+
+
+def _with_paths(path: Path, section: Any) -> Any:
+    if not isinstance(section, dict):
+        return section
+    return {
+        name: str((path.parent / value).resolve()) if name in ("key_file", "secret_file") else value
+        for name, value in section.items()
+    }
 
 
 def _kubeconfig(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,5 +15,10 @@ def make_secrets(state: Path) -> None:
     for name in NAMES:
         path = folder / name
         if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(32))
+            write_secret(path, secrets.token_hex(32))
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only we may read."""
+    path.touch(mode=0o600)
+    path.write_text(text)

@@ -25,15 +25,17 @@ from spawner.hub.link import login_link
 from spawner.ledger import EndReason, instances, slots
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
-from spawner.local import preflight
+from spawner.local import demo, preflight
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
+from spawner.paid.build import check as check_paid
 from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
 from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")
 READY_SECONDS = 90
+DEMO_CLOUD = "demo-cloud"
 LOOK_SECONDS = 0.05
 """Between looks at programs that have no way to tell us that they are ready."""
 
@@ -48,6 +50,8 @@ class Installation:
     catalog: Catalog
     proxy: list[str]
     lock: int
+    demo_cloud: list[str] | None = None
+    """What runs the stand-in cloud."""
 
 
 def prepare(
@@ -58,6 +62,7 @@ def prepare(
     isolation: Isolation,
     catalog: Path | None,
     ledger_url: str | None,
+    demo_cloud: bool = False,
 ) -> Installation:
     """Check everything that can be checked, then make the state folder's files. Raises `SetupError`; starts nothing."""
     local = dict(preflight.read_local_file(local_file))
@@ -74,6 +79,8 @@ def prepare(
     lock = preflight.take_state_folder(state)
     make_secrets(state)
     (state / "logs").mkdir(exist_ok=True)
+    if demo_cloud:
+        local["paid"] = demo.demo_settings(state)
     settings = preflight.complete(
         local,
         state=state,
@@ -82,6 +89,8 @@ def prepare(
         isolation=isolation,
         **preflight.choose_ports(state, address),
     )
+    if settings.paid is not None:
+        check_paid(settings.paid)
     if settings.kubernetes is None:
         preflight.require_default_image(settings, loaded)
     check_sqlite_file(settings.ledger)
@@ -90,11 +99,12 @@ def prepare(
     engine.dispose()
     settings_file = state / "settings.json"
     settings_file.write_text(settings.model_dump_json(indent=2))
-    return Installation(settings, settings_file, hub_config, loaded, proxy, lock)
+    stand_in = demo.demo_command(state) if demo_cloud else None
+    return Installation(settings, settings_file, hub_config, loaded, proxy, lock, stand_in)
 
 
 def programs(installation: Installation) -> list[Program]:
-    """The four siblings."""
+    """The four siblings, and the stand-in cloud where there is one."""
     settings = installation.settings
     python, logs = sys.executable, settings.state / "logs"
     base = {
@@ -113,12 +123,15 @@ def programs(installation: Installation) -> list[Program]:
         "--error-target", f"{settings.hub_url}error",
         "--log-level", "warn",
     ]  # fmt: skip
-    return [
+    siblings = [
         Program("proxy", proxy, base | {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy")}, logs / "proxy.log"),
         Program("hub", [python, "-m", "jupyterhub", "-f", str(installation.hub_config)], for_hub, logs / "hub.log"),
         Program("desk", [python, "-m", "spawner.cli", "desk"], base, logs / "desk.log"),
         Program("steward", [python, "-m", "spawner.cli", "steward"], base, logs / "steward.log"),
     ]
+    if installation.demo_cloud:
+        siblings.insert(0, Program(DEMO_CLOUD, installation.demo_cloud, base, logs / f"{DEMO_CLOUD}.log"))
+    return siblings
 
 
 async def up(installation: Installation) -> None:
@@ -138,8 +151,10 @@ async def up(installation: Installation) -> None:
     finally:
         say("Stopping. Instances are ended and wiped.")
         # The steward first: what it saw ending it would only try to explain.
-        for name in ("steward", "desk", "hub", "proxy"):
-            await next(program for program in siblings if program.name == name).end()
+        for name in ("steward", "desk", "hub", "proxy", DEMO_CLOUD):
+            for program in siblings:
+                if program.name == name:
+                    await program.end()
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
@@ -175,6 +190,8 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
     if failure is not None:
         say(f"WARNING: an instance could not be made, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
+    if settings.is_demo and settings.paid and settings.paid.oauth:
+        say(f"DEMO: the cloud is a stand-in, and no money is real. Its console: {settings.paid.oauth.issuer}/")
     say(f"Freepool is ready (in {time.monotonic() - started:.1f} s). Open: {link}")
 
 

@@ -25,6 +25,7 @@ from spawner.settings import Settings
 from spawner.steward import order, warm
 from spawner.steward.moment import read_demand, read_order
 from spawner.steward.notify import Hook
+from spawner.steward.paid import keeping_paid
 from spawner.steward.tasks import Tasks
 from spawner.steward.usher import Usher
 
@@ -177,7 +178,7 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     holder = f"{os.uname().nodename}:{os.getpid()}:{new_id()}"
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession() as session, keeping_paid(settings, holder):
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():
             hub = HubClient(session, settings.hub_api_url)

@@ -1,0 +1,121 @@
+"""A named server that is an instance in its person's own cloud: JupyterHub's verbs, turned into rows of the ledger.
+
+JupyterHub's own record of it may be lost at any moment, and nothing is: the ledger has it, and the steward acts on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+from spawner.errors import FreepoolError, LedgerError, NoConsent, NotOffered, StartFailed
+from spawner.ledger import Ledger, orders
+from spawner.ledger.paid_model import Order
+from spawner.paid import starting
+from spawner.paid.progress import Line, ending, lines
+
+log = logging.getLogger("freepool.hub")
+SHOWN_SECONDS = 120
+"""How long a start waits for the instance: far from JupyterHub's own limit. The desk's page shows the rest."""
+LOOK_SECONDS = 0.4
+"""Between looks at an order: the steward is another process, and SQLite has no notifications."""
+INSIST_SECONDS = 2.0
+HUB = "hub"
+
+
+class PaidServer:
+    """One person's `paid-…` server. `url` is the desk's, whose gate lets its owner in; `key` makes start words."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        user_name: str,
+        server_name: str,
+        *,
+        url: str,
+        key: Callable[[], str],
+        is_offered: bool,
+        now: Callable[[], datetime],
+        is_hub_ending: Callable[[], bool],
+        in_background: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self.url = url
+        self._ledger, self._key, self._now, self._is_offered = ledger, key, now, is_offered
+        self._who = {"user_name": user_name, "server_name": server_name}
+        self._is_hub_ending, self._in_background = is_hub_ending, in_background
+
+    async def start(self, *, by_owner: bool, word: object) -> str:
+        """Spend the person's consent, and wait a while for the instance. The gate's URL. Raises `Refusal`."""
+        if not self._is_offered:
+            raise NotOffered("Paid instances are not offered here.")
+        if not by_owner:
+            raise NoConsent("Only its owner can start a paid instance.", next_step="They start it on the desk.")
+        word = word if isinstance(word, str) else ""
+        try:
+            order = await self._ledger.awrite(starting.begin, **self._who, word=word, key=self._key(), now=self._now())
+            return await self._until_open(order)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # where the hub ends everything is cancelled at once: that shows one turn later
+            if not self._is_hub_ending():
+                await self.stop()  # after what was being written: the ledger's writes are one after the other
+            raise
+
+    async def _until_open(self, order: Order) -> str:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SHOWN_SECONDS
+        while not starting.is_open(order) and loop.time() < until:
+            if not starting.is_wanted(order):
+                raise StartFailed(ending(order), next_step="Look at what has come of it, or ask again.")
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                order = await self._ledger.aread(orders.get, order.id)
+            except LedgerError:
+                log.warning("a paid order cannot be looked at just now; it is waited for")
+        return self.url
+
+    async def stop(self) -> None:
+        """Wish its end. Never raises: what cannot be written now is written as soon as it can."""
+        try:
+            await self._wish_end()
+        except Exception:
+            log.exception("the wish to stop a paid instance of %s is not written yet", self._who["user_name"])
+            self._in_background(self._insist())
+
+    async def _wish_end(self) -> None:
+        await self._ledger.awrite(starting.end, **self._who, by=HUB, now=self._now())
+
+    async def _insist(self) -> None:
+        while True:
+            await asyncio.sleep(INSIST_SECONDS)  # the ledger cannot tell us that it is back
+            try:
+                return await self._wish_end()
+            except FreepoolError as error:
+                log.warning("the wish to stop a paid instance is still not written: %s", error.message)
+
+    async def poll(self) -> int | None:
+        """0 when the ledger says that it is over; else None, also when that cannot be read."""
+        try:
+            order = await self._ledger.aread(orders.of_server, self._who["user_name"], self._who["server_name"])
+        except Exception:
+            log.exception("poll of a paid instance: unknown")
+            return None
+        return 0 if starting.is_over(order) else None
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """The lines of this start from the first one on, for every tab that asks."""
+        told: list[Line] = []
+        while True:
+            order = await self._ledger.aread(orders.of_server, self._who["user_name"], self._who["server_name"])
+            if order is not None and (told or not starting.is_over(order)):
+                found = lines(await self._ledger.aread(starting.watch, order.id))
+                for line in found:
+                    if line not in told:
+                        told.append(line)
+                        percent, template, words = line
+                        yield {"progress": percent, "message": template.format(**words)}
+                if found and found[-1][0] == 100:
+                    return
+            await asyncio.sleep(LOOK_SECONDS)
