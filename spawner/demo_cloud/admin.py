@@ -142,12 +142,12 @@ def console(world: World, data: Data) -> Any:
 
 
 def quirk(world: World, data: Data) -> Any:
-    """Change how the cloud behaves where nobody knows; also `skew` in seconds, `source_ip`, and the pace of things."""
+    """Change how the cloud behaves where nobody knows; also `skew` in seconds, `source_ip`, `gates`, `pace`."""
     for key, value in data.items():
         if key == "skew":
             world.skew = timedelta(seconds=value)
-        elif key == "source_ip":
-            world.source_ip = value
+        elif key in ("source_ip", "gates"):
+            setattr(world, key, value)
         elif key == "pace":
             world.pace = Pace(boot=tuple(value["boot"]), stop=value["stop"], delete=value["delete"])
         elif hasattr(world.quirks, key):
@@ -170,6 +170,17 @@ def expire_sessions(world: World, _data: Data) -> Any:
     return {}
 
 
+def secrets(world: World, _data: Data) -> Any:
+    """Every secret of this cloud, so that a test can look for them where they must not be. None opens anything real."""
+    directory = world.directory
+    return [
+        *(key.secret for key in directory.keys.values()),
+        *(part for session in directory.sessions.values() for part in (session.secret, session.token)),
+        *world.passes.all(),
+        world.password,
+    ]
+
+
 EVERYTHING: tuple[Command, ...] = (
     advance,
     speed,
@@ -186,6 +197,7 @@ EVERYTHING: tuple[Command, ...] = (
     quirk,
     bill,
     expire_sessions,
+    secrets,
 )
 COMMANDS: dict[str, Command] = {command.__name__: command for command in EVERYTHING}
 

@@ -101,8 +101,10 @@ def list_all(world: World, ask: Ask) -> Answer:
         raise invalid("SortBy and Order must be used together")
     size, page = int(query.get("PageSize", 10)), int(query.get("PageNumber", 1))
     labels = json.loads(query.get("Labels", "{}"))
-    if not 1 <= size <= LARGEST_PAGE or page < 1 or len(labels) > MOST_LABELS_IN_A_FILTER:
-        raise invalid("PageSize, PageNumber or Labels is invalid")
+    if not isinstance(labels, dict) or len(labels) > MOST_LABELS_IN_A_FILTER:
+        raise invalid("Labels is invalid")
+    if not 1 <= size <= LARGEST_PAGE or page < 1:
+        raise invalid("PageSize or PageNumber is invalid")
     workspace = query.get("WorkspaceId") or next(iter(account.workspaces))
     rows = [
         instance

@@ -82,6 +82,9 @@ class Gateway:
             return Reply(200, _success(operation, body), {}, done=True)
         except ApiError as error:
             return Reply(error.status, _failure(error), error.headers, done=False)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            wrong = ApiError(400, "ValidationError", f"{type(error).__name__}: {error}", Success=False)
+            return Reply(wrong.status, _failure(wrong), {}, done=False)
 
     def _authenticate(self, signed: Signed) -> Caller:
         directory, key = self._world.directory, signed.key_id

@@ -22,3 +22,7 @@ class Passes:
         """Its kind, if it opens this instance now."""
         good = self._good.get(token)
         return good[1] if good is not None and good[0] == instance and now < good[2] else None
+
+    def all(self) -> list[str]:
+        """Every token that was ever minted."""
+        return list(self._good)

@@ -67,20 +67,22 @@ async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
 @contextlib.contextmanager
 def in_thread(options: Options) -> Iterator[tuple[Endpoints, Keys]]:
     """Serve from a thread of this process until the block ends."""
-    ready, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
+    ready = threading.Event()
     found: list[tuple[Endpoints, Keys]] = []
+    steering: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def serve() -> None:
+        stop = asyncio.Event()
         async with serving(options) as where:
+            steering.append((asyncio.get_running_loop(), stop))
             found.append(where)
             ready.set()
             await stop.wait()
 
     def run() -> None:
         try:
-            loop.run_until_complete(serve())
+            asyncio.run(serve())
         finally:
-            loop.close()
             ready.set()
 
     thread = threading.Thread(target=run, name="demo-cloud", daemon=True)
@@ -90,6 +92,7 @@ def in_thread(options: Options) -> Iterator[tuple[Endpoints, Keys]]:
     try:
         yield found[0]
     finally:
+        loop, stop = steering[0]
         loop.call_soon_threadsafe(stop.set)
         thread.join(START_SECONDS)
 

@@ -1,4 +1,4 @@
-"""A ledger and a cloud of its own for each test of the paid path."""
+"""The clouds that the paid path is tested on, and the whole of it on one of them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,68 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
+import pytest_asyncio
 
 from spawner.ledger import open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
-from tests.cloud.steer import Steer, cloud_in_thread
+from spawner.paid.providers.dsw import DswProvider
+from tests.cloud.steer import Steer, cloud_in_thread, cloud_process
+from tests.paid import aws
+from tests.paid.aws import Moto
+from tests.paid.dsw import dsw_settings
 from tests.paid.make import NOW
+from tests.paid.rigs import Rig, rig_for
 from tests.paid.world import World
+
+
+@pytest.fixture
+def cloud() -> Iterator[Steer]:
+    """A stand-in for Alibaba Cloud, whose time stands still until a test moves it."""
+    with cloud_in_thread() as steer:
+        yield steer
+
+
+@pytest.fixture
+def cloud_apart(tmp_path: Path) -> Iterator[Steer]:
+    """The same in a process of its own, so that its work is not mistaken for ours."""
+    with cloud_process(tmp_path) as steer:
+        yield steer
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    """moto's server."""
+    with aws.moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def models() -> object:
+    """boto3's models, read once: that takes longer than most tests."""
+    return botocore.session.Session()
+
+
+@pytest_asyncio.fixture
+async def dsw(cloud: Steer, tmp_path: Path) -> AsyncIterator[DswProvider]:
+    """The provider on the stand-in."""
+    provider = DswProvider(dsw_settings(cloud, tmp_path))
+    yield provider
+    await provider.close()
+
+
+@pytest_asyncio.fixture(params=["dsw", "sagemaker"])
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
+    """Each provider in turn, with the cloud behind it."""
+    async with rig_for(request.param, request, tmp_path) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file to be copied, which is faster than to migrate again."""
+    """A ledger to be copied, which is faster than to migrate again."""
     path = tmp_path_factory.mktemp("ledger") / "migrated.sqlite"
     engine = make_engine(f"sqlite:///{path}")
     migrate(engine)
@@ -26,18 +75,12 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def cloud() -> Iterator[Steer]:
-    """A stand-in whose time stands still."""
-    with cloud_in_thread(start=NOW) as steer:
-        yield steer
-
-
-@pytest.fixture
-async def world(cloud: Steer, migrated: Path, tmp_path: Path) -> AsyncIterator[World]:
-    """All of it."""
-    ledger = open_ledger(f"sqlite:///{shutil.copy(migrated, tmp_path / 'ledger.sqlite')}")
-    made = World(ledger, cloud, tmp_path)
-    yield made
-    await made.close()
-    ledger.close()
+@pytest_asyncio.fixture
+async def world(migrated: Path, tmp_path: Path) -> AsyncIterator[World]:
+    """Ledger, cloud, people and a steward, all at one time that stands still."""
+    with cloud_in_thread(start=NOW) as cloud:
+        ledger = open_ledger(f"sqlite:///{shutil.copy(migrated, tmp_path / 'ledger.sqlite')}")
+        made = World(ledger, cloud, tmp_path)
+        yield made
+        await made.close()
+        ledger.close()

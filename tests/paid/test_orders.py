@@ -275,7 +275,7 @@ def test_only_a_definite_no_ends_what_was_asked_for(error: base.ProviderError) -
     definite = isinstance(error, base.Rejected | base.AuthLost) and not isinstance(
         error, base.AlreadyExists | base.Conflict | base.NotFound
     )
-    not_done = isinstance(error, base.Throttled | base.ClockSkew)
+    not_done = isinstance(error, base.Throttled | base.ClockSkew | base.Unavailable)
     expected = OrderState.REJECTED if definite else OrderState.INTENDED if not_done else OrderState.UNKNOWN
     assert step.changes["state"] is expected
     again = after(replace(intended, state=OrderState.UNKNOWN, posted_at=later(-60)), CONSENT, Act(What.CREATE),

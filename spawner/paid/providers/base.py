@@ -117,7 +117,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be made. `name` is the idempotency key. `disk` is in bytes, None for what is included."""
+    """What is to be made. `name` is the idempotency key: 1 to 27 letters and digits, which every cloud takes.
+
+    `disk` is in bytes, None for what is included.
+    """
 
     name: str
     shape: str
@@ -248,7 +251,7 @@ class ClockSkew(ProviderError):
 
 
 class Unavailable(ProviderError):
-    """The cloud cannot be asked just now; for a call that reads."""
+    """The cloud cannot be asked just now. From a call that changes something: it was not sent."""
 
 
 class OutcomeUnknown(ProviderError):

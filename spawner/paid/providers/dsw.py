@@ -22,7 +22,7 @@ from spawner.paid.providers.dsw_listing import instances, specs
 from spawner.paid.providers.dsw_remote import access_url, remote, shape
 from spawner.paid.providers.dsw_sessions import RoleSession, assume, runtime
 from spawner.paid.providers.dsw_settings import DswSettings
-from spawner.paid.providers.words import say
+from spawner.paid.providers.words import offered, say
 
 T = TypeVar("T")
 GIB = 1024**3
@@ -57,6 +57,7 @@ class DswProvider:
 
     async def probe(self, account: Account) -> Probe:
         """Four checks against confused deputies, then whether all that must be read can be read."""
+        offered(account, self._settings.regions)
         return await self._calls.thread(Use.READ, lambda: dsw_probe.probe(self._settings, account))
 
     async def shapes(self, account: Account) -> list[Shape]:
@@ -67,6 +68,7 @@ class DswProvider:
 
     async def create(self, account: Account, request: Request) -> str:
         """Make it; the id in the cloud."""
+        offered(account, self._settings.regions)
         image = request.image or self._settings.regions[account.region].image
         wanted = dsw.CreateInstanceRequest(
             instance_name=request.name,
@@ -186,6 +188,7 @@ class DswProvider:
             await self._act(account, make)
 
     async def _call(self, account: Account, use: Use, act: Callable[[Call], T]) -> T:
+        offered(account, self._settings.regions)
         mutates = use is Use.ACT
         return await self._calls.run(
             account, use, lambda session: act(Call(self._settings, account, session, mutates=mutates))

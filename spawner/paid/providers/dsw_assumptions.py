@@ -33,6 +33,7 @@ class DswAssumptions(BaseModel):
             "InvalidSecurityToken",
             "MissingSecurityToken",
             "EntityNotExist.Role",
+            "InvalidParameter.RoleArn",
             "InvalidAccessKeyId",
             "AccessDenied",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from spawner.paid.providers import base
 from spawner.paid.providers.calls import Expired
 from spawner.paid.providers.dsw_assumptions import DswAssumptions
 from spawner.paid.providers.words import say
+
+WRAPPED = re.compile(r"code: \d+, (.*) request id: \S*", re.DOTALL)
 
 
 class Translator:
@@ -30,13 +33,9 @@ class Translator:
             after = getattr(error, "retry_after", None)
             return self._throttled(error, after=after / 1000 if after else None)
         if isinstance(error, sdk.ClientException):
-            return self.refused(
-                _status(error), str(error.code or ""), str(error.message or ""), str(error.request_id or "")
-            )
+            return self.refused(_status(error), str(error.code or ""), _said(error), str(error.request_id or ""))
         if isinstance(error, sdk.AlibabaCloudException):
-            return self.open(
-                code=str(error.code or ""), said=str(error.message or ""), request_id=str(error.request_id or "")
-            )
+            return self.open(code=str(error.code or ""), said=_said(error), request_id=str(error.request_id or ""))
         # No connection, half an answer, a proxy's page, a redirect. The text may quote a header, so only its name.
         inner = getattr(error, "inner_exception", None) or error
         return self.open(code=type(inner).__name__)
@@ -90,11 +89,17 @@ class Translator:
         return say(
             base.Throttled,
             code=str(error.code or ""),
-            said=str(error.message or ""),
+            said=_said(error),
             request_id=str(error.request_id or ""),
             secrets=self._secrets,
             after=after,
         )
+
+
+def _said(error: Any) -> str:
+    """The cloud's own words, without what the SDK puts around them."""
+    found = WRAPPED.fullmatch(str(error.message or ""))
+    return found[1] if found else str(error.message or "")
 
 
 def _status(error: Any) -> int:

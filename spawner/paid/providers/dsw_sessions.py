@@ -14,7 +14,7 @@ from spawner.paid.providers.calls import SESSION_SECONDS, Expired, Use
 from spawner.paid.providers.dsw_errors import Translator
 from spawner.paid.providers.dsw_policies import session_policy
 from spawner.paid.providers.dsw_settings import DswSettings
-from spawner.paid.providers.words import say
+from spawner.paid.providers.words import platform_key, say
 
 OUR_OWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSignature")
 """STS says these of the platform's key, not of the person's role."""
@@ -41,7 +41,7 @@ def assume(settings: DswSettings, account: Account, use: Use, *, external_id: st
 
     Raises `AuthLost` where the role does not let us in, else `Unavailable`, `Throttled` or `ClockSkew`.
     """
-    key = settings.key()
+    key = platform_key(settings.key)
     secret = key.access_key_secret.get_secret_value()
     token = key.security_token.get_secret_value() if key.security_token else None
     client = Sts(
@@ -92,9 +92,10 @@ def runtime(settings: DswSettings) -> Any:
 
 
 def _blame(error: Exception) -> Exception:
-    """A bad key of our own is our trouble, and must not look as if a person had taken their role away."""
-    if isinstance(error, Expired) or (isinstance(error, base.AuthLost) and error.code.startswith(OUR_OWN)):
-        return say(base.Unavailable, code=getattr(error, "code", "") or "PlatformKey", said="the platform's own key")
-    if isinstance(error, base.Rejected):
-        return say(base.AuthLost, code=error.code, said=error.details, request_id=error.request_id)
+    """A bad key or request of our own is our trouble, and must not look as if a person had taken their role away."""
+    if isinstance(error, Expired):
+        return say(base.Unavailable, code="PlatformKeyExpired")
+    ours = isinstance(error, base.ProviderError) and error.code.startswith(OUR_OWN)
+    if ours or isinstance(error, base.Rejected):
+        return say(base.Unavailable, code=error.code, request_id=error.request_id)  # type: ignore[attr-defined]
     return error

@@ -51,8 +51,8 @@ class DswSettings(BaseModel):
     plain_http: bool = Field(default=False, description="For a stand-in on this machine, and nothing else.")
     connect_seconds: float = Field(default=3, gt=0)
     read_seconds: float = Field(default=10, gt=0)
-    readers: int = Field(default=6, ge=1, le=64, description="Threads for calls that read.")
-    actors: int = Field(default=4, ge=1, le=64, description="Threads for calls that change something.")
+    readers: int = Field(default=4, ge=1, le=64, description="Threads for calls that read.")
+    actors: int = Field(default=2, ge=1, le=64, description="Threads for calls that change something.")
     assumptions: DswAssumptions = DswAssumptions()
 
     @field_validator("principal")
@@ -80,11 +80,8 @@ class DswSettings(BaseModel):
         return frozenset((self.sts, self.ram, *doors))
 
     def endpoint(self, region: str, door: str) -> str:
-        """Host of a region's `dsw` or `workspaces`. Raises `SetupError` for a region that is not offered."""
-        try:
-            pattern: str = getattr(self.regions[region], door)
-        except KeyError:
-            raise SetupError("The region {region} is not set up.", region=region) from None
+        """Host of a region's `dsw` or `workspaces`."""
+        pattern: str = getattr(self.regions[region], door)
         return pattern.format(region=region)
 
     def key(self) -> PlatformKey:

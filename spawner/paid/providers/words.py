@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
+from spawner.errors import SetupError
 from spawner.paid.providers import base
 
 E = TypeVar("E", bound=base.ProviderError)
+K = TypeVar("K")
 LONGEST = 400
 """Characters of a cloud's own words that are kept."""
 
@@ -46,6 +48,20 @@ def say(
         request_id=request_id,
         **more,  # type: ignore[arg-type]
     )
+
+
+def platform_key(read: Callable[[], K]) -> K:
+    """The platform's own key; without it nothing can be asked, and nobody's account is to blame."""
+    try:
+        return read()
+    except SetupError as error:
+        raise say(base.Unavailable, code="PlatformKey", said=error.message) from None
+
+
+def offered(account: base.Account, regions: Collection[str]) -> None:
+    """Raises `Rejected` where the account's region is not set up here (any more): then nothing is sent at all."""
+    if account.region not in regions:
+        raise say(base.Rejected, code="RegionNotSetUp", said=account.region)
 
 
 def clean(text: str, secrets: Iterable[str]) -> str:

@@ -1,0 +1,30 @@
+"""Whether an AWS role may be used for its owner."""
+
+from __future__ import annotations
+
+from spawner.paid.providers import deputies
+from spawner.paid.providers.base import Account, AuthLost, Probe, Unavailable
+from spawner.paid.providers.calls import Expired, Use
+from spawner.paid.providers.sagemaker_errors import translate
+from spawner.paid.providers.sagemaker_sessions import Aws
+from spawner.paid.providers.words import say
+
+
+def probe(aws: Aws, account: Account) -> Probe:
+    """All of it, in one thread; changes nothing. Raises `ProviderError` where AWS gives no verdict."""
+    session = deputies.check(
+        account,
+        lambda external_id: aws.assume(account, Use.READ, external_id=external_id, until=0),
+        lambda found: aws.identity(found, account.region),
+    )
+    if isinstance(session, Probe):
+        return session
+    try:
+        session.sagemaker.list_notebook_instances(MaxResults=1)
+    except Exception as error:
+        failed = translate(error, mutates=False, secrets=session.secrets)
+    else:
+        return Probe(account.account_id)
+    if isinstance(failed, AuthLost):
+        return deputies.refused(account.account_id, deputies.CANNOT_READ, action="sagemaker:ListNotebookInstances")
+    raise say(Unavailable, code="SessionExpired") if isinstance(failed, Expired) else failed
