@@ -88,7 +88,11 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in TICKET_ENDINGS.values()),
         *(("line.py", value) for name, value in vars(line).items() if name.isupper() and str(value).endswith(".")),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
-        *(("consent.py", value) for name, value in vars(consent).items() if name.isupper() and str(value).endswith(".")),
+        *(
+            ("consent.py", value)
+            for name, value in vars(consent).items()
+            if name.isupper() and str(value).endswith(".")
+        ),
         ("binding.py", binding.OTHER_ACCOUNT),
         *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
         *(("wanted.py", sentence) for sentence in wanted.WHY.values()),
