@@ -15,10 +15,12 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+from sqlalchemy import update
 
 from spawner.demo_cloud.settings import Endpoints, Keys
 from spawner.ledger import Ledger, bindings, leases, orders
 from spawner.ledger.paid_model import BindingState, Consent, Order, OrderState
+from spawner.ledger.paid_tables import orders as table
 from spawner.paid import asking, keeper
 from spawner.paid.binding import EXTERNAL_ID_BYTES, external_id
 from spawner.paid.build import close, make_paid, new_id, utc_now
@@ -55,7 +57,7 @@ class Platform:
     accounts: itertools.count[int] = field(default_factory=itertools.count)
 
     def kill(self, *names: str) -> None:
-        """kill -9 at one moment. The steward's lease is let run out, so that no test waits for that."""
+        """kill -9 at one moment. What runs out by itself then (a lease, a call under way) is not waited for."""
         pids = [pid for name in names for pid in self.stack.pids(name)]
         assert len(pids) == len(names)
         for pid in pids:
@@ -63,6 +65,7 @@ class Platform:
         if "steward" in names:
             holder = self.ledger.read(leases.holder_of, keeper.LEASE, now=utc_now())
             self.ledger.write(leases.release, keeper.LEASE, holder=holder or "")
+            self.ledger.write(lambda connection: connection.execute(update(table).values(busy_until=None)))
         eventually(lambda: all(set(self.stack.pids(name)) - set(pids) for name in names), what="their return")
         eventually(self.answers, seconds=60, what="the platform")
 

@@ -18,6 +18,7 @@ from spawner.desk import operator_state, operator_strings, state, strings
 from spawner.desk.texts import LANGUAGES, TRANSLATIONS, choose_language, load_texts
 from spawner.ledger import EndReason, Step
 from spawner.paid import binding, consent
+from spawner.paid import progress as paid_progress
 from spawner.pool import line, wanted
 from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
 from tests.stack import PROJECT
@@ -94,6 +95,12 @@ def _all() -> dict[str, str]:
             if name.isupper() and str(value).endswith(".")
         ),
         ("binding.py", binding.OTHER_ACCOUNT),
+        *(("paid/progress.py", sentence) for _, sentence in paid_progress.DONE.values()),
+        *(("paid/progress.py", sentence) for sentence in paid_progress.ENDINGS.values()),
+        *(
+            ("paid/progress.py", sentence)
+            for sentence in (paid_progress.STAGE, paid_progress.READY, paid_progress.NOT_STARTED)
+        ),
         *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
         *(("wanted.py", sentence) for sentence in wanted.WHY.values()),
         *(("operator_state.py", sentence) for sentence in operator_state.REASONS.values()),
