@@ -60,8 +60,8 @@ LUCK_SLACK = PRICE / 6
 FOUND_SLACK = PRICE * 2
 """Of one that somebody started at the console: until we see it, and its half hour."""
 
-CALM = 300
-"""Seconds of the steward's work after which nothing that went wrong before is an excuse: its longest pause."""
+CALM = 70, 4
+"""Seconds and rounds of the steward's work after which nothing that went wrong before is an excuse."""
 
 counts: Counter[str] = Counter()
 
@@ -108,7 +108,7 @@ class Walk(RuleBasedStateMachine):
         self.found: Counter[str] = Counter()
         self.unwatched: dict[str, float] = {}
         self.locked_out: set[str] = set()
-        self.calm = 0.0
+        self.calm = (0.0, 0)
         self.seen_calls = 0
         counts["walks"] += 1
 
@@ -192,6 +192,7 @@ class Walk(RuleBasedStateMachine):
             if one["status"] == "Stopped":
                 self.cloud.console(one["id"], "status", status="Creating", held=False)
                 self.found[one["account"]] += 1
+                self.calm = (0.0, 0)
         else:
             self.cloud.console(one["id"], act)
         counts[f"console {act}"] += 1
@@ -200,7 +201,7 @@ class Walk(RuleBasedStateMachine):
     def role(self, who: str, is_given: bool) -> None:
         link = self.world.binding(self.links[who])
         self.luck[PEOPLE[who]] += 1
-        self.calm = 0
+        self.calm = (0.0, 0)
         if is_given:
             self.cloud.role(link.external_id, account=PEOPLE[who], name=f"Freepool-{who}")
             self.locked_out.discard(PEOPLE[who])
@@ -220,12 +221,11 @@ class Walk(RuleBasedStateMachine):
         )
         for account in PEOPLE.values():
             self.luck[account] += times
-        self.calm = 0
+        self.calm = (0.0, 0)
         counts["faults"] += times
 
     @rule(seconds=st.sampled_from([1, 10, 60, 300, 4000]))
     def nobody_works(self, seconds: int) -> None:
-        self.calm = 0
         self._note_unwatched(seconds)
         self.world.pass_time(seconds)
 
@@ -238,7 +238,7 @@ class Walk(RuleBasedStateMachine):
     def steward(self, ticks: int, step: int) -> None:
         for _ in range(ticks):
             self._note_unwatched(step)
-            self.calm += step
+            self.calm = self.calm[0] + step, self.calm[1] + 1
             self.world.pass_time(step)
             self.do(self.world.tick())
             counts["ticks"] += 1
@@ -255,7 +255,7 @@ class Walk(RuleBasedStateMachine):
                 await working
             await self.world.crash(lease=False)
 
-        self.calm = 0
+        self.calm = (0.0, 0)
         self._note_unwatched(self.world.rules.lease.total_seconds() + 1)
         self.do(die())
         self.world.pass_time(self.world.rules.lease.total_seconds() + 1)
@@ -325,7 +325,7 @@ class Walk(RuleBasedStateMachine):
         until just now."""
         for one in self.cloud.instances():
             is_stopping = one["status"] in ("Stopped", "Failed", "Deleting", "Stopping")
-            is_excused = self.calm < CALM or one["account"] in self.locked_out
+            is_excused = self.calm[0] < CALM[0] or self.calm[1] < CALM[1] or one["account"] in self.locked_out
             if one["due"] is None and not is_stopping and is_excused:
                 self.unwatched[one["account"]] = self.unwatched.get(one["account"], 0) + seconds
 
