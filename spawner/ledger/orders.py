@@ -88,7 +88,7 @@ def due(connection: Connection, *, now: datetime, at_most: int) -> list[Order]:
             or_(orders.c.busy_until.is_(None), orders.c.busy_until <= now),
             or_(orders.c.next_try_at.is_(None), orders.c.next_try_at <= now, wish),
         )
-        .order_by(case((ends, 0), else_=1), orders.c.next_try_at, orders.c.id)
+        .order_by(case((ends, 0), else_=1), orders.c.next_try_at.nulls_first(), orders.c.id)
         .limit(at_most)
     )
     return _all(connection.execute(query))

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.errors import AskAgain, LostRace, NoConsent, NotAllowed, PaidPaused
+from spawner.errors import AskAgain, BadOption, LostRace, NoConsent, NotAllowed, PaidPaused
 from spawner.ledger import audit, bindings, consents, controls, orders
 from spawner.ledger.paid_model import Binding, Consent, ConsentKind, Order, OrderState, StopReason
 from spawner.paid.binding import account_of, may_order
@@ -55,6 +55,9 @@ async def offer(
         raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     if order is not None and (order.user_name != binding.user_name or order.binding_id != binding.id):
         raise NotAllowed("This is not yours.")
+    as_it_is = order is None or (order.shape, order.region, order.server_name) == (shape, region, chosen.server_name)
+    if not as_it_is:
+        raise BadOption("What is stopped can only be started again as it is.")
     if order is not None and (order.state is not OrderState.STOPPED or order.is_unwanted):
         raise AskAgain("It is not stopped.", next_step="Wait until it is.")
     found = await quotes(paid, binding, region, Needs(), disk=chosen.disk)

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -63,9 +62,7 @@ async def step(paid: Paid, order: Order, *, has_swept: bool) -> None:
     can_arm = Capability.DEADMAN in provider.capabilities
     for _ in range(AT_ONCE):
         moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, now=paid.now())
-        act = next_act(
-            moment.order, moment.consent, moment.began, gate=moment.gate, can_arm=can_arm, rules=paid.rules
-        )
+        act = next_act(moment.order, moment.consent, moment.began, gate=moment.gate, can_arm=can_arm, rules=paid.rules)
         if act.what is What.WAIT:
             return
         done = await take(paid, provider, moment, act)

@@ -41,8 +41,8 @@ class Keeper:
         self.paid = paid
         self.holder = holder
         self.at_once = at_once
-        self._swept: set[Place] = set()
-        self._next_sweep: dict[Place, datetime] = {}
+        self._swept_at: dict[Place, datetime] = {}
+        self._retry_at: dict[Place, datetime] = {}
         self._failures: dict[Place, int] = {}
         self._held_until: datetime | None = None
         self._expired_at: datetime | None = None
@@ -63,8 +63,8 @@ class Keeper:
             may_create = order.binding_id in known and self.has_swept(known[order.binding_id])
             self._begin(f"order {order.id}", partial(step, self.paid, order, has_swept=may_create))
         busy = {order.binding_id for order in alive}
-        for binding, region in self._to_sweep(linked, now)[: self.at_once]:
-            self._begin(f"sweep {binding.id} {region}", partial(self._sweep, binding, region, binding.id in busy))
+        for binding, region in self._to_sweep(linked, busy, now)[: self.at_once]:
+            self._begin(f"sweep {binding.id} {region}", partial(self._sweep, binding, region))
         await self._expire(now)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=patience)
@@ -79,7 +79,7 @@ class Keeper:
 
     def has_swept(self, binding: Binding) -> bool:
         """Whether all that is in an account was looked at since we began, in every region."""
-        return all((binding.id, region) in self._swept for region in self.paid.regions_of(binding))
+        return all((binding.id, region) in self._swept_at for region in self.paid.regions_of(binding))
 
     async def _hold(self) -> bool:
         now, duration = self.paid.now(), self.paid.rules.lease
@@ -88,27 +88,32 @@ class Keeper:
             return False
         if self._held_until is None or now > self._held_until:
             # Somebody else may have acted meanwhile, or the ledger may have come back from a backup.
-            self._swept.clear()
-            self._next_sweep.clear()
+            self._swept_at.clear()
+            self._retry_at.clear()
         self._held_until = now + duration
         return True
 
-    def _to_sweep(self, linked: list[Binding], now: datetime) -> list[tuple[Binding, str]]:
+    def _to_sweep(self, linked: list[Binding], busy: set[str], now: datetime) -> list[tuple[Binding, str]]:
         """Where to look: first where we never did since we began, then where it is longest due."""
-        never = datetime.min.replace(tzinfo=now.tzinfo)
         due = [
-            (self._next_sweep.get((binding.id, region), never), binding.id, region, binding)
+            (self._due_at((binding.id, region), binding.id in busy, now), binding.id, region, binding)
             for binding in linked
             if binding.provider in self.paid.providers
             for region in self.paid.regions_of(binding)
         ]
         return [(binding, region) for at, _, region, binding in sorted(due, key=lambda one: one[:3]) if at <= now]
 
-    async def _sweep(self, binding: Binding, region: str, is_busy: bool) -> None:
+    def _due_at(self, place: Place, is_busy: bool, now: datetime) -> datetime:
+        rules, never = self.paid.rules, datetime.min.replace(tzinfo=now.tzinfo)
+        swept_at = self._swept_at.get(place)
+        pause = timedelta(seconds=rules.sweep if is_busy else rules.sweep_seldom)
+        return max(never if swept_at is None else swept_at + pause, self._retry_at.get(place, never))
+
+    async def _sweep(self, binding: Binding, region: str) -> None:
         rules, place = self.paid.rules, (binding.id, region)
         failures = self._failures.get(place, 0)
         # Written before, so that what is cancelled or fails otherwise is not tried in every tick.
-        self._next_sweep[place] = self.paid.now() + timedelta(seconds=rules.pause(failures + 1, self.paid.dice()))
+        self._retry_at[place] = self.paid.now() + timedelta(seconds=rules.pause(failures + 1, self.paid.dice()))
         try:
             await sweep(self.paid, binding, region)
         except ProviderError as error:
@@ -119,9 +124,7 @@ class Keeper:
                 await self.paid.ledger.awrite(lose_access, binding.id, now=self.paid.now())
             return
         self._failures.pop(place, None)
-        self._swept.add(place)
-        pause = rules.sweep if is_busy else rules.sweep_seldom
-        self._next_sweep[place] = self.paid.now() + timedelta(seconds=pause * (1 - self.paid.dice() / 10))
+        self._swept_at[place] = self.paid.now()
 
     async def _expire(self, now: datetime) -> None:
         if self._expired_at is None or now - self._expired_at >= EXPIRE_EVERY:
@@ -142,6 +145,8 @@ async def _guarded(subject: str, work: Callable[[], Coroutine[Any, Any, None]]) 
         log.info("%s: %s", subject, error.message)  # somebody else was first: the ledger has what is true now
     except FreepoolError as error:
         log.warning("%s failed, and is tried again: %s", subject, error.message)
+    except Exception:
+        log.exception("%s failed, which nobody foresaw, and is tried again", subject)
 
 
 def _due(connection: Connection, *, now: datetime, at_most: int) -> tuple[list[Order], list[Binding], list[Order]]:

@@ -25,6 +25,7 @@ from spawner.paid.providers.base import (
     Remote,
     RemoteState,
     Throttled,
+    Unavailable,
 )
 from spawner.paid.step import FREEPOOL, Step, Telling, notice
 
@@ -195,7 +196,7 @@ def _asked_to_run(
             why = error.template, {name: str(value) for name, value in error.params.items()}
             step = _no_more(order, reason, now, why) if was_asked_before else _ended(order, reason, now, why)
             return replace(step, what="refused", request_id=error.request_id)
-        case Trouble(Throttled() | ClockSkew(), True) if not was_asked_before:
+        case Trouble(Throttled() | ClockSkew() | Unavailable(), True) if not was_asked_before:
             return Step({"state": OrderState.INTENDED, "posted_at": None, "tries": order.tries + 1})
         case Trouble(error, True):
             return Step(

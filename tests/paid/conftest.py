@@ -1,4 +1,4 @@
-"""The clouds that the paid path is tested on, and a ledger for each test."""
+"""The clouds that the paid path is tested on, and the whole of it on one of them."""
 
 from __future__ import annotations
 
@@ -23,32 +23,11 @@ from tests.paid.rigs import Rig, rig_for
 from tests.paid.world import World
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file to be copied, which is faster than to migrate again."""
-    path = tmp_path_factory.mktemp("ledger") / "migrated.sqlite"
-    engine = make_engine(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
-    return path
-
-
 @pytest.fixture
 def cloud() -> Iterator[Steer]:
     """A stand-in for Alibaba Cloud, whose time stands still until a test moves it."""
     with cloud_in_thread() as steer:
         yield steer
-
-
-@pytest.fixture
-async def world(migrated: Path, tmp_path: Path) -> AsyncIterator[World]:
-    """All of it, in a time of its own."""
-    ledger = open_ledger(f"sqlite:///{shutil.copy(migrated, tmp_path / 'ledger.sqlite')}")
-    with cloud_in_thread(start=NOW) as cloud:
-        made = World(ledger, cloud, tmp_path)
-        yield made
-        await made.close()
-    ledger.close()
 
 
 @pytest.fixture
@@ -84,3 +63,24 @@ async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[R
     """Each provider in turn, with the cloud behind it."""
     async with rig_for(request.param, request, tmp_path) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger to be copied, which is faster than to migrate again."""
+    path = tmp_path_factory.mktemp("ledger") / "migrated.sqlite"
+    engine = make_engine(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path
+
+
+@pytest_asyncio.fixture
+async def world(migrated: Path, tmp_path: Path) -> AsyncIterator[World]:
+    """Ledger, cloud, people and a steward, all at one time that stands still."""
+    with cloud_in_thread(start=NOW) as cloud:
+        ledger = open_ledger(f"sqlite:///{shutil.copy(migrated, tmp_path / 'ledger.sqlite')}")
+        made = World(ledger, cloud, tmp_path)
+        yield made
+        await made.close()
+        ledger.close()

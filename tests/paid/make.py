@@ -56,7 +56,7 @@ def consent(name: str = "c1", state: ConsentState = ConsentState.OFFERED, **chan
         "disk": None,
         "disk_price": None,
         "cap": "2.60",
-        "max_seconds": 4 * 3600,
+        "max_seconds": 8 * 3600,
         "run_seconds": 4 * 3600,
         "idle_seconds": 3600,
         "read_at": NOW,

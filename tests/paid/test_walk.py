@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from spawner.errors import FreepoolError
 from spawner.ledger import Ledger, open_ledger, orders
@@ -93,7 +93,24 @@ class Walk(RuleBasedStateMachine):
 
     # -- what people do
 
-    @rule(who=st.sampled_from(list(PEOPLE)), cap=st.sampled_from(["0.20", "0.65", "1.30"]), goes=st.sampled_from([3, 3, 3, 3, 2, 1]))
+    @initialize(ticks=st.integers(0, 6))
+    def two_at_least(self, ticks: int) -> None:
+        """Every walk has something to go wrong with, as far along as it happens to be."""
+        for who in PEOPLE:
+            self.click(who, "1.30", 3)
+        if ticks:
+            self.steward(ticks, 20)
+
+    @rule(who=st.sampled_from(list(PEOPLE)), cap=st.sampled_from(["0.65", "0.20"]))
+    def one_more(self, who: str, cap: str) -> None:
+        """Twice as often as the rest."""
+        self.click(who, cap, 3)
+
+    @rule(
+        who=st.sampled_from(list(PEOPLE)),
+        cap=st.sampled_from(["0.20", "0.65", "1.30"]),
+        goes=st.sampled_from([3, 3, 3, 3, 2, 1]),
+    )
     def click(self, who: str, cap: str, goes: int) -> None:
         """Ask; agree; order: or only the first of these."""
         with contextlib.suppress(FreepoolError):
@@ -292,6 +309,7 @@ class Walk(RuleBasedStateMachine):
             assert {order.state for order in self.orders()} <= {*OVER, OrderState.UNKNOWN}
             for link in self.links.values():
                 assert self.world.binding(link).state is BindingState.ACTIVE
+            counts.update(f"{order.state}: {order.reason}" for order in self.orders())
             counts["instances"] += len(self.cloud.instances(past=True))
         finally:
             self.do(self.world.close())
@@ -315,4 +333,5 @@ def test_whatever_happens_nobody_pays_for_what_they_did_not_agree_to(
         print("\n" + ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
     assert counts["mutations"] > 5 * EXAMPLES
     assert counts["instances"] > EXAMPLES
-    assert counts["crashes"] > EXAMPLES / 2
+    if EXAMPLES >= 40:  # which rules a walk takes is left to chance
+        assert counts["crashes"] > EXAMPLES / 2

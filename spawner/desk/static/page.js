@@ -5,6 +5,7 @@ import { examples } from "./examples.js";
 import { instance } from "./instance.js";
 import { launch } from "./launch.js";
 import { besides, line } from "./line.js";
+import { ownCloud } from "./own-cloud.js";
 
 /** @typedef {import("./types.js").Model} Model */
 
@@ -56,6 +57,7 @@ export function page(model) {
     state.instance && state.ticket && besides(model, state.ticket),
     state.instance ? instance(model, state.instance) : state.ticket ? line(model, state.ticket) : launch(model),
     examples(model),
+    ownCloud(model),
   ].filter((node) => node instanceof Node);
 }
 
