@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
 from sqlalchemy import Connection, Table, select
 
 from spawner.desk.base import JsonHandler
 from spawner.desk.operator import ForOperators
 from spawner.desk.paid.alarms import KINDS, OperateMoment, alarms, read_operate
 from spawner.desk.paid.base import PaidPage
+from spawner.desk.paid.operate_views import CloudView, OperatePaidView, RunView
 from spawner.desk.paid.words import STATES, stand_of
 from spawner.ledger import controls
 from spawner.ledger.paid_model import Order
@@ -27,43 +27,6 @@ PAGE = 500
 SECRET = {"external_id", "session"}
 """Not secrets of anybody's, but nothing that a record needs to hand on."""
 RECORD: Mapping[str, Table] = {"binding": bindings, "consent": consents, "order": orders, "event": order_events}
-
-
-class CloudView(BaseModel):
-    """A cloud that is on. `linkable`: whether people can link accounts of it here."""
-
-    id: str
-    title: str
-    regions: list[str]
-    linkable: bool
-
-
-class RunView(BaseModel):
-    """One instance in somebody's cloud. Nobody but they can open it."""
-
-    id: str
-    user: str
-    account_ending: str
-    provider: str
-    region: str
-    shape: str
-    state: str
-    state_text: str
-    created_at: datetime
-    stops_at: datetime | None
-    alarms: list[str]
-
-
-class OperatePaidView(BaseModel):
-    """The paid path for operators. `paused`: who has stopped new ones, and when. Counts are by state."""
-
-    clouds: list[CloudView]
-    paused: dict[str, str] | None
-    steward: bool
-    instances: list[RunView]
-    bindings: dict[str, int]
-    consents: dict[str, int]
-    orders: dict[str, int]
 
 
 class ForPaidOperators(ForOperators, PaidPage):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -210,7 +210,7 @@ class PaidDesk:
                     good=one.kind in GOOD_NEWS,
                     instance=one.order_id,
                 )
-                for one in self.moment.notices
+                for one in newest(self.moment.notices)
             ],
         )
 
@@ -317,6 +317,14 @@ class PaidDesk:
             url=f"{self.base}paid/instances/{order_id}",
             stages=[],
         )
+
+
+def newest(notices: Sequence[Notice]) -> list[Notice]:
+    """Of each instance and account the last: it says what has become of those before. They come newest first."""
+    last: dict[tuple[str | None, str | None], Notice] = {}
+    for one in notices:
+        last.setdefault((one.order_id, None if one.order_id else one.binding_id), one)
+    return list(last.values())
 
 
 def _is_usable(binding: Binding | None) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from decimal import Decimal
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
@@ -77,6 +78,7 @@ NOTICES: Mapping[NoticeKind, str] = {
     "cloud's console.",
     NoticeKind.WIPED_SOON: "Your {shape} has been stopped for long. After 15 days the cloud wipes its disk.",
 }
+AMOUNTS = ("spent", "cap")
 GOOD_NEWS = (NoticeKind.RUNNING, NoticeKind.STOPPED, NoticeKind.DELETED)
 BLOCKS: Mapping[Block, str] = {
     Block.AUTH_LOST: "Freepool cannot get into this account any more: its role is gone, or does not let us in.",
@@ -119,7 +121,7 @@ def stand_of(order: Order) -> str:
 
 def told(notice: Notice, texts: Texts) -> str:
     """A notice as a paragraph: what happened, and why."""
-    params = notice.params
+    params = {name: f"{Decimal(value):.2f}" if name in AMOUNTS else value for name, value in notice.params.items()}
     parts = [texts.say(NOTICES[notice.kind], **params)]
     if "why" in params and notice.kind in (NoticeKind.NOT_MADE, NoticeKind.PRICE_CHANGED):
         blanks = {name.removeprefix("why_"): value for name, value in params.items() if name.startswith("why_")}
@@ -139,7 +141,11 @@ class Formats:
 
     def time(self, at: datetime) -> str:
         """A moment, in UTC; a script shows it in the reader's own time."""
-        return f"{format_datetime(at.astimezone(timezone.utc), 'medium', locale=self.locale)} UTC"
+        moment = at.astimezone(timezone.utc)
+        day, time = (
+            show(moment, how, locale=self.locale) for show, how in ((format_date, "medium"), (format_time, "short"))
+        )
+        return f"{day} {time} UTC"
 
     def day(self, at: datetime) -> str:
         """A day, in UTC."""
