@@ -18,6 +18,7 @@ from spawner import __version__
 from spawner.catalog import Catalog
 from spawner.desk.changes import Changes
 from spawner.desk.moment import Moments
+from spawner.desk.paid.turns import Turns
 from spawner.desk.paid.views import PaidDesk, PaidView, read_paid
 from spawner.desk.state import State, build_state
 from spawner.desk.texts import Texts, choose_language
@@ -56,6 +57,7 @@ class Desk:
     paid: Paid | None = None
     linking: Linking | None = None
     role_guide: RoleGuide | None = None
+    turns: Turns = field(default_factory=Turns)
     starts: set[asyncio.Task[None]] = field(default_factory=set)
 
 

@@ -78,7 +78,7 @@ class Way:
 
 
 @pytest.mark.parametrize(("language", "account"), [("en", ADA), ("zh-CN", LI)])
-def test_the_whole_way(
+def test_the_whole_way(  # noqa: PLR0915  (one story)
     chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str, account: str
 ) -> None:
     name = {"en": "ada", "zh-CN": "lilei"}[language]

@@ -87,7 +87,8 @@ class Browser:
 
     def at(self, path: str) -> httpx.Response:
         """Go there."""
-        self.page = self.client.get(urljoin(str(self.page.url), path))
+        base = self.stack.url if path.startswith("/services/") else str(self.page.url)
+        self.page = self.client.get(urljoin(base, path))
         return self.page
 
     def _read(self) -> _Reader:

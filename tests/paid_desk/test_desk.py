@@ -122,7 +122,6 @@ def test_a_role_that_is_too_open_is_refused_in_words(browse: Browse, cloud: Stee
 def test_two_workspaces_are_a_choice(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
     cloud.account(account, workspaces={"101": "lab", "102": "course"})
     ann = browse(language="zh-CN")
-    ann.at(f"{DESK}language")
     binding = ann_links_in_chinese(ann, account)
     ann.press("检查")
     assert "请选择创建实例所用的工作空间" in ann.text

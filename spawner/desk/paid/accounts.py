@@ -123,7 +123,8 @@ class AccountHandler(PaidPage):
         role = guide.arn(binding, name)
         tried = replace(binding, role=role)
         try:
-            checked, workspaces = await self._check(tried)
+            async with self.desk.turns.take(self.user_name):
+                checked, workspaces = await self._check(tried)
         except ProviderError as error:
             said = (
                 self.say(error.template, **error.params),

@@ -20,7 +20,6 @@ from spawner.desk.paid.views import ConsentView, PaidView, consent_view
 from spawner.errors import BadOption
 from spawner.ledger import audit, consents
 from spawner.ledger.paid_model import Consent
-from spawner.paid import asking
 from spawner.paid.quotes import Needs, Quote
 
 LONGEST_NUMBER = 6
@@ -96,7 +95,7 @@ class PaidStateHandler(PaidJson):
         self.answer(await self.view())
 
 
-class QuotesHandler(PaidJson):
+class QuotesHandler(ShopHandler, PaidJson):
     """GET /api/paid/quotes"""
 
     async def get(self) -> None:
@@ -108,7 +107,7 @@ class QuotesHandler(PaidJson):
             raise HTTPError(404)
         needs = {name: self._at_least(name) for name in ("cpu", "memory", "gpu")}
         wanted = Needs(cpu=needs["cpu"], memory=needs["memory"] * GIB, gpu_count=needs["gpu"])
-        found = await asking.quotes(self.paid, binding, region, wanted)
+        found = await self.quotes(binding, region, wanted)
         self.answer(QuotesView(account=binding.id, region=region, quotes=[_quote(one) for one in found]))
 
     def _at_least(self, name: str) -> int:

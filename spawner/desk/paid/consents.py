@@ -40,7 +40,8 @@ class AnswerHandler(ShopHandler):
             there = await self.read(orders.of_server, self.user_name, asked.server_name)
             if there is not None and there.state not in OVER:
                 raise AskAgain(ONE_MORE)
-        consent = await asking.accept(self.paid, asked.id, user_name=self.user_name, session=self.session_mark)
+        async with self.desk.turns.take(self.user_name):
+            consent = await asking.accept(self.paid, asked.id, user_name=self.user_name, session=self.session_mark)
         log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
         await self.begin(consent)
         return consent

@@ -68,16 +68,22 @@ class ShopHandler(PaidHandler):
 
     async def ask(self, binding: Binding, region: str, shape: str, chosen: Chosen, order: Order | None) -> Consent:
         """The same with what was chosen before."""
-        return await asking.offer(
-            self.paid,
-            binding,
-            region,
-            shape,
-            chosen,
-            session=self.session_mark,
-            language=self.language_texts.language,
-            order=order,
-        )
+        async with self.desk.turns.take(self.user_name):
+            return await asking.offer(
+                self.paid,
+                binding,
+                region,
+                shape,
+                chosen,
+                session=self.session_mark,
+                language=self.language_texts.language,
+                order=order,
+            )
+
+    async def quotes(self, binding: Binding, region: str, needs: Needs) -> list[Quote]:
+        """What is on offer now."""
+        async with self.desk.turns.take(self.user_name):
+            return await asking.quotes(self.paid, binding, region, needs)
 
     async def _new_name(self) -> str:
         """The first that none of theirs has now: two tabs that ask get the same, and so one instance between them."""
@@ -105,7 +111,7 @@ class ShapesHandler(ShopHandler, PaidPage):
         quotes: list[Quote] = []
         problem = ""
         try:
-            quotes = await asking.quotes(self.paid, binding, region, wanted)
+            quotes = await self.quotes(binding, region, wanted)
         except FreepoolError as error:
             problem = " ".join((self.say(error.template, **error.params), self.say(error.next_template or "")))
         self.show(
@@ -159,7 +165,7 @@ class LimitsHandler(ShopHandler, PaidPage):
         order = await self._again()
         if binding.state is not BindingState.ACTIVE or region not in self.regions_of(binding):
             raise HTTPError(404)
-        quotes = await asking.quotes(self.paid, binding, region, Needs())
+        quotes = await self.quotes(binding, region, Needs())
         quote = next((one for one in quotes if one.shape.id == shape), None)
         if quote is None:
             raise HTTPError(404)
