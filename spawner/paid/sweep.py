@@ -32,6 +32,7 @@ from spawner.ledger.paid_model import (
 )
 from spawner.paid.binding import account_of
 from spawner.paid.fulfil import STEWARD, block, read_moment, take
+from spawner.paid.observe import ALIVE
 from spawner.paid.orders import DESCRIBE
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL, Paid
 from spawner.paid.providers.base import Remote, RemoteState
@@ -97,6 +98,8 @@ def _compare(connection: Connection, paid: Paid, look: _Look) -> list[str]:
                 _revive(connection, paid, order, binding, remote, now)
             elif order.binding_id != binding.id:
                 orders.update_read(connection, order, {"binding_id": binding.id})
+            elif order.state is OrderState.STOPPED and remote.state in ALIVE and order.busy_until is None:
+                orders.update_read(connection, order, {"next_try_at": now})  # what is stopped is looked at seldom
     listed = {remote.id for remote in look.remotes}
     settled = look.began - timedelta(seconds=paid.rules.seen_within)
     return [

@@ -29,7 +29,7 @@ class HeldSession(requests.Session):
     def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:
         how["allow_redirects"], how["proxies"] = False, {}
         response = super().send(request, **how)
-        if response.is_redirect or response.is_permanent_redirect:
+        if 300 <= response.status_code < 400:
             response.close()
             raise requests.TooManyRedirects("the answer was a redirect")
         return response

@@ -1,0 +1,196 @@
+"""People who have linked an account of the stand-in cloud, and do by calls what the desk's pages let them do."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from sqlalchemy import update
+
+from spawner.demo_cloud.settings import Endpoints, Keys
+from spawner.ledger import Ledger, bindings, leases, orders
+from spawner.ledger.paid_model import BindingState, Consent, Order, OrderState
+from spawner.ledger.paid_tables import orders as table
+from spawner.paid import asking, keeper
+from spawner.paid.binding import EXTERNAL_ID_BYTES, external_id
+from spawner.paid.build import close, make_paid, new_id, utc_now
+from spawner.paid.consent import Chosen
+from spawner.paid.money import Money
+from spawner.paid.paid import Paid
+from spawner.paid.starting import START_WORD, start_word
+from tests.cloud.steer import HANGZHOU, Steer
+from tests.paid.make import make_binding
+from tests.stack import Stack, eventually
+
+SMALL = "ecs.g6.large"
+FIRST_ACCOUNT = 3000000000000000
+SESSION = "5e55"
+KILLED = ("hub", "desk", "steward")
+
+
+def steer_of(stack: Stack) -> Steer:
+    """The stand-in that `freepool up --demo-cloud` has started, quick enough for a test."""
+    told = json.loads((stack.state / "demo-cloud" / "demo-cloud.json").read_text())
+    endpoints = Endpoints(**{name: told[name] for name in Endpoints.__dataclass_fields__})
+    steer = Steer(endpoints, Keys(**{name: told[name] for name in Keys.__dataclass_fields__}))
+    steer.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
+    return steer
+
+
+@dataclass
+class Platform:
+    """A stack with the stand-in cloud beside it."""
+
+    stack: Stack
+    cloud: Steer
+    ledger: Ledger
+    accounts: itertools.count[int] = field(default_factory=itertools.count)
+
+    def kill(self, *names: str) -> None:
+        """kill -9 at one moment. What runs out by itself then (a lease, a call under way) is not waited for."""
+        pids = [pid for name in names for pid in self.stack.pids(name)]
+        assert len(pids) == len(names)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        if "steward" in names:
+            holder = self.ledger.read(leases.holder_of, keeper.LEASE, now=utc_now())
+            self.ledger.write(leases.release, keeper.LEASE, holder=holder or "")
+            self.ledger.write(lambda connection: connection.execute(update(table).values(busy_until=None)))
+        eventually(lambda: all(set(self.stack.pids(name)) - set(pids) for name in names), what="their return")
+        eventually(self.answers, seconds=60, what="the platform")
+
+    def answers(self) -> bool:
+        try:
+            return all(
+                httpx.get(f"{self.stack.url}/{path}", timeout=5).status_code == 200
+                for path in ("hub/health", "services/desk/health")
+            )
+        except httpx.HTTPError:
+            return False
+
+    def creates(self, since: int) -> list[str]:
+        """The names that the cloud was asked to make."""
+        calls = self.cloud.calls(action="CreateInstance", since=since)
+        return [str(call.params["InstanceName"]) for call in calls]
+
+
+class Person:
+    """Somebody with a linked account."""
+
+    def __init__(self, platform: Platform, name: str) -> None:
+        self.platform, self.name = platform, name
+        self.account = account = str(FIRST_ACCOUNT + next(platform.accounts))
+        platform.cloud.account(account, name=name)
+        platform.stack.add_user(name)
+        self.token = platform.stack.user_token(name)
+        linked = make_binding(
+            new_id(), BindingState.ACTIVE, user_name=name, account_id=account, workspaces={},
+            external_id=external_id(os.urandom(EXTERNAL_ID_BYTES)), role="", proven_at=utc_now(), probed_at=utc_now(),
+        )  # fmt: skip
+        arn = platform.cloud.role(linked.external_id, account=account, name=f"Freepool-{name}")
+        platform.ledger.write(bindings.prove, linked)
+        platform.ledger.write(bindings.activate, linked.id, role=arn, workspaces={}, now=utc_now())
+        self.binding = platform.ledger.read(bindings.get, linked.id)
+
+    # -- what the desk does
+
+    def agree(self, server: str, *, order: Order | None = None) -> Consent:
+        """Look at a price, and say yes."""
+
+        async def ask(paid: Paid) -> Consent:
+            wish = Chosen(server, Money(Decimal("2.60"), "CNY"), 3600, idle_seconds=1800)
+            offered = await asking.offer(
+                paid, self.binding, HANGZHOU, SMALL, wish, session=SESSION, language="en", order=order
+            )
+            return await asking.accept(paid, offered.id, user_name=self.name, session=SESSION)
+
+        return self._as_desk(ask)
+
+    def word(self, consent: Consent) -> str:
+        return start_word(self.platform.stack.settings.secret("desk"), consent.id)
+
+    def start(self, consent: Consent, **kwargs: Any) -> httpx.Response:
+        """The desk's request after the click, with this person's own token."""
+        options = {"user_options": {START_WORD: self.word(consent)}}
+        return self.post(consent.server_name, **{"token": self.token, "json": options, **kwargs})
+
+    def post(self, server: str, **kwargs: Any) -> httpx.Response:
+        return self.platform.stack.api("POST", f"/users/{self.name}/servers/{server}", **kwargs)
+
+    @contextmanager
+    def clicking(self, consent: Consent) -> Iterator[None]:
+        """The same while something else is done; how it goes is not asked."""
+        with ThreadPoolExecutor(1) as thread:
+            click = thread.submit(self.start, consent)
+            yield
+            failed = click.exception()
+            assert failed is None or isinstance(failed, httpx.HTTPError)
+
+    def _as_desk(self, act: Callable[[Paid], Any]) -> Any:
+        async def run() -> Any:
+            settings = self.platform.stack.settings.paid
+            assert settings is not None
+            paid = make_paid(settings, self.platform.ledger)
+            try:
+                return await act(paid)
+            finally:
+                await close(paid)
+
+        return asyncio.run(run())
+
+    # -- what they do and see
+
+    def delete(self, server: str) -> None:
+        self.platform.ledger.write(asking.want_delete, self.order(server).id, by=self.name, now=utc_now())
+
+    def stop(self, server: str) -> httpx.Response:
+        return self.platform.stack.api("DELETE", f"/users/{self.name}/servers/{server}", token=self.token)
+
+    def billed(self) -> list[dict[str, Any]]:
+        """What is in the account."""
+        return self.platform.cloud.instances(self.account)
+
+    def order(self, server: str) -> Order:
+        found = self.platform.ledger.read(orders.of_server, self.name, server)
+        assert found is not None
+        return found
+
+    def wait(self, server: str, is_so: Callable[[Order], bool], *, what: str) -> Order:
+        eventually(lambda: is_so(self.order(server)), seconds=60, what=what)
+        return self.order(server)
+
+    def appears(self, server: str) -> None:
+        eventually(lambda: self.platform.ledger.read(orders.of_server, self.name, server), what="the order")
+
+    def wait_running(self, server: str) -> Order:
+        return self.wait(server, is_running, what="the running instance")
+
+    def wait_state(self, server: str, *states: OrderState) -> Order:
+        return self.wait(server, lambda order: order.state in states, what=" or ".join(states))
+
+    def server(self, server: str) -> dict[str, Any] | None:
+        """As JupyterHub has it, while it runs or is pending."""
+        model = self.platform.stack.api("GET", f"/users/{self.name}").json()
+        found: dict[str, Any] | None = model["servers"].get(server)
+        return found
+
+    @contextmanager
+    def browser(self) -> Iterator[httpx.Client]:
+        """Signed in, at the desk."""
+        with httpx.Client(follow_redirects=True, timeout=30) as client:
+            assert client.get(self.platform.stack.link_for(self.name)).status_code == 200
+            yield client
+
+
+def is_running(order: Order) -> bool:
+    return order.state is OrderState.ACTIVE and order.remote_state == "running" and order.armed_at is not None

@@ -1,0 +1,313 @@
+"""Instances in people's own clouds, through the running platform: hub, proxy, desk, steward and a cloud that bills."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from spawner.ledger import audit, consents, orders
+from spawner.ledger.paid_model import ConsentState, Order, OrderState
+from spawner.paid.asking import name_of
+from spawner.paid.starting import START_WORD
+from tests.hub.paid import KILLED, Person, Platform, steer_of
+from tests.stack import eventually, running_stack, write_catalog
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    """One for all tests here: each has people of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    catalog = write_catalog(folder / "catalog.yaml")
+    try:
+        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
+            cloud, ledger = steer_of(stack), stack.ledger()
+            yield Platform(stack, cloud, ledger)
+            cloud.close()
+            ledger.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def progress_of(person: Person, server: str) -> list[str]:
+    """What JupyterHub's own page says, until the server is ready."""
+    url = f"{person.platform.stack.url}/hub/api/users/{person.name}/servers/{server}/progress"
+    said = []
+    with httpx.stream("GET", url, headers={"Authorization": f"token {person.token}"}, timeout=60) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                said.append(json.loads(line[6:]))
+                if said[-1].get("ready") or said[-1].get("failed"):
+                    break
+    return [line.get("message", "") for line in said]
+
+
+def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None:
+    stack, since = platform.stack, platform.cloud.last()
+    ann, bob = Person(platform, "ann"), Person(platform, "bob")
+    consent = ann.agree("paid-1")
+    assert platform.cloud.mutations(since=since) == []
+
+    with ann.clicking(consent):
+        ann.appears("paid-1")
+        said = progress_of(ann, "paid-1")
+    assert "Your order is noted" in said
+    assert any(line.startswith("The cloud says: ") for line in said)
+    order = ann.wait_running("paid-1")
+    assert (order.consent_id, order.name) == (consent.id, name_of(consent.id))
+    assert platform.creates(since) == [order.name]
+    server = eventually(lambda: (ann.server("paid-1") or {}).get("ready") and ann.server("paid-1"))
+    word = ann.word(consent)
+    assert word not in json.dumps(server)
+    database = sqlite3.connect(stack.state / "jupyterhub.sqlite")
+    assert [row for row in database.execute("SELECT user_options FROM spawners") if START_WORD in str(row)] == []
+    assert [row for row in database.execute("SELECT note FROM api_tokens") if "paid-1" in str(row)] == []
+    database.close()
+
+    with ann.browser() as browser:
+        page = browser.get(f"{stack.url}/user/ann/paid-1/lab/tree/x.ipynb")
+        assert page.status_code == 200
+        assert str(page.url).startswith(platform.cloud.endpoints.gates)
+        asked, opened, entered = page.history[-3:]
+        assert urlsplit(str(asked.url)).path == "/user/ann/paid-1/lab/tree/x.ipynb"
+        assert opened.status_code == 303
+        assert opened.headers["Cache-Control"] == "no-store"
+        assert opened.headers["Referrer-Policy"] == "no-referrer"
+        minted = opened.headers["Location"]
+        assert browser.get(opened.url).history[0].headers["Location"] != minted, "each click has a way in of its own"
+    token = httpx.URL(minted).params["token"]
+    assert entered.url == minted
+
+    nobody_else_comes_in(platform, ann, bob)
+    leaks = [
+        log.name for log in (stack.state / "logs").iterdir() if token in log.read_text() or word in log.read_text()
+    ]
+    assert leaks == []
+    assert token.encode() not in b"".join(path.read_bytes() for path in stack.state.glob("*.sqlite*"))
+
+    assert ann.stop("paid-1").status_code in (202, 204)
+    ann.wait_state("paid-1", OrderState.STOPPED)
+    assert [row["status"] for row in ann.billed()] == ["Stopped"]
+    eventually(lambda: ann.server("paid-1") is None, what="the hub's end of it")
+    assert ann.start(consent).status_code == 403, "a yes is for one run"
+
+    again = ann.agree("paid-1", order=ann.order("paid-1"))
+    assert ann.start(again).status_code in (201, 202)
+    assert ann.wait_running("paid-1").id == order.id
+    ann.delete("paid-1")
+    ann.wait_state("paid-1", OrderState.GONE)
+    eventually(lambda: ann.server("paid-1") is None, seconds=30, what="the hub's end of it")
+    assert platform.creates(since) == [order.name]
+    assert ann.billed() == []
+
+
+def nobody_else_comes_in(platform: Platform, ann: Person, bob: Person) -> None:
+    """Not by the route, the desk, an API token of hers, or a share that an administrator makes."""
+    stack = platform.stack
+    minted_before = len(platform.cloud.calls(action="GetToken"))
+    share = stack.api("POST", "/shares/ann/paid-1", json={"user": "bob"})
+    assert share.status_code == 200, share.text
+    for other in (bob, Person(platform, stack_admin(platform))):
+        with other.browser() as browser:
+            for path in (
+                "user/ann/paid-1/lab",
+                "services/desk/paid/open/paid-1?of=ann",
+                "services/desk/paid/open/paid-1",
+            ):
+                assert browser.get(f"{stack.url}/{path}").status_code == 404, (other.name, path)
+    assert stack.desk("GET", "paid/open/paid-1", token=ann.token).status_code == 404
+    assert len(platform.cloud.calls(action="GetToken")) == minted_before
+
+
+def stack_admin(platform: Platform) -> str:
+    """Who is the administrator of a `freepool up`."""
+    user = httpx.URL(platform.stack.link).params["user"]
+    assert platform.stack.api("GET", f"/users/{user}").json()["admin"]
+    return str(user)
+
+
+def test_two_hundred_who_try_cost_nobody_anything(platform: Platform) -> None:
+    """Her yes is there, and unspent: only her own click may spend it."""
+    stack = platform.stack
+    ann, eve = Person(platform, "anna"), Person(platform, "eve")
+    consent, other = ann.agree("paid-7"), eve.agree("paid-7")
+    since = platform.cloud.last()
+    admin_name = stack_admin(platform)
+    admin = stack.user_token(admin_name)
+    leaked = {"user_options": {START_WORD: ann.word(consent)}}
+    guesses = [
+        None,
+        {},
+        {START_WORD: ""},
+        {START_WORD: consent.id},
+        {START_WORD: eve.word(other)},
+        {START_WORD: [ann.word(consent)]},
+        {"consent": consent.id, "i_agree": True, "paid": "yes"},
+    ]
+    hers = f"/hub/api/users/anna/servers/{consent.server_name}"
+    attempts = [
+        *(
+            ("POST", hers, token, {"user_options": guess})
+            for token in (ann.token, eve.token, admin, stack.token)
+            for guess in guesses
+        ),
+        *(("POST", hers, token, leaked) for token in (eve.token, admin, stack.token)),
+        *(("PUT", hers, token, leaked) for token in (eve.token, admin)),
+        *(("POST", f"/hub/api/users/anna/servers/{name}", ann.token, leaked) for name in ("paid-8", "paid-", "other")),
+        ("POST", "/hub/api/users/anna/server", eve.token, leaked),
+        *(
+            ("GET", f"/hub/spawn/anna/paid-7?opt-{START_WORD}={eve.word(other)}&{START_WORD}=x", token, None)
+            for token in (eve.token, admin, ann.token)
+        ),
+        *(
+            ("GET", f"/user/anna/paid-7/{path}", admin, None)
+            for path in ("lab", "api/status", "api/kernels", "%2e%2e/x")
+        ),
+        ("POST", "/user/anna/paid-7/api/kernels", ann.token, {}),
+        ("GET", "/services/desk/paid/open/paid-7?of=anna", admin, None),
+    ]
+    answers = asyncio.run(send_all(platform, list(itertools.islice(itertools.cycle(attempts), 200))))
+    assert len(answers) == 200
+    assert {answer.status_code for answer in answers} <= {200, 201, 202, 302, 303, 400, 403, 404, 405, 409, 429}
+    assert not any(b"Traceback" in answer.content for answer in answers)
+
+    with Person(platform, admin_name).browser() as browser:
+        page = browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_WORD}={ann.word(consent)}")
+        assert page.status_code in (403, 200)
+    with ann.browser() as browser:  # her own, but a link in a mail: there is no word in it that is good for anything
+        browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_WORD}=x")
+    assert platform.ledger.read(orders.of_user, "anna") == []
+    assert platform.ledger.read(orders.of_user, "eve") == []
+    assert platform.ledger.read(consents.get, consent.id).state is ConsentState.ACCEPTED
+    assert platform.cloud.mutations(since=since) == []
+
+    # And she herself, twice at once, gets one.
+    eventually(lambda: not (ann.server("paid-7") or {}).get("pending"), what="an idle server")
+    twice = asyncio.run(send_all(platform, [("POST", hers, ann.token, leaked)] * 2))
+    assert {answer.status_code for answer in twice} <= {201, 202, 400}
+    order = ann.wait_running("paid-7")
+    assert platform.creates(since) == [order.name]
+    ann.delete("paid-7")
+    ann.wait_state("paid-7", OrderState.GONE)
+
+
+async def send_all(platform: Platform, requests: list[tuple[str, str, str, object]]) -> list[httpx.Response]:
+    """Eight at a time."""
+    limit = asyncio.Semaphore(8)
+    async with httpx.AsyncClient(base_url=platform.stack.url, timeout=120) as client:
+
+        async def send(method: str, path: str, token: str, body: object) -> httpx.Response:
+            async with limit:
+                return await client.request(method, path, headers={"Authorization": f"token {token}"}, json=body)
+
+        return list(await asyncio.gather(*(send(*request) for request in requests)))
+
+
+def test_killed_at_every_step_nothing_is_lost_or_made_twice(platform: Platform) -> None:
+    ann, since = Person(platform, "annette"), platform.cloud.last()
+    consent = ann.agree("paid-1")
+
+    # The cloud makes it and is silent: they are killed between its answer and our row.
+    platform.cloud.fault("CreateInstance", "hang_after", seconds=4)
+    with ann.clicking(consent):
+        ann.appears("paid-1")
+        eventually(ann.billed, what="the instance")
+        assert ann.order("paid-1").state is OrderState.CREATING
+        platform.kill(*KILLED)
+    ann.wait("paid-1", lambda order: order.remote_id is not None, what="the adoption of it")
+    platform.kill("steward")
+    ann.wait_running("paid-1")
+    platform.kill("hub", "desk")
+    eventually(lambda: (ann.server("paid-1") or {}).get("ready"), seconds=40, what="the hub's adoption")
+    with ann.browser() as browser:
+        page = browser.get(f"{platform.stack.url}/user/annette/paid-1/lab")
+        assert str(page.url).startswith(platform.cloud.endpoints.gates)
+    assert ann.start(consent).status_code in (201, 400), "the click, sent again"
+    assert ann.order("paid-1").stop_wanted_at is None
+
+    assert ann.stop("paid-1").status_code in (202, 204)
+    assert ann.order("paid-1").stop_wanted_at is not None, "the wish is written before anything else"
+    platform.kill(*KILLED)
+    ann.wait_state("paid-1", OrderState.STOPPED)
+    ann.delete("paid-1")
+    platform.kill("steward")
+    ann.wait_state("paid-1", OrderState.GONE)
+    assert set(platform.creates(since)) == {name_of(consent.id)}
+    made = [row for row in platform.cloud.instances(past=True) if row["name"] == name_of(consent.id)]
+    assert len(made) == 1
+    assert ann.billed() == []
+    assert ann.server("paid-1") is None
+
+
+def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
+    """Her browser's Stop, an administrator's, a blocked user: JupyterHub cancels the start, and the order is ended."""
+    ann, since = Person(platform, "annabel"), platform.cloud.last()
+    consent = ann.agree("paid-2")
+    platform.cloud.quirk(pace={"boot": [30, 30, 30, 30], "stop": 1, "delete": 1})
+    try:
+        with ann.clicking(consent):
+            ann.appears("paid-2")
+            ann.wait("paid-2", lambda order: order.armed_at is not None, what="the timer")
+            assert platform.stack.api("DELETE", "/users/annabel/servers/paid-2").status_code in (202, 204)
+        order = ann.wait_state("paid-2", OrderState.STOPPED)
+    finally:
+        platform.cloud.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
+    assert order.reason == "asked"
+    assert platform.creates(since) == [name_of(consent.id)]
+    ann.delete("paid-2")
+    ann.wait_state("paid-2", OrderState.GONE)
+
+
+def test_a_ledger_from_an_old_backup_makes_nothing_and_finds_everything(platform: Platform, tmp_path: Path) -> None:
+    """Its consent is unspent again, and what it paid for runs."""
+    ann, since = Person(platform, "annika"), platform.cloud.last()
+    consent = ann.agree("paid-3")
+    live, backup = sqlite3.connect(platform.stack.state / "ledger.sqlite"), sqlite3.connect(tmp_path / "backup.sqlite")
+    live.backup(backup)
+    assert ann.start(consent).status_code in (201, 202)
+    before = ann.wait_running("paid-3")
+
+    platform.cloud.clear_faults()
+    backup.backup(live)
+    assert platform.ledger.read(consents.get, consent.id).state is ConsentState.ACCEPTED
+    platform.kill(*KILLED)
+    found = eventually(lambda: the_order(platform, before), seconds=60, what="what runs")
+    assert found.state is OrderState.RECOVERED
+    told = platform.ledger.read(audit.notices_of, "annika")
+    assert "recovered" in {notice.kind for notice in told}
+    for _ in range(3):
+        assert ann.start(consent).status_code in (201, 202, 400, 403, 409)
+    assert platform.creates(since) == [before.name]
+    assert [row["name"] for row in ann.billed()] == [before.name]
+
+    platform.ledger.write(orders.want_delete, found.id, by="annika", now=before.created_at)
+    eventually(lambda: ann.billed() == [], seconds=60, what="its end")
+    for connection in (live, backup):
+        connection.close()
+
+
+def the_order(platform: Platform, before: Order) -> Order | None:
+    """Of what runs in the cloud."""
+    mine = platform.ledger.read(orders.of_user, before.user_name)
+    return next((order for order in mine if order.remote_id == before.remote_id), None)
+
+
+def test_named_servers_of_the_pool_are_refused_in_words(platform: Platform) -> None:
+    platform.stack.add_user("named")
+    answer = platform.stack.api("POST", "/users/named/servers/second", token=platform.stack.user_token("named"))
+    assert answer.status_code == 403
+    assert "not offered here" in answer.json()["message"]
+    assert not is_running_anywhere(platform, "named")
+
+
+def is_running_anywhere(platform: Platform, user: str) -> bool:
+    return any(loan.user_name == user for loan in platform.stack.unended())

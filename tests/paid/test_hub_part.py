@@ -1,0 +1,160 @@
+"""What the hub does for a paid server, without a hub: it asks no cloud, and an unreadable ledger ends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spawner.errors import NoConsent, NotOffered, SetupError
+from spawner.hub import paid as hub_paid
+from spawner.hub.paid import PaidServer
+from spawner.ledger import Ledger, audit, consents, open_ledger, orders
+from spawner.ledger.paid_model import ConsentState, OrderState
+from spawner.paid.asking import name_of
+from spawner.paid.build import check
+from spawner.paid.progress import lines
+from spawner.paid.starting import begin, is_over, start_word, watch
+from spawner.settings import PaidSettings
+from tests.paid.make import NOW, order, write_consent, write_order
+
+KEY = "0" * 64
+
+
+@pytest.fixture
+def ledger(migrated: Path, tmp_path: Path) -> Ledger:
+    (tmp_path / "ledger.sqlite").write_bytes(migrated.read_bytes())
+    return open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+
+
+def server(ledger: Ledger, later: list[Coroutine[Any, Any, None]] | None = None, **changes: Any) -> PaidServer:
+    options: dict[str, Any] = {
+        "url": "http://desk",
+        "key": lambda: KEY,
+        "is_offered": True,
+        "now": lambda: NOW,
+        "is_hub_ending": lambda: False,
+        "in_background": (later if later is not None else []).append,
+    }
+    return PaidServer(ledger, "ann", "paid-1", **options | changes)
+
+
+def test_the_hub_imports_no_sdk_of_any_cloud() -> None:
+    code = (
+        "import sys, spawner.hub.config, spawner.hub.spawner;"
+        "print([name for name in sys.modules if name.split('.')[0] in ('boto3', 'botocore', 'darabonba', 'Tea')"
+        " or name.startswith('alibabacloud')])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("changes", [{"user_name": "bob"}, {"server_name": "paid-2"}, {"word": ""}, {"key": "1" * 64}])
+def test_a_yes_is_spent_by_its_own_word_for_its_own_server_alone(ledger: Ledger, changes: dict[str, str]) -> None:
+    write_consent(ledger, "c1", ConsentState.ACCEPTED)
+    right = {"user_name": "ann", "server_name": "paid-1", "word": start_word(KEY, "c1"), "key": KEY}
+    with pytest.raises(NoConsent):
+        ledger.write(begin, **right | changes, now=NOW)
+    assert ledger.read(consents.get, "c1").state is ConsentState.ACCEPTED
+    made = ledger.write(begin, **right, now=NOW)
+    assert (made.state, made.name) == (OrderState.INTENDED, name_of("c1"))
+    assert ledger.write(begin, **right, now=NOW).id == made.id, "a second click is the same order"
+    assert ledger.read(consents.get, "c1").state is ConsentState.SPENT
+
+
+def test_too_late_is_no_yes(ledger: Ledger) -> None:
+    write_consent(ledger, "c1", ConsentState.ACCEPTED)
+    with pytest.raises(NoConsent):
+        ledger.write(
+            begin, user_name="ann", server_name="paid-1", word=start_word(KEY, "c1"), key=KEY,
+            now=NOW + timedelta(seconds=601),
+        )  # fmt: skip
+
+
+async def test_only_its_owner_starts_it_and_only_where_it_is_offered(ledger: Ledger) -> None:
+    write_consent(ledger, "c1", ConsentState.ACCEPTED)
+    word = start_word(KEY, "c1")
+    with pytest.raises(NoConsent):
+        await server(ledger).start(by_owner=False, word=word)
+    with pytest.raises(NotOffered):
+        await server(ledger, is_offered=False).start(by_owner=True, word=word)
+    assert ledger.read(orders.alive) == []
+
+
+@pytest.mark.parametrize("is_hub_ending", [False, True])
+async def test_a_start_that_is_cancelled_is_wished_ended_but_not_by_the_hubs_own_end(
+    ledger: Ledger, is_hub_ending: bool
+) -> None:
+    write_consent(ledger, "c1", ConsentState.ACCEPTED)
+    paid = server(ledger, is_hub_ending=lambda: is_hub_ending)
+    start = asyncio.create_task(paid.start(by_owner=True, word=start_word(KEY, "c1")))
+    await asyncio.sleep(0)  # as early as it can be: the order is being written
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    await ledger.awrite(lambda connection: None)  # after what was being written
+    (found,) = ledger.read(orders.of_user, "ann")
+    assert (found.stop_wanted_at is None) is is_hub_ending
+
+
+async def test_a_ledger_that_cannot_be_read_or_written_ends_nothing_and_forgets_no_wish(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_paid, "INSIST_SECONDS", 0.05)
+    write_order(ledger, "o1", OrderState.ACTIVE, server_name="paid-1")
+    waiting: list[Coroutine[Any, Any, None]] = []
+    paid = server(ledger, waiting)
+    path, aside = tmp_path / "ledger.sqlite", tmp_path / "aside"
+    ledger._engine.dispose()
+    path.rename(aside)
+    path.mkdir()
+    assert await paid.poll() is None
+    await paid.stop()
+    (wish,) = waiting
+    insisting = asyncio.create_task(wish)
+    await asyncio.sleep(0.2)
+    assert not insisting.done()
+    path.rmdir()
+    aside.rename(path)
+    await asyncio.wait_for(insisting, 10)
+    assert ledger.read(orders.get, "o1").stop_wanted_at == NOW
+    assert await paid.poll() is None, "what is being ended may bill, and is not over"
+
+
+def test_over_is_what_the_ledger_says_is_over() -> None:
+    over = {state for state in OrderState if is_over(order("o1", state))}
+    assert over == {OrderState.STOPPED, OrderState.DELETING, OrderState.GONE, OrderState.REJECTED}
+    assert is_over(order("o1", OrderState.UNKNOWN, stop_wanted_at=NOW))
+    assert is_over(None)
+
+
+def test_progress_tells_the_present_run_alone(ledger: Ledger) -> None:
+    write_order(ledger, "o1", OrderState.ACTIVE, remote_state="provisioning", raw_state="EnvPreparing")
+
+    def note(connection: Any) -> None:
+        for what in ("ordered", "made", "stopped", "ordered", "started", "armed"):
+            audit.note(connection, "o1", at=NOW, by="x", what=what)
+
+    ledger.write(note)
+    said = [template.format(**words) for _, template, words in lines(ledger.read(watch, "o1"))]
+    assert said == [
+        "Your order is noted",
+        "The cloud is starting it",
+        "Its timer is set in the cloud, so that it ends even without us",
+        "The cloud says: EnvPreparing",
+    ]
+
+
+def test_settings_name_a_cloud_and_their_mistakes_say_where_without_quoting() -> None:
+    with pytest.raises(ValueError, match="name a cloud"):
+        PaidSettings(label="installation-1")
+    wrong = PaidSettings(label="installation-1", dsw={"principal": "s3cret", "key_file": "x", "regions": {}})
+    with pytest.raises(SetupError) as raised:
+        check(wrong)
+    assert "paid.dsw.principal" in str(raised.value)
+    assert "s3cret" not in str(raised.value)
