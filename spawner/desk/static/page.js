@@ -23,6 +23,7 @@ const dismissButton = (action, { t }) => h(
  */
 export function page(model) {
   const { state: { pool, last, ...state }, ui, t, f, now } = model;
+  const hasPaid = Boolean(state.paid?.instances.length);
   return [
     pool.notice && h("p", { class: "banner", key: "notice" }, icon("warning"), h("span", {}, pool.notice)),
     pool.maintenance && h(
@@ -56,8 +57,10 @@ export function page(model) {
     ),
     state.instance && state.ticket && besides(model, state.ticket),
     state.instance ? instance(model, state.instance) : state.ticket ? line(model, state.ticket) : launch(model),
+    // What costs money is seen at once; what could cost money waits below all that is free.
+    hasPaid && ownCloud(model),
     examples(model),
-    ownCloud(model),
+    !hasPaid && ownCloud(model),
   ].filter((node) => node instanceof Node);
 }
 
