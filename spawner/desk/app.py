@@ -21,10 +21,10 @@ from spawner.desk.base import Desk
 from spawner.desk.changes import Changes
 from spawner.desk.moment import Moments
 from spawner.desk.operator_api import CHANGES
+from spawner.desk.paid.routes import paid_routes
 from spawner.desk.texts import load_texts
 from spawner.hubclient import HubClient
 from spawner.ledger import open_ledger
-from spawner.paid.build import close, make_paid
 from spawner.pool.admission import Admission
 from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.settings import Settings
@@ -41,7 +41,7 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> Desk:
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
     admission = Admission(catalog, backend, utc_now, new_id)
-    return Desk(
+    desk = Desk(
         settings=settings,
         catalog=catalog,
         backend=backend,
@@ -55,8 +55,12 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> Desk:
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
         ),
         base=BASE,
-        paid=make_paid(settings.paid, ledger) if settings.paid else None,
     )
+    if settings.paid is not None:
+        from spawner.desk.paid.build import add_paid  # noqa: PLC0415  (what it brings is needed for nothing else)
+
+        add_paid(desk, settings.paid)
+    return desk
 
 
 def make_application(desk: Desk) -> Application:
@@ -94,6 +98,7 @@ def make_application(desk: Desk) -> Application:
         (f"{BASE}api/operator/({'|'.join(CHANGES)})", operator.ChangeHandler, shared),
         (f"{BASE}{gate.OPEN}", gate.OpenHandler, shared),
         (gate.GATE, gate.GateHandler, shared),
+        *((f"{BASE}{path}", handler, shared) for path, handler in paid_routes()),
         (f"{BASE}metrics", operator.MetricsHandler, shared),
     ]
     return Application(
@@ -129,5 +134,5 @@ async def run(settings: Settings) -> None:
         await stopping.wait()
         server.stop()
         if desk.paid is not None:
-            await close(desk.paid)
+            await asyncio.gather(*(provider.close() for provider in desk.paid.providers.values()))
         desk.ledger.close()

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment
 from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
@@ -18,6 +18,8 @@ from spawner import __version__
 from spawner.catalog import Catalog
 from spawner.desk.changes import Changes
 from spawner.desk.moment import Moments
+from spawner.desk.paid.turns import Turns
+from spawner.desk.paid.views import PaidDesk, PaidView, read_paid
 from spawner.desk.state import State, build_state
 from spawner.desk.texts import Texts, choose_language
 from spawner.errors import FreepoolError, NotAllowed, Refusal
@@ -28,6 +30,10 @@ from spawner.pool.admission import Admission
 from spawner.pool.backends.base import Backend
 from spawner.pool.build import utc_now
 from spawner.settings import Settings
+
+if TYPE_CHECKING:
+    from spawner.desk.paid.linking import Linking
+    from spawner.desk.paid.role import RoleGuide
 
 LANGUAGE_COOKIE = "freepool-language"
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -49,6 +55,9 @@ class Desk:
     templates: Environment
     base: str
     paid: Paid | None = None
+    linking: Linking | None = None
+    role_guide: RoleGuide | None = None
+    turns: Turns = field(default_factory=Turns)
     starts: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -122,7 +131,16 @@ class Handler(HubOAuthenticated, RequestHandler):
             texts=self.language_texts,
             base=desk.base,
             now=utc_now(),
+            paid=await self.paid_view(),
         )
+
+    async def paid_view(self) -> PaidView | None:
+        """This user's paid path, where there is one."""
+        desk, now = self.desk, utc_now()
+        if desk.paid is None:
+            return None
+        moment = await desk.ledger.aread(read_paid, self.user_name, now=now)
+        return PaidDesk(moment, desk.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
 
     def render_page(self, name: str, **context: Any) -> str:
         """Fill a template."""
@@ -134,6 +152,8 @@ class Handler(HubOAuthenticated, RequestHandler):
             static=self.static_path,
             xsrf=self.xsrf_token.decode() if self.current_user else "",
             version=__version__,
+            demo=self.desk.settings.is_demo,
+            has_paid=self.desk.paid is not None,
             **context,
         )
 

@@ -13,6 +13,7 @@ from tornado.web import HTTPError, StaticFileHandler
 
 from spawner.desk.api import openapi
 from spawner.desk.base import LANGUAGE_COOKIE, Desk, Handler, JsonHandler
+from spawner.desk.paid.openapi import with_paid
 from spawner.desk.strings import JS_STRINGS
 from spawner.desk.texts import LANGUAGES
 
@@ -106,7 +107,8 @@ class OpenApiHandler(JsonHandler):
 
     def get(self) -> None:
         """The API, described."""
-        self.finish(openapi(self.desk.base))
+        described = openapi(self.desk.base)
+        self.finish(described if self.desk.paid is None else with_paid(described))
 
 
 class HealthHandler(JsonHandler):

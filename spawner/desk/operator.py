@@ -16,6 +16,7 @@ from spawner.desk.operator_api import CHANGES, change_of
 from spawner.desk.operator_state import Board, read_operator
 from spawner.desk.operator_strings import OPERATOR_STRINGS
 from spawner.desk.operator_views import OperatorState
+from spawner.desk.paid.metrics import paid_exposition
 from spawner.desk.state import UserView
 from spawner.errors import NotAllowed
 from spawner.pool.build import utc_now
@@ -119,5 +120,7 @@ class MetricsHandler(Handler):
                 next_step="Give it a role with the scopes read:metrics and access:services!service=desk.",
             )
         text = await self.desk.ledger.aread(exposition, self.desk.catalog, self.desk.backend, now=utc_now())
+        if self.desk.paid is not None:
+            text += await self.desk.ledger.aread(paid_exposition, now=utc_now())
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.finish(text)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from spawner.catalog import Catalog, Flavor
 from spawner.desk.moment import Moment, PoolMoment
+from spawner.desk.paid.views import PaidView
 from spawner.desk.texts import Texts
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.pool.backends.base import Backend
@@ -169,7 +170,7 @@ class LastView(BaseModel):
 
 
 class State(BaseModel):
-    """Everything on the desk. `now` is the server's clock."""
+    """Everything on the desk. `now` is the server's clock; `paid` is null where there are no paid instances."""
 
     user: UserView
     pool: PoolView
@@ -180,6 +181,7 @@ class State(BaseModel):
     instance: InstanceView | None
     ticket: TicketView | None
     last: LastView | None
+    paid: PaidView | None
     now: datetime
 
 
@@ -193,6 +195,7 @@ def build_state(
     texts: Texts,
     base: str,
     now: datetime,
+    paid: PaidView | None = None,
 ) -> State:
     """Say it all in the reader's language. `base` is the desk's URL prefix, `/services/desk/`."""
     images = [_image(image, catalog, backend, texts) for image in catalog.images]
@@ -226,6 +229,7 @@ def build_state(
         instance=_instance(moment, texts) if moment.current else None,
         ticket=_ticket(moment, texts),
         last=_last(moment, texts),
+        paid=paid,
         now=now,
     )
 

@@ -130,6 +130,23 @@ JS_STRINGS: dict[str, str] = {
     "opens_when_ready": "Opens when ready",
     "unavailable": "Not available here",
     "wait_for_wipe": "Wait until the wipe is done.",
+    # In one's own cloud
+    "own_title": "More than the pool has?",
+    "own_title_now": "In your own cloud",
+    "own_lead": (
+        "Run a notebook in your own cloud account, on a machine of your choice. Your cloud bills you for it; nothing "
+        "starts without your yes to its price."
+    ),
+    "own_paused": "No new paid instances can be made just now. What runs goes on, and you can stop it.",
+    "own_link": "Link a cloud account",
+    "own_prices": "Prices and machines",
+    "own_go": "Paid instances",
+    "own_news": "More",
+    "own_spent": "Spent in this run, an estimate",
+    "own_cap": "of {cap} at most",
+    "own_left": "Ends by itself in {time}",
+    "own_stop": "Stop…",
+    "own_delete": "Delete…",
     # When something is wrong
     "closes_at": "The platform closes for maintenance at {time}. What runs then is wiped; nobody new is let in.",
     "closed": "The platform is closed for maintenance: nobody new is let in. What runs goes on.",

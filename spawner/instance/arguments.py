@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 WORKSPACE = "/mnt/workspace"
+ARCHIVE = "freepool/files.zip"
+"""Below the server's own address: all of its files, as one download."""
 
 
 def server_arguments(root: str) -> list[str]:

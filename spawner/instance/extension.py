@@ -1,11 +1,14 @@
-"""Jupyter Server extension: after the claim, the same port says clearly that there is no second one."""
+"""Jupyter Server extension: a person's files as one download, and a clear no to a second claim."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
+from spawner.instance.archive import ArchiveHandler
+from spawner.instance.arguments import ARCHIVE
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH
 
 
@@ -35,4 +38,6 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
-    app.web_app.add_handlers(".*$", [(CLAIM_PATH, _ClaimHandler), (HEALTH_PATH, _HealthHandler)])
+    archive = url_path_join(app.web_app.settings["base_url"], ARCHIVE)
+    routes = [(CLAIM_PATH, _ClaimHandler), (HEALTH_PATH, _HealthHandler), (archive, ArchiveHandler)]
+    app.web_app.add_handlers(".*$", routes)

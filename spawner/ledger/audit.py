@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, insert, select, update
 
 from spawner.ledger.paid_model import Notice, NoticeKind, OrderEvent
 from spawner.ledger.paid_tables import notices, order_events
@@ -86,12 +86,14 @@ def notices_of(connection: Connection, user_name: str, *, unseen_only: bool = Fa
 
 
 def see(connection: Connection, user_name: str, seq: int, *, now: datetime) -> None:
-    """Their person has read it."""
-    connection.execute(
-        update(notices)
-        .where(notices.c.seq == seq, notices.c.user_name == user_name, notices.c.seen_at.is_(None))
-        .values(seen_at=now)
-    )
+    """Their person has read it, and with it what came before it about the same instance or account."""
+    query = select(notices.c.order_id, notices.c.binding_id)
+    read = connection.execute(query.where(notices.c.seq == seq, notices.c.user_name == user_name)).one_or_none()
+    if read is None:
+        return
+    about = notices.c.order_id == read.order_id if read.order_id else notices.c.binding_id == read.binding_id
+    theirs = and_(notices.c.user_name == user_name, notices.c.seq <= seq, notices.c.seen_at.is_(None))
+    connection.execute(update(notices).where(theirs, about).values(seen_at=now))
     touch(connection)
 
 

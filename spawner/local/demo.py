@@ -52,7 +52,9 @@ def demo_settings(state: Path) -> dict[str, Any]:
             "plain_http": True,
             "assumptions": {
                 "role_link": f"{main}/ros/{{region}}/stacks/create?templateUrl={{template_url}}"
-                "&stackName=freepool&parameters={parameters}"
+                "&stackName=freepool&parameters={parameters}",
+                "console_link": f"{main}/console/{{account}}",
+                "bill_link": f"{main}/console/{{account}}",
             },
         },
     }

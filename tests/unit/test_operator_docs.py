@@ -7,6 +7,9 @@ import shlex
 
 from spawner.cli import build_parser
 from spawner.desk.metrics import PoolCollector
+from spawner.desk.paid.alarms import OperateMoment
+from spawner.desk.paid.metrics import PaidCollector
+from spawner.pool.build import utc_now
 from tests.stack import PROJECT
 from tests.unit.make import PaperBackend
 from tests.unit.test_metrics import CATALOG, EMPTY
@@ -27,3 +30,11 @@ def test_the_commands_are_understood() -> None:
     for program, *words in commands:
         assert program == "freepool"
         assert build_parser().parse_args(words).command == "warm"
+
+
+def test_every_metric_of_the_paid_path_is_in_its_table() -> None:
+    table = PAGE.split("| paid metric | labels | |")[1].split("\n\n")[0]
+    moment = OperateMoment([], {}, None, None, {}, {}, {})
+    assert set(re.findall(r"`(freepool_\w+)`", table)) == {
+        family.name for family in PaidCollector(moment, utc_now()).collect()
+    }

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from spawner import errors
 from spawner.desk import operator_state, operator_strings, state, strings
+from spawner.desk.paid import accounts, alarms, base, consents, linking, role, shop, words
 from spawner.desk.texts import LANGUAGES, TRANSLATIONS, choose_language, load_texts
 from spawner.ledger import EndReason, Step
-from spawner.paid import binding, consent
-from spawner.paid import progress as paid_progress
+from spawner.paid import binding, consent, progress
+from spawner.paid.providers import deputies
+from spawner.paid.providers import words as provider_words
 from spawner.pool import line, wanted
 from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
 from tests.stack import PROJECT
@@ -67,7 +69,7 @@ def _said_in_code() -> Iterator[tuple[str, str]]:
 
 def _said_in_templates() -> Iterator[tuple[str, str]]:
     for path in sorted((SOURCE / "desk" / "templates").glob("*.html")):
-        for found in re.finditer(r"""_\((["'])(.*?)\1\)""", path.read_text()):
+        for found in re.finditer(r"""_\((["'])(.*?)\1[,)]""", path.read_text()):
             yield path.name, found[2]
 
 
@@ -77,6 +79,22 @@ def _said_by_the_ledger() -> Iterator[tuple[str, str]]:
     for _, sentence, following in engine._SAID_BY_SQLITE:
         yield "engine.py", sentence
         yield "engine.py", following
+
+
+def said_of_the_paid_path() -> Iterator[str]:
+    """What stands in tables there."""
+    yield from (binding.OTHER_ACCOUNT, progress.STAGE, progress.READY, progress.NOT_STARTED)
+    yield from (sentence for _, sentence in progress.DONE.values())
+    yield from progress.ENDINGS.values()
+    for table in (words.STATES, words.WHY, words.NOTICES, words.BLOCKS, words.LINKS, words.ANSWERS, alarms.KINDS):
+        yield from table.values()
+    yield from role.TRUST_WORDS.values()
+    yield from role.PERMISSION_WORDS
+    for pair in provider_words.WORDS.values():
+        yield from filter(None, pair)
+    for module in (deputies, accounts, base, consents, linking, shop):
+        yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
+    yield accounts.IN_REGION
 
 
 def _all() -> dict[str, str]:
@@ -94,13 +112,7 @@ def _all() -> dict[str, str]:
             for name, value in vars(consent).items()
             if name.isupper() and str(value).endswith(".")
         ),
-        ("binding.py", binding.OTHER_ACCOUNT),
-        *(("paid/progress.py", sentence) for _, sentence in paid_progress.DONE.values()),
-        *(("paid/progress.py", sentence) for sentence in paid_progress.ENDINGS.values()),
-        *(
-            ("paid/progress.py", sentence)
-            for sentence in (paid_progress.STAGE, paid_progress.READY, paid_progress.NOT_STARTED)
-        ),
+        *(("paid", sentence) for sentence in said_of_the_paid_path()),
         *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
         *(("wanted.py", sentence) for sentence in wanted.WHY.values()),
         *(("operator_state.py", sentence) for sentence in operator_state.REASONS.values()),

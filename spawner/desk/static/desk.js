@@ -296,4 +296,4 @@ follow(api.events, api.state, {
 });
 
 // Ages and countdowns move without the server saying anything new.
-setInterval(() => { if ((state.instance || state.ticket) && !document.hidden) render(); }, 1000);
+setInterval(() => { if ((state.instance || state.ticket || state.paid?.instances.length) && !document.hidden) render(); }, 1000);

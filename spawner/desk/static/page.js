@@ -5,6 +5,7 @@ import { examples } from "./examples.js";
 import { instance } from "./instance.js";
 import { launch } from "./launch.js";
 import { besides, line } from "./line.js";
+import { ownCloud } from "./own-cloud.js";
 
 /** @typedef {import("./types.js").Model} Model */
 
@@ -22,6 +23,7 @@ const dismissButton = (action, { t }) => h(
  */
 export function page(model) {
   const { state: { pool, last, ...state }, ui, t, f, now } = model;
+  const hasPaid = Boolean(state.paid?.instances.length);
   return [
     pool.notice && h("p", { class: "banner", key: "notice" }, icon("warning"), h("span", {}, pool.notice)),
     pool.maintenance && h(
@@ -55,7 +57,10 @@ export function page(model) {
     ),
     state.instance && state.ticket && besides(model, state.ticket),
     state.instance ? instance(model, state.instance) : state.ticket ? line(model, state.ticket) : launch(model),
+    // What costs money is seen at once; what could cost money waits below all that is free.
+    hasPaid && ownCloud(model),
     examples(model),
+    !hasPaid && ownCloud(model),
   ].filter((node) => node instanceof Node);
 }
 

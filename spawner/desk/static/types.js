@@ -70,7 +70,34 @@
  * @property {?Instance} instance
  * @property {?Ticket} ticket
  * @property {?{ended_at: string, text: string, failed: boolean}} last
+ * @property {?Paid} paid
  * @property {string} now
+ *
+ * @typedef {object} PaidInstance
+ * @property {string} id
+ * @property {string} provider
+ * @property {string} account
+ * @property {string} region
+ * @property {string} shape
+ * @property {string} state
+ * @property {string} state_text
+ * @property {?string} problem
+ * @property {?string} currency
+ * @property {?string} spent
+ * @property {?string} cap
+ * @property {?number} share
+ * @property {?string} stops_at
+ * @property {boolean} can_stop
+ * @property {boolean} can_delete
+ * @property {?string} open_url
+ * @property {string} url
+ *
+ * @typedef {object} Paid
+ * @property {boolean} offered
+ * @property {string} accounts_url
+ * @property {{id: string, state: string, url: string}[]} accounts
+ * @property {PaidInstance[]} instances
+ * @property {{seq: number, text: string, good: boolean}[]} notices
  *
  * @typedef {{message: string, next: ?string, details: string}} Problem
  *

@@ -27,6 +27,9 @@ TOO_OPEN_WRONG = (
 CANNOT_READ = "The role does not allow {action}, without which Freepool could not see what it costs or runs."
 TOO_MUCH = "The role also allows {action}. Freepool does not need that and will not use it: better take it away."
 
+NOT_SOLVENT = "The cloud says that this account cannot pay for an instance just now: look at its balance."
+NO_WORKSPACE = "The account has no PAI workspace yet: open the PAI console once and make one."
+
 
 class Named(Protocol):
     """A session says who it is."""

@@ -58,3 +58,10 @@ class DswAssumptions(BaseModel):
         "&stackName=freepool&parameters={parameters}",
         description="Where a person makes the role in one click; the link's parameters are not documented.",
     )
+    console_link: str = Field(
+        default="https://pai.console.aliyun.com/?regionId={region}#/dsw-notebook",
+        description="Where a person sees, stops and deletes instances without us; {account} may stand in it, too.",
+    )
+    bill_link: str = Field(
+        default="https://usercenter2.aliyun.com/finance/expense-report/overview", description="Where the bill is."
+    )

@@ -21,8 +21,6 @@ from spawner.paid.providers.dsw_sessions import RoleSession, assume, runtime
 from spawner.paid.providers.dsw_settings import DswSettings
 from spawner.paid.providers.words import say
 
-NOT_SOLVENT = "The cloud says that this account cannot pay for an instance just now: look at its balance."
-NO_WORKSPACE = "The account has no PAI workspace yet: open the PAI console once and make one."
 PAGE = 100
 
 
@@ -56,7 +54,7 @@ def _look(settings: DswSettings, account: Account, session: RoleSession) -> Prob
     reads("paidsw:ListEcsSpecs", lambda time: client.list_ecs_specs_with_options(shapes, {}, time))
     config = reads("paidsw:GetUserConfig", lambda time: client.get_user_config_with_options({}, time))
     if config is not None and config.account_sufficient is False:
-        remarks.append((NOT_SOLVENT, {}))
+        remarks.append((deputies.NOT_SOLVENT, {}))
     where = workspaces.ListWorkspacesRequest(page_number=1, page_size=PAGE)
     listed = reads("paiworkspace:ListWorkspaces", lambda time: rooms.list_workspaces_with_options(where, {}, time))
     found = [
@@ -64,7 +62,7 @@ def _look(settings: DswSettings, account: Account, session: RoleSession) -> Prob
         for room in (listed.workspaces or () if listed is not None else ())
     ]
     if listed is not None and not found:
-        problems.append((NO_WORKSPACE, {}))
+        problems.append((deputies.NO_WORKSPACE, {}))
     if _lists_users(settings, account):
         remarks.append((deputies.TOO_MUCH, {"action": "ram:ListUsers"}))
     return Probe(account.account_id, tuple(problems), tuple(remarks), tuple(found))

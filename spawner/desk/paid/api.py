@@ -1,0 +1,208 @@
+"""The same as the pages, for programs and scripts of the person's own: everything is JSON, every change a POST.
+
+A token may look and stop. It takes a person in a browser to be asked, to agree, and to delete.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from tornado.web import HTTPError
+
+from spawner.desk.api import Nothing, parse
+from spawner.desk.base import JsonHandler
+from spawner.desk.paid.base import PaidHandler
+from spawner.desk.paid.consents import AnswerHandler
+from spawner.desk.paid.instances import ENDS
+from spawner.desk.paid.shop import GIB, ShopHandler
+from spawner.desk.paid.views import ConsentView, PaidView, consent_view
+from spawner.errors import BadOption
+from spawner.ledger import audit, consents
+from spawner.ledger.paid_model import Consent
+from spawner.paid.quotes import Needs, Quote
+
+LONGEST_NUMBER = 6
+
+
+class QuoteView(BaseModel):
+    """A machine and what an hour of it costs, as exact text; null where that is not known. Sizes in bytes."""
+
+    shape: str
+    cpu: int
+    memory: int
+    gpu_count: int
+    gpu_name: str | None
+    disk: int | None
+    price: str | None
+    currency: str | None
+    unit: str
+    available: bool | None
+    fits: bool
+    buyable: bool
+    read_at: str
+
+
+class QuotesView(BaseModel):
+    """What is on offer, the cheapest that fits first."""
+
+    account: str
+    region: str
+    quotes: list[QuoteView]
+
+
+class ConsentsView(BaseModel):
+    """All that the person was ever asked, newest first."""
+
+    consents: list[ConsentView]
+
+
+class AskRequest(BaseModel):
+    """What is to be asked. `cap` is an amount of `currency`, as text; `again`: a stopped instance to start again."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    account: str = Field(max_length=32)
+    region: str = Field(max_length=31)
+    shape: str = Field(max_length=64)
+    cap: str = Field(max_length=20)
+    currency: str = Field(max_length=8)
+    hours: str = "2"
+    idle_minutes: str = "30"
+    again: str | None = Field(default=None, max_length=32)
+
+
+class PaidJson(PaidHandler, JsonHandler):
+    """Base of the API."""
+
+    def consent(self, consent: Consent) -> ConsentView:
+        """As its person sees it."""
+        known = self.paid.providers.get(consent.provider)
+        return consent_view(consent, self.language_texts, known.title if known else consent.provider)
+
+    async def view(self) -> PaidView:
+        """All of it."""
+        found = await self.paid_view()
+        assert found is not None  # `prepare` has seen to it
+        return found
+
+
+class PaidStateHandler(PaidJson):
+    """GET /api/paid"""
+
+    async def get(self) -> None:
+        """Everything."""
+        self.answer(await self.view())
+
+
+class QuotesHandler(ShopHandler, PaidJson):
+    """GET /api/paid/quotes"""
+
+    async def get(self) -> None:
+        """Read now."""
+        binding = await self.my_binding(self.get_query_argument("account", ""))
+        regions = self.regions_of(binding)
+        region = self.get_query_argument("region", regions[0] if regions else "")
+        if region not in regions:
+            raise HTTPError(404)
+        needs = {name: self._at_least(name) for name in ("cpu", "memory", "gpu")}
+        wanted = Needs(cpu=needs["cpu"], memory=needs["memory"] * GIB, gpu_count=needs["gpu"])
+        found = await self.quotes(binding, region, wanted)
+        self.answer(QuotesView(account=binding.id, region=region, quotes=[_quote(one) for one in found]))
+
+    def _at_least(self, name: str) -> int:
+        given = self.get_query_argument(name, "0")
+        if not given.isascii() or not given.isdecimal() or len(given) > LONGEST_NUMBER:
+            raise BadOption("{name} must be a whole number.", name=name)
+        return int(given)
+
+
+def _quote(one: Quote) -> QuoteView:
+    shape, hourly = one.shape, one.hourly
+    return QuoteView(
+        shape=shape.id,
+        cpu=shape.cpu,
+        memory=shape.memory,
+        gpu_count=shape.gpu_count,
+        gpu_name=shape.gpu_name,
+        disk=shape.disk,
+        price=None if hourly is None else hourly.text,
+        currency=None if hourly is None else hourly.currency,
+        unit="hour",
+        available=shape.available,
+        fits=one.fits,
+        buyable=one.is_buyable,
+        read_at=one.read_at.isoformat(),
+    )
+
+
+class ConsentsHandler(ShopHandler, PaidJson):
+    """GET and POST /api/paid/consents"""
+
+    async def get(self) -> None:
+        """All of theirs."""
+        mine = await self.read(consents.of_user, self.user_name)
+        self.answer(ConsentsView(consents=[self.consent(one) for one in mine]))
+
+    async def post(self) -> None:
+        """Ask: 201 with the question."""
+        self.require_browser()
+        wish: Any = parse(AskRequest, self.request.body)
+        binding = await self.my_binding(wish.account)
+        order = await self.my_order(wish.again) if wish.again is not None else None
+        asked = await self.question(
+            binding,
+            wish.region,
+            wish.shape,
+            cap=wish.cap,
+            currency=wish.currency,
+            hours=wish.hours,
+            idle=wish.idle_minutes,
+            order=order,
+        )
+        self.answer(self.consent(asked), 201)
+
+
+class ConsentHandler(PaidJson):
+    """GET /api/paid/consents/ID"""
+
+    async def get(self, consent_id: str) -> None:
+        """One of theirs."""
+        self.answer(self.consent(await self.my_consent(consent_id)))
+
+
+class AnswerConsentHandler(AnswerHandler, PaidJson):
+    """POST /api/paid/consents/ID/accept and …/withdraw"""
+
+    async def post(self, consent_id: str, answer: str) -> None:
+        """The yes, or the no."""
+        self.require_browser()
+        parse(Nothing, self.request.body)
+        if answer == "accept":
+            await self.agree(consent_id)
+        else:
+            await self.withdraw(await self.my_consent(consent_id))
+        self.answer(self.consent(await self.my_consent(consent_id)))
+
+
+class EndHandler(PaidJson):
+    """POST /api/paid/instances/ID/stop and …/delete"""
+
+    async def post(self, order_id: str, act: str) -> None:
+        """Wish it."""
+        if act == "delete":
+            self.require_browser()
+        parse(Nothing, self.request.body)
+        order = await self.my_order(order_id)
+        await self.desk.ledger.awrite(ENDS[act], order.id, by=self.user_name, now=self.paid.now())
+        self.answer(await self.view())
+
+
+class SeenHandler(PaidJson):
+    """POST /api/paid/notices/N/seen"""
+
+    async def post(self, seq: str) -> None:
+        """Put it away."""
+        parse(Nothing, self.request.body)
+        await self.desk.ledger.awrite(audit.see, self.user_name, int(seq), now=self.paid.now())
+        self.answer(await self.view())

@@ -1,0 +1,146 @@
+"""What the pages of the paid path share: they are whole without a script, and nobody's but their person's."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from tornado.web import HTTPError
+
+from spawner.desk.base import Handler
+from spawner.desk.paid.words import FORMATS
+from spawner.errors import NotAllowed, NotOffered
+from spawner.ledger import bindings, consents, orders
+from spawner.ledger.paid_model import Binding, Consent, Order
+from spawner.paid.paid import Paid
+
+T = TypeVar("T")
+LINK_LIFE = timedelta(minutes=10)
+"""For how long somebody may be away at the cloud's sign-in."""
+DSW = "dsw"
+"""The cloud whose own pages we know by address: `RoleGuide` has them from its settings."""
+NOT_HERE = "Paid instances are not offered here."
+SIGN_IN = "Only somebody who has signed in with a browser can do this."
+ON_THE_PAGE = "Open the desk in your browser, and do it there."
+ALONE = "noopener-allow-popups"
+"""Nothing that runs on the same host, such as a notebook, may reach into a page of the paid path that it has opened."""
+
+
+class PaidHandler(Handler):
+    """Base of pages and API: everything is the signed-in person's own, and everybody else's is 404."""
+
+    async def prepare(self) -> None:
+        """Refuse in words where there is no paid path."""
+        await super().prepare()
+        if self.desk.paid is None:
+            raise NotOffered(NOT_HERE)
+
+    @property
+    def paid(self) -> Paid:
+        """The parts."""
+        assert self.desk.paid is not None  # `prepare` has seen to it
+        return self.desk.paid
+
+    def require_browser(self) -> None:
+        """A yes to being billed is a person's, in a browser: a token may be in anybody's hands."""
+        if self.hub_auth.get_token(self, in_cookie=False):
+            raise NotAllowed(SIGN_IN, next_step=ON_THE_PAGE)
+
+    @property
+    def session_mark(self) -> str:
+        """Marks this session without naming it."""
+        named = f"{self.hub_auth.get_session_id(self)}\0{self.hub_auth.get_token(self)}"
+        key = self.desk.settings.secret("desk")
+        return hmac.new(key.encode(), f"freepool paid session v1\0{named}".encode(), hashlib.sha256).hexdigest()
+
+    async def read(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """One look at the ledger."""
+        return await self.desk.ledger.aread(query, *args, **kwargs)
+
+    async def my_binding(self, binding_id: str) -> Binding:
+        """Theirs, unless it is history."""
+        mine = {binding.id: binding for binding in await self.read(bindings.of_user, self.user_name)}
+        return _own(mine.get(binding_id))
+
+    async def my_consent(self, consent_id: str) -> Consent:
+        """Theirs."""
+        consent = await self.read(consents.find, consent_id)
+        return _own(consent if consent is not None and consent.user_name == self.user_name else None)
+
+    async def my_order(self, order_id: str) -> Order:
+        """Theirs."""
+        order = await self.read(orders.find, order_id)
+        return _own(order if order is not None and order.user_name == self.user_name else None)
+
+    def regions_of(self, binding: Binding) -> list[str]:
+        """Where something may be made under it."""
+        known = self.paid.regions.get(binding.provider, ())
+        return [region for region in known if not binding.workspaces or region in binding.workspaces]
+
+    def console(self, provider: str, account: str, region: str = "") -> str:
+        """The cloud's own page about what runs there; empty where we know none."""
+        guide = self.desk.role_guide
+        return guide.console(account, region) if guide is not None and provider == DSW else ""
+
+    def bill(self, provider: str, account: str) -> str:
+        """The cloud's own page about the bill; empty where we know none."""
+        guide = self.desk.role_guide
+        return guide.bill(account) if guide is not None and provider == DSW else ""
+
+
+def _own(found: T | None) -> T:
+    if found is None:
+        raise HTTPError(404)
+    return found
+
+
+class PaidPage(PaidHandler):
+    """Base of the pages. Every change is a form's POST that is answered with a page, or with the way to one."""
+
+    async def prepare(self) -> None:
+        """Only a person who goes there sees it; and our own script, which knows the token."""
+        await super().prepare()
+        self.set_header("Cross-Origin-Opener-Policy", ALONE)
+        if self._finished or self.current_user is None:
+            return
+        mode = self.request.headers.get("Sec-Fetch-Mode", "navigate")
+        given = self.request.headers.get("X-XSRFToken", "")
+        if mode != "navigate" and not hmac.compare_digest(given.encode(), self.xsrf_token):
+            raise HTTPError(403)
+        if self.request.method != "GET":
+            self.require_browser()
+
+    def show(self, template: str, *, status: int = 200, **context: Any) -> None:
+        """Answer with a page."""
+        user = self.current_user or {}
+        self.set_status(status)
+        self.finish(
+            self.render_page(
+                template,
+                state={"user": {"name": self.user_name, "admin": bool(user.get("admin"))}},
+                formats=FORMATS[self.language_texts.language],
+                **context,
+            )
+        )
+
+    def tell(self, title: str, text: str, *, url: str = "", label: str = "", status: int = 200) -> None:
+        """Answer with one message."""
+        self.show(
+            "message.html",
+            status=status,
+            title=title,
+            text=text,
+            action_url=url or f"{self.desk.base}paid",
+            action_label=label or self.say("Go on"),
+        )
+
+    def go(self, path: str) -> None:
+        """To another page below the desk."""
+        self.redirect(f"{self.desk.base}{path}", status=303)
+
+    def sentences(self, found: Any) -> list[str]:
+        """Templates with their parameters, in the reader's language."""
+        return [self.say(template, **params) for template, params in found]

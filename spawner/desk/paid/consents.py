@@ -1,0 +1,221 @@
+"""The question, the yes, and what is kept of both. A yes is its person's POST, in the session that was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from decimal import Decimal
+
+from spawner.desk.paid.base import PaidPage
+from spawner.desk.paid.shop import ShopHandler
+from spawner.desk.paid.views import consent_view
+from spawner.errors import AskAgain, FreepoolError, LostRace
+from spawner.hubclient import HubSaid
+from spawner.ledger import consents, orders
+from spawner.ledger.paid_model import OVER, Consent, ConsentKind, ConsentState
+from spawner.paid import asking
+from spawner.paid.consent import Chosen
+from spawner.paid.money import Money
+from spawner.paid.starting import START_WORD, start_word
+
+log = logging.getLogger("freepool.desk")
+SPENT_SECONDS = 12
+"""How long the answer to a yes waits for the hub to have spent it. What it starts takes minutes."""
+LOOK_SECONDS = 0.15
+BUSY_PAUSE = 1.0
+"""Between attempts while JupyterHub has not noticed yet that the last run of a server is over: it looks every ten
+seconds, and has no event for it."""
+ONE_MORE = "Another instance was started meanwhile. This would be one more."
+
+
+class AnswerHandler(ShopHandler):
+    """What both pages and API do with an answer."""
+
+    async def agree(self, consent_id: str) -> Consent:
+        """Take the yes and have it spent. Raises `AskAgain` where it does not fit any more."""
+        self.require_browser()
+        asked = await self.my_consent(consent_id)
+        if asked.state is ConsentState.OFFERED and asked.kind is ConsentKind.CREATE:
+            there = await self.read(orders.of_server, self.user_name, asked.server_name)
+            if there is not None and there.state not in OVER:
+                raise AskAgain(ONE_MORE)
+        async with self.desk.turns.take(self.user_name):
+            consent = await asking.accept(self.paid, asked.id, user_name=self.user_name, session=self.session_mark)
+        log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
+        await self.begin(consent)
+        return consent
+
+    async def begin(self, consent: Consent) -> None:
+        """Have the hub spend it, with the person's own token. Raises `HubSaid` where it refuses."""
+        start = asyncio.create_task(self._start(consent))
+        self.desk.starts.add(start)
+        start.add_done_callback(self._started)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SPENT_SECONDS
+        while loop.time() < until:
+            done, _ = await asyncio.wait([start], timeout=LOOK_SECONDS)
+            if (await self.read(consents.get, consent.id)).state is ConsentState.SPENT:
+                return
+            if done:
+                start.result()
+                return
+
+    async def _start(self, consent: Consent) -> None:
+        options = {START_WORD: start_word(self.desk.settings.secret("desk"), consent.id)}
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SPENT_SECONDS
+        while True:
+            try:
+                token = self.hub_auth.get_token(self)
+                await self.desk.hub.start(self.user_name, token, options, server_name=consent.server_name)
+                return
+            except HubSaid as said:
+                if said.code != "busy" or loop.time() > until:
+                    raise
+            await asyncio.sleep(BUSY_PAUSE)
+
+    def _started(self, start: asyncio.Task[None]) -> None:
+        self.desk.starts.discard(start)
+        if not start.cancelled() and start.exception() is not None:
+            log.info("a paid start of %s ended: %s", self.user_name, start.exception())
+
+    async def ask_anew(self, old: Consent) -> Consent:
+        """The same question, at today's price: the old one is withdrawn."""
+        order = await self.my_order(old.order_id) if old.order_id else None
+        chosen = Chosen(
+            server_name=old.server_name if order is not None else await self._new_name(),
+            cap=Money(Decimal(old.cap), old.currency),
+            max_seconds=old.max_seconds,
+            idle_seconds=old.idle_seconds,
+            disk=old.disk,
+            image=old.image,
+        )
+        fresh = await self.ask(await self.my_binding(old.binding_id), old.region, old.shape, chosen, order)
+        await self.withdraw(old)
+        return fresh
+
+    async def withdraw(self, consent: Consent) -> None:
+        """Nobody wants it any more; what is spent, or over, stays as it is."""
+        try:
+            await self.desk.ledger.awrite(consents.withdraw, consent.id, now=self.paid.now())
+        except LostRace:
+            return
+
+
+class ConsentPage(AnswerHandler, PaidPage):
+    """Base of the pages about one question."""
+
+    def show_consent(self, consent: Consent, *, changed: str = "", status: int = 200) -> None:
+        """The question in its own words; or what came of it."""
+        now = self.paid.now()
+        is_open = consent.state is ConsentState.OFFERED and now < consent.expires_at
+        self.show(
+            "paid_consent.html",
+            status=status,
+            consent=consent_view(consent, self.language_texts, self.paid.providers[consent.provider].title),
+            lines=consent.text.split("\n"),
+            is_open=is_open,
+            is_waiting=consent.state is ConsentState.ACCEPTED and now < consent.expires_at,
+            expired=consent.state is ConsentState.OFFERED and not is_open,
+            instance=consent.order_id or consent.id,
+            binding_id=consent.binding_id,
+            changed=changed,
+        )
+
+
+class ConsentHandler(ConsentPage):
+    """GET /paid/consents/ID"""
+
+    async def get(self, consent_id: str) -> None:
+        """Looking at it answers nothing."""
+        self.show_consent(await self.my_consent(consent_id))
+
+
+class AcceptHandler(ConsentPage):
+    """POST /paid/consents/ID/accept: "Start and be billed"."""
+
+    async def post(self, consent_id: str) -> None:
+        """The one way. Where something has changed, the next question, with what has."""
+        asked = await self.my_consent(consent_id)
+        try:
+            await self.agree(consent_id)
+        except AskAgain as again:
+            await self._again(await self.my_consent(consent_id), again)
+            return
+        except FreepoolError as error:
+            self.tell(
+                self.say("It is not started yet"),
+                " ".join((self.say(error.template, **error.params), self.say(error.next_template or ""))),
+                url=f"{self.desk.base}paid/consents/{asked.id}",
+                label=self.say("Look at it again"),
+                status=503,
+            )
+            return
+        self.go(f"paid/instances/{asked.order_id or asked.id}")
+
+    async def _again(self, asked: Consent, again: AskAgain) -> None:
+        if asked.state in (ConsentState.ACCEPTED, ConsentState.SPENT):  # a second click, or another tab
+            self.go(f"paid/instances/{asked.order_id or asked.id}")
+            return
+        changed = " ".join((self.say(again.template, **again.params), self.say(again.next_template or ""))).strip()
+        try:
+            fresh = await self.ask_anew(asked)
+        except FreepoolError as error:
+            self.tell(
+                self.say("It is not started"),
+                " ".join((changed, self.say(error.template, **error.params))),
+                url=f"{self.desk.base}paid/new/{asked.binding_id}",
+                label=self.say("Other machines"),
+                status=409,
+            )
+            return
+        self.show_consent(fresh, changed=changed, status=409)
+
+
+class BeginHandler(ConsentPage):
+    """POST /paid/consents/ID/start: what was agreed to a moment ago, where the hub did not answer."""
+
+    async def post(self, consent_id: str) -> None:
+        """Nothing is agreed to here: an unspent yes is needed."""
+        consent = await self.my_consent(consent_id)
+        if consent.state is ConsentState.ACCEPTED:
+            await self.begin(consent)
+        self.go(f"paid/instances/{consent.order_id or consent.id}")
+
+
+class WithdrawHandler(ConsentPage):
+    """POST /paid/consents/ID/withdraw"""
+
+    async def post(self, consent_id: str) -> None:
+        """No, thanks."""
+        await self.withdraw(await self.my_consent(consent_id))
+        self.go("paid")
+
+
+class ConsentsHandler(PaidPage):
+    """GET /paid/consents: all that the person was ever asked."""
+
+    async def get(self) -> None:
+        """Newest first."""
+        mine = await self.read(consents.of_user, self.user_name)
+        titles = {one.id: one.title for one in self.paid.providers.values()}
+        self.show(
+            "paid_consents.html",
+            consents=[consent_view(one, self.language_texts, titles.get(one.provider, one.provider)) for one in mine],
+        )
+
+
+class DownloadHandler(PaidPage):
+    """GET /paid/consents/ID.json"""
+
+    async def get(self, consent_id: str) -> None:
+        """For the person's own records."""
+        consent = await self.my_consent(consent_id)
+        title = (
+            self.paid.providers[consent.provider].title if consent.provider in self.paid.providers else consent.provider
+        )
+        view = consent_view(consent, self.language_texts, title)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Disposition", f'attachment; filename="freepool-consent-{consent.id[:12]}.json"')
+        self.finish(json.dumps(view.model_dump(mode="json"), indent=2, ensure_ascii=False))

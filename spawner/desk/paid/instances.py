@@ -1,0 +1,77 @@
+"""One instance in a person's cloud: what it does and costs, its two ends, and its receipt."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from tornado.web import HTTPError
+
+from spawner.desk.paid.base import PaidPage
+from spawner.desk.paid.views import PaidDesk, PaidMoment, read_paid
+from spawner.instance.arguments import ARCHIVE
+from spawner.ledger import InstanceState, audit, instances
+from spawner.ledger.paid_model import Consent, ConsentState
+from spawner.paid import asking
+
+ENDS = {"stop": asking.want_stop, "delete": asking.want_delete}
+
+
+class InstanceHandler(PaidPage):
+    """GET /paid/instances/ID"""
+
+    async def get(self, order_id: str) -> None:
+        """As it is now. Of what is agreed to and not started yet, there is an order in a moment."""
+        now = self.paid.now()
+        moment = await self.read(read_paid, self.user_name, now=now)
+        desk = PaidDesk(moment, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now)
+        order = next((one for one in moment.orders if one.id == order_id), None)
+        view = desk.instance(order) if order is not None else desk.asked(self._asked(moment, order_id))
+        mine = await self.read(instances.latest, self.user_name, "")
+        runs_free = mine is not None and mine.state is InstanceState.RUNNING
+        consent = moment.consents.get(order.consent_id or "" if order is not None else order_id)
+        self.show(
+            "paid_instance.html",
+            one=view,
+            consent=consent,
+            order=order,
+            binding_id=order.binding_id if order is not None else consent.binding_id if consent else "",
+            archive=f"/user/{quote(self.user_name, safe='@~')}/{ARCHIVE}" if runs_free else "",
+            console=self.console(order.provider, view.account, view.region) if order is not None else "",
+            bill=self.bill(order.provider, view.account) if order is not None else "",
+            notices=[one for one in desk.view().notices if one.instance == order_id],
+            live=view.state not in ("gone", "not_made"),
+        )
+
+    def _asked(self, moment: PaidMoment, consent_id: str) -> Consent:
+        consent = moment.consents.get(consent_id)
+        if consent is None or consent.state not in (ConsentState.ACCEPTED, ConsentState.SPENT):
+            raise HTTPError(404)
+        return consent
+
+
+class EndHandler(PaidPage):
+    """GET and POST /paid/instances/ID/stop and …/delete: two clearly different acts, each asked about in words."""
+
+    async def get(self, order_id: str, act: str) -> None:
+        """Ask."""
+        now = self.paid.now()
+        order = await self.my_order(order_id)
+        moment = await self.read(read_paid, self.user_name, now=now)
+        desk = PaidDesk(moment, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now)
+        self.show("paid_end.html", one=desk.instance(order), act=act)
+
+    async def post(self, order_id: str, act: str) -> None:
+        """Wish it; the steward has it done, whatever becomes of this process."""
+        order = await self.my_order(order_id)
+        await self.desk.ledger.awrite(ENDS[act], order.id, by=self.user_name, now=self.paid.now())
+        self.go(f"paid/instances/{order.id}")
+
+
+class SeenHandler(PaidPage):
+    """POST /paid/notices/N/seen"""
+
+    async def post(self, seq: str) -> None:
+        """The person has read it; where it was on another page, back to that one."""
+        await self.desk.ledger.awrite(audit.see, self.user_name, int(seq), now=self.paid.now())
+        instance = self.get_body_argument("instance", "")
+        self.go(f"paid/instances/{(await self.my_order(instance)).id}" if instance else "paid")

@@ -1,0 +1,60 @@
+"""What Prometheus reads of the paid path: counts and alarms, and nobody's name or money."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection
+
+from spawner.compat import StrEnum
+from spawner.desk.paid.alarms import KINDS, OperateMoment, alarms, read_operate
+from spawner.ledger.paid_model import BindingState, ConsentState, OrderState
+
+
+def paid_exposition(connection: Connection, *, now: datetime) -> bytes:
+    """The text that Prometheus reads."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(PaidCollector(read_operate(connection), now))
+    return generate_latest(registry)
+
+
+class PaidCollector(Collector):
+    """One moment as metrics."""
+
+    def __init__(self, moment: OperateMoment, now: datetime) -> None:
+        self.moment, self.now = moment, now
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        moment = self.moment
+        yield _by_state("freepool_paid_orders", "Instances in people's own clouds.", OrderState, moment.orders)
+        yield _by_state("freepool_paid_bindings", "Links to cloud accounts.", BindingState, moment.bindings)
+        yield _by_state("freepool_paid_consents", "Questions to people.", ConsentState, moment.consents)
+        found = Counter(one.kind for one in alarms(moment.alive, self.now))
+        alarm = GaugeMetricFamily(
+            "freepool_paid_alarms", "Instances that somebody should look at now, by what is wrong.", labels=["kind"]
+        )
+        for kind in KINDS:
+            alarm.add_metric([kind], found[kind])
+        yield alarm
+        left = (moment.keeper_until - self.now).total_seconds() if moment.keeper_until else 0.0
+        yield GaugeMetricFamily(
+            "freepool_paid_lease_seconds",
+            "For how long the lease of whoever looks after paid instances still holds; 0 or less: nobody does.",
+            value=left,
+        )
+        yield GaugeMetricFamily(
+            "freepool_paid_paused", "1 while nobody can make anything new.", value=float(moment.paused is not None)
+        )
+
+
+def _by_state(name: str, text: str, states: Iterable[StrEnum], counts: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["state"])
+    for state in states:
+        family.add_metric([str(state.value)], counts.get(str(state.value), 0))
+    return family

@@ -1,0 +1,138 @@
+"""The role that a person makes in their account: the two documents, what each line means, and the one-click link."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from spawner.ledger.paid_model import Binding
+from spawner.paid.providers.dsw_policies import permission_document, trust_document
+from spawner.paid.providers.dsw_settings import DswSettings
+
+MAX_SESSION_SECONDS = 3600
+POLICY = "freepool"
+EXTERNAL_ID = {"Ref": "ExternalId"}
+TRUST_WORDS = {
+    "RAM": "Only Freepool's own identity may use this role, and nobody else's.",
+    "ExternalId": "It must also show this word, which was made for you alone. So nobody can have Freepool use your "
+    "role for them.",
+    "AssumeRole": "It gets a pass that ends within the hour, and never a password or key of yours.",
+}
+PERMISSION_WORDS = (
+    "Make an instance. This is what costs money: it happens only after you have said yes to its price.",
+    "Look at an instance, start and stop it, open it for you, delete it, and set the timers that stop it by itself.",
+    "See what machines cost, and list what runs, so that nothing is ever forgotten.",
+    "Never touch people, keys or permissions, and never buy anything ahead, whatever else the role is given.",
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some lines of a document, and what they mean (a sentence for people)."""
+
+    lines: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """One of the two, as it is pasted."""
+
+    text: str
+    parts: Sequence[Part]
+
+
+class RoleGuide:
+    """What the page about the role shows. `template_url` is where the cloud can fetch the template."""
+
+    def __init__(self, settings: DswSettings, *, template_url: str) -> None:
+        self._settings, self._template_url = settings, template_url
+
+    def name(self, binding: Binding) -> str:
+        """Of the role: one of its own for each link, so that an old one is in nobody's way."""
+        return f"freepool-{binding.id[:8]}"
+
+    def arn(self, binding: Binding, name: str) -> str:
+        """As the cloud names it."""
+        return f"acs:ram::{binding.account_id}:role/{name}"
+
+    def link(self, binding: Binding) -> str:
+        """Where one click makes it."""
+        parameters = {"RoleName": self.name(binding), "ExternalId": binding.external_id}
+        return self._settings.assumptions.role_link.format(
+            region=next(iter(self._settings.regions)),
+            template_url=quote(self._template_url, safe=""),
+            parameters=quote(json.dumps(parameters), safe=""),
+        )
+
+    def trust(self, binding: Binding) -> Document:
+        """Whom the role trusts."""
+        document = trust_document(self._settings.principal, binding.external_id)
+        statement = document["Statement"][0]
+        return Document(
+            _shown(document),
+            (
+                Part(_shown(statement["Principal"]), TRUST_WORDS["RAM"]),
+                Part(_shown(statement["Condition"]["StringEquals"]), TRUST_WORDS["ExternalId"]),
+                Part(_shown({"Action": statement["Action"]}), TRUST_WORDS["AssumeRole"]),
+            ),
+        )
+
+    def permissions(self) -> Document:
+        """What the role may do."""
+        document = permission_document(self._settings.assumptions)
+        statements = document["Statement"]
+        return Document(
+            _shown(document),
+            tuple(
+                Part("\n".join(statement["Action"]), meaning)
+                for statement, meaning in zip(statements, PERMISSION_WORDS, strict=True)
+            ),
+        )
+
+    def console(self, binding_account: str, region: str) -> str:
+        """Where its owner sees what runs, without us."""
+        return _filled(
+            self._settings.assumptions.console_link, binding_account, region or next(iter(self._settings.regions))
+        )
+
+    def bill(self, binding_account: str) -> str:
+        """Where the cloud's bill is."""
+        return _filled(self._settings.assumptions.bill_link, binding_account, "")
+
+    def template(self) -> dict[str, Any]:
+        """For the cloud's orchestration service. It is the same for everybody, and holds nothing of anybody."""
+        trust = trust_document(self._settings.principal, "")
+        trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"] = EXTERNAL_ID
+        policy = {"PolicyName": POLICY, "PolicyDocument": permission_document(self._settings.assumptions)}
+        return {
+            "ROSTemplateFormatVersion": "2015-09-01",
+            "Description": "The role with which Freepool makes notebooks in this account after its owner's yes.",
+            "Parameters": {
+                "RoleName": {"Type": "String", "Default": "freepool"},
+                "ExternalId": {"Type": "String", "MinLength": 16, "NoEcho": False},
+            },
+            "Resources": {
+                "Role": {
+                    "Type": "ALIYUN::RAM::Role",
+                    "Properties": {
+                        "RoleName": {"Ref": "RoleName"},
+                        "MaxSessionDuration": MAX_SESSION_SECONDS,
+                        "AssumeRolePolicyDocument": trust,
+                        "Policies": [policy],
+                    },
+                }
+            },
+            "Outputs": {"RoleArn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}},
+        }
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, indent=2)
+
+
+def _filled(link: str, account: str, region: str) -> str:
+    return link.format(account=quote(account, safe=""), region=quote(region, safe=""))

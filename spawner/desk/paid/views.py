@@ -1,0 +1,353 @@
+"""The paid path as one person sees it now: the shapes of the API, and what the pages are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from urllib.parse import quote
+
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from spawner.desk.paid.words import ANSWERS, BLOCKS, GOOD_NEWS, LINKS, STATES, WHY, stand_of, told
+from spawner.desk.texts import Texts
+from spawner.ledger import audit, bindings, consents, controls, orders
+from spawner.ledger.paid_model import (
+    OVER,
+    Binding,
+    BindingState,
+    Consent,
+    ConsentState,
+    Notice,
+    Order,
+    OrderEvent,
+    OrderState,
+)
+from spawner.paid import starting
+from spawner.paid.asking import NO_NEW
+from spawner.paid.money import Money, read
+from spawner.paid.orders import seconds_run, spent_by
+from spawner.paid.paid import Paid
+from spawner.paid.progress import lines
+
+MAY_END = ("asked", "starting", "checking", "running", "found", "failed")
+MAY_BILL = (*MAY_END, "stopping")
+
+
+class AccountView(BaseModel):
+    """A linked cloud account, or one that is being linked. `ending`: the last digits of its number."""
+
+    id: str
+    provider: str
+    account_id: str
+    ending: str
+    state: str
+    state_text: str
+    problem: str | None
+    url: str
+
+
+class StageView(BaseModel):
+    """One line of a start."""
+
+    percent: int
+    text: str
+
+
+class InstanceView(BaseModel):
+    """An instance in the person's cloud. `id` is its order's, or, until there is one, its consent's.
+
+    Amounts are exact text in `currency`; `spent` is an estimate of this run, `cap` its limit, `share` what part of it
+    is spent (0 to 1). `seconds`: how long this run has been charged, by the cloud's count or ours, whichever is more.
+    `cloud_seconds`: by the cloud's alone. `stops_at`: when a timer ends it at the latest.
+    """
+
+    id: str
+    server: str
+    provider: str
+    account: str
+    region: str
+    shape: str
+    state: str
+    state_text: str
+    reason: str | None
+    raw_state: str | None
+    seen_at: datetime | None
+    problem: str | None
+    currency: str | None
+    price: str | None
+    spent: str | None
+    cap: str | None
+    share: float | None
+    seconds: int
+    cloud_seconds: int | None
+    created_at: datetime
+    stops_at: datetime | None
+    timer: bool
+    stopped_at: datetime | None
+    ended_at: datetime | None
+    may_bill: bool
+    can_stop: bool
+    can_start: bool
+    can_delete: bool
+    open_url: str | None
+    url: str
+    stages: list[StageView]
+
+
+class NoticeView(BaseModel):
+    """What the person has not put away yet."""
+
+    seq: int
+    at: datetime
+    text: str
+    good: bool
+    instance: str | None
+
+
+class ConsentView(BaseModel):
+    """What the person was asked, word for word, and what they said."""
+
+    id: str
+    kind: str
+    state: str
+    state_text: str
+    provider: str
+    account_id: str
+    region: str
+    shape: str
+    price: str
+    currency: str
+    unit: str
+    cap: str
+    run_seconds: int
+    idle_seconds: int | None
+    read_at: datetime
+    offered_at: datetime
+    expires_at: datetime
+    accepted_at: datetime | None
+    spent_at: datetime | None
+    text: str
+    text_version: int
+    text_hash: str
+    language: str
+
+
+class PaidView(BaseModel):
+    """All of it. `offered`: whether anything new may be asked for."""
+
+    demo: bool
+    offered: bool
+    accounts_url: str
+    accounts: list[AccountView]
+    instances: list[InstanceView]
+    history: list[InstanceView]
+    notices: list[NoticeView]
+
+
+@dataclass(frozen=True)
+class PaidMoment:
+    """What is read of one person, in one transaction."""
+
+    paused: bool
+    bindings: list[Binding]
+    orders: list[Order]
+    consents: Mapping[str, Consent]
+    accepted: list[Consent]
+    notices: list[Notice]
+    records: Mapping[str, list[OrderEvent]]
+
+
+def read_paid(connection: Connection, user_name: str, *, now: datetime) -> PaidMoment:
+    """All that is this person's."""
+    mine = orders.of_user(connection, user_name)
+    asked = consents.of_user(connection, user_name)
+    on_their_way = [one for one in mine if starting.is_wanted(one) and not starting.is_open(one)]
+    return PaidMoment(
+        paused=NO_NEW in controls.all_of(connection),
+        bindings=bindings.of_user(connection, user_name),
+        orders=mine,
+        consents={one.id: one for one in asked},
+        accepted=[one for one in asked if one.state is ConsentState.ACCEPTED and one.expires_at > now],
+        notices=audit.notices_of(connection, user_name, unseen_only=True),
+        records={one.id: starting.watch(connection, one.id).record for one in on_their_way},
+    )
+
+
+@dataclass(frozen=True)
+class PaidDesk:
+    """Says one moment in the reader's language. `base` is the desk's URL prefix."""
+
+    moment: PaidMoment
+    paid: Paid
+    texts: Texts
+    base: str
+    demo: bool
+    now: datetime
+
+    def view(self) -> PaidView:
+        """All of it."""
+        started = {order.id for order in self.moment.orders}
+        asked = [one for one in self.moment.accepted if (one.order_id or one.id) not in started]
+        views = [(order, self.instance(order)) for order in self.moment.orders]
+        return PaidView(
+            demo=self.demo,
+            offered=not self.moment.paused,
+            accounts_url=f"{self.base}paid",
+            accounts=[self._account(one) for one in self.moment.bindings],
+            instances=[
+                *map(self.asked, asked),
+                *(view for order, view in views if order.state not in OVER),
+            ],
+            history=[view for order, view in views if order.state in OVER],
+            notices=[
+                NoticeView(
+                    seq=one.seq,
+                    at=one.at,
+                    text=told(one, self.texts),
+                    good=one.kind in GOOD_NEWS,
+                    instance=one.order_id,
+                )
+                for one in newest(self.moment.notices)
+            ],
+        )
+
+    def _title(self, provider: str) -> str:
+        known = self.paid.providers.get(provider)
+        return known.title if known is not None else provider
+
+    def _account(self, binding: Binding) -> AccountView:
+        return AccountView(
+            id=binding.id,
+            provider=self._title(binding.provider),
+            account_id=binding.account_id,
+            ending=binding.account_id[-4:],
+            state=binding.state.value,
+            state_text=self.texts.say(LINKS[binding.state]),
+            problem=self.texts.say(BLOCKS[binding.blocked]) if binding.blocked else None,
+            url=f"{self.base}paid/accounts/{binding.id}",
+        )
+
+    def asked(self, consent: Consent) -> InstanceView:
+        """What has been agreed to and is not started yet."""
+        return self._instance(consent.order_id or consent.id, consent, "asked")
+
+    def instance(self, order: Order) -> InstanceView:
+        """One order."""
+        consent = self.moment.consents.get(order.consent_id or "")
+        state, now = stand_of(order), self.now
+        runs = state in MAY_BILL and order.run_began_at is not None
+        currency = consent.currency if consent is not None else ""
+        spent = read(spent_by(order, consent, now) if runs else order.spent, currency)
+        cap = read(consent.cap, currency) if consent is not None else None
+        binding = next((one for one in self.moment.bindings if one.id == order.binding_id), None)
+        can_act = binding is not None and order.provider in self.paid.providers
+        cloud = None if order.running is None else max(0, int(order.running - order.ran_before))
+        view = self._instance(order.id, consent, state)
+        watched = starting.Watched(order, self.moment.records.get(order.id, []))
+        return view.model_copy(
+            update={
+                "server": order.server_name,
+                "provider": self._title(order.provider),
+                "account": binding.account_id if binding is not None else view.account,
+                "region": order.region,
+                "shape": order.shape,
+                "reason": self.texts.say(WHY[order.reason]) if order.reason and state not in MAY_END else None,
+                "raw_state": order.raw_state,
+                "seen_at": order.seen_at,
+                "problem": self.texts.say(BLOCKS[order.blocked]) if order.blocked else None,
+                "spent": _told(spent),
+                "share": _share(spent, cap),
+                "seconds": int(seconds_run(order, now)) if runs else (cloud or 0),
+                "cloud_seconds": cloud,
+                "created_at": order.created_at,
+                "stops_at": order.stops_at if state in MAY_BILL else None,
+                "timer": order.armed_at is not None,
+                "stopped_at": order.stopped_at,
+                "ended_at": order.ended_at,
+                "may_bill": state in MAY_BILL and order.state is not OrderState.INTENDED,
+                "can_stop": can_act and state in MAY_END,
+                "can_start": can_act and state == "stopped" and not self.moment.paused and _is_usable(binding),
+                "can_delete": can_act
+                and order.delete_wanted_at is None
+                and state not in ("gone", "not_made", "deleting"),
+                "open_url": f"{self.base}paid/open/{quote(order.server_name)}" if starting.is_open(order) else None,
+                "stages": [StageView(percent=p, text=self.texts.say(t, **w)) for p, t, w in lines(watched)]
+                if order.id in self.moment.records
+                else [],
+            }
+        )
+
+    def _instance(self, order_id: str, consent: Consent | None, state: str) -> InstanceView:
+        price, cap = (
+            read(getattr(consent, name, None), consent.currency if consent else "") for name in ("price", "cap")
+        )
+        return InstanceView(
+            id=order_id,
+            server=consent.server_name if consent else "",
+            provider=self._title(consent.provider) if consent else "",
+            account=consent.account_id if consent else "",
+            region=consent.region if consent else "",
+            shape=consent.shape if consent else "",
+            state=state,
+            state_text=self.texts.say(STATES[state]),
+            reason=None,
+            raw_state=None,
+            seen_at=None,
+            problem=None,
+            currency=consent.currency if consent else None,
+            price=_exact(price),
+            spent=None,
+            cap=_exact(cap),
+            share=None,
+            seconds=0,
+            cloud_seconds=None,
+            created_at=consent.offered_at if consent else self.now,
+            stops_at=None,
+            timer=False,
+            stopped_at=None,
+            ended_at=None,
+            may_bill=False,
+            can_stop=False,
+            can_start=False,
+            can_delete=False,
+            open_url=None,
+            url=f"{self.base}paid/instances/{order_id}",
+            stages=[],
+        )
+
+
+def newest(notices: Sequence[Notice]) -> list[Notice]:
+    """Of each instance and account the last: it says what has become of those before. They come newest first."""
+    last: dict[tuple[str | None, str | None], Notice] = {}
+    for one in notices:
+        last.setdefault((one.order_id, None if one.order_id else one.binding_id), one)
+    return list(last.values())
+
+
+def _is_usable(binding: Binding | None) -> bool:
+    return binding is not None and binding.state is BindingState.ACTIVE
+
+
+def _exact(amount: Money | None) -> str | None:
+    return None if amount is None else amount.exact.split(" ")[1]
+
+
+def _told(amount: Money | None) -> str | None:
+    return None if amount is None else f"{amount.rounded():f}"
+
+
+def _share(spent: Money | None, cap: Money | None) -> float | None:
+    if spent is None or cap is None or not cap.amount:
+        return None
+    return float(min(Decimal(1), spent.amount / cap.amount))
+
+
+def consent_view(consent: Consent, texts: Texts, title: str) -> ConsentView:
+    """A consent, as its person sees and downloads it."""
+    values = {name: getattr(consent, name) for name in ConsentView.model_fields if hasattr(consent, name)}
+    return ConsentView(
+        **values | {"provider": title, "state_text": texts.say(ANSWERS[consent.state])},
+    )

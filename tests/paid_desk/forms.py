@@ -1,0 +1,201 @@
+"""Somebody at the desk with a browser that runs no script: pages, links and forms, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from tests.cloud.steer import Steer
+from tests.stack import Stack, eventually
+
+SHAPE = "ecs.g6.large"
+ORDER = re.compile(r"/paid/instances/([0-9a-f]{32})")
+CONSENT = re.compile(r"/paid/consents/([0-9a-f]{32})")
+ACCOUNT = re.compile(r"/paid/accounts/([0-9a-f]{32})")
+
+
+@dataclass
+class Form:
+    """A form of a page, as a browser would send it."""
+
+    action: str
+    method: str
+    fields: dict[str, str] = field(default_factory=dict)
+    buttons: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class _Reader(HTMLParser):
+    """Forms, links and the refresh of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self.links: list[tuple[str, str]] = []
+        self._open: Form | None = None
+        self._select: tuple[str, bool] | None = None
+        self._text: list[str] | None = None
+        self._button: tuple[str, str] | None = None
+
+    def handle_starttag(self, tag: str, given: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in given}
+        if tag == "form":
+            self._open = Form(attributes.get("action", ""), attributes.get("method", "get"))
+            self.forms.append(self._open)
+        elif tag == "input" and self._open is not None and attributes.get("name"):
+            self._open.fields[attributes["name"]] = attributes.get("value", "")
+        elif tag == "select" and self._open is not None:
+            self._select = attributes["name"], False
+        elif tag == "option" and self._open is not None and self._select is not None:
+            name, has_first = self._select
+            if "selected" in attributes or not has_first:
+                self._open.fields[name] = attributes.get("value", "")
+            self._select = name, True
+        elif tag == "button":
+            self._button, self._text = (attributes.get("name", ""), attributes.get("value", "")), []
+        elif tag == "a":
+            self.links.append((attributes.get("href", ""), ""))
+            self._text = []
+
+    def handle_data(self, data: str) -> None:
+        if self._text is not None:
+            self._text.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._open = None
+        elif tag == "button" and self._open is not None and self._button is not None:
+            self._open.buttons.append((*self._button, " ".join("".join(self._text or []).split())))
+        elif tag == "a" and self.links:
+            self.links[-1] = (self.links[-1][0], " ".join("".join(self._text or []).split()))
+
+
+class Browser:
+    """One person's session. `page` is where they are."""
+
+    def __init__(self, stack: Stack, user: str, *, language: str = "en") -> None:
+        stack.add_user(user)
+        self.stack, self.user = stack, user
+        headers = {"Accept-Language": language, "Sec-Fetch-Mode": "navigate"}
+        self.client = httpx.Client(follow_redirects=True, timeout=60, headers=headers)
+        self.page = self.client.get(stack.link_for(user))
+        self.at("/services/desk/paid")
+
+    def at(self, path: str) -> httpx.Response:
+        """Go there."""
+        base = self.stack.url if path.startswith("/services/") else str(self.page.url)
+        self.page = self.client.get(urljoin(base, path))
+        return self.page
+
+    def _read(self) -> _Reader:
+        reader = _Reader()
+        reader.feed(self.page.text)
+        return reader
+
+    def form(self, button: str) -> tuple[Form, tuple[str, str, str]]:
+        """The form with this button."""
+        found = [(form, one) for form in self._read().forms for one in form.buttons if one[2].startswith(button)]
+        assert found, f"no button {button!r} on {self.page.url}: {self.text[:2000]}"
+        return found[0]
+
+    def press(self, button: str, **values: str) -> httpx.Response:
+        """Fill in a form, and send it by this button."""
+        form, (name, value, _) = self.form(button)
+        fields = form.fields | ({name: value} if name else {}) | values
+        url = urljoin(str(self.page.url), form.action or str(self.page.url))
+        if form.method == "get":
+            self.page = self.client.get(url, params=fields)
+        else:
+            here = urlsplit(str(self.page.url))
+            self.page = self.client.post(url, data=fields, headers={"Origin": f"{here.scheme}://{here.netloc}"})
+        return self.page
+
+    def follow(self, link: str) -> httpx.Response:
+        """A link by its words."""
+        found = [href for href, text in self._read().links if text.startswith(link)]
+        assert found, f"no link {link!r} on {self.page.url}: {self.text[:2000]}"
+        return self.at(found[0])
+
+    @property
+    def text(self) -> str:
+        """What one reads, without tags."""
+        plain = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", self.page.text, flags=re.DOTALL)
+        return " ".join(plain.replace("&nbsp;", " ").replace("&#39;", "'").split())
+
+    # -- the way, in pieces
+
+    def link(self, account: str, *, role: bool = True) -> str:
+        """Link a cloud account, and make the role by the cloud's one-click page. The binding's id."""
+        self.at("/services/desk/paid")
+        self.press("Link")
+        self.follow("Go on")
+        fields, _ = self.form("")[0], None
+        forms = [form for form in self._read().forms if form.fields.get("account") == account]
+        name, value, _ = forms[0].buttons[0]
+        url = urljoin(str(self.page.url), forms[0].action)
+        self.page = self.client.post(url, data=fields.fields | forms[0].fields | {name: value})
+        found = ACCOUNT.search(str(self.page.url))
+        assert found, self.text[:500]
+        if role:
+            self.make_role(account)
+            self.press("Check")
+            assert "All is well" in self.text, self.text[:1500]
+        return found[1]
+
+    def make_role(self, account: str) -> None:
+        """By the link on the page."""
+        here = str(self.page.url)
+        self.follow("Make the role at the cloud")
+        assert self.page.status_code == 200, self.page.text
+        forms = [form for form in self._read().forms if form.buttons and form.buttons[0][1] == account]
+        self.page = self.client.post(str(self.page.url), data=forms[0].fields | {"account": account})
+        assert self.page.status_code == 200, self.page.text
+        self.page = self.client.get(here)
+
+    def ask(self, binding: str, *, shape: str = SHAPE, cap: str | None = None) -> str:
+        """From the prices to the question. The consent's id."""
+        self.at(f"/services/desk/paid/new/{binding}")
+        self.follow(f"Choose {shape}")
+        self.press("Read the terms", **({"cap": cap} if cap else {}))
+        found = CONSENT.search(str(self.page.url))
+        assert found, self.text[:1500]
+        return found[1]
+
+    def agree(self) -> str:
+        """Say yes. The order's id."""
+        self.press("Start and be billed")
+        found = ORDER.search(str(self.page.url))
+        assert found, self.text[:1500]
+        return found[1]
+
+    def wait(self, order: str, *words: str, seconds: float = 90) -> None:
+        """Until the instance's page says all of it."""
+
+        def look() -> bool:
+            self.at(f"/services/desk/paid/instances/{order}")
+            return all(word in self.text for word in words)
+
+        try:
+            eventually(look, seconds=seconds, what=f"{words} on the page")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.text[:1500]}") from None
+
+    def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """The desk's JSON API, as a script of the desk's own pages calls it."""
+        found = re.search(r'name="_xsrf" value="([^"]+)"', self.page.text) or re.search(
+            r'data-xsrf="([^"]+)"', self.client.get(f"{self.stack.url}/services/desk/paid").text
+        )
+        assert found
+        headers = {"X-XSRFToken": found[1], "Sec-Fetch-Mode": "cors"} | kwargs.pop("headers", {})
+        return self.client.request(method, f"{self.stack.url}/services/desk/api/{path}", headers=headers, **kwargs)
+
+
+def fresh_account(cloud: Steer, number: int, name: str) -> str:
+    """A customer of the cloud that nobody else in these tests is."""
+    account = str(4000000000000000 + number)
+    cloud.account(account, name=name)
+    return account

@@ -1,0 +1,379 @@
+"""The paid path on the desk, by pages and forms alone: what a person does, and what nobody can do in their place."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+
+from spawner.ledger import bindings, consents, controls, orders
+from spawner.ledger.paid_model import BindingState, ConsentState, OrderState
+from spawner.paid.asking import NO_NEW, name_of
+from spawner.pool.build import utc_now
+from tests.cloud.steer import Steer
+from tests.paid_desk.forms import SHAPE, Browser
+from tests.stack import Stack, eventually
+
+Browse = Callable[..., Browser]
+DESK = "/services/desk/"
+EXPECTED = (303, 400, 403, 404, 405, 409)
+"""Answers to those who try."""
+
+
+def reads(stack: Stack, query: Callable[..., object], *args: object) -> object:
+    ledger = stack.ledger()
+    try:
+        return ledger.read(query, *args)
+    finally:
+        ledger.close()
+
+
+def end(browser: Browser, order: str) -> None:
+    """Delete what a test has made."""
+    browser.at(f"{DESK}paid/instances/{order}/delete")
+    browser.press("Delete it for good")
+    eventually(lambda: reads(browser.stack, orders.get, order).state is OrderState.GONE, seconds=90)  # type: ignore[attr-defined]
+
+
+def test_from_the_link_to_the_receipt_without_a_script(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    since, ann = cloud.last(), browse()
+    binding = ann.link(account)
+    ann.at(f"{DESK}paid/new/{binding}")
+    order_of = [ann.page.text.index(one) for one in (SHAPE, "ecs.g6.xlarge", "ecs.g6.4xlarge", "ecs.gn6v-c8g1.2xlarge")]
+    assert order_of == sorted(order_of), "the cheapest first"
+    consent = ann.ask(binding, cap="1.5")
+    assert f"account ending in {account[-4:]}" in ann.text
+    assert "CNY 1.50 at most" in ann.text
+    assert cloud.mutations(since=since) == [], "linking, looking and being asked cost nothing"
+    order = ann.agree()
+    assert order == consent
+    ann.wait(order, "Open JupyterLab")
+    assert [call.params["InstanceName"] for call in cloud.calls(action="CreateInstance", since=since)] == [
+        name_of(consent)
+    ]
+    ann.follow("Open JupyterLab")
+    assert str(ann.page.url).startswith(cloud.endpoints.gates)
+
+    ann.at(f"{DESK}paid/instances/{order}")
+    ann.follow("Stop…")
+    assert "To start it again you are asked again" in ann.text
+    ann.press("Stop it")
+    ann.wait(order, "Receipt", "Stopped", "You stopped it.", "by the cloud's own count", "of CNY 1.50 at most")
+    ann.at(f"{DESK}paid/consents/{consent}.json")
+    kept = ann.page.json()
+    assert (kept["state"], kept["cap"], kept["account_id"]) == ("spent", "1.5", account)
+
+    ann.at(f"{DESK}paid/instances/{order}")
+    ann.follow("Start again…")
+    ann.press("Read the terms")
+    assert "start your stopped instance again" in ann.text
+    assert ann.agree() == order
+    ann.wait(order, "Open JupyterLab")
+    ann.at(f"{DESK}paid/accounts/{binding}/unlink")
+    assert "This runs, and is stopped first" in ann.text
+    ann.press("Stop what runs")
+    ann.wait(order, "Stopped")
+    assert reads(stack, bindings.get, binding).state is BindingState.ACTIVE  # type: ignore[attr-defined]
+    end(ann, order)
+    ann.at(f"{DESK}paid/accounts/{binding}/unlink")
+    ann.press("Unlink")
+    assert "The account is unlinked" in ann.text
+    assert reads(stack, bindings.get, binding).state is BindingState.UNLINKED  # type: ignore[attr-defined]
+    assert cloud.instances(account) == []
+
+
+def test_a_sign_in_at_the_cloud_counts_once_for_who_began_it(browse: Browse, account: str, stack: Stack) -> None:
+    ann, eve = browse(), browse()
+    ann.link(account, role=False)
+    back = next(str(one.url) for one in ann.page.history if "/paid/linked?" in str(one.url))
+    for thief, path in itertools.product((ann, eve), (back, back.split("?")[0], f"{back}x")):
+        answer = thief.at(path)
+        assert answer.status_code == 403, thief.user
+        assert "begun in another window" in thief.text
+    assert len(reads(stack, bindings.of_user, ann.user)) == 1  # type: ignore[arg-type]
+    assert reads(stack, bindings.of_user, eve.user) == []
+    told = ann.page.history[0] if ann.page.history else ann.page
+    assert "code=" not in stack.log("desk"), told
+
+
+def test_a_role_that_is_too_open_is_refused_in_words(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+    ann = browse()
+    binding = ann.link(account, role=False)
+    external_id = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
+    ann.press("Check")
+    assert "does not let Freepool in" in ann.text
+    assert external_id not in ann.client.get(f"{stack.url}{DESK}paid/role-template.json").text
+    cloud.role(None, account=account, name="mine")
+    ann.press("Check", role="mine")
+    assert "too open" in ann.text
+    assert reads(stack, bindings.get, binding).state is BindingState.PROVEN  # type: ignore[attr-defined]
+    assert ann.at(f"{DESK}paid/new/{binding}").status_code == 200
+    assert "/paid/accounts/" in str(ann.page.url), "no prices before it is linked"
+
+
+def test_two_workspaces_are_a_choice(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+    cloud.account(account, workspaces={"101": "lab", "102": "course"})
+    ann = browse(language="zh-CN")
+    binding = ann_links_in_chinese(ann, account)
+    ann.press("检查")
+    assert "请选择创建实例所用的工作空间" in ann.text
+    ann.press("检查", **{"workspace-cn-hangzhou": "102", "workspace-cn-shanghai": "101"})
+    assert "一切正常" in ann.text
+    found = reads(stack, bindings.get, binding)
+    assert found.workspaces == {"cn-hangzhou": "102", "cn-shanghai": "101"}  # type: ignore[attr-defined]
+
+
+def ann_links_in_chinese(ann: Browser, account: str) -> str:
+    ann.at(f"{DESK}paid")
+    ann.press("关联")
+    ann.follow("继续")
+    form = next(one for one in ann._read().forms if one.fields.get("account") == account)
+    name, value, _ = form.buttons[0]
+    ann.page = ann.client.post(urljoin(str(ann.page.url), form.action), data=form.fields | {name: value})
+    here = str(ann.page.url)
+    ann.follow("在云平台创建角色")
+    form = next(one for one in ann._read().forms if one.buttons and one.buttons[0][1] == account)
+    ann.client.post(str(ann.page.url), data=form.fields | {"account": account})
+    ann.at(here)
+    return here.rpartition("/")[2]
+
+
+def test_a_changed_price_is_a_new_question_and_makes_nothing(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    since, ann = cloud.last(), browse()
+    binding = ann.link(account)
+    first = ann.ask(binding, shape="ecs.g6.xlarge")
+    cloud.shape("ecs.g6.xlarge", price="1.5")
+    try:
+        answer = ann.press("Start and be billed")
+        assert answer.status_code == 409
+        assert "has changed from CNY 1.30 to CNY 1.50 an hour" in ann.text
+        assert "It costs CNY 1.50 an hour" in ann.text
+        second = ann.form("Start and be billed")[0].action
+        assert first not in second
+        assert reads(stack, consents.get, first).state is ConsentState.WITHDRAWN  # type: ignore[attr-defined]
+        cloud.shape("ecs.g6.xlarge", available=False)
+        ann.press("Start and be billed")
+        assert "is not available just now" in ann.text
+        cloud.shape("ecs.g6.xlarge", price=None, available=True)
+        ann.at(f"{DESK}paid/new/{binding}")
+        assert "nothing is started at an unknown price" in ann.text
+        assert ann.at(f"{DESK}paid/new/{binding}/cn-hangzhou/ecs.g6.xlarge").status_code == 409
+    finally:
+        cloud.shape("ecs.g6.xlarge", price="1.3", available=True)
+    assert cloud.mutations(since=since) == []
+
+
+def test_two_tabs_and_two_clicks_make_one(browse: Browse, cloud: Steer, account: str) -> None:
+    since, ann = cloud.last(), browse()
+    binding = ann.link(account)
+    questions = [ann.ask(binding) for _ in range(2)]
+    xsrf = ann.form("Start and be billed")[0].fields["_xsrf"]
+
+    def click(consent: str) -> httpx.Response:
+        url = f"{ann.stack.url}{DESK}paid/consents/{consent}/accept"
+        headers = {"Sec-Fetch-Mode": "navigate", "Origin": ann.stack.url}
+        with httpx.Client(cookies=ann.client.cookies, timeout=60, headers=headers) as tab:
+            return tab.post(url, data={"_xsrf": xsrf})
+
+    with ThreadPoolExecutor(4) as tabs:
+        answers = list(tabs.map(click, questions * 2))
+    assert {answer.status_code for answer in answers} <= {303, 409}, [answer.text[:300] for answer in answers]
+    made = {call.params["InstanceName"] for call in cloud.calls(action="CreateInstance", since=since)}
+    started = {answer.headers["Location"].rpartition("/")[2] for answer in answers if answer.status_code == 303}
+    assert len(started) == 1
+    (order,) = started
+    ann.wait(order, "Open JupyterLab")
+    assert made <= {name_of(order)}
+    assert [row["name"] for row in cloud.instances(account)] == [name_of(order)]
+    ann.at(f"{DESK}paid/consents/{order}")
+    assert "Start and be billed" not in ann.text
+    end(ann, order)
+
+
+def test_hers_is_hers(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+    """Another user, an administrator, a token of her own, another session: nobody says yes in her place."""
+    ann, eve = browse(), browse()
+    binding = ann.link(account)
+    consent = ann.ask(binding)
+    since = cloud.last()
+    operator = Browser(stack, httpx.URL(stack.link).params["user"])
+    paths = (
+        f"paid/accounts/{binding}", f"paid/accounts/{binding}/unlink", f"paid/new/{binding}",
+        f"paid/new/{binding}/cn-hangzhou/{SHAPE}", f"paid/consents/{consent}", f"paid/consents/{consent}.json",
+    )  # fmt: skip
+    posts = (
+        f"paid/accounts/{binding}", f"paid/accounts/{binding}/unlink", f"paid/new/{binding}/cn-hangzhou/{SHAPE}",
+        f"paid/consents/{consent}/accept", f"paid/consents/{consent}/start", f"paid/consents/{consent}/withdraw",
+    )  # fmt: skip
+    for other in (eve, operator):
+        for path in paths:
+            assert other.at(DESK + path).status_code == 404, (other.user, path)
+        other.at(f"{DESK}paid")
+        xsrf = other.form("Link")[0].fields["_xsrf"]
+        for path in posts:
+            answer = other.client.post(f"{stack.url}{DESK}{path}", data={"_xsrf": xsrf, "role": "x"})
+            assert answer.status_code == 404, (other.user, path)
+        for path in ("accept", "withdraw"):
+            assert other.api("POST", f"paid/consents/{consent}/{path}", json={}).status_code == 404
+
+    token = stack.user_token(ann.user)
+    for path in (f"api/paid/consents/{consent}/accept", f"paid/consents/{consent}/accept"):
+        assert stack.desk("POST", path, token=token, json={}).status_code == 403
+    assert stack.desk("GET", "api/paid", token=token).json()["accounts"][0]["id"] == binding
+    again = Browser(stack, ann.user)  # she herself, signed in anew: it is asked there, and not here
+    again.at(f"{DESK}paid/consents/{consent}")
+    assert again.press("Start and be billed").status_code == 409
+    assert "another session" in again.text
+    assert cloud.mutations(since=since) == []
+    operator.client.close()
+    again.client.close()
+
+
+def test_two_hundred_who_try_cost_nobody_anything(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+    ann, eve = browse(), browse()
+    binding = ann.link(account)
+    consent = ann.ask(binding)
+    since = cloud.last()
+    yes = f"{DESK}paid/consents/{consent}/accept"
+    api = f"{DESK}api/paid/consents/{consent}/accept"
+    ask = f"{DESK}paid/new/{binding}/cn-hangzhou/{SHAPE}"
+    terms = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
+    good = ann.form("Start and be billed")[0].fields["_xsrf"]
+    eves = eve.form("Link")[0].fields["_xsrf"]
+    cross = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    script = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "same-origin"}
+    tries: list[tuple[Browser, str, str, dict[str, str], dict[str, str]]] = [
+        (ann, "GET", yes, {}, {}),
+        (ann, "GET", f"{yes}?_xsrf={good}&yes=1", {}, {}),
+        (ann, "GET", f"{api}?_xsrf={good}", {}, {}),
+        (ann, "PUT", yes, {"_xsrf": good}, {}),
+        (ann, "HEAD", yes, {}, {}),
+        (ann, "POST", yes, {}, {}),
+        (ann, "POST", yes, {"_xsrf": ""}, {}),
+        (ann, "POST", yes, {"_xsrf": "wrong"}, {}),
+        (ann, "POST", yes, {"_xsrf": eves}, {}),
+        (ann, "POST", yes, {}, cross),
+        (ann, "POST", yes, {}, script),
+        (ann, "POST", api, {}, {}),
+        (ann, "POST", api, {}, {"X-XSRFToken": eves}),
+        (ann, "POST", yes, {"_xsrf": good}, {"Sec-Fetch-Mode": "cors"}),
+        (eve, "POST", yes, {"_xsrf": good}, {}),
+        (eve, "POST", yes, {"_xsrf": eves}, {}),
+        (eve, "POST", ask, terms | {"_xsrf": eves}, {}),
+        (ann, "POST", f"{DESK}paid/consents/{'0' * 32}/accept", {"_xsrf": good}, {}),
+        (ann, "POST", f"{DESK}paid/consents/{consent}/start", {"_xsrf": good}, {}),
+        (ann, "POST", ask, terms | {"_xsrf": good, "cap": "-1"}, {}),
+        (ann, "POST", ask, terms | {"_xsrf": good, "cap": "NaN"}, {}),
+        (ann, "POST", ask, terms | {"_xsrf": good, "currency": "USD"}, {}),
+        (ann, "POST", ask, terms | {"_xsrf": good, "hours": "1e9"}, {}),
+        (ann, "POST", ask, terms | {"_xsrf": good, "idle": "x"}, {}),
+        (ann, "POST", ask.replace(SHAPE, "ecs.none"), terms | {"_xsrf": good}, {}),
+        (ann, "POST", ask.replace("hangzhou", "beijing"), terms | {"_xsrf": good}, {}),
+        (ann, "GET", f"{DESK}paid/instances/{consent}", {}, {}),
+        (ann, "POST", f"{DESK}paid/instances/{consent}/delete", {"_xsrf": good}, {}),
+    ]
+
+    async def send() -> list[httpx.Response]:
+        limit = asyncio.Semaphore(4)
+        clients = {
+            one.user: httpx.AsyncClient(base_url=stack.url, cookies=one.client.cookies, timeout=60)
+            for one in (ann, eve)
+        }
+
+        async def one(
+            who: Browser, method: str, path: str, form: dict[str, str], headers: dict[str, str]
+        ) -> httpx.Response:
+            async with limit:
+                sent = {"Sec-Fetch-Mode": "navigate"} | headers
+                body = {"data": form} if method in ("POST", "PUT") else {}
+                return await clients[who.user].request(method, path, headers=sent, **body)  # type: ignore[arg-type]
+
+        answers = await asyncio.gather(*(one(*attempt) for attempt in itertools.islice(itertools.cycle(tries), 200)))
+        for client in clients.values():
+            await client.aclose()
+        return list(answers)
+
+    answers = asyncio.run(send())
+    assert len(answers) == 200
+    odd = {(str(one.request.url), one.status_code) for one in answers if one.status_code not in EXPECTED}
+    assert odd == set()
+    assert not any(b"Traceback" in answer.content for answer in answers)
+    assert reads(stack, orders.of_user, ann.user) == []
+    assert reads(stack, consents.get, consent).state is ConsentState.OFFERED  # type: ignore[attr-defined]
+    assert cloud.mutations(since=since) == []
+
+
+def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    ann = browse()
+    binding = ann.link(account)
+    consent = ann.ask(binding)
+    order = ann.agree()
+    ann.wait(order, "Open JupyterLab")
+    assert ann.at(f"{DESK}operator/paid").status_code == 403
+    assert ann.at(f"{DESK}operator/paid/audit.jsonl").status_code == 403
+    operator = Browser(stack, httpx.URL(stack.link).params["user"])
+    try:
+        operator.at(f"{DESK}operator/paid")
+        assert ann.user in operator.text
+        assert "/paid/open/" not in operator.page.text
+        assert account not in operator.page.text, "the last digits are enough"
+        operator.press("No new paid instances")
+        assert "Nobody can make or start any" in operator.text
+        ann.at(f"{DESK}paid/new/{binding}/cn-hangzhou/{SHAPE}")
+        assert ann.press("Read the terms").status_code == 503
+        assert "No new paid instances can be made just now" in ann.text
+        operator.at(f"{DESK}operator/paid/audit.jsonl")
+        lines = [json.loads(line) for line in operator.page.text.splitlines()]
+        assert {line["kind"] for line in lines} == {"binding", "consent", "order", "event"}
+        assert any(line["kind"] == "consent" and line["id"] == consent for line in lines)
+        secret = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
+        assert secret not in operator.page.text
+        operator.at(f"{DESK}metrics")
+        assert 'freepool_paid_orders{state="active"} 1.0' in operator.page.text
+        assert "freepool_paid_paused 1.0" in operator.page.text
+    finally:
+        ledger = stack.ledger()
+        ledger.write(controls.clear, NO_NEW)
+        ledger.close()
+    end(ann, order)
+    operator.client.close()
+
+
+def test_an_expired_question_is_asked_again(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+    from datetime import timedelta
+
+    from sqlalchemy import update
+
+    from spawner.ledger.paid_tables import consents as rows
+
+    since, ann = cloud.last(), browse()
+    consent = ann.ask(ann.link(account))
+    ledger = stack.ledger()
+    past = utc_now() - timedelta(seconds=1)
+    ledger.write(lambda c: c.execute(update(rows).where(rows.c.id == consent).values(expires_at=past)))
+    ledger.close()
+    assert ann.press("Start and be billed").status_code == 409
+    assert "This price is too old." in ann.text
+    assert consent not in ann.form("Start and be billed")[0].action
+    assert cloud.mutations(since=since) == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_every_page_says_that_it_is_a_demonstration(browse: Browse, account: str, language: str) -> None:
+    ann = browse(language=language)
+    said = {"en": "no money is real", "zh-CN": "不涉及真实费用"}[language]
+    for path in ("", "paid", "paid/consents", "paid/nothing"):
+        ann.at(DESK + path)
+        assert said in ann.text, path
