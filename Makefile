@@ -23,7 +23,7 @@ export PORT STATE PYTHON
 help:
 	@sed -n 's/^# //p' Makefile
 
-run: setup $(if $(HEAVY),heavy)
+run: setup $(if $(HEAVY),heavy) $(if $(DEMO_CLOUD),$(VENV)/.paid)
 	@exec $(BIN)/freepool up $(if $(UNSAFE),--unsafe-no-sandbox) $(if $(DEMO_CLOUD),--demo-cloud)
 
 # The two are made side by side: each is the work of one processor.
@@ -45,6 +45,10 @@ $(LOCAL)/torch/.ready: images/torch/requirements.lock images/light/overrides.jso
 # What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
 $(LOCAL)/stock/.ready: images/light/requirements.lock hub_config/setup
 	@PYTHON=$(LOCAL)/light/bin/python hub_config/setup image $(LOCAL)/stock images/light/requirements.lock rfc3987-syntax==1.1.0 lark==1.3.1
+
+$(VENV)/.paid: requirements-paid.lock | setup
+	@hub_config/setup add $(VENV) requirements-paid.lock
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.ready requirements-dev.lock
 	@hub_config/setup add $(VENV) requirements-dev.lock
