@@ -25,7 +25,7 @@ from tests.paid_desk.conftest import steer
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 Picture = Callable[[Page, str], None]
-WIDE = {"width": 1280, "height": 900}
+WIDE = {"width": 1280, "height": 1300}
 
 
 @pytest.fixture(scope="module")

@@ -336,8 +336,8 @@ def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
         assert "No new paid instances can be made just now" in ann.text
         operator.at(f"{DESK}operator/paid/audit.jsonl")
         lines = [json.loads(line) for line in operator.page.text.splitlines()]
-        assert {line["kind"] for line in lines} == {"binding", "consent", "order", "event"}
-        assert any(line["kind"] == "consent" and line["id"] == consent for line in lines)
+        assert {line["record"] for line in lines} == {"binding", "consent", "order", "event"}
+        assert any(line["record"] == "consent" and line["id"] == consent for line in lines)
         secret = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
         assert secret not in operator.page.text
         operator.at(f"{DESK}metrics")

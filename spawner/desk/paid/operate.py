@@ -125,7 +125,7 @@ class AuditHandler(ForPaidOperators):
             offset = 0
             while rows := await self.read(_page, table, offset):
                 for row in rows:
-                    self.write(json.dumps({"kind": kind, **row}, ensure_ascii=False, default=_plain) + "\n")
+                    self.write(json.dumps({"record": kind, **row}, ensure_ascii=False, default=_plain) + "\n")
                 offset += len(rows)
                 await self.flush()
 

@@ -1,0 +1,63 @@
+"""The same by JSON: described, whole, and a token can look and stop, and not more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from spawner.desk.paid.routes import paid_routes
+from spawner.ledger import orders
+from spawner.ledger.paid_model import OrderState
+from tests.cloud.steer import Steer
+from tests.paid_desk.forms import SHAPE, Browser
+from tests.paid_desk.test_desk import end, reads
+from tests.stack import Stack, eventually
+
+Browse = Callable[..., Browser]
+
+
+def test_every_route_is_described_and_nothing_else(stack: Stack, browse: Browse) -> None:
+    document = browse().api("GET", "openapi.json").json()
+    described = {re.sub(r"\{\w+\}", "1", path) for path in document["paths"] if "/paid" in path}
+    patterns = [re.compile(path) for path, _ in paid_routes() if path.startswith("api/")]
+    matched = {one.pattern: [p for p in described if one.fullmatch(p.removeprefix("/"))] for one in patterns}
+    assert all(matched.values()), matched
+    assert described == {path for found in matched.values() for path in found}
+
+
+def test_a_browser_may_all_and_a_token_may_look_and_stop(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    ann = browse()
+    binding = ann.link(account)
+    token = stack.user_token(ann.user)
+    quotes = ann.api("GET", f"paid/quotes?account={binding}&cpu=4").json()["quotes"]
+    assert next(one["shape"] for one in quotes if one["fits"] and one["buyable"]) == "ecs.g6.xlarge"
+    assert ann.api("GET", f"paid/quotes?account={binding}&cpu=x").status_code == 400
+    wish = {"account": binding, "region": "cn-hangzhou", "shape": SHAPE, "cap": "2", "currency": "CNY"}
+    assert stack.desk("POST", "api/paid/consents", token=token, json=wish).status_code == 403
+    assert ann.api("POST", "paid/consents", json=wish | {"accept": True}).status_code == 400
+    since = cloud.last()
+    asked = ann.api("POST", "paid/consents", json=wish)
+    assert asked.status_code == 201, asked.text
+    consent = asked.json()
+    assert (consent["state"], consent["price"], consent["cap"]) == ("offered", "0.65", "2")
+    assert cloud.mutations(since=since) == []
+    agreed = ann.api("POST", f"paid/consents/{consent['id']}/accept", json={})
+    assert (agreed.status_code, agreed.json()["state"]) == (200, "spent")
+    assert ann.api("POST", f"paid/consents/{consent['id']}/accept", json={}).status_code == 409
+
+    def seen() -> dict[str, object]:
+        instances = stack.desk("GET", "api/state", token=token).json()["paid"]["instances"]
+        return next(one for one in instances if one["id"] == consent["id"])
+
+    eventually(lambda: seen()["state"] == "running" and seen()["timer"], seconds=90, what="the running instance")
+    assert (seen()["cap"], seen()["currency"], seen()["can_stop"]) == ("2.00", "CNY", True)
+    assert stack.desk("POST", f"api/paid/instances/{consent['id']}/delete", token=token, json={}).status_code == 403
+    assert stack.desk("POST", f"api/paid/instances/{consent['id']}/stop", token=token, json={}).status_code == 200
+    eventually(lambda: reads(stack, orders.get, consent["id"]).state is OrderState.STOPPED, seconds=60)  # type: ignore[attr-defined]
+    notices = ann.api("GET", "paid").json()["notices"]
+    assert [one["text"].split(".")[0] for one in notices] == ["Your ecs"]
+    after = ann.api("POST", f"paid/notices/{notices[0]['seq']}/seen", json={}).json()
+    assert after["notices"] == [], "and with it what came before"
+    end(ann, consent["id"])
