@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
@@ -20,14 +20,19 @@ def change(
     *,
     expected: Iterable[StrEnum],
     to: StrEnum,
+    version: int | None = None,
     **values: Any,
 ) -> None:
-    """Move row `row_id` to state `to` if it is in one of `expected`; else raise `LostRace` and write nothing."""
+    """Move row `row_id` to state `to` if it is in one of `expected`; else raise `LostRace` and write nothing.
+
+    Where `version` is given, the row must also be the one that was read, and counts one up.
+    """
     allowed = [str(state) for state in expected]
-    result = connection.execute(
-        update(table).where(table.c.id == row_id, table.c.state.in_(allowed)).values(state=str(to), **values)
-    )
-    if rows_changed(result) != 1:
+    query = update(table).where(table.c.id == row_id, table.c.state.in_(allowed))
+    if version is not None:
+        query = query.where(table.c.version == version)
+        values |= {"version": version + 1}
+    if rows_changed(connection.execute(query.values(plain(values | {"state": to})))) != 1:
         found = connection.execute(select(table.c.state).where(table.c.id == row_id)).scalar()
         raise LostRace(
             "{table} {row_id} is {found}, not {allowed}: somebody else was first.",
@@ -37,6 +42,11 @@ def change(
             allowed=" or ".join(allowed),
         )
     touch(connection)
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as drivers take them: the word of an enumeration, not the thing."""
+    return {name: str(value) if isinstance(value, StrEnum) else value for name, value in values.items()}
 
 
 def touch(connection: Connection) -> None:

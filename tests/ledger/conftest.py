@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, delete, update
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
+from spawner.ledger.paid_tables import bindings, consents, notices, order_events, orders
 from spawner.ledger.tables import controls, events, instances, leases, revisions, slots, tickets
 from tests.ledger.postgres import fresh_database, running_postgres
 
@@ -67,7 +68,8 @@ def postgres_ledger(migrated_postgres: str) -> Iterator[Ledger]:
     ledger = open_ledger(migrated_postgres)
 
     def empty(connection: Connection) -> None:
-        for table in (instances, slots, tickets, controls, events, leases):
+        paid = (bindings, consents, orders, order_events, notices)
+        for table in (instances, slots, tickets, controls, events, leases, *paid):
             connection.execute(delete(table))
         connection.execute(update(revisions).values(value=0))
 
