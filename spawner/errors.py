@@ -21,6 +21,9 @@
         │   └── Queued            503, but there is a place in line
         ├── InLine                409
         ├── Paused, Maintenance   503
+        ├── NoConsent             403, nobody said yes to being billed for this
+        ├── AskAgain              409, what was agreed to is not what is on offer any more
+        ├── PaidPaused            503
         └── StartFailed           500
 
 A message is a template and its parameters, so that the desk can say it in the reader's language.
@@ -189,6 +192,27 @@ class Maintenance(Refusal):
     """An operator lends nothing to anybody new just now."""
 
     code = "maintenance"
+    status = 503
+
+
+class NoConsent(Refusal):
+    """Its person has not said yes to being billed for this very server, or that yes is used up."""
+
+    code = "no_consent"
+    status = 403
+
+
+class AskAgain(Refusal):
+    """A yes, or the offer that it answers, does not fit any more: the person must be asked anew."""
+
+    code = "ask_again"
+    status = 409
+
+
+class PaidPaused(Refusal):
+    """An operator lets nobody make new paid instances just now."""
+
+    code = "paid_paused"
     status = 503
 
 

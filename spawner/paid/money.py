@@ -37,6 +37,18 @@ class Money:
     def __str__(self) -> str:
         return f"{self.currency} {self.rounded():f}"
 
+    @property
+    def text(self) -> str:
+        """The amount, exact, as it is stored."""
+        return f"{self.amount:f}"
+
+    @property
+    def exact(self) -> str:
+        """For what a person agrees to: every digit, and two of them at least after the point."""
+        whole = self.amount.normalize()
+        places = max(2, -int(whole.as_tuple().exponent))
+        return f"{self.currency} {whole.quantize(Decimal(1).scaleb(-places)):f}"
+
     def rounded(self, places: int = 2) -> Decimal:
         """The amount as people write it."""
         return self.amount.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
@@ -45,6 +57,11 @@ class Money:
         if other.currency != self.currency:
             raise ValueError(f"{other.currency} is not {self.currency}, and nothing here converts")
         return other.amount
+
+
+def read(text: str | None, currency: str) -> Money | None:
+    """An amount that was stored."""
+    return None if text is None else Money(Decimal(text), currency)
 
 
 def nothing(currency: str) -> Money:

@@ -17,6 +17,7 @@ from spawner import errors
 from spawner.desk import operator_state, operator_strings, state, strings
 from spawner.desk.texts import LANGUAGES, TRANSLATIONS, choose_language, load_texts
 from spawner.ledger import EndReason, Step
+from spawner.paid import binding, consent
 from spawner.pool import line, wanted
 from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
 from tests.stack import PROJECT
@@ -87,6 +88,12 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in TICKET_ENDINGS.values()),
         *(("line.py", value) for name, value in vars(line).items() if name.isupper() and str(value).endswith(".")),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
+        *(
+            ("consent.py", value)
+            for name, value in vars(consent).items()
+            if name.isupper() and str(value).endswith(".")
+        ),
+        ("binding.py", binding.OTHER_ACCOUNT),
         *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
         *(("wanted.py", sentence) for sentence in wanted.WHY.values()),
         *(("operator_state.py", sentence) for sentence in operator_state.REASONS.values()),

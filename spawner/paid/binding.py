@@ -1,0 +1,55 @@
+"""Rules of a binding: when it may be used, what a probe must have shown, and when it may be forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from spawner.errors import NotAllowed
+from spawner.ledger.paid_model import OVER, Binding, BindingState, Order, OrderState
+from spawner.paid.providers.base import Account, Probe
+
+EXTERNAL_ID_BYTES = 24
+"""192 bits: it cannot be guessed, and is never typed by anybody."""
+OTHER_ACCOUNT = "The role belongs to account {found}, but you have signed in to account {proven}."
+
+
+def external_id(randomness: bytes) -> str:
+    """The word that the role's trust asks for, made here for one person and account."""
+    if len(randomness) < EXTERNAL_ID_BYTES:
+        raise ValueError("an external id that can be guessed protects nobody")
+    return f"freepool-{randomness.hex()}"
+
+
+def account_of(binding: Binding, region: str) -> Account:
+    """On whose behalf calls under a binding are made. It must have a role."""
+    if binding.role is None:
+        raise NotAllowed("This cloud account is not linked yet.", next_step="Finish linking it first.")
+    return Account(
+        provider=binding.provider,
+        region=region,
+        account_id=binding.account_id,
+        role=binding.role,
+        external_id=binding.external_id,
+        workspace=binding.workspaces.get(region),
+    )
+
+
+def problems_of(binding: Binding, probe: Probe) -> Sequence[tuple[str, Mapping[str, str]]]:
+    """All that speaks against using a binding, after a look at it. Empty: it may become ACTIVE."""
+    if probe.account_id == binding.account_id:
+        return probe.problems
+    return [*probe.problems, (OTHER_ACCOUNT, {"found": probe.account_id, "proven": binding.account_id})]
+
+
+def may_order(binding: Binding) -> bool:
+    """Whether something new may be made or started there."""
+    return binding.state is BindingState.ACTIVE
+
+
+def in_the_way_of_unlinking(orders: Iterable[Order]) -> list[Order]:
+    """What must be stopped before a binding is forgotten: all that may cost something and that we still can reach."""
+    return [
+        order
+        for order in orders
+        if order.state not in OVER and order.state is not OrderState.STOPPED and order.blocked is None
+    ]
