@@ -1,0 +1,39 @@
+"""The paid path's parts, as one thing that steward, desk and tests pass around. It holds no state of its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from spawner.ledger import Ledger
+from spawner.ledger.paid_model import Binding, Order
+from spawner.paid.orders import Rules
+from spawner.paid.providers.base import Provider
+
+HUB_LABEL, ORDER_LABEL, BINDING_LABEL = "freepool_hub", "freepool_order", "freepool_binding"
+
+
+@dataclass(frozen=True)
+class Paid:
+    """`providers`, and the `regions` in which instances may be, are by provider id. `hub_label` marks in a cloud what
+    is this installation's. Time, ids and dice (0 to 1) are passed in, so that tests control them.
+    """
+
+    ledger: Ledger
+    providers: Mapping[str, Provider]
+    regions: Mapping[str, Sequence[str]]
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    hub_label: str
+    rules: Rules = field(default_factory=Rules)
+    dice: Callable[[], float] = random.random
+
+    def labels_of(self, order: Order) -> dict[str, str]:
+        """What an order's instance carries in the cloud."""
+        return {HUB_LABEL: self.hub_label, ORDER_LABEL: order.id, BINDING_LABEL: order.binding_id}
+
+    def regions_of(self, binding: Binding) -> list[str]:
+        """Everywhere that an instance under a binding may be."""
+        return sorted({*self.regions.get(binding.provider, ()), *binding.workspaces})
