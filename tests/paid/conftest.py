@@ -1,7 +1,8 @@
-"""The clouds that the paid path is tested on."""
+"""The clouds that the paid path is tested on, and the whole of it on one of them."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,12 +10,17 @@ import botocore.session
 import pytest
 import pytest_asyncio
 
+from spawner.ledger import open_ledger
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import migrate
 from spawner.paid.providers.dsw import DswProvider
 from tests.cloud.steer import Steer, cloud_in_thread, cloud_process
 from tests.paid import aws
 from tests.paid.aws import Moto
 from tests.paid.dsw import dsw_settings
+from tests.paid.make import NOW
 from tests.paid.rigs import Rig, rig_for
+from tests.paid.world import World
 
 
 @pytest.fixture
@@ -57,3 +63,24 @@ async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[R
     """Each provider in turn, with the cloud behind it."""
     async with rig_for(request.param, request, tmp_path) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger to be copied, which is faster than to migrate again."""
+    path = tmp_path_factory.mktemp("ledger") / "migrated.sqlite"
+    engine = make_engine(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path
+
+
+@pytest_asyncio.fixture
+async def world(migrated: Path, tmp_path: Path) -> AsyncIterator[World]:
+    """Ledger, cloud, people and a steward, all at one time that stands still."""
+    with cloud_in_thread(start=NOW) as cloud:
+        ledger = open_ledger(f"sqlite:///{shutil.copy(migrated, tmp_path / 'ledger.sqlite')}")
+        made = World(ledger, cloud, tmp_path)
+        yield made
+        await made.close()
+        ledger.close()

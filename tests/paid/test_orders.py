@@ -1,0 +1,324 @@
+"""The state machine by itself: whatever the row, the time and the answer, it promises what it must."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spawner.ledger.paid_model import (
+    OVER,
+    RUNS,
+    UNSETTLED,
+    Block,
+    Consent,
+    ConsentState,
+    NoticeKind,
+    Order,
+    OrderState,
+    StopReason,
+)
+from spawner.paid.orders import MUTATING, Act, Gate, Rules, What, intent_of, next_act, seconds_left
+from spawner.paid.outcome import Changed, NotThere, Outcome, Saw, Took, Trouble, settle
+from spawner.paid.providers import base
+from spawner.paid.providers.base import Remote, RemoteState
+from spawner.paid.step import Step
+from tests.paid import make
+from tests.paid.make import NOW, later
+
+RULES = Rules()
+Taken = tuple[Order, Consent | None, Act, Outcome | None, Step]
+CONSENT = make.consent("c-o1", ConsentState.SPENT, spent_at=NOW)
+thorough = settings(max_examples=300, deadline=None)
+
+seconds = st.floats(-5000, 5000).map(later)
+maybe = st.none() | seconds
+ERRORS = [
+    error("…")
+    for error in (
+        base.Rejected, base.AlreadyExists, base.NoCapacity, base.Insufficient, base.Conflict, base.NotFound,
+        base.AuthLost, base.Throttled, base.ClockSkew, base.Unavailable, base.OutcomeUnknown,
+    )
+]  # fmt: skip
+SLOW_DOWN = base.Throttled("…", after=77)
+errors = st.sampled_from([*ERRORS, SLOW_DOWN])
+remotes = st.builds(
+    lambda state, running, stops_at: remote(state, running=running, stops_at=stops_at),
+    st.sampled_from(RemoteState),
+    st.none() | st.floats(0, 1e6),
+    maybe,
+)
+
+
+def remote(state: RemoteState = RemoteState.RUNNING, **changes: Any) -> Remote:
+    values: dict[str, Any] = {
+        "id": "dsw-1", "name": "fpo1", "region": "cn-hangzhou", "state": state, "raw_state": state.title(),
+        "reason": "", "shape": "ecs.g6.large", "labels": {}, "running": None, "created_at": None, "stops_at": None,
+    }  # fmt: skip
+    return Remote(**values | changes)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Order:
+    """Rows as they may be met; more of them than can come about."""
+    state = draw(st.sampled_from(OrderState))
+    is_made = state in (*RUNS, OrderState.STOPPING, OrderState.STOPPED, OrderState.DELETING, OrderState.GONE)
+    has_id = is_made or (state in (OrderState.INTENDED, *UNSETTLED) and draw(st.booleans()))
+    return make.order(
+        "o1",
+        state,
+        remote_id="dsw-1" if has_id else None,
+        posted_at=None if state is OrderState.INTENDED else draw(seconds),
+        active_at=draw(maybe),
+        asked_at=draw(maybe),
+        armed_at=draw(maybe),
+        run_began_at=draw(maybe),
+        seen_at=draw(maybe),
+        stops_at=draw(maybe),
+        stopped_at=draw(maybe),
+        recovered_at=draw(seconds) if state is OrderState.RECOVERED else None,
+        consent_id=None if state is OrderState.RECOVERED else "c-o1",
+        next_try_at=draw(maybe),
+        busy_until=draw(maybe),
+        begun_at=draw(maybe),
+        unsure=draw(st.booleans()),
+        tries=draw(st.integers(0, 9)),
+        remote_state=draw(st.none() | st.sampled_from([str(one) for one in RemoteState])),
+        running=draw(st.none() | st.floats(0, 1e6)),
+        reason=draw(st.none() | st.sampled_from(StopReason)),
+        blocked=draw(st.sampled_from([None, Block.AUTH_LOST])),
+        blocked_at=NOW,
+        stop_wanted_at=draw(maybe),
+        delete_wanted_at=draw(maybe),
+    )
+
+
+consents = st.builds(lambda at: replace(CONSENT, spent_at=at), seconds)
+
+
+def of(order: Order, consent: Consent) -> Consent | None:
+    return None if order.consent_id is None else consent
+
+
+def act_on(order: Order, consent: Consent | None, now: datetime = NOW, *, gate: Gate = Gate.OPEN) -> Act:
+    return next_act(order, consent, now, gate=gate, can_arm=True, rules=RULES)
+
+
+def after(
+    order: Order, consent: Consent | None, act: Act, outcome: Outcome | None, now: datetime = NOW, **more: Any
+) -> Step:
+    claimed = replace(order, **intent_of(order, act, now, RULES)) if act.what in MUTATING else order
+    return settle(claimed, consent, act, outcome, now, was=order, began=now, rules=RULES, jitter=0.5, **more)
+
+
+def outcomes_of(draw: st.DrawFn, act: Act) -> Outcome | None:
+    """What may come of an act."""
+    trouble = Trouble(draw(errors), act.what in MUTATING)
+    match act.what:
+        case What.CREATE | What.START:
+            unsent = Trouble(draw(errors), False)
+            kinds = [Took("dsw-1"), Changed(("{shape} …", {"shape": "x"})), trouble, unsent]
+            return draw(st.sampled_from([*kinds, Saw(draw(remotes))] if act.what is What.CREATE else kinds))
+        case What.FIND:
+            return draw(st.sampled_from([NotThere(), Saw(draw(remotes)), trouble]))
+        case What.DESCRIBE:
+            return draw(st.sampled_from([Saw(draw(remotes)), trouble]))
+        case What.GIVE_UP:
+            return None
+        case _:
+            return draw(st.sampled_from([Took(), trouble]))
+
+
+@thorough
+@given(order=rows(), consent=consents, gate=st.sampled_from(Gate))
+def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(order: Order, consent: Consent, gate: Gate) -> None:
+    act = act_on(order, of(order, consent), gate=gate)
+    if act.what in (What.CREATE, What.START):
+        assert order.state in (OrderState.INTENDED, *UNSETTLED)
+        assert not order.is_unwanted
+        assert gate is Gate.OPEN
+        assert consent.spent_at is not None
+        assert NOW - consent.spent_at < timedelta(seconds=RULES.create_within)
+    if act.what is What.START:
+        assert order.state is OrderState.INTENDED, "a start is never asked for twice"
+    if act.what is What.CREATE and order.state is not OrderState.INTENDED:
+        assert order.posted_at is not None
+        assert NOW - order.posted_at >= timedelta(seconds=RULES.quiet)
+
+
+@thorough
+@given(order=rows(), consent=consents)
+def test_only_wishes_delete_and_only_what_has_an_id(order: Order, consent: Consent) -> None:
+    act = act_on(order, of(order, consent))
+    if act.what is What.DELETE:
+        assert order.delete_wanted_at is not None or order.state is OrderState.DELETING
+    if act.what in (What.STOP, What.DELETE, What.ARM, What.START, What.DESCRIBE):
+        assert order.remote_id is not None
+    if order.state in OVER or (order.busy_until is not None and order.busy_until > NOW):
+        assert act.what is What.WAIT
+
+
+@thorough
+@given(order=rows(), consent=consents)
+def test_what_runs_is_armed_or_stopped_before_it_is_looked_at(order: Order, consent: Consent) -> None:
+    order = replace(order, state=OrderState.ACTIVE, remote_id="dsw-1", consent_id="c-o1", busy_until=None,
+                    next_try_at=None, unsure=False, armed_at=None, remote_state="running")  # fmt: skip
+    act = act_on(order, consent)
+    assert act.what in (What.ARM, What.STOP)
+    if act.what is What.ARM:
+        assert act.stop_in is not None
+        assert 1 <= act.stop_in <= consent.run_seconds
+    if order.tries >= RULES.arm_tries and not order.is_unwanted and seconds_left(order, consent, NOW, RULES) > 0:
+        assert act == Act(What.STOP, StopReason.UNPROTECTED)
+
+
+@thorough
+@given(order=rows(), consent=consents)
+def test_a_fresh_wish_waits_for_nothing_but_a_call_under_way(order: Order, consent: Consent) -> None:
+    order = replace(order, state=OrderState.ACTIVE, remote_id="dsw-1", unsure=False, stop_wanted_at=later(-1),
+                    delete_wanted_at=None, begun_at=later(-2), next_try_at=later(300), busy_until=None)  # fmt: skip
+    assert act_on(order, consent).what is What.STOP
+    assert act_on(replace(order, begun_at=NOW), consent).what is What.WAIT, "it was tried, and has its pause"
+    assert act_on(replace(order, busy_until=later(1)), consent).what is What.WAIT
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> Taken:
+    """A row, what is done about it, what comes of that, and what is written."""
+    order = replace(draw(rows()), busy_until=None, next_try_at=None)
+    consent = of(order, draw(consents))
+    act = act_on(order, consent)
+    outcome = outcomes_of(draw, act)
+    return order, consent, act, outcome, after(order, consent, act, outcome)
+
+
+@thorough
+@given(taken=steps())
+def test_an_instance_is_never_forgotten(taken: Taken) -> None:
+    order, _, act, outcome, step = taken
+    if act.what is What.WAIT:
+        return
+    to = step.changes.get("state", order.state)
+    if to is OrderState.GONE and order.state is not OrderState.GONE:
+        assert act.what is What.DESCRIBE
+        assert isinstance(outcome, Trouble)
+        assert isinstance(outcome.error, base.NotFound)
+    if to is OrderState.REJECTED:
+        assert order.remote_id is None
+        is_no = isinstance(outcome, Trouble) and isinstance(outcome.error, base.Rejected | base.AuthLost)
+        assert act.what in (What.GIVE_UP, What.FIND) or isinstance(outcome, Changed) or is_no
+        if act.what is What.FIND:
+            assert isinstance(outcome, NotThere)
+            assert NOW - order.posted_at >= RULES.watch_for  # type: ignore[operator]
+        elif act.what is What.CREATE:
+            assert order.posted_at is None, "what was ever asked for without an answer may still appear"
+    after_it = replace(order, **step.changes)
+    if after_it.state in (*RUNS, OrderState.STOPPING, OrderState.STOPPED, OrderState.DELETING):
+        assert after_it.remote_id is not None
+    if to is OrderState.STOPPED and order.state is not OrderState.STOPPED and order.state is not OrderState.INTENDED:
+        is_seen = isinstance(outcome, Saw) and outcome.remote.state is RemoteState.STOPPED
+        is_refused = act.what is What.START
+        assert is_seen or is_refused
+
+
+@thorough
+@given(taken=steps())
+def test_every_step_leaves_something_to_come(taken: Taken) -> None:
+    order, _, act, outcome, step = taken
+    after_it = replace(order, **step.changes)
+    if act.what is What.WAIT:
+        return
+    assert after_it.busy_until is None
+    if after_it.state not in OVER:
+        assert after_it.next_try_at is not None
+        assert after_it.next_try_at <= NOW + timedelta(seconds=max(RULES.poll_seldom, 2 * 77))
+    is_slowed = isinstance(outcome, Trouble) and outcome.error is SLOW_DOWN
+    if is_slowed and act.what is not What.ARM:  # what runs unprotected has no time to wait
+        assert after_it.next_try_at is not None
+        assert after_it.next_try_at >= NOW + timedelta(seconds=77)
+
+
+@thorough
+@given(taken=steps())
+def test_lost_access_changes_no_state_and_is_said(
+    taken: tuple[Order, Consent | None, Act, Outcome | None, Step],
+) -> None:
+    order, _, act, outcome, step = taken
+    if not (isinstance(outcome, Trouble) and isinstance(outcome.error, base.AuthLost)):
+        assert step.block is None
+        return
+    assert step.block is Block.AUTH_LOST
+    assert step.changes["blocked"] is Block.AUTH_LOST
+    if act.what in (What.DESCRIBE, What.FIND):
+        assert step.changes.get("state", order.state) is order.state
+
+
+@thorough
+@given(taken=steps())
+def test_the_money_is_told_exactly(taken: Taken) -> None:
+    _, consent, _, _, step = taken
+    spent = step.changes.get("spent")
+    if spent is not None:
+        assert consent is not None
+        assert Decimal(spent) >= 0
+        assert Decimal(spent) == Decimal(spent).quantize(Decimal("0.000001"))
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_only_a_definite_no_ends_what_was_asked_for(error: base.ProviderError) -> None:
+    intended = make.order(state=OrderState.INTENDED)
+    step = after(intended, CONSENT, Act(What.CREATE), Trouble(error, True))
+    definite = isinstance(error, base.Rejected | base.AuthLost) and not isinstance(
+        error, base.AlreadyExists | base.Conflict | base.NotFound
+    )
+    not_done = isinstance(error, base.Throttled | base.ClockSkew | base.Unavailable)
+    expected = OrderState.REJECTED if definite else OrderState.INTENDED if not_done else OrderState.UNKNOWN
+    assert step.changes["state"] is expected
+    again = after(replace(intended, state=OrderState.UNKNOWN, posted_at=later(-60)), CONSENT, Act(What.CREATE),
+                  Trouble(error, True))  # fmt: skip
+    assert again.changes["state"] is OrderState.UNKNOWN, "an earlier request may still be carried out"
+
+
+def test_back_off_doubles_and_ends() -> None:
+    order = make.order(state=OrderState.STOPPING, remote_id="dsw-1", stop_wanted_at=NOW)
+    pauses = []
+    for tries in range(12):
+        step = after(replace(order, tries=tries), CONSENT, Act(What.STOP), Trouble(base.Unavailable("…"), True))
+        pauses.append((step.changes["next_try_at"] - NOW).total_seconds())
+    assert pauses == sorted(pauses)
+    assert pauses[1] == 2 * pauses[0]
+    assert pauses[-1] <= RULES.longest_stop_pause
+
+
+def test_the_second_line_stops_before_the_cap() -> None:
+    began = later(-4 * 3600 + 91)
+    order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", armed_at=began, run_began_at=began,
+                       seen_at=later(-30), remote_state="running")  # fmt: skip
+    assert act_on(order, CONSENT).what is What.DESCRIBE
+    assert act_on(order, CONSENT, later(1)) == Act(What.STOP, StopReason.CAP)
+    by_time = replace(CONSENT, max_seconds=3600, run_seconds=3600)
+    assert act_on(order, by_time) == Act(What.STOP, StopReason.TIME)
+    counted = replace(order, run_began_at=later(-10), running=4 * 3600.0, ran_before=0)
+    assert act_on(counted, CONSENT) == Act(What.STOP, StopReason.CAP), "by the cloud's own count"
+    earlier = replace(counted, ran_before=4 * 3600.0)
+    assert act_on(earlier, CONSENT).what is What.DESCRIBE, "what earlier runs have used is not this one's"
+
+
+def test_most_of_the_cap_is_told() -> None:
+    began = later(-3.5 * 3600)
+    order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", armed_at=began, run_began_at=began)
+    kinds = [one.kind for one in after(order, CONSENT, Act(What.DESCRIBE), Saw(remote())).notices]
+    assert kinds == [NoticeKind.RUNNING, NoticeKind.MOST_SPENT]
+    young = replace(order, run_began_at=later(-3 * 3600))
+    assert [one.kind for one in after(young, CONSENT, Act(What.DESCRIBE), Saw(remote())).notices] == kinds[:1]
+
+
+def test_what_is_stopped_for_long_will_be_wiped() -> None:
+    order = make.order(state=OrderState.STOPPED, remote_id="dsw-1", stopped_at=NOW - timedelta(days=12))
+    seen = Saw(remote(RemoteState.STOPPED))
+    assert [one.kind for one in after(order, CONSENT, Act(What.DESCRIBE), seen).notices] == [NoticeKind.WIPED_SOON]

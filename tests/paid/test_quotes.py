@@ -1,0 +1,311 @@
+"""Prices, caps and the question: exact, in the right order, and never half known."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from string import Formatter
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from spawner.errors import AskAgain, BadOption, NoConsent, NotAllowed
+from spawner.ledger.paid_model import BindingState, Consent, ConsentKind, ConsentState, OrderState
+from spawner.paid import binding, consent, consent_text, money, quotes
+from spawner.paid.asking import NAME_LENGTH, name_of
+from spawner.paid.consent import Chosen, ask, change_since, check_answer
+from spawner.paid.money import Money
+from spawner.paid.providers.base import Capability, Probe, Shape
+from spawner.paid.quotes import Needs, cap_seconds, cost, quote, run_seconds, terms_of
+from tests.paid import make
+from tests.paid.make import NOW, later
+from tests.unit.make import quick
+
+GIB = 1024**3
+amounts = st.decimals(Decimal("0.000001"), Decimal(100000), places=6)
+ALL = frozenset(Capability)
+
+
+def yuan(amount: str | Decimal) -> Money:
+    return Money(Decimal(amount), "CNY")
+
+
+def shape(name: str = "s", price: str | None = "0.65", **changes: Any) -> Shape:
+    values: dict[str, Any] = {
+        "id": name, "cpu": 2, "memory": 8 * GIB, "gpu_count": 0, "gpu_name": None, "gpu_memory": None,
+        "price": None if price is None else yuan(price), "available": True, "disk": 100 * GIB, "disk_price": None,
+    }  # fmt: skip
+    return Shape(**values | changes)
+
+
+def asked(one: Shape | None = None, *, now: float = 0, **changes: Any) -> Consent:
+    values: dict[str, Any] = {
+        "consent_id": "c1", "binding": make.make_binding(), "region": "cn-hangzhou",
+        "quote": quote([one or shape()], Needs(), disk=None, read_at=NOW)[0],
+        "chosen": Chosen("paid-1", yuan("2.60"), 8 * 3600, idle_seconds=1800), "session": "5e55", "language": "en",
+        "title": "A Cloud", "capabilities": ALL, "now": later(now),
+    }  # fmt: skip
+    return ask(**values | changes)
+
+
+# -- quotes
+
+
+def test_the_cheapest_that_fits_comes_first_and_the_unknown_last() -> None:
+    found = quote(
+        [
+            shape("unknown", None, cpu=8),
+            shape("dear", "9", cpu=8),
+            shape("small", "0.1", cpu=1),
+            shape("fits", "3", cpu=4),
+            shape("sold out", "2", cpu=4, available=False),
+            shape("says nothing of stock", "4", cpu=4, available=None),
+            shape("free?", "0", cpu=8),
+        ],
+        Needs(cpu=4),
+        disk=None,
+        read_at=NOW,
+    )
+    assert [one.shape.id for one in found] == [
+        "fits", "says nothing of stock", "dear", "sold out", "small", "free?", "unknown",
+    ]  # fmt: skip
+    assert [one.shape.id for one in found if not one.is_buyable] == ["sold out", "free?", "unknown"]
+    assert not found[-1].is_buyable
+    assert found[-1].hourly is None
+
+
+@quick
+@given(st.lists(st.tuples(amounts, st.sampled_from(["CNY", "USD"])), max_size=8))
+def test_currencies_stand_apart(prices: list[tuple[Decimal, str]]) -> None:
+    shapes = [shape(f"s{n}", price=None, cpu=4) for n in range(len(prices))]
+    priced = [replace(one, price=Money(*price)) for one, price in zip(shapes, prices, strict=True)]
+    found = quote(priced, Needs(), disk=None, read_at=NOW)
+    currencies = [one.hourly.currency for one in found if one.hourly]
+    assert currencies == sorted(currencies)
+    for currency in set(currencies):
+        mine = [one.hourly.amount for one in found if one.hourly and one.hourly.currency == currency]
+        assert mine == sorted(mine)
+
+
+def test_a_gpu_must_have_the_memory() -> None:
+    gpu = shape("gpu", gpu_count=1, gpu_name="T4", gpu_memory=16 * GIB)
+    assert quote([gpu], Needs(gpu_count=1, gpu_memory=16 * GIB), disk=None, read_at=NOW)[0].fits
+    assert not quote([gpu], Needs(gpu_count=1, gpu_memory=24 * GIB), disk=None, read_at=NOW)[0].fits
+    assert not quote([gpu], Needs(gpu_count=2), disk=None, read_at=NOW)[0].fits
+
+
+def test_a_disk_beyond_what_is_included_is_part_of_the_price() -> None:
+    priced = shape(disk_price=yuan("0.0015"))
+    assert quote([priced], Needs(), disk=100 * GIB, read_at=NOW)[0].hourly == yuan("0.65")
+    assert quote([priced], Needs(), disk=200 * GIB + 1, read_at=NOW)[0].hourly == yuan("0.8015")
+    unknown = quote([shape()], Needs(), disk=200 * GIB, read_at=NOW)[0]
+    assert not unknown.is_buyable, "what a disk costs is not known"
+
+
+@quick
+@given(cap=amounts, price=amounts)
+def test_a_cap_buys_whole_seconds_and_never_one_too_many(cap: Decimal, price: Decimal) -> None:
+    bought = cap_seconds(yuan(cap), yuan(price))
+    assert Fraction(price) * bought / 3600 <= Fraction(cap) < Fraction(price) * (bought + 1) / 3600
+    assert run_seconds(yuan(cap), yuan(price), 60) <= 60
+
+
+@quick
+@given(price=amounts, seconds=st.floats(0, 1e7))
+def test_what_it_costs_is_by_the_started_minute_and_rounded_up(price: Decimal, seconds: float) -> None:
+    exact = Fraction(price) * -(-Fraction(seconds) // 60) / 60
+    assert 0 <= Fraction(cost(yuan(price), seconds).amount) - exact < Fraction(1, 10**6)
+
+
+@quick
+@given(cap=amounts, price=amounts)
+def test_a_run_within_its_seconds_stays_within_its_cap_and_a_minute(cap: Decimal, price: Decimal) -> None:
+    assume(cap > price / 60)
+    assert cost(yuan(price), cap_seconds(yuan(cap), yuan(price))).amount <= cap + price / 60 + Decimal("0.000001")
+
+
+@pytest.mark.parametrize("price", ["0", "-1"])
+def test_nothing_is_bought_at_no_price(price: str) -> None:
+    with pytest.raises(ValueError, match="buys no time"):
+        cap_seconds(yuan(1), yuan(price))
+    with pytest.raises(ValueError, match="buys no time"):
+        cap_seconds(yuan(1), Money(Decimal(1), "USD"))
+
+
+@quick
+@given(amounts)
+def test_an_amount_is_stored_and_shown_whole(amount: Decimal) -> None:
+    one = yuan(amount)
+    assert money.read(one.text, "CNY") == one
+    assert Decimal(one.exact.removeprefix("CNY ")) == amount
+    assert len(one.exact.rpartition(".")[2]) >= 2
+
+
+# -- the question
+
+
+def test_the_question_holds_all_that_was_agreed_to() -> None:
+    made = asked()
+    assert (made.price, made.currency, made.unit, made.cap) == ("0.65", "CNY", "hour", "2.60")
+    assert made.run_seconds == 4 * 3600
+    assert made.expires_at == later(600)
+    assert made.text_version == consent_text.VERSION
+    assert made.text_hash == hashlib.sha256(made.text.encode()).hexdigest()
+    terms = terms_of(made)
+    assert (terms.hourly, terms.cap, terms.idle_seconds) == (yuan("0.65"), yuan("2.60"), 1800)
+    for said in ("CNY 0.65", "CNY 2.60", "240 minutes", "0002", "cn-hangzhou", "12:00 UTC", "30 minutes"):
+        assert said in made.text
+
+
+def test_the_question_is_the_same_in_both_languages() -> None:
+    pairs = [value for value in vars(consent_text).values() if isinstance(value, tuple) and len(value) == 2]
+    assert len(pairs) > 10
+    for english, chinese in pairs:
+        fields = [sorted({name for _, name, _, _ in Formatter().parse(text) if name}) for text in (english, chinese)]
+        assert fields[0] == fields[1], english
+    english, chinese = asked(), asked(language="zh-CN")
+    assert chinese.language == "zh-CN"
+    assert len(english.text.splitlines()) == len(chinese.text.splitlines())
+    for said in ("CNY 0.65", "CNY 2.60", "240", "0002", "cn-hangzhou"):
+        assert said in chinese.text
+
+
+def test_the_words_are_those_of_their_version() -> None:
+    """Whoever changes a sentence must count `VERSION` up, and then this hash."""
+    pairs = [value for value in vars(consent_text).values() if isinstance(value, tuple) and len(value) == 2]
+    words = "\n".join(text for pair in pairs for text in pair)
+    assert (consent_text.VERSION, consent_text.hash_of(words)[:12]) == (1, "454bcd734820")
+
+
+def test_the_question_says_what_the_cloud_cannot_do() -> None:
+    plain = asked(capabilities=frozenset())
+    assert plain.idle_seconds is None
+    assert "without use" not in plain.text
+    assert "has no timer of its own" in plain.text
+    assert "has no timer of its own" not in asked().text
+
+
+def test_a_disk_that_costs_is_said() -> None:
+    one = shape(disk_price=yuan("0.0015"))
+    priced = quote([one], Needs(), disk=200 * GIB, read_at=NOW)[0]
+    made = asked(quote=priced, chosen=Chosen("paid-1", yuan("2.60"), 3600, disk=200 * GIB))
+    assert "200 GiB costs CNY 0.15 an hour on top" in made.text
+    assert terms_of(made).hourly == yuan("0.80")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"binding": make.make_binding(state=BindingState.BLOCKED)}, NotAllowed),
+        ({"one": shape(price=None)}, AskAgain),
+        ({"one": shape(available=False)}, AskAgain),
+        ({"now": 600}, AskAgain),
+        ({"chosen": Chosen("p", Money(Decimal(9), "USD"), 3600)}, BadOption),
+        ({"chosen": Chosen("p", yuan(9), 60)}, BadOption),
+        ({"chosen": Chosen("p", yuan(9), 10**7)}, BadOption),
+        ({"chosen": Chosen("p", yuan("0.01"), 3600)}, BadOption),
+    ],
+)
+def test_what_cannot_be_asked(changes: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        asked(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "who", "session", "at", "error"),
+    [
+        ({}, "bob", "5e55", 0, NoConsent),
+        ({}, "ann", "another", 0, AskAgain),
+        ({}, "ann", "5e55", 600, AskAgain),
+        *(({"state": state}, "ann", "5e55", 0, AskAgain) for state in ConsentState if state != "offered"),
+    ],
+)
+def test_who_may_answer_and_until_when(
+    changes: dict[str, Any], who: str, session: str, at: float, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at))
+    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599))
+
+
+@pytest.mark.parametrize(
+    ("now", "sentence"),
+    [
+        ([], consent.SHAPE_GONE),
+        ([shape("other")], consent.SHAPE_GONE),
+        ([shape(price=None)], consent.PRICE_UNKNOWN),
+        ([shape(available=False)], consent.SHAPE_OUT),
+        ([shape(price="0.650001")], consent.PRICE_CHANGED),
+        ([shape(price="0.649999")], consent.PRICE_CHANGED),
+        ([replace(shape(), price=Money(Decimal("0.65"), "USD"))], consent.PRICE_CHANGED),
+    ],
+)
+def test_what_has_changed_is_seen(now: list[Shape], sentence: str) -> None:
+    changed = change_since(asked(), now)
+    assert changed is not None
+    assert changed[0] == sentence
+    assert sentence.format(**changed[1])
+
+
+def test_what_has_not_changed_is_as_it_was() -> None:
+    assert change_since(asked(), [shape(price="0.6500", available=None)]) is None
+    one = shape(disk_price=yuan("0.0015"))
+    made = asked(quote=quote([one], Needs(), disk=200 * GIB, read_at=NOW)[0],
+                 chosen=Chosen("p", yuan("2.60"), 3600, disk=200 * GIB))  # fmt: skip
+    assert change_since(made, [one]) is None
+    assert change_since(made, [replace(one, disk_price=yuan("0.0016"))]) is not None
+    assert change_since(made, [replace(one, disk_price=None)]) is not None
+
+
+def test_a_start_says_that_it_is_one() -> None:
+    stopped = make.order(state=OrderState.STOPPED)
+    made = asked(order=stopped)
+    assert (made.kind, made.order_id) == (ConsentKind.START, "o1")
+    assert "start your stopped instance again" in made.text
+
+
+# -- bindings and names
+
+
+def test_a_name_follows_from_the_consent_and_fits_every_cloud() -> None:
+    names = {name_of(f"{number:016x}") for number in range(1000)}
+    assert len(names) == 1000
+    assert all(len(name) == NAME_LENGTH and name.isalnum() and name.isascii() and name[0].isalpha() for name in names)
+    assert name_of("c1") == name_of("c1")
+
+
+def test_an_external_id_cannot_be_guessed() -> None:
+    assert len(binding.external_id(bytes(24))) > 32
+    with pytest.raises(ValueError, match="guessed"):
+        binding.external_id(b"too short")
+
+
+def test_a_role_of_another_account_is_a_problem() -> None:
+    link = make.make_binding()
+    assert not binding.problems_of(link, Probe(link.account_id))
+    ((template, words),) = binding.problems_of(link, Probe("666"))
+    assert "666" in template.format(**words)
+
+
+def test_what_is_in_the_way_of_unlinking() -> None:
+    from spawner.ledger.paid_model import OVER, Block
+
+    for state in OrderState:
+        order = make.order(state=state)
+        stands_in_the_way = state not in (*OVER, OrderState.STOPPED)
+        assert bool(binding.in_the_way_of_unlinking([order])) is stands_in_the_way
+        assert not binding.in_the_way_of_unlinking([replace(order, blocked=Block.AUTH_LOST)])
+
+
+def test_an_account_without_a_role_cannot_be_used() -> None:
+    with pytest.raises(NotAllowed):
+        binding.account_of(make.make_binding(role=None), "cn-hangzhou")
+    account = binding.account_of(make.make_binding(), "cn-hangzhou")
+    assert (account.workspace, account.region) == ("40823", "cn-hangzhou")
+    assert quotes.UNIT == "hour"
+    assert NOW + timedelta(seconds=1) == later(1)

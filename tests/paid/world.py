@@ -1,0 +1,206 @@
+"""The whole paid path without pages: a ledger, the real SDK, the stand-in cloud, and a keeper that can be killed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from spawner.ledger import Ledger, audit, bindings, consents, orders
+from spawner.ledger.paid_model import Binding, BindingState, Consent, Notice, NoticeKind, Order, OrderState
+from spawner.paid import asking, binding
+from spawner.paid.consent import Chosen
+from spawner.paid.keeper import Keeper
+from spawner.paid.money import Money
+from spawner.paid.orders import Rules
+from spawner.paid.paid import Paid
+from spawner.paid.providers.dsw import DswProvider
+from tests.cloud.steer import ADA, HANGZHOU, LI, SHANGHAI, Steer
+from tests.paid.dsw import dsw_settings
+from tests.paid.make import NOW, make_binding
+
+SMALL = "ecs.g6.large"
+PRICE = Decimal("0.65")
+HUB = "hub-under-test"
+
+
+@dataclass
+class World:
+    """Time is virtual and one for all. `crash` kills the keeper, `run` lets a while pass with it."""
+
+    ledger: Ledger
+    cloud: Steer
+    folder: Path
+    rules: Rules = field(default_factory=Rules)
+    time: datetime = NOW
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+    dice: Callable[[], float] = lambda: 0.5
+
+    def __post_init__(self) -> None:
+        self.provider = self.new_provider()
+        self.paid = self.new_paid()
+        self.keeper = self.new_keeper()
+
+    def new_provider(self, **changes: Any) -> DswProvider:
+        settings = dsw_settings(self.cloud, self.folder, **changes)
+        return DswProvider(settings, now=lambda: self.time, monotonic=self.seconds)
+
+    def seconds(self) -> float:
+        return self.time.timestamp()
+
+    def new_paid(self) -> Paid:
+        return Paid(
+            ledger=self.ledger,
+            providers={"dsw": self.provider},
+            regions={"dsw": (HANGZHOU, SHANGHAI)},
+            now=lambda: self.time,
+            new_id=self.new_id,
+            hub_label=HUB,
+            rules=self.rules,
+            dice=self.dice,
+        )
+
+    def new_keeper(self, name: str | None = None) -> Keeper:
+        return Keeper(self.paid, holder=name or f"keeper-{next(self.numbers)}")
+
+    def new_id(self) -> str:
+        return f"{next(self.numbers):016x}"
+
+    async def close(self) -> None:
+        await self.keeper.rest()
+        await self.provider.close()
+
+    # -- time
+
+    def pass_time(self, seconds: float) -> None:
+        """For everybody; nobody does anything."""
+        self.time += timedelta(seconds=seconds)
+        self.cloud.advance(seconds)
+
+    async def tick(self, times: int = 1) -> None:
+        for _ in range(times):
+            await self.keeper.tick()
+
+    async def run(self, seconds: float, *, step: float = 5) -> None:
+        """A while passes with the steward at work."""
+        until = self.time + timedelta(seconds=seconds)
+        await self.tick()
+        while self.time < until:
+            self.pass_time(min(step, (until - self.time).total_seconds()))
+            await self.tick()
+
+    async def until(self, is_so: Callable[[], bool], *, seconds: float = 600, step: float = 5) -> None:
+        """Let time pass until something is so; fails where it is not in `seconds`."""
+        end = self.time + timedelta(seconds=seconds)
+        await self.tick()
+        while not is_so():
+            assert self.time < end, f"it did not come about in {seconds} s"
+            self.pass_time(step)
+            await self.tick()
+
+    async def until_state(self, order: Order, state: OrderState, *, seconds: float = 600) -> Order:
+        await self.until(lambda: self.order(order).state is state, seconds=seconds)
+        return self.order(order)
+
+    async def crash(self, *, lease: bool = True) -> None:
+        """The steward is killed; its lease runs out, and a new one begins."""
+        await self.keeper.rest()
+        if lease:
+            self.pass_time(self.rules.lease.total_seconds() + 1)
+        self.keeper = self.new_keeper()
+
+    # -- people
+
+    def link(self, user: str = "ann", *, account: str = ADA, **changes: Any) -> Binding:
+        """As after OAuth, the role and the probe."""
+        made = make_binding(
+            self.new_id(), BindingState.ACTIVE, user_name=user, account_id=account, workspaces={},
+            external_id=binding.external_id(next(self.numbers).to_bytes(binding.EXTERNAL_ID_BYTES, "big")),
+            role="", **changes,
+        )  # fmt: skip
+        arn = self.cloud.role(made.external_id, account=account, name=f"Freepool-{user}")
+        self.ledger.write(bindings.prove, made)
+        self.ledger.write(bindings.activate, made.id, role=arn, workspaces={}, now=self.time)
+        return self.ledger.read(bindings.get, made.id)
+
+    async def ask(
+        self,
+        link: Binding,
+        *,
+        server: str | None = None,
+        region: str = HANGZHOU,
+        cap: str = "2.60",
+        hours: float = 8,
+        order: Order | None = None,
+        **chosen: Any,
+    ) -> Consent:
+        name = order.server_name if order else server or f"paid-{next(self.numbers)}"
+        wish = Chosen(name, Money(Decimal(cap), "CNY"), int(hours * 3600), **{"idle_seconds": 3600, **chosen})
+        return await asking.offer(self.paid, link, region, SMALL, wish, session="5e55", language="en", order=order)
+
+    async def accept(self, consent: Consent) -> Consent:
+        return await asking.accept(self.paid, consent.id, user_name=consent.user_name, session=consent.session)
+
+    def place(self, consent: Consent) -> Order:
+        """What the hub does in `start()`."""
+        return self.ledger.write(
+            asking.place, user_name=consent.user_name, server_name=consent.server_name, now=self.time
+        )
+
+    async def order_one(self, link: Binding | None = None, **changes: Any) -> Order:
+        """Asked, agreed, placed."""
+        return self.place(await self.accept(await self.ask(link or self.link(), **changes)))
+
+    async def running(self, link: Binding | None = None, **changes: Any) -> Order:
+        """One that runs, with its timer armed."""
+        order = await self.order_one(link, **changes)
+        await self.until(lambda: self.is_running(order))
+        return self.order(order)
+
+    def stop(self, order: Order, by: str | None = None) -> None:
+        self.ledger.write(asking.want_stop, order.id, by=by or order.user_name, now=self.time)
+
+    def delete(self, order: Order) -> None:
+        self.ledger.write(asking.want_delete, order.id, by=order.user_name, now=self.time)
+
+    # -- what is
+
+    def order(self, order: Order) -> Order:
+        return self.ledger.read(orders.get, order.id)
+
+    def is_running(self, order: Order) -> bool:
+        found = self.order(order)
+        return found.state is OrderState.ACTIVE and found.remote_state == "running" and found.armed_at is not None
+
+    def consent(self, consent: Consent) -> Consent:
+        return self.ledger.read(consents.get, consent.id)
+
+    def binding(self, link: Binding) -> Binding:
+        return self.ledger.read(bindings.get, link.id)
+
+    def notices(self, kind: NoticeKind | None = None, user: str = "ann") -> list[Notice]:
+        found = self.ledger.read(audit.notices_of, user)
+        return [one for one in found if kind in (None, one.kind)]
+
+    def record(self, order: Order) -> list[str]:
+        return [line.what for line in self.ledger.read(audit.record_of, order.id)]
+
+    def billed(self, account: str = ADA) -> list[dict[str, Any]]:
+        """B: what the account has."""
+        return self.cloud.instances(account)
+
+    def creates(self) -> list[str]:
+        """The names that the cloud was asked to make, each time."""
+        return [str(call.params.get("InstanceName") or "") for call in self.cloud.calls(action="CreateInstance")]
+
+    def secrets(self) -> list[str]:
+        """Everything that must never be found anywhere."""
+        sessions = [session for kept in self.provider._calls._kept.values() for session in kept.secrets]
+        return [self.cloud.keys.access_key_secret, *sessions]
+
+
+__all__ = ["ADA", "HANGZHOU", "LI", "PRICE", "SHANGHAI", "SMALL", "World"]
