@@ -180,7 +180,12 @@ class LimitsHandler(ShopHandler, PaidPage):
             return
         provider = self.paid.providers[binding.provider]
         modest = modest_cap(quote.hourly)
-        known = {"cap": f"{modest.rounded():f}", "currency": modest.currency, "hours": MODEST_HOURS, "idle": MODEST_IDLE}
+        known = {
+            "cap": f"{modest.rounded():f}",
+            "currency": modest.currency,
+            "hours": MODEST_HOURS,
+            "idle": MODEST_IDLE,
+        }
         self.show(
             "paid_limits.html",
             status=400 if problem else 200,

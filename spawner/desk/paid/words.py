@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -27,6 +28,8 @@ from spawner.ledger.paid_model import (
 from spawner.paid.providers.base import RemoteState
 
 GIB = 1024**3
+SPACELESS = re.compile(r"(\d)(?=[\u4e00-\u9fff])")
+"""The formats set no space between a digit and a Chinese unit; the texts here do."""
 HOUR = 3600
 
 STATES: Mapping[str, str] = {
@@ -160,7 +163,8 @@ class Formats:
         minutes = max(0, int(seconds)) // 60
         parts = ((minutes // 60, "duration-hour"), (minutes % 60, "duration-minute"))
         said = [format_unit(n, unit, "short", locale=self.locale) for n, unit in parts if n]
-        return " ".join(said) or format_unit(0, "duration-minute", "short", locale=self.locale)
+        text = " ".join(said) or format_unit(0, "duration-minute", "short", locale=self.locale)
+        return SPACELESS.sub("\\1\u00a0", text)
 
 
 FORMATS: Mapping[str, Formats] = {"en": Formats("en"), "zh-CN": Formats("zh_Hans_CN")}
