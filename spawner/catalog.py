@@ -141,6 +141,12 @@ class Flavor(Part):
             return [{"floor": value, "ceiling": value}]
         return [value] if isinstance(value, dict) else value
 
+    @model_validator(mode="after")
+    def _sets_aside_what_it_may_use(self) -> Flavor:
+        if self.reserve is not None and self.reserve > self.memory:
+            raise ValueError("reserve must not be above memory: what is set aside is part of it")
+        return self
+
     @property
     def reserved(self) -> int:
         """Bytes of memory that one slot sets aside."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from tornado.web import RequestHandler
 from spawner import __version__
 from spawner.catalog import Catalog
 from spawner.desk.changes import Changes
-from spawner.desk.moment import Moments
+from spawner.desk.moment import Moment, Moments
 from spawner.desk.paid.turns import Turns
 from spawner.desk.paid.views import PaidDesk, PaidView, read_paid
 from spawner.desk.state import State, build_state
@@ -118,10 +117,13 @@ class Handler(HubOAuthenticated, RequestHandler):
         """In the reader's language."""
         return self.language_texts.say(message, **params)
 
-    async def state(self, *, patience: timedelta = timedelta(0)) -> State:
-        """The desk as this user sees it now; what is not theirs may be older by `patience`."""
+    async def state(self) -> State:
+        """The desk as this user sees it now."""
+        return await self.describe(await self.desk.ledger.aread(self.desk.moments.read, self.user_name))
+
+    async def describe(self, moment: Moment) -> State:
+        """A moment in the words of this user's language."""
         desk = self.desk
-        moment = await desk.ledger.aread(desk.moments.read, self.user_name, patience=patience)
         return build_state(
             moment,
             user_name=self.user_name,

@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 
 from spawner.desk.api import Nothing, StartRequest, parse
 from spawner.desk.base import JsonHandler
+from spawner.desk.moment import Moment
 from spawner.errors import FreepoolError, LostRace, NotOffered, Queued
 from spawner.hubclient import HubSaid
-from spawner.ledger import Instance, InstanceState, Ticket, TicketState, instances, tickets
+from spawner.ledger import InstanceState, Ticket, TicketState, instances, tickets
 from spawner.ledger.model import LIVE
 from spawner.pool.admission import Wish
 from spawner.pool.options import TICKET, choose
@@ -40,11 +41,6 @@ class WishHandler(JsonHandler):
             why = why_not[self.language_texts.language.startswith("zh")]
             raise NotOffered("{why}", next_step="Choose another shape or image.", why=why)
         return Wish(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
-
-    async def live(self) -> Instance | None:
-        """The instance of the default server that starts or runs."""
-        latest = await self.desk.ledger.aread(instances.latest, self.user_name, "")
-        return latest if latest is not None and latest.state in LIVE else None
 
     async def begin(self, ticket: Ticket) -> None:
         """Ask the hub for what a ticket is for; what takes longer than `PATIENCE` is seen in the live state."""
@@ -82,19 +78,25 @@ class StartHandler(WishHandler):
 
     async def post(self) -> None:
         """Start, and answer 201 when it runs, or 202 while it is on its way or stands in line."""
-        wish = self.wish()
-        if await self.live() is not None:
+        asked = await self.desk.ledger.awrite(self.ask, self.wish())
+        if isinstance(asked, Ticket):
+            await self.begin(asked)
+        else:
+            self.answer(await self.describe(asked), 202)
+
+    def ask(self, connection: Connection, wish: Wish) -> Ticket | Moment:
+        """A ticket whose turn it is, or how things stand in line: in one transaction, because a crowd asks this."""
+        if any(loan.server_name == "" and loan.state in LIVE for loan in instances.unended(connection, self.user_name)):
             raise HubSaid(
                 409,
                 "Your instance is already starting, running or stopping.",
                 code="busy",
                 next_step="Wait a moment, and look again.",
             )
-        ticket = await self.desk.ledger.awrite(self.desk.admission.ask, wish, is_here=True)
+        ticket = self.desk.admission.ask(connection, wish, is_here=True)
         if ticket.state is TicketState.WAITING:
-            self.answer(await self.state(patience=CROWD), 202)
-        else:
-            await self.begin(ticket)
+            return self.desk.moments.read(connection, self.user_name, patience=CROWD)
+        return ticket
 
 
 class TicketHandler(WishHandler):
@@ -186,8 +188,8 @@ class RestartHandler(StopHandler):
     async def post(self) -> None:
         """A restart is a stop, which wipes, and a start of the same kind: never the same slot again."""
         parse(Nothing, self.request.body)
-        before = await self.live()
-        if before is None:
+        before = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        if before is None or before.state not in LIVE:
             raise HubSaid(
                 409,
                 "Nothing runs that could be restarted.",

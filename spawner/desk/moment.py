@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -24,7 +25,7 @@ FRESH = timedelta(seconds=1)
 @dataclass(frozen=True)
 class PoolMoment:
     """What is the same for everybody. `line` are those who wait, in order; `lent_at_once` are flavors for which nobody
-    has to stand in it.
+    has to stand in it. `said` is what was made of it for readers, by language.
     """
 
     revision: int
@@ -35,6 +36,7 @@ class PoolMoment:
     line: list[Ticket]
     lent_at_once: set[str]
     outlooks: dict[str, Outlook]
+    said: dict[str, dict[str, Any]] = field(default_factory=dict)
     _waits: dict[tuple[str, int], Wait | None] = field(default_factory=dict)
 
     def in_line(self, flavor: str) -> int:

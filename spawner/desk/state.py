@@ -6,7 +6,7 @@ The same model is the page's first content, each live update, and the API's answ
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -198,8 +198,9 @@ def build_state(
     paid: PaidView | None = None,
 ) -> State:
     """Say it all in the reader's language. `base` is the desk's URL prefix, `/services/desk/`."""
-    images = [_image(image, catalog, backend, texts) for image in catalog.images]
-    missing = {image.id: image for image in images if not image.available}
+    offer = moment.pool.said.get(texts.language)
+    if offer is None:  # a crowd that reads one language is told the same
+        offer = moment.pool.said[texts.language] = _offer(moment.pool, catalog, backend, texts, base)
     return State(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(
@@ -207,9 +208,24 @@ def build_state(
             notice=None if backend.isolated else texts.say(UNSAFE),
             maintenance=_maintenance(moment.pool.controls.drain),
         ),
-        flavors=[_flavor(flavor, catalog, backend, moment.pool, texts) for flavor in catalog.flavors],
-        images=images,
-        examples=[
+        **offer,
+        defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
+        instance=_instance(moment, texts) if moment.current else None,
+        ticket=_ticket(moment, texts),
+        last=_last(moment, texts),
+        paid=paid,
+        now=now,
+    )
+
+
+def _offer(pool: PoolMoment, catalog: Catalog, backend: Backend, texts: Texts, base: str) -> dict[str, Any]:
+    """What can be had: the same for everybody."""
+    images = [_image(image, catalog, backend, texts) for image in catalog.images]
+    missing = {image.id: image for image in images if not image.available}
+    return {
+        "flavors": [_flavor(flavor, catalog, backend, pool, texts) for flavor in catalog.flavors],
+        "images": images,
+        "examples": [
             ExampleView(
                 id=example.id,
                 title=example.title.in_language(texts.language),
@@ -225,13 +241,7 @@ def build_state(
             )
             for example in catalog.examples
         ],
-        defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
-        instance=_instance(moment, texts) if moment.current else None,
-        ticket=_ticket(moment, texts),
-        last=_last(moment, texts),
-        paid=paid,
-        now=now,
-    )
+    }
 
 
 def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolMoment, texts: Texts) -> FlavorView:

@@ -12,6 +12,8 @@ from spawner.ledger.engine import rows_changed
 from spawner.ledger.tables import controls
 from spawner.ledger.transitions import touch
 
+_ALL = select(controls).order_by(controls.c.name)
+
 
 @dataclass(frozen=True)
 class Control:
@@ -40,5 +42,5 @@ def clear(connection: Connection, name: str) -> bool:
 
 def all_of(connection: Connection) -> dict[str, Control]:
     """Every setting by name."""
-    rows = connection.execute(select(controls).order_by(controls.c.name))
+    rows = connection.execute(_ALL)
     return {row.name: Control(**row._mapping) for row in rows}

@@ -12,7 +12,6 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -23,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from spawner.errors import LedgerUnusable
 from spawner.ledger.migrate import check_version
+from spawner.ledger.together import Writers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Ledger:
         self._engine = engine
         self._snapshots = engine
         self._writing = threading.Lock()
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._writers = Writers(self.write)
         if engine.dialect.name == POSTGRESQL:
             self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
 
@@ -64,14 +64,16 @@ class Ledger:
         return await asyncio.to_thread(lambda: self.read(query, *args, **kwargs))
 
     async def awrite(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`write`, off the event loop. A cancelled caller still gets its row: the thread runs to the end."""
-        # In a thread of its own: writers that wait for each other would keep all others from the readers.
-        loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._writer, lambda: self.write(query, *args, **kwargs)))
+        """`write`, off the event loop, perhaps in one transaction with others that wait; each stands for itself.
+
+        A cancelled caller still gets its row. `query` may be run twice, the first time undone.
+        """
+        written = self._writers.submit(lambda connection: query(connection, *args, **kwargs))
+        return await asyncio.shield(asyncio.wrap_future(written))
 
     def close(self) -> None:
         """Close all connections, after what is being written."""
-        self._writer.shutdown()
+        self._writers.close()
         self._engine.dispose()
 
 

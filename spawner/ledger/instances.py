@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace, TooMany
@@ -14,6 +14,25 @@ from spawner.ledger import tickets
 from spawner.ledger.model import ASKED_FOR, LIVE, UNENDED, EndReason, Event, Instance, InstanceState, Step
 from spawner.ledger.tables import events, instances
 from spawner.ledger.transitions import change, touch
+
+
+def _in(states: Iterable[InstanceState]) -> Any:
+    return instances.c.state.in_([state.value for state in states])
+
+
+_UNENDED = select(instances).where(_in(UNENDED)).order_by(instances.c.requested_at, instances.c.id)
+_UNENDED_OF = _UNENDED.where(instances.c.user_name == bindparam("of"))
+_LAST_ENDED = (
+    select(instances)
+    .where(instances.c.user_name == bindparam("of"), instances.c.state == InstanceState.ENDED.value)
+    .order_by(instances.c.ended_at.desc())
+    .limit(1)
+)
+_USED_SINCE = select(instances.c.usable_at, instances.c.ended_at).where(
+    instances.c.user_name == bindparam("of"),
+    instances.c.usable_at.is_not(None),
+    or_(instances.c.ended_at.is_(None), instances.c.ended_at >= bindparam("moment", type_=instances.c.ended_at.type)),
+)
 
 
 def request(
@@ -152,20 +171,13 @@ def latest(connection: Connection, user_name: str, server_name: str) -> Instance
 
 def unended(connection: Connection, user_name: str | None = None) -> list[Instance]:
     """All loans that have not ended, oldest first; of one user if named."""
-    query = select(instances).where(_in(UNENDED)).order_by(instances.c.requested_at, instances.c.id)
-    if user_name is not None:
-        query = query.where(instances.c.user_name == user_name)
-    return [_instance(row) for row in connection.execute(query)]
+    found = connection.execute(_UNENDED) if user_name is None else connection.execute(_UNENDED_OF, {"of": user_name})
+    return [_instance(row) for row in found]
 
 
 def last_ended(connection: Connection, user_name: str) -> Instance | None:
     """The loan of this user that ended last."""
-    row = connection.execute(
-        select(instances)
-        .where(instances.c.user_name == user_name, instances.c.state == InstanceState.ENDED.value)
-        .order_by(instances.c.ended_at.desc())
-        .limit(1)
-    ).one_or_none()
+    row = connection.execute(_LAST_ENDED, {"of": user_name}).one_or_none()
     return None if row is None else _instance(row)
 
 
@@ -225,13 +237,7 @@ def steps_since(connection: Connection, moment: datetime, steps: Iterable[Step])
 
 def used_since(connection: Connection, user_name: str, moment: datetime, *, now: datetime) -> timedelta:
     """How long a user has had instances since a moment, all added up."""
-    rows = connection.execute(
-        select(instances.c.usable_at, instances.c.ended_at).where(
-            instances.c.user_name == user_name,
-            instances.c.usable_at.is_not(None),
-            or_(instances.c.ended_at.is_(None), instances.c.ended_at >= moment),
-        )
-    )
+    rows = connection.execute(_USED_SINCE, {"of": user_name, "moment": moment})
     spans = (((ended or now) - max(usable, moment)) for usable, ended in rows)
     return sum((max(span, timedelta()) for span in spans), timedelta())
 
@@ -267,10 +273,6 @@ def events_of(connection: Connection, instance_id: str, *, after: int = 0) -> li
         Event(seq=row.seq, instance_id=row.instance_id, at=row.at, step=Step(row.step), params=row.params)
         for row in rows
     ]
-
-
-def _in(states: Iterable[InstanceState]) -> Any:
-    return instances.c.state.in_([state.value for state in states])
 
 
 def _instance(row: Row[Any]) -> Instance:

@@ -14,6 +14,12 @@ from spawner.ledger.model import OCCUPYING, EndReason, Slot, SlotState
 from spawner.ledger.tables import slots
 from spawner.ledger.transitions import change, touch
 
+_OCCUPYING = (
+    select(slots)
+    .where(slots.c.state.in_([state.value for state in OCCUPYING]))
+    .order_by(slots.c.created_at, slots.c.id)
+)
+
 
 def intend(
     connection: Connection,
@@ -218,12 +224,7 @@ def of_instance(connection: Connection, instance_id: str) -> list[Slot]:
 
 def occupying(connection: Connection) -> list[Slot]:
     """All slots that take up room, oldest first."""
-    rows = connection.execute(
-        select(slots)
-        .where(slots.c.state.in_([state.value for state in OCCUPYING]))
-        .order_by(slots.c.created_at, slots.c.id)
-    )
-    return [_slot(row) for row in rows]
+    return [_slot(row) for row in connection.execute(_OCCUPYING)]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:

@@ -1,4 +1,7 @@
-"""Tickets: who wants an instance and has none yet, in which order, and what has become of each wish."""
+"""Tickets: who wants an instance and has none yet, in which order, and what has become of each wish.
+
+What a crowd asks is built once, at import: to put such a statement together takes longer than to run it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -17,10 +20,28 @@ from spawner.ledger.transitions import change, touch
 OVER = (TicketState.SERVED, TicketState.CANCELLED, TicketState.EXPIRED, TicketState.FAILED)
 
 
+def _in(states: Iterable[TicketState]) -> Any:
+    return tickets.c.state.in_([state.value for state in states])
+
+
+_ORDER = (tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
+_JOIN = insert(tickets)
+_ALIVE = select(tickets).where(_in(ALIVE)).order_by(*_ORDER)
+_ALIVE_OF = _ALIVE.where(tickets.c.user_name == bindparam("of"))
+_IN_LINE = select(func.count()).where(tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING.value)
+_AHEAD = _IN_LINE.where(tuple_(*_ORDER) < tuple_(*(bindparam(column.name, type_=column.type) for column in _ORDER)))
+_LAST_OVER = (
+    select(tickets)
+    .where(tickets.c.user_name == bindparam("of"), _in(OVER))
+    .order_by(tickets.c.ended_at.desc())
+    .limit(1)
+)
+
+
 def join(connection: Connection, ticket: Ticket) -> Ticket:
     """Write a new ticket. Raises `IntegrityError` where its person stands in line already: look before."""
     values = {name: getattr(ticket, name) for name in tickets.c.keys()}  # noqa: SIM118  (columns are no mapping)
-    connection.execute(insert(tickets).values(**values | {"state": ticket.state.value}))
+    connection.execute(_JOIN, values | {"state": ticket.state.value})
     touch(connection)
     return ticket
 
@@ -121,32 +142,19 @@ def of_instance(connection: Connection, instance_id: str) -> Ticket | None:
 
 def alive(connection: Connection, user_name: str | None = None) -> list[Ticket]:
     """All tickets that still stand for something, in the order of the queue; of one user if named."""
-    query = select(tickets).where(_in(ALIVE)).order_by(tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
-    if user_name is not None:
-        query = query.where(tickets.c.user_name == user_name)
-    return [_ticket(row) for row in connection.execute(query)]
+    found = connection.execute(_ALIVE) if user_name is None else connection.execute(_ALIVE_OF, {"of": user_name})
+    return [_ticket(row) for row in found]
 
 
 def in_line(connection: Connection, flavor: str) -> int:
     """How many wait for a flavor."""
-    query = select(func.count()).where(tickets.c.flavor == flavor, tickets.c.state == TicketState.WAITING.value)
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(_IN_LINE, {"of": flavor}).scalar_one())
 
 
 def ahead(connection: Connection, ticket: Ticket) -> int:
     """How many who wait for the same flavor come before this ticket, which need not be written yet."""
-    columns = tuple_(tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
-    mine = tuple_(
-        *(literal(value, column.type) for value, column in zip(_order_of(ticket), columns.clauses, strict=True))
-    )
-    query = select(func.count()).where(
-        tickets.c.flavor == ticket.flavor, tickets.c.state == TicketState.WAITING.value, columns < mine
-    )
-    return int(connection.execute(query).scalar_one())
-
-
-def _order_of(ticket: Ticket) -> tuple[datetime, datetime, str]:
-    return ticket.rank_at, ticket.joined_at, ticket.id
+    mine = {column.name: getattr(ticket, column.name) for column in _ORDER}
+    return int(connection.execute(_AHEAD, {"of": ticket.flavor, **mine}).scalar_one())
 
 
 def uncollected(connection: Connection) -> list[Ticket]:
@@ -177,9 +185,7 @@ def note_told(connection: Connection, ticket_id: str, *, now: datetime) -> None:
 
 def last_over(connection: Connection, user_name: str) -> Ticket | None:
     """The ticket of this user that came to an end last."""
-    row = connection.execute(
-        select(tickets).where(tickets.c.user_name == user_name, _in(OVER)).order_by(tickets.c.ended_at.desc()).limit(1)
-    ).one_or_none()
+    row = connection.execute(_LAST_OVER, {"of": user_name}).one_or_none()
     return None if row is None else _ticket(row)
 
 
@@ -220,10 +226,6 @@ def prune(connection: Connection, *, before: datetime) -> int:
     return connection.execute(
         delete(tickets).where(_in(OVER), or_(tickets.c.ended_at.is_(None), tickets.c.ended_at < before))
     ).rowcount
-
-
-def _in(states: Iterable[TicketState]) -> Any:
-    return tickets.c.state.in_([state.value for state in states])
 
 
 def _ticket(row: Row[Any]) -> Ticket:

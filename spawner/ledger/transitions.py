@@ -12,6 +12,9 @@ from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
 from spawner.ledger.tables import revisions
 
+_TOUCH = update(revisions).where(revisions.c.name == "ledger").values(value=revisions.c.value + 1)
+_REVISION = select(revisions.c.value).where(revisions.c.name == "ledger")
+
 
 def change(
     connection: Connection,
@@ -54,9 +57,9 @@ def touch(connection: Connection) -> None:
 
     Always the last statement of a transaction: it is the one row that all writers share.
     """
-    connection.execute(update(revisions).where(revisions.c.name == "ledger").values(value=revisions.c.value + 1))
+    connection.execute(_TOUCH)
 
 
 def revision(connection: Connection) -> int:
     """A number that grows with every change to instances, slots and progress."""
-    return int(connection.execute(select(revisions.c.value).where(revisions.c.name == "ledger")).scalar_one())
+    return int(connection.execute(_REVISION).scalar_one())

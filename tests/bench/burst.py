@@ -24,12 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 
+from spawner.ledger import SlotState
 from spawner.settings import load_settings
 from tests.bench.local import interruptible
 from tests.bench.table import percentile, render
-from tests.stack import PROJECT, Stack, running_stack, write_catalog
+from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
 PEOPLE, SIZE = 200, 5
 SAMPLE_SECONDS = 0.01
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def _bench(people: int, size: int, folder: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         data["flavors"] = [flavor for flavor in data["flavors"] if flavor["id"] == "cpu-basic"]
-        data["flavors"][0] |= {"limit": size, "warm": 0, "reserve": "256MiB"}
+        data["flavors"][0] |= {"limit": size, "warm": size, "reserve": "256MiB"}
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     print(
@@ -74,13 +76,16 @@ async def _bench(people: int, size: int, folder: Path) -> None:
         with running_stack(folder / title.replace(" ", "-"), catalog=catalog) as stack:
             crowd = await _gather(stack, people)
             if title.endswith("open"):
-                await _all(crowd, lambda person: person.state(), at_once=AT_ONCE)
+                await _all(crowd, _look, at_once=AT_ONCE)
+            eventually(
+                lambda stack=stack: sum(slot.state is SlotState.WARM for slot in stack.slots()) == size, seconds=120
+            )
             await asyncio.sleep(2)  # what was asked before is over
             lines.append(await _measure(title, stack, crowd, way))
             if way is _ask_desk:
                 lines.append(await _measure(title.split(",")[0] + ", state of a full pool", stack, crowd, _look))
             for person in crowd:
-                await person.client.aclose()
+                await person.client.close()
     print(render(lines))
 
 
@@ -89,23 +94,25 @@ class Visitor:
     """One person, with a connection of their own as a browser has one."""
 
     name: str
-    client: httpx.AsyncClient
-    admin: str
+    client: aiohttp.ClientSession
 
-    async def state(self) -> httpx.Response:
-        return await self.client.get("/services/desk/api/state")
-
-
-async def _ask_desk(person: Visitor) -> httpx.Response:
-    return await person.client.post("/services/desk/api/instance", json={})
+    async def call(self, method: str, path: str, **arguments: Any) -> int:
+        """The status of the answer, read to its end."""
+        async with self.client.request(method, path, **arguments) as answer:
+            await answer.read()
+            return answer.status
 
 
-async def _ask_hub(person: Visitor) -> httpx.Response:
-    return await person.client.post(f"/hub/api/users/{person.name}/server")
+async def _ask_desk(person: Visitor) -> int:
+    return await person.call("POST", "/services/desk/api/instance", json={})
 
 
-async def _look(person: Visitor) -> httpx.Response:
-    return await person.state()
+async def _ask_hub(person: Visitor) -> int:
+    return await person.call("POST", f"/hub/api/users/{person.name}/server")
+
+
+async def _look(person: Visitor) -> int:
+    return await person.call("GET", "/services/desk/api/state")
 
 
 async def _gather(stack: Stack, people: int) -> list[Visitor]:
@@ -120,7 +127,9 @@ async def _gather(stack: Stack, people: int) -> list[Visitor]:
         async def one(name: str) -> Visitor:
             answer = await admin.post(f"/hub/api/users/{name}/tokens", json={"note": "bench"})
             headers = {"Authorization": f"token {answer.json()['token']}"}
-            return Visitor(name, httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=120), stack.token)
+            limit = aiohttp.ClientTimeout(total=120)
+            connector = aiohttp.TCPConnector(keepalive_timeout=2)  # the proxy drops what is idle for 5 s
+            return Visitor(name, aiohttp.ClientSession(stack.url, headers=headers, timeout=limit, connector=connector))
 
         return await _all(names, one, at_once=AT_ONCE)
 
@@ -136,14 +145,14 @@ async def _all(subjects: Sequence[Any], work: Callable[[Any], Awaitable[Any]], *
 
 
 async def _measure(
-    title: str, stack: Stack, crowd: Sequence[Visitor], way: Callable[[Visitor], Awaitable[httpx.Response]]
+    title: str, stack: Stack, crowd: Sequence[Visitor], way: Callable[[Visitor], Awaitable[int]]
 ) -> list[str]:
     """All at the same moment."""
 
     async def one(person: Visitor) -> tuple[float, int]:
         began = time.perf_counter()
-        answer = await way(person)
-        return time.perf_counter() - began, answer.status_code
+        status = await way(person)
+        return time.perf_counter() - began, status
 
     hub = load_settings(stack.state / "settings.json").hub_url
     with sampling(f"{hub.rstrip('/')}/health") as busy:

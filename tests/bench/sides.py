@@ -53,6 +53,7 @@ def settled(ledger: Ledger, wanted: int) -> Callable[[], None]:
             if len(waiting) >= wanted and all(slot.state is SlotState.WARM for slot in waiting) and not leaving:
                 return
             time.sleep(0.05)  # the ledger is read like any other visitor would: it wakes nobody up
+        raise TimeoutError(f"after {SETTLE_SECONDS} s {wanted} warm slots do not wait, and nothing else: see the logs")
 
     return settle
 

@@ -17,9 +17,9 @@ from spawner.ledger import Ledger, SlotState, Ticket, TicketState, instances, sl
 from tests.hub.line import Person, alive, history, people, pool_of, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
-CROWD, SIZE = 20, 3
+CROWD, SIZE = 15, 3
 VICTIMS = ("hub", "steward", "desk")
-KILLS = 15
+KILLS = 10
 SEED = 20260301
 LOOK_SECONDS = 0.05
 

@@ -75,6 +75,13 @@ def test_the_good_catalog_of_these_tests_is_valid(tmp_path: Path) -> None:
     assert catalog.flavor("small").reserved == 512 * 1024**2
 
 
+def test_more_memory_cannot_be_set_aside_than_an_instance_gets(tmp_path: Path) -> None:
+    text = change("memory: 512MiB", "memory: 512MiB\n    reserve: 1GiB")
+    [mistake] = mistakes_of(text, tmp_path)
+    assert "small" in mistake
+    assert "reserve must not be above memory" in mistake
+
+
 def test_every_mistake_is_reported_at_once_with_its_line_and_remedy(tmp_path: Path) -> None:
     text = (
         GOOD.replace("memory: 512MiB", "memory: lots")

@@ -24,7 +24,7 @@ flavors = st.builds(
 
 def _flavor(name: str, shape: tuple[int, int, int | None]) -> Flavor:
     limit, memory, reserve = shape
-    return make.flavor(name, limit=limit, memory=memory, reserve=reserve)
+    return make.flavor(name, limit=limit, memory=memory, reserve=None if reserve is None else min(reserve, memory))
 
 
 def _slots(names: tuple[str, ...]) -> st.SearchStrategy[list[Slot]]:

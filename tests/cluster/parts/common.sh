@@ -41,11 +41,12 @@ is_ours() {
   [[ -f $1 ]] && tr '\0' ' ' 2>/dev/null <"/proc/$(<"$1")/cmdline" | grep -F -- "$2" >/dev/null
 }
 
-# start NAME COMMAND…: a daemon with its pid and its log. Nothing happens where it runs.
+# start NAME COMMAND…: a daemon with its pid and its log. Where it runs nothing happens, but that it goes on if it was
+# held up: a test that was cut off may have left it so.
 start() {
   local name=$1
   shift
-  is_ours "$RUN/$name.pid" "$1" && return 0
+  if is_ours "$RUN/$name.pid" "$1"; then kill -CONT "$(<"$RUN/$name.pid")"; return 0; fi
   setsid "$@" >"$LOG/$name.log" 2>&1 </dev/null &
   echo $! >"$RUN/$name.pid"
 }
