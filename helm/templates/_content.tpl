@@ -25,6 +25,10 @@ public: {{ include "freepool.public" . }}
 {{- with .Values.steward.notifyUrl }}
 notify_url: {{ . }}
 {{- end }}
+{{- with .Values.paid.settings }}
+paid:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 kubernetes:
   namespace: {{ include "freepool.poolNamespace" . }}
   pull_policy: {{ .Values.pool.pullPolicy }}

@@ -87,6 +87,20 @@ seccompProfile: {type: RuntimeDefault}
 - {name: tmp, mountPath: /tmp}
 {{- end }}
 
+{{/* Keys of clouds, for who talks to them */}}
+{{- define "freepool.cloudMounts" -}}
+{{- if .Values.paid.existingSecret }}
+- {name: clouds, mountPath: /srv/clouds, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "freepool.cloudVolumes" -}}
+{{- with .Values.paid.existingSecret }}
+- name: clouds
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+
 {{/* (list $ "desk" "ledger-url") → the desk's volumes, with only the secrets that are named */}}
 {{- define "freepool.volumes" -}}
 {{- $root := index . 0 -}}

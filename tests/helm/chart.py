@@ -33,6 +33,19 @@ GPU = {
     },
 }
 
+PAID: Values = {
+    "settings": {
+        "label": "freepool-7f3a90c2",
+        "oauth": {"client_id": "4195410055503316452", "secret_file": "/srv/clouds/oauth"},
+        "dsw": {
+            "principal": "acs:ram::1000000000000001:role/freepool",
+            "key_file": "/srv/clouds/dsw",
+            "regions": {"cn-hangzhou": {"image": "image-abc123"}},
+        },
+    },
+    "existingSecret": "cloud-keys",
+}
+
 VALUE_SETS: dict[str, Values] = {
     "default": {},
     "external database": {"database": {"url": "postgresql+psycopg://freepool:word@db.example.org:5432/freepool"}},
@@ -82,6 +95,7 @@ VALUE_SETS: dict[str, Values] = {
         },
         "desk": {"replicas": 2, "extraEnv": [{"name": "TZ", "value": "UTC"}]},
         "steward": {"replicas": 2, "nodeSelector": {"disk": "fast"}},
+        "paid": PAID,
         "proxy": {
             "service": {
                 "type": "LoadBalancer",

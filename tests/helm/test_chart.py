@@ -14,7 +14,19 @@ import yaml
 from spawner import __version__
 from spawner.catalog import load_catalog
 from spawner.settings import Settings
-from tests.helm.chart import CHART, NAMESPACE, VALUE_SETS, Values, notes, of_kind, one, render, settings_of
+from tests.helm.chart import (
+    CHART,
+    NAMESPACE,
+    PAID,
+    RELEASE,
+    VALUE_SETS,
+    Values,
+    notes,
+    of_kind,
+    one,
+    render,
+    settings_of,
+)
 from tests.helm.schema import FILE, catalog_schema
 from tests.stack import PROJECT
 
@@ -43,6 +55,13 @@ def test_programs_understand_the_settings_and_the_catalog(values: Values, tmp_pa
     catalog = tmp_path / "catalog.yaml"
     catalog.write_text(one(manifests, "ConfigMap", name)["data"]["catalog.yaml"])
     assert all(image.reference and "{" not in image.reference for image in load_catalog(catalog).images)
+
+
+def test_desk_and_steward_are_told_of_the_clouds() -> None:
+    settings = Settings.model_validate(settings_of(render({"paid": PAID}), RELEASE))
+    assert settings.paid is not None
+    assert settings.paid.model_dump(mode="json", exclude_unset=True) == PAID["settings"]
+    assert Settings.model_validate(settings_of(render(), RELEASE)).paid is None
 
 
 @EVERY

@@ -9,6 +9,7 @@ import pytest
 
 from tests.helm.chart import (
     NAMESPACE,
+    PAID,
     POOL,
     RELEASE,
     VALUE_SETS,
@@ -151,6 +152,19 @@ def test_each_pod_sees_only_the_secrets_that_it_reads() -> None:
         "steward": {"steward", "ledger-url", "slots"},
         "postgres": {"postgres-password"},
     }
+
+
+def test_only_who_talks_to_clouds_sees_their_keys() -> None:
+    seen = {
+        component: (volume["secret"]["defaultMode"], mount["mountPath"], mount["readOnly"])
+        for component, pod in pods(render({"paid": PAID}))
+        for volume in pod["spec"].get("volumes", [])
+        if volume.get("secret", {}).get("secretName") == "cloud-keys"
+        for container in containers(pod)
+        for mount in container.get("volumeMounts", [])
+        if mount["name"] == volume["name"]
+    }
+    assert seen == dict.fromkeys(("desk", "steward"), (0o440, "/srv/clouds", True))
 
 
 def test_generated_secrets_are_as_the_programs_want_them() -> None:
