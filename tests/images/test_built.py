@@ -118,7 +118,7 @@ def test_every_module_has_its_bytecode(python_image: str) -> None:
 
 
 def test_versions_are_those_of_the_lock(python_image: str) -> None:
-    path = ROOT / ("requirements.lock" if python_image == "hub" else arguments(python_image)["LOCK"])
+    path = ROOT / ("requirements-paid.lock" if python_image == "hub" else arguments(python_image)["LOCK"])
     found = json.loads(
         python(
             python_image,
