@@ -220,6 +220,13 @@ class Limits(Part):
 
     instances_per_user: int = Field(default=1, ge=1, le=100)
     start_seconds: int = Field(default=60, ge=5, le=3600, description="A start that takes longer has failed.")
+    slots_at_once: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="How many slots may be made for somebody at one moment; whoever comes next waits for that. "
+        "Default: one for each processor of this machine; 64 on a cluster. Two for each of its processors serve well.",
+    )
     keep_history_days: int = Field(default=90, ge=1)
     replenish_after_seconds: float = Field(
         default=2.0,

@@ -175,11 +175,11 @@ class Stack:
         return (self.state / "logs" / f"{name}.log").read_text(errors="replace")
 
     def end(self) -> None:
-        """Ctrl-C, and wait."""
+        """Ctrl-C, and wait: a cluster needs a while to end many pods."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
-                self.process.wait(60)
+                self.process.wait(180)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise

@@ -92,6 +92,7 @@ class Step(StrEnum):
 
     REQUESTED = "requested"
     SLOT_WARM = "slot_warm"
+    OTHERS_FIRST = "others_first"
     SLOT_CREATING = "slot_creating"
     SLOT_READY = "slot_ready"
     CLAIMED = "claimed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import secrets
 from datetime import datetime, timezone
 
@@ -14,6 +16,9 @@ from spawner.pool.backends.local import LocalBackend
 from spawner.pool.pool import Pool
 from spawner.pool.view import SlotView
 from spawner.settings import Isolation, Settings
+
+CLUSTER_SLOTS_AT_ONCE = 64
+"""How many nodes there are is not for us to know, so this is more than a small cluster does well with."""
 
 
 def make_backend(settings: Settings, catalog: Catalog) -> Backend:
@@ -43,6 +48,12 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def slots_at_once(settings: Settings, catalog: Catalog) -> int:
+    """How many slots may be made for somebody at one moment."""
+    here = os.cpu_count() or 1
+    return catalog.limits.slots_at_once or (here if settings.kubernetes is None else CLUSTER_SLOTS_AT_ONCE)
+
+
 def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str) -> Pool:
     """The pool of one process. `epoch` names this run of it; nothing is asked of the backend yet."""
     catalog = load_catalog(settings.catalog)
@@ -57,4 +68,5 @@ def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str)
         hub_epoch=epoch,
         now=utc_now,
         new_id=new_id,
+        coming_up=asyncio.Semaphore(slots_at_once(settings, catalog)),
     )

@@ -54,6 +54,8 @@ class Pool:
     hub_epoch: str
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    coming_up: asyncio.Semaphore
+    """Held by each start whose slot is being made: more at once, on too few processors, and all of them are late."""
     admission: Admission = field(init=False)
     _endings: set[asyncio.Task[bool]] = field(default_factory=set)
 

@@ -7,6 +7,7 @@ from spawner.ledger import EndReason, Step, TicketState
 PROGRESS: dict[Step, tuple[int, str]] = {
     Step.REQUESTED: (5, "Your request is noted"),
     Step.SLOT_WARM: (40, "A waiting instance is yours"),
+    Step.OTHERS_FIRST: (15, "Several came at once; yours is made right after theirs"),
     Step.SLOT_CREATING: (20, "No instance was waiting, so a new one is being made (a few seconds)"),
     Step.SLOT_READY: (60, "The new instance is ready"),
     Step.CLAIMED: (70, "Handing it over to you"),

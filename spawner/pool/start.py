@@ -35,7 +35,7 @@ from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
 from spawner.pool.line import NO_MACHINE, queued
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool, Server
-from spawner.pool.take import take_slot
+from spawner.pool.take import Taken, take_slot
 
 log = logging.getLogger("freepool.pool")
 TRIES = 3
@@ -185,10 +185,11 @@ class Start:
         taken = await take_slot(pool, self.choice, instance.id)
         slot = taken.slot
         try:
-            await self._step(instance, Step.SLOT_WARM if slot.state is SlotState.CLAIMED else Step.SLOT_CREATING)
-            if taken.is_new:
-                await self._create(instance, slot)
-            url = await self._wait_for_url(slot)
+            if taken.is_new and pool.coming_up.locked():
+                await self._step(instance, Step.OTHERS_FIRST)
+            async with pool.coming_up if taken.is_new else contextlib.nullcontext():
+                await self._step(instance, Step.SLOT_CREATING if taken.is_new else Step.SLOT_WARM)
+                url = await self._come_up(instance, taken)
             if self.choice.image.agent:
                 await self._hand_over(instance, slot, url)
             else:
@@ -212,6 +213,20 @@ class Start:
     @property
     def _session(self) -> timedelta:
         return timedelta(minutes=self.choice.flavor.session_minutes)
+
+    async def _come_up(self, instance: Instance, taken: Taken) -> str:
+        """Have the slot made where it is not there yet, and wait until it can take its claim. Returns its URL."""
+        slot = taken.slot
+        if taken.is_new:
+            await self._create(instance, slot)
+        url = await self._wait_for_url(slot)
+        if self.choice.image.agent and slot.state is not SlotState.CLAIMED:
+            # Asked directly: its maker's own word that it is ready comes up to a second later.
+            try:
+                await self._unless_dead(slot, wait_until_warm(self.pool.session, url, seconds=self._seconds))
+            except asyncio.TimeoutError:
+                raise self._too_late(slot) from None
+        return url
 
     async def _create(self, instance: Instance, slot: Slot) -> None:
         """Have the slot made. A pool that is away is asked again for a while: creating twice is creating once."""
@@ -289,14 +304,8 @@ class Start:
         return SlotFailed("The slot {slot} was not ready after {seconds} s.", slot=slot.id, seconds=self._seconds)
 
     async def _hand_over(self, instance: Instance, slot: Slot, url: str) -> None:
-        """Push the identity into the slot as soon as it waits for one."""
+        """Push the identity into the slot, which waits for one."""
         pool = self.pool
-        if slot.state is not SlotState.CLAIMED:
-            # Asked directly: its maker's own word that it is ready comes up to a second later.
-            try:
-                await self._unless_dead(slot, wait_until_warm(pool.session, url, seconds=self._seconds))
-            except asyncio.TimeoutError:
-                raise self._too_late(slot) from None
         await self._attach(instance, slot)
         await push_claim(
             pool.session,

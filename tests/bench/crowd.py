@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import secrets
 import sys
 import tempfile
@@ -96,7 +97,7 @@ async def crowd(side: Side, people: int, longest: float) -> Outcome:
 
 
 @contextmanager
-def ours(admin: Admin, namespace: str, folder: Path, *, warm: int, limit: int) -> Iterator[Side]:
+def ours(admin: Admin, namespace: str, folder: Path, *, warm: int, limit: int, at_once: int) -> Iterator[Side]:
     """A pool with so many slots that wait, and room for as many as `limit`."""
 
     def change(data: dict[str, object]) -> None:
@@ -104,7 +105,7 @@ def ours(admin: Admin, namespace: str, folder: Path, *, warm: int, limit: int) -
         # What one pod sets aside is small enough for all of them to fit on two processors.
         small = {"cpu": 0.75, "memory": "768MiB", "reserve": "512MiB"}
         data["flavors"] = [flavors[0] | small | {"limit": limit, "warm": warm}]
-        data["limits"] |= {"start_seconds": 180}  # type: ignore[operator]
+        data["limits"] |= {"start_seconds": 180, "slots_at_once": at_once}  # type: ignore[operator]
 
     folder.mkdir()
     pool = KubernetesPool(namespace=namespace, kubeconfig=admin.kubeconfig, pull_policy="Never")
@@ -127,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make bench-crowd", description=__doc__)
     parser.add_argument("-n", type=int, default=20, help="people (%(default)s)")
     parser.add_argument("--warm", type=int, default=5, help="slots that wait in ours (%(default)s)")
+    at_once = 2 * (os.cpu_count() or 1)
+    parser.add_argument("--at-once", type=int, default=at_once, help="slots that ours makes at once (%(default)s)")
     parser.add_argument("--longest", type=float, default=300, help="seconds that they wait at most (%(default)s)")
     options = parser.parse_args(arguments)
     admin = Admin(Path(script("ensure").strip().splitlines()[-1]))
@@ -142,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with stock_hub(admin, namespaces[0], ADDRESS, folder / "stock") as stock:
                 lines.append(_line(stock.side, options.n, options.longest))
             _wait_empty(admin, namespaces[0])
-            with ours(admin, namespaces[1], folder / "ours", warm=options.warm, limit=options.n) as side:
+            room = {"warm": options.warm, "limit": options.n, "at_once": options.at_once}
+            with ours(admin, namespaces[1], folder / "ours", **room) as side:
                 lines.append(_line(side, options.n, options.longest))
     except KeyboardInterrupt:
         sys.exit("bench: stopped; its processes are ended")

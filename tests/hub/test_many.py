@@ -6,12 +6,15 @@ import asyncio
 import json
 import threading
 import time
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from spawner.ledger import Ticket, tickets
+from spawner.ledger import Step, Ticket, instances, tickets
 from spawner.pool.refusals import REFUSAL_HEADER
 from tests.hub.line import alive, history, pool_of
 from tests.stack import Stack, eventually, running_stack, write_catalog
@@ -128,3 +131,40 @@ async def test_twenty_at_once_are_all_served_in_their_turn(state: Path) -> None:
             (one for one in served if one.user_name in turns), key=lambda one: one.called_at or one.joined_at
         )
         assert [one.user_name for one in called] == turns
+
+
+async def test_a_crowd_is_made_one_after_the_other(state: Path) -> None:
+    """As many at once as the catalog says: the first does not wait for the last."""
+
+    def change(data: dict[str, Any]) -> None:
+        pool_of(3)(data)
+        data["flavors"] = [flavor | {"warm": 0} for flavor in data["flavors"]]
+        data["limits"]["slots_at_once"] = 1
+
+    with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", change)) as stack:
+        users = ["first", "second", "third"]
+        stack.api("POST", "/users", json={"usernames": users})
+        codes = [answer.status_code for answer in await start_all(stack, users)]
+        assert set(codes) <= {201, 202}
+        eventually(lambda: [loan.state for loan in stack.unended()] == ["running"] * 3, seconds=60, what="all three")
+        told = sorted((steps_of(stack, loan.id) for loan in stack.unended()), key=lambda told: told[Step.RUNNING])
+        assert Step.OTHERS_FIRST not in told[0]
+        for one, next_one in pairwise(told):
+            assert next_one[Step.OTHERS_FIRST] < one[Step.RUNNING]
+            assert one[Step.CLAIMED] >= one[Step.SLOT_CREATING]
+            assert next_one[Step.SLOT_CREATING] >= one[Step.SLOT_CREATING] + SHORTEST_BOOT
+        for user in users:
+            stack.stop(user)
+
+
+SHORTEST_BOOT = timedelta(seconds=0.3)
+"""No JupyterLab comes up in less."""
+
+
+def steps_of(stack: Stack, instance_id: str) -> dict[Step, datetime]:
+    """When its start came to what."""
+    ledger = stack.ledger()
+    try:
+        return {event.step: event.at for event in ledger.read(instances.events_of, instance_id)}
+    finally:
+        ledger.close()

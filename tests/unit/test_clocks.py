@@ -73,7 +73,14 @@ def pool(backend: Lender, now: datetime) -> Pool:
     """A pool of which only `lend` is used."""
     parts: dict[str, Any] = dict.fromkeys(("ledger", "view", "session"))
     return Pool(
-        catalog=make.catalog(), backend=backend, master_key=b"", hub_epoch="", now=lambda: now, new_id=str, **parts
+        catalog=make.catalog(),
+        backend=backend,
+        master_key=b"",
+        hub_epoch="",
+        now=lambda: now,
+        new_id=str,
+        coming_up=asyncio.Semaphore(1),
+        **parts,
     )  # type: ignore[arg-type]
 
 
