@@ -16,6 +16,8 @@ LOCAL := .images
 IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
 export PORT STATE PYTHON
+# UNSAFE=0 is as good as no UNSAFE.
+on = $(filter-out 0 no off false,$(1))
 
 .PHONY: run setup heavy test lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check clean help
 .DEFAULT_GOAL := help
@@ -23,8 +25,8 @@ export PORT STATE PYTHON
 help:
 	@sed -n 's/^# //p' Makefile
 
-run: setup $(if $(HEAVY),heavy) $(if $(DEMO_CLOUD),$(VENV)/.paid)
-	@exec $(BIN)/freepool up $(if $(UNSAFE),--unsafe-no-sandbox) $(if $(DEMO_CLOUD),--demo-cloud)
+run: setup $(if $(call on,$(HEAVY)),heavy) $(if $(call on,$(DEMO_CLOUD)),$(VENV)/.paid)
+	@exec $(BIN)/freepool up $(if $(call on,$(UNSAFE)),--unsafe-no-sandbox) $(if $(call on,$(DEMO_CLOUD)),--demo-cloud)
 
 # The two are made side by side: each is the work of one processor.
 setup:
