@@ -10,6 +10,7 @@ import os
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -66,6 +67,11 @@ class PaidSettings(BaseModel):
         "not looked for.",
     )
     demo: bool = Field(default=False, description="Whether the cloud is a stand-in, and no money is real.")
+    trust_notebooks: bool = Field(
+        default=False,
+        description="Offer real money although notebooks share the desk's own origin, or pages come over plain http: "
+        "what runs in a person's notebook can then click for them.",
+    )
     oauth: OAuthSettings | None = Field(default=None, description="Needed for linking Alibaba Cloud accounts.")
     dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw_settings.py.")
     sagemaker: dict[str, Any] | None = Field(default=None, description="SageMaker: providers/sagemaker_settings.py.")
@@ -74,6 +80,13 @@ class PaidSettings(BaseModel):
     def _some_cloud(self) -> PaidSettings:
         if self.dsw is None and self.sagemaker is None:
             raise ValueError("name a cloud, or leave the section out")
+        return self
+
+    @model_validator(mode="after")
+    def _demo_is_no_cloud(self) -> PaidSettings:
+        """No page may say that no money is real while it is."""
+        if self.demo != bool((self.dsw or {}).get("plain_http")):
+            raise ValueError("demo and dsw.plain_http go together: both for a stand-in on this machine, else neither")
         return self
 
 
@@ -102,6 +115,12 @@ class Settings(BaseModel):
     proxy_host: str | None = Field(default=None, description="Name of the proxy's API for the hub.")
     desk_host: str | None = Field(default=None, description="Name of the desk for the proxy.")
     public: str | None = Field(default=None, description="Base URL that browsers use. Default: address and port.")
+    subdomain_host: str | None = Field(
+        default=None,
+        pattern="^https?://[^/]+$",
+        description="JupyterHub's setting of this name: each person's notebooks then have a host, and so an origin, of "
+        "their own below this one.",
+    )
     public_port: int = Field(default=8000, ge=1, le=65535)
     hub_port: int = Field(default=0, ge=0, le=65535)
     proxy_api_port: int = Field(default=0, ge=0, le=65535)
@@ -114,6 +133,18 @@ class Settings(BaseModel):
     )
 
     paid: PaidSettings | None = Field(default=None, description="Instances in people's own clouds; off where unset.")
+
+    @model_validator(mode="after")
+    def _nobody_clicks_for_people(self) -> Settings:
+        """A script in a notebook of the same origin can do all that its person can, a service worker even see it."""
+        if self.paid is None or self.paid.demo or self.paid.trust_notebooks:
+            return self
+        if self.subdomain_host is None or not (self.public_url + self.subdomain_host).startswith("https://"):
+            raise ValueError(
+                "paid: real money needs `public` to be https and `subdomain_host` to be set, so that no notebook can "
+                "click for its person (or paid.trust_notebooks: true; docs/paid.md says what that means)"
+            )
+        return self
 
     @property
     def slots_dir(self) -> Path:
@@ -159,6 +190,12 @@ class Settings(BaseModel):
     def public_url(self) -> str:
         """Base URL that a browser uses, ending in a slash."""
         return (self.public or f"http://{self.address}:{self.public_port}").rstrip("/") + "/"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers say of every request what it is for: they do over https, and to this machine itself."""
+        url = urlsplit(self.public_url)
+        return url.scheme == "https" or url.hostname in ("localhost", "127.0.0.1", "::1")
 
     def secret(self, name: str) -> str:
         """The secret `name`, read from its own file (mode 0600) in the state folder.

@@ -43,12 +43,15 @@ def shape(name: str = "s", price: str | None = "0.65", **changes: Any) -> Shape:
     return Shape(**values | changes)
 
 
+RIGHT = {"user_since": make.SINCE, "word": make.WORD}
+
+
 def asked(one: Shape | None = None, *, now: float = 0, **changes: Any) -> Consent:
     values: dict[str, Any] = {
         "consent_id": "c1", "binding": make.make_binding(), "region": "cn-hangzhou",
         "quote": quote([one or shape()], Needs(), disk=None, read_at=NOW)[0],
         "chosen": Chosen("paid-1", yuan("2.60"), 8 * 3600, idle_seconds=1800), "session": "5e55", "language": "en",
-        "title": "A Cloud", "capabilities": ALL, "now": later(now),
+        "title": "A Cloud", "capabilities": ALL, "word": make.WORD, "now": later(now),
     }  # fmt: skip
     return ask(**values | changes)
 
@@ -229,8 +232,11 @@ def test_who_may_answer_and_until_when(
     changes: dict[str, Any], who: str, session: str, at: float, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at))
-    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599))
+        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at), **RIGHT)
+    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599), **RIGHT)
+    for wrong in ({"word": ""}, {"word": "x"}, {"word": make.consent().answer_hash}, {"user_since": ""}):
+        with pytest.raises(NoConsent):
+            check_answer(make.consent(), user_name="ann", session="5e55", now=NOW, **RIGHT | wrong)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ class LinkedHandler(PaidPage):
         binding = Binding(
             id=visit.nonce,  # so that the same visit can never make a second one
             user_name=self.user_name,
+            user_since=self.user_since,
             provider=visit.provider,
             account_id=proof.account_id,
             subject=proof.subject,
@@ -88,7 +89,8 @@ class LinkedHandler(PaidPage):
             await self.desk.ledger.awrite(bindings.prove, binding)
         except LostRace:
             mine = await self.read(bindings.of_user, self.user_name)
-            same = (one.id for one in mine if (one.provider, one.account_id) == (visit.provider, proof.account_id))
+            known = (self.user_since, visit.provider, proof.account_id)
+            same = (one.id for one in mine if (one.user_since, one.provider, one.account_id) == known)
             self.go(f"paid/accounts/{next(same, '')}".rstrip("/"))
             return
         self.go(f"paid/accounts/{binding.id}")
@@ -203,6 +205,8 @@ class TemplateHandler(PaidHandler):
 class UnlinkHandler(PaidPage):
     """GET and POST /paid/accounts/ID/unlink: asks, stops what runs, and forgets only when nothing does any more."""
 
+    is_live = True
+
     async def get(self, binding_id: str) -> None:
         """What would happen."""
         binding = await self.my_binding(binding_id)
@@ -253,10 +257,12 @@ def _role(binding: Binding) -> str:
 class HomeHandler(PaidPage):
     """GET /paid: accounts, what runs, what ran, and what there is to know."""
 
+    is_live = True
+
     async def get(self) -> None:
         """The page."""
         now = self.paid.now()
-        moment = await self.read(read_paid, self.user_name, now=now)
+        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
         desk = self.desk
         view = PaidDesk(moment, self.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
         linkable = [(one.id, one.title) for one in self.paid.providers.values() if Capability.PROOF in one.capabilities]

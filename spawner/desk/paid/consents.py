@@ -10,7 +10,7 @@ from decimal import Decimal
 from spawner.desk.paid.base import PaidPage
 from spawner.desk.paid.shop import ShopHandler
 from spawner.desk.paid.views import consent_view
-from spawner.errors import AskAgain, FreepoolError, LostRace
+from spawner.errors import AskAgain, FreepoolError, LostRace, NoConsent
 from spawner.hubclient import HubSaid
 from spawner.ledger import consents, orders
 from spawner.ledger.paid_model import OVER, Consent, ConsentKind, ConsentState
@@ -32,7 +32,7 @@ ONE_MORE = "Another instance was started meanwhile. This would be one more."
 class AnswerHandler(ShopHandler):
     """What both pages and API do with an answer."""
 
-    async def agree(self, consent_id: str) -> Consent:
+    async def agree(self, consent_id: str, word: str) -> Consent:
         """Take the yes and have it spent. Raises `AskAgain` where it does not fit any more."""
         self.require_browser()
         asked = await self.my_consent(consent_id)
@@ -41,7 +41,14 @@ class AnswerHandler(ShopHandler):
             if there is not None and there.state not in OVER:
                 raise AskAgain(ONE_MORE)
         async with self.desk.turns.take(self.user_name):
-            consent = await asking.accept(self.paid, asked.id, user_name=self.user_name, session=self.session_mark)
+            consent = await asking.accept(
+                self.paid,
+                asked.id,
+                user_name=self.user_name,
+                user_since=self.user_since,
+                session=self.session_mark,
+                word=word,
+            )
         log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
         await self.begin(consent)
         return consent
@@ -121,6 +128,7 @@ class ConsentPage(AnswerHandler, PaidPage):
             instance=consent.order_id or consent.id,
             binding_id=consent.binding_id,
             changed=changed,
+            word=self.answer_word(consent.id) if is_open else "",
         )
 
 
@@ -139,7 +147,9 @@ class AcceptHandler(ConsentPage):
         """The one way. Where something has changed, the next question, with what has."""
         asked = await self.my_consent(consent_id)
         try:
-            await self.agree(consent_id)
+            await self.agree(consent_id, self.get_body_argument("word", ""))
+        except NoConsent:
+            raise
         except AskAgain as again:
             await self._again(await self.my_consent(consent_id), again)
             return
@@ -198,7 +208,7 @@ class ConsentsHandler(PaidPage):
 
     async def get(self) -> None:
         """Newest first."""
-        mine = await self.read(consents.of_user, self.user_name)
+        mine = [one for one in await self.read(consents.of_user, self.user_name) if one.user_since == self.user_since]
         titles = {one.id: one.title for one in self.paid.providers.values()}
         self.show(
             "paid_consents.html",
@@ -208,6 +218,8 @@ class ConsentsHandler(PaidPage):
 
 class DownloadHandler(PaidPage):
     """GET /paid/consents/ID.json"""
+
+    is_file = True
 
     async def get(self, consent_id: str) -> None:
         """For the person's own records."""

@@ -19,10 +19,12 @@ ENDS = {"stop": asking.want_stop, "delete": asking.want_delete}
 class InstanceHandler(PaidPage):
     """GET /paid/instances/ID"""
 
+    is_live = True
+
     async def get(self, order_id: str) -> None:
         """As it is now. Of what is agreed to and not started yet, there is an order in a moment."""
         now = self.paid.now()
-        moment = await self.read(read_paid, self.user_name, now=now)
+        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
         desk = PaidDesk(moment, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now)
         order = next((one for one in moment.orders if one.id == order_id), None)
         view = desk.instance(order) if order is not None else desk.asked(self._asked(moment, order_id))
@@ -56,7 +58,7 @@ class EndHandler(PaidPage):
         """Ask."""
         now = self.paid.now()
         order = await self.my_order(order_id)
-        moment = await self.read(read_paid, self.user_name, now=now)
+        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
         desk = PaidDesk(moment, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now)
         self.show("paid_end.html", one=desk.instance(order), act=act)
 

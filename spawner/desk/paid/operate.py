@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, select
 from spawner.desk.base import JsonHandler
 from spawner.desk.operator import ForOperators
 from spawner.desk.paid.alarms import KINDS, OperateMoment, alarms, read_operate
-from spawner.desk.paid.base import PaidPage
+from spawner.desk.paid.base import PaidHandler, PaidPage
 from spawner.desk.paid.operate_views import CloudView, OperatePaidView, RunView
 from spawner.desk.paid.words import STATES, stand_of
 from spawner.ledger import controls
@@ -24,12 +24,12 @@ from spawner.paid.providers.base import Capability
 
 log = logging.getLogger("freepool.desk")
 PAGE = 500
-SECRET = {"external_id", "session"}
+SECRET = {"external_id", "session", "answer_hash"}
 """Not secrets of anybody's, but nothing that a record needs to hand on."""
 RECORD: Mapping[str, Table] = {"binding": bindings, "consent": consents, "order": orders, "event": order_events}
 
 
-class ForPaidOperators(ForOperators, PaidPage):
+class ForPaidOperators(ForOperators, PaidHandler):
     """Base of what only administrators see."""
 
     async def operate_view(self) -> OperatePaidView:
@@ -87,8 +87,10 @@ class ForPaidOperators(ForOperators, PaidPage):
         log.info("operator %s: paid %s", name, act)
 
 
-class OperatePage(ForPaidOperators):
+class OperatePage(ForPaidOperators, PaidPage):
     """GET /operator/paid"""
+
+    is_live = True
 
     async def get(self) -> None:
         """The page."""
@@ -97,7 +99,7 @@ class OperatePage(ForPaidOperators):
         self.show("paid_operator.html", view=view, since=since, live=True)
 
 
-class SwitchHandler(ForPaidOperators):
+class SwitchHandler(ForPaidOperators, PaidPage):
     """POST /operator/paid/pause and …/resume"""
 
     async def post(self, act: str) -> None:
@@ -114,8 +116,10 @@ class OperateHandler(ForPaidOperators, JsonHandler):
         self.answer(await self.operate_view())
 
 
-class AuditHandler(ForPaidOperators):
+class AuditHandler(ForPaidOperators, PaidPage):
     """GET /operator/paid/audit.jsonl: everything that was asked, agreed, done and seen; one JSON object a line."""
+
+    is_file = True
 
     async def get(self) -> None:
         """Page by page, so that a long record is never held whole."""

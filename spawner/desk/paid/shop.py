@@ -77,6 +77,7 @@ class ShopHandler(PaidHandler):
                 chosen,
                 session=self.session_mark,
                 language=self.language_texts.language,
+                word_of=self.answer_word,
                 order=order,
             )
 

@@ -160,18 +160,21 @@ class PaidMoment:
     records: Mapping[str, list[OrderEvent]]
 
 
-def read_paid(connection: Connection, user_name: str, *, now: datetime) -> PaidMoment:
-    """All that is this person's."""
-    mine = orders.of_user(connection, user_name)
-    asked = consents.of_user(connection, user_name)
+def read_paid(connection: Connection, user_name: str, user_since: str, *, now: datetime) -> PaidMoment:
+    """All that is this person's, and not of somebody who had the name before."""
+    mine = [one for one in orders.of_user(connection, user_name) if one.user_since == user_since]
+    asked = [one for one in consents.of_user(connection, user_name) if one.user_since == user_since]
+    linked = [one for one in bindings.of_user(connection, user_name) if one.user_since == user_since]
+    known = {one.id for one in mine} | {one.id for one in linked}
+    news = audit.notices_of(connection, user_name, unseen_only=True)
     on_their_way = [one for one in mine if starting.is_wanted(one) and not starting.is_open(one)]
     return PaidMoment(
         paused=NO_NEW in controls.all_of(connection),
-        bindings=bindings.of_user(connection, user_name),
+        bindings=linked,
         orders=mine,
         consents={one.id: one for one in asked},
         accepted=[one for one in asked if one.state is ConsentState.ACCEPTED and one.expires_at > now],
-        notices=audit.notices_of(connection, user_name, unseen_only=True),
+        notices=[one for one in news if one.order_id in known or one.binding_id in known],
         records={one.id: starting.watch(connection, one.id).record for one in on_their_way},
     )
 
