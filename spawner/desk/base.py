@@ -166,6 +166,11 @@ class Handler(HubOAuthenticated, RequestHandler):
         moment = await desk.ledger.aread(read_paid, self.user_name, self.user_since, now=now)
         return PaidDesk(moment, desk.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
 
+    @property
+    def here(self) -> str:
+        """The address of this page, for coming back to it by a link."""
+        return self.request.uri or self.desk.base if self.request.method == "GET" else self.desk.base
+
     def render_page(self, name: str, **context: Any) -> str:
         """Fill a template."""
         template = self.desk.templates.get_template(name)
@@ -175,6 +180,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             base=self.desk.base,
             static=self.static_path,
             xsrf=self.xsrf_token.decode() if self.current_user and self._may_hold_token else "",
+            here=self.here,
             version=__version__,
             demo=self.desk.settings.is_demo,
             has_paid=self.desk.paid is not None,

@@ -56,7 +56,7 @@ class OpenHandler(Handler):
             raise HTTPError(404)  # an API token may be somebody else's: only a browser that has signed in comes in
         order = await self.mine(server)
         self.set_header("Referrer-Policy", "no-referrer")
-        if self.desk.paid is None or order.provider not in self.desk.paid.providers:
+        if self.desk.paid is None or order.region not in self.desk.paid.regions.get(order.provider, ()):
             self.tell(self.say("This cloud is switched off here. Open it in the cloud's own console."))
         elif starting.is_open(order):
             binding = await self.desk.ledger.aread(bindings.get, order.binding_id)

@@ -25,6 +25,10 @@ BREATH_SECONDS = 0.015
 the desk has time for those who click."""
 
 
+PLAIN = re.compile(r"[!-\[\]-~]+")
+"""Addresses without white space, and without what browsers take for a slash."""
+
+
 class PageHandler(Handler):
     """GET /: the desk itself."""
 
@@ -51,7 +55,9 @@ class LanguageHandler(Handler):
                 httponly=True,
                 samesite="Lax",
             )
-        self.redirect(self.desk.base, status=303)
+        here = self.get_body_argument("here", "")
+        is_ours = here.startswith(self.desk.base) and PLAIN.fullmatch(here) is not None
+        self.redirect(here if is_ours else self.desk.base, status=303)
 
 
 class StateHandler(JsonHandler):

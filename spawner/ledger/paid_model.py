@@ -37,6 +37,7 @@ class Block(StrEnum):
 
     AUTH_LOST = "auth_lost"
     LIST_BLIND = "list_blind"
+    CHECK = "check"  # its person has looked again, and something speaks against it
 
 
 class ConsentState(StrEnum):

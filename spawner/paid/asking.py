@@ -12,16 +12,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.errors import AskAgain, BadOption, LostRace, NoConsent, NotAllowed, PaidPaused
+from spawner.errors import AskAgain, BadOption, LostRace, NoConsent, NotAllowed, NotOffered, PaidPaused
 from spawner.ledger import audit, bindings, consents, controls, orders
 from spawner.ledger.paid_model import Binding, Consent, ConsentKind, Order, OrderState, StopReason
 from spawner.paid.binding import account_of, is_same, may_order
 from spawner.paid.consent import NOTHING_NEW, Chosen, ask, change_since, check_answer
 from spawner.paid.paid import Paid
+from spawner.paid.providers.base import Provider
 from spawner.paid.quotes import Needs, Quote, quote
 
 NO_NEW = "paid.no_new"
 """The operator's switch: while this control is there, nobody makes anything new. What runs goes on."""
+SWITCHED_OFF = "This cloud, or this region of it, is switched off here just now."
 NAME_LENGTH = 27
 """The most that PAI-DSW takes; letters and digits alone are good for every cloud."""
 
@@ -32,10 +34,17 @@ def name_of(order_id: str) -> str:
     return ("fp" + base64.b32encode(digest).decode().lower())[:NAME_LENGTH]
 
 
+def provider_of(paid: Paid, binding: Binding, region: str) -> Provider:
+    """The cloud, where it and the region are on. Raises `NotOffered`."""
+    if binding.provider not in paid.providers or region not in paid.regions.get(binding.provider, ()):
+        raise NotOffered(SWITCHED_OFF, next_step="Choose another cloud or region.")
+    return paid.providers[binding.provider]
+
+
 async def quotes(paid: Paid, binding: Binding, region: str, needs: Needs, *, disk: int | None = None) -> list[Quote]:
     """What is on offer now, the cheapest that fits first. Raises `ProviderError`."""
     read_at = paid.now()
-    shapes = await paid.providers[binding.provider].shapes(account_of(binding, region))
+    shapes = await provider_of(paid, binding, region).shapes(account_of(binding, region))
     return quote(shapes, needs, disk=disk, read_at=read_at)
 
 
@@ -69,7 +78,7 @@ async def offer(
     wanted = next((one for one in found if one.shape.id == shape), None)
     if wanted is None:
         raise AskAgain("{shape} cannot be had just now.", next_step="Choose another one.", shape=shape)
-    provider = paid.providers[binding.provider]
+    provider = provider_of(paid, binding, region)
     consent_id = paid.new_id()
     consent = ask(
         consent_id=consent_id,
@@ -107,7 +116,7 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
     check_answer(consent, **who, now=paid.now())
     if not may_order(binding):
         raise AskAgain(NOTHING_NEW, next_step="Look at how it is linked.")
-    shapes = await paid.providers[consent.provider].shapes(account_of(binding, consent.region))
+    shapes = await provider_of(paid, binding, consent.region).shapes(account_of(binding, consent.region))
     changed = change_since(consent, shapes)
     if changed is not None:
         template, words = changed

@@ -88,6 +88,7 @@ def ask(
         run_seconds=run_seconds,
         idle_seconds=chosen.idle_seconds if Capability.IDLE_CULLER in capabilities else None,
         read_at=quote.read_at,
+        now=now,
     )
     text = consent_text.write(facts, language)
     return Consent(

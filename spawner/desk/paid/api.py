@@ -14,10 +14,9 @@ from spawner.desk.base import JsonHandler
 from spawner.desk.paid.base import PaidHandler
 from spawner.desk.paid.consents import AnswerHandler
 from spawner.desk.paid.shop import GIB, ShopHandler
-from spawner.desk.paid.views import ConsentView, PaidView, consent_view
+from spawner.desk.paid.views import ConsentView, PaidView
 from spawner.errors import BadOption
 from spawner.ledger import audit, consents
-from spawner.ledger.paid_model import Consent
 from spawner.paid import asking
 from spawner.paid.quotes import Needs, Quote
 
@@ -58,11 +57,6 @@ class ConsentsView(BaseModel):
 
 class PaidJson(PaidHandler, JsonHandler):
     """Base of the API."""
-
-    def consent(self, consent: Consent) -> ConsentView:
-        """As its person sees it."""
-        known = self.paid.providers.get(consent.provider)
-        return consent_view(consent, self.language_texts, known.title if known else consent.provider)
 
     async def view(self) -> PaidView:
         """All of it."""
@@ -126,7 +120,7 @@ class ConsentsHandler(PaidJson):
     async def get(self) -> None:
         """All of theirs."""
         mine = [one for one in await self.read(consents.of_user, self.user_name) if one.user_since == self.user_since]
-        self.answer(ConsentsView(consents=[self.consent(one) for one in mine]))
+        self.answer(ConsentsView(consents=[self.consent_view(one) for one in mine]))
 
 
 class ConsentHandler(PaidJson):
@@ -134,7 +128,7 @@ class ConsentHandler(PaidJson):
 
     async def get(self, consent_id: str) -> None:
         """One of theirs."""
-        self.answer(self.consent(await self.my_consent(consent_id)))
+        self.answer(self.consent_view(await self.my_consent(consent_id)))
 
 
 class WithdrawHandler(AnswerHandler, PaidJson):
@@ -144,7 +138,7 @@ class WithdrawHandler(AnswerHandler, PaidJson):
         """The no, which costs nothing."""
         parse(Nothing, self.request.body)
         await self.withdraw(await self.my_consent(consent_id))
-        self.answer(self.consent(await self.my_consent(consent_id)))
+        self.answer(self.consent_view(await self.my_consent(consent_id)))
 
 
 class StopHandler(PaidJson):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from tornado.web import HTTPError
 
 from spawner.desk.base import ALONE, Handler
+from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.desk.paid.words import FORMATS
 from spawner.errors import NotAllowed, NotOffered
 from spawner.ledger import bindings, consents, orders
@@ -84,6 +86,20 @@ class PaidHandler(Handler):
             raise HTTPError(404)
         return found
 
+    def title(self, provider: str) -> str:
+        """A cloud's name, in the reader's language; its id where it is switched off."""
+        known = self.paid.providers.get(provider)
+        return provider if known is None else self.say(known.title)
+
+    def is_on(self, provider: str, region: str = "") -> bool:
+        """Whether a cloud, and a region of it, is offered here now. What was done there before is shown anyhow."""
+        regions = self.paid.regions.get(provider, ())
+        return provider in self.paid.providers and bool(regions) and (not region or region in regions)
+
+    def consent_view(self, consent: Consent) -> ConsentView:
+        """As its person sees and downloads it."""
+        return consent_view(consent, self.language_texts, self.title(consent.provider), demo=self.desk.settings.is_demo)
+
     def regions_of(self, binding: Binding) -> list[str]:
         """Where something may be made under it."""
         known = self.paid.regions.get(binding.provider, ())
@@ -121,6 +137,11 @@ class PaidPage(PaidHandler):
         is_saved = self.is_file and self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
         if not (self.is_navigation or is_look or is_saved):
             raise NotAllowed(GO_YOURSELF, next_step=ON_THE_PAGE)
+
+    @property
+    def here(self) -> str:
+        """A page that answers a form is not there to come back to; the one above it is."""
+        return re.sub(r"/(accept|start|withdraw|link)$", "", self.request.uri or self.desk.base)
 
     def show(self, template: str, *, status: int = 200, **context: Any) -> None:
         """Answer with a page."""

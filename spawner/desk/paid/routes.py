@@ -22,6 +22,7 @@ def paid_routes() -> list[tuple[str, type[RequestHandler]]]:
         (f"paid/accounts/{ID}/unlink", accounts.UnlinkHandler),
         (f"paid/new/{ID}", shop.ShapesHandler),
         (f"paid/new/{ID}/{REGION}/{SHAPE}", shop.LimitsHandler),
+        ("paid/record\\.json", consents.RecordHandler),
         ("paid/consents", consents.ConsentsHandler),
         (f"paid/consents/{ID}", consents.ConsentHandler),
         (f"paid/consents/{ID}\\.json", consents.DownloadHandler),
