@@ -52,6 +52,15 @@ class OAuthSettings(BaseModel):
     token_url: str = "https://oauth.aliyun.com/v1/token"  # noqa: S105
     userinfo_url: str = "https://oauth.aliyun.com/v1/userinfo"
 
+    def secret(self) -> str:
+        """The client's secret as it is now. Raises `SetupError`."""
+        try:
+            return self.secret_file.read_text().strip()
+        except (OSError, ValueError):
+            raise SetupError(
+                "The secret of the cloud's sign-in in {path} cannot be read.", path=self.secret_file
+            ) from None
+
 
 class PaidSettings(BaseModel):
     """Instances in people's own clouds. Each cloud's section is what its module in `spawner.paid.providers` reads.
@@ -74,11 +83,13 @@ class PaidSettings(BaseModel):
     )
     oauth: OAuthSettings | None = Field(default=None, description="Needed for linking Alibaba Cloud accounts.")
     dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw_settings.py.")
-    sagemaker: dict[str, Any] | None = Field(default=None, description="SageMaker: providers/sagemaker_settings.py.")
+    sagemaker: dict[str, Any] | None = Field(default=None, description="Not offered yet.")
 
     @model_validator(mode="after")
     def _some_cloud(self) -> PaidSettings:
-        if self.dsw is None and self.sagemaker is None:
+        if self.sagemaker is not None:
+            raise ValueError("sagemaker is not offered yet: nothing proves whose an AWS account is")
+        if self.dsw is None:
             raise ValueError("name a cloud, or leave the section out")
         return self
 
@@ -135,14 +146,20 @@ class Settings(BaseModel):
     paid: PaidSettings | None = Field(default=None, description="Instances in people's own clouds; off where unset.")
 
     @model_validator(mode="after")
+    def _one_host(self) -> Settings:
+        if self.subdomain_host is not None and self.public_url.rstrip("/") != self.subdomain_host:
+            raise ValueError("subdomain_host: must be the host of `public`, with its scheme and port")
+        return self
+
+    @model_validator(mode="after")
     def _nobody_clicks_for_people(self) -> Settings:
         """A script in a notebook of the same origin can do all that its person can, a service worker even see it."""
         if self.paid is None or self.paid.demo or self.paid.trust_notebooks:
             return self
-        if self.subdomain_host is None or not (self.public_url + self.subdomain_host).startswith("https://"):
+        if self.subdomain_host is None or not self.subdomain_host.startswith("https://"):
             raise ValueError(
-                "paid: real money needs `public` to be https and `subdomain_host` to be set, so that no notebook can "
-                "click for its person (or paid.trust_notebooks: true; docs/paid.md says what that means)"
+                "paid: real money needs `public` to be https, and `subdomain_host` to be the same host, so that no "
+                "notebook can click for its person (or paid.trust_notebooks: true; docs/paid.md says what that means)"
             )
         return self
 

@@ -41,7 +41,8 @@ class GateHandler(Handler):
             return
         whose = urlencode({"of": user})  # Tornado has decoded it
         self.set_header("Referrer-Policy", "no-referrer")
-        self.redirect(f"{self.desk.base}paid/open/{quote(server)}?{whose}", status=303)
+        desk = self.desk.settings.subdomain_host or ""  # people's own hosts have no desk
+        self.redirect(f"{desk}{self.desk.base}paid/open/{quote(server)}?{whose}", status=303)
 
     head = get
 
