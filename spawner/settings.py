@@ -10,6 +10,7 @@ import os
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -51,6 +52,15 @@ class OAuthSettings(BaseModel):
     token_url: str = "https://oauth.aliyun.com/v1/token"  # noqa: S105
     userinfo_url: str = "https://oauth.aliyun.com/v1/userinfo"
 
+    def secret(self) -> str:
+        """The client's secret as it is now. Raises `SetupError`."""
+        try:
+            return self.secret_file.read_text().strip()
+        except (OSError, ValueError):
+            raise SetupError(
+                "The secret of the cloud's sign-in in {path} cannot be read.", path=self.secret_file
+            ) from None
+
 
 class PaidSettings(BaseModel):
     """Instances in people's own clouds. Each cloud's section is what its module in `spawner.paid.providers` reads.
@@ -66,14 +76,28 @@ class PaidSettings(BaseModel):
         "not looked for.",
     )
     demo: bool = Field(default=False, description="Whether the cloud is a stand-in, and no money is real.")
+    trust_notebooks: bool = Field(
+        default=False,
+        description="Offer real money although notebooks share the desk's own origin, or pages come over plain http: "
+        "what runs in a person's notebook can then click for them.",
+    )
     oauth: OAuthSettings | None = Field(default=None, description="Needed for linking Alibaba Cloud accounts.")
     dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw_settings.py.")
-    sagemaker: dict[str, Any] | None = Field(default=None, description="SageMaker: providers/sagemaker_settings.py.")
+    sagemaker: dict[str, Any] | None = Field(default=None, description="Not offered yet.")
 
     @model_validator(mode="after")
     def _some_cloud(self) -> PaidSettings:
-        if self.dsw is None and self.sagemaker is None:
+        if self.sagemaker is not None:
+            raise ValueError("sagemaker is not offered yet: nothing proves whose an AWS account is")
+        if self.dsw is None:
             raise ValueError("name a cloud, or leave the section out")
+        return self
+
+    @model_validator(mode="after")
+    def _demo_is_no_cloud(self) -> PaidSettings:
+        """No page may say that no money is real while it is."""
+        if self.demo != bool((self.dsw or {}).get("plain_http")):
+            raise ValueError("demo and dsw.plain_http go together: both for a stand-in on this machine, else neither")
         return self
 
 
@@ -102,6 +126,12 @@ class Settings(BaseModel):
     proxy_host: str | None = Field(default=None, description="Name of the proxy's API for the hub.")
     desk_host: str | None = Field(default=None, description="Name of the desk for the proxy.")
     public: str | None = Field(default=None, description="Base URL that browsers use. Default: address and port.")
+    subdomain_host: str | None = Field(
+        default=None,
+        pattern="^https?://[^/]+$",
+        description="JupyterHub's setting of this name: each person's notebooks then have a host, and so an origin, of "
+        "their own below this one.",
+    )
     public_port: int = Field(default=8000, ge=1, le=65535)
     hub_port: int = Field(default=0, ge=0, le=65535)
     proxy_api_port: int = Field(default=0, ge=0, le=65535)
@@ -114,6 +144,24 @@ class Settings(BaseModel):
     )
 
     paid: PaidSettings | None = Field(default=None, description="Instances in people's own clouds; off where unset.")
+
+    @model_validator(mode="after")
+    def _one_host(self) -> Settings:
+        if self.subdomain_host is not None and self.public_url.rstrip("/") != self.subdomain_host:
+            raise ValueError("subdomain_host: must be the host of `public`, with its scheme and port")
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_clicks_for_people(self) -> Settings:
+        """A script in a notebook of the same origin can do all that its person can, a service worker even see it."""
+        if self.paid is None or self.paid.demo or self.paid.trust_notebooks:
+            return self
+        if self.subdomain_host is None or not self.subdomain_host.startswith("https://"):
+            raise ValueError(
+                "paid: real money needs `public` to be https, and `subdomain_host` to be the same host, so that no "
+                "notebook can click for its person (or paid.trust_notebooks: true; docs/paid.md says what that means)"
+            )
+        return self
 
     @property
     def slots_dir(self) -> Path:
@@ -159,6 +207,12 @@ class Settings(BaseModel):
     def public_url(self) -> str:
         """Base URL that a browser uses, ending in a slash."""
         return (self.public or f"http://{self.address}:{self.public_port}").rstrip("/") + "/"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers say of every request what it is for: they do over https, and to this machine itself."""
+        url = urlsplit(self.public_url)
+        return url.scheme == "https" or url.hostname in ("localhost", "127.0.0.1", "::1")
 
     def secret(self, name: str) -> str:
         """The secret `name`, read from its own file (mode 0600) in the state folder.

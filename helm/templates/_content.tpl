@@ -25,6 +25,12 @@ public: {{ include "freepool.public" . }}
 {{- with .Values.steward.notifyUrl }}
 notify_url: {{ . }}
 {{- end }}
+{{- with dig "JupyterHub" "subdomain_host" "" .Values.hub.config }}
+subdomain_host: {{ . }}
+{{- end }}
+{{- if and (contains "/srv/clouds/" (toJson .Values.paid.settings)) (not .Values.paid.existingSecret) }}
+{{- fail "paid.settings names files in /srv/clouds/: name the Secret that holds them in paid.existingSecret." }}
+{{- end }}
 {{- with .Values.paid.settings }}
 paid:
   {{- toYaml . | nindent 2 }}

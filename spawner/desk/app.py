@@ -110,6 +110,7 @@ def make_application(desk: Desk) -> Application:
         static_handler_class=handlers.FileHandler,
         cookie_secret=hashlib.sha256(f"freepool desk cookies {token}".encode()).digest(),
         hub_auth=hub_auth,
+        xsrf_cookie_kwargs={"httponly": True},  # a page's own script has the token from the page
         log_function=log_request,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 LANGUAGE_COOKIE = "freepool-language"
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+ALONE = "same-origin"
+"""As Cross-Origin-Opener-Policy: a notebook that opens the page, perhaps on the same host, cannot reach into it."""
 
 
 @dataclass
@@ -113,6 +116,25 @@ class Handler(HubOAuthenticated, RequestHandler):
         assert self.current_user is not None  # `prepare` has seen to it
         return str(self.current_user["name"])
 
+    @property
+    def user_since(self) -> str:
+        """When JupyterHub made this user. A name can be given to somebody else; empty where the token cannot tell."""
+        return str((self.current_user or {}).get("created") or "")
+
+    @property
+    def is_navigation(self) -> bool:
+        """Whether a person goes to this page in a window of theirs: no script that fetches it, and no frame."""
+        mode, destination = (self.request.headers.get(f"Sec-Fetch-{name}") for name in ("Mode", "Dest"))
+        if mode is None and destination is None:
+            return not self.desk.settings.is_secure
+        return (mode, destination) == ("navigate", "document")
+
+    @property
+    def is_our_script(self) -> bool:
+        """Whether it is a page's own script: it knows the token from the page."""
+        given = self.request.headers.get("X-XSRFToken", "")
+        return hmac.compare_digest(given.encode(), self.xsrf_token)
+
     def say(self, message: str, **params: object) -> str:
         """In the reader's language."""
         return self.language_texts.say(message, **params)
@@ -141,8 +163,13 @@ class Handler(HubOAuthenticated, RequestHandler):
         desk, now = self.desk, utc_now()
         if desk.paid is None:
             return None
-        moment = await desk.ledger.aread(read_paid, self.user_name, now=now)
+        moment = await desk.ledger.aread(read_paid, self.user_name, self.user_since, now=now)
         return PaidDesk(moment, desk.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
+
+    @property
+    def here(self) -> str:
+        """The address of this page, for coming back to it by a link."""
+        return self.request.uri or self.desk.base if self.request.method == "GET" else self.desk.base
 
     def render_page(self, name: str, **context: Any) -> str:
         """Fill a template."""
@@ -152,12 +179,18 @@ class Handler(HubOAuthenticated, RequestHandler):
             lang=self.language_texts.language,
             base=self.desk.base,
             static=self.static_path,
-            xsrf=self.xsrf_token.decode() if self.current_user else "",
+            xsrf=self.xsrf_token.decode() if self.current_user and self._may_hold_token else "",
+            here=self.here,
             version=__version__,
             demo=self.desk.settings.is_demo,
             has_paid=self.desk.paid is not None,
             **context,
         )
+
+    @property
+    def _may_hold_token(self) -> bool:
+        """Not what somebody else's script has fetched."""
+        return self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate" or self.is_our_script
 
     def static_path(self, path: str) -> str:
         """Versioned URL of a static file."""

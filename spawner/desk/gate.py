@@ -7,12 +7,12 @@ people are sent on to the desk's own address, where its cookie does.
 from __future__ import annotations
 
 import json
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 from jupyterhub import __version__ as hub_version
 from tornado.web import HTTPError
 
-from spawner.desk.base import Handler
+from spawner.desk.base import ALONE, Handler
 from spawner.errors import LedgerError
 from spawner.ledger import bindings, orders
 from spawner.ledger.paid_model import Order
@@ -39,9 +39,10 @@ class GateHandler(Handler):
             self.set_header("X-JupyterHub-Version", hub_version)
             self.finish(json.dumps({"version": hub_version}))
             return
-        whose = urlencode({"of": unquote(user)})
+        whose = urlencode({"of": user})  # Tornado has decoded it
         self.set_header("Referrer-Policy", "no-referrer")
-        self.redirect(f"{self.desk.base}paid/open/{quote(server)}?{whose}", status=303)
+        desk = self.desk.settings.subdomain_host or ""  # people's own hosts have no desk
+        self.redirect(f"{desk}{self.desk.base}paid/open/{quote(server)}?{whose}", status=303)
 
     head = get
 
@@ -51,11 +52,12 @@ class OpenHandler(Handler):
 
     async def get(self, server: str) -> None:
         """303 to a fresh address in the cloud; a page to wait on while there is none."""
+        self.set_header("Cross-Origin-Opener-Policy", ALONE)
         if self.hub_auth.get_token(self, in_cookie=False):
             raise HTTPError(404)  # an API token may be somebody else's: only a browser that has signed in comes in
         order = await self.mine(server)
         self.set_header("Referrer-Policy", "no-referrer")
-        if self.desk.paid is None or order.provider not in self.desk.paid.providers:
+        if self.desk.paid is None or order.region not in self.desk.paid.regions.get(order.provider, ()):
             self.tell(self.say("This cloud is switched off here. Open it in the cloud's own console."))
         elif starting.is_open(order):
             binding = await self.desk.ledger.aread(bindings.get, order.binding_id)
@@ -75,7 +77,7 @@ class OpenHandler(Handler):
             order = await self.desk.ledger.aread(orders.of_server, self.user_name, server)
         except LedgerError:
             raise HTTPError(503) from None
-        if order is None or order.user_name != self.user_name:
+        if order is None or (order.user_name, order.user_since) != (self.user_name, self.user_since):
             raise HTTPError(404)
         return order
 

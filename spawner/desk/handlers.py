@@ -12,7 +12,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
 from spawner.desk.api import openapi
-from spawner.desk.base import LANGUAGE_COOKIE, Desk, Handler, JsonHandler
+from spawner.desk.base import ALONE, LANGUAGE_COOKIE, POLICY, Desk, Handler, JsonHandler
 from spawner.desk.paid.openapi import with_paid
 from spawner.desk.strings import JS_STRINGS
 from spawner.desk.texts import LANGUAGES
@@ -25,11 +25,16 @@ BREATH_SECONDS = 0.015
 the desk has time for those who click."""
 
 
+PLAIN = re.compile(r"[!-\[\]-~]+")
+"""Addresses without white space, and without what browsers take for a slash."""
+
+
 class PageHandler(Handler):
     """GET /: the desk itself."""
 
     async def get(self) -> None:
         """The page, complete with its first state."""
+        self.set_header("Cross-Origin-Opener-Policy", ALONE)
         state = (await self.state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in JS_STRINGS.items()}
         self.finish(self.render_page("desk.html", state=state, strings=strings))
@@ -50,7 +55,9 @@ class LanguageHandler(Handler):
                 httponly=True,
                 samesite="Lax",
             )
-        self.redirect(self.desk.base, status=303)
+        here = self.get_body_argument("here", "")
+        is_ours = here.startswith(self.desk.base) and PLAIN.fullmatch(here) is not None
+        self.redirect(here if is_ours else self.desk.base, status=303)
 
 
 class StateHandler(JsonHandler):
@@ -142,6 +149,10 @@ class IconHandler(Handler):
 class FileHandler(StaticFileHandler):
     """The desk's own scripts and styles."""
 
+    def set_default_headers(self) -> None:
+        """In no frame, mistakes included: a document below the desk can read the cookies that are for the desk."""
+        self.set_header("Content-Security-Policy", POLICY)
+
     def set_extra_headers(self, path: str) -> None:  # noqa: ARG002
         """Modules import each other without a version: the browser asks whether they have changed."""
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -163,6 +174,11 @@ class NothingHereHandler(Handler):
 
 class CallbackHandler(HubOAuthCallbackHandler):
     """GET /oauth_callback: the end of signing in."""
+
+    def set_default_headers(self) -> None:
+        """In no frame, as everything here."""
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Referrer-Policy", "no-referrer")
 
     def initialize(self, desk: Desk) -> None:  # noqa: ARG002  (the others' signature)
         """Use our HubOAuth, not one made from environment variables."""

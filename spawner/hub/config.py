@@ -11,6 +11,7 @@ from traitlets.config.loader import LazyConfigValue
 
 from spawner.hub.link import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
+from spawner.hub.subdomains import spread
 from spawner.settings import SETTINGS_VARIABLE, Settings
 
 DESK = "desk"
@@ -69,6 +70,8 @@ def lend(c: Any, settings: Settings) -> None:
     c.Spawner.default_url = "/lab"
     # A hub's own name for itself may be short, and instances live in another namespace.
     c.Spawner.hub_connect_url = settings.hub_url.removesuffix("/hub/")
+    if settings.subdomain_host is not None:
+        spread(hub, settings.subdomain_host)
     if settings.paid is not None:
         _offer_paid(c)
     hub.services = _there(hub, "services", []) + _services(settings)

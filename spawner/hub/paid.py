@@ -27,7 +27,10 @@ HUB = "hub"
 
 
 class PaidServer:
-    """One person's `paid-…` server. `url` is the desk's, whose gate lets its owner in; `key` makes start words."""
+    """One person's `paid-…` server. `url` is the desk's, whose gate lets its owner in; `key` makes start words.
+
+    `user_since` is when JupyterHub made this user: what somebody of the same name had before is not theirs.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class PaidServer:
         user_name: str,
         server_name: str,
         *,
+        user_since: str,
         url: str,
         key: Callable[[], str],
         is_offered: bool,
@@ -44,7 +48,7 @@ class PaidServer:
     ) -> None:
         self.url = url
         self._ledger, self._key, self._now, self._is_offered = ledger, key, now, is_offered
-        self._who = {"user_name": user_name, "server_name": server_name}
+        self._who, self._user_since = {"user_name": user_name, "server_name": server_name}, user_since
         self._is_hub_ending, self._in_background = is_hub_ending, in_background
 
     async def start(self, *, by_owner: bool, word: object) -> str:
@@ -55,7 +59,14 @@ class PaidServer:
             raise NoConsent("Only its owner can start a paid instance.", next_step="They start it on the desk.")
         word = word if isinstance(word, str) else ""
         try:
-            order = await self._ledger.awrite(starting.begin, **self._who, word=word, key=self._key(), now=self._now())
+            order = await self._ledger.awrite(
+                starting.begin,
+                **self._who,
+                user_since=self._user_since,
+                word=word,
+                key=self._key(),
+                now=self._now(),
+            )
             return await self._until_open(order)
         except asyncio.CancelledError:
             await asyncio.sleep(0)  # where the hub ends everything is cancelled at once: that shows one turn later
@@ -98,17 +109,21 @@ class PaidServer:
     async def poll(self) -> int | None:
         """0 when the ledger says that it is over; else None, also when that cannot be read."""
         try:
-            order = await self._ledger.aread(orders.of_server, self._who["user_name"], self._who["server_name"])
+            order = await self._mine()
         except Exception:
             log.exception("poll of a paid instance: unknown")
             return None
         return 0 if starting.is_over(order) else None
 
+    async def _mine(self) -> Order | None:
+        order = await self._ledger.aread(orders.of_server, **self._who)
+        return order if order is not None and order.user_since == self._user_since else None
+
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The lines of this start from the first one on, for every tab that asks."""
         told: list[Line] = []
         while True:
-            order = await self._ledger.aread(orders.of_server, self._who["user_name"], self._who["server_name"])
+            order = await self._mine()
             if order is not None and (told or not starting.is_over(order)):
                 found = lines(await self._ledger.aread(starting.watch, order.id))
                 for line in found:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.spawner import Spawner
-from jupyterhub.utils import url_escape_path, url_path_join
+from jupyterhub.utils import isoformat, url_escape_path, url_path_join
 from sqlalchemy import inspect
 from traitlets import Bool, default
 
@@ -23,6 +23,7 @@ from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, PROGRESS
 from spawner.pool.signal import Signal
 from spawner.pool.start import Start
+from spawner.settings import PaidSettings
 
 SHARED_VARIABLES = "JUPYTERHUB_"
 """Prefix of the variables that an instance is given: the hub's own PATH, virtual environment and the like stay here."""
@@ -69,13 +70,18 @@ class InstanceSpawner(Spawner):
             context.pool.ledger,
             self.user.name,
             self.name,
+            user_since=isoformat(self.user.created) or "",
             url=settings.desk_url,
             key=lambda: settings.secret("desk"),
-            is_offered=settings.paid is not None,
+            is_offered=self._is_paid_offered(settings.paid),
             now=context.pool.now,
             is_hub_ending=context.is_ending,
             in_background=context.in_background,
         )
+
+    def _is_paid_offered(self, paid: PaidSettings | None) -> bool:
+        """Not where a script in somebody's notebook could click for them, whatever the hub's own file says."""
+        return paid is not None and bool(paid.demo or paid.trust_notebooks or self.user.settings.get("subdomain_host"))
 
     @default("apply_user_options")
     def _leave_options_to_start(self) -> Any:

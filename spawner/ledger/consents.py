@@ -55,10 +55,13 @@ def withdraw(connection: Connection, consent_id: str, *, now: datetime) -> None:
     )
 
 
-def accepted(connection: Connection, user_name: str, server_name: str, *, now: datetime) -> Consent | None:
+def accepted(
+    connection: Connection, user_name: str, server_name: str, *, user_since: str, now: datetime
+) -> Consent | None:
     """The yes of this person for this server that is not spent and not too old."""
     query = select(consents).where(
         consents.c.user_name == user_name,
+        consents.c.user_since == user_since,
         consents.c.server_name == server_name,
         consents.c.state == ConsentState.ACCEPTED.value,
         consents.c.expires_at > now,

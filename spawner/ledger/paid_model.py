@@ -37,6 +37,7 @@ class Block(StrEnum):
 
     AUTH_LOST = "auth_lost"
     LIST_BLIND = "list_blind"
+    CHECK = "check"  # its person has looked again, and something speaks against it
 
 
 class ConsentState(StrEnum):
@@ -118,11 +119,13 @@ class NoticeKind(StrEnum):
 class Binding:
     """A link between a user and a cloud account. `external_id` is made here and is known to the role's trust only.
 
-    `workspaces` are by region. `subject` is who signed in when the account was proven.
+    `workspaces` are by region. `subject` is who signed in when the account was proven. `user_since` is when JupyterHub
+    made this user: names can be given to others later, and that cannot.
     """
 
     id: str
     user_name: str
+    user_since: str
     provider: str
     account_id: str
     subject: str
@@ -144,10 +147,12 @@ class Consent:
     `price` is for one `unit` of computing, `disk_price` for the same unit of the disk beyond what is included, both
     in `currency`; `disk` is in bytes, None for what is included. `cap` bounds what one run may cost: `run_seconds` is
     how long that, and the time that was chosen, let it run. `session` marks the person's session without naming it.
+    `answer_hash`: of the word that only the page with this question sends along with the yes.
     """
 
     id: str
     user_name: str
+    user_since: str
     session: str
     server_name: str
     kind: ConsentKind
@@ -174,6 +179,7 @@ class Consent:
     text_hash: str
     language: str
     text: str
+    answer_hash: str
     state: ConsentState = ConsentState.OFFERED
     accepted_at: datetime | None = None
     spent_at: datetime | None = None
@@ -195,6 +201,7 @@ class Order:
 
     id: str
     user_name: str
+    user_since: str
     server_name: str
     consent_id: str | None
     binding_id: str

@@ -28,7 +28,7 @@ from spawner.ledger.migrate import migrate
 from spawner.local import demo, preflight
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
-from spawner.paid.build import check as check_paid
+from spawner.paid.build import require as require_paid
 from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
 from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings
@@ -90,7 +90,7 @@ def prepare(
         **preflight.choose_ports(state, address),
     )
     if settings.paid is not None:
-        check_paid(settings.paid)
+        require_paid(settings.paid)
     if settings.kubernetes is None:
         preflight.require_default_image(settings, loaded)
     check_sqlite_file(settings.ledger)
@@ -122,6 +122,7 @@ def programs(installation: Installation) -> list[Program]:
         "--default-target", f"http://{settings.address}:{settings.hub_port}",
         "--error-target", f"{settings.hub_url}error",
         "--log-level", "warn",
+        *(["--host-routing"] if settings.subdomain_host else []),
     ]  # fmt: skip
     siblings = [
         Program("proxy", proxy, base | {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy")}, logs / "proxy.log"),

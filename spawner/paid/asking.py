@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.errors import AskAgain, BadOption, LostRace, NoConsent, NotAllowed, PaidPaused
+from spawner.errors import AskAgain, BadOption, LostRace, NoConsent, NotAllowed, NotOffered, PaidPaused
 from spawner.ledger import audit, bindings, consents, controls, orders
 from spawner.ledger.paid_model import Binding, Consent, ConsentKind, Order, OrderState, StopReason
-from spawner.paid.binding import account_of, may_order
+from spawner.paid.binding import account_of, is_same, may_order
 from spawner.paid.consent import NOTHING_NEW, Chosen, ask, change_since, check_answer
 from spawner.paid.paid import Paid
+from spawner.paid.providers.base import Provider
 from spawner.paid.quotes import Needs, Quote, quote
 
 NO_NEW = "paid.no_new"
 """The operator's switch: while this control is there, nobody makes anything new. What runs goes on."""
+SWITCHED_OFF = "This cloud, or this region of it, is switched off here just now."
 NAME_LENGTH = 27
 """The most that PAI-DSW takes; letters and digits alone are good for every cloud."""
 
@@ -31,10 +34,17 @@ def name_of(order_id: str) -> str:
     return ("fp" + base64.b32encode(digest).decode().lower())[:NAME_LENGTH]
 
 
+def provider_of(paid: Paid, binding: Binding, region: str) -> Provider:
+    """The cloud, where it and the region are on. Raises `NotOffered`."""
+    if binding.provider not in paid.providers or region not in paid.regions.get(binding.provider, ()):
+        raise NotOffered(SWITCHED_OFF, next_step="Choose another cloud or region.")
+    return paid.providers[binding.provider]
+
+
 async def quotes(paid: Paid, binding: Binding, region: str, needs: Needs, *, disk: int | None = None) -> list[Quote]:
     """What is on offer now, the cheapest that fits first. Raises `ProviderError`."""
     read_at = paid.now()
-    shapes = await paid.providers[binding.provider].shapes(account_of(binding, region))
+    shapes = await provider_of(paid, binding, region).shapes(account_of(binding, region))
     return quote(shapes, needs, disk=disk, read_at=read_at)
 
 
@@ -47,13 +57,17 @@ async def offer(
     *,
     session: str,
     language: str,
+    word_of: Callable[[str], str],
     order: Order | None = None,
 ) -> Consent:
-    """Ask a person, at a price that is read now. With `order`: whether to start that stopped instance again."""
+    """Ask a person, at a price that is read now. With `order`: whether to start that stopped instance again.
+
+    `word_of` makes of a consent's id the word that the page with the question sends along with the yes.
+    """
     await paid.ledger.aread(refuse_if_paused)
     if not may_order(binding):
         raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
-    if order is not None and (order.user_name != binding.user_name or order.binding_id != binding.id):
+    if order is not None and (not is_same(order, binding) or order.binding_id != binding.id):
         raise NotAllowed("This is not yours.")
     as_it_is = order is None or (order.shape, order.region, order.server_name) == (shape, region, chosen.server_name)
     if not as_it_is:
@@ -64,9 +78,10 @@ async def offer(
     wanted = next((one for one in found if one.shape.id == shape), None)
     if wanted is None:
         raise AskAgain("{shape} cannot be had just now.", next_step="Choose another one.", shape=shape)
-    provider = paid.providers[binding.provider]
+    provider = provider_of(paid, binding, region)
+    consent_id = paid.new_id()
     consent = ask(
-        consent_id=paid.new_id(),
+        consent_id=consent_id,
         binding=binding,
         region=region,
         quote=wanted,
@@ -75,6 +90,7 @@ async def offer(
         language=language,
         title=provider.title,
         capabilities=provider.capabilities,
+        word=word_of(consent_id),
         now=paid.now(),
         order=order,
     )
@@ -82,8 +98,8 @@ async def offer(
     return consent
 
 
-async def accept(paid: Paid, consent_id: str, *, user_name: str, session: str) -> Consent:
-    """Take a person's yes, if all is still as they were told.
+async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, word: str) -> Consent:
+    """Take a person's yes, if all is still as they were told, and it comes from the page that told them.
 
     Raises `NoConsent`, `AskAgain` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
     """
@@ -96,10 +112,11 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, session: str) -
         return consent, bindings.get(connection, consent.binding_id)
 
     consent, binding = await paid.ledger.aread(read)
-    check_answer(consent, user_name=user_name, session=session, now=paid.now())
+    who = {"user_name": user_name, "user_since": user_since, "session": session, "word": word}
+    check_answer(consent, **who, now=paid.now())
     if not may_order(binding):
         raise AskAgain(NOTHING_NEW, next_step="Look at how it is linked.")
-    shapes = await paid.providers[consent.provider].shapes(account_of(binding, consent.region))
+    shapes = await provider_of(paid, binding, consent.region).shapes(account_of(binding, consent.region))
     changed = change_since(consent, shapes)
     if changed is not None:
         template, words = changed
@@ -107,7 +124,7 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, session: str) -
 
     def write(connection: Connection) -> Consent:
         now = paid.now()
-        check_answer(consents.get(connection, consent_id), user_name=user_name, session=session, now=now)
+        check_answer(consents.get(connection, consent_id), **who, now=now)
         consents.accept(connection, consent_id, now=now)
         return consents.get(connection, consent_id)
 
@@ -117,13 +134,13 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, session: str) -
         raise AskAgain("This was answered already.", next_step="Look at what has come of it, or ask again.") from None
 
 
-def place(connection: Connection, *, user_name: str, server_name: str, now: datetime) -> Order:
+def place(connection: Connection, *, user_name: str, user_since: str, server_name: str, now: datetime) -> Order:
     """Spend this person's yes for this server: consent SPENT and order INTENDED, both or neither.
 
     Raises `NoConsent` where there is none, `PaidPaused`, and `LostRace` where the server is ordered already.
     """
     refuse_if_paused(connection)
-    consent = consents.accepted(connection, user_name, server_name, now=now)
+    consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
     if consent is None:
         raise NoConsent(
             "Nobody has agreed to being billed for this.", next_step="Choose a machine on the desk, and agree there."
@@ -140,6 +157,7 @@ def _new(connection: Connection, consent: Consent, now: datetime) -> Order:
     order = Order(
         id=consent.id,
         user_name=consent.user_name,
+        user_since=consent.user_since,
         server_name=consent.server_name,
         consent_id=consent.id,
         binding_id=consent.binding_id,

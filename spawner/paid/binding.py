@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from spawner.errors import NotAllowed
-from spawner.ledger.paid_model import OVER, Binding, BindingState, Order, OrderState
+from spawner.ledger.paid_model import OVER, Binding, BindingState, Consent, Order, OrderState
 from spawner.paid.providers.base import Account, Probe
 
 EXTERNAL_ID_BYTES = 24
@@ -39,6 +39,11 @@ def problems_of(binding: Binding, probe: Probe) -> Sequence[tuple[str, Mapping[s
     if probe.account_id == binding.account_id:
         return probe.problems
     return [*probe.problems, (OTHER_ACCOUNT, {"found": probe.account_id, "proven": binding.account_id})]
+
+
+def is_same(one: Binding | Consent | Order, other: Binding | Consent | Order) -> bool:
+    """Whether both are the same person's: a name alone may have been somebody else's before."""
+    return (one.user_name, one.user_since) == (other.user_name, other.user_since)
 
 
 def may_order(binding: Binding) -> bool:

@@ -5,6 +5,7 @@ Only what is configured is imported, and only where it is called for: the hub, w
 
 from __future__ import annotations
 
+import importlib.util
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -17,10 +18,10 @@ from spawner.ledger import Ledger
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import Provider
 from spawner.paid.providers.dsw_settings import DswSettings
-from spawner.paid.providers.sagemaker_settings import SageMakerSettings
 from spawner.settings import PaidSettings
 
 T = TypeVar("T", bound=BaseModel)
+LIBRARIES = ("alibabacloud_pai_dsw20220101", "alibabacloud_sts20150401", "alibabacloud_aiworkspace20210204", "authlib")
 
 
 def utc_now() -> datetime:
@@ -37,23 +38,14 @@ def make_paid(settings: PaidSettings, ledger: Ledger) -> Paid:
     """For steward and desk, inside an event loop. Nothing is asked of any cloud. Raises `SetupError`."""
     providers: dict[str, Provider] = {}
     regions: dict[str, Sequence[str]] = {}
-    dsw, sagemaker = check(settings)
+    dsw = check(settings)
     try:
         if dsw is not None:
             from spawner.paid.providers.dsw import DswProvider  # noqa: PLC0415
 
             providers[DswProvider.id], regions[DswProvider.id] = DswProvider(dsw), tuple(dsw.regions)
-        if sagemaker is not None:
-            from spawner.paid.providers.sagemaker import SageMakerProvider  # noqa: PLC0415
-
-            providers[SageMakerProvider.id] = SageMakerProvider(sagemaker)
-            regions[SageMakerProvider.id] = sagemaker.regions
     except ImportError as error:
-        raise SetupError(
-            "The paid path needs {module}, which is not installed.",
-            next_step="Install freepool[paid], or leave `paid` out of the settings.",
-            module=error.name or str(error),
-        ) from None
+        raise _not_installed(error.name or str(error)) from None
     return Paid(
         ledger=ledger, providers=providers, regions=regions, now=utc_now, new_id=new_id, hub_label=settings.label
     )
@@ -65,9 +57,32 @@ async def close(paid: Paid) -> None:
         await provider.close()
 
 
-def check(settings: PaidSettings) -> tuple[DswSettings | None, SageMakerSettings | None]:
-    """The clouds' own sections, read. Raises `SetupError` where one is not valid."""
-    return _read(DswSettings, "dsw", settings.dsw), _read(SageMakerSettings, "sagemaker", settings.sagemaker)
+def check(settings: PaidSettings) -> DswSettings | None:
+    """The cloud's own section, read. Raises `SetupError` where it is not valid.
+
+    SageMaker has a provider that keeps the contract, and is not here until something proves whose an account is.
+    """
+    return _read(DswSettings, "dsw", settings.dsw)
+
+
+def require(settings: PaidSettings) -> None:
+    """The same, and all that it needs is there: so that nothing starts that would have to end at once."""
+    dsw = check(settings)
+    missing = [name for name in LIBRARIES if dsw is not None and importlib.util.find_spec(name) is None]
+    if missing:
+        raise _not_installed(missing[0])
+    if dsw is not None:
+        dsw.key()
+    if settings.oauth is not None:
+        settings.oauth.secret()
+
+
+def _not_installed(module: str) -> SetupError:
+    return SetupError(
+        "The paid path needs {module}, which is not installed.",
+        next_step="Install freepool[paid], or leave `paid` out of the settings.",
+        module=module,
+    )
 
 
 def _read(model: type[T], name: str, section: dict[str, Any] | None) -> T | None:

@@ -5,6 +5,7 @@ Asking and answering is the desk's, by POST alone. Here are the rules, as functi
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ GOOD_FOR = timedelta(minutes=10)
 SHORTEST_RUN = 600
 """Seconds: below that most of the money would go into starting and stopping."""
 LONGEST_RUN = 7 * 24 * 3600
+NOT_FROM_THE_PAGE = "This yes did not come from the page with the question."
 NOTHING_NEW = "Nothing new can be made in this cloud account just now."
 SHAPE_GONE = "{shape} is not on offer any more."
 SHAPE_OUT = "{shape} is not available just now."
@@ -53,10 +55,13 @@ def ask(
     language: str,
     title: str,
     capabilities: frozenset[Capability],
+    word: str,
     now: datetime,
     order: Order | None = None,
 ) -> Consent:
     """Put a quote and what was chosen into a question. With `order`: to start that stopped instance again.
+
+    `word` is what the page with the question must send along with the yes; only its hash is kept.
 
     Raises `NotAllowed`, `AskAgain` or `BadOption` where it cannot be asked.
     """
@@ -83,11 +88,13 @@ def ask(
         run_seconds=run_seconds,
         idle_seconds=chosen.idle_seconds if Capability.IDLE_CULLER in capabilities else None,
         read_at=quote.read_at,
+        now=now,
     )
     text = consent_text.write(facts, language)
     return Consent(
         id=consent_id,
         user_name=binding.user_name,
+        user_since=binding.user_since,
         session=session,
         server_name=chosen.server_name,
         kind=kind,
@@ -114,6 +121,7 @@ def ask(
         text_hash=consent_text.hash_of(text),
         language=ENGLISH if language == ENGLISH else consent_text.CHINESE,
         text=text,
+        answer_hash=consent_text.hash_of(word),
     )
 
 
@@ -132,12 +140,14 @@ def _run_seconds(chosen: Chosen, hourly: Money) -> int:
     return seconds
 
 
-def check_answer(consent: Consent, *, user_name: str, session: str, now: datetime) -> None:
-    """Whether this person, from this session, may say yes to it now. Raises `NoConsent` or `AskAgain`."""
-    if consent.user_name != user_name:
+def check_answer(consent: Consent, *, user_name: str, user_since: str, session: str, word: str, now: datetime) -> None:
+    """Whether this person, from this session and this very page, may say yes now. Raises `NoConsent` or `AskAgain`."""
+    if (consent.user_name, consent.user_since) != (user_name, user_since):
         raise NoConsent("Only its owner can agree to being billed.")
     if consent.session != session:
         raise AskAgain("This was asked in another session.", next_step="Look at it and agree here.")
+    if not hmac.compare_digest(consent_text.hash_of(word), consent.answer_hash):
+        raise NoConsent(NOT_FROM_THE_PAGE, next_step="Open the question, and agree there.")
     if consent.state is not ConsentState.OFFERED:
         raise AskAgain("This was answered already.", next_step="Look at what has come of it, or ask again.")
     if now >= consent.expires_at:

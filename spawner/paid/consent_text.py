@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from spawner.ledger.paid_model import ConsentKind
 from spawner.paid.money import Money
 from spawner.paid.providers.base import Capability, Shape
 
-VERSION = 1
+VERSION = 2
 ENGLISH, CHINESE = "en", "zh-CN"
 GIB = 1024**3
+CHINESE_NAMES = {"Alibaba Cloud PAI-DSW": "阿里云 PAI-DSW"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Facts:
     run_seconds: int
     idle_seconds: int | None
     read_at: datetime
+    now: datetime
 
 
 Pair = tuple[str, str]
@@ -68,8 +70,9 @@ DISK: Pair = (
     "{disk} GiB 磁盘另收每小时 {disk_price}；实例停止后仍会计费，直到你将其删除。",
 )
 CAP: Pair = (
-    "This run may cost {cap} at most, and last {minutes} minutes at most. When it has, it is stopped.",
-    "本次运行最多花费 {cap}，最长运行 {minutes} 分钟；到达后实例会被停止。",
+    "This run may cost {cap} at most, and last {minutes} minutes at most: if it starts now, until {until}. Then it is "
+    "stopped.",
+    "本次运行最多花费 {cap}，最长运行 {minutes} 分钟；若现在启动，最晚到 {until}，届时实例会被停止。",
 )
 DEADMAN: Pair = (
     "A timer at {provider} stops it then, even if Freepool cannot. Until that timer is set, which takes moments, "
@@ -86,11 +89,19 @@ IDLE: Pair = (
     "It is also stopped after {idle} minutes without use.",
     "连续 {idle} 分钟未使用时，实例也会被停止。",
 )
+NO_IDLE: Pair = (
+    "Nothing stops it earlier when nobody uses it.",
+    "即使无人使用，也不会提前停止。",
+)
 STOP: Pair = (
     "Stopping ends the cost of computing and keeps the disk for some time. Deleting ends all cost and destroys what "
     "is on the disk. You may do either at any time, here or at {provider}.",
     "停止后不再产生计算费用，磁盘会保留一段时间；删除后不再产生任何费用，磁盘上的内容也会销毁。"
     "你可以随时在这里或在 {provider} 进行这两种操作。",
+)
+WIPED: Pair = (
+    "When it has been stopped for 15 days, {provider} wipes the included disk.",
+    "停止满 15 天后，{provider} 会清空赠送的磁盘。",
 )
 NOT_INCLUDED: Pair = (
     "Not included: traffic, storage that you attach, taxes, and what you start yourself.",
@@ -126,16 +137,18 @@ def _pairs(facts: Facts) -> Iterator[Pair]:
         yield DISK
     yield CAP
     yield DEADMAN if Capability.DEADMAN in facts.capabilities else NO_DEADMAN
-    if facts.idle_seconds is not None:
-        yield IDLE
-    yield from (STOP, NOT_INCLUDED, BILL, ONCE)
+    yield IDLE if facts.idle_seconds is not None else NO_IDLE
+    yield STOP
+    if Capability.WIPES in facts.capabilities:
+        yield WIPED
+    yield from (NOT_INCLUDED, BILL, ONCE)
 
 
 def _words(facts: Facts, which: int) -> dict[str, str]:
     shape = facts.shape
     gpu = GPU[which].format(count=shape.gpu_count, name=shape.gpu_name or "GPU") if shape.gpu_count else ""
     return {
-        "provider": facts.provider,
+        "provider": facts.provider if which == 0 else CHINESE_NAMES.get(facts.provider, facts.provider),
         "account": facts.account_id[-4:],
         "region": facts.region,
         "shape": shape.id,
@@ -143,10 +156,15 @@ def _words(facts: Facts, which: int) -> dict[str, str]:
         "memory": f"{shape.memory / GIB:g}",
         "gpu": gpu,
         "price": facts.price.exact,
-        "read_at": f"{facts.read_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC",
+        "read_at": _time(facts.read_at),
+        "until": _time(facts.now + timedelta(seconds=facts.run_seconds)),
         "disk": f"{(facts.disk or 0) / GIB:g}",
         "disk_price": facts.disk_price.exact if facts.disk_price else "",
         "cap": facts.cap.exact,
         "minutes": str(facts.run_seconds // 60),
         "idle": str((facts.idle_seconds or 0) // 60),
     }
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"

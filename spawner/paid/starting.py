@@ -37,20 +37,34 @@ def start_word(key: str, consent_id: str) -> str:
     return hmac.new(key.encode(), b"freepool paid start v1\0" + consent_id.encode(), "sha256").hexdigest()
 
 
-def begin(connection: Connection, *, user_name: str, server_name: str, word: str, key: str, now: datetime) -> Order:
+def answer_word(key: str, consent_id: str) -> str:
+    """What the page with a question sends along with the yes. It stands in that page and nowhere else."""
+    return hmac.new(key.encode(), b"freepool paid answer v1\0" + consent_id.encode(), "sha256").hexdigest()
+
+
+def begin(
+    connection: Connection,
+    *,
+    user_name: str,
+    user_since: str,
+    server_name: str,
+    word: str,
+    key: str,
+    now: datetime,
+) -> Order:
     """The order of this person's server: what is under way already, else what their consent is now spent for.
 
     Raises `NoConsent`, `PaidPaused`, or `AskAgain`.
     """
     order = orders.of_server(connection, user_name, server_name)
-    if order is not None and is_wanted(order):
+    if order is not None and order.user_since == user_since and is_wanted(order):
         return order  # a second click, or a hub that has forgotten it: nothing is spent
-    consent = consents.accepted(connection, user_name, server_name, now=now)
+    consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
     if consent is None or not hmac.compare_digest(word.encode(), start_word(key, consent.id).encode()):
         refuse_if_paused(connection)
         raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
     try:
-        return place(connection, user_name=user_name, server_name=server_name, now=now)
+        return place(connection, user_name=user_name, user_since=user_since, server_name=server_name, now=now)
     except LostRace:
         raise AskAgain("This was answered already.", next_step="Look at what has come of it, or ask again.") from None
 

@@ -137,6 +137,7 @@ def _recover(connection: Connection, paid: Paid, binding: Binding, remote: Remot
     order = Order(
         id=order_id,
         user_name=binding.user_name,
+        user_since=binding.user_since,
         server_name=_server_of(remote),
         consent_id=None,
         binding_id=binding.id,

@@ -45,6 +45,11 @@ PAID: Values = {
     },
     "existingSecret": "cloud-keys",
 }
+APART: Values = {
+    "public": "https://lab.example.org/",
+    "hub": {"config": {"JupyterHub": {"subdomain_host": "https://lab.example.org"}}},
+}
+"""What the paid path needs besides: notebooks on hosts of their own."""
 
 VALUE_SETS: dict[str, Values] = {
     "default": {},
@@ -85,15 +90,23 @@ VALUE_SETS: dict[str, Values] = {
         "image": {"registry": "registry.example.org/", "tag": "1.2.3", "pullPolicy": "Always", "pullSecrets": ["pull"]},
         "database": {"embedded": {"persistence": {"enabled": True, "storageClass": "fast", "size": "9Gi"}}},
         "hub": {
-            "config": {"JupyterHub": {"authenticator_class": "dummy"}, "Authenticator": {"admin_users": ["ann"]}},
-            "extraConfig": "c.JupyterHub.subdomain_host = 'https://lab.example.org'\n",
+            "config": {
+                "JupyterHub": {"authenticator_class": "dummy", "subdomain_host": "https://lab.example.org"},
+                "Authenticator": {"admin_users": ["ann"]},
+            },
+            "extraConfig": "c.JupyterHub.shutdown_on_logout = True\n",
             "extraEnv": [{"name": "TZ", "value": "Asia/Shanghai"}],
             "extraVolumes": [{"name": "more", "emptyDir": {}}],
             "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
             "podLabels": {"team": "lab"},
             "podAnnotations": {"note": "hub"},
         },
-        "desk": {"replicas": 2, "extraEnv": [{"name": "TZ", "value": "UTC"}]},
+        "desk": {
+            "replicas": 2,
+            "extraEnv": [{"name": "TZ", "value": "UTC"}],
+            "extraVolumes": [{"name": "more", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+        },
         "steward": {"replicas": 2, "nodeSelector": {"disk": "fast"}},
         "paid": PAID,
         "proxy": {

@@ -15,6 +15,7 @@ from spawner import __version__
 from spawner.catalog import load_catalog
 from spawner.settings import Settings
 from tests.helm.chart import (
+    APART,
     CHART,
     NAMESPACE,
     PAID,
@@ -58,10 +59,22 @@ def test_programs_understand_the_settings_and_the_catalog(values: Values, tmp_pa
 
 
 def test_desk_and_steward_are_told_of_the_clouds() -> None:
-    settings = Settings.model_validate(settings_of(render({"paid": PAID}), RELEASE))
+    settings = Settings.model_validate(settings_of(render({"paid": PAID, **APART}), RELEASE))
     assert settings.paid is not None
     assert settings.paid.model_dump(mode="json", exclude_unset=True) == PAID["settings"]
     assert Settings.model_validate(settings_of(render(), RELEASE)).paid is None
+
+
+def test_keys_of_clouds_that_nobody_mounts_are_missed_at_once() -> None:
+    with pytest.raises(Exception, match="name the Secret that holds them"):
+        render({"paid": {"settings": PAID["settings"]}, **APART})
+
+
+def test_notebooks_on_hosts_of_their_own_are_routed_by_host() -> None:
+    routed = [one(render(values), "Deployment", "freepool-proxy") for values in (APART, {})]
+    arguments = [pod["spec"]["template"]["spec"]["containers"][0]["args"] for pod in routed]
+    assert ["--host-routing" in found for found in arguments] == [True, False]
+    assert settings_of(render(APART), RELEASE)["subdomain_host"] == "https://lab.example.org"
 
 
 @EVERY

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.helm.chart import (
+    APART,
     NAMESPACE,
     PAID,
     POOL,
@@ -157,7 +158,7 @@ def test_each_pod_sees_only_the_secrets_that_it_reads() -> None:
 def test_only_who_talks_to_clouds_sees_their_keys() -> None:
     seen = {
         component: (volume["secret"]["defaultMode"], mount["mountPath"], mount["readOnly"])
-        for component, pod in pods(render({"paid": PAID}))
+        for component, pod in pods(render({"paid": PAID, **APART}))
         for volume in pod["spec"].get("volumes", [])
         if volume.get("secret", {}).get("secretName") == "cloud-keys"
         for container in containers(pod)

@@ -27,7 +27,7 @@ from spawner.paid.build import close, make_paid, new_id, utc_now
 from spawner.paid.consent import Chosen
 from spawner.paid.money import Money
 from spawner.paid.paid import Paid
-from spawner.paid.starting import START_WORD, start_word
+from spawner.paid.starting import START_WORD, answer_word, start_word
 from tests.cloud.steer import HANGZHOU, Steer
 from tests.paid.make import make_binding
 from tests.stack import Stack, eventually
@@ -93,8 +93,9 @@ class Person:
         platform.cloud.account(account, name=name)
         platform.stack.add_user(name)
         self.token = platform.stack.user_token(name)
+        self.since = str(platform.stack.api("GET", f"/users/{name}").json()["created"])
         linked = make_binding(
-            new_id(), BindingState.ACTIVE, user_name=name, account_id=account, workspaces={},
+            new_id(), BindingState.ACTIVE, user_name=name, user_since=self.since, account_id=account, workspaces={},
             external_id=external_id(os.urandom(EXTERNAL_ID_BYTES)), role="", proven_at=utc_now(), probed_at=utc_now(),
         )  # fmt: skip
         arn = platform.cloud.role(linked.external_id, account=account, name=f"Freepool-{name}")
@@ -110,11 +111,25 @@ class Person:
         async def ask(paid: Paid) -> Consent:
             wish = Chosen(server, Money(Decimal("2.60"), "CNY"), 3600, idle_seconds=1800)
             offered = await asking.offer(
-                paid, self.binding, HANGZHOU, SMALL, wish, session=SESSION, language="en", order=order
+                paid,
+                self.binding,
+                HANGZHOU,
+                SMALL,
+                wish,
+                session=SESSION,
+                language="en",
+                word_of=self.answer,
+                order=order,
             )
-            return await asking.accept(paid, offered.id, user_name=self.name, session=SESSION)
+            return await asking.accept(
+                paid, offered.id, user_name=self.name, user_since=self.since, session=SESSION,
+                word=self.answer(offered.id),
+            )  # fmt: skip
 
         return self._as_desk(ask)
+
+    def answer(self, consent_id: str) -> str:
+        return answer_word(self.platform.stack.settings.secret("desk"), consent_id)
 
     def word(self, consent: Consent) -> str:
         return start_word(self.platform.stack.settings.secret("desk"), consent.id)

@@ -23,7 +23,7 @@ from spawner.ledger.paid_model import (
 )
 from spawner.ledger.transitions import revision
 from tests.ledger.conftest import Together
-from tests.paid.make import NOW, later, order, write_binding, write_consent, write_order
+from tests.paid.make import NOW, SINCE, later, order, write_binding, write_consent, write_order
 
 Change = Callable[[Connection], object]
 THREADS = 12
@@ -119,10 +119,10 @@ def test_two_tabs_accept_one_question_for_one_server(ledger: Ledger, together: T
 def test_a_yes_is_good_until_it_expires(ledger: Ledger) -> None:
     write_consent(ledger)
     ledger.write(consents.accept, "c1", now=NOW)
-    assert ledger.read(consents.accepted, "ann", "paid-1", now=later(599)) is not None
-    assert ledger.read(consents.accepted, "ann", "paid-1", now=later(600)) is None
-    assert ledger.read(consents.accepted, "bob", "paid-1", now=NOW) is None
-    assert ledger.read(consents.accepted, "ann", "paid-2", now=NOW) is None
+    assert ledger.read(consents.accepted, "ann", "paid-1", user_since=SINCE, now=later(599)) is not None
+    assert ledger.read(consents.accepted, "ann", "paid-1", user_since=SINCE, now=later(600)) is None
+    assert ledger.read(consents.accepted, "bob", "paid-1", user_since=SINCE, now=NOW) is None
+    assert ledger.read(consents.accepted, "ann", "paid-2", user_since=SINCE, now=NOW) is None
     write_consent(ledger, "c2", expires_at=later(2000))
     ledger.write(consents.accept, "c2", now=later(700))  # what is too old does not stand in the way
     assert ledger.read(consents.get, "c1").state is ConsentState.EXPIRED

@@ -7,9 +7,16 @@ from typing import Any
 
 from spawner.ledger import Ledger, bindings, consents, orders
 from spawner.ledger.paid_model import Binding, BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
+from spawner.paid.consent_text import hash_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 ACCOUNT = "2000000000000002"
+SINCE = "2026-01-01T00:00:00Z"
+WORD = "w0rd"
+
+
+def word_of(consent_id: str) -> str:
+    return WORD
 
 
 def later(seconds: float) -> datetime:
@@ -20,6 +27,7 @@ def make_binding(name: str = "b1", state: BindingState = BindingState.ACTIVE, **
     values: dict[str, Any] = {
         "id": name,
         "user_name": "ann",
+        "user_since": SINCE,
         "provider": "dsw",
         "account_id": ACCOUNT,
         "subject": "ann@example.com",
@@ -40,6 +48,7 @@ def consent(name: str = "c1", state: ConsentState = ConsentState.OFFERED, **chan
     values: dict[str, Any] = {
         "id": name,
         "user_name": "ann",
+        "user_since": SINCE,
         "session": "5e55",
         "server_name": "paid-1",
         "kind": ConsentKind.CREATE,
@@ -66,6 +75,7 @@ def consent(name: str = "c1", state: ConsentState = ConsentState.OFFERED, **chan
         "text_hash": "0" * 64,
         "language": "en",
         "text": "…",
+        "answer_hash": hash_of(WORD),
         "state": state,
     }
     return Consent(**values | changes)
@@ -75,6 +85,7 @@ def order(key: str = "o1", /, state: OrderState = OrderState.INTENDED, **changes
     values: dict[str, Any] = {
         "id": key,
         "user_name": "ann",
+        "user_since": SINCE,
         "server_name": f"paid-{key}",
         "consent_id": f"c-{key}",
         "binding_id": "b1",

@@ -22,7 +22,7 @@ from spawner.paid.build import check
 from spawner.paid.progress import lines
 from spawner.paid.starting import begin, is_over, start_word, watch
 from spawner.settings import PaidSettings
-from tests.paid.make import NOW, order, write_consent, write_order
+from tests.paid.make import NOW, SINCE, order, write_consent, write_order
 
 KEY = "0" * 64
 
@@ -35,6 +35,7 @@ def ledger(migrated: Path, tmp_path: Path) -> Ledger:
 
 def server(ledger: Ledger, later: list[Coroutine[Any, Any, None]] | None = None, **changes: Any) -> PaidServer:
     options: dict[str, Any] = {
+        "user_since": SINCE,
         "url": "http://desk",
         "key": lambda: KEY,
         "is_offered": True,
@@ -54,10 +55,25 @@ def test_the_hub_imports_no_sdk_of_any_cloud() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("changes", [{"user_name": "bob"}, {"server_name": "paid-2"}, {"word": ""}, {"key": "1" * 64}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"user_name": "bob"},
+        {"user_since": "2026-02-02T00:00:00Z"},
+        {"server_name": "paid-2"},
+        {"word": ""},
+        {"key": "1" * 64},
+    ],
+)
 def test_a_yes_is_spent_by_its_own_word_for_its_own_server_alone(ledger: Ledger, changes: dict[str, str]) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
-    right = {"user_name": "ann", "server_name": "paid-1", "word": start_word(KEY, "c1"), "key": KEY}
+    right = {
+        "user_name": "ann",
+        "user_since": SINCE,
+        "server_name": "paid-1",
+        "word": start_word(KEY, "c1"),
+        "key": KEY,
+    }
     with pytest.raises(NoConsent):
         ledger.write(begin, **right | changes, now=NOW)
     assert ledger.read(consents.get, "c1").state is ConsentState.ACCEPTED
@@ -71,7 +87,7 @@ def test_too_late_is_no_yes(ledger: Ledger) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     with pytest.raises(NoConsent):
         ledger.write(
-            begin, user_name="ann", server_name="paid-1", word=start_word(KEY, "c1"), key=KEY,
+            begin, user_name="ann", user_since=SINCE, server_name="paid-1", word=start_word(KEY, "c1"), key=KEY,
             now=NOW + timedelta(seconds=601),
         )  # fmt: skip
 

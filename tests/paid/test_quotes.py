@@ -43,12 +43,15 @@ def shape(name: str = "s", price: str | None = "0.65", **changes: Any) -> Shape:
     return Shape(**values | changes)
 
 
+RIGHT = {"user_since": make.SINCE, "word": make.WORD}
+
+
 def asked(one: Shape | None = None, *, now: float = 0, **changes: Any) -> Consent:
     values: dict[str, Any] = {
         "consent_id": "c1", "binding": make.make_binding(), "region": "cn-hangzhou",
         "quote": quote([one or shape()], Needs(), disk=None, read_at=NOW)[0],
         "chosen": Chosen("paid-1", yuan("2.60"), 8 * 3600, idle_seconds=1800), "session": "5e55", "language": "en",
-        "title": "A Cloud", "capabilities": ALL, "now": later(now),
+        "title": "A Cloud", "capabilities": ALL, "word": make.WORD, "now": later(now),
     }  # fmt: skip
     return ask(**values | changes)
 
@@ -158,7 +161,17 @@ def test_the_question_holds_all_that_was_agreed_to() -> None:
     assert made.text_hash == hashlib.sha256(made.text.encode()).hexdigest()
     terms = terms_of(made)
     assert (terms.hourly, terms.cap, terms.idle_seconds) == (yuan("0.65"), yuan("2.60"), 1800)
-    for said in ("CNY 0.65", "CNY 2.60", "240 minutes", "0002", "cn-hangzhou", "12:00 UTC", "30 minutes"):
+    for said in (
+        "CNY 0.65",
+        "CNY 2.60",
+        "240 minutes",
+        "0002",
+        "cn-hangzhou",
+        "12:00 UTC",
+        "until 2026-03-01 16:00 UTC",
+        "30 minutes",
+        "15 days",
+    ):
         assert said in made.text
 
 
@@ -179,13 +192,15 @@ def test_the_words_are_those_of_their_version() -> None:
     """Whoever changes a sentence must count `VERSION` up, and then this hash."""
     pairs = [value for value in vars(consent_text).values() if isinstance(value, tuple) and len(value) == 2]
     words = "\n".join(text for pair in pairs for text in pair)
-    assert (consent_text.VERSION, consent_text.hash_of(words)[:12]) == (1, "454bcd734820")
+    assert (consent_text.VERSION, consent_text.hash_of(words)[:12]) == (2, "454218b02800")
 
 
 def test_the_question_says_what_the_cloud_cannot_do() -> None:
     plain = asked(capabilities=frozenset())
     assert plain.idle_seconds is None
     assert "without use" not in plain.text
+    assert "Nothing stops it earlier" in plain.text
+    assert "15 days" not in plain.text
     assert "has no timer of its own" in plain.text
     assert "has no timer of its own" not in asked().text
 
@@ -229,8 +244,11 @@ def test_who_may_answer_and_until_when(
     changes: dict[str, Any], who: str, session: str, at: float, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at))
-    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599))
+        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at), **RIGHT)
+    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599), **RIGHT)
+    for wrong in ({"word": ""}, {"word": "x"}, {"word": make.consent().answer_hash}, {"user_since": ""}):
+        with pytest.raises(NoConsent):
+            check_answer(make.consent(), user_name="ann", session="5e55", now=NOW, **RIGHT | wrong)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers.base import Request
 from spawner.paid.sweep import sweep
 from tests.cloud.steer import ADA
+from tests.paid.make import SINCE, WORD
 from tests.paid.world import HANGZHOU, HUB, PRICE, SHANGHAI, SMALL, World
 
 CAP = Decimal("2.60")
@@ -618,7 +619,9 @@ async def test_row_22_nobody_elses(world: World) -> None:
         world.ledger.write(asking.want_delete, order.id, by="bob", now=world.time)
     consent = await world.ask(world.link("bob", account=ADA))
     with pytest.raises(NoConsent):
-        await asking.accept(world.paid, consent.id, user_name="ann", session=consent.session)
+        await asking.accept(
+            world.paid, consent.id, user_name="ann", user_since=SINCE, session=consent.session, word=WORD
+        )
 
 
 async def made_by_hand(world: World, link: object, count: int, region: str) -> None:

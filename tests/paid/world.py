@@ -21,7 +21,7 @@ from spawner.paid.paid import Paid
 from spawner.paid.providers.dsw import DswProvider
 from tests.cloud.steer import ADA, HANGZHOU, LI, SHANGHAI, Steer
 from tests.paid.dsw import dsw_settings
-from tests.paid.make import NOW, make_binding
+from tests.paid.make import NOW, make_binding, word_of
 
 SMALL = "ecs.g6.large"
 PRICE = Decimal("0.65")
@@ -140,15 +140,24 @@ class World:
     ) -> Consent:
         name = order.server_name if order else server or f"paid-{next(self.numbers)}"
         wish = Chosen(name, Money(Decimal(cap), "CNY"), int(hours * 3600), **{"idle_seconds": 3600, **chosen})
-        return await asking.offer(self.paid, link, region, SMALL, wish, session="5e55", language="en", order=order)
+        return await asking.offer(
+            self.paid, link, region, SMALL, wish, session="5e55", language="en", word_of=word_of, order=order
+        )
 
     async def accept(self, consent: Consent) -> Consent:
-        return await asking.accept(self.paid, consent.id, user_name=consent.user_name, session=consent.session)
+        return await asking.accept(
+            self.paid, consent.id, user_name=consent.user_name, user_since=consent.user_since,
+            session=consent.session, word=word_of(consent.id),
+        )  # fmt: skip
 
     def place(self, consent: Consent) -> Order:
         """What the hub does in `start()`."""
         return self.ledger.write(
-            asking.place, user_name=consent.user_name, server_name=consent.server_name, now=self.time
+            asking.place,
+            user_name=consent.user_name,
+            user_since=consent.user_since,
+            server_name=consent.server_name,
+            now=self.time,
         )
 
     async def order_one(self, link: Binding | None = None, **changes: Any) -> Order:

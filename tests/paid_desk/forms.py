@@ -80,7 +80,7 @@ class Browser:
     def __init__(self, stack: Stack, user: str, *, language: str = "en") -> None:
         stack.add_user(user)
         self.stack, self.user = stack, user
-        headers = {"Accept-Language": language, "Sec-Fetch-Mode": "navigate"}
+        headers = {"Accept-Language": language, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
         self.client = httpx.Client(follow_redirects=True, timeout=60, headers=headers)
         self.page = self.client.get(stack.link_for(user))
         self.at("/services/desk/paid")
@@ -190,7 +190,9 @@ class Browser:
             r'data-xsrf="([^"]+)"', self.client.get(f"{self.stack.url}/services/desk/paid").text
         )
         assert found
-        headers = {"X-XSRFToken": found[1], "Sec-Fetch-Mode": "cors"} | kwargs.pop("headers", {})
+        headers = {"X-XSRFToken": found[1], "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"} | kwargs.pop(
+            "headers", {}
+        )
         return self.client.request(method, f"{self.stack.url}/services/desk/api/{path}", headers=headers, **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""The same by JSON: described, whole, and a token can look and stop, and not more."""
+"""The same by JSON: described, whole, and good for looking and stopping. Nothing by it can be asked or agreed to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_route_is_described_and_nothing_else(stack: Stack, browse: Browse)
     assert described == {path for found in matched.values() for path in found}
 
 
-def test_a_browser_may_all_and_a_token_may_look_and_stop(
+def test_a_script_may_look_and_stop_and_can_neither_ask_nor_agree_nor_delete(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
     ann = browse()
@@ -35,17 +35,18 @@ def test_a_browser_may_all_and_a_token_may_look_and_stop(
     assert next(one["shape"] for one in quotes if one["fits"] and one["buyable"]) == "ecs.g6.xlarge"
     assert ann.api("GET", f"paid/quotes?account={binding}&cpu=x").status_code == 400
     wish = {"account": binding, "region": "cn-hangzhou", "shape": SHAPE, "cap": "2", "currency": "CNY"}
-    assert stack.desk("POST", "api/paid/consents", token=token, json=wish).status_code == 403
-    assert ann.api("POST", "paid/consents", json=wish | {"accept": True}).status_code == 400
+    assert ann.api("POST", "paid/consents", json=wish).status_code == 405
     since = cloud.last()
-    asked = ann.api("POST", "paid/consents", json=wish)
-    assert asked.status_code == 201, asked.text
-    consent = asked.json()
+    asked = ann.ask(binding, cap="2")
+    word = ann.form("Start and be billed")[0].fields["word"]
+    assert word not in ann.api("GET", f"paid/consents/{asked}").text + ann.api("GET", "paid").text
+    for path in (f"paid/consents/{asked}/accept", f"paid/instances/{asked}/delete"):
+        assert ann.api("POST", path, json={"word": word}).status_code == 404
+    assert stack.desk("GET", f"paid/consents/{asked}", token=token).status_code == 403, "the page is no token's"
+    consent = ann.api("GET", f"paid/consents/{asked}").json()
     assert (consent["state"], consent["price"], consent["cap"]) == ("offered", "0.65", "2")
     assert cloud.mutations(since=since) == []
-    agreed = ann.api("POST", f"paid/consents/{consent['id']}/accept", json={})
-    assert (agreed.status_code, agreed.json()["state"]) == (200, "spent")
-    assert ann.api("POST", f"paid/consents/{consent['id']}/accept", json={}).status_code == 409
+    ann.agree()
 
     def seen() -> dict[str, object]:
         instances = stack.desk("GET", "api/state", token=token).json()["paid"]["instances"]
@@ -53,7 +54,6 @@ def test_a_browser_may_all_and_a_token_may_look_and_stop(
 
     eventually(lambda: seen()["state"] == "running" and seen()["timer"], seconds=90, what="the running instance")
     assert (seen()["cap"], seen()["currency"], seen()["can_stop"]) == ("2.00", "CNY", True)
-    assert stack.desk("POST", f"api/paid/instances/{consent['id']}/delete", token=token, json={}).status_code == 403
     assert stack.desk("POST", f"api/paid/instances/{consent['id']}/stop", token=token, json={}).status_code == 200
     eventually(lambda: reads(stack, orders.get, consent["id"]).state is OrderState.STOPPED, seconds=60)  # type: ignore[attr-defined]
     notices = ann.api("GET", "paid").json()["notices"]

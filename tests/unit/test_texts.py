@@ -18,9 +18,10 @@ from spawner.desk import operator_state, operator_strings, state, strings
 from spawner.desk.paid import accounts, alarms, base, consents, linking, role, shop, words
 from spawner.desk.texts import LANGUAGES, TRANSLATIONS, choose_language, load_texts
 from spawner.ledger import EndReason, Step
-from spawner.paid import binding, consent, progress
+from spawner.paid import asking, binding, consent, progress
 from spawner.paid.providers import deputies
 from spawner.paid.providers import words as provider_words
+from spawner.paid.providers.dsw import DswProvider
 from spawner.pool import line, wanted
 from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
 from tests.stack import PROJECT
@@ -95,6 +96,8 @@ def said_of_the_paid_path() -> Iterator[str]:
     for module in (deputies, accounts, base, consents, linking, shop):
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
     yield accounts.IN_REGION
+    yield asking.SWITCHED_OFF
+    yield DswProvider.title
 
 
 def _all() -> dict[str, str]:

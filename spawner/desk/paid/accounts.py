@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from spawner.desk.paid.base import LINK_LIFE, PaidHandler, PaidPage
 from spawner.desk.paid.views import PaidDesk, read_paid
 from spawner.errors import LostRace, NotOffered
 from spawner.ledger import bindings, orders
-from spawner.ledger.paid_model import Binding, BindingState, Order, OrderState
+from spawner.ledger.paid_model import Binding, BindingState, Block, Order, OrderState
 from spawner.paid import asking
 from spawner.paid.binding import EXTERNAL_ID_BYTES, account_of, external_id, in_the_way_of_unlinking, problems_of
 from spawner.paid.providers.base import Capability, Probe, ProviderError
@@ -26,6 +27,9 @@ ROLE_NAME = re.compile(r"[A-Za-z0-9.@_-]{1,64}")
 NOT_A_ROLE = "That is no name of a role."
 CHOOSE_ROOM = "Choose the workspace in which instances are made, then check again."
 CANNOT_LINK = "This cloud cannot be linked here."
+SWITCHED_OFF = (
+    "This cloud is switched off here just now. What you had in it is still shown, and you can unlink the account."
+)
 IN_REGION = "{region}: {text}"
 
 
@@ -71,6 +75,7 @@ class LinkedHandler(PaidPage):
         binding = Binding(
             id=visit.nonce,  # so that the same visit can never make a second one
             user_name=self.user_name,
+            user_since=self.user_since,
             provider=visit.provider,
             account_id=proof.account_id,
             subject=proof.subject,
@@ -88,7 +93,8 @@ class LinkedHandler(PaidPage):
             await self.desk.ledger.awrite(bindings.prove, binding)
         except LostRace:
             mine = await self.read(bindings.of_user, self.user_name)
-            same = (one.id for one in mine if (one.provider, one.account_id) == (visit.provider, proof.account_id))
+            known = (self.user_since, visit.provider, proof.account_id)
+            same = (one.id for one in mine if (one.user_since, one.provider, one.account_id) == known)
             self.go(f"paid/accounts/{next(same, '')}".rstrip("/"))
             return
         self.go(f"paid/accounts/{binding.id}")
@@ -110,11 +116,27 @@ class AccountHandler(PaidPage):
 
     async def get(self, binding_id: str) -> None:
         """What to do next."""
-        self._show(await self.my_binding(binding_id), Checked())
+        binding = await self.my_binding(binding_id)
+        if self._is_offered(binding):
+            self._show(binding, Checked())
+
+    def _is_offered(self, binding: Binding) -> bool:
+        """Else they are told, and can still unlink."""
+        is_on = self.is_on(binding.provider) and self.desk.role_guide is not None
+        if not is_on:
+            self.tell(
+                self.title(binding.provider),
+                self.say(SWITCHED_OFF),
+                url=f"{self.desk.base}paid/accounts/{binding.id}/unlink",
+                label=self.say("Unlink…"),
+            )
+        return is_on
 
     async def post(self, binding_id: str) -> None:
         """Look at the role. ACTIVE where nothing speaks against it."""
         binding = await self.my_binding(binding_id)
+        if not self._is_offered(binding):
+            return
         guide = self.desk.role_guide
         name = self.get_body_argument("role", "").strip()
         if guide is None or not ROLE_NAME.fullmatch(name):
@@ -137,6 +159,9 @@ class AccountHandler(PaidPage):
                 bindings.activate, binding.id, role=role, workspaces=workspaces, now=self.paid.now()
             )
             checked = replace(checked, found_good=True)
+        elif role == binding.role:
+            with contextlib.suppress(LostRace):  # it is blocked already, or was never used
+                await self.desk.ledger.awrite(bindings.block, binding.id, Block.CHECK, now=self.paid.now())
         self._show(await self.my_binding(binding_id), checked, role=name)
 
     async def _check(self, binding: Binding) -> tuple[Checked, dict[str, str]]:
@@ -171,7 +196,7 @@ class AccountHandler(PaidPage):
             "paid_account.html",
             status=status,
             binding=binding,
-            provider=self.paid.providers[binding.provider].title,
+            provider=self.title(binding.provider),
             checked=checked,
             role=role or known or guide.name(binding),
             link=guide.link(binding),
@@ -203,6 +228,8 @@ class TemplateHandler(PaidHandler):
 class UnlinkHandler(PaidPage):
     """GET and POST /paid/accounts/ID/unlink: asks, stops what runs, and forgets only when nothing does any more."""
 
+    is_live = True
+
     async def get(self, binding_id: str) -> None:
         """What would happen."""
         binding = await self.my_binding(binding_id)
@@ -227,7 +254,7 @@ class UnlinkHandler(PaidPage):
         self.show(
             "paid_unlink.html",
             binding=binding,
-            provider=self.paid.providers[binding.provider].title,
+            provider=self.title(binding.provider),
             running=in_the_way_of_unlinking(mine),
             stopped=[one for one in mine if one.state is OrderState.STOPPED],
             lost=[one for one in mine if one.blocked is not None and one.state is not OrderState.GONE],
@@ -253,11 +280,17 @@ def _role(binding: Binding) -> str:
 class HomeHandler(PaidPage):
     """GET /paid: accounts, what runs, what ran, and what there is to know."""
 
+    is_live = True
+
     async def get(self) -> None:
         """The page."""
         now = self.paid.now()
-        moment = await self.read(read_paid, self.user_name, now=now)
+        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
         desk = self.desk
         view = PaidDesk(moment, self.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
-        linkable = [(one.id, one.title) for one in self.paid.providers.values() if Capability.PROOF in one.capabilities]
+        linkable = [
+            (one.id, self.say(one.title))
+            for one in self.paid.providers.values()
+            if Capability.PROOF in one.capabilities
+        ]
         self.show("paid_home.html", paid=view, linkable=linkable if desk.linking else [], live=True)

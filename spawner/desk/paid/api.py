@@ -1,25 +1,23 @@
 """The same as the pages, for programs and scripts of the person's own: everything is JSON, every change a POST.
 
-A token may look and stop. It takes a person in a browser to be asked, to agree, and to delete.
+A script may look, stop, and take a question back. To be asked, to agree and to delete it takes a person on a page:
+what can be asked for by a script can be asked for by any script that runs where the person is.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from tornado.web import HTTPError
 
 from spawner.desk.api import Nothing, parse
 from spawner.desk.base import JsonHandler
 from spawner.desk.paid.base import PaidHandler
 from spawner.desk.paid.consents import AnswerHandler
-from spawner.desk.paid.instances import ENDS
 from spawner.desk.paid.shop import GIB, ShopHandler
-from spawner.desk.paid.views import ConsentView, PaidView, consent_view
+from spawner.desk.paid.views import ConsentView, PaidView
 from spawner.errors import BadOption
 from spawner.ledger import audit, consents
-from spawner.ledger.paid_model import Consent
+from spawner.paid import asking
 from spawner.paid.quotes import Needs, Quote
 
 LONGEST_NUMBER = 6
@@ -57,28 +55,8 @@ class ConsentsView(BaseModel):
     consents: list[ConsentView]
 
 
-class AskRequest(BaseModel):
-    """What is to be asked. `cap` is an amount of `currency`, as text; `again`: a stopped instance to start again."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    account: str = Field(max_length=32)
-    region: str = Field(max_length=31)
-    shape: str = Field(max_length=64)
-    cap: str = Field(max_length=20)
-    currency: str = Field(max_length=8)
-    hours: str = "2"
-    idle_minutes: str = "30"
-    again: str | None = Field(default=None, max_length=32)
-
-
 class PaidJson(PaidHandler, JsonHandler):
     """Base of the API."""
-
-    def consent(self, consent: Consent) -> ConsentView:
-        """As its person sees it."""
-        known = self.paid.providers.get(consent.provider)
-        return consent_view(consent, self.language_texts, known.title if known else consent.provider)
 
     async def view(self) -> PaidView:
         """All of it."""
@@ -136,31 +114,13 @@ def _quote(one: Quote) -> QuoteView:
     )
 
 
-class ConsentsHandler(ShopHandler, PaidJson):
-    """GET and POST /api/paid/consents"""
+class ConsentsHandler(PaidJson):
+    """GET /api/paid/consents"""
 
     async def get(self) -> None:
         """All of theirs."""
-        mine = await self.read(consents.of_user, self.user_name)
-        self.answer(ConsentsView(consents=[self.consent(one) for one in mine]))
-
-    async def post(self) -> None:
-        """Ask: 201 with the question."""
-        self.require_browser()
-        wish: Any = parse(AskRequest, self.request.body)
-        binding = await self.my_binding(wish.account)
-        order = await self.my_order(wish.again) if wish.again is not None else None
-        asked = await self.question(
-            binding,
-            wish.region,
-            wish.shape,
-            cap=wish.cap,
-            currency=wish.currency,
-            hours=wish.hours,
-            idle=wish.idle_minutes,
-            order=order,
-        )
-        self.answer(self.consent(asked), 201)
+        mine = [one for one in await self.read(consents.of_user, self.user_name) if one.user_since == self.user_since]
+        self.answer(ConsentsView(consents=[self.consent_view(one) for one in mine]))
 
 
 class ConsentHandler(PaidJson):
@@ -168,33 +128,27 @@ class ConsentHandler(PaidJson):
 
     async def get(self, consent_id: str) -> None:
         """One of theirs."""
-        self.answer(self.consent(await self.my_consent(consent_id)))
+        self.answer(self.consent_view(await self.my_consent(consent_id)))
 
 
-class AnswerConsentHandler(AnswerHandler, PaidJson):
-    """POST /api/paid/consents/ID/accept and …/withdraw"""
+class WithdrawHandler(AnswerHandler, PaidJson):
+    """POST /api/paid/consents/ID/withdraw"""
 
-    async def post(self, consent_id: str, answer: str) -> None:
-        """The yes, or the no."""
-        self.require_browser()
+    async def post(self, consent_id: str) -> None:
+        """The no, which costs nothing."""
         parse(Nothing, self.request.body)
-        if answer == "accept":
-            await self.agree(consent_id)
-        else:
-            await self.withdraw(await self.my_consent(consent_id))
-        self.answer(self.consent(await self.my_consent(consent_id)))
+        await self.withdraw(await self.my_consent(consent_id))
+        self.answer(self.consent_view(await self.my_consent(consent_id)))
 
 
-class EndHandler(PaidJson):
-    """POST /api/paid/instances/ID/stop and …/delete"""
+class StopHandler(PaidJson):
+    """POST /api/paid/instances/ID/stop"""
 
-    async def post(self, order_id: str, act: str) -> None:
+    async def post(self, order_id: str) -> None:
         """Wish it."""
-        if act == "delete":
-            self.require_browser()
         parse(Nothing, self.request.body)
         order = await self.my_order(order_id)
-        await self.desk.ledger.awrite(ENDS[act], order.id, by=self.user_name, now=self.paid.now())
+        await self.desk.ledger.awrite(asking.want_stop, order.id, by=self.user_name, now=self.paid.now())
         self.answer(await self.view())
 
 

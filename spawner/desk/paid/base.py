@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from tornado.web import HTTPError
 
-from spawner.desk.base import Handler
+from spawner.desk.base import ALONE, Handler
+from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.desk.paid.words import FORMATS
 from spawner.errors import NotAllowed, NotOffered
 from spawner.ledger import bindings, consents, orders
 from spawner.ledger.paid_model import Binding, Consent, Order
 from spawner.paid.paid import Paid
+from spawner.paid.starting import answer_word
 
 T = TypeVar("T")
+Row = TypeVar("Row", Binding, Consent, Order)
 LINK_LIFE = timedelta(minutes=10)
 """For how long somebody may be away at the cloud's sign-in."""
 DSW = "dsw"
@@ -25,8 +29,7 @@ DSW = "dsw"
 NOT_HERE = "Paid instances are not offered here."
 SIGN_IN = "Only somebody who has signed in with a browser can do this."
 ON_THE_PAGE = "Open the desk in your browser, and do it there."
-ALONE = "noopener-allow-popups"
-"""Nothing that runs on the same host, such as a notebook, may reach into a page of the paid path that it has opened."""
+GO_YOURSELF = "This page opens only when you go to it yourself, in an up-to-date browser."
 
 
 class PaidHandler(Handler):
@@ -56,6 +59,10 @@ class PaidHandler(Handler):
         key = self.desk.settings.secret("desk")
         return hmac.new(key.encode(), f"freepool paid session v1\0{named}".encode(), hashlib.sha256).hexdigest()
 
+    def answer_word(self, consent_id: str) -> str:
+        """What the page with this question sends along with the yes. No other page, and no API, ever says it."""
+        return answer_word(self.desk.settings.secret("desk"), consent_id)
+
     async def read(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """One look at the ledger."""
         return await self.desk.ledger.aread(query, *args, **kwargs)
@@ -63,17 +70,35 @@ class PaidHandler(Handler):
     async def my_binding(self, binding_id: str) -> Binding:
         """Theirs, unless it is history."""
         mine = {binding.id: binding for binding in await self.read(bindings.of_user, self.user_name)}
-        return _own(mine.get(binding_id))
+        return self._own(mine.get(binding_id))
 
     async def my_consent(self, consent_id: str) -> Consent:
         """Theirs."""
-        consent = await self.read(consents.find, consent_id)
-        return _own(consent if consent is not None and consent.user_name == self.user_name else None)
+        return self._own(await self.read(consents.find, consent_id))
 
     async def my_order(self, order_id: str) -> Order:
         """Theirs."""
-        order = await self.read(orders.find, order_id)
-        return _own(order if order is not None and order.user_name == self.user_name else None)
+        return self._own(await self.read(orders.find, order_id))
+
+    def _own(self, found: Row | None) -> Row:
+        """404 for everybody else's, and for what somebody of the same name had before."""
+        if found is None or (found.user_name, found.user_since) != (self.user_name, self.user_since):
+            raise HTTPError(404)
+        return found
+
+    def title(self, provider: str) -> str:
+        """A cloud's name, in the reader's language; its id where it is switched off."""
+        known = self.paid.providers.get(provider)
+        return provider if known is None else self.say(known.title)
+
+    def is_on(self, provider: str, region: str = "") -> bool:
+        """Whether a cloud, and a region of it, is offered here now. What was done there before is shown anyhow."""
+        regions = self.paid.regions.get(provider, ())
+        return provider in self.paid.providers and bool(regions) and (not region or region in regions)
+
+    def consent_view(self, consent: Consent) -> ConsentView:
+        """As its person sees and downloads it."""
+        return consent_view(consent, self.language_texts, self.title(consent.provider), demo=self.desk.settings.is_demo)
 
     def regions_of(self, binding: Binding) -> list[str]:
         """Where something may be made under it."""
@@ -91,27 +116,32 @@ class PaidHandler(Handler):
         return guide.bill(account) if guide is not None and provider == DSW else ""
 
 
-def _own(found: T | None) -> T:
-    if found is None:
-        raise HTTPError(404)
-    return found
-
-
 class PaidPage(PaidHandler):
-    """Base of the pages. Every change is a form's POST that is answered with a page, or with the way to one."""
+    """Base of the pages. Every change is a form's POST that is answered with a page, or with the way to one.
+
+    Only a person who goes there in a browser gets one: no token, whoever's, and no script that fetches it. `is_live`:
+    the page's own script looks again. `is_file`: it is saved and not shown, which browsers do not call a document.
+    """
+
+    is_live = False
+    is_file = False
 
     async def prepare(self) -> None:
-        """Only a person who goes there sees it; and our own script, which knows the token."""
+        """Refuse everything else."""
         await super().prepare()
         self.set_header("Cross-Origin-Opener-Policy", ALONE)
         if self._finished or self.current_user is None:
             return
-        mode = self.request.headers.get("Sec-Fetch-Mode", "navigate")
-        given = self.request.headers.get("X-XSRFToken", "")
-        if mode != "navigate" and not hmac.compare_digest(given.encode(), self.xsrf_token):
-            raise HTTPError(403)
-        if self.request.method != "GET":
-            self.require_browser()
+        self.require_browser()
+        is_look = self.request.method == "GET" and self.is_live and self.is_our_script
+        is_saved = self.is_file and self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+        if not (self.is_navigation or is_look or is_saved):
+            raise NotAllowed(GO_YOURSELF, next_step=ON_THE_PAGE)
+
+    @property
+    def here(self) -> str:
+        """A page that answers a form is not there to come back to; the one above it is."""
+        return re.sub(r"/(accept|start|withdraw|link)$", "", self.request.uri or self.desk.base)
 
     def show(self, template: str, *, status: int = 200, **context: Any) -> None:
         """Answer with a page."""

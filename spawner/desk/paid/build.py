@@ -15,7 +15,7 @@ def add_paid(desk: Desk, settings: PaidSettings) -> None:
     """Raises `SetupError` where a cloud's section is not valid."""
     here = f"{desk.settings.public_url.rstrip('/')}{desk.base}paid"
     desk.paid = make_paid(settings, desk.ledger)
-    dsw, _ = check(settings)
+    dsw = check(settings)
     if dsw is not None:
         desk.role_guide = RoleGuide(dsw, template_url=f"{here}/role-template.json")
     if settings.oauth is not None and dsw is not None:

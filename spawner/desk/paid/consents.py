@@ -8,11 +8,11 @@ import logging
 from decimal import Decimal
 
 from spawner.desk.paid.base import PaidPage
+from spawner.desk.paid.record import of_person, plain
 from spawner.desk.paid.shop import ShopHandler
-from spawner.desk.paid.views import consent_view
-from spawner.errors import AskAgain, FreepoolError, LostRace
+from spawner.errors import AskAgain, FreepoolError, LostRace, NoConsent
 from spawner.hubclient import HubSaid
-from spawner.ledger import consents, orders
+from spawner.ledger import bindings, consents, orders
 from spawner.ledger.paid_model import OVER, Consent, ConsentKind, ConsentState
 from spawner.paid import asking
 from spawner.paid.consent import Chosen
@@ -32,7 +32,7 @@ ONE_MORE = "Another instance was started meanwhile. This would be one more."
 class AnswerHandler(ShopHandler):
     """What both pages and API do with an answer."""
 
-    async def agree(self, consent_id: str) -> Consent:
+    async def agree(self, consent_id: str, word: str) -> Consent:
         """Take the yes and have it spent. Raises `AskAgain` where it does not fit any more."""
         self.require_browser()
         asked = await self.my_consent(consent_id)
@@ -41,7 +41,14 @@ class AnswerHandler(ShopHandler):
             if there is not None and there.state not in OVER:
                 raise AskAgain(ONE_MORE)
         async with self.desk.turns.take(self.user_name):
-            consent = await asking.accept(self.paid, asked.id, user_name=self.user_name, session=self.session_mark)
+            consent = await asking.accept(
+                self.paid,
+                asked.id,
+                user_name=self.user_name,
+                user_since=self.user_since,
+                session=self.session_mark,
+                word=word,
+            )
         log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
         await self.begin(consent)
         return consent
@@ -106,21 +113,23 @@ class AnswerHandler(ShopHandler):
 class ConsentPage(AnswerHandler, PaidPage):
     """Base of the pages about one question."""
 
-    def show_consent(self, consent: Consent, *, changed: str = "", status: int = 200) -> None:
+    async def show_consent(self, consent: Consent, *, changed: str = "", status: int = 200) -> None:
         """The question in its own words; or what came of it."""
         now = self.paid.now()
+        linked = {one.id for one in await self.read(bindings.of_user, self.user_name)}
         is_open = consent.state is ConsentState.OFFERED and now < consent.expires_at
         self.show(
             "paid_consent.html",
             status=status,
-            consent=consent_view(consent, self.language_texts, self.paid.providers[consent.provider].title),
+            consent=self.consent_view(consent),
             lines=consent.text.split("\n"),
             is_open=is_open,
             is_waiting=consent.state is ConsentState.ACCEPTED and now < consent.expires_at,
             expired=consent.state is ConsentState.OFFERED and not is_open,
             instance=consent.order_id or consent.id,
-            binding_id=consent.binding_id,
+            shop=f"paid/new/{consent.binding_id}" if consent.binding_id in linked else "paid",
             changed=changed,
+            word=self.answer_word(consent.id) if is_open else "",
         )
 
 
@@ -129,7 +138,7 @@ class ConsentHandler(ConsentPage):
 
     async def get(self, consent_id: str) -> None:
         """Looking at it answers nothing."""
-        self.show_consent(await self.my_consent(consent_id))
+        await self.show_consent(await self.my_consent(consent_id))
 
 
 class AcceptHandler(ConsentPage):
@@ -139,7 +148,9 @@ class AcceptHandler(ConsentPage):
         """The one way. Where something has changed, the next question, with what has."""
         asked = await self.my_consent(consent_id)
         try:
-            await self.agree(consent_id)
+            await self.agree(consent_id, self.get_body_argument("word", ""))
+        except NoConsent:
+            raise
         except AskAgain as again:
             await self._again(await self.my_consent(consent_id), again)
             return
@@ -170,7 +181,7 @@ class AcceptHandler(ConsentPage):
                 status=409,
             )
             return
-        self.show_consent(fresh, changed=changed, status=409)
+        await self.show_consent(fresh, changed=changed, status=409)
 
 
 class BeginHandler(ConsentPage):
@@ -198,24 +209,36 @@ class ConsentsHandler(PaidPage):
 
     async def get(self) -> None:
         """Newest first."""
-        mine = await self.read(consents.of_user, self.user_name)
-        titles = {one.id: one.title for one in self.paid.providers.values()}
+        mine = [one for one in await self.read(consents.of_user, self.user_name) if one.user_since == self.user_since]
         self.show(
             "paid_consents.html",
-            consents=[consent_view(one, self.language_texts, titles.get(one.provider, one.provider)) for one in mine],
+            consents=[self.consent_view(one) for one in mine],
         )
 
 
 class DownloadHandler(PaidPage):
     """GET /paid/consents/ID.json"""
 
+    is_file = True
+
     async def get(self, consent_id: str) -> None:
         """For the person's own records."""
         consent = await self.my_consent(consent_id)
-        title = (
-            self.paid.providers[consent.provider].title if consent.provider in self.paid.providers else consent.provider
-        )
-        view = consent_view(consent, self.language_texts, title)
+        view = self.consent_view(consent)
         self.set_header("Content-Type", "application/json")
         self.set_header("Content-Disposition", f'attachment; filename="freepool-consent-{consent.id[:12]}.json"')
         self.finish(json.dumps(view.model_dump(mode="json"), indent=2, ensure_ascii=False))
+
+
+class RecordHandler(PaidPage):
+    """GET /paid/record.json"""
+
+    is_file = True
+
+    async def get(self) -> None:
+        """All that was asked, answered and done for this person, for their own records."""
+        mine = await self.read(of_person, self.user_name, self.user_since)
+        told = {"demo": self.desk.settings.is_demo, "person": self.user_name, **mine}
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Disposition", 'attachment; filename="freepool-record.json"')
+        self.finish(json.dumps(told, indent=2, ensure_ascii=False, default=plain))

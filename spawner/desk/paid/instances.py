@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from urllib.parse import quote
 
 from tornado.web import HTTPError
 
 from spawner.desk.paid.base import PaidPage
 from spawner.desk.paid.views import PaidDesk, PaidMoment, read_paid
+from spawner.desk.paid.words import WHY
 from spawner.instance.arguments import ARCHIVE
 from spawner.ledger import InstanceState, audit, instances
-from spawner.ledger.paid_model import Consent, ConsentState
+from spawner.ledger.paid_model import Consent, ConsentState, OrderEvent, StopReason
 from spawner.paid import asking
 
+RUN_ENDS = ("stopped", "not_started")
 ENDS = {"stop": asking.want_stop, "delete": asking.want_delete}
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What is kept of one run that is over. Amounts are in `currency`, where they are known."""
+
+    ended_at: datetime
+    seconds: int
+    spent: str | None
+    cap: str | None
+    currency: str
+    reason: str
 
 
 class InstanceHandler(PaidPage):
     """GET /paid/instances/ID"""
 
+    is_live = True
+
     async def get(self, order_id: str) -> None:
         """As it is now. Of what is agreed to and not started yet, there is an order in a moment."""
         now = self.paid.now()
-        moment = await self.read(read_paid, self.user_name, now=now)
+        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
         desk = PaidDesk(moment, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now)
         order = next((one for one in moment.orders if one.id == order_id), None)
         view = desk.instance(order) if order is not None else desk.asked(self._asked(moment, order_id))
         mine = await self.read(instances.latest, self.user_name, "")
         runs_free = mine is not None and mine.state is InstanceState.RUNNING
         consent = moment.consents.get(order.consent_id or "" if order is not None else order_id)
+        again = desk.again(order) if order is not None else None
+        record = await self.read(audit.record_of, order_id) if order is not None else []
         self.show(
             "paid_instance.html",
             one=view,
             consent=consent,
+            unspent=again or consent,
+            runs=[self._run(one) for one in reversed(record) if one.what in RUN_ENDS],
             order=order,
             binding_id=order.binding_id if order is not None else consent.binding_id if consent else "",
             archive=f"/user/{quote(self.user_name, safe='@~')}/{ARCHIVE}" if runs_free else "",
@@ -40,6 +63,18 @@ class InstanceHandler(PaidPage):
             bill=self.bill(order.provider, view.account) if order is not None else "",
             notices=[one for one in desk.view().notices if one.instance == order_id],
             live=view.state not in ("gone", "not_made"),
+        )
+
+    def _run(self, event: OrderEvent) -> RunView:
+        told = event.params
+        reason = told.get("reason")
+        return RunView(
+            ended_at=event.at,
+            seconds=int(float(told.get("seconds", 0))),
+            spent=f"{Decimal(told['spent']):.2f}" if "spent" in told else None,
+            cap=f"{Decimal(told['cap']):.2f}" if "cap" in told else None,
+            currency=str(told.get("currency", "")),
+            reason=self.say(WHY[StopReason(reason)]) if reason in set(StopReason) else "",
         )
 
     def _asked(self, moment: PaidMoment, consent_id: str) -> Consent:
@@ -56,7 +91,7 @@ class EndHandler(PaidPage):
         """Ask."""
         now = self.paid.now()
         order = await self.my_order(order_id)
-        moment = await self.read(read_paid, self.user_name, now=now)
+        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
         desk = PaidDesk(moment, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now)
         self.show("paid_end.html", one=desk.instance(order), act=act)
 

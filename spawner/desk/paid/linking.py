@@ -6,6 +6,7 @@ Nothing of it is kept: the tokens are gone as soon as the cloud has said whose a
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,9 +18,10 @@ from authlib.oauth2.rfc6749.parameters import parse_authorization_code_response
 from tornado.web import create_signed_value, decode_signed_value
 
 from spawner.desk.paid.base import LINK_LIFE
-from spawner.errors import BackendUnavailable, NotAllowed
+from spawner.errors import BackendUnavailable, NotAllowed, SetupError
 from spawner.settings import OAuthSettings
 
+log = logging.getLogger("freepool.desk")
 SCOPE = "openid aliuid"
 SECONDS = 10
 STATE = "freepool-paid-link"
@@ -96,9 +98,14 @@ class Linking:
         return Proof(str(account), str(subject))
 
     def _client(self) -> AsyncOAuth2Client:
+        try:
+            secret = self._oauth.secret()
+        except SetupError as error:
+            log.error("%s", error)
+            raise BackendUnavailable(CLOUD_SILENT, next_step="Tell the operator.") from None
         return AsyncOAuth2Client(
             client_id=self._oauth.client_id,
-            client_secret=self._oauth.secret_file.read_text().strip(),
+            client_secret=secret,
             scope=SCOPE,
             redirect_uri=self._redirect_uri,
             code_challenge_method="S256",

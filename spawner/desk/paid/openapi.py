@@ -8,17 +8,17 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from spawner.desk.api import ErrorAnswer, Nothing
-from spawner.desk.paid.api import AskRequest, ConsentsView, QuotesView
+from spawner.desk.paid.api import ConsentsView, QuotesView
 from spawner.desk.paid.operate_views import OperatePaidView
 from spawner.desk.paid.views import ConsentView, PaidView
 
 ANSWERS: tuple[type[BaseModel], ...] = (PaidView, QuotesView, ConsentsView, ConsentView, OperatePaidView, ErrorAnswer)
-REQUESTS: tuple[type[BaseModel], ...] = (AskRequest, Nothing)
+REQUESTS: tuple[type[BaseModel], ...] = (Nothing,)
 REFUSED = {
-    "400": "A body or a number that cannot be read, or a limit that buys no time.",
-    "403": "Not signed in, no XSRF token, or a token where a person in a browser is needed.",
+    "400": "A body or a number that cannot be read.",
+    "403": "Not signed in, or no XSRF token.",
     "404": "Nothing of yours has this id.",
-    "409": "It is not as you were told any more: you must be asked again.",
+    "409": "It is not as you were told any more.",
     "503": "The cloud or the hub does not answer, or the operator lets nobody make anything new.",
 }
 ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{1,32}$"}}
@@ -41,15 +41,13 @@ def with_paid(document: dict[str, Any]) -> dict[str, Any]:
         told = {"summary": summary, "responses": {"200": answer("Now.", model), **refused}}
         return told | ({"parameters": list(parameters)} if parameters else {})
 
-    def change(
-        summary: str, request: type[BaseModel], model: type[BaseModel], *parameters: dict[str, Any], done: str = "200"
-    ) -> dict[str, Any]:
+    def change(summary: str, model: type[BaseModel], *parameters: dict[str, Any]) -> dict[str, Any]:
         told = look(summary, model, *parameters)
         told["responses"] = {
-            done: answer("Afterwards.", model),
+            "200": answer("Afterwards.", model),
             **{code: answer(text, ErrorAnswer) for code, text in REFUSED.items()},
         }
-        body = {"required": request is AskRequest, "content": {"application/json": {"schema": by_model[request]}}}
+        body = {"required": False, "content": {"application/json": {"schema": by_model[Nothing]}}}
         return told | {"requestBody": body}
 
     def query(name: str, kind: str, *, required: bool = False) -> dict[str, Any]:
@@ -66,14 +64,11 @@ def with_paid(document: dict[str, Any]) -> dict[str, Any]:
         },
         "/api/paid/consents": {
             "get": look("All that you were asked", ConsentsView),
-            "post": change("Be asked, in a browser; starts nothing", AskRequest, ConsentView, done="201"),
         },
         consent: {"get": look("One question, word for word", ConsentView, ID)},
-        f"{consent}/accept": {"post": change("Start and be billed, in a browser", Nothing, ConsentView, ID)},
-        f"{consent}/withdraw": {"post": change("Do not", Nothing, ConsentView, ID)},
-        "/api/paid/instances/{id}/stop": {"post": change("End computing, keep the disk", Nothing, PaidView, ID)},
-        "/api/paid/instances/{id}/delete": {"post": change("Destroy it, in a browser", Nothing, PaidView, ID)},
-        "/api/paid/notices/{id}/seen": {"post": change("Put a notice away", Nothing, PaidView, SEQ)},
+        f"{consent}/withdraw": {"post": change("Do not", ConsentView, ID)},
+        "/api/paid/instances/{id}/stop": {"post": change("End computing, keep the disk", PaidView, ID)},
+        "/api/paid/notices/{id}/seen": {"post": change("Put a notice away", PaidView, SEQ)},
         "/api/operator/paid": {"get": look("All that runs in clouds; for administrators", OperatePaidView)},
     }
     schemas = document["components"]["schemas"] | definitions.get("$defs", {})

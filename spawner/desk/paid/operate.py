@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection
 
 from spawner.desk.base import JsonHandler
 from spawner.desk.operator import ForOperators
 from spawner.desk.paid.alarms import KINDS, OperateMoment, alarms, read_operate
-from spawner.desk.paid.base import PaidPage
+from spawner.desk.paid.base import PaidHandler, PaidPage
 from spawner.desk.paid.operate_views import CloudView, OperatePaidView, RunView
+from spawner.desk.paid.record import RECORD, page_of, plain, shown
 from spawner.desk.paid.words import STATES, stand_of
-from spawner.ledger import controls
+from spawner.ledger import audit, controls
 from spawner.ledger.paid_model import Order
-from spawner.ledger.paid_tables import bindings, consents, order_events, orders
 from spawner.paid.asking import NO_NEW
 from spawner.paid.providers.base import Capability
 
 log = logging.getLogger("freepool.desk")
-PAGE = 500
-SECRET = {"external_id", "session"}
-"""Not secrets of anybody's, but nothing that a record needs to hand on."""
-RECORD: Mapping[str, Table] = {"binding": bindings, "consent": consents, "order": orders, "event": order_events}
+NO_ORDER = ""
+"""What the record has of no order: that new ones were stopped, and allowed again."""
 
 
-class ForPaidOperators(ForOperators, PaidPage):
+SWITCHES = {"pause": "no_new", "resume": "allowed_again"}
+
+
+class ForPaidOperators(ForOperators, PaidHandler):
     """Base of what only administrators see."""
 
     async def operate_view(self) -> OperatePaidView:
@@ -78,17 +78,22 @@ class ForPaidOperators(ForOperators, PaidPage):
     async def switch(self, act: str) -> None:
         """Nobody makes anything new from now on; or again."""
         now, name = self.paid.now(), self.user_name
-        change: Callable[[Connection], Any]
-        if act == "pause":
-            change = lambda connection: controls.put(connection, NO_NEW, True, now=now, by=name)  # noqa: E731
-        else:
-            change = lambda connection: controls.clear(connection, NO_NEW)  # noqa: E731
+
+        def change(connection: Connection) -> None:
+            if act == "pause":
+                controls.put(connection, NO_NEW, True, now=now, by=name)
+            else:
+                controls.clear(connection, NO_NEW)
+            audit.note(connection, NO_ORDER, at=now, by=name, what=SWITCHES[act])
+
         await self.desk.ledger.awrite(change)
         log.info("operator %s: paid %s", name, act)
 
 
-class OperatePage(ForPaidOperators):
+class OperatePage(ForPaidOperators, PaidPage):
     """GET /operator/paid"""
+
+    is_live = True
 
     async def get(self) -> None:
         """The page."""
@@ -97,7 +102,7 @@ class OperatePage(ForPaidOperators):
         self.show("paid_operator.html", view=view, since=since, live=True)
 
 
-class SwitchHandler(ForPaidOperators):
+class SwitchHandler(ForPaidOperators, PaidPage):
     """POST /operator/paid/pause and …/resume"""
 
     async def post(self, act: str) -> None:
@@ -114,30 +119,21 @@ class OperateHandler(ForPaidOperators, JsonHandler):
         self.answer(await self.operate_view())
 
 
-class AuditHandler(ForPaidOperators):
+class AuditHandler(ForPaidOperators, PaidPage):
     """GET /operator/paid/audit.jsonl: everything that was asked, agreed, done and seen; one JSON object a line."""
+
+    is_file = True
 
     async def get(self) -> None:
         """Page by page, so that a long record is never held whole."""
         self.set_header("Content-Type", "application/jsonl")
         self.set_header("Content-Disposition", 'attachment; filename="freepool-paid-audit.jsonl"')
         for kind, table in RECORD.items():
-            offset = 0
-            while rows := await self.read(_page, table, offset):
+            (key,) = (column.name for column in table.primary_key.columns)
+            last = None
+            while rows := await self.read(page_of, table, last):
                 for row in rows:
-                    self.write(json.dumps({"record": kind, **row}, ensure_ascii=False, default=_plain) + "\n")
-                offset += len(rows)
+                    told = {"record": kind, "demo": self.desk.settings.is_demo, **shown(row)}
+                    self.write(json.dumps(told, ensure_ascii=False, default=plain) + "\n")
+                last = rows[-1][key]
                 await self.flush()
-
-
-def _page(connection: Connection, table: Table, offset: int) -> list[dict[str, Any]]:
-    query = select(table).order_by(*table.primary_key.columns).limit(PAGE).offset(offset)
-    return [dict(_without(dict(row._mapping))) for row in connection.execute(query)]
-
-
-def _without(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in row.items() if name not in SECRET)
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -22,6 +22,7 @@ def paid_routes() -> list[tuple[str, type[RequestHandler]]]:
         (f"paid/accounts/{ID}/unlink", accounts.UnlinkHandler),
         (f"paid/new/{ID}", shop.ShapesHandler),
         (f"paid/new/{ID}/{REGION}/{SHAPE}", shop.LimitsHandler),
+        ("paid/record\\.json", consents.RecordHandler),
         ("paid/consents", consents.ConsentsHandler),
         (f"paid/consents/{ID}", consents.ConsentHandler),
         (f"paid/consents/{ID}\\.json", consents.DownloadHandler),
@@ -39,7 +40,7 @@ def paid_routes() -> list[tuple[str, type[RequestHandler]]]:
         ("api/paid/quotes", api.QuotesHandler),
         ("api/paid/consents", api.ConsentsHandler),
         (f"api/paid/consents/{ID}", api.ConsentHandler),
-        (f"api/paid/consents/{ID}/(accept|withdraw)", api.AnswerConsentHandler),
-        (f"api/paid/instances/{ID}/(stop|delete)", api.EndHandler),
+        (f"api/paid/consents/{ID}/withdraw", api.WithdrawHandler),
+        (f"api/paid/instances/{ID}/stop", api.StopHandler),
         ("api/paid/notices/([0-9]{1,15})/seen", api.SeenHandler),
     ]

@@ -77,6 +77,7 @@ class ShopHandler(PaidHandler):
                 chosen,
                 session=self.session_mark,
                 language=self.language_texts.language,
+                word_of=self.answer_word,
                 order=order,
             )
 
@@ -101,6 +102,9 @@ class ShapesHandler(ShopHandler, PaidPage):
             self.go(f"paid/accounts/{binding.id}")
             return
         regions = self.regions_of(binding)
+        if not self.is_on(binding.provider) or not regions:
+            self.go(f"paid/accounts/{binding.id}")
+            return
         region = self.get_query_argument("region", regions[0])
         if region not in regions:
             raise HTTPError(404)
@@ -118,7 +122,7 @@ class ShapesHandler(ShopHandler, PaidPage):
             "paid_shapes.html",
             status=503 if problem else 200,
             binding=binding,
-            provider=self.paid.providers[binding.provider].title,
+            provider=self.title(binding.provider),
             regions=regions,
             region=region,
             needs={name: str(value) for name, value in needs.items()},
@@ -190,7 +194,7 @@ class LimitsHandler(ShopHandler, PaidPage):
             "paid_limits.html",
             status=400 if problem else 200,
             binding=binding,
-            provider=provider.title,
+            provider=self.title(binding.provider),
             has_idle=Capability.IDLE_CULLER in provider.capabilities,
             region=region,
             quote=quote,

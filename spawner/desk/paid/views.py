@@ -108,7 +108,7 @@ class NoticeView(BaseModel):
 
 
 class ConsentView(BaseModel):
-    """What the person was asked, word for word, and what they said."""
+    """What the person was asked, word for word, and what they said. `demo`: no money was real."""
 
     id: str
     kind: str
@@ -133,6 +133,7 @@ class ConsentView(BaseModel):
     text_version: int
     text_hash: str
     language: str
+    demo: bool
 
 
 class PaidView(BaseModel):
@@ -160,18 +161,21 @@ class PaidMoment:
     records: Mapping[str, list[OrderEvent]]
 
 
-def read_paid(connection: Connection, user_name: str, *, now: datetime) -> PaidMoment:
-    """All that is this person's."""
-    mine = orders.of_user(connection, user_name)
-    asked = consents.of_user(connection, user_name)
+def read_paid(connection: Connection, user_name: str, user_since: str, *, now: datetime) -> PaidMoment:
+    """All that is this person's, and not of somebody who had the name before."""
+    mine = [one for one in orders.of_user(connection, user_name) if one.user_since == user_since]
+    asked = [one for one in consents.of_user(connection, user_name) if one.user_since == user_since]
+    linked = [one for one in bindings.of_user(connection, user_name) if one.user_since == user_since]
+    known = {one.id for one in mine} | {one.id for one in linked}
+    news = audit.notices_of(connection, user_name, unseen_only=True)
     on_their_way = [one for one in mine if starting.is_wanted(one) and not starting.is_open(one)]
     return PaidMoment(
         paused=NO_NEW in controls.all_of(connection),
-        bindings=bindings.of_user(connection, user_name),
+        bindings=linked,
         orders=mine,
         consents={one.id: one for one in asked},
         accepted=[one for one in asked if one.state is ConsentState.ACCEPTED and one.expires_at > now],
-        notices=audit.notices_of(connection, user_name, unseen_only=True),
+        notices=[one for one in news if one.order_id in known or one.binding_id in known],
         records={one.id: starting.watch(connection, one.id).record for one in on_their_way},
     )
 
@@ -216,7 +220,7 @@ class PaidDesk:
 
     def _title(self, provider: str) -> str:
         known = self.paid.providers.get(provider)
-        return known.title if known is not None else provider
+        return self.texts.say(known.title) if known is not None else provider
 
     def _account(self, binding: Binding) -> AccountView:
         return AccountView(
@@ -234,16 +238,22 @@ class PaidDesk:
         """What has been agreed to and is not started yet."""
         return self._instance(consent.order_id or consent.id, consent, "asked")
 
+    def again(self, order: Order) -> Consent | None:
+        """The yes to starting it again that the hub has not spent yet."""
+        if order.state is not OrderState.STOPPED:
+            return None
+        return next((one for one in self.moment.accepted if one.order_id == order.id), None)
+
     def instance(self, order: Order) -> InstanceView:
         """One order."""
         consent = self.moment.consents.get(order.consent_id or "")
-        state, now = stand_of(order), self.now
-        runs = state in MAY_BILL and order.run_began_at is not None
+        state, now = "asked" if self.again(order) is not None else stand_of(order), self.now
+        runs = state in MAY_BILL and order.run_began_at is not None and order.state is not OrderState.STOPPED
         currency = consent.currency if consent is not None else ""
         spent = read(spent_by(order, consent, now) if runs else order.spent, currency)
         cap = read(consent.cap, currency) if consent is not None else None
         binding = next((one for one in self.moment.bindings if one.id == order.binding_id), None)
-        can_act = binding is not None and order.provider in self.paid.providers
+        can_act = binding is not None and order.region in self.paid.regions.get(order.provider, ())
         cloud = None if order.running is None else max(0, int(order.running - order.ran_before))
         view = self._instance(order.id, consent, state)
         watched = starting.Watched(order, self.moment.records.get(order.id, []))
@@ -263,12 +273,12 @@ class PaidDesk:
                 "seconds": int(seconds_run(order, now)) if runs else (cloud or 0),
                 "cloud_seconds": cloud,
                 "created_at": order.created_at,
-                "stops_at": order.stops_at if state in MAY_BILL else None,
+                "stops_at": order.stops_at if runs or state in MAY_BILL[1:] else None,
                 "timer": order.armed_at is not None,
                 "stopped_at": order.stopped_at,
                 "ended_at": order.ended_at,
-                "may_bill": state in MAY_BILL and order.state is not OrderState.INTENDED,
-                "can_stop": can_act and state in MAY_END,
+                "may_bill": state in MAY_BILL and order.state not in (OrderState.INTENDED, OrderState.STOPPED),
+                "can_stop": can_act and state in MAY_END and order.state is not OrderState.STOPPED,
                 "can_start": can_act and state == "stopped" and not self.moment.paused and _is_usable(binding),
                 "can_delete": can_act
                 and order.delete_wanted_at is None
@@ -345,9 +355,9 @@ def _share(spent: Money | None, cap: Money | None) -> float | None:
     return float(min(Decimal(1), spent.amount / cap.amount))
 
 
-def consent_view(consent: Consent, texts: Texts, title: str) -> ConsentView:
+def consent_view(consent: Consent, texts: Texts, title: str, *, demo: bool) -> ConsentView:
     """A consent, as its person sees and downloads it."""
     values = {name: getattr(consent, name) for name in ConsentView.model_fields if hasattr(consent, name)}
     return ConsentView(
-        **values | {"provider": title, "state_text": texts.say(ANSWERS[consent.state])},
+        **values | {"provider": title, "demo": demo, "state_text": texts.say(ANSWERS[consent.state])},
     )

@@ -86,6 +86,7 @@ GOOD_NEWS = (NoticeKind.RUNNING, NoticeKind.STOPPED, NoticeKind.DELETED)
 BLOCKS: Mapping[Block, str] = {
     Block.AUTH_LOST: "Freepool cannot get into this account any more: its role is gone, or does not let us in.",
     Block.LIST_BLIND: "This account does not show us what we make there, so nothing new is made.",
+    Block.CHECK: "The last check of its role found something to mend, so nothing new is made.",
 }
 LINKS: Mapping[BindingState, str] = {
     BindingState.PROVEN: "Not finished",

@@ -54,7 +54,7 @@ export function ownCloud(model) {
   return h(
     "section", { class: "own", key: "own", "aria-labelledby": "own-title" },
     h("h2", { id: "own-title" }, t(paid.instances.length ? "own_title_now" : "own_title")),
-    !paid.instances.length && h("p", { class: "hint" }, t(paid.offered ? "own_lead" : "own_paused")),
+    (!paid.instances.length || !paid.offered) && h("p", { class: "hint", key: "lead" }, t(paid.offered ? "own_lead" : "own_paused")),
     news && h(
       "div", { class: news.good ? "last" : "alert", key: `news-${news.seq}` }, icon(news.good ? "info" : "warning"),
       h("p", { class: "words" }, news.text, " ", h("a", { href: paid.accounts_url }, t("own_news"))),

@@ -42,6 +42,7 @@ class Capability(StrEnum):
     IDLE_CULLER = "idle_culler"
     PRICES = "prices"  # list prices by API
     PROOF = "proof"  # an OAuth login that proves which account a person owns
+    WIPES = "wipes"  # what is included of the disk is wiped when it has been stopped for long
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ class DswProvider:
 
     id = "dsw"
     title = "Alibaba Cloud PAI-DSW"
-    capabilities = frozenset({Capability.DEADMAN, Capability.IDLE_CULLER, Capability.PRICES, Capability.PROOF})
+    capabilities = frozenset(
+        {Capability.DEADMAN, Capability.IDLE_CULLER, Capability.PRICES, Capability.PROOF, Capability.WIPES}
+    )
 
     def __init__(
         self,

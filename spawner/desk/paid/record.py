@@ -1,0 +1,66 @@
+"""The paid path's record, as rows that can be handed on: all of it to an operator, and each person their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, select
+
+from spawner.ledger.paid_tables import bindings, consents, notices, order_events, orders
+
+PAGE = 500
+SECRET = {"external_id", "session", "answer_hash"}
+"""Not secrets of anybody's, but nothing that a record needs to hand on."""
+RECORD: Mapping[str, Table] = {
+    "binding": bindings,
+    "consent": consents,
+    "order": orders,
+    "event": order_events,
+    "notice": notices,
+}
+
+
+def page_of(connection: Connection, table: Table, after: object = None) -> list[dict[str, Any]]:
+    """The next rows of a table, in the order of its key: `after` is the last key that was seen."""
+    (key,) = table.primary_key.columns
+    query = select(table).order_by(key).limit(PAGE)
+    if after is not None:
+        query = query.where(key > after)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def of_person(connection: Connection, user_name: str, user_since: str) -> dict[str, list[dict[str, Any]]]:
+    """All that is theirs."""
+    theirs = (bindings, consents, orders)
+    mine = {
+        table.name: _rows(connection, table, table.c.user_name == user_name, table.c.user_since == user_since)
+        for table in theirs
+    }
+    ids = [row["id"] for row in mine[orders.name]]
+    linked = [row["id"] for row in mine[bindings.name]]
+    about = notices.c.order_id.in_(ids) | notices.c.binding_id.in_(linked)
+    return mine | {
+        order_events.name: _rows(connection, order_events, order_events.c.order_id.in_(ids)),
+        notices.name: _rows(connection, notices, notices.c.user_name == user_name, about),
+    }
+
+
+def _rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> list[dict[str, Any]]:
+    query = select(table).where(*where).order_by(*table.primary_key.columns)
+    return [shown(dict(row._mapping)) for row in connection.execute(query)]
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is nobody's business."""
+    return dict(_without(row))
+
+
+def _without(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in row.items() if name not in SECRET)
+
+
+def plain(value: object) -> str:
+    """For JSON: what it has no word for."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
