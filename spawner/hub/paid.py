@@ -45,11 +45,13 @@ class PaidServer:
         now: Callable[[], datetime],
         is_hub_ending: Callable[[], bool],
         in_background: Callable[[Coroutine[Any, Any, None]], None],
+        note_activity: Callable[[], None],
     ) -> None:
         self.url = url
         self._ledger, self._key, self._now, self._is_offered = ledger, key, now, is_offered
         self._who, self._user_since = {"user_name": user_name, "server_name": server_name}, user_since
         self._is_hub_ending, self._in_background = is_hub_ending, in_background
+        self._note_activity = note_activity
 
     async def start(self, *, by_owner: bool, word: object) -> str:
         """Spend the person's consent, and wait a while for the instance. The gate's URL. Raises `Refusal`."""
@@ -107,13 +109,20 @@ class PaidServer:
                 log.warning("the wish to stop a paid instance is still not written: %s", error.message)
 
     async def poll(self) -> int | None:
-        """0 when the ledger says that it is over; else None, also when that cannot be read."""
+        """0 when the ledger says that it is over; else None, also when that cannot be read.
+
+        Nobody's use of it passes JupyterHub's proxy. So that no culler of idle servers ends what its owner pays for,
+        it counts as active as long as it is there: what nobody uses, the cloud's own culler stops.
+        """
         try:
             order = await self._mine()
         except Exception:
             log.exception("poll of a paid instance: unknown")
             return None
-        return 0 if starting.is_over(order) else None
+        if starting.is_over(order):
+            return 0
+        self._note_activity()
+        return None
 
     async def _mine(self) -> Order | None:
         order = await self._ledger.aread(orders.of_server, **self._who)

@@ -8,7 +8,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.spawner import Spawner
-from jupyterhub.utils import isoformat, url_escape_path, url_path_join
+from jupyterhub.utils import isoformat, url_escape_path, url_path_join, utcnow
 from sqlalchemy import inspect
 from traitlets import Bool, default
 
@@ -77,6 +77,7 @@ class InstanceSpawner(Spawner):
             now=context.pool.now,
             is_hub_ending=context.is_ending,
             in_background=context.in_background,
+            note_activity=self._note_activity,
         )
 
     def _is_paid_offered(self, paid: PaidSettings | None) -> bool:
@@ -111,6 +112,12 @@ class InstanceSpawner(Spawner):
                     details=" ".join(part for part in (error.message, error.details) if part),
                 )
             ) from error
+
+    def _note_activity(self) -> None:
+        self.orm_spawner.last_activity = utcnow(with_tz=False)  # as JupyterHub keeps it
+        session = inspect(self.orm_spawner).session
+        if session is not None:
+            session.commit()
 
     async def _start_paid(self, paid: PaidServer) -> str:
         """Only its own person's request counts, whoever else JupyterHub lets start servers."""

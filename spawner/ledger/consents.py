@@ -55,6 +55,15 @@ def withdraw(connection: Connection, consent_id: str, *, now: datetime) -> None:
     )
 
 
+def withdraw_all(connection: Connection, binding_id: str, *, now: datetime) -> None:
+    """Nothing that is asked or agreed under a binding, and not spent, is good any more."""
+    query = update(consents).where(
+        consents.c.binding_id == binding_id,
+        consents.c.state.in_([ConsentState.OFFERED.value, ConsentState.ACCEPTED.value]),
+    )
+    connection.execute(query.values(state=ConsentState.WITHDRAWN.value, closed_at=now))
+
+
 def accepted(
     connection: Connection, user_name: str, server_name: str, *, user_since: str, now: datetime
 ) -> Consent | None:

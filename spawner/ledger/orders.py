@@ -6,7 +6,7 @@ wish needs no version, and the steward never writes a wish that is there away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -42,34 +42,36 @@ def update_read(connection: Connection, order: Order, changes: Mapping[str, Any]
 def want_stop(
     connection: Connection, order_id: str, *, by: str, now: datetime, reason: StopReason = StopReason.ASKED
 ) -> bool:
-    """Somebody wants it stopped. False where that was wanted already, or it is over."""
+    """Somebody wants it stopped. False where that was wanted already, or nothing runs: it would stop the next run."""
     return _want(
         connection,
         order_id,
-        orders.c.stop_wanted_at,
+        and_(orders.c.stop_wanted_at.is_(None), orders.c.state != OrderState.STOPPED.value),
         {"stop_wanted_at": now, "stop_wanted_by": by, "reason": func.coalesce(orders.c.reason, reason.value)},
     )
 
 
 def want_delete(connection: Connection, order_id: str, *, by: str, now: datetime) -> bool:
     """Somebody wants it gone, disk and all. False where that was wanted already, or it is over."""
-    return _want(connection, order_id, orders.c.delete_wanted_at, {"delete_wanted_at": now, "delete_wanted_by": by})
+    values = {"delete_wanted_at": now, "delete_wanted_by": by}
+    return _want(connection, order_id, orders.c.delete_wanted_at.is_(None), values)
 
 
-def _want(connection: Connection, order_id: str, unset: Any, values: dict[str, Any]) -> bool:
-    query = update(orders).where(orders.c.id == order_id, unset.is_(None), ~_in(OVER)).values(**values)
-    is_new = rows_changed(connection.execute(query)) == 1
-    if is_new:
+def _want(connection: Connection, order_id: str, is_new: Any, values: dict[str, Any]) -> bool:
+    query = update(orders).where(orders.c.id == order_id, is_new, ~_in(OVER)).values(**values)
+    is_written = rows_changed(connection.execute(query)) == 1
+    if is_written:
         touch(connection)
-    return is_new
+    return is_written
 
 
-def due(connection: Connection, *, now: datetime, at_most: int) -> list[Order]:
+def due(connection: Connection, *, now: datetime, at_most: int, but: Collection[str] = ()) -> list[Order]:
     """Orders about which something may be done now; first what somebody wants ended, then who has waited longest.
 
-    A wish that the last step did not know of is due at once. Nothing is due while a call for it is under way, nor
-    under a binding that is unlinked.
+    A wish that the last step did not know of is due at once, and so is what was begun after now: the clock was set
+    back. Nothing is due while a call for it is under way, nor under a binding that is unlinked, nor what is in `but`.
     """
+    has_gone_back = orders.c.begun_at > now
     wish = or_(
         and_(orders.c.stop_wanted_at.is_not(None), _younger(orders.c.stop_wanted_at)),
         and_(orders.c.delete_wanted_at.is_not(None), _younger(orders.c.delete_wanted_at)),
@@ -85,8 +87,9 @@ def due(connection: Connection, *, now: datetime, at_most: int) -> list[Order]:
         .where(
             ~_in(OVER),
             bindings.c.state != BindingState.UNLINKED.value,
-            or_(orders.c.busy_until.is_(None), orders.c.busy_until <= now),
-            or_(orders.c.next_try_at.is_(None), orders.c.next_try_at <= now, wish),
+            orders.c.id.not_in(but),
+            or_(orders.c.busy_until.is_(None), orders.c.busy_until <= now, has_gone_back),
+            or_(orders.c.next_try_at.is_(None), orders.c.next_try_at <= now, wish, has_gone_back),
         )
         .order_by(case((ends, 0), else_=1), orders.c.next_try_at.nulls_first(), orders.c.id)
         .limit(at_most)
@@ -146,6 +149,12 @@ def of_binding(connection: Connection, binding_id: str) -> list[Order]:
 def alive(connection: Connection) -> list[Order]:
     """Everybody's that is not over."""
     return _all(connection.execute(select(orders).where(~_in(OVER)).order_by(orders.c.created_at, orders.c.id)))
+
+
+def watched_bindings(connection: Connection, *, since: datetime) -> set[str]:
+    """Bindings in whose accounts something may be: by an order that is not over, or that has ended `since` then."""
+    query = select(orders.c.binding_id).where(or_(~_in(OVER), orders.c.ended_at > since)).distinct()
+    return set(connection.execute(query).scalars())
 
 
 def _in(states: Iterable[OrderState]) -> Any:

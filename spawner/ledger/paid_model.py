@@ -74,6 +74,7 @@ class OrderState(StrEnum):
 
 OVER = (OrderState.GONE, OrderState.REJECTED)
 RUNS = (OrderState.ACTIVE, OrderState.RECOVERED)
+ENDS = (OrderState.STOPPING, OrderState.DELETING)
 UNSETTLED = (OrderState.CREATING, OrderState.UNKNOWN)
 """The cloud may have been asked to make it, and has not been seen to have done so."""
 
@@ -82,6 +83,7 @@ class StopReason(StrEnum):
     """Why a run ended, or is being ended."""
 
     ASKED = "asked"
+    HUB = "hub"  # through JupyterHub, which does not say by whom: its owner, an administrator, or a culler
     CANCELLED = "cancelled"
     CAP = "cap"
     TIME = "time"
@@ -93,7 +95,7 @@ class StopReason(StrEnum):
     REFUSED = "refused"  # by the cloud
     PRICE = "price"  # not what was agreed to
     BLOCKED = "blocked"  # the binding, or an operator, allows nothing new
-    UNLINKED = "unlinked"
+    UNLINKED = "unlinked"  # its owner has unlinked the account while it was there
 
 
 class NoticeKind(StrEnum):
@@ -113,6 +115,7 @@ class NoticeKind(StrEnum):
     FAILED = "failed"
     STRANGE_STATE = "strange_state"
     WIPED_SOON = "wiped_soon"
+    LEFT = "left"  # the account was unlinked, and it stays there
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,8 @@ class Order:
     `consent_id`: what allows the present run; None where it was found and not ordered. `blocked` stands beside the
     state, so that nothing is forgotten while we cannot look. `busy_until`: somebody is asking the cloud right now.
     `begun_at`: when the last step began. `unsure`: the cloud's answer to the last request was lost, so look first.
-    `asked_at`: when the cloud took the request to stop or delete. `posted_at`: when it was first asked to make it.
+    `asked_at`: when the cloud took the request to stop or delete; `ending_since`: since when that has been tried.
+    `workspace`: where in the account it is made. `posted_at`: when it was first asked to make it.
     `remote_state`, `raw_state`, `remote_reason`, `running`, `stops_at`: the last answer, of `seen_at`; `running` is
     seconds by the cloud's count over all runs, `ran_before` those of earlier runs. `run_began_at`: from when
     on this run may have cost something. `spent` is an estimate, in the consent's currency.
@@ -212,6 +216,7 @@ class Order:
     state: OrderState
     created_at: datetime
     version: int = 0
+    workspace: str | None = None
     remote_id: str | None = None
     recovered_at: datetime | None = None
     blocked: Block | None = None
@@ -223,6 +228,7 @@ class Order:
     unsure: bool = False
     posted_at: datetime | None = None
     asked_at: datetime | None = None
+    ending_since: datetime | None = None
     active_at: datetime | None = None
     run_began_at: datetime | None = None
     armed_at: datetime | None = None

@@ -8,6 +8,7 @@ from spawner.ledger.tables import UtcDateTime, metadata
 
 LINKED = text("state != 'unlinked'")
 ACCEPTED = text("state = 'accepted'")
+UNSEEN = text("remote_id IS NULL")
 UNENDED = text("state NOT IN ('gone', 'rejected')")
 
 bindings = Table(
@@ -106,6 +107,7 @@ orders = Table(
     Column("state", String(16), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("workspace", String(64)),
     Column("remote_id", String(128)),
     Column("recovered_at", UtcDateTime),
     Column("blocked", String(16)),
@@ -117,6 +119,7 @@ orders = Table(
     Column("unsure", Boolean, nullable=False),
     Column("posted_at", UtcDateTime),
     Column("asked_at", UtcDateTime),
+    Column("ending_since", UtcDateTime),
     Column("active_at", UtcDateTime),
     Column("run_began_at", UtcDateTime),
     Column("armed_at", UtcDateTime),
@@ -138,8 +141,17 @@ orders = Table(
 )
 Index("orders_by_state", orders.c.state, orders.c.next_try_at)
 Index("orders_by_user", orders.c.user_name, orders.c.created_at)
-# Names are unique in an account. They are not in the world: a stranger may use ours in an account of their own.
-Index("orders_by_name", orders.c.binding_id, orders.c.region, orders.c.name, unique=True)
+# What is yet to be seen is known by its name, and then by its id: another workspace may hold one of the same name.
+Index(
+    "orders_by_name",
+    orders.c.binding_id,
+    orders.c.region,
+    orders.c.name,
+    unique=True,
+    sqlite_where=UNSEEN,
+    postgresql_where=UNSEEN,
+)
+Index("orders_by_remote", orders.c.binding_id, orders.c.region, orders.c.remote_id, unique=True)
 # Whatever goes wrong above it, the database itself never holds two paid instances for one server.
 Index(
     "orders_one_active",

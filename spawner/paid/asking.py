@@ -72,7 +72,7 @@ async def offer(
     as_it_is = order is None or (order.shape, order.region, order.server_name) == (shape, region, chosen.server_name)
     if not as_it_is:
         raise BadOption("What is stopped can only be started again as it is.")
-    if order is not None and (order.state is not OrderState.STOPPED or order.is_unwanted):
+    if order is not None and (order.state is not OrderState.STOPPED or order.delete_wanted_at is not None):
         raise AskAgain("It is not stopped.", next_step="Wait until it is.")
     found = await quotes(paid, binding, region, Needs(), disk=chosen.disk)
     wanted = next((one for one in found if one.shape.id == shape), None)
@@ -137,7 +137,8 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
 def place(connection: Connection, *, user_name: str, user_since: str, server_name: str, now: datetime) -> Order:
     """Spend this person's yes for this server: consent SPENT and order INTENDED, both or neither.
 
-    Raises `NoConsent` where there is none, `PaidPaused`, and `LostRace` where the server is ordered already.
+    Raises `NoConsent` where there is none, `PaidPaused`, `NotAllowed` where the account is not linked any more or
+    blocked, and `LostRace` where the server is ordered already.
     """
     refuse_if_paused(connection)
     consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
@@ -145,15 +146,20 @@ def place(connection: Connection, *, user_name: str, user_since: str, server_nam
         raise NoConsent(
             "Nobody has agreed to being billed for this.", next_step="Choose a machine on the desk, and agree there."
         )
+    binding = bindings.get(connection, consent.binding_id)
+    if not may_order(binding):
+        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     consents.spend(connection, consent.id, now=now)
-    order = _new(connection, consent, now) if consent.kind is ConsentKind.CREATE else _again(connection, consent)
+    order = (
+        _new(connection, consent, binding, now) if consent.kind is ConsentKind.CREATE else _again(connection, consent)
+    )
     audit.note(
         connection, order.id, at=now, by=user_name, what="ordered", after=order.state, params={"consent": consent.id}
     )
     return order
 
 
-def _new(connection: Connection, consent: Consent, now: datetime) -> Order:
+def _new(connection: Connection, consent: Consent, binding: Binding, now: datetime) -> Order:
     order = Order(
         id=consent.id,
         user_name=consent.user_name,
@@ -163,6 +169,7 @@ def _new(connection: Connection, consent: Consent, now: datetime) -> Order:
         binding_id=consent.binding_id,
         provider=consent.provider,
         region=consent.region,
+        workspace=binding.workspaces.get(consent.region),
         shape=consent.shape,
         name=name_of(consent.id),
         state=OrderState.INTENDED,
@@ -173,14 +180,15 @@ def _new(connection: Connection, consent: Consent, now: datetime) -> Order:
 
 
 def _again(connection: Connection, consent: Consent) -> Order:
-    """A stopped instance is to run once more: nothing of its last run counts for this one."""
+    """A stopped instance is to run once more: nothing of its last run counts for this one. Until it does, it counts as
+    stopped since then: the cloud, too, counts on."""
     assert consent.order_id is not None
     order = orders.get(connection, consent.order_id)
     if order.state is not OrderState.STOPPED or order.delete_wanted_at is not None:
         raise LostRace("It is not stopped any more.")
     nothing = dict.fromkeys(
         ("stop_wanted_at", "stop_wanted_by", "recovered_at", "posted_at", "asked_at", "active_at", "run_began_at",
-         "armed_at", "stops_at", "stopped_at", "reason", "spent", "next_try_at")
+         "armed_at", "stops_at", "reason", "spent", "next_try_at")
     )  # fmt: skip
     changes = nothing | {
         "state": OrderState.INTENDED,
@@ -193,9 +201,11 @@ def _again(connection: Connection, consent: Consent) -> Order:
     return orders.get(connection, order.id)
 
 
-def want_stop(connection: Connection, order_id: str, *, by: str, now: datetime) -> None:
+def want_stop(
+    connection: Connection, order_id: str, *, by: str, now: datetime, reason: StopReason = StopReason.ASKED
+) -> None:
     """Somebody who may wants it stopped. Safe to say twice."""
-    if orders.want_stop(connection, order_id, by=by, now=now, reason=StopReason.ASKED):
+    if orders.want_stop(connection, order_id, by=by, now=now, reason=reason):
         audit.note(connection, order_id, at=now, by=by, what="stop_wanted")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from spawner.errors import NotAllowed
 from spawner.ledger.paid_model import OVER, Binding, BindingState, Consent, Order, OrderState
@@ -10,6 +12,7 @@ from spawner.paid.providers.base import Account, Probe
 
 EXTERNAL_ID_BYTES = 24
 """192 bits: it cannot be guessed, and is never typed by anybody."""
+OUT_OF_REACH = timedelta(hours=24)
 OTHER_ACCOUNT = "The role belongs to account {found}, but you have signed in to account {proven}."
 
 
@@ -18,6 +21,11 @@ def external_id(randomness: bytes) -> str:
     if len(randomness) < EXTERNAL_ID_BYTES:
         raise ValueError("an external id that can be guessed protects nobody")
     return f"freepool-{randomness.hex()}"
+
+
+def account_for(binding: Binding, order: Order) -> Account:
+    """On whose behalf calls for an order are made: it stays in the workspace in which it was ordered."""
+    return replace(account_of(binding, order.region), workspace=order.workspace)
 
 
 def account_of(binding: Binding, region: str) -> Account:
@@ -51,10 +59,21 @@ def may_order(binding: Binding) -> bool:
     return binding.state is BindingState.ACTIVE
 
 
-def in_the_way_of_unlinking(orders: Iterable[Order]) -> list[Order]:
-    """What must be stopped before a binding is forgotten: all that may cost something and that we still can reach."""
+def in_the_way_of_unlinking(orders: Iterable[Order], now: datetime) -> list[Order]:
+    """What must be stopped before a binding is forgotten: all that may compute.
+
+    What we cannot reach any more is waited for until its timer has surely fired. What has none, for a day: by then its
+    owner has been told, and only they can do something.
+    """
     return [
         order
         for order in orders
-        if order.state not in OVER and order.state is not OrderState.STOPPED and order.blocked is None
+        if order.state not in OVER and order.state is not OrderState.STOPPED and not _is_out_of_reach(order, now)
     ]
+
+
+def _is_out_of_reach(order: Order, now: datetime) -> bool:
+    if order.blocked is None:
+        return False
+    until = order.stops_at if order.armed_at is not None else None
+    return now > (until or (order.blocked_at or now) + OUT_OF_REACH)

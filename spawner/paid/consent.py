@@ -73,6 +73,7 @@ def ask(
     if now >= quote.read_at + GOOD_FOR:
         raise AskAgain("This price is too old.", next_step="Load the prices again.")
     run_seconds = _run_seconds(chosen, hourly)
+    disk = quote.shape.least_disk if chosen.disk is None else chosen.disk
     kind = ConsentKind.CREATE if order is None else ConsentKind.START
     facts = Facts(
         kind=kind,
@@ -82,7 +83,7 @@ def ask(
         region=region,
         shape=quote.shape,
         price=quote.compute,
-        disk=chosen.disk,
+        disk=disk,
         disk_price=quote.disk,
         cap=chosen.cap,
         run_seconds=run_seconds,
@@ -108,7 +109,7 @@ def ask(
         price=quote.compute.text,
         currency=quote.compute.currency,
         unit=UNIT,
-        disk=chosen.disk,
+        disk=disk,
         disk_price=None if quote.disk is None else quote.disk.text,
         cap=chosen.cap.text,
         max_seconds=chosen.max_seconds,

@@ -6,6 +6,7 @@ killed in the middle leaves a row that says so, and the next one looks before an
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from spawner.errors import LostRace
 from spawner.ledger import audit, bindings, consents, controls, orders
 from spawner.ledger.paid_model import Binding, Block, Consent, ConsentState, NoticeKind, Order
 from spawner.paid.asking import NO_NEW
-from spawner.paid.binding import account_of, may_order
+from spawner.paid.binding import account_for, may_order
 from spawner.paid.consent import change_since
 from spawner.paid.orders import Act, Gate, Rules, What, intent_of, is_fresh, next_act
 from spawner.paid.outcome import Changed, NotThere, Outcome, Saw, Took, Trouble, settle
@@ -25,6 +26,7 @@ from spawner.paid.paid import Paid
 from spawner.paid.providers.base import (
     Account,
     Capability,
+    NotFound,
     OutcomeUnknown,
     Provider,
     ProviderError,
@@ -37,6 +39,7 @@ log = logging.getLogger("freepool.paid")
 STEWARD = "steward"
 AT_ONCE = 3
 """Steps in a row: made, armed, looked at."""
+NO_ANSWER = "The cloud has not answered in time."
 NOT_UNDERSTOOD = "The cloud's answer was not understood."
 
 
@@ -51,33 +54,41 @@ class Moment:
     began: datetime
 
 
-async def step(paid: Paid, order: Order, *, has_swept: bool) -> None:
+async def step(paid: Paid, order: Order, *, has_swept: bool) -> bool:
     """Do what is next for an order, and what is due at once after that: what was just made is armed without a pause.
 
+    False where there was nothing to do, or the operator has switched off its cloud: what is there has its timer.
     Raises `LostRace` where somebody else did something to it, and nothing is written.
     """
     provider = paid.providers.get(order.provider)
-    if provider is None:
-        return  # an operator has switched this cloud off; its instances have their timers
-    can_arm = Capability.DEADMAN in provider.capabilities
-    for _ in range(AT_ONCE):
+    can_arm = provider is not None and Capability.DEADMAN in provider.capabilities
+    for number in range(AT_ONCE):
         moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, now=paid.now())
-        act = next_act(moment.order, moment.consent, moment.began, gate=moment.gate, can_arm=can_arm, rules=paid.rules)
-        if act.what is What.WAIT:
-            return
+        gate = moment.gate if provider is not None else Gate.SHUT
+        act = next_act(moment.order, moment.consent, moment.began, gate=gate, can_arm=can_arm, rules=paid.rules)
+        if act.what is What.GIVE_UP:
+            await _write_down(paid, moment.order, moment, act, None)
+            return True
+        if act.what is What.WAIT or provider is None:
+            return number > 0
         done = await take(paid, provider, moment, act)
         next_try_at = done.changes.get("next_try_at")
         if next_try_at is None or next_try_at > paid.now():
-            return
+            break
+    return True
 
 
 async def take(paid: Paid, provider: Provider, moment: Moment, act: Act) -> Step:
     """Take one step and write what came of it."""
-    hand = _Hand(paid, provider, account_of(moment.binding, moment.order.region), moment, act)
+    hand = _Hand(paid, provider, account_for(moment.binding, moment.order), moment, act)
     outcome = await hand.do()
+    return await _write_down(paid, hand.order, moment, act, outcome)
+
+
+async def _write_down(paid: Paid, order: Order, moment: Moment, act: Act, outcome: Outcome | None) -> Step:
     now = paid.now()
     done = settle(
-        hand.order,
+        order,
         moment.consent,
         act,
         outcome,
@@ -87,7 +98,7 @@ async def take(paid: Paid, provider: Provider, moment: Moment, act: Act) -> Step
         rules=paid.rules,
         jitter=paid.dice(),
     )
-    await paid.ledger.awrite(write, hand.order, done, now=now)
+    await paid.ledger.awrite(write, order, done, now=now)
     return done
 
 
@@ -160,7 +171,15 @@ class _Hand:
         return NotThere() if found is None else Saw(found)
 
     async def _describe(self) -> Outcome:
-        return Saw(await self.provider.describe(self.account, self.order.remote_id or ""))
+        remote_id = self.order.remote_id or ""
+        try:
+            return Saw(await self.provider.describe(self.account, remote_id))
+        except NotFound:
+            # One word of the cloud's is not enough to give up what may bill: a whole list must agree.
+            found = await self.provider.find(self.account, self.order.name)
+            if found is not None and found.id == remote_id:
+                return Saw(found)
+            raise
 
     async def _mutate(self, call: Callable[[], Awaitable[str | None]]) -> Outcome:
         """Commit what is about to be asked, then ask."""
@@ -176,9 +195,12 @@ class _Hand:
         return outcome
 
     async def _ask(self, call: Callable[[], Awaitable[Outcome | None]], *, was_sent: bool) -> Outcome | None:
-        """Ask the cloud. What nobody foresaw counts as an answer that was lost."""
+        """Ask the cloud. What nobody foresaw counts as an answer that was lost, and so does one that does not come."""
         try:
-            return await call()
+            return await asyncio.wait_for(call(), self.paid.rules.call)
+        except asyncio.TimeoutError:
+            log.warning("order %s: %s was not answered in time", self.order.id, self.act.what)
+            return Trouble((OutcomeUnknown if was_sent else Unavailable)(NO_ANSWER), was_sent)
         except ProviderError as error:
             log.info("order %s: %s: %s", self.order.id, self.act.what, error.message)
             return Trouble(error, was_sent)
@@ -269,17 +291,18 @@ def write(connection: Connection, order: Order, step: Step, *, now: datetime) ->
 
 
 def block(connection: Connection, binding_id: str, why: Block, *, now: datetime) -> None:
-    """Make nothing new there, and tell its person: once for each time that it was linked."""
+    """Make nothing new there, and tell its person: once for each time that it is blocked."""
     binding = bindings.get(connection, binding_id)
     if may_order(binding):
         bindings.block(connection, binding_id, why, now=now)
+        binding = bindings.get(connection, binding_id)
     kind = NoticeKind.AUTH_LOST if why is Block.AUTH_LOST else NoticeKind.LIST_BLIND
-    linked_at = binding.probed_at or binding.proven_at
+    blocked_at = binding.blocked_at or binding.proven_at
     audit.tell(
         connection,
         binding.user_name,
         kind,
-        occasion=f"{binding_id}:{linked_at.isoformat()}",
+        occasion=f"{binding_id}:{blocked_at.isoformat()}",
         at=now,
         binding_id=binding_id,
         params={"account": binding.account_id, "provider": binding.provider, "role": binding.role or ""},

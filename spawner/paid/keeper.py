@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Coroutine
+from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -20,21 +20,25 @@ from spawner.ledger import bindings, consents, leases, orders
 from spawner.ledger.paid_model import Binding, Order
 from spawner.paid.fulfil import step
 from spawner.paid.paid import Paid
-from spawner.paid.providers.base import AuthLost, ProviderError
-from spawner.paid.sweep import lose_access, sweep
+from spawner.paid.providers.base import AuthLost, ProviderError, Throttled
+from spawner.paid.sweep import is_lost, lose_access, regain_access, sweep
 
 log = logging.getLogger("freepool.paid")
 LEASE = "paid"
+SWEEPS_AT_ONCE = 8
+"""Looks through accounts under way. They are slow, and what somebody wants ended is not to wait for one."""
 EXPIRE_EVERY = timedelta(minutes=1)
 
 Place = tuple[str, str]
 """A binding's id and a region."""
+K = TypeVar("K", str, Place)
+EVER = datetime.min.replace(tzinfo=timezone.utc)
 
 
 class Keeper:
     """Keeps every paid order's promises. `holder` names this process; one of them works at a time, by a lease.
 
-    `at_once` bounds how many calls to clouds are under way.
+    `at_once` bounds how many orders are worked on.
     """
 
     def __init__(self, paid: Paid, *, holder: str, at_once: int = 16) -> None:
@@ -46,7 +50,11 @@ class Keeper:
         self._failures: dict[Place, int] = {}
         self._held_until: datetime | None = None
         self._expired_at: datetime | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._idle: dict[str, tuple[str, datetime]] = {}  # by order: its binding, and until when
+        self._ticked_at: datetime | None = None
+        self._steps: dict[str, asyncio.Task[None]] = {}
+        self._sweeps: dict[Place, asyncio.Task[None]] = {}
+        self._left_out: set[tuple[str, str]] = set()
 
     async def tick(self, *, patience: float | None = None) -> bool:
         """Begin what is due and wait for it, `patience` seconds at most. False where another steward does this.
@@ -55,24 +63,47 @@ class Keeper:
         """
         if not await self._hold():
             return False
-        now = self.paid.now()
-        room = max(0, self.at_once - len(self._tasks))
-        due, linked, alive = await self.paid.ledger.aread(_due, now=now, at_most=room)
+        now = self._moment()
+        self._idle = {order_id: idle for order_id, idle in self._idle.items() if idle[1] > now}
+        room = max(0, self.at_once - len(self._steps))
+        but = {*self._steps, *self._idle}
+        due, linked, busy = await self.paid.ledger.aread(
+            _due, now=now, at_most=room, but=but, watch_for=self.paid.rules.watch_for
+        )
         known = {binding.id: binding for binding in linked}
         for order in due:
-            may_create = order.binding_id in known and self.has_swept(known[order.binding_id])
-            self._begin(f"order {order.id}", partial(step, self.paid, order, has_swept=may_create))
-        busy = {order.binding_id for order in alive}
-        for binding, region in self._to_sweep(linked, busy, now)[: self.at_once]:
-            self._begin(f"sweep {binding.id} {region}", partial(self._sweep, binding, region))
+            self._begin(self._steps, order.id, partial(self._step, order, known.get(order.binding_id)))
+        room = max(0, SWEEPS_AT_ONCE - len(self._sweeps))
+        for binding, region in self._to_sweep(linked, busy, now)[:room]:
+            self._begin(self._sweeps, (binding.id, region), partial(self._sweep, binding, region))
         await self._expire(now)
-        if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=patience)
+        under_way = [*self._steps.values(), *self._sweeps.values()]
+        if under_way:
+            await asyncio.wait(under_way, timeout=patience)
         return True
+
+    def _moment(self) -> datetime:
+        """Now. Where the clock was set back, what was to be done at a later time is to be done again."""
+        now = self.paid.now()
+        if self._ticked_at is not None and now < self._ticked_at:
+            self._swept_at.clear()
+            self._retry_at.clear()
+            self._idle.clear()
+            self._expired_at = None
+        self._ticked_at = now
+        return now
+
+    async def _step(self, order: Order, binding: Binding | None) -> None:
+        may_create = binding is not None and self.has_swept(binding)
+        if await step(self.paid, order, has_swept=may_create):
+            return
+        if binding is None or self.has_swept(binding) == may_create:
+            # It waits for something that takes a while: it is not to take the place of those who do not.
+            self._idle[order.id] = order.binding_id, self.paid.now() + timedelta(seconds=self.paid.rules.poll)
 
     async def rest(self) -> None:
         """End what is under way. It is in the ledger, and whoever comes next goes on with it."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._steps.values(), *self._sweeps.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -96,18 +127,31 @@ class Keeper:
     def _to_sweep(self, linked: list[Binding], busy: set[str], now: datetime) -> list[tuple[Binding, str]]:
         """Where to look: first where we never did since we began, then where it is longest due."""
         due = [
-            (self._due_at((binding.id, region), binding.id in busy, now), binding.id, region, binding)
+            (self._due_at((binding.id, region), binding.id in busy or is_lost(binding)), binding.id, region, binding)
             for binding in linked
             if binding.provider in self.paid.providers
-            for region in self.paid.regions_of(binding)
+            for region in self._regions_of(binding)
+            if (binding.id, region) not in self._sweeps
         ]
         return [(binding, region) for at, _, region, binding in sorted(due, key=lambda one: one[:3]) if at <= now]
 
-    def _due_at(self, place: Place, is_busy: bool, now: datetime) -> datetime:
-        rules, never = self.paid.rules, datetime.min.replace(tzinfo=now.tzinfo)
+    def _regions_of(self, binding: Binding) -> list[str]:
+        for region in sorted(self.paid.left_out(binding)):
+            if (binding.provider, region) not in self._left_out:
+                self._left_out.add((binding.provider, region))
+                log.error(
+                    "accounts of %s are linked for the region %s, which the settings do not name any more: "
+                    "what is there is neither found nor stopped by us",
+                    binding.provider,
+                    region,
+                )
+        return self.paid.regions_of(binding)
+
+    def _due_at(self, place: Place, is_busy: bool) -> datetime:
+        rules = self.paid.rules
         swept_at = self._swept_at.get(place)
         pause = timedelta(seconds=rules.sweep if is_busy else rules.sweep_seldom)
-        return max(never if swept_at is None else swept_at + pause, self._retry_at.get(place, never))
+        return max(EVER if swept_at is None else swept_at + pause, self._retry_at.get(place, EVER))
 
     async def _sweep(self, binding: Binding, region: str) -> None:
         rules, place = self.paid.rules, (binding.id, region)
@@ -119,23 +163,31 @@ class Keeper:
         except ProviderError as error:
             # Nothing follows from it: what could not be listed is not known to be empty.
             self._failures[place] = failures + 1
+            if isinstance(error, Throttled) and error.after is not None:
+                pause = max(rules.pause(failures + 1, self.paid.dice()), min(error.after, rules.longest_pause))
+                self._retry_at[place] = self.paid.now() + timedelta(seconds=pause)
             log.warning("the account of binding %s could not be looked through: %s", binding.id, error.message)
             if isinstance(error, AuthLost):
                 await self.paid.ledger.awrite(lose_access, binding.id, now=self.paid.now())
             return
         self._failures.pop(place, None)
         self._swept_at[place] = self.paid.now()
+        self._idle = {order_id: idle for order_id, idle in self._idle.items() if idle[0] != binding.id}
+        if is_lost(binding):
+            regions = self.paid.regions_of(binding)
+            seen_at = min((self._swept_at.get((binding.id, one), EVER) for one in regions), default=EVER)
+            await self.paid.ledger.awrite(regain_access, binding.id, seen_at=seen_at)
 
     async def _expire(self, now: datetime) -> None:
         if self._expired_at is None or now - self._expired_at >= EXPIRE_EVERY:
             self._expired_at = now
             await self.paid.ledger.awrite(consents.expire, now=now)
 
-    def _begin(self, subject: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if subject not in self._tasks:
-            task = asyncio.create_task(_guarded(subject, work), name=f"freepool-{subject}")
-            self._tasks[subject] = task
-            task.add_done_callback(lambda _: self._tasks.pop(subject, None))
+    def _begin(self, tasks: dict[K, asyncio.Task[None]], key: K, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if key not in tasks:
+            subject = f"order {key}" if isinstance(key, str) else f"sweep {' '.join(key)}"
+            tasks[key] = asyncio.create_task(_guarded(subject, work), name=f"freepool-{subject}")
+            tasks[key].add_done_callback(lambda _: tasks.pop(key, None))
 
 
 async def _guarded(subject: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -149,5 +201,9 @@ async def _guarded(subject: str, work: Callable[[], Coroutine[Any, Any, None]]) 
         log.exception("%s failed, which nobody foresaw, and is tried again", subject)
 
 
-def _due(connection: Connection, *, now: datetime, at_most: int) -> tuple[list[Order], list[Binding], list[Order]]:
-    return orders.due(connection, now=now, at_most=at_most), bindings.linked(connection), orders.alive(connection)
+def _due(
+    connection: Connection, *, now: datetime, at_most: int, but: Collection[str], watch_for: timedelta
+) -> tuple[list[Order], list[Binding], set[str]]:
+    """What to do, every account, and in which of them something may be: also what was ended by mistake."""
+    due = orders.due(connection, now=now, at_most=at_most, but=but)
+    return due, bindings.linked(connection), orders.watched_bindings(connection, since=now - watch_for)

@@ -13,7 +13,9 @@ from spawner.paid.providers.base import Remote, RemoteState
 from spawner.paid.step import Step, Telling, notice
 
 ALIVE = (RemoteState.PROVISIONING, RemoteState.RUNNING, RemoteState.UNKNOWN)
-"""It may compute now. What fails does not, and what stops is about to."""
+"""It computes, or may."""
+MAY_BILL = (*ALIVE, RemoteState.FAILED)
+"""What has failed may bill all the same; what stops is about to end that."""
 MOST = Decimal("0.8")
 TIMER_SLACK = timedelta(seconds=120)
 """Stopped so close to when the timer was due, it was the timer."""
@@ -32,14 +34,16 @@ def observe(order: Order, consent: Consent | None, remote: Remote, now: datetime
         changes["running"] = max(remote.running, order.running or 0.0)
     if remote.stops_at is not None:
         changes["stops_at"] = remote.stops_at
-    if remote.state in ALIVE and order.run_began_at is None and order.state is not OrderState.STOPPED:
-        changes["run_began_at"] = now
-    if remote.state in ALIVE:
+    if remote.state in ALIVE and order.state is not OrderState.STOPPED:
+        changes["stopped_at"] = None
+        if order.run_began_at is None:
+            changes["run_began_at"] = now
+    if remote.state in MAY_BILL and order.state is not OrderState.STOPPED:
         changes["spent"] = spent_by(replace(order, **changes), consent, now)
     seen = replace(order, **changes)
     match order.state:
         case OrderState.ACTIVE | OrderState.RECOVERED:
-            step = _running(seen, consent, remote, now, rules)
+            step = _running(seen, order, consent, remote, now, rules)
         case OrderState.STOPPING:
             step = _stopping(seen, consent, remote, now, rules)
         case OrderState.STOPPED:
@@ -64,10 +68,11 @@ def _soon(now: datetime, seconds: float) -> dict[str, Any]:
     return {"next_try_at": now + timedelta(seconds=seconds)}
 
 
-def _running(order: Order, consent: Consent | None, remote: Remote, now: datetime, rules: Rules) -> Step:
+def _running(order: Order, was: Order, consent: Consent | None, remote: Remote, now: datetime, rules: Rules) -> Step:
     if remote.state is RemoteState.STOPPED:
         just_started = order.active_at is not None and now - order.active_at < timedelta(seconds=rules.seen_within)
-        if just_started and order.run_began_at is None and not order.is_unwanted:
+        was_seen = was.remote_state not in (None, RemoteState.STOPPED) or _has_run(order)
+        if just_started and not was_seen and not order.is_unwanted:
             return Step(_soon(now, rules.poll_soon))  # the start was taken, and is not shown yet
         return _has_stopped(order, consent, now, rules)
     if remote.state is RemoteState.STOPPING:
@@ -104,7 +109,19 @@ def _limits(consent: Consent) -> dict[str, str]:
 def _why(order: Order, consent: Consent | None, now: datetime) -> StopReason:
     """Why it stops without us: its timer, or else somebody in the cloud, or the cloud's idle culler."""
     by_timer = order.armed_at is not None and order.stops_at is not None and now >= order.stops_at - TIMER_SLACK
+    if order.armed_at is not None and consent is not None and not by_timer:
+        # `stops_at` is by our clock. The cloud's own count tells the same where the two disagree.
+        by_timer = _counted(order) >= consent.run_seconds - TIMER_SLACK.total_seconds()
     return limit_of(consent) if by_timer else StopReason.OUTSIDE
+
+
+def _counted(order: Order) -> float:
+    """Seconds of the present run, by the cloud's own count."""
+    return max(0.0, (order.running or 0.0) - order.ran_before)
+
+
+def _has_run(order: Order) -> bool:
+    return _counted(order) > 0
 
 
 def _has_stopped(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> Step:
@@ -116,7 +133,7 @@ def _has_stopped(order: Order, consent: Consent | None, now: datetime, rules: Ru
     changes: dict[str, Any] = {
         "state": OrderState.STOPPED,
         "reason": reason,
-        "stopped_at": now,
+        "stopped_at": now if order.stopped_at is None or _has_run(order) else order.stopped_at,
         "spent": spent,
         "asked_at": None,
         "tries": 0,
@@ -124,7 +141,7 @@ def _has_stopped(order: Order, consent: Consent | None, now: datetime, rules: Ru
         "stop_wanted_by": None,
         **_soon(now, 0 if order.delete_wanted_at else rules.poll_seldom),
     }
-    params = {"reason": str(reason), "seconds": f"{max(0.0, (order.running or 0.0) - order.ran_before):.0f}"}
+    params = {"reason": str(reason), "seconds": f"{_counted(order):.0f}"}
     if consent is not None and spent is not None:
         params |= {"spent": spent, **_limits(consent)}
     return Step(changes, (notice(NoticeKind.STOPPED, order, **params),), what="stopped", params=params)
@@ -135,8 +152,10 @@ def _stopping(order: Order, consent: Consent | None, remote: Remote, now: dateti
         return _has_stopped(order, consent, now, rules)
     if remote.state is RemoteState.DELETING:
         return Step({"state": OrderState.DELETING, "asked_at": now, **_soon(now, rules.poll_soon)}, what="deletes")
-    if remote.state is RemoteState.FAILED and order.delete_wanted_at is not None:
-        return Step({"state": OrderState.DELETING, "asked_at": None, **_soon(now, 0)})
+    if remote.state is RemoteState.FAILED:
+        if order.delete_wanted_at is not None:
+            return Step({"state": OrderState.DELETING, "asked_at": None, **_soon(now, 0)})
+        return _has_stopped(order, consent, now, rules)  # no more of a stop than this is to be had
     if remote.state is RemoteState.STOPPING:
         return Step({"asked_at": order.asked_at or now, **_soon(now, rules.poll_soon)})
     pause = rules.poll_soon
@@ -153,6 +172,7 @@ def _stopped(order: Order, remote: Remote, now: datetime, rules: Rules) -> Step:
             "consent_id": None,
             "reason": None,
             "armed_at": None,
+            "stopped_at": None,
             "run_began_at": now,
             "ran_before": order.running or 0.0,
             "spent": None,
@@ -194,5 +214,5 @@ def _starting(order: Order, was: Order, consent: Consent | None, remote: Remote,
         told = notice(NoticeKind.NOT_MADE, order, reason=StopReason.NOT_STARTED)
         return replace(stopped, notices=(told,), what="not_started")
     active: dict[str, Any] = {"state": OrderState.ACTIVE, "active_at": now, "tries": 0}
-    step = _running(replace(order, **active), consent, remote, now, rules)
+    step = _running(replace(order, **active), was, consent, remote, now, rules)
     return replace(step, changes=active | step.changes | _soon(now, 0), what="started")

@@ -41,6 +41,7 @@ class Rules:
     poll_soon: float = 5  # between looks at what is on its way
     poll_seldom: float = 900  # between looks at what is stopped
     busy: float = 60  # no call to a cloud takes longer: who has begun one and is silent since is dead
+    call: float = 50  # then nobody waits for an answer any more, which makes `busy` true
     quiet: float = 30  # after a request whose outcome is unknown, before the same is asked again
     create_within: float = 600  # of the consent being spent; later nobody waits for it any more
     seen_within: float = 60  # what was just made may not be shown by the cloud yet
@@ -105,10 +106,11 @@ DESCRIBE = Act(What.DESCRIBE)
 
 def next_act(order: Order, consent: Consent | None, now: datetime, *, gate: Gate, can_arm: bool, rules: Rules) -> Act:
     """What to do about an order now. `consent` is that of its present run; None where it was found."""
-    if order.busy_until is not None and now < order.busy_until:
-        return WAIT
-    if order.next_try_at is not None and now < order.next_try_at and not is_hurried(order):
-        return WAIT
+    if not has_gone_back(order, now):
+        if order.busy_until is not None and now < order.busy_until:
+            return WAIT
+        if order.next_try_at is not None and now < order.next_try_at and not is_hurried(order):
+            return WAIT
     match order.state:
         case OrderState.INTENDED:
             return _about_intent(order, consent, now, gate, rules)
@@ -130,6 +132,11 @@ def is_hurried(order: Order) -> bool:
     """Whether somebody wants an end since the last step: that does not wait for its time."""
     wishes = [at for at in (order.stop_wanted_at, order.delete_wanted_at) if at is not None]
     return any(order.begun_at is None or at >= order.begun_at for at in wishes)
+
+
+def has_gone_back(order: Order, now: datetime) -> bool:
+    """Whether the clock was set back since the last step: then every time in the row lies too far ahead."""
+    return order.begun_at is not None and order.begun_at > now
 
 
 def is_fresh(consent: Consent | None, now: datetime, rules: Rules) -> bool:
@@ -162,34 +169,48 @@ def _about_unsettled(order: Order, consent: Consent | None, now: datetime, gate:
 
 
 def _about_running(order: Order, consent: Consent | None, now: datetime, can_arm: bool, rules: Rules) -> Act:
+    end = _end_of(order, consent, now, can_arm, rules)
     if order.unsure:
-        return DESCRIBE
-    has_failed = order.remote_state == RemoteState.FAILED
-    if order.is_unwanted:
-        ends_it = has_failed and order.delete_wanted_at is not None
-        return Act(What.DELETE) if ends_it else Act(What.STOP, order.reason or StopReason.ASKED)
+        return end if end is not None and _asks_unseen(order, rules) else DESCRIBE
     is_old = order.seen_at is None or now - order.seen_at > timedelta(seconds=2 * rules.poll)
-    if has_failed or (is_old and order.armed_at is not None and order.tries == 0):
+    if not order.is_unwanted and is_old and order.armed_at is not None and order.tries == 0:
         return DESCRIBE  # nobody has looked for long: what is meant to be stopped may have stopped
-    if seconds_left(order, consent, now, rules) <= 0:
-        return Act(What.STOP, limit_of(consent))
-    if can_arm and order.armed_at is None:
-        if order.tries >= rules.arm_tries:
-            return Act(What.STOP, StopReason.UNPROTECTED)
+    if end is not None:
+        return end
+    if can_arm and order.armed_at is None and order.remote_state != RemoteState.FAILED:
         return Act(What.ARM, stop_in=_timer(order, consent, now, rules))
     return DESCRIBE
 
 
+def _end_of(order: Order, consent: Consent | None, now: datetime, can_arm: bool, rules: Rules) -> Act | None:
+    """How it is to be ended now, and why; None where it may run on."""
+    has_failed = order.remote_state == RemoteState.FAILED
+    if order.is_unwanted:
+        ends_it = has_failed and order.delete_wanted_at is not None
+        return Act(What.DELETE) if ends_it else Act(What.STOP, order.reason or StopReason.ASKED)
+    if seconds_left(order, consent, now, rules) <= 0:
+        return Act(What.STOP, limit_of(consent))
+    if can_arm and order.armed_at is None and order.tries >= rules.arm_tries and not has_failed:
+        return Act(What.STOP, StopReason.UNPROTECTED)
+    return None
+
+
+def _asks_unseen(order: Order, rules: Rules) -> bool:
+    """Whether an end is asked for though nobody can look: that does no harm twice. In turns with looks."""
+    return order.tries >= rules.arm_tries and (order.tries - rules.arm_tries) % 2 == 0
+
+
 def _until_taken(order: Order, act: Act, now: datetime, rules: Rules) -> Act:
-    """Ask until the cloud takes it, then look; ask again where that has no effect."""
-    if order.unsure:
-        return DESCRIBE
-    if order.asked_at is None:
+    """Ask until the cloud takes it, then look; ask again where that has no effect, or cannot be seen."""
+    if order.asked_at is None and not order.unsure:
         return act
+    has_looked = order.asked_at is not None and order.seen_at is not None and order.seen_at > order.asked_at
+    if order.unsure or not has_looked:
+        return act if _asks_unseen(order, rules) else DESCRIBE
+    assert order.asked_at is not None
     is_under_way = order.remote_state in (RemoteState.STOPPING, RemoteState.DELETING)
-    has_looked = order.seen_at is not None and order.seen_at > order.asked_at
-    is_old = now - order.asked_at >= timedelta(seconds=rules.ask_again)
-    return act if is_old and has_looked and not is_under_way else DESCRIBE
+    is_old = not timedelta(0) <= now - order.asked_at < timedelta(seconds=rules.ask_again)
+    return act if is_old and not is_under_way else DESCRIBE
 
 
 def seconds_run(order: Order, now: datetime) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from spawner.ledger.paid_model import RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
+from spawner.ledger.paid_model import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
 from spawner.paid.observe import observe
 from spawner.paid.orders import Act, Rules, What, is_fresh, seconds_left
 from spawner.paid.providers.base import (
@@ -91,11 +91,28 @@ def settle(
     after = replace(order, **step.changes)
     if isinstance(outcome, Trouble):
         changes |= _after_trouble(after, consent, outcome.error, step, now, rules, jitter)
-    elif order.blocked is Block.AUTH_LOST:
+    elif order.blocked is Block.AUTH_LOST and not _is_refused_still(after, act):
         changes |= {"blocked": None, "blocked_at": None}
     if isinstance(outcome, Trouble) and isinstance(outcome.error, AuthLost):
         step = replace(step, block=Block.AUTH_LOST)
+    if after.state in ENDS:
+        since = (was.ending_since if was.state is after.state else None) or now
+        changes["ending_since"] = since
+        if now - since >= timedelta(seconds=rules.tell_after * rules.ask_again):
+            step = replace(step, notices=(*step.notices, _not_ended(after)))
+    elif was.ending_since is not None:
+        changes["ending_since"] = None
     return replace(step, changes=changes | step.changes)
+
+
+def _is_refused_still(order: Order, act: Act) -> bool:
+    """That we may look says nothing of whether we may end it, where that was not taken yet."""
+    return act.what is What.DESCRIBE and order.state in ENDS and order.asked_at is None
+
+
+def _not_ended(order: Order) -> Telling:
+    kind = NoticeKind.STOP_FAILED if order.state is OrderState.STOPPING else NoticeKind.DELETE_FAILED
+    return notice(kind, order, raw=order.raw_state or "")
 
 
 def _after_trouble(
@@ -112,8 +129,8 @@ def _after_trouble(
     longest = rules.longest_stop_pause if order.state is OrderState.STOPPING else rules.longest_pause
     pause = rules.pause(order.tries, jitter, longest=longest)
     if isinstance(error, Throttled) and error.after is not None:
-        pause = max(pause, error.after * (1 + jitter / 10))
-    elif order.state in RUNS:
+        pause = min(max(pause, error.after * (1 + jitter / 10)), longest)  # a day is no answer where money runs
+    if order.state in RUNS:
         left = seconds_left(order, consent, now, rules)
         pause = min(pause, left) if left > 0 else pause
     if order.state in RUNS and order.armed_at is None:
@@ -283,8 +300,8 @@ def _armed(order: Order, act: Act, outcome: Outcome | None, now: datetime, rules
             stops_at = now + timedelta(seconds=act.stop_in or 0)
             changes: dict[str, Any] = {"armed_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
             return Step(changes, what="armed", params={"stop_in": act.stop_in})
-        case Trouble(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING):
-            # It is not there enough yet. It is looked at meanwhile, and armed once it runs.
+        case Trouble(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING, RemoteState.STOPPED):
+            # It is not there enough yet, or not shown to be. It is looked at meanwhile, and armed once it runs.
             return Step({"unsure": True, "next_try_at": now + timedelta(seconds=rules.poll_soon)})
         case Trouble(NotFound() | Conflict()):
             return Step({"unsure": True, "tries": order.tries + 1, "next_try_at": now})
@@ -306,6 +323,5 @@ def _asked_to_end(order: Order, act: Act, outcome: Outcome | None, now: datetime
         changes["next_try_at"] = now  # its state has changed without us, and decides
     told: tuple[Telling, ...] = ()
     if order.tries + 1 >= rules.tell_after:
-        kind = NoticeKind.STOP_FAILED if act.what is What.STOP else NoticeKind.DELETE_FAILED
-        told = (notice(kind, order, raw=order.raw_state or ""),)
+        told = (_not_ended(order),)
     return Step(changes, told, what=f"{verb}_failed", request_id=outcome.error.request_id)

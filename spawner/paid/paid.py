@@ -35,5 +35,9 @@ class Paid:
         return {HUB_LABEL: self.hub_label, ORDER_LABEL: order.id, BINDING_LABEL: order.binding_id}
 
     def regions_of(self, binding: Binding) -> list[str]:
-        """Everywhere that an instance under a binding may be."""
-        return sorted({*self.regions.get(binding.provider, ()), *binding.workspaces})
+        """Everywhere that an instance under a binding may be, and that we can look."""
+        return sorted(self.regions.get(binding.provider, ()))
+
+    def left_out(self, binding: Binding) -> set[str]:
+        """Regions for which it was linked, and which the operator has taken out of the settings since."""
+        return {*binding.workspaces} - {*self.regions.get(binding.provider, ())}

@@ -29,6 +29,7 @@ NOT_STARTED = "It was not started."
 ENDINGS: Mapping[StopReason, str] = {
     StopReason.CANCELLED: "The start was cancelled.",
     StopReason.ASKED: "It is being stopped.",
+    StopReason.HUB: "It is being stopped.",
     StopReason.PRICE: "The price has changed since you agreed, so nothing was made.",
     StopReason.REFUSED: "Your cloud refused it, so nothing was made.",
     StopReason.BLOCKED: "Nothing new can be made in this cloud account just now.",

@@ -94,8 +94,9 @@ def _quote(shape: Shape, needs: Needs, disk: int | None, read_at: datetime) -> Q
 def disk_price(shape: Shape, disk: int | None) -> Money | None:
     """What an hour of a disk costs beyond what is included; None where that is not known."""
     currency = shape.price.currency if shape.price is not None else ""
-    beyond = (disk or 0) - (shape.disk or 0)
-    if disk is None or beyond <= 0:
+    size = shape.least_disk if disk is None else disk
+    beyond = (size or 0) - (shape.disk or 0)
+    if beyond <= 0:
         return Money(Decimal(0), currency)
     return None if shape.disk_price is None else shape.disk_price * math.ceil(beyond / GIB)
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from spawner.errors import AskAgain, LostRace, NoConsent
 from spawner.ledger import audit, consents, orders
-from spawner.ledger.paid_model import RUNS, UNSETTLED, Order, OrderEvent, OrderState
+from spawner.ledger.paid_model import RUNS, UNSETTLED, Order, OrderEvent, OrderState, StopReason
 from spawner.paid.asking import place, refuse_if_paused, want_stop
 from spawner.paid.providers.base import RemoteState
 
@@ -54,7 +54,7 @@ def begin(
 ) -> Order:
     """The order of this person's server: what is under way already, else what their consent is now spent for.
 
-    Raises `NoConsent`, `PaidPaused`, or `AskAgain`.
+    Raises `NoConsent`, `NotAllowed`, `PaidPaused`, or `AskAgain`.
     """
     order = orders.of_server(connection, user_name, server_name)
     if order is not None and order.user_since == user_since and is_wanted(order):
@@ -70,10 +70,11 @@ def begin(
 
 
 def end(connection: Connection, *, user_name: str, server_name: str, by: str, now: datetime) -> None:
-    """Somebody has ended the server: a wish, which the steward carries out. Safe to say twice, and of nothing."""
+    """The hub has ended the server, for whomever: a wish, which the steward carries out. Safe to say twice, and of
+    nothing."""
     order = orders.of_server(connection, user_name, server_name)
     if order is not None and order.state in UNDER_WAY:
-        want_stop(connection, order.id, by=by, now=now)
+        want_stop(connection, order.id, by=by, now=now, reason=StopReason.HUB)
 
 
 def is_wanted(order: Order) -> bool:

@@ -75,31 +75,40 @@ def lose_access(connection: Connection, binding_id: str, *, now: datetime) -> No
     block(connection, binding_id, Block.AUTH_LOST, now=now)
 
 
+def is_lost(binding: Binding) -> bool:
+    """Whether we could not get in when we last tried."""
+    return binding.state is BindingState.BLOCKED and binding.blocked is Block.AUTH_LOST
+
+
+def regain_access(connection: Connection, binding_id: str, *, seen_at: datetime) -> None:
+    """Allow new ones again, where every region was seen after access was lost and nothing there is refused to us."""
+    binding = bindings.get(connection, binding_id)
+    if not is_lost(binding) or (binding.blocked_at is not None and seen_at <= binding.blocked_at):
+        return
+    mine = orders.of_binding(connection, binding_id)
+    if not any(order.blocked is Block.AUTH_LOST and order.state not in OVER for order in mine):
+        bindings.unblock(connection, binding_id)
+
+
 def _compare(connection: Connection, paid: Paid, look: _Look) -> list[str]:
     """Take in what the ledger did not know. Returns the orders that the list ought to have shown and did not."""
     now = paid.now()
     binding = bindings.get(connection, look.binding.id)
-    if binding.state is BindingState.BLOCKED and binding.blocked is Block.AUTH_LOST:
-        bindings.unblock(connection, binding.id)
     known = [
         order
         for order in orders.of_account(connection, binding.provider, binding.account_id)
         if order.region == look.region
     ]
     by_id = {order.remote_id: order for order in known if order.remote_id is not None}
-    by_name = {order.name: order for order in known}
+    # A name tells only of what has no id yet: what bears it and is another instance is another order.
+    by_name = {order.name: order for order in known if order.remote_id is None}
     for remote in look.remotes:
         order = by_id.get(remote.id) or by_name.get(remote.name)
-        if order is None:
-            if not _is_anothers(connection, binding, remote):
-                _recover(connection, paid, binding, remote, now)
-        elif _is_here(connection, order, binding):
-            if order.state in OVER:
-                _revive(connection, paid, order, binding, remote, now)
-            elif order.binding_id != binding.id:
-                orders.update_read(connection, order, {"binding_id": binding.id})
-            elif order.state is OrderState.STOPPED and remote.state in ALIVE and order.busy_until is None:
-                orders.update_read(connection, order, {"next_try_at": now})  # what is stopped is looked at seldom
+        try:
+            with connection.begin_nested():
+                _take_in(connection, paid, look, binding, order, remote)
+        except LostRace as error:  # one row that is not as it should be hides none of the others
+            log.error("%s in the account of binding %s: %s", remote.id, binding.id, error.message)
     listed = {remote.id for remote in look.remotes}
     settled = look.began - timedelta(seconds=paid.rules.seen_within)
     return [
@@ -111,6 +120,22 @@ def _compare(connection: Connection, paid: Paid, look: _Look) -> list[str]:
         and (order.active_at or order.created_at) < settled
         and (order.busy_until is None or order.busy_until <= now)
     ]
+
+
+def _take_in(
+    connection: Connection, paid: Paid, look: _Look, binding: Binding, order: Order | None, remote: Remote
+) -> None:
+    now = paid.now()
+    if order is None:
+        if not _is_anothers(connection, binding, remote):
+            _recover(connection, paid, binding, remote, now)
+    elif _is_here(connection, order, binding):
+        if order.state in OVER:
+            _revive(connection, paid, order, binding, remote, look.began)
+        elif order.binding_id != binding.id:
+            orders.update_read(connection, order, {"binding_id": binding.id})
+        elif order.state is OrderState.STOPPED and remote.state in ALIVE and order.busy_until is None:
+            orders.update_read(connection, order, {"next_try_at": now})  # what is stopped is looked at seldom
 
 
 def _is_anothers(connection: Connection, binding: Binding, remote: Remote) -> bool:
@@ -174,13 +199,19 @@ def _own_id(connection: Connection, binding: Binding, remote: Remote, now: datet
     return named
 
 
-def _revive(connection: Connection, paid: Paid, order: Order, binding: Binding, remote: Remote, now: datetime) -> None:
-    """It was taken for gone, or for never made, and is there."""
-    is_fresh = order.ended_at is not None and now - order.ended_at < timedelta(seconds=paid.rules.seen_within)
-    if remote.state is RemoteState.DELETING or (is_fresh and remote.id == order.remote_id):
+def _revive(
+    connection: Connection, paid: Paid, order: Order, binding: Binding, remote: Remote, began: datetime
+) -> None:
+    """It was taken for gone, or for never made, and is there. `began`: when the look was."""
+    now = paid.now()
+    is_fresh = order.ended_at is not None and began - order.ended_at < timedelta(seconds=paid.rules.seen_within)
+    was_left = order.reason is StopReason.UNLINKED  # and never gone
+    if remote.state is RemoteState.DELETING or (is_fresh and remote.id == order.remote_id and not was_left):
         return  # a listing may show for a while what is gone
+    is_stopped = remote.state is RemoteState.STOPPED
     changes: dict[str, Any] = {
-        "state": OrderState.RECOVERED,
+        "state": OrderState.STOPPED if is_stopped else OrderState.RECOVERED,
+        "stopped_at": (order.stopped_at or now) if is_stopped else None,
         "binding_id": binding.id,
         "remote_id": remote.id,
         "consent_id": None,

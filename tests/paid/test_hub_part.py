@@ -6,23 +6,27 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jupyterhub import orm
+from jupyterhub.utils import utcnow
 
 from spawner.errors import NoConsent, NotOffered, SetupError
 from spawner.hub import paid as hub_paid
 from spawner.hub.paid import PaidServer
+from spawner.hub.spawner import InstanceSpawner
 from spawner.ledger import Ledger, audit, consents, open_ledger, orders
-from spawner.ledger.paid_model import ConsentState, OrderState
+from spawner.ledger.paid_model import ConsentState, OrderState, StopReason
 from spawner.paid.asking import name_of
 from spawner.paid.build import check
 from spawner.paid.progress import lines
 from spawner.paid.starting import begin, is_over, start_word, watch
 from spawner.settings import PaidSettings
-from tests.paid.make import NOW, SINCE, order, write_consent, write_order
+from tests.paid.make import NOW, SINCE, order, write_binding, write_consent, write_order
 
 KEY = "0" * 64
 
@@ -30,7 +34,9 @@ KEY = "0" * 64
 @pytest.fixture
 def ledger(migrated: Path, tmp_path: Path) -> Ledger:
     (tmp_path / "ledger.sqlite").write_bytes(migrated.read_bytes())
-    return open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    made = open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    write_binding(made)
+    return made
 
 
 def server(ledger: Ledger, later: list[Coroutine[Any, Any, None]] | None = None, **changes: Any) -> PaidServer:
@@ -42,6 +48,7 @@ def server(ledger: Ledger, later: list[Coroutine[Any, Any, None]] | None = None,
         "now": lambda: NOW,
         "is_hub_ending": lambda: False,
         "in_background": (later if later is not None else []).append,
+        "note_activity": lambda: None,
     }
     return PaidServer(ledger, "ann", "paid-1", **options | changes)
 
@@ -138,8 +145,31 @@ async def test_a_ledger_that_cannot_be_read_or_written_ends_nothing_and_forgets_
     path.rmdir()
     aside.rename(path)
     await asyncio.wait_for(insisting, 10)
-    assert ledger.read(orders.get, "o1").stop_wanted_at == NOW
+    found = ledger.read(orders.get, "o1")
+    assert (found.stop_wanted_at, found.reason) == (NOW, StopReason.HUB), "not by its owner, as far as we know"
     assert await paid.poll() is None, "what is being ended may bill, and is not over"
+
+
+async def test_what_is_there_counts_as_active_and_what_is_over_does_not(ledger: Ledger) -> None:
+    noted: list[str] = []
+    write_order(ledger, "o1", OrderState.ACTIVE, server_name="paid-1")
+    paid = server(ledger, note_activity=lambda: noted.append("active"))
+    assert await paid.poll() is None
+    assert noted == ["active"]
+    ledger.write(orders.update_read, ledger.read(orders.get, "o1"), {"state": OrderState.STOPPED})
+    assert await paid.poll() == 0
+    assert noted == ["active"]
+
+
+def test_activity_is_noted_where_cullers_look_for_it() -> None:
+    session = orm.new_session_factory("sqlite://")()
+    row = orm.Spawner(name="paid-1", last_activity=datetime(2020, 1, 1))  # noqa: DTZ001
+    session.add(row)
+    session.commit()
+    InstanceSpawner._note_activity(SimpleNamespace(orm_spawner=row))  # type: ignore[arg-type]
+    session.expire_all()
+    assert utcnow(with_tz=False) - row.last_activity < timedelta(minutes=1)
+    session.close()
 
 
 def test_over_is_what_the_ledger_says_is_over() -> None:

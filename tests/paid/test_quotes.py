@@ -316,8 +316,12 @@ def test_what_is_in_the_way_of_unlinking() -> None:
     for state in OrderState:
         order = make.order(state=state)
         stands_in_the_way = state not in (*OVER, OrderState.STOPPED)
-        assert bool(binding.in_the_way_of_unlinking([order])) is stands_in_the_way
-        assert not binding.in_the_way_of_unlinking([replace(order, blocked=Block.AUTH_LOST)])
+        assert bool(binding.in_the_way_of_unlinking([order], NOW)) is stands_in_the_way
+        lost = replace(order, blocked=Block.AUTH_LOST, blocked_at=NOW)
+        armed = replace(lost, armed_at=NOW, stops_at=later(3600))
+        for found, until in ((lost, 24 * 3600), (armed, 3600)):
+            assert bool(binding.in_the_way_of_unlinking([found], later(until))) is stands_in_the_way
+            assert not binding.in_the_way_of_unlinking([found], later(until + 1)), "its timer has ended it"
 
 
 def test_an_account_without_a_role_cannot_be_used() -> None:

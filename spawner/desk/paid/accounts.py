@@ -8,9 +8,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-
-from sqlalchemy import Connection
 
 from spawner.desk.paid.base import LINK_LIFE, PaidHandler, PaidPage
 from spawner.desk.paid.views import PaidDesk, read_paid
@@ -21,6 +18,7 @@ from spawner.paid import asking
 from spawner.paid.binding import EXTERNAL_ID_BYTES, account_of, external_id, in_the_way_of_unlinking, problems_of
 from spawner.paid.providers.base import Capability, Probe, ProviderError
 from spawner.paid.providers.deputies import NO_WORKSPACE
+from spawner.paid.unlinking import unlink_or_stop
 
 COOKIE = "freepool-paid-link"
 ROLE_NAME = re.compile(r"[A-Za-z0-9.@_-]{1,64}")
@@ -255,22 +253,12 @@ class UnlinkHandler(PaidPage):
             "paid_unlink.html",
             binding=binding,
             provider=self.title(binding.provider),
-            running=in_the_way_of_unlinking(mine),
+            running=in_the_way_of_unlinking(mine, self.paid.now()),
             stopped=[one for one in mine if one.state is OrderState.STOPPED],
             lost=[one for one in mine if one.blocked is not None and one.state is not OrderState.GONE],
             console=self.console(binding.provider, binding.account_id),
             live=True,
         )
-
-
-def unlink_or_stop(connection: Connection, binding_id: str, *, by: str, now: datetime) -> bool:
-    """True where it is unlinked now; else what is in the way is to be stopped."""
-    in_the_way = in_the_way_of_unlinking(orders.of_binding(connection, binding_id))
-    for order in in_the_way:
-        asking.want_stop(connection, order.id, by=by, now=now)
-    if not in_the_way:
-        bindings.unlink(connection, binding_id, now=now)
-    return not in_the_way
 
 
 def _role(binding: Binding) -> str:

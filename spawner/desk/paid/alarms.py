@@ -53,10 +53,9 @@ def _is(kind: str, order: Order, now: datetime) -> bool:
         case "unprotected":
             return order.state in RUNS and order.armed_at is None and _for_long(order.active_at, now)
         case "stop_fails":
-            return order.state is OrderState.STOPPING and (order.tries >= TRIES or _for_long(order.stop_wanted_at, now))
+            return order.state is OrderState.STOPPING and (order.tries >= TRIES or _for_long(order.ending_since, now))
         case "delete_fails":
-            wanted = order.delete_wanted_at
-            return order.state is OrderState.DELETING and (order.tries >= TRIES or _for_long(wanted, now))
+            return order.state is OrderState.DELETING and (order.tries >= TRIES or _for_long(order.ending_since, now))
         case "unknown":
             return order.state in UNSETTLED and _for_long(order.posted_at, now)
         case "failed":

@@ -47,6 +47,7 @@ STATES: Mapping[str, str] = {
 }
 WHY: Mapping[StopReason, str] = {
     StopReason.ASKED: "You stopped it.",
+    StopReason.HUB: "It was stopped through JupyterHub: by you there, by an administrator, or by a rule.",
     StopReason.CANCELLED: "The start was cancelled.",
     StopReason.CAP: "It reached the limit that you set.",
     StopReason.TIME: "The time that you set was over.",
@@ -80,6 +81,8 @@ NOTICES: Mapping[NoticeKind, str] = {
     NoticeKind.STRANGE_STATE: "Your {shape} is in a state that we do not know: {raw}. It may cost money; look in the "
     "cloud's console.",
     NoticeKind.WIPED_SOON: "Your {shape} has been stopped for long. After 15 days the cloud wipes its disk.",
+    NoticeKind.LEFT: "You have unlinked the account, and your {shape} stays in it. Its disk may cost money. Look "
+    "in the cloud's console, and delete it there if you do not need it.",
 }
 AMOUNTS = ("spent", "cap")
 GOOD_NEWS = (NoticeKind.RUNNING, NoticeKind.STOPPED, NoticeKind.DELETED)

@@ -62,7 +62,8 @@ class Shape:
     """A machine on offer. `price` is the list price of one hour of computing, None where the cloud does not say.
 
     Sizes are in bytes. `available`: whether the cloud says that it has one now; None where it does not say.
-    `disk`: what is included; `disk_price` is for one GiB and hour beyond it, also while stopped.
+    `disk`: what is included; `disk_price` is for one GiB and hour beyond it, also while stopped. `least_disk`: what it
+    gets, and costs, where none is asked for; None where that is what is included.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Shape:
     available: bool | None
     disk: int | None
     disk_price: Money | None = None
+    least_disk: int | None = None
 
 
 @dataclass(frozen=True)

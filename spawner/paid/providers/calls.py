@@ -17,6 +17,7 @@ SESSION_SECONDS = 3600
 """The longest that a role allows unless its owner says otherwise."""
 REFRESH_SECONDS = 300
 """A session with less than this left is replaced before it is used."""
+SWEEPERS = 8
 MOST_SESSIONS = 4096
 """The one that was not used for longest goes first."""
 
@@ -50,6 +51,7 @@ Key = tuple[str, ...]
 
 class Calls(Generic[S]):
     """Runs calls in sessions. Those that change something have threads of their own: reading never holds up a stop.
+    So have looks through whole accounts (`in_bulk`), which nobody waits for.
 
     `ask` asks the cloud for a session that ends at a time; it blocks. Cancelling whoever waits does not undo a call
     that is under way.
@@ -67,38 +69,39 @@ class Calls(Generic[S]):
         self._ask, self._monotonic = ask, monotonic
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{name}-read")
         self._actors = ThreadPoolExecutor(actors, thread_name_prefix=f"{name}-act")
+        self._sweepers = ThreadPoolExecutor(SWEEPERS, thread_name_prefix=f"{name}-sweep")
         self._kept: OrderedDict[Key, S] = OrderedDict()
         self._locks: dict[Key, asyncio.Lock] = {}
 
-    async def run(self, account: Account, use: Use, act: Callable[[S], T]) -> T:
+    async def run(self, account: Account, use: Use, act: Callable[[S], T], *, in_bulk: bool = False) -> T:
         """What `act` returns, in a thread. If the session has ended, once more in a new one: so `act` changes only
         one thing, if any."""
         for _ in range(2):
-            session = await self._session(account, use)
+            session = await self._session(account, use, in_bulk=in_bulk)
             try:
-                return await self.thread(use, lambda session=session: act(session))  # type: ignore[misc]
+                return await self.thread(use, lambda session=session: act(session), in_bulk=in_bulk)  # type: ignore[misc]
             except Expired:
                 self._forget(session)
         raise say(Unavailable, code="SessionExpired")
 
-    async def thread(self, use: Use, act: Callable[[], T]) -> T:
+    async def thread(self, use: Use, act: Callable[[], T], *, in_bulk: bool = False) -> T:
         """What `act` returns, in a thread."""
-        threads = self._actors if use is Use.ACT else self._readers
+        threads = self._actors if use is Use.ACT else self._sweepers if in_bulk else self._readers
         return await asyncio.get_running_loop().run_in_executor(threads, act)
 
     async def close(self) -> None:
         """End the threads, once what they do is done."""
-        for threads in (self._readers, self._actors):
+        for threads in (self._readers, self._actors, self._sweepers):
             await asyncio.to_thread(threads.shutdown, wait=True, cancel_futures=True)
 
-    async def _session(self, account: Account, use: Use) -> S:
+    async def _session(self, account: Account, use: Use, *, in_bulk: bool) -> S:
         key = (account.account_id, account.region, account.role, account.external_id, use.value)
         # One at a time: who comes second finds what the first one got.
         async with self._locks.setdefault(key, asyncio.Lock()):
             kept = self._kept.get(key)
             if kept is None or kept.until - self._monotonic() < REFRESH_SECONDS:
                 until = self._monotonic() + SESSION_SECONDS
-                kept = await self.thread(use, lambda: self._ask(account, use, until))
+                kept = await self.thread(use, lambda: self._ask(account, use, until), in_bulk=in_bulk)
                 self._kept[key] = kept
             self._kept.move_to_end(key)
             while len(self._kept) > MOST_SESSIONS:

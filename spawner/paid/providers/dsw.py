@@ -100,7 +100,7 @@ class DswProvider:
 
     async def owned(self, account: Account, labels: Mapping[str, str]) -> list[Remote]:
         """All that carry these labels in the account's region, whole or an error."""
-        found = await self._call(account, Use.READ, lambda call: instances(call, labels=labels))
+        found = await self._call(account, Use.READ, lambda call: instances(call, labels=labels), in_bulk=True)
         remotes = [self._remote(account, one) for one in found]
         return [one for one in remotes if labels.items() <= dict(one.labels).items()]
 
@@ -189,11 +189,11 @@ class DswProvider:
                 await self._act(account, drop)
             await self._act(account, make)
 
-    async def _call(self, account: Account, use: Use, act: Callable[[Call], T]) -> T:
+    async def _call(self, account: Account, use: Use, act: Callable[[Call], T], *, in_bulk: bool = False) -> T:
         offered(account, self._settings.regions)
         mutates = use is Use.ACT
         return await self._calls.run(
-            account, use, lambda session: act(Call(self._settings, account, session, mutates=mutates))
+            account, use, lambda session: act(Call(self._settings, account, session, mutates=mutates)), in_bulk=in_bulk
         )
 
     def _remote(self, account: Account, view: Any) -> Remote:

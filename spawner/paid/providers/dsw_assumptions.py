@@ -40,6 +40,9 @@ class DswAssumptions(BaseModel):
         description="Beginnings of codes that say that the role is gone or forbids it.",
     )
     expired_codes: tuple[str, ...] = ("InvalidSecurityToken.Expired",)
+    open_codes: tuple[str, ...] = Field(
+        default=("InternalError",), description="Beginnings of codes that leave open what came of it, with any status."
+    )
     not_there_unless: tuple[str, ...] = Field(
         default=("InvalidAction", "InvalidApi", "InvalidVersion", "EntityNotExist.Role", "ValidationError.Workspace"),
         description="A 404 means that there is no such instance, except with codes that begin like this.",

@@ -55,7 +55,8 @@ class Translator:
             return Expired()
         if code.startswith(assumed.auth_codes):
             return say(base.AuthLost, **about)  # type: ignore[arg-type]
-        if not 400 <= status < 500:
+        # The cloud's word for everything else, whatever its status: it says neither yes nor no.
+        if not 400 <= status < 500 or code.startswith(assumed.open_codes):
             return self.open(code=code, said=said, request_id=request_id)
         return say(self._kind(status, code, words), **about)  # type: ignore[arg-type]
 

@@ -63,7 +63,19 @@ def specs(call: Caller) -> list[Any]:
 def _whole(
     call: Caller, page: Callable[[int], Any], *, rows: Callable[[Any], Any], key: Callable[[Any], Any]
 ) -> list[Any]:
-    """All rows, each once. What comes or goes meanwhile may shift pages: then there are fewer than the cloud counts."""
+    """All rows, each once. What goes meanwhile shifts the pages, and a row may slip through between two: so several
+    pages are read twice, and what was on either is there."""
+    found, pages = _read(call, page, rows=rows, key=key)
+    if pages > 1:
+        again, _ = _read(call, page, rows=rows, key=key)
+        found |= again
+    return list(found.values())
+
+
+def _read(
+    call: Caller, page: Callable[[int], Any], *, rows: Callable[[Any], Any], key: Callable[[Any], Any]
+) -> tuple[dict[Any, Any], int]:
+    """Rows by their key, and on how many pages they were. Fewer than the cloud counts are an error."""
     found: dict[Any, Any] = {}
     for number in range(1, MOST_PAGES + 1):
         body = page(number)
@@ -75,7 +87,7 @@ def _whole(
                 raise call.translator.open(code="UnreadableAnswer", request_id=body.request_id or "")
             found[key(row)] = row
         if len(found) >= total:
-            return list(found.values())
+            return found, number
         if not got:
             break
     raise call.translator.open(code="IncompleteList")

@@ -43,6 +43,7 @@ def hold() -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)  # it would write addresses, and they hold external ids
     darabonba.core.Session = HeldSession
     if not isinstance(darabonba.core.DaraCore._get_session("freepool-check", "http"), HeldSession):
         raise SetupError("This version of the cloud's SDK cannot be kept from following redirects.")

@@ -103,7 +103,7 @@ class SageMakerProvider:
             found = [_remote(row, _tags(client, row["NotebookInstanceArn"]), account.region) for row in rows]
             return [one for one in found if labels.items() <= dict(one.labels).items()]
 
-        return await self._call(account, Use.READ, read)
+        return await self._call(account, Use.READ, read, in_bulk=True)
 
     async def describe(self, account: Account, remote_id: str) -> Remote:
         """As it is now."""
@@ -153,7 +153,7 @@ class SageMakerProvider:
         """End threads; connections end with their clients."""
         await self._calls.close()
 
-    async def _call(self, account: Account, use: Use, act: Callable[[Any], T]) -> T:
+    async def _call(self, account: Account, use: Use, act: Callable[[Any], T], *, in_bulk: bool = False) -> T:
         offered(account, self._settings.regions)
 
         def run(session: RoleSession) -> T:
@@ -163,7 +163,7 @@ class SageMakerProvider:
                 failed = translate(error, mutates=use is Use.ACT, secrets=session.secrets)
             raise failed  # not from within the handler: what boto3 raised is not even this one's context
 
-        return await self._calls.run(account, use, run)
+        return await self._calls.run(account, use, run, in_bulk=in_bulk)
 
     def _shape(self, one: SageMakerShape) -> Shape:
         hourly = self._settings.volume_price
@@ -178,6 +178,7 @@ class SageMakerProvider:
             available=None,
             disk=0,  # all of it costs, also while stopped
             disk_price=Money(hourly, CURRENCY) if hourly is not None else None,
+            least_disk=self._settings.volume_gib * GIB,
         )
 
 

@@ -11,6 +11,7 @@ depends_on = None
 TIME = sa.DateTime(timezone=True)
 LINKED = sa.text("state != 'unlinked'")
 ACCEPTED = sa.text("state = 'accepted'")
+UNSEEN = sa.text("remote_id IS NULL")
 UNENDED = sa.text("state NOT IN ('gone', 'rejected')")
 
 
@@ -104,6 +105,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("workspace", sa.String(64)),
         sa.Column("remote_id", sa.String(128)),
         sa.Column("recovered_at", TIME),
         sa.Column("blocked", sa.String(16)),
@@ -115,6 +117,7 @@ def upgrade() -> None:
         sa.Column("unsure", sa.Boolean, nullable=False),
         sa.Column("posted_at", TIME),
         sa.Column("asked_at", TIME),
+        sa.Column("ending_since", TIME),
         sa.Column("active_at", TIME),
         sa.Column("run_began_at", TIME),
         sa.Column("armed_at", TIME),
@@ -136,7 +139,15 @@ def upgrade() -> None:
     )
     op.create_index("orders_by_state", "orders", ["state", "next_try_at"])
     op.create_index("orders_by_user", "orders", ["user_name", "created_at"])
-    op.create_index("orders_by_name", "orders", ["binding_id", "region", "name"], unique=True)
+    op.create_index(
+        "orders_by_name",
+        "orders",
+        ["binding_id", "region", "name"],
+        unique=True,
+        sqlite_where=UNSEEN,
+        postgresql_where=UNSEEN,
+    )
+    op.create_index("orders_by_remote", "orders", ["binding_id", "region", "remote_id"], unique=True)
     op.create_index(
         "orders_one_active",
         "orders",
