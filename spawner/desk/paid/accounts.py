@@ -14,7 +14,6 @@ from spawner.desk.paid.views import PaidDesk, read_paid
 from spawner.errors import LostRace, NotOffered
 from spawner.ledger import bindings, orders
 from spawner.ledger.paid_model import Binding, BindingState, Block, Order, OrderState
-from spawner.paid import asking
 from spawner.paid.binding import EXTERNAL_ID_BYTES, account_of, external_id, in_the_way_of_unlinking, problems_of
 from spawner.paid.providers.base import Capability, Probe, ProviderError
 from spawner.paid.providers.deputies import NO_WORKSPACE
