@@ -45,6 +45,7 @@ class Keeper:
         self._retry_at: dict[Place, datetime] = {}
         self._failures: dict[Place, int] = {}
         self._held_until: datetime | None = None
+        self._since = paid.now()
         self._expired_at: datetime | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -61,7 +62,7 @@ class Keeper:
         known = {binding.id: binding for binding in linked}
         for order in due:
             may_create = order.binding_id in known and self.has_swept(known[order.binding_id])
-            self._begin(f"order {order.id}", partial(step, self.paid, order, has_swept=may_create))
+            self._begin(f"order {order.id}", partial(step, self.paid, order, has_swept=may_create, since=self._since))
         busy = {order.binding_id for order in alive}
         for binding, region in self._to_sweep(linked, busy, now)[: self.at_once]:
             self._begin(f"sweep {binding.id} {region}", partial(self._sweep, binding, region))
@@ -88,8 +89,10 @@ class Keeper:
             return False
         if self._held_until is None or now > self._held_until:
             # Somebody else may have acted meanwhile, or the ledger may have come back from a backup.
+            self._since = now
             self._swept_at.clear()
             self._retry_at.clear()
+        self._since = min(self._since, now)  # where the clock was set back, nobody who agrees now did so long ago
         self._held_until = now + duration
         return True
 
