@@ -156,13 +156,17 @@ async def everything_goes_wrong(world: World) -> None:
         for action in EVERYTHING:
             world.cloud.fault(action, kind, status=500, code="ServiceUnavailable")
         order = await again_and_again(world, lambda: world.order_one(link))
-        await world.until(lambda one=order: world.is_running(one), seconds=900, step=15)
-        account, remote_id = account_of(world.binding(link), HANGZHOU), world.order(order).remote_id or ""
-        access = await again_and_again(world, lambda a=account, r=remote_id: world.provider.access(a, r))
-        assert "http" not in repr(access)
+        await world.until(lambda one=order: world.order(one).remote_id is not None, seconds=900, step=15)
+        await world.run(60, step=15)
         world.delete(order)
         await world.until(lambda one=order: world.order(one).state in OVER, seconds=900, step=15)
         world.cloud.clear_faults()
+    order = await world.running(link)
+    account, remote_id = account_of(world.binding(link), HANGZHOU), order.remote_id or ""
+    for kind in ("error", "html502", "xml", "close_after"):
+        world.cloud.fault("GetToken", kind, status=500, code="ServiceUnavailable")
+    access = await again_and_again(world, lambda: world.provider.access(account, remote_id))
+    assert "http" not in repr(access)
 
 
 async def again_and_again(world: World, ask: Callable[[], Awaitable[Any]]) -> Any:

@@ -4,8 +4,9 @@ Through the real SDK against the stand-in. What must hold, whatever happens:
 
 * the cloud holds no more instances than there were consents, and each was asked for by its consent's own name;
 * nothing is changed in the cloud that no consent stands behind;
-* no instance costs more than its caps, but for what `Walk.allowed` names;
-* once all is well again, every instance is known to the ledger within one sweep;
+* no instance costs more than the caps of its runs, but for what `Walk.allowed` names;
+* what runs in the cloud is in the ledger within one sweep, and has its timer or is being ended, while the steward is at
+  work and the cloud lets it: see `Watch`;
 * once everybody wants everything gone, and all is well, nothing is left.
 """
 
@@ -16,10 +17,13 @@ import contextlib
 import functools
 import os
 import shutil
+import sqlite3
 import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,9 +34,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from spawner.errors import FreepoolError
-from spawner.ledger import Ledger, open_ledger, orders
-from spawner.ledger.paid_model import OVER, BindingState, Consent, ConsentKind, Order, OrderState
+from spawner.ledger import Ledger, bindings, consents, open_ledger, orders
+from spawner.ledger.paid_model import OVER, Binding, BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
 from spawner.paid.asking import name_of
+from spawner.paid.binding import in_the_way_of_unlinking
 from tests.cloud.steer import ADA, LI, cloud_in_thread
 from tests.paid.make import NOW
 from tests.paid.world import PRICE, World
@@ -55,13 +60,39 @@ ONE_FAULT = st.sampled_from([(action, kind) for action, kinds in FAULTS for kind
 ANY = st.integers(0, 99)
 RUN_SLACK = PRICE / 60 * 4
 """Of one run: a begun minute, the time that a stop takes, and what the cloud counts before we know."""
-FOUND_SLACK = PRICE * 2
-"""Of one that somebody started at the console: until we see it, and its half hour."""
-
-CALM = 150, 6
-"""Seconds and rounds of the steward's work after which nothing that went wrong before is an excuse."""
+FOUND_SLACK = PRICE / 60 * 38
+"""Of what is found and was not ordered, each time: its half hour, and what a run may have beyond."""
+SWEEP = 75
+"""Seconds in which each account is looked through once, with what follows from it, and a step of the walk."""
+UNARMED = 60 + 25
+"""Seconds that something may run without a timer before it is asked to stop, and a step of the walk."""
 
 counts: Counter[str] = Counter()
+
+
+class Watch:
+    """How one account is looked after: for how long the steward has been at work there with nothing in its way.
+
+    What goes wrong costs it a pause, twice as long each time: for so long, and one sweep, nothing is expected of it.
+    """
+
+    def __init__(self) -> None:
+        self.is_locked_out = False
+        self.calm, self.bad = 0.0, 0
+
+    def trouble(self, times: int = 0) -> None:
+        self.calm = 0.0
+        self.bad += times
+
+    def passes(self, seconds: float) -> None:
+        self.calm += seconds
+        if self.is_well:
+            self.bad = 0
+
+    @property
+    def is_well(self) -> bool:
+        pause = min(225.0, 1.5 * 2 ** (self.bad + 1)) if self.bad else 0.0
+        return not self.is_locked_out and self.calm > SWEEP + pause
 
 
 failures: list[str] = []
@@ -103,10 +134,13 @@ class Walk(RuleBasedStateMachine):
         self.accepted: list[Consent] = []
         self.offered: list[Consent] = []
         self.found: Counter[str] = Counter()
-        self.unwatched: dict[str, float] = {}
-        self.locked_out: set[str] = set()
-        self.calm = (0.0, 0)
-        self.seen_calls = 0
+        self.unwatched: Counter[str] = Counter()
+        self.bare: Counter[str] = Counter()
+        self.watches = {account: Watch() for account in PEOPLE.values()}
+        self.placed: list[Consent] = []
+        self.backup: tuple[Path, dict[str, Binding]] | None = None
+        self.seen_calls = self.seen_faults = 0
+        self.do(self.world.tick())
         counts["walks"] += 1
 
     async def _world(self) -> World:
@@ -143,8 +177,12 @@ class Walk(RuleBasedStateMachine):
             if goes > 1:
                 self.accepted.append(self.do(self.world.accept(consent)))
             if goes > 2:
-                self.world.place(consent)
-                counts["ordered"] += 1
+                self.place(consent)
+
+    def place(self, consent: Consent) -> None:
+        self.world.place(consent)
+        self.placed.append(consent)
+        counts["ordered"] += 1
 
     @rule(which=ANY, how=st.sampled_from(["accept", "place"]))
     def click_again(self, which: int, how: str) -> None:
@@ -156,8 +194,7 @@ class Walk(RuleBasedStateMachine):
             if how == "accept":
                 self.accepted.append(self.do(self.world.accept(consent)))
             else:
-                self.world.place(consent)
-                counts["ordered"] += 1
+                self.place(consent)
 
     @rule(which=ANY)
     def start_again(self, which: int) -> None:
@@ -169,7 +206,7 @@ class Walk(RuleBasedStateMachine):
             link = self.world.binding(self.links[order.user_name])
             consent = self.do(self.world.ask(link, cap="0.65", hours=2, order=order, idle_seconds=None))
             self.accepted.append(self.do(self.world.accept(consent)))
-            self.world.place(consent)
+            self.place(consent)
             counts["started again"] += 1
 
     @rule(which=ANY, how=st.sampled_from(["stop", "delete"]))
@@ -189,7 +226,7 @@ class Walk(RuleBasedStateMachine):
             if one["status"] == "Stopped":
                 self.cloud.console(one["id"], "status", status="Creating", held=False)
                 self.found[one["id"]] += 1
-                self.calm = (0.0, 0)
+                self.watches[one["account"]].trouble()
         else:
             self.cloud.console(one["id"], act)
         counts[f"console {act}"] += 1
@@ -197,17 +234,84 @@ class Walk(RuleBasedStateMachine):
     @rule(who=st.sampled_from(list(PEOPLE)), is_given=st.booleans())
     def role(self, who: str, is_given: bool) -> None:
         link = self.world.binding(self.links[who])
-        self.calm = (0.0, 0)
+        watch = self.watches[PEOPLE[who]]
         if is_given:
             self.cloud.role(link.external_id, account=PEOPLE[who], name=f"Freepool-{who}")
-            self.locked_out.discard(PEOPLE[who])
+            if watch.is_locked_out:
+                watch.trouble(times=8)  # it has tried for long, and tries again seldom
+            watch.is_locked_out = False
         else:
-            self.locked_out.add(PEOPLE[who])
+            watch.is_locked_out = True
             with contextlib.suppress(Exception):
                 self.cloud.drop_role(link.role or "")
             counts["role taken away"] += 1
 
+    @rule(who=st.sampled_from(list(PEOPLE)))
+    def unlink_and_link_again(self, who: str) -> None:
+        """As the desk does it, where nothing is in the way. What is stopped stays, and is taken over."""
+        link = self.links[who]
+        orders_there = self.ledger.read(orders.of_binding, link.id)
+        asked = [one for one in self.ledger.read(consents.of_user, who) if one.state is ConsentState.ACCEPTED]
+        if asked or in_the_way_of_unlinking(orders_there) or any(one.blocked for one in orders_there):
+            return
+        self.ledger.write(bindings.unlink, link.id, now=self.world.time)
+        self.links[who] = self.world.link(who, account=PEOPLE[who])
+        self.watches[PEOPLE[who]].trouble()
+        self.watches[PEOPLE[who]].is_locked_out = False
+        counts["linked again"] += 1
+
     # -- what happens
+
+    @rule(is_made=st.booleans())
+    def ledger_of_earlier(self, is_made: bool) -> None:
+        """A backup is made; or the steward stops, and begins again with the last one."""
+        if is_made or self.backup is None or self.backup[1] != self.links:
+            self.backup = self.world.backup(), dict(self.links)
+            return
+        self.do(self.world.keeper.rest())
+        with (
+            closing(sqlite3.connect(self.backup[0])) as old,
+            closing(sqlite3.connect(self.folder / "ledger.sqlite")) as to,
+        ):
+            old.backup(to)
+        self._nobody_for(self.world.rules.lease.total_seconds() + 1)
+        self.world.keeper = self.world.new_keeper()
+        self.do(self.world.tick())
+        for one in self.cloud.instances():
+            self.found[one["id"]] += 1
+        counts["restored"] += 1
+
+    @rule(after=st.integers(0, 60))
+    def another_steward(self, after: int) -> None:
+        """A steward loses its lease in the middle of a round, which it ends while another one has begun."""
+
+        async def overlap() -> None:
+            old, self.world.keeper = self.world.keeper, self.world.new_keeper()
+            working = asyncio.create_task(old.tick())
+            await asyncio.sleep(after / 1000)
+            self._nobody_for(self.world.rules.busy + 1)
+            await asyncio.gather(working, self.world.keeper.tick())
+            assert not await old.tick()
+            await old.rest()
+
+        self.do(overlap())
+        counts["other stewards"] += 1
+
+    @rule(seconds=st.sampled_from([-20, 45, 500]))
+    def clock_step(self, seconds: int) -> None:
+        """Our own clock is set. The cloud's is not."""
+        self.world.time += timedelta(seconds=seconds)
+        for watch in self.watches.values():
+            watch.trouble()
+        counts["clock steps"] += 1
+
+    @rule()
+    def region_hangs(self) -> None:
+        """One does not answer, and nobody waits for it."""
+        self.cloud.fault("ListInstances", "hang_before", seconds=1.1)
+        self._nobody_for(1)
+        self.do(self.world.keeper.tick(patience=0.05))
+        counts["hanging"] += 1
 
     @rule(fault=ONE_FAULT, times=st.integers(1, 4))
     def fault(self, fault: tuple[str, str], times: int) -> None:
@@ -215,12 +319,16 @@ class Walk(RuleBasedStateMachine):
         self.cloud.fault(
             action, kind, times=times, seconds=90 if kind == "late" else 5, status=500, code="InternalError"
         )
-        self.calm = (0.0, 0)
         counts["faults"] += times
 
     @rule(seconds=st.sampled_from([10, 60, 300, 4000, 12000]))
     def nobody_works(self, seconds: int) -> None:
-        self._note_unwatched(seconds)
+        self._nobody_for(seconds)
+
+    def _nobody_for(self, seconds: float) -> None:
+        for watch in self.watches.values():
+            watch.trouble()
+        self._note(seconds)
         self.world.pass_time(seconds)
 
     @rule(ticks=st.integers(3, 12), step=st.sampled_from([1, 5, 20]))
@@ -231,11 +339,22 @@ class Walk(RuleBasedStateMachine):
     @rule(ticks=st.integers(3, 12), step=st.sampled_from([5, 1, 20]))
     def steward(self, ticks: int, step: int) -> None:
         for _ in range(ticks):
-            self._note_unwatched(step)
-            self.calm = self.calm[0] + step, self.calm[1] + 1
-            self.world.pass_time(step)
-            self.do(self.world.tick())
+            self.goes(step)
             counts["ticks"] += 1
+
+    def goes(self, step: float) -> None:
+        """A moment with the steward at work, after which what can be expected of it is so."""
+        self._note(step)
+        self.world.pass_time(step)
+        self.do(self.world.tick())
+        for call in self.cloud.calls(since=self.seen_faults):
+            self.seen_faults = call.number
+            for account, watch in self.watches.items():
+                if call.fault and call.account in ("", account):
+                    watch.trouble(times=1)
+        for watch in self.watches.values():
+            watch.passes(step)
+        self.all_is_looked_after()
 
     @rule(after=st.integers(0, 60))
     def crash(self, after: int) -> None:
@@ -249,28 +368,28 @@ class Walk(RuleBasedStateMachine):
                 await working
             await self.world.crash(lease=False)
 
-        self.calm = (0.0, 0)
-        self._note_unwatched(self.world.rules.lease.total_seconds() + 1)
         self.do(die())
-        self.world.pass_time(self.world.rules.lease.total_seconds() + 1)
+        self._nobody_for(self.world.rules.lease.total_seconds() + 1)
         counts["crashes"] += 1
 
-    @rule(luck=st.integers(0, 9))
-    def all_is_well_for_a_while(self, luck: int) -> None:
-        """Seldom. Then all that is in the cloud is in the ledger, and looked after."""
-        if luck < 9:
-            self.steward(3, 5)
-            return
+    @rule()
+    def all_is_well(self) -> None:
+        """And so within a minute all is as it should be."""
         self._mend()
-        self._work(240)
-        self.all_is_known()
+        for _ in range(5):
+            self.goes(20)
         counts["well"] += 1
 
     @kept
-    def all_is_known(self) -> None:
-        """Every instance is in the ledger, and is looked after."""
-        known = {order.remote_id for order in self.orders() if order.state not in OVER}
-        assert {one["id"] for one in self.cloud.instances() if one["status"] != "Deleting"} <= known
+    def all_is_looked_after(self) -> None:
+        """Each instance in an account in which all is well is known, and what runs there has its timer."""
+        known = {order.remote_id: order.state for order in self.orders()}
+        for one in self.cloud.instances():
+            if not self.watches[one["account"]].is_well or one["status"] == "Deleting":
+                continue
+            assert known.get(one["id"]) not in (None, *OVER), one
+            assert self.bare[one["id"]] <= UNARMED, one
+            counts["looked after"] += 1
 
     # -- what must hold
 
@@ -309,34 +428,35 @@ class Walk(RuleBasedStateMachine):
             assert amount <= self.allowed(one, names[one]), one
 
     def allowed(self, one: str, name: str) -> Decimal:
-        """An instance's caps, and what the cloud's granularity, the console and times without any guard add."""
-        runs = [run for run in self.accepted if name in (name_of(run.id), name_of(run.order_id or ""))]
-        caps = sum((Decimal(run.cap) for run in runs), Decimal(0))
-        unwatched = Decimal(self.unwatched.get(one, 0)) / 3600 * PRICE
+        """The caps of an instance's runs, and what the cloud's granularity, the console, lost ledgers, and times in
+        which nobody could end it add."""
+        runs = {run.id: run for run in self.placed if name in (name_of(run.id), name_of(run.order_id or ""))}
+        caps = sum((Decimal(run.cap) for run in runs.values()), Decimal(0))
+        unwatched = Decimal(self.unwatched[one]) / 3600 * PRICE
         return caps + len(runs) * RUN_SLACK + self.found[one] * FOUND_SLACK + unwatched
 
-    def _note_unwatched(self, seconds: float) -> None:
-        """What runs while nobody can stop it: no timer is armed yet, and the steward is dead or locked out, or was so
-        until just now."""
+    def _note(self, seconds: float) -> None:
+        """What runs without a timer: while nobody can end it that is bad luck; else it must not be so for long."""
         for one in self.cloud.instances():
-            is_stopping = one["status"] in ("Stopped", "Failed", "Deleting", "Stopping")
-            is_excused = self.calm[0] < CALM[0] or self.calm[1] < CALM[1] or one["account"] in self.locked_out
-            if one["due"] is None and not is_stopping and is_excused:
-                self.unwatched[one["id"]] = self.unwatched.get(one["id"], 0) + seconds
+            ends = one["status"] in ("Stopped", "Failed", "Deleting", "Stopping")
+            if ends or one["due"] is not None:
+                self.bare.pop(one["id"], None)
+            elif self.watches[one["account"]].is_well:
+                self.bare[one["id"]] += seconds  # type: ignore[assignment]
+            else:
+                self.unwatched[one["id"]] += seconds  # type: ignore[assignment]
 
     def orders(self) -> list[Order]:
         return [order for user in PEOPLE for order in self.ledger.read(orders.of_user, user)]
 
     def _mend(self) -> None:
         self.cloud.clear_faults()
-        self.locked_out.clear()
-        for user, link in self.links.items():
-            self.cloud.role(link.external_id, account=PEOPLE[user], name=f"Freepool-{user}")
+        for user in PEOPLE:
+            self.role(user, True)
 
     def _work(self, seconds: float) -> None:
         """The steward at work, with the pauses of before behind it."""
-        self._note_unwatched(self.world.rules.longest_pause)
-        self.world.pass_time(self.world.rules.longest_pause)
+        self._nobody_for(self.world.rules.longest_pause)
         self.do(self.world.run(seconds, step=10))
 
     def teardown(self) -> None:
