@@ -6,6 +6,7 @@ B is what the account has in the cloud; `creates` are the names that the cloud w
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
@@ -258,6 +259,22 @@ async def test_row_10_ended_in_the_clouds_console(world: World, act: str) -> Non
     await world.run(7200, step=60)
     assert world.order(order).state is to
     assert world.cloud.mutations(since=since) == []
+
+
+async def test_row_10_stopped_and_started_again_while_nobody_looks(world: World) -> None:
+    """It has lost its timer by that, and gets another one, for what is left of the run."""
+    order = await world.running(cap="0.65")
+    await world.run(60)
+    world.cloud.console(order.name, "stop")
+    world.pass_time(120)
+    world.cloud.console(order.name, "status", status="Creating", held=False)
+    world.pass_time(60)
+    await world.run(90)
+    (one,) = world.billed()
+    assert one["due"] is not None
+    world.pass_time(3 * 3600)
+    assert world.billed()[0]["status"] == "Stopped"
+    assert world.cloud.owes() <= Decimal("0.65") + SLACK
 
 
 async def test_row_10_started_in_the_clouds_console(world: World) -> None:

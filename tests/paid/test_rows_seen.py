@@ -49,6 +49,18 @@ async def test_row_20_a_start_is_never_asked_twice(world: World, kind: str | Non
     assert len(world.billed()) == 1
 
 
+@pytest.mark.xfail(strict=True, reason="a wish to stop what is stopped already is kept for ever")
+async def test_row_20_what_is_stopped_twice_can_be_started(world: World) -> None:
+    link = world.link()
+    order = await world.running(link)
+    world.stop(order)
+    await world.until_state(order, OrderState.STOPPED)
+    world.stop(order)
+    await world.run(60)
+    world.place(await world.accept(await world.ask(link, order=world.order(order))))
+    await world.settles(order)
+
+
 async def test_row_20_a_stop_that_comes_too_late_is_decided_by_a_look(world: World) -> None:
     order = await world.running()
     world.cloud.console(order.name, "stop")
