@@ -54,16 +54,17 @@ class Moment:
     began: datetime
 
 
-async def step(paid: Paid, order: Order, *, has_swept: bool) -> bool:
+async def step(paid: Paid, order: Order, *, has_swept: bool, since: datetime) -> bool:
     """Do what is next for an order, and what is due at once after that: what was just made is armed without a pause.
 
-    False where there was nothing to do, or the operator has switched off its cloud: what is there has its timer.
+    What was agreed to before `since`, when this steward began, is not made: it is asked again. False where there was
+    nothing to do, or the operator has switched off its cloud: what is there has its timer.
     Raises `LostRace` where somebody else did something to it, and nothing is written.
     """
     provider = paid.providers.get(order.provider)
     can_arm = provider is not None and Capability.DEADMAN in provider.capabilities
     for number in range(AT_ONCE):
-        moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, now=paid.now())
+        moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, since=since, now=paid.now())
         gate = moment.gate if provider is not None else Gate.SHUT
         act = next_act(moment.order, moment.consent, moment.began, gate=gate, can_arm=can_arm, rules=paid.rules)
         if act.what is What.GIVE_UP:
@@ -210,12 +211,18 @@ class _Hand:
             return Trouble((OutcomeUnknown if was_sent else Unavailable)(NOT_UNDERSTOOD), was_sent)
 
 
-def read_moment(connection: Connection, order_id: str, *, has_swept: bool, now: datetime) -> Moment:
+def read_moment(
+    connection: Connection, order_id: str, *, has_swept: bool, now: datetime, since: datetime | None = None
+) -> Moment:
     """All that the next step is decided from."""
     order = orders.get(connection, order_id)
     consent = None if order.consent_id is None else consents.find(connection, order.consent_id)
     binding = bindings.get(connection, order.binding_id)
-    return Moment(order, consent, binding, _gate(connection, binding, has_swept=has_swept), now)
+    gate = _gate(connection, binding, has_swept=has_swept)
+    agreed_at = None if consent is None else consent.accepted_at
+    if gate is not Gate.SHUT and since is not None and agreed_at is not None and agreed_at < since:
+        gate = Gate.TOO_OLD
+    return Moment(order, consent, binding, gate, now)
 
 
 def _gate(connection: Connection, binding: Binding, *, has_swept: bool) -> Gate:

@@ -49,6 +49,7 @@ class Keeper:
         self._retry_at: dict[Place, datetime] = {}
         self._failures: dict[Place, int] = {}
         self._held_until: datetime | None = None
+        self._since = paid.now()
         self._expired_at: datetime | None = None
         self._idle: dict[str, tuple[str, datetime]] = {}  # by order: its binding, and until when
         self._ticked_at: datetime | None = None
@@ -95,7 +96,7 @@ class Keeper:
 
     async def _step(self, order: Order, binding: Binding | None) -> None:
         may_create = binding is not None and self.has_swept(binding)
-        if await step(self.paid, order, has_swept=may_create):
+        if await step(self.paid, order, has_swept=may_create, since=self._since):
             return
         if binding is None or self.has_swept(binding) == may_create:
             # It waits for something that takes a while: it is not to take the place of those who do not.
@@ -119,8 +120,10 @@ class Keeper:
             return False
         if self._held_until is None or now > self._held_until:
             # Somebody else may have acted meanwhile, or the ledger may have come back from a backup.
+            self._since = now
             self._swept_at.clear()
             self._retry_at.clear()
+        self._since = min(self._since, now)  # where the clock was set back, nobody who agrees now did so long ago
         self._held_until = now + duration
         return True
 

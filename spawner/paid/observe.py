@@ -84,6 +84,10 @@ def _running(order: Order, was: Order, consent: Consent | None, remote: Remote, 
         )
     if remote.state is RemoteState.DELETING:
         return Step({"state": OrderState.DELETING, "asked_at": now, **_soon(now, rules.poll_soon)}, what="deletes")
+    was_armed = order.armed_at is not None and now - order.armed_at >= timedelta(seconds=rules.seen_within)
+    if remote.state is RemoteState.RUNNING and was_armed and remote.stops_at is None:
+        # Stopped and started again while nobody looked, or somebody took its timer away: it gets one once more.
+        return Step({"armed_at": None, "tries": 0, **_soon(now, 0)}, what="timer_lost")
     told: list[Telling] = []
     if remote.state is RemoteState.RUNNING and order.state is OrderState.ACTIVE:
         told.append(notice(NoticeKind.RUNNING, order))

@@ -72,6 +72,7 @@ class Gate(StrEnum):
     OPEN = "open"
     NOT_YET = "not_yet"  # what is there already has not been looked at since we started
     SHUT = "shut"
+    TOO_OLD = "too_old"  # its person agreed before we began: in a ledger that was restored, it may have run since
 
 
 class What(StrEnum):
@@ -140,10 +141,7 @@ def has_gone_back(order: Order, now: datetime) -> bool:
 
 
 def is_fresh(consent: Consent | None, now: datetime, rules: Rules) -> bool:
-    """Whether its person still waits for what they agreed to. What is older is never made or started.
-
-    That holds also for a ledger that comes from a backup: what it wants to make may have run since.
-    """
+    """Whether its person still waits for what they agreed to. What is older is never made or started."""
     spent_at = consent.spent_at if consent is not None else None
     return spent_at is not None and now - spent_at < timedelta(seconds=rules.create_within)
 
@@ -151,7 +149,7 @@ def is_fresh(consent: Consent | None, now: datetime, rules: Rules) -> bool:
 def _about_intent(order: Order, consent: Consent | None, now: datetime, gate: Gate, rules: Rules) -> Act:
     if order.is_unwanted:
         return Act(What.GIVE_UP, StopReason.CANCELLED)
-    if not is_fresh(consent, now, rules):
+    if gate is Gate.TOO_OLD or not is_fresh(consent, now, rules):
         return Act(What.GIVE_UP, StopReason.TOO_LATE)
     if gate is Gate.SHUT:
         return Act(What.GIVE_UP, StopReason.BLOCKED)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from spawner.ledger import Ledger, audit, bindings, consents, orders
+from spawner.ledger import Ledger, audit, bindings, consents, open_ledger, orders
 from spawner.ledger.paid_model import Binding, BindingState, Consent, Notice, NoticeKind, Order, OrderState
 from spawner.paid import asking, binding
 from spawner.paid.consent import Chosen
@@ -26,6 +29,9 @@ from tests.paid.make import NOW, make_binding, word_of
 SMALL = "ecs.g6.large"
 PRICE = Decimal("0.65")
 HUB = "hub-under-test"
+CAP = Decimal("2.60")
+SLACK = PRICE / 60 * 3
+"""One minute that was begun, and the time that a stop takes."""
 
 
 @dataclass
@@ -105,6 +111,10 @@ class World:
     async def until_state(self, order: Order, state: OrderState, *, seconds: float = 600) -> Order:
         await self.until(lambda: self.order(order).state is state, seconds=seconds)
         return self.order(order)
+
+    async def settles(self, order: Order, *, seconds: float = 300) -> None:
+        """Let time pass until it runs, armed."""
+        await self.until(lambda: self.is_running(order), seconds=seconds)
 
     async def crash(self, *, lease: bool = True) -> None:
         """The steward is killed; its lease runs out, and a new one begins."""
@@ -202,6 +212,17 @@ class World:
         """B: what the account has."""
         return self.cloud.instances(account)
 
+    def cloud_time(self) -> datetime:
+        """What the clock of the cloud says. Ours may be another."""
+        return datetime.fromisoformat(self.cloud.ask("advance", seconds=0)["now"])
+
+    def backup(self) -> Path:
+        """A copy of the ledger as it is now."""
+        path = self.folder / f"backup-{self.new_id()}.sqlite"
+        with closing(sqlite3.connect(self.folder / "ledger.sqlite")) as now, closing(sqlite3.connect(path)) as copy:
+            now.backup(copy)
+        return path
+
     def creates(self) -> list[str]:
         """The names that the cloud was asked to make, each time."""
         return [str(call.params.get("InstanceName") or "") for call in self.cloud.calls(action="CreateInstance")]
@@ -212,4 +233,16 @@ class World:
         return [self.cloud.keys.access_key_secret, *sessions]
 
 
-__all__ = ["ADA", "HANGZHOU", "LI", "PRICE", "SHANGHAI", "SMALL", "World"]
+@contextlib.asynccontextmanager
+async def restored(world: World, backup: Path, *, after: float) -> AsyncIterator[World]:
+    """The same cloud some time later, and a ledger of earlier."""
+    await world.keeper.rest()
+    world.pass_time(after)
+    ledger = open_ledger(f"sqlite:///{backup}")
+    old = World(ledger, world.cloud, world.folder, time=world.time, numbers=world.numbers)
+    yield old
+    await old.close()
+    ledger.close()
+
+
+__all__ = ["ADA", "CAP", "HANGZHOU", "LI", "PRICE", "SHANGHAI", "SLACK", "SMALL", "World", "restored"]
