@@ -1,6 +1,7 @@
 """What is behind an instance's gate: a page for JupyterLab, and Jupyter's contents API for handing over files.
 
-It runs no notebooks, and its terminal knows one command. Who comes in needs a token once, which then becomes a cookie of that instance alone.
+It runs no notebooks, and its terminal knows one command. Who comes in needs a token once, which then becomes a cookie
+of that instance alone.
 """
 
 from __future__ import annotations

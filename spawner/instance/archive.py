@@ -45,8 +45,8 @@ def _readable(part: str) -> str:
         part.encode()
     except UnicodeEncodeError:
         raw = os.fsencode(part)
-        stem, ending = os.path.splitext(raw.decode(errors="replace").replace("\N{REPLACEMENT CHARACTER}", "_"))
-        return f"{stem[:50]}-{zlib.crc32(raw):08x}{ending[:10]}"  # no longer than a name may be
+        said = Path(raw.decode(errors="replace").replace("\N{REPLACEMENT CHARACTER}", "_"))
+        return f"{said.stem[:50]}-{zlib.crc32(raw):08x}{said.suffix[:10]}"  # no longer than a name may be
     return part
 
 

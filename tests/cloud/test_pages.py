@@ -319,7 +319,13 @@ def test_an_archive_is_unpacked_by_the_command_that_people_are_given(
     assert names == {"freepool-files"}, "all of it is in one folder"
     for name in ("above.txt", "etc/passwd"):
         assert http_session.get(f"{url}files/freepool-files/{name}", timeout=10).status_code == 200
-    for wrong in ("rm -rf /", "python -m zipfile -c a b", command.format("none.zip"), command.format("broken.zip"), "'"):
+    for wrong in (
+        "rm -rf /",
+        "python -m zipfile -c a b",
+        command.format("none.zip"),
+        command.format("broken.zip"),
+        "'",
+    ):
         answer = run(wrong)
         assert (answer.status_code, bool(answer.json()["message"])) == (400, True), wrong
     assert http_session.get(f"{url}lab/tree/no/such/folder", timeout=10).status_code == 200

@@ -36,7 +36,12 @@ def test_everything_is_in_it_and_nothing_from_outside(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_breaks_nothing_off(tmp_path: Path) -> None:
     root, unpacked = tmp_path / "workspace", tmp_path / "unpacked"
     root.mkdir()
-    odd = {"数据".encode("gbk"): "one", "文件".encode("gbk"): "two", b"\xff" * 250 + b".txt": "long", b"a\nb\\c": "line"}
+    odd = {
+        "数据".encode("gbk"): "one",
+        "文件".encode("gbk"): "two",
+        b"\xff" * 250 + b".txt": "long",
+        b"a\nb\\c": "line",
+    }
     for name, text in odd.items():
         Path(os.fsdecode(bytes(root) + b"/" + name)).write_text(text)
     folder = Path(os.fsdecode(bytes(root) + b"/\xe9t\xe9"))
