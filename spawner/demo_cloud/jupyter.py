@@ -1,10 +1,12 @@
 """What is behind an instance's gate: a page for JupyterLab, and Jupyter's contents API for handing over files.
 
-It runs no notebooks. Who comes in needs a token once, which then becomes a cookie of that instance alone.
+It runs no notebooks, and its terminal knows one command. Who comes in needs a token once, which then becomes a cookie
+of that instance alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -13,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from spawner.demo_cloud import contents
+from spawner.demo_cloud import contents, terminal
 from spawner.demo_cloud.instances import Instance
 from spawner.demo_cloud.pages import page
 from spawner.demo_cloud.world import World
@@ -35,6 +37,7 @@ class Gate:
         router.add_get("/gate/{instance}/files/{path:.+}", self.download)
         router.add_get("/gate/{instance}/api", self.version)
         router.add_get("/gate/{instance}/api/status", self.version)
+        router.add_post("/gate/{instance}/terminal", self.terminal)
         router.add_route("*", "/gate/{instance}/api/contents{path:.*}", self.contents)
 
     async def notebook(self, request: web.Request) -> web.Response:
@@ -45,7 +48,7 @@ class Gate:
         raise web.HTTPFound(f"/console/{instance.account}")
 
     async def lab(self, request: web.Request) -> web.Response:
-        """The page: what is in the instance, and a way to put something in."""
+        """The page: what is in a folder of the instance, and ways to put something in."""
         now, instance = self._running(request)
         folder = f"/gate/{instance.id}/"
         token = request.query.get("token")
@@ -58,12 +61,17 @@ class Gate:
         if self._pass(request, instance, now) is None:
             return page("gate_closed.html", status=403, instance=instance)
         xsrf = request.cookies.get(XSRF) or secrets.token_urlsafe(16)
+        path = request.match_info["rest"].partition("/tree/")[2].strip("/")
+        shown = self._world.files.get(instance.id, path)
+        where = path if shown is not None and shown.data is None else ""
         answer = page(
             "lab.html",
             nonce=secrets.token_urlsafe(16),
             instance=instance,
-            files=list(self._world.files.within(instance.id, "")),
+            files=list(self._world.files.within(instance.id, where)),
+            where=where,
             base=folder,
+            command=terminal.COMMAND,
             xsrf=xsrf,
             now=now,
         )
@@ -103,6 +111,18 @@ class Gate:
         except (ValueError, KeyError, TypeError) as error:
             return _error(400, f"{type(error).__name__}: {error}")
         return _error(404 if request.method == "DELETE" else 405, "Not here.")
+
+    async def terminal(self, request: web.Request) -> web.Response:
+        """Run the one command that it knows."""
+        instance, kind = self._entered(request, writes=True)
+        if kind != "Access":
+            return _error(403, "This token can only look.")
+        try:
+            asked = str((await request.json())["command"])
+            said = await asyncio.to_thread(terminal.run, self._world.files, instance.id, asked, self._world.now())
+        except (terminal.Failed, ValueError, KeyError, TypeError) as error:
+            return _error(400, str(error))
+        return web.json_response({"said": said})
 
     def _running(self, request: web.Request) -> tuple[datetime, Instance]:
         now = self._world.now()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.iostream import StreamClosedError
@@ -35,6 +36,32 @@ class _Pieces:
         return taken
 
 
+def _readable(part: str) -> str:
+    """A part of a path as it can stand in an archive, which holds text: on disk it may be any bytes.
+
+    What is no text becomes _, and a number, which follows from the bytes, keeps two such names apart.
+    """
+    try:
+        part.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(part)
+        said = Path(raw.decode(errors="replace").replace("\N{REPLACEMENT CHARACTER}", "_"))
+        return f"{said.stem[:50]}-{zlib.crc32(raw):08x}{said.suffix[:10]}"  # no longer than a name may be
+    return part
+
+
+def _look(path: Path, root: Path) -> tuple[BinaryIO, zipfile.ZipInfo] | None:
+    """A file, open, and what the archive says of it; None for what is no file, is gone, or is not ours to read."""
+    name = "/".join(map(_readable, path.relative_to(root).parts))
+    try:
+        if path.is_symlink() or not path.is_file():
+            return None
+        info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+        return path.open("rb"), info
+    except OSError:
+        return None
+
+
 def pieces(root: Path) -> Iterator[bytes]:
     """A zip of all files below a folder, piece by piece. Links are left out: they may lead out of it."""
     sink = _Pieces()
@@ -42,14 +69,10 @@ def pieces(root: Path) -> Iterator[bytes]:
         for folder, folders, files in os.walk(root):
             folders[:] = sorted(set(folders) - LEFT_OUT)
             for name in sorted(files):
-                path = Path(folder) / name
-                if path.is_symlink() or not path.is_file():
+                found = _look(Path(folder) / name, root)
+                if found is None:
                     continue
-                try:
-                    source = path.open("rb")
-                except OSError:
-                    continue  # it is gone, or not ours to read
-                info = zipfile.ZipInfo.from_file(path, path.relative_to(root).as_posix(), strict_timestamps=False)
+                source, info = found
                 info.compress_type = zipfile.ZIP_DEFLATED
                 with source, archive.open(info, "w", force_zip64=True) as target:
                     while data := source.read(PIECE):

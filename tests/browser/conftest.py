@@ -53,12 +53,12 @@ def visitor(enter: Callable[..., Visitor]) -> Visitor:
 
 
 @pytest.fixture
-def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
-    """Keeps a picture of a page where FREEPOOL_SCREENSHOTS names a folder."""
+def picture(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Keeps a picture of a page where FREEPOOL_SCREENSHOTS names a folder; of all of it with `full_page`."""
 
-    def take(page: Page, name: str) -> None:
+    def take(page: Page, name: str, *, full_page: bool = False) -> None:
         folder = os.environ.get(PICTURES_VARIABLE)
         if folder:
-            page.screenshot(path=Path(folder) / f"{request.node.name}-{name}.png")
+            page.screenshot(path=Path(folder) / f"{request.node.name}-{name}.png", full_page=full_page)
 
     return take

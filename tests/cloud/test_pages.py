@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.server
+import io
 import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -281,12 +283,61 @@ def test_files_are_handed_over_as_jupyter_does(cloud: Steer, http_session: reque
     assert http_session.get(f"{api}/work/a.txt", timeout=10).status_code == 404
 
 
+def packed(**files: str) -> bytes:
+    """A zip."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return held.getvalue()
+
+
+def test_an_archive_is_unpacked_by_the_command_that_people_are_given(
+    cloud: Steer, http_session: requests.Session
+) -> None:
+    """Into its own folder, and nowhere else; its files are shown and served."""
+    url, key = make(cloud)
+    http_session.headers["Authorization"] = f"token {key}"
+
+    def put(name: str, data: bytes) -> None:
+        model = {"type": "file", "format": "base64", "content": base64.b64encode(data).decode()}
+        assert http_session.put(f"{url}api/contents/{name}", json=model, timeout=10).status_code == 201
+
+    def run(command: str) -> requests.Response:
+        return http_session.post(f"{url}terminal", json={"command": command}, timeout=10)
+
+    inside = {"hello.txt": "你好", "data/数据.csv": "1,2", "../../above.txt": "no higher", "/etc/passwd": "not there"}
+    put("freepool-files.zip", packed(**inside))
+    put("broken.zip", b"PK\x03\x04")
+    command = "python -m zipfile -e {} freepool-files/"
+    assert run(command.format("freepool-files.zip")).status_code == 200
+    page = http_session.get(f"{url}lab/tree/freepool-files", timeout=10).text
+    assert "hello.txt" in page
+    assert "data/" in page
+    assert http_session.get(f"{url}files/freepool-files/data/数据.csv", timeout=10).text == "1,2"
+    names = {path for path in cloud.instances()[0]["files"] if not path.endswith(".zip")}
+    assert names == {"freepool-files"}, "all of it is in one folder"
+    for name in ("above.txt", "etc/passwd"):
+        assert http_session.get(f"{url}files/freepool-files/{name}", timeout=10).status_code == 200
+    for wrong in (
+        "rm -rf /",
+        "python -m zipfile -c a b",
+        command.format("none.zip"),
+        command.format("broken.zip"),
+        "'",
+    ):
+        answer = run(wrong)
+        assert (answer.status_code, bool(answer.json()["message"])) == (400, True), wrong
+    assert http_session.get(f"{url}lab/tree/no/such/folder", timeout=10).status_code == 200
+
+
 def test_a_cookie_alone_writes_nothing(cloud: Steer, http_session: requests.Session) -> None:
     """As in Jupyter, a page of somebody else's cannot write with it."""
     url, key = make(cloud)
     page = http_session.get(f"{url}lab/?token={key}", timeout=10).text
     model = {"type": "file", "format": "text", "content": "x"}
     assert http_session.put(f"{url}api/contents/x.txt", json=model, timeout=10).status_code == 403
+    assert http_session.post(f"{url}terminal", json={"command": ""}, timeout=10).status_code == 403
     xsrf = re.search(r'"X-XSRFToken": "([^"]+)"', page)
     assert xsrf is not None
     headers = {"X-XSRFToken": xsrf[1]}

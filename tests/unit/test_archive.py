@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
+
+import pytest
 
 from spawner.instance.archive import PIECE, pieces
 
@@ -27,3 +31,49 @@ def test_everything_is_in_it_and_nothing_from_outside(tmp_path: Path) -> None:
     assert sorted(archive.namelist()) == ["data/a.ipynb", "数据.bin"]
     assert archive.read("数据.bin") == large
     assert max(map(len, sent)) < 2 * PIECE, "it is sent as it grows"
+
+
+def test_a_name_that_is_no_text_breaks_nothing_off(tmp_path: Path) -> None:
+    root, unpacked = tmp_path / "workspace", tmp_path / "unpacked"
+    root.mkdir()
+    odd = {
+        "数据".encode("gbk"): "one",
+        "文件".encode("gbk"): "two",
+        b"\xff" * 250 + b".txt": "long",
+        b"a\nb\\c": "line",
+    }
+    for name, text in odd.items():
+        Path(os.fsdecode(bytes(root) + b"/" + name)).write_text(text)
+    folder = Path(os.fsdecode(bytes(root) + b"/\xe9t\xe9"))
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_text(f"in a folder: {name}")
+    (root / "zz.txt").write_text("after them")
+
+    (tmp_path / "freepool-files.zip").write_bytes(b"".join(pieces(root)))
+    command = [sys.executable, "-m", "zipfile", "-e", "freepool-files.zip", "unpacked/"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    found = {path.relative_to(unpacked): path.read_text() for path in unpacked.rglob("*") if path.is_file()}
+    assert sorted(found.values()) == sorted([*odd.values(), "in a folder: a", "in a folder: b", "after them"])
+    assert len({path.parent for path in found}) == 2, "both are still in one folder"
+    assert found[Path("zz.txt")] == "after them"
+
+
+@pytest.mark.parametrize("step", ["is_file", "open"])
+def test_what_goes_while_it_is_packed_breaks_nothing_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_text(name)
+    as_it_was = getattr(Path, step)
+
+    def and_then_goes(path: Path, *arguments: object) -> object:
+        answer = as_it_was(path, *arguments)
+        if path.name == "b.txt":
+            path.unlink()
+        return answer
+
+    monkeypatch.setattr(Path, step, and_then_goes)
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(pieces(tmp_path))))
+    assert archive.testzip() is None
+    assert {"a.txt", "c.txt"} <= set(archive.namelist())
