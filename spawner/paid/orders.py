@@ -18,7 +18,9 @@
                            deleted  DELETE                                         DELETING
     DELETING                        DELETE until the cloud takes it; DESCRIBE      GONE, by the cloud's own word only
 
-What an answer makes of the row is in `outcome`. Both are pure. "Wanted" means that nobody wishes it stopped or deleted.
+After an answer that was lost it is looked first; an end that is due is asked for all the same where looks fail, too.
+What has FAILED is not armed, but has its limits. What an answer makes of the row is in `outcome`. Both are pure.
+"Wanted" means that nobody wishes it stopped or deleted.
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
         order = ann.wait_state("paid-2", OrderState.STOPPED)
     finally:
         platform.cloud.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
-    assert order.reason == "asked"
+    assert order.reason == "hub"
     assert platform.creates(since) == [name_of(consent.id)]
     ann.delete("paid-2")
     ann.wait_state("paid-2", OrderState.GONE)
