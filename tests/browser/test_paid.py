@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -72,7 +73,9 @@ class Way:
         self.picture(page, name, full_page=True)
         self._judge(page, name)
         page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-        assert_fits(page)
+        if self.language == "en":  # its words are the longer ones
+            assert_fits(page)
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         self.picture(page, f"{name}-phone", full_page=True)
         page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
@@ -251,7 +254,9 @@ def clean_up(way: Way, demo: Stack, instance: str) -> None:
 def test_the_operators_page(chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str) -> None:
     ledger = demo.ledger()
     owner = Person(Platform(demo, cloud, ledger), f"owner-{language.lower()}")
-    with owner.clicking(owner.agree("paid-1")):
+    with ThreadPoolExecutor(1) as thread:  # this one has a loop of Playwright's
+        consent = thread.submit(owner.agree, "paid-1").result()
+    with owner.clicking(consent):
         owner.appears("paid-1")
         name = f"chief-{language.lower()}"
         assert demo.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
