@@ -31,8 +31,8 @@ RUN_SLACK = PRICE / 60 * 4
 """Of one run: a begun minute, the time that a stop takes, and what the cloud counts before we know."""
 FOUND_SLACK = PRICE / 60 * 38
 """Of what is found and was not ordered, each time: its half hour, and what a run may have beyond."""
-SWEEP = 75
-"""Seconds in which each account is looked through once, with what follows from it, and a step of the walk."""
+SWEEP = 105
+"""Seconds in which each account is looked through once, with two steps of the walk, or one of the clock."""
 UNARMED = 60 + 25
 """Seconds that something may run without a timer before it is asked to stop, and a step of the walk."""
 
