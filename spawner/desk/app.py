@@ -73,7 +73,7 @@ def make_application(desk: Desk) -> Application:
         base_url=BASE,
         hub_prefix="/hub/",
         oauth_client_id=CLIENT_ID,
-        oauth_redirect_uri=f"{BASE}oauth_callback",
+        oauth_redirect_uri=f"{settings.subdomain_host or ''}{BASE}oauth_callback",  # as JupyterHub registers it
         access_scopes={"access:services!service=desk"},
     )
     shared = {"desk": desk}

@@ -16,11 +16,13 @@ import httpx
 import pytest
 
 from spawner.ledger import audit, consents, orders
-from spawner.ledger.paid_model import ConsentState, Order, OrderState
+from spawner.ledger.paid_model import Consent, ConsentState, Order, OrderState
 from spawner.paid.asking import name_of
 from spawner.paid.starting import START_WORD
 from tests.hub.paid import KILLED, Person, Platform, steer_of
 from tests.stack import eventually, running_stack, write_catalog
+
+PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,7 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None:
     assert ann.start(consent).status_code == 403, "a yes is for one run"
 
     again = ann.agree("paid-1", order=ann.order("paid-1"))
+    nobody_else_spends_it(platform, ann, bob, again)
     assert ann.start(again).status_code in (201, 202)
     assert ann.wait_running("paid-1").id == order.id
     ann.delete("paid-1")
@@ -108,6 +111,19 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None:
     eventually(lambda: ann.server("paid-1") is None, seconds=30, what="the hub's end of it")
     assert platform.creates(since) == [order.name]
     assert ann.billed() == []
+
+
+def nobody_else_spends_it(platform: Platform, ann: Person, bob: Person, consent: Consent) -> None:
+    """Not who her server is shared with, no administrator, and no restart. It shows, with the way to it."""
+    leaked = {"user_options": {START_WORD: ann.word(consent)}}
+    for thief in (bob.token, platform.stack.user_token(stack_admin(platform)), platform.stack.token):
+        assert ann.post("paid-1", token=thief, json=leaked).status_code in (403, 404)
+    platform.kill(*KILLED)
+    assert platform.ledger.read(consents.get, consent.id).state is ConsentState.ACCEPTED
+    assert [row["status"] for row in ann.billed()] == ["Stopped"]
+    with ann.browser() as browser:
+        page = browser.get(f"{platform.stack.url}/services/desk/paid", headers=PERSON).text
+    assert "On its way" in page
 
 
 def nobody_else_comes_in(platform: Platform, ann: Person, bob: Person) -> None:

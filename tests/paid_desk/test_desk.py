@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urljoin
 
 import httpx
 import pytest
+from tornado.web import create_signed_value, decode_signed_value
 
+from spawner.desk.paid.accounts import COOKIE
+from spawner.desk.paid.linking import STATE
 from spawner.ledger import bindings, consents, controls, orders
 from spawner.ledger.paid_model import BindingState, ConsentState, OrderState
 from spawner.paid.asking import NO_NEW, name_of
@@ -76,7 +81,12 @@ def test_from_the_link_to_the_receipt_without_a_script(
     ann.press("Read the terms")
     assert "start your stopped instance again" in ann.text
     assert ann.agree() == order
-    ann.wait(order, "Open JupyterLab")
+    ann.wait(order, "Open JupyterLab", "Its runs so far", "You stopped it.", "of CNY 1.50 at most")
+    ann.at(f"{DESK}paid/record.json")
+    mine = ann.page.json()
+    assert {mine["demo"], kept["demo"]} == {True}
+    assert [one["id"] for one in mine["orders"]] == [order]
+    assert "stopped" in {one["what"] for one in mine["order_events"]}
     ann.at(f"{DESK}paid/accounts/{binding}/unlink")
     assert "This runs, and is stopped first" in ann.text
     ann.press("Stop what runs")
@@ -90,18 +100,67 @@ def test_from_the_link_to_the_receipt_without_a_script(
     assert cloud.instances(account) == []
 
 
-def test_a_sign_in_at_the_cloud_counts_once_for_who_began_it(browse: Browse, account: str, stack: Stack) -> None:
-    ann, eve = browse(), browse()
-    ann.link(account, role=False)
-    back = next(str(one.url) for one in ann.page.history if "/paid/linked?" in str(one.url))
-    for thief, path in itertools.product((ann, eve), (back, back.split("?")[0], f"{back}x")):
+def begin(one: Browser) -> tuple[str, str]:
+    """Off to the cloud: its address, and what the browser keeps."""
+    one.at(f"{DESK}paid")
+    one.press("Link")
+    href = next(href for href, text in one._read().links if text.startswith("Go on"))
+    return href, next(cookie.value or "" for cookie in one.client.cookies.jar if cookie.name == COOKIE)
+
+
+def keep(one: Browser, value: str) -> None:
+    """Another visit's cookie, or none."""
+    for cookie in [cookie for cookie in one.client.cookies.jar if cookie.name == COOKIE]:
+        one.client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
+    one.client.cookies.set(COOKIE, value, domain="127.0.0.1", path=f"{DESK}paid/linked")
+
+
+def test_a_sign_in_at_the_cloud_counts_once_for_who_began_it(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    """Whoever comes back has a cookie that is good, but for another visit: the code is spent by none of them."""
+    since, ann, eve = cloud.last(), browse(), browse()
+    href, kept = begin(ann)
+    ann.at(href)
+    form = next(one for one in ann._read().forms if one.fields.get("account") == account)
+    name, value, _ = form.buttons[0]
+    url = urljoin(str(ann.page.url), form.action)
+    agreed = ann.client.post(url, data=form.fields | {name: value}, follow_redirects=False)
+    back = agreed.headers["Location"]
+    assert "/paid/linked?" in back
+    asked = cloud.calls(action="Authorize", since=since)
+    assert {call.params["pkce"] for call in asked} == {"S256"}
+
+    _, eves = begin(eve)
+    _, other = begin(ann)
+    key = hashlib.sha256(f"freepool desk linking {stack.settings.secret('desk')}".encode()).digest()
+
+    def old(signed: str) -> str:
+        told = decode_signed_value(key, STATE, signed.strip('"'))
+        assert told is not None
+        hour_ago = time.time() - 3600
+        return create_signed_value(key, STATE, told, clock=lambda: hour_ago).decode()
+
+    parts = httpx.URL(back)
+    expired = str(parts.copy_set_param("state", old(parts.params["state"])))
+    attempts = (
+        (eve, back, eves), (eve, back, kept), (ann, back, other), (ann, back, ""), (ann, expired, kept),
+        (ann, back, old(kept)), (ann, str(parts.copy_remove_param("state")), kept), (ann, f"{back}x", other),
+    )  # fmt: skip
+    for thief, path, cookie in attempts:
+        keep(thief, cookie)
         answer = thief.at(path)
-        assert answer.status_code == 403, thief.user
+        assert answer.status_code == 403, (thief.user, path)
         assert "begun in another window" in thief.text
+    assert cloud.calls(action="Token", since=since) == [], "nobody's code was spent"
+    assert reads(stack, bindings.of_user, ann.user) == reads(stack, bindings.of_user, eve.user) == []
+    keep(ann, kept)
+    assert "/paid/accounts/" in str(ann.at(back).url), "and she, with what she kept, comes in"
+    assert [call.params["pkce"] for call in cloud.calls(action="Token", since=since)] == ["S256"]
+    keep(ann, kept)
+    assert ann.at(back).status_code == 403, "once"
     assert len(reads(stack, bindings.of_user, ann.user)) == 1  # type: ignore[arg-type]
-    assert reads(stack, bindings.of_user, eve.user) == []
-    told = ann.page.history[0] if ann.page.history else ann.page
-    assert "code=" not in stack.log("desk"), told
+    assert "code=" not in stack.log("desk")
 
 
 def test_a_role_that_is_too_open_is_refused_in_words(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
@@ -292,7 +351,7 @@ def test_two_hundred_who_try_cost_nobody_anything(browse: Browse, cloud: Steer, 
             who: Browser, method: str, path: str, form: dict[str, str], headers: dict[str, str]
         ) -> httpx.Response:
             async with limit:
-                sent = {"Sec-Fetch-Mode": "navigate"} | headers
+                sent = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"} | headers
                 body = {"data": form} if method in ("POST", "PUT") else {}
                 return await clients[who.user].request(method, path, headers=sent, **body)  # type: ignore[arg-type]
 
@@ -334,7 +393,11 @@ def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
         assert "No new paid instances can be made just now" in ann.text
         operator.at(f"{DESK}operator/paid/audit.jsonl")
         lines = [json.loads(line) for line in operator.page.text.splitlines()]
-        assert {line["record"] for line in lines} == {"binding", "consent", "order", "event"}
+        assert {line["record"] for line in lines} == {"binding", "consent", "order", "event", "notice"}
+        assert all(line["demo"] for line in lines)
+        assert any(line.get("what") == "no_new" and line["by"] == operator.user for line in lines)
+        keys = [(line["record"], line.get("seq") or line["id"]) for line in lines]
+        assert len(keys) == len(set(keys))
         assert any(line["record"] == "consent" and line["id"] == consent for line in lines)
         secret = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
         assert secret not in operator.page.text

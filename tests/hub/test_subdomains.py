@@ -1,0 +1,59 @@
+"""People's notebooks on hosts of their own: another origin than the desk's, which stays where the hub is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import yaml
+
+from tests.stack import PROJECT, eventually, free_port, running_stack, write_catalog
+
+
+class ByName(httpx.HTTPTransport):
+    """Every host below localhost is this machine, as it is for a browser."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        there = request.url.copy_with(host="127.0.0.1")
+        sent = httpx.Request(
+            request.method, there, headers=request.headers, stream=request.stream, extensions=request.extensions
+        )
+        return super().handle_request(sent)
+
+
+def test_desk_and_hub_share_a_host_and_notebooks_do_not() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    port = free_port()
+    host = f"http://localhost:{port}"
+    local = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
+    paths = {name: str((PROJECT / "hub_config" / local[name]).resolve()) for name in local}
+    settings = folder / "local.yaml"
+    settings.write_text(yaml.safe_dump(paths | {"public": f"{host}/", "subdomain_host": host}))
+    catalog = write_catalog(folder / "catalog.yaml")
+    try:
+        with running_stack(
+            folder / "s", catalog=catalog, settings=settings, arguments=("--port", str(port), "--demo-cloud")
+        ) as stack:
+            stack.add_user("ann")
+            with httpx.Client(transport=ByName(), follow_redirects=True, timeout=60) as browser:
+                page = browser.get(stack.link_for("ann"))
+                assert page.status_code == 200, (page.text, page.history)
+                assert str(page.url) == f"{host}/services/desk/"
+                assert browser.get(f"{host}/services/desk/paid", headers=PERSON).status_code == 200
+                assert stack.start("ann").status_code in (201, 202)
+
+                def notebook() -> httpx.Response | None:
+                    answer = browser.get(f"{host}/user/ann/api/status")
+                    return answer if urlsplit(str(answer.url)).path == "/user/ann/api/status" else None
+
+                answer = eventually(notebook, seconds=60, what="the notebook")
+                assert answer is not None
+                assert urlsplit(str(answer.url)).hostname == "ann.localhost"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}

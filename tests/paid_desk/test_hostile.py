@@ -1,0 +1,203 @@
+"""Who else could click: restarts, a full pool, a script with the page's own token, somebody with her name. Nobody."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from spawner.ledger import bindings, consents, orders
+from spawner.ledger.paid_model import ConsentState
+from spawner.paid.starting import START_WORD, start_word
+from tests.cloud.steer import Steer
+from tests.hub.line import pool_of
+from tests.paid_desk.forms import SHAPE, Browser
+from tests.paid_desk.test_desk import DESK, end, reads
+from tests.stack import Stack, eventually, running_stack, write_catalog
+
+Browse = Callable[..., Browser]
+SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}
+FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"}
+TERMS = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """With room for one."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    try:
+        catalog = write_catalog(folder / "catalog.yaml", pool_of(1))
+        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as made:
+            yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_all(stack: Stack) -> None:
+    for name in ("hub", "desk", "steward"):
+        stack.kill(name)
+
+    def answers() -> bool:
+        try:
+            paths = ("hub/health", "services/desk/health")
+            return all(httpx.get(f"{stack.url}/{path}", timeout=5).status_code == 200 for path in paths)
+        except httpx.HTTPError:
+            return False
+
+    eventually(answers, seconds=60, what="the platform")
+
+
+def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    """With her own cookie and token, which a script in her notebook can have where it shares the desk's origin."""
+    since, ann = cloud.last(), browse()
+    binding = ann.link(account)
+    consent = ann.ask(binding)
+    kill_all(stack)
+    for name in ("first", "second"):
+        stack.add_user(name)
+        stack.desk("POST", "api/instance", token=stack.user_token(name), json={})
+    ticket = stack.desk("GET", "api/ticket", token=stack.user_token("second")).json()["ticket"]
+    assert ticket is not None, "the pool is full, and there is a line"
+
+    ann.at(f"{DESK}paid/consents/{consent}")
+    form = ann.form("Start and be billed")[0].fields
+    token, word = form["_xsrf"], form["word"]
+    here = f"{stack.url}{DESK}"
+    ask = f"paid/new/{binding}/cn-hangzhou/{SHAPE}"
+    wish = {"account": binding, "region": "cn-hangzhou", "shape": SHAPE, "cap": "2", "currency": "CNY"}
+    by_form = {"Sec-Fetch-Site": "same-origin", "Origin": stack.url}  # a script may submit a form: then she sees it
+    own = SCRIPT | {"X-XSRFToken": token}
+    tries: list[tuple[str, str, dict[str, str], dict[str, object]]] = [
+        ("GET", f"paid/consents/{consent}", own, {}),
+        ("GET", f"paid/consents/{consent}", SCRIPT | {"Sec-Fetch-Mode": "no-cors"}, {}),
+        ("GET", f"paid/consents/{consent}", FRAME, {}),
+        ("GET", f"paid/consents/{consent}", {"Sec-Fetch-Mode": "", "Sec-Fetch-Dest": ""}, {}),
+        ("GET", ask, own, {}),
+        ("POST", ask, own, {"data": TERMS | {"_xsrf": token}}),
+        ("POST", ask, FRAME, {"data": TERMS | {"_xsrf": token}}),
+        ("POST", "api/paid/consents", own, {"json": wish}),
+        ("POST", f"api/paid/consents/{consent}/accept", own, {"json": {}}),
+        ("POST", f"api/paid/consents/{consent}/accept", own, {"json": {"word": word}}),
+        ("POST", f"paid/consents/{consent}/accept", own, {"data": {"_xsrf": token, "word": word}}),
+        ("POST", f"paid/consents/{consent}/accept", FRAME, {"data": {"_xsrf": token, "word": word}}),
+        ("POST", f"paid/consents/{consent}/accept", by_form, {"data": {"_xsrf": token}}),
+        ("POST", f"paid/consents/{consent}/accept", by_form, {"data": {"_xsrf": token, "word": consent}}),
+        ("POST", f"paid/consents/{consent}/accept", by_form, {"data": {"_xsrf": token, "word": word[:-1]}}),
+        ("POST", f"paid/consents/{consent}/start", own, {"data": {"_xsrf": token}}),
+        ("GET", f"paid/consents/{consent}/accept?_xsrf={token}&word={word}", {}, {}),
+    ]
+    for number in range(200):
+        method, path, headers, body = tries[number % len(tries)]
+        body = {**body, "follow_redirects": False}
+        answer = ann.client.request(method, here + path, headers=headers, **body)  # type: ignore[arg-type]
+        to_sign_in = answer.status_code == 302 and "/oauth2/authorize" in answer.headers["Location"]
+        assert to_sign_in or answer.status_code in (403, 404, 405), (method, path, headers, answer.status_code)
+        assert word not in answer.text
+        assert token not in answer.text or headers == own
+    assert reads(stack, orders.of_user, ann.user) == []
+    assert reads(stack, consents.get, consent).state is ConsentState.OFFERED  # type: ignore[attr-defined]
+    kill_all(stack)
+    assert cloud.mutations(since=since) == []
+    for path in ("", "static/logo.svg", "static/none.svg", "oauth_callback", "paid", f"paid/consents/{consent}"):
+        policy = ann.client.get(here + path, follow_redirects=False).headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in policy, path
+    for path in ("", "paid", f"paid/consents/{consent}"):
+        assert ann.client.get(here + path).headers["Cross-Origin-Opener-Policy"] == "same-origin", path
+
+
+def test_her_name_alone_is_not_her(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+    """An administrator gives her name to somebody else."""
+    ann, eve = browse(), browse()
+    binding = ann.link(account)
+    consent = ann.ask(binding)
+    since = cloud.last()
+    for name, new in ((ann.user, f"{ann.user}-before"), (eve.user, ann.user)):
+        assert stack.api("PATCH", f"/users/{name}", json={"name": new}).status_code == 200
+    with_her_name = Browser(stack, ann.user)
+    try:
+        assert "None is linked" in with_her_name.text
+        for path in (f"paid/accounts/{binding}", f"paid/consents/{consent}", f"paid/new/{binding}"):
+            assert with_her_name.at(DESK + path).status_code == 404, path
+        assert with_her_name.api("GET", "paid").json()["accounts"] == []
+        assert with_her_name.api("GET", "paid/consents").json()["consents"] == []
+        assert consent not in with_her_name.at(f"{DESK}paid/record.json").text
+        word = start_word(stack.settings.secret("desk"), consent)
+        started = stack.api(
+            "POST", f"/users/{ann.user}/servers/paid-1", token=stack.user_token(ann.user),
+            json={"user_options": {START_WORD: word}},
+        )  # fmt: skip
+        assert started.status_code == 403
+    finally:
+        with_her_name.client.close()
+    assert cloud.mutations(since=since) == []
+
+
+def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+    """What the platform knows of the cloud, and what only a role's trust is to know."""
+    ann = browse()
+    binding = ann.link(account)
+    ann.ask(binding)
+    order = ann.agree()
+    ann.wait(order, "Open JupyterLab")
+    external_id = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
+    key = stack.settings.secret("desk")
+    secrets = {
+        "the platform's key": cloud.keys.access_key_secret,
+        "the sign-in's secret": cloud.keys.oauth_client_secret,
+        "the desk's token": key,
+        "a start word": start_word(key, order),
+        "an external id": external_id,
+    }
+    pages = (
+        "", "paid", "paid/consents", f"paid/consents/{order}", f"paid/consents/{order}.json", "paid/record.json",
+        f"paid/instances/{order}", f"paid/instances/{order}/stop", f"paid/instances/{order}/delete",
+        f"paid/accounts/{binding}/unlink", f"paid/new/{binding}", f"paid/new/{binding}/cn-hangzhou/{SHAPE}",
+        "paid/role-template.json", "paid/nothing", "api/paid", "api/state", "api/paid/consents",
+        f"api/paid/quotes?account={binding}", "api/openapi.json",
+    )  # fmt: skip
+    operators = (
+        "operator",
+        "operator/paid",
+        "operator/paid/audit.jsonl",
+        "api/operator",
+        "api/operator/paid",
+        "metrics",
+    )
+    operator = Browser(stack, httpx.URL(stack.link).params["user"])
+    try:
+        looked = [(ann, page) for page in pages] + [(operator, page) for page in (*operators, *pages)]
+        for who, page in looked:
+            text = who.at(DESK + page).text
+            leaks = [what for what, secret in secrets.items() if secret in text]
+            assert leaks == [], (who.user, page)
+        assert "freepool_paid_orders" in operator.at(f"{DESK}metrics").text
+        assert external_id in ann.at(f"{DESK}paid/accounts/{binding}").text, "its own person's page, to be copied"
+    finally:
+        operator.client.close()
+    end(ann, order)
+
+
+def test_an_account_stays_hers_to_see_and_to_unlink_when_a_check_finds_it_open(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    ann = browse()
+    binding = ann.link(account)
+    linked = reads(stack, bindings.get, binding)
+    cloud.role(None, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[attr-defined]
+    ann.at(f"{DESK}paid/accounts/{binding}")
+    ann.press("Check")
+    assert "too open" in ann.text
+    assert reads(stack, bindings.get, binding).state == "blocked"  # type: ignore[attr-defined]
+    assert "found something to mend" in ann.client.get(f"{stack.url}{DESK}paid").text
+    ann.at(f"{DESK}paid/new/{binding}")
+    assert "/paid/accounts/" in str(ann.page.url), "no prices meanwhile"
+    cloud.role(linked.external_id, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[attr-defined]
+    ann.press("Check")
+    assert "All is well" in ann.text
+    assert reads(stack, bindings.get, binding).state == "active"  # type: ignore[attr-defined]

@@ -1,0 +1,95 @@
+"""What settings of the paid path are refused, and in which words, before anything starts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from spawner.errors import SetupError
+from spawner.hub.subdomains import people_only, spread
+from spawner.paid.build import require
+from spawner.settings import PaidSettings, Settings
+
+REAL: Mapping[str, Any] = {
+    "label": "installation-1",
+    "dsw": {
+        "principal": "acs:ram::1000000000000001:role/freepool",
+        "key_file": "/nowhere",
+        "regions": {"cn-hangzhou": {"image": "image-abc123"}},
+    },
+}
+LOCAL = {"plain_http": True}
+HTTPS = "https://lab.example.org"
+
+
+def settings(paid: Mapping[str, Any], tmp_path: Path, **changes: Any) -> Settings:
+    where = {"catalog": tmp_path, "state": tmp_path, "examples": tmp_path, "ledger_url": "sqlite:///x"}
+    return Settings.model_validate({**where, "paid": paid, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"public": f"{HTTPS}/"},
+        {"public": "http://lab.example.org/", "subdomain_host": "http://lab.example.org"},
+    ],
+)
+def test_real_money_needs_notebooks_that_cannot_click_for_people(changes: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="real money needs"):
+        settings(REAL, tmp_path, **changes)
+    assert settings(REAL | {"trust_notebooks": True}, tmp_path, **changes).paid is not None
+
+
+def test_with_hosts_of_their_own_it_is_offered_and_a_demonstration_anywhere(tmp_path: Path) -> None:
+    assert settings(REAL, tmp_path, public=f"{HTTPS}/", subdomain_host=HTTPS).paid is not None
+    demo = REAL | {"demo": True, "dsw": REAL["dsw"] | LOCAL}
+    assert settings(demo, tmp_path).is_demo
+    with pytest.raises(ValidationError, match="must be the host of `public`"):
+        settings(demo, tmp_path, public=f"{HTTPS}/", subdomain_host="https://other.example.org")
+
+
+@pytest.mark.parametrize("wrong", [{"demo": True}, {"dsw": REAL["dsw"] | LOCAL}])
+def test_no_money_is_called_unreal_while_it_is_real(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="go together"):
+        PaidSettings.model_validate(REAL | wrong)
+
+
+def test_a_cloud_whose_accounts_nobody_can_prove_is_refused_in_words() -> None:
+    with pytest.raises(ValidationError, match="nothing proves whose an AWS account is"):
+        PaidSettings.model_validate(REAL | {"sagemaker": {}})
+
+
+def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, secret = tmp_path / "key", tmp_path / "oauth"
+    paid = PaidSettings.model_validate(
+        REAL | {"dsw": REAL["dsw"] | {"key_file": str(key)}, "oauth": {"client_id": "1", "secret_file": str(secret)}}
+    )
+    with pytest.raises(SetupError, match=r"cloud key in .*key cannot be read"):
+        require(paid)
+    key.write_text(json.dumps({"access_key_id": "a", "access_key_secret": "b"}))
+    with pytest.raises(SetupError, match=r"secret of the cloud's sign-in in .*oauth cannot be read"):
+        require(paid)
+    secret.write_text("s")
+    require(paid)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "authlib" else find(name))
+    with pytest.raises(SetupError, match="needs authlib, which is not installed"):
+        require(paid)
+
+
+def test_people_get_hosts_of_their_own_and_services_stay() -> None:
+    assert people_only("desk", "lab.example.org", "service") == "lab.example.org"
+    assert people_only("ann", "lab.example.org", "user") == "ann.lab.example.org"
+    from traitlets.config import Config
+
+    own = Config({"JupyterHub": {"subdomain_host": "https://mine.example.org"}}).JupyterHub
+    spread(own, HTTPS)
+    assert own.subdomain_host == "https://mine.example.org", "the hub's own file wins"
+    assert own.subdomain_hook is people_only
