@@ -122,7 +122,7 @@ def run_seconds(cap: Money, hourly: Money, max_seconds: int) -> int:
 
 def cost(hourly: Money, seconds: float) -> Money:
     """What so many seconds cost, by the started minute, as clouds reckon; an estimate, rounded up."""
-    minutes = math.ceil(max(0.0, seconds) / 60)
+    minutes = math.ceil(Fraction(max(0.0, seconds)) / 60)
     exact = Fraction(hourly.amount) * minutes / 60
     amount = (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(SMALLEST, rounding=ROUND_UP)
     return Money(amount, hourly.currency)

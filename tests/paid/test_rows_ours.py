@@ -184,7 +184,6 @@ async def test_row_12_our_clock_steps_while_it_runs(world: World, ahead: float) 
     assert world.cloud.owes() <= PRICE / 60 * 8
 
 
-@pytest.mark.xfail(strict=True, reason="what is due at a time that lies ahead now waits for it")
 async def test_row_12_our_clock_steps_back_an_hour_and_what_is_wanted_is_done(world: World) -> None:
     """Nothing waits until the clock has caught up: not a stop, nor a look through the account, nor the next lease."""
     link = world.link()

@@ -50,7 +50,6 @@ async def test_row_20_a_start_is_never_asked_twice(world: World, kind: str | Non
     assert len(world.billed()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a wish to stop what is stopped already is kept for ever")
 async def test_row_20_what_is_stopped_twice_can_be_started(world: World) -> None:
     link = world.link()
     order = await world.running(link)
