@@ -55,10 +55,12 @@ class Translator:
             return Expired()
         if code.startswith(assumed.auth_codes):
             return say(base.AuthLost, **about)  # type: ignore[arg-type]
-        # The cloud's word for everything else, whatever its status: it says neither yes nor no.
-        if not 400 <= status < 500 or code.startswith(assumed.open_codes):
+        kind = self._kind(status, code, words)
+        # The cloud's code for everything else says neither yes nor no, whatever its status; its words may say more.
+        is_open = code.startswith(assumed.open_codes) and kind in (base.NotFound, base.Rejected)
+        if is_open or not 400 <= status < 500:
             return self.open(code=code, said=said, request_id=request_id)
-        return say(self._kind(status, code, words), **about)  # type: ignore[arg-type]
+        return say(kind, **about)  # type: ignore[arg-type]
 
     def _kind(self, status: int, code: str, words: str) -> type[base.Rejected]:
         assumed = self._assumed
