@@ -148,7 +148,7 @@ async def test_orders_that_only_wait_leave_room_for_others(world: World) -> None
     for number in range(4):
         await world.order_one(world.link(f"user{number}", account=LI))
     order = await world.order_one()
-    await world.until(lambda: world.is_running(order), seconds=60)
+    await world.until(lambda: world.order(order).state is OrderState.ACTIVE, seconds=15)
 
 
 # -- unlinking
