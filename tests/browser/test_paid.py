@@ -149,7 +149,7 @@ def link_account(way: Way, account: str) -> None:
     page = way.page
     way.link("Link a cloud account").click()
     way.look("home")
-    way.button("Link {cloud}", cloud="Alibaba Cloud PAI-DSW").click()
+    way.button("Link {cloud}", cloud=way.say("Alibaba Cloud PAI-DSW")).click()
     page.wait_for_url("**/oauth2/v1/auth**")
     way.look_at_cloud(page, "sign-in")
     page.locator(f"form:has(input[value='{account}']) button[value=main]").click()

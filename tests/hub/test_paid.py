@@ -104,7 +104,12 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None:
 
     again = ann.agree("paid-1", order=ann.order("paid-1"))
     nobody_else_spends_it(platform, ann, bob, again)
-    assert ann.start(again).status_code in (201, 202)
+    answer = ann.start(again)
+    assert (answer.status_code, "ask again" in answer.text) == (500, True), "it is from before the steward began"
+    assert platform.creates(since) == [order.name]
+    again = ann.agree("paid-1", order=ann.order("paid-1"))
+    answer = ann.start(again)
+    assert answer.status_code in (201, 202), answer.text
     assert ann.wait_running("paid-1").id == order.id
     ann.delete("paid-1")
     ann.wait_state("paid-1", OrderState.GONE)

@@ -315,10 +315,12 @@ def test_the_second_line_stops_before_the_cap() -> None:
 def test_most_of_the_cap_is_told() -> None:
     began = later(-3.5 * 3600)
     order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", armed_at=began, run_began_at=began)
-    kinds = [one.kind for one in after(order, CONSENT, Act(What.DESCRIBE), Saw(remote())).notices]
+    kinds = [one.kind for one in after(order, CONSENT, Act(What.DESCRIBE), Saw(remote(stops_at=later(1800)))).notices]
     assert kinds == [NoticeKind.RUNNING, NoticeKind.MOST_SPENT]
     young = replace(order, run_began_at=later(-3 * 3600))
-    assert [one.kind for one in after(young, CONSENT, Act(What.DESCRIBE), Saw(remote())).notices] == kinds[:1]
+    assert [
+        one.kind for one in after(young, CONSENT, Act(What.DESCRIBE), Saw(remote(stops_at=later(1800)))).notices
+    ] == kinds[:1]
 
 
 def test_what_is_stopped_for_long_will_be_wiped() -> None:

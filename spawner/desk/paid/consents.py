@@ -35,12 +35,12 @@ class AnswerHandler(ShopHandler):
     async def agree(self, consent_id: str, word: str) -> Consent:
         """Take the yes and have it spent. Raises `AskAgain` where it does not fit any more."""
         self.require_browser()
-        asked = await self.my_consent(consent_id)
-        if asked.state is ConsentState.OFFERED and asked.kind is ConsentKind.CREATE:
-            there = await self.read(orders.of_server, self.user_name, asked.server_name)
-            if there is not None and there.state not in OVER:
-                raise AskAgain(ONE_MORE)
-        async with self.desk.turns.take(self.user_name):
+        async with self.desk.turns.take(self.user_name):  # two questions for one server are one start
+            asked = await self.my_consent(consent_id)
+            if asked.state is ConsentState.OFFERED and asked.kind is ConsentKind.CREATE:
+                there = await self.read(orders.of_server, self.user_name, asked.server_name)
+                if there is not None and there.state not in OVER:
+                    raise AskAgain(ONE_MORE)
             consent = await asking.accept(
                 self.paid,
                 asked.id,
@@ -49,8 +49,8 @@ class AnswerHandler(ShopHandler):
                 session=self.session_mark,
                 word=word,
             )
-        log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
-        await self.begin(consent)
+            log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
+            await self.begin(consent)
         return consent
 
     async def begin(self, consent: Consent) -> None:
