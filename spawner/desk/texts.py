@@ -25,6 +25,10 @@ class Texts:
         template = self.translations.get(message) or message
         return template.format(**params) if params else template
 
+    def together(self, *sentences: str) -> str:
+        """One paragraph of several sentences; empty ones are left out."""
+        return ("" if self.language == "zh-CN" else " ").join(sentence for sentence in sentences if sentence)
+
     @property
     def gettext(self) -> Callable[[str], str]:
         """For templates."""

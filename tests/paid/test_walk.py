@@ -31,7 +31,7 @@ from spawner.ledger.paid_model import OVER, BindingState, Consent, ConsentState,
 from spawner.paid.binding import in_the_way_of_unlinking
 from tests.paid.walking import PEOPLE, Watched, counts, failures, kept
 
-EXAMPLES = int(os.environ.get("FREEPOOL_WALKS", "12"))
+EXAMPLES = int(os.environ.get("FREEPOOL_WALKS") or ("50" if os.environ.get("CI") else "12"))
 STEPS = 40
 FAULTS = [
     ("CreateInstance", ["close_before", "close_after", "html502", "late", "no_id", "throttle", "error", "fail_boot"]),

@@ -145,11 +145,7 @@ class AccountHandler(PaidPage):
             async with self.desk.turns.take(self.user_name):
                 checked, workspaces = await self._check(tried)
         except ProviderError as error:
-            said = (
-                self.say(error.template, **error.params),
-                self.say(error.next_template) if error.next_template else "",
-            )
-            self._show(binding, Checked(problems=(" ".join(said).strip(),)), role=name, status=503)
+            self._show(binding, Checked(problems=(self.words_of(error),)), role=name, status=503)
             return
         if not checked.problems:
             await self.desk.ledger.awrite(

@@ -14,7 +14,7 @@ from tornado.web import HTTPError
 from spawner.desk.base import ALONE, Handler
 from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.desk.paid.words import FORMATS
-from spawner.errors import NotAllowed, NotOffered
+from spawner.errors import FreepoolError, NotAllowed, NotOffered
 from spawner.ledger import bindings, consents, orders
 from spawner.ledger.paid_model import Binding, Consent, Order
 from spawner.paid.paid import Paid
@@ -62,6 +62,12 @@ class PaidHandler(Handler):
     def answer_word(self, consent_id: str) -> str:
         """What the page with this question sends along with the yes. No other page, and no API, ever says it."""
         return answer_word(self.desk.settings.secret("desk"), consent_id)
+
+    def words_of(self, error: FreepoolError) -> str:
+        """What went wrong, and what to do next."""
+        return self.language_texts.together(
+            self.say(error.template, **error.params), self.say(error.next_template) if error.next_template else ""
+        )
 
     async def read(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """One look at the ledger."""

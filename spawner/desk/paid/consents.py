@@ -157,7 +157,7 @@ class AcceptHandler(ConsentPage):
         except FreepoolError as error:
             self.tell(
                 self.say("It is not started yet"),
-                " ".join((self.say(error.template, **error.params), self.say(error.next_template or ""))),
+                self.words_of(error),
                 url=f"{self.desk.base}paid/consents/{asked.id}",
                 label=self.say("Look at it again"),
                 status=503,
@@ -169,13 +169,13 @@ class AcceptHandler(ConsentPage):
         if asked.state in (ConsentState.ACCEPTED, ConsentState.SPENT):  # a second click, or another tab
             self.go(f"paid/instances/{asked.order_id or asked.id}")
             return
-        changed = " ".join((self.say(again.template, **again.params), self.say(again.next_template or ""))).strip()
+        changed = self.words_of(again)
         try:
             fresh = await self.ask_anew(asked)
         except FreepoolError as error:
             self.tell(
                 self.say("It is not started"),
-                " ".join((changed, self.say(error.template, **error.params))),
+                self.language_texts.together(changed, self.say(error.template, **error.params)),
                 url=f"{self.desk.base}paid/new/{asked.binding_id}",
                 label=self.say("Other machines"),
                 status=409,

@@ -117,7 +117,7 @@ class ShapesHandler(ShopHandler, PaidPage):
         try:
             quotes = await self.quotes(binding, region, wanted)
         except FreepoolError as error:
-            problem = " ".join((self.say(error.template, **error.params), self.say(error.next_template or "")))
+            problem = self.words_of(error)
         self.show(
             "paid_shapes.html",
             status=503 if problem else 200,

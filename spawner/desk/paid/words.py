@@ -137,7 +137,7 @@ def told(notice: Notice, texts: Texts) -> str:
         parts.append(texts.say(WHY[StopReason(params["reason"])]))
     if notice.kind is NoticeKind.STOPPED and "spent" in params:
         parts.append(texts.say("It cost about {currency} {spent}, of {cap} at most.", **params))
-    return " ".join(parts)
+    return texts.together(*parts)
 
 
 @dataclass(frozen=True)
