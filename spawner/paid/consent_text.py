@@ -46,14 +46,14 @@ Pair = tuple[str, str]
 CREATE: Pair = (
     "Freepool will create one instance in your own account at {provider} (account ending in {account}, "
     "region {region}), and {provider} will bill you for it.",
-    "Freepool 将在你自己的 {provider} 账号（尾号 {account}，地域 {region}）中创建一个实例，"
-    "费用由 {provider} 向你收取。",
+    "Freepool 将在你自己的{provider} 账号（尾号 {account}，地域 {region}）中创建一个实例，"
+    "费用由{provider} 向你收取。",
 )
 START: Pair = (
     "Freepool will start your stopped instance again, in your own account at {provider} (account ending in "
     "{account}, region {region}), and {provider} will bill you for it.",
-    "Freepool 将重新启动你自己的 {provider} 账号（尾号 {account}，地域 {region}）中已停止的实例，"
-    "费用由 {provider} 向你收取。",
+    "Freepool 将重新启动你自己的{provider} 账号（尾号 {account}，地域 {region}）中已停止的实例，"
+    "费用由{provider} 向你收取。",
 )
 SHAPE: Pair = (
     "It is a {shape}: {cpu} CPU, {memory} GiB memory{gpu}.",
@@ -77,7 +77,7 @@ CAP: Pair = (
 DEADMAN: Pair = (
     "A timer at {provider} stops it then, even if Freepool cannot. Until that timer is set, which takes moments, "
     "Freepool alone watches.",
-    "届时由 {provider} 的定时器停止实例，即使 Freepool 无法操作也会生效。"
+    "届时由{provider} 的定时器停止实例，即使 Freepool 无法操作也会生效。"
     "在定时器设好之前的片刻内，仅由 Freepool 监视。",
 )
 NO_DEADMAN: Pair = (
@@ -97,7 +97,7 @@ STOP: Pair = (
     "Stopping ends the cost of computing and keeps the disk for some time. Deleting ends all cost and destroys what "
     "is on the disk. You may do either at any time, here or at {provider}.",
     "停止后不再产生计算费用，磁盘会保留一段时间；删除后不再产生任何费用，磁盘上的内容也会销毁。"
-    "你可以随时在这里或在 {provider} 进行这两种操作。",
+    "你可以随时在这里或在{provider} 进行这两种操作。",
 )
 WIPED: Pair = (
     "When it has been stopped for 15 days, {provider} wipes the included disk.",
@@ -109,7 +109,7 @@ NOT_INCLUDED: Pair = (
 )
 BILL: Pair = (
     "The bill comes from {provider}, two to three hours later. What Freepool shows before is an estimate.",
-    "账单由 {provider} 出具，会延迟两到三小时；在此之前 Freepool 显示的均为估算。",
+    "账单由{provider} 出具，会延迟两到三小时；在此之前 Freepool 显示的均为估算。",
 )
 ONCE: Pair = (
     "This yes is for one run. Nothing is ever started again without asking you.",
