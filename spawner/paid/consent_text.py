@@ -46,8 +46,7 @@ Pair = tuple[str, str]
 CREATE: Pair = (
     "Freepool will create one instance in your own account at {provider} (account ending in {account}, "
     "region {region}), and {provider} will bill you for it.",
-    "Freepool 将在你自己的{provider} 账号（尾号 {account}，地域 {region}）中创建一个实例，"
-    "费用由{provider} 向你收取。",
+    "Freepool 将在你自己的{provider} 账号（尾号 {account}，地域 {region}）中创建一个实例，费用由{provider} 向你收取。",
 )
 START: Pair = (
     "Freepool will start your stopped instance again, in your own account at {provider} (account ending in "
@@ -77,8 +76,7 @@ CAP: Pair = (
 DEADMAN: Pair = (
     "A timer at {provider} stops it then, even if Freepool cannot. Until that timer is set, which takes moments, "
     "Freepool alone watches.",
-    "届时由{provider} 的定时器停止实例，即使 Freepool 无法操作也会生效。"
-    "在定时器设好之前的片刻内，仅由 Freepool 监视。",
+    "届时由{provider} 的定时器停止实例，即使 Freepool 无法操作也会生效。在定时器设好之前的片刻内，仅由 Freepool 监视。",
 )
 NO_DEADMAN: Pair = (
     "{provider} has no timer of its own for this: Freepool stops it. If Freepool could not reach your account, it "

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ByteSize, TypeAdapter
 
 from spawner.catalog import Catalog, Flavor
 from spawner.pool.kube.manifest import resources
@@ -55,6 +56,7 @@ def limits(catalog: dict[str, Any]) -> dict[str, int]:
     return {flavor.id: flavor.limit for flavor in Catalog.model_validate(catalog).flavors}
 
 
+SIZE = TypeAdapter(ByteSize).validate_python
 sizes = st.one_of(
     st.integers(1, 2000).map("{}MiB".format),
     st.integers(1, 256).map("{}GiB".format),
@@ -80,6 +82,8 @@ def flavors(draw: st.DrawFn) -> list[dict[str, Any]]:
             flavor["limit"] = draw(st.integers(0, 5000))
         if draw(st.booleans()):
             flavor["reserve"] = draw(st.one_of(st.none(), sizes))
+            if flavor["reserve"] is not None and SIZE(flavor["reserve"]) > SIZE(flavor["memory"]):
+                flavor["reserve"], flavor["memory"] = flavor["memory"], flavor["reserve"]
         if draw(st.booleans()):
             flavor["accelerator"] = {"name": "A", "memory": "24GiB"}
             if draw(st.booleans()):
