@@ -1,0 +1,41 @@
+"""The catalog: what this platform lends (flavors, images, examples, limits), in one YAML file that a person writes."""
+
+from spawner.catalog.model import (
+    LONGEST_ECHO,
+    OURS_TO_DECIDE,
+    Accelerator,
+    Catalog,
+    Defaults,
+    Example,
+    Flavor,
+    Image,
+    Limits,
+    Needs,
+    Part,
+    PodFields,
+    Queue,
+    Text,
+    Warm,
+    echo,
+)
+from spawner.catalog.reading import load_catalog
+
+__all__ = [
+    "LONGEST_ECHO",
+    "OURS_TO_DECIDE",
+    "Accelerator",
+    "Catalog",
+    "Defaults",
+    "Example",
+    "Flavor",
+    "Image",
+    "Limits",
+    "Needs",
+    "Part",
+    "PodFields",
+    "Queue",
+    "Text",
+    "Warm",
+    "echo",
+    "load_catalog",
+]
