@@ -30,7 +30,9 @@ from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
 from spawner.paid.build import require as require_paid
 from spawner.pool.build import make_pool
+from spawner.pool.demand import read_demand
 from spawner.pool.pool import Pool
+from spawner.pool.wanted import wanted
 from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")
@@ -183,7 +185,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
                         tails=tails,
                         logs=settings.state / "logs",
                     )
-            failure = await _wait_for_a_slot(installation, pool, stopping, since=began)
+            failure = await _wait_for_a_slot(pool, stopping, since=began)
         finally:
             await pool.close()
     link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
@@ -196,14 +198,21 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
     say(f"Freepool is ready (in {time.monotonic() - started:.1f} s). Open: {link}")
 
 
-async def _wait_for_a_slot(
-    installation: Installation, pool: Pool, stopping: asyncio.Event, *, since: datetime
-) -> str | None:
-    """Wait until the first waiting slot is ready; say why where none will be. `since` is when we began."""
-    if not any(flavor.warm and not pool.backend.why_not(flavor) for flavor in installation.catalog.flavors):
-        return None
-    while not stopping.is_set() and pool.now() - since < timedelta(seconds=READY_SECONDS):
-        if any(slot.warm_at is not None for slot in await pool.ledger.aread(slots.occupying)):
+async def _wait_for_a_slot(pool: Pool, stopping: asyncio.Event, *, since: datetime) -> str | None:
+    """Wait for the first slot, where any is to wait for people; say why where none will. `since` is when we began."""
+    while not stopping.is_set() and (now := pool.now()) - since < timedelta(seconds=READY_SECONDS):
+        moment = await pool.ledger.aread(read_demand, now=now)
+        targets = wanted(
+            pool.catalog,
+            pool.backend,
+            demand=moment.demand,
+            controls=moment.controls,
+            tickets=moment.tickets,
+            now=now,
+        )
+        if not any(target.slots for target in targets.values()):
+            return None
+        if any(slot.warm_at is not None for slot in moment.slots):
             return None
         failed = await pool.ledger.aread(slots.failures, since=since)
         if failed:
