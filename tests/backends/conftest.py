@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
+import pytest_asyncio
 
 from spawner.pool.backends.local import LocalBackend
+from tests.backends.conformance import destroy, ready
+from tests.backends.fakehub import fake_hub
+from tests.backends.notebook import Notebook, claim
+from tests.backends.street import SECRET, Street
 from tests.stack import PROJECT
 
 IMAGES = PROJECT / ".images"
@@ -55,3 +62,33 @@ def slots_folder() -> Iterator[Path]:
 
 def local_backend(folder: Path, images: Path) -> LocalBackend:
     return LocalBackend(folder=folder, images=images, examples=EXAMPLES, memory=4 * 1024**3)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def street(images: Path) -> AsyncIterator[Street]:
+    """Alice and Bob have an instance each. Everything of the platform that holds a secret is really there."""
+    state = Path(tempfile.mkdtemp(prefix="freepool-", dir="/var/tmp"))  # not below a folder that instances have too
+    state.chmod(0o755)  # worse than it ever is: only the sandbox keeps people out
+    for name in ("secrets/slots", "ledger.sqlite", "settings.json", "readable"):
+        path = state / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(SECRET)
+        path.chmod(0o644)
+    backend = local_backend(state / "slots", images)
+    async with aiohttp.ClientSession() as session, fake_hub() as hub:
+        made = Street(state, backend, session, hub)
+        try:
+            await asyncio.gather(*(backend.create(one) for one in made.specs.values()))
+            made.alice, made.bob = [
+                await claim(session, hub, one, await ready(backend, one.id), name) for name, one in made.specs.items()
+            ]
+            await asyncio.gather(made.alice.open_kernel(), made.bob.open_kernel())
+            yield made
+        finally:
+            await asyncio.gather(*(destroy(backend, one.id) for one in made.specs.values()))
+    shutil.rmtree(state)
+
+
+@pytest.fixture
+def alice(street: Street) -> Notebook:
+    return street.alice

@@ -1,0 +1,177 @@
+"""What is lent has an end, and nothing of it is there for the next: tried from inside a real claimed slot."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from dataclasses import replace
+
+import aiohttp
+import psutil
+import pytest
+
+from spawner.ledger.model import EndReason
+from spawner.pool.backends.base import Phase
+from spawner.pool.backends.local import LocalBackend
+from spawner.pool.local.sandbox import SIDE_ROOM, WORKSPACE
+from tests.backends import canary, machine
+from tests.backends.conformance import SMALL, spec
+from tests.backends.notebook import CodeFailed, KernelDied, Notebook, eventually, lent
+from tests.backends.street import WRITABLE, Street
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MIB = 1024**2
+
+
+async def test_the_workspace_holds_as_much_as_was_lent_and_the_instance_goes_on(alice: Notebook) -> None:
+    written = await _fill(alice, WORKSPACE)
+    assert 0.9 * int(SMALL.disk) <= written <= int(SMALL.disk)
+    assert await alice.ask("1 + 1") == 2
+
+
+async def _fill(notebook: Notebook, folder: str) -> int:
+    """Write until nothing fits, remove it again; how many bytes fit."""
+    size = await notebook.ask(
+        "size",
+        setup=f"""
+        import errno, os
+        size = 0
+        with open('{folder}/filler', 'wb', buffering=0) as stream:
+            try:
+                while True:
+                    size += stream.write(b'x' * 65536)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+        os.unlink('{folder}/filler')
+        """,
+    )
+    assert isinstance(size, int)
+    return size
+
+
+@pytest.mark.parametrize("folder", sorted(WRITABLE - {WORKSPACE}))
+async def test_the_other_folders_have_an_end_too(folder: str, alice: Notebook) -> None:
+    assert 0.9 * SIDE_ROOM <= await _fill(alice, folder) <= SIDE_ROOM
+    assert await alice.ask("1 + 1") == 2
+
+
+async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: Street) -> None:
+    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+        allowed = int(SMALL.memory) + int(SMALL.disk)
+        code = """
+        import sys
+        held = []
+        while True:
+            held.append(bytearray(b'x') * (16 << 20))
+            open('/mnt/workspace/held', 'w').write(str(len(held) * 16))
+        """
+        with pytest.raises((KernelDied, CodeFailed)) as caught:
+            await mallory.run(code)
+        if isinstance(caught.value, CodeFailed):
+            assert caught.value.name == "MemoryError"
+        held = int(await mallory.ask("open('/mnt/workspace/held').read()")) * MIB
+        assert allowed * 0.3 < held < allowed
+        assert await mallory.is_well()
+        assert (await street.backend.list())[mallory.slot_id].phase is Phase.READY
+    assert await street.bob.ask("1 + 1") == 2
+
+
+async def test_processes_have_an_end_and_the_neighbour_notices_nothing(street: Street) -> None:
+    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+        await mallory.open_kernel()
+        filling = asyncio.create_task(
+            mallory.ask(
+                "len(children)",
+                setup="""
+                import os, signal, time
+                children = []
+                for _ in range(2000):
+                    try:
+                        child = os.fork()
+                    except OSError:
+                        break
+                    if child == 0:
+                        time.sleep(100)
+                        os._exit(0)
+                    children.append(child)
+                time.sleep(3)
+                for child in children:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                """,
+            )
+        )
+        inside = await eventually(lambda: _crowd(street.backend, mallory.slot_id))
+        assert len(inside) <= SMALL.processes + 1
+        assert await street.bob.ask("__import__('subprocess').run(['true']).returncode") == 0
+        assert 20 < await filling < SMALL.processes
+        assert await mallory.is_well()
+        # And the one that nobody can stop from inside: it ends with its instance.
+        bomb = "(b() { b | b & }; b) >/dev/null 2>&1 &"
+        await mallory.run(f"import subprocess; subprocess.Popen(['bash', '-c', {bomb!r}], start_new_session=True)")
+        assert await street.bob.ask("1 + 1") == 2
+        assert (await street.backend.list())[mallory.slot_id].phase is Phase.READY
+        inside = machine.processes_of(street.backend.folder, mallory.slot_id)
+    assert machine.gone(inside)
+
+
+async def _crowd(backend: LocalBackend, slot_id: str) -> list[psutil.Process]:
+    found = machine.processes_of(backend.folder, slot_id)
+    return found if len(found) > SMALL.processes // 2 else []
+
+
+async def test_what_is_printed_does_not_fill_the_operators_disk(street: Street) -> None:
+    """A kernel's own output goes to its notebook, but it can find the server's, which goes to a file outside."""
+    await street.alice.run(
+        """
+        import os
+        for descriptor in map(int, os.listdir('/proc/self/fd')):
+            try:
+                if os.readlink(f'/proc/self/fd/{descriptor}').startswith(('pipe:', '/')) and descriptor > 0:
+                    os.set_blocking(descriptor, False)
+                    for _ in range(200):
+                        try:
+                            os.write(descriptor, b'x' * 65536)
+                        except BlockingIOError:
+                            pass
+            except OSError:
+                pass
+        """
+    )
+    assert (street.backend.folder / street.specs["alice"].id / "log").stat().st_size < 2 * MIB
+
+
+async def test_an_instance_that_kills_itself_is_dead_and_says_so(street: Street) -> None:
+    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+        with pytest.raises((KernelDied, aiohttp.ClientError)):
+            await mallory.run("import os, signal; os.kill(-1, signal.SIGKILL)", seconds=20)
+        found = await eventually(lambda: _status(street.backend, mallory.slot_id, Phase.DEAD))
+        assert found.reason is EndReason.CRASHED
+
+
+async def _status(backend: LocalBackend, slot_id: str, phase: Phase) -> object:
+    status = (await backend.list()).get(slot_id)
+    return status if status and status.phase is phase else None
+
+
+async def test_nothing_of_an_instance_is_there_for_the_next(street: Street) -> None:
+    """A canary in every writable place, a process that wants to stay, a port that listens: all gone, same id or not."""
+    wanted = spec()
+    async with lent(street.backend, street.session, street.hub, wanted, "mallory") as mallory:
+        planted = await canary.plant(mallory)
+        assert planted.mounts == WRITABLE
+        assert machine.mentioned(planted.canary), "the process that wants to stay is there"
+        with socket.create_connection(("127.0.0.1", planted.port), timeout=5):
+            pass
+        inside = machine.processes_of(street.backend.folder, wanted.id)
+    assert machine.gone(inside, seconds=1)
+    assert machine.mentioned(planted.canary) == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", planted.port), timeout=5)
+    assert machine.groups_of(wanted.id) == []
+    async with lent(
+        street.backend, street.session, street.hub, replace(wanted, key=secrets.token_bytes(32)), "carol"
+    ) as carol:
+        assert await canary.search(carol, planted) == []
