@@ -173,12 +173,14 @@ def test_a_name_of_ours_in_a_strangers_account_is_not_in_the_way(ledger: Ledger)
     write_order(ledger, "o2", name=first.name, binding_id="b2")
 
 
-def test_of_many_who_read_one_version_one_writes(ledger: Ledger, together: Together[bool]) -> None:
-    read = write_order(ledger)
+@pytest.mark.parametrize("to", [OrderState.INTENDED, OrderState.CREATING])
+def test_of_many_who_read_one_version_one_writes(ledger: Ledger, together: Together[bool], to: OrderState) -> None:
+    """Also where its state stays: what was decided from a row is done only while the row is that."""
+    read = write_order(ledger, state=OrderState.INTENDED)
 
     def claim(number: int) -> bool:
         try:
-            ledger.write(orders.update_read, read, {"state": OrderState.CREATING, "tries": number})
+            ledger.write(orders.update_read, read, {"state": to, "tries": number})
         except LostRace:
             return False
         return True
