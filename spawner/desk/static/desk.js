@@ -40,7 +40,7 @@ let state = data("state");
 let receivedAt = performance.now();
 /** @type {Ui} */
 const ui = {
-  flavor: null, image: null, busy: null, problem: null, asked: false,
+  flavor: null, image: null, busy: null, problem: null, asked: false, before: null,
   opening: memory.get("opening"), switching: null, dismissed: memory.get("dismissed"),
 };
 
@@ -95,7 +95,8 @@ function apply(next) {
   if (run !== before || ticket?.place !== state.ticket?.place) announce(moved && run !== undefined);
   if (ticket) tellNews(ticket);
   if (run === "running" && goToExample()) return;
-  if (run === "running" && ui.asked) {
+  // What is to be wiped may be told to run once more.
+  if (run === "running" && ui.asked && state.instance?.id !== ui.before) {
     ui.asked = false;
     const place = document.activeElement;
     // Whoever has gone on to something else is left there.
@@ -185,6 +186,12 @@ function signedOut() {
   render();
 }
 
+/** The next instance that runs is the one that was asked for here. */
+function askForNext() {
+  ui.asked = true;
+  ui.before = state.instance?.id ?? null;
+}
+
 /** @param {string} title */
 const question = (title, values = {}) => confirmed({
   title: t(`confirm_${title}_title`, values), text: t(`confirm_${title}_text`, values),
@@ -197,7 +204,7 @@ const actions = {
     const flavor = chosenFlavor(model());
     const image = chosenImage(model());
     if (!flavor || !image || !(canStart(flavor) || canQueue(flavor))) return;
-    ui.asked = true;
+    askForNext();
     ask("start", "instance", { flavor: flavor.id, image: image.id });
   },
   cancel() {
@@ -212,7 +219,7 @@ const actions = {
   },
   async restart() {
     if (!(await question("restart"))) return;
-    ui.asked = true;
+    askForNext();
     ask("restart", "instance/restart");
   },
   async leave() {
@@ -224,14 +231,14 @@ const actions = {
   async take() {
     const { ticket } = state;
     if (!ticket || !(await question("take", { title: ticketTitle(model(), ticket) }))) return;
-    ui.asked = true;
+    askForNext();
     ask("take", "ticket/take");
   },
   instead({ dataset }) {
     const flavor = state.flavors.find(({ id }) => id === dataset.flavor);
     const image = state.images.find(({ id, available }) => available && id === state.ticket?.image) ?? chosenImage(model());
     if (!flavor || !image) return;
-    ui.asked = true;
+    askForNext();
     ask(`instead-${flavor.id}`, "instance", { flavor: flavor.id, image: image.id });
   },
   async notify() {

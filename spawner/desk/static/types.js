@@ -108,6 +108,7 @@
  * @property {?string} busy      the control whose request is on its way
  * @property {?Problem} problem
  * @property {boolean} asked     the next running instance was asked for here
+ * @property {?string} before    the id of what ran when it was asked for
  * @property {?string} opening   the example to go to once the instance runs
  * @property {?{flavor: string, image: string, example: string}} switching  to start after the wipe
  * @property {?string} dismissed  ended_at of the line that was put away
