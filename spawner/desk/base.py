@@ -18,10 +18,10 @@ from spawner import __version__
 from spawner.catalog import Catalog
 from spawner.desk.changes import Changes
 from spawner.desk.moment import Moment, Moments
-from spawner.desk.paid.turns import Turns
 from spawner.desk.paid.views import PaidDesk, PaidView, read_paid
 from spawner.desk.state import State, build_state
 from spawner.desk.texts import Texts, choose_language
+from spawner.desk.turns import Turns
 from spawner.errors import FreepoolError, NotAllowed, Refusal
 from spawner.hubclient import HubClient, HubSaid
 from spawner.ledger import Ledger
@@ -60,6 +60,9 @@ class Desk:
     linking: Linking | None = None
     role_guide: RoleGuide | None = None
     turns: Turns = field(default_factory=Turns)
+    """At the clouds: the threads that do the asking are everybody's."""
+    switches: Turns = field(default_factory=Turns)
+    """A stop and the start after it: the second of two must not stop what the first has begun."""
     starts: set[asyncio.Task[None]] = field(default_factory=set)
 
 

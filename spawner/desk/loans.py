@@ -15,7 +15,7 @@ from spawner.desk.base import JsonHandler
 from spawner.desk.moment import Moment
 from spawner.errors import FreepoolError, LostRace, NotOffered, Queued
 from spawner.hubclient import HubSaid
-from spawner.ledger import InstanceState, Ticket, TicketState, instances, tickets
+from spawner.ledger import Instance, InstanceState, Ticket, TicketState, instances, tickets
 from spawner.ledger.model import LIVE
 from spawner.pool.admission import Wish
 from spawner.pool.options import TICKET, choose
@@ -170,16 +170,19 @@ class TakeTicketHandler(StopHandler):
     async def post(self) -> None:
         """End what runs, which wipes it, and start what is held for the user."""
         parse(Nothing, self.request.body)
-        mine = await self.desk.ledger.aread(tickets.alive, self.user_name)
-        called = [one for one in mine if one.state is TicketState.CALLED and one.server_name == ""]
-        if not called:
-            raise HubSaid(409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn.")
-        ticket = called[0]
-        if ticket.instance_id is None:
-            await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
-            await self.begin(ticket)
-        else:
-            self.answer(await self.state(), 202)
+        async with self.desk.switches.take(self.user_name):
+            mine = await self.desk.ledger.aread(tickets.alive, self.user_name)
+            called = [one for one in mine if one.state is TicketState.CALLED and one.server_name == ""]
+            if not called:
+                raise HubSaid(
+                    409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn."
+                )
+            ticket = called[0]
+            if ticket.instance_id is None:
+                await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+                await self.begin(ticket)
+            else:
+                self.answer(await self.state(), 202)
 
 
 class RestartHandler(StopHandler):
@@ -188,20 +191,33 @@ class RestartHandler(StopHandler):
     async def post(self) -> None:
         """A restart is a stop, which wipes, and a start of the same kind: never the same slot again."""
         parse(Nothing, self.request.body)
-        before = await self.desk.ledger.aread(instances.latest, self.user_name, "")
-        if before is None or before.state not in LIVE:
+        meant = await self.running()
+        if meant is None and not self.desk.switches.is_taken(self.user_name):
             raise HubSaid(
                 409,
                 "Nothing runs that could be restarted.",
                 code="not_running",
                 next_step="Start an instance.",
             )
-        # Its place is taken before it is given up: to restart must not mean to find the pool full.
+        async with self.desk.switches.take(self.user_name):
+            found = await self.running()
+            if found is not None and meant is not None and found.id == meant.id:
+                await self.restart(found)
+            else:
+                self.answer(await self.state(), 202)  # another tab was first
+
+    async def running(self) -> Instance | None:
+        """What could be restarted."""
+        found = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        return found if found is not None and found.state in LIVE else None
+
+    async def restart(self, before: Instance) -> None:
+        """Its place is taken before it is given up: to restart must not mean to find the pool full."""
         ticket = await self.desk.ledger.awrite(self.desk.admission.take_over, before)
         try:
             await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         except FreepoolError:
-            with contextlib.suppress(LostRace):  # another restart has begun it
+            with contextlib.suppress(LostRace):  # a start has begun for it all the same
                 await self.desk.ledger.awrite(self.desk.admission.release, ticket.id, TicketState.CANCELLED)
             raise
         await self.begin(ticket)

@@ -136,6 +136,8 @@ class Admission:
             if is_held and kind == (running.server_name, running.flavor, running.image):
                 return one
         has_rivals = any(one.flavor == flavor.id for one in in_order(tickets.alive(connection)))
+        own = tickets.of_instance(connection, running.id)
+        ends_by = running.ends_at or (own.ends_by if own is not None else None)  # the latter while it still starts
         now = self.now()
         ticket = self._new_ticket(
             running.user_name,
@@ -146,7 +148,7 @@ class Admission:
             rank_at=now,
             collected_at=now,
         )
-        return self._call(connection, replace(ticket, ends_by=running.ends_at if has_rivals else None), is_new=True)
+        return self._call(connection, replace(ticket, ends_by=ends_by if has_rivals else None), is_new=True)
 
     def release(self, connection: Connection, ticket_id: str, state: TicketState, *, detail: str | None = None) -> None:
         """End a ticket before its start has begun, and give back what was reserved for it. Else raises `LostRace`.

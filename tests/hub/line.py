@@ -47,6 +47,9 @@ class Person:
     def restart(self) -> httpx.Response:
         return self.stack.desk("POST", "api/instance/restart", token=self.token)
 
+    def take(self) -> httpx.Response:
+        return self.stack.desk("POST", "api/ticket/take", token=self.token)
+
     @property
     def ticket(self) -> dict[str, Any] | None:
         """As the polling path has it."""

@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,6 +49,10 @@ def stack(two: Stack) -> Iterator[Stack]:
         return not two.unended() and not alive(two) and not two.api("GET", "/users").json()
 
     eventually(is_empty, seconds=60, what="an empty pool")
+
+
+def test_a_pool_that_keeps_nothing_waiting_is_ready_all_the_same(two: Stack) -> None:
+    assert [line for line in two.output if "WARNING" in line] == []
 
 
 def fill(stack: Stack, *names: str) -> list[Person]:
@@ -125,14 +130,21 @@ def test_six_people_are_served_by_two_in_the_order_in_which_they_came(stack: Sta
     wait_for_order(stack)
 
 
-def test_a_restart_keeps_its_place_while_others_wait(stack: Stack) -> None:
+@pytest.mark.parametrize("gap", [0, 0.05, 0.4])
+def test_a_restart_keeps_its_place_while_others_wait(stack: Stack, gap: float) -> None:
+    """And pressing the button in two tabs does no harm, whatever the first has come to. `gap`: seconds between them."""
     ann, bob = fill(stack, "ann", "bob")
     (cat,) = people(stack, "cat")
     cat.ask()
     before = ann.loan
     assert before is not None
-    with ThreadPoolExecutor() as clients:  # and pressing the button twice does no harm
-        list(clients.map(lambda _: ann.restart(), range(2)))
+
+    def press(number: int) -> int:
+        time.sleep(number * gap)
+        return ann.restart().status_code
+
+    with ThreadPoolExecutor() as tabs:
+        assert set(tabs.map(press, range(2))) <= {201, 202}
     ann.wait_running()
     eventually(lambda: ann.loan is not None and ann.loan.id != before.id and ann.runs, what="the new instance")
     assert ann.loan is not None
@@ -143,6 +155,23 @@ def test_a_restart_keeps_its_place_while_others_wait(stack: Stack) -> None:
     wait_for_order(stack)
     cat.leave()
     bob.stop()
+
+
+def test_what_is_held_is_taken_once_from_however_many_tabs(stack: Stack) -> None:
+    (ann,) = fill(stack, "ann")
+    before = ann.loan
+    assert before is not None
+    assert stack.desk("POST", "api/ticket", token=ann.token, json={}).status_code == 202
+    with ThreadPoolExecutor() as tabs:
+        taken = list(tabs.map(lambda _: ann.take().status_code, range(3)))
+    assert set(taken) <= {201, 202}
+    ann.wait_running()
+    assert ann.loan is not None
+    assert ann.loan.id != before.id
+    since = [loan for loan in history(stack) if loan.requested_at > before.requested_at]
+    assert [loan.id for loan in since] == [ann.loan.id], "one start, which nobody has interrupted"
+    wait_for_order(stack)
+    ann.stop()
 
 
 # Leaving the line, at any moment and any number of times

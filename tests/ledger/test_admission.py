@@ -409,6 +409,16 @@ def test_a_restart_where_nobody_waits_begins_with_all_its_time(pool: PaperPool) 
     assert pool.ledger.write(pool.admission.take_over, pool.start("ann")).ends_by is None
 
 
+def test_restarting_a_restart_gains_no_time_either(pool: PaperPool) -> None:
+    ann = pool.start("ann")
+    pool.ask("bob")
+    ticket = pool.ledger.write(pool.admission.take_over, ann)
+    pool.end(ann)
+    begun = pool.begin(ticket)
+    assert begun.ends_at is None, "it does not run yet"
+    assert pool.ledger.write(pool.admission.take_over, begun).ends_by == ann.ends_at
+
+
 def test_two_restarts_at_once_hold_one_slot(pool: PaperPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")

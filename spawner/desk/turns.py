@@ -1,4 +1,4 @@
-"""Each person asks the clouds one thing at a time: the threads that do the asking are everybody's."""
+"""Each person does some things one after the other, from however many tabs they ask for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from spawner.errors import TooMany
 
 MOST_WAITING = 4
-"""Open tabs that load prices at once; whoever has more is no person."""
+"""Tabs that ask for the same at once; whoever has more is no person."""
 
 
 class Turns:
@@ -19,6 +19,10 @@ class Turns:
     def __init__(self) -> None:
         self._locks: dict[str, asyncio.Lock] = {}
         self._here: Counter[str] = Counter()
+
+    def is_taken(self, user_name: str) -> bool:
+        """Whether somebody of this name is at it."""
+        return user_name in self._here
 
     @contextlib.asynccontextmanager
     async def take(self, user_name: str) -> AsyncIterator[None]:
