@@ -13,6 +13,7 @@ from jupyterhub import __version__ as hub_version
 from tornado.web import HTTPError
 
 from spawner.desk.base import ALONE, Handler
+from spawner.desk.paid.words import OUT_OF_REACH
 from spawner.errors import LedgerError
 from spawner.ledger import bindings, orders
 from spawner.ledger.paid_model import Order
@@ -57,8 +58,8 @@ class OpenHandler(Handler):
             raise HTTPError(404)  # an API token may be somebody else's: only a browser that has signed in comes in
         order = await self.mine(server)
         self.set_header("Referrer-Policy", "no-referrer")
-        if self.desk.paid is None or order.region not in self.desk.paid.regions.get(order.provider, ()):
-            self.tell(self.say("This cloud is switched off here. Open it in the cloud's own console."))
+        if self.desk.paid is None or not self.desk.paid.reaches(order.provider, order.region):
+            self.tell(self.say(OUT_OF_REACH))
         elif starting.is_open(order):
             binding = await self.desk.ledger.aread(bindings.get, order.binding_id)
             provider = self.desk.paid.providers[order.provider]

@@ -121,6 +121,6 @@ class MetricsHandler(Handler):
             )
         text = await self.desk.ledger.aread(exposition, self.desk.catalog, self.desk.backend, now=utc_now())
         if self.desk.paid is not None:
-            text += await self.desk.ledger.aread(paid_exposition, now=utc_now())
+            text += await self.desk.ledger.aread(paid_exposition, now=utc_now(), reaches=self.desk.paid.reaches)
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.finish(text)

@@ -36,7 +36,7 @@ def name_of(order_id: str) -> str:
 
 def provider_of(paid: Paid, binding: Binding, region: str) -> Provider:
     """The cloud, where it and the region are on. Raises `NotOffered`."""
-    if binding.provider not in paid.providers or region not in paid.regions.get(binding.provider, ()):
+    if not paid.reaches(binding.provider, region):
         raise NotOffered(SWITCHED_OFF, next_step="Choose another cloud or region.")
     return paid.providers[binding.provider]
 

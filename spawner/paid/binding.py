@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,6 +13,8 @@ from spawner.paid.providers.base import Account, Probe
 EXTERNAL_ID_BYTES = 24
 """192 bits: it cannot be guessed, and is never typed by anybody."""
 OUT_OF_REACH = timedelta(hours=24)
+Reach = Callable[[str, str], bool]
+"""Whether the settings name a cloud and a region of it, as `Paid.reaches`."""
 OTHER_ACCOUNT = "The role belongs to account {found}, but you have signed in to account {proven}."
 
 
@@ -59,21 +61,23 @@ def may_order(binding: Binding) -> bool:
     return binding.state is BindingState.ACTIVE
 
 
-def in_the_way_of_unlinking(orders: Iterable[Order], now: datetime) -> list[Order]:
+def in_the_way_of_unlinking(orders: Iterable[Order], now: datetime, *, reaches: Reach) -> list[Order]:
     """What must be stopped before a binding is forgotten: all that may compute.
 
-    What we cannot reach any more is waited for until its timer has surely fired. What has none, for a day: by then its
-    owner has been told, and only they can do something.
+    What we cannot reach any more, or the settings do not name any more, is waited for until its timer has surely
+    fired. What has none, for a day: by then its owner has been told, and only they can do something.
     """
     return [
         order
         for order in orders
-        if order.state not in OVER and order.state is not OrderState.STOPPED and not _is_out_of_reach(order, now)
+        if order.state not in OVER
+        and order.state is not OrderState.STOPPED
+        and not _is_out_of_reach(order, now, reaches)
     ]
 
 
-def _is_out_of_reach(order: Order, now: datetime) -> bool:
-    if order.blocked is None:
+def _is_out_of_reach(order: Order, now: datetime, reaches: Reach) -> bool:
+    if order.blocked is None and reaches(order.provider, order.region):
         return False
     until = order.stops_at if order.armed_at is not None else None
-    return now > (until or (order.blocked_at or now) + OUT_OF_REACH)
+    return now > (until or (order.blocked_at or order.stop_wanted_at or now) + OUT_OF_REACH)

@@ -58,10 +58,10 @@ async def step(paid: Paid, order: Order, *, has_swept: bool, since: datetime) ->
     """Do what is next for an order, and what is due at once after that: what was just made is armed without a pause.
 
     What was agreed to before `since`, when this steward began, is not made: it is asked again. False where there was
-    nothing to do, or the operator has switched off its cloud: what is there has its timer.
+    nothing to do, or the operator has switched off its cloud or region: what is there has its timer.
     Raises `LostRace` where somebody else did something to it, and nothing is written.
     """
-    provider = paid.providers.get(order.provider)
+    provider = paid.providers[order.provider] if paid.reaches(order.provider, order.region) else None
     can_arm = provider is not None and Capability.DEADMAN in provider.capabilities
     for number in range(AT_ONCE):
         moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, since=since, now=paid.now())

@@ -34,6 +34,10 @@ class Paid:
         """What an order's instance carries in the cloud."""
         return {HUB_LABEL: self.hub_label, ORDER_LABEL: order.id, BINDING_LABEL: order.binding_id}
 
+    def reaches(self, provider: str, region: str) -> bool:
+        """Whether the operator's settings name this cloud and this region of it: nothing is asked of any other."""
+        return provider in self.providers and region in self.regions.get(provider, ())
+
     def regions_of(self, binding: Binding) -> list[str]:
         """Everywhere that an instance under a binding may be, and that we can look."""
         return sorted(self.regions.get(binding.provider, ()))

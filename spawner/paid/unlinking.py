@@ -9,18 +9,18 @@ from sqlalchemy import Connection
 from spawner.ledger import audit, bindings, consents, orders
 from spawner.ledger.paid_model import OVER, NoticeKind, OrderState, StopReason
 from spawner.paid.asking import want_stop
-from spawner.paid.binding import in_the_way_of_unlinking
+from spawner.paid.binding import Reach, in_the_way_of_unlinking
 from spawner.paid.step import notice
 
 
-def unlink_or_stop(connection: Connection, binding_id: str, *, by: str, now: datetime) -> bool:
+def unlink_or_stop(connection: Connection, binding_id: str, *, by: str, now: datetime, reaches: Reach) -> bool:
     """True where it is unlinked now; else what is in the way is to be stopped. All of it in one transaction.
 
     Nothing is started under it from now on, either way: a yes that the hub has not spent yet is withdrawn.
     """
     consents.withdraw_all(connection, binding_id, now=now)
     mine = orders.of_binding(connection, binding_id)
-    in_the_way = in_the_way_of_unlinking(mine, now)
+    in_the_way = in_the_way_of_unlinking(mine, now, reaches=reaches)
     for order in in_the_way:
         want_stop(connection, order.id, by=by, now=now, reason=StopReason.UNLINKED)
     if in_the_way:

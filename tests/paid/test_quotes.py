@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spawner.errors import AskAgain, BadOption, NoConsent, NotAllowed
-from spawner.ledger.paid_model import BindingState, Consent, ConsentKind, ConsentState, OrderState
+from spawner.ledger.paid_model import BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
 from spawner.paid import binding, consent, consent_text, money, quotes
 from spawner.paid.asking import NAME_LENGTH, name_of
 from spawner.paid.consent import Chosen, ask, change_since, check_answer
@@ -313,15 +313,20 @@ def test_a_role_of_another_account_is_a_problem() -> None:
 def test_what_is_in_the_way_of_unlinking() -> None:
     from spawner.ledger.paid_model import OVER, Block
 
+    def is_in_the_way(order: Order, seconds: float = 0, *, is_named: bool = True) -> bool:
+        return bool(binding.in_the_way_of_unlinking([order], later(seconds), reaches=lambda *_: is_named))
+
     for state in OrderState:
         order = make.order(state=state)
         stands_in_the_way = state not in (*OVER, OrderState.STOPPED)
-        assert bool(binding.in_the_way_of_unlinking([order], NOW)) is stands_in_the_way
-        lost = replace(order, blocked=Block.AUTH_LOST, blocked_at=NOW)
-        armed = replace(lost, armed_at=NOW, stops_at=later(3600))
-        for found, until in ((lost, 24 * 3600), (armed, 3600)):
-            assert bool(binding.in_the_way_of_unlinking([found], later(until))) is stands_in_the_way
-            assert not binding.in_the_way_of_unlinking([found], later(until + 1)), "its timer has ended it"
+        assert is_in_the_way(order) is is_in_the_way(order, is_named=False) is stands_in_the_way
+        lost = {"blocked": Block.AUTH_LOST, "blocked_at": NOW}
+        for is_named, why in ((True, lost), (False, {"stop_wanted_at": NOW, "stop_wanted_by": "ann"})):
+            bare = replace(order, **why)
+            armed = replace(bare, armed_at=NOW, stops_at=later(3600))
+            for found, until in ((bare, 24 * 3600), (armed, 3600)):
+                assert is_in_the_way(found, until, is_named=is_named) is stands_in_the_way
+                assert not is_in_the_way(found, until + 1, is_named=is_named), "its timer has ended it"
 
 
 def test_an_account_without_a_role_cannot_be_used() -> None:

@@ -28,14 +28,18 @@ from spawner.paid.orders import Act, What
 from spawner.paid.outcome import Trouble
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers.base import OutcomeUnknown, Request, Unavailable
-from spawner.paid.unlinking import unlink_or_stop
-from tests.cloud.steer import LI
+from tests.cloud.steer import LI, SHANGHAI
 from tests.paid.world import HANGZHOU, HUB, World
 
 
 def binding_of(world: World, order: Order) -> Binding:
     """What it was made under."""
     return world.ledger.read(bindings.get, order.binding_id)
+
+
+def alarms_of(world: World, order: Order) -> set[str]:
+    """What an operator is told of it."""
+    return {one.kind for one in alarms([world.order(order)], world.time, reaches=world.paid.reaches)}
 
 
 async def stopped(world: World) -> Order:
@@ -87,7 +91,7 @@ async def test_a_stop_that_has_no_effect_is_told(world: World, kind: str) -> Non
     await world.run(180)
     found = world.order(order)
     assert (found.state, found.stop_wanted_at) == (OrderState.STOPPING, None), "its time was over"
-    assert "stop_fails" in {one.kind for one in alarms([found], world.time)}
+    assert "stop_fails" in alarms_of(world, order)
     assert len(world.notices(NoticeKind.STOP_FAILED)) == 1
 
 
@@ -157,7 +161,7 @@ async def test_orders_that_only_wait_leave_room_for_others(world: World) -> None
 async def test_a_yes_is_worth_nothing_once_its_account_is_unlinked(world: World) -> None:
     link = world.link()
     consent = await world.accept(await world.ask(link))
-    assert world.ledger.write(unlink_or_stop, link.id, by="ann", now=world.time)
+    assert world.unlink(link)
     assert world.consent(consent).state is ConsentState.WITHDRAWN
     with pytest.raises(NoConsent):
         world.place(consent)
@@ -178,10 +182,10 @@ async def test_what_cannot_be_reached_is_kept_until_its_timer_has_fired(world: W
     still = await stopped_beside(world, link)
     world.cloud.drop_role(world.binding(link).role or "")
     await world.run(120)
-    assert not world.ledger.write(unlink_or_stop, link.id, by="ann", now=world.time)
+    assert not world.unlink(link)
     assert world.binding(link).state is BindingState.BLOCKED
     await world.run(3600, step=60)
-    assert world.ledger.write(unlink_or_stop, link.id, by="ann", now=world.time)
+    assert world.unlink(link)
     assert {(one.state, one.reason) for one in (world.order(order), world.order(still))} == {
         (OrderState.GONE, StopReason.UNLINKED)
     }
@@ -322,6 +326,25 @@ async def test_a_region_that_is_switched_off_is_not_in_the_way(world: World, cap
     order = await world.order_one(world.binding(link))
     await world.until(lambda: world.is_running(order))
     assert sum("cn-elsewhere" in line.getMessage() for line in caplog.records) == 1
+
+
+async def test_what_runs_in_a_region_that_is_switched_off_is_left_to_its_timer_and_shown(world: World) -> None:
+    link = world.link()
+    order = await world.running(link, hours=1)
+    assert alarms_of(world, order) == set()
+    world.paid = replace(world.paid, regions={"dsw": (SHANGHAI,)})
+    world.keeper = world.new_keeper()
+    since = world.cloud.last()
+    world.stop(order)
+    await world.run(120)
+    assert [call.action for call in world.cloud.calls(since=since) if call.params.get("RegionId") == HANGZHOU] == []
+    assert world.cloud.mutations(since=since) == []
+    assert "switched_off" in alarms_of(world, order)
+    assert not world.unlink(link), "it may still run"
+    await world.run(3600, step=60)
+    assert [row["status"] for row in world.billed()] == ["Stopped"], "by its timer"
+    assert world.unlink(link)
+    assert (world.order(order).state, world.order(order).reason) == (OrderState.GONE, StopReason.UNLINKED)
 
 
 # -- the cloud's word for everything else

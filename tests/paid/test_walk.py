@@ -29,7 +29,6 @@ from spawner.errors import FreepoolError
 from spawner.ledger import consents, orders
 from spawner.ledger.paid_model import OVER, BindingState, Consent, ConsentState, OrderState
 from spawner.paid.binding import in_the_way_of_unlinking
-from spawner.paid.unlinking import unlink_or_stop
 from tests.paid.walking import PEOPLE, Watched, counts, failures, kept
 
 EXAMPLES = int(os.environ.get("FREEPOOL_WALKS") or ("25" if os.environ.get("CI") else "12"))
@@ -148,10 +147,10 @@ class Walk(Watched):
         link = self.links[who]
         orders_there = self.ledger.read(orders.of_binding, link.id)
         asked = [one for one in self.ledger.read(consents.of_user, who) if one.state is ConsentState.ACCEPTED]
-        in_the_way = in_the_way_of_unlinking(orders_there, self.world.time)
+        in_the_way = in_the_way_of_unlinking(orders_there, self.world.time, reaches=self.world.paid.reaches)
         if asked or in_the_way or any(one.blocked for one in orders_there):
             return
-        assert self.ledger.write(unlink_or_stop, link.id, by=who, now=self.world.time)
+        assert self.world.unlink(link, by=who)
         self.links[who] = self.world.link(who, account=PEOPLE[who])
         self.watches[PEOPLE[who]].trouble()
         self.watches[PEOPLE[who]].is_locked_out = False

@@ -22,6 +22,7 @@ from spawner.paid.money import Money
 from spawner.paid.orders import Rules
 from spawner.paid.paid import Paid
 from spawner.paid.providers.dsw import DswProvider
+from spawner.paid.unlinking import unlink_or_stop
 from tests.cloud.steer import ADA, HANGZHOU, LI, SHANGHAI, Steer
 from tests.paid.dsw import dsw_settings
 from tests.paid.make import NOW, make_binding, word_of
@@ -136,6 +137,10 @@ class World:
         self.ledger.write(bindings.prove, made)
         self.ledger.write(bindings.activate, made.id, role=arn, workspaces={}, now=self.time)
         return self.ledger.read(bindings.get, made.id)
+
+    def unlink(self, link: Binding, *, by: str = "ann") -> bool:
+        """As the desk does it. False where something is to be stopped first."""
+        return self.ledger.write(unlink_or_stop, link.id, by=by, now=self.time, reaches=self.paid.reaches)
 
     async def ask(
         self,

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from tornado.web import create_signed_value, decode_signed_value
 
+from spawner.desk.paid import alarms, words
 from spawner.desk.paid.accounts import COOKIE
 from spawner.desk.paid.linking import STATE
 from spawner.ledger import bindings, consents, controls, orders
@@ -410,6 +411,53 @@ def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
         ledger.close()
     end(ann, order)
     operator.client.close()
+
+
+def test_a_region_that_is_switched_off_says_where_to_look_instead(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    """And offers nothing that it could not do; switched on again, all is as before."""
+    ann, operator = browse(), Browser(stack, httpx.URL(stack.link).params["user"])
+    binding = ann.link(account)
+    ann.ask(binding)
+    order = ann.agree()
+    ann.wait(order, "Open JupyterLab")
+    path = stack.state / "settings.json"
+    before = path.read_text()
+    less = json.loads(before)
+    del less["paid"]["dsw"]["regions"]["cn-hangzhou"]
+    open_path = f"{DESK}paid/open/{reads(stack, orders.get, order).server_name}"  # type: ignore[attr-defined]
+    try:
+        path.write_text(json.dumps(less))
+        restart(stack)
+        since = cloud.last()
+        for where in ("paid", f"paid/instances/{order}"):
+            ann.at(DESK + where)
+            assert words.OUT_OF_REACH in ann.text
+            assert "Open JupyterLab" not in ann.text
+            with pytest.raises(AssertionError, match="no button 'Stop"):
+                ann.form("Stop")
+        ann.at(open_path)
+        assert words.OUT_OF_REACH in ann.text
+        operator.at(f"{DESK}operator/paid")
+        assert alarms.KINDS["switched_off"] in operator.text
+        operator.at(f"{DESK}metrics")
+        assert 'freepool_paid_alarms{kind="switched_off"} 1.0' in operator.page.text
+        assert cloud.mutations(since=since) == []
+    finally:
+        path.write_text(before)
+        restart(stack)
+    ann.at(f"{DESK}paid/instances/{order}")
+    assert "Open JupyterLab" in ann.text
+    end(ann, order)
+    operator.client.close()
+
+
+def restart(stack: Stack) -> None:
+    """Desk and steward, as after a change of the settings."""
+    for name in ("desk", "steward"):
+        stack.kill(name)
+    eventually(lambda: httpx.get(f"{stack.url}{DESK}health").status_code == 200, seconds=60, what="the desk")
 
 
 def test_an_expired_question_is_asked_again(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:

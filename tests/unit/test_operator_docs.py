@@ -36,5 +36,5 @@ def test_every_metric_of_the_paid_path_is_in_its_table() -> None:
     table = PAGE.split("| paid metric | labels | |")[1].split("\n\n")[0]
     moment = OperateMoment([], {}, None, None, {}, {}, {})
     assert set(re.findall(r"`(freepool_\w+)`", table)) == {
-        family.name for family in PaidCollector(moment, utc_now()).collect()
+        family.name for family in PaidCollector(moment, utc_now(), lambda *_: True).collect()
     }

@@ -96,7 +96,7 @@ def said_of_the_paid_path() -> Iterator[str]:
     for module in (deputies, accounts, base, consents, linking, shop):
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
     yield accounts.IN_REGION
-    yield asking.SWITCHED_OFF
+    yield from (asking.SWITCHED_OFF, words.OUT_OF_REACH)
     yield DswProvider.title
 
 

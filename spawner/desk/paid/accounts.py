@@ -232,7 +232,9 @@ class UnlinkHandler(PaidPage):
         """Stop what runs; unlink where nothing does."""
         binding = await self.my_binding(binding_id)
         now = self.paid.now()
-        if await self.desk.ledger.awrite(unlink_or_stop, binding.id, by=self.user_name, now=now):
+        if await self.desk.ledger.awrite(
+            unlink_or_stop, binding.id, by=self.user_name, now=now, reaches=self.paid.reaches
+        ):
             self.tell(
                 self.say("The account is unlinked"),
                 self.say(
@@ -248,12 +250,15 @@ class UnlinkHandler(PaidPage):
             "paid_unlink.html",
             binding=binding,
             provider=self.title(binding.provider),
-            running=in_the_way_of_unlinking(mine, self.paid.now()),
+            running=in_the_way_of_unlinking(mine, self.paid.now(), reaches=self.paid.reaches),
             stopped=[one for one in mine if one.state is OrderState.STOPPED],
-            lost=[one for one in mine if one.blocked is not None and one.state is not OrderState.GONE],
+            lost=[one for one in mine if one.state is not OrderState.GONE and self._is_lost(one)],
             console=self.console(binding.provider, binding.account_id),
             live=True,
         )
+
+    def _is_lost(self, order: Order) -> bool:
+        return order.blocked is not None or not self.paid.reaches(order.provider, order.region)
 
 
 def _role(binding: Binding) -> str:

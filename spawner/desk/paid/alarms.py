@@ -15,6 +15,7 @@ from spawner.ledger.paid_tables import bindings as binding_rows
 from spawner.ledger.paid_tables import consents as consent_rows
 from spawner.ledger.paid_tables import orders as order_rows
 from spawner.paid.asking import NO_NEW
+from spawner.paid.binding import Reach
 from spawner.paid.keeper import LEASE
 from spawner.paid.providers.base import RemoteState
 
@@ -23,6 +24,7 @@ PATIENCE = timedelta(minutes=5)
 TRIES = 3
 KINDS: Mapping[str, str] = {
     "unreachable": "Cannot be reached: the person's role is gone, or does not let us in.",
+    "switched_off": "Its cloud or region is not in the settings any more, so it is neither looked at nor stopped.",
     "unprotected": "Runs without a timer in the cloud.",
     "stop_fails": "Should be stopped, and is not yet.",
     "delete_fails": "Should be deleted, and is not yet.",
@@ -41,15 +43,17 @@ class Alarm:
     order: Order
 
 
-def alarms(alive: Iterable[Order], now: datetime) -> list[Alarm]:
+def alarms(alive: Iterable[Order], now: datetime, *, reaches: Reach) -> list[Alarm]:
     """All of them; an order may have several."""
-    return [Alarm(kind, order) for order in alive for kind in KINDS if _is(kind, order, now)]
+    return [Alarm(kind, order) for order in alive for kind in KINDS if _is(kind, order, now, reaches)]
 
 
-def _is(kind: str, order: Order, now: datetime) -> bool:
+def _is(kind: str, order: Order, now: datetime, reaches: Reach) -> bool:
     match kind:
         case "unreachable":
             return order.blocked is not None
+        case "switched_off":
+            return not reaches(order.provider, order.region)
         case "unprotected":
             return order.state in RUNS and order.armed_at is None and _for_long(order.active_at, now)
         case "stop_fails":

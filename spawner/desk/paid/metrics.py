@@ -14,20 +14,21 @@ from sqlalchemy import Connection
 from spawner.compat import StrEnum
 from spawner.desk.paid.alarms import KINDS, OperateMoment, alarms, read_operate
 from spawner.ledger.paid_model import BindingState, ConsentState, OrderState
+from spawner.paid.binding import Reach
 
 
-def paid_exposition(connection: Connection, *, now: datetime) -> bytes:
+def paid_exposition(connection: Connection, *, now: datetime, reaches: Reach) -> bytes:
     """The text that Prometheus reads."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PaidCollector(read_operate(connection), now))
+    registry.register(PaidCollector(read_operate(connection), now, reaches))
     return generate_latest(registry)
 
 
 class PaidCollector(Collector):
     """One moment as metrics."""
 
-    def __init__(self, moment: OperateMoment, now: datetime) -> None:
-        self.moment, self.now = moment, now
+    def __init__(self, moment: OperateMoment, now: datetime, reaches: Reach) -> None:
+        self.moment, self.now, self.reaches = moment, now, reaches
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
@@ -35,7 +36,7 @@ class PaidCollector(Collector):
         yield _by_state("freepool_paid_orders", "Instances in people's own clouds.", OrderState, moment.orders)
         yield _by_state("freepool_paid_bindings", "Links to cloud accounts.", BindingState, moment.bindings)
         yield _by_state("freepool_paid_consents", "Questions to people.", ConsentState, moment.consents)
-        found = Counter(one.kind for one in alarms(moment.alive, self.now))
+        found = Counter(one.kind for one in alarms(moment.alive, self.now, reaches=self.reaches))
         alarm = GaugeMetricFamily(
             "freepool_paid_alarms", "Instances that somebody should look at now, by what is wrong.", labels=["kind"]
         )

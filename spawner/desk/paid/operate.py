@@ -37,7 +37,7 @@ class ForPaidOperators(ForOperators, PaidHandler):
         now = self.paid.now()
         moment = await self.read(read_operate)
         wrong: dict[str, list[str]] = {}
-        for one in alarms(moment.alive, now):
+        for one in alarms(moment.alive, now, reaches=self.paid.reaches):
             wrong.setdefault(one.order.id, []).append(self.say(KINDS[one.kind]))
         paused = moment.paused
         return OperatePaidView(

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from spawner.desk.paid.words import ANSWERS, BLOCKS, GOOD_NEWS, LINKS, STATES, WHY, stand_of, told
+from spawner.desk.paid.words import ANSWERS, BLOCKS, GOOD_NEWS, LINKS, OUT_OF_REACH, STATES, WHY, stand_of, told
 from spawner.desk.texts import Texts
 from spawner.ledger import audit, bindings, consents, controls, orders
 from spawner.ledger.paid_model import (
@@ -253,7 +253,8 @@ class PaidDesk:
         spent = read(spent_by(order, consent, now) if runs else order.spent, currency)
         cap = read(consent.cap, currency) if consent is not None else None
         binding = next((one for one in self.moment.bindings if one.id == order.binding_id), None)
-        can_act = binding is not None and order.region in self.paid.regions.get(order.provider, ())
+        is_reached = self.paid.reaches(order.provider, order.region)
+        can_act = binding is not None and is_reached
         cloud = None if order.running is None else max(0, int(order.running - order.ran_before))
         view = self._instance(order.id, consent, state)
         watched = starting.Watched(order, self.moment.records.get(order.id, []))
@@ -267,7 +268,7 @@ class PaidDesk:
                 "reason": self.texts.say(WHY[order.reason]) if order.reason and state not in MAY_END else None,
                 "raw_state": order.raw_state,
                 "seen_at": order.seen_at,
-                "problem": self.texts.say(BLOCKS[order.blocked]) if order.blocked else None,
+                "problem": self._problem(order, is_reached=is_reached),
                 "spent": _told(spent),
                 "share": _share(spent, cap),
                 "seconds": int(seconds_run(order, now)) if runs else (cloud or 0),
@@ -283,12 +284,19 @@ class PaidDesk:
                 "can_delete": can_act
                 and order.delete_wanted_at is None
                 and state not in ("gone", "not_made", "deleting"),
-                "open_url": f"{self.base}paid/open/{quote(order.server_name)}" if starting.is_open(order) else None,
+                "open_url": f"{self.base}paid/open/{quote(order.server_name)}"
+                if starting.is_open(order) and is_reached
+                else None,
                 "stages": [StageView(percent=p, text=self.texts.say(t, **w)) for p, t, w in lines(watched)]
                 if order.id in self.moment.records
                 else [],
             }
         )
+
+    def _problem(self, order: Order, *, is_reached: bool) -> str | None:
+        if not is_reached and order.state not in OVER:
+            return self.texts.say(OUT_OF_REACH)
+        return self.texts.say(BLOCKS[order.blocked]) if order.blocked else None
 
     def _instance(self, order_id: str, consent: Consent | None, state: str) -> InstanceView:
         price, cap = (

@@ -91,6 +91,7 @@ BLOCKS: Mapping[Block, str] = {
     Block.LIST_BLIND: "This account does not show us what we make there, so nothing new is made.",
     Block.CHECK: "The last check of its role found something to mend, so nothing new is made.",
 }
+OUT_OF_REACH = "This cloud, or this region of it, is switched off here. Look after it in the cloud's own console."
 LINKS: Mapping[BindingState, str] = {
     BindingState.PROVEN: "Not finished",
     BindingState.ACTIVE: "Linked",
