@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.stack import Stack, running_stack, write_catalog
+from tests.stack import RUNNING, Stack, running_stack, write_catalog
 
 ALLOWED_SKIPS: tuple[str, ...] = (
     "the torch image is not installed",  # 2.3 GB; `make heavy` brings it
@@ -45,6 +45,14 @@ class TwoByTwo(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoByTwo:
     """xdist asks for it."""
     return TwoByTwo(config, log)
+
+
+@pytest.fixture(autouse=True)
+def a_second_try_begins_with_nothing(request: pytest.FixtureRequest) -> None:
+    """What a test that failed left in a Freepool which it shares is not what its second try fails by."""
+    if getattr(request.node, "execution_count", 1) > 1:
+        for stack in RUNNING:
+            stack.settle()
 
 
 @pytest.fixture

@@ -21,11 +21,13 @@ import httpx
 import yaml
 
 from spawner.hub.link import login_link
-from spawner.ledger import Instance, Ledger, Slot, instances, open_ledger, slots
+from spawner.ledger import Instance, Ledger, Slot, instances, open_ledger, slots, tickets
 from spawner.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parent.parent
 READY = re.compile(r"Freepool is ready .* Open: (\S+)")
+PATIENCE = 3
+"""Times the seconds that a machine may take which does nothing else: this one runs other tests, too."""
 T = TypeVar("T")
 
 
@@ -36,14 +38,14 @@ def free_port() -> int:
 
 
 def eventually(look: Callable[[], T], *, seconds: float = 20, what: str = "it") -> T:
-    """The first true value of `look`, or a failure that says what did not come."""
-    deadline = time.monotonic() + seconds
+    """The first true value of `look`, or a failure that says what did not come in thrice the time."""
+    deadline = time.monotonic() + seconds * PATIENCE
     while True:
         found = look()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {seconds} s")
+            raise AssertionError(f"{what} did not come within {seconds * PATIENCE} s")
         time.sleep(0.05)
 
 
@@ -142,6 +144,21 @@ class Stack:
         finally:
             ledger.close()
 
+    def settle(self) -> None:
+        """Stop and give up what everybody has here, and wait until it is wiped: as if nobody had ever come."""
+        for user in self.api("GET", "/users?state=active").json():
+            if user["servers"]:
+                self.stop(user["name"])
+        ledger = self.ledger()
+        try:
+            for ticket in ledger.read(tickets.alive):
+                self.leave_line(ticket.user_name)
+            eventually(
+                lambda: not ledger.read(instances.unended), seconds=60, what="the end of what an earlier try left"
+            )
+        finally:
+            ledger.close()
+
     def slot_folders(self) -> set[str]:
         """Slots that exist, as the operating system has them."""
         return {path.name for path in self.settings.slots_dir.iterdir() if not path.name.startswith(".")}
@@ -185,6 +202,10 @@ class Stack:
                 raise
 
 
+RUNNING: list[Stack] = []
+"""What runs in this process, oldest first."""
+
+
 @contextmanager
 def running_stack(
     state: Path,
@@ -214,8 +235,11 @@ def running_stack(
     stack = Stack(state, port, token, process, link="")
     try:
         stack.link = _wait_ready(stack)
+        RUNNING.append(stack)
         yield stack
     finally:
+        if stack in RUNNING:
+            RUNNING.remove(stack)
         stack.end()
         if process.stdout:
             stack.output += process.stdout.read().splitlines()

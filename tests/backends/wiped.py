@@ -204,7 +204,7 @@ class Tenant:
             row = Row(way, is_new, found, gone.result(), is_refused, said)
         self.rows.append(row)
         assert row.is_new
-        assert row.found == []
+        assert row.found == [], row.found
         assert row.is_refused
         assert machine.mentioned(planted.canary) == []
         ended = self.ledger.read(instances.get, before.id)
