@@ -10,11 +10,19 @@ document.body.append(dialog);
 // A click on the backdrop has the dialog itself as its target.
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close("cancel"); });
 
+/** @type {?(yes: boolean) => void} */
+let settle = null;
+
+// The browser tells of a close a moment later: by then the next question may stand there already.
+const settled = () => settle?.(dialog.returnValue === "yes");
+dialog.addEventListener("close", () => { if (!dialog.open) settled(); });
+
 /**
  * @param {{title: string, text: string, action: string, cancel: string}} words
  * @returns {Promise<boolean>}
  */
 export function confirmed({ title, text, action, cancel }) {
+  settled();
   patch(dialog, [h(
     "form", { method: "dialog" },
     h("h2", { id: "confirm-title" }, title),
@@ -27,9 +35,7 @@ export function confirmed({ title, text, action, cancel }) {
   )]);
   dialog.returnValue = "cancel";
   dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-  });
+  return new Promise((resolve) => { settle = resolve; });
 }
 
 /** There is nothing left to ask about. */
