@@ -479,6 +479,23 @@ def test_an_expired_question_is_asked_again(browse: Browse, cloud: Steer, accoun
     assert cloud.mutations(since=since) == []
 
 
+def test_a_yes_that_nobody_took_up_makes_nothing_and_can_be_said_again(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    """A steward that has just begun cannot know what the one before it did with an older yes."""
+    since, ann = cloud.last(), browse()
+    ann.ask(ann.link(account))
+    stack.kill("steward")
+    order = ann.agree()
+    ann.wait(order, "It could not be made in time", "Choose it once more")
+    assert cloud.mutations(since=since) == []
+    ann.follow("Choose it once more")
+    ann.press("Read the terms")
+    again = ann.agree()
+    ann.wait(again, "Open JupyterLab")
+    end(ann, again)
+
+
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_every_page_says_that_it_is_a_demonstration(browse: Browse, account: str, language: str) -> None:
     ann = browse(language=language)

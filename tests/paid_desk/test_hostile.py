@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from spawner.ledger import bindings, consents, orders
+from spawner.ledger import bindings, consents, leases, orders
 from spawner.ledger.paid_model import ConsentState
+from spawner.paid.keeper import LEASE
 from spawner.paid.starting import START_WORD, start_word
 from tests.cloud.steer import Steer
 from tests.hub.line import pool_of
@@ -37,7 +40,14 @@ def stack() -> Iterator[Stack]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def keeper(stack: Stack) -> object:
+    """Who watches what is paid for, or did last."""
+    return reads(stack, partial(leases.holder_of, name=LEASE, now=datetime.min.replace(tzinfo=timezone.utc)))
+
+
 def kill_all(stack: Stack) -> None:
+    """And wait for those that come after them: what was agreed to before the new steward began would not be made."""
+    before = keeper(stack)
     for name in ("hub", "desk", "steward"):
         stack.kill(name)
 
@@ -49,6 +59,7 @@ def kill_all(stack: Stack) -> None:
             return False
 
     eventually(answers, seconds=60, what="the platform")
+    eventually(lambda: keeper(stack) != before, seconds=60, what="another steward")
 
 
 def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(

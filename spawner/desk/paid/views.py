@@ -91,6 +91,7 @@ class InstanceView(BaseModel):
     may_bill: bool
     can_stop: bool
     can_start: bool
+    can_ask_again: bool
     can_delete: bool
     open_url: str | None
     url: str
@@ -255,6 +256,7 @@ class PaidDesk:
         binding = next((one for one in self.moment.bindings if one.id == order.binding_id), None)
         is_reached = self.paid.reaches(order.provider, order.region)
         can_act = binding is not None and is_reached
+        can_ask = can_act and not self.moment.paused and _is_usable(binding)
         cloud = None if order.running is None else max(0, int(order.running - order.ran_before))
         view = self._instance(order.id, consent, state)
         watched = starting.Watched(order, self.moment.records.get(order.id, []))
@@ -280,7 +282,8 @@ class PaidDesk:
                 "ended_at": order.ended_at,
                 "may_bill": state in MAY_BILL and order.state not in (OrderState.INTENDED, OrderState.STOPPED),
                 "can_stop": can_act and state in MAY_END and order.state is not OrderState.STOPPED,
-                "can_start": can_act and state == "stopped" and not self.moment.paused and _is_usable(binding),
+                "can_start": can_ask and state == "stopped",
+                "can_ask_again": can_ask and state == "not_made",
                 "can_delete": can_act
                 and order.delete_wanted_at is None
                 and state not in ("gone", "not_made", "deleting"),
@@ -330,6 +333,7 @@ class PaidDesk:
             may_bill=False,
             can_stop=False,
             can_start=False,
+            can_ask_again=False,
             can_delete=False,
             open_url=None,
             url=f"{self.base}paid/instances/{order_id}",
