@@ -15,7 +15,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -252,8 +251,7 @@ def clean_up(way: Way, demo: Stack, instance: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_the_operators_page(chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str) -> None:
-    ledger = demo.ledger()
-    owner = Person(Platform(demo, cloud, ledger), f"owner-{language.lower()}")
+    owner = Person(Platform(demo, cloud, demo.ledger), f"owner-{language.lower()}")
     with ThreadPoolExecutor(1) as thread:  # this one has a loop of Playwright's
         consent = thread.submit(owner.agree, "paid-1").result()
     with owner.clicking(consent):
@@ -276,14 +274,13 @@ def test_the_operators_page(chromium: Browser, demo: Stack, cloud: Steer, pictur
     owner.wait_running("paid-1")
     owner.delete("paid-1")
     owner.wait_state("paid-1", OrderState.GONE)
-    ledger.close()
     assert way.found == []
     visitor.leave()
 
 
 def put_file(stack: Stack, user: str) -> None:
     """Into the free instance."""
-    answer = httpx.put(
+    answer = stack.http.put(
         f"{stack.url}/user/{user}/api/contents/hello.txt",
         headers={"Authorization": f"token {stack.user_token(user)}"},
         json={"type": "file", "format": "text", "content": HELLO},
@@ -293,11 +290,7 @@ def put_file(stack: Stack, user: str) -> None:
 
 
 def order_of(stack: Stack, order: str) -> Order:
-    ledger = stack.ledger()
-    try:
-        return ledger.read(orders.get, order)
-    finally:
-        ledger.close()
+    return stack.ledger.read(orders.get, order)
 
 
 @contextmanager

@@ -32,10 +32,9 @@ def platform() -> Iterator[Platform]:
     catalog = write_catalog(folder / "catalog.yaml")
     try:
         with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
-            cloud, ledger = steer_of(stack), stack.ledger()
-            yield Platform(stack, cloud, ledger)
+            cloud = steer_of(stack)
+            yield Platform(stack, cloud, stack.ledger)
             cloud.close()
-            ledger.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -44,7 +43,9 @@ def progress_of(person: Person, server: str) -> list[str]:
     """What JupyterHub's own page says, until the server is ready."""
     url = f"{person.platform.stack.url}/hub/api/users/{person.name}/servers/{server}/progress"
     said = []
-    with httpx.stream("GET", url, headers={"Authorization": f"token {person.token}"}, timeout=60) as answer:
+    with person.platform.stack.http.stream(
+        "GET", url, headers={"Authorization": f"token {person.token}"}, timeout=60
+    ) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: "):
                 said.append(json.loads(line[6:]))
