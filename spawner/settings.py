@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from spawner.errors import SetupError
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
+TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
+"""The token of the service `automation`, for the hub."""
 
 
 class Isolation(str, Enum):

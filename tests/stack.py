@@ -23,8 +23,8 @@ from urllib.parse import quote
 import httpx
 import yaml
 
-from spawner.hub.link import login_link
-from spawner.ledger import Instance, Ledger, Slot, instances, open_ledger, slots, tickets
+from spawner.hub.login_link import login_link
+from spawner.ledger import Instance, Ledger, Slot, instances, open_ledger, slots
 from spawner.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parent.parent
@@ -155,15 +155,6 @@ class Stack:
         """Slots that take up room, as the ledger has them."""
         return self.ledger.read(slots.occupying)
 
-    def settle(self) -> None:
-        """Stop and give up what everybody has here, and wait until it is wiped: as if nobody had ever come."""
-        for user in self.api("GET", "/users?state=active").json():
-            if user["servers"]:
-                self.stop(user["name"])
-        for ticket in self.ledger.read(tickets.alive):
-            self.leave_line(ticket.user_name)
-        eventually(lambda: not self.unended(), seconds=60, what="the end of what runs")
-
     def slot_folders(self) -> set[str]:
         """Slots that exist, as the operating system has them."""
         return {path.name for path in self.settings.slots_dir.iterdir() if not path.name.startswith(".")}
@@ -207,8 +198,8 @@ class Stack:
                 raise
 
 
-RUNNING: list[Stack] = []
-"""What runs in this process, oldest first."""
+STACKS: list[Stack] = []
+"""What runs in this process, and what has ended in the test that runs now: a failure shows their logs."""
 
 
 @contextmanager
@@ -238,14 +229,12 @@ def running_stack(
         text=True,
     )
     stack = Stack(state, port, token, process)
+    STACKS.append(stack)
     try:
         stack.link = _wait_ready(stack)
         with client_without_memory() as stack.http, closing(open_ledger(stack.settings.ledger)) as stack.ledger:
-            RUNNING.append(stack)
             yield stack
     finally:
-        if stack in RUNNING:
-            RUNNING.remove(stack)
         stack.end()
         if process.stdout:
             stack.output += process.stdout.read().splitlines()

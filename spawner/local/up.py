@@ -20,8 +20,7 @@ import aiohttp
 
 from spawner.catalog import Catalog, load_catalog
 from spawner.errors import FreepoolError, SetupError
-from spawner.hub.config import TOKEN_VARIABLE
-from spawner.hub.link import login_link
+from spawner.hub.login_link import login_link
 from spawner.ledger import EndReason, instances, slots
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
@@ -33,7 +32,7 @@ from spawner.pool.build import make_pool
 from spawner.pool.demand import read_demand
 from spawner.pool.pool import Pool
 from spawner.pool.wanted import wanted
-from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings
+from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")
 READY_SECONDS = 90
