@@ -1,4 +1,4 @@
-"""The link that logs a user in, for the pool on one machine. It needs nothing of JupyterHub, whose import takes a while.
+"""The link that logs a user in, for the pool on one machine. Imports nothing of JupyterHub, which takes half a second.
 
 The link carries HMAC-SHA256(secret, user name). The secret lies in the state folder with mode 0600.
 """

@@ -105,7 +105,7 @@ def prepare(
 
 
 def programs(installation: Installation) -> list[Program]:
-    """The four siblings, and the stand-in cloud where there is one."""
+    """The four siblings, the steward last, and the stand-in cloud where there is one."""
     settings = installation.settings
     python, logs = sys.executable, settings.state / "logs"
     base = {
@@ -153,10 +153,9 @@ async def up(installation: Installation) -> None:
     finally:
         say("Stopping. Instances are ended and wiped.")
         # The steward first: what it saw ending it would only try to explain.
-        for name in ("steward", "desk", "hub", "proxy", DEMO_CLOUD):
-            for program in siblings:
-                if program.name == name:
-                    await program.end()
+        *others, steward = siblings
+        await steward.end()
+        await asyncio.gather(*(program.end() for program in others))
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)

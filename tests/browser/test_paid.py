@@ -25,9 +25,8 @@ from spawner.ledger import orders
 from spawner.ledger.paid_model import Order, OrderState, StopReason
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, button, heading
-from tests.cloud.steer import ADA, LI, Steer
+from tests.cloud.steer import ADA, LI, QUICK, STANDSTILL, Steer, steer_beside
 from tests.hub.paid import Person, Platform
-from tests.paid_desk.conftest import steer
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 Picture = Callable[..., None]
@@ -52,7 +51,7 @@ def demo() -> Iterator[Stack]:
 
 @pytest.fixture
 def cloud(demo: Stack) -> Iterator[Steer]:
-    made = steer(demo)
+    made = steer_beside(demo.state)
     yield made
     made.close()
 
@@ -184,11 +183,12 @@ def read_and_agree(way: Way, cloud: Steer, since: int) -> None:
     expect(page.locator(".terms")).to_contain_text(f"CNY {CAP}")
     way.look("question")
     assert cloud.mutations(since=since) == []
-    cloud.quirk(pace={"boot": [3, 3, 3, 3], "stop": 1, "delete": 1})
+    cloud.quirk(pace=STANDSTILL)
     way.button("Start and be billed").click()
     page.wait_for_url("**/paid/instances/*")
     expect(page.locator(".steps, #open").first).to_be_visible()
     way.look("starting")
+    cloud.quirk(pace=QUICK)
 
 
 def move_files(way: Way) -> None:

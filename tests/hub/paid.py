@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +16,6 @@ from typing import Any
 import httpx
 from sqlalchemy import update
 
-from spawner.demo_cloud.settings import Endpoints, Keys
 from spawner.ledger import Ledger, bindings, leases, orders
 from spawner.ledger.paid_model import BindingState, Consent, Order, OrderState
 from spawner.ledger.paid_tables import orders as table
@@ -36,15 +34,6 @@ SMALL = "ecs.g6.large"
 FIRST_ACCOUNT = 3000000000000000
 SESSION = "5e55"
 KILLED = ("hub", "desk", "steward")
-
-
-def steer_of(stack: Stack) -> Steer:
-    """The stand-in that `freepool up --demo-cloud` has started, quick enough for a test."""
-    told = json.loads((stack.state / "demo-cloud" / "demo-cloud.json").read_text())
-    endpoints = Endpoints(**{name: told[name] for name in Endpoints.__dataclass_fields__})
-    steer = Steer(endpoints, Keys(**{name: told[name] for name in Keys.__dataclass_fields__}))
-    steer.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
-    return steer
 
 
 @dataclass
