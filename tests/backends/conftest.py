@@ -86,7 +86,7 @@ async def street(images: Path) -> AsyncIterator[Street]:
             yield made
         finally:
             await asyncio.gather(*(destroy(backend, one.id) for one in made.specs.values()))
-    shutil.rmtree(state)
+            shutil.rmtree(state)
 
 
 @pytest.fixture
