@@ -48,6 +48,7 @@ class Steward:
         self._tasks = Tasks()
         self._usher = Usher(pool, self._tasks, hub=hub, hub_token=hub_token, hook=hook)
         self._pruned_at: datetime | None = None
+        self._unsettled: dict[str, datetime] = {}
 
     async def round(self) -> bool:
         """Do what is due. False when another steward holds the lease."""
@@ -67,14 +68,17 @@ class Steward:
         found = await pool.view.refresh()  # first the pool, then the ledger: see `order.decide`
         moment = await pool.ledger.aread(read_order)
         drain = moment.controls.drain
+        now = pool.now()
+        self._unsettled = order.unsettled_since(found, self._unsettled, now)
         actions = order.decide(
             slots=moment.slots,
             instances=moment.instances,
             tickets=moment.tickets,
             found=found,
-            now=pool.now(),
+            now=now,
             limits=pool.catalog.limits,
             closes_at=drain.at if drain else None,
+            unsettled=self._unsettled,
         )
         begun = [self._tasks.begin(_subject(action), partial(self._carry_out, action)) for action in actions]
         tasks = [task for task in begun if task is not None]

@@ -44,8 +44,9 @@ class SlotStatus:
     """A slot that exists. `url` is where its notebook port answers, without a trailing slash.
 
     A CREATING slot may have a URL already: whoever is in a hurry may ask there. `no_room` says why it could not be
-    placed yet, in the scheduler's words. `reason` and `detail` say why a DEAD one died, where that is known. `lent` is
-    whether the backend knows that somebody has it, see `Backend.lend`.
+    placed yet, in the scheduler's words. `reason` and `detail` say why a DEAD one died, where that is known. Until they
+    are `settled` a better reason may follow within seconds: the cause of an end can come after the end. `lent` is whether
+    the backend knows that somebody has it, see `Backend.lend`.
     """
 
     id: str
@@ -55,6 +56,7 @@ class SlotStatus:
     detail: str = ""
     no_room: str = ""
     lent: bool = False
+    settled: bool = True
 
 
 Slots = Mapping[str, SlotStatus]

@@ -15,7 +15,7 @@ from spawner.compat import timeout
 from spawner.errors import BackendUnavailable
 from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus
 from spawner.pool.kube.client import Cluster
-from spawner.pool.kube.manifest import EVICTABLE, LENT_LABEL, make_manifest, pod_name
+from spawner.pool.kube.manifest import EVICTABLE, LENT, LENT_LABEL, make_manifest, pod_name
 from spawner.pool.kube.pods import Pod, read_pod
 from spawner.pool.kube.watch import PodStore, list_pods
 from spawner.settings import KubernetesPool
@@ -70,7 +70,7 @@ class KubernetesBackend:
     async def lend(self, slot_id: str, *, seconds: float) -> None:
         """Mark the pod as somebody's: no autoscaler moves it, and the node ends it at the latest then."""
         changes = {
-            "metadata": {"labels": {LENT_LABEL: "true"}, "annotations": {EVICTABLE: "false"}},
+            "metadata": {"labels": {LENT_LABEL: LENT}, "annotations": {EVICTABLE: "false"}},
             "spec": {"activeDeadlineSeconds": max(1, round(seconds))},
         }
         changed = await self._cluster.patch(pod_name(slot_id), changes)

@@ -22,6 +22,9 @@ from spawner.settings import KubernetesPool
 
 SLOT_LABEL = "freepool/slot"
 LENT_LABEL = "freepool/lent"
+"""On every pod that belongs to a person, and on no other: the chart's disruption budget guards what carries it."""
+LENT, AWAITED = "true", "awaited"
+"""Its values: in use, with its deadline set; made for a person who waits for it."""
 OURS = {"app.kubernetes.io/name": "freepool", "app.kubernetes.io/component": "instance"}
 SELECTOR = ",".join(f"{name}={value}" for name, value in OURS.items())
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
@@ -102,7 +105,13 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
         working_dir=WORKSPACE,
         volumes=_volumes(flavor),
         volume_mounts=_mounts(),
-        labels={**OURS, SLOT_LABEL: spec.id, "freepool/flavor": flavor.id, "freepool/image": image.id},
+        labels={
+            **OURS,
+            SLOT_LABEL: spec.id,
+            "freepool/flavor": flavor.id,
+            "freepool/image": image.id,
+            **({LENT_LABEL: AWAITED} if spec.awaited else {}),
+        },
         annotations={EVICTABLE: "false" if spec.awaited else "true"},
         cpu_limit=limits.pop("cpu"),
         cpu_guarantee=requests.pop("cpu"),
