@@ -19,7 +19,7 @@ export PORT STATE PYTHON
 # UNSAFE=0 is as good as no UNSAFE.
 on = $(filter-out 0 no off false,$(1))
 
-.PHONY: run setup heavy test lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check clean help
+.PHONY: run setup heavy test suite lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -67,8 +67,12 @@ lint: $(VENV)/.dev
 test: setup $(VENV)/.dev
 	@tests/setup
 	@$(MAKE) --no-print-directory lint
+	@PYTHON=$(BIN)/python tests/cluster/lease $(MAKE) --no-print-directory suite
+
+# Under a lease, so that a run of another checkout has another cluster.
+suite:
 	@PYTHON=$(BIN)/python tests/cluster/prepare
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --reruns 1 --durations 10
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --durations 10
 
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
@@ -85,8 +89,8 @@ bench-warm: setup $(VENV)/.dev
 images: $(VENV)/.dev
 	@PYTHON=$(BIN)/python images/build $(IMAGES)
 
-cluster:
-	@tests/cluster/ensure
+cluster: $(VENV)/.dev
+	@PYTHON=$(BIN)/python tests/cluster/lease tests/cluster/prepare
 
 cluster-down:
 	@tests/cluster/down

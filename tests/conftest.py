@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.cluster.network import Network, is_on_cluster, lease
 from tests.stack import RUNNING, Stack, running_stack, write_catalog
 
 ALLOWED_SKIPS: tuple[str, ...] = (
@@ -26,10 +27,6 @@ ALLOWED_SKIPS: tuple[str, ...] = (
 LONGEST_REASON = 3000
 """Characters, from the end, of why a test failed before it ran again: what passes by luck is still looked into."""
 
-CLUSTER = "tests/kubernetes", "tests/helm", "tests/images", "tests/browser"
-"""What shares the one cluster, or its images, and so runs one after the other. And the browser, which breaks its
-connections off whenever the machine's network changes, as it does with every pod."""
-
 
 class TwoByTwo(LoadScopeScheduling):  # type: ignore[misc]
     """Two processes share the work (`make test`): the cluster's tests in one, everything else file by file.
@@ -39,12 +36,32 @@ class TwoByTwo(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        return "cluster" if path.startswith(CLUSTER) else path
+        return "cluster" if is_on_cluster(path) else path
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoByTwo:
     """xdist asks for it."""
     return TwoByTwo(config, log)
+
+
+NETWORK = pytest.StashKey[Network]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Reserve a test cluster for this run, before its processes are started: they inherit the number."""
+    lease()
+    config.stash[NETWORK] = Network()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]
+    """A test on the cluster runs inside the cluster's network, with its fixtures; any other in the machine's own."""
+    network = item.config.stash[NETWORK]
+    if is_on_cluster(item.nodeid):
+        network.enter()
+    else:
+        network.leave()
+    return (yield)
 
 
 @pytest.fixture(autouse=True)

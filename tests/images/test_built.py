@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -25,14 +26,27 @@ SITE = "/opt/freepool/lib/python3.11/site-packages"
 MAY_WRITE = ("/home/jovyan", "/mnt/workspace", "/tmp", "/var/lib/postgresql/data")
 
 
+@cache
+def prepared(name: str) -> str | None:
+    """The image of this very checkout, where tests/cluster/prepare has built it."""
+    inputs = subprocess.run([ROOT / "images/inputs", name], capture_output=True, text=True, check=True).stdout.strip()
+    image = f"localhost/freepool-tests/{name}:{inputs}"
+    if shutil.which("buildah") is None:
+        return None
+    looked = subprocess.run(["buildah", "inspect", "--type", "image", image], capture_output=True, check=False)
+    return image if looked.returncode == 0 else None
+
+
 def image_of(name: str) -> str:
-    return f"{os.environ.get('REGISTRY', 'freepool')}/{name}:{os.environ.get('TAG', __version__)}"
+    return prepared(name) or f"{os.environ.get('REGISTRY', 'freepool')}/{name}:{os.environ.get('TAG', __version__)}"
 
 
 @cache
 def why_not(name: str) -> str:
     """Make the image from this checkout where that is a matter of minutes. Why it is not there; empty where it is."""
-    if name not in LARGE and os.environ.get("FREEPOOL_TEST_IMAGES") != "built":
+    if prepared(name):
+        return ""
+    if name not in LARGE and os.environ.get("FREEPOOL_TEST_IMAGES") != "given":
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
             [ROOT / "images/build", name], capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
