@@ -180,7 +180,7 @@ why it ended it: a person whose pod was evicted would read that their notebook e
 
 
 def note_sigterm(server: Any) -> Callable[[], bool]:
-    """Have a server class (ServerApp) tell whether SIGTERM has stopped it. It sets up its own handlers when it starts."""
+    """Have a server class (ServerApp) tell whether SIGTERM has stopped it. It sets up its own handler at its start."""
     told: list[int] = []
     stop = server._signal_stop
 

@@ -45,8 +45,8 @@ class SlotStatus:
 
     A CREATING slot may have a URL already: whoever is in a hurry may ask there. `no_room` says why it could not be
     placed yet, in the scheduler's words. `reason` and `detail` say why a DEAD one died, where that is known. Until they
-    are `settled` a better reason may follow within seconds: the cause of an end can come after the end. `lent` is whether
-    the backend knows that somebody has it, see `Backend.lend`.
+    are `settled` a better reason may follow within seconds: the cause of an end can come after the end. `lent` is
+    whether the backend knows that somebody has it, see `Backend.lend`.
     """
 
     id: str
