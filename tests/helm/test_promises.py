@@ -239,6 +239,19 @@ def test_budgets_guard_people_and_the_platform_and_nothing_that_waits(values: Va
     assert {found["apiVersion"] for found in of_kind(render(values), "PodDisruptionBudget")} <= {"policy/v1"}
 
 
+def test_a_spread_without_a_selector_is_over_the_components_own_pods() -> None:
+    """Of a null selector the API server says that it matches no pod. One of the operator's own stays."""
+    spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+    own = spread | {"labelSelector": {"matchLabels": {"mine": "yes"}}}
+    for component, pod in pods(render({"platform": {"topologySpreadConstraints": [spread, own]}})):
+        if component != "puller":
+            first, second = pod["spec"]["topologySpreadConstraints"]
+            labels = first.pop("labelSelector")["matchLabels"]
+            assert labels["app.kubernetes.io/component"] == component
+            assert labels.items() <= pod["metadata"]["labels"].items()
+            assert (first, second) == (spread, own)
+
+
 def test_images_are_on_every_node_that_a_flavor_goes_to() -> None:
     manifests = render(VALUE_SETS["gpu"])
     spec = one(manifests, "DaemonSet", "freepool-puller")["spec"]["template"]["spec"]
