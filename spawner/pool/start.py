@@ -221,6 +221,9 @@ class Start:
             await pool.destroy_slot_soon(slot.id, EndReason.NO_ROOM, detail=error.details)
             raise
         except (SlotFailed, ClaimFailed) as error:
+            status = pool.view.last_seen.get(slot.id)
+            if status is not None and status.no_users:
+                await pool.note_users({slot.id: status}, [slot], ())  # the next try goes by it
             await pool.destroy_slot_soon(slot.id, EndReason.START_FAILED, detail=error.details or error.message)
             raise
         return await self._mark_running(instance, url)
@@ -257,6 +260,7 @@ class Start:
             choice.image,
             awaited=True,
             environment={} if choice.image.agent else environment,
+            own_users=await pool.own_users(choice.flavor),
         )
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds

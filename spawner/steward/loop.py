@@ -17,9 +17,10 @@ import aiohttp
 
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
 from spawner.hubclient import HubClient
-from spawner.ledger import EndReason, instances, leases, slots, tickets
+from spawner.ledger import EndReason, instances, leases, slots, tickets, user_namespaces
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
+from spawner.pool.user_namespaces import FORGET
 from spawner.pool.view import SlotView
 from spawner.settings import Settings
 from spawner.steward import order, warm
@@ -69,6 +70,7 @@ class Steward:
         moment = await pool.ledger.aread(read_order)
         drain = moment.controls.drain
         now = pool.now()
+        await pool.note_users(found, moment.slots, moment.tried)
         self._unsettled = order.unsettled_since(found, self._unsettled, now)
         actions = order.decide(
             slots=moment.slots,
@@ -136,7 +138,8 @@ class Steward:
                         version=pool.backend.version(image),
                     )
                     try:
-                        await pool.backend.create(pool.spec(slot_id, flavor, image))
+                        own_users = await pool.own_users(flavor)
+                        await pool.backend.create(pool.spec(slot_id, flavor, image, own_users=own_users))
                     except (SlotFailed, NoRoom) as error:
                         log.warning("a warm slot could not be made: %s", error)
                         reason = EndReason.NO_ROOM if isinstance(error, NoRoom) else EndReason.START_FAILED
@@ -157,6 +160,7 @@ class Steward:
         await self.pool.ledger.awrite(instances.prune, before=before)
         await self.pool.ledger.awrite(slots.prune, before=before)
         await self.pool.ledger.awrite(tickets.prune, before=before)
+        await self.pool.ledger.awrite(user_namespaces.prune, before=now - FORGET)
         self._pruned_at = now
 
 

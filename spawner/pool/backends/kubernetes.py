@@ -41,6 +41,11 @@ class KubernetesBackend:
         """Always: a pod is a sandbox."""
         return True
 
+    @property
+    def tries_own_users(self) -> bool:
+        """Nodes differ in it."""
+        return True
+
     def memory(self) -> int | None:
         """Only the scheduler knows."""
         return None
@@ -116,10 +121,22 @@ class KubernetesBackend:
         return None if pod is None else pod.status
 
     async def watch(self) -> AsyncGenerator[None, None]:
-        """Follow the pods. Raises `BackendUnavailable` where that breaks off; call it again then."""
+        """Follow the pods. Raises `BackendUnavailable` where that breaks off; call it again then.
+
+        Also wakes when a node has been given enough time for a sandbox: there is no event for what does not happen.
+        """
         async with aclosing(self._store.follow()) as changes:
-            async for _ in changes:
-                yield None
+            upcoming = asyncio.ensure_future(anext(changes))
+            try:
+                while True:
+                    await asyncio.wait([upcoming], timeout=self._store.patience())
+                    if upcoming.done():
+                        upcoming.result()
+                        upcoming = asyncio.ensure_future(anext(changes))
+                    yield None
+            finally:
+                upcoming.cancel()
+                await asyncio.gather(upcoming, return_exceptions=True)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -134,6 +134,8 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
     manifest["spec"] = harden(body)
     if flavor.pod.host_users is not None:
         manifest["spec"]["hostUsers"] = flavor.pod.host_users
+    elif spec.own_users:
+        manifest["spec"]["hostUsers"] = False
     return manifest
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from spawner.ledger.model import EndReason
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.pool.kube.endings import read_ending
 from spawner.pool.kube.manifest import AWAITED, CONTAINER, LENT_LABEL, PORT, SLOT_LABEL
 
 Json = Mapping[str, Any]
 LONGEST_DETAIL = 500
+ABOUT_USERS = re.compile(r"user ?(namespace|ns)|id-?mapp?|[ug]id_map|IDMAP|remount-private", re.IGNORECASE)
+"""What runtimes and kernels say where users of its own are why a container cannot be made."""
 UNTOLD = 0
 """For a resource version: where a pod vanishes while it is being deleted, the API server's answer has none."""
 
@@ -26,6 +30,9 @@ class Pod:
     leaving: bool
     placed: bool
     status: SlotStatus
+    lacks_sandbox: bool = False
+    """Its node has taken it in with users of its own, and has made no sandbox for it yet. That takes a second; where
+    the node cannot give it users of its own it never comes, and only an event says why, which we may not read."""
 
 
 def read_pod(pod: Json) -> Pod | None:
@@ -40,7 +47,42 @@ def read_pod(pod: Json) -> Pod | None:
         version=int(metadata.get("resourceVersion", UNTOLD)),
         leaving="deletionTimestamp" in metadata,
         placed=bool(pod.get("spec", {}).get("nodeName")),
-        status=_status(slot_id, pod),
+        status=_on_its_node(_status(slot_id, pod), pod),
+        lacks_sandbox=_lacks_sandbox(pod),
+    )
+
+
+def _on_its_node(status: SlotStatus, pod: Json) -> SlotStatus:
+    spec = pod.get("spec", {})
+    own_users = spec.get("hostUsers") is False
+    status = replace(status, node=spec.get("nodeName", ""), own_users=own_users)
+    never_began = status.phase is Phase.DEAD and status.reason is EndReason.START_FAILED
+    if own_users and never_began and ABOUT_USERS.search(status.detail):
+        return without_users(status, status.detail)
+    return status
+
+
+def without_users(status: SlotStatus, detail: str) -> SlotStatus:
+    """The status of a slot that its node cannot give users of its own. The node's fault, not the flavor's."""
+    return replace(
+        status, phase=Phase.DEAD, reason=EndReason.LOST, detail=detail[:LONGEST_DETAIL], settled=True, no_users=True
+    )
+
+
+def _lacks_sandbox(pod: Json) -> bool:
+    """Not where volumes come from elsewhere: a node attaches them first, and that takes its time."""
+    spec, status = pod.get("spec", {}), pod.get("status", {})
+    is_waiting = any(
+        one["type"] == "PodReadyToStartContainers" and one.get("status") == "False"
+        for one in status.get("conditions", ())
+    )
+    is_plain = all("emptyDir" in volume for volume in spec.get("volumes", ()))
+    return (
+        is_waiting
+        and is_plain
+        and spec.get("hostUsers") is False
+        and status.get("phase") == "Pending"
+        and "deletionTimestamp" not in pod["metadata"]
     )
 
 
