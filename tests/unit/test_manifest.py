@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from spawner.catalog import OURS_TO_DECIDE, Accelerator, Flavor, Image, PodFields
 from spawner.pool.backends.base import SlotSpec
+from spawner.pool.kube.endings import TOLD
 from spawner.pool.kube.manifest import (
     AWAITED,
     LENT,
@@ -200,6 +201,15 @@ def test_the_agent_gets_its_orders_and_an_image_without_one_its_identity() -> No
     assert variables(theirs)["JUPYTERHUB_USER"] == "$$(PATH)", "Kubernetes must not fill anything in"
     assert "FREEPOOL_ORDERS" not in variables(theirs)
     assert theirs["spec"]["containers"][0]["args"] == ["run", "it"]
+
+
+def test_a_program_without_the_agent_tells_when_its_node_ends_it() -> None:
+    """Where it exits with 0, nothing else tells that from an end by itself: `spawner/pool/kube/endings.py`."""
+    stacks = Image(id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False)
+    (container,) = make_manifest(spec(image=stacks), POOL)["spec"]["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "-c", f"echo '{TOLD}' > /dev/termination-log"]
+    (ours,) = make_manifest(spec(), POOL)["spec"]["containers"]
+    assert "lifecycle" not in ours, "a stop waits for no hook"
 
 
 def test_what_a_slot_sets_aside() -> None:

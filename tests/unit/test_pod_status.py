@@ -18,6 +18,7 @@ from spawner.catalog import Limits
 from spawner.ledger import EndReason, SlotState
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.pool.kube.client import Cluster
+from spawner.pool.kube.endings import TOLD
 from spawner.pool.kube.manifest import AWAITED, CONTAINER, LENT, LENT_LABEL, SLOT_LABEL
 from spawner.pool.kube.pods import read_pod
 from spawner.pool.kube.watch import PodStore
@@ -35,6 +36,13 @@ def exited(code: int, reason: str = "") -> Json:
     said = reason or ("Completed" if code == 0 else "Error")
     ended = {"exitCode": code, "reason": said, "containerID": ID}
     return {"containerID": ID, "restartCount": 0, "started": False, "state": {"terminated": ended}}
+
+
+def told_to_end(code: int) -> Json:
+    """A container whose preStop hook has run."""
+    found = exited(code)
+    found["state"]["terminated"]["message"] = f"{TOLD}\n"
+    return found
 
 
 FORGOTTEN: Json = {
@@ -147,6 +155,20 @@ ENDS: dict[str, Recorded] = {
     "the node is low on memory, and the program exits with 0": Recorded(
         EndReason.EVICTED,
         (pod(exited(0)), pod(exited(0), "Succeeded", disrupted("TerminationByKubelet", NODE_LOW))),
+    ),
+    "its volume is full, and a program without the agent exits with 0": Recorded(
+        EndReason.OUT_OF_DISK, (pod(told_to_end(0)), pod(told_to_end(0), "Succeeded"))
+    ),
+    "its longest time is over, and a program without the agent exits with 0": Recorded(
+        EndReason.DEADLINE,
+        (pod(told_to_end(0)), pod(told_to_end(0), "Failed", reason="DeadlineExceeded", message=TOO_LONG)),
+    ),
+    "a drain of a program without the agent": Recorded(
+        EndReason.LOST,
+        (
+            pod(RUNNING, "Running", EVICTION_API, deleted=True),
+            pod(told_to_end(0), "Succeeded", EVICTION_API, deleted=True),
+        ),
     ),
     "the node needs its place for a critical pod": Recorded(
         EndReason.EVICTED,

@@ -6,9 +6,10 @@ shutdown of the node) follows with the terminal phase, `Failed` or `Succeeded`. 
 API, taint manager, pod garbage collector) writes the condition `DisruptionTarget` first. So a reason is final
 (`settled`) once the phase is terminal or the pod is being deleted, and not before.
 
-A limit of Kubernetes since 1.27: the reason is dropped where the container exits with 0 in the time that it is given
-to end, as the phase is then `Succeeded` (kubernetes/kubernetes#118310). The agent exits with 143 after SIGTERM for this
-reason. An image without the agent may exit with 0: then only `DisruptionTarget`, where there is one, tells the cause.
+Kubernetes loses the reason of an eviction where the container exits with 0 when it is told to end: its phase is then
+`Succeeded` (since 1.27, kubernetes/kubernetes#118310). So the agent exits with 143 after SIGTERM. A container without
+the agent leaves `TOLD` as its last words before the kubelet ends it (a preStop hook, which does not run where a program
+ends by itself). Every other cause is still told: by `DisruptionTarget`, by `DeadlineExceeded`, by the deletion.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ OWN_LIMIT = ("Usage of EmptyDir volume", "exceeded its local ephemeral storage l
 """Parts of the kubelet's messages about a pod that is evicted for its own use of the disk, not for the node's need."""
 SHUTDOWN = ("Terminated", "Shutdown", "NodeShutdown", "NodeLost")
 """Pod reasons that are about the node: it is shut down, or has not answered for long."""
+TOLD = "freepool: the node ends this container"
 UNKNOWN_STATUS = "ContainerStatusUnknown"
 """The kubelet finds no container where it knows of one: its runtime has forgotten it."""
 
@@ -121,6 +123,8 @@ def _disrupted(status: Json) -> Ending | None:
 def _why_it_terminated(terminated: Json, message: str, *, lent: bool) -> tuple[EndReason, str]:
     code, reason = terminated.get("exitCode"), terminated.get("reason")
     last_words = str(terminated.get("message") or message or reason or "").strip()
+    if last_words == TOLD:
+        return EndReason.OUT_OF_DISK, "evicted for its own use of the disk"
     if reason == UNKNOWN_STATUS or (lent and not terminated):
         return EndReason.LOST, last_words or "its node knows nothing of it"
     detail = f"exit code {code}: {last_words}" if code is not None else last_words

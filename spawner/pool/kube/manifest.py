@@ -18,6 +18,7 @@ from spawner.instance.agent import ORDERS_VARIABLE
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
+from spawner.pool.kube.endings import TOLD
 from spawner.settings import KubernetesPool
 
 SLOT_LABEL = "freepool/slot"
@@ -129,6 +130,9 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
     container["startupProbe"] = _startup_probe(spec)
     # The last lines of the log travel with the pod's status, so nobody needs the right to read logs.
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    if not image.agent:
+        say_it = f"echo '{TOLD}' > /dev/termination-log"
+        container["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", say_it]}}}
     if flavor.pod.runtime_class is not None:
         body["runtimeClassName"] = flavor.pod.runtime_class
     manifest["spec"] = harden(body)
