@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,11 @@ from spawner.pool.backends.base import Phase, Slots, SlotStatus
 
 CREATE_GRACE = timedelta(seconds=15)
 """How long a committed intent may take to be seen in the pool before it is taken for one that was never carried out."""
+SETTLE = timedelta(seconds=10)
+"""How long the cause of an instance's end is waited for before the first guess counts. A kubelet writes it within a
+second; where it never comes (its node is gone, or another container of the pod goes on) the instance ends anyway."""
+PLATFORM = (EndReason.EVICTED, EndReason.LOST)
+"""Endings by the platform: a slot that was being made and is lost so says nothing against its flavor or image."""
 ABSENT = "it was not in the pool any more"
 START_GRACE = timedelta(seconds=330)
 """A start that is older than JupyterHub's own limit (300 s) has nobody left who goes on with it."""
@@ -67,11 +72,13 @@ def decide(
     now: datetime,
     limits: Limits,
     closes_at: datetime | None = None,
+    unsettled: Mapping[str, datetime] | None = None,
 ) -> Iterator[Action]:
     """What brings ledger and pool together.
 
     `slots`, `instances` and `tickets` (all that are not over) must have been read *after* `found`: a slot is in the
     ledger before it is in the pool, so what is found and not known is truly nobody's. From `closes_at` on nothing runs.
+    `unsettled`: since when the ends of slots are known whose cause is not.
     """
     held = {ticket.id for ticket in tickets}
     known = {slot.id: slot for slot in slots}
@@ -85,7 +92,7 @@ def decide(
         if action is not None:
             yield action
     for instance in loans.values():
-        ending = _about_instance(instance, found, now, closes_at)
+        ending = _about_instance(instance, found, now, closes_at, unsettled or {})
         if ending is not None:
             yield ending
 
@@ -109,7 +116,7 @@ def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datet
         return None if is_fresh else DestroySlot(slot.id, EndReason.LOST, ABSENT)
     if status.phase is Phase.DEAD:
         reason = status.reason or EndReason.LOST
-        if slot.state is SlotState.CREATING:
+        if slot.state is SlotState.CREATING and reason not in PLATFORM:
             reason = EndReason.START_FAILED
         return DestroySlot(slot.id, reason, status.detail or None)
     if slot.state is SlotState.CREATING:
@@ -138,7 +145,22 @@ def _is_lent_unknown_to_the_pool(status: SlotStatus) -> bool:
     return status.phase is Phase.READY and not status.lent
 
 
-def _about_instance(instance: Instance, found: Slots, now: datetime, closes_at: datetime | None) -> EndInstance | None:
+def unsettled_since(found: Slots, before: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
+    """Since when each slot's end is known whose cause is not; `before` is what this said at the last look."""
+    return {
+        slot_id: before.get(slot_id, now)
+        for slot_id, status in found.items()
+        if status.phase is Phase.DEAD and not status.settled
+    }
+
+
+def _about_instance(
+    instance: Instance,
+    found: Slots,
+    now: datetime,
+    closes_at: datetime | None,
+    unsettled: Mapping[str, datetime],
+) -> EndInstance | None:
     if instance.state is InstanceState.STOPPING:
         return EndInstance(instance.id, instance.reason or EndReason.STOPPED)
     if closes_at is not None and closes_at <= now:
@@ -150,6 +172,8 @@ def _about_instance(instance: Instance, found: Slots, now: datetime, closes_at: 
     if status is None:
         return EndInstance(instance.id, EndReason.LOST, ABSENT, slot_id=instance.slot_id)
     if status.phase is Phase.DEAD:
+        if not status.settled and now - unsettled.get(status.id, now) < SETTLE:
+            return None
         return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
     if instance.ends_at is not None and instance.ends_at <= now:
         return EndInstance(instance.id, EndReason.DEADLINE)

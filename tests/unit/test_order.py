@@ -15,6 +15,7 @@ from spawner.ledger.model import OCCUPYING, UNENDED
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.steward.order import (
     CREATE_GRACE,
+    SETTLE,
     START_GRACE,
     Action,
     DestroySlot,
@@ -22,6 +23,7 @@ from spawner.steward.order import (
     Lend,
     NoteWarm,
     decide,
+    unsettled_since,
 )
 from tests.unit import make
 from tests.unit.make import NOW, quick
@@ -215,6 +217,56 @@ def test_a_start_that_nobody_goes_on_with_is_ended() -> None:
     assert about(instance=loan).decide() == []
     (action,) = about(instance=replace(loan, requested_at=NOW - START_GRACE - timedelta(seconds=1))).decide()
     assert action == EndInstance("i", EndReason.LOST, "its start was abandoned")
+
+
+# Ends whose cause is not known yet
+
+
+def test_the_end_of_an_instance_is_recorded_when_its_cause_is_known() -> None:
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 0"), settled=False)
+    world = about(slot=CLAIMED, instance=running(), status=guess)
+    assert world.decide() == []
+    world.found["s"] = make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "too large")
+    assert world.decide() == [EndInstance("i", EndReason.OUT_OF_DISK, "too large")]
+
+
+@pytest.mark.parametrize(("ago", "ends"), [(SETTLE - timedelta(seconds=1), False), (SETTLE, True)])
+def test_a_cause_is_waited_for_only_so_long(ago: timedelta, ends: bool) -> None:
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    actions = decide(
+        slots=[CLAIMED],
+        instances=[running()],
+        found={"s": guess},
+        now=NOW,
+        limits=LIMITS,
+        unsettled={"s": NOW - ago},
+    )
+    assert list(actions) == ([EndInstance("i", EndReason.CRASHED)] if ends else [])
+
+
+def test_a_slot_that_waits_for_nobody_goes_at_once_whatever_ended_it() -> None:
+    """Until it is gone a start could be given it."""
+    guess = replace(make.status("s", Phase.DEAD, EndReason.START_FAILED), settled=False)
+    assert about(slot=make.slot("s"), status=guess).decide() == [DestroySlot("s", EndReason.START_FAILED)]
+
+
+def test_since_when_a_cause_is_missing_is_kept_until_it_is_known() -> None:
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    later = NOW + timedelta(seconds=3)
+    first = unsettled_since({"s": guess, "well": make.status("well")}, {}, NOW)
+    assert first == {"s": NOW}
+    assert unsettled_since({"s": guess}, first, later) == {"s": NOW}
+    assert unsettled_since({"s": replace(guess, settled=True)}, first, later) == {}
+    assert unsettled_since({}, first, later) == {}
+
+
+@pytest.mark.parametrize("reason", [EndReason.EVICTED, EndReason.LOST])
+def test_a_slot_that_the_platform_takes_away_while_it_is_made_is_no_failure_of_its_flavor(reason: EndReason) -> None:
+    """A drain or a node that runs short: the next one is made at once, and not after a pause."""
+    status = make.status("s", Phase.DEAD, reason, "drained")
+    assert about(slot=make.slot("s", SlotState.CREATING), status=status).decide() == [
+        DestroySlot("s", reason, "drained")
+    ]
 
 
 # Whatever the world looks like
