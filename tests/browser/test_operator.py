@@ -39,9 +39,7 @@ def operate(enter: Enter, shared_stack: Stack) -> Iterator[Callable[..., Page]]:
         return desk
 
     yield make
-    ledger = shared_stack.ledger()
-    ledger.write(lambda connection: connection.execute(table.delete()))
-    ledger.close()
+    shared_stack.ledger.write(lambda connection: connection.execute(table.delete()))
     shared_stack.wait_warm()
 
 
@@ -129,9 +127,7 @@ def test_a_plan_in_the_operators_own_time(operate: Callable[..., Page], picture:
     expect(row).to_contain_text("3 × CPU, Light")
     expect(row).to_contain_text(f"Jan 5, {year}, 9:00")
     expect(row).to_contain_text("Every week")
-    ledger = shared_stack.ledger()
-    value = ledger.read(controls.all_of)["plan:ml-course"].value
-    ledger.close()
+    value = shared_stack.ledger.read(controls.all_of)["plan:ml-course"].value
     assert value["begins"] == f"{year}-01-05T09:00:00+08:00"
     row.get_by_role("button", name="Remove ml-course").click()
     dialog(page).get_by_role("button", name="Remove").click()
@@ -140,9 +136,7 @@ def test_a_plan_in_the_operators_own_time(operate: Callable[..., Page], picture:
 
 def test_what_counts_for_nothing_is_shown_and_removed(operate: Callable[..., Page], shared_stack: Stack) -> None:
     page = operate()
-    ledger = shared_stack.ledger()
-    ledger.write(controls.put, "floor:gpu-80g:light", 3, now=utc_now(), by="ann")
-    ledger.close()
+    shared_stack.ledger.write(controls.put, "floor:gpu-80g:light", 3, now=utc_now(), by="ann")
     row = page.get_by_role("listitem").filter(has_text="floor:gpu-80g:light")
     expect(row).to_contain_text("The catalog has no gpu-80g. by ann")
     row.get_by_role("button").click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -20,6 +21,10 @@ from spawner.demo_cloud.settings import ACCOUNTS, PRINCIPAL, Endpoints, Keys, Op
 ADA, LI = (account for account, _ in ACCOUNTS)
 HANGZHOU, SHANGHAI = "cn-hangzhou", "cn-shanghai"
 ROLE_NAME = "FreepoolPaid"
+QUICK = {"boot": [0.3, 0.3, 0.3, 0.3], "stop": 0.3, "delete": 0.3}
+"""Seconds that an instance takes for each step, for tests that wait for it in real time."""
+STANDSTILL = {"boot": [3600, 3600, 3600, 3600], "stop": 3600, "delete": 3600}
+"""Whatever an instance is doing, it goes on doing, for tests that look at it meanwhile."""
 
 
 class Refused(Exception):
@@ -163,6 +168,15 @@ class Steer:
         return max((call.number for call in self.calls()), default=0)
 
 
+def steer_beside(state: Path) -> Steer:
+    """The stand-in that `freepool up --demo-cloud` has started for this state folder, made quick."""
+    told = json.loads((state / "demo-cloud" / "demo-cloud.json").read_text())
+    endpoints = Endpoints(**{name: told[name] for name in Endpoints.__dataclass_fields__})
+    steer = Steer(endpoints, Keys(**{name: told[name] for name in Keys.__dataclass_fields__}))
+    steer.quirk(pace=QUICK)
+    return steer
+
+
 @contextlib.contextmanager
 def cloud_in_thread(**options: Any) -> Iterator[Steer]:
     """A stand-in whose time stands still unless `speed` says otherwise."""
@@ -177,8 +191,6 @@ def cloud_in_thread(**options: Any) -> Iterator[Steer]:
 @contextlib.contextmanager
 def cloud_process(state: Path, *, speed: float = 0.0, port: int = 0) -> Iterator[Steer]:
     """A stand-in in a process of its own, as `freepool demo-cloud` runs it."""
-    import json
-
     where = state / "demo-cloud.json"
     where.unlink(missing_ok=True)
     command = [sys.executable, "-m", "spawner.demo_cloud", f"--port={port}", f"--speed={speed}", f"--state={state}"]

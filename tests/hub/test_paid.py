@@ -19,7 +19,8 @@ from spawner.ledger import audit, consents, orders
 from spawner.ledger.paid_model import Consent, ConsentState, Order, OrderState
 from spawner.paid.asking import name_of
 from spawner.paid.starting import START_WORD
-from tests.hub.paid import KILLED, Person, Platform, steer_of
+from tests.cloud.steer import QUICK, STANDSTILL, steer_beside
+from tests.hub.paid import KILLED, Person, Platform
 from tests.stack import eventually, running_stack, write_catalog
 
 PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -32,10 +33,9 @@ def platform() -> Iterator[Platform]:
     catalog = write_catalog(folder / "catalog.yaml")
     try:
         with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
-            cloud, ledger = steer_of(stack), stack.ledger()
-            yield Platform(stack, cloud, ledger)
+            cloud = steer_beside(stack.state)
+            yield Platform(stack, cloud, stack.ledger)
             cloud.close()
-            ledger.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -44,7 +44,9 @@ def progress_of(person: Person, server: str) -> list[str]:
     """What JupyterHub's own page says, until the server is ready."""
     url = f"{person.platform.stack.url}/hub/api/users/{person.name}/servers/{server}/progress"
     said = []
-    with httpx.stream("GET", url, headers={"Authorization": f"token {person.token}"}, timeout=60) as answer:
+    with person.platform.stack.http.stream(
+        "GET", url, headers={"Authorization": f"token {person.token}"}, timeout=60
+    ) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: "):
                 said.append(json.loads(line[6:]))
@@ -271,7 +273,7 @@ def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
     """Her browser's Stop, an administrator's, a blocked user: JupyterHub cancels the start, and the order is ended."""
     ann, since = Person(platform, "annabel"), platform.cloud.last()
     consent = ann.agree("paid-2")
-    platform.cloud.quirk(pace={"boot": [30, 30, 30, 30], "stop": 1, "delete": 1})
+    platform.cloud.quirk(pace=STANDSTILL | {"stop": 0.3})
     try:
         with ann.clicking(consent):
             ann.appears("paid-2")
@@ -279,7 +281,7 @@ def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
             assert platform.stack.api("DELETE", "/users/annabel/servers/paid-2").status_code in (202, 204)
         order = ann.wait_state("paid-2", OrderState.STOPPED)
     finally:
-        platform.cloud.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
+        platform.cloud.quirk(pace=QUICK)
     assert order.reason == "hub"
     assert platform.creates(since) == [name_of(consent.id)]
     ann.delete("paid-2")

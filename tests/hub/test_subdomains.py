@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from tests.hub.paid import Person, Platform, steer_of
+from tests.cloud.steer import steer_beside
+from tests.hub.paid import Person, Platform
 from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, write_catalog
 
 PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -62,9 +63,9 @@ def test_desk_and_hub_share_a_host_and_notebooks_do_not() -> None:
 
 def a_paid_instance_is_reached_by_way_of_the_desk(stack: Stack, host: str, browser: httpx.Client) -> None:
     """From her own host to the desk's, whose cookie says who she is, and on to the cloud. Nobody else's browser is."""
-    cloud, ledger = steer_of(stack), stack.ledger()
+    cloud = steer_beside(stack.state)
     try:
-        platform = Platform(stack, cloud, ledger)
+        platform = Platform(stack, cloud, stack.ledger)
         ann = Person(platform, "ann")
         assert ann.start(ann.agree("paid-1")).status_code in (201, 202)
         ann.wait_running("paid-1")
@@ -83,4 +84,3 @@ def a_paid_instance_is_reached_by_way_of_the_desk(stack: Stack, host: str, brows
         ann.delete("paid-1")
     finally:
         cloud.close()
-        ledger.close()

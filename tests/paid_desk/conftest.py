@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spawner.demo_cloud.settings import Endpoints, Keys
-from tests.cloud.steer import Steer
+from tests.cloud.steer import Steer, steer_beside
 from tests.paid_desk.forms import Browser, fresh_account
 from tests.stack import Stack, running_stack, write_catalog
 
@@ -33,18 +31,9 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def cloud(stack: Stack) -> Iterator[Steer]:
     """The stand-in that `freepool up --demo-cloud` has started, quick enough for a test."""
-    made = steer(stack)
+    made = steer_beside(stack.state)
     yield made
     made.close()
-
-
-def steer(stack: Stack) -> Steer:
-    """Of a stack's own stand-in."""
-    told = json.loads((stack.state / "demo-cloud" / "demo-cloud.json").read_text())
-    endpoints = Endpoints(**{name: told[name] for name in Endpoints.__dataclass_fields__})
-    made = Steer(endpoints, Keys(**{name: told[name] for name in Keys.__dataclass_fields__}))
-    made.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
-    return made
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def kill_all(stack: Stack) -> None:
     def answers() -> bool:
         try:
             paths = ("hub/health", "services/desk/health")
-            return all(httpx.get(f"{stack.url}/{path}", timeout=5).status_code == 200 for path in paths)
+            return all(stack.http.get(f"{stack.url}/{path}", timeout=5).status_code == 200 for path in paths)
         except httpx.HTTPError:
             return False
 
