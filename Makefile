@@ -5,6 +5,7 @@
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
 # Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image),
+#   TORCH_INDEX (with HEAVY: a package index with PyTorch for processors only, a tenth of the download),
 #   DEMO_CLOUD=1 (paid instances in a stand-in cloud, no real money)
 
 PYTHON ?= python3
@@ -13,9 +14,14 @@ STATE ?= .freepool
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := .images
+UV := .uv
+# TORCH_INDEX names where the smaller build of PyTorch is, for processors only; PyPI's has NVIDIA's libraries with it.
+TORCH_LOCK := images/torch/$(if $(TORCH_INDEX),processor,requirements).lock
 IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
-export PORT STATE PYTHON
+SETUP := hub_config/setup hub_config/packages.py hub_config/prove.py
+JUPYTERLAB := images/light/overrides.json images/light/page_config.json
+export PORT STATE PYTHON TORCH_INDEX
 # UNSAFE=0 is as good as no UNSAFE.
 on = $(filter-out 0 no off false,$(1))
 
@@ -32,29 +38,30 @@ run: setup $(if $(call on,$(HEAVY)),heavy) $(if $(call on,$(DEMO_CLOUD)),$(VENV)
 setup:
 	@$(MAKE) -sq $(ENVIRONMENTS) 2>/dev/null || { hub_config/setup check && $(MAKE) -s -j2 $(ENVIRONMENTS); }
 
-$(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/setup
+$(UV)/.ready: hub_config/setup
+	@hub_config/setup uv $(UV)
+
+$(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/imports/hub $(SETUP) | $(UV)/.ready
 	@hub_config/setup hub $(VENV) requirements.lock
 
-$(LOCAL)/light/.ready: images/light/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
+$(LOCAL)/light/.ready: images/light/requirements.lock images/light/imports $(JUPYTERLAB) $(SETUP) | $(UV)/.ready
 	@hub_config/setup image $(LOCAL)/light images/light/requirements.lock
 
 heavy: setup
 	@$(MAKE) -s $(LOCAL)/torch/.ready
 
-$(LOCAL)/torch/.ready: images/torch/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
-	@hub_config/setup image $(LOCAL)/torch images/torch/requirements.lock
+$(LOCAL)/torch/.ready: $(TORCH_LOCK) images/torch/imports $(JUPYTERLAB) $(SETUP) | $(UV)/.ready
+	@hub_config/setup image $(LOCAL)/torch $(TORCH_LOCK)
 
 # What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
-$(LOCAL)/stock/.ready: images/light/requirements.lock hub_config/setup
+$(LOCAL)/stock/.ready: images/light/requirements.lock $(SETUP) | $(UV)/.ready
 	@PYTHON=$(LOCAL)/light/bin/python hub_config/setup image $(LOCAL)/stock images/light/requirements.lock rfc3987-syntax==1.1.0 lark==1.3.1
 
-$(VENV)/.paid: requirements-paid.lock | setup
-	@hub_config/setup add $(VENV) requirements-paid.lock
-	@touch $@
+$(VENV)/.paid: requirements-paid.lock hub_config/imports/paid $(VENV)/.ready
+	@hub_config/setup paid $(VENV) requirements-paid.lock
 
-$(VENV)/.dev: $(VENV)/.ready requirements-dev.lock
-	@hub_config/setup add $(VENV) requirements-dev.lock
-	@touch $@
+$(VENV)/.dev: requirements-dev.lock hub_config/imports/dev $(VENV)/.ready
+	@hub_config/setup dev $(VENV) requirements-dev.lock
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -99,4 +106,4 @@ check: $(VENV)/.ready
 	$(BIN)/freepool check
 
 clean:
-	rm -rf $(VENV) $(LOCAL)
+	rm -rf $(VENV) $(LOCAL) $(UV)
