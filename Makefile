@@ -73,6 +73,7 @@ lint: $(VENV)/.dev
 
 test: setup $(VENV)/.dev
 	@tests/setup
+	@tests/torch
 	@$(MAKE) --no-print-directory lint
 	@PYTHON=$(BIN)/python tests/cluster/lease $(MAKE) --no-print-directory suite
 

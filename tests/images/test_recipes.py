@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +100,28 @@ def test_the_cpu_lock_can_bring_no_cuda() -> None:
     found = lock(IMAGES / "cpu/requirements.lock")
     assert found["torch"].endswith("+cpu")
     assert not [name for name in found if CUDA.fullmatch(name)]
+
+
+def lock_of(name: str, **variables: str) -> str:
+    """The lock that `images/build` gives an image of instances."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("TORCH_INDEX", "PIP_FIND_LINKS")}
+    return subprocess.run(
+        ["bash", "-c", f"ROOT={ROOT}; . images/engine.sh; lock_of {name}"],
+        cwd=ROOT, env={**environment, "PYTHON": sys.executable, **variables},
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+
+
+def test_cpu_gets_the_build_of_pytorch_that_is_in_reach(tmp_path: Path) -> None:
+    small, pypi = "images/cpu/requirements.lock", "images/gpu/requirements.lock"
+    assert lock_of("cpu") == pypi
+    assert lock_of("cpu", TORCH_INDEX="https://torch.example/cpu") == small
+    assert lock_of("cpu", TORCH_INDEX=str(tmp_path)) == pypi, "an empty folder has no build"
+    (tmp_path / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").touch()
+    assert lock_of("cpu", TORCH_INDEX=str(tmp_path)) == small
+    assert lock_of("cpu", PIP_FIND_LINKS=str(tmp_path)) == small
+    assert lock_of("light", TORCH_INDEX="https://torch.example/cpu") == "images/light/requirements.lock"
+    assert lock_of("hub") == ""
 
 
 def test_nobody_is_root(dockerfile: Path) -> None:

@@ -136,14 +136,14 @@ def index(tmp_path: Path) -> Path:
     return folder
 
 
-def set_up(tmp_path: Path, index: Path, version: str) -> subprocess.CompletedProcess[str]:
+def set_up(tmp_path: Path, index: Path, version: str, **variables: str) -> subprocess.CompletedProcess[str]:
     lock = tmp_path / "requirements.lock"
     lock.write_text(f"# a lock\nheavy=={version}\npackaging==99.0\n")
     (tmp_path / "imports").write_text("# promised\nheavy\n")
     environment = {**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)}
     return subprocess.run(
         [PROJECT / "hub_config/setup", "image", tmp_path / "heavy", lock],
-        cwd=PROJECT, env={**environment, "UV_CACHE_DIR": str(tmp_path / "cache")},
+        cwd=PROJECT, env={**environment, "UV_CACHE_DIR": str(tmp_path / "cache"), **variables},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -176,6 +176,15 @@ def test_what_is_not_on_the_index_is_named(tmp_path: Path, index: Path) -> None:
     assert done.returncode == 1
     assert "heavy==4.0" in done.stderr
     assert "cannot be installed. Check the network and pip's index" in done.stderr
+
+
+def test_a_build_that_only_another_index_has_comes_from_there(tmp_path: Path, index: Path) -> None:
+    assert set_up(tmp_path, index, "3.0+cpu").returncode == 1
+    other = tmp_path / "other"
+    other.mkdir()
+    wheel(other, "heavy", "3.0+cpu", {"heavy.py": ""})
+    done = set_up(tmp_path, index, "3.0+cpu", TORCH_INDEX=str(other))
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_environment_that_other_checkouts_use_is_left_alone(tmp_path: Path, index: Path) -> None:
