@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.cloud.steer import QUICK, Steer, steer_beside
 from tests.cluster.network import Network, is_on_cluster, lease
 from tests.session import leftovers, logs, schedule, summary
 from tests.stack import Stack, running_stack, write_catalog
@@ -40,6 +41,35 @@ def shared_stack() -> Iterator[Stack]:
             yield stack
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def demo_stack() -> Iterator[Stack]:
+    """One Freepool with the stand-in cloud beside it, for all tests of the paid path: each has people of its own.
+
+    `cpu-large` can be had once, so that two people are enough for a line.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+
+    def change(data: dict[str, Any]) -> None:
+        large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
+        large["limit"] = 1
+
+    try:
+        catalog = write_catalog(folder / "catalog.yaml", change)
+        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
+            yield stack
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cloud_beside(demo_stack: Stack) -> Iterator[Steer]:
+    """The stand-in of the stack for the paid path, quick, and with no fault that another test had it make."""
+    steer = steer_beside(demo_stack.state)
+    yield steer
+    steer.clear_faults()
+    steer.quirk(pace=QUICK)
 
 
 # --- a run has a folder of its own, in which nothing is left --------------------------------------------------------
@@ -105,6 +135,13 @@ def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.WholeFiles:
     """xdist asks for it."""
     return schedule.WholeFiles(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of the quick tests each belongs to `make check`; of others those that are marked."""
+    if schedule.is_quick(item):
+        item.add_marker(pytest.mark.check)
 
 
 @pytest.hookimpl(trylast=True)

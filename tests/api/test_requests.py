@@ -23,6 +23,7 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, str]:
     return error
 
 
+@pytest.mark.check
 def test_start_restart_stop(caller: Caller) -> None:
     answer = caller.post("api/instance", json={"flavor": "cpu-basic"})
     assert answer.status_code in (201, 202)

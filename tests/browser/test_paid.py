@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +23,9 @@ from spawner.ledger import orders
 from spawner.ledger.paid_model import Order, OrderState, StopReason
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, button, heading
-from tests.cloud.steer import ADA, LI, QUICK, STANDSTILL, Steer, steer_beside
+from tests.cloud.steer import ADA, LI, QUICK, STANDSTILL, Steer
 from tests.hub.paid import Person, Platform
-from tests.stack import Stack, eventually, running_stack, write_catalog
+from tests.stack import Stack, eventually
 
 Picture = Callable[..., None]
 WIDE = {"width": 1280, "height": 900}
@@ -37,23 +35,15 @@ CAP = PRICE = Decimal("0.65")
 PAST_THE_CAP = 4000
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[Stack]:
+@pytest.fixture
+def demo(demo_stack: Stack) -> Stack:
     """A Freepool with a stand-in for the cloud."""
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    try:
-        catalog = write_catalog(folder / "catalog.yaml")
-        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
-            yield stack
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return demo_stack
 
 
 @pytest.fixture
-def cloud(demo: Stack) -> Iterator[Steer]:
-    made = steer_beside(demo.state)
-    yield made
-    made.close()
+def cloud(cloud_beside: Steer) -> Steer:
+    return cloud_beside
 
 
 class Way:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -32,6 +32,8 @@ from tests.stack import NO_TLS, Stack, eventually
 
 SMALL = "ecs.g6.large"
 FIRST_ACCOUNT = 3000000000000000
+NUMBERS = itertools.count()
+"""Of accounts: one stand-in serves many tests."""
 SESSION = "5e55"
 KILLED = ("hub", "desk", "steward")
 
@@ -43,7 +45,6 @@ class Platform:
     stack: Stack
     cloud: Steer
     ledger: Ledger
-    accounts: itertools.count[int] = field(default_factory=itertools.count)
 
     def kill(self, *names: str) -> None:
         """kill -9 at one moment. What runs out by itself then (a lease, a call under way) is not waited for."""
@@ -78,7 +79,7 @@ class Person:
 
     def __init__(self, platform: Platform, name: str) -> None:
         self.platform, self.name = platform, name
-        self.account = account = str(FIRST_ACCOUNT + next(platform.accounts))
+        self.account = account = str(FIRST_ACCOUNT + next(NUMBERS))
         platform.cloud.account(account, name=name)
         platform.stack.add_user(name)
         self.token = platform.stack.user_token(name)

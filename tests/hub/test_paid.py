@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,25 +16,17 @@ from spawner.ledger import audit, consents, orders
 from spawner.ledger.paid_model import Consent, ConsentState, Order, OrderState
 from spawner.paid.asking import name_of
 from spawner.paid.starting import START_WORD
-from tests.cloud.steer import QUICK, STANDSTILL, steer_beside
+from tests.cloud.steer import QUICK, STANDSTILL, Steer
 from tests.hub.paid import KILLED, Person, Platform
-from tests.stack import eventually, running_stack, write_catalog
+from tests.stack import Stack, eventually
 
 PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
+@pytest.fixture
+def platform(demo_stack: Stack, cloud_beside: Steer) -> Platform:
     """One for all tests here: each has people of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    catalog = write_catalog(folder / "catalog.yaml")
-    try:
-        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
-            cloud = steer_beside(stack.state)
-            yield Platform(stack, cloud, stack.ledger)
-            cloud.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return Platform(demo_stack, cloud_beside, demo_stack.ledger)
 
 
 def progress_of(person: Person, server: str) -> list[str]:

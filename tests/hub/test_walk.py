@@ -14,7 +14,7 @@ from spawner.ledger import EndReason, instances
 from tests.stack import Stack, eventually
 
 NAMES = [
-    "walker",
+    pytest.param("walker", marks=pytest.mark.check),
     "first.last",
     "plus+sign",
     "under_score",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster.network import is_on_cluster
@@ -28,6 +29,15 @@ def scope_of(nodeid: str) -> str:
     """What a test is kept together with."""
     path = nodeid.split("::", 1)[0]
     return CLUSTER if is_on_cluster(path) else path
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Whether a test is a unit's, or the ledger's on SQLite, which needs no server."""
+    parameters = (
+        item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    )
+    needs_server = "postgresql" in parameters or any("postgres" in name for name in getattr(item, "fixturenames", ()))
+    return item.nodeid.startswith(("tests/unit/", "tests/ledger/")) and not needs_server
 
 
 def longest_first(nodeid: str) -> int:
