@@ -1,5 +1,6 @@
 # make run    everything on this machine; prints a link when it is ready
-# make test   the whole test suite
+# make check  lint, units, the ledger on SQLite, one walk through a real hub: at most 3 minutes
+# make test   the whole test suite: about 20 minutes on 2 cores
 # make bench  a table: ours beside JupyterHub's own local spawner; BENCH="-n 5 --lean-stock"
 # make bench-cluster, bench-crowd, bench-warm  beside KubeSpawner; a crowd at once; warm targets over whole days
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
@@ -103,8 +104,10 @@ cluster: $(VENV)/.dev
 cluster-down:
 	@tests/cluster/down
 
-check: $(VENV)/.ready
-	$(BIN)/freepool check
+# The inner loop. No browser, no cluster, and of the databases SQLite alone.
+check: setup $(VENV)/.dev
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -q -m check --numprocesses 2 --dist loadscope
 
 clean:
 	rm -rf $(VENV) $(LOCAL) $(UV)

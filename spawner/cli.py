@@ -124,7 +124,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _link(options: argparse.Namespace) -> None:
-    from spawner.hub.link import login_link
+    from spawner.hub.login_link import login_link
 
     settings = _settings(options)
     sys.stdout.write(login_link(settings.public_url, settings.secret("link"), options.user) + "\n")

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from spawner.errors import SetupError
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
+TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
+"""The token of the service `automation`, for the hub."""
 
 
 class Isolation(str, Enum):
@@ -80,6 +82,15 @@ class PaidSettings(BaseModel):
         default=False,
         description="Offer real money although notebooks share the desk's own origin, or pages come over plain http: "
         "what runs in a person's notebook can then click for them.",
+    )
+    poll_seconds: float = Field(
+        default=30, ge=0.1, le=300, description="Between looks at an instance that runs; its cap allows for them."
+    )
+    poll_soon_seconds: float = Field(
+        default=5, ge=0.1, le=60, description="Between looks at an instance that is being made, started or stopped."
+    )
+    lease_seconds: float = Field(
+        default=30, ge=3, le=300, description="After a steward was killed, until another one takes its orders over."
     )
     oauth: OAuthSettings | None = Field(default=None, description="Needed for linking Alibaba Cloud accounts.")
     dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw_settings.py.")

@@ -1,75 +1,23 @@
-"""Fixtures that several suites share, and the rule that in CI nothing is skipped silently."""
+"""What the whole suite shares: its stack, and hooks that the modules in `tests.session` describe."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
+from tests.cloud.steer import QUICK, Steer, steer_beside
 from tests.cluster.network import Network, is_on_cluster, lease
-from tests.stack import RUNNING, Stack, running_stack, write_catalog
+from tests.session import leftovers, logs, schedule, summary
+from tests.stack import Stack, running_stack, write_catalog
 
-ALLOWED_SKIPS: tuple[str, ...] = (
-    "the torch image is not installed",  # 2.3 GB; `make heavy` brings it
-    "the image cpu is not built",  # 3.1 GB, five minutes
-    "the image gpu is not built",  # gigabytes of CUDA, and nothing here to run it on
-    "the kubelet is not ours to hold up",  # it is on a cluster that is only borrowed, or shared just now
-)
-
-
-LONGEST_REASON = 3000
-"""Characters, from the end, of why a test failed before it ran again: what passes by luck is still looked into."""
-
-
-class TwoByTwo(LoadScopeScheduling):  # type: ignore[misc]
-    """Two processes share the work (`make test`): the cluster's tests in one, everything else file by file.
-
-    Most of the time is spent waiting for programs to start, so two side by side take little more than one alone.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.split("::", 1)[0]
-        return "cluster" if is_on_cluster(path) else path
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoByTwo:
-    """xdist asks for it."""
-    return TwoByTwo(config, log)
-
-
+RUN, BEFORE, LEFT = pytest.StashKey[Path](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
 NETWORK = pytest.StashKey[Network]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Reserve a test cluster for this run, before its processes are started: they inherit the number."""
-    lease()
-    config.stash[NETWORK] = Network()
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]
-    """A test on the cluster runs inside the cluster's network, with its fixtures; any other in the machine's own."""
-    network = item.config.stash[NETWORK]
-    if is_on_cluster(item.nodeid):
-        network.enter()
-    else:
-        network.leave()
-    return (yield)
-
-
-@pytest.fixture(autouse=True)
-def a_second_try_begins_with_nothing(request: pytest.FixtureRequest) -> None:
-    """What a test that failed left in a Freepool which it shares is not what its second try fails by."""
-    if getattr(request.node, "execution_count", 1) > 1:
-        for stack in RUNNING:
-            stack.settle()
 
 
 @pytest.fixture
@@ -95,38 +43,136 @@ def shared_stack() -> Iterator[Stack]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def demo_stack() -> Iterator[Stack]:
+    """One Freepool with the stand-in cloud beside it, for all tests of the paid path: each has people of its own.
+
+    `cpu-large` can be had once, so that two people are enough for a line.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+
+    def change(data: dict[str, Any]) -> None:
+        large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
+        large["limit"] = 1
+
+    try:
+        catalog = write_catalog(folder / "catalog.yaml", change)
+        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
+            yield stack
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cloud_beside(demo_stack: Stack) -> Iterator[Steer]:
+    """The stand-in of the stack for the paid path, quick, and with no fault that another test had it make."""
+    steer = steer_beside(demo_stack.state)
+    yield steer
+    steer.clear_faults()
+    steer.quirk(pace=QUICK)
+
+
+# --- a run has a folder of its own, in which nothing is left --------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """In each worker, and in the process that hands the work out to them."""
+    lease()  # of a test cluster; the workers inherit its number
+    config.stash[NETWORK] = Network()
+    told: dict[str, str] = getattr(config, "workerinput", {})
+    if told:
+        config.stash[RUN] = Path(told["freepool_run"], told["workerid"])
+    else:
+        config.stash[RUN] = leftovers.make_run_folder()
+        config.add_cleanup(lambda: shutil.rmtree(config.stash[RUN], ignore_errors=True))
+        config.stash[BEFORE] = leftovers.networks()
+        shutil.rmtree(logs.KEPT, ignore_errors=True)
+        config.option.loadscopereorder = False  # xdist's own order is by the number of tests
+    config.stash[LEFT] = []
+    leftovers.use(config.stash[RUN])
+
+
+def pytest_configure_node(node: Any) -> None:
+    """xdist is about to start a worker."""
+    node.workerinput["freepool_run"] = str(node.config.stash[RUN])
+
+
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A worker has ended, and says what its tests have left."""
+    node.config.stash[LEFT] += getattr(node, "workeroutput", {}).get("freepool_left", [])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After the last fixture. What is left fails the run."""
+    config = session.config
+    run, left = config.stash[RUN], config.stash[LEFT]
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["freepool_left"] = leftovers.left_in(run)
+        return
+    left += [f"network: {name}" for name in sorted(leftovers.networks() - config.stash[BEFORE])]
+    workers = [f"file: {path}" for path in run.glob("gw*")]
+    left += [one for one in leftovers.left_in(run) if one not in (*workers, *left)]
+    if left and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]
+    """A test on the cluster runs inside the cluster's network, with its fixtures; any other in the machine's own."""
+    network = item.config.stash[NETWORK]
+    if is_on_cluster(item.nodeid):
+        network.enter()
+    else:
+        network.leave()
+    return (yield)
+
+
+# --- order, failures, the last lines ----------------------------------------------------------------------------------
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.WholeFiles:
+    """xdist asks for it."""
+    return schedule.WholeFiles(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of the quick tests each belongs to `make check`; of others those that are marked."""
+    if schedule.is_quick(item):
+        item.add_marker(pytest.mark.check)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers begin with what takes longest; one process alone keeps the order in which it was asked."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: schedule.longest_first(item.nodeid))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test begins."""
+    logs.note_sizes(item)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
-    """In CI a skip is a failure unless its reason is on the list."""
+    """A failure shows what the stacks said. In CI a skip is a failure unless its reason is on the list."""
     report = yield
     if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if not any(allowed in reason for allowed in ALLOWED_SKIPS):
+        reason = summary.reason_of(report)
+        if not summary.is_allowed(reason):
             report.outcome = "failed"
             report.longrepr = f"skipped in CI, which counts as a failure: {reason}"
+    elif report.failed:
+        logs.add_logs(item, report)
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many tests of each part ran, and how long that took: what was not tested shows here, too."""
-    seconds: Counter[str] = Counter()
-    outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-    for outcome, reports in terminalreporter.stats.items():
-        for report in reports:
-            if not isinstance(report, pytest.TestReport):
-                continue
-            part = "/".join(report.nodeid.split("/")[:2])
-            seconds[part] += report.duration
-            if report.when == "call" or outcome in ("skipped", "error"):
-                outcomes[part][outcome] += 1
-    if not outcomes:
-        return
-    reruns = [report for report in terminalreporter.stats.get("rerun", []) if isinstance(report, pytest.TestReport)]
-    if reruns:
-        terminalreporter.section("why some ran again")
-    for report in reruns:
-        terminalreporter.write_line(f"{report.nodeid}\n{report.longreprtext[-LONGEST_REASON:]}\n")
-    terminalreporter.section("parts")
-    for part in sorted(outcomes):
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes[part].items()))
-        terminalreporter.write_line(f"{part:<18} {seconds[part] / 60:5.1f} min  {counts}")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Parts, what was left, and what was skipped."""
+    summary.write_parts(terminalreporter)
+    summary.write_left(terminalreporter, config.stash[LEFT])
+    summary.write_skipped(terminalreporter)

@@ -7,12 +7,15 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -20,14 +23,16 @@ from urllib.parse import quote
 import httpx
 import yaml
 
-from spawner.hub.link import login_link
-from spawner.ledger import Instance, Ledger, Slot, instances, open_ledger, slots, tickets
+from spawner.hub.login_link import login_link
+from spawner.ledger import Instance, Ledger, Slot, instances, open_ledger, slots
 from spawner.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parent.parent
 READY = re.compile(r"Freepool is ready .* Open: (\S+)")
 PATIENCE = 3
 """Times the seconds that a machine may take which does nothing else: this one runs other tests, too."""
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that speak plain HTTP. httpx would otherwise read all certificates of the web (30 ms for each client)."""
 T = TypeVar("T")
 
 
@@ -37,16 +42,30 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def client_without_memory() -> httpx.Client:
+    """An HTTP client for requests that know nothing of each other: it keeps no cookie and no connection.
+
+    One serves many threads and many users, and a server that was restarted meets no connection of the one before.
+    """
+    return httpx.Client(
+        verify=NO_TLS,
+        timeout=60,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+    )
+
+
 def eventually(look: Callable[[], T], *, seconds: float = 20, what: str = "it") -> T:
     """The first true value of `look`, or a failure that says what did not come in thrice the time."""
-    deadline = time.monotonic() + seconds * PATIENCE
+    began = time.monotonic()
     while True:
         found = look()
         if found:
             return found
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds * PATIENCE:
             raise AssertionError(f"{what} did not come within {seconds * PATIENCE} s")
-        time.sleep(0.05)
+        time.sleep(min(0.05 + waited / 20, 0.25))  # looks cost what they wait for its processor time
 
 
 def write_catalog(path: Path, change: Callable[[dict[str, Any]], None] | None = None) -> Path:
@@ -70,15 +89,20 @@ class Stack:
     port: int
     token: str
     process: subprocess.Popen[str]
-    link: str
+    link: str = ""
     output: list[str] = field(default_factory=list)
+    http: httpx.Client = field(init=False)
+    """For requests that know nothing of each other."""
+    ledger: Ledger = field(init=False)
+    """The ledger that the stack uses."""
 
-    @property
+    @cached_property
     def url(self) -> str:
         return self.settings.public_url.rstrip("/")
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
+        """As they were when the stack started."""
         return load_settings(self.state / "settings.json")
 
     def link_for(self, user: str) -> str:
@@ -88,7 +112,7 @@ class Stack:
     def api(self, method: str, path: str, *, token: str | None = None, **kwargs: Any) -> httpx.Response:
         """JupyterHub's REST API, by default with the automation token."""
         headers = {"Authorization": f"token {token or self.token}"}
-        return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=60, **kwargs)
+        return self.http.request(method, f"{self.url}/hub/api{path}", headers=headers, **kwargs)
 
     def add_user(self, name: str) -> None:
         """Make a JupyterHub user, if it is not there."""
@@ -117,47 +141,20 @@ class Stack:
     def desk(self, method: str, path: str, *, token: str, **kwargs: Any) -> httpx.Response:
         """The desk's API with a user's token."""
         headers = {"Authorization": f"token {token}"} | kwargs.pop("headers", {})
-        return httpx.request(method, f"{self.url}/services/desk/{path}", headers=headers, timeout=60, **kwargs)
+        return self.http.request(method, f"{self.url}/services/desk/{path}", headers=headers, **kwargs)
 
     def leave_line(self, user: str) -> None:
         """Give up the place in line."""
         answer = self.desk("POST", "api/ticket/cancel", token=self.user_token(user), json={})
         assert answer.status_code == 200, answer.text
 
-    def ledger(self) -> Ledger:
-        """The ledger that the stack uses."""
-        return open_ledger(self.settings.ledger)
-
     def unended(self) -> list[Instance]:
         """Loans that are not over."""
-        ledger = self.ledger()
-        try:
-            return ledger.read(instances.unended)
-        finally:
-            ledger.close()
+        return self.ledger.read(instances.unended)
 
     def slots(self) -> list[Slot]:
         """Slots that take up room, as the ledger has them."""
-        ledger = self.ledger()
-        try:
-            return ledger.read(slots.occupying)
-        finally:
-            ledger.close()
-
-    def settle(self) -> None:
-        """Stop and give up what everybody has here, and wait until it is wiped: as if nobody had ever come."""
-        for user in self.api("GET", "/users?state=active").json():
-            if user["servers"]:
-                self.stop(user["name"])
-        ledger = self.ledger()
-        try:
-            for ticket in ledger.read(tickets.alive):
-                self.leave_line(ticket.user_name)
-            eventually(
-                lambda: not ledger.read(instances.unended), seconds=60, what="the end of what an earlier try left"
-            )
-        finally:
-            ledger.close()
+        return self.ledger.read(slots.occupying)
 
     def slot_folders(self) -> set[str]:
         """Slots that exist, as the operating system has them."""
@@ -202,8 +199,8 @@ class Stack:
                 raise
 
 
-RUNNING: list[Stack] = []
-"""What runs in this process, oldest first."""
+STACKS: list[Stack] = []
+"""What runs in this process, and what has ended in the test that runs now: a failure shows their logs."""
 
 
 @contextmanager
@@ -232,14 +229,13 @@ def running_stack(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    stack = Stack(state, port, token, process, link="")
+    stack = Stack(state, port, token, process)
+    STACKS.append(stack)
     try:
         stack.link = _wait_ready(stack)
-        RUNNING.append(stack)
-        yield stack
+        with client_without_memory() as stack.http, closing(open_ledger(stack.settings.ledger)) as stack.ledger:
+            yield stack
     finally:
-        if stack in RUNNING:
-            RUNNING.remove(stack)
         stack.end()
         if process.stdout:
             stack.output += process.stdout.read().splitlines()

@@ -12,12 +12,11 @@ from traitlets.config.loader import LazyConfigValue
 from spawner.hub.link import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.subdomains import spread
-from spawner.settings import SETTINGS_VARIABLE, Settings
+from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
 
 DESK = "desk"
 STEWARD = "steward"
 AUTOMATION = "automation"
-TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
 DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
 
 MOST_NAMES = 100

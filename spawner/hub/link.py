@@ -1,19 +1,17 @@
-"""Logging in by a link, for the pool on one machine: whoever can read the state folder may log in.
-
-The link carries HMAC-SHA256(secret, user name). The secret lies in the state folder with mode 0600.
-"""
+"""Logging in by a link, for the pool on one machine: who can read the state folder can make links."""
 
 from __future__ import annotations
 
 import hmac
 from typing import Any
-from urllib.parse import urlencode
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.utils import url_path_join
 from tornado.web import HTTPError
 from traitlets import Unicode
+
+from spawner.hub.login_link import link_token
 
 NOT_VALID = (
     "This link is not valid. Make a new one with <code>freepool link</code>."
@@ -25,17 +23,6 @@ LOGIN_PAGE = (
     "<p lang='zh-CN'>请打开 <code>freepool up</code> 打印的链接，"
     "或用 <code>freepool link</code> 生成新链接。</p></div>"
 )
-
-
-def link_token(secret: str, user_name: str) -> str:
-    """What the link of one user carries."""
-    return hmac.new(secret.encode(), b"freepool link v1\0" + user_name.encode(), "sha256").hexdigest()
-
-
-def login_link(public_url: str, secret: str, user_name: str) -> str:
-    """The URL that logs `user_name` in."""
-    query = urlencode({"user": user_name, "token": link_token(secret, user_name)})
-    return f"{public_url}hub/link?{query}"
 
 
 class InvalidLink(HTTPError):

@@ -35,6 +35,9 @@ def demo_settings(state: Path) -> dict[str, Any]:
     return {
         "demo": True,
         "label": LABEL,
+        "poll_seconds": 2,  # the stand-in has no rate limit, and who watches need not wait
+        "poll_soon_seconds": 0.3,
+        "lease_seconds": 5,
         "oauth": {
             "client_id": keys.oauth_client_id,
             "secret_file": secrets / "oauth",

@@ -20,8 +20,7 @@ import aiohttp
 
 from spawner.catalog import Catalog, load_catalog
 from spawner.errors import FreepoolError, SetupError
-from spawner.hub.config import TOKEN_VARIABLE
-from spawner.hub.link import login_link
+from spawner.hub.login_link import login_link
 from spawner.ledger import EndReason, instances, slots
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
@@ -33,7 +32,7 @@ from spawner.pool.build import make_pool
 from spawner.pool.demand import read_demand
 from spawner.pool.pool import Pool
 from spawner.pool.wanted import wanted
-from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings
+from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")
 READY_SECONDS = 90
@@ -106,7 +105,7 @@ def prepare(
 
 
 def programs(installation: Installation) -> list[Program]:
-    """The four siblings, and the stand-in cloud where there is one."""
+    """The four siblings, the steward last, and the stand-in cloud where there is one."""
     settings = installation.settings
     python, logs = sys.executable, settings.state / "logs"
     base = {
@@ -154,10 +153,9 @@ async def up(installation: Installation) -> None:
     finally:
         say("Stopping. Instances are ended and wiped.")
         # The steward first: what it saw ending it would only try to explain.
-        for name in ("steward", "desk", "hub", "proxy", DEMO_CLOUD):
-            for program in siblings:
-                if program.name == name:
-                    await program.end()
+        *others, steward = siblings
+        await steward.end()
+        await asyncio.gather(*(program.end() for program in others))
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib.util
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from spawner.errors import SetupError
 from spawner.ledger import Ledger
+from spawner.paid.orders import Rules
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import Provider
 from spawner.paid.providers.dsw_settings import DswSettings
@@ -47,7 +48,17 @@ def make_paid(settings: PaidSettings, ledger: Ledger) -> Paid:
     except ImportError as error:
         raise _not_installed(error.name or str(error)) from None
     return Paid(
-        ledger=ledger, providers=providers, regions=regions, now=utc_now, new_id=new_id, hub_label=settings.label
+        ledger=ledger,
+        providers=providers,
+        regions=regions,
+        now=utc_now,
+        new_id=new_id,
+        hub_label=settings.label,
+        rules=Rules(
+            poll=settings.poll_seconds,
+            poll_soon=settings.poll_soon_seconds,
+            lease=timedelta(seconds=settings.lease_seconds),
+        ),
     )
 
 

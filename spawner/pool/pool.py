@@ -31,6 +31,7 @@ from spawner.ledger import (
 )
 from spawner.pool.admission import Admission
 from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
+from spawner.pool.endings import is_noted_only
 from spawner.pool.user_namespaces import news, pick
 from spawner.pool.view import SlotView
 
@@ -121,6 +122,27 @@ class Pool:
                     slots.mark_destroying(connection, slot.id, reason=reason)
 
         with contextlib.suppress(LostRace):  # it is ending already, and the first reason is the one to tell
+            await self.ledger.awrite(write)
+
+    async def note_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
+        """Write that an instance is over. Its slot is left as it is until the cause is known: `correct_reason`."""
+
+        def write(connection: Connection) -> None:
+            instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
+            self.admission.settle(connection, instance_id)
+
+        with contextlib.suppress(LostRace):
+            await self.ledger.awrite(write)
+
+    async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
+        """Write the cause of an end that was noted before; of any other end the first reason stays."""
+
+        def write(connection: Connection) -> None:
+            noted = instances.get(connection, instance_id)
+            if is_noted_only(noted, slots.of_instance(connection, instance_id)):
+                instances.correct_reason(connection, instance_id, reason=reason, detail=detail)
+
+        with contextlib.suppress(LostRace):
             await self.ledger.awrite(write)
 
     async def end(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> bool:

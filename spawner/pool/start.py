@@ -28,7 +28,17 @@ from spawner.errors import (
     StartFailed,
 )
 from spawner.instance.sealing import slot_key
-from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, TicketState, instances, slots, tickets
+from spawner.ledger import (
+    EndReason,
+    Instance,
+    Slot,
+    SlotState,
+    Step,
+    TicketState,
+    instances,
+    slots,
+    tickets,
+)
 from spawner.pool.admission import Line, Wish
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
@@ -42,8 +52,8 @@ TRIES = 3
 """Slots that one start goes through before it gives up: a bad one is the pool's trouble, not the person's."""
 RETRY_SECONDS = 1.0
 """Between tries to reach a pool that is away."""
-SETTLE_SECONDS = 3.0
-"""How long a start waits for the cause of the earlier instance's end. A node writes it within a second."""
+SETTLE_SECONDS = 5.0
+"""How long a start waits for the cause of the earlier instance's end. A node writes it within two."""
 SERVER_ADDRESS = "http://0.0.0.0:8888"
 """Where an image without the agent listens, in its own pod."""
 
@@ -154,6 +164,8 @@ class Start:
         for leftover in await self.pool.ledger.aread(instances.unended, self.server.user_name):
             if leftover.server_name == self.server.server_name:
                 reason, detail = await self._why_over(leftover)
+                if reason is not EndReason.SUPERSEDED:
+                    await self.pool.correct_reason(leftover.id, reason, detail)
                 await self.pool.end_soon(leftover.id, reason, detail=detail)
 
     async def _why_over(self, leftover: Instance) -> tuple[EndReason, str | None]:

@@ -102,9 +102,13 @@ class Steward:
                     await pool.destroy_slot(slot_id, reason, detail=detail)
                 case order.Lend(slot, ends_at):
                     await pool.lend(slot, ends_at)
-                case order.EndInstance(instance_id, reason, detail, slot_id):
+                case order.NoteEnd(instance_id, reason, detail):
+                    await pool.note_end(instance_id, reason, detail)
+                case order.EndInstance(instance_id, reason, detail, slot_id, corrects):
                     if slot_id is not None and await pool.backend.find(slot_id) is not None:
                         return  # what we were shown was older than the slot
+                    if corrects:
+                        await pool.correct_reason(instance_id, reason, detail)
                     log.info("instance %s ends: %s %s", instance_id, reason, _one_line(detail))
                     await pool.end(instance_id, reason, detail=detail)
 
@@ -169,7 +173,7 @@ def _subject(action: order.Action) -> str:
     match action:
         case order.Lend(slot, _):
             return slot.id
-        case order.EndInstance(instance_id):
+        case order.EndInstance(instance_id) | order.NoteEnd(instance_id):
             return instance_id
         case _:
             return action.slot_id

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from spawner.catalog import Limits
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, Ticket
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
+from spawner.pool.endings import is_noted_only
 
 CREATE_GRACE = timedelta(seconds=15)
 """How long a committed intent may take to be seen in the pool before it is taken for one that was never carried out."""
 SETTLE = timedelta(seconds=10)
-"""How long the cause of an instance's end is waited for before the first guess counts. A kubelet writes it within a
-second; where it never comes (its node is gone, or another container of the pod goes on) the instance ends anyway."""
+"""How long the cause of an instance's end is waited for before the first guess counts. A kubelet writes it within two
+seconds; where it never comes (its node is gone, or another container of the pod goes on) the instance ends anyway."""
 PLATFORM = (EndReason.EVICTED, EndReason.LOST)
 """Endings by the platform: a slot that was being made and is lost so says nothing against its flavor or image."""
 ABSENT = "it was not in the pool any more"
@@ -42,6 +43,15 @@ class NoteWarm:
 
 
 @dataclass(frozen=True)
+class NoteEnd:
+    """Write that a loan is over, with the reason as it looks now; its slot stays until the cause is known."""
+
+    instance_id: str
+    reason: EndReason
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
 class EndInstance:
     """End a loan, or finish ending it."""
 
@@ -50,6 +60,8 @@ class EndInstance:
     detail: str | None = None
     slot_id: str | None = None
     """Where the reason is that this slot was not found: make sure of that first."""
+    corrects: bool = False
+    """Whether its end was noted before, and this is the cause."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class Lend:
     ends_at: datetime
 
 
-Action = DestroySlot | NoteWarm | EndInstance | Lend
+Action = DestroySlot | NoteWarm | NoteEnd | EndInstance | Lend
 
 
 def decide(
@@ -92,7 +104,8 @@ def decide(
         if action is not None:
             yield action
     for instance in loans.values():
-        ending = _about_instance(instance, found, now, closes_at, unsettled or {})
+        its_slot = known.get(instance.slot_id or "")
+        ending = _about_instance(instance, its_slot, found, now, closes_at, unsettled or {})
         if ending is not None:
             yield ending
 
@@ -156,13 +169,14 @@ def unsettled_since(found: Slots, before: Mapping[str, datetime], now: datetime)
 
 def _about_instance(
     instance: Instance,
+    slot: Slot | None,
     found: Slots,
     now: datetime,
     closes_at: datetime | None,
     unsettled: Mapping[str, datetime],
-) -> EndInstance | None:
+) -> NoteEnd | EndInstance | None:
     if instance.state is InstanceState.STOPPING:
-        return EndInstance(instance.id, instance.reason or EndReason.STOPPED)
+        return _about_ending(instance, slot, found, now, unsettled)
     if closes_at is not None and closes_at <= now:
         return EndInstance(instance.id, EndReason.MAINTENANCE)
     if instance.state is InstanceState.STARTING:
@@ -172,9 +186,27 @@ def _about_instance(
     if status is None:
         return EndInstance(instance.id, EndReason.LOST, ABSENT, slot_id=instance.slot_id)
     if status.phase is Phase.DEAD:
-        if not status.settled and now - unsettled.get(status.id, now) < SETTLE:
-            return None
-        return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
+        kind = NoteEnd if _cause_may_come(status, now, unsettled) else EndInstance
+        return kind(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
     if instance.ends_at is not None and instance.ends_at <= now:
         return EndInstance(instance.id, EndReason.DEADLINE)
     return None
+
+
+def _cause_may_come(status: SlotStatus, now: datetime, unsettled: Mapping[str, datetime]) -> bool:
+    return not status.settled and now - unsettled.get(status.id, now) < SETTLE
+
+
+def _about_ending(
+    instance: Instance, slot: Slot | None, found: Slots, now: datetime, unsettled: Mapping[str, datetime]
+) -> EndInstance | None:
+    """Finish an end. Where it was only noted, its slot is not being destroyed yet: first the cause must be known."""
+    status = found.get(instance.slot_id or "")
+    if slot is not None and is_noted_only(instance, [slot]):
+        if status is None:
+            return EndInstance(instance.id, EndReason.LOST, ABSENT, corrects=True)
+        if status.phase is Phase.DEAD:
+            if _cause_may_come(status, now, unsettled):
+                return None
+            return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None, corrects=True)
+    return EndInstance(instance.id, instance.reason or EndReason.STOPPED)

@@ -18,6 +18,7 @@ from spawner.settings import Settings
 
 log = logging.getLogger("freepool.paid")
 TICK_SECONDS = 1.0
+"""Between looks at what is due, at most: limits pass without any event."""
 PATIENCE = 1.0
 """Seconds that a tick waits for the clouds. What takes longer goes on meanwhile, and the lease is renewed."""
 
@@ -51,4 +52,4 @@ async def _keep(keeper: Keeper) -> None:
             await keeper.tick(patience=PATIENCE)
         except Exception:  # whatever it is: people's instances are to be looked after
             log.exception("a look at the paid orders failed, and is tried again")
-        await asyncio.sleep(TICK_SECONDS)  # limits pass without any event
+        await asyncio.sleep(min(TICK_SECONDS, keeper.paid.rules.poll_soon))

@@ -62,9 +62,7 @@ def caller(shared_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Call
 
 def clear(stack: Stack) -> None:
     """Take back all that operators have set."""
-    ledger = stack.ledger()
-    ledger.write(lambda connection: connection.execute(controls.delete()))
-    ledger.close()
+    stack.ledger.write(lambda connection: connection.execute(controls.delete()))
 
 
 @pytest.fixture

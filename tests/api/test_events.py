@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
-
 from tests.api.conftest import Caller
 from tests.stack import eventually
 
@@ -18,7 +16,7 @@ def listening(caller: Caller, language: str = "en") -> Iterator[Iterator[dict[st
     """The states that the desk sends to one reader."""
     headers = {"Authorization": f"token {caller.token}", "Accept-Language": language}
     address = f"{caller.stack.url}/services/desk/api/events"
-    with httpx.stream("GET", address, headers=headers, timeout=60) as answer:
+    with caller.stack.http.stream("GET", address, headers=headers, timeout=60) as answer:
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == "text/event-stream"
         yield states(answer.iter_lines())

@@ -40,7 +40,7 @@ def test_others_are_refused_in_words(caller: Caller) -> None:
 
 def test_nobody_is_served_without_a_token(shared_stack: Stack) -> None:
     for path in ("api/operator", "metrics"):
-        answer = httpx.get(f"{shared_stack.url}/services/desk/{path}", timeout=30)
+        answer = shared_stack.http.get(f"{shared_stack.url}/services/desk/{path}", timeout=30)
         assert error_of(answer, 403)["code"] == "signed_out"
 
 
@@ -137,7 +137,9 @@ def test_a_mistake_is_said_in_chinese_to_who_reads_it(operator: Caller) -> None:
 
 def test_the_stream_tells_of_a_change(operator: Caller) -> None:
     url = f"{operator.stack.url}/services/desk/api/operator/events"
-    with httpx.stream("GET", url, headers={"Authorization": f"token {operator.token}"}, timeout=30) as stream:
+    with operator.stack.http.stream(
+        "GET", url, headers={"Authorization": f"token {operator.token}"}, timeout=30
+    ) as stream:
         lines = (line for line in stream.iter_lines() if line.startswith("data: {"))
         assert '"paused":{' not in next(lines)
         operator.post("api/operator/pause", json={"flavor": "cpu-large"})

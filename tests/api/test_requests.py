@@ -23,6 +23,7 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, str]:
     return error
 
 
+@pytest.mark.check
 def test_start_restart_stop(caller: Caller) -> None:
     answer = caller.post("api/instance", json={"flavor": "cpu-basic"})
     assert answer.status_code in (201, 202)
@@ -176,7 +177,9 @@ def test_what_is_not_there_is_404_as_json(caller: Caller) -> None:
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "token made-up"}], ids=["none", "made up"])
 @pytest.mark.parametrize(("method", "path"), [("GET", "state"), ("GET", "events"), ("POST", "instance")])
 def test_nobody_is_served_without_a_token(shared_stack: Stack, method: str, path: str, headers: dict[str, str]) -> None:
-    answer = httpx.request(method, f"{shared_stack.url}/services/desk/api/{path}", headers=headers, timeout=30)
+    answer = shared_stack.http.request(
+        method, f"{shared_stack.url}/services/desk/api/{path}", headers=headers, timeout=30
+    )
     assert error_of(answer, 403)["code"] == "signed_out"
 
 

@@ -154,7 +154,7 @@ class Tenant:
     def ask(self, method: str, path: str) -> httpx.Response:
         """Ask something of the own server, as JupyterLab does."""
         headers = {"Authorization": f"token {self.token}"}
-        return httpx.request(method, f"{self.stack.url}/user/{self.name}/{path}", headers=headers, timeout=30)
+        return self.stack.http.request(method, f"{self.stack.url}/user/{self.name}/{path}", headers=headers, timeout=30)
 
     def do(self, act: Callable[[Notebook], Awaitable[T]]) -> T:
         """Use the notebook; the kernel stays for the next time."""
@@ -238,10 +238,8 @@ class Tenant:
 @contextmanager
 def tenants(ground: Ground, config: pytest.Config) -> Iterator[Tenant]:
     """Somebody on this ground; what they have seen is printed at the end."""
-    ledger = ground.stack.ledger()
-    tenant = Tenant(ground, "tenant", ledger)
+    tenant = Tenant(ground, "tenant", ground.stack.ledger)
     yield tenant
-    ledger.close()
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         print(f"\n\n{table(tenant.rows)}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.visitor import IDLE, READY, STARTING, Visitor, ask, button, choose_large, heading
@@ -75,7 +74,7 @@ def shut_down(visitor: Visitor) -> None:
     """What JupyterLab's File > Shut Down does."""
     token = visitor.stack.user_token(visitor.user)
     address = f"{visitor.stack.url}/user/{visitor.user}/api/shutdown"
-    assert httpx.post(address, headers={"Authorization": f"token {token}"}, timeout=30).status_code == 200
+    assert visitor.stack.http.post(address, headers={"Authorization": f"token {token}"}, timeout=30).status_code == 200
 
 
 def test_a_page_that_was_left_and_is_come_back_to_shows_the_present(visitor: Visitor) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from spawner.desk.operator_strings import OPERATOR_STRINGS
 from spawner.desk.texts import load_texts
@@ -39,9 +41,7 @@ def operate(enter: Enter, shared_stack: Stack) -> Iterator[Callable[..., Page]]:
         return desk
 
     yield make
-    ledger = shared_stack.ledger()
-    ledger.write(lambda connection: connection.execute(table.delete()))
-    ledger.close()
+    shared_stack.ledger.write(lambda connection: connection.execute(table.delete()))
     shared_stack.wait_warm()
 
 
@@ -52,6 +52,26 @@ def board(page: Page, name: str = "CPU cpu-basic") -> Locator:
 
 def dialog(page: Page) -> Locator:
     return page.get_by_role("dialog")
+
+
+def test_on_a_cluster_each_flavor_says_whether_its_pods_have_users_of_their_own(operate: Callable[..., Page]) -> None:
+    """This machine's pool has nothing to say of it, so the state is one of a cluster."""
+    page = operate()
+    text = "User namespaces are off, because a node does not support them: node-2."
+    users = {"own": False, "text": text, "details": "node-2 made no sandbox", "until": "2036-11-26T21:00:00Z"}
+
+    def of_a_cluster(route: Route) -> None:
+        answer = route.fetch()
+        page_of_one = re.sub(r'"users":\s*null', f'"users": {json.dumps(users)}', answer.text(), count=1)
+        route.fulfill(response=answer, body=page_of_one)
+
+    page.route("**/api/operator/events*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
+    page.route(re.compile(r"/services/desk/(api/)?operator(\?.*)?$"), of_a_cluster)
+    page.reload()
+    expect(board(page)).to_contain_text(f"{text} It is tried again at ")
+    board(page).get_by_text("Details").click()
+    expect(board(page).get_by_text("node-2 made no sandbox")).to_be_visible()
+    assert findings(page, "of a cluster") == []
 
 
 def test_a_floor_is_set_by_keyboard_and_the_page_follows(operate: Callable[..., Page], picture: Picture) -> None:
@@ -129,9 +149,7 @@ def test_a_plan_in_the_operators_own_time(operate: Callable[..., Page], picture:
     expect(row).to_contain_text("3 × CPU, Light")
     expect(row).to_contain_text(f"Jan 5, {year}, 9:00")
     expect(row).to_contain_text("Every week")
-    ledger = shared_stack.ledger()
-    value = ledger.read(controls.all_of)["plan:ml-course"].value
-    ledger.close()
+    value = shared_stack.ledger.read(controls.all_of)["plan:ml-course"].value
     assert value["begins"] == f"{year}-01-05T09:00:00+08:00"
     row.get_by_role("button", name="Remove ml-course").click()
     dialog(page).get_by_role("button", name="Remove").click()
@@ -140,9 +158,7 @@ def test_a_plan_in_the_operators_own_time(operate: Callable[..., Page], picture:
 
 def test_what_counts_for_nothing_is_shown_and_removed(operate: Callable[..., Page], shared_stack: Stack) -> None:
     page = operate()
-    ledger = shared_stack.ledger()
-    ledger.write(controls.put, "floor:gpu-80g:light", 3, now=utc_now(), by="ann")
-    ledger.close()
+    shared_stack.ledger.write(controls.put, "floor:gpu-80g:light", 3, now=utc_now(), by="ann")
     row = page.get_by_role("listitem").filter(has_text="floor:gpu-80g:light")
     expect(row).to_contain_text("The catalog has no gpu-80g. by ann")
     row.get_by_role("button").click()

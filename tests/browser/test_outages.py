@@ -17,7 +17,7 @@ SILENCE_MS = 26_000
 
 def is_healthy(stack: Stack, path: str) -> bool:
     try:
-        return httpx.get(stack.url + path, timeout=5).status_code == 200
+        return stack.http.get(stack.url + path, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -30,7 +30,7 @@ def test_hub_killed(visitor: Visitor) -> None:
     before = visitor.loans()
     status = f"{stack.url}/user/{visitor.user}/api/status"
     headers = {"Authorization": f"token {stack.user_token(visitor.user)}"}
-    assert httpx.get(status, headers=headers, timeout=30).status_code == 200
+    assert stack.http.get(status, headers=headers, timeout=30).status_code == 200
 
     visitor.expected.append("status of 503")
     dialog = ask(desk, "Stop")
@@ -40,7 +40,7 @@ def test_hub_killed(visitor: Visitor) -> None:
         "The hub does not answer just now. What runs goes on running. Try again in a few seconds."
     )
     expect(heading(desk)).to_have_text(READY["en"])
-    assert httpx.get(status, headers=headers, timeout=30).status_code == 200
+    assert stack.http.get(status, headers=headers, timeout=30).status_code == 200
 
     eventually(lambda: is_healthy(stack, "/hub/health"), seconds=60, what="the hub")
     assert visitor.loans() == before

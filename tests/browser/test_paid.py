@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -26,10 +23,9 @@ from spawner.ledger import orders
 from spawner.ledger.paid_model import Order, OrderState, StopReason
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, button, heading
-from tests.cloud.steer import ADA, LI, Steer
+from tests.cloud.steer import ADA, LI, QUICK, STANDSTILL, Steer
 from tests.hub.paid import Person, Platform
-from tests.paid_desk.conftest import steer
-from tests.stack import Stack, eventually, running_stack, write_catalog
+from tests.stack import Stack, eventually
 
 Picture = Callable[..., None]
 WIDE = {"width": 1280, "height": 900}
@@ -39,23 +35,15 @@ CAP = PRICE = Decimal("0.65")
 PAST_THE_CAP = 4000
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[Stack]:
+@pytest.fixture
+def demo(demo_stack: Stack) -> Stack:
     """A Freepool with a stand-in for the cloud."""
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    try:
-        catalog = write_catalog(folder / "catalog.yaml")
-        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
-            yield stack
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return demo_stack
 
 
 @pytest.fixture
-def cloud(demo: Stack) -> Iterator[Steer]:
-    made = steer(demo)
-    yield made
-    made.close()
+def cloud(cloud_beside: Steer) -> Steer:
+    return cloud_beside
 
 
 class Way:
@@ -185,11 +173,12 @@ def read_and_agree(way: Way, cloud: Steer, since: int) -> None:
     expect(page.locator(".terms")).to_contain_text(f"CNY {CAP}")
     way.look("question")
     assert cloud.mutations(since=since) == []
-    cloud.quirk(pace={"boot": [3, 3, 3, 3], "stop": 1, "delete": 1})
+    cloud.quirk(pace=STANDSTILL)
     way.button("Start and be billed").click()
     page.wait_for_url("**/paid/instances/*")
     expect(page.locator(".steps, #open").first).to_be_visible()
     way.look("starting")
+    cloud.quirk(pace=QUICK)
 
 
 def move_files(way: Way) -> None:
@@ -252,8 +241,7 @@ def clean_up(way: Way, demo: Stack, instance: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_the_operators_page(chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str) -> None:
-    ledger = demo.ledger()
-    owner = Person(Platform(demo, cloud, ledger), f"owner-{language.lower()}")
+    owner = Person(Platform(demo, cloud, demo.ledger), f"owner-{language.lower()}")
     with ThreadPoolExecutor(1) as thread:  # this one has a loop of Playwright's
         consent = thread.submit(owner.agree, "paid-1").result()
     with owner.clicking(consent):
@@ -276,14 +264,13 @@ def test_the_operators_page(chromium: Browser, demo: Stack, cloud: Steer, pictur
     owner.wait_running("paid-1")
     owner.delete("paid-1")
     owner.wait_state("paid-1", OrderState.GONE)
-    ledger.close()
     assert way.found == []
     visitor.leave()
 
 
 def put_file(stack: Stack, user: str) -> None:
     """Into the free instance."""
-    answer = httpx.put(
+    answer = stack.http.put(
         f"{stack.url}/user/{user}/api/contents/hello.txt",
         headers={"Authorization": f"token {stack.user_token(user)}"},
         json={"type": "file", "format": "text", "content": HELLO},
@@ -293,11 +280,7 @@ def put_file(stack: Stack, user: str) -> None:
 
 
 def order_of(stack: Stack, order: str) -> Order:
-    ledger = stack.ledger()
-    try:
-        return ledger.read(orders.get, order)
-    finally:
-        ledger.close()
+    return stack.ledger.read(orders.get, order)
 
 
 @contextmanager

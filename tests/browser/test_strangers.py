@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 from playwright.sync_api import Page, expect
 
 from spawner.ledger import instances
@@ -32,11 +31,7 @@ def post(page: Page, path: str, headers: dict[str, str]) -> tuple[int, Any]:
 
 def ever_lent(visitor: Visitor) -> list[str]:
     """All loans that this user has ever had."""
-    ledger = visitor.stack.ledger()
-    try:
-        return [loan.id for loan in ledger.read(instances.history, visitor.user)]
-    finally:
-        ledger.close()
+    return [loan.id for loan in visitor.stack.ledger.read(instances.history, visitor.user)]
 
 
 def test_somebody_elses_notebook_and_desk_stay_theirs(enter: Enter) -> None:
@@ -58,7 +53,7 @@ def test_somebody_elses_notebook_and_desk_stay_theirs(enter: Enter) -> None:
     expect(page.get_by_role("heading", name="403")).to_be_visible()
     token = owner.stack.user_token(stranger.user)
     for path in ("api/contents", "api/kernels", "files/examples/ocr/street-sign.jpg"):
-        answer = httpx.get(
+        answer = owner.stack.http.get(
             f"{owner.stack.url}/user/{owner.user}/{path}", headers={"Authorization": f"token {token}"}, timeout=30
         )
         assert answer.status_code in (302, 403), path  # JupyterHub sends files to its login page

@@ -44,11 +44,11 @@ def _successes(people: list[Person]) -> int:
     return sum(person.answers.count(201) for person in people)
 
 
-def answers(url: str, token: str | None = None) -> bool:
-    """Whether a URL answers 200."""
+def answers(stack: Stack, path: str, token: str | None = None) -> bool:
+    """Whether a path answers 200."""
     headers = {"Authorization": f"token {token}"} if token else {}
     with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(url, headers=headers, timeout=5).status_code == 200
+        return stack.http.get(f"{stack.url}/{path}", headers=headers, timeout=5).status_code == 200
     return False
 
 
@@ -81,8 +81,8 @@ def test_killing_everything_twenty_times_leaves_order(state: Path) -> None:
             assert not person.is_alive()
         assert _successes(people) > KILLS / 2, [person.answers for person in people]
 
-        eventually(lambda: answers(f"{stack.url}/hub/api/"), seconds=60, what="the hub")
-        eventually(lambda: answers(f"{stack.url}/services/desk/health"), seconds=60, what="the desk")
+        eventually(lambda: answers(stack, "hub/api/"), seconds=60, what="the hub")
+        eventually(lambda: answers(stack, "services/desk/health"), seconds=60, what="the desk")
         _check_order(stack)
         assert _read_witness(stack) == witness
         _check_history(stack)
@@ -95,15 +95,15 @@ def _start_witness(stack: Stack) -> str:
     headers = {"Authorization": f"token {stack.user_token('witness')}"}
     body = {"type": "file", "format": "text", "content": "untouched"}
     url = f"{stack.url}/user/witness/api/contents/witness.txt"
-    assert httpx.put(url, json=body, headers=headers, timeout=20).status_code == 201
+    assert stack.http.put(url, json=body, headers=headers, timeout=20).status_code == 201
     return next(loan.id for loan in stack.unended() if loan.user_name == "witness")
 
 
 def _read_witness(stack: Stack) -> str:
     token = stack.user_token("witness")
-    url = f"{stack.url}/user/witness/api/contents/witness.txt"
-    eventually(lambda: answers(url, token), seconds=60, what="the witness' route")
-    answer = httpx.get(url, headers={"Authorization": f"token {token}"}, timeout=20)
+    path = "user/witness/api/contents/witness.txt"
+    eventually(lambda: answers(stack, path, token), seconds=60, what="the witness' route")
+    answer = stack.http.get(f"{stack.url}/{path}", headers={"Authorization": f"token {token}"}, timeout=20)
     assert answer.json()["content"] == "untouched"
     return next(loan.id for loan in stack.unended() if loan.user_name == "witness")
 
@@ -131,11 +131,7 @@ def _check_order(stack: Stack) -> None:
 
 def _check_history(stack: Stack) -> None:
     """Every loan that is over has an end and a reason; nobody ever had two at once."""
-    ledger = stack.ledger()
-    try:
-        everything = ledger.read(instances.history)
-    finally:
-        ledger.close()
+    everything = stack.ledger.read(instances.history)
     assert len(everything) > 20
     for loan in everything:
         assert (loan.state == "ended") == (loan.ended_at is not None)

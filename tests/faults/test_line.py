@@ -37,20 +37,17 @@ class Guest(threading.Thread):
         self.is_served = threading.Event()
 
     def run(self) -> None:
-        ledger = self.person.stack.ledger()
-        try:
-            while not self._stands_or_has(ledger):
-                self._ask()
-                time.sleep(self.dice.uniform(0.2, 0.6))
-            while not self._runs(ledger):
-                time.sleep(0.2)
-            self.is_served.set()
-            time.sleep(self.dice.uniform(0.2, 1))
-            while self._stands_or_has(ledger):
-                self._go()
-                time.sleep(0.5)
-        finally:
-            ledger.close()
+        ledger = self.person.stack.ledger
+        while not self._stands_or_has(ledger):
+            self._ask()
+            time.sleep(self.dice.uniform(0.2, 0.6))
+        while not self._runs(ledger):
+            time.sleep(0.2)
+        self.is_served.set()
+        time.sleep(self.dice.uniform(0.2, 1))
+        while self._stands_or_has(ledger):
+            self._go()
+            time.sleep(0.5)
 
     def _stands_or_has(self, ledger: Ledger) -> bool:
         return bool(ledger.read(tickets.alive, self.name) or ledger.read(instances.unended, self.name))
@@ -81,12 +78,9 @@ class Watcher(threading.Thread):
         self.wrong: list[str] = []
 
     def run(self) -> None:
-        ledger = self.stack.ledger()
-        try:
-            while not self.over.wait(LOOK_SECONDS):
-                self._look(ledger)
-        finally:
-            ledger.close()
+        ledger = self.stack.ledger
+        while not self.over.wait(LOOK_SECONDS):
+            self._look(ledger)
 
     def _look(self, ledger: Ledger) -> None:
         line, held = ledger.read(lambda connection: (tickets.alive(connection), slots.occupying(connection)))
@@ -141,11 +135,7 @@ def _served(guests: list[Guest]) -> int:
 
 
 def _tickets(stack: Stack) -> list[Ticket]:
-    ledger = stack.ledger()
-    try:
-        return ledger.read(tickets.since, history(stack)[0].requested_at - timedelta(hours=1))
-    finally:
-        ledger.close()
+    return stack.ledger.read(tickets.since, history(stack)[0].requested_at - timedelta(hours=1))
 
 
 def _check_that_each_was_served_once(stack: Stack, guests: list[Guest]) -> None:

@@ -84,20 +84,12 @@ def people(stack: Stack, *names: str) -> list[Person]:
 
 def alive(stack: Stack) -> list[Ticket]:
     """Tickets that stand for something to come."""
-    ledger = stack.ledger()
-    try:
-        return ledger.read(tickets.alive)
-    finally:
-        ledger.close()
+    return stack.ledger.read(tickets.alive)
 
 
 def history(stack: Stack) -> list[Instance]:
     """All loans, oldest first."""
-    ledger = stack.ledger()
-    try:
-        return ledger.read(instances.history)
-    finally:
-        ledger.close()
+    return stack.ledger.read(instances.history)
 
 
 def wait_for_order(stack: Stack, *, seconds: float = 40) -> None:

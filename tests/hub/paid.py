@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import httpx
 from sqlalchemy import update
 
-from spawner.demo_cloud.settings import Endpoints, Keys
 from spawner.ledger import Ledger, bindings, leases, orders
 from spawner.ledger.paid_model import BindingState, Consent, Order, OrderState
 from spawner.ledger.paid_tables import orders as table
@@ -30,21 +28,14 @@ from spawner.paid.paid import Paid
 from spawner.paid.starting import START_WORD, answer_word, start_word
 from tests.cloud.steer import HANGZHOU, Steer
 from tests.paid.make import make_binding
-from tests.stack import Stack, eventually
+from tests.stack import NO_TLS, Stack, eventually
 
 SMALL = "ecs.g6.large"
 FIRST_ACCOUNT = 3000000000000000
+NUMBERS = itertools.count()
+"""Of accounts: one stand-in serves many tests."""
 SESSION = "5e55"
 KILLED = ("hub", "desk", "steward")
-
-
-def steer_of(stack: Stack) -> Steer:
-    """The stand-in that `freepool up --demo-cloud` has started, quick enough for a test."""
-    told = json.loads((stack.state / "demo-cloud" / "demo-cloud.json").read_text())
-    endpoints = Endpoints(**{name: told[name] for name in Endpoints.__dataclass_fields__})
-    steer = Steer(endpoints, Keys(**{name: told[name] for name in Keys.__dataclass_fields__}))
-    steer.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
-    return steer
 
 
 @dataclass
@@ -54,7 +45,6 @@ class Platform:
     stack: Stack
     cloud: Steer
     ledger: Ledger
-    accounts: itertools.count[int] = field(default_factory=itertools.count)
 
     def kill(self, *names: str) -> None:
         """kill -9 at one moment. What runs out by itself then (a lease, a call under way) is not waited for."""
@@ -72,7 +62,7 @@ class Platform:
     def answers(self) -> bool:
         try:
             return all(
-                httpx.get(f"{self.stack.url}/{path}", timeout=5).status_code == 200
+                self.stack.http.get(f"{self.stack.url}/{path}", timeout=5).status_code == 200
                 for path in ("hub/health", "services/desk/health")
             )
         except httpx.HTTPError:
@@ -89,7 +79,7 @@ class Person:
 
     def __init__(self, platform: Platform, name: str) -> None:
         self.platform, self.name = platform, name
-        self.account = account = str(FIRST_ACCOUNT + next(platform.accounts))
+        self.account = account = str(FIRST_ACCOUNT + next(NUMBERS))
         platform.cloud.account(account, name=name)
         platform.stack.add_user(name)
         self.token = platform.stack.user_token(name)
@@ -202,7 +192,7 @@ class Person:
     @contextmanager
     def browser(self) -> Iterator[httpx.Client]:
         """Signed in, at the desk."""
-        with httpx.Client(follow_redirects=True, timeout=30) as client:
+        with httpx.Client(follow_redirects=True, timeout=30, verify=NO_TLS) as client:
             assert client.get(self.platform.stack.link_for(self.name)).status_code == 200
             yield client
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from spawner.instance.arguments import ARCHIVE
-from tests.stack import Stack
+from tests.stack import NO_TLS, Stack
 
 OWNER, OTHER = "archiver", "archive-reader"
 SECRET = "for nobody else"
@@ -23,7 +23,7 @@ def stack(shared_stack: Stack) -> Iterator[Stack]:
         shared_stack.add_user(name)
     shared_stack.wait_warm()
     assert shared_stack.start(OWNER).status_code == 201
-    put = httpx.put(
+    put = shared_stack.http.put(
         f"{shared_stack.url}/user/{OWNER}/api/contents/hello.txt",
         headers={"Authorization": f"token {shared_stack.user_token(OWNER)}"},
         json={"type": "file", "format": "text", "content": SECRET},
@@ -38,7 +38,7 @@ def fetch(stack: Stack, token: str = "", client: httpx.Client | None = None) -> 
     """Ask for it, as a program does with a token, or as a browser with its cookies."""
     headers = {"Authorization": f"token {token}"} if token else {}
     url = f"{stack.url}/user/{OWNER}/{ARCHIVE}"
-    return client.get(url) if client else httpx.get(url, headers=headers, timeout=30)
+    return client.get(url) if client else stack.http.get(url, headers=headers, timeout=30)
 
 
 def refused(answer: httpx.Response) -> bool:
@@ -47,7 +47,7 @@ def refused(answer: httpx.Response) -> bool:
 
 
 def test_its_owner_gets_all_of_it(stack: Stack) -> None:
-    with httpx.Client(follow_redirects=True, timeout=30) as browser:
+    with httpx.Client(follow_redirects=True, timeout=30, verify=NO_TLS) as browser:
         assert browser.get(stack.link_for(OWNER)).status_code == 200
         for answer in (fetch(stack, stack.user_token(OWNER)), fetch(stack, client=browser)):
             assert answer.status_code == 200
@@ -65,7 +65,7 @@ def test_without_a_sign_in_there_is_only_the_sign_in(stack: Stack) -> None:
 
 def test_another_user_gets_nothing(stack: Stack) -> None:
     assert refused(fetch(stack, stack.user_token(OTHER)))
-    with httpx.Client(follow_redirects=True, timeout=30) as browser:
+    with httpx.Client(follow_redirects=True, timeout=30, verify=NO_TLS) as browser:
         assert browser.get(stack.link_for(OTHER)).status_code == 200
         assert refused(fetch(stack, client=browser))
 

@@ -170,7 +170,7 @@ def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: S
     stack.start("late")
     loan = loan_of(stack, "late")
     assert loan.ends_at - loan.usable_at == timedelta(minutes=240)
-    ledger = stack.ledger()
+    ledger = stack.ledger
     ledger.write(
         lambda connection: connection.execute(
             update(instances_table).where(instances_table.c.id == loan.id).values(ends_at=utc_now())
@@ -178,7 +178,6 @@ def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: S
     )
     eventually(lambda: stack.api("GET", "/users/late").json()["servers"] == {}, what="the end at the deadline")
     last = eventually(lambda: ledger.read(instances.last_ended, "late"))
-    ledger.close()
     assert last.reason is EndReason.DEADLINE
     assert loan.slot_id not in stack.slot_folders()
     said = stack.desk("GET", "api/state", token=stack.user_token("late")).json()["last"]
@@ -268,7 +267,7 @@ def _start_ignoring_the_cut(stack: Stack, flavor: str) -> None:
 
 def _answers(stack: Stack) -> bool:
     try:
-        return httpx.get(f"{stack.url}/hub/api/", timeout=2).status_code == 200
+        return stack.http.get(f"{stack.url}/hub/api/", timeout=2).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -286,7 +285,7 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
         assert adopted.id == loan.id
         eventually(lambda: second.api("GET", "/users/survivor").json()["servers"][""]["ready"], what="adoption")
         token = second.user_token("survivor")
-        answer = httpx.get(f"{second.url}/user/survivor/api/status", headers={"Authorization": f"token {token}"})
+        answer = second.http.get(f"{second.url}/user/survivor/api/status", headers={"Authorization": f"token {token}"})
         assert answer.status_code == 200
         assert second.stop("survivor").status_code == 204
 

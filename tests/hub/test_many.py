@@ -124,9 +124,7 @@ async def test_twenty_at_once_are_all_served_in_their_turn(state: Path) -> None:
         assert not alive(stack)
         loans = history(stack)
         assert sorted(loan.user_name for loan in loans if loan.usable_at) == sorted(users), "each once"
-        ledger = stack.ledger()
-        served = ledger.read(tickets.since, loans[0].requested_at.replace(year=2000))
-        ledger.close()
+        served = stack.ledger.read(tickets.since, loans[0].requested_at.replace(year=2000))
         called = sorted(
             (one for one in served if one.user_name in turns), key=lambda one: one.called_at or one.joined_at
         )
@@ -163,8 +161,4 @@ SHORTEST_BOOT = timedelta(seconds=0.3)
 
 def steps_of(stack: Stack, instance_id: str) -> dict[Step, datetime]:
     """When its start came to what."""
-    ledger = stack.ledger()
-    try:
-        return {event.step: event.at for event in ledger.read(instances.events_of, instance_id)}
-    finally:
-        ledger.close()
+    return {event.step: event.at for event in stack.ledger.read(instances.events_of, instance_id)}

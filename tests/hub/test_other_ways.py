@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
-
 from spawner.ledger import instances
 from tests.ledger.postgres import fresh_database, running_postgres
 from tests.stack import running_stack
@@ -18,7 +16,7 @@ def test_without_a_sandbox_it_works_and_says_so_to_everybody(state: Path) -> Non
         assert stack.start("trusting").status_code == 201
         token = stack.user_token("trusting")
         headers = {"Authorization": f"token {token}"}
-        listing = httpx.get(f"{stack.url}/user/trusting/api/contents", headers=headers, timeout=20).json()
+        listing = stack.http.get(f"{stack.url}/user/trusting/api/contents", headers=headers, timeout=20).json()
         assert [entry["name"] for entry in listing["content"]] == ["examples"]
         shown = stack.desk("GET", "api/state", token=token).json()["pool"]
         assert shown["isolated"] is False
@@ -38,8 +36,6 @@ def test_on_postgresql(state: Path) -> None:
         assert stack.start("ann").status_code == 201
         assert [loan.user_name for loan in stack.unended()] == ["ann"]
         assert stack.stop("ann").status_code == 204
-        ledger = stack.ledger()
-        last = ledger.read(instances.last_ended, "ann")
-        ledger.close()
+        last = stack.ledger.read(instances.last_ended, "ann")
         assert last is not None
         stack.wait_warm()

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,32 +16,26 @@ from spawner.ledger import audit, consents, orders
 from spawner.ledger.paid_model import Consent, ConsentState, Order, OrderState
 from spawner.paid.asking import name_of
 from spawner.paid.starting import START_WORD
-from tests.hub.paid import KILLED, Person, Platform, steer_of
-from tests.stack import eventually, running_stack, write_catalog
+from tests.cloud.steer import QUICK, STANDSTILL, Steer
+from tests.hub.paid import KILLED, Person, Platform
+from tests.stack import Stack, eventually
 
 PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
-@pytest.fixture(scope="module")
-def platform() -> Iterator[Platform]:
+@pytest.fixture
+def platform(demo_stack: Stack, cloud_beside: Steer) -> Platform:
     """One for all tests here: each has people of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    catalog = write_catalog(folder / "catalog.yaml")
-    try:
-        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
-            cloud, ledger = steer_of(stack), stack.ledger()
-            yield Platform(stack, cloud, ledger)
-            cloud.close()
-            ledger.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return Platform(demo_stack, cloud_beside, demo_stack.ledger)
 
 
 def progress_of(person: Person, server: str) -> list[str]:
     """What JupyterHub's own page says, until the server is ready."""
     url = f"{person.platform.stack.url}/hub/api/users/{person.name}/servers/{server}/progress"
     said = []
-    with httpx.stream("GET", url, headers={"Authorization": f"token {person.token}"}, timeout=60) as answer:
+    with person.platform.stack.http.stream(
+        "GET", url, headers={"Authorization": f"token {person.token}"}, timeout=60
+    ) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: "):
                 said.append(json.loads(line[6:]))
@@ -271,7 +262,7 @@ def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
     """Her browser's Stop, an administrator's, a blocked user: JupyterHub cancels the start, and the order is ended."""
     ann, since = Person(platform, "annabel"), platform.cloud.last()
     consent = ann.agree("paid-2")
-    platform.cloud.quirk(pace={"boot": [30, 30, 30, 30], "stop": 1, "delete": 1})
+    platform.cloud.quirk(pace=STANDSTILL | {"stop": 0.3})
     try:
         with ann.clicking(consent):
             ann.appears("paid-2")
@@ -279,7 +270,7 @@ def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
             assert platform.stack.api("DELETE", "/users/annabel/servers/paid-2").status_code in (202, 204)
         order = ann.wait_state("paid-2", OrderState.STOPPED)
     finally:
-        platform.cloud.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
+        platform.cloud.quirk(pace=QUICK)
     assert order.reason == "hub"
     assert platform.creates(since) == [name_of(consent.id)]
     ann.delete("paid-2")

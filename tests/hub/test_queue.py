@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from spawner.ledger import EndReason, TicketState, tickets
@@ -278,9 +277,7 @@ def test_a_hub_that_ends_during_a_start_costs_nobody_their_place(stack: Stack, n
         os.kill(pid, number)
     cat.wait_running(90)
     eventually(lambda: stack.api("GET", "/").status_code == 200, seconds=60, what="the hub")
-    ledger = stack.ledger()
-    served = ledger.read(tickets.get, before["id"])
-    ledger.close()
+    served = stack.ledger.read(tickets.get, before["id"])
     assert (served.state, served.user_name) == (TicketState.SERVED, "cat")
     assert dan.place == 1
     dan.leave()
@@ -307,7 +304,7 @@ def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it() -> None:
         def work() -> None:
             url = f"{stack.url}/user/present/api/status"
             while not come.wait(2):
-                httpx.get(url, headers={"Authorization": f"token {present.token}"}, timeout=20)
+                stack.http.get(url, headers={"Authorization": f"token {present.token}"}, timeout=20)
 
         visitor = threading.Thread(target=work)
         visitor.start()
@@ -322,9 +319,7 @@ def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it() -> None:
             visitor.join()
         present.stop()
         last.wait_running()
-        ledger = stack.ledger()
-        everything = ledger.read(tickets.since, loans["absent"].requested_at.replace(year=2000))
-        ledger.close()
+        everything = stack.ledger.read(tickets.since, loans["absent"].requested_at.replace(year=2000))
         assert [one.user_name for one in everything if one.state is TicketState.SERVED] == [
             "ann",
             "absent",

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from tests.hub.paid import Person, Platform, steer_of
+from tests.cloud.steer import steer_beside
+from tests.hub.paid import Person, Platform
 from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, write_catalog
 
 PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -62,25 +63,21 @@ def test_desk_and_hub_share_a_host_and_notebooks_do_not() -> None:
 
 def a_paid_instance_is_reached_by_way_of_the_desk(stack: Stack, host: str, browser: httpx.Client) -> None:
     """From her own host to the desk's, whose cookie says who she is, and on to the cloud. Nobody else's browser is."""
-    cloud, ledger = steer_of(stack), stack.ledger()
-    try:
-        platform = Platform(stack, cloud, ledger)
-        ann = Person(platform, "ann")
-        assert ann.start(ann.agree("paid-1")).status_code in (201, 202)
-        ann.wait_running("paid-1")
-        eventually(lambda: (ann.server("paid-1") or {}).get("ready"), seconds=60, what="the paid server")
-        hers = f"http://ann.{urlsplit(host).netloc}/user/ann/paid-1/lab"
-        page = browser.get(hers)
-        assert str(page.url).startswith(cloud.endpoints.gates)
-        assert [str(step.url.copy_with(query=None)) for step in page.history[:2]] == [
-            hers,
-            f"{host}/services/desk/paid/open/paid-1",
-        ]
-        stack.add_user("bob")
-        with httpx.Client(transport=ByName(), follow_redirects=True, timeout=60) as other:
-            assert other.get(stack.link_for("bob")).status_code == 200
-            assert other.get(hers).status_code == 404
-        ann.delete("paid-1")
-    finally:
-        cloud.close()
-        ledger.close()
+    cloud = steer_beside(stack.state)
+    platform = Platform(stack, cloud, stack.ledger)
+    ann = Person(platform, "ann")
+    assert ann.start(ann.agree("paid-1")).status_code in (201, 202)
+    ann.wait_running("paid-1")
+    eventually(lambda: (ann.server("paid-1") or {}).get("ready"), seconds=60, what="the paid server")
+    hers = f"http://ann.{urlsplit(host).netloc}/user/ann/paid-1/lab"
+    page = browser.get(hers)
+    assert str(page.url).startswith(cloud.endpoints.gates)
+    assert [str(step.url.copy_with(query=None)) for step in page.history[:2]] == [
+        hers,
+        f"{host}/services/desk/paid/open/paid-1",
+    ]
+    stack.add_user("bob")
+    with httpx.Client(transport=ByName(), follow_redirects=True, timeout=60) as other:
+        assert other.get(stack.link_for("bob")).status_code == 200
+        assert other.get(hers).status_code == 404
+    ann.delete("paid-1")

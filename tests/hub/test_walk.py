@@ -14,7 +14,7 @@ from spawner.ledger import EndReason, instances
 from tests.stack import Stack, eventually
 
 NAMES = [
-    "walker",
+    pytest.param("walker", marks=pytest.mark.check),
     "first.last",
     "plus+sign",
     "under_score",
@@ -29,7 +29,7 @@ NAMES = [
 
 def contents(stack: Stack, user: str, token: str, method: str, path: str, **kwargs: object) -> httpx.Response:
     """The contents API of a user's Jupyter server."""
-    return httpx.request(
+    return stack.http.request(
         method,
         f"{stack.url}/user/{quote(user, safe='@')}/api/contents/{path}",
         headers={"Authorization": f"token {token}"},
@@ -101,7 +101,7 @@ def test_an_automation_may_read_the_progress_from_its_start(shared_stack: Stack)
     eventually(lambda: [loan for loan in stack.unended() if loan.user_name == "watched"], what="the row")
 
     def read() -> list[str]:
-        with httpx.stream(
+        with stack.http.stream(
             "GET",
             f"{stack.url}/hub/api/users/watched/server/progress",
             headers={"Authorization": f"token {stack.token}"},
@@ -124,10 +124,8 @@ def test_an_instance_that_ends_by_itself_is_noticed_at_once(shared_stack: Stack)
     stack.start("leaver")
     token = stack.user_token("leaver")
     began = time.monotonic()
-    httpx.post(f"{stack.url}/user/leaver/api/shutdown", headers={"Authorization": f"token {token}"}, timeout=20)
+    stack.http.post(f"{stack.url}/user/leaver/api/shutdown", headers={"Authorization": f"token {token}"}, timeout=20)
     eventually(lambda: stack.api("GET", "/users/leaver").json()["servers"] == {}, what="the hub's notice")
     assert time.monotonic() - began < 8
-    ledger = stack.ledger()
-    last = eventually(lambda: ledger.read(instances.last_ended, "leaver"), what="the end in the ledger")
-    ledger.close()
+    last = eventually(lambda: stack.ledger.read(instances.last_ended, "leaver"), what="the end in the ledger")
     assert last.reason is EndReason.CRASHED

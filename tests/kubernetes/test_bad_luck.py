@@ -99,11 +99,7 @@ def is_running(platform: Platform, user: str) -> Instance | None:
 
 def steps(platform: Platform, instance_id: str) -> list[Step]:
     """What a start has come to, step by step."""
-    ledger = platform.stack.ledger()
-    try:
-        return [event.step for event in ledger.read(instances.events_of, instance_id)]
-    finally:
-        ledger.close()
+    return [event.step for event in platform.stack.ledger.read(instances.events_of, instance_id)]
 
 
 def answers(platform: Platform, user: str, token: str) -> bool:
@@ -339,16 +335,13 @@ def _is_agreed(platform: Platform, user: str) -> bool:
 
 
 def _wait_for_step(platform: Platform, user: str, step: Step) -> None:
-    ledger = platform.stack.ledger()
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            for loan in ledger.read(instances.unended, user):
-                if any(event.step == step for event in ledger.read(instances.events_of, loan.id)):
-                    return
-            time.sleep(0.002)  # the moment is what this test is about
-    finally:
-        ledger.close()
+    ledger = platform.stack.ledger
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for loan in ledger.read(instances.unended, user):
+            if any(event.step == step for event in ledger.read(instances.events_of, loan.id)):
+                return
+        time.sleep(0.002)  # the moment is what this test is about
     raise AssertionError(f"{step} did not come")
 
 
@@ -371,7 +364,7 @@ def test_of_two_stewards_one_acts(platform: Platform) -> None:
         env={**os.environ, "FREEPOOL_SETTINGS": str(stack.state / "settings.json")},
         stderr=subprocess.DEVNULL,
     )
-    ledger = stack.ledger()
+    ledger = stack.ledger
     holders, most = set(), 0
     try:
         stack.add_user("between")
@@ -392,7 +385,6 @@ def test_of_two_stewards_one_acts(platform: Platform) -> None:
         running(platform, "between")
         stack.wait_warm()
     finally:
-        ledger.close()
         second.terminate()
         second.wait(20)
 
@@ -440,11 +432,7 @@ def test_the_last_word_of_an_ending_is_in_the_ledger(platform: Platform) -> None
     assert last["failed"]
     assert last["text"] == "The last start did not succeed."
     assert "InvalidImageName" in last["details"]
-    ledger = platform.stack.ledger()
-    try:
-        everything = ledger.read(instances.history)
-    finally:
-        ledger.close()
+    everything = platform.stack.ledger.read(instances.history)
     for loan in everything:
         assert (loan.state == "ended") == (loan.ended_at is not None)
         assert loan.state != "ended" or isinstance(loan.reason, EndReason)

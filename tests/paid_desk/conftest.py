@@ -1,50 +1,27 @@
-"""One Freepool with the stand-in cloud beside it, for people who come by the desk's pages."""
+"""People who come by the desk's pages, to the Freepool that has the stand-in cloud beside it."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from spawner.demo_cloud.settings import Endpoints, Keys
 from tests.cloud.steer import Steer
 from tests.paid_desk.forms import Browser, fresh_account
-from tests.stack import Stack, running_stack, write_catalog
+from tests.stack import Stack
 
 NUMBERS = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    try:
-        catalog = write_catalog(folder / "catalog.yaml")
-        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as made:
-            yield made
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture
+def stack(demo_stack: Stack) -> Stack:
+    return demo_stack
 
 
-@pytest.fixture(scope="module")
-def cloud(stack: Stack) -> Iterator[Steer]:
-    """The stand-in that `freepool up --demo-cloud` has started, quick enough for a test."""
-    made = steer(stack)
-    yield made
-    made.close()
-
-
-def steer(stack: Stack) -> Steer:
-    """Of a stack's own stand-in."""
-    told = json.loads((stack.state / "demo-cloud" / "demo-cloud.json").read_text())
-    endpoints = Endpoints(**{name: told[name] for name in Endpoints.__dataclass_fields__})
-    made = Steer(endpoints, Keys(**{name: told[name] for name in Keys.__dataclass_fields__}))
-    made.quirk(pace={"boot": [1, 1, 1, 1], "stop": 1, "delete": 1})
-    return made
+@pytest.fixture
+def cloud(cloud_beside: Steer) -> Steer:
+    return cloud_beside
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from tests.cloud.steer import Steer
-from tests.stack import Stack, eventually
+from tests.stack import NO_TLS, Stack, eventually
 
 SHAPE = "ecs.g6.large"
 ORDER = re.compile(r"/paid/instances/([0-9a-f]{32})")
@@ -81,7 +81,7 @@ class Browser:
         stack.add_user(user)
         self.stack, self.user = stack, user
         headers = {"Accept-Language": language, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-        self.client = httpx.Client(follow_redirects=True, timeout=60, headers=headers)
+        self.client = httpx.Client(follow_redirects=True, timeout=60, headers=headers, verify=NO_TLS)
         self.page = self.client.get(stack.link_for(user))
         self.at("/services/desk/paid")
 

@@ -24,7 +24,7 @@ from spawner.paid.asking import NO_NEW, name_of
 from spawner.pool.build import utc_now
 from tests.cloud.steer import Steer
 from tests.paid_desk.forms import SHAPE, Browser
-from tests.stack import Stack, eventually
+from tests.stack import NO_TLS, Stack, eventually
 
 Browse = Callable[..., Browser]
 DESK = "/services/desk/"
@@ -33,11 +33,7 @@ EXPECTED = (303, 400, 403, 404, 405, 409)
 
 
 def reads(stack: Stack, query: Callable[..., object], *args: object) -> object:
-    ledger = stack.ledger()
-    try:
-        return ledger.read(query, *args)
-    finally:
-        ledger.close()
+    return stack.ledger.read(query, *args)
 
 
 def end(browser: Browser, order: str) -> None:
@@ -242,7 +238,7 @@ def test_two_tabs_and_two_clicks_make_one(browse: Browse, cloud: Steer, account:
     def click(consent: str) -> httpx.Response:
         url = f"{ann.stack.url}{DESK}paid/consents/{consent}/accept"
         headers = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Origin": ann.stack.url}
-        with httpx.Client(cookies=ann.client.cookies, timeout=60, headers=headers) as tab:
+        with httpx.Client(cookies=ann.client.cookies, timeout=60, headers=headers, verify=NO_TLS) as tab:
             return tab.post(url, data=forms[consent])
 
     with ThreadPoolExecutor(4) as tabs:
@@ -406,9 +402,7 @@ def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
         assert 'freepool_paid_orders{state="active"} 1.0' in operator.page.text
         assert "freepool_paid_paused 1.0" in operator.page.text
     finally:
-        ledger = stack.ledger()
-        ledger.write(controls.clear, NO_NEW)
-        ledger.close()
+        stack.ledger.write(controls.clear, NO_NEW)
     end(ann, order)
     operator.client.close()
 
@@ -457,7 +451,7 @@ def restart(stack: Stack) -> None:
     """Desk and steward, as after a change of the settings."""
     for name in ("desk", "steward"):
         stack.kill(name)
-    eventually(lambda: httpx.get(f"{stack.url}{DESK}health").status_code == 200, seconds=60, what="the desk")
+    eventually(lambda: stack.http.get(f"{stack.url}{DESK}health").status_code == 200, seconds=60, what="the desk")
 
 
 def test_an_expired_question_is_asked_again(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
@@ -469,10 +463,8 @@ def test_an_expired_question_is_asked_again(browse: Browse, cloud: Steer, accoun
 
     since, ann = cloud.last(), browse()
     consent = ann.ask(ann.link(account))
-    ledger = stack.ledger()
     past = utc_now() - timedelta(seconds=1)
-    ledger.write(lambda c: c.execute(update(rows).where(rows.c.id == consent).values(expires_at=past)))
-    ledger.close()
+    stack.ledger.write(lambda c: c.execute(update(rows).where(rows.c.id == consent).values(expires_at=past)))
     assert ann.press("Start and be billed").status_code == 409
     assert "This price is too old." in ann.text
     assert consent not in ann.form("Start and be billed")[0].action

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
 
 import httpx
-import pytest
 
 from spawner.ledger import bindings, consents, leases, orders
 from spawner.ledger.paid_model import ConsentState
 from spawner.paid.keeper import LEASE
 from spawner.paid.starting import START_WORD, start_word
 from tests.cloud.steer import Steer
-from tests.hub.line import pool_of
 from tests.paid_desk.forms import SHAPE, Browser
 from tests.paid_desk.test_desk import DESK, end, reads
-from tests.stack import Stack, eventually, running_stack, write_catalog
+from tests.stack import Stack, eventually
 
 Browse = Callable[..., Browser]
 SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}
 FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"}
 TERMS = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """With room for one."""
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    try:
-        catalog = write_catalog(folder / "catalog.yaml", pool_of(1))
-        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as made:
-            yield made
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def keeper(stack: Stack) -> object:
@@ -54,7 +37,7 @@ def kill_all(stack: Stack) -> None:
     def answers() -> bool:
         try:
             paths = ("hub/health", "services/desk/health")
-            return all(httpx.get(f"{stack.url}/{path}", timeout=5).status_code == 200 for path in paths)
+            return all(stack.http.get(f"{stack.url}/{path}", timeout=5).status_code == 200 for path in paths)
         except httpx.HTTPError:
             return False
 
@@ -72,7 +55,7 @@ def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
     kill_all(stack)
     for name in ("first", "second"):
         stack.add_user(name)
-        stack.desk("POST", "api/instance", token=stack.user_token(name), json={})
+        stack.desk("POST", "api/instance", token=stack.user_token(name), json={"flavor": "cpu-large"})
     ticket = stack.desk("GET", "api/ticket", token=stack.user_token("second")).json()["ticket"]
     assert ticket is not None, "the pool is full, and there is a line"
 
@@ -120,6 +103,8 @@ def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
         assert "frame-ancestors 'none'" in policy, path
     for path in ("", "paid", f"paid/consents/{consent}"):
         assert ann.client.get(here + path).headers["Cross-Origin-Opener-Policy"] == "same-origin", path
+    stack.leave_line("second")
+    stack.stop("first")
 
 
 def test_her_name_alone_is_not_her(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spawner.cli import main
-from spawner.hub.link import login_link
+from spawner.hub.login_link import login_link
 from spawner.settings import SETTINGS_VARIABLE
 
 

@@ -21,6 +21,7 @@ from spawner.steward.order import (
     DestroySlot,
     EndInstance,
     Lend,
+    NoteEnd,
     NoteWarm,
     decide,
     unsettled_since,
@@ -59,6 +60,9 @@ class World:
                         self.slots[slot_id] = replace(self.slots[slot_id], state=SlotState.WARM)
                 case DestroySlot(slot_id):
                     self._remove(slot_id)
+                case NoteEnd(instance_id, reason):
+                    loan = self.instances[instance_id]
+                    self.instances[instance_id] = replace(loan, state=InstanceState.STOPPING, reason=reason)
                 case EndInstance(instance_id):
                     self.instances.pop(instance_id, None)
                     for slot in list(self.slots.values()):
@@ -225,9 +229,33 @@ def test_a_start_that_nobody_goes_on_with_is_ended() -> None:
 def test_the_end_of_an_instance_is_recorded_when_its_cause_is_known() -> None:
     guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 0"), settled=False)
     world = about(slot=CLAIMED, instance=running(), status=guess)
-    assert world.decide() == []
+    noted = world.decide()
+    assert noted == [NoteEnd("i", EndReason.CRASHED, "exit code 0")], "its person is told at once that it is over"
+    world.carry_out(noted)
+    assert world.decide() == [], "its slot stays until the cause is known"
     world.found["s"] = make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "too large")
-    assert world.decide() == [EndInstance("i", EndReason.OUT_OF_DISK, "too large")]
+    assert world.decide() == [EndInstance("i", EndReason.OUT_OF_DISK, "too large", corrects=True)]
+
+
+def test_a_pod_that_is_gone_before_its_cause_was_known_was_lost() -> None:
+    noted = replace(running(), state=InstanceState.STOPPING, reason=EndReason.CRASHED)
+    (action,) = about(slot=CLAIMED, instance=noted).decide()
+    assert action == EndInstance("i", EndReason.LOST, "it was not in the pool any more", corrects=True)
+
+
+@pytest.mark.parametrize("reason", [EndReason.STOPPED, EndReason.DEADLINE, EndReason.MAINTENANCE, EndReason.CANCELLED])
+def test_an_end_that_the_platform_or_its_person_asked_for_waits_for_no_cause(reason: EndReason) -> None:
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    asked = replace(running(), state=InstanceState.STOPPING, reason=reason)
+    assert about(slot=CLAIMED, instance=asked, status=guess).decide() == [EndInstance("i", reason)]
+
+
+def test_a_cause_that_was_recorded_stays_while_the_slot_goes() -> None:
+    leaving = replace(CLAIMED, state=SlotState.DESTROYING)
+    over = replace(running(), state=InstanceState.STOPPING, reason=EndReason.CRASHED)
+    deleted = make.status("s", Phase.DEAD, EndReason.LOST, "its pod was deleted")
+    actions = about(slot=leaving, instance=over, status=deleted).decide()
+    assert EndInstance("i", EndReason.CRASHED) in actions
 
 
 @pytest.mark.parametrize(("ago", "ends"), [(SETTLE - timedelta(seconds=1), False), (SETTLE, True)])
@@ -241,7 +269,7 @@ def test_a_cause_is_waited_for_only_so_long(ago: timedelta, ends: bool) -> None:
         limits=LIMITS,
         unsettled={"s": NOW - ago},
     )
-    assert list(actions) == ([EndInstance("i", EndReason.CRASHED)] if ends else [])
+    assert list(actions) == [EndInstance("i", EndReason.CRASHED) if ends else NoteEnd("i", EndReason.CRASHED)]
 
 
 def test_a_slot_that_waits_for_nobody_goes_at_once_whatever_ended_it() -> None:
@@ -299,7 +327,10 @@ def worlds(draw: st.DrawFn) -> World:
         )
         for name in draw(st.sets(loans))
     }
-    found = {name: make.status(name, draw(st.sampled_from(Phase)), draw(reasons)) for name in draw(st.sets(names))}
+    found = {
+        name: replace(make.status(name, draw(st.sampled_from(Phase)), draw(reasons)), settled=draw(st.booleans()))
+        for name in draw(st.sets(names))
+    }
     return World(slots, instances, found)
 
 

@@ -6,7 +6,7 @@ cause, whichever status the steward saw first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.catalog import Limits
-from spawner.ledger import EndReason, SlotState
+from spawner.ledger import EndReason, InstanceState, SlotState
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.pool.kube.client import Cluster
 from spawner.pool.kube.endings import TOLD
@@ -23,7 +23,7 @@ from spawner.pool.kube.manifest import AWAITED, CONTAINER, LENT, LENT_LABEL, SLO
 from spawner.pool.kube.pods import read_pod
 from spawner.pool.kube.watch import PodStore
 from spawner.settings import KubernetesPool
-from spawner.steward.order import SETTLE, EndInstance, decide, unsettled_since
+from spawner.steward.order import SETTLE, EndInstance, NoteEnd, decide, unsettled_since
 from tests.unit import make
 from tests.unit.make import NOW, quick
 
@@ -241,11 +241,17 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
     since: dict[str, Any] = {}
 
     def look(now: Any) -> EndInstance | None:
-        nonlocal since
+        nonlocal since, loan
         found = store.slots()
         since = unsettled_since(found, since, now)
         actions = decide(slots=[slot], instances=[loan], found=found, now=now, limits=Limits(), unsettled=since)
-        return next((one for one in actions if isinstance(one, EndInstance)), None)
+        for action in actions:
+            match action:
+                case EndInstance():
+                    return action
+                case NoteEnd(_, reason, detail):
+                    loan = replace(loan, state=InstanceState.STOPPING, reason=reason, detail=detail)
+        return None
 
     now = NOW
     for version, (status, is_seen) in enumerate(zip(statuses, looks, strict=True), start=1):
@@ -255,7 +261,10 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
         now += timedelta(milliseconds=300)
         if is_seen and (ending := look(now)) is not None:
             return ending
-    return look(now) or look(now + patience)
+    ending = look(now) or look(now + patience)
+    if ending is None and any("terminated" in str(status) for status in statuses):
+        assert loan.state is InstanceState.STOPPING, "that it is over is known all the same"
+    return ending
 
 
 @EVERY

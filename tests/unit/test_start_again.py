@@ -45,9 +45,14 @@ class Paper:
     backend: Shown
     ledger: Ledger = field(default_factory=Ledger)
     ended: list[tuple[str, EndReason, str | None]] = field(default_factory=list)
+    corrected: list[tuple[str, EndReason, str | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.view = SlotView(self.backend)  # type: ignore[arg-type]
+
+    async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None) -> None:
+        assert self.ended == [], "an end that was noted gets its cause before its slot goes"
+        self.corrected.append((instance_id, reason, detail))
 
     async def end_soon(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> None:
         self.ended.append((instance_id, reason, detail))
@@ -67,6 +72,7 @@ async def superseded(*shown: SlotStatus | None) -> list[tuple[str, EndReason, st
         await asyncio.sleep(0)
     assert doing is not None
     await doing
+    assert pool.corrected == [end for end in pool.ended if end[1] is not EndReason.SUPERSEDED]
     return pool.ended
 
 

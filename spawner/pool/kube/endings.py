@@ -9,7 +9,9 @@ API, taint manager, pod garbage collector) writes the condition `DisruptionTarge
 Kubernetes loses the reason of an eviction where the container exits with 0 when it is told to end: its phase is then
 `Succeeded` (since 1.27, kubernetes/kubernetes#118310). So the agent exits with 143 after SIGTERM. A container without
 the agent leaves `TOLD` as its last words before the kubelet ends it (a preStop hook, which does not run where a program
-ends by itself). Every other cause is still told: by `DisruptionTarget`, by `DeadlineExceeded`, by the deletion.
+ends by itself). Every other cause is still told: by `DisruptionTarget`, by `DeadlineExceeded`, by the deletion. So what
+is left is an eviction for the pod's own use of the disk. (The hook also runs where the pod's sandbox dies, but that
+does not happen by itself.)
 """
 
 from __future__ import annotations

@@ -58,8 +58,9 @@ start() {
   local name=$1
   shift
   if is_ours "$RUN/$name.pid" "$1"; then kill -CONT "$(<"$RUN/$name.pid")"; return 0; fi
-  # nsenter becomes the program, so the pid stays. No descriptor of ours goes along: one may hold a lock.
-  setsid nsenter --net="$NETWORK_FILE" -- "$@" >"$LOG/$name.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
+  # nsenter becomes the program, so the pid stays. No descriptor of ours goes along, as one may hold a lock, and nothing
+  # of the environment: a test run has a TMPDIR of its own, which ends with it.
+  setsid env -i HOME=/root PATH="$STATE/bin:$PATH" nsenter --net="$NETWORK_FILE" -- "$@" >"$LOG/$name.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
   echo $! >"$RUN/$name.pid"
 }
 

@@ -1,0 +1,45 @@
+"""Which worker runs which tests, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.cluster.network import is_on_cluster
+
+CLUSTER = "the cluster"
+"""What shares the one cluster: one worker runs it, test after test."""
+SECONDS = {
+    CLUSTER: 1000,
+}
+"""How long the slow scopes take, roughly: only the order matters. What is not listed takes less than 15 s."""
+
+
+class WholeFiles(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives a worker all tests of a file, so that what they share is made once; those on the cluster are one file.
+
+    A worker that has nothing left takes the next one.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid)
+
+
+def scope_of(nodeid: str) -> str:
+    """What a test is kept together with."""
+    path = nodeid.split("::", 1)[0]
+    return CLUSTER if is_on_cluster(path) else path
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Whether a test is a unit's, or the ledger's on SQLite, which needs no server."""
+    parameters = (
+        item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    )
+    needs_server = "postgresql" in parameters or any("postgres" in name for name in getattr(item, "fixturenames", ()))
+    return item.nodeid.startswith(("tests/unit/", "tests/ledger/")) and not needs_server
+
+
+def longest_first(nodeid: str) -> int:
+    """The order in which workers take scopes: at the end there are only short ones to wait for."""
+    return -SECONDS.get(scope_of(nodeid), 0)

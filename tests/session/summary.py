@@ -1,0 +1,68 @@
+"""The last lines of a run: how long each part took, what was left behind, and what was not tested."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+ALLOWED_SKIPS = {
+    "the torch image is not installed": "make heavy",  # 2.3 GB
+    "the image cpu is not built": "make images IMAGES=cpu",  # 3.1 GB, five minutes
+    "the image gpu is not built": "make images IMAGES=gpu",  # gigabytes of CUDA, and nothing here to run it on
+    "the kubelet is not ours to hold up": "",  # it is on a cluster that is only borrowed, or shared just now
+}
+"""Beginnings of reasons for which CI accepts that a test is skipped, and what to run first so that it is not."""
+
+
+def is_allowed(reason: str) -> bool:
+    """Whether CI accepts a skip for this reason."""
+    return any(allowed in reason for allowed in ALLOWED_SKIPS)
+
+
+def reason_of(report: pytest.TestReport) -> str:
+    """Why a test was skipped."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
+
+
+def write_parts(reporter: pytest.TerminalReporter) -> None:
+    """How many tests of each part ran, and how long that took: what was not tested shows here, too."""
+    seconds: Counter[str] = Counter()
+    outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+    for outcome, reports in reporter.stats.items():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                part = "/".join(report.nodeid.split("/")[:2])
+                seconds[part] += report.duration
+                if report.when == "call" or outcome in ("skipped", "error"):
+                    outcomes[part][outcome] += 1
+    if outcomes:
+        reporter.section("parts")
+    for part in sorted(outcomes):
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes[part].items()))
+        reporter.write_line(f"{part:<18} {seconds[part] / 60:5.1f} min  {counts}")
+
+
+def write_left(reporter: pytest.TerminalReporter, left: list[str]) -> None:
+    """What the run has left behind: it has failed by that."""
+    if left:
+        reporter.section("left behind by tests", red=True)
+        for one in left:
+            reporter.write_line(one)
+
+
+def write_skipped(reporter: pytest.TerminalReporter) -> None:
+    """Each reason with how many tests it kept from running, and the command that runs them."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for report in reporter.stats.get("skipped", []):
+        if isinstance(report, pytest.TestReport):
+            files[reason_of(report)].append(report.nodeid.split("::")[0])
+    if files:
+        reporter.section(f"skipped: {sum(map(len, files.values()))}")
+    for reason, where in sorted(files.items()):
+        before = next((command for allowed, command in ALLOWED_SKIPS.items() if allowed in reason and command), "")
+        tests = " ".join(sorted({str(Path(one)) for one in where}))
+        command = " && ".join(part for part in (before, f".venv/bin/python -m pytest {tests}") if part)
+        reporter.write_line(f"{len(where):>3} because {reason}: {command}")

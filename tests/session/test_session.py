@@ -1,0 +1,111 @@
+"""What the suite promises of itself: a failure shows logs, a run leaves nothing behind, a skip is said at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from tests.session import logs, schedule
+from tests.stack import PROJECT
+
+CONFIGURATION = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+CAREFUL = """
+import pytest
+
+def test_it(tmp_path, state):
+    (tmp_path / "file").touch()
+
+def test_elsewhere():
+    pytest.skip("the torch image is not installed")
+"""
+CARELESS = """
+import subprocess, tempfile
+
+STARTED = []
+
+def test_it():
+    tempfile.mkdtemp(prefix="forgotten-")
+    STARTED.append(subprocess.Popen(["sleep", "600"], start_new_session=True))
+"""
+
+
+def run_suite(folder: Path, text: str, *options: str) -> tuple[int, str]:
+    """Run some tests as this suite runs its own. The exit code, and what was printed."""
+    (folder / "conftest.py").write_text("from tests.conftest import *\n")
+    (folder / "pytest.ini").write_text(CONFIGURATION)
+    (folder / "test_some.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "."]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_run_that_leaves_nothing_is_green_and_says_what_it_skipped(tmp_path: Path) -> None:
+    code, printed = run_suite(tmp_path, CAREFUL, "--numprocesses", "2")
+    assert code == 0, printed
+    assert "left behind" not in printed
+    command = "make heavy && .venv/bin/python -m pytest test_some.py"
+    assert f"  1 because the torch image is not installed: {command}\n" in printed
+
+
+@pytest.mark.parametrize("options", [(), ("--numprocesses", "1")], ids=["one process", "a worker"])
+def test_a_run_that_leaves_a_process_and_a_file_fails(tmp_path: Path, options: tuple[str, ...]) -> None:
+    code, printed = run_suite(tmp_path, CARELESS, *options)
+    left = printed.partition("left behind by tests")[2].splitlines()
+    processes = [line for line in left if line.startswith("process ")]
+    for line in processes:
+        psutil.Process(int(line.split()[1].strip(":"))).kill()
+    assert code == 1, printed
+    assert [line.split(": ")[1] for line in processes] == ["sleep 600"]
+    files = [Path(line.removeprefix("file: ")) for line in left if line.startswith("file: ")]
+    assert [path.name.split("-")[0] for path in files] == ["forgotten"]
+    assert not files[0].exists(), "it is removed all the same"
+
+
+def test_a_failure_shows_what_the_stack_said_during_the_test_and_keeps_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    state = tmp_path / "s"
+    (state / "logs").mkdir(parents=True)
+    stack = SimpleNamespace(state=state, process=SimpleNamespace(poll=lambda: None))
+    monkeypatch.setattr("tests.session.logs.STACKS", [stack])
+    monkeypatch.setattr("tests.session.logs.KEPT", PROJECT / "build" / tmp_path.name)
+    hub, desk = state / "logs" / "hub.log", state / "logs" / "desk.log"
+    hub.write_text("before\nTraceback of another test\n")
+    desk.write_text("before\n")
+    item = SimpleNamespace(stash=pytest.Stash())
+    logs.note_sizes(item)  # type: ignore[arg-type]
+    with hub.open("a") as more:
+        more.write("".join(f"line {number}\n" for number in range(40)) + "[E 2026-11-26 hub] no\n")
+    report = SimpleNamespace(nodeid="tests/x/test_y.py::test_z[1/2]", sections=[])
+    logs.add_logs(item, report)  # type: ignore[arg-type]
+    ((title, text),) = report.sections
+    kept = f"build/{tmp_path.name}/x-test_y.py-test_z-1-2/{tmp_path.name}-hub.log"
+    assert title == f"read this first: the hub during this test, 1 error: {kept}"
+    assert text.splitlines() == [*(f"line {number}" for number in range(26, 40)), "[E 2026-11-26 hub] no"]
+    assert (PROJECT / kept).read_text() == hub.read_text()
+
+
+def test_what_is_on_the_cluster_is_one_scope_and_comes_first() -> None:
+    slow = schedule.scope_of("tests/kubernetes/test_walk.py::test_it")
+    assert slow == schedule.scope_of("tests/helm/test_install.py::test_it") == schedule.CLUSTER
+    assert schedule.scope_of("tests/unit/test_cli.py::test_it[a::b]") == "tests/unit/test_cli.py"
+    nodes = ["tests/unit/test_cli.py::test_it", "tests/kubernetes/test_walk.py::test_it"]
+    assert sorted(nodes, key=schedule.longest_first) == nodes[::-1]
+
+
+def test_every_file_that_the_schedule_knows_is_there() -> None:
+    paths = [path for path in (*schedule.SECONDS, *schedule.ON_CLUSTER) if path != schedule.CLUSTER]
+    assert [path for path in paths if not (PROJECT / path).exists()] == []
