@@ -23,7 +23,8 @@ SAY_SECONDS = 5
 """Between two lines about the same download."""
 SETTING = re.compile(r"(?:global|install|:env:)\.\.?([a-z-]+)=('.*'|\".*\")")
 DOWNLOADING = re.compile(r"\s*Downloading (\S+) \(([\d.]+)([KMG]iB)\)")
-COUNTED = re.compile(r"(?:Resolved|Audited|Checked) (\d+) packages?")
+COUNTED = re.compile(r"Resolved (\d+) packages?")
+INSTALLED = re.compile(r"Installed (\d+) packages?")
 DOWNLOADED = re.compile(r"\s*Downloaded (\S+)")
 MB = {"KiB": 1024 / 1e6, "MiB": 1024**2 / 1e6, "GiB": 1024**3 / 1e6}
 VARIABLES = {
@@ -85,6 +86,9 @@ class Progress:
         """MB of each large file that is being downloaded, until it is here."""
         self.here = 0.0
         self.packages = 0
+        """Those that the lock names for this machine, once uv has looked."""
+        self.installed = 0
+        """Those that were not there before."""
         self.last_words: list[str] = []
         self._said_at = began
         self._lock = threading.Lock()
@@ -94,6 +98,8 @@ class Progress:
         with self._lock:
             if found := COUNTED.match(line):
                 self.packages = int(found[1])
+            if found := INSTALLED.match(line):
+                self.installed = int(found[1])
             if found := DOWNLOADING.match(line):
                 self.coming[found[1]] = float(found[2]) * MB[found[3]]
             elif found := DOWNLOADED.match(line):
@@ -177,8 +183,9 @@ def main() -> int:
     if code:
         sys.stderr.write("".join(f"  {line[:300]}\n" for line in progress.last_words))
         return code
+    count = progress.installed + len(for_pip)
     size = f" ({progress.here:.0f} MB downloaded)" if progress.here else ""
-    say(f"{name}: {progress.packages + len(for_pip)} packages installed{size}: {time.monotonic() - began:.0f} s")
+    say(f"{name}: {count} packages installed{size}: {time.monotonic() - began:.0f} s")
     return 0
 
 

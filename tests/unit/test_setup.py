@@ -242,7 +242,8 @@ def test_progress_says_what_and_how_far() -> None:
     progress.read(" Downloaded torch")
     progress.read(" Downloaded scipy")
     assert progress.say(now=20) == "image torch: 576 MB are here, unpacking (20 s)"
-    assert progress.packages == 189
+    progress.read("Installed 22 packages in 80ms")
+    assert (progress.packages, progress.installed) == (189, 22)
 
 
 def test_each_promise_of_the_light_image_is_one_of_torch() -> None:
