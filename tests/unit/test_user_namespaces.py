@@ -242,6 +242,15 @@ async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_a
     assert store.patience() is None, "nobody is woken for it again"
 
 
+async def test_whoever_follows_hears_when_a_pod_begins_to_lack_its_sandbox() -> None:
+    """Its slot's status is the same as before, but from now on the time counts."""
+    store = KubernetesBackend(POOL)._store
+    events = [pod(CREATING, version=1), pod(CREATING, NO_SANDBOX, version=2), pod(CREATING, NO_SANDBOX, version=3)]
+    told = [store._take({"type": "MODIFIED", "object": found}) for found in events]
+    assert told == [True, True, False]
+    assert store.patience() is not None
+
+
 async def test_a_sandbox_that_comes_in_time_is_not_waited_for_any_more() -> None:
     store = KubernetesBackend(POOL)._store
     await store.note(read(pod(CREATING, NO_SANDBOX)))

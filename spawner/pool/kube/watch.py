@@ -139,7 +139,9 @@ class PodStore:
             return False
         self._pods[pod.uid] = pod
         self._time(pod)
-        return known is None or known.status != pod.status or known.leaving != pod.leaving
+        if known is None or known.lacks_sandbox != pod.lacks_sandbox:
+            return True  # `patience` is another one now
+        return known.status != pod.status or known.leaving != pod.leaving
 
     def _time(self, pod: Pod) -> None:
         if pod.lacks_sandbox:
