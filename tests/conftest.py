@@ -13,6 +13,7 @@ import pytest
 
 from tests.cloud.steer import QUICK, Steer, steer_beside
 from tests.cluster.network import Network, is_on_cluster, lease
+from tests.lean import lean_settings
 from tests.session import leftovers, logs, schedule, summary
 from tests.stack import Stack, running_stack, write_catalog
 
@@ -61,6 +62,14 @@ def demo_stack() -> Iterator[Stack]:
             yield stack
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def lean() -> Iterator[Path]:
+    """A settings file with the lean image, for catalogs that `with_lean` has changed."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-lean-"))
+    yield lean_settings(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

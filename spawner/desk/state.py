@@ -208,7 +208,7 @@ def build_state(
             notice=None if backend.isolated else texts.say(UNSAFE),
             maintenance=_maintenance(moment.pool.controls.drain),
         ),
-        **offer,
+        **offer | {"flavors": [_counting_own(flavor, moment) for flavor in offer["flavors"]]},
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(moment, texts) if moment.current else None,
         ticket=_ticket(moment, texts),
@@ -278,6 +278,13 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolMoment
         wait_seconds=_seconds(pool.wait(flavor.id, in_line + 1)) if can_queue and available == 0 else None,
         reason=reason,
     )
+
+
+def _counting_own(flavor: FlavorView, moment: Moment) -> FlavorView:
+    """A person's place is newer than the count of all who wait: nobody is told that they are first of none."""
+    if moment.ticket is None or moment.ticket.flavor != flavor.id or moment.place is None:
+        return flavor
+    return flavor.model_copy(update={"in_line": max(flavor.in_line, moment.place)})
 
 
 def _maintenance(drain: Drain | None) -> MaintenanceView | None:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from spawner.ledger import Ledger, SlotState, Ticket, TicketState, instances, slots, tickets
-from tests.hub.line import Person, alive, history, people, pool_of, wait_for_order
+from tests.hub.line import Person, alive, history, lean_pool_of, people, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 CROWD, SIZE = 15, 3
@@ -96,9 +96,10 @@ class Watcher(threading.Thread):
 
 
 @pytest.mark.timeout(600)
-def test_a_crowd_is_served_once_and_in_turn_whatever_is_killed(state: Path) -> None:
+def test_a_crowd_is_served_once_and_in_turn_whatever_is_killed(state: Path, lean: Path) -> None:
     dice = random.Random(SEED)
-    with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", pool_of(SIZE))) as stack:
+    catalog = write_catalog(state / "catalog.yaml", lean_pool_of(SIZE))
+    with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         guests = [
             Guest(person, random.Random(f"{SEED} {person.name}"))
             for person in people(stack, *(f"guest{number:02}" for number in range(CROWD)))

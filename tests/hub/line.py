@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from spawner.ledger import Instance, SlotState, Ticket, TicketState, instances, tickets
+from tests.lean import with_lean
 from tests.stack import Stack, eventually
 
 FLAVOR = "cpu-basic"
@@ -22,6 +23,17 @@ def pool_of(limit: int, *, hold_seconds: int = 600, **flavor: Any) -> Change:
         data["flavors"] = [one for one in data["flavors"] if one["id"] == FLAVOR]
         data["flavors"][0] |= {"limit": limit, "warm": 0, "reserve": "256MiB"} | flavor
         data["queue"] = {"hold_seconds": hold_seconds, "use_counts": 0}
+
+    return change
+
+
+def lean_pool_of(limit: int, **more: Any) -> Change:
+    """The same with notebooks that nobody looks at, and that are there at once. It needs the settings of `lean`."""
+    small = pool_of(limit, **more)
+
+    def change(data: dict[str, Any]) -> None:
+        small(data)
+        with_lean(data)
 
     return change
 

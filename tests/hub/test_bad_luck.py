@@ -16,11 +16,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
-from sqlalchemy import create_engine, text, update
+from sqlalchemy import text, update
 
 from spawner.catalog import load_catalog
 from spawner.instance.sealing import slot_key
 from spawner.ledger import EndReason, instances, open_ledger
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import migrate
 from spawner.ledger.tables import instances as instances_table
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.build import make_backend, utc_now
@@ -103,11 +105,10 @@ def test_a_damaged_ledger_is_said_before_anything_starts(state: Path) -> None:
 
 
 def test_a_ledger_of_a_newer_version_is_left_alone(state: Path) -> None:
-    with running_stack(state / "s"):
-        pass
-    ledger = state / "s" / "ledger.sqlite"
-    engine = create_engine(f"sqlite:///{ledger}")
-    with engine.begin() as connection:
+    (state / "s").mkdir(mode=0o700)
+    engine = make_engine(f"sqlite:///{state / 's' / 'ledger.sqlite'}")
+    migrate(engine)
+    with engine.execution_options(freepool_write=True).begin() as connection:
         connection.execute(text("UPDATE freepool_version SET version_num = '9999'"))
     engine.dispose()
     ended = freepool("up", "--state", str(state / "s"), "--port", str(free_port()))

@@ -16,7 +16,7 @@ import pytest
 
 from spawner.ledger import Step, Ticket, instances, tickets
 from spawner.pool.refusals import REFUSAL_HEADER
-from tests.hub.line import alive, history, pool_of
+from tests.hub.line import alive, history, lean_pool_of, pool_of
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 
@@ -66,9 +66,9 @@ def test_stopping_twice_is_fine(shared_stack: Stack) -> None:
 
 
 @pytest.mark.timeout(400)
-async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Path) -> None:
-    change = pool_of(8, warm=2)
-    with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", change)) as stack:
+async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Path, lean: Path) -> None:
+    catalog = write_catalog(state / "catalog.yaml", lean_pool_of(8, warm=2))
+    with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         users = [f"crowd{number}" for number in range(200)]
         stack.api("POST", "/users", json={"usernames": users})
         answers = await start_all(stack, users)
@@ -102,10 +102,10 @@ async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Pat
 
 
 @pytest.mark.timeout(400)
-async def test_twenty_at_once_are_all_served_in_their_turn(state: Path) -> None:
+async def test_twenty_at_once_are_all_served_in_their_turn(state: Path, lean: Path) -> None:
     """Whoever runs stops at once; whoever waits does nothing."""
-    change = pool_of(5)
-    with running_stack(state / "s", catalog=write_catalog(state / "catalog.yaml", change)) as stack:
+    catalog = write_catalog(state / "catalog.yaml", lean_pool_of(5))
+    with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         users = [f"crowd{number}" for number in range(20)]
         stack.api("POST", "/users", json={"usernames": users})
         await start_all(stack, users)

@@ -15,8 +15,8 @@ import yaml
 
 from spawner.ledger import EndReason
 from spawner.pool.build import utc_now
-from tests.hub.line import FLAVOR, history, people, pool_of, wait_for_order
-from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
+from tests.hub.line import FLAVOR, history, lean_pool_of, people, wait_for_order
+from tests.stack import Stack, eventually, running_stack, write_catalog
 
 
 @contextmanager
@@ -42,14 +42,10 @@ def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         server.server_close()
 
 
-def test_a_hook_is_told_once_who_has_something_to_come_for(state: Path) -> None:
+def test_a_hook_is_told_once_who_has_something_to_come_for(state: Path, lean: Path) -> None:
     with hook() as (url, heard):
-        settings = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
-        settings = {
-            name: str((PROJECT / "hub_config" / value).resolve()) if isinstance(value, str) else value
-            for name, value in settings.items()
-        }
-        settings["catalog"] = str(write_catalog(state / "catalog.yaml", pool_of(1)))
+        settings = yaml.safe_load(lean.read_text())
+        settings["catalog"] = str(write_catalog(state / "catalog.yaml", lean_pool_of(1)))
         (state / "settings.yaml").write_text(yaml.safe_dump(settings | {"notify_url": url}))
         with running_stack(state / "s", settings=state / "settings.yaml") as stack:
             first, second = people(stack, "first", "second")
@@ -83,9 +79,9 @@ def operate(stack: Stack, path: str, **change: Any) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def test_maintenance_lets_nobody_in_and_ends_what_runs_at_its_time(state: Path) -> None:
-    catalog = write_catalog(state / "catalog.yaml", pool_of(1))
-    with running_stack(state / "s", catalog=catalog) as stack:
+def test_maintenance_lets_nobody_in_and_ends_what_runs_at_its_time(state: Path, lean: Path) -> None:
+    catalog = write_catalog(state / "catalog.yaml", lean_pool_of(1))
+    with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         inside, waits, late = people(stack, "inside", "waits", "late")
         assert inside.ask().status_code in (201, 202)
         inside.wait_running()

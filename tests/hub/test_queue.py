@@ -10,30 +10,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from spawner.ledger import EndReason, TicketState, tickets
 from spawner.pool.refusals import REFUSAL_HEADER
-from tests.hub.line import Person, alive, history, people, pool_of, wait_for_order
+from tests.hub.line import Person, alive, history, lean_pool_of, people, pool_of, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 
-@contextmanager
-def pool(limit: int, *, hold_seconds: int = 600) -> Iterator[Stack]:
-    with tempfile.TemporaryDirectory(prefix="freepool-", ignore_cleanup_errors=True) as folder:
-        catalog = write_catalog(Path(folder) / "catalog.yaml", pool_of(limit, hold_seconds=hold_seconds))
-        with running_stack(Path(folder) / "s", catalog=catalog) as stack:
-            yield stack
-
-
 @pytest.fixture(scope="module")
-def two() -> Iterator[Stack]:
+def two(lean: Path) -> Iterator[Stack]:
     """A pool of two; every test leaves it empty."""
-    with pool(2) as stack:
-        yield stack
+    with tempfile.TemporaryDirectory(prefix="freepool-", ignore_cleanup_errors=True) as folder:
+        catalog = write_catalog(Path(folder) / "catalog.yaml", lean_pool_of(2))
+        with running_stack(Path(folder) / "s", catalog=catalog, settings=lean) as stack:
+            yield stack
 
 
 @pytest.fixture
@@ -96,6 +89,8 @@ def test_jupyterhubs_api_says_where_one_stands(stack: Stack) -> None:
 def test_the_desk_answers_with_a_place_and_the_example_is_kept(stack: Stack) -> None:
     ann, bob = fill(stack, "ann", "bob")
     (cat,) = people(stack, "cat")
+    before = stack.desk("GET", "api/state", token=cat.token).json()
+    assert before["flavors"][0]["in_line"] == 0, "what the desk has just read may serve its next answer, too"
     answer = cat.ask(example="ocr")
     assert answer.status_code == 202
     state = answer.json()
@@ -290,8 +285,10 @@ def test_a_hub_that_ends_during_a_start_costs_nobody_their_place(stack: Stack, n
 
 
 @pytest.mark.timeout(400)
-def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it() -> None:
-    with pool(1, hold_seconds=10) as stack:
+def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it(state: Path) -> None:
+    """With JupyterLab: what it reports of its own accord, a moment after its start, is no visit."""
+    catalog = write_catalog(state / "catalog.yaml", pool_of(1, hold_seconds=10))
+    with running_stack(state / "s", catalog=catalog) as stack:
         (ann,) = fill(stack, "ann")
         absent, present, last = people(stack, "absent", "present", "last")
         for person in (absent, present, last):

@@ -10,7 +10,26 @@ from tests.cluster.network import is_on_cluster
 CLUSTER = "the cluster"
 """What shares the one cluster: one worker runs it, test after test."""
 SECONDS = {
-    CLUSTER: 1000,
+    CLUSTER: 800,
+    "tests/browser/test_paid.py": 110,
+    "tests/hub/test_queue.py": 110,
+    "tests/hub/test_many.py": 80,
+    "tests/hub/test_paid.py": 70,
+    "tests/faults/test_kill.py": 70,
+    "tests/ledger/test_walk.py": 60,
+    "tests/hub/test_bad_luck.py": 60,
+    "tests/paid/test_walk.py": 60,
+    "tests/browser/test_line.py": 50,
+    "tests/paid_desk/test_desk.py": 50,
+    "tests/backends/test_wiped.py": 40,
+    "tests/paid/test_stubborn.py": 40,
+    "tests/paid/test_contract.py": 40,
+    "tests/session/test_session.py": 40,
+    "tests/hub/test_walk.py": 30,
+    "tests/hub/test_operation.py": 30,
+    "tests/faults/test_line.py": 30,
+    "tests/api/test_schema.py": 25,
+    "tests/examples/test_examples.py": 20,
 }
 """How long the slow scopes take, roughly: only the order matters. What is not listed takes less than 15 s."""
 

@@ -13,7 +13,10 @@ from pydantic import ValidationError
 
 from spawner.errors import SetupError
 from spawner.hub.subdomains import people_only, spread
-from spawner.paid.build import require
+from spawner.ledger import open_ledger
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import migrate
+from spawner.paid.build import close, make_paid, require
 from spawner.settings import PaidSettings, Settings
 
 REAL: Mapping[str, Any] = {
@@ -25,6 +28,7 @@ REAL: Mapping[str, Any] = {
     },
 }
 LOCAL = {"plain_http": True}
+QUICK = {"poll_seconds": 2, "poll_soon_seconds": 0.3, "lease_seconds": 5}
 HTTPS = "https://lab.example.org"
 
 
@@ -93,3 +97,25 @@ def test_people_get_hosts_of_their_own_and_services_stay() -> None:
     spread(own, HTTPS)
     assert own.subdomain_host == "https://mine.example.org", "the hub's own file wins"
     assert own.subdomain_hook is people_only
+
+
+async def test_how_often_a_cloud_is_asked_and_how_long_a_lease_holds_are_settings(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    migrate(engine)
+    engine.dispose()
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    key = tmp_path / "key"
+    key.write_text(json.dumps({"access_key_id": "an-id", "access_key_secret": "a-secret"}))
+    real = {**REAL, "dsw": REAL["dsw"] | {"key_file": str(key)}}
+    for given, poll, poll_soon, lease in (({}, 30, 5, 30), (QUICK, 2, 0.3, 5)):
+        paid = make_paid(PaidSettings.model_validate({**real, **given}), ledger)
+        assert (paid.rules.poll, paid.rules.poll_soon) == (poll, poll_soon)
+        assert paid.rules.lease.total_seconds() == lease
+        await close(paid)
+    ledger.close()
+
+
+@pytest.mark.parametrize("wrong", [{"poll_seconds": 0}, {"poll_soon_seconds": 3600}, {"lease_seconds": 1}])
+def test_a_pace_that_no_cloud_or_person_would_bear_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="equal to"):
+        PaidSettings.model_validate({**REAL, **wrong})
