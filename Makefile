@@ -1,10 +1,12 @@
 # make run    everything on this machine; prints a link when it is ready
-# make test   the whole test suite
+# make check  lint, units, the ledger on SQLite, one walk through a real hub: at most 3 minutes
+# make test   the whole test suite: about 20 minutes on 2 cores
 # make bench  a table: ours beside JupyterHub's own local spawner; BENCH="-n 5 --lean-stock"
 # make bench-cluster, bench-crowd, bench-warm  beside KubeSpawner; a crowd at once; warm targets over whole days
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
 # Variables: PORT (8000), STATE (.freepool), PYTHON (python3), UNSAFE=1 (no sandbox), HEAVY=1 (adds the PyTorch image),
+#   TORCH_INDEX (with HEAVY: a package index with PyTorch for processors only, a tenth of the download),
 #   DEMO_CLOUD=1 (paid instances in a stand-in cloud, no real money)
 
 PYTHON ?= python3
@@ -13,13 +15,18 @@ STATE ?= .freepool
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := .images
+UV := .uv
+# TORCH_INDEX names where the smaller build of PyTorch is, for processors only; PyPI's has NVIDIA's libraries with it.
+TORCH_LOCK := images/torch/$(if $(TORCH_INDEX),processor,requirements).lock
 IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
-export PORT STATE PYTHON
+SETUP := hub_config/setup hub_config/packages.py hub_config/prove.py
+JUPYTERLAB := images/light/overrides.json images/light/page_config.json
+export PORT STATE PYTHON TORCH_INDEX
 # UNSAFE=0 is as good as no UNSAFE.
 on = $(filter-out 0 no off false,$(1))
 
-.PHONY: run setup heavy test lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check clean help
+.PHONY: run setup heavy test suite lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -32,29 +39,30 @@ run: setup $(if $(call on,$(HEAVY)),heavy) $(if $(call on,$(DEMO_CLOUD)),$(VENV)
 setup:
 	@$(MAKE) -sq $(ENVIRONMENTS) 2>/dev/null || { hub_config/setup check && $(MAKE) -s -j2 $(ENVIRONMENTS); }
 
-$(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/setup
+$(UV)/.ready: hub_config/setup
+	@hub_config/setup uv $(UV)
+
+$(VENV)/.ready: requirements.lock pyproject.toml hub_config/proxy/package-lock.json hub_config/imports/hub $(SETUP) | $(UV)/.ready
 	@hub_config/setup hub $(VENV) requirements.lock
 
-$(LOCAL)/light/.ready: images/light/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
+$(LOCAL)/light/.ready: images/light/requirements.lock images/light/imports $(JUPYTERLAB) $(SETUP) | $(UV)/.ready
 	@hub_config/setup image $(LOCAL)/light images/light/requirements.lock
 
 heavy: setup
 	@$(MAKE) -s $(LOCAL)/torch/.ready
 
-$(LOCAL)/torch/.ready: images/torch/requirements.lock images/light/overrides.json images/light/page_config.json hub_config/setup
-	@hub_config/setup image $(LOCAL)/torch images/torch/requirements.lock
+$(LOCAL)/torch/.ready: $(TORCH_LOCK) images/torch/imports $(JUPYTERLAB) $(SETUP) | $(UV)/.ready
+	@hub_config/setup image $(LOCAL)/torch $(TORCH_LOCK)
 
 # What `make bench` compares with: what a plain `pip install jupyterhub jupyterlab` brings, in the same versions.
-$(LOCAL)/stock/.ready: images/light/requirements.lock hub_config/setup
+$(LOCAL)/stock/.ready: images/light/requirements.lock $(SETUP) | $(UV)/.ready
 	@PYTHON=$(LOCAL)/light/bin/python hub_config/setup image $(LOCAL)/stock images/light/requirements.lock rfc3987-syntax==1.1.0 lark==1.3.1
 
-$(VENV)/.paid: requirements-paid.lock | setup
-	@hub_config/setup add $(VENV) requirements-paid.lock
-	@touch $@
+$(VENV)/.paid: requirements-paid.lock hub_config/imports/paid $(VENV)/.ready
+	@hub_config/setup paid $(VENV) requirements-paid.lock
 
-$(VENV)/.dev: $(VENV)/.ready requirements-dev.lock
-	@hub_config/setup add $(VENV) requirements-dev.lock
-	@touch $@
+$(VENV)/.dev: requirements-dev.lock hub_config/imports/dev $(VENV)/.ready
+	@hub_config/setup dev $(VENV) requirements-dev.lock
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -66,9 +74,14 @@ lint: $(VENV)/.dev
 
 test: setup $(VENV)/.dev
 	@tests/setup
+	@tests/torch
 	@$(MAKE) --no-print-directory lint
+	@PYTHON=$(BIN)/python tests/cluster/lease $(MAKE) --no-print-directory suite
+
+# Under a lease, so that a run of another checkout has another cluster.
+suite:
 	@PYTHON=$(BIN)/python tests/cluster/prepare
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --reruns 1 --durations 10
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --durations 10
 
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
@@ -85,14 +98,16 @@ bench-warm: setup $(VENV)/.dev
 images: $(VENV)/.dev
 	@PYTHON=$(BIN)/python images/build $(IMAGES)
 
-cluster:
-	@tests/cluster/ensure
+cluster: $(VENV)/.dev
+	@PYTHON=$(BIN)/python tests/cluster/lease tests/cluster/prepare
 
 cluster-down:
 	@tests/cluster/down
 
-check: $(VENV)/.ready
-	$(BIN)/freepool check
+# The inner loop. No browser, no cluster, and of the databases SQLite alone.
+check: setup $(VENV)/.dev
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -q -m check --numprocesses 2 --dist loadscope
 
 clean:
-	rm -rf $(VENV) $(LOCAL)
+	rm -rf $(VENV) $(LOCAL) $(UV)

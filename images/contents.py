@@ -1,7 +1,7 @@
 """Tells what an image that was just built holds: the size of each layer, and a bill of materials in dist/.
 
-Usage: contents.py ENGINE IMAGE NAME. Fails where the image is larger than its line in images/limits allows: images grow
-unseen, a package at a time, and a node's disk and everybody's first start pay for it.
+Usage: contents.py ENGINE IMAGE NAME LIKE. Fails where the image is larger than images/limits allows for LIKE:
+images grow unseen, a package at a time, and a node's disk and everybody's first start pay for it.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def limits() -> dict[str, int]:
 
 
 def main() -> None:
-    engine, image, name = sys.argv[1:4]
+    engine, image, name, like = sys.argv[1:5]
     found = layers(engine, image)
     for layer in found:
         sys.stdout.write(f"{layer.size / MB:8.1f} MB  {' '.join(layer.made_by.split())[:90]}\n")
-    total, limit = sum(layer.size for layer in found), limits()[name]
+    total, limit = sum(layer.size for layer in found), limits()[like]
     sys.stdout.write(f"{total / MB:8.1f} MB  {image}, of {limit / MB:.0f} MB allowed\n")
     DIST.mkdir(exist_ok=True)
     bill = bill_of_materials(ask_image(image), name=name, version=image.rpartition(":")[2])

@@ -18,3 +18,28 @@ engine() {
   note "images cannot be built here: neither Docker nor buildah is there. On Debian: sudo apt-get install buildah"
   exit "$CANNOT"
 }
+
+# One setting of pip's, as words: from its files or from the environment, which wins.
+pip_setting() {
+  "${PYTHON:-python3}" -m pip config list 2>/dev/null | sed -nE "s/^(global|install|:env:)\.\.?$1='(.*)'$/\2/p" | head -n 1
+}
+
+# A folder of wheels on this machine: TORCH_INDEX, or the one that pip's find-links names. Empty where there is none.
+wheel_folder() {
+  local word
+  for word in "${TORCH_INDEX:-}" $(pip_setting find-links); do
+    if [[ -d ${word#file://} ]]; then echo "${word#file://}" && return; fi
+  done
+}
+
+# The lock of an image of instances. That of cpu names a build of PyTorch that PyPI does not have: where none is in reach,
+# the image gets gpu's lock. Empty for other images.
+lock_of() { # NAME
+  local lock wheels
+  lock=$(sed -n 's/^LOCK=//p' "$ROOT/images/instance/$1.args" 2>/dev/null) || true
+  if [[ $1 == cpu && ( -z ${TORCH_INDEX:-} || -d ${TORCH_INDEX:-} ) ]]; then
+    wheels=$(wheel_folder)
+    if [[ -z $wheels || -z $(find "$wheels" -maxdepth 1 -name 'torch-*+cpu-*') ]]; then lock=images/gpu/requirements.lock; fi
+  fi
+  echo "$lock"
+}

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from tests.cloud.steer import QUICK, Steer, steer_beside
+from tests.cluster.network import Network, is_on_cluster, lease
 from tests.lean import lean_settings
 from tests.session import leftovers, logs, schedule, summary
 from tests.stack import Stack, running_stack, write_catalog
 
 RUN, BEFORE, LEFT = pytest.StashKey[Path](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
+NETWORK = pytest.StashKey[Network]()
 
 
 @pytest.fixture
@@ -85,6 +87,8 @@ def cloud_beside(demo_stack: Stack) -> Iterator[Steer]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """In each worker, and in the process that hands the work out to them."""
+    lease()  # of a test cluster; the workers inherit its number
+    config.stash[NETWORK] = Network()
     told: dict[str, str] = getattr(config, "workerinput", {})
     if told:
         config.stash[RUN] = Path(told["freepool_run"], told["workerid"])
@@ -121,6 +125,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     left += [one for one in leftovers.left_in(run) if one not in (*workers, *left)]
     if left and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]
+    """A test on the cluster runs inside the cluster's network, with its fixtures; any other in the machine's own."""
+    network = item.config.stash[NETWORK]
+    if is_on_cluster(item.nodeid):
+        network.enter()
+    else:
+        network.leave()
+    return (yield)
 
 
 # --- order, failures, the last lines ----------------------------------------------------------------------------------

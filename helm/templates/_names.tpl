@@ -91,11 +91,6 @@ http://127.0.0.1:8000/
 {{- if and .Values.database.embedded.enabled (not .Values.database.url) }}yes{{ end -}}
 {{- end }}
 
-{{/* Whether namespaces carry their own name as a label, and NetworkPolicies know port ranges. */}}
-{{- define "freepool.modern" -}}
-{{- if semverCompare ">=1.22.0-0" .Capabilities.KubeVersion.Version }}yes{{ end -}}
-{{- end }}
-
 {{- define "freepool.pullSecrets" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
@@ -122,4 +117,9 @@ yes
 {{- if eq (dig "metadata" "annotations" "storageclass.kubernetes.io/is-default-class" "" .) "true" }}yes{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{/* What `kubectl label namespace` takes to have Pod Security "restricted" enforced */}}
+{{- define "freepool.restrictedLabels" -}}
+pod-security.kubernetes.io/enforce=restricted pod-security.kubernetes.io/warn=restricted
 {{- end }}

@@ -10,7 +10,7 @@ app.kubernetes.io/component: instance
 {{- define "freepool.peer" -}}
 {{- $root := index . 0 }}{{ $component := index . 1 }}{{ $existing := $root.Values.existingHub -}}
 - namespaceSelector:
-    {{- include "freepool.namespaceSelector" (list $root $root.Release.Namespace) | nindent 4 }}
+    matchLabels: {kubernetes.io/metadata.name: {{ $root.Release.Namespace }}}
   podSelector:
     matchLabels:
       {{- if and $existing.enabled (eq $component "hub") }}
@@ -24,18 +24,9 @@ app.kubernetes.io/component: instance
 
 {{- define "freepool.peer.instances" -}}
 - namespaceSelector:
-    {{- include "freepool.namespaceSelector" (list . (include "freepool.poolNamespace" .)) | nindent 4 }}
+    matchLabels: {kubernetes.io/metadata.name: {{ include "freepool.poolNamespace" . }}}
   podSelector:
     matchLabels: {{- include "freepool.instance" . | nindent 6 }}
-{{- end }}
-
-{{/* Namespaces carry their name as a label since Kubernetes 1.21. Before, all that can be said is "any". */}}
-{{- define "freepool.namespaceSelector" -}}
-{{- if include "freepool.modern" (index . 0) -}}
-matchLabels: {kubernetes.io/metadata.name: {{ index . 1 }}}
-{{- else -}}
-{}
-{{- end -}}
 {{- end }}
 
 {{- define "freepool.dns" -}}
@@ -49,10 +40,9 @@ matchLabels: {kubernetes.io/metadata.name: {{ index . 1 }}}
 
 {{/*
 TCP ports of the internet: all but the refused ones. A policy only knows what it allows, so it allows the ranges in
-between. Where the server does not know ranges yet, it allows a short list instead.
+between.
 */}}
 {{- define "freepool.internetPorts" -}}
-{{- if include "freepool.modern" . -}}
 {{- $refused := list -}}
 {{- range .Values.network.internet.refusePorts }}{{ $refused = append $refused (printf "%05d" (int .)) }}{{ end -}}
 {{- $from := 1 -}}
@@ -65,11 +55,6 @@ between. Where the server does not know ranges yet, it allows a short list inste
 {{- end -}}
 {{- if le $from 65535 }}
 - {protocol: TCP, port: {{ $from }}, endPort: 65535}
-{{- end -}}
-{{- else -}}
-{{- range .Values.network.internet.portsWithoutRanges }}
-- {protocol: TCP, port: {{ . }}}
-{{- end -}}
 {{- end -}}
 {{- range .Values.network.internet.udpPorts }}
 - {protocol: UDP, port: {{ . }}}

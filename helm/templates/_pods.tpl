@@ -35,8 +35,12 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $own.topologySpreadConstraints | default $all.topologySpreadConstraints }}
+{{- /* One without a selector would count no pod, and spread nothing. */}}
+{{- $selector := dict "matchLabels" (include "freepool.selector" (list $root $component) | fromYaml) }}
 topologySpreadConstraints:
-  {{- toYaml . | nindent 2 }}
+  {{- range . }}
+  - {{- ternary . (merge (dict "labelSelector" $selector) .) (hasKey . "labelSelector") | toYaml | nindent 4 }}
+  {{- end }}
 {{- end }}
 {{- end }}
 

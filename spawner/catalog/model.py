@@ -65,7 +65,9 @@ class PodFields(Part):
     tolerations: tuple[dict[str, Any], ...] = ()
     runtime_class: str | None = Field(default=None, description="Such as gvisor or kata; the cluster must know it.")
     host_users: bool | None = Field(
-        default=None, description="false gives each pod users of its own. Needs Kubernetes 1.33 and Linux 6.3."
+        default=None,
+        description="false: each pod has users of its own (a user namespace); true: the node's. Default: its own where "
+        "nodes support it, and the node's with an accelerator.",
     )
     extra: dict[str, Any] = Field(
         default={}, description="More fields of the pod's spec. They add; they never take away what protects."

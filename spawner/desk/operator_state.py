@@ -25,16 +25,31 @@ from spawner.desk.operator_views import (
     SlotsView,
     SpanView,
     TargetView,
+    UsersView,
 )
 from spawner.desk.state import UserView
 from spawner.desk.texts import Texts
-from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, TicketState, instances, leases, slots
+from spawner.ledger import (
+    EndReason,
+    Instance,
+    InstanceState,
+    Slot,
+    SlotState,
+    TicketState,
+    instances,
+    leases,
+    slots,
+    user_namespaces,
+)
+from spawner.ledger.user_namespaces import Tried
 from spawner.pool.admission import NO_ROOM_MEMORY
 from spawner.pool.backends.base import Backend
 from spawner.pool.controls import DRAIN, FLOOR, PAUSE, PLAN, Ignored, Plan
 from spawner.pool.demand import WarmMoment, read_demand
 from spawner.pool.statistics import Day, Span, Statistics, read_day, span, statistics_of
 from spawner.pool.stock import stock_of, waits_for_nobody
+from spawner.pool.user_namespaces import WHY as WHY_USERS
+from spawner.pool.user_namespaces import pick
 from spawner.pool.wanted import PLAN_LEAD, WHY, BackOff, Wanted, backs_off, wanted
 
 NO_MACHINE = "The cluster had no machine for it at the last try."
@@ -61,6 +76,7 @@ class OperatorMoment:
     without_room: set[str]
     day: Day
     lease_ends_at: datetime | None
+    tried: list[Tried]
 
 
 def read_operator(connection: Connection, *, now: datetime) -> OperatorMoment:
@@ -71,6 +87,7 @@ def read_operator(connection: Connection, *, now: datetime) -> OperatorMoment:
         without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
+        tried=user_namespaces.all_of(connection),
     )
 
 
@@ -145,6 +162,7 @@ class Board:
             oldest_seconds=max(((self.now - one.joined_at).total_seconds() for one in waiting), default=None),
             slots=_slots(flavor, moment.warm.slots, stock.available),
             reason=reason,
+            users=self._users(flavor),
             paused=self._set(PAUSE + flavor.id),
             targets=[
                 self._target(flavor, image_id, target)
@@ -153,6 +171,13 @@ class Board:
             ],
             day=self._day(statistics_of(moment.day, flavor.id, now=self.now)),
         )
+
+    def _users(self, flavor: Flavor) -> UsersView | None:
+        if not self.backend.tries_own_users:
+            return None
+        picked = pick(self.catalog, flavor, self.moment.tried, self.now)
+        text = self.texts.say(WHY_USERS[picked.why], nodes=", ".join(picked.nodes))
+        return UsersView(own=picked.own, text=text, details=picked.details, until=picked.until)
 
     def _target(self, flavor: Flavor, image_id: str, target: Wanted) -> TargetView:
         warm = self.moment.warm

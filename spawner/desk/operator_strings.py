@@ -47,6 +47,7 @@ OPERATOR_STRINGS: dict[str, str] = {
     "bar_making": "{n} being made",
     "bar_leaving": "{n} being wiped",
     "bar_room": "room for {n} more",
+    "users_until": "It is tried again at {time}.",
     # Waiting slots
     "targets": "Waiting slots",
     "no_targets": "None waits, whatever happens: the catalog says nothing about it, and no floor is set.",

@@ -108,8 +108,18 @@ class SlotsView(BaseModel):
     free: int
 
 
+class UsersView(BaseModel):
+    """Whether pods get users of their own (`own`), and why, in words. Where a node cannot do it, `details` is why, and
+    it is tried again at `until`."""
+
+    own: bool
+    text: str
+    details: str
+    until: datetime | None
+
+
 class FlavorBoard(BaseModel):
-    """One flavor. `reason`: why none of it can be had, in words."""
+    """One flavor. `reason`: why none of it can be had, in words. `users` is null where there is one machine."""
 
     id: str
     title: str
@@ -120,6 +130,7 @@ class FlavorBoard(BaseModel):
     oldest_seconds: float | None
     slots: SlotsView
     reason: str | None
+    users: UsersView | None
     paused: SetView | None
     targets: list[TargetView]
     day: DayView

@@ -19,9 +19,10 @@ import logging
 import os
 import random
 import shutil
+import signal
 import socket
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,27 @@ def _answer(status: int, text: str) -> bytes:
     ).encode() + body
 
 
-def become_server(claim: Claim, listener: socket.socket, orders: Orders) -> None:
-    """Take the identity on and run the Jupyter server in this very process. Returns when the server ends."""
+TOLD_TO_END = 128 + signal.SIGTERM
+"""Exit code after SIGTERM. Jupyter Server itself exits with 0, and Kubernetes then calls the pod `Succeeded` and drops
+why it ended it: a person whose pod was evicted would read that their notebook ended by itself."""
+
+
+def note_sigterm(server: Any) -> Callable[[], bool]:
+    """Have a server class (ServerApp) tell whether SIGTERM has stopped it. It sets up its own handler at its start."""
+    told: list[int] = []
+    stop = server._signal_stop
+
+    def noted(app: Any, number: int, frame: Any) -> None:
+        if number == signal.SIGTERM:
+            told.append(number)
+        stop(app, number, frame)
+
+    server._signal_stop = noted
+    return lambda: bool(told)
+
+
+def become_server(claim: Claim, listener: socket.socket, orders: Orders) -> int:
+    """Take the identity on and run the Jupyter server in this very process. Returns its exit code when it ends."""
     os.environ.update(claim.environment)
     random.seed()  # a warm slot may have been waiting with a state that a sibling shares
     os.chdir(orders.root)
@@ -189,7 +209,9 @@ def become_server(claim: Claim, listener: socket.socket, orders: Orders) -> None
     # Jupyter Server would look for a free port and bind it; ours is bound already and must not be let go of.
     ServerApp._find_http_port = lambda _app: None
     ServerApp._bind_http_server_tcp = listen_on_ours
+    was_told = note_sigterm(ServerApp)
     JupyterHubSingleUser.launch_instance(list(orders.arguments))
+    return TOLD_TO_END if was_told() else 0
 
 
 def lay_out_examples(orders: Orders) -> None:
@@ -215,7 +237,7 @@ def main() -> None:
     log.info("warm, slot %s", orders.slot_id)
     claim = asyncio.run(wait_for_claim(listener, slot_id=orders.slot_id, key=orders.key))
     log.info("claimed by %s", claim.claim_id)
-    become_server(claim, listener, orders)
+    sys.exit(become_server(claim, listener, orders))
 
 
 if __name__ == "__main__":

@@ -141,6 +141,19 @@ def mark_stopping(
         tickets.close_of_instance(connection, instance_id, now=now)
 
 
+def correct_reason(connection: Connection, instance_id: str, *, reason: EndReason, detail: str | None) -> None:
+    """Write the cause of an end, once it is known, in place of what was first taken for it."""
+    change(
+        connection,
+        instances,
+        instance_id,
+        expected=(InstanceState.STOPPING,),
+        to=InstanceState.STOPPING,
+        reason=reason.value,
+        detail=detail,
+    )
+
+
 def mark_ended(connection: Connection, instance_id: str, *, now: datetime) -> None:
     """STOPPING to ENDED: its slot is known to be gone."""
     change(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import JSON, Boolean, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
 from sqlalchemy.types import TypeDecorator
 
 metadata = MetaData()
@@ -147,6 +147,16 @@ leases = Table(
     Column("name", String(32), primary_key=True),
     Column("holder", String(64), nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
+)
+
+user_namespaces = Table(
+    "user_namespaces",
+    metadata,
+    Column("flavor", String(31), primary_key=True),
+    Column("node", String(253), primary_key=True),
+    Column("works", Boolean, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("noted_at", UtcDateTime, nullable=False),
 )
 
 revisions = Table(

@@ -166,6 +166,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
     """Say that it is ready only when a person who clicks the link gets what they came for."""
     settings = installation.settings
     started = time.monotonic()
+    say(f"Starting {', '.join(program.name for program in siblings)}…")
     async with aiohttp.ClientSession() as session:
         pool = make_pool(settings, session=session, epoch="up")
         began = pool.now()
@@ -183,6 +184,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
                         tails=tails,
                         logs=settings.state / "logs",
                     )
+            say(f"The pages answer (after {time.monotonic() - started:.1f} s). Starting the first notebook…")
             failure = await _wait_for_a_slot(pool, stopping, since=began)
         finally:
             await pool.close()

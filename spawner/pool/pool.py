@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,9 +17,22 @@ from spawner.catalog import Catalog, Flavor, Image
 from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
-from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState, instances, slots, tickets
+from spawner.ledger import (
+    EndReason,
+    Instance,
+    InstanceState,
+    Ledger,
+    Slot,
+    SlotState,
+    instances,
+    slots,
+    tickets,
+    user_namespaces,
+)
 from spawner.pool.admission import Admission
-from spawner.pool.backends.base import Backend, Phase, SlotSpec
+from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
+from spawner.pool.endings import is_noted_only
+from spawner.pool.user_namespaces import news, pick
 from spawner.pool.view import SlotView
 
 log = logging.getLogger("freepool.pool")
@@ -70,6 +83,7 @@ class Pool:
         *,
         awaited: bool = False,
         environment: Mapping[str, str] | None = None,
+        own_users: bool = False,
     ) -> SlotSpec:
         """What the backend needs to make a slot."""
         return SlotSpec(
@@ -80,7 +94,22 @@ class Pool:
             examples=tuple(e.path.split("/")[0] for e in self.catalog.examples if e.image == image.id),
             awaited=awaited,
             environment=environment or {},
+            own_users=own_users,
         )
+
+    async def own_users(self, flavor: Flavor) -> bool:
+        """Whether a new slot of this flavor is to have users of its own."""
+        if not self.backend.tries_own_users:
+            return False
+        tried = await self.ledger.aread(user_namespaces.all_of)
+        return pick(self.catalog, flavor, tried, self.now()).own
+
+    async def note_users(self, found: Slots, of: Iterable[Slot], tried: Iterable[user_namespaces.Tried]) -> None:
+        """Write down what these slots show of their nodes: whether those can give a pod users of its own."""
+        for seen in news(found, of, tried, self.now()):
+            if not seen.works:
+                log.warning("flavor %s does without user namespaces: %s", seen.flavor, seen.detail)
+            await self.ledger.awrite(user_namespaces.note, seen)
 
     async def intend_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
         """Write the intent to end an instance and its slots; if it is ending already, nothing."""
@@ -93,6 +122,27 @@ class Pool:
                     slots.mark_destroying(connection, slot.id, reason=reason)
 
         with contextlib.suppress(LostRace):  # it is ending already, and the first reason is the one to tell
+            await self.ledger.awrite(write)
+
+    async def note_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
+        """Write that an instance is over. Its slot is left as it is until the cause is known: `correct_reason`."""
+
+        def write(connection: Connection) -> None:
+            instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
+            self.admission.settle(connection, instance_id)
+
+        with contextlib.suppress(LostRace):
+            await self.ledger.awrite(write)
+
+    async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
+        """Write the cause of an end that was noted before; of any other end the first reason stays."""
+
+        def write(connection: Connection) -> None:
+            noted = instances.get(connection, instance_id)
+            if is_noted_only(noted, slots.of_instance(connection, instance_id)):
+                instances.correct_reason(connection, instance_id, reason=reason, detail=detail)
+
+        with contextlib.suppress(LostRace):
             await self.ledger.awrite(write)
 
     async def end(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> bool:

@@ -28,7 +28,17 @@ from spawner.errors import (
     StartFailed,
 )
 from spawner.instance.sealing import slot_key
-from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, TicketState, instances, slots, tickets
+from spawner.ledger import (
+    EndReason,
+    Instance,
+    Slot,
+    SlotState,
+    Step,
+    TicketState,
+    instances,
+    slots,
+    tickets,
+)
 from spawner.pool.admission import Line, Wish
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
@@ -42,6 +52,8 @@ TRIES = 3
 """Slots that one start goes through before it gives up: a bad one is the pool's trouble, not the person's."""
 RETRY_SECONDS = 1.0
 """Between tries to reach a pool that is away."""
+SETTLE_SECONDS = 5.0
+"""How long a start waits for the cause of the earlier instance's end. A node writes it within two."""
 SERVER_ADDRESS = "http://0.0.0.0:8888"
 """Where an image without the agent listens, in its own pod."""
 
@@ -151,7 +163,26 @@ class Start:
         """JupyterHub starts this server, so it believes that none runs: what the ledger still has is a leftover."""
         for leftover in await self.pool.ledger.aread(instances.unended, self.server.user_name):
             if leftover.server_name == self.server.server_name:
-                await self.pool.end_soon(leftover.id, EndReason.SUPERSEDED)
+                reason, detail = await self._why_over(leftover)
+                if reason is not EndReason.SUPERSEDED:
+                    await self.pool.correct_reason(leftover.id, reason, detail)
+                await self.pool.end_soon(leftover.id, reason, detail=detail)
+
+    async def _why_over(self, leftover: Instance) -> tuple[EndReason, str | None]:
+        """Why an earlier instance of this server is over. If its slot has died, the slot's own reason, so a person who
+        starts again at once still reads what happened; the cause may come a moment after the end."""
+        slot_id = leftover.slot_id or ""
+
+        def settled(found: Slots) -> bool:
+            status = found.get(slot_id)
+            return status is None or status.phase is not Phase.DEAD or status.settled
+
+        with contextlib.suppress(asyncio.TimeoutError):
+            await self.pool.view.wait_until(settled, seconds=SETTLE_SECONDS)
+        status = self.pool.view.last_seen.get(slot_id)
+        if status is None or status.phase is not Phase.DEAD:
+            return EndReason.SUPERSEDED, None
+        return status.reason or EndReason.CRASHED, status.detail or None
 
     async def _bring_up(self, instance: Instance) -> Instance:
         for left in reversed(range(TRIES)):
@@ -202,6 +233,9 @@ class Start:
             await pool.destroy_slot_soon(slot.id, EndReason.NO_ROOM, detail=error.details)
             raise
         except (SlotFailed, ClaimFailed) as error:
+            status = pool.view.last_seen.get(slot.id)
+            if status is not None and status.no_users:
+                await pool.note_users({slot.id: status}, [slot], ())  # the next try goes by it
             await pool.destroy_slot_soon(slot.id, EndReason.START_FAILED, detail=error.details or error.message)
             raise
         return await self._mark_running(instance, url)
@@ -238,6 +272,7 @@ class Start:
             choice.image,
             awaited=True,
             environment={} if choice.image.agent else environment,
+            own_users=await pool.own_users(choice.flavor),
         )
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds

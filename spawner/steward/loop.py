@@ -17,9 +17,10 @@ import aiohttp
 
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
 from spawner.hubclient import HubClient
-from spawner.ledger import EndReason, instances, leases, slots, tickets
+from spawner.ledger import EndReason, instances, leases, slots, tickets, user_namespaces
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
+from spawner.pool.user_namespaces import FORGET
 from spawner.pool.view import SlotView
 from spawner.settings import Settings
 from spawner.steward import order, warm
@@ -48,6 +49,7 @@ class Steward:
         self._tasks = Tasks()
         self._usher = Usher(pool, self._tasks, hub=hub, hub_token=hub_token, hook=hook)
         self._pruned_at: datetime | None = None
+        self._unsettled: dict[str, datetime] = {}
 
     async def round(self) -> bool:
         """Do what is due. False when another steward holds the lease."""
@@ -67,14 +69,18 @@ class Steward:
         found = await pool.view.refresh()  # first the pool, then the ledger: see `order.decide`
         moment = await pool.ledger.aread(read_order)
         drain = moment.controls.drain
+        now = pool.now()
+        await pool.note_users(found, moment.slots, moment.tried)
+        self._unsettled = order.unsettled_since(found, self._unsettled, now)
         actions = order.decide(
             slots=moment.slots,
             instances=moment.instances,
             tickets=moment.tickets,
             found=found,
-            now=pool.now(),
+            now=now,
             limits=pool.catalog.limits,
             closes_at=drain.at if drain else None,
+            unsettled=self._unsettled,
         )
         begun = [self._tasks.begin(_subject(action), partial(self._carry_out, action)) for action in actions]
         tasks = [task for task in begun if task is not None]
@@ -96,9 +102,13 @@ class Steward:
                     await pool.destroy_slot(slot_id, reason, detail=detail)
                 case order.Lend(slot, ends_at):
                     await pool.lend(slot, ends_at)
-                case order.EndInstance(instance_id, reason, detail, slot_id):
+                case order.NoteEnd(instance_id, reason, detail):
+                    await pool.note_end(instance_id, reason, detail)
+                case order.EndInstance(instance_id, reason, detail, slot_id, corrects):
                     if slot_id is not None and await pool.backend.find(slot_id) is not None:
                         return  # what we were shown was older than the slot
+                    if corrects:
+                        await pool.correct_reason(instance_id, reason, detail)
                     log.info("instance %s ends: %s %s", instance_id, reason, _one_line(detail))
                     await pool.end(instance_id, reason, detail=detail)
 
@@ -132,7 +142,8 @@ class Steward:
                         version=pool.backend.version(image),
                     )
                     try:
-                        await pool.backend.create(pool.spec(slot_id, flavor, image))
+                        own_users = await pool.own_users(flavor)
+                        await pool.backend.create(pool.spec(slot_id, flavor, image, own_users=own_users))
                     except (SlotFailed, NoRoom) as error:
                         log.warning("a warm slot could not be made: %s", error)
                         reason = EndReason.NO_ROOM if isinstance(error, NoRoom) else EndReason.START_FAILED
@@ -153,6 +164,7 @@ class Steward:
         await self.pool.ledger.awrite(instances.prune, before=before)
         await self.pool.ledger.awrite(slots.prune, before=before)
         await self.pool.ledger.awrite(tickets.prune, before=before)
+        await self.pool.ledger.awrite(user_namespaces.prune, before=now - FORGET)
         self._pruned_at = now
 
 
@@ -161,7 +173,7 @@ def _subject(action: order.Action) -> str:
     match action:
         case order.Lend(slot, _):
             return slot.id
-        case order.EndInstance(instance_id):
+        case order.EndInstance(instance_id) | order.NoteEnd(instance_id):
             return instance_id
         case _:
             return action.slot_id

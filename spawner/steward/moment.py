@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.ledger import Instance, Slot, Ticket, controls, instances, slots, tickets
+from spawner.ledger import Instance, Slot, Ticket, controls, instances, slots, tickets, user_namespaces
+from spawner.ledger.user_namespaces import Tried
 from spawner.pool.controls import Controls
 from spawner.pool.demand import read_demand
 
@@ -22,6 +23,7 @@ class OrderMoment:
     instances: list[Instance]
     tickets: list[Ticket]
     controls: Controls
+    tried: list[Tried]
 
 
 def read_order(connection: Connection) -> OrderMoment:
@@ -31,6 +33,7 @@ def read_order(connection: Connection) -> OrderMoment:
         instances=instances.unended(connection),
         tickets=tickets.alive(connection),
         controls=Controls(controls.all_of(connection)),
+        tried=user_namespaces.all_of(connection),
     )
 
 

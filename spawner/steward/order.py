@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from spawner.catalog import Limits
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, Ticket
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
+from spawner.pool.endings import is_noted_only
 
 CREATE_GRACE = timedelta(seconds=15)
 """How long a committed intent may take to be seen in the pool before it is taken for one that was never carried out."""
+SETTLE = timedelta(seconds=10)
+"""How long the cause of an instance's end is waited for before the first guess counts. A kubelet writes it within two
+seconds; where it never comes (its node is gone, or another container of the pod goes on) the instance ends anyway."""
+PLATFORM = (EndReason.EVICTED, EndReason.LOST)
+"""Endings by the platform: a slot that was being made and is lost so says nothing against its flavor or image."""
 ABSENT = "it was not in the pool any more"
 START_GRACE = timedelta(seconds=330)
 """A start that is older than JupyterHub's own limit (300 s) has nobody left who goes on with it."""
@@ -37,6 +43,15 @@ class NoteWarm:
 
 
 @dataclass(frozen=True)
+class NoteEnd:
+    """Write that a loan is over, with the reason as it looks now; its slot stays until the cause is known."""
+
+    instance_id: str
+    reason: EndReason
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
 class EndInstance:
     """End a loan, or finish ending it."""
 
@@ -45,6 +60,8 @@ class EndInstance:
     detail: str | None = None
     slot_id: str | None = None
     """Where the reason is that this slot was not found: make sure of that first."""
+    corrects: bool = False
+    """Whether its end was noted before, and this is the cause."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,7 @@ class Lend:
     ends_at: datetime
 
 
-Action = DestroySlot | NoteWarm | EndInstance | Lend
+Action = DestroySlot | NoteWarm | NoteEnd | EndInstance | Lend
 
 
 def decide(
@@ -67,11 +84,13 @@ def decide(
     now: datetime,
     limits: Limits,
     closes_at: datetime | None = None,
+    unsettled: Mapping[str, datetime] | None = None,
 ) -> Iterator[Action]:
     """What brings ledger and pool together.
 
     `slots`, `instances` and `tickets` (all that are not over) must have been read *after* `found`: a slot is in the
     ledger before it is in the pool, so what is found and not known is truly nobody's. From `closes_at` on nothing runs.
+    `unsettled`: since when the ends of slots are known whose cause is not.
     """
     held = {ticket.id for ticket in tickets}
     known = {slot.id: slot for slot in slots}
@@ -85,7 +104,8 @@ def decide(
         if action is not None:
             yield action
     for instance in loans.values():
-        ending = _about_instance(instance, found, now, closes_at)
+        its_slot = known.get(instance.slot_id or "")
+        ending = _about_instance(instance, its_slot, found, now, closes_at, unsettled or {})
         if ending is not None:
             yield ending
 
@@ -109,7 +129,7 @@ def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datet
         return None if is_fresh else DestroySlot(slot.id, EndReason.LOST, ABSENT)
     if status.phase is Phase.DEAD:
         reason = status.reason or EndReason.LOST
-        if slot.state is SlotState.CREATING:
+        if slot.state is SlotState.CREATING and reason not in PLATFORM:
             reason = EndReason.START_FAILED
         return DestroySlot(slot.id, reason, status.detail or None)
     if slot.state is SlotState.CREATING:
@@ -138,9 +158,25 @@ def _is_lent_unknown_to_the_pool(status: SlotStatus) -> bool:
     return status.phase is Phase.READY and not status.lent
 
 
-def _about_instance(instance: Instance, found: Slots, now: datetime, closes_at: datetime | None) -> EndInstance | None:
+def unsettled_since(found: Slots, before: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
+    """Since when each slot's end is known whose cause is not; `before` is what this said at the last look."""
+    return {
+        slot_id: before.get(slot_id, now)
+        for slot_id, status in found.items()
+        if status.phase is Phase.DEAD and not status.settled
+    }
+
+
+def _about_instance(
+    instance: Instance,
+    slot: Slot | None,
+    found: Slots,
+    now: datetime,
+    closes_at: datetime | None,
+    unsettled: Mapping[str, datetime],
+) -> NoteEnd | EndInstance | None:
     if instance.state is InstanceState.STOPPING:
-        return EndInstance(instance.id, instance.reason or EndReason.STOPPED)
+        return _about_ending(instance, slot, found, now, unsettled)
     if closes_at is not None and closes_at <= now:
         return EndInstance(instance.id, EndReason.MAINTENANCE)
     if instance.state is InstanceState.STARTING:
@@ -150,7 +186,27 @@ def _about_instance(instance: Instance, found: Slots, now: datetime, closes_at: 
     if status is None:
         return EndInstance(instance.id, EndReason.LOST, ABSENT, slot_id=instance.slot_id)
     if status.phase is Phase.DEAD:
-        return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
+        kind = NoteEnd if _cause_may_come(status, now, unsettled) else EndInstance
+        return kind(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
     if instance.ends_at is not None and instance.ends_at <= now:
         return EndInstance(instance.id, EndReason.DEADLINE)
     return None
+
+
+def _cause_may_come(status: SlotStatus, now: datetime, unsettled: Mapping[str, datetime]) -> bool:
+    return not status.settled and now - unsettled.get(status.id, now) < SETTLE
+
+
+def _about_ending(
+    instance: Instance, slot: Slot | None, found: Slots, now: datetime, unsettled: Mapping[str, datetime]
+) -> EndInstance | None:
+    """Finish an end. Where it was only noted, its slot is not being destroyed yet: first the cause must be known."""
+    status = found.get(instance.slot_id or "")
+    if slot is not None and is_noted_only(instance, [slot]):
+        if status is None:
+            return EndInstance(instance.id, EndReason.LOST, ABSENT, corrects=True)
+        if status.phase is Phase.DEAD:
+            if _cause_may_come(status, now, unsettled):
+                return None
+            return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None, corrects=True)
+    return EndInstance(instance.id, instance.reason or EndReason.STOPPED)

@@ -24,8 +24,9 @@ from tests.bench.drive import Driver, Failed
 from tests.bench.local import Found, interruptible
 from tests.bench.sides import Side, end, plain_environment, settled, tools, wait_ready
 from tests.bench.table import Measure, render, rows, verdicts
+from tests.cluster.network import Network, lease
 from tests.kubernetes.admin import Admin, script
-from tests.kubernetes.conftest import LIGHT, build, write_settings
+from tests.kubernetes.conftest import LIGHT, require_images, write_settings
 from tests.stack import PROJECT, free_port, running_stack
 
 OURS, COLD, STOCK = "ours, warm", "ours, cold", "stock KubeSpawner"
@@ -57,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make bench-cluster", description=__doc__)
     parser.add_argument("-n", type=int, default=10, help="starts per side (%(default)s)")
     options = parser.parse_args(arguments)
-    admin = Admin(Path(script("ensure").strip().splitlines()[-1]))
-    build("light")
+    lease()
+    Network().enter()
+    admin = Admin(Path(script("ensure", "--built").strip().splitlines()[-1]))
+    require_images()
     interruptible()
     namespaces = [f"bench-{name}-{secrets.token_hex(2)}" for name in ("ours", "stock")]
     try:

@@ -27,8 +27,9 @@ from tests.bench.cluster import stock_hub
 from tests.bench.local import interruptible
 from tests.bench.sides import Side, settled
 from tests.bench.table import NOTHING, middle, percentile
+from tests.cluster.network import Network, lease
 from tests.kubernetes.admin import Admin, script
-from tests.kubernetes.conftest import build, write_settings
+from tests.kubernetes.conftest import require_images, write_settings
 from tests.stack import running_stack
 
 LOOK_SECONDS = 0.2
@@ -132,8 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--at-once", type=int, default=at_once, help="slots that ours makes at once (%(default)s)")
     parser.add_argument("--longest", type=float, default=300, help="seconds that they wait at most (%(default)s)")
     options = parser.parse_args(arguments)
-    admin = Admin(Path(script("ensure").strip().splitlines()[-1]))
-    build("light")
+    lease()
+    Network().enter()
+    admin = Admin(Path(script("ensure", "--built").strip().splitlines()[-1]))
+    require_images()
     interruptible()
     namespaces = [f"bench-{name}-{secrets.token_hex(2)}" for name in ("stock", "ours")]
     lines = [HEADINGS]

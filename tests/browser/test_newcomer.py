@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from playwright.sync_api import Page, expect
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect
 
+from spawner.local import preflight
 from tests.browser import lab
 from tests.browser.visitor import IDLE, READY, STARTING, Visitor, button, card, heading
+from tests.stack import PROJECT, Stack, running_stack
 
 Picture = Callable[[Page, str], None]
 
@@ -91,14 +99,46 @@ def test_open_during_a_start_opens_the_notebook_when_that_is_ready(visitor: Visi
     desk.wait_for_url("**/lab/tree/examples/language/language.ipynb")
 
 
-def test_what_needs_an_image_that_is_missing_says_so_and_offers_no_button(visitor: Visitor) -> None:
-    desk = visitor.open_desk()
-    for title in ("Search by meaning", "Train your first model"):
-        if (visitor.stack.settings.images / "torch" / ".ready").exists():
-            expect(card(desk, title).get_by_role("button", name="Open")).to_be_visible()
-        else:
+def test_what_needs_an_image_that_is_missing_says_so_and_offers_no_button(chromium: Browser, tmp_path: Path) -> None:
+    with light_alone(tmp_path) as stack:
+        visitor = Visitor.enter(chromium, stack, "newcomer")
+        desk = visitor.open_desk()
+        for title in ("Search by meaning", "Train your first model"):
             expect(card(desk, title)).to_contain_text("Needs the image PyTorch, which is not installed here.")
             expect(card(desk, title).get_by_role("button")).to_have_count(0)
+        refused = stack.start("newcomer", image="torch")
+        assert refused.status_code == 503
+        assert "not installed" in refused.json()["message"]
+        visitor.context.close()
+        assert visitor.unexpected == []
+
+
+def test_what_needs_an_image_that_is_installed_can_be_opened(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    if not (visitor.stack.settings.images / "torch" / ".ready").exists():
+        pytest.skip("the torch image is not installed; tests/torch installs it")
+    for title in ("Search by meaning", "Train your first model"):
+        expect(card(desk, title).get_by_role("button", name="Open")).to_be_visible()
+
+
+@contextmanager
+def light_alone(folder: Path) -> Iterator[Stack]:
+    """A Freepool of its own that has the default image and no other."""
+    (folder / "images").mkdir()
+    (folder / "images" / "light").symlink_to(PROJECT / ".images" / "light")
+    settings = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
+    paths = {name: str((PROJECT / "hub_config" / settings[name]).resolve()) for name in preflight.PATHS}
+    (folder / "local.yaml").write_text(yaml.safe_dump({**settings, **paths, "images": str(folder / "images")}))
+    state = Path(tempfile.mkdtemp(prefix="freepool-"))  # a short path, for sockets
+    try:
+        with running_stack(state, settings=folder / "local.yaml") as stack:
+            yield stack
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def test_what_this_machine_has_not_can_be_read_about_and_not_chosen(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
     # A shape that this machine cannot serve can be read about, but not chosen.
     expect(desk.get_by_role("radio", name="GPU 24 GB")).to_be_disabled()
     expect(desk.get_by_role("group", name="Instance type")).to_contain_text("This machine's pool has no GPU.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from spawner.desk.operator_strings import OPERATOR_STRINGS
 from spawner.desk.texts import load_texts
@@ -50,6 +52,26 @@ def board(page: Page, name: str = "CPU cpu-basic") -> Locator:
 
 def dialog(page: Page) -> Locator:
     return page.get_by_role("dialog")
+
+
+def test_on_a_cluster_each_flavor_says_whether_its_pods_have_users_of_their_own(operate: Callable[..., Page]) -> None:
+    """This machine's pool has nothing to say of it, so the state is one of a cluster."""
+    page = operate()
+    text = "User namespaces are off, because a node does not support them: node-2."
+    users = {"own": False, "text": text, "details": "node-2 made no sandbox", "until": "2036-11-26T21:00:00Z"}
+
+    def of_a_cluster(route: Route) -> None:
+        answer = route.fetch()
+        page_of_one = re.sub(r'"users":\s*null', f'"users": {json.dumps(users)}', answer.text(), count=1)
+        route.fulfill(response=answer, body=page_of_one)
+
+    page.route("**/api/operator/events*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
+    page.route(re.compile(r"/services/desk/(api/)?operator(\?.*)?$"), of_a_cluster)
+    page.reload()
+    expect(board(page)).to_contain_text(f"{text} It is tried again at ")
+    board(page).get_by_text("Details").click()
+    expect(board(page).get_by_text("node-2 made no sandbox")).to_be_visible()
+    assert findings(page, "of a cluster") == []
 
 
 def test_a_floor_is_set_by_keyboard_and_the_page_follows(operate: Callable[..., Page], picture: Picture) -> None:

@@ -11,17 +11,17 @@ import pytest
 
 from tests.helm.release import Release, installed_release
 from tests.kubernetes.admin import Admin, NoCluster, script
-from tests.kubernetes.conftest import build
+from tests.kubernetes.conftest import require_images
 
 
 @cache
 def cluster_with_images() -> Admin:
     """A real cluster that has the images which the chart needs; where there can be none, the test is skipped."""
     try:
-        admin = Admin(Path(script("ensure").strip().splitlines()[-1]))
+        admin = Admin(Path(script("ensure", "--built").strip().splitlines()[-1]))
     except NoCluster as why:
         pytest.skip(str(why))
-    build("hub", "postgres", "light")
+    require_images()
     return admin
 
 

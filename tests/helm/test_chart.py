@@ -36,7 +36,7 @@ DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 
 
 @EVERY
-@pytest.mark.parametrize("version", ["v1.20.2", "v1.30.0", "v1.37.0"])
+@pytest.mark.parametrize("version", ["v1.30.0", "v1.35.0", "v1.36.3", "v1.37.0"])
 def test_it_lints(values: Values, version: str) -> None:
     report = helm.lint(CHART, values, strict=True, namespace=NAMESPACE, kube_version=version)
     assert report["errors"] == []
@@ -141,7 +141,8 @@ def test_the_schema_knows_every_value_and_says_what_it_is() -> None:
     schema = json.loads(FILE.read_text())
 
     def compare(values: dict[str, Any], part: dict[str, Any], where: str) -> None:
-        assert set(part["properties"]) - {"global"} == set(values), where
+        current = {name for name, inner in part["properties"].items() if not inner.get("deprecated")}
+        assert current - {"global"} == set(values), where
         assert part["additionalProperties"] is False, where
         for name, inner in part["properties"].items():
             assert "$ref" in inner or inner.get("description"), f"{where}.{name} has no description"
@@ -169,6 +170,26 @@ def test_notes_say_what_to_do_next() -> None:
     assert "freepool link" not in own_login
     assert "WARNING: network.policies is off" in notes({"network": {"policies": False}})
     assert "docs/zero-to-jupyterhub.md" in notes(VALUE_SETS["hub of another chart"])
+
+
+def test_notes_say_how_pod_security_is_enforced() -> None:
+    ours, platform = (
+        "kubectl label namespace notebooks pod-security",
+        f"kubectl label namespace {NAMESPACE} pod-security",
+    )
+    assert ours not in notes(), "the chart labels the namespace that it makes"
+    assert platform in notes()
+    existing = notes(VALUE_SETS["namespace that exists"])
+    assert f"{ours}.kubernetes.io/enforce=restricted" in existing
+    assert platform not in notes(VALUE_SETS["hub of another chart"]), "its pods are not ours to speak for"
+
+
+def test_a_values_file_of_before_is_still_accepted() -> None:
+    """Until Kubernetes 1.22 NetworkPolicies knew no port ranges, and a value listed ports instead."""
+    before: Values = {"network": {"internet": {"portsWithoutRanges": [80, 443, 8443]}}}
+    assert of_kind(render(before), "NetworkPolicy") == of_kind(render(), "NetworkPolicy")
+    assert "network.internet.portsWithoutRanges is ignored" in notes(before)
+    assert "portsWithoutRanges" not in notes()
 
 
 def test_a_change_restarts_what_reads_it_and_nothing_else() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from spawner.pool.kube.manifest import LENT_LABEL, OURS
 from tests.helm.chart import (
     APART,
     NAMESPACE,
@@ -220,6 +221,35 @@ def test_no_notebook_ends_another() -> None:
         assert classes[name]["preemptionPolicy"] == "Never"
         assert classes[name]["value"] < classes[f"{POOL}-platform"]["value"]
     assert classes[f"{POOL}-warm"]["value"] == classes[f"{POOL}-instance"]["value"]
+
+
+@EVERY
+def test_budgets_guard_people_and_the_platform_and_nothing_that_waits(values: Values) -> None:
+    """A warm pod carries no `freepool/lent`: it holds up no drain, and a cluster autoscaler may remove its node."""
+    budgets = {found["metadata"]["name"]: found["spec"] for found in of_kind(render(values), "PodDisruptionBudget")}
+    people = {name: spec for name, spec in budgets.items() if name.endswith("-instances")}
+    assert bool(people) is (values.get("pool", {}).get("podDisruptionBudget") != {"enabled": False})
+    for spec in people.values():
+        assert spec["selector"]["matchExpressions"] == [{"key": LENT_LABEL, "operator": "Exists"}]
+        assert spec["selector"]["matchLabels"] == OURS
+        assert spec["minAvailable"] > 100_000, "more than there are"
+        assert spec["unhealthyPodEvictionPolicy"] == "IfHealthyBudget"
+    for name in budgets.keys() - people.keys():
+        assert budgets[name]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "a broken pod holds up no drain"
+    assert {found["apiVersion"] for found in of_kind(render(values), "PodDisruptionBudget")} <= {"policy/v1"}
+
+
+def test_a_spread_without_a_selector_is_over_the_components_own_pods() -> None:
+    """Of a null selector the API server says that it matches no pod. One of the operator's own stays."""
+    spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+    own = spread | {"labelSelector": {"matchLabels": {"mine": "yes"}}}
+    for component, pod in pods(render({"platform": {"topologySpreadConstraints": [spread, own]}})):
+        if component != "puller":
+            first, second = pod["spec"]["topologySpreadConstraints"]
+            labels = first.pop("labelSelector")["matchLabels"]
+            assert labels["app.kubernetes.io/component"] == component
+            assert labels.items() <= pod["metadata"]["labels"].items()
+            assert (first, second) == (spread, own)
 
 
 def test_images_are_on_every_node_that_a_flavor_goes_to() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.images.recipes import DOCKERFILES, IMAGES, ROOT, VARIANTS, arguments, instructions, lock
 
 CUDA = re.compile(r"nvidia-.*|cuda-.*|triton")
+LOCKS = sorted(ROOT.glob("images/*/*.lock"))
 
 
 @pytest.fixture(params=DOCKERFILES, ids=lambda path: path.parent.name)
@@ -50,7 +56,42 @@ def test_the_cpu_lock_has_everything_that_the_light_one_has() -> None:
     assert lock(IMAGES / "light/requirements.lock").keys() <= lock(IMAGES / "cpu/requirements.lock").keys()
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("images/*/requirements.lock")), ids=lambda path: path.parent.name)
+def asked_for(path: Path) -> set[str]:
+    """Packages that a requirements.in names, and those of the files that it names."""
+    found: set[str] = set()
+    for line in path.read_text().splitlines():
+        if line.startswith("-r "):
+            found |= asked_for(path.parent / line[3:])
+        elif line and not line.startswith("#"):
+            found.add(canonicalize_name(Requirement(line).name))
+    return found
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_lock_has_everything_that_was_asked_for(path: Path) -> None:
+    assert asked_for(path.parent / "requirements.in") <= lock(path).keys()
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_the_light_lock_pins_is_the_same_everywhere(path: Path) -> None:
+    light, this = lock(IMAGES / "light/requirements.lock"), lock(path)
+    assert {name: this.get(name) for name in light} == light
+
+
+def test_the_two_locks_of_torch_differ_by_the_build_of_pytorch_only() -> None:
+    pypi, processor = (lock(IMAGES / "torch" / f"{name}.lock") for name in ("requirements", "processor"))
+    assert processor.pop("torch") == pypi.pop("torch") + "+cpu"
+    assert not [name for name in processor if CUDA.fullmatch(name)]
+    assert {name: version for name, version in pypi.items() if not CUDA.fullmatch(name)} == processor
+
+
+def test_the_torch_lock_has_what_pypis_build_of_pytorch_loads() -> None:
+    found, gpu = (lock(IMAGES / name / "requirements.lock") for name in ("torch", "gpu"))
+    assert {"nvidia-cuda-runtime", "nvidia-cublas", "nvidia-cudnn-cu13", "cuda-toolkit", "triton"} <= found.keys()
+    assert {name for name in found if CUDA.fullmatch(name)} == {name for name in gpu if CUDA.fullmatch(name)}
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_locks_leave_out_what_is_left_out_on_purpose(path: Path) -> None:
     assert lock(path).keys().isdisjoint({"rfc3987-syntax", "lark", "opencv-python"})
 
@@ -59,6 +100,28 @@ def test_the_cpu_lock_can_bring_no_cuda() -> None:
     found = lock(IMAGES / "cpu/requirements.lock")
     assert found["torch"].endswith("+cpu")
     assert not [name for name in found if CUDA.fullmatch(name)]
+
+
+def lock_of(name: str, **variables: str) -> str:
+    """The lock that `images/build` gives an image of instances."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("TORCH_INDEX", "PIP_FIND_LINKS")}
+    return subprocess.run(
+        ["bash", "-c", f"ROOT={ROOT}; . images/engine.sh; lock_of {name}"],
+        cwd=ROOT, env={**environment, "PYTHON": sys.executable, **variables},
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+
+
+def test_cpu_gets_the_build_of_pytorch_that_is_in_reach(tmp_path: Path) -> None:
+    small, pypi = "images/cpu/requirements.lock", "images/gpu/requirements.lock"
+    assert lock_of("cpu") == pypi
+    assert lock_of("cpu", TORCH_INDEX="https://torch.example/cpu") == small
+    assert lock_of("cpu", TORCH_INDEX=str(tmp_path)) == pypi, "an empty folder has no build"
+    (tmp_path / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").touch()
+    assert lock_of("cpu", TORCH_INDEX=str(tmp_path)) == small
+    assert lock_of("cpu", PIP_FIND_LINKS=str(tmp_path)) == small
+    assert lock_of("light", TORCH_INDEX="https://torch.example/cpu") == "images/light/requirements.lock"
+    assert lock_of("hub") == ""
 
 
 def test_nobody_is_root(dockerfile: Path) -> None:
@@ -86,7 +149,7 @@ def test_what_is_copied_is_there(dockerfile: Path) -> None:
 
 
 def test_no_package_host_is_named() -> None:
-    for path in [*DOCKERFILES, *IMAGES.glob("instance/*.args"), *IMAGES.glob("*/requirements.*")]:
+    for path in [*DOCKERFILES, *IMAGES.glob("instance/*.args"), *IMAGES.glob("*/requirements.*"), *LOCKS]:
         lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
         assert not re.search(r"https?://[a-z]", "\n".join(lines)), path
 

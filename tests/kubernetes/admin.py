@@ -10,11 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.stack import PROJECT
-
-SCRIPTS = PROJECT / "tests" / "cluster"
-CANNOT = 77
-"""Exit code of `ensure` on a machine that can have no cluster."""
+from tests.cluster.network import CANNOT, SCRIPTS, namespace_file
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,10 @@ class Admin:
         """The command line of one call of kubectl."""
         own = self.kubeconfig.parent / "bin" / "kubectl"
         program = str(own) if own.exists() else shutil.which("kubectl") or "kubectl"
-        return [program, f"--kubeconfig={self.kubeconfig}", *arguments]
+        # Our own cluster answers only inside its network, where this thread may not be, as in the end of a session.
+        network = namespace_file()
+        way = ["nsenter", f"--net={network}", "--"] if own.exists() and network.exists() else []
+        return [*way, program, f"--kubeconfig={self.kubeconfig}", *arguments]
 
     def json(self, *arguments: str) -> Any:
         """What one call of kubectl says, as JSON."""

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from spawner import __version__
 from spawner.pool.backends.kubernetes import KubernetesBackend
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import destroy
+from tests.cluster.network import SCRIPTS
 from tests.kubernetes.admin import Admin, NoCluster, script
 from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
@@ -31,15 +31,12 @@ TAG = os.environ.get("TAG", __version__)
 LIGHT = f"freepool/light:{TAG}"
 
 
-def build(*names: str) -> None:
-    """Build images from this checkout and hand them to the cluster, unless FREEPOOL_TEST_IMAGES=built says they are."""
-    if os.environ.get("FREEPOOL_TEST_IMAGES") == "built":
+def require_images() -> None:
+    """Fail where the cluster's images are not of this checkout: `make cluster` builds them and hands them over."""
+    if os.environ.get("FREEPOOL_TEST_IMAGES") == "given":
         return
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    subprocess.run(
-        [str(PROJECT / "images" / "build"), *names], check=True, cwd=PROJECT, env={**os.environ, "PATH": path}
-    )
-    script("load", *(f"freepool/{name}:{TAG}" for name in names))
+    done = subprocess.run([SCRIPTS / "loaded"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stderr.strip()}. Run `make cluster`, then the test again."
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class PoolNamespace:
 def admin() -> Admin:
     """The cluster, brought up where that is needed; instances' light image is in it."""
     try:
-        kubeconfig = Path(script("ensure").strip().splitlines()[-1])
+        kubeconfig = Path(script("ensure", "--built").strip().splitlines()[-1])
     except NoCluster as error:
         pytest.skip(str(error))
     return Admin(kubeconfig)
@@ -67,8 +64,8 @@ def admin() -> Admin:
 
 @pytest.fixture(scope="session")
 def light(admin: Admin) -> str:
-    """The light image, built from this checkout and handed to the cluster."""
-    build("light")
+    """The light image of this checkout, which `make cluster` has handed to the cluster."""
+    require_images()
     return LIGHT
 
 

@@ -17,7 +17,7 @@ from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.paid_tables import bindings, consents, notices, order_events, orders
-from spawner.ledger.tables import controls, events, instances, leases, revisions, slots, tickets
+from spawner.ledger.tables import controls, events, instances, leases, revisions, slots, tickets, user_namespaces
 from tests.ledger.postgres import fresh_database, running_postgres
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ def postgres_ledger(migrated_postgres: str) -> Iterator[Ledger]:
 
     def empty(connection: Connection) -> None:
         paid = (bindings, consents, orders, order_events, notices)
-        for table in (instances, slots, tickets, controls, events, leases, *paid):
+        for table in (instances, slots, tickets, controls, events, leases, user_namespaces, *paid):
             connection.execute(delete(table))
         connection.execute(update(revisions).values(value=0))
 

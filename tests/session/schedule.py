@@ -5,17 +5,10 @@ from __future__ import annotations
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-CLUSTER = "the cluster"
-ON_CLUSTER = (
-    "tests/kubernetes/",
-    "tests/helm/test_browser.py",
-    "tests/helm/test_install.py",
-    "tests/helm/test_network.py",
-    "tests/helm/test_other_hub.py",
-    "tests/images/test_built.py",
-)
-"""Tests that share the one cluster or its images: one worker runs them, one after the other."""
+from tests.cluster.network import is_on_cluster
 
+CLUSTER = "the cluster"
+"""What shares the one cluster: one worker runs it, test after test."""
 SECONDS = {
     CLUSTER: 800,
     "tests/browser/test_paid.py": 110,
@@ -54,7 +47,7 @@ class WholeFiles(LoadScopeScheduling):  # type: ignore[misc]
 def scope_of(nodeid: str) -> str:
     """What a test is kept together with."""
     path = nodeid.split("::", 1)[0]
-    return CLUSTER if path.startswith(ON_CLUSTER) else path
+    return CLUSTER if is_on_cluster(path) else path
 
 
 def is_quick(item: pytest.Item) -> bool:

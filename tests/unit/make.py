@@ -135,6 +135,10 @@ class PaperBackend:
     bytes: int | None = None
     refused: tuple[str, ...] = ()
 
+    @property
+    def tries_own_users(self) -> bool:
+        return False
+
     def memory(self) -> int | None:
         return self.bytes
 

@@ -13,7 +13,18 @@ from pydantic import ValidationError
 
 from spawner.catalog import OURS_TO_DECIDE, Accelerator, Flavor, Image, PodFields
 from spawner.pool.backends.base import SlotSpec
-from spawner.pool.kube.manifest import SLOT_LABEL, ephemeral_storage, harden, make_manifest, resources
+from spawner.pool.kube.endings import TOLD
+from spawner.pool.kube.manifest import (
+    AWAITED,
+    LENT,
+    LENT_LABEL,
+    SLOT_LABEL,
+    ephemeral_storage,
+    harden,
+    make_manifest,
+    resources,
+)
+from spawner.pool.kube.pods import read_pod
 from spawner.settings import KubernetesPool
 from tests.unit import make
 from tests.unit.make import GIB, quick
@@ -119,6 +130,25 @@ def test_no_manifest_lacks_a_line_of_what_protects(flavor: Flavor, image: Image,
         assert limit == container["resources"]["requests"][flavor.accelerator.resource] == str(flavor.accelerator.count)
 
 
+def test_a_pod_belongs_to_a_person_from_the_start_or_to_nobody_yet() -> None:
+    """The chart's disruption budget guards what carries the label: `tests/helm/test_promises.py`."""
+    labels = [make_manifest(spec(awaited=awaited), POOL)["metadata"]["labels"] for awaited in (True, False)]
+    assert [found.get(LENT_LABEL) for found in labels] == [AWAITED, None]
+
+
+def test_a_pod_that_was_made_for_a_person_counts_as_lent_only_once_its_deadline_is_set() -> None:
+    """The steward sets what a start could not: it goes by the label's value."""
+    made = make_manifest(spec(awaited=True), POOL)
+    made["metadata"] |= {"uid": "u", "resourceVersion": "1"}
+    found = read_pod(made)
+    assert found is not None
+    assert not found.status.lent
+    made["metadata"]["labels"][LENT_LABEL] = LENT
+    lent = read_pod(made)
+    assert lent is not None
+    assert lent.status.lent
+
+
 @pytest.mark.parametrize("field", sorted(OURS_TO_DECIDE))
 def test_a_catalog_may_not_set_what_protects(field: str) -> None:
     with pytest.raises(ValidationError, match=f"may not set {field}"):
@@ -171,6 +201,15 @@ def test_the_agent_gets_its_orders_and_an_image_without_one_its_identity() -> No
     assert variables(theirs)["JUPYTERHUB_USER"] == "$$(PATH)", "Kubernetes must not fill anything in"
     assert "FREEPOOL_ORDERS" not in variables(theirs)
     assert theirs["spec"]["containers"][0]["args"] == ["run", "it"]
+
+
+def test_a_program_without_the_agent_tells_when_its_node_ends_it() -> None:
+    """Where it exits with 0, nothing else tells that from an end by itself: `spawner/pool/kube/endings.py`."""
+    stacks = Image(id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False)
+    (container,) = make_manifest(spec(image=stacks), POOL)["spec"]["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "-c", f"echo '{TOLD}' > /dev/termination-log"]
+    (ours,) = make_manifest(spec(), POOL)["spec"]["containers"]
+    assert "lifecycle" not in ours, "a stop waits for no hook"
 
 
 def test_what_a_slot_sets_aside() -> None:

@@ -15,13 +15,16 @@ from spawner.ledger.model import OCCUPYING, UNENDED
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.steward.order import (
     CREATE_GRACE,
+    SETTLE,
     START_GRACE,
     Action,
     DestroySlot,
     EndInstance,
     Lend,
+    NoteEnd,
     NoteWarm,
     decide,
+    unsettled_since,
 )
 from tests.unit import make
 from tests.unit.make import NOW, quick
@@ -57,6 +60,9 @@ class World:
                         self.slots[slot_id] = replace(self.slots[slot_id], state=SlotState.WARM)
                 case DestroySlot(slot_id):
                     self._remove(slot_id)
+                case NoteEnd(instance_id, reason):
+                    loan = self.instances[instance_id]
+                    self.instances[instance_id] = replace(loan, state=InstanceState.STOPPING, reason=reason)
                 case EndInstance(instance_id):
                     self.instances.pop(instance_id, None)
                     for slot in list(self.slots.values()):
@@ -217,6 +223,80 @@ def test_a_start_that_nobody_goes_on_with_is_ended() -> None:
     assert action == EndInstance("i", EndReason.LOST, "its start was abandoned")
 
 
+# Ends whose cause is not known yet
+
+
+def test_the_end_of_an_instance_is_recorded_when_its_cause_is_known() -> None:
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 0"), settled=False)
+    world = about(slot=CLAIMED, instance=running(), status=guess)
+    noted = world.decide()
+    assert noted == [NoteEnd("i", EndReason.CRASHED, "exit code 0")], "its person is told at once that it is over"
+    world.carry_out(noted)
+    assert world.decide() == [], "its slot stays until the cause is known"
+    world.found["s"] = make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "too large")
+    assert world.decide() == [EndInstance("i", EndReason.OUT_OF_DISK, "too large", corrects=True)]
+
+
+def test_a_pod_that_is_gone_before_its_cause_was_known_was_lost() -> None:
+    noted = replace(running(), state=InstanceState.STOPPING, reason=EndReason.CRASHED)
+    (action,) = about(slot=CLAIMED, instance=noted).decide()
+    assert action == EndInstance("i", EndReason.LOST, "it was not in the pool any more", corrects=True)
+
+
+@pytest.mark.parametrize("reason", [EndReason.STOPPED, EndReason.DEADLINE, EndReason.MAINTENANCE, EndReason.CANCELLED])
+def test_an_end_that_the_platform_or_its_person_asked_for_waits_for_no_cause(reason: EndReason) -> None:
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    asked = replace(running(), state=InstanceState.STOPPING, reason=reason)
+    assert about(slot=CLAIMED, instance=asked, status=guess).decide() == [EndInstance("i", reason)]
+
+
+def test_a_cause_that_was_recorded_stays_while_the_slot_goes() -> None:
+    leaving = replace(CLAIMED, state=SlotState.DESTROYING)
+    over = replace(running(), state=InstanceState.STOPPING, reason=EndReason.CRASHED)
+    deleted = make.status("s", Phase.DEAD, EndReason.LOST, "its pod was deleted")
+    actions = about(slot=leaving, instance=over, status=deleted).decide()
+    assert EndInstance("i", EndReason.CRASHED) in actions
+
+
+@pytest.mark.parametrize(("ago", "ends"), [(SETTLE - timedelta(seconds=1), False), (SETTLE, True)])
+def test_a_cause_is_waited_for_only_so_long(ago: timedelta, ends: bool) -> None:
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    actions = decide(
+        slots=[CLAIMED],
+        instances=[running()],
+        found={"s": guess},
+        now=NOW,
+        limits=LIMITS,
+        unsettled={"s": NOW - ago},
+    )
+    assert list(actions) == [EndInstance("i", EndReason.CRASHED) if ends else NoteEnd("i", EndReason.CRASHED)]
+
+
+def test_a_slot_that_waits_for_nobody_goes_at_once_whatever_ended_it() -> None:
+    """Until it is gone a start could be given it."""
+    guess = replace(make.status("s", Phase.DEAD, EndReason.START_FAILED), settled=False)
+    assert about(slot=make.slot("s"), status=guess).decide() == [DestroySlot("s", EndReason.START_FAILED)]
+
+
+def test_since_when_a_cause_is_missing_is_kept_until_it_is_known() -> None:
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    later = NOW + timedelta(seconds=3)
+    first = unsettled_since({"s": guess, "well": make.status("well")}, {}, NOW)
+    assert first == {"s": NOW}
+    assert unsettled_since({"s": guess}, first, later) == {"s": NOW}
+    assert unsettled_since({"s": replace(guess, settled=True)}, first, later) == {}
+    assert unsettled_since({}, first, later) == {}
+
+
+@pytest.mark.parametrize("reason", [EndReason.EVICTED, EndReason.LOST])
+def test_a_slot_that_the_platform_takes_away_while_it_is_made_is_no_failure_of_its_flavor(reason: EndReason) -> None:
+    """A drain or a node that runs short: the next one is made at once, and not after a pause."""
+    status = make.status("s", Phase.DEAD, reason, "drained")
+    assert about(slot=make.slot("s", SlotState.CREATING), status=status).decide() == [
+        DestroySlot("s", reason, "drained")
+    ]
+
+
 # Whatever the world looks like
 
 names = st.sampled_from([f"s{number}" for number in range(5)])
@@ -247,7 +327,10 @@ def worlds(draw: st.DrawFn) -> World:
         )
         for name in draw(st.sets(loans))
     }
-    found = {name: make.status(name, draw(st.sampled_from(Phase)), draw(reasons)) for name in draw(st.sets(names))}
+    found = {
+        name: replace(make.status(name, draw(st.sampled_from(Phase)), draw(reasons)), settled=draw(st.booleans()))
+        for name in draw(st.sets(names))
+    }
     return World(slots, instances, found)
 
 

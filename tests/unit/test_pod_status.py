@@ -1,42 +1,385 @@
-"""Why a pod ended, where that is not what its program's exit says."""
+"""Why a pod ended, read from statuses in the order in which an API server of Kubernetes 1.36 sends them.
+
+The cause comes after the effect: see `spawner/pool/kube/endings.py`. What a person reads, and what is recorded, is the
+cause, whichever status the steward saw first.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spawner.ledger import EndReason
-from spawner.pool.kube.manifest import LENT_LABEL, SLOT_LABEL
+from spawner.catalog import Limits
+from spawner.ledger import EndReason, InstanceState, SlotState
+from spawner.pool.backends.base import Phase, SlotStatus
+from spawner.pool.kube.client import Cluster
+from spawner.pool.kube.endings import TOLD
+from spawner.pool.kube.manifest import AWAITED, CONTAINER, LENT, LENT_LABEL, SLOT_LABEL
 from spawner.pool.kube.pods import read_pod
+from spawner.pool.kube.watch import PodStore
+from spawner.settings import KubernetesPool
+from spawner.steward.order import SETTLE, EndInstance, NoteEnd, decide, unsettled_since
+from tests.unit import make
+from tests.unit.make import NOW, quick
+
+Json = dict[str, Any]
+ID = "containerd://4f1c0a"
+RUNNING: Json = {"containerID": ID, "restartCount": 0, "started": True, "state": {"running": {"startedAt": "…"}}}
 
 
-def reason(*, deleted: bool, lent: bool = True, **terminated: Any) -> EndReason | None:
-    metadata: dict[str, Any] = {
-        "name": "freepool-one",
-        "uid": "u",
-        "resourceVersion": "7",
-        "labels": {SLOT_LABEL: "one"} | ({LENT_LABEL: "true"} if lent else {}),
-    }
+def exited(code: int, reason: str = "") -> Json:
+    said = reason or ("Completed" if code == 0 else "Error")
+    ended = {"exitCode": code, "reason": said, "containerID": ID}
+    return {"containerID": ID, "restartCount": 0, "started": False, "state": {"terminated": ended}}
+
+
+def told_to_end(code: int) -> Json:
+    """A container whose preStop hook has run."""
+    found = exited(code)
+    found["state"]["terminated"]["message"] = f"{TOLD}\n"
+    return found
+
+
+FORGOTTEN: Json = {
+    "restartCount": 1,
+    "started": False,
+    "state": {"waiting": {"reason": "ContainerCreating"}},
+    "lastState": {
+        "terminated": {
+            "exitCode": 137,
+            "reason": "ContainerStatusUnknown",
+            "message": "The container could not be located when the pod was deleted.  The container used to be Running",
+        }
+    },
+}
+"""A container that containerd has forgotten. It has no id: nothing was restarted."""
+UNLOCATED: Json = {
+    "restartCount": 1,
+    "started": False,
+    "state": {
+        "terminated": {
+            "exitCode": 137,
+            "reason": "ContainerStatusUnknown",
+            "message": "The container could not be located when the pod was terminated",
+        }
+    },
+}
+VOLUME_FULL = 'Usage of EmptyDir volume "workspace" exceeds the limit "64Mi". '
+POD_FULL = "Pod ephemeral local storage usage exceeds the total limit of containers 512Mi. "
+CONTAINER_FULL = 'Container notebook exceeded its local ephemeral storage limit "512Mi". '
+NODE_LOW = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi. "
+TOO_LONG = "Pod was active on the node longer than the specified deadline"
+SHUTDOWN = "Pod was terminated in response to imminent node shutdown."
+CRITICAL = "Preempted in order to admit critical pod"
+
+
+def disrupted(reason: str, message: str = "") -> Json:
+    return {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
+
+
+def pod(
+    container: Json | None,
+    phase: str = "Running",
+    *conditions: Json,
+    deleted: bool = False,
+    lent: str | None = LENT,
+    version: int = 7,
+    **status: str,
+) -> Json:
+    labels = {SLOT_LABEL: "one"} | ({LENT_LABEL: lent} if lent else {})
+    metadata: Json = {"name": "freepool-one", "uid": "u", "resourceVersion": str(version), "labels": labels}
     if deleted:
         metadata["deletionTimestamp"] = "2026-03-01T12:00:00Z"
-    state = {"terminated": terminated} if terminated else {"running": {}}
-    status = {"phase": "Running", "containerStatuses": [{"name": "notebook", "state": state}]}
-    pod = read_pod({"metadata": metadata, "spec": {}, "status": status})
-    assert pod is not None
-    return pod.status.reason
+    containers = [] if container is None else [{"name": CONTAINER, **container}]
+    whole = {"phase": phase, "podIP": "10.244.0.9", "conditions": list(conditions), "containerStatuses": containers}
+    return {"metadata": metadata, "spec": {"nodeName": "node-1"}, "status": whole | status}
 
 
-def test_a_program_that_ends_by_itself_has_crashed() -> None:
-    assert reason(deleted=False, exitCode=0) is EndReason.CRASHED
-    assert reason(deleted=False, lent=False, exitCode=1) is EndReason.START_FAILED
+def status_of(found: Json) -> SlotStatus:
+    read = read_pod(found)
+    assert read is not None
+    return read.status
 
 
-@pytest.mark.parametrize("terminated", [{}, {"exitCode": 0}, {"exitCode": 143}])
-def test_a_program_that_ends_because_its_pod_is_deleted_has_not(terminated: dict[str, Any]) -> None:
-    """Such as by an eviction: the user is told that the platform lost it, whichever event is seen first."""
-    assert reason(deleted=True, **terminated) is EndReason.LOST
+@dataclass(frozen=True)
+class Recorded:
+    """One end: statuses in the server's order after `RUNNING`, and the one right reason."""
+
+    reason: EndReason
+    statuses: tuple[Json, ...]
+
+
+EVICTION_API = disrupted("EvictionByEvictionAPI", "Eviction API: evicting")
+PREEMPTION = disrupted("PreemptionByScheduler", "default-scheduler: preempting to accommodate a higher priority pod")
+TAINT = disrupted("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")
+POD_GC = disrupted("DeletionByPodGC", "PodGC: node no longer exists")
+DEVICE_TAINT = disrupted("DeletionByDeviceTaintManager", "Device Taint manager: deleting due to NoExecute taint")
+
+ENDS: dict[str, Recorded] = {
+    "its volume is full": Recorded(
+        EndReason.OUT_OF_DISK,
+        (pod(exited(143)), pod(exited(143), "Failed", reason="Evicted", message=VOLUME_FULL)),
+    ),
+    "the pod has filled its disk": Recorded(
+        EndReason.OUT_OF_DISK,
+        (pod(exited(137)), pod(exited(137), "Failed", reason="Evicted", message=POD_FULL)),
+    ),
+    "the container has filled its disk": Recorded(
+        EndReason.OUT_OF_DISK,
+        (pod(exited(143)), pod(exited(143), "Failed", reason="Evicted", message=CONTAINER_FULL)),
+    ),
+    "its volume is full, and containerd has forgotten the container": Recorded(
+        EndReason.OUT_OF_DISK,
+        (pod(FORGOTTEN), pod(FORGOTTEN, "Failed", reason="Evicted", message=VOLUME_FULL)),
+    ),
+    "its volume is full, forgotten, then written down": Recorded(
+        EndReason.OUT_OF_DISK,
+        (
+            pod(exited(143)),
+            pod(FORGOTTEN, "Failed", reason="Evicted", message=VOLUME_FULL),
+            pod(UNLOCATED, "Failed", reason="Evicted", message=VOLUME_FULL),
+        ),
+    ),
+    "the node is low on memory": Recorded(
+        EndReason.EVICTED,
+        (
+            pod(exited(143)),
+            pod(exited(143), "Failed", disrupted("TerminationByKubelet", NODE_LOW), reason="Evicted", message=NODE_LOW),
+        ),
+    ),
+    "the node is low on memory, and the program exits with 0": Recorded(
+        EndReason.EVICTED,
+        (pod(exited(0)), pod(exited(0), "Succeeded", disrupted("TerminationByKubelet", NODE_LOW))),
+    ),
+    "its volume is full, and a program without the agent exits with 0": Recorded(
+        EndReason.OUT_OF_DISK, (pod(told_to_end(0)), pod(told_to_end(0), "Succeeded"))
+    ),
+    "its longest time is over, and a program without the agent exits with 0": Recorded(
+        EndReason.DEADLINE,
+        (pod(told_to_end(0)), pod(told_to_end(0), "Failed", reason="DeadlineExceeded", message=TOO_LONG)),
+    ),
+    "a drain of a program without the agent": Recorded(
+        EndReason.LOST,
+        (
+            pod(RUNNING, "Running", EVICTION_API, deleted=True),
+            pod(told_to_end(0), "Succeeded", EVICTION_API, deleted=True),
+        ),
+    ),
+    "the node needs its place for a critical pod": Recorded(
+        EndReason.EVICTED,
+        (pod(exited(143)), pod(exited(143), "Failed", reason="Preempting", message=CRITICAL)),
+    ),
+    "the node is shut down": Recorded(
+        EndReason.LOST,
+        (
+            pod(exited(143)),
+            pod(
+                exited(143),
+                "Failed",
+                disrupted("TerminationByKubelet", SHUTDOWN),
+                reason="Terminated",
+                message=SHUTDOWN,
+            ),
+        ),
+    ),
+    "its longest time is over": Recorded(
+        EndReason.DEADLINE,
+        (pod(exited(143)), pod(exited(143), "Failed", reason="DeadlineExceeded", message=TOO_LONG)),
+    ),
+    "out of memory": Recorded(
+        EndReason.OUT_OF_MEMORY,
+        (pod(exited(137, "OOMKilled")), pod(exited(137, "OOMKilled"), "Failed")),
+    ),
+    "out of memory, which the runtime says late": Recorded(
+        EndReason.OUT_OF_MEMORY,
+        (pod(exited(137)), pod(exited(137, "OOMKilled")), pod(exited(137, "OOMKilled"), "Failed")),
+    ),
+    "a drain": Recorded(
+        EndReason.LOST,
+        (
+            pod(RUNNING, "Running", EVICTION_API, deleted=True),
+            pod(exited(143), "Running", EVICTION_API, deleted=True),
+            pod(exited(143), "Failed", EVICTION_API, deleted=True),
+        ),
+    ),
+    "preempted by the scheduler": Recorded(
+        EndReason.EVICTED,
+        (
+            pod(RUNNING, "Running", PREEMPTION, deleted=True),
+            pod(exited(0), "Running", PREEMPTION, deleted=True),
+            pod(exited(0), "Succeeded", PREEMPTION, deleted=True),
+        ),
+    ),
+    "its node does not answer": Recorded(EndReason.LOST, (pod(RUNNING, "Running", TAINT, deleted=True),)),
+    "its device is tainted": Recorded(EndReason.LOST, (pod(RUNNING, "Running", DEVICE_TAINT, deleted=True),)),
+    "its node is gone": Recorded(
+        EndReason.LOST, (pod(RUNNING, "Failed", POD_GC), pod(RUNNING, "Failed", POD_GC, deleted=True))
+    ),
+    "deleted": Recorded(
+        EndReason.LOST,
+        (pod(RUNNING, deleted=True), pod(exited(0), deleted=True), pod(exited(0), "Succeeded", deleted=True)),
+    ),
+    "forgotten by its node": Recorded(EndReason.LOST, (pod(FORGOTTEN), pod(UNLOCATED, "Failed"))),
+    "it ends by itself": Recorded(EndReason.CRASHED, (pod(exited(0)), pod(exited(0), "Succeeded"))),
+    "it fails by itself": Recorded(EndReason.CRASHED, (pod(exited(1)), pod(exited(1), "Failed"))),
+    "it is killed from inside": Recorded(EndReason.CRASHED, (pod(exited(137)), pod(exited(137), "Failed"))),
+}
+EVERY = pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+
+
+async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedelta) -> EndInstance | None:
+    """What the steward records of a running instance whose pod goes through these statuses, of which it misses those
+    where `looks` is false, and which it watches for so long after the last one."""
+    store = PodStore(Cluster(KubernetesPool(namespace="pool")))
+    loan = make.instance("loan", slot_id="one")
+    slot = make.slot("one", SlotState.CLAIMED, instance_id="loan")
+    since: dict[str, Any] = {}
+
+    def look(now: Any) -> EndInstance | None:
+        nonlocal since, loan
+        found = store.slots()
+        since = unsettled_since(found, since, now)
+        actions = decide(slots=[slot], instances=[loan], found=found, now=now, limits=Limits(), unsettled=since)
+        for action in actions:
+            match action:
+                case EndInstance():
+                    return action
+                case NoteEnd(_, reason, detail):
+                    loan = replace(loan, state=InstanceState.STOPPING, reason=reason, detail=detail)
+        return None
+
+    now = NOW
+    for version, (status, is_seen) in enumerate(zip(statuses, looks, strict=True), start=1):
+        read = read_pod(status | {"metadata": status["metadata"] | {"resourceVersion": str(version)}})
+        assert read is not None
+        await store.note(read)
+        now += timedelta(milliseconds=300)
+        if is_seen and (ending := look(now)) is not None:
+            return ending
+    ending = look(now) or look(now + patience)
+    if ending is None and any("terminated" in str(status) for status in statuses):
+        assert loan.state is InstanceState.STOPPING, "that it is over is known all the same"
+    return ending
+
+
+@EVERY
+async def test_the_cause_is_recorded_and_nothing_before_it(end: Recorded) -> None:
+    statuses = [pod(RUNNING), *end.statuses]
+    ending = await recorded(statuses, looks=[True] * len(statuses), patience=timedelta())
+    assert ending is not None, "where the last status is known, nothing is waited for"
+    assert ending.reason is end.reason
+
+
+@quick
+@given(st.sampled_from(sorted(ENDS)), st.data())
+async def test_whichever_statuses_are_seen_the_recorded_reason_is_the_right_one(name: str, data: st.DataObject) -> None:
+    end = ENDS[name]
+    statuses = [pod(RUNNING), *end.statuses]
+    looks = data.draw(st.lists(st.booleans(), min_size=len(statuses), max_size=len(statuses)))
+    ending = await recorded(statuses, looks=looks, patience=timedelta())
+    assert ending is not None
+    assert ending.reason is end.reason
+    assert end.reason is EndReason.CRASHED or "exit code 0" not in (ending.detail or "")
+
+
+@quick
+@given(st.sampled_from(sorted(ENDS)), st.data())
+async def test_news_that_come_late_or_twice_change_nothing(name: str, data: st.DataObject) -> None:
+    """A watch that goes on elsewhere may repeat what is older: the newest version of a pod is what counts."""
+    end = ENDS[name]
+    statuses = [pod(RUNNING), *end.statuses]
+    order = data.draw(st.permutations([*range(len(statuses)), *range(len(statuses))]))
+    store = PodStore(Cluster(KubernetesPool(namespace="pool")))
+    for number in order:
+        status = statuses[number]
+        read = read_pod(status | {"metadata": status["metadata"] | {"resourceVersion": str(number + 1)}})
+        assert read is not None
+        await store.note(read)
+    assert store.slots()["one"].reason is end.reason
+    assert store.slots()["one"].settled
+
+
+@EVERY
+def test_every_last_word_is_final(end: Recorded) -> None:
+    *_, last = map(status_of, end.statuses)
+    assert (last.phase, last.reason, last.settled) == (Phase.DEAD, end.reason, True)
+
+
+@EVERY
+def test_an_end_is_known_at_once(end: Recorded) -> None:
+    """The hub takes the route away at the first sign, whatever the cause turns out to be."""
+    assert {status_of(one).phase for one in end.statuses} == {Phase.DEAD}
+
+
+async def test_a_cause_that_never_comes_is_waited_for_only_so_long() -> None:
+    """Such as where a second container of the pod, put there by the cluster's own admission, goes on."""
+    statuses = [pod(RUNNING), pod(exited(1))]
+    assert await recorded(statuses, looks=[True, True], patience=SETTLE - timedelta(seconds=1)) is None
+    ending = await recorded(statuses, looks=[True, True], patience=SETTLE)
+    assert ending is not None
+    assert (ending.reason, ending.detail) == (EndReason.CRASHED, "exit code 1: Error")
+
+
+def test_an_evicted_pod_whose_container_is_forgotten_is_no_new_one() -> None:
+    """A restart count of 1 and "ContainerCreating" where nothing was restarted: the phase says that it is over, and a
+    pod that is never restarted in place has no last state while it lives."""
+    for phase in ("Running", "Failed"):
+        status = status_of(pod(FORGOTTEN, phase))
+        assert status.phase is Phase.DEAD, phase
+        assert status.reason is EndReason.LOST
+        assert "could not be located" in status.detail
+    fresh = {"restartCount": 0, "started": False, "state": {"waiting": {"reason": "ContainerCreating"}}}
+    assert status_of(pod(fresh, "Pending")).phase is Phase.CREATING
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "detail"),
+    [
+        (pod(exited(1), "Failed", lent=None), EndReason.START_FAILED, "exit code 1: Error"),
+        (pod(exited(1), "Failed", lent=AWAITED), EndReason.START_FAILED, "exit code 1: Error"),
+        (
+            pod(None, "Failed", lent=None, reason="OutOfcpu", message="Pod was rejected: Node didn't have enough cpu"),
+            EndReason.START_FAILED,
+            "OutOfcpu: Pod was rejected: Node didn't have enough cpu",
+        ),
+        (pod(None, "Failed", lent=None, reason="Evicted", message=NODE_LOW), EndReason.EVICTED, NODE_LOW),
+        (
+            pod(None, "Pending", EVICTION_API, deleted=True, lent=None),
+            EndReason.LOST,
+            "EvictionByEvictionAPI: Eviction API: evicting",
+        ),
+    ],
+)
+def test_a_pod_that_waits_for_its_person_or_for_nobody_yet(found: Json, reason: EndReason, detail: str) -> None:
+    assert (status_of(found).reason, status_of(found).detail) == (reason, detail)
+
+
+def test_a_condition_that_was_taken_back_is_no_cause() -> None:
+    """The disruption controller sets it to False where nothing followed from it."""
+    stale = EVICTION_API | {"status": "False"}
+    assert status_of(pod(exited(1), "Failed", stale)).reason is EndReason.CRASHED
+
+
+def test_a_pod_that_is_to_be_disrupted_still_runs() -> None:
+    assert status_of(pod(RUNNING, "Running", EVICTION_API)).phase is Phase.READY
+
+
+@pytest.mark.parametrize("container", [None, exited(0), exited(143), RUNNING])
+def test_a_program_that_ends_because_its_pod_is_deleted_has_not_ended_by_itself(container: Json | None) -> None:
+    assert status_of(pod(container, deleted=True)).reason is EndReason.LOST
 
 
 def test_a_cause_that_is_known_stays_the_cause() -> None:
-    assert reason(deleted=True, exitCode=137, reason="OOMKilled") is EndReason.OUT_OF_MEMORY
+    assert status_of(pod(exited(137, "OOMKilled"), deleted=True)).reason is EndReason.OUT_OF_MEMORY
+
+
+def test_an_image_that_cannot_be_had_stays_the_cause_while_its_pod_is_deleted() -> None:
+    waiting = {"restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    for deleted in (False, True):
+        status = status_of(pod(waiting, "Pending", deleted=deleted, lent=None))
+        assert (status.reason, status.detail) == (EndReason.NO_IMAGE, "ImagePullBackOff: no such image")

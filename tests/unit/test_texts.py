@@ -22,7 +22,7 @@ from spawner.paid import asking, binding, consent, progress
 from spawner.paid.providers import deputies
 from spawner.paid.providers import words as provider_words
 from spawner.paid.providers.dsw import DswProvider
-from spawner.pool import line, wanted
+from spawner.pool import line, user_namespaces, wanted
 from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
 from tests.stack import PROJECT
 from tests.unit.make import quick
@@ -118,6 +118,7 @@ def _all() -> dict[str, str]:
         *(("paid", sentence) for sentence in said_of_the_paid_path()),
         *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
         *(("wanted.py", sentence) for sentence in wanted.WHY.values()),
+        *(("user_namespaces.py", sentence) for sentence in user_namespaces.WHY.values()),
         *(("operator_state.py", sentence) for sentence in operator_state.REASONS.values()),
         *(("operator_state.py", operator_state.__dict__[name]) for name in OPERATORS),
         *(("operator_strings.py", sentence) for sentence in operator_strings.OPERATOR_STRINGS.values()),

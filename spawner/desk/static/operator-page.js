@@ -97,7 +97,25 @@ function board(model, flavor) {
     flavor.reason && h("p", { class: "reason" }, flavor.reason),
     figures(model, flavor),
     bar(flavor, model),
+    users(model, flavor),
     h("div", { class: "halves" }, targets(model, flavor), day(model, flavor)),
+  );
+}
+
+/**
+ * Whether its pods have users of their own, and why.
+ * @param {Model} model
+ * @param {Board} flavor
+ */
+function users({ t, f, now }, { users: picked }) {
+  if (!picked) return null;
+  return h(
+    "div", { class: "words" },
+    h(
+      "p", { class: "quiet" }, picked.text, " ",
+      picked.until && t("users_until", { time: f.clock(Date.parse(picked.until), now) }),
+    ),
+    picked.details && h("details", {}, h("summary", {}, t("details")), h("pre", {}, picked.details)),
   );
 }
 

@@ -36,6 +36,7 @@
  * @property {{limit: number, lent: number, warm: number, making: number, leaving: number, room: number, free: number}}
  *   slots
  * @property {?string} reason
+ * @property {?{own: boolean, text: string, details: string, until: ?string}} users
  * @property {?Setting} paused
  * @property {Target[]} targets
  * @property {Day} day

@@ -27,7 +27,8 @@ class SlotSpec:
     """A slot to be made. `key` is its one-time claim key (32 bytes).
 
     `awaited` says that somebody waits for it, rather than it for somebody. `environment` is the identity of an image
-    that knows no claim (`Image.agent` is false): it cannot be told later.
+    that knows no claim (`Image.agent` is false): it cannot be told later. `own_users` asks for users of its own, apart
+    from the machine's, where the flavor does not say it (`PodFields.host_users`).
     """
 
     id: str
@@ -37,6 +38,7 @@ class SlotSpec:
     examples: tuple[str, ...] = ()
     awaited: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    own_users: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,11 @@ class SlotStatus:
     """A slot that exists. `url` is where its notebook port answers, without a trailing slash.
 
     A CREATING slot may have a URL already: whoever is in a hurry may ask there. `no_room` says why it could not be
-    placed yet, in the scheduler's words. `reason` and `detail` say why a DEAD one died, where that is known. `lent` is
-    whether the backend knows that somebody has it, see `Backend.lend`.
+    placed yet, in the scheduler's words. `reason` and `detail` say why a DEAD one died, where that is known. Until they
+    are `settled` a better reason may follow within seconds: the cause of an end can come after the end. `lent` is
+    whether the backend knows that somebody has it, see `Backend.lend`. `node` is the machine it is on, where there are
+    several; `own_users` says that it was made with users of its own, and `no_users` that it died because its node
+    cannot do that.
     """
 
     id: str
@@ -55,6 +60,10 @@ class SlotStatus:
     detail: str = ""
     no_room: str = ""
     lent: bool = False
+    settled: bool = True
+    node: str = ""
+    own_users: bool = False
+    no_users: bool = False
 
 
 Slots = Mapping[str, SlotStatus]
@@ -66,6 +75,11 @@ class Backend(Protocol):
     @property
     def isolated(self) -> bool:
         """Whether strangers' instances are kept apart from each other and from the platform."""
+        ...
+
+    @property
+    def tries_own_users(self) -> bool:
+        """Whether `SlotSpec.own_users` means anything here, and `SlotStatus.no_users` tells where it does not work."""
         ...
 
     async def create(self, spec: SlotSpec) -> None:

@@ -15,7 +15,7 @@ from spawner.compat import timeout
 from spawner.errors import BackendUnavailable
 from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus
 from spawner.pool.kube.client import Cluster
-from spawner.pool.kube.manifest import EVICTABLE, LENT_LABEL, make_manifest, pod_name
+from spawner.pool.kube.manifest import EVICTABLE, LENT, LENT_LABEL, make_manifest, pod_name
 from spawner.pool.kube.pods import Pod, read_pod
 from spawner.pool.kube.watch import PodStore, list_pods
 from spawner.settings import KubernetesPool
@@ -39,6 +39,11 @@ class KubernetesBackend:
     @property
     def isolated(self) -> bool:
         """Always: a pod is a sandbox."""
+        return True
+
+    @property
+    def tries_own_users(self) -> bool:
+        """Nodes differ in it."""
         return True
 
     def memory(self) -> int | None:
@@ -70,7 +75,7 @@ class KubernetesBackend:
     async def lend(self, slot_id: str, *, seconds: float) -> None:
         """Mark the pod as somebody's: no autoscaler moves it, and the node ends it at the latest then."""
         changes = {
-            "metadata": {"labels": {LENT_LABEL: "true"}, "annotations": {EVICTABLE: "false"}},
+            "metadata": {"labels": {LENT_LABEL: LENT}, "annotations": {EVICTABLE: "false"}},
             "spec": {"activeDeadlineSeconds": max(1, round(seconds))},
         }
         changed = await self._cluster.patch(pod_name(slot_id), changes)
@@ -116,10 +121,22 @@ class KubernetesBackend:
         return None if pod is None else pod.status
 
     async def watch(self) -> AsyncGenerator[None, None]:
-        """Follow the pods. Raises `BackendUnavailable` where that breaks off; call it again then."""
+        """Follow the pods. Raises `BackendUnavailable` where that breaks off; call it again then.
+
+        Also wakes when a node has been given enough time for a sandbox: there is no event for what does not happen.
+        """
         async with aclosing(self._store.follow()) as changes:
-            async for _ in changes:
-                yield None
+            upcoming = asyncio.ensure_future(anext(changes))
+            try:
+                while True:
+                    await asyncio.wait([upcoming], timeout=self._store.patience())
+                    if upcoming.done():
+                        upcoming.result()
+                        upcoming = asyncio.ensure_future(anext(changes))
+                    yield None
+            finally:
+                upcoming.cancel()
+                await asyncio.gather(upcoming, return_exceptions=True)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -61,6 +61,11 @@ class LocalBackend:
         """False under `--unsafe-no-sandbox`."""
         return self._isolated
 
+    @property
+    def tries_own_users(self) -> bool:
+        """No: bubblewrap has its own way (`spawner/pool/local/sandbox.py`)."""
+        return False
+
     def memory(self) -> int | None:
         """Bytes that may be lent."""
         if self._memory is not None:

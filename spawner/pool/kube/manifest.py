@@ -18,10 +18,14 @@ from spawner.instance.agent import ORDERS_VARIABLE
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
+from spawner.pool.kube.endings import TOLD
 from spawner.settings import KubernetesPool
 
 SLOT_LABEL = "freepool/slot"
 LENT_LABEL = "freepool/lent"
+"""On every pod that belongs to a person, and on no other: the chart's disruption budget guards what carries it."""
+LENT, AWAITED = "true", "awaited"
+"""Its values: in use, with its deadline set; made for a person who waits for it."""
 OURS = {"app.kubernetes.io/name": "freepool", "app.kubernetes.io/component": "instance"}
 SELECTOR = ",".join(f"{name}={value}" for name, value in OURS.items())
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
@@ -102,7 +106,13 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
         working_dir=WORKSPACE,
         volumes=_volumes(flavor),
         volume_mounts=_mounts(),
-        labels={**OURS, SLOT_LABEL: spec.id, "freepool/flavor": flavor.id, "freepool/image": image.id},
+        labels={
+            **OURS,
+            SLOT_LABEL: spec.id,
+            "freepool/flavor": flavor.id,
+            "freepool/image": image.id,
+            **({LENT_LABEL: AWAITED} if spec.awaited else {}),
+        },
         annotations={EVICTABLE: "false" if spec.awaited else "true"},
         cpu_limit=limits.pop("cpu"),
         cpu_guarantee=requests.pop("cpu"),
@@ -120,11 +130,16 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
     container["startupProbe"] = _startup_probe(spec)
     # The last lines of the log travel with the pod's status, so nobody needs the right to read logs.
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    if not image.agent:
+        say_it = f"echo '{TOLD}' > /dev/termination-log"
+        container["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", say_it]}}}
     if flavor.pod.runtime_class is not None:
         body["runtimeClassName"] = flavor.pod.runtime_class
     manifest["spec"] = harden(body)
     if flavor.pod.host_users is not None:
         manifest["spec"]["hostUsers"] = flavor.pod.host_users
+    elif spec.own_users:
+        manifest["spec"]["hostUsers"] = False
     return manifest
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spawner.ledger.model import EndReason
 from spawner.pool.backends.base import Phase, SlotStatus
-from spawner.pool.kube.manifest import CONTAINER, LENT_LABEL, PORT, SLOT_LABEL
+from spawner.pool.kube.endings import read_ending
+from spawner.pool.kube.manifest import AWAITED, CONTAINER, LENT_LABEL, PORT, SLOT_LABEL
 
 Json = Mapping[str, Any]
-NO_IMAGE = frozenset({"ErrImageNeverPull", "ImageInspectError", "ImagePullBackOff", "InvalidImageName"})
-NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-"""Reasons of a waiting container that do not pass by themselves. (`ErrImagePull` is the first try of several.)"""
 LONGEST_DETAIL = 500
+ABOUT_USERS = re.compile(r"user ?(namespace|ns)|id-?mapp?|[ug]id_map|IDMAP|remount-private", re.IGNORECASE)
+"""What runtimes and kernels say where users of its own are why a container cannot be made."""
 UNTOLD = 0
 """For a resource version: where a pod vanishes while it is being deleted, the API server's answer has none."""
-BY_ITSELF = (EndReason.CRASHED, EndReason.START_FAILED)
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Pod:
     leaving: bool
     placed: bool
     status: SlotStatus
+    lacks_sandbox: bool = False
+    """Its node has taken it in with users of its own, and has made no sandbox for it yet. That takes a second; where
+    the node cannot give it users of its own it never comes, and only an event says why, which we may not read."""
 
 
 def read_pod(pod: Json) -> Pod | None:
@@ -44,26 +47,58 @@ def read_pod(pod: Json) -> Pod | None:
         version=int(metadata.get("resourceVersion", UNTOLD)),
         leaving="deletionTimestamp" in metadata,
         placed=bool(pod.get("spec", {}).get("nodeName")),
-        status=_status(slot_id, pod),
+        status=_on_its_node(_status(slot_id, pod), pod),
+        lacks_sandbox=_lacks_sandbox(pod),
+    )
+
+
+def _on_its_node(status: SlotStatus, pod: Json) -> SlotStatus:
+    spec = pod.get("spec", {})
+    own_users = spec.get("hostUsers") is False
+    status = replace(status, node=spec.get("nodeName", ""), own_users=own_users)
+    never_began = status.phase is Phase.DEAD and status.reason is EndReason.START_FAILED
+    if own_users and never_began and ABOUT_USERS.search(status.detail):
+        return without_users(status, status.detail)
+    return status
+
+
+def without_users(status: SlotStatus, detail: str) -> SlotStatus:
+    """The status of a slot that its node cannot give users of its own. The node's fault, not the flavor's."""
+    return replace(
+        status, phase=Phase.DEAD, reason=EndReason.LOST, detail=detail[:LONGEST_DETAIL], settled=True, no_users=True
+    )
+
+
+def _lacks_sandbox(pod: Json) -> bool:
+    """Not where volumes come from elsewhere: a node attaches them first, and that takes its time."""
+    spec, status = pod.get("spec", {}), pod.get("status", {})
+    is_waiting = any(
+        one["type"] == "PodReadyToStartContainers" and one.get("status") == "False"
+        for one in status.get("conditions", ())
+    )
+    is_plain = all("emptyDir" in volume for volume in spec.get("volumes", ()))
+    return (
+        is_waiting
+        and is_plain
+        and spec.get("hostUsers") is False
+        and status.get("phase") == "Pending"
+        and "deletionTimestamp" not in pod["metadata"]
     )
 
 
 def _status(slot_id: str, pod: Json) -> SlotStatus:
     status = pod.get("status", {})
-    lent = LENT_LABEL in pod["metadata"].get("labels", {})
+    lent = pod["metadata"].get("labels", {}).get(LENT_LABEL, AWAITED) != AWAITED
     url = _url(status)
     container: Json = next((one for one in status.get("containerStatuses", ()) if one["name"] == CONTAINER), {})
-    state = container.get("state", {})
-    ended = _why_it_ended(status, state, lent=lent)
-    if "deletionTimestamp" in pod["metadata"] and (ended is None or ended[0] in BY_ITSELF):
-        # Its program ended because it was told to.
-        ended = EndReason.LOST, "its pod was deleted"
-    if ended is not None:
-        reason, detail = ended
-        return SlotStatus(slot_id, Phase.DEAD, url, reason, detail[:LONGEST_DETAIL], lent=lent)
-    if status.get("phase") != "Running" or "running" not in state:
+    ending = read_ending(pod, container, lent=lent)
+    if ending is not None:
+        return SlotStatus(
+            slot_id, Phase.DEAD, url, ending.reason, ending.detail[:LONGEST_DETAIL], lent=lent, settled=ending.settled
+        )
+    if status.get("phase") != "Running" or "running" not in container.get("state", {}):
         return SlotStatus(slot_id, Phase.CREATING, no_room=_no_room(status), lent=lent)
-    # Not `ready`: a node that is away makes its pods unready, and older kubelets are a minute late with it.
+    # Not `ready`: Kubernetes makes all pods of a node unready that does not answer, and their notebooks still run.
     is_ready = container.get("started", False)
     return SlotStatus(slot_id, Phase.READY if is_ready and url else Phase.CREATING, url, lent=lent)
 
@@ -80,31 +115,3 @@ def _no_room(status: Json) -> str:
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             return str(condition.get("message") or "no node has room for it")
     return ""
-
-
-def _why_it_ended(status: Json, state: Json, *, lent: bool) -> tuple[EndReason, str] | None:
-    """The reason and the cluster's own words for it; None while it lives."""
-    if status.get("phase") in ("Failed", "Succeeded") or "terminated" in state:
-        message = str(status.get("message") or "")
-        if status.get("reason") == "Evicted":
-            # The kubelet names what was full: the pod's own volume or limit, or the node.
-            own = any(word in message for word in ("EmptyDir", "emptyDir", "ephemeral local storage usage exceeds"))
-            return (EndReason.OUT_OF_DISK if own else EndReason.EVICTED), message
-        if status.get("reason") == "DeadlineExceeded":
-            return EndReason.DEADLINE, message
-        return _why_it_terminated(state.get("terminated", {}), message, lent=lent)
-    waiting = state.get("waiting", {})
-    for reason, words in ((EndReason.NO_IMAGE, NO_IMAGE), (EndReason.START_FAILED, NO_CONTAINER)):
-        if waiting.get("reason") in words:
-            return reason, f"{waiting['reason']}: {waiting.get('message', '')}"
-    return None
-
-
-def _why_it_terminated(terminated: Json, message: str, *, lent: bool) -> tuple[EndReason, str]:
-    code = terminated.get("exitCode")
-    # The runtime says so too where only a notebook ran out of memory, earlier on, and the server now leaves in peace.
-    if terminated.get("reason") == "OOMKilled" and code != 0:
-        return EndReason.OUT_OF_MEMORY, message
-    last_words = str(terminated.get("message") or message or terminated.get("reason") or "").strip()
-    detail = f"exit code {code}: {last_words}" if code is not None else last_words
-    return (EndReason.CRASHED if lent else EndReason.START_FAILED), detail

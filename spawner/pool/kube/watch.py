@@ -16,15 +16,18 @@ from contextlib import aclosing
 from typing import Any
 
 from spawner.compat import timeout
-from spawner.pool.backends.base import Slots
+from spawner.pool.backends.base import Slots, SlotStatus
 from spawner.pool.kube.client import Cluster, WatchBroken
 from spawner.pool.kube.manifest import SELECTOR
-from spawner.pool.kube.pods import UNTOLD, Pod, read_pod
+from spawner.pool.kube.pods import UNTOLD, Pod, read_pod, without_users
 
 log = logging.getLogger("freepool.kube")
 WATCH_SECONDS = 5
 FRESH_SECONDS = 9.0
 """How old the last word of the server may be: one watch, its slack, and a little."""
+SANDBOX_SECONDS = 15.0
+"""What a node gets for the sandbox of a pod with users of its own. It takes one second; after these it is taken for one
+that cannot do it."""
 REMEMBERED = 1000
 """Deleted pods whose late news are recognised as such."""
 
@@ -36,6 +39,7 @@ class PodStore:
         self._cluster = cluster
         self._pods: dict[str, Pod] = {}
         self._deleted: dict[str, None] = {}
+        self._without_sandbox: dict[str, float] = {}
         self._followers = 0
         self._heard_at = float("-inf")
         self._since: str | None = None
@@ -48,7 +52,20 @@ class PodStore:
 
     def slots(self) -> Slots:
         """The slots of the pods that are known."""
-        return {pod.status.id: pod.status for pod in self._pods.values()}
+        return {pod.status.id: self._judged(pod) for pod in self._pods.values()}
+
+    def _judged(self, pod: Pod) -> SlotStatus:
+        since = self._without_sandbox.get(pod.uid)
+        if since is None or asyncio.get_running_loop().time() - since < SANDBOX_SECONDS:
+            return pod.status
+        detail = f"{pod.status.node} made no sandbox with a user namespace within {SANDBOX_SECONDS:.0f} s"
+        return without_users(pod.status, detail)
+
+    def patience(self) -> float | None:
+        """Seconds until the next pod has waited long enough for a sandbox; None where none waits."""
+        now = asyncio.get_running_loop().time()
+        left = [since + SANDBOX_SECONDS - now for since in self._without_sandbox.values()]
+        return min((one for one in left if one > 0), default=None)
 
     async def follow(self) -> AsyncGenerator[None, None]:
         """Yield once it is known what there is, and then after every change. Raises `BackendUnavailable`.
@@ -77,6 +94,9 @@ class PodStore:
         for uid in self._pods.keys() - pods.keys():
             self._forget(uid)
         self._pods = pods
+        for pod in pods.values():
+            self._time(pod)
+        self._without_sandbox = {uid: at for uid, at in self._without_sandbox.items() if uid in pods}
         self._since = since
         await self._heard(True)
 
@@ -118,9 +138,19 @@ class PodStore:
         if pod.version == UNTOLD or pod.uid in self._deleted or (known is not None and known.version >= pod.version):
             return False
         self._pods[pod.uid] = pod
-        return known is None or known.status != pod.status or known.leaving != pod.leaving
+        self._time(pod)
+        if known is None or known.lacks_sandbox != pod.lacks_sandbox:
+            return True  # `patience` is another one now
+        return known.status != pod.status or known.leaving != pod.leaving
+
+    def _time(self, pod: Pod) -> None:
+        if pod.lacks_sandbox:
+            self._without_sandbox.setdefault(pod.uid, asyncio.get_running_loop().time())
+        else:
+            self._without_sandbox.pop(pod.uid, None)
 
     def _forget(self, uid: str) -> None:
+        self._without_sandbox.pop(uid, None)
         self._deleted[uid] = None
         while len(self._deleted) > REMEMBERED:
             del self._deleted[next(iter(self._deleted))]

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# One authority, and for each part of the cluster a certificate and a kubeconfig that bears it.
+# One authority; for each component of the cluster a certificate, and a kubeconfig that holds it.
 
 certificates() {
   [[ -f $PKI/complete ]] && return 0

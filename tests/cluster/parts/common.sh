@@ -1,10 +1,17 @@
 # shellcheck shell=bash
 # What all scripts of this folder share. Sourced, never run.
-# `grep -q` ends at the first match, and under pipefail whoever still writes to it then counts as failed: not used in pipes.
+# `grep -q` ends at the first match, and under pipefail the command before it then counts as failed: not used in pipes.
 # shellcheck disable=SC2034  # used by the scripts that source this file
-if [[ $EUID == 0 ]]; then STATE=${CLUSTER_STATE:-/var/lib/test-cluster}; else STATE=${CLUSTER_STATE:-${XDG_CACHE_HOME:-$HOME/.cache}/test-cluster}; fi
-BIN=$STATE/bin RUN=$STATE/run PKI=$STATE/pki LOG=$STATE/log ADMIN=${FREEPOOL_TEST_KUBECONFIG:-$STATE/admin.kubeconfig}
-KIND_NAME=freepool-test
+
+# CACHE holds what is built once per machine. Each cluster has a number, a folder and a network namespace of its own, so
+# that test runs of two checkouts do not meet: `lease` reserves a number for a run.
+if [[ $EUID == 0 ]]; then CACHE=${FREEPOOL_TEST_CACHE:-/var/cache/freepool-tests}; else CACHE=${FREEPOOL_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freepool-tests}; fi
+PROGRAMS=$(cd "$(dirname "${BASH_SOURCE[0]}")/../programs" && pwd)
+NUMBER=${FREEPOOL_TEST_CLUSTER:-1}
+STATE=$CACHE/clusters/$NUMBER
+RUN=$STATE/run PKI=$STATE/pki LOG=$STATE/log ADMIN=${FREEPOOL_TEST_KUBECONFIG:-$STATE/admin.kubeconfig}
+NETWORK=freepool-tests-$NUMBER # name of the network namespace, of the control group, and of a cluster that kind makes
+NETWORK_FILE=/run/netns/$NETWORK
 
 note() { echo "cluster: $*" >&2; }
 fail() { note "$*"; exit 1; }
@@ -18,20 +25,24 @@ cluster_kind() {
   fi
 }
 
+# A command inside the cluster's network namespace, where there is one.
+inside() { if [[ -e $NETWORK_FILE ]]; then nsenter --net="$NETWORK_FILE" -- "$@"; else "$@"; fi; }
+
 # kubectl as the cluster's administrator.
-kubectl_program() { if [[ -x $BIN/kubectl ]]; then echo "$BIN/kubectl"; else echo kubectl; fi; }
-kube() { "$(kubectl_program)" --kubeconfig="$ADMIN" "$@"; }
+kubectl_program() { if [[ -x $STATE/bin/kubectl ]]; then echo "$STATE/bin/kubectl"; else echo kubectl; fi; }
+kube() { inside "$(kubectl_program)" --kubeconfig="$ADMIN" "$@"; }
 
 # containerd's own client, in the part that belongs to Kubernetes.
-containers() { ctr -a "$STATE/containerd.sock" -n k8s.io "$@"; }
+# It warns of version 1 of control groups each time.
+containers() { "$STATE/bin/ctr" -a "$STATE/containerd.sock" -n k8s.io "$@" 2> >(grep -v DEPRECATION >&2); }
 
-# await SECONDS COMMAND…: tries four times a second until the command succeeds. There is nothing here to wake us up.
+# await SECONDS COMMAND…: tries ten times a second until the command succeeds. The programs offer nothing to wait on.
 await() {
-  local tries=$(($1 * 4))
+  local tries=$(($1 * 10))
   shift
   for ((; tries > 0; tries--)); do
     "$@" >/dev/null 2>&1 && return 0
-    sleep 0.25
+    sleep 0.1
   done
   return 1
 }
@@ -41,13 +52,15 @@ is_ours() {
   [[ -f $1 ]] && tr '\0' ' ' 2>/dev/null <"/proc/$(<"$1")/cmdline" | grep -F -- "$2" >/dev/null
 }
 
-# start NAME COMMAND…: a daemon with its pid and its log. Where it runs nothing happens, but that it goes on if it was
-# held up: a test that was cut off may have left it so.
+# start NAME COMMAND…: a daemon in the cluster's network, with its pid and its log. A daemon that runs is left alone,
+# but for a test that was cut off while it held one up (SIGSTOP).
 start() {
   local name=$1
   shift
   if is_ours "$RUN/$name.pid" "$1"; then kill -CONT "$(<"$RUN/$name.pid")"; return 0; fi
-  setsid "$@" >"$LOG/$name.log" 2>&1 </dev/null &
+  # nsenter becomes the program, so the pid stays. No descriptor of ours goes along, as one may hold a lock, and nothing
+  # of the environment: a test run has a TMPDIR of its own, which ends with it.
+  setsid env -i HOME=/root PATH="$STATE/bin:$PATH" nsenter --net="$NETWORK_FILE" -- "$@" >"$LOG/$name.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
   echo $! >"$RUN/$name.pid"
 }
 

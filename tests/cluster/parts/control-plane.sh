@@ -2,12 +2,7 @@
 # etcd, API server, controller manager, scheduler.
 
 control_plane() {
-  ip link show kube0 >/dev/null 2>&1 || {
-    ip link add kube0 type bridge
-    ip addr add "$NODE_IP/32" dev kube0
-    ip link set kube0 up
-  }
-  start etcd etcd --data-dir "$STATE/etcd" --unsafe-no-fsync \
+  start etcd "$BIN/etcd" --data-dir "$STATE/etcd" --unsafe-no-fsync \
     --listen-client-urls http://127.0.0.1:12379 --advertise-client-urls http://127.0.0.1:12379 \
     --listen-peer-urls http://127.0.0.1:12380 --initial-advertise-peer-urls http://127.0.0.1:12380 \
     --initial-cluster default=http://127.0.0.1:12380
@@ -19,7 +14,7 @@ control_plane() {
     --service-account-issuer=https://kubernetes.default.svc --kubelet-preferred-address-types=InternalIP \
     --kubelet-client-certificate="$PKI/admin.crt" --kubelet-client-key="$PKI/admin.key" \
     --kubelet-certificate-authority="$PKI/ca.crt"
-  await 60 kube get --raw /readyz || fail "the API server does not answer: see $LOG/apiserver.log"
+  await 90 kube get --raw /readyz || fail "the API server does not answer: see $LOG/apiserver.log"
   start controller-manager "$BIN/kube-controller-manager" --kubeconfig="$STATE/controller-manager.kubeconfig" \
     --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" \
     --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" \

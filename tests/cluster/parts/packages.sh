@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Debian's packages that the cluster is made of.
+# Debian's packages beside the programs that are compiled.
 PACKAGES=(
-  etcd-server containerd runc containernetworking-plugins dnsmasq-base                         # what runs
-  iptables iproute2 conntrack ethtool socat openssl                                            # what the node calls
-  golang-go golang-github-modern-go-reflect2-dev gcc libc6-dev xz-utils                        # what builds Kubernetes
-  buildah skopeo debootstrap                                                                   # images
+  dnsmasq-base                                                  # names of Services
+  iptables ipset iproute2 conntrack ethtool socat openssl       # what the node calls
+  gcc libc6-dev libseccomp-dev pkg-config                       # what compiles runc and the pause image
+  buildah debootstrap                                           # images
 )
 
 packages() {
@@ -13,8 +13,7 @@ packages() {
     <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null | sed -n 's/^installed //p' | sort))
   [[ -n $missing ]] || return 0
   note "installing ${missing//$'\n'/ }"
-  apt-get update -qq >"$LOG/apt.log" 2>&1
   # shellcheck disable=SC2086  # one word per package
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >>"$LOG/apt.log" 2>&1 ||
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >"$LOG/apt.log" 2>&1 9>&- ||
     fail "the packages cannot be installed: see $LOG/apt.log"
 }

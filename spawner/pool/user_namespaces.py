@@ -1,0 +1,111 @@
+"""Whether pods of a flavor get users of their own (`hostUsers: false`). Pure: what nodes have shown goes in.
+
+With a user namespace, root in a container and every other user of it are nobody on the node. Whether a node can do it
+depends on its kernel, file systems and container runtime, and the hub has no right to read nodes. So the pods
+themselves show it: one that runs with users of its own proves its node; one for which the node makes no sandbox says
+that this node cannot (`spawner/pool/kube/watch.py`), and the next pods of such flavors do without for a while.
+
+A pod's fields are fixed before its node is chosen. So one node that cannot do it decides for all flavors whose pods may
+go there: those with the same node selector and RuntimeClass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from spawner.catalog import Catalog, Flavor
+from spawner.compat import StrEnum
+from spawner.ledger import Slot
+from spawner.ledger.user_namespaces import Tried
+from spawner.pool.backends.base import Phase, SlotStatus
+
+RETRY = timedelta(hours=6)
+"""After this a node that could not do it is tried again: it may have been updated, or its trouble was another one."""
+NOTED_AGAIN = timedelta(days=1)
+"""How often it is written down that a node still can."""
+FORGET = timedelta(days=7)
+
+
+class Why(StrEnum):
+    """What decides."""
+
+    CATALOG_OWN = "catalog_own"
+    CATALOG_HOST = "catalog_host"
+    ACCELERATOR = "accelerator"
+    UNTRIED = "untried"
+    WORKS = "works"
+    REFUSED = "refused"
+
+
+WHY: dict[Why, str] = {
+    Why.CATALOG_OWN: "User namespaces are on: the catalog says so.",
+    Why.CATALOG_HOST: "User namespaces are off: the catalog says so.",
+    Why.ACCELERATOR: "User namespaces are off: this flavor uses devices of its node. The catalog can turn them on.",
+    Why.UNTRIED: "User namespaces are on. No pod has shown yet whether its node supports them.",
+    Why.WORKS: "User namespaces are on. Nodes that support them: {nodes}.",
+    Why.REFUSED: "User namespaces are off, because a node does not support them: {nodes}.",
+}
+"""In words. The desk translates them."""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """`own`: whether the pods get users of their own. `nodes` are those that show it, `details` what a node said."""
+
+    own: bool
+    why: Why
+    nodes: tuple[str, ...] = ()
+    details: str = ""
+    until: datetime | None = None
+
+
+def pick(catalog: Catalog, flavor: Flavor, tried: Iterable[Tried], now: datetime) -> Pick:
+    """Decide for one flavor."""
+    if flavor.pod.host_users is not None:
+        return Pick(False, Why.CATALOG_HOST) if flavor.pod.host_users else Pick(True, Why.CATALOG_OWN)
+    if flavor.accelerator is not None:
+        return Pick(False, Why.ACCELERATOR)
+    alike = {one.id for one in catalog.flavors if _place(one) == _place(flavor)}
+    known = [one for one in tried if one.flavor in alike]
+    refused = [one for one in known if not one.works and now - one.noted_at < RETRY]
+    if refused:
+        last = max(refused, key=lambda one: one.noted_at)
+        return Pick(False, Why.REFUSED, _nodes(refused), last.detail, last.noted_at + RETRY)
+    works = _nodes(one for one in known if one.works)
+    return Pick(True, Why.WORKS if works else Why.UNTRIED, works)
+
+
+def _nodes(tried: Iterable[Tried]) -> tuple[str, ...]:
+    return tuple(sorted({one.node for one in tried}))
+
+
+def _place(flavor: Flavor) -> tuple[Mapping[str, str], str | None]:
+    return flavor.pod.node_selector, flavor.pod.runtime_class
+
+
+def news(
+    found: Mapping[str, SlotStatus], slots: Iterable[Slot], tried: Iterable[Tried], now: datetime
+) -> Iterator[Tried]:
+    """What the pods show that is not written down yet."""
+    known = {(one.flavor, one.node): one for one in tried}
+    for slot in slots:
+        status = found.get(slot.id)
+        if status is None or not status.node or not status.own_users:
+            continue
+        before = known.get((slot.flavor, status.node))
+        seen: Tried | None = None
+        if status.no_users:
+            seen = Tried(slot.flavor, status.node, False, status.detail, now)
+            if before is not None and not before.works and before.noted_at >= slot.created_at:
+                seen = None
+        elif status.phase is Phase.READY:
+            seen = Tried(slot.flavor, status.node, True, "", now)
+            # One that ran before its node was found unable proves nothing.
+            is_older = before is not None and not before.works and before.noted_at >= slot.created_at
+            if is_older or (before is not None and before.works and now - before.noted_at < NOTED_AGAIN):
+                seen = None
+        if seen is not None:
+            known[seen.flavor, seen.node] = seen
+            yield seen

@@ -1,0 +1,104 @@
+"""The network namespace of the test cluster, and how a test gets into it.
+
+Our own cluster (`tests/cluster/up`) lives in a network namespace that has no way out. A test that talks to pods lives
+in it, too, with the hub and the proxy that it starts: the main thread of pytest enters it before such a test and leaves
+it before the next one of another kind. Threads and processes that a test starts inherit it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent.parent
+SCRIPTS = PROJECT / "tests" / "cluster"
+NUMBER_VARIABLE = "FREEPOOL_TEST_CLUSTER"
+CANNOT = 77
+"""Exit code of `ensure` on a machine that can have no cluster."""
+ON_CLUSTER = (
+    "tests/kubernetes/",
+    "tests/helm/test_browser.py",
+    "tests/helm/test_install.py",
+    "tests/helm/test_other_hub.py",
+)
+"""Tests that use the cluster. They run one after the other, in one process: the cluster has one node."""
+_CLONE_NEWNET = 0x40000000
+
+
+def is_on_cluster(nodeid: str) -> bool:
+    """Whether a test, by its id or path, uses the cluster."""
+    return nodeid.startswith(ON_CLUSTER)
+
+
+def cache() -> Path:
+    """The folder of what is built once per machine, as tests/cluster/parts/common.sh has it."""
+    if named := os.environ.get("FREEPOOL_TEST_CACHE"):
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/cache/freepool-tests")
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "freepool-tests"
+
+
+def namespace_file() -> Path:
+    """The cluster's network namespace. It is there while our own cluster runs."""
+    return Path("/run/netns") / f"freepool-tests-{os.environ.get(NUMBER_VARIABLE, '1')}"
+
+
+def lease() -> int | None:
+    """Reserve a cluster's number for this process and its children, as tests/cluster/lease does.
+
+    Returns the descriptor that holds the lock, which lasts until the process ends; None where a number is reserved.
+    """
+    if NUMBER_VARIABLE in os.environ:
+        return None
+    folder = cache() / "clusters"
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while True:
+        number += 1
+        descriptor = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        os.environ[NUMBER_VARIABLE] = str(number)
+        return descriptor
+
+
+class Network:
+    """Where the main thread of this process is: in the machine's network, or in the cluster's."""
+
+    def __init__(self) -> None:
+        self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        self._is_inside = False
+
+    def enter(self) -> None:
+        """Enter the cluster's network, and start our own cluster where it is built, if it is built."""
+        if self._is_inside:
+            return
+        subprocess.run([SCRIPTS / "ensure", "--built"], check=False, capture_output=True)
+        if namespace_file().exists():
+            inside = os.open(namespace_file(), os.O_RDONLY)
+            try:
+                _setns(inside)
+            finally:
+                os.close(inside)
+            self._is_inside = True
+
+    def leave(self) -> None:
+        """Return to the network in which the process began."""
+        if self._is_inside:
+            _setns(self._outside)
+            self._is_inside = False
+
+
+def _setns(descriptor: int) -> None:
+    # os.setns came with Python 3.12.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"the cluster's network cannot be entered: {os.strerror(number)}")

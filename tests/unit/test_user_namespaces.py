@@ -1,0 +1,322 @@
+"""User namespaces where nodes support them: what pods show of their nodes, and what is picked for the next ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spawner.catalog import Accelerator, Flavor, PodFields
+from spawner.compat import timeout
+from spawner.desk.operator_state import Board, read_operator
+from spawner.desk.operator_views import UsersView
+from spawner.desk.state import UserView
+from spawner.desk.texts import load_texts
+from spawner.ledger import EndReason, SlotState, open_ledger, user_namespaces
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import migrate
+from spawner.ledger.user_namespaces import Tried
+from spawner.pool.backends.base import Phase, SlotSpec, SlotStatus
+from spawner.pool.backends.kubernetes import KubernetesBackend
+from spawner.pool.kube import watch
+from spawner.pool.kube.manifest import CONTAINER, SLOT_LABEL, make_manifest
+from spawner.pool.kube.pods import read_pod
+from spawner.pool.user_namespaces import NOTED_AGAIN, RETRY, Why, news, pick
+from spawner.settings import KubernetesPool
+from tests.unit import make
+from tests.unit.make import GIB, NOW, quick
+
+POOL = KubernetesPool(namespace="pool")
+WORKS = Tried("small", "node-1", True, "", NOW - timedelta(hours=1))
+REFUSED = Tried("small", "node-2", False, "no sandbox", NOW - timedelta(hours=1))
+
+
+def host_users(flavor: Flavor, *, own_users: bool) -> Any:
+    """What the pod of such a flavor says; None where it says nothing, which means the node's users."""
+    image = make.image("light").model_copy(update={"reference": "light:1"})
+    spec = SlotSpec("s", flavor, image, b"k" * 32, own_users=own_users)
+    return make_manifest(spec, POOL)["spec"].get("hostUsers")
+
+
+def test_the_catalogs_word_is_the_last() -> None:
+    for said in (True, False):
+        flavor = make.flavor(pod=PodFields(host_users=said))
+        for own_users in (True, False):
+            assert host_users(flavor, own_users=own_users) is said
+        catalog = make.catalog(flavor)
+        assert pick(catalog, flavor, [WORKS, REFUSED], NOW).why is (Why.CATALOG_HOST if said else Why.CATALOG_OWN)
+        assert pick(catalog, flavor, [], NOW).own is not said
+
+
+def test_without_its_word_the_pick_decides() -> None:
+    assert host_users(make.flavor(), own_users=True) is False
+    assert host_users(make.flavor(), own_users=False) is None
+
+
+def test_a_flavor_with_devices_keeps_the_nodes_users() -> None:
+    gpu = make.flavor(accelerator=Accelerator(name="A10", memory=GIB))
+    assert pick(make.catalog(gpu), gpu, [WORKS], NOW).why is Why.ACCELERATOR
+    assert not pick(make.catalog(gpu), gpu, [], NOW).own
+
+
+def test_they_are_tried_until_a_node_has_refused_them() -> None:
+    catalog = make.catalog()
+    flavor = catalog.flavors[0]
+    assert (pick(catalog, flavor, [], NOW).own, pick(catalog, flavor, [], NOW).why) == (True, Why.UNTRIED)
+    works = pick(catalog, flavor, [WORKS], NOW)
+    assert (works.own, works.why, works.nodes) == (True, Why.WORKS, ("node-1",))
+    refused = pick(catalog, flavor, [WORKS, REFUSED], NOW)
+    assert (refused.own, refused.why, refused.nodes) == (False, Why.REFUSED, ("node-2",))
+    assert (refused.details, refused.until) == ("no sandbox", REFUSED.noted_at + RETRY)
+
+
+def test_a_node_that_has_refused_them_is_tried_again_later() -> None:
+    catalog = make.catalog()
+    assert pick(catalog, catalog.flavors[0], [REFUSED], REFUSED.noted_at + RETRY).own
+
+
+@pytest.mark.parametrize(
+    ("other", "counts"),
+    [
+        ({}, True),
+        ({"host_users": True}, True),
+        ({"node_selector": {"disk": "fast"}}, False),
+        ({"runtime_class": "gvisor"}, False),
+    ],
+)
+def test_a_node_counts_for_all_flavors_whose_pods_may_go_there(other: dict[str, Any], counts: bool) -> None:
+    small, large = make.flavor("small", pod=PodFields(**other)), make.flavor("large")
+    assert pick(make.catalog(small, large), large, [REFUSED], NOW).own is not counts
+
+
+def test_a_flavor_that_the_catalog_no_longer_has_counts_for_nothing() -> None:
+    catalog = make.catalog()
+    assert pick(catalog, catalog.flavors[0], [replace(REFUSED, flavor="gone")], NOW).own
+
+
+# --- what pods show --------------------------------------------------------------------------------------------------
+
+
+def own(phase: Phase = Phase.READY, **changes: Any) -> SlotStatus:
+    return replace(make.status("s", phase), node="node-1", own_users=True, **changes)
+
+
+def found_out(status: SlotStatus, *tried: Tried, age: timedelta = timedelta(minutes=5)) -> list[Tried]:
+    slot = make.slot("s", SlotState.WARM, created_at=NOW - age)
+    return list(news({"s": status}, [slot], tried, NOW))
+
+
+def test_a_pod_that_runs_shows_that_its_node_can() -> None:
+    assert found_out(own()) == [Tried("small", "node-1", True, "", NOW)]
+    for other in (own(Phase.CREATING), own(Phase.DEAD), replace(own(), own_users=False), replace(own(), node="")):
+        assert found_out(other) == []
+
+
+def test_a_pod_without_a_sandbox_shows_that_its_node_cannot() -> None:
+    status = own(Phase.DEAD, no_users=True, detail="no sandbox")
+    assert found_out(status) == [Tried("small", "node-1", False, "no sandbox", NOW)]
+    assert found_out(status, WORKS) == [Tried("small", "node-1", False, "no sandbox", NOW)]
+
+
+def test_what_is_known_is_not_written_again_each_second() -> None:
+    assert found_out(own(), WORKS) == []
+    assert found_out(own(), replace(WORKS, noted_at=NOW - NOTED_AGAIN)) != []
+    refused = Tried("small", "node-1", False, "no sandbox", NOW)
+    assert found_out(own(Phase.DEAD, no_users=True, detail="no sandbox"), refused) == []
+
+
+def test_a_pod_of_before_does_not_take_back_what_a_later_one_has_shown() -> None:
+    refused = Tried("small", "node-1", False, "no sandbox", NOW - timedelta(minutes=2))
+    assert found_out(own(), refused, age=timedelta(minutes=5)) == []
+    assert found_out(own(), refused, age=timedelta(minutes=1)) == [Tried("small", "node-1", True, "", NOW)]
+
+
+@quick
+@given(st.lists(st.sampled_from([own(), own(Phase.DEAD, no_users=True), own(Phase.CREATING)]), max_size=6))
+def test_looking_again_finds_nothing_new(statuses: list[SlotStatus]) -> None:
+    slots = [make.slot(f"s{number}", SlotState.WARM) for number in range(len(statuses))]
+    found = {slot.id: replace(status, id=slot.id) for slot, status in zip(slots, statuses, strict=True)}
+    known: dict[tuple[str, str], Tried] = {}
+    for seen in news(found, slots, [], NOW):
+        known[seen.flavor, seen.node] = seen
+    assert list(news(found, slots, known.values(), NOW)) == []
+
+
+# --- what a pod's status says ----------------------------------------------------------------------------------------
+
+NO_SANDBOX = {"type": "PodReadyToStartContainers", "status": "False"}
+CREATING = {"waiting": {"reason": "ContainerCreating"}}
+
+
+def pod(state: dict[str, Any], *conditions: dict[str, Any], version: int = 1, **spec: Any) -> dict[str, Any]:
+    """As the API server has it while the node says `FailedCreatePodSandBox: … remount-private …: permission denied`,
+    which stands in an event only."""
+    metadata = {"name": "freepool-s", "uid": "u", "resourceVersion": str(version), "labels": {SLOT_LABEL: "s"}}
+    body = {"nodeName": "node-1", "hostUsers": False, "volumes": [{"name": "home", "emptyDir": {}}]} | spec
+    status = {
+        "phase": "Pending",
+        "conditions": list(conditions),
+        "containerStatuses": [{"name": CONTAINER, "restartCount": 0, "started": False, "state": state}],
+    }
+    return {"metadata": metadata, "spec": body, "status": status}
+
+
+def read(found: dict[str, Any]) -> Any:
+    made = read_pod(found)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize(
+    ("found", "lacks"),
+    [
+        (pod(CREATING, NO_SANDBOX), True),
+        (pod(CREATING, NO_SANDBOX | {"status": "True"}), False),
+        (pod(CREATING), False),  # no kubelet has said anything yet
+        (pod(CREATING, NO_SANDBOX, hostUsers=True), False),
+        (pod(CREATING, NO_SANDBOX, volumes=[{"name": "x", "persistentVolumeClaim": {"claimName": "x"}}]), False),
+    ],
+)
+def test_a_sandbox_that_does_not_come_is_seen(found: dict[str, Any], lacks: bool) -> None:
+    assert read(found).lacks_sandbox is lacks
+    assert read(found).status.phase is Phase.CREATING
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "failed to set MOUNT_ATTR_IDMAP on /var/lib/kubelet: invalid argument (maybe not supported by it)",
+        "can't set `spec.hostUsers: false`, runtime does not support user namespaces",
+        "error during container init: write uid_map: operation not permitted",
+        "id-mapped mounts are not supported",
+    ],
+)
+def test_a_container_that_cannot_be_made_because_of_its_users_is_the_nodes_fault(message: str) -> None:
+    for reason in ("CreateContainerError", "RunContainerError"):
+        waiting = {"waiting": {"reason": reason, "message": message}}
+        status = read(pod(waiting)).status
+        assert (status.phase, status.reason, status.no_users) == (Phase.DEAD, EndReason.LOST, True)
+        assert message in status.detail
+        assert not read(pod(waiting, hostUsers=True)).status.no_users
+
+
+def test_a_container_that_cannot_be_made_for_another_reason_is_not() -> None:
+    waiting = {"waiting": {"reason": "RunContainerError", "message": 'exec: "jupyter": executable file not found'}}
+    status = read(pod(waiting)).status
+    assert (status.reason, status.no_users) == (EndReason.START_FAILED, False)
+
+
+async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_are_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "SANDBOX_SECONDS", 0.1)
+    backend = KubernetesBackend(POOL)
+    store = backend._store
+
+    async def silence() -> AsyncGenerator[None, None]:
+        """A watch that has nothing to tell after its first word."""
+        yield None
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(store, "follow", silence)
+    wakes = 0
+    async with timeout(10), aclosing(backend.watch()) as woken:
+        async for _ in woken:
+            wakes += 1
+            if wakes == 1:
+                assert store.patience() is None
+                await store.note(read(pod(CREATING, NO_SANDBOX)))
+                assert store.slots()["s"].phase is Phase.CREATING
+            status = store.slots()["s"]
+            if status.phase is Phase.DEAD:
+                break
+    assert (status.reason, status.no_users, status.node) == (EndReason.LOST, True, "node-1")
+    assert "node-1 made no sandbox with a user namespace" in status.detail
+    assert store.patience() is None, "nobody is woken for it again"
+
+
+async def test_whoever_follows_hears_when_a_pod_begins_to_lack_its_sandbox() -> None:
+    """Its slot's status is the same as before, but from now on the time counts."""
+    store = KubernetesBackend(POOL)._store
+    events = [pod(CREATING, version=1), pod(CREATING, NO_SANDBOX, version=2), pod(CREATING, NO_SANDBOX, version=3)]
+    told = [store._take({"type": "MODIFIED", "object": found}) for found in events]
+    assert told == [True, True, False]
+    assert store.patience() is not None
+
+
+async def test_a_sandbox_that_comes_in_time_is_not_waited_for_any_more() -> None:
+    store = KubernetesBackend(POOL)._store
+    await store.note(read(pod(CREATING, NO_SANDBOX)))
+    assert store.patience() is not None
+    await store.note(read(pod(CREATING, NO_SANDBOX | {"status": "True"}, version=2)))
+    assert store.patience() is None
+    assert store.slots()["s"].phase is Phase.CREATING
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_word_about_a_node_is_kept_and_forgotten_in_time(tmp_path: Any) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+    ledger = open_ledger(url)
+    try:
+        later = replace(WORKS, works=False, detail="no sandbox", noted_at=NOW)
+        for tried in (WORKS, REFUSED, later):
+            ledger.write(user_namespaces.note, tried)
+        assert ledger.read(user_namespaces.all_of) == [later, REFUSED]
+        assert ledger.write(user_namespaces.prune, before=NOW) == 1
+        assert ledger.read(user_namespaces.all_of) == [later]
+    finally:
+        ledger.close()
+
+
+# --- the operator's page ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "on", "off"),
+    [
+        (
+            "en",
+            "User namespaces are on. Nodes that support them: node-1.",
+            "User namespaces are off, because a node does not support them: node-2.",
+        ),
+        ("zh-CN", "用户命名空间已启用。支持的节点：node-1。", "用户命名空间已关闭，因为有节点不支持：node-2。"),
+    ],
+)
+def test_the_operators_page_says_what_was_picked_and_why(tmp_path: Any, language: str, on: str, off: str) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+    ledger = open_ledger(url)
+    gpu = make.flavor("gpu", accelerator=Accelerator(name="A10", memory=GIB))
+    catalog = make.catalog(make.flavor(), gpu)
+
+    def users(backend: Any) -> list[UsersView | None]:
+        moment = ledger.read(read_operator, now=NOW)
+        board = Board(moment, catalog, backend, load_texts()[language], NOW)
+        return [flavor.users for flavor in board.state(UserView(name="ann", admin=True)).flavors]
+
+    try:
+        ledger.write(user_namespaces.note, WORKS)
+        small, with_devices = users(KubernetesBackend(POOL))
+        assert small == UsersView(own=True, text=on, details="", until=None)
+        assert with_devices is not None
+        assert not with_devices.own
+        ledger.write(user_namespaces.note, REFUSED)
+        small, _ = users(KubernetesBackend(POOL))
+        assert small == UsersView(own=False, text=off, details="no sandbox", until=REFUSED.noted_at + RETRY)
+        assert users(make.PaperBackend()) == [None, None], "one machine has no nodes"
+    finally:
+        ledger.close()
