@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from tests.cluster.network import ON_CLUSTER
 from tests.session import logs, schedule
 from tests.stack import PROJECT
 
@@ -75,7 +77,7 @@ def test_a_run_that_leaves_a_process_and_a_file_fails(tmp_path: Path, options: t
 
 
 def test_a_failure_shows_what_the_stack_said_during_the_test_and_keeps_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = tmp_path / "s"
     (state / "logs").mkdir(parents=True)
@@ -96,6 +98,7 @@ def test_a_failure_shows_what_the_stack_said_during_the_test_and_keeps_all_of_it
     assert title == f"read this first: the hub during this test, 1 error: {kept}"
     assert text.splitlines() == [*(f"line {number}" for number in range(26, 40)), "[E 2026-11-26 hub] no"]
     assert (PROJECT / kept).read_text() == hub.read_text()
+    shutil.rmtree(PROJECT / "build" / tmp_path.name)
 
 
 def test_what_is_on_the_cluster_is_one_scope_and_comes_first() -> None:
@@ -107,5 +110,5 @@ def test_what_is_on_the_cluster_is_one_scope_and_comes_first() -> None:
 
 
 def test_every_file_that_the_schedule_knows_is_there() -> None:
-    paths = [path for path in (*schedule.SECONDS, *schedule.ON_CLUSTER) if path != schedule.CLUSTER]
+    paths = [path for path in (*schedule.SECONDS, *ON_CLUSTER) if path != schedule.CLUSTER]
     assert [path for path in paths if not (PROJECT / path).exists()] == []
