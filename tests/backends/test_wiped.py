@@ -15,7 +15,7 @@ import pytest
 
 from spawner.ledger import EndReason, Instance
 from tests.backends import machine
-from tests.backends.wiped import Tenant, Wiped, small, tenants
+from tests.backends.wiped import Matrix, Tenant, Ways, matrix_of, small
 from tests.stack import Stack, running_stack, write_catalog
 
 
@@ -61,28 +61,31 @@ def ground() -> Iterator[ThisMachine]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def only(ground: ThisMachine, pytestconfig: pytest.Config) -> Iterator[Tenant]:
-    """Somebody."""
-    with tenants(ground, pytestconfig) as tenant:
-        yield tenant
-
-
-class TestWiped(Wiped):
+class LocalWays(Ways):
     """All ways, and those of a sandbox."""
 
-    @pytest.fixture
-    def tenant(self, only: Tenant) -> Tenant:
-        """The same person throughout."""
-        return only
+    def __init__(self, ground: ThisMachine) -> None:
+        self._ground = ground
 
-    def test_when_the_sandbox_is_killed_from_outside(self, tenant: Tenant, ground: ThisMachine) -> None:
+    def the_sandbox_killed_from_outside(self, tenant: Tenant) -> None:
         with tenant.loses_everything("kill -9 of the sandbox", EndReason.CRASHED, "ended by itself") as loan:
-            for process in ground.body(loan).processes[1:]:
+            for process in self._ground.body(loan).processes[1:]:
                 if process.name() == "bwrap":
                     os.kill(process.pid, signal.SIGKILL)
                     break
 
-    def test_when_the_keeper_is_killed(self, tenant: Tenant, ground: ThisMachine) -> None:
+    def the_keeper_killed(self, tenant: Tenant) -> None:
         with tenant.loses_everything("kill -9 of the keeper", EndReason.LOST, "lost by the platform") as loan:
-            os.kill(ground.body(loan).processes[0].pid, signal.SIGKILL)
+            os.kill(self._ground.body(loan).processes[0].pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def matrix(ground: ThisMachine, request: pytest.FixtureRequest) -> Iterator[Matrix]:
+    """All ways, several at once."""
+    with matrix_of(request, ground, LocalWays(ground), at_once=3) as running:
+        yield running
+
+
+@pytest.mark.parametrize("way", LocalWays.names())
+def test_nothing_of_an_instance_is_left_for_the_next(way: str, matrix: Matrix) -> None:
+    matrix.loses(way)

@@ -1,8 +1,11 @@
-"""Wiped, whatever ended it. One suite for every backend; its own test module inherits `Wiped` and adds its own ways.
+"""Wiped, whatever ended it. One suite for every backend; its own test module extends `Ways` by its own ways.
 
 A person leaves a canary in every place of an instance, and loses the instance. What they get next is a new one in which
 nothing of the canary is, nothing of the old one is left on the machine, the old one's token is refused, and where the
 person did not ask for the end the desk says in words why it came.
+
+Each way has a user of its own, and several run side by side (`Matrix`): most of their time they wait for an instance.
+Those that hurt more than their own instance, such as the death of the hub, are marked `alone`.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -20,7 +23,7 @@ import aiohttp
 import httpx
 import pytest
 
-from spawner.ledger import EndReason, Instance, InstanceState, Ledger, instances
+from spawner.ledger import EndReason, Instance, InstanceState, instances
 from spawner.pool.progress import ENDINGS, EXPECTED
 from tests.backends import canary, machine
 from tests.backends.notebook import KernelDied, Notebook
@@ -118,10 +121,11 @@ def table(rows: list[Row]) -> str:
 
 
 class Tenant:
-    """Somebody who loses one instance after the other."""
+    """A user who loses one instance after the other. `options` are those of each start."""
 
-    def __init__(self, ground: Ground, name: str, ledger: Ledger) -> None:
-        self.ground, self.stack, self.name, self.ledger = ground, ground.stack, name, ledger
+    def __init__(self, ground: Ground, name: str, **options: str) -> None:
+        self.ground, self.stack, self.name, self.options = ground, ground.stack, name, options
+        self.ledger = ground.stack.ledger
         self.stack.add_user(name)
         self.token = self.stack.user_token(name)
         self.kernel = ""
@@ -140,7 +144,8 @@ class Tenant:
     def move_in(self) -> Instance:
         """The instance that runs; a fresh one where none does and none is on its way."""
         if self.servers() == {}:
-            assert self.stack.start(self.name).status_code in (201, 202, 400)  # 400: the desk was faster
+            answer = self.stack.start(self.name, **self.options)
+            assert answer.status_code in (201, 202, 400)  # 400: the desk was faster
         return eventually(self.running, seconds=END_SECONDS, what="an instance")
 
     def servers(self) -> dict[str, Any] | None:
@@ -236,67 +241,136 @@ class Tenant:
 
 
 @contextmanager
-def tenants(ground: Ground, config: pytest.Config) -> Iterator[Tenant]:
-    """Somebody on this ground; what they have seen is printed at the end."""
-    tenant = Tenant(ground, "tenant", ground.stack.ledger)
-    yield tenant
+def tenant_on(ground: Ground, name: str, **options: str) -> Iterator[Tenant]:
+    """A user on this ground, who leaves nothing running."""
+    tenant = Tenant(ground, name, **options)
+    try:
+        yield tenant
+    finally:
+        tenant.stack.api("DELETE", f"/users/{name}/server")
+
+
+def show(config: pytest.Config, rows: list[Row]) -> None:
+    """Print what was seen, also where pytest keeps output to itself."""
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        print(f"\n\n{table(tenant.rows)}\n")
+        print(f"\n\n{table(rows)}\n")
 
 
-class Wiped:
-    """Ways to lose an instance that every backend has."""
+Way = TypeVar("Way", bound=Callable[..., None])
 
-    @pytest.fixture
-    def tenant(self) -> Tenant:
-        """Somebody with an instance."""
-        raise NotImplementedError
 
-    def test_by_the_desks_button(self, tenant: Tenant) -> None:
+def alone(way: Way) -> Way:
+    """Marks a way that hurts more than its own instance: nothing else runs beside it."""
+    way.is_alone = True  # type: ignore[attr-defined]
+    return way
+
+
+class Ways:
+    """Ways to lose an instance that every backend has. Each public method is one."""
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """All ways of this backend: first those that run side by side, in the order of their definition."""
+        found = {name: None for kind in reversed(cls.__mro__) for name in vars(kind) if not name.startswith("_")}
+        ways = [name for name in found if name != "names"]
+        return sorted(ways, key=lambda name: hasattr(getattr(cls, name), "is_alone"))
+
+    def the_desks_button(self, tenant: Tenant) -> None:
         with tenant.loses_everything("restart on the desk", EndReason.STOPPED):
             answer = tenant.stack.desk("POST", "api/instance/restart", token=tenant.token)
             assert answer.status_code in (201, 202), answer.text
 
-    def test_by_stop_and_start(self, tenant: Tenant) -> None:
+    def stop_and_start(self, tenant: Tenant) -> None:
         with tenant.loses_everything("REST stop, start", EndReason.STOPPED):
             assert tenant.stack.stop(tenant.name).status_code in (202, 204)
 
-    def test_by_jupyterlabs_shutdown(self, tenant: Tenant) -> None:
+    def jupyterlabs_shutdown(self, tenant: Tenant) -> None:
         with tenant.loses_everything("JupyterLab's shutdown", EndReason.CRASHED, "ended by itself"):
             assert tenant.ask("POST", "api/shutdown").status_code == 200
 
-    def test_a_kernel_that_ran_out_of_memory_is_not_why_the_server_ends_later(self, tenant: Tenant) -> None:
+    def a_kernel_out_of_memory_and_a_shutdown_later(self, tenant: Tenant) -> None:
+        """The kernel's end is not why the server ends later."""
         with tenant.loses_everything("kernel full, shutdown", EndReason.CRASHED, "ended by itself"):
             with pytest.raises(KernelDied):
                 tenant.run(EAT)
             assert tenant.run("print(6 * 7)") == "42\n"
             assert tenant.ask("POST", "api/shutdown").status_code == 200
 
-    def test_when_the_server_is_killed_from_inside(self, tenant: Tenant) -> None:
+    def the_server_killed_from_inside(self, tenant: Tenant) -> None:
         with tenant.loses_everything("kill -9 of the server", EndReason.CRASHED, "ended by itself"):
             tenant.run_fatally(KILL)
 
-    def test_when_the_server_exits(self, tenant: Tenant) -> None:
+    def the_server_exits(self, tenant: Tenant) -> None:
         with tenant.loses_everything("exit 1 of the server", EndReason.CRASHED, "ended by itself"):
             tenant.run(EXIT)
-            assert tenant.ask("GET", "nbconvert/leave/any.ipynb").status_code in (502, 503)  # nobody is there
+            assert tenant.ask("GET", "nbconvert/leave/any.ipynb").status_code in (502, 503)  # nothing answers there
 
-    def test_when_memory_runs_out(self, tenant: Tenant) -> None:
+    def out_of_memory(self, tenant: Tenant) -> None:
         with tenant.loses_everything("out of memory", EndReason.OUT_OF_MEMORY, "more memory than its shape has"):
             tenant.run_fatally(EAT_IN_BITES)
 
-    def test_when_the_hub_is_killed_amid_a_session(self, tenant: Tenant) -> None:
+    @alone
+    def the_hub_killed_amid_a_session(self, tenant: Tenant) -> None:
         with tenant.loses_everything("hub killed, then stop", EndReason.STOPPED) as loan:
             _kill_hub(tenant)
             assert tenant.latest() == loan, "the notebook goes on"
             assert tenant.run("print(6 * 7)") == "42\n"
             assert tenant.stack.stop(tenant.name).status_code in (202, 204)
 
-    def test_when_the_hub_is_killed_amid_the_end(self, tenant: Tenant) -> None:
+    @alone
+    def the_hub_killed_amid_the_end(self, tenant: Tenant) -> None:
         with tenant.loses_everything("hub killed amid stop", EndReason.STOPPED):
             assert tenant.stack.stop(tenant.name).status_code in (202, 204)
             _kill_hub(tenant)
+
+
+class Matrix:
+    """All ways that are asked for, on one ground. They begin when the matrix does; each test waits for its own."""
+
+    def __init__(self, ground: Ground, ways: Ways, names: list[str], *, at_once: int) -> None:
+        self._ground, self._ways = ground, ways
+        self._rows: dict[str, list[Row]] = {name: [] for name in names}
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="way")
+        self._running = {name: self._threads.submit(self._lose, name) for name in names if not self._is_alone(name)}
+
+    def _is_alone(self, name: str) -> bool:
+        return hasattr(getattr(self._ways, name), "is_alone")
+
+    def _lose(self, name: str) -> None:
+        with tenant_on(self._ground, name.replace("_", "-")) as tenant:
+            tenant.rows = self._rows[name]
+            getattr(self._ways, name)(tenant)
+
+    def loses(self, name: str) -> None:
+        """What came of one way; raises what it has raised."""
+        if name in self._running:
+            self._running[name].result()
+        else:
+            wait(self._running.values())
+            self._lose(name)
+
+    def end(self) -> list[Row]:
+        """Wait for all; what was seen."""
+        for way in self._running.values():
+            way.cancel()
+        self._threads.shutdown()
+        return [row for rows in self._rows.values() for row in rows]
+
+
+@contextmanager
+def matrix_of(request: pytest.FixtureRequest, ground: Ground, ways: Ways, *, at_once: int) -> Iterator[Matrix]:
+    """The ways that the tests of this module ask for, which are parametrized by `way`; printed at the end."""
+    calls = [
+        item.callspec.params
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
+    ]
+    matrix = Matrix(ground, ways, [call["way"] for call in calls if "way" in call], at_once=at_once)
+    try:
+        yield matrix
+    finally:
+        show(request.config, matrix.end())
 
 
 def _kill_hub(tenant: Tenant) -> None:

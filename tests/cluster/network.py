@@ -23,6 +23,8 @@ ON_CLUSTER = (
     "tests/helm/test_browser.py",
     "tests/helm/test_install.py",
     "tests/helm/test_other_hub.py",
+    "tests/helm/test_packets.py",
+    "tests/helm/test_server.py",
 )
 """Tests that use the cluster. They run one after the other, in one process: the cluster has one node."""
 _CLONE_NEWNET = 0x40000000

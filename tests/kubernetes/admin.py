@@ -18,6 +18,8 @@ class Admin:
     """kubectl with an administrator's kubeconfig."""
 
     kubeconfig: Path
+    program_of: Admin | None = None
+    """Whose kubectl to use, where that is not beside the kubeconfig."""
 
     def kubectl(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
         """What one call of kubectl prints."""
@@ -39,7 +41,7 @@ class Admin:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of one call of kubectl."""
-        own = self.kubeconfig.parent / "bin" / "kubectl"
+        own = (self.program_of or self).kubeconfig.parent / "bin" / "kubectl"
         program = str(own) if own.exists() else shutil.which("kubectl") or "kubectl"
         # Our own cluster answers only inside its network, where this thread may not be, as in the end of a session.
         network = namespace_file()

@@ -1,4 +1,8 @@
-"""A real cluster, a pool's namespace on it, and an account that may do what the chart allows and no more."""
+"""A real cluster, a pool's namespace on it, and an account that may do what the chart allows and no more.
+
+All tests of this folder that need a Freepool share one (`platform`), whose catalog has a flavor for each purpose. What
+is made for them lives as long as the folder's tests run: they run inside the cluster's network, and so does its end.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +28,31 @@ from spawner.settings import KubernetesPool
 from tests.backends.conformance import destroy
 from tests.cluster.network import SCRIPTS
 from tests.kubernetes.admin import Admin, NoCluster, script
+from tests.kubernetes.gate import Gate, gate_to
+from tests.kubernetes.node import Node, kernel_log
+from tests.kubernetes.records import PodRecords, recorded
 from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
 Change = Callable[[dict[str, Any]], None]
 
 ACCOUNT = "freepool"
+POD_GATEWAY = "10.244.0.1"
+"""The node's end of the pods' bridge, on our own cluster."""
 TAG = os.environ.get("TAG", __version__)
 LIGHT = f"freepool/light:{TAG}"
+TEXT = {"en": "a text", "zh": "文字"}
+GPUS = 3
+"""How many the node offers where `gpus` are asked for. The catalog promises one more."""
+FIRST = ("test_wiped.py",)
+"""A node clears the logs of its pods away once a minute: these tests come first, so that none waits for that."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move `FIRST` to the beginning of this folder's tests. (pytest gives the tests of all folders.)"""
+    here = [index for index, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    ordered = sorted((items[index] for index in here), key=lambda item: item.path.name not in FIRST)
+    for index, item in zip(here, ordered, strict=True):
+        items[index] = item
 
 
 def require_images() -> None:
@@ -46,10 +70,6 @@ class PoolNamespace:
     admin: Admin
     name: str
     settings: KubernetesPool
-
-    def wait_empty(self) -> None:
-        """Wait until the pods of earlier tests have ended: until then they hold what the node has."""
-        eventually(lambda: not self.admin.pods(self.name), seconds=180, what="an empty namespace")
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +89,7 @@ def light(admin: Admin) -> str:
     return LIGHT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pool_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
     """An empty pool, made as the chart makes it."""
     name = f"freepool-test-{secrets.token_hex(3)}"
@@ -81,12 +101,18 @@ def pool_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFa
         admin.kubectl("delete", "namespace", name, "--wait=false")
 
 
+def namespace_object(name: str) -> dict[str, Any]:
+    """A pool's namespace with the labels that the chart gives it: Pod Security "restricted" holds in it."""
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
 def rights(namespace: str) -> list[dict[str, Any]]:
     """The namespace, and an account with the Role that the chart gives."""
     here = {"namespace": namespace, "name": ACCOUNT}
     rbac = {"apiGroup": "rbac.authorization.k8s.io"}
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        namespace_object(namespace),
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": here},
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -107,10 +133,22 @@ def rights(namespace: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="package")
+def backend_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
+    """A second pool, in which no Freepool runs."""
+    name = f"freepool-test-{secrets.token_hex(3)}"
+    admin.apply(*rights(name))
+    kubeconfig = admin.account(name, ACCOUNT, tmp_path_factory.mktemp("kube") / "kubeconfig")
+    try:
+        yield PoolNamespace(admin, name, KubernetesPool(namespace=name, kubeconfig=kubeconfig, pull_policy="Never"))
+    finally:
+        admin.kubectl("delete", "namespace", name, "--wait=false")
+
+
 @pytest_asyncio.fixture
-async def kube(pool_namespace: PoolNamespace) -> AsyncIterator[KubernetesBackend]:
+async def kube(backend_namespace: PoolNamespace) -> AsyncIterator[KubernetesBackend]:
     """An empty pool; what a test leaves is destroyed."""
-    backend = KubernetesBackend(pool_namespace.settings)
+    backend = KubernetesBackend(backend_namespace.settings)
     yield backend
     for slot_id in await backend.list():
         await destroy(backend, slot_id)
@@ -119,8 +157,8 @@ async def kube(pool_namespace: PoolNamespace) -> AsyncIterator[KubernetesBackend
 
 @pytest.fixture(scope="session")
 def host_address() -> str:
-    """This machine's address as pods reach it: our own cluster's bridge, unless FREEPOOL_TEST_HOST names another."""
-    return os.environ.get("FREEPOOL_TEST_HOST", "10.244.0.1")
+    """The platform's address as pods reach it: our own cluster's bridge, unless FREEPOOL_TEST_HOST names another."""
+    return os.environ.get("FREEPOOL_TEST_HOST", POD_GATEWAY)
 
 
 def write_settings(folder: Path, pool: KubernetesPool, address: str, change: Change | None = None) -> Path:
@@ -144,13 +182,96 @@ def write_settings(folder: Path, pool: KubernetesPool, address: str, change: Cha
     return path
 
 
-@pytest.fixture(scope="module")
-def kube_stack(pool_namespace: PoolNamespace, host_address: str) -> Iterator[Stack]:
-    """Hub, proxy, desk and steward on this machine, instances as pods, for the tests of one module."""
+def catalog_of_all(data: dict[str, Any]) -> None:
+    """Small flavors: one kept warm, one made when asked for, one that no machine has room for, one with a GPU; and
+    images that cannot be had. Memory and disk are used up in no time."""
+    small = {"title": TEXT, "summary": TEXT, "cpu": 1, "memory": "512MiB", "disk": "64MiB", "reserve": "256MiB"}
+    gpu = {"name": "NVIDIA A10", "count": 1, "memory": "24GiB"}
+    data["flavors"] = [
+        {**small, "id": "waits", "warm": 1, "limit": 8},
+        {**small, "id": "made", "limit": 6},
+        {**small, "id": "huge", "cpu": 200, "memory": "4096GiB", "reserve": "4096GiB", "limit": 2},
+        # On a small node it is the GPUs that shall be short.
+        {"title": TEXT, "summary": TEXT, "id": "gpu", "cpu": 0.1, "memory": "384MiB", "disk": "64MiB",
+         "accelerator": gpu, "limit": GPUS + 1},
+    ]  # fmt: skip
+    light = data["images"][0]
+    data["images"] = [
+        light,
+        {**light, "id": "missing", "reference": "freepool/no-such-image:0"},
+        {**light, "id": "misspelt", "reference": "Freepool/No Such Image"},
+    ]
+    data["examples"] = [example for example in data["examples"] if example["image"] == light["id"]]
+    data["defaults"] = {"flavor": "waits", "image": light["id"]}
+    data["limits"] |= {"schedule_seconds": 2, "start_seconds": 120}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What all tests with a Freepool share: it, its namespace, the gate before the API server, what the API server has
+    told of the namespace's pods since its beginning, and what the kernel has refused since then."""
+
+    stack: Stack
+    pool: PoolNamespace
+    gate: Gate
+    records: PodRecords
+    refusals: Callable[[], list[str]]
+
+    @cached_property
+    def node(self) -> Node | None:
+        """The node, where it is ours; None for a cluster that was given."""
+        return Node.of(self.pool.admin)
+
+
+@pytest.fixture(scope="package")
+def shared(pool_namespace: PoolNamespace, host_address: str) -> Iterator[Cluster]:
+    """Hub, proxy, desk and steward on this machine, instances as pods; between them and the API server a gate."""
+    assert pool_namespace.settings.kubeconfig
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    copy = folder / "kubeconfig"
+    pool = pool_namespace.settings.model_copy(update={"kubeconfig": copy})
     try:
-        settings = write_settings(folder, pool_namespace.settings, host_address)
-        with running_stack(folder / "state", settings=settings) as stack:
-            yield stack
+        with (
+            gate_to(pool_namespace.settings.kubeconfig, copy) as gate,
+            recorded(pool_namespace.admin, pool_namespace.name, folder / "records") as records,
+            kernel_log() if Node.of(pool_namespace.admin) else nullcontext(list) as refusals,
+            running_stack(
+                folder / "state", settings=write_settings(folder, pool, host_address, catalog_of_all)
+            ) as stack,
+        ):
+            yield Cluster(stack, pool_namespace, gate, records, refusals)
+            gate.open()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def kube_stack(shared: Cluster) -> Stack:
+    """The Freepool that all share."""
+    return shared.stack
+
+
+@pytest.fixture
+def node(shared: Cluster) -> Node:
+    """The node, where it is ours to break."""
+    if shared.node is None:
+        pytest.skip("the cluster's node is not this machine")
+    return shared.node
+
+
+def wait_warm(stack: Stack, flavor: str = "waits") -> str:
+    """Wait until a slot of this flavor waits, started; its id."""
+    return eventually(
+        lambda: next((slot.id for slot in stack.slots() if slot.state == "warm" and slot.flavor == flavor), ""),
+        seconds=60,
+        what=f"a warm slot of {flavor}",
+    )
+
+
+def wait_usable(stack: Stack, user: str) -> None:
+    """Wait until the hub calls a user's notebook ready: it routes to it a moment after the ledger has it running."""
+
+    def is_ready() -> bool:
+        return bool(stack.api("GET", f"/users/{user}").json()["servers"].get("", {}).get("ready"))
+
+    eventually(is_ready, seconds=60, what=f"{user}'s notebook")

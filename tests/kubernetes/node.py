@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kubernetes.admin import Admin, script
 
-LOGS = Path("/var/log/pods")
+KERNEL_LOG = Path("/dev/kmsg")
+REFUSAL = re.compile(r"apparmor|audit|denied|seccomp|selinux|userns|idmap", re.IGNORECASE)
+"""What the kernel's refusals have in them. (That a process ran out of its group's memory is none.)"""
 
 
 @dataclass(frozen=True)
@@ -20,23 +26,36 @@ class Node:
 
     @classmethod
     def of(cls, admin: Admin) -> Node | None:
-        """The node of our own cluster; None for a cluster of somebody else."""
+        """The node of our own cluster; None for a cluster that was given."""
         state = admin.kubeconfig.parent
         return cls(state) if (state / "run" / "kubelet.pid").exists() else None
 
-    def volumes(self, uid: str) -> list[str]:
-        """What there is of a pod's volumes: its folder, and what is mounted below."""
-        folder = self.state / "kubelet" / "pods" / uid
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if uid in line]
-        return mounts + [str(folder)] * folder.exists()
+    @property
+    def kubelet_dir(self) -> Path:
+        """The kubelet's --root-dir."""
+        return self.state / "kubelet"
 
-    def traces(self, uid: str) -> list[str]:
-        """What there is of a pod: volumes, logs, processes. (Of control groups old kubelets leave empty ones.)"""
-        logs = [str(path) for path in LOGS.glob(f"*_{uid}")]
-        return [*self.volumes(uid), *logs, *(f"process {pid}" for pid in self.processes(uid))]
+    @property
+    def kubelet_pid(self) -> int:
+        """Process id of the kubelet."""
+        return int((self.state / "run" / "kubelet.pid").read_text())
 
-    def processes(self, uid: str) -> list[int]:
-        """Process ids of a pod's containers, the one that holds its namespaces included."""
+    def volumes(self, *uids: str) -> list[str]:
+        """What there is of pods' volumes: their folders, and what is mounted below."""
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        folders = [self.kubelet_dir / "pods" / uid for uid in uids]
+        return [mount for mount in mounts if any(uid in mount for uid in uids)] + [
+            str(folder) for folder in folders if folder.exists()
+        ]
+
+    def traces(self, *uids: str) -> list[str]:
+        """What there is of pods: volumes, logs, processes."""
+        logs = [str(path) for path in (self.state / "pod-logs").iterdir() if path.name.rpartition("_")[2] in uids]
+        return [*self.volumes(*uids), *logs, *(f"process {pid}" for pid in self.processes(*uids))]
+
+    def processes(self, *uids: str) -> list[int]:
+        """Process ids of pods' containers, those that hold the pods' namespaces included: by their control groups."""
+        names = {f"pod{uid}" for uid in uids}
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -44,7 +63,7 @@ class Node:
                     groups = (entry / "cgroup").read_text()
                 except OSError:
                     continue
-                if uid in groups or uid.replace("-", "_") in groups:
+                if not names.isdisjoint(groups.replace("\n", "/").split("/")):
                     found.append(int(entry.name))
         return sorted(found)
 
@@ -62,8 +81,28 @@ class Node:
 
     def kill_kubelet(self) -> None:
         """kill -9. What runs goes on running; nothing begins or ends."""
-        os.kill(int((self.state / "run" / "kubelet.pid").read_text()), signal.SIGKILL)
+        os.kill(self.kubelet_pid, signal.SIGKILL)
 
     def start_kubelet(self) -> None:
         """Start what does not run."""
         script("up")
+
+
+@contextmanager
+def kernel_log() -> Iterator[Callable[[], list[str]]]:
+    """Tells what refusals the kernel has logged since the block began."""
+    descriptor = os.open(KERNEL_LOG, os.O_RDONLY | os.O_NONBLOCK)
+
+    def refusals() -> list[str]:
+        lines = []
+        with contextlib.suppress(BlockingIOError):  # no more
+            while True:
+                # Each read gives one record: "priority,number,time,flags;text".
+                lines.append(os.read(descriptor, 8192).decode(errors="replace").partition(";")[2].strip())
+        return [line for line in lines if REFUSAL.search(line)]
+
+    try:
+        os.lseek(descriptor, 0, os.SEEK_END)
+        yield refusals
+    finally:
+        os.close(descriptor)

@@ -60,7 +60,7 @@ class Platform:
     def wait_for_order(self, seconds: float = 120, *, all_over: bool = False) -> None:
         """Wait until the ledger equals the cluster, and every loan has its slot, unless it is ending.
 
-        (Kubernetes 1.20 takes a minute to end a pod that never had a container.) `all_over`: wait for those, too.
+        `all_over`: wait for the end of those, too.
         """
         deadline = time.monotonic() + seconds
         while True:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -21,67 +17,33 @@ import pytest
 from spawner.ledger import EndReason, Instance, Step, instances, leases
 from spawner.pool.build import utc_now
 from tests.hub.line import alive
-from tests.kubernetes.conftest import PoolNamespace, write_settings
-from tests.kubernetes.gate import Gate, gate_to
+from tests.kubernetes.conftest import Cluster, wait_warm
+from tests.kubernetes.gate import Gate
+from tests.kubernetes.node import Node
 from tests.kubernetes.order import Platform
-from tests.stack import eventually, running_stack
+from tests.stack import eventually
 
 AWAY = 12.0
 """Seconds that the API server is away: longer than what is known of the pods stays fresh."""
-TEXT = {"en": "a text", "zh": "文字"}
-
-
-def change(data: dict[str, Any]) -> None:
-    """Small flavors: one that waits, one that is made, one that no machine has; and images that cannot be had."""
-    small = {"title": TEXT, "summary": TEXT, "cpu": 1, "memory": "512MiB", "disk": "64MiB", "reserve": "256MiB"}
-    data["flavors"] = [
-        {**small, "id": "waits", "warm": 1, "limit": 6},
-        {**small, "id": "made", "limit": 6},
-        {**small, "id": "huge", "cpu": 200, "memory": "4096GiB", "reserve": "4096GiB", "limit": 2},
-    ]
-    light = data["images"][0]
-    data["images"] = [
-        light,
-        {**light, "id": "missing", "reference": "freepool/no-such-image:0"},
-        {**light, "id": "misspelt", "reference": "Freepool/No Such Image"},
-    ]
-    data["examples"] = []
-    data["defaults"] = {"flavor": "waits", "image": "light"}
-    data["limits"] |= {"schedule_seconds": 2}
-
-
-@pytest.fixture(scope="module")
-def gate(pool_namespace: PoolNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, Path]]:
-    """A gate before the API server, and the kubeconfig that leads through it."""
-    assert pool_namespace.settings.kubeconfig
-    copy = tmp_path_factory.mktemp("gate") / "kubeconfig"
-    with gate_to(pool_namespace.settings.kubeconfig, copy) as opened:
-        yield opened, copy
-
-
-@pytest.fixture(scope="module")
-def shared(pool_namespace: PoolNamespace, host_address: str, gate: tuple[Gate, Path]) -> Iterator[Platform]:
-    """One Freepool for all of these tests: whatever happens to one of them, the next finds it in order."""
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    pool = pool_namespace.settings.model_copy(update={"kubeconfig": gate[1]})
-    try:
-        settings = write_settings(folder, pool, host_address, change)
-        with running_stack(folder / "state", settings=settings) as stack:
-            yield Platform(stack, pool_namespace)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def platform(shared: Platform, gate: tuple[Gate, Path]) -> Iterator[Platform]:
-    """It, in order before and after."""
-    yield shared
-    gate[0].open()
+def gate(shared: Cluster) -> Gate:
+    """The gate before the API server."""
+    return shared.gate
+
+
+@pytest.fixture
+def platform(shared: Cluster) -> Iterator[Platform]:
+    """The shared Freepool, in order before and after: whatever happens in one test, the next finds it so."""
+    found = Platform(shared.stack, shared.pool)
+    yield found
+    shared.gate.open()
     for loan in shared.stack.unended():
         if loan.state != "stopping":
-            shared.stop(loan.user_name)
+            found.stop(loan.user_name)
     eventually(lambda: not any(loan.image == "light" for loan in shared.stack.unended()), seconds=120, what="the end")
-    shared.wait_for_order()
+    found.wait_for_order()
 
 
 def running(platform: Platform, user: str, **options: str) -> Instance:
@@ -113,16 +75,16 @@ def answers(platform: Platform, user: str, token: str) -> bool:
 
 @pytest.mark.parametrize("how", ["shut", "stall"])
 def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
-    how: str, platform: Platform, gate: tuple[Gate, Path]
+    how: str, platform: Platform, gate: Gate
 ) -> None:
     stack = platform.stack
     early, late, meanwhile = f"early-{how}", f"late-{how}", f"meanwhile-{how}"
     first = running(platform, early)
     token = stack.user_token(early)
-    stack.wait_warm()
+    wait_warm(stack)
     stack.add_user(late)
     platform.wait_for_order()
-    getattr(gate[0], how)()
+    getattr(gate, how)()
     closed = time.monotonic()
     running(platform, meanwhile)
     took = time.monotonic() - closed
@@ -141,7 +103,7 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
         time.sleep(0.5)
     assert first.slot_id in platform.pods(), "nobody could be told yet"
     assert platform.loan(late).state == "starting"  # type: ignore[union-attr]
-    gate[0].open()
+    gate.open()
     opened = time.monotonic()
     starting.join(60)
     eventually(lambda: is_running(platform, late), seconds=60, what="the cold start")
@@ -181,7 +143,7 @@ def test_a_quota_that_is_used_up(platform: Platform) -> None:
     admin, name = platform.pool.admin, platform.pool.name
     running(platform, "quick")
     platform.stack.add_user("slow")
-    platform.stack.wait_warm()
+    wait_warm(platform.stack)
     platform.wait_for_order(all_over=True)
     count = len(platform.pods())
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": name, "name": "small"}}
@@ -207,7 +169,7 @@ def test_a_quota_that_is_used_up(platform: Platform) -> None:
 def test_an_instance_that_is_evicted(platform: Platform) -> None:
     admin, name = platform.pool.admin, platform.pool.name
     loan = running(platform, "guest")
-    eviction = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": f"freepool-{loan.slot_id}"}}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"freepool-{loan.slot_id}"}}
     path = f"/api/v1/namespaces/{name}/pods/freepool-{loan.slot_id}/eviction"
     admin.kubectl("create", "--raw", path, "-f", "-", given=_json(eviction))
     eventually(lambda: platform.loan("guest") is None, seconds=30, what="the end")
@@ -227,7 +189,7 @@ def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platf
     """The steward, which would have noticed, is held up at this very moment."""
     stack = platform.stack
     stack.add_user("unlucky")
-    stack.wait_warm()
+    wait_warm(stack)
     platform.wait_for_order()
     (steward,) = stack.pids("steward")
     os.kill(steward, signal.SIGSTOP)
@@ -247,7 +209,7 @@ def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platf
 def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> None:
     admin, name, stack = platform.pool.admin, platform.pool.name, platform.stack
     pod = f"freepool-{running(platform, 'held').slot_id}"
-    stack.wait_warm()
+    wait_warm(stack)
 
     def hold(*by: str) -> None:
         change = _json({"metadata": {"finalizers": list(by)}})
@@ -260,7 +222,7 @@ def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> Non
         time.sleep(2)  # a round or two of the steward, which tries to end it, too
         began = time.monotonic()
         running(platform, "next")
-        stack.wait_warm()
+        wait_warm(stack)
         (slot_id,) = (slot.id for slot in stack.slots() if slot.state == "warm")
         admin.kubectl("delete", "pod", f"freepool-{slot_id}", "-n", name, "--wait=false")
         eventually(
@@ -274,9 +236,6 @@ def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> Non
         hold()
     eventually(lambda: platform.loan("held") is None, seconds=60, what="its end")
     platform.wait_for_order()
-
-
-# (These two come late: Kubernetes 1.20 takes a minute to end a pod that never had a container.)
 
 
 @pytest.mark.parametrize(("image", "reason"), [("missing", "ErrImageNeverPull"), ("misspelt", "InvalidImageName")])
@@ -308,7 +267,7 @@ def test_whoever_dies_at_whatever_step_of_a_start_leaves_order_behind(
         user = f"mid-{'-'.join(victims)}-{number}"
         stack.add_user(user)
         if flavor == "waits":
-            stack.wait_warm()
+            wait_warm(stack)
         starting = threading.Thread(target=_start_whatever_comes, args=(platform, user, flavor))
         starting.start()
         _wait_for_step(platform, user, step)
@@ -369,21 +328,21 @@ def test_of_two_stewards_one_acts(platform: Platform) -> None:
     try:
         stack.add_user("between")
         for _ in range(2):
-            stack.wait_warm()
+            wait_warm(stack)
             assert stack.start("between").status_code in (201, 202)
             eventually(lambda: is_running(platform, "between"), what="it")
             holders.add(ledger.read(leases.holder_of, "steward", now=utc_now()))
             platform.stop("between")
             most = max(most, sum(slot.instance_id is None for slot in stack.slots()))
         platform.wait_for_order()
-        stack.wait_warm()
+        wait_warm(stack)
         assert most <= 1
         assert len([slot for slot in stack.slots() if slot.instance_id is None]) == 1
         assert len(holders) == 1, "whoever has the lease keeps it"
         stack.kill("steward")  # the other one takes over when the lease runs out
         platform.wait_for_order()
         running(platform, "between")
-        stack.wait_warm()
+        wait_warm(stack)
     finally:
         second.terminate()
         second.wait(20)
@@ -393,17 +352,13 @@ def test_of_two_stewards_one_acts(platform: Platform) -> None:
 
 
 @pytest.fixture
-def kubelet(platform: Platform) -> Iterator[int]:
-    """Process id of our own cluster's kubelet, if nobody else's pods are on its node."""
-    file = platform.pool.admin.kubeconfig.parent / "run" / "kubelet.pid"
-    if not file.exists():
-        pytest.skip("the kubelet is not ours to hold up")
+def kubelet(platform: Platform, node: Node) -> Iterator[int]:
+    """Process id of our own cluster's kubelet, if no other pods are on its node."""
     found = platform.pool.admin.json("get", "pods", "--all-namespaces")["items"]
     if {pod["metadata"]["namespace"] for pod in found} - {platform.pool.name, "kube-system"}:
         pytest.skip("the kubelet is not ours to hold up: others use it")
-    pid = int(file.read_text())
-    yield pid
-    os.kill(pid, signal.SIGCONT)
+    yield node.kubelet_pid
+    os.kill(node.kubelet_pid, signal.SIGCONT)
 
 
 def node_is_ready(platform: Platform) -> bool:

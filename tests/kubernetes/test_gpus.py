@@ -1,66 +1,53 @@
-"""Shapes with an accelerator: lent as long as the cluster has one, and the truth told after that.
+"""Flavors with an accelerator: an instance gets a device of its own, and where none is left users are told so.
 
-The GPUs are pretended: scheduler and quota count them, and nothing here looks for a device.
+The GPUs are pretended by a device plugin (`tests/cluster/device_plugin.py`): the kubelet allocates them as real ones.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import asyncio
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from spawner.catalog import Accelerator
+from spawner.ledger import EndReason
 from spawner.pool.kube.manifest import make_manifest
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import SMALL, spec
-from tests.kubernetes.admin import script
-from tests.kubernetes.conftest import PoolNamespace, write_settings
+from tests.backends.notebook import Notebook
+from tests.backends.wiped import show, tenant_on
+from tests.kubernetes.conftest import GPUS, Cluster, wait_usable
+from tests.kubernetes.gpus import Gpus, pretended_gpus
+from tests.kubernetes.node import Node
 from tests.kubernetes.order import Platform
-from tests.stack import eventually, running_stack
+from tests.kubernetes.test_wiped import Pods
+from tests.stack import Stack, eventually
 
-GPUS = 4
-SCHEDULE_SECONDS = 4
-TEXT = {"en": "a text", "zh": "文字"}
+SCHEDULE_SECONDS = 2
+"""As the shared catalog has it."""
 
 
-def change(data: dict[str, Any]) -> None:
-    """One shape with a GPU; the catalog promises one more than there are."""
-    data["flavors"] = [
-        {
-            "id": "gpu",
-            "title": TEXT,
-            "summary": TEXT,
-            "cpu": 0.1,  # on a small node it is the GPUs that shall be short
-            "memory": "384MiB",
-            "disk": "64MiB",
-            "accelerator": {"name": "NVIDIA A10", "count": 1, "memory": "24GiB"},
-            "limit": GPUS + 1,
-        }
-    ]
-    data["images"] = data["images"][:1]
-    data["examples"] = []
-    data["defaults"] = {"flavor": "gpu", "image": "light"}
-    data["limits"] |= {"schedule_seconds": SCHEDULE_SECONDS, "start_seconds": 120}
+@pytest.fixture(scope="module")
+def gpus(shared: Cluster) -> Iterator[Gpus]:
+    """The node offers GPUs; afterwards it has none."""
+    node = Node.of(shared.pool.admin)
+    if node is None:
+        pytest.skip("the cluster's node is not this machine")
+    with pretended_gpus(shared.pool.admin, node, GPUS) as offered:
+        yield offered
 
 
 @pytest.fixture
-def platform(pool_namespace: PoolNamespace, host_address: str) -> Iterator[Platform]:
-    """A Freepool on a cluster with four GPUs; afterwards it has none."""
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    pool_namespace.wait_empty()
-    script("gpus", str(GPUS))
-    try:
-        settings = write_settings(folder, pool_namespace.settings, host_address, change)
-        with running_stack(folder / "state", settings=settings) as stack:
-            yield Platform(stack, pool_namespace)
-    finally:
-        script("gpus", "0")
-        shutil.rmtree(folder, ignore_errors=True)
+def platform(shared: Cluster) -> Iterator[Platform]:
+    """The shared Freepool; afterwards no user has a GPU."""
+    yield Platform(shared.stack, shared.pool)
+    for loan in shared.stack.unended():
+        if loan.flavor == "gpu":
+            shared.stack.stop(loan.user_name)
 
 
 def is_running(platform: Platform, user: str) -> bool:
@@ -68,38 +55,80 @@ def is_running(platform: Platform, user: str) -> bool:
     return loan is not None and loan.state == "running"
 
 
-def test_as_many_as_there_are_and_the_truth_after_that(platform: Platform) -> None:
+def seen_in(stack: Stack, user: str) -> dict[str, Any]:
+    """What a notebook sees: the variable, the device files, whether it may use them, and the map of its users."""
+    wait_usable(stack, user)
+
+    async def ask() -> Any:
+        async with aiohttp.ClientSession() as session:
+            notebook = Notebook(session, f"{stack.url}/user/{user}/", stack.user_token(user), "")
+            return await notebook.ask(
+                "{'visible': os.environ.get('NVIDIA_VISIBLE_DEVICES'), 'files': sorted(glob.glob('/dev/nvidia*')),"
+                " 'written': [open(name, 'wb').write(b'x') for name in glob.glob('/dev/nvidia*')],"
+                " 'users': open('/proc/self/uid_map').read().split()}",
+                setup="import glob, os",
+            )
+
+    return dict(asyncio.run(ask()))
+
+
+def test_as_many_as_there_are_and_the_truth_after_that(platform: Platform, gpus: Gpus) -> None:
     stack = platform.stack
     people = [f"gpu{number}" for number in range(GPUS)]
-    for user in (*people, "fifth"):
+    for user in (*people, "late"):
         stack.add_user(user)
-    assert platform.flavor("fifth", "gpu")["available"] == GPUS + 1
-    for user in people:
-        answer = stack.start(user)
+    assert platform.flavor("late", "gpu")["available"] == GPUS + 1
+
+    gpus.set_health(0, "unhealthy")
+    gpus.wait_offered(GPUS - 1)
+    for user in people[:-1]:
+        answer = stack.start(user, flavor="gpu")
         assert answer.status_code in (201, 202), answer.headers
-    for user in people:
-        eventually(lambda user=user: is_running(platform, user), seconds=120, what=f"{user}'s instance")
+    for user in people[:-1]:
+        eventually(lambda user=user: is_running(platform, user), seconds=60, what=f"{user}'s instance")
+    assert platform.refused(people[-1], flavor="gpu").code == "queued", "one of them is unhealthy"
+    gpus.set_health(0, "healthy")
+    eventually(lambda: is_running(platform, people[-1]), seconds=60, what="its turn, once the device is healthy")
+
+    seen = {user: seen_in(stack, user) for user in people}
+    assert {one["visible"] for one in seen.values()} == {f"GPU-pretended-{number}" for number in range(GPUS)}
+    for one in seen.values():
+        assert one["files"] == [f"/dev/nvidia{one['visible'][-1]}"], "its own device and no other"
+        assert one["written"] == [1]
+        assert one["users"][:2] == ["0", "0"], "a flavor with a GPU keeps the node's users"
     for pod in platform.pods().values():
-        (container,) = pod["spec"]["containers"]
-        assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        if pod["metadata"]["labels"]["freepool/flavor"] == "gpu":
+            (container,) = pod["spec"]["containers"]
+            assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
     began = time.monotonic()
-    refused = platform.refused("fifth").in_words()
-    print(f"\nthe fifth was told the truth after {time.monotonic() - began:.1f} s")
+    refused = platform.refused("late", flavor="gpu").in_words()
+    print(f"\nthe next was told the truth after {time.monotonic() - began:.1f} s")
     assert time.monotonic() - began < SCHEDULE_SECONDS + 10
     assert refused.code == "queued"
     assert refused.message.startswith("No machine has room for the shape gpu just now. You are number 1 in line.")
     assert "nvidia.com/gpu" in refused.details
-    assert platform.flavor("fifth", "gpu")["available"] == 0, "the desk no longer promises it"
+    assert platform.flavor("late", "gpu")["available"] == 0, "the desk no longer promises it"
     platform.wait_for_order()
-    assert len(platform.pods()) == GPUS
+    assert sum(pod["metadata"]["labels"]["freepool/flavor"] == "gpu" for pod in platform.pods().values()) == GPUS
 
     platform.stop(people[0])
-    eventually(lambda: is_running(platform, "fifth"), seconds=180, what="the turn of who waited, without a word")
-    for user in (*people[1:], "fifth"):
+    eventually(lambda: is_running(platform, "late"), seconds=60, what="the turn of the one that waited")
+    assert seen_in(stack, "late")["visible"] == seen[people[0]]["visible"], "the device that was freed"
+    for user in (*people[1:], "late"):
         platform.stop(user)
-    eventually(lambda: not stack.unended(), seconds=60, what="the end of all")
+    eventually(lambda: not any(loan.flavor == "gpu" for loan in stack.unended()), seconds=60, what="the end of all")
     platform.wait_for_order(all_over=True)
+
+
+def test_nothing_is_left_for_the_next_who_gets_the_device(
+    shared: Cluster, gpus: Gpus, pytestconfig: pytest.Config
+) -> None:
+    """One way of the matrix (`test_wiped.py`) with the node's users, which flavors with a GPU keep."""
+    with tenant_on(Pods(shared), "gpu-tenant", flavor="gpu") as tenant:
+        with tenant.loses_everything("REST stop, start, GPU", EndReason.STOPPED):
+            assert tenant.stack.stop(tenant.name).status_code in (202, 204)
+        show(pytestconfig, tenant.rows)
 
 
 @pytest.mark.parametrize("resource", ["nvidia.com/gpu", "huawei.com/Ascend910", "amd.com/gpu", "nvidia.com/mig-1g.5gb"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -18,11 +19,13 @@ import pytest_asyncio
 
 from spawner.compat import timeout
 from spawner.pool.backends.kubernetes import KubernetesBackend
+from spawner.pool.kube.manifest import harden
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import SMALL, spec
 from tests.kubernetes.admin import Admin
-from tests.kubernetes.conftest import ACCOUNT, rights
+from tests.kubernetes.conftest import ACCOUNT, LIGHT, rights
 from tests.kubernetes.paper import PAPER
+from tests.stack import free_port
 
 VERBS = ("get", "list", "watch", "create", "patch", "delete")
 NOWHERE = SMALL.model_copy(update={"pod": SMALL.pod.model_copy(update={"node_selector": {"freepool/none": "none"}})})
@@ -127,11 +130,14 @@ async def _watch_for(backend: KubernetesBackend, others: KubernetesBackend) -> N
 # --- and no more -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def account(admin: Admin, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """The API server as the hub's account has it, beside a pod and a Secret that are not its business."""
+@pytest.fixture(scope="module", params=[ACCOUNT, "default"])
+def account(
+    request: pytest.FixtureRequest, admin: Admin, namespace: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """The API server as the hub's account has it, and as the namespace's default account, which a pod gets that names
+    none; beside a pod and a Secret that are not its business."""
     folder = tmp_path_factory.mktemp("account")
-    config = json.loads(admin.account(namespace, ACCOUNT, folder / "kubeconfig").read_text())
+    config = json.loads(admin.account(namespace, request.param, folder / "kubeconfig").read_text())
     import base64
     import ssl
 
@@ -140,11 +146,14 @@ def account(admin: Admin, namespace: str, tmp_path_factory: pytest.TempPathFacto
     admin.apply(
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": "precious"}},
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": "bystander"},
-         "spec": {"nodeSelector": {"freepool/none": "none"}, "containers": [{"name": "one", "image": "none"}]}},
+         "spec": harden({"nodeSelector": {"freepool/none": "none"}, "containers": [{"name": "one", "image": "none"}]})},
     )  # fmt: skip
     token = config["users"][0]["user"]["token"]
     with httpx.Client(
-        base_url=cluster["server"], verify=trust, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        base_url=cluster["server"],
+        verify=trust,
+        headers={"Authorization": f"Bearer {token}", "X-Account": request.param},
+        timeout=30,
     ) as client:
         yield client
 
@@ -161,6 +170,7 @@ FORBIDDEN = [
     ("POST", f"{HERE}/pods/bystander/exec?command=id&stdout=true"),
     ("POST", f"{HERE}/pods/bystander/attach?stdout=true"),
     ("POST", f"{HERE}/pods/bystander/portforward"),
+    ("PATCH", f"{HERE}/pods/bystander/ephemeralcontainers"),
     ("GET", f"{HERE}/pods/bystander/log"),
     ("POST", f"{HERE}/pods/bystander/eviction"),
     ("POST", f"{HERE}/pods/bystander/binding"),
@@ -195,6 +205,7 @@ def test_the_account_can_do_nothing_else(method: str, path: str, account: httpx.
         *((verb, "pods", False) for verb in ("update", "deletecollection", "*")),
         *((verb, "secrets", False) for verb in ("get", "list", "watch", "create")),
         *(("create", f"pods/{part}", False) for part in ("exec", "attach", "portforward", "eviction")),
+        ("patch", "pods/ephemeralcontainers", False),
         ("get", "pods/log", False),
         ("get", "nodes", False),
         ("impersonate", "users", False),
@@ -205,10 +216,79 @@ def test_the_server_says_so_too(verb: str, resource: str, allowed: bool, account
     kind, _, part = resource.partition("/")
     group = "rbac.authorization.k8s.io" if kind == "roles" else ""
     asked = {"verb": verb, "resource": kind, "subresource": part, "namespace": namespace, "group": group}
+    is_hubs = account.headers["X-Account"] == ACCOUNT
     answer = account.post(
         "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
         json={"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
               "spec": {"resourceAttributes": asked}},
     )  # fmt: skip
     assert answer.status_code == 201, answer.text
-    assert answer.json()["status"]["allowed"] is allowed
+    assert answer.json()["status"]["allowed"] is (allowed and is_hubs)
+
+
+# --- by kubectl, as whoever holds an account would try ---------------------------------------------------------------
+
+TARGET = "target"
+TRIES = {
+    "exec": ["exec", TARGET, "--", "python", "-c", "print(6 * 7)"],
+    "attach": ["attach", TARGET],
+    "port-forward": ["port-forward", TARGET, "{port}:8888"],
+    "debug": ["debug", TARGET, f"--image={LIGHT}", "--image-pull-policy=Never", "--profile=restricted",
+              "--", "python", "-c", "print(6 * 7)"],
+    "logs": ["logs", TARGET],
+    "get secrets": ["get", "secrets"],
+    "get one secret": ["get", "secret", "precious"],
+    "list secrets of all namespaces": ["get", "secrets", "--all-namespaces"],
+    "a new token": ["create", "token", ACCOUNT],
+    "get nodes": ["get", "nodes"],
+    "another namespace": ["-n", "kube-system", "get", "pods"],
+    "all namespaces": ["get", "pods", "--all-namespaces"],
+}  # fmt: skip
+PODS_TOO = {"list pods": ["get", "pods"], "delete a pod": ["delete", "pod", TARGET, "--dry-run=server"]}
+
+
+@pytest.fixture(scope="module")
+def target(admin: Admin, namespace: str, light: str) -> str:
+    """A notebook's pod that runs, in the namespace, beside a Secret."""
+    program = ["python", "-u", "-c", "import http.server as s; print('begun'); s.test(port=8888)"]
+    container = {"name": "notebook", "image": light, "imagePullPolicy": "Never", "command": program,
+                 "readinessProbe": {"tcpSocket": {"port": 8888}, "periodSeconds": 1}}  # fmt: skip
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": TARGET},
+           "spec": harden({"containers": [container]})}  # fmt: skip
+    admin.apply(pod, {"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": "precious"}})
+    admin.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{TARGET}", "--timeout=60s")
+    return namespace
+
+
+def attempt(admin: Admin, namespace: str, words: list[str], *, seconds: float) -> tuple[int | None, str]:
+    """Exit code and output of one call of kubectl; no code where it still went on after this time."""
+    arguments = [word.format(port=free_port()) for word in words]
+    command = admin.command(*([] if "-n" in words else ["-n", namespace]), *arguments)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            return process.wait(seconds), process.stdout.read() if process.stdout else ""
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            return None, process.stdout.read() if process.stdout else ""
+
+
+@pytest.mark.parametrize("holder", ["default", ACCOUNT])
+@pytest.mark.parametrize("name", [*TRIES, *PODS_TOO])
+def test_kubectl_is_refused(holder: str, name: str, admin: Admin, target: str, tmp_path: Path) -> None:
+    """As the namespace's default account, and as the hub's."""
+    holder_of = Admin(admin.account(target, holder, tmp_path / "kubeconfig"), program_of=admin)
+    code, said = attempt(holder_of, target, {**TRIES, **PODS_TOO}[name], seconds=30)
+    if holder == ACCOUNT and name in PODS_TOO:
+        assert code == 0, "that is what it is for"
+        return
+    assert code == 1
+    assert f'orbidden: User "system:serviceaccount:{target}:{holder}" cannot ' in said
+
+
+@pytest.mark.parametrize("name", TRIES)
+def test_an_administrator_is_not(name: str, admin: Admin, target: str) -> None:
+    """Guards the test above: these calls are well-formed, and work for an account that may make them."""
+    code, said = attempt(admin, target, TRIES[name], seconds=3 if name in ("attach", "port-forward") else 30)
+    assert code == (None if name in ("attach", "port-forward") else 0), said
+    assert "Forbidden" not in said
+    assert {"exec": "42", "port-forward": "Forwarding from", "logs": "begun"}.get(name, "") in said

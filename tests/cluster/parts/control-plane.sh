@@ -9,7 +9,7 @@ control_plane() {
   start apiserver "$BIN/kube-apiserver" --etcd-servers=http://127.0.0.1:12379 \
     --bind-address=0.0.0.0 --advertise-address="$NODE_IP" --secure-port=6443 \
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" --client-ca-file="$PKI/ca.crt" \
-    --service-cluster-ip-range="$SERVICE_CIDR" --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
+    --service-cluster-ip-range="$SERVICE_CIDR" --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged \
     --service-account-key-file="$PKI/sa.pub" --service-account-signing-key-file="$PKI/sa.key" \
     --service-account-issuer=https://kubernetes.default.svc --kubelet-preferred-address-types=InternalIP \
     --kubelet-client-certificate="$PKI/admin.crt" --kubelet-client-key="$PKI/admin.key" \
@@ -19,6 +19,6 @@ control_plane() {
     --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" \
     --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" \
     --allocate-node-cidrs --cluster-cidr="$POD_CIDR" --use-service-account-credentials \
-    --leader-elect=false --bind-address=127.0.0.1
+    --node-monitor-grace-period=20s --node-monitor-period=1s --leader-elect=false --bind-address=127.0.0.1
   start scheduler "$BIN/kube-scheduler" --kubeconfig="$STATE/scheduler.kubeconfig" --leader-elect=false --bind-address=127.0.0.1
 }
