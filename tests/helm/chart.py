@@ -143,11 +143,11 @@ VALUE_SETS: dict[str, Values] = {
 }
 
 
-def render(values: Values | None = None) -> list[Manifest]:
+def render(values: Values | None = None, *, namespace: str = NAMESPACE) -> list[Manifest]:
     """Everything that an installation with these values applies, hooks included."""
     return [
         manifest
-        for name, text in _chart().render(values or {}, name=RELEASE, namespace=NAMESPACE, is_install=True).items()
+        for name, text in _chart().render(values or {}, name=RELEASE, namespace=namespace, is_install=True).items()
         if not name.endswith("NOTES.txt")
         for manifest in yaml.load_all(text, Loader=LOADER)
         if manifest

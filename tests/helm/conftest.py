@@ -15,12 +15,18 @@ from tests.kubernetes.conftest import require_images
 
 
 @cache
-def cluster_with_images() -> Admin:
-    """A real cluster that has the images which the chart needs; where there can be none, the test is skipped."""
+def cluster() -> Admin:
+    """A real cluster; where there can be none, the test is skipped."""
     try:
-        admin = Admin(Path(script("ensure", "--built").strip().splitlines()[-1]))
+        return Admin(Path(script("ensure", "--built").strip().splitlines()[-1]))
     except NoCluster as why:
         pytest.skip(str(why))
+
+
+@cache
+def cluster_with_images() -> Admin:
+    """A real cluster that has the images which the chart needs."""
+    admin = cluster()
     require_images()
     return admin
 

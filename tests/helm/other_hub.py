@@ -60,6 +60,7 @@ def objects(namespace: str) -> list[Manifest]:
                 *theirs["extraVolumeMounts"],
             ],
             folder="/srv/jupyterhub",
+            port=8081,
         ),
         _deployment(
             "proxy",
@@ -67,6 +68,7 @@ def objects(namespace: str) -> list[Manifest]:
             args=["configurable-http-proxy", "--ip=", "--api-ip=", "--api-port=8001", "--port=8000",
                   "--default-target=http://hub:8081", "--error-target=http://hub:8081/hub/error"],
             environment=environment,
+            port=8000,
         ),
     ]  # fmt: skip
 
@@ -86,6 +88,7 @@ def _deployment(
     *,
     args: list[str],
     environment: dict[str, str],
+    port: int,
     volumes: list[Any] | None = None,
     mounts: list[Any] | None = None,
     folder: str = "/tmp",
@@ -98,6 +101,8 @@ def _deployment(
         "workingDir": folder,
         "env": [{"name": key, "value": value} for key, value in environment.items()],
         "volumeMounts": mounts or [],
+        # As that chart has it: a Deployment is available once its program answers.
+        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
     }
     pod = {
         "serviceAccountName": "hub",

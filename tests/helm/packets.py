@@ -1,5 +1,8 @@
 """What NetworkPolicies mean, as a pure function: would this connection be made?
 
+For what packets on the test cluster (`test_packets.py`) cannot show: IPv6, which that cluster has not; other values
+than the defaults; every port; the edges of address ranges; pods that no release has.
+
 After the Kubernetes API's own words: a pod that no policy selects for a direction is open in that direction; once one
 does, only what some policy allows passes; a connection needs both its ends to agree.
 """

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-import helm_python as helm
 import httpx
 
 from spawner import __version__
 from tests.helm.chart import CHART, Values
+from tests.helm.verbs import HelmFailed, call
 from tests.kubernetes.admin import Admin
+from tests.kubernetes.conftest import POD_GATEWAY
+from tests.kubernetes.node import Node
 from tests.stack import eventually, free_port
 
 READY_SECONDS = 240
@@ -57,43 +59,58 @@ class Release:
         """Install it and wait until everything is ready."""
         if values is not None:
             self.values = values
-        with self._helm() as config, self._explained():
-            config.install(
-                CHART, self.name, self._all_values(), create_namespace=True, wait="watcher", timeout=READY_SECONDS
-            )
+        with self._explained():
+            self._helm("install", str(CHART), self.name, self._all_values(), create_namespace=True)
 
     def upgrade(self, values: Values) -> None:
         """Change its values and wait until everything is ready again."""
         self.values = values
-        with self._helm() as config, self._explained():
-            config.upgrade(CHART, self.name, self._all_values(), wait="watcher", timeout=READY_SECONDS)
+        with self._explained():
+            self._helm("upgrade", str(CHART), self.name, self._all_values())
 
     def uninstall(self) -> str:
         """Remove it; returns what Helm says that it kept."""
-        with self._helm() as config:
-            return str(
-                config.uninstall(self.name, wait="watcher", timeout=READY_SECONDS, ignore_not_found=True)["info"]
-            )
+        self._reached.clear()  # another installation's Services have other addresses
+        return str(self._helm("uninstall", self.name, ignore_not_found=True)["info"])
 
     def test(self) -> str:
         """`helm test`; returns what the test printed."""
-        with self._helm() as config:
-            return str(config.test(self.name, logs=True, timeout=READY_SECONDS)["logs"])
+        return str(self._helm("test", self.name, wait=None, logs=True)["logs"])
 
-    def _helm(self) -> helm.Config:
-        return helm.Config(kubeconfig_path=self.admin.kubeconfig, namespace=self.namespace)
+    def _helm(self, verb: str, *arguments: Any, wait: str | None = "watcher", **options: Any) -> dict[str, Any]:
+        if wait is not None:
+            options["wait"] = wait
+        return call(
+            verb,
+            *arguments,
+            kubeconfig=self.admin.kubeconfig,
+            namespace=self.namespace,
+            timeout=READY_SECONDS,
+            **options,
+        )
 
     def _all_values(self) -> Values:
         automation = [{"name": "FREEPOOL_API_TOKEN", "value": self.token}]
         hub = {"extraEnv": automation} | self.values.get("hub", {})
         # Only what was built here is on the nodes, and the puller would wait for the rest.
-        return {"image": built_images(), "imagePuller": {"images": ["light"]}} | self.values | {"hub": hub}
+        return (
+            self._network()
+            | {"image": built_images(), "imagePuller": {"images": ["light"]}}
+            | self.values
+            | {"hub": hub}
+        )
+
+    def _network(self) -> Values:
+        """Our own cluster serves names at the node's end of the pods' bridge, not from pods."""
+        if Node.of(self.admin) is None:
+            return {}
+        return {"network": {"dns": {"to": [{"ipBlock": {"cidr": f"{POD_GATEWAY}/32"}}]}}}
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except helm.HelmError as error:
+        except HelmFailed as error:
             raise AssertionError(f"{error}\n{self.describe()}") from error
 
     def describe(self) -> str:
@@ -109,9 +126,11 @@ class Release:
 
     # The cluster
 
-    def kubectl(self, *arguments: str, namespace: str | None = None, check: bool = True) -> str:
-        """What a call of kubectl in the release's namespace prints."""
-        return self.admin.kubectl("-n", namespace or self.namespace, *arguments, check=check)
+    def kubectl(
+        self, *arguments: str, namespace: str | None = None, given: str | None = None, check: bool = True
+    ) -> str:
+        """What a call of kubectl in the release's namespace prints. `given` is its standard input."""
+        return self.admin.kubectl("-n", namespace or self.namespace, *arguments, given=given, check=check)
 
     def get(self, kind: str, name: str = "", *, namespace: str | None = None) -> Any:
         """An object, or all of a kind, as JSON."""
@@ -126,6 +145,11 @@ class Release:
             if pod["metadata"]["labels"].get("app.kubernetes.io/component") == component
             and "deletionTimestamp" not in pod["metadata"]
         ]
+
+    def node_address(self) -> str:
+        """The node's address inside the cluster."""
+        (node,) = self.admin.json("get", "nodes")["items"]
+        return next(str(one["address"]) for one in node["status"]["addresses"] if one["type"] == "InternalIP")
 
     # The platform
 
@@ -165,6 +189,10 @@ class Release:
         """JupyterHub's REST API with the automation token."""
         headers = {"Authorization": f"token {self.token}"}
         return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=120, **kwargs)
+
+    def server(self, user: str) -> dict[str, Any]:
+        """What JupyterHub says of their server; nothing where there is none."""
+        return dict(self.api("GET", f"/users/{quote(user, safe='')}").json()["servers"].get("") or {})
 
     def start(self, user: str, **options: Any) -> httpx.Response:
         """Make a user, if it is not there, and start their server."""

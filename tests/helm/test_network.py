@@ -1,4 +1,7 @@
-"""Who may talk to whom: the chart's NetworkPolicies, asked about single packets."""
+"""Which connections the chart's NetworkPolicies allow, on paper: what `test_packets.py` cannot show with packets.
+
+That is IPv6, other values than the defaults, every port, the edges of address ranges, and the platform's own pods.
+"""
 
 from __future__ import annotations
 
@@ -60,16 +63,15 @@ def test_a_notebook_reaches_what_it_needs() -> None:
     assert passes(DEFAULT, INSTANCE, platform("proxy"), PUBLIC)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "223.5.5.5", "2606:2800:220:1:248:1893:25c8:1946"])
+@pytest.mark.parametrize("address", ["223.5.5.5", "2606:2800:220:1:248:1893:25c8:1946"])
 @pytest.mark.parametrize(("port", "protocol"), [(443, "TCP"), (80, "TCP"), (22, "TCP"), (8443, "TCP"), (443, "UDP")])
 def test_a_notebook_reaches_the_internet(address: str, port: int, protocol: str) -> None:
     assert passes(DEFAULT, INSTANCE, Host(address), port, protocol)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"])
 @pytest.mark.parametrize("port", [25, 465, 587])
-def test_a_notebook_sends_no_mail(address: str, port: int) -> None:
-    assert not passes(DEFAULT, INSTANCE, Host(address), port)
+def test_a_notebook_sends_no_mail(port: int) -> None:
+    assert not passes(DEFAULT, INSTANCE, Host("2606:2800:220:1:248:1893:25c8:1946"), port)
 
 
 @pytest.mark.parametrize("port", [24, 26, 464, 466, 586, 588, 1, 65535])
@@ -80,17 +82,17 @@ def test_ports_beside_those_of_mail_are_open(port: int) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "10.1.2.3",
+        "10.0.0.0",
+        "10.255.255.255",
         "172.16.0.1",
         "172.31.255.255",
-        "192.168.1.1",
+        "192.168.0.0",
+        "192.168.255.255",
         "127.0.0.1",
         "0.0.0.0",
         "100.64.0.1",
-        "100.100.100.200",  # Alibaba Cloud's metadata
-        "169.254.169.254",  # metadata of most clouds
-        "168.63.129.16",  # Azure's
-        "192.0.0.192",  # Oracle Cloud's
+        "100.127.255.255",
+        "169.254.0.1",
         "224.0.0.1",
         "255.255.255.255",
         "::",

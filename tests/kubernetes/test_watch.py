@@ -80,30 +80,30 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def gate(pool_namespace: PoolNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, Path]]:
+def gate(backend_namespace: PoolNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, Path]]:
     """A gate before the API server, and the kubeconfig that leads through it."""
-    assert pool_namespace.settings.kubeconfig
+    assert backend_namespace.settings.kubeconfig
     copy = tmp_path_factory.mktemp("gate") / "kubeconfig"
-    with gate_to(pool_namespace.settings.kubeconfig, copy) as opened:
+    with gate_to(backend_namespace.settings.kubeconfig, copy) as opened:
         yield opened, copy
 
 
 @pytest_asyncio.fixture
-async def paper(pool_namespace: PoolNamespace) -> AsyncIterator[Paper]:
+async def paper(backend_namespace: PoolNamespace) -> AsyncIterator[Paper]:
     """The administrator's hand; an empty namespace afterwards."""
-    async with paper_in(pool_namespace.admin.kubeconfig, pool_namespace.settings) as hand:
+    async with paper_in(backend_namespace.admin.kubeconfig, backend_namespace.settings) as hand:
         yield hand
         await hand.clear()
 
 
 @pytest_asyncio.fixture
 async def watched(
-    gate: tuple[Gate, Path], pool_namespace: PoolNamespace, monkeypatch: pytest.MonkeyPatch
+    gate: tuple[Gate, Path], backend_namespace: PoolNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Watched]:
     """The pool, through the gate. Its view tries again quickly."""
     monkeypatch.setattr(view_module, "RETRY_SECONDS", 0.2)
     gate[0].open()
-    made = Watched(pool_namespace.settings.model_copy(update={"kubeconfig": gate[1]}))
+    made = Watched(backend_namespace.settings.model_copy(update={"kubeconfig": gate[1]}))
     yield made
     await made.backend.close()
     gate[0].open()

@@ -1,0 +1,79 @@
+"""A real API server takes everything that the chart renders, without a warning: applied for trial, nothing is kept.
+
+Both namespaces have Pod Security "restricted" here, and the server looks at the pods of Deployments, too.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helm.chart import VALUE_SETS, Manifest, Values, of_kind, render
+from tests.helm.conftest import cluster
+from tests.kubernetes.admin import Admin
+from tests.kubernetes.conftest import namespace_object
+
+CLUSTER_WIDE = ("Namespace", "PriorityClass")
+LABELS = {"app": "odd"}
+
+
+@pytest.fixture(scope="module")
+def admin() -> Admin:
+    """A cluster. No image is needed."""
+    return cluster()
+
+
+@pytest.fixture(scope="module")
+def namespace(admin: Admin) -> Iterator[str]:
+    """The release's namespace; the pool's is beside it. Pods name classes of priority, which must be there."""
+    name = f"freepool-trial-{secrets.token_hex(3)}"
+    classes = of_kind(render(namespace=name), "PriorityClass")
+    admin.apply(namespace_object(name), namespace_object(f"{name}-pool"), *classes)
+    try:
+        yield name
+    finally:
+        admin.kubectl("delete", "namespace", name, f"{name}-pool", "--wait=false")
+        admin.kubectl("delete", "priorityclass", *(one["metadata"]["name"] for one in classes))
+
+
+def try_to_apply(admin: Admin, namespace: str, manifests: list[Manifest]) -> tuple[int, str]:
+    """Exit code, and all that the server objects to."""
+    for manifest in manifests:
+        if manifest["kind"] not in CLUSTER_WIDE:
+            manifest["metadata"].setdefault("namespace", namespace)  # as Helm does
+    command = admin.command("apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors",
+                            "-f", "-")  # fmt: skip
+    given = json.dumps({"kind": "List", "apiVersion": "v1", "items": manifests})
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=120)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
+def test_the_server_takes_it(values: Values, admin: Admin, namespace: str) -> None:
+    pool = values.get("pool", {})
+    if "namespace" in pool:
+        values = {**values, "pool": {**pool, "namespace": f"{namespace}-pool"}}
+    manifests = render(values, namespace=namespace)
+    assert manifests
+    assert try_to_apply(admin, namespace, manifests) == (0, "")
+
+
+def test_it_would_object(admin: Admin, namespace: str) -> None:
+    """Guards the test above: a field that does not exist, a pod that is not restricted, a kind that is gone."""
+    pod = {"containers": [{"name": "one", "image": "any"}]}
+    deployment = {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "odd"},
+        "spec": {"selector": {"matchLabels": LABELS}, "template": {"metadata": {"labels": LABELS}, "spec": pod}},
+    }  # fmt: skip
+    code, said = try_to_apply(admin, namespace, [deployment])
+    assert (code, "would violate PodSecurity" in said) == (1, True)
+    typo = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dato": {}}
+    code, said = try_to_apply(admin, namespace, [typo])
+    assert (code, 'unknown field "dato"' in said) == (1, True)
+    old = {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "odd"}, "spec": {}}
+    code, said = try_to_apply(admin, namespace, [old])
+    assert (code, "no matches for kind" in said) == (1, True)
