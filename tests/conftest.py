@@ -15,7 +15,7 @@ from tests.cloud.steer import QUICK, Steer, steer_beside
 from tests.cluster.network import Network, is_on_cluster, lease
 from tests.lean import lean_settings
 from tests.session import leftovers, logs, schedule, summary
-from tests.stack import Stack, running_stack, write_catalog
+from tests.stack import PROJECT, Stack, running_stack, write_catalog
 
 RUN, BEFORE, LEFT = pytest.StashKey[Path](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
 NETWORK = pytest.StashKey[Network]()
@@ -96,7 +96,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[RUN] = leftovers.make_run_folder()
         config.add_cleanup(lambda: shutil.rmtree(config.stash[RUN], ignore_errors=True))
         config.stash[BEFORE] = leftovers.networks()
-        shutil.rmtree(logs.KEPT, ignore_errors=True)
+        if config.rootpath == PROJECT:  # not for a small run that a test starts elsewhere
+            shutil.rmtree(logs.KEPT, ignore_errors=True)
         config.option.loadscopereorder = False  # xdist's own order is by the number of tests
     config.stash[LEFT] = []
     leftovers.use(config.stash[RUN])
