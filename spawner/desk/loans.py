@@ -170,19 +170,21 @@ class TakeTicketHandler(StopHandler):
     async def post(self) -> None:
         """End what runs, which wipes it, and start what is held for the user."""
         parse(Nothing, self.request.body)
+        meant = await self.held()
+        if meant is None and not self.desk.switches.is_taken(self.user_name):
+            raise HubSaid(409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn.")
         async with self.desk.switches.take(self.user_name):
-            mine = await self.desk.ledger.aread(tickets.alive, self.user_name)
-            called = [one for one in mine if one.state is TicketState.CALLED and one.server_name == ""]
-            if not called:
-                raise HubSaid(
-                    409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn."
-                )
-            ticket = called[0]
-            if ticket.instance_id is None:
+            ticket = await self.held()
+            if ticket is not None and ticket.instance_id is None:
                 await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
                 await self.begin(ticket)
             else:
-                self.answer(await self.state(), 202)
+                self.answer(await self.state(), 202)  # another tab was first, and its start may be over by now
+
+    async def held(self) -> Ticket | None:
+        """The place in line whose turn has come."""
+        mine = await self.desk.ledger.aread(tickets.alive, self.user_name)
+        return next((one for one in mine if one.state is TicketState.CALLED and one.server_name == ""), None)
 
 
 class RestartHandler(StopHandler):
