@@ -135,8 +135,8 @@ def room(release: Release) -> Iterator[Room]:
         eventually(lambda: len(addresses(release)) > 1, seconds=60, what="another notebook beside it")
         yield Room(release, "pat", token, namespace)
     finally:
-        release.stop("pat")
         admin.kubectl("delete", "namespace", namespace, "--wait=false")
+        release.stop("pat")
 
 
 def stranger(namespace: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
+from kubernetes_asyncio.config import kube_config
 
 from spawner import __version__
 from spawner.pool.backends.kubernetes import KubernetesBackend
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ordered = sorted((items[index] for index in here), key=lambda item: item.path.name not in FIRST)
     for index, item in zip(here, ordered, strict=True):
         items[index] = item
+
+
+@pytest.fixture(scope="package", autouse=True)
+def no_file_is_left() -> Iterator[None]:
+    """kubernetes_asyncio keeps certificates of kubeconfigs in files until the process ends."""
+    yield
+    kube_config._cleanup_temp_files()
 
 
 def require_images() -> None:

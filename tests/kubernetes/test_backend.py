@@ -23,9 +23,9 @@ class TestKubernetesBackend(BackendConformance):
         return kube
 
     @pytest_asyncio.fixture
-    async def other(self, pool_namespace: PoolNamespace) -> AsyncIterator[KubernetesBackend]:  # type: ignore[override]
+    async def other(self, backend_namespace: PoolNamespace) -> AsyncIterator[KubernetesBackend]:  # type: ignore[override]
         """A second object on the same namespace."""
-        made = KubernetesBackend(pool_namespace.settings)
+        made = KubernetesBackend(backend_namespace.settings)
         yield made
         await made.close()
 
