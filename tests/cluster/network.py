@@ -79,7 +79,7 @@ class Network:
         self._is_inside = False
 
     def enter(self) -> None:
-        """Enter the cluster's network, and start our own cluster where it is built, if it is built."""
+        """Start our own cluster, if it is built, and enter its network."""
         if self._is_inside:
             return
         subprocess.run([SCRIPTS / "ensure", "--built"], check=False, capture_output=True)
