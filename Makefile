@@ -81,7 +81,7 @@ test: setup $(VENV)/.dev
 # Under a lease, so that a run of another checkout has another cluster.
 suite:
 	@PYTHON=$(BIN)/python tests/cluster/prepare
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --durations 10
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --durations 20
 
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
