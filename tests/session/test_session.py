@@ -58,7 +58,7 @@ def test_a_run_that_leaves_nothing_is_green_and_says_what_it_skipped(tmp_path: P
     code, printed = run_suite(tmp_path, CAREFUL, "--numprocesses", "2")
     assert code == 0, printed
     assert "left behind" not in printed
-    command = "make heavy && .venv/bin/python -m pytest test_some.py"
+    command = "tests/torch && .venv/bin/python -m pytest test_some.py"
     assert f"  1 because the torch image is not installed: {command}\n" in printed
 
 
