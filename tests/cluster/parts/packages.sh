@@ -16,7 +16,7 @@ packages() {
     [[ -n $missing ]] || return 0
     note "installing ${missing//$'\n'/ }"
     # shellcheck disable=SC2086  # one word per package
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >"$LOG/apt.log" 2>&1 6>&- 9>&- ||
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >"$LOG/apt.log" 2>&1 6>&- 7>&- 9>&- ||
       fail "the packages cannot be installed: see $LOG/apt.log"
   } 6>"$CACHE/packages.lock"
 }
