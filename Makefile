@@ -86,10 +86,10 @@ suite:
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)
 
-bench-cluster: setup $(VENV)/.dev
+bench-cluster: setup $(VENV)/.dev cluster
 	@$(BIN)/python -m tests.bench.cluster $(BENCH)
 
-bench-crowd: setup $(VENV)/.dev
+bench-crowd: setup $(VENV)/.dev cluster
 	@$(BIN)/python -m tests.bench.crowd $(BENCH)
 
 bench-warm: setup $(VENV)/.dev

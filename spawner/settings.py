@@ -84,13 +84,22 @@ class PaidSettings(BaseModel):
         "what runs in a person's notebook can then click for them.",
     )
     poll_seconds: float = Field(
-        default=30, ge=0.1, le=300, description="Between looks at an instance that runs; its cap allows for them."
+        default=30,
+        ge=0.1,
+        le=300,
+        description="Seconds between looks at an instance that runs; its cap allows for them.",
     )
     poll_soon_seconds: float = Field(
-        default=5, ge=0.1, le=60, description="Between looks at an instance that is being made, started or stopped."
+        default=5,
+        ge=0.1,
+        le=60,
+        description="Seconds between looks at an instance that is being made, started or stopped.",
     )
     lease_seconds: float = Field(
-        default=30, ge=3, le=300, description="After a steward was killed, until another one takes its orders over."
+        default=30,
+        ge=3,
+        le=300,
+        description="Seconds after a steward was killed until another one takes its orders over.",
     )
     oauth: OAuthSettings | None = Field(default=None, description="Needed for linking Alibaba Cloud accounts.")
     dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw_settings.py.")

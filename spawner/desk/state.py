@@ -281,7 +281,7 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolMoment
 
 
 def _counting_own(flavor: FlavorView, moment: Moment) -> FlavorView:
-    """A person's place is newer than the count of all who wait: nobody is told that they are first of none."""
+    """Count a user who waits: their place is newer than the count of all, and "first of none" would make no sense."""
     if moment.ticket is None or moment.ticket.flavor != flavor.id or moment.place is None:
         return flavor
     return flavor.model_copy(update={"in_line": max(flavor.in_line, moment.place)})

@@ -105,7 +105,7 @@ def prepare(
 
 
 def programs(installation: Installation) -> list[Program]:
-    """The four siblings, the steward last, and the stand-in cloud where there is one."""
+    """The four siblings, the steward last (`up` ends it first); before them the stand-in cloud, where there is one."""
     settings = installation.settings
     python, logs = sys.executable, settings.state / "logs"
     base = {

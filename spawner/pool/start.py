@@ -28,17 +28,7 @@ from spawner.errors import (
     StartFailed,
 )
 from spawner.instance.sealing import slot_key
-from spawner.ledger import (
-    EndReason,
-    Instance,
-    Slot,
-    SlotState,
-    Step,
-    TicketState,
-    instances,
-    slots,
-    tickets,
-)
+from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, TicketState, instances, slots, tickets
 from spawner.pool.admission import Line, Wish
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm

@@ -1,8 +1,8 @@
 """Whether pods of a flavor get users of their own (`hostUsers: false`). Pure: what nodes have shown goes in.
 
-With a user namespace, root in a container and every other user of it are nobody on the node. Whether a node can do it
-depends on its kernel, file systems and container runtime, and the hub has no right to read nodes. So the pods
-themselves show it: one that runs with users of its own proves its node; one for which the node makes no sandbox says
+With a user namespace, root in a container and every other user of it have no rights on the node. Whether a node can do
+it depends on its kernel, file systems and container runtime, and the hub has no right to read nodes. So the pods are
+looked at: one that runs with users of its own shows that its node can; one for which the node makes no sandbox shows
 that this node cannot (`spawner/pool/kube/watch.py`), and the next pods of such flavors do without for a while.
 
 A pod's fields are fixed before its node is chosen. So one node that cannot do it decides for all flavors whose pods may

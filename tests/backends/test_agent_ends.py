@@ -1,4 +1,4 @@
-"""How a notebook server's process ends, as whoever started it sees it: here without any sandbox around it."""
+"""How a notebook server's process ends, as its parent process sees it; without a sandbox."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ nothing of the canary is, nothing of the old one is left on the machine, the old
 person did not ask for the end the desk says in words why it came.
 
 Each way has a user of its own, and several run side by side (`Matrix`): most of their time they wait for an instance.
-Those that hurt more than their own instance, such as the death of the hub, are marked `alone`.
+Those that affect more than their own instance, such as the death of the hub, are marked `alone`.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ Way = TypeVar("Way", bound=Callable[..., None])
 
 
 def alone(way: Way) -> Way:
-    """Marks a way that hurts more than its own instance: nothing else runs beside it."""
+    """Marks a way that affects more than its own instance: nothing else runs beside it."""
     way.is_alone = True  # type: ignore[attr-defined]
     return way
 

@@ -116,7 +116,7 @@ def test_what_needs_an_image_that_is_missing_says_so_and_offers_no_button(chromi
 def test_what_needs_an_image_that_is_installed_can_be_opened(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     if not (visitor.stack.settings.images / "torch" / ".ready").exists():
-        pytest.skip("the torch image is not installed; tests/torch installs it")
+        pytest.skip("the torch image is not installed")
     for title in ("Search by meaning", "Train your first model"):
         expect(card(desk, title).get_by_role("button", name="Open")).to_be_visible()
 

@@ -8,7 +8,7 @@ device file /dev/nvidia0, /dev/nvidia1, …, which is this machine's /dev/null.
 Lines on standard input change what is offered: `unhealthy ID`, `healthy ID`. Its end ends the plugin.
 
 The plugin registers through the kubelet's plugin watcher, which looks into the kubelet's own folder. (The other way
-of the API, a call to /var/lib/kubelet/device-plugins/kubelet.sock, has one path per machine, whatever that folder is.)
+of the API, a call to /var/lib/kubelet/device-plugins/kubelet.sock, has one path per machine, wherever that folder is.)
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ ON_CLUSTER = (
     "tests/helm/test_server.py",
 )
 """Tests that use the cluster. They run one after the other, in one process: the cluster has one node."""
+CLUSTERS, OUTSIDES = "freepool-tests-", "freepool-outside-"
+"""How names of network namespaces begin: of clusters, and of what tests put beside them. A number follows."""
 _CLONE_NEWNET = 0x40000000
 
 
@@ -44,9 +46,19 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "freepool-tests"
 
 
+def number() -> str:
+    """The number of the cluster that this run uses."""
+    return os.environ.get(NUMBER_VARIABLE, "1")
+
+
 def namespace_file() -> Path:
     """The cluster's network namespace. It is there while our own cluster runs."""
-    return Path("/run/netns") / f"freepool-tests-{os.environ.get(NUMBER_VARIABLE, '1')}"
+    return Path("/run/netns") / f"{CLUSTERS}{number()}"
+
+
+def outside_prefix() -> str:
+    """How this run's names of network namespaces outside of the cluster begin, see `outside`."""
+    return f"{OUTSIDES}{number()}-"
 
 
 def lease() -> int | None:
@@ -58,16 +70,16 @@ def lease() -> int | None:
         return None
     folder = cache() / "clusters"
     folder.mkdir(parents=True, exist_ok=True)
-    number = 0
+    candidate = 0
     while True:
-        number += 1
-        descriptor = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        candidate += 1
+        descriptor = os.open(folder / f"{candidate}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             continue
-        os.environ[NUMBER_VARIABLE] = str(number)
+        os.environ[NUMBER_VARIABLE] = str(candidate)
         return descriptor
 
 
@@ -79,7 +91,7 @@ class Network:
         self._is_inside = False
 
     def enter(self) -> None:
-        """Enter the cluster's network, and start our own cluster where it is built, if it is built."""
+        """Start our own cluster, if it is built, and enter its network."""
         if self._is_inside:
             return
         subprocess.run([SCRIPTS / "ensure", "--built"], check=False, capture_output=True)
@@ -102,5 +114,5 @@ def _setns(descriptor: int) -> None:
     # os.setns came with Python 3.12.
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(descriptor, _CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"the cluster's network cannot be entered: {os.strerror(number)}")
+        code = ctypes.get_errno()
+        raise OSError(code, f"the cluster's network cannot be entered: {os.strerror(code)}")

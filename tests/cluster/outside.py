@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from tests.cluster.network import outside_prefix
 from tests.stack import PROJECT
 
 # A documentation range (RFC 5737) of its own, so that it meets none of the addresses that are tried.
@@ -25,7 +26,7 @@ def outside(places: Iterable[str]) -> Iterator[None]:
     places = sorted(set(places))
     addresses = sorted({place.split(":")[1] for place in places})
     mark = secrets.token_hex(3)
-    namespace, near, far = f"freepool-outside-{mark}", f"near-{mark}", f"far-{mark}"
+    namespace, near, far = f"{outside_prefix()}{mark}", f"near-{mark}", f"far-{mark}"
     with ExitStack() as undo:
         _ip("netns", "add", namespace)
         undo.callback(_ip, "netns", "delete", namespace)

@@ -81,7 +81,7 @@ def test_every_example_of_the_catalog_has_a_promise() -> None:
 def test_an_example_runs_in_an_instance(shared_stack: Stack, example: Example) -> None:
     environment = CATALOG.image(example.image).environment
     if example.image != CATALOG.defaults.image and not (PROJECT / ".images" / environment / ".ready").exists():
-        pytest.skip("the torch image is not installed; tests/torch installs it")
+        pytest.skip("the torch image is not installed")
     run = run_in_an_instance(shared_stack, example)
     assert run.complaints == "", "nothing that a newcomer would take for their own mistake"
     assert run.pictures >= 1

@@ -16,8 +16,7 @@ from tests.helm.release import Release
 from tests.stack import eventually
 
 FIRST_SECONDS = 120
-"""The first pod on a machine that has just installed everything else; and the end of one: a kubelet of Kubernetes 1.20
-now and then forgets a pod's sandbox until it collects garbage, once a minute, and calls the pod gone only then."""
+"""For the first pod on a machine that has just installed everything else, and for the end of a pod."""
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def pool_of(limit: int, *, hold_seconds: int = 600, **flavor: Any) -> Change:
 
 
 def lean_pool_of(limit: int, **more: Any) -> Change:
-    """The same with notebooks that nobody looks at, and that are there at once. It needs the settings of `lean`."""
+    """The same with lean notebooks (`tests/lean.py`). The stack needs the settings of the fixture `lean`."""
     small = pool_of(limit, **more)
 
     def change(data: dict[str, Any]) -> None:

@@ -226,7 +226,7 @@ def test_the_server_says_so_too(verb: str, resource: str, allowed: bool, account
     assert answer.json()["status"]["allowed"] is (allowed and is_hubs)
 
 
-# --- by kubectl, as whoever holds an account would try ---------------------------------------------------------------
+# --- by kubectl, with the account's own kubeconfig -------------------------------------------------------------------
 
 TARGET = "target"
 TRIES = {

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import psutil
 
+from tests.cluster.network import CLUSTERS, OUTSIDES, outside_prefix
+
 NETWORKS = Path("/sys/class/net"), Path("/run/netns")
 """Interfaces, bridges among them, and named namespaces."""
-OF_THE_CLUSTER = "freepool"
-"""Names of networks that begin like this stay between runs, as the cluster does."""
 END_SECONDS = 5
 """How long a process that was ended by a test may take to go."""
 
@@ -31,9 +31,10 @@ def use(folder: Path) -> None:
 
 
 def networks() -> set[str]:
-    """What this machine's network consists of, but for the cluster's part."""
+    """What this machine's network consists of, but for clusters, which stay between runs, and what other runs made."""
     found = {path for folder in NETWORKS if folder.is_dir() for path in folder.iterdir()}
-    return {str(path) for path in found if not path.name.startswith(OF_THE_CLUSTER)}
+    ours = {path for path in found if path.name.startswith(outside_prefix())}
+    return {str(path) for path in found if path in ours or not path.name.startswith((CLUSTERS, OUTSIDES))}
 
 
 def left_in(folder: Path) -> list[str]:

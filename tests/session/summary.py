@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 COMMANDS = {
-    "the torch image is not installed": "make heavy",
+    "the torch image is not installed": "tests/torch",
     "the image cpu is not built": "make images IMAGES=cpu",
     "the image gpu is not built": "make images IMAGES=gpu",
 }

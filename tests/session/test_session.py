@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from tests.cluster.network import ON_CLUSTER
-from tests.session import logs, schedule
+from tests.cluster.network import NUMBER_VARIABLE, ON_CLUSTER
+from tests.session import leftovers, logs, schedule
 from tests.stack import PROJECT
 
 CONFIGURATION = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
@@ -58,7 +58,7 @@ def test_a_run_that_leaves_nothing_is_green_and_says_what_it_skipped(tmp_path: P
     code, printed = run_suite(tmp_path, CAREFUL, "--numprocesses", "2")
     assert code == 0, printed
     assert "left behind" not in printed
-    command = "make heavy && .venv/bin/python -m pytest test_some.py"
+    command = "tests/torch && .venv/bin/python -m pytest test_some.py"
     assert f"  1 because the torch image is not installed: {command}\n" in printed
 
 
@@ -74,6 +74,19 @@ def test_a_run_that_leaves_a_process_and_a_file_fails(tmp_path: Path, options: t
     files = [Path(line.removeprefix("file: ")) for line in left if line.startswith("file: ")]
     assert [path.name.split("-")[0] for path in files] == ["forgotten"]
     assert not files[0].exists(), "it is removed all the same"
+
+
+def test_a_network_of_this_run_is_seen_and_those_of_clusters_and_other_runs_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "NETWORKS", (tmp_path,))
+    monkeypatch.setenv(NUMBER_VARIABLE, "1")
+    for name in ("freepool-tests-1", "freepool-outside-2-abc", "freepool-outside-11-abc"):
+        (tmp_path / name).touch()
+    assert leftovers.networks() == set()
+    for name in ("freepool-outside-1-abc", "veth0"):
+        (tmp_path / name).touch()
+    assert leftovers.networks() == {str(tmp_path / "freepool-outside-1-abc"), str(tmp_path / "veth0")}
 
 
 def test_a_failure_shows_what_the_stack_said_during_the_test_and_keeps_all_of_it(

@@ -31,7 +31,7 @@ ENVIRONMENTS = {
 def test_an_environment_has_all_that_its_packages_require(name: str) -> None:
     folder, lock = ENVIRONMENTS[name]
     if not folder.exists():
-        pytest.skip(f"the {name} image is not installed; tests/torch installs it")
+        pytest.skip(f"the {name} image is not installed")
     if name == "torch" and os.environ.get("TORCH_INDEX"):
         lock = "images/torch/processor.lock"
     found = prove.installed([str(folder)])

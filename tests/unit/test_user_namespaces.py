@@ -221,7 +221,7 @@ async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_a
     store = backend._store
 
     async def silence() -> AsyncGenerator[None, None]:
-        """A watch that has nothing to tell after its first word."""
+        """A watch in which nothing follows after the first list."""
         yield None
         await asyncio.Event().wait()
 
@@ -239,7 +239,7 @@ async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_a
                 break
     assert (status.reason, status.no_users, status.node) == (EndReason.LOST, True, "node-1")
     assert "node-1 made no sandbox with a user namespace" in status.detail
-    assert store.patience() is None, "nobody is woken for it again"
+    assert store.patience() is None, "it wakes the watch once"
 
 
 async def test_whoever_follows_hears_when_a_pod_begins_to_lack_its_sandbox() -> None:

@@ -56,7 +56,7 @@ def read_ending(pod: Json, container: Json, *, lent: bool) -> Ending | None:
     settled = is_terminal or is_deleted
     if told is not None:
         return told
-    # The runtime says so too where only a notebook ran out of memory, earlier on, and the server now leaves in peace.
+    # The runtime also says so where only a kernel ran out of memory earlier, and the server now ends with exit code 0.
     if terminated.get("reason") == "OOMKilled" and terminated.get("exitCode") != 0:
         return Ending(EndReason.OUT_OF_MEMORY, str(status.get("message") or ""), settled)
     disrupted = _disrupted(status)
@@ -110,7 +110,7 @@ def _told(status: Json, *, lent: bool) -> Ending | None:
 
 
 def _disrupted(status: Json) -> Ending | None:
-    """By the condition that whoever disrupts a pod sets before it does so."""
+    """By the condition `DisruptionTarget`, which Kubernetes sets before it disrupts a pod."""
     for condition in status.get("conditions", ()):
         if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
             reason, message = str(condition.get("reason") or ""), str(condition.get("message") or "")

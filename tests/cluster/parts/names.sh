@@ -5,6 +5,7 @@ names() {
   cat >"$STATE/names" <<J
 #!/usr/bin/env bash
 # Writes all Services once for every burst of changes. The watch begins with all that there are.
+set -o pipefail # an API server that does not answer has not said that there are no Services
 list() {
   "$BIN/kubectl" --kubeconfig="$ADMIN" get services -A -o 'jsonpath={range .items[*]}{.spec.clusterIP} {.metadata.name} {.metadata.namespace}{"\n"}{end}' |
     awk '\$1 ~ /^[0-9]/ {print \$1, \$2"."\$3".svc.cluster.local", \$2"."\$3".svc", \$2"."\$3}' | sort >"$STATE/hosts.new" || return

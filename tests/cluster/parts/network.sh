@@ -2,20 +2,23 @@
 # The cluster's own network namespace. It has no way out of the machine.
 
 network() {
-  if [[ ! -e $NETWORK_FILE ]]; then
-    ip netns add "$NETWORK"
-    inside ip link set lo up
-    # The node's address. The default route makes every address routable, which Services need: their addresses are
-    # replaced by pods' only after a route has been found. Nothing is attached to the bridge: other packets end there.
-    inside ip link add kube0 type bridge
-    inside ip addr add "$NODE_IP/32" dev kube0
-    inside ip link set kube0 up
-    inside ip route add default dev kube0
-    inside ip link add cni0 type bridge
-    inside ip addr add "$POD_GATEWAY/16" dev cni0
-    inside ip link set cni0 up
-    # /proc/sys/net shows the network namespace of the process that opens it.
-    # shellcheck disable=SC2016
-    inside sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; [ ! -d /proc/sys/net/bridge ] || echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables'
+  # The pods' bridge comes up last. Where it is not up, a run was cut off here, and the network is made anew.
+  if [[ -e $NETWORK_FILE ]]; then
+    [[ -z $(inside ip -o link show dev cni0 up 2>/dev/null) ]] || return 0
+    ip netns delete "$NETWORK"
   fi
+  ip netns add "$NETWORK"
+  inside ip link set lo up
+  # The node's address. The default route makes every address routable, which Services need: their addresses are
+  # replaced by pods' only after a route has been found. Nothing is attached to the bridge: other packets end there.
+  inside ip link add kube0 type bridge
+  inside ip addr add "$NODE_IP/32" dev kube0
+  inside ip link set kube0 up
+  inside ip route add default dev kube0
+  # /proc/sys/net shows the network namespace of the process that opens it.
+  # shellcheck disable=SC2016
+  inside sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; [ ! -d /proc/sys/net/bridge ] || echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables'
+  inside ip link add cni0 type bridge
+  inside ip addr add "$POD_GATEWAY/16" dev cni0
+  inside ip link set cni0 up
 }
