@@ -170,11 +170,13 @@ class TakeTicketHandler(StopHandler):
     async def post(self) -> None:
         """End what runs, which wipes it, and start what is held for the user."""
         parse(Nothing, self.request.body)
-        meant = await self.held()
-        if meant is None and not self.desk.switches.is_taken(self.user_name):
-            raise HubSaid(409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn.")
+        before = await self.held()
         async with self.desk.switches.take(self.user_name):
             ticket = await self.held()
+            if ticket is None and before is None:
+                raise HubSaid(
+                    409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn."
+                )
             if ticket is not None and ticket.instance_id is None:
                 await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
                 await self.begin(ticket)

@@ -203,9 +203,9 @@ def _about_ending(
     """Finish an end. Where it was only noted, its slot is not being destroyed yet: first the cause must be known."""
     status = found.get(instance.slot_id or "")
     if slot is not None and is_noted_only(instance, [slot]):
-        if status is None:
+        if status is None and instance.reason is EndReason.CRASHED:  # a guess; any other reason was stated as the cause
             return EndInstance(instance.id, EndReason.LOST, ABSENT, corrects=True)
-        if status.phase is Phase.DEAD:
+        if status is not None and status.phase is Phase.DEAD:
             if _cause_may_come(status, now, unsettled):
                 return None
             return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None, corrects=True)

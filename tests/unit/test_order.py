@@ -243,6 +243,13 @@ def test_a_pod_that_is_gone_before_its_cause_was_known_was_lost() -> None:
     assert action == EndInstance("i", EndReason.LOST, "it was not in the pool any more", corrects=True)
 
 
+@pytest.mark.parametrize("cause", [EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_DISK])
+def test_a_cause_that_was_stated_stays_when_the_pod_is_gone(cause: EndReason) -> None:
+    noted = replace(running(), state=InstanceState.STOPPING, reason=cause)
+    (action,) = about(slot=CLAIMED, instance=noted).decide()
+    assert action == EndInstance("i", cause)
+
+
 @pytest.mark.parametrize("reason", [EndReason.STOPPED, EndReason.DEADLINE, EndReason.MAINTENANCE, EndReason.CANCELLED])
 def test_an_end_that_the_platform_or_its_person_asked_for_waits_for_no_cause(reason: EndReason) -> None:
     guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
