@@ -7,8 +7,9 @@ fail() { note "$*"; exit 1; }
 
 CANNOT=77 # the exit code where there is nothing to build with
 
-# As root on Debian, what is missing is installed.
+# ENGINE names one of the two; the test cluster's images are buildah's. As root on Debian, what is missing is installed.
 engine() {
+  if [[ -n ${ENGINE:-} ]]; then echo "$ENGINE" && return; fi
   if docker info >/dev/null 2>&1; then echo docker && return; fi
   if ! command -v buildah >/dev/null && [[ $EUID == 0 ]] && command -v apt-get >/dev/null; then
     note "installing buildah (once)"

@@ -59,7 +59,10 @@ def why_not(name: str) -> str:
 
 def run(name: str, *command: str) -> str:
     """What a command prints in an image, as the image's user."""
-    done = subprocess.run([ROOT / "images/run", image_of(name), *command], capture_output=True, text=True, check=False)
+    environment = {**os.environ, **({"ENGINE": "buildah"} if prepared(name) else {})}
+    done = subprocess.run(
+        [ROOT / "images/run", image_of(name), *command], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
     return done.stdout
 
