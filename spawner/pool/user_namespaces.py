@@ -43,7 +43,7 @@ WHY: dict[Why, str] = {
     Why.CATALOG_OWN: "User namespaces are on: the catalog says so.",
     Why.CATALOG_HOST: "User namespaces are off: the catalog says so.",
     Why.ACCELERATOR: "User namespaces are off: this flavor uses devices of its node. The catalog can turn them on.",
-    Why.UNTRIED: "User namespaces are on. No pod has shown yet whether its node supports them.",
+    Why.UNTRIED: "User namespaces are asked for. No pod has run with one yet.",
     Why.WORKS: "User namespaces are on. Nodes that support them: {nodes}.",
     Why.REFUSED: "User namespaces are off, because a node does not support them: {nodes}.",
 }

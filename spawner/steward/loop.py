@@ -81,6 +81,7 @@ class Steward:
             limits=pool.catalog.limits,
             closes_at=drain.at if drain else None,
             unsettled=self._unsettled,
+            insists={one.id for one in pool.catalog.flavors if one.pod.host_users is False},
         )
         begun = [self._tasks.begin(_subject(action), partial(self._carry_out, action)) for action in actions]
         tasks = [task for task in begun if task is not None]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,12 +85,14 @@ def decide(
     limits: Limits,
     closes_at: datetime | None = None,
     unsettled: Mapping[str, datetime] | None = None,
+    insists: Collection[str] = (),
 ) -> Iterator[Action]:
     """What brings ledger and pool together.
 
     `slots`, `instances` and `tickets` (all that are not over) must have been read *after* `found`: a slot is in the
     ledger before it is in the pool, so what is found and not known is truly nobody's. From `closes_at` on nothing runs.
-    `unsettled`: since when the ends of slots are known whose cause is not.
+    `unsettled`: since when the ends of slots are known whose cause is not. `insists`: flavors for which the catalog
+    asks for user namespaces, whatever nodes support.
     """
     held = {ticket.id for ticket in tickets}
     known = {slot.id: slot for slot in slots}
@@ -100,7 +102,7 @@ def decide(
             yield DestroySlot(slot_id, EndReason.ORPHANED)
     for slot in known.values():
         is_held = slot.instance_id in held
-        action = _about_held(slot, found) if is_held else _about_slot(slot, loans, found, now, limits)
+        action = _about_held(slot, found) if is_held else _about_slot(slot, loans, found, now, limits, insists)
         if action is not None:
             yield action
     for instance in loans.values():
@@ -110,7 +112,9 @@ def decide(
             yield ending
 
 
-def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datetime, limits: Limits) -> Action | None:
+def _about_slot(
+    slot: Slot, loans: dict[str, Instance], found: Slots, now: datetime, limits: Limits, insists: Collection[str]
+) -> Action | None:
     status = found.get(slot.id)
     age = now - slot.created_at
     start = timedelta(seconds=limits.start_seconds)
@@ -129,7 +133,9 @@ def _about_slot(slot: Slot, loans: dict[str, Instance], found: Slots, now: datet
         return None if is_fresh else DestroySlot(slot.id, EndReason.LOST, ABSENT)
     if status.phase is Phase.DEAD:
         reason = status.reason or EndReason.LOST
-        if slot.state is SlotState.CREATING and reason not in PLATFORM:
+        # Where the catalog insists on what its nodes cannot do, every slot fails: that counts, and backs off.
+        is_its_own = reason not in PLATFORM or (status.no_users and slot.flavor in insists)
+        if slot.state is SlotState.CREATING and is_its_own:
             reason = EndReason.START_FAILED
         return DestroySlot(slot.id, reason, status.detail or None)
     if slot.state is SlotState.CREATING:

@@ -223,6 +223,18 @@ def test_a_start_that_nobody_goes_on_with_is_ended() -> None:
     assert action == EndInstance("i", EndReason.LOST, "its start was abandoned")
 
 
+def test_a_flavor_that_insists_on_user_namespaces_backs_off_where_no_node_has_them() -> None:
+    slot = make.slot("s", SlotState.CREATING)
+    status = replace(make.status("s", Phase.DEAD, EndReason.LOST, "no sandbox"), no_users=True)
+
+    def decided(*insists: str) -> list[Action]:
+        found = {"s": status}
+        return list(decide(slots=[slot], instances=[], found=found, now=NOW, limits=LIMITS, insists=insists))
+
+    assert decided() == [DestroySlot("s", EndReason.LOST, "no sandbox")]
+    assert decided(slot.flavor) == [DestroySlot("s", EndReason.START_FAILED, "no sandbox")]
+
+
 # Ends whose cause is not known yet
 
 

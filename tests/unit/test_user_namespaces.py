@@ -213,6 +213,34 @@ def test_a_container_that_cannot_be_made_for_another_reason_is_not() -> None:
     assert (status.reason, status.no_users) == (EndReason.START_FAILED, False)
 
 
+def test_a_programs_own_last_words_say_nothing_about_its_node() -> None:
+    def ended(reason: str, code: int, message: str) -> SlotStatus:
+        terminated = pod({"terminated": {"exitCode": code, "reason": reason, "message": message}})
+        terminated["status"]["phase"] = "Failed"
+        return read(terminated).status
+
+    for message in ("bwrap: No permissions to create a new user namespace", "ImportError: no module named gridmap"):
+        status = ended("Error", 1, message)
+        assert (status.reason, status.no_users) == (EndReason.START_FAILED, False)
+    status = ended("StartError", 128, "write uid_map: operation not permitted")
+    assert (status.reason, status.no_users) == (EndReason.LOST, True)
+
+
+async def test_the_time_without_news_does_not_count_against_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = KubernetesBackend(POOL)._store
+    lacking = read(pod(CREATING, NO_SANDBOX))
+    await store.note(lacking)
+    store._without_sandbox["u"] -= 60
+
+    async def listed(_: object) -> tuple[dict[str, Any], str]:
+        return {"u": lacking}, "7"
+
+    monkeypatch.setattr(watch, "list_pods", listed)
+    await store._list()
+    assert store.slots()["s"].phase is Phase.CREATING
+    assert (store.patience() or 0) > watch.SANDBOX_SECONDS - 1
+
+
 async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_are_woken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

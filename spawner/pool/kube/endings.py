@@ -49,7 +49,7 @@ def read_ending(pod: Json, container: Json, *, lent: bool) -> Ending | None:
     status = pod.get("status", {})
     is_deleted = "deletionTimestamp" in pod["metadata"]
     is_terminal = status.get("phase") in ("Failed", "Succeeded")
-    terminated = _terminated(container)
+    terminated = terminated_state(container)
     if not (is_terminal or is_deleted or terminated):
         return _never_begins(container)
     told = _told(status, lent=lent) if is_terminal or is_deleted else None
@@ -70,7 +70,7 @@ def read_ending(pod: Json, container: Json, *, lent: bool) -> Ending | None:
     return Ending(*_why_it_terminated(terminated, str(status.get("message") or ""), lent=lent), settled)
 
 
-def _terminated(container: Json) -> Json:
+def terminated_state(container: Json) -> Json:
     """How the container ended; empty while it has not.
 
     A container that the runtime has forgotten is shown as one that waits to be created (`ContainerCreating`), with a

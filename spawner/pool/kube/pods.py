@@ -9,13 +9,15 @@ from typing import Any
 
 from spawner.ledger.model import EndReason
 from spawner.pool.backends.base import Phase, SlotStatus
-from spawner.pool.kube.endings import read_ending
+from spawner.pool.kube.endings import read_ending, terminated_state
 from spawner.pool.kube.manifest import AWAITED, CONTAINER, LENT_LABEL, PORT, SLOT_LABEL
 
 Json = Mapping[str, Any]
 LONGEST_DETAIL = 500
-ABOUT_USERS = re.compile(r"user ?(namespace|ns)|id-?mapp?|[ug]id_map|IDMAP|remount-private", re.IGNORECASE)
+ABOUT_USERS = re.compile(r"user ?(namespace|ns)|\bid-?map|[ug]id_map|IDMAP|remount-private", re.IGNORECASE)
 """What runtimes and kernels say where users of its own are why a container cannot be made."""
+BY_RUNTIME = frozenset({"StartError", "ContainerCannotRun"})
+"""Reasons of an end whose message is the runtime's: the program has not run. Any other message is the program's own."""
 UNTOLD = 0
 """For a resource version: where a pod vanishes while it is being deleted, the API server's answer has none."""
 
@@ -57,7 +59,9 @@ def _on_its_node(status: SlotStatus, pod: Json) -> SlotStatus:
     own_users = spec.get("hostUsers") is False
     status = replace(status, node=spec.get("nodeName", ""), own_users=own_users)
     never_began = status.phase is Phase.DEAD and status.reason is EndReason.START_FAILED
-    if own_users and never_began and ABOUT_USERS.search(status.detail):
+    ended = terminated_state(_container(pod))
+    by_runtime = not ended or ended.get("reason") in BY_RUNTIME
+    if own_users and never_began and by_runtime and ABOUT_USERS.search(status.detail):
         return without_users(status, status.detail)
     return status
 
@@ -90,7 +94,7 @@ def _status(slot_id: str, pod: Json) -> SlotStatus:
     status = pod.get("status", {})
     lent = pod["metadata"].get("labels", {}).get(LENT_LABEL, AWAITED) != AWAITED
     url = _url(status)
-    container: Json = next((one for one in status.get("containerStatuses", ()) if one["name"] == CONTAINER), {})
+    container = _container(pod)
     ending = read_ending(pod, container, lent=lent)
     if ending is not None:
         return SlotStatus(
@@ -101,6 +105,12 @@ def _status(slot_id: str, pod: Json) -> SlotStatus:
     # Not `ready`: Kubernetes makes all pods of a node unready that does not answer, and their notebooks still run.
     is_ready = container.get("started", False)
     return SlotStatus(slot_id, Phase.READY if is_ready and url else Phase.CREATING, url, lent=lent)
+
+
+def _container(pod: Json) -> Json:
+    """The status of the notebook's container; empty before a kubelet has written it."""
+    found = pod.get("status", {}).get("containerStatuses", ())
+    return next((one for one in found if one["name"] == CONTAINER), {})
 
 
 def _url(status: Json) -> str | None:

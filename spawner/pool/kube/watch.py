@@ -94,9 +94,9 @@ class PodStore:
         for uid in self._pods.keys() - pods.keys():
             self._forget(uid)
         self._pods = pods
+        self._without_sandbox = {}  # what happened since the last news is not known: the time counts anew
         for pod in pods.values():
             self._time(pod)
-        self._without_sandbox = {uid: at for uid, at in self._without_sandbox.items() if uid in pods}
         self._since = since
         await self._heard(True)
 
