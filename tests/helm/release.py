@@ -61,12 +61,22 @@ class Release:
             self.values = values
         with self._explained():
             self._helm("install", str(CHART), self.name, self._all_values(), create_namespace=True)
+            self._wait_for_routes()
 
     def upgrade(self, values: Values) -> None:
         """Change its values and wait until everything is ready again."""
         self.values = values
         with self._explained():
             self._helm("upgrade", str(CHART), self.name, self._all_values())
+            self._wait_for_routes()
+
+    def _wait_for_routes(self) -> None:
+        """Hub and desk are ready a moment before their proxy knows where they are; until then it answers 404."""
+        if self.values.get("existingHub"):
+            return
+        for page in ("hub/health", "services/desk/health"):
+            url = f"{self.url}/{page}"
+            eventually(lambda url=url: httpx.get(url).status_code == 200, seconds=30, what=f"{page} through the proxy")  # type: ignore[misc]
 
     def uninstall(self) -> str:
         """Remove it; returns what Helm says that it kept."""
