@@ -59,7 +59,7 @@ class Paper:
 
 
 async def superseded(*shown: SlotStatus | None) -> list[tuple[str, EndReason, str | None]]:
-    """What is recorded where the pool shows these, one after the other, while somebody starts."""
+    """The ending recorded for a start during which the pool shows these statuses in turn."""
     pool = Paper(Shown())
     catalog = make.catalog()
     choice = Choice(catalog.flavors[0], catalog.images[0], None)

@@ -48,7 +48,7 @@ class SlotStatus:
     A CREATING slot may have a URL already: whoever is in a hurry may ask there. `no_room` says why it could not be
     placed yet, in the scheduler's words. `reason` and `detail` say why a DEAD one died, where that is known. Until they
     are `settled` a better reason may follow within seconds: the cause of an end can come after the end. `lent` is
-    whether the backend knows that somebody has it, see `Backend.lend`. `node` is the machine it is on, where there are
+    whether the backend knows that it has an owner, see `Backend.lend`. `node` is the machine it is on, where there are
     several; `own_users` says that it was made with users of its own, and `no_users` that it died because its node
     cannot do that.
     """
