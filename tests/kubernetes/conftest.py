@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,16 +97,23 @@ def light(admin: Admin) -> str:
     return LIGHT
 
 
-@pytest.fixture(scope="package")
-def pool_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
-    """An empty pool, made as the chart makes it."""
+@contextmanager
+def new_pool(admin: Admin, folder: Path) -> Iterator[PoolNamespace]:
+    """A namespace that is one pool, with its account's kubeconfig in `folder`; deleted at the end."""
     name = f"freepool-test-{secrets.token_hex(3)}"
     admin.apply(*rights(name))
-    kubeconfig = admin.account(name, ACCOUNT, tmp_path_factory.mktemp("kube") / "kubeconfig")
+    kubeconfig = admin.account(name, ACCOUNT, folder / "kubeconfig")
     try:
         yield PoolNamespace(admin, name, KubernetesPool(namespace=name, kubeconfig=kubeconfig, pull_policy="Never"))
     finally:
         admin.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="package")
+def pool_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
+    """An empty pool, made as the chart makes it."""
+    with new_pool(admin, tmp_path_factory.mktemp("kube")) as pool:
+        yield pool
 
 
 def namespace_object(name: str) -> dict[str, Any]:
@@ -144,13 +151,8 @@ def rights(namespace: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="package")
 def backend_namespace(admin: Admin, light: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolNamespace]:
     """A second pool, in which no Freepool runs."""
-    name = f"freepool-test-{secrets.token_hex(3)}"
-    admin.apply(*rights(name))
-    kubeconfig = admin.account(name, ACCOUNT, tmp_path_factory.mktemp("kube") / "kubeconfig")
-    try:
-        yield PoolNamespace(admin, name, KubernetesPool(namespace=name, kubeconfig=kubeconfig, pull_policy="Never"))
-    finally:
-        admin.kubectl("delete", "namespace", name, "--wait=false")
+    with new_pool(admin, tmp_path_factory.mktemp("kube")) as pool:
+        yield pool
 
 
 @pytest_asyncio.fixture
