@@ -138,7 +138,7 @@ def _migrate(options: argparse.Namespace) -> None:
 
 
 def _warm(options: argparse.Namespace) -> None:
-    from spawner.warm_command import run
+    from spawner.cli_warm import run
 
     run(_settings(options), options, sys.stdout.write)
 
@@ -156,7 +156,7 @@ def _desk(_: argparse.Namespace) -> None:
 
 
 def _steward(_: argparse.Namespace) -> None:
-    from spawner.steward.loop import run
+    from spawner.steward.runner import run
 
     asyncio.run(run(load_settings()))
 

@@ -24,7 +24,8 @@ import httpx
 import yaml
 
 from spawner.hub.login_link import login_link
-from spawner.ledger import Instance, Ledger, Slot, instances, open_ledger, slots
+from spawner.ledger import Instance, Ledger, Slot, open_ledger
+from spawner.ledger.pool import instances, slots
 from spawner.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parent.parent

@@ -1,6 +1,6 @@
 {{/*
 What the pool's namespace must admit, computed from the catalog. The numbers of one pod are those of the pod manifest
-(spawner/pool/kube): a test compares the two.
+(spawner/pool/backends/kubernetes): a test compares the two.
 */}}
 
 {{/* A size as the catalog writes it (2GiB, 1.5GB, or bytes) → bytes */}}

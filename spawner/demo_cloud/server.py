@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Iterator
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from spawner.demo_cloud import admin, settings
+from spawner.demo_cloud import control, settings
+from spawner.demo_cloud.api.gateway import Gateway
 from spawner.demo_cloud.clock import Clock
-from spawner.demo_cloud.console import Console
-from spawner.demo_cloud.gateway import Gateway
-from spawner.demo_cloud.jupyter import Gate
-from spawner.demo_cloud.oauth import OAuth
-from spawner.demo_cloud.pages import own_forms_only
-from spawner.demo_cloud.ros import Stacks
+from spawner.demo_cloud.notebooks.jupyter import Gate
 from spawner.demo_cloud.settings import Endpoints, Keys, Options
+from spawner.demo_cloud.web.console import Console
+from spawner.demo_cloud.web.oauth import OAuth
+from spawner.demo_cloud.web.pages import own_forms_only
+from spawner.demo_cloud.web.ros import Stacks
 from spawner.demo_cloud.world import World, price_list
 
 LARGEST_BODY = 256 * 1024 * 1024
@@ -42,7 +42,7 @@ async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
     runners: list[web.AppRunner] = []
     try:
         main = _application(own_forms_only)
-        admin.add_routes(main, world)
+        control.add_routes(main, world)
         for part in (Console(world), Stacks(world), Gate(world)):
             part.add_routes(main)
         oauth = OAuth(world, keys)

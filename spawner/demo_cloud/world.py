@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from spawner.demo_cloud import billing, sts
 from spawner.demo_cloud.accounts import Caller, Directory
+from spawner.demo_cloud.api import sts
+from spawner.demo_cloud.api.call_log import Journal
+from spawner.demo_cloud.api.errors import ApiError
+from spawner.demo_cloud.api.faults import Faults
+from spawner.demo_cloud.api.signature import Nonces
 from spawner.demo_cloud.clock import Clock
-from spawner.demo_cloud.errors import ApiError
-from spawner.demo_cloud.faults import Faults
-from spawner.demo_cloud.files import Files
-from spawner.demo_cloud.instances import GONE, Instance, Pace
-from spawner.demo_cloud.journal import Journal
-from spawner.demo_cloud.passes import Passes
-from spawner.demo_cloud.signature import Nonces
+from spawner.demo_cloud.notebooks import billing
+from spawner.demo_cloud.notebooks.access_tokens import Passes
+from spawner.demo_cloud.notebooks.files import Files
+from spawner.demo_cloud.notebooks.instance import GONE, Instance, Pace
 
 
 @dataclass

@@ -15,18 +15,21 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
-from spawner.desk import gate, handlers, loans, operator
-from spawner.desk.api import LARGEST_BODY
-from spawner.desk.base import Desk
+from spawner.desk.admin import pages as admin_pages
+from spawner.desk.admin.commands import CHANGES
 from spawner.desk.changes import Changes
-from spawner.desk.moment import Moments
-from spawner.desk.operator_api import CHANGES
+from spawner.desk.http import Desk
+from spawner.desk.i18n import load_texts
+from spawner.desk.openapi import LARGEST_BODY
+from spawner.desk.paid import gate
 from spawner.desk.paid.routes import paid_routes
-from spawner.desk.texts import load_texts
-from spawner.hubclient import HubClient
+from spawner.desk.user import instance as instance_handlers
+from spawner.desk.user import pages as user_pages
+from spawner.desk.user.snapshot import Moments
+from spawner.hub_client import HubClient
 from spawner.ledger import open_ledger
-from spawner.pool.admission import Admission
 from spawner.pool.build import make_backend, new_id, utc_now
+from spawner.pool.queue.admission import Admission
 from spawner.settings import Settings
 
 log = logging.getLogger("freepool.desk")
@@ -78,36 +81,36 @@ def make_application(desk: Desk) -> Application:
     )
     shared = {"desk": desk}
     routes: list[tuple[str, type[RequestHandler], dict[str, Desk]]] = [
-        (BASE, handlers.PageHandler, shared),
-        (f"{BASE}language", handlers.LanguageHandler, shared),
-        (f"{BASE}oauth_callback", handlers.CallbackHandler, shared),
-        (f"{BASE}health", handlers.HealthHandler, shared),
-        (f"{BASE}icons/([a-z0-9-]+)\\.svg", handlers.IconHandler, shared),
-        (f"{BASE}api/openapi.json", handlers.OpenApiHandler, shared),
-        (f"{BASE}api/state", handlers.StateHandler, shared),
-        (f"{BASE}api/events", handlers.EventsHandler, shared),
-        (f"{BASE}api/instance", loans.StartHandler, shared),
-        (f"{BASE}api/instance/stop", loans.StopHandler, shared),
-        (f"{BASE}api/instance/restart", loans.RestartHandler, shared),
-        (f"{BASE}api/ticket", loans.TicketHandler, shared),
-        (f"{BASE}api/ticket/cancel", loans.CancelTicketHandler, shared),
-        (f"{BASE}api/ticket/take", loans.TakeTicketHandler, shared),
-        (f"{BASE}operator", operator.OperatorPageHandler, shared),
-        (f"{BASE}api/operator", operator.OperatorHandler, shared),
-        (f"{BASE}api/operator/events", operator.OperatorEventsHandler, shared),
-        (f"{BASE}api/operator/({'|'.join(CHANGES)})", operator.ChangeHandler, shared),
+        (BASE, user_pages.PageHandler, shared),
+        (f"{BASE}language", user_pages.LanguageHandler, shared),
+        (f"{BASE}oauth_callback", user_pages.CallbackHandler, shared),
+        (f"{BASE}health", user_pages.HealthHandler, shared),
+        (f"{BASE}icons/([a-z0-9-]+)\\.svg", user_pages.IconHandler, shared),
+        (f"{BASE}api/openapi.json", user_pages.OpenApiHandler, shared),
+        (f"{BASE}api/state", user_pages.StateHandler, shared),
+        (f"{BASE}api/events", user_pages.EventsHandler, shared),
+        (f"{BASE}api/instance", instance_handlers.StartHandler, shared),
+        (f"{BASE}api/instance/stop", instance_handlers.StopHandler, shared),
+        (f"{BASE}api/instance/restart", instance_handlers.RestartHandler, shared),
+        (f"{BASE}api/ticket", instance_handlers.TicketHandler, shared),
+        (f"{BASE}api/ticket/cancel", instance_handlers.CancelTicketHandler, shared),
+        (f"{BASE}api/ticket/take", instance_handlers.TakeTicketHandler, shared),
+        (f"{BASE}operator", admin_pages.OperatorPageHandler, shared),
+        (f"{BASE}api/operator", admin_pages.OperatorHandler, shared),
+        (f"{BASE}api/operator/events", admin_pages.OperatorEventsHandler, shared),
+        (f"{BASE}api/operator/({'|'.join(CHANGES)})", admin_pages.ChangeHandler, shared),
         (f"{BASE}{gate.OPEN}", gate.OpenHandler, shared),
         (gate.GATE, gate.GateHandler, shared),
         *((f"{BASE}{path}", handler, shared) for path, handler in paid_routes()),
-        (f"{BASE}metrics", operator.MetricsHandler, shared),
+        (f"{BASE}metrics", admin_pages.MetricsHandler, shared),
     ]
     return Application(
         routes,
-        default_handler_class=handlers.NothingHereHandler,
+        default_handler_class=user_pages.NothingHereHandler,
         default_handler_args=shared,
         static_path=str(FOLDER / "static"),
         static_url_prefix=f"{BASE}static/",
-        static_handler_class=handlers.FileHandler,
+        static_handler_class=user_pages.FileHandler,
         cookie_secret=hashlib.sha256(f"freepool desk cookies {token}".encode()).digest(),
         hub_auth=hub_auth,
         xsrf_cookie_kwargs={"httponly": True},  # a page's own script has the token from the page

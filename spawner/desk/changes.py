@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from spawner.aio import Signal
 from spawner.errors import LedgerError
 from spawner.ledger import Ledger
 from spawner.ledger.transitions import revision
-from spawner.pool.signal import Signal
 
 LOOK_SECONDS = 0.15
 """The ledger's writers are other processes, and SQLite has no notifications: so one tiny query for all open pages

@@ -9,7 +9,7 @@ from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
-from spawner.hub.link import LinkAuthenticator
+from spawner.hub.link_authenticator import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.subdomains import spread
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings

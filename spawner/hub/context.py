@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from spawner.hub.attendance import Attendance
+from spawner.hub.exit_watcher import Attendance
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.settings import Settings, load_settings

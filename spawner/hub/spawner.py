@@ -12,16 +12,17 @@ from jupyterhub.utils import isoformat, url_escape_path, url_path_join, utcnow
 from sqlalchemy import inspect
 from traitlets import Bool, default
 
+from spawner.aio import Signal
 from spawner.errors import FreepoolError, NotAllowed, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
-from spawner.hub.paid import PaidServer
-from spawner.hub.refused import Refused
-from spawner.ledger import EndReason, instances
-from spawner.paid.starting import START_WORD, is_paid
+from spawner.hub.paid_server import PaidServer
+from spawner.hub.refusal import Refused
+from spawner.ledger import EndReason
+from spawner.ledger.pool import instances
+from spawner.paid.orders.service import START_WORD, is_paid
 from spawner.pool.options import TICKET, choose
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, PROGRESS
-from spawner.pool.signal import Signal
 from spawner.pool.start import Start
 from spawner.settings import PaidSettings
 

@@ -1,8 +1,18 @@
 """The ledger: what Freepool knows, as rows. Deadlines, claims and leases are data here, never timers or dicts."""
 
-from spawner.ledger import paid_tables  # noqa: F401  (whoever has the ledger's metadata has these tables in it)
 from spawner.ledger.engine import Ledger, open_ledger
-from spawner.ledger.model import EndReason, Event, Instance, InstanceState, Slot, SlotState, Step, Ticket, TicketState
+from spawner.ledger.paid import tables  # noqa: F401  (whoever has the ledger's metadata has these tables in it)
+from spawner.ledger.pool.rows import (
+    EndReason,
+    Event,
+    Instance,
+    InstanceState,
+    Slot,
+    SlotState,
+    Step,
+    Ticket,
+    TicketState,
+)
 
 __all__ = [
     "EndReason",

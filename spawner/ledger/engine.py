@@ -21,8 +21,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from spawner.errors import LedgerUnusable
+from spawner.ledger.batching import Writers
 from spawner.ledger.migrate import check_version
-from spawner.ledger.together import Writers
 
 P = ParamSpec("P")
 T = TypeVar("T")

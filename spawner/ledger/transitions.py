@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, select, update
 from spawner.compat import StrEnum
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.tables import revisions
+from spawner.ledger.pool.tables import revisions
 
 _TOUCH = update(revisions).where(revisions.c.name == "ledger").values(value=revisions.c.value + 1)
 _REVISION = select(revisions.c.value).where(revisions.c.name == "ledger")

@@ -21,17 +21,18 @@ import aiohttp
 from spawner.catalog import Catalog, load_catalog
 from spawner.errors import FreepoolError, SetupError
 from spawner.hub.login_link import login_link
-from spawner.ledger import EndReason, instances, slots
+from spawner.ledger import EndReason
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
+from spawner.ledger.pool import instances, slots
 from spawner.local import demo, preflight
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
 from spawner.paid.build import require as require_paid
 from spawner.pool.build import make_pool
-from spawner.pool.demand import read_demand
 from spawner.pool.pool import Pool
-from spawner.pool.wanted import wanted
+from spawner.pool.warm.demand import read_demand
+from spawner.pool.warm.targets import wanted
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")

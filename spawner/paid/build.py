@@ -15,10 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from spawner.errors import SetupError
 from spawner.ledger import Ledger
-from spawner.paid.orders import Rules
+from spawner.paid.orders.policy import Rules
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import Provider
-from spawner.paid.providers.dsw_settings import DswSettings
+from spawner.paid.providers.dsw.settings import DswSettings
 from spawner.settings import PaidSettings
 
 T = TypeVar("T", bound=BaseModel)
@@ -42,7 +42,7 @@ def make_paid(settings: PaidSettings, ledger: Ledger) -> Paid:
     dsw = check(settings)
     try:
         if dsw is not None:
-            from spawner.paid.providers.dsw import DswProvider  # noqa: PLC0415
+            from spawner.paid.providers.dsw.provider import DswProvider  # noqa: PLC0415
 
             providers[DswProvider.id], regions[DswProvider.id] = DswProvider(dsw), tuple(dsw.regions)
     except ImportError as error:

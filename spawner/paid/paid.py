@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from spawner.ledger import Ledger
-from spawner.ledger.paid_model import Binding, Order
-from spawner.paid.orders import Rules
+from spawner.ledger.paid.rows import Binding, Order
+from spawner.paid.orders.policy import Rules
 from spawner.paid.providers.base import Provider
 
 HUB_LABEL, ORDER_LABEL, BINDING_LABEL = "freepool_hub", "freepool_order", "freepool_binding"

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import ROUND_UP, Decimal
 from fractions import Fraction
 
-from spawner.ledger.paid_model import Consent
+from spawner.ledger.paid.rows import Consent
 from spawner.paid.money import Money, read
 from spawner.paid.providers.base import Shape
 

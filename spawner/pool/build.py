@@ -12,9 +12,9 @@ import aiohttp
 from spawner.catalog import Catalog, load_catalog
 from spawner.ledger import open_ledger
 from spawner.pool.backends.base import Backend
-from spawner.pool.backends.local import LocalBackend
+from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.pool import Pool
-from spawner.pool.view import SlotView
+from spawner.pool.slot_view import SlotView
 from spawner.settings import Isolation, Settings
 
 CLUSTER_SLOTS_AT_ONCE = 64
@@ -25,7 +25,7 @@ def make_backend(settings: Settings, catalog: Catalog) -> Backend:
     """The backend that these settings ask for."""
     if settings.kubernetes is not None:
         # Only where it is needed: the cluster's libraries take a second to import.
-        from spawner.pool.backends.kubernetes import KubernetesBackend  # noqa: PLC0415
+        from spawner.pool.backends.kubernetes.backend import KubernetesBackend  # noqa: PLC0415
 
         return KubernetesBackend(settings.kubernetes)
     memory = catalog.limits.local_memory

@@ -17,23 +17,13 @@ from spawner.catalog import Catalog, Flavor, Image
 from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
-from spawner.ledger import (
-    EndReason,
-    Instance,
-    InstanceState,
-    Ledger,
-    Slot,
-    SlotState,
-    instances,
-    slots,
-    tickets,
-    user_namespaces,
-)
-from spawner.pool.admission import Admission
+from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState
+from spawner.ledger.pool import instances, slots, tickets, user_namespaces
 from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
-from spawner.pool.endings import is_noted_only
+from spawner.pool.noted_ends import is_noted_only
+from spawner.pool.queue.admission import Admission
+from spawner.pool.slot_view import SlotView
 from spawner.pool.user_namespaces import news, pick
-from spawner.pool.view import SlotView
 
 log = logging.getLogger("freepool.pool")
 LEND_SECONDS = 3.0

@@ -28,14 +28,15 @@ from spawner.errors import (
     StartFailed,
 )
 from spawner.instance.sealing import slot_key
-from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, TicketState, instances, slots, tickets
-from spawner.pool.admission import Line, Wish
+from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, TicketState
+from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
-from spawner.pool.line import NO_MACHINE, queued
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool, Server
-from spawner.pool.take import Taken, take_slot
+from spawner.pool.queue.admission import Line, Wish
+from spawner.pool.queue.responses import NO_MACHINE, queued
+from spawner.pool.reservation import Taken, take_slot
 
 log = logging.getLogger("freepool.pool")
 TRIES = 3

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from spawner.ledger import EndReason, Instance, Step, Ticket, instances, tickets
+from spawner.ledger import EndReason, Instance, Step, Ticket
+from spawner.ledger.pool import instances, tickets
 from spawner.pool.progress import FAILURES
 
 DAY = timedelta(days=1)

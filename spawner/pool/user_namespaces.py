@@ -3,7 +3,7 @@
 With a user namespace, root in a container and every other user of it have no rights on the node. Whether a node can do
 it depends on its kernel, file systems and container runtime, and the hub has no right to read nodes. So the pods are
 looked at: one that runs with users of its own shows that its node can; one for which the node makes no sandbox shows
-that this node cannot (`spawner/pool/kube/watch.py`), and the next pods of such flavors do without for a while.
+that this node cannot (`backends/kubernetes/watch.py`), and the next pods of such flavors do without for a while.
 
 A pod's fields are fixed before its node is chosen. So one node that cannot do it decides for all flavors whose pods may
 go there: those with the same node selector and RuntimeClass.
@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from spawner.catalog import Catalog, Flavor
 from spawner.compat import StrEnum
 from spawner.ledger import Slot
-from spawner.ledger.user_namespaces import Tried
+from spawner.ledger.pool.user_namespaces import Tried
 from spawner.pool.backends.base import Phase, SlotStatus
 
 RETRY = timedelta(hours=6)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from spawner.errors import FreepoolError
 from spawner.ledger import leases, open_ledger
 from spawner.paid.build import close, make_paid
-from spawner.paid.keeper import LEASE, Keeper
+from spawner.paid.orders.reconciler import LEASE, Keeper
 from spawner.settings import Settings
 
 log = logging.getLogger("freepool.paid")

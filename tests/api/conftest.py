@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from spawner.ledger.tables import controls
+from spawner.ledger.pool.tables import controls
 from tests.stack import Stack, eventually
 
 

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from spawner.desk.operator_api import CHANGES
+from spawner.desk.admin.commands import CHANGES
 from tests.api.conftest import Caller
 from tests.stack import Stack
 

@@ -21,7 +21,7 @@ from spawner.catalog import Accelerator, Flavor, Image, Text
 from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.sealing import HEALTH_PATH
-from spawner.ledger.model import EndReason
+from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec, SlotStatus
 
 TAG = os.environ.get("TAG", __version__)

@@ -13,11 +13,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from spawner.pool.backends.local import LocalBackend
+from spawner.pool.backends.local.backend import LocalBackend
 from tests.backends.conformance import destroy, ready
 from tests.backends.fakehub import fake_hub
 from tests.backends.notebook import Notebook, claim
-from tests.backends.street import SECRET, Street
+from tests.backends.two_tenants import SECRET, TwoTenants
 from tests.stack import PROJECT
 
 IMAGES = PROJECT / ".images"
@@ -65,7 +65,7 @@ def local_backend(folder: Path, images: Path) -> LocalBackend:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def street(images: Path) -> AsyncIterator[Street]:
+async def street(images: Path) -> AsyncIterator[TwoTenants]:
     """Alice and Bob have an instance each. Everything of the platform that holds a secret is really there."""
     state = Path(tempfile.mkdtemp(prefix="freepool-", dir="/var/tmp"))  # not below a folder that instances have too
     state.chmod(0o755)  # worse than it ever is: only the sandbox keeps people out
@@ -76,7 +76,7 @@ async def street(images: Path) -> AsyncIterator[Street]:
         path.chmod(0o644)
     backend = local_backend(state / "slots", images)
     async with aiohttp.ClientSession() as session, fake_hub() as hub:
-        made = Street(state, backend, session, hub)
+        made = TwoTenants(state, backend, session, hub)
         try:
             await asyncio.gather(*(backend.create(one) for one in made.specs.values()))
             made.alice, made.bob = [
@@ -90,5 +90,5 @@ async def street(images: Path) -> AsyncIterator[Street]:
 
 
 @pytest.fixture
-def alice(street: Street) -> Notebook:
+def alice(street: TwoTenants) -> Notebook:
     return street.alice

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from spawner.pool.local.sandbox import HOME, SIDE_ROOM, WORKSPACE
+from spawner.pool.backends.local.sandbox import HOME, SIDE_ROOM, WORKSPACE
 from tests.backends import canary, machine
 from tests.backends.conformance import SMALL
 from tests.backends.notebook import CodeFailed, Notebook
-from tests.backends.street import SECRET, WRITABLE, Street
+from tests.backends.two_tenants import SECRET, WRITABLE, TwoTenants
 from tests.stack import PROJECT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,7 +40,7 @@ def links(process):
 # What can be seen
 
 
-async def test_only_ones_own_processes_are_there(street: Street) -> None:
+async def test_only_ones_own_processes_are_there(street: TwoTenants) -> None:
     seen = await street.alice.ask(
         "{p: open(f'/proc/{p}/cmdline').read() for p in __import__('os').listdir('/proc') if p.isdigit()}"
     )
@@ -53,7 +53,7 @@ async def test_only_ones_own_processes_are_there(street: Street) -> None:
     assert len(seen) <= len(outside)
 
 
-async def test_nothing_of_the_platform_can_be_read(street: Street) -> None:
+async def test_nothing_of_the_platform_can_be_read(street: TwoTenants) -> None:
     state = street.state
     wanted = [
         state, state / "secrets", state / "secrets" / "slots", state / "ledger.sqlite", state / "readable",
@@ -81,7 +81,7 @@ async def test_nothing_of_the_platform_can_be_read(street: Street) -> None:
     assert found == []
 
 
-async def test_a_search_of_everything_that_is_there_finds_no_secret(street: Street) -> None:
+async def test_a_search_of_everything_that_is_there_finds_no_secret(street: TwoTenants) -> None:
     """All that can be opened outside of the system's and the image's own folders."""
     secret = [SECRET, *(one.key.hex() for one in street.specs.values())]
     backwards = [text[::-1] for text in secret]
@@ -116,7 +116,7 @@ async def test_a_search_of_everything_that_is_there_finds_no_secret(street: Stre
     assert hits == []
 
 
-async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(street: Street) -> None:
+async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(street: TwoTenants) -> None:
     key = street.specs["alice"].key.hex()
     found = await street.alice.ask(
         "[environments, lines, descriptors]",
@@ -148,7 +148,7 @@ async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(str
     assert str(street.state / "secrets") not in str(lines)
 
 
-async def test_the_neighbours_files_are_not_there(street: Street) -> None:
+async def test_the_neighbours_files_are_not_there(street: TwoTenants) -> None:
     for folder in sorted(WRITABLE):
         await street.bob.run(
             f"open('{folder}/of-bob', 'w').write('of bob'); __import__('os').chmod('{folder}/of-bob', 0o777)"
@@ -226,7 +226,7 @@ async def test_the_kernels_settings_cannot_be_written(alice: Notebook) -> None:
     assert found == []
 
 
-async def test_nobody_outside_can_be_killed_or_traced(street: Street) -> None:
+async def test_nobody_outside_can_be_killed_or_traced(street: TwoTenants) -> None:
     outside = [os.getpid(), os.getppid(), machine.keeper_of(street.backend.folder, street.specs["bob"].id).pid]
     found = await street.alice.ask(
         "results",
@@ -251,7 +251,7 @@ async def test_nobody_outside_can_be_killed_or_traced(street: Street) -> None:
     assert found == []
 
 
-async def test_the_first_process_cannot_be_killed_with_roots_rights(street: Street) -> None:
+async def test_the_first_process_cannot_be_killed_with_roots_rights(street: TwoTenants) -> None:
     """It is root's where root makes the sandbox; and killing everything ends only what is one's own."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
@@ -339,7 +339,7 @@ ports = sorted({{int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f 
 """
 
 
-async def test_kernels_take_orders_on_no_port(street: Street) -> None:
+async def test_kernels_take_orders_on_no_port(street: TwoTenants) -> None:
     """Their channels are private files. The one port they open is for the output of processes that they fork, and what
     comes there without the kernel's own random mark is dropped."""
     notebook = int(street.alice.url.split(":")[2].split("/")[0])
@@ -375,7 +375,7 @@ async def test_a_debugger_opens_no_door(alice: Notebook) -> None:
     assert await alice.ask("1 + 1") == 2
 
 
-async def test_the_neighbours_kernels_cannot_be_reached(street: Street) -> None:
+async def test_the_neighbours_kernels_cannot_be_reached(street: TwoTenants) -> None:
     """Their sockets are files in their own home; an abstract socket would be shared along with the network."""
     seen = await street.alice.ask("[line.split()[-1] for line in open('/proc/net/unix') if '/' in line or '@' in line]")
     sockets = await street.bob.ask("__import__('glob').glob('/home/freepool/.jupyter-runtime/kernel*ipc*')")
@@ -398,7 +398,7 @@ async def test_the_neighbours_kernels_cannot_be_reached(street: Street) -> None:
     assert not [path for path in seen if path.startswith("@") and "kernel" in path]
 
 
-async def test_the_neighbours_notebook_asks_who_is_there(street: Street) -> None:
+async def test_the_neighbours_notebook_asks_who_is_there(street: TwoTenants) -> None:
     for token in ("", street.alice.token, "rubbish"):
         status = await street.alice.ask(
             "status",
@@ -414,7 +414,7 @@ async def test_the_neighbours_notebook_asks_who_is_there(street: Street) -> None
         assert status == 403
 
 
-async def test_the_neighbours_port_cannot_be_taken(street: Street) -> None:
+async def test_the_neighbours_port_cannot_be_taken(street: TwoTenants) -> None:
     port = int(street.bob.url.split(":")[2].split("/")[0])
     found = await street.alice.ask(
         "results",

@@ -11,14 +11,14 @@ import aiohttp
 import psutil
 import pytest
 
-from spawner.ledger.model import EndReason
+from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase
-from spawner.pool.backends.local import LocalBackend
-from spawner.pool.local.sandbox import SIDE_ROOM, WORKSPACE
+from spawner.pool.backends.local.backend import LocalBackend
+from spawner.pool.backends.local.sandbox import SIDE_ROOM, WORKSPACE
 from tests.backends import canary, machine
 from tests.backends.conformance import SMALL, spec
 from tests.backends.notebook import CodeFailed, KernelDied, Notebook, eventually, lent
-from tests.backends.street import WRITABLE, Street
+from tests.backends.two_tenants import WRITABLE, TwoTenants
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -57,7 +57,7 @@ async def test_the_other_folders_have_an_end_too(folder: str, alice: Notebook) -
     assert await alice.ask("1 + 1") == 2
 
 
-async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: Street) -> None:
+async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: TwoTenants) -> None:
     async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
         allowed = int(SMALL.memory) + int(SMALL.disk)
         code = """
@@ -78,7 +78,7 @@ async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: Stree
     assert await street.bob.ask("1 + 1") == 2
 
 
-async def test_processes_have_an_end_and_the_neighbour_notices_nothing(street: Street) -> None:
+async def test_processes_have_an_end_and_the_neighbour_notices_nothing(street: TwoTenants) -> None:
     async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
         await mallory.open_kernel()
         filling = asyncio.create_task(
@@ -122,7 +122,7 @@ async def _crowd(backend: LocalBackend, slot_id: str) -> list[psutil.Process]:
     return found if len(found) > SMALL.processes // 2 else []
 
 
-async def test_what_is_printed_does_not_fill_the_operators_disk(street: Street) -> None:
+async def test_what_is_printed_does_not_fill_the_operators_disk(street: TwoTenants) -> None:
     """A kernel's own output goes to its notebook, but it can find the server's, which goes to a file outside."""
     await street.alice.run(
         """
@@ -143,7 +143,7 @@ async def test_what_is_printed_does_not_fill_the_operators_disk(street: Street) 
     assert (street.backend.folder / street.specs["alice"].id / "log").stat().st_size < 2 * MIB
 
 
-async def test_an_instance_that_kills_itself_is_dead_and_says_so(street: Street) -> None:
+async def test_an_instance_that_kills_itself_is_dead_and_says_so(street: TwoTenants) -> None:
     async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
         with pytest.raises((KernelDied, aiohttp.ClientError)):
             await mallory.run("import os, signal; os.kill(-1, signal.SIGKILL)", seconds=20)
@@ -156,7 +156,7 @@ async def _status(backend: LocalBackend, slot_id: str, phase: Phase) -> object:
     return status if status and status.phase is phase else None
 
 
-async def test_nothing_of_an_instance_is_there_for_the_next(street: Street) -> None:
+async def test_nothing_of_an_instance_is_there_for_the_next(street: TwoTenants) -> None:
     """A canary in every writable place, a process that wants to stay, a port that listens: all gone, same id or not."""
     wanted = spec()
     async with lent(street.backend, street.session, street.hub, wanted, "mallory") as mallory:

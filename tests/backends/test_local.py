@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 from spawner.errors import BackendUnavailable, SlotFailed
-from spawner.ledger.model import EndReason
+from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Backend, Phase
-from spawner.pool.backends.local import LocalBackend
+from spawner.pool.backends.local.backend import LocalBackend
 from tests.backends import machine
 from tests.backends.conformance import (
     SMALL,
@@ -162,7 +162,7 @@ async def test_a_slot_can_be_destroyed_as_soon_as_it_was_created(backend: LocalB
 async def test_a_keeper_that_hangs_is_killed_with_its_slot(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spawner.pool.backends.local.DESTROY_SECONDS", 0.5)
+    monkeypatch.setattr("spawner.pool.backends.local.backend.DESTROY_SECONDS", 0.5)
     wanted = spec(quick())
     await backend.create(wanted)
     await ready(backend, wanted.id)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from spawner.pool.local.sandbox import HOME, WORKSPACE
+from spawner.pool.backends.local.sandbox import HOME, WORKSPACE
 from tests.backends.conftest import as_root
 from tests.stack import PROJECT
 

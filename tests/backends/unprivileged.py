@@ -17,7 +17,7 @@ from typing import Any
 
 from spawner.local.preflight import require_sandbox
 from spawner.pool.backends.base import SlotSpec
-from spawner.pool.backends.local import LocalBackend
+from spawner.pool.backends.local.backend import LocalBackend
 from spawner.settings import Isolation
 from tests.backends import machine
 from tests.backends.conformance import SMALL, answers, dead, ready, spec

@@ -23,7 +23,8 @@ import aiohttp
 import httpx
 import pytest
 
-from spawner.ledger import EndReason, Instance, InstanceState, instances
+from spawner.ledger import EndReason, Instance, InstanceState
+from spawner.ledger.pool import instances
 from spawner.pool.progress import ENDINGS, EXPECTED
 from tests.backends import canary, machine
 from tests.backends.notebook import KernelDied, Notebook

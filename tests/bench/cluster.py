@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from spawner.ledger import open_ledger
-from spawner.pool.kube.pods import read_pod
+from spawner.pool.backends.kubernetes.pods import read_pod
 from spawner.settings import KubernetesPool
 from tests.bench.counting import Counter, counting
 from tests.bench.drive import Driver, Failed

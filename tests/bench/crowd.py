@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from spawner.ledger import open_ledger
-from spawner.pool.refusals import REFUSAL_HEADER
+from spawner.refusals import REFUSAL_HEADER
 from spawner.settings import KubernetesPool
 from tests.bench.cluster import stock_hub
 from tests.bench.local import interruptible

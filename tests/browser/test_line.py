@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from spawner.desk.texts import load_texts
+from spawner.desk.i18n import load_texts
 from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, Picture, assert_fits
 from tests.browser.visitor import IDLE, READY, Visitor, button, heading

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from spawner.desk.strings import JS_STRINGS
-from spawner.desk.texts import load_texts
+from spawner.desk.i18n import load_texts
+from spawner.desk.user.strings import JS_STRINGS
 from tests.browser.visitor import IDLE, READY, STARTING, Visitor, ask, button, card, heading
 
 Enter = Callable[..., Visitor]

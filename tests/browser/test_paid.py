@@ -17,10 +17,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from spawner.desk.paid.words import WHY
-from spawner.desk.texts import load_texts
-from spawner.ledger import orders
-from spawner.ledger.paid_model import Order, OrderState, StopReason
+from spawner.desk.i18n import load_texts
+from spawner.desk.paid.texts import WHY
+from spawner.ledger.paid import orders
+from spawner.ledger.paid.rows import Order, OrderState, StopReason
 from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import READY, Visitor, button, heading
 from tests.cloud.steer import ADA, LI, QUICK, STANDSTILL, Steer

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from spawner.ledger import instances
+from spawner.ledger.pool import instances
 from tests.browser.visitor import IDLE, READY, Visitor, button, heading
 
 Enter = Callable[..., Visitor]

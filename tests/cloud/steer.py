@@ -35,7 +35,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One call that the cloud has seen; see `spawner.demo_cloud.journal.Call`."""
+    """One call that the cloud has seen; see `spawner.demo_cloud.api.call_log.Call`."""
 
     number: int
     at: str
@@ -60,7 +60,7 @@ class Steer:
         self.endpoints, self.keys = endpoints, keys
 
     def ask(self, command: str, **data: Any) -> Any:
-        """One command of `spawner.demo_cloud.admin`."""
+        """One command of `spawner.demo_cloud.control`."""
         # Tests ask thousands of times, and a session of `requests` takes ten times as long as this.
         with closing(HTTPConnection(urlsplit(self.endpoints.main).netloc, timeout=30)) as connection:
             connection.request("POST", f"/demo/admin/{command}", json.dumps(data), JSON)
@@ -127,7 +127,7 @@ class Steer:
     # -- luck
 
     def fault(self, action: str, kind: str, **more: Any) -> None:
-        """See `spawner.demo_cloud.faults`: `times`, `seconds`, `status`, `code`, `message`, `account`, `url`."""
+        """See `spawner.demo_cloud.api.faults`: `times`, `seconds`, `status`, `code`, `message`, `account`, `url`."""
         self.ask("fault", action=action, kind=kind, **more)
 
     def clear_faults(self) -> None:

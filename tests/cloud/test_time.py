@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from spawner.demo_cloud import billing
 from spawner.demo_cloud.clock import Clock
-from spawner.demo_cloud.instances import GONE, Culler, Instance, Pace
+from spawner.demo_cloud.notebooks import billing
+from spawner.demo_cloud.notebooks.instance import GONE, Culler, Instance, Pace
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 PACE = Pace()

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from spawner.ledger import instances
+from spawner.ledger.pool import instances
 from tests.lean import with_lean
 from tests.stack import Stack, eventually, running_stack, write_catalog
 

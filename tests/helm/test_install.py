@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from spawner.pool.kube.manifest import harden
+from spawner.pool.backends.kubernetes.manifest import harden
 from tests.helm.release import PLATFORM, Release
 from tests.kubernetes.admin import Admin
 from tests.stack import eventually

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spawner.pool.kube.manifest import LENT_LABEL, OURS
+from spawner.pool.backends.kubernetes.manifest import LENT_LABEL, OURS
 from tests.helm.chart import (
     APART,
     NAMESPACE,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ByteSize, TypeAdapter
 
 from spawner.catalog import Catalog, Flavor
-from spawner.pool.kube.manifest import resources
+from spawner.pool.backends.kubernetes.manifest import resources
 from tests.helm.chart import CHART, RELEASE, VALUE_SETS, of_kind, one, render
 from tests.unit.make import quick
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from spawner.ledger import Instance, SlotState, Ticket, TicketState, instances, tickets
+from spawner.ledger import Instance, SlotState, Ticket, TicketState
+from spawner.ledger.pool import instances, tickets
 from tests.lean import with_lean
 from tests.stack import Stack, eventually
 

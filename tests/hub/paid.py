@@ -16,16 +16,18 @@ from typing import Any
 import httpx
 from sqlalchemy import update
 
-from spawner.ledger import Ledger, bindings, leases, orders
-from spawner.ledger.paid_model import BindingState, Consent, Order, OrderState
-from spawner.ledger.paid_tables import orders as table
-from spawner.paid import asking, keeper
-from spawner.paid.binding import EXTERNAL_ID_BYTES, external_id
+from spawner.ledger import Ledger, leases
+from spawner.ledger.paid import bindings, orders
+from spawner.ledger.paid.rows import BindingState, Consent, Order, OrderState
+from spawner.ledger.paid.tables import orders as table
+from spawner.paid.accounts.binding import EXTERNAL_ID_BYTES, external_id
 from spawner.paid.build import close, make_paid, new_id, utc_now
-from spawner.paid.consent import Chosen
+from spawner.paid.consent import service as consent_service
+from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
+from spawner.paid.orders import reconciler
+from spawner.paid.orders.service import START_WORD, answer_word, start_word
 from spawner.paid.paid import Paid
-from spawner.paid.starting import START_WORD, answer_word, start_word
 from tests.cloud.steer import HANGZHOU, Steer
 from tests.paid.make import make_binding
 from tests.stack import NO_TLS, Stack, eventually
@@ -53,8 +55,8 @@ class Platform:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         if "steward" in names:
-            holder = self.ledger.read(leases.holder_of, keeper.LEASE, now=utc_now())
-            self.ledger.write(leases.release, keeper.LEASE, holder=holder or "")
+            holder = self.ledger.read(leases.holder_of, reconciler.LEASE, now=utc_now())
+            self.ledger.write(leases.release, reconciler.LEASE, holder=holder or "")
             self.ledger.write(lambda connection: connection.execute(update(table).values(busy_until=None)))
         eventually(lambda: all(set(self.stack.pids(name)) - set(pids) for name in names), what="their return")
         eventually(self.answers, seconds=60, what="the platform")
@@ -100,7 +102,7 @@ class Person:
 
         async def ask(paid: Paid) -> Consent:
             wish = Chosen(server, Money(Decimal("2.60"), "CNY"), 3600, idle_seconds=1800)
-            offered = await asking.offer(
+            offered = await consent_service.offer(
                 paid,
                 self.binding,
                 HANGZHOU,
@@ -111,7 +113,7 @@ class Person:
                 word_of=self.answer,
                 order=order,
             )
-            return await asking.accept(
+            return await consent_service.accept(
                 paid, offered.id, user_name=self.name, user_since=self.since, session=SESSION,
                 word=self.answer(offered.id),
             )  # fmt: skip
@@ -156,7 +158,7 @@ class Person:
     # -- what they do and see
 
     def delete(self, server: str) -> None:
-        self.platform.ledger.write(asking.want_delete, self.order(server).id, by=self.name, now=utc_now())
+        self.platform.ledger.write(consent_service.want_delete, self.order(server).id, by=self.name, now=utc_now())
 
     def stop(self, server: str) -> httpx.Response:
         return self.platform.stack.api("DELETE", f"/users/{self.name}/servers/{server}", token=self.token)

@@ -20,10 +20,11 @@ from sqlalchemy import text, update
 
 from spawner.catalog import load_catalog
 from spawner.instance.sealing import slot_key
-from spawner.ledger import EndReason, instances, open_ledger
+from spawner.ledger import EndReason, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
-from spawner.ledger.tables import instances as instances_table
+from spawner.ledger.pool import instances
+from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.build import make_backend, utc_now
 from tests.hub.line import alive

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from spawner.ledger import Step, Ticket, instances, tickets
-from spawner.pool.refusals import REFUSAL_HEADER
+from spawner.ledger import Step, Ticket
+from spawner.ledger.pool import instances, tickets
+from spawner.refusals import REFUSAL_HEADER
 from tests.hub.line import alive, history, lean_pool_of, pool_of
 from tests.stack import Stack, eventually, running_stack, write_catalog
 

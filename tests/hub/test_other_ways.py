@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spawner.ledger import instances
+from spawner.ledger.pool import instances
 from tests.ledger.postgres import fresh_database, running_postgres
 from tests.stack import running_stack
 

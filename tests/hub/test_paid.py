@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from spawner.ledger import audit, consents, orders
-from spawner.ledger.paid_model import Consent, ConsentState, Order, OrderState
-from spawner.paid.asking import name_of
-from spawner.paid.starting import START_WORD
+from spawner.ledger.paid import audit, consents, orders
+from spawner.ledger.paid.rows import Consent, ConsentState, Order, OrderState
+from spawner.paid.consent.service import name_of
+from spawner.paid.orders.service import START_WORD
 from tests.cloud.steer import QUICK, STANDSTILL, Steer
 from tests.hub.paid import KILLED, Person, Platform
 from tests.stack import Stack, eventually

@@ -166,7 +166,7 @@ def test_the_hub_image_has_every_part_of_the_platform() -> None:
     assert run("hub", "python", "-m", "jupyterhub", "--version").startswith("6.")
     assert run("hub", "configurable-http-proxy", "--version").strip()
     assert run("hub", "ls", "/opt/freepool/examples/ocr/icon.svg", "/opt/freepool/hub_config/jupyterhub_config.py")
-    python("hub", "import spawner, spawner.desk.app, spawner.steward.loop, psycopg; spawner.InstanceSpawner")
+    python("hub", "import spawner, spawner.desk.app, spawner.steward.runner, psycopg; spawner.InstanceSpawner")
 
 
 def test_postgres_makes_its_database_and_keeps_it() -> None:

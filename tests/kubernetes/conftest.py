@@ -24,7 +24,7 @@ import yaml
 from kubernetes_asyncio.config import kube_config
 
 from spawner import __version__
-from spawner.pool.backends.kubernetes import KubernetesBackend
+from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import destroy
 from tests.cluster.network import SCRIPTS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spawner.ledger import Instance
-from spawner.pool.refusals import REFUSAL_HEADER
+from spawner.refusals import REFUSAL_HEADER
 from tests.kubernetes.conftest import PoolNamespace
 from tests.stack import Stack
 

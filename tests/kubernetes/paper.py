@@ -15,7 +15,7 @@ from kubernetes_asyncio import config
 from kubernetes_asyncio.client import ApiClient, Configuration
 
 from spawner.catalog import Image
-from spawner.pool.kube.manifest import make_manifest, pod_name
+from spawner.pool.backends.kubernetes.manifest import make_manifest, pod_name
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import SMALL, TEXT, spec
 

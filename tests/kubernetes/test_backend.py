@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from spawner.catalog import Flavor, Image
 from spawner.pool.backends.base import Backend
-from spawner.pool.backends.kubernetes import KubernetesBackend
+from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from tests.backends.conformance import SMALL, TEXT, BackendConformance
 from tests.kubernetes.conftest import LIGHT, PoolNamespace
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from spawner.ledger import EndReason, Instance, Step, instances, leases
+from spawner.ledger import EndReason, Instance, Step, leases
+from spawner.ledger.pool import instances
 from spawner.pool.build import utc_now
 from tests.hub.line import alive
 from tests.kubernetes.conftest import Cluster, wait_warm

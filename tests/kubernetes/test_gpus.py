@@ -15,7 +15,7 @@ import pytest
 
 from spawner.catalog import Accelerator
 from spawner.ledger import EndReason
-from spawner.pool.kube.manifest import make_manifest
+from spawner.pool.backends.kubernetes.manifest import make_manifest
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import SMALL, spec
 from tests.backends.notebook import Notebook

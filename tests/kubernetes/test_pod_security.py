@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spawner.catalog import Accelerator, Flavor
-from spawner.pool.kube.manifest import make_manifest
+from spawner.pool.backends.kubernetes.manifest import make_manifest
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import SMALL, spec
 from tests.helm.chart import of_kind, render

@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 
 from spawner.compat import timeout
-from spawner.pool.backends.kubernetes import KubernetesBackend
-from spawner.pool.kube.manifest import harden
+from spawner.pool.backends.kubernetes.backend import KubernetesBackend
+from spawner.pool.backends.kubernetes.manifest import harden
 from spawner.settings import KubernetesPool
 from tests.backends.conformance import SMALL, spec
 from tests.kubernetes.admin import Admin

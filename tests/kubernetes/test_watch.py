@@ -18,12 +18,12 @@ import pytest
 import pytest_asyncio
 
 from spawner.errors import BackendUnavailable
-from spawner.pool import view as view_module
-from spawner.pool.backends.kubernetes import KubernetesBackend
-from spawner.pool.kube import client, watch
-from spawner.pool.kube.client import Cluster
-from spawner.pool.kube.watch import PodStore, list_pods
-from spawner.pool.view import SlotView
+from spawner.pool import slot_view as view_module
+from spawner.pool.backends.kubernetes import client, watch
+from spawner.pool.backends.kubernetes.backend import KubernetesBackend
+from spawner.pool.backends.kubernetes.client import Cluster
+from spawner.pool.backends.kubernetes.watch import PodStore, list_pods
+from spawner.pool.slot_view import SlotView
 from spawner.settings import KubernetesPool
 from tests.kubernetes.admin import Admin
 from tests.kubernetes.conftest import ACCOUNT, PoolNamespace, rights

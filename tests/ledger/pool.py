@@ -10,21 +10,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
-from spawner.ledger import (
-    EndReason,
-    Instance,
-    InstanceState,
-    Ledger,
-    Slot,
-    SlotState,
-    Ticket,
-    TicketState,
-    instances,
-    slots,
-    tickets,
-)
-from spawner.pool.admission import Admission, Wish
+from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState, Ticket, TicketState
+from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.options import choose
+from spawner.pool.queue.admission import Admission, Wish
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from spawner.ledger import EndReason, Instance, Ledger, Slot, SlotState, instances, slots
-from spawner.ledger.model import InstanceState
+from spawner.ledger import EndReason, Instance, Ledger, Slot, SlotState
+from spawner.ledger.pool import instances, slots
+from spawner.ledger.pool.rows import InstanceState
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 

@@ -9,21 +9,10 @@ import pytest
 from sqlalchemy import update
 
 from spawner.errors import InLine, LostRace, Maintenance, Paused, PoolFull
-from spawner.ledger import (
-    EndReason,
-    InstanceState,
-    Ledger,
-    Slot,
-    SlotState,
-    Ticket,
-    TicketState,
-    controls,
-    instances,
-    slots,
-    tickets,
-)
-from spawner.ledger.tables import tickets as tickets_table
-from spawner.pool.admission import TRIES
+from spawner.ledger import EndReason, InstanceState, Ledger, Slot, SlotState, Ticket, TicketState
+from spawner.ledger.pool import admin_settings, instances, slots, tickets
+from spawner.ledger.pool.tables import tickets as tickets_table
+from spawner.pool.queue.admission import TRIES
 from tests.ledger.conftest import Together
 from tests.ledger.pool import PaperPool
 from tests.unit import make
@@ -433,7 +422,7 @@ def test_two_restarts_at_once_hold_one_slot(pool: PaperPool) -> None:
 def test_a_paused_flavor_is_refused_and_its_line_waits(pool: PaperPool) -> None:
     ann = pool.start("ann")
     bob = pool.ask("bob")
-    pool.ledger.write(controls.put, "pause:small", True, now=pool.time, by="op")
+    pool.ledger.write(admin_settings.put, "pause:small", True, now=pool.time, by="op")
     pool.end(ann)
     pool.sweep()
     with pytest.raises(Paused):
@@ -442,21 +431,21 @@ def test_a_paused_flavor_is_refused_and_its_line_waits(pool: PaperPool) -> None:
         pool.ledger.write(pool.admission.take_over, ann)
     assert pool.call_due() == []
     assert pool.ask("bob") == bob
-    pool.ledger.write(controls.clear, "pause:small")
+    pool.ledger.write(admin_settings.clear, "pause:small")
     assert [ticket.id for ticket in pool.call_due()] == [bob.id]
 
 
 def test_a_drained_pool_lends_nothing_and_forgets_nobody(pool: PaperPool) -> None:
     ann = pool.start("ann")
     bob = pool.ask("bob")
-    pool.ledger.write(controls.put, "drain", {"reason": "new disks"}, now=pool.time, by="op")
+    pool.ledger.write(admin_settings.put, "drain", {"reason": "new disks"}, now=pool.time, by="op")
     pool.end(ann)
     for ask in (lambda: pool.ask("cat"), lambda: pool.ledger.write(pool.admission.take_over, ann)):
         with pytest.raises(Maintenance) as refused:
             ask()
         assert refused.value.details == "new disks"
     assert pool.call_due() == []
-    pool.ledger.write(controls.clear, "drain")
+    pool.ledger.write(admin_settings.clear, "drain")
     assert [ticket.id for ticket in pool.call_due()] == [bob.id]
 
 

@@ -10,17 +10,9 @@ import pytest
 from sqlalchemy import Connection
 
 from spawner.errors import LostRace
-from spawner.ledger import Ledger, audit, bindings, consents, orders
-from spawner.ledger.paid_model import (
-    LINKED,
-    OVER,
-    BindingState,
-    Block,
-    ConsentState,
-    NoticeKind,
-    OrderState,
-    StopReason,
-)
+from spawner.ledger import Ledger
+from spawner.ledger.paid import audit, bindings, consents, orders
+from spawner.ledger.paid.rows import LINKED, OVER, BindingState, Block, ConsentState, NoticeKind, OrderState, StopReason
 from spawner.ledger.transitions import revision
 from tests.ledger.conftest import Together
 from tests.paid.make import NOW, SINCE, later, order, write_binding, write_consent, write_order

@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
 from spawner.errors import LostRace, TooMany
-from spawner.ledger import EndReason, InstanceState, Ledger, Slot, SlotState, Step, instances, leases, slots
+from spawner.ledger import EndReason, InstanceState, Ledger, Slot, SlotState, Step, leases
+from spawner.ledger.pool import instances, slots
 from spawner.ledger.transitions import revision
-from spawner.pool.stock import room_for
+from spawner.pool.capacity import room_for
 from tests.ledger.conftest import Together
 from tests.ledger.rows import NOW, claim, instance_in, later, request, slot_in
 from tests.unit import make

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace
-from spawner.ledger import EndReason, InstanceState, Ledger, Ticket, TicketState, instances, tickets
-from spawner.ledger.model import ALIVE
-from spawner.ledger.tickets import OVER
+from spawner.ledger import EndReason, InstanceState, Ledger, Ticket, TicketState
+from spawner.ledger.pool import instances, tickets
+from spawner.ledger.pool.rows import ALIVE
+from spawner.ledger.pool.tickets import OVER
 from spawner.ledger.transitions import revision
 from tests.ledger.conftest import Together
 from tests.ledger.rows import NOW, instance_in, later, request

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from sqlalchemy.exc import StatementError
 
-from spawner.ledger import Ledger, instances, leases
+from spawner.ledger import Ledger, leases
+from spawner.ledger.pool import instances
 from tests.ledger.rows import NOW, request
 
 

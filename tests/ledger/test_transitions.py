@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Connection
 
 from spawner.errors import LostRace, TooMany
-from spawner.ledger import EndReason, InstanceState, Ledger, SlotState, Step, instances, slots
+from spawner.ledger import EndReason, InstanceState, Ledger, SlotState, Step
+from spawner.ledger.pool import instances, slots
 from spawner.ledger.transitions import revision
 from tests.ledger.rows import claim, instance_in, intend, later, request, slot_in
 

@@ -14,9 +14,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LedgerUnusable, LostRace
-from spawner.ledger import InstanceState, Ledger, Step, instances, open_ledger
+from spawner.ledger import InstanceState, Ledger, Step, open_ledger
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import VERSION_TABLE, check_version, migrate
+from spawner.ledger.pool import instances
 from tests.ledger.rows import instance_in, intend, later, request
 
 PAGE = 4096

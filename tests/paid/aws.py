@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from spawner.paid.providers.base import Account
-from spawner.paid.providers.sagemaker_settings import SageMakerSettings, SageMakerShape
+from spawner.paid.providers.sagemaker.settings import SageMakerSettings, SageMakerShape
 
 REGION, OTHER_REGION = "us-east-1", "eu-west-1"
 PLATFORM_KEY = {"access_key_id": "AKIAPLATFORMKEY00000", "access_key_secret": "platform-secret-that-nobody-sees"}

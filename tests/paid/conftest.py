@@ -13,7 +13,7 @@ import pytest_asyncio
 from spawner.ledger import open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
-from spawner.paid.providers.dsw import DswProvider
+from spawner.paid.providers.dsw.provider import DswProvider
 from tests.cloud.steer import Steer, cloud_in_thread, cloud_process
 from tests.paid import aws
 from tests.paid.aws import Moto

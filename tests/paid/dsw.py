@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spawner.paid.providers.base import Account
-from spawner.paid.providers.dsw_settings import DswRegion, DswSettings
+from spawner.paid.providers.dsw.settings import DswRegion, DswSettings
 from tests.cloud.steer import ADA, HANGZHOU, ROLE_NAME, Steer
 
 EXTERNAL_ID = "fp-0123456789abcdef0123456789abcdef"

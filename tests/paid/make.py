@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from spawner.ledger import Ledger, bindings, consents, orders
-from spawner.ledger.paid_model import Binding, BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
-from spawner.paid.consent_text import hash_of
+from spawner.ledger import Ledger
+from spawner.ledger.paid import bindings, consents, orders
+from spawner.ledger.paid.rows import Binding, BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
+from spawner.paid.consent.text import hash_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 ACCOUNT = "2000000000000002"

@@ -11,8 +11,8 @@ from typing import ClassVar
 import pytest
 
 from spawner.paid.providers.base import Account, Provider, Remote, RemoteState
-from spawner.paid.providers.dsw import DswProvider
-from spawner.paid.providers.sagemaker import SageMakerProvider
+from spawner.paid.providers.dsw.provider import DswProvider
+from spawner.paid.providers.sagemaker.provider import SageMakerProvider
 from tests.cloud import steer
 from tests.cloud.steer import Steer
 from tests.paid import aws, dsw

@@ -18,13 +18,13 @@ from pydantic import ValidationError
 
 from spawner.errors import SetupError
 from spawner.paid.money import Money
-from spawner.paid.providers import base, deputies
+from spawner.paid.providers import assume_role_checks, base
 from spawner.paid.providers.base import Account, RemoteState, Request
 from spawner.paid.providers.calls import Use
-from spawner.paid.providers.dsw import DswProvider
-from spawner.paid.providers.dsw_assumptions import DswAssumptions
-from spawner.paid.providers.dsw_policies import permission_document, session_policy, trust_document
-from spawner.paid.providers.dsw_settings import DswRegion, DswSettings
+from spawner.paid.providers.dsw.assumptions import DswAssumptions
+from spawner.paid.providers.dsw.policies import permission_document, session_policy, trust_document
+from spawner.paid.providers.dsw.provider import DswProvider
+from spawner.paid.providers.dsw.settings import DswRegion, DswSettings
 from tests.cloud.steer import ADA, ROLE_NAME, Steer
 from tests.paid.dsw import EXTERNAL_ID, dsw_settings, linked
 
@@ -286,7 +286,7 @@ async def test_a_role_that_cannot_look_is_refused(cloud: Steer, dsw: DswProvider
     document = permission_document(DswAssumptions())
     document["Statement"].append({"Effect": "Deny", "Action": f"paidsw:{missing}", "Resource": "*"})
     probe = await dsw.probe(linked(cloud, permissions=document))
-    assert list(probe.problems) == [(deputies.CANNOT_READ, {"action": f"paidsw:{missing}"})]
+    assert list(probe.problems) == [(assume_role_checks.CANNOT_READ, {"action": f"paidsw:{missing}"})]
 
 
 async def test_our_own_bad_key_is_not_the_persons_fault(cloud: Steer, dsw: DswProvider, tmp_path: Path) -> None:

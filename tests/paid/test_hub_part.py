@@ -16,15 +16,16 @@ from jupyterhub import orm
 from jupyterhub.utils import utcnow
 
 from spawner.errors import NoConsent, NotOffered, SetupError
-from spawner.hub import paid as hub_paid
-from spawner.hub.paid import PaidServer
+from spawner.hub import paid_server as hub_paid
+from spawner.hub.paid_server import PaidServer
 from spawner.hub.spawner import InstanceSpawner
-from spawner.ledger import Ledger, audit, consents, open_ledger, orders
-from spawner.ledger.paid_model import ConsentState, OrderState, StopReason
-from spawner.paid.asking import name_of
+from spawner.ledger import Ledger, open_ledger
+from spawner.ledger.paid import audit, consents, orders
+from spawner.ledger.paid.rows import ConsentState, OrderState, StopReason
 from spawner.paid.build import check
-from spawner.paid.progress import lines
-from spawner.paid.starting import begin, is_over, start_word, watch
+from spawner.paid.consent.service import name_of
+from spawner.paid.orders.progress import lines
+from spawner.paid.orders.service import begin, is_over, start_word, watch
 from spawner.settings import PaidSettings
 from tests.paid.make import NOW, SINCE, order, write_binding, write_consent, write_order
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spawner.ledger.paid_model import (
+from spawner.ledger.paid.rows import (
     OVER,
     RUNS,
     UNSETTLED,
@@ -23,11 +23,11 @@ from spawner.ledger.paid_model import (
     OrderState,
     StopReason,
 )
-from spawner.paid.orders import MUTATING, Act, Gate, Rules, What, intent_of, next_act, seconds_left
-from spawner.paid.outcome import Changed, NotThere, Outcome, Saw, Took, Trouble, settle
+from spawner.paid.orders.policy import MUTATING, Act, Gate, Rules, What, intent_of, next_act, seconds_left
+from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, settle
+from spawner.paid.orders.updates import Step
 from spawner.paid.providers import base
 from spawner.paid.providers.base import Remote, RemoteState
-from spawner.paid.step import Step
 from tests.paid import make
 from tests.paid.make import NOW, later
 

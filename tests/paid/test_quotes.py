@@ -15,10 +15,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spawner.errors import AskAgain, BadOption, NoConsent, NotAllowed
-from spawner.ledger.paid_model import BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
-from spawner.paid import binding, consent, consent_text, money, quotes
-from spawner.paid.asking import NAME_LENGTH, name_of
-from spawner.paid.consent import Chosen, ask, change_since, check_answer
+from spawner.ledger.paid.rows import BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
+from spawner.paid import money, quotes
+from spawner.paid.accounts import binding
+from spawner.paid.consent import rules as consent_rules
+from spawner.paid.consent import text as consent_text
+from spawner.paid.consent.rules import Chosen, ask, change_since, check_answer
+from spawner.paid.consent.service import NAME_LENGTH, name_of
 from spawner.paid.money import Money
 from spawner.paid.providers.base import Capability, Probe, Shape
 from spawner.paid.quotes import Needs, cap_seconds, cost, quote, run_seconds, terms_of
@@ -254,13 +257,13 @@ def test_who_may_answer_and_until_when(
 @pytest.mark.parametrize(
     ("now", "sentence"),
     [
-        ([], consent.SHAPE_GONE),
-        ([shape("other")], consent.SHAPE_GONE),
-        ([shape(price=None)], consent.PRICE_UNKNOWN),
-        ([shape(available=False)], consent.SHAPE_OUT),
-        ([shape(price="0.650001")], consent.PRICE_CHANGED),
-        ([shape(price="0.649999")], consent.PRICE_CHANGED),
-        ([replace(shape(), price=Money(Decimal("0.65"), "USD"))], consent.PRICE_CHANGED),
+        ([], consent_rules.SHAPE_GONE),
+        ([shape("other")], consent_rules.SHAPE_GONE),
+        ([shape(price=None)], consent_rules.PRICE_UNKNOWN),
+        ([shape(available=False)], consent_rules.SHAPE_OUT),
+        ([shape(price="0.650001")], consent_rules.PRICE_CHANGED),
+        ([shape(price="0.649999")], consent_rules.PRICE_CHANGED),
+        ([replace(shape(), price=Money(Decimal("0.65"), "USD"))], consent_rules.PRICE_CHANGED),
     ],
 )
 def test_what_has_changed_is_seen(now: list[Shape], sentence: str) -> None:
@@ -311,7 +314,7 @@ def test_a_role_of_another_account_is_a_problem() -> None:
 
 
 def test_what_is_in_the_way_of_unlinking() -> None:
-    from spawner.ledger.paid_model import OVER, Block
+    from spawner.ledger.paid.rows import OVER, Block
 
     def is_in_the_way(order: Order, seconds: float = 0, *, is_named: bool = True) -> bool:
         return bool(binding.in_the_way_of_unlinking([order], later(seconds), reaches=lambda *_: is_named))

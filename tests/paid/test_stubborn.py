@@ -11,8 +11,8 @@ import pytest
 
 from spawner.desk.paid.alarms import alarms
 from spawner.errors import NoConsent, NotAllowed
-from spawner.ledger import bindings, orders
-from spawner.ledger.paid_model import (
+from spawner.ledger.paid import bindings, orders
+from spawner.ledger.paid.rows import (
     Binding,
     BindingState,
     Block,
@@ -22,10 +22,10 @@ from spawner.ledger.paid_model import (
     OrderState,
     StopReason,
 )
-from spawner.paid.binding import account_for
-from spawner.paid.fulfil import _Hand, read_moment
-from spawner.paid.orders import Act, What
-from spawner.paid.outcome import Trouble
+from spawner.paid.accounts.binding import account_for
+from spawner.paid.orders.executor import _Hand, read_moment
+from spawner.paid.orders.policy import Act, What
+from spawner.paid.orders.results import Trouble
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers.base import OutcomeUnknown, Request, Unavailable
 from tests.cloud.steer import LI, SHANGHAI

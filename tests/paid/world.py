@@ -13,16 +13,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from spawner.ledger import Ledger, audit, bindings, consents, open_ledger, orders
-from spawner.ledger.paid_model import Binding, BindingState, Consent, Notice, NoticeKind, Order, OrderState
-from spawner.paid import asking, binding
-from spawner.paid.consent import Chosen
-from spawner.paid.keeper import Keeper
+from spawner.ledger import Ledger, open_ledger
+from spawner.ledger.paid import audit, bindings, consents, orders
+from spawner.ledger.paid.rows import Binding, BindingState, Consent, Notice, NoticeKind, Order, OrderState
+from spawner.paid.accounts import binding
+from spawner.paid.accounts.unlinking import unlink_or_stop
+from spawner.paid.consent import service as consent_service
+from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
-from spawner.paid.orders import Rules
+from spawner.paid.orders.policy import Rules
+from spawner.paid.orders.reconciler import Keeper
 from spawner.paid.paid import Paid
-from spawner.paid.providers.dsw import DswProvider
-from spawner.paid.unlinking import unlink_or_stop
+from spawner.paid.providers.dsw.provider import DswProvider
 from tests.cloud.steer import ADA, HANGZHOU, LI, SHANGHAI, Steer
 from tests.paid.dsw import dsw_settings
 from tests.paid.make import NOW, make_binding, word_of
@@ -155,12 +157,12 @@ class World:
     ) -> Consent:
         name = order.server_name if order else server or f"paid-{next(self.numbers)}"
         wish = Chosen(name, Money(Decimal(cap), "CNY"), int(hours * 3600), **{"idle_seconds": 3600, **chosen})
-        return await asking.offer(
+        return await consent_service.offer(
             self.paid, link, region, SMALL, wish, session="5e55", language="en", word_of=word_of, order=order
         )
 
     async def accept(self, consent: Consent) -> Consent:
-        return await asking.accept(
+        return await consent_service.accept(
             self.paid, consent.id, user_name=consent.user_name, user_since=consent.user_since,
             session=consent.session, word=word_of(consent.id),
         )  # fmt: skip
@@ -168,7 +170,7 @@ class World:
     def place(self, consent: Consent) -> Order:
         """What the hub does in `start()`."""
         return self.ledger.write(
-            asking.place,
+            consent_service.place,
             user_name=consent.user_name,
             user_since=consent.user_since,
             server_name=consent.server_name,
@@ -186,10 +188,10 @@ class World:
         return self.order(order)
 
     def stop(self, order: Order, by: str | None = None) -> None:
-        self.ledger.write(asking.want_stop, order.id, by=by or order.user_name, now=self.time)
+        self.ledger.write(consent_service.want_stop, order.id, by=by or order.user_name, now=self.time)
 
     def delete(self, order: Order) -> None:
-        self.ledger.write(asking.want_delete, order.id, by=order.user_name, now=self.time)
+        self.ledger.write(consent_service.want_delete, order.id, by=order.user_name, now=self.time)
 
     # -- what is
 

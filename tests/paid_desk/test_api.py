@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from spawner.desk.paid.routes import paid_routes
-from spawner.ledger import orders
-from spawner.ledger.paid_model import OrderState
+from spawner.ledger.paid import orders
+from spawner.ledger.paid.rows import OrderState
 from tests.cloud.steer import Steer
 from tests.paid_desk.forms import SHAPE, Browser
 from tests.paid_desk.test_desk import end, reads

@@ -15,12 +15,13 @@ import httpx
 import pytest
 from tornado.web import create_signed_value, decode_signed_value
 
-from spawner.desk.paid import alarms, words
+from spawner.desk.paid import alarms, texts
+from spawner.desk.paid.account_proof import STATE
 from spawner.desk.paid.accounts import COOKIE
-from spawner.desk.paid.linking import STATE
-from spawner.ledger import bindings, consents, controls, orders
-from spawner.ledger.paid_model import BindingState, ConsentState, OrderState
-from spawner.paid.asking import NO_NEW, name_of
+from spawner.ledger.paid import bindings, consents, orders
+from spawner.ledger.paid.rows import BindingState, ConsentState, OrderState
+from spawner.ledger.pool import admin_settings
+from spawner.paid.consent.service import NO_NEW, name_of
 from spawner.pool.build import utc_now
 from tests.cloud.steer import Steer
 from tests.paid_desk.forms import SHAPE, Browser
@@ -402,7 +403,7 @@ def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
         assert 'freepool_paid_orders{state="active"} 1.0' in operator.page.text
         assert "freepool_paid_paused 1.0" in operator.page.text
     finally:
-        stack.ledger.write(controls.clear, NO_NEW)
+        stack.ledger.write(admin_settings.clear, NO_NEW)
     end(ann, order)
     operator.client.close()
 
@@ -427,12 +428,12 @@ def test_a_region_that_is_switched_off_says_where_to_look_instead(
         since = cloud.last()
         for where in ("paid", f"paid/instances/{order}"):
             ann.at(DESK + where)
-            assert words.OUT_OF_REACH in ann.text
+            assert texts.OUT_OF_REACH in ann.text
             assert "Open JupyterLab" not in ann.text
             with pytest.raises(AssertionError, match="no button 'Stop"):
                 ann.form("Stop")
         ann.at(open_path)
-        assert words.OUT_OF_REACH in ann.text
+        assert texts.OUT_OF_REACH in ann.text
         operator.at(f"{DESK}operator/paid")
         assert alarms.KINDS["switched_off"] in operator.text
         operator.at(f"{DESK}metrics")
@@ -459,7 +460,7 @@ def test_an_expired_question_is_asked_again(browse: Browse, cloud: Steer, accoun
 
     from sqlalchemy import update
 
-    from spawner.ledger.paid_tables import consents as rows
+    from spawner.ledger.paid.tables import consents as rows
 
     since, ann = cloud.last(), browse()
     consent = ann.ask(ann.link(account))

@@ -8,10 +8,11 @@ from functools import partial
 
 import httpx
 
-from spawner.ledger import bindings, consents, leases, orders
-from spawner.ledger.paid_model import ConsentState
-from spawner.paid.keeper import LEASE
-from spawner.paid.starting import START_WORD, start_word
+from spawner.ledger import leases
+from spawner.ledger.paid import bindings, consents, orders
+from spawner.ledger.paid.rows import ConsentState
+from spawner.paid.orders.reconciler import LEASE
+from spawner.paid.orders.service import START_WORD, start_word
 from tests.cloud.steer import Steer
 from tests.paid_desk.forms import SHAPE, Browser
 from tests.paid_desk.test_desk import DESK, end, reads

@@ -115,10 +115,10 @@ def test_a_failure_shows_what_the_stack_said_during_the_test_and_keeps_all_of_it
 
 
 def test_what_is_on_the_cluster_is_one_scope_and_comes_first() -> None:
-    slow = schedule.scope_of("tests/kubernetes/test_walk.py::test_it")
+    slow = schedule.scope_of("tests/kubernetes/test_start_and_stop.py::test_it")
     assert slow == schedule.scope_of("tests/helm/test_install.py::test_it") == schedule.CLUSTER
     assert schedule.scope_of("tests/unit/test_cli.py::test_it[a::b]") == "tests/unit/test_cli.py"
-    nodes = ["tests/unit/test_cli.py::test_it", "tests/kubernetes/test_walk.py::test_it"]
+    nodes = ["tests/unit/test_cli.py::test_it", "tests/kubernetes/test_start_and_stop.py::test_it"]
     assert sorted(nodes, key=schedule.longest_first) == nodes[::-1]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spawner.pool.local import cgroup
-from spawner.pool.local.cgroup import Group, Limits
+from spawner.pool.backends.local import cgroup
+from spawner.pool.backends.local.cgroup import Group, Limits
 
 LIMITS = Limits(memory=512 * 1024**2, processes=128, cpu=1.5)
 

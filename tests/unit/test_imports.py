@@ -24,7 +24,7 @@ def test_importing_it_brings_nothing_heavy(module: str) -> None:
 
 
 def test_the_keeper_needs_the_standard_library_only() -> None:
-    found = loaded_by("import spawner.pool.local.keeper")
+    found = loaded_by("import spawner.pool.backends.local.keeper")
     assert found - set(sys.stdlib_module_names) <= {"spawner", "__main__", "sitecustomize", "usercustomize"} | {
         name for name in found if name.startswith(("_distutils_hack", "__editable__"))
     }

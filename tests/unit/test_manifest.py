@@ -13,8 +13,7 @@ from pydantic import ValidationError
 
 from spawner.catalog import OURS_TO_DECIDE, Accelerator, Flavor, Image, PodFields
 from spawner.pool.backends.base import SlotSpec
-from spawner.pool.kube.endings import TOLD
-from spawner.pool.kube.manifest import (
+from spawner.pool.backends.kubernetes.manifest import (
     AWAITED,
     LENT,
     LENT_LABEL,
@@ -24,7 +23,8 @@ from spawner.pool.kube.manifest import (
     make_manifest,
     resources,
 )
-from spawner.pool.kube.pods import read_pod
+from spawner.pool.backends.kubernetes.pod_ends import TOLD
+from spawner.pool.backends.kubernetes.pods import read_pod
 from spawner.settings import KubernetesPool
 from tests.unit import make
 from tests.unit.make import GIB, quick
@@ -204,7 +204,7 @@ def test_the_agent_gets_its_orders_and_an_image_without_one_its_identity() -> No
 
 
 def test_a_program_without_the_agent_tells_when_its_node_ends_it() -> None:
-    """Where it exits with 0, nothing else tells that from an end by itself: `spawner/pool/kube/endings.py`."""
+    """Where it exits with 0, nothing else tells that from an end by itself: see `pod_ends.py`."""
     stacks = Image(id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False)
     (container,) = make_manifest(spec(image=stacks), POOL)["spec"]["containers"]
     assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "-c", f"echo '{TOLD}' > /dev/termination-log"]

@@ -11,12 +11,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from spawner.desk.metrics import PoolCollector, Scrape, generate_latest
+from spawner.desk.admin.metrics import PoolCollector, Scrape, generate_latest
 from spawner.ledger import EndReason, InstanceState, Step, TicketState
-from spawner.ledger.controls import Control
-from spawner.pool.controls import DRAIN, PAUSE, Controls
-from spawner.pool.demand import NO_DEMAND, WarmMoment
+from spawner.ledger.pool.admin_settings import Control
+from spawner.pool.admin.settings import DRAIN, PAUSE, Controls
 from spawner.pool.statistics import Day
+from spawner.pool.warm.demand import NO_DEMAND, WarmMoment
 from tests.stack import PROJECT
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spawner.errors import BadOption
 from spawner.pool.options import KNOWN, Choice, choose
-from spawner.pool.refusals import encode_refusal
+from spawner.refusals import encode_refusal
 from tests.unit import make
 from tests.unit.make import quick
 

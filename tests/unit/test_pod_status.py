@@ -1,7 +1,7 @@
 """Why a pod ended, read from statuses in the order in which an API server of Kubernetes 1.36 sends them.
 
-The cause comes after the effect: see `spawner/pool/kube/endings.py`. What a person reads, and what is recorded, is the
-cause, whichever status the steward saw first.
+The cause comes after the effect: see `spawner/pool/backends/kubernetes/pod_ends.py`. What a person reads, and what is
+recorded, is the cause, whichever status the steward saw first.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from spawner.catalog import Limits
 from spawner.ledger import EndReason, InstanceState, SlotState
 from spawner.pool.backends.base import Phase, SlotStatus
-from spawner.pool.kube.client import Cluster
-from spawner.pool.kube.endings import TOLD
-from spawner.pool.kube.manifest import AWAITED, CONTAINER, LENT, LENT_LABEL, SLOT_LABEL
-from spawner.pool.kube.pods import read_pod
-from spawner.pool.kube.watch import PodStore
+from spawner.pool.backends.kubernetes.client import Cluster
+from spawner.pool.backends.kubernetes.manifest import AWAITED, CONTAINER, LENT, LENT_LABEL, SLOT_LABEL
+from spawner.pool.backends.kubernetes.pod_ends import TOLD
+from spawner.pool.backends.kubernetes.pods import read_pod
+from spawner.pool.backends.kubernetes.watch import PodStore
 from spawner.settings import KubernetesPool
-from spawner.steward.order import SETTLE, EndInstance, NoteEnd, decide, unsettled_since
+from spawner.steward.reconcile import SETTLE, EndInstance, NoteEnd, decide, unsettled_since
 from tests.unit import make
 from tests.unit.make import NOW, quick
 

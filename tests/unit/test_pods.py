@@ -9,10 +9,10 @@ import pytest
 
 from spawner.ledger import EndReason
 from spawner.pool.backends.base import SlotStatus
-from spawner.pool.kube.client import Cluster
-from spawner.pool.kube.manifest import CONTAINER, LENT_LABEL, SLOT_LABEL
-from spawner.pool.kube.pods import read_pod
-from spawner.pool.kube.watch import PodStore
+from spawner.pool.backends.kubernetes.client import Cluster
+from spawner.pool.backends.kubernetes.manifest import CONTAINER, LENT_LABEL, SLOT_LABEL
+from spawner.pool.backends.kubernetes.pods import read_pod
+from spawner.pool.backends.kubernetes.watch import PodStore
 from spawner.settings import KubernetesPool
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from spawner.instance.arguments import server_arguments
-from spawner.pool.local import sandbox
-from spawner.pool.local.sandbox import Sandbox, bubblewrap_command
+from spawner.pool.backends.local import sandbox
+from spawner.pool.backends.local.sandbox import Sandbox, bubblewrap_command
 
 DISK = 64 * 1024**2
 READ_ONLY = ("--ro-bind", "--ro-bind-try")

@@ -13,8 +13,8 @@ from spawner.pool import start
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.options import Choice
 from spawner.pool.pool import Server
+from spawner.pool.slot_view import SlotView
 from spawner.pool.start import Start
-from spawner.pool.view import SlotView
 from tests.unit import make
 
 GUESS = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 143"), settled=False)

@@ -15,19 +15,20 @@ from hypothesis import strategies as st
 
 from spawner.catalog import Accelerator, Flavor, PodFields
 from spawner.compat import timeout
-from spawner.desk.operator_state import Board, read_operator
-from spawner.desk.operator_views import UsersView
-from spawner.desk.state import UserView
-from spawner.desk.texts import load_texts
-from spawner.ledger import EndReason, SlotState, open_ledger, user_namespaces
+from spawner.desk.admin.state import Board, read_operator
+from spawner.desk.admin.views import UsersView
+from spawner.desk.i18n import load_texts
+from spawner.desk.user.state import UserView
+from spawner.ledger import EndReason, SlotState, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
-from spawner.ledger.user_namespaces import Tried
+from spawner.ledger.pool import user_namespaces
+from spawner.ledger.pool.user_namespaces import Tried
 from spawner.pool.backends.base import Phase, SlotSpec, SlotStatus
-from spawner.pool.backends.kubernetes import KubernetesBackend
-from spawner.pool.kube import watch
-from spawner.pool.kube.manifest import CONTAINER, SLOT_LABEL, make_manifest
-from spawner.pool.kube.pods import read_pod
+from spawner.pool.backends.kubernetes import watch
+from spawner.pool.backends.kubernetes.backend import KubernetesBackend
+from spawner.pool.backends.kubernetes.manifest import CONTAINER, SLOT_LABEL, make_manifest
+from spawner.pool.backends.kubernetes.pods import read_pod
 from spawner.pool.user_namespaces import NOTED_AGAIN, RETRY, Why, news, pick
 from spawner.settings import KubernetesPool
 from tests.unit import make

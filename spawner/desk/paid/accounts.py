@@ -9,15 +9,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from spawner.desk.paid.base import LINK_LIFE, PaidHandler, PaidPage
+from spawner.desk.paid.http import LINK_LIFE, PaidHandler, PaidPage
 from spawner.desk.paid.views import PaidDesk, read_paid
 from spawner.errors import LostRace, NotOffered
-from spawner.ledger import bindings, orders
-from spawner.ledger.paid_model import Binding, BindingState, Block, Order, OrderState
-from spawner.paid.binding import EXTERNAL_ID_BYTES, account_of, external_id, in_the_way_of_unlinking, problems_of
+from spawner.ledger.paid import bindings, orders
+from spawner.ledger.paid.rows import Binding, BindingState, Block, Order, OrderState
+from spawner.paid.accounts.binding import (
+    EXTERNAL_ID_BYTES,
+    account_of,
+    external_id,
+    in_the_way_of_unlinking,
+    problems_of,
+)
+from spawner.paid.accounts.unlinking import unlink_or_stop
+from spawner.paid.providers.assume_role_checks import NO_WORKSPACE
 from spawner.paid.providers.base import Capability, Probe, ProviderError
-from spawner.paid.providers.deputies import NO_WORKSPACE
-from spawner.paid.unlinking import unlink_or_stop
 
 COOKIE = "freepool-paid-link"
 ROLE_NAME = re.compile(r"[A-Za-z0-9.@_-]{1,64}")

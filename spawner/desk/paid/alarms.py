@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
-from spawner.ledger import bindings, controls, leases, orders
-from spawner.ledger.controls import Control
-from spawner.ledger.paid_model import RUNS, UNSETTLED, Binding, Order, OrderState
-from spawner.ledger.paid_tables import bindings as binding_rows
-from spawner.ledger.paid_tables import consents as consent_rows
-from spawner.ledger.paid_tables import orders as order_rows
-from spawner.paid.asking import NO_NEW
-from spawner.paid.binding import Reach
-from spawner.paid.keeper import LEASE
+from spawner.ledger import leases
+from spawner.ledger.paid import bindings, orders
+from spawner.ledger.paid.rows import RUNS, UNSETTLED, Binding, Order, OrderState
+from spawner.ledger.paid.tables import bindings as binding_rows
+from spawner.ledger.paid.tables import consents as consent_rows
+from spawner.ledger.paid.tables import orders as order_rows
+from spawner.ledger.pool import admin_settings
+from spawner.ledger.pool.admin_settings import Control
+from spawner.paid.accounts.binding import Reach
+from spawner.paid.consent.service import NO_NEW
+from spawner.paid.orders.reconciler import LEASE
 from spawner.paid.providers.base import RemoteState
 
 PATIENCE = timedelta(minutes=5)
@@ -92,7 +94,7 @@ def read_operate(connection: Connection) -> OperateMoment:
     return OperateMoment(
         alive=orders.alive(connection),
         linked={one.id: one for one in bindings.linked(connection)},
-        paused=controls.all_of(connection).get(NO_NEW),
+        paused=admin_settings.all_of(connection).get(NO_NEW),
         keeper_until=leases.ends_at(connection, LEASE),
         orders=_count(connection, order_rows),
         bindings=_count(connection, binding_rows),

@@ -9,15 +9,15 @@ from __future__ import annotations
 from pydantic import BaseModel
 from tornado.web import HTTPError
 
-from spawner.desk.api import Nothing, parse
-from spawner.desk.base import JsonHandler
-from spawner.desk.paid.base import PaidHandler
+from spawner.desk.http import JsonHandler
+from spawner.desk.openapi import Nothing, parse
 from spawner.desk.paid.consents import AnswerHandler
-from spawner.desk.paid.shop import GIB, ShopHandler
+from spawner.desk.paid.http import PaidHandler
+from spawner.desk.paid.offers import GIB, ShopHandler
 from spawner.desk.paid.views import ConsentView, PaidView
 from spawner.errors import BadOption
-from spawner.ledger import audit, consents
-from spawner.paid import asking
+from spawner.ledger.paid import audit, consents
+from spawner.paid.consent import service as consent_service
 from spawner.paid.quotes import Needs, Quote
 
 LONGEST_NUMBER = 6
@@ -148,7 +148,7 @@ class StopHandler(PaidJson):
         """Wish it."""
         parse(Nothing, self.request.body)
         order = await self.my_order(order_id)
-        await self.desk.ledger.awrite(asking.want_stop, order.id, by=self.user_name, now=self.paid.now())
+        await self.desk.ledger.awrite(consent_service.want_stop, order.id, by=self.user_name, now=self.paid.now())
         self.answer(await self.view())
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from spawner.desk.base import Desk
-from spawner.desk.paid.linking import Linking
+from spawner.desk.http import Desk
+from spawner.desk.paid.account_proof import Linking
 from spawner.desk.paid.role import RoleGuide
 from spawner.paid.build import check, make_paid
 from spawner.settings import PaidSettings

@@ -7,17 +7,17 @@ import json
 import logging
 from decimal import Decimal
 
-from spawner.desk.paid.base import PaidPage
+from spawner.desk.paid.http import PaidPage
+from spawner.desk.paid.offers import ShopHandler
 from spawner.desk.paid.record import of_person, plain
-from spawner.desk.paid.shop import ShopHandler
 from spawner.errors import AskAgain, FreepoolError, LostRace, NoConsent
-from spawner.hubclient import HubSaid
-from spawner.ledger import bindings, consents, orders
-from spawner.ledger.paid_model import OVER, Consent, ConsentKind, ConsentState
-from spawner.paid import asking
-from spawner.paid.consent import Chosen
+from spawner.hub_client import HubSaid
+from spawner.ledger.paid import bindings, consents, orders
+from spawner.ledger.paid.rows import OVER, Consent, ConsentKind, ConsentState
+from spawner.paid.consent import service as consent_service
+from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
-from spawner.paid.starting import START_WORD, start_word
+from spawner.paid.orders.service import START_WORD, start_word
 
 log = logging.getLogger("freepool.desk")
 SPENT_SECONDS = 12
@@ -41,7 +41,7 @@ class AnswerHandler(ShopHandler):
                 there = await self.read(orders.of_server, self.user_name, asked.server_name)
                 if there is not None and there.state not in OVER:
                     raise AskAgain(ONE_MORE)
-            consent = await asking.accept(
+            consent = await consent_service.accept(
                 self.paid,
                 asked.id,
                 user_name=self.user_name,

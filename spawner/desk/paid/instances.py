@@ -9,16 +9,18 @@ from urllib.parse import quote
 
 from tornado.web import HTTPError
 
-from spawner.desk.paid.base import PaidPage
+from spawner.desk.paid.http import PaidPage
+from spawner.desk.paid.texts import WHY
 from spawner.desk.paid.views import PaidDesk, PaidMoment, read_paid
-from spawner.desk.paid.words import WHY
 from spawner.instance.arguments import ARCHIVE
-from spawner.ledger import InstanceState, audit, instances
-from spawner.ledger.paid_model import Consent, ConsentState, OrderEvent, StopReason
-from spawner.paid import asking
+from spawner.ledger import InstanceState
+from spawner.ledger.paid import audit
+from spawner.ledger.paid.rows import Consent, ConsentState, OrderEvent, StopReason
+from spawner.ledger.pool import instances
+from spawner.paid.consent import service as consent_service
 
 RUN_ENDS = ("stopped", "not_started")
-ENDS = {"stop": asking.want_stop, "delete": asking.want_delete}
+ENDS = {"stop": consent_service.want_stop, "delete": consent_service.want_delete}
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 
 from spawner.compat import StrEnum
 from spawner.desk.paid.alarms import KINDS, OperateMoment, alarms, read_operate
-from spawner.ledger.paid_model import BindingState, ConsentState, OrderState
-from spawner.paid.binding import Reach
+from spawner.ledger.paid.rows import BindingState, ConsentState, OrderState
+from spawner.paid.accounts.binding import Reach
 
 
 def paid_exposition(connection: Connection, *, now: datetime, reaches: Reach) -> bytes:

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from spawner.desk.api import ErrorAnswer, Nothing
+from spawner.desk.openapi import ErrorAnswer, Nothing
+from spawner.desk.paid.admin_views import OperatePaidView
 from spawner.desk.paid.api import ConsentsView, QuotesView
-from spawner.desk.paid.operate_views import OperatePaidView
 from spawner.desk.paid.views import ConsentView, PaidView
 
 ANSWERS: tuple[type[BaseModel], ...] = (PaidView, QuotesView, ConsentsView, ConsentView, OperatePaidView, ErrorAnswer)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, select
 
-from spawner.ledger.paid_tables import bindings, consents, notices, order_events, orders
+from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
 
 PAGE = 500
 SECRET = {"external_id", "session", "answer_hash"}

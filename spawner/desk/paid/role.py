@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from spawner.ledger.paid_model import Binding
-from spawner.paid.providers.dsw_policies import permission_document, trust_document
-from spawner.paid.providers.dsw_settings import DswSettings
+from spawner.ledger.paid.rows import Binding
+from spawner.paid.providers.dsw.policies import permission_document, trust_document
+from spawner.paid.providers.dsw.settings import DswSettings
 
 MAX_SESSION_SECONDS = 3600
 POLICY = "freepool"

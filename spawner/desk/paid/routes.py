@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tornado.web import RequestHandler
 
-from spawner.desk.paid import accounts, api, consents, instances, operate, shop
+from spawner.desk.paid import accounts, admin, api, consents, instances, offers
 
 ID = "([0-9a-f]{1,32})"
 REGION = "([a-z0-9-]{1,31})"
@@ -20,8 +20,8 @@ def paid_routes() -> list[tuple[str, type[RequestHandler]]]:
         ("paid/role-template\\.json", accounts.TemplateHandler),
         (f"paid/accounts/{ID}", accounts.AccountHandler),
         (f"paid/accounts/{ID}/unlink", accounts.UnlinkHandler),
-        (f"paid/new/{ID}", shop.ShapesHandler),
-        (f"paid/new/{ID}/{REGION}/{SHAPE}", shop.LimitsHandler),
+        (f"paid/new/{ID}", offers.ShapesHandler),
+        (f"paid/new/{ID}/{REGION}/{SHAPE}", offers.LimitsHandler),
         ("paid/record\\.json", consents.RecordHandler),
         ("paid/consents", consents.ConsentsHandler),
         (f"paid/consents/{ID}", consents.ConsentHandler),
@@ -32,10 +32,10 @@ def paid_routes() -> list[tuple[str, type[RequestHandler]]]:
         (f"paid/instances/{ID}", instances.InstanceHandler),
         (f"paid/instances/{ID}/(stop|delete)", instances.EndHandler),
         ("paid/notices/([0-9]{1,15})/seen", instances.SeenHandler),
-        ("operator/paid", operate.OperatePage),
-        ("operator/paid/(pause|resume)", operate.SwitchHandler),
-        ("operator/paid/audit\\.jsonl", operate.AuditHandler),
-        ("api/operator/paid", operate.OperateHandler),
+        ("operator/paid", admin.OperatePage),
+        ("operator/paid/(pause|resume)", admin.SwitchHandler),
+        ("operator/paid/audit\\.jsonl", admin.AuditHandler),
+        ("api/operator/paid", admin.OperateHandler),
         ("api/paid", api.PaidStateHandler),
         ("api/paid/quotes", api.QuotesHandler),
         ("api/paid/consents", api.ConsentsHandler),

@@ -11,10 +11,10 @@ from urllib.parse import quote
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from spawner.desk.paid.words import ANSWERS, BLOCKS, GOOD_NEWS, LINKS, OUT_OF_REACH, STATES, WHY, stand_of, told
-from spawner.desk.texts import Texts
-from spawner.ledger import audit, bindings, consents, controls, orders
-from spawner.ledger.paid_model import (
+from spawner.desk.i18n import Texts
+from spawner.desk.paid.texts import ANSWERS, BLOCKS, GOOD_NEWS, LINKS, OUT_OF_REACH, STATES, WHY, stand_of, told
+from spawner.ledger.paid import audit, bindings, consents, orders
+from spawner.ledger.paid.rows import (
     OVER,
     Binding,
     BindingState,
@@ -25,12 +25,13 @@ from spawner.ledger.paid_model import (
     OrderEvent,
     OrderState,
 )
-from spawner.paid import starting
-from spawner.paid.asking import NO_NEW
+from spawner.ledger.pool import admin_settings
+from spawner.paid.consent.service import NO_NEW
 from spawner.paid.money import Money, read
-from spawner.paid.orders import seconds_run, spent_by
+from spawner.paid.orders import service as order_service
+from spawner.paid.orders.policy import seconds_run, spent_by
+from spawner.paid.orders.progress import lines
 from spawner.paid.paid import Paid
-from spawner.paid.progress import lines
 
 MAY_END = ("asked", "starting", "checking", "running", "found", "failed")
 MAY_BILL = (*MAY_END, "stopping")
@@ -169,15 +170,15 @@ def read_paid(connection: Connection, user_name: str, user_since: str, *, now: d
     linked = [one for one in bindings.of_user(connection, user_name) if one.user_since == user_since]
     known = {one.id for one in mine} | {one.id for one in linked}
     news = audit.notices_of(connection, user_name, unseen_only=True)
-    on_their_way = [one for one in mine if starting.is_wanted(one) and not starting.is_open(one)]
+    on_their_way = [one for one in mine if order_service.is_wanted(one) and not order_service.is_open(one)]
     return PaidMoment(
-        paused=NO_NEW in controls.all_of(connection),
+        paused=NO_NEW in admin_settings.all_of(connection),
         bindings=linked,
         orders=mine,
         consents={one.id: one for one in asked},
         accepted=[one for one in asked if one.state is ConsentState.ACCEPTED and one.expires_at > now],
         notices=[one for one in news if one.order_id in known or one.binding_id in known],
-        records={one.id: starting.watch(connection, one.id).record for one in on_their_way},
+        records={one.id: order_service.watch(connection, one.id).record for one in on_their_way},
     )
 
 
@@ -259,7 +260,7 @@ class PaidDesk:
         can_ask = can_act and not self.moment.paused and _is_usable(binding)
         cloud = None if order.running is None else max(0, int(order.running - order.ran_before))
         view = self._instance(order.id, consent, state)
-        watched = starting.Watched(order, self.moment.records.get(order.id, []))
+        watched = order_service.Watched(order, self.moment.records.get(order.id, []))
         return view.model_copy(
             update={
                 "server": order.server_name,
@@ -288,7 +289,7 @@ class PaidDesk:
                 and order.delete_wanted_at is None
                 and state not in ("gone", "not_made", "deleting"),
                 "open_url": f"{self.base}paid/open/{quote(order.server_name)}"
-                if starting.is_open(order) and is_reached
+                if order_service.is_open(order) and is_reached
                 else None,
                 "stages": [StageView(percent=p, text=self.texts.say(t, **w)) for p, t, w in lines(watched)]
                 if order.id in self.moment.records

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from spawner.compat import StrEnum
 from spawner.paid.providers.base import Account, Unavailable
-from spawner.paid.providers.words import say
+from spawner.paid.providers.messages import say
 
 SESSION_SECONDS = 3600
 """The longest that a role allows unless its owner says otherwise."""

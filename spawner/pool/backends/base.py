@@ -11,7 +11,7 @@ from typing import Protocol
 
 from spawner.catalog import Flavor, Image
 from spawner.compat import StrEnum
-from spawner.ledger.model import EndReason
+from spawner.ledger.pool.rows import EndReason
 
 
 class Phase(StrEnum):

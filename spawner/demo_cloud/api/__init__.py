@@ -1,0 +1,1 @@
+"""The cloud's API: signatures, policies, operations, faults."""

@@ -1,0 +1,91 @@
+"""What the API says of an instance and of a shape, field by field."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from spawner.demo_cloud.clock import iso
+from spawner.demo_cloud.notebooks.instance import Instance
+from spawner.demo_cloud.world import Shape, World
+
+
+def instance_view(world: World, instance: Instance, now: datetime) -> dict[str, Any]:
+    """As GetInstance and ListInstances have it. A request's tag {Key, Value} comes back as {TagKey, TagValue}."""
+    gate = f"{world.gates}/{instance.id}"
+    view: dict[str, Any] = {
+        "InstanceId": instance.id,
+        "InstanceName": instance.name,
+        "EcsSpec": instance.shape,
+        "WorkspaceId": instance.workspace,
+        "Status": instance.status,
+        "ReasonCode": instance.reason[0],
+        "ReasonMessage": instance.reason[1],
+        "PaymentType": "PayAsYouGo",
+        "Accessibility": instance.accessibility,
+        "UserId": instance.owner,
+        "ImageId": instance.image,
+        "Labels": [{"Key": key, "Value": value} for key, value in instance.labels.items()],
+        "Tags": [{"TagKey": key, "TagValue": value} for key, value in instance.tags.items()],
+        "InstanceUrl": f"{world.gates}/notebook.htm?instance={instance.id}#/",
+        "JupyterlabUrl": f"{gate}/lab/",
+        "WebIDEUrl": f"{gate}/ide/",
+        "TerminalUrl": f"{gate}/tty/",
+        "AccumulatedRunningTimeInMs": int(instance.running_seconds(now) * 1000),
+        "GmtCreateTime": iso(instance.created),
+        "GmtModifiedTime": iso(instance.since),
+        "CloudDisks": [{"Capacity": f"{instance.disk}Gi", "SubType": "rootfs"}],
+        # Real answers can carry passwords here, which is why no answer may ever be logged whole.
+        "ServiceConfig": {"JupyterServerAuth": "password", "JupyterServerPassword": world.password},
+    }
+    timer, culler = timer_view(instance, now), culler_view(instance, now)
+    return {
+        **view,
+        **({"InstanceShutdownTimer": timer} if timer else {}),
+        **({"IdleInstanceCuller": culler} if culler else {}),
+    }
+
+
+def timer_view(instance: Instance, now: datetime) -> dict[str, Any] | None:
+    """The shutdown timer, where one is set."""
+    if instance.due is None:
+        return None
+    return {
+        "InstanceId": instance.id,
+        "DueTime": iso(instance.due),
+        "RemainingTimeInMs": int((instance.due - now).total_seconds() * 1000),
+    }
+
+
+def culler_view(instance: Instance, now: datetime) -> dict[str, Any] | None:
+    """The idle culler, where one is set."""
+    if instance.culler is None:
+        return None
+    used = instance.used if instance.status == "Running" and instance.used else now
+    return {
+        "InstanceId": instance.id,
+        "MaxIdleTimeInMinutes": int(instance.culler.idle.total_seconds() // 60),
+        "CpuPercentThreshold": instance.culler.cpu,
+        "GpuPercentThreshold": instance.culler.gpu,
+        "IdleTimeInMinutes": int((now - used).total_seconds() // 60),
+    }
+
+
+def shape_view(shape: Shape) -> dict[str, Any]:
+    """As ListEcsSpecs has it: the price is a float, per hour, which is how the real one writes it."""
+    view: dict[str, Any] = {
+        "InstanceType": shape.id,
+        "AcceleratorType": "GPU" if shape.gpus else "CPU",
+        "CPU": shape.cpu,
+        "Memory": shape.memory,
+        "GPU": shape.gpus,
+        "SystemDiskCapacity": shape.disk,
+        "IsAvailable": shape.available,
+        "SpotStockStatus": "NoStock",
+        "Labels": [],
+    }
+    if shape.gpus:
+        view |= {"GPUType": shape.gpu, "GPUMemorySize": shape.gpu_memory}
+    if shape.price is not None:
+        view |= {"Price": float(shape.price), "Currency": shape.currency}
+    return view

@@ -1,0 +1,1 @@
+"""Notebook instances of the demo cloud: life cycle, files, Jupyter endpoints, billing."""

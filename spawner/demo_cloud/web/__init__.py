@@ -1,0 +1,1 @@
+"""The cloud's web pages: console, sign-in, stacks."""

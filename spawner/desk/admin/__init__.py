@@ -1,0 +1,1 @@
+"""The administrator's page, its API and the metrics."""

@@ -1,0 +1,272 @@
+"""The operator's page at one moment: built from the catalog and one transaction of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from spawner.catalog import Catalog, Flavor
+from spawner.desk.admin.views import (
+    BackOffView,
+    DayView,
+    DrainView,
+    FailureView,
+    FlavorBoard,
+    FloorView,
+    ForetoldView,
+    HourView,
+    IgnoredView,
+    NamedView,
+    OperatorState,
+    PlanView,
+    SetView,
+    SlotsView,
+    SpanView,
+    TargetView,
+    UsersView,
+)
+from spawner.desk.i18n import Texts
+from spawner.desk.user.state import UserView
+from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, TicketState, leases
+from spawner.ledger.pool import instances, slots, user_namespaces
+from spawner.ledger.pool.user_namespaces import Tried
+from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, Ignored, Plan
+from spawner.pool.backends.base import Backend
+from spawner.pool.capacity import stock_of, waits_for_nobody
+from spawner.pool.queue.admission import NO_ROOM_MEMORY
+from spawner.pool.statistics import Day, Span, Statistics, read_day, span, statistics_of
+from spawner.pool.user_namespaces import WHY as WHY_USERS
+from spawner.pool.user_namespaces import pick
+from spawner.pool.warm.demand import WarmMoment, read_demand
+from spawner.pool.warm.targets import PLAN_LEAD, WHY, BackOff, Wanted, backs_off, wanted
+
+NO_MACHINE = "The cluster had no machine for it at the last try."
+NOT_IN_CATALOG = "The catalog has no {missing}."
+UNREADABLE = "This version cannot read it."
+REASONS: dict[EndReason, str] = {
+    EndReason.CRASHED: "Ended by itself",
+    EndReason.OUT_OF_MEMORY: "Out of memory",
+    EndReason.OUT_OF_DISK: "Disk full",
+    EndReason.EVICTED: "Evicted: its machine ran short",
+    EndReason.NO_IMAGE: "Image could not be had",
+    EndReason.START_FAILED: "Start failed",
+    EndReason.LOST: "Lost",
+    EndReason.NO_ROOM: "No machine had room",
+}
+
+
+@dataclass(frozen=True)
+class OperatorMoment:
+    """What is read."""
+
+    warm: WarmMoment
+    unended: list[Instance]
+    without_room: set[str]
+    day: Day
+    lease_ends_at: datetime | None
+    tried: list[Tried]
+
+
+def read_operator(connection: Connection, *, now: datetime) -> OperatorMoment:
+    """Everything that the page is built from."""
+    return OperatorMoment(
+        warm=read_demand(connection, now=now),
+        unended=instances.unended(connection),
+        without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
+        day=read_day(connection, now=now),
+        lease_ends_at=leases.ends_at(connection, leases.STEWARD),
+        tried=user_namespaces.all_of(connection),
+    )
+
+
+@dataclass(frozen=True)
+class Board:
+    """Says one moment in the reader's language."""
+
+    moment: OperatorMoment
+    catalog: Catalog
+    backend: Backend
+    texts: Texts
+    now: datetime
+
+    def state(self, user: UserView) -> OperatorState:
+        """All of it."""
+        warm = self.moment.warm
+        targets = wanted(
+            self.catalog,
+            self.backend,
+            demand=warm.demand,
+            controls=warm.controls,
+            tickets=warm.tickets,
+            now=self.now,
+        )
+        lease = self.moment.lease_ends_at
+        return OperatorState(
+            user=user,
+            steward=lease is not None and lease >= self.now,
+            drain=self._drain(),
+            flavors=[self._flavor(flavor, targets) for flavor in self.catalog.flavors],
+            images=[
+                NamedView(id=image.id, title=image.title.in_language(self.texts.language))
+                for image in self.catalog.images
+                if image.agent
+            ],
+            plans=sorted(
+                (self._plan(name, plan) for name, plan in warm.controls.plans.items()),
+                key=lambda plan: (plan.state == "over", plan.next_begins, plan.name),
+            ),
+            ignored=[self._ignored(one) for one in warm.controls.ignored(self.catalog)],
+            now=self.now,
+        )
+
+    def _drain(self) -> DrainView | None:
+        drain = self.moment.warm.controls.drain
+        if drain is None:
+            return None
+        row = self.moment.warm.controls.rows[DRAIN]
+        return DrainView(by=row.set_by, at=row.set_at, ends_all_at=drain.at, reason=drain.reason)
+
+    def _set(self, name: str) -> SetView | None:
+        row = self.moment.warm.controls.rows.get(name)
+        return None if row is None else SetView(by=row.set_by, at=row.set_at)
+
+    def _flavor(self, flavor: Flavor, targets: dict[tuple[str, str], Wanted]) -> FlavorBoard:
+        moment = self.moment
+        waiting = [one for one in moment.warm.tickets if one.flavor == flavor.id and one.state is TicketState.WAITING]
+        states = [one.state for one in moment.unended if one.flavor == flavor.id]
+        stock = stock_of(self.catalog, self.backend, flavor, moment.warm.slots, without_room=moment.without_room)
+        reason = None
+        if stock.why_not is not None:
+            reason = stock.why_not[self.texts.language.startswith("zh")]
+        elif flavor.id in moment.without_room:
+            reason = self.texts.say(NO_MACHINE)
+        return FlavorBoard(
+            id=flavor.id,
+            title=flavor.title.in_language(self.texts.language),
+            running=states.count(InstanceState.RUNNING),
+            starting=states.count(InstanceState.STARTING),
+            stopping=states.count(InstanceState.STOPPING),
+            queued=len(waiting),
+            oldest_seconds=max(((self.now - one.joined_at).total_seconds() for one in waiting), default=None),
+            slots=_slots(flavor, moment.warm.slots, stock.available),
+            reason=reason,
+            users=self._users(flavor),
+            paused=self._set(PAUSE + flavor.id),
+            targets=[
+                self._target(flavor, image_id, target)
+                for (flavor_id, image_id), target in targets.items()
+                if flavor_id == flavor.id
+            ],
+            day=self._day(statistics_of(moment.day, flavor.id, now=self.now)),
+        )
+
+    def _users(self, flavor: Flavor) -> UsersView | None:
+        if not self.backend.tries_own_users:
+            return None
+        picked = pick(self.catalog, flavor, self.moment.tried, self.now)
+        text = self.texts.say(WHY_USERS[picked.why], nodes=", ".join(picked.nodes))
+        return UsersView(own=picked.own, text=text, details=picked.details, until=picked.until)
+
+    def _target(self, flavor: Flavor, image_id: str, target: Wanted) -> TargetView:
+        warm = self.moment.warm
+        mine = [one for one in warm.slots if (one.flavor, one.image) == (flavor.id, image_id) and waits_for_nobody(one)]
+        ready = sum(one.state is SlotState.WARM for one in mine)
+        floor = warm.controls.floor(flavor.id, image_id)
+        row = warm.controls.rows.get(f"{FLOOR}{flavor.id}:{image_id}")
+        in_catalog = any((rule.image or self.catalog.defaults.image) == image_id for rule in flavor.warm)
+        return TargetView(
+            image=image_id,
+            image_title=self.catalog.image(image_id).title.in_language(self.texts.language),
+            warm=ready,
+            making=len(mine) - ready,
+            target=target.slots,
+            why=self.texts.say(WHY[target.why]),
+            floor=None if floor is None or row is None else FloorView(by=row.set_by, at=row.set_at, slots=floor),
+            catalog_floor=target.floor if in_catalog else None,
+            catalog_ceiling=target.ceiling if in_catalog else None,
+            backs_off=self._back_off(backs_off(flavor.id, image_id, warm.failures, self.now)),
+        )
+
+    def _back_off(self, found: BackOff | None) -> BackOffView | None:
+        if found is None:
+            return None
+        reason = found.slot.reason or EndReason.START_FAILED
+        return BackOffView(
+            failures=found.failures,
+            until=found.until,
+            reason=self.texts.say(REASONS.get(reason, REASONS[EndReason.START_FAILED])),
+            details=found.slot.detail or "",
+        )
+
+    def _day(self, day: Statistics) -> DayView:
+        return DayView(
+            warm=_span(span(day.warm_seconds)),
+            cold=_span(span(day.cold_seconds)),
+            waits=_span(span(day.wait_seconds)),
+            hours=[
+                HourView(begins=one.begins, came=one.came, waited=one.waited, p50=one.p50, longest=one.longest)
+                for one in day.hours
+            ],
+            foretold=ForetoldView(within=day.foretold.within, shorter=day.foretold.shorter, longer=day.foretold.longer),
+            failures=[
+                FailureView(reason=reason.value, text=self.texts.say(REASONS[reason]), count=count)
+                for reason, count in day.failures.items()
+            ],
+        )
+
+    def _plan(self, name: str, plan: Plan) -> PlanView:
+        row = self.moment.warm.controls.rows[PLAN + name]
+        begins, ends = plan.next(self.now)
+        known = {flavor.id for flavor in self.catalog.flavors}, {image.id for image in self.catalog.images}
+        if plan.flavor not in known[0] or plan.image not in known[1]:
+            state = "ignored"
+        elif plan.holds(self.now, lead=PLAN_LEAD):
+            state = "now"
+        else:
+            state = "over" if ends <= self.now else "coming"
+        return PlanView.model_validate(
+            {
+                **plan.model_dump(),
+                "name": name,
+                "by": row.set_by,
+                "at": row.set_at,
+                "next_begins": begins,
+                "next_ends": ends,
+                "state": state,
+            }
+        )
+
+    def _ignored(self, one: Ignored) -> IgnoredView:
+        row, name = one.control, one.control.name
+        text = self.texts.say(NOT_IN_CATALOG, missing=one.missing) if one.missing else self.texts.say(UNREADABLE)
+        view = {"name": name, "text": text, "by": row.set_by, "at": row.set_at}
+        if name.startswith(PLAN):
+            view |= {"path": "unplan", "body": {"name": name.removeprefix(PLAN)}}
+        elif name.startswith(PAUSE):
+            view |= {"path": "resume", "body": {"flavor": name.removeprefix(PAUSE)}}
+        else:
+            flavor, _, image = name.removeprefix(FLOOR).partition(":")
+            view |= {"path": "floor", "body": {"flavor": flavor, "image": image, "slots": None}}
+        return IgnoredView.model_validate(view)
+
+
+def _slots(flavor: Flavor, everything: list[Slot], free: int) -> SlotsView:
+    mine = [one for one in everything if one.flavor == flavor.id]
+    waiting = [one for one in mine if waits_for_nobody(one)]
+    warm = sum(one.state is SlotState.WARM for one in waiting)
+    leaving = sum(one.state is SlotState.DESTROYING for one in mine)
+    return SlotsView(
+        limit=flavor.limit,
+        lent=len(mine) - len(waiting) - leaving,
+        warm=warm,
+        making=len(waiting) - warm,
+        leaving=leaving,
+        room=max(0, free - len(waiting)),
+        free=free,
+    )
+
+
+def _span(found: Span) -> SpanView:
+    return SpanView(count=found.count, p50=found.p50, p95=found.p95)

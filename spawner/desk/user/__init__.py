@@ -1,0 +1,1 @@
+"""The user's page, its API and its live state."""

@@ -1,0 +1,379 @@
+"""What the desk shows: one model of everything, built from the catalog and the ledger at one moment.
+
+The same model is the page's first content, each live update, and the API's answer; its fields are the API's contract.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from spawner.catalog import Catalog, Flavor
+from spawner.desk.i18n import Texts
+from spawner.desk.paid.views import PaidView
+from spawner.desk.user.snapshot import Moment, PoolMoment
+from spawner.ledger import Instance, InstanceState, Ticket, TicketState
+from spawner.pool.admin.settings import Drain
+from spawner.pool.backends.base import Backend
+from spawner.pool.capacity import stock_of
+from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, PROGRESS, TICKET_ENDINGS
+from spawner.pool.queue.wait_estimate import Wait
+
+UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
+ALL_LENT = "Everything of this shape is lent out just now."
+PAUSED = "The operator lends none of it just now."
+MAINTENANCE = "The platform is closed for maintenance."
+NOT_OFFERED = "This shape is not offered just now."
+NO_MACHINE_NOW = "No machine of the platform has room for it just now. It is tried again and again."
+NO_LONGER_OFFERED = "What you waited for is not offered any more."
+IMAGE_MISSING = "Needs the image {image}, which is not installed here."
+
+
+class UserView(BaseModel):
+    """Who asks."""
+
+    name: str
+    admin: bool
+
+
+class MaintenanceView(BaseModel):
+    """Nobody new is let in. What runs is ended `at` that time, if any; `reason` is the operator's, or empty."""
+
+    at: datetime | None
+    reason: str
+
+
+class PoolView(BaseModel):
+    """The pool as a whole. `notice` is a warning that everybody should see."""
+
+    isolated: bool
+    notice: str | None
+    maintenance: MaintenanceView | None
+
+
+class AcceleratorView(BaseModel):
+    """GPUs of one flavor; `memory_bytes` is of each."""
+
+    name: str
+    count: int
+    memory_bytes: int
+
+
+class FlavorView(BaseModel):
+    """A shape and its stock. `available`: how many more people can have it now; `warm`: without waiting.
+
+    `in_line`: how many wait for it; `queue`: whether one more may, and `wait_seconds` how long that would take, as a
+    range, where it can be told.
+    """
+
+    id: str
+    title: str
+    summary: str
+    cpu: float
+    memory_bytes: int
+    disk_bytes: int
+    accelerator: AcceleratorView | None
+    session_seconds: int
+    available: int
+    warm: int
+    in_line: int
+    queue: bool
+    wait_seconds: tuple[int, int] | None
+    reason: str | None
+
+
+class ImageView(BaseModel):
+    """An image; `reason` says why it is not available."""
+
+    id: str
+    title: str
+    summary: str
+    available: bool
+    reason: str | None
+
+
+class ExampleView(BaseModel):
+    """An example; `path` is relative to the instance's workspace."""
+
+    id: str
+    title: str
+    summary: str
+    path: str
+    image: str
+    seconds: int
+    icon: str
+    available: bool
+    reason: str | None
+
+
+class DefaultsView(BaseModel):
+    """What a start without options gives."""
+
+    flavor: str
+    image: str
+
+
+class ProgressView(BaseModel):
+    """One line of a start."""
+
+    at: datetime
+    percent: int
+    text: str
+
+
+class InstanceView(BaseModel):
+    """The loan that the user has now. `ends_at` is its deadline."""
+
+    id: str
+    state: Literal["starting", "running", "stopping"]
+    flavor: str
+    image: str
+    example: str | None
+    requested_at: datetime
+    usable_at: datetime | None
+    ends_at: datetime | None
+    url: str
+    open_url: str
+    progress: list[ProgressView]
+
+
+class TicketView(BaseModel):
+    """The user's place in line. `place` is from 1 and `wait_seconds` a range, both null once it is their turn.
+
+    `reason` says what stands in the way besides the others, such as a cluster that has no machine for it.
+    `held`: it is their turn, and what they waited for is kept until `hold_until` because another instance runs.
+    """
+
+    id: str
+    state: Literal["waiting", "called"]
+    flavor: str
+    image: str
+    example: str | None
+    joined_at: datetime
+    place: int | None
+    wait_seconds: tuple[int, int] | None
+    reason: str | None
+    held: bool
+    hold_until: datetime | None
+
+
+class LastView(BaseModel):
+    """How the loan before ended, where that needs words. `details` are a program's own; may be empty."""
+
+    ended_at: datetime
+    text: str
+    failed: bool
+    details: str
+
+
+class State(BaseModel):
+    """Everything on the desk. `now` is the server's clock; `paid` is null where there are no paid instances."""
+
+    user: UserView
+    pool: PoolView
+    flavors: list[FlavorView]
+    images: list[ImageView]
+    examples: list[ExampleView]
+    defaults: DefaultsView
+    instance: InstanceView | None
+    ticket: TicketView | None
+    last: LastView | None
+    paid: PaidView | None
+    now: datetime
+
+
+def build_state(
+    moment: Moment,
+    *,
+    user_name: str,
+    admin: bool,
+    catalog: Catalog,
+    backend: Backend,
+    texts: Texts,
+    base: str,
+    now: datetime,
+    paid: PaidView | None = None,
+) -> State:
+    """Say it all in the reader's language. `base` is the desk's URL prefix, `/services/desk/`."""
+    offer = moment.pool.said.get(texts.language)
+    if offer is None:  # a crowd that reads one language is told the same
+        offer = moment.pool.said[texts.language] = _offer(moment.pool, catalog, backend, texts, base)
+    return State(
+        user=UserView(name=user_name, admin=admin),
+        pool=PoolView(
+            isolated=backend.isolated,
+            notice=None if backend.isolated else texts.say(UNSAFE),
+            maintenance=_maintenance(moment.pool.controls.drain),
+        ),
+        **offer | {"flavors": [_counting_own(flavor, moment) for flavor in offer["flavors"]]},
+        defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
+        instance=_instance(moment, texts) if moment.current else None,
+        ticket=_ticket(moment, texts),
+        last=_last(moment, texts),
+        paid=paid,
+        now=now,
+    )
+
+
+def _offer(pool: PoolMoment, catalog: Catalog, backend: Backend, texts: Texts, base: str) -> dict[str, Any]:
+    """What can be had: the same for everybody."""
+    images = [_image(image, catalog, backend, texts) for image in catalog.images]
+    missing = {image.id: image for image in images if not image.available}
+    return {
+        "flavors": [_flavor(flavor, catalog, backend, pool, texts) for flavor in catalog.flavors],
+        "images": images,
+        "examples": [
+            ExampleView(
+                id=example.id,
+                title=example.title.in_language(texts.language),
+                summary=example.summary.in_language(texts.language),
+                path=f"examples/{example.path}",
+                image=example.image,
+                seconds=example.needs.seconds,
+                icon=f"{base}icons/{quote(example.id)}.svg",
+                available=example.image not in missing,
+                reason=texts.say(IMAGE_MISSING, image=missing[example.image].title)
+                if example.image in missing
+                else None,
+            )
+            for example in catalog.examples
+        ],
+    }
+
+
+def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolMoment, texts: Texts) -> FlavorView:
+    stock = stock_of(catalog, backend, flavor, pool.slots, without_room=pool.without_room)
+    in_line = pool.in_line(flavor.id)
+    is_closed = pool.controls.drain is not None or pool.controls.is_paused(flavor.id)
+    available = stock.available if flavor.id in pool.lent_at_once else 0
+    reason = None
+    if stock.why_not is not None:
+        reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]
+    elif is_closed:
+        reason = texts.say(PAUSED if pool.controls.drain is None else MAINTENANCE)
+    elif available == 0:
+        reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_LENT)
+    can_queue = not is_closed and stock.why_not is None and flavor.limit > 0 and in_line < catalog.queue.longest
+    accelerator = flavor.accelerator
+    return FlavorView(
+        id=flavor.id,
+        title=flavor.title.in_language(texts.language),
+        summary=flavor.summary.in_language(texts.language),
+        cpu=flavor.cpu,
+        memory_bytes=int(flavor.memory),
+        disk_bytes=int(flavor.disk),
+        accelerator=AcceleratorView(
+            name=accelerator.name, count=accelerator.count, memory_bytes=int(accelerator.memory)
+        )
+        if accelerator
+        else None,
+        session_seconds=flavor.session_minutes * 60,
+        available=available,
+        warm=0 if available == 0 else stock.warm,
+        in_line=in_line,
+        queue=can_queue,
+        wait_seconds=_seconds(pool.wait(flavor.id, in_line + 1)) if can_queue and available == 0 else None,
+        reason=reason,
+    )
+
+
+def _counting_own(flavor: FlavorView, moment: Moment) -> FlavorView:
+    """Count a user who waits: their place is newer than the count of all, and "first of none" would make no sense."""
+    if moment.ticket is None or moment.ticket.flavor != flavor.id or moment.place is None:
+        return flavor
+    return flavor.model_copy(update={"in_line": max(flavor.in_line, moment.place)})
+
+
+def _maintenance(drain: Drain | None) -> MaintenanceView | None:
+    return None if drain is None else MaintenanceView(at=drain.at, reason=drain.reason)
+
+
+def _image(image: object, catalog: Catalog, backend: Backend, texts: Texts) -> ImageView:
+    known = catalog.image(image.id)  # type: ignore[attr-defined]
+    why_not = backend.why_not(catalog.flavor(catalog.defaults.flavor), known)
+    return ImageView(
+        id=known.id,
+        title=known.title.in_language(texts.language),
+        summary=known.summary.in_language(texts.language),
+        available=why_not is None,
+        reason=None if why_not is None else why_not[1 if texts.language.startswith("zh") else 0],
+    )
+
+
+def _instance(moment: Moment, texts: Texts) -> InstanceView:
+    loan = moment.current
+    assert loan is not None
+    assert loan.state is not InstanceState.ENDED
+    drain = moment.pool.controls.drain
+    url = f"/user/{quote(loan.user_name, safe='@~')}/"
+    return InstanceView(
+        id=loan.id,
+        state=loan.state.value,
+        flavor=loan.flavor,
+        image=loan.image,
+        example=loan.example,
+        requested_at=loan.requested_at,
+        usable_at=loan.usable_at,
+        ends_at=_first(loan.ends_at, drain.at if drain else None),
+        url=url,
+        open_url=f"{url}lab",
+        progress=[
+            ProgressView(at=event.at, percent=PROGRESS[event.step][0], text=texts.say(PROGRESS[event.step][1]))
+            for event in moment.progress
+        ],
+    )
+
+
+def _obstacle(pool: PoolMoment, ticket: Ticket, texts: Texts) -> str | None:
+    if pool.controls.is_paused(ticket.flavor):
+        return texts.say(PAUSED)
+    return texts.say(NO_MACHINE_NOW) if ticket.flavor in pool.without_room else None
+
+
+def _ticket(moment: Moment, texts: Texts) -> TicketView | None:
+    ticket = moment.ticket
+    if ticket is None or ticket.instance_id is not None:  # its instance is shown instead
+        return None
+    wait = moment.pool.wait(ticket.flavor, moment.place) if moment.place is not None else None
+    return TicketView(
+        id=ticket.id,
+        state="waiting" if moment.place is not None else "called",
+        flavor=ticket.flavor,
+        image=ticket.image,
+        example=ticket.example,
+        joined_at=ticket.joined_at,
+        place=moment.place,
+        wait_seconds=_seconds(wait),
+        reason=_obstacle(moment.pool, ticket, texts) if moment.place is not None else None,
+        held=moment.place is None and moment.current is not None,
+        hold_until=ticket.hold_until,
+    )
+
+
+def _first(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _seconds(wait: Wait | None) -> tuple[int, int] | None:
+    return None if wait is None else (round(wait.low), round(wait.high))
+
+
+def _last(moment: Moment, texts: Texts) -> LastView | None:
+    """What happened last that needs words: to the instance, or to the place in line."""
+    loan, ticket = moment.last, moment.last_ticket
+    if ticket is not None and ticket.ended_at and ticket.state in TICKET_ENDINGS and _is_newer(ticket, loan):
+        is_gone = ticket.state is TicketState.FAILED and ticket.called_at is None
+        text = texts.say(NO_LONGER_OFFERED if is_gone else TICKET_ENDINGS[ticket.state])
+        return LastView(ended_at=ticket.ended_at, text=text, failed=True, details=ticket.detail or "")
+    if loan is None or loan.reason is None or loan.ended_at is None or loan.reason in EXPECTED:
+        return None
+    text = texts.say(ENDINGS[loan.reason])
+    failed = loan.reason in FAILURES
+    return LastView(ended_at=loan.ended_at, text=text, failed=failed, details=(loan.detail or "") if failed else "")
+
+
+def _is_newer(ticket: Ticket, loan: Instance | None) -> bool:
+    return loan is None or loan.ended_at is None or ticket.ended_at is None or loan.ended_at < ticket.ended_at

@@ -1,0 +1,62 @@
+"""Notices at once when a running instance has ended, whoever ended it, and lets JupyterHub clean up after it.
+
+JupyterHub itself asks each spawner every few seconds. The pool's view wakes us sooner: the route is gone, and the desk
+right, within milliseconds of the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from spawner.pool.backends.base import Phase, Slots
+from spawner.pool.slot_view import SlotView
+
+log = logging.getLogger("freepool.hub")
+
+
+class Attended(Protocol):
+    """What we need of a running spawner."""
+
+    lent_slot: str | None
+
+    async def poll_and_notify(self) -> int | None:
+        """Look, and clean up if it is over."""
+        ...
+
+
+class Attendance:
+    """The spawners of this hub whose servers run."""
+
+    def __init__(self, view: SlotView) -> None:
+        self._view = view
+        self._spawners: set[Attended] = set()
+        self._tasks: set[asyncio.Task[int | None]] = set()
+
+    def add(self, spawner: Attended) -> None:
+        """Begin to look after a spawner."""
+        self._spawners.add(spawner)
+
+    def remove(self, spawner: Attended) -> None:
+        """Its server is being stopped by JupyterHub itself."""
+        self._spawners.discard(spawner)
+
+    async def run(self) -> None:
+        """Look at every change of the pool."""
+        while True:
+            self._look(await self._view.changed())
+
+    def _look(self, found: Slots) -> None:
+        for spawner in list(self._spawners):
+            status = found.get(spawner.lent_slot or "")
+            if spawner.lent_slot is not None and (status is None or status.phase is Phase.DEAD):
+                self._spawners.discard(spawner)
+                task = asyncio.create_task(spawner.poll_and_notify())
+                self._tasks.add(task)
+                task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[int | None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("cleaning up after an instance failed", exc_info=task.exception())

@@ -1,0 +1,132 @@
+"""Calls to JupyterHub's REST API: the desk's, always with the user's own token, and the steward's with its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from spawner.errors import BackendUnavailable, FreepoolError, Refusal
+from spawner.refusals import REFUSAL_HEADER
+
+HUB_SECONDS = 320
+"""Longer than JupyterHub's own limit for a start."""
+STOPPING = "stopping"
+STOPPING_SECONDS = 10.0
+STOPPING_PAUSE = 0.1
+"""Between attempts at a start that JupyterHub refuses because it is still busy with the stop before, which the ledger,
+and so the person, knows to be over. JupyterHub has no event for it."""
+STOP_TRIES, STOP_PAUSE = 4, 0.5
+"""Where two clients interrupt one start, JupyterHub fails for the second: the stop of the first is under way when it
+comes to its own. A moment later it says so."""
+
+
+class HubSaid(Refusal):
+    """JupyterHub refused; `status` is its own."""
+
+    def __init__(
+        self,
+        status: int,
+        template: str,
+        *,
+        code: str = "hub",
+        next_step: str = "",
+        details: str = "",
+        **params: object,
+    ) -> None:
+        super().__init__(template, next_step=next_step, details=details, **params)
+        self.status = status  # type: ignore[misc]  # per answer, not per class
+        self.code = code  # type: ignore[misc]
+
+
+class HubClient:
+    """Starts and stops users' servers."""
+
+    def __init__(self, session: aiohttp.ClientSession, api_url: str) -> None:
+        self._session = session
+        self._api_url = api_url
+
+    async def start(self, user_name: str, token: str, options: Mapping[str, str], *, server_name: str = "") -> None:
+        """Ask for a server. Returns when JupyterHub has it running or pending. Raises `HubSaid`."""
+        path = f"users/{quote(user_name, safe='')}/servers/{quote(server_name, safe='')}"
+        body = {"user_options": dict(options)}
+        for _ in range(int(STOPPING_SECONDS / STOPPING_PAUSE)):
+            try:
+                await self._call("POST", path, token, body)
+                return
+            except HubSaid as said:
+                if said.code != STOPPING:
+                    raise
+                await asyncio.sleep(STOPPING_PAUSE)
+        await self._call("POST", path, token, body)
+
+    async def stop(self, user_name: str, token: str) -> None:
+        """Ask for the default server's end. Returns when JupyterHub has it stopped or stopping. Raises `HubSaid`."""
+        path = f"users/{quote(user_name, safe='')}/server"
+        for _ in range(STOP_TRIES):
+            try:
+                await self._call("DELETE", path, token)
+                return
+            except HubSaid as said:
+                if said.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                await asyncio.sleep(STOP_PAUSE)
+        await self._call("DELETE", path, token)
+
+    async def last_activity(self, user_name: str, token: str, *, server_name: str = "") -> datetime | None:
+        """When somebody last used a server, as the proxy has seen it; None where JupyterHub has no such server."""
+        model = await self._call("GET", f"users/{quote(user_name, safe='')}", token)
+        server = (model.get("servers") or {}).get(server_name) or {}
+        found = server.get("last_activity")
+        return datetime.fromisoformat(found.replace("Z", "+00:00")) if found else None
+
+    async def _call(self, method: str, path: str, token: str, body: object = None) -> dict[str, Any]:
+        url = f"{self._api_url}/{path}"
+        try:
+            async with self._session.request(
+                method,
+                url,
+                json=body,
+                headers={"Authorization": f"token {token}"},
+                timeout=aiohttp.ClientTimeout(total=HUB_SECONDS),
+            ) as answer:
+                if answer.status < 400:
+                    text = await answer.text()
+                    return dict(json.loads(text)) if text.startswith("{") else {}
+                raise _said(answer.status, answer.headers.get(REFUSAL_HEADER), await answer.text())
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise BackendUnavailable(
+                "The hub does not answer just now. What runs goes on running.",
+                next_step="Try again in a few seconds.",
+            ) from error
+
+
+def _said(status: int, refusal: str | None, body: str) -> FreepoolError:
+    if refusal:
+        fields = json.loads(refusal)
+        return HubSaid(
+            status,
+            fields["template"],
+            code=fields["code"],
+            next_step=fields["next"],
+            details=fields["details"],
+            **fields["params"],
+        )
+    try:
+        message = str(json.loads(body).get("message", ""))
+    except (ValueError, AttributeError):
+        message = ""
+    if "pending" in message or "already running" in message:
+        return HubSaid(
+            409,
+            "Your instance is already starting, running or stopping.",
+            code=STOPPING if "pending stop" in message else "busy",
+            next_step="Wait a moment, and look again.",
+        )
+    return HubSaid(status, "The hub refused: {why}", why=message or f"status {status}")

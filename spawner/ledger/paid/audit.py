@@ -1,0 +1,102 @@
+"""What was done for an order and by whom, and what its person must be told. Rows are only ever added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, insert, select, update
+
+from spawner.ledger.paid.rows import Notice, NoticeKind, OrderEvent
+from spawner.ledger.paid.tables import notices, order_events
+from spawner.ledger.transitions import touch
+
+
+def note(
+    connection: Connection,
+    order_id: str,
+    *,
+    at: datetime,
+    by: str,
+    what: str,
+    before: str = "",
+    after: str = "",
+    request_id: str = "",
+    params: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a line to an order's record."""
+    connection.execute(
+        insert(order_events).values(
+            order_id=order_id,
+            at=at,
+            by=by,
+            what=what,
+            before=before,
+            after=after,
+            request_id=request_id,
+            params=dict(params or {}),
+        )
+    )
+
+
+def record_of(connection: Connection, order_id: str) -> list[OrderEvent]:
+    """All that was done for an order, in its order."""
+    query = select(order_events).where(order_events.c.order_id == order_id).order_by(order_events.c.seq)
+    return [OrderEvent(**row._mapping) for row in connection.execute(query)]
+
+
+def tell(
+    connection: Connection,
+    user_name: str,
+    kind: NoticeKind,
+    *,
+    occasion: str,
+    at: datetime,
+    order_id: str | None = None,
+    binding_id: str | None = None,
+    params: Mapping[str, str] | None = None,
+) -> bool:
+    """Leave a notice. False where one of this kind for this occasion is there already."""
+    mark = f"{kind}:{occasion}"
+    # Writers take turns (see `engine`), so nobody writes the same between this look and the insert.
+    if connection.execute(select(notices.c.seq).where(notices.c.mark == mark)).first() is not None:
+        return False
+    connection.execute(
+        insert(notices).values(
+            mark=mark,
+            user_name=user_name,
+            kind=kind.value,
+            order_id=order_id,
+            binding_id=binding_id,
+            at=at,
+            params=dict(params or {}),
+        )
+    )
+    touch(connection)
+    return True
+
+
+def notices_of(connection: Connection, user_name: str, *, unseen_only: bool = False) -> list[Notice]:
+    """A person's notices, newest first."""
+    query = select(notices).where(notices.c.user_name == user_name).order_by(notices.c.seq.desc())
+    if unseen_only:
+        query = query.where(notices.c.seen_at.is_(None))
+    return [_notice(row) for row in connection.execute(query)]
+
+
+def see(connection: Connection, user_name: str, seq: int, *, now: datetime) -> None:
+    """Their person has read it, and with it what came before it about the same instance or account."""
+    query = select(notices.c.order_id, notices.c.binding_id)
+    read = connection.execute(query.where(notices.c.seq == seq, notices.c.user_name == user_name)).one_or_none()
+    if read is None:
+        return
+    about = notices.c.order_id == read.order_id if read.order_id else notices.c.binding_id == read.binding_id
+    theirs = and_(notices.c.user_name == user_name, notices.c.seq <= seq, notices.c.seen_at.is_(None))
+    connection.execute(update(notices).where(theirs, about).values(seen_at=now))
+    touch(connection)
+
+
+def _notice(row: Row[Any]) -> Notice:
+    values = dict(row._mapping)
+    return Notice(**values | {"kind": NoticeKind(values["kind"])})

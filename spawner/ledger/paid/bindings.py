@@ -1,0 +1,110 @@
+"""Bindings: which cloud account is linked to which person, and whether we may act there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from spawner.errors import LostRace
+from spawner.ledger.paid.rows import LINKED, Binding, BindingState, Block
+from spawner.ledger.paid.tables import bindings
+from spawner.ledger.transitions import change, plain, touch
+
+
+def prove(connection: Connection, binding: Binding) -> None:
+    """Write a new binding, whose account its person has just proven to own. `LostRace` where they have it linked."""
+    try:
+        connection.execute(insert(bindings).values(plain(vars(binding))))
+    except IntegrityError as error:
+        raise LostRace("The account {account} is linked already.", account=binding.account_id) from error
+    touch(connection)
+
+
+def activate(
+    connection: Connection, binding_id: str, *, role: str, workspaces: Mapping[str, str], now: datetime
+) -> None:
+    """A probe found nothing against it: PROVEN or BLOCKED to ACTIVE. An ACTIVE one is probed again."""
+    change(
+        connection,
+        bindings,
+        binding_id,
+        expected=(BindingState.PROVEN, *LINKED),
+        to=BindingState.ACTIVE,
+        role=role,
+        workspaces=dict(workspaces),
+        probed_at=now,
+        blocked=None,
+        blocked_at=None,
+    )
+
+
+def block(connection: Connection, binding_id: str, why: Block, *, now: datetime) -> None:
+    """ACTIVE to BLOCKED: nothing new is made there. `LostRace` where it is blocked already: its person was told."""
+    change(
+        connection,
+        bindings,
+        binding_id,
+        expected=(BindingState.ACTIVE,),
+        to=BindingState.BLOCKED,
+        blocked=why,
+        blocked_at=now,
+    )
+
+
+def unblock(connection: Connection, binding_id: str) -> None:
+    """BLOCKED to ACTIVE, without a probe: the cloud lets us in again."""
+    change(
+        connection,
+        bindings,
+        binding_id,
+        expected=(BindingState.BLOCKED,),
+        to=BindingState.ACTIVE,
+        blocked=None,
+        blocked_at=None,
+    )
+
+
+def unlink(connection: Connection, binding_id: str, *, now: datetime) -> None:
+    """Any to UNLINKED: it is history. Whether that may be is the caller's to decide, in the same transaction."""
+    change(
+        connection,
+        bindings,
+        binding_id,
+        expected=(BindingState.PROVEN, *LINKED),
+        to=BindingState.UNLINKED,
+        unlinked_at=now,
+    )
+
+
+def get(connection: Connection, binding_id: str) -> Binding:
+    """The row with this id."""
+    return _binding(connection.execute(select(bindings).where(bindings.c.id == binding_id)).one())
+
+
+def of_user(connection: Connection, user_name: str) -> list[Binding]:
+    """What a person has linked or begun to link, oldest first."""
+    query = select(bindings).where(bindings.c.user_name == user_name, bindings.c.state != BindingState.UNLINKED.value)
+    return _all(connection.execute(query.order_by(bindings.c.proven_at)))
+
+
+def linked(connection: Connection) -> list[Binding]:
+    """Everybody's that a role stands behind."""
+    return _all(connection.execute(select(bindings).where(_in(LINKED)).order_by(bindings.c.id)))
+
+
+def _in(states: Iterable[BindingState]) -> Any:
+    return bindings.c.state.in_([state.value for state in states])
+
+
+def _all(rows: Iterable[Row[Any]]) -> list[Binding]:
+    return [_binding(row) for row in rows]
+
+
+def _binding(row: Row[Any]) -> Binding:
+    values = dict(row._mapping)
+    blocked = values["blocked"]
+    return Binding(**values | {"state": BindingState(values["state"]), "blocked": Block(blocked) if blocked else None})

@@ -1,0 +1,115 @@
+"""Consents: what people were asked in words, and their yes. A row's terms are written once and never change."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from spawner.errors import LostRace
+from spawner.ledger.paid.rows import Consent, ConsentKind, ConsentState
+from spawner.ledger.paid.tables import consents
+from spawner.ledger.transitions import change, plain, touch
+
+
+def offer(connection: Connection, consent: Consent) -> None:
+    """Write what a person is being asked."""
+    connection.execute(insert(consents).values(plain(vars(consent))))
+    touch(connection)
+
+
+def accept(connection: Connection, consent_id: str, *, now: datetime) -> None:
+    """OFFERED to ACCEPTED, once. `LostRace` where it was, or where this server's question was answered elsewhere."""
+    consent = get(connection, consent_id)
+    _expire(connection, consent.user_name, consent.server_name, now=now)
+    try:
+        with connection.begin_nested():
+            change(
+                connection,
+                consents,
+                consent_id,
+                expected=(ConsentState.OFFERED,),
+                to=ConsentState.ACCEPTED,
+                accepted_at=now,
+            )
+    except IntegrityError as error:
+        raise LostRace("The server {server} has a consent already.", server=consent.server_name) from error
+
+
+def spend(connection: Connection, consent_id: str, *, now: datetime) -> None:
+    """ACCEPTED to SPENT, once. The caller writes what it is spent for in the same transaction."""
+    change(connection, consents, consent_id, expected=(ConsentState.ACCEPTED,), to=ConsentState.SPENT, spent_at=now)
+
+
+def withdraw(connection: Connection, consent_id: str, *, now: datetime) -> None:
+    """Its person does not want it any more. `LostRace` where it is spent: there is something to stop, then."""
+    change(
+        connection,
+        consents,
+        consent_id,
+        expected=(ConsentState.OFFERED, ConsentState.ACCEPTED),
+        to=ConsentState.WITHDRAWN,
+        closed_at=now,
+    )
+
+
+def withdraw_all(connection: Connection, binding_id: str, *, now: datetime) -> None:
+    """Nothing that is asked or agreed under a binding, and not spent, is good any more."""
+    query = update(consents).where(
+        consents.c.binding_id == binding_id,
+        consents.c.state.in_([ConsentState.OFFERED.value, ConsentState.ACCEPTED.value]),
+    )
+    connection.execute(query.values(state=ConsentState.WITHDRAWN.value, closed_at=now))
+
+
+def accepted(
+    connection: Connection, user_name: str, server_name: str, *, user_since: str, now: datetime
+) -> Consent | None:
+    """The yes of this person for this server that is not spent and not too old."""
+    query = select(consents).where(
+        consents.c.user_name == user_name,
+        consents.c.user_since == user_since,
+        consents.c.server_name == server_name,
+        consents.c.state == ConsentState.ACCEPTED.value,
+        consents.c.expires_at > now,
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _consent(row)
+
+
+def expire(connection: Connection, *, now: datetime) -> int:
+    """Close what nobody answered or used in time. Returns how many."""
+    return _expire(connection, None, None, now=now)
+
+
+def _expire(connection: Connection, user_name: str | None, server_name: str | None, *, now: datetime) -> int:
+    query = update(consents).where(
+        consents.c.state.in_([ConsentState.OFFERED.value, ConsentState.ACCEPTED.value]), consents.c.expires_at <= now
+    )
+    if user_name is not None:
+        query = query.where(consents.c.user_name == user_name, consents.c.server_name == server_name)
+    return connection.execute(query.values(state=ConsentState.EXPIRED.value, closed_at=now)).rowcount
+
+
+def get(connection: Connection, consent_id: str) -> Consent:
+    """The row with this id."""
+    return _consent(connection.execute(select(consents).where(consents.c.id == consent_id)).one())
+
+
+def find(connection: Connection, consent_id: str) -> Consent | None:
+    """The row with this id, if there is one."""
+    row = connection.execute(select(consents).where(consents.c.id == consent_id)).one_or_none()
+    return None if row is None else _consent(row)
+
+
+def of_user(connection: Connection, user_name: str) -> list[Consent]:
+    """All that a person was ever asked, newest first."""
+    query = select(consents).where(consents.c.user_name == user_name).order_by(consents.c.offered_at.desc())
+    return [_consent(row) for row in connection.execute(query)]
+
+
+def _consent(row: Row[Any]) -> Consent:
+    values = dict(row._mapping)
+    return Consent(**values | {"state": ConsentState(values["state"]), "kind": ConsentKind(values["kind"])})

@@ -1,0 +1,193 @@
+"""The tables of the paid path. An amount of money is text, because no number of a database is exact everywhere."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text, text
+
+from spawner.ledger.pool.tables import UtcDateTime, metadata
+
+LINKED = text("state != 'unlinked'")
+ACCEPTED = text("state = 'accepted'")
+UNSEEN = text("remote_id IS NULL")
+UNENDED = text("state NOT IN ('gone', 'rejected')")
+
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_name", String(255), nullable=False),
+    Column("user_since", String(40), nullable=False),
+    Column("provider", String(31), nullable=False),
+    Column("account_id", String(64), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("external_id", String(128), nullable=False, unique=True),
+    Column("role", String(255)),
+    Column("workspaces", JSON, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("blocked", String(16)),
+    Column("blocked_at", UtcDateTime),
+    Column("proven_at", UtcDateTime, nullable=False),
+    Column("probed_at", UtcDateTime),
+    Column("unlinked_at", UtcDateTime),
+)
+Index("bindings_by_account", bindings.c.provider, bindings.c.account_id)
+Index(
+    "bindings_one_linked",
+    bindings.c.user_name,
+    bindings.c.user_since,
+    bindings.c.provider,
+    bindings.c.account_id,
+    unique=True,
+    sqlite_where=LINKED,
+    postgresql_where=LINKED,
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_name", String(255), nullable=False),
+    Column("user_since", String(40), nullable=False),
+    Column("session", String(64), nullable=False),
+    Column("server_name", String(255), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("order_id", String(32)),
+    Column("binding_id", String(32), nullable=False),
+    Column("provider", String(31), nullable=False),
+    Column("region", String(31), nullable=False),
+    Column("account_id", String(64), nullable=False),
+    Column("shape", String(64), nullable=False),
+    Column("image", String(255)),
+    Column("price", String(64), nullable=False),
+    Column("currency", String(8), nullable=False),
+    Column("unit", String(16), nullable=False),
+    Column("disk", BigInteger),
+    Column("disk_price", String(64)),
+    Column("cap", String(64), nullable=False),
+    Column("max_seconds", Integer, nullable=False),
+    Column("run_seconds", Integer, nullable=False),
+    Column("idle_seconds", Integer),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("offered_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("text_version", Integer, nullable=False),
+    Column("text_hash", String(64), nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("answer_hash", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("accepted_at", UtcDateTime),
+    Column("spent_at", UtcDateTime),
+    Column("closed_at", UtcDateTime),
+)
+Index("consents_by_user", consents.c.user_name, consents.c.offered_at)
+# Two tabs may ask the same question; only one of them is answered with yes.
+Index(
+    "consents_one_accepted",
+    consents.c.user_name,
+    consents.c.server_name,
+    unique=True,
+    sqlite_where=ACCEPTED,
+    postgresql_where=ACCEPTED,
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_name", String(255), nullable=False),
+    Column("user_since", String(40), nullable=False),
+    Column("server_name", String(255), nullable=False),
+    Column("consent_id", String(32), unique=True),
+    Column("binding_id", String(32), nullable=False),
+    Column("provider", String(31), nullable=False),
+    Column("region", String(31), nullable=False),
+    Column("shape", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("workspace", String(64)),
+    Column("remote_id", String(128)),
+    Column("recovered_at", UtcDateTime),
+    Column("blocked", String(16)),
+    Column("blocked_at", UtcDateTime),
+    Column("next_try_at", UtcDateTime),
+    Column("busy_until", UtcDateTime),
+    Column("begun_at", UtcDateTime),
+    Column("tries", Integer, nullable=False),
+    Column("unsure", Boolean, nullable=False),
+    Column("posted_at", UtcDateTime),
+    Column("asked_at", UtcDateTime),
+    Column("ending_since", UtcDateTime),
+    Column("active_at", UtcDateTime),
+    Column("run_began_at", UtcDateTime),
+    Column("armed_at", UtcDateTime),
+    Column("stopped_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    Column("reason", String(32)),
+    Column("seen_at", UtcDateTime),
+    Column("remote_state", String(16)),
+    Column("raw_state", String(64)),
+    Column("remote_reason", Text),
+    Column("running", Float),
+    Column("ran_before", Float, nullable=False),
+    Column("stops_at", UtcDateTime),
+    Column("spent", String(64)),
+    Column("stop_wanted_at", UtcDateTime),
+    Column("stop_wanted_by", String(255)),
+    Column("delete_wanted_at", UtcDateTime),
+    Column("delete_wanted_by", String(255)),
+)
+Index("orders_by_state", orders.c.state, orders.c.next_try_at)
+Index("orders_by_user", orders.c.user_name, orders.c.created_at)
+# What is yet to be seen is known by its name, and then by its id: another workspace may hold one of the same name.
+Index(
+    "orders_by_name",
+    orders.c.binding_id,
+    orders.c.region,
+    orders.c.name,
+    unique=True,
+    sqlite_where=UNSEEN,
+    postgresql_where=UNSEEN,
+)
+Index("orders_by_remote", orders.c.binding_id, orders.c.region, orders.c.remote_id, unique=True)
+# Whatever goes wrong above it, the database itself never holds two paid instances for one server.
+Index(
+    "orders_one_active",
+    orders.c.user_name,
+    orders.c.server_name,
+    unique=True,
+    sqlite_where=UNENDED,
+    postgresql_where=UNENDED,
+)
+
+order_events = Table(
+    "order_events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("order_id", String(32), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("by", String(255), nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("before", String(16), nullable=False),
+    Column("after", String(16), nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("params", JSON, nullable=False),
+)
+Index("order_events_by_order", order_events.c.order_id, order_events.c.seq)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("mark", String(128), nullable=False, unique=True),
+    Column("user_name", String(255), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("order_id", String(32)),
+    Column("binding_id", String(32)),
+    Column("at", UtcDateTime, nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("seen_at", UtcDateTime),
+)
+Index("notices_by_user", notices.c.user_name, notices.c.seen_at)

@@ -1,0 +1,243 @@
+"""Slots: what the pool holds or is about to hold. The row is always older than the thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+
+from spawner.errors import LostRace
+from spawner.ledger.engine import rows_changed
+from spawner.ledger.pool.rows import OCCUPYING, EndReason, Slot, SlotState
+from spawner.ledger.pool.tables import slots
+from spawner.ledger.transitions import change, touch
+
+_OCCUPYING = (
+    select(slots)
+    .where(slots.c.state.in_([state.value for state in OCCUPYING]))
+    .order_by(slots.c.created_at, slots.c.id)
+)
+
+
+def intend(
+    connection: Connection,
+    *,
+    slot_id: str,
+    flavor: str,
+    image: str,
+    instance_id: str | None,
+    now: datetime,
+    version: str | None = None,
+) -> Slot:
+    """Write the intent to create a slot, for one instance or ticket, or (None) for whoever comes next."""
+    connection.execute(
+        insert(slots).values(
+            id=slot_id,
+            flavor=flavor,
+            image=image,
+            state=SlotState.CREATING.value,
+            instance_id=instance_id,
+            created_at=now,
+            version=version,
+        )
+    )
+    touch(connection)
+    return get(connection, slot_id)
+
+
+def claim_waiting(connection: Connection, *, flavor: str, image: str, instance_id: str, now: datetime) -> Slot | None:
+    """Give one waiting slot to an instance, atomically; None if there is none.
+
+    A warm one is preferred, the oldest first. Otherwise one that is still being created for nobody is reserved:
+    it will be ready before a fresh one could be.
+    """
+    for state, values in (
+        (SlotState.WARM, {"state": SlotState.CLAIMED.value, "claimed_at": now}),
+        (SlotState.CREATING, {}),
+    ):
+        candidate = (
+            select(slots.c.id)
+            .where(
+                slots.c.state == state.value,
+                slots.c.flavor == flavor,
+                slots.c.image == image,
+                slots.c.instance_id.is_(None),
+            )
+            .order_by(slots.c.created_at, slots.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        slot_id = connection.execute(candidate).scalar()
+        if slot_id is None:
+            continue
+        result = connection.execute(
+            update(slots)
+            .where(slots.c.id == slot_id, slots.c.state == state.value, slots.c.instance_id.is_(None))
+            .values(instance_id=instance_id, **values)
+        )
+        if rows_changed(result) == 1:
+            touch(connection)
+            return get(connection, slot_id)
+    return None
+
+
+def mark_warm(connection: Connection, slot_id: str, *, now: datetime) -> None:
+    """CREATING to WARM, for a slot that waits for nobody in particular."""
+    change(connection, slots, slot_id, expected=(SlotState.CREATING,), to=SlotState.WARM, warm_at=now)
+
+
+def mark_claimed(connection: Connection, slot_id: str, *, now: datetime) -> None:
+    """CREATING to CLAIMED: a reserved slot has become ready for its instance."""
+    change(
+        connection,
+        slots,
+        slot_id,
+        expected=(SlotState.CREATING,),
+        to=SlotState.CLAIMED,
+        warm_at=now,
+        claimed_at=now,
+    )
+
+
+def mark_destroying(
+    connection: Connection,
+    slot_id: str,
+    *,
+    reason: EndReason,
+    detail: str | None = None,
+    expected: Iterable[SlotState] = (SlotState.CREATING, SlotState.WARM, SlotState.CLAIMED),
+) -> None:
+    """Write the intent to destroy."""
+    change(
+        connection,
+        slots,
+        slot_id,
+        expected=expected,
+        to=SlotState.DESTROYING,
+        reason=reason.value,
+        detail=detail,
+    )
+
+
+def transfer(connection: Connection, *, ticket_id: str, instance_id: str) -> None:
+    """What was reserved for a ticket is its instance's from now on."""
+    connection.execute(
+        update(slots)
+        .where(slots.c.instance_id == ticket_id, slots.c.state != SlotState.GONE.value)
+        .values(instance_id=instance_id)
+    )
+
+
+def release(connection: Connection, ticket_id: str) -> None:
+    """Give back what was reserved for a ticket: a slot that still waits for its claim waits for anybody again."""
+    for slot in of_instance(connection, ticket_id):
+        if slot.state is SlotState.CLAIMED:
+            change(
+                connection,
+                slots,
+                slot.id,
+                expected=(SlotState.CLAIMED,),
+                to=SlotState.WARM,
+                instance_id=None,
+                claimed_at=None,
+            )
+        elif slot.state is not SlotState.DESTROYING:
+            mark_destroying(connection, slot.id, reason=EndReason.CANCELLED)
+
+
+def withdraw(connection: Connection, slot_id: str) -> None:
+    """Take a waiting slot off the offer, if it is still nobody's; else raise `LostRace`."""
+    row = find(connection, slot_id)
+    if row is None or row.instance_id is not None:
+        raise LostRace("The slot {slot} is somebody's.", slot=slot_id)
+    mark_destroying(connection, slot_id, reason=EndReason.SURPLUS, expected=(SlotState.CREATING, SlotState.WARM))
+
+
+def failures(connection: Connection, *, since: datetime) -> list[Slot]:
+    """Slots made for nobody in particular that never became ready, newest first, back to the last one that did."""
+    rows = connection.execute(
+        select(slots)
+        .where(slots.c.created_at >= since, or_(slots.c.warm_at.is_not(None), slots.c.reason.is_not(None)))
+        .order_by(slots.c.created_at.desc(), slots.c.id)
+        .limit(50)
+    )
+    bad: list[Slot] = []
+    for slot in map(_slot, rows):
+        if slot.warm_at is not None:
+            break
+        if slot.reason in (EndReason.START_FAILED, EndReason.NO_ROOM):
+            bad.append(slot)
+    return bad
+
+
+def warmed_since(connection: Connection, moment: datetime, *, at_most: int = 200) -> list[Slot]:
+    """Slots that became warm since a moment, the newest first."""
+    rows = connection.execute(
+        select(slots).where(slots.c.warm_at >= moment).order_by(slots.c.warm_at.desc()).limit(at_most)
+    )
+    return [_slot(row) for row in rows]
+
+
+def without_room(connection: Connection, *, since: datetime) -> set[str]:
+    """Flavors for which the backend had no room at the last try, unless some slot has left since then."""
+    last_left = connection.execute(
+        select(func.max(slots.c.ended_at)).where(slots.c.ended_at.is_not(None), _reason_is_not(EndReason.NO_ROOM))
+    ).scalar()
+    decided = select(slots.c.flavor, slots.c.reason, slots.c.created_at).where(
+        slots.c.created_at >= since, or_(slots.c.warm_at.is_not(None), slots.c.reason.is_not(None))
+    )
+    found: dict[str, bool] = {}
+    for flavor, reason, created_at in connection.execute(decided.order_by(slots.c.created_at)):
+        found[flavor] = reason == EndReason.NO_ROOM.value and (last_left is None or last_left < created_at)
+    return {flavor for flavor, no_room in found.items() if no_room}
+
+
+def _reason_is_not(reason: EndReason) -> ColumnElement[bool]:
+    return or_(slots.c.reason.is_(None), slots.c.reason != reason.value)
+
+
+def mark_gone(connection: Connection, slot_id: str, *, now: datetime) -> None:
+    """DESTROYING to GONE: the backend has said so."""
+    change(connection, slots, slot_id, expected=(SlotState.DESTROYING,), to=SlotState.GONE, ended_at=now)
+
+
+def get(connection: Connection, slot_id: str) -> Slot:
+    """The row with this id."""
+    return _slot(connection.execute(select(slots).where(slots.c.id == slot_id)).one())
+
+
+def find(connection: Connection, slot_id: str) -> Slot | None:
+    """The row with this id, or None."""
+    row = connection.execute(select(slots).where(slots.c.id == slot_id)).one_or_none()
+    return None if row is None else _slot(row)
+
+
+def of_instance(connection: Connection, instance_id: str) -> list[Slot]:
+    """Slots that were ever given to an instance and are not gone."""
+    rows = connection.execute(
+        select(slots).where(slots.c.instance_id == instance_id, slots.c.state != SlotState.GONE.value)
+    )
+    return [_slot(row) for row in rows]
+
+
+def occupying(connection: Connection) -> list[Slot]:
+    """All slots that take up room, oldest first."""
+    return [_slot(row) for row in connection.execute(_OCCUPYING)]
+
+
+def prune(connection: Connection, *, before: datetime) -> int:
+    """Forget slots that are gone since before a time. Returns how many."""
+    return connection.execute(
+        delete(slots).where(
+            slots.c.state == SlotState.GONE.value, or_(slots.c.ended_at.is_(None), slots.c.ended_at < before)
+        )
+    ).rowcount
+
+
+def _slot(row: Row[Any]) -> Slot:
+    values = dict(row._mapping)
+    values["state"] = SlotState(values["state"])
+    values["reason"] = None if values["reason"] is None else EndReason(values["reason"])
+    return Slot(**values)

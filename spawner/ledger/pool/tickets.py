@@ -1,0 +1,233 @@
+"""Tickets: who wants an instance and has none yet, in which order, and what has become of each wish.
+
+What a crowd asks is built once, at import: to put such a statement together takes longer than to run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_, update
+
+from spawner.errors import LostRace
+from spawner.ledger.engine import rows_changed
+from spawner.ledger.pool.rows import ALIVE, Ticket, TicketState
+from spawner.ledger.pool.tables import tickets
+from spawner.ledger.transitions import change, touch
+
+OVER = (TicketState.SERVED, TicketState.CANCELLED, TicketState.EXPIRED, TicketState.FAILED)
+
+
+def _in(states: Iterable[TicketState]) -> Any:
+    return tickets.c.state.in_([state.value for state in states])
+
+
+_ORDER = (tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
+_JOIN = insert(tickets)
+_ALIVE = select(tickets).where(_in(ALIVE)).order_by(*_ORDER)
+_ALIVE_OF = _ALIVE.where(tickets.c.user_name == bindparam("of"))
+_IN_LINE = select(func.count()).where(tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING.value)
+_AHEAD = _IN_LINE.where(tuple_(*_ORDER) < tuple_(*(bindparam(column.name, type_=column.type) for column in _ORDER)))
+_LAST_OVER = (
+    select(tickets)
+    .where(tickets.c.user_name == bindparam("of"), _in(OVER))
+    .order_by(tickets.c.ended_at.desc())
+    .limit(1)
+)
+
+
+def join(connection: Connection, ticket: Ticket) -> Ticket:
+    """Write a new ticket. Raises `IntegrityError` where its person stands in line already: look before."""
+    values = {name: getattr(ticket, name) for name in tickets.c.keys()}  # noqa: SIM118  (columns are no mapping)
+    connection.execute(_JOIN, values | {"state": ticket.state.value})
+    touch(connection)
+    return ticket
+
+
+def call(connection: Connection, ticket_id: str, *, now: datetime, hold_until: datetime) -> None:
+    """WAITING to CALLED: its turn has come, and the caller reserves a slot in the same transaction."""
+    change(
+        connection,
+        tickets,
+        ticket_id,
+        expected=(TicketState.WAITING,),
+        to=TicketState.CALLED,
+        called_at=now,
+        hold_until=hold_until,
+    )
+
+
+def begin(connection: Connection, ticket_id: str, *, instance_id: str) -> None:
+    """A CALLED ticket's instance is being started."""
+    change(
+        connection, tickets, ticket_id, expected=(TicketState.CALLED,), to=TicketState.CALLED, instance_id=instance_id
+    )
+
+
+def serve(connection: Connection, instance_id: str, *, now: datetime) -> None:
+    """CALLED to SERVED, for the ticket of an instance that runs now; nothing where it had none."""
+    connection.execute(
+        update(tickets)
+        .where(tickets.c.instance_id == instance_id, tickets.c.state == TicketState.CALLED.value)
+        .values(state=TicketState.SERVED.value, served_at=now, ended_at=now)
+    )
+
+
+def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> None:
+    """CALLED to WAITING: the slot that was reserved is lost, or (`has_failed`) the start. It keeps its place.
+
+    What it was called with is void: a restart's deadline, and that its person was there.
+    """
+    change(
+        connection,
+        tickets,
+        ticket_id,
+        expected=(TicketState.CALLED,),
+        to=TicketState.WAITING,
+        called_at=None,
+        hold_until=None,
+        instance_id=None,
+        collected_at=None,
+        ends_by=None,
+        tries=tickets.c.tries + int(has_failed),
+    )
+
+
+def close(
+    connection: Connection, ticket_id: str, state: TicketState, *, now: datetime, detail: str | None = None
+) -> None:
+    """Any living ticket to CANCELLED, EXPIRED or FAILED."""
+    change(connection, tickets, ticket_id, expected=ALIVE, to=state, ended_at=now, detail=detail)
+
+
+def close_of_instance(connection: Connection, instance_id: str, *, now: datetime) -> None:
+    """Cancel the ticket of a start that its person has cancelled; nothing where it had none."""
+    connection.execute(
+        update(tickets)
+        .where(tickets.c.instance_id == instance_id, tickets.c.state == TicketState.CALLED.value)
+        .values(state=TicketState.CANCELLED.value, ended_at=now)
+    )
+
+
+def collect(connection: Connection, ticket_id: str, *, now: datetime) -> None:
+    """Note that its person has come."""
+    result = connection.execute(
+        update(tickets).where(tickets.c.id == ticket_id, tickets.c.collected_at.is_(None)).values(collected_at=now)
+    )
+    if rows_changed(result) != 1:
+        raise LostRace("The ticket {ticket} was collected already.", ticket=ticket_id)
+    touch(connection)
+
+
+def get(connection: Connection, ticket_id: str) -> Ticket:
+    """The row with this id."""
+    return _ticket(connection.execute(select(tickets).where(tickets.c.id == ticket_id)).one())
+
+
+def is_called(connection: Connection, ticket_id: str) -> bool:
+    """Whether a ticket's turn has come, and its start is yet to begin. False for an id that is none."""
+    found = select(tickets.c.id).where(
+        tickets.c.id == ticket_id, tickets.c.state == TicketState.CALLED.value, tickets.c.instance_id.is_(None)
+    )
+    return connection.execute(found).scalar() is not None
+
+
+def of_instance(connection: Connection, instance_id: str) -> Ticket | None:
+    """The ticket that an instance was started for."""
+    row = connection.execute(select(tickets).where(tickets.c.instance_id == instance_id)).one_or_none()
+    return None if row is None else _ticket(row)
+
+
+def alive(connection: Connection, user_name: str | None = None) -> list[Ticket]:
+    """All tickets that still stand for something, in the order of the queue; of one user if named."""
+    found = connection.execute(_ALIVE) if user_name is None else connection.execute(_ALIVE_OF, {"of": user_name})
+    return [_ticket(row) for row in found]
+
+
+def in_line(connection: Connection, flavor: str) -> int:
+    """How many wait for a flavor."""
+    return int(connection.execute(_IN_LINE, {"of": flavor}).scalar_one())
+
+
+def ahead(connection: Connection, ticket: Ticket) -> int:
+    """How many who wait for the same flavor come before this ticket, which need not be written yet."""
+    mine = {column.name: getattr(ticket, column.name) for column in _ORDER}
+    return int(connection.execute(_AHEAD, {"of": ticket.flavor, **mine}).scalar_one())
+
+
+def uncollected(connection: Connection) -> list[Ticket]:
+    """Tickets whose instance runs and whose person is not known to have come."""
+    query = select(tickets).where(
+        tickets.c.state == TicketState.SERVED.value,
+        tickets.c.collected_at.is_(None),
+        tickets.c.hold_until.is_not(None),
+    )
+    return [_ticket(row) for row in connection.execute(query.order_by(tickets.c.served_at))]
+
+
+def untold(connection: Connection, *, since: datetime) -> list[Ticket]:
+    """Tickets that had to wait, whose turn has come since a moment, and of which the operator's hook knows nothing."""
+    query = select(tickets).where(
+        _in((TicketState.CALLED, TicketState.SERVED)),
+        tickets.c.called_at > tickets.c.joined_at,
+        tickets.c.called_at >= since,
+        tickets.c.told_at.is_(None),
+    )
+    return [_ticket(row) for row in connection.execute(query.order_by(tickets.c.called_at))]
+
+
+def note_told(connection: Connection, ticket_id: str, *, now: datetime) -> None:
+    """The operator's hook has taken the news. No page shows it, so nobody is woken."""
+    connection.execute(update(tickets).where(tickets.c.id == ticket_id).values(told_at=now))
+
+
+def last_over(connection: Connection, user_name: str) -> Ticket | None:
+    """The ticket of this user that came to an end last."""
+    row = connection.execute(_LAST_OVER, {"of": user_name}).one_or_none()
+    return None if row is None else _ticket(row)
+
+
+def since(connection: Connection, moment: datetime) -> list[Ticket]:
+    """Tickets made since a moment, oldest first."""
+    rows = connection.execute(select(tickets).where(tickets.c.joined_at >= moment).order_by(tickets.c.joined_at))
+    return [_ticket(row) for row in rows]
+
+
+def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[tuple[float, float]]:
+    """What was foretold and what it became, in seconds, of the last who were called of those that came since then.
+
+    What was foretold is the centre of the range that was kept.
+    """
+    rows = connection.execute(
+        select(tickets.c.expected_low, tickets.c.expected_high, tickets.c.joined_at, tickets.c.called_at)
+        .where(
+            tickets.c.flavor == flavor,
+            tickets.c.joined_at >= since,
+            tickets.c.called_at.is_not(None),
+            tickets.c.expected_low.is_not(None),
+        )
+        .order_by(tickets.c.joined_at.desc())
+        .limit(at_most)
+    )
+    return [((low + high) / 2, (called - joined).total_seconds()) for low, high, joined, called in rows]
+
+
+def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
+    """Tickets to which anything happened since a moment, and those that still stand for something; oldest first."""
+    happened = [tickets.c.joined_at >= moment, tickets.c.called_at >= moment, tickets.c.ended_at >= moment]
+    rows = connection.execute(select(tickets).where(or_(*happened, _in(ALIVE))).order_by(tickets.c.joined_at))
+    return [_ticket(row) for row in rows]
+
+
+def prune(connection: Connection, *, before: datetime) -> int:
+    """Forget tickets that were over before a time. Returns how many."""
+    return connection.execute(
+        delete(tickets).where(_in(OVER), or_(tickets.c.ended_at.is_(None), tickets.c.ended_at < before))
+    ).rowcount
+
+
+def _ticket(row: Row[Any]) -> Ticket:
+    values = dict(row._mapping)
+    return Ticket(**values | {"state": TicketState(values["state"])})

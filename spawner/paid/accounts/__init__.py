@@ -1,0 +1,1 @@
+"""Linked cloud accounts."""

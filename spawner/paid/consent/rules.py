@@ -1,0 +1,176 @@
+"""The question to a person and their yes: who may give it, for what, until when, and what makes it void.
+
+Asking and answering is the desk's, by POST alone. Here are the rules, as functions of rows.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from spawner.errors import AskAgain, BadOption, NoConsent, NotAllowed
+from spawner.ledger.paid.rows import Binding, Consent, ConsentKind, ConsentState, Order
+from spawner.paid import quotes
+from spawner.paid.accounts.binding import may_order
+from spawner.paid.consent import text as consent_text
+from spawner.paid.consent.text import ENGLISH, Facts
+from spawner.paid.money import Money, read
+from spawner.paid.providers.base import Capability, Shape
+from spawner.paid.quotes import UNIT, Quote
+
+GOOD_FOR = timedelta(minutes=10)
+"""From when the price was read: then it is read and asked again."""
+SHORTEST_RUN = 600
+"""Seconds: below that most of the money would go into starting and stopping."""
+LONGEST_RUN = 7 * 24 * 3600
+NOT_FROM_THE_PAGE = "This yes did not come from the page with the question."
+NOTHING_NEW = "Nothing new can be made in this cloud account just now."
+SHAPE_GONE = "{shape} is not on offer any more."
+SHAPE_OUT = "{shape} is not available just now."
+PRICE_UNKNOWN = "The price of {shape} is not known just now."
+PRICE_CHANGED = "The price of {shape} has changed from {old} to {new} an hour."
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the person chose beside the shape. `idle_seconds` and `image` may be left to the cloud; disk in bytes."""
+
+    server_name: str
+    cap: Money
+    max_seconds: int
+    idle_seconds: int | None = None
+    disk: int | None = None
+    image: str | None = None
+
+
+def ask(
+    *,
+    consent_id: str,
+    binding: Binding,
+    region: str,
+    quote: Quote,
+    chosen: Chosen,
+    session: str,
+    language: str,
+    title: str,
+    capabilities: frozenset[Capability],
+    word: str,
+    now: datetime,
+    order: Order | None = None,
+) -> Consent:
+    """Put a quote and what was chosen into a question. With `order`: to start that stopped instance again.
+
+    `word` is what the page with the question must send along with the yes; only its hash is kept.
+
+    Raises `NotAllowed`, `AskAgain` or `BadOption` where it cannot be asked.
+    """
+    if not may_order(binding):
+        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
+    hourly = quote.hourly
+    if hourly is None or quote.compute is None or not quote.is_buyable:
+        raise AskAgain("{shape} cannot be had just now.", next_step="Choose another one.", shape=quote.shape.id)
+    if now >= quote.read_at + GOOD_FOR:
+        raise AskAgain("This price is too old.", next_step="Load the prices again.")
+    run_seconds = _run_seconds(chosen, hourly)
+    disk = quote.shape.least_disk if chosen.disk is None else chosen.disk
+    kind = ConsentKind.CREATE if order is None else ConsentKind.START
+    facts = Facts(
+        kind=kind,
+        provider=title,
+        capabilities=capabilities,
+        account_id=binding.account_id,
+        region=region,
+        shape=quote.shape,
+        price=quote.compute,
+        disk=disk,
+        disk_price=quote.disk,
+        cap=chosen.cap,
+        run_seconds=run_seconds,
+        idle_seconds=chosen.idle_seconds if Capability.IDLE_CULLER in capabilities else None,
+        read_at=quote.read_at,
+        now=now,
+    )
+    text = consent_text.write(facts, language)
+    return Consent(
+        id=consent_id,
+        user_name=binding.user_name,
+        user_since=binding.user_since,
+        session=session,
+        server_name=chosen.server_name,
+        kind=kind,
+        order_id=None if order is None else order.id,
+        binding_id=binding.id,
+        provider=binding.provider,
+        region=region,
+        account_id=binding.account_id,
+        shape=quote.shape.id,
+        image=chosen.image,
+        price=quote.compute.text,
+        currency=quote.compute.currency,
+        unit=UNIT,
+        disk=disk,
+        disk_price=None if quote.disk is None else quote.disk.text,
+        cap=chosen.cap.text,
+        max_seconds=chosen.max_seconds,
+        run_seconds=run_seconds,
+        idle_seconds=facts.idle_seconds,
+        read_at=quote.read_at,
+        offered_at=now,
+        expires_at=quote.read_at + GOOD_FOR,
+        text_version=consent_text.VERSION,
+        text_hash=consent_text.hash_of(text),
+        language=ENGLISH if language == ENGLISH else consent_text.CHINESE,
+        text=text,
+        answer_hash=consent_text.hash_of(word),
+    )
+
+
+def _run_seconds(chosen: Chosen, hourly: Money) -> int:
+    if chosen.cap.currency != hourly.currency:
+        raise BadOption("The limit must be in {currency}, like the price.", currency=hourly.currency)
+    if not SHORTEST_RUN <= chosen.max_seconds <= LONGEST_RUN:
+        raise BadOption(
+            "A run lasts from {shortest} minutes to {longest} hours.",
+            shortest=SHORTEST_RUN // 60,
+            longest=LONGEST_RUN // 3600,
+        )
+    seconds = quotes.run_seconds(chosen.cap, hourly, chosen.max_seconds)
+    if seconds < SHORTEST_RUN:
+        raise BadOption("{cap} is too little for {minutes} minutes.", cap=chosen.cap.exact, minutes=SHORTEST_RUN // 60)
+    return seconds
+
+
+def check_answer(consent: Consent, *, user_name: str, user_since: str, session: str, word: str, now: datetime) -> None:
+    """Whether this person, from this session and this very page, may say yes now. Raises `NoConsent` or `AskAgain`."""
+    if (consent.user_name, consent.user_since) != (user_name, user_since):
+        raise NoConsent("Only its owner can agree to being billed.")
+    if consent.session != session:
+        raise AskAgain("This was asked in another session.", next_step="Look at it and agree here.")
+    if not hmac.compare_digest(consent_text.hash_of(word), consent.answer_hash):
+        raise NoConsent(NOT_FROM_THE_PAGE, next_step="Open the question, and agree there.")
+    if consent.state is not ConsentState.OFFERED:
+        raise AskAgain("This was answered already.", next_step="Look at what has come of it, or ask again.")
+    if now >= consent.expires_at:
+        raise AskAgain("This price is too old.", next_step="Load the prices again.")
+
+
+def change_since(consent: Consent, shapes: Iterable[Shape]) -> tuple[str, Mapping[str, str]] | None:
+    """What is not as it was agreed to any more, as a sentence; None where all is as it was.
+
+    A price that fell is a change, too: what a person agreed to is what they get.
+    """
+    shape = next((one for one in shapes if one.id == consent.shape), None)
+    if shape is None:
+        return SHAPE_GONE, {"shape": consent.shape}
+    if shape.price is None:
+        return PRICE_UNKNOWN, {"shape": consent.shape}
+    if shape.available is False:
+        return SHAPE_OUT, {"shape": consent.shape}
+    agreed, disk = read(consent.price, consent.currency), read(consent.disk_price, consent.currency)
+    assert agreed is not None
+    now_disk = quotes.disk_price(shape, consent.disk)
+    if shape.price != agreed or now_disk is None or now_disk.amount != (disk.amount if disk else 0):
+        return PRICE_CHANGED, {"shape": consent.shape, "old": agreed.exact, "new": shape.price.exact}
+    return None

@@ -1,0 +1,168 @@
+"""What a person is asked, in words: one list of sentence pairs, English and Simplified Chinese.
+
+Whoever changes a sentence raises `VERSION`: each consent keeps the version, the text as it was shown, and its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from spawner.ledger.paid.rows import ConsentKind
+from spawner.paid.money import Money
+from spawner.paid.providers.base import Capability, Shape
+
+VERSION = 2
+ENGLISH, CHINESE = "en", "zh-CN"
+GIB = 1024**3
+CHINESE_NAMES = {"Alibaba Cloud PAI-DSW": "阿里云 PAI-DSW"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the text names. `disk` is the size asked for (bytes), `disk_price` what an hour of it costs beyond
+    what is included. Times in seconds."""
+
+    kind: ConsentKind
+    provider: str
+    capabilities: frozenset[Capability]
+    account_id: str
+    region: str
+    shape: Shape
+    price: Money
+    disk: int | None
+    disk_price: Money | None
+    cap: Money
+    run_seconds: int
+    idle_seconds: int | None
+    read_at: datetime
+    now: datetime
+
+
+Pair = tuple[str, str]
+
+CREATE: Pair = (
+    "Freepool will create one instance in your own account at {provider} (account ending in {account}, "
+    "region {region}), and {provider} will bill you for it.",
+    "Freepool 将在你自己的{provider} 账号（尾号 {account}，地域 {region}）中创建一个实例，费用由{provider} 向你收取。",
+)
+START: Pair = (
+    "Freepool will start your stopped instance again, in your own account at {provider} (account ending in "
+    "{account}, region {region}), and {provider} will bill you for it.",
+    "Freepool 将重新启动你自己的{provider} 账号（尾号 {account}，地域 {region}）中已停止的实例，"
+    "费用由{provider} 向你收取。",
+)
+SHAPE: Pair = (
+    "It is a {shape}: {cpu} CPU, {memory} GiB memory{gpu}.",
+    "规格为 {shape}：{cpu} 核 CPU，{memory} GiB 内存{gpu}。",
+)
+GPU: Pair = (", {count} × {name}", "，{count} × {name}")
+PRICE: Pair = (
+    "It costs {price} an hour: the list price, read at {read_at}. Your own price may differ.",
+    "每小时 {price}：此为 {read_at} 读取的目录价，你的实际价格可能不同。",
+)
+DISK: Pair = (
+    "Its disk of {disk} GiB costs {disk_price} an hour on top, also while the instance is stopped, "
+    "until you delete it.",
+    "{disk} GiB 磁盘另收每小时 {disk_price}；实例停止后仍会计费，直到你将其删除。",
+)
+CAP: Pair = (
+    "This run may cost {cap} at most, and last {minutes} minutes at most: if it starts now, until {until}. Then it is "
+    "stopped.",
+    "本次运行最多花费 {cap}，最长运行 {minutes} 分钟；若现在启动，最晚到 {until}，届时实例会被停止。",
+)
+DEADMAN: Pair = (
+    "A timer at {provider} stops it then, even if Freepool cannot. Until that timer is set, which takes moments, "
+    "Freepool alone watches.",
+    "届时由{provider} 的定时器停止实例，即使 Freepool 无法操作也会生效。在定时器设好之前的片刻内，仅由 Freepool 监视。",
+)
+NO_DEADMAN: Pair = (
+    "{provider} has no timer of its own for this: Freepool stops it. If Freepool could not reach your account, it "
+    "would run on and cost more.",
+    "{provider} 没有此类定时器，由 Freepool 停止实例。若 Freepool 无法访问你的账号，实例会继续运行并产生更多费用。",
+)
+IDLE: Pair = (
+    "It is also stopped after {idle} minutes without use.",
+    "连续 {idle} 分钟未使用时，实例也会被停止。",
+)
+NO_IDLE: Pair = (
+    "Nothing stops it earlier when nobody uses it.",
+    "即使无人使用，也不会提前停止。",
+)
+STOP: Pair = (
+    "Stopping ends the cost of computing and keeps the disk for some time. Deleting ends all cost and destroys what "
+    "is on the disk. You may do either at any time, here or at {provider}.",
+    "停止后不再产生计算费用，磁盘会保留一段时间；删除后不再产生任何费用，磁盘上的内容也会销毁。"
+    "你可以随时在这里或在{provider} 进行这两种操作。",
+)
+WIPED: Pair = (
+    "When it has been stopped for 15 days, {provider} wipes the included disk.",
+    "停止满 15 天后，{provider} 会清空赠送的磁盘。",
+)
+NOT_INCLUDED: Pair = (
+    "Not included: traffic, storage that you attach, taxes, and what you start yourself.",
+    "不包括：流量、你自行挂载的存储、税费，以及你自行启动的其他资源。",
+)
+BILL: Pair = (
+    "The bill comes from {provider}, two to three hours later. What Freepool shows before is an estimate.",
+    "账单由{provider} 出具，会延迟两到三小时；在此之前 Freepool 显示的均为估算。",
+)
+ONCE: Pair = (
+    "This yes is for one run. Nothing is ever started again without asking you.",
+    "本次同意仅用于一次运行。未经你再次同意，不会重新启动任何实例。",
+)
+
+
+def write(facts: Facts, language: str) -> str:
+    """The whole text in `language` (`ENGLISH`, or else Chinese): one sentence group a line."""
+    which = 0 if language == ENGLISH else 1
+    words = _words(facts, which)
+    return "\n".join(pair[which].format(**words) for pair in _pairs(facts))
+
+
+def hash_of(text: str) -> str:
+    """SHA-256 of a text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _pairs(facts: Facts) -> Iterator[Pair]:
+    yield START if facts.kind is ConsentKind.START else CREATE
+    yield SHAPE
+    yield PRICE
+    if facts.disk_price is not None:
+        yield DISK
+    yield CAP
+    yield DEADMAN if Capability.DEADMAN in facts.capabilities else NO_DEADMAN
+    yield IDLE if facts.idle_seconds is not None else NO_IDLE
+    yield STOP
+    if Capability.WIPES in facts.capabilities:
+        yield WIPED
+    yield from (NOT_INCLUDED, BILL, ONCE)
+
+
+def _words(facts: Facts, which: int) -> dict[str, str]:
+    shape = facts.shape
+    gpu = GPU[which].format(count=shape.gpu_count, name=shape.gpu_name or "GPU") if shape.gpu_count else ""
+    return {
+        "provider": facts.provider if which == 0 else CHINESE_NAMES.get(facts.provider, facts.provider),
+        "account": facts.account_id[-4:],
+        "region": facts.region,
+        "shape": shape.id,
+        "cpu": str(shape.cpu),
+        "memory": f"{shape.memory / GIB:g}",
+        "gpu": gpu,
+        "price": facts.price.exact,
+        "read_at": _time(facts.read_at),
+        "until": _time(facts.now + timedelta(seconds=facts.run_seconds)),
+        "disk": f"{(facts.disk or 0) / GIB:g}",
+        "disk_price": facts.disk_price.exact if facts.disk_price else "",
+        "cap": facts.cap.exact,
+        "minutes": str(facts.run_seconds // 60),
+        "idle": str((facts.idle_seconds or 0) // 60),
+    }
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,1 @@
+"""One order per paid instance: policy, execution, reconciliation, discovery."""

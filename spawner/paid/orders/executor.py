@@ -1,0 +1,317 @@
+"""One step for one order: write what is meant, ask the cloud, write what was seen.
+
+What changes something in a cloud is in the ledger before it is asked for, with until when nobody else asks. Whoever is
+killed in the middle leaves a row that says so, and the next one looks before anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from spawner.errors import LostRace
+from spawner.ledger.paid import audit, bindings, consents, orders
+from spawner.ledger.paid.rows import Binding, Block, Consent, ConsentState, NoticeKind, Order
+from spawner.ledger.pool import admin_settings
+from spawner.paid.accounts.binding import account_for, may_order
+from spawner.paid.consent.rules import change_since
+from spawner.paid.consent.service import NO_NEW
+from spawner.paid.orders.policy import Act, Gate, Rules, What, intent_of, is_fresh, next_act
+from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, settle
+from spawner.paid.orders.updates import Step
+from spawner.paid.paid import Paid
+from spawner.paid.providers.base import (
+    Account,
+    Capability,
+    NotFound,
+    OutcomeUnknown,
+    Provider,
+    ProviderError,
+    Request,
+    Unavailable,
+)
+
+log = logging.getLogger("freepool.paid")
+STEWARD = "steward"
+AT_ONCE = 3
+"""Steps in a row: made, armed, looked at."""
+NO_ANSWER = "The cloud has not answered in time."
+NOT_UNDERSTOOD = "The cloud's answer was not understood."
+
+
+@dataclass(frozen=True)
+class Moment:
+    """All that a step is decided from, as it was `began`."""
+
+    order: Order
+    consent: Consent | None
+    binding: Binding
+    gate: Gate
+    began: datetime
+
+
+async def step(paid: Paid, order: Order, *, has_swept: bool, since: datetime) -> bool:
+    """Do what is next for an order, and what is due at once after that: what was just made is armed without a pause.
+
+    What was agreed to before `since`, when this steward began, is not made: it is asked again. False where there was
+    nothing to do, or the operator has switched off its cloud or region: what is there has its timer.
+    Raises `LostRace` where somebody else did something to it, and nothing is written.
+    """
+    provider = paid.providers[order.provider] if paid.reaches(order.provider, order.region) else None
+    can_arm = provider is not None and Capability.DEADMAN in provider.capabilities
+    for number in range(AT_ONCE):
+        moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, since=since, now=paid.now())
+        gate = moment.gate if provider is not None else Gate.SHUT
+        act = next_act(moment.order, moment.consent, moment.began, gate=gate, can_arm=can_arm, rules=paid.rules)
+        if act.what is What.GIVE_UP:
+            await _write_down(paid, moment.order, moment, act, None)
+            return True
+        if act.what is What.WAIT or provider is None:
+            return number > 0
+        done = await take(paid, provider, moment, act)
+        next_try_at = done.changes.get("next_try_at")
+        if next_try_at is None or next_try_at > paid.now():
+            break
+    return True
+
+
+async def take(paid: Paid, provider: Provider, moment: Moment, act: Act) -> Step:
+    """Take one step and write what came of it."""
+    hand = _Hand(paid, provider, account_for(moment.binding, moment.order), moment, act)
+    outcome = await hand.do()
+    return await _write_down(paid, hand.order, moment, act, outcome)
+
+
+async def _write_down(paid: Paid, order: Order, moment: Moment, act: Act, outcome: Outcome | None) -> Step:
+    now = paid.now()
+    done = settle(
+        order,
+        moment.consent,
+        act,
+        outcome,
+        now,
+        was=moment.order,
+        began=moment.began,
+        rules=paid.rules,
+        jitter=paid.dice(),
+    )
+    await paid.ledger.awrite(write, order, done, now=now)
+    return done
+
+
+class _Hand:
+    """Carries out one act. `order` is the row as the last write of this step left it."""
+
+    def __init__(self, paid: Paid, provider: Provider, account: Account, moment: Moment, act: Act) -> None:
+        self.paid, self.provider, self.account, self.moment, self.act = paid, provider, account, moment, act
+        self.order = moment.order
+
+    async def do(self) -> Outcome | None:
+        """The act, and what the cloud says to it."""
+        order, provider, account = self.order, self.provider, self.account
+        remote_id = order.remote_id or ""
+        match self.act.what:
+            case What.CREATE:
+                return await self._look_first(self._create)
+            case What.START:
+                return await self._look_first(lambda: self._mutate(lambda: provider.start(account, remote_id)))
+            case What.FIND:
+                return await self._ask(self._find, was_sent=False)
+            case What.DESCRIBE:
+                return await self._ask(self._describe, was_sent=False)
+            case What.ARM:
+                stop_in = self.act.stop_in or 0
+                idle = float(self.consent.idle_seconds) if self.consent and self.consent.idle_seconds else None
+                if Capability.IDLE_CULLER not in provider.capabilities:
+                    idle = None
+                return await self._mutate(lambda: provider.arm(account, remote_id, stop_in=stop_in, idle=idle))
+            case What.STOP:
+                return await self._mutate(lambda: provider.stop(account, remote_id))
+            case What.DELETE:
+                return await self._mutate(lambda: provider.delete(account, remote_id))
+            case _:
+                return None
+
+    @property
+    def consent(self) -> Consent | None:
+        return self.moment.consent
+
+    async def _look_first(self, then: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Whether it is there already, and whether it still is what its person agreed to. Only then ask for it."""
+        assert self.consent is not None
+        consent = self.consent
+
+        async def look() -> Outcome | None:
+            if self.act.what is What.CREATE:
+                found = await self.provider.find(self.account, self.order.name)
+                if found is not None:
+                    return Saw(found)
+            changed = change_since(consent, await self.provider.shapes(self.account))
+            return None if changed is None else Changed(changed)
+
+        return await self._ask(look, was_sent=False) or await then()
+
+    async def _create(self) -> Outcome:
+        consent, order = self.consent, self.order
+        assert consent is not None
+        request = Request(
+            name=order.name,
+            shape=order.shape,
+            labels=self.paid.labels_of(order),
+            disk=consent.disk,
+            image=consent.image,
+        )
+        return await self._mutate(lambda: self.provider.create(self.account, request))
+
+    async def _find(self) -> Outcome:
+        found = await self.provider.find(self.account, self.order.name)
+        return NotThere() if found is None else Saw(found)
+
+    async def _describe(self) -> Outcome:
+        remote_id = self.order.remote_id or ""
+        try:
+            return Saw(await self.provider.describe(self.account, remote_id))
+        except NotFound:
+            # One word of the cloud's is not enough to give up what may bill: a whole list must agree.
+            found = await self.provider.find(self.account, self.order.name)
+            if found is not None and found.id == remote_id:
+                return Saw(found)
+            raise
+
+    async def _mutate(self, call: Callable[[], Awaitable[str | None]]) -> Outcome:
+        """Commit what is about to be asked, then ask."""
+        now = self.paid.now()
+        intent = intent_of(self.order, self.act, now, self.paid.rules)
+        self.order = await self.paid.ledger.awrite(_claim, self.order, self.act, intent, now=now, rules=self.paid.rules)
+
+        async def ask() -> Outcome:
+            return Took(await call())
+
+        outcome = await self._ask(ask, was_sent=True)
+        assert outcome is not None
+        return outcome
+
+    async def _ask(self, call: Callable[[], Awaitable[Outcome | None]], *, was_sent: bool) -> Outcome | None:
+        """Ask the cloud. What nobody foresaw counts as an answer that was lost, and so does one that does not come."""
+        try:
+            return await asyncio.wait_for(call(), self.paid.rules.call)
+        except asyncio.TimeoutError:
+            log.warning("order %s: %s was not answered in time", self.order.id, self.act.what)
+            return Trouble((OutcomeUnknown if was_sent else Unavailable)(NO_ANSWER), was_sent)
+        except ProviderError as error:
+            log.info("order %s: %s: %s", self.order.id, self.act.what, error.message)
+            return Trouble(error, was_sent)
+        except Exception as error:
+            # Its words may hold anything, so they go nowhere.
+            log.error("order %s: %s raised %s", self.order.id, self.act.what, type(error).__name__)
+            return Trouble((OutcomeUnknown if was_sent else Unavailable)(NOT_UNDERSTOOD), was_sent)
+
+
+def read_moment(
+    connection: Connection, order_id: str, *, has_swept: bool, now: datetime, since: datetime | None = None
+) -> Moment:
+    """All that the next step is decided from."""
+    order = orders.get(connection, order_id)
+    consent = None if order.consent_id is None else consents.find(connection, order.consent_id)
+    binding = bindings.get(connection, order.binding_id)
+    gate = _gate(connection, binding, has_swept=has_swept)
+    agreed_at = None if consent is None else consent.accepted_at
+    if gate is not Gate.SHUT and since is not None and agreed_at is not None and agreed_at < since:
+        gate = Gate.TOO_OLD
+    return Moment(order, consent, binding, gate, now)
+
+
+def _gate(connection: Connection, binding: Binding, *, has_swept: bool) -> Gate:
+    if not may_order(binding) or NO_NEW in admin_settings.all_of(connection):
+        return Gate.SHUT
+    return Gate.OPEN if has_swept else Gate.NOT_YET
+
+
+def _claim(
+    connection: Connection, order: Order, act: Act, intent: dict[str, object], *, now: datetime, rules: Rules
+) -> Order:
+    """Write the intent, if the order is still as it was read and, for what costs money, still allowed."""
+    orders.update_read(connection, order, intent)
+    claimed = orders.get(connection, order.id)
+    if act.what in (What.CREATE, What.START):
+        _refuse_unless_allowed(connection, claimed, now=now, rules=rules)
+    audit.note(
+        connection,
+        order.id,
+        at=now,
+        by=STEWARD,
+        what=act.what,
+        before=order.state,
+        after=claimed.state,
+        params={"consent": order.consent_id, **({"reason": str(act.reason)} if act.reason else {})},
+    )
+    return claimed
+
+
+def _refuse_unless_allowed(connection: Connection, order: Order, *, now: datetime, rules: Rules) -> None:
+    """The last look before money is spent. Raising undoes the intent, too."""
+    consent = consents.find(connection, order.consent_id or "")
+    binding = bindings.get(connection, order.binding_id)
+    is_meant = (
+        consent is not None
+        and consent.state is ConsentState.SPENT
+        and (consent.user_name, consent.binding_id, consent.region, consent.shape, consent.account_id)
+        == (order.user_name, order.binding_id, order.region, order.shape, binding.account_id)
+        and is_fresh(consent, now, rules)
+    )
+    if order.is_unwanted or not is_meant or _gate(connection, binding, has_swept=True) is not Gate.OPEN:
+        raise LostRace("The order {order} is not to be carried out any more.", order=order.id)
+
+
+def write(connection: Connection, order: Order, step: Step, *, now: datetime) -> None:
+    """What a step came to: the row, the record, what people are told, what is wrong with the binding."""
+    orders.update_read(connection, order, step.changes)
+    if step.what:
+        audit.note(
+            connection,
+            order.id,
+            at=now,
+            by=STEWARD,
+            what=step.what,
+            before=order.state,
+            after=step.changes.get("state", order.state),
+            request_id=step.request_id,
+            params=step.params,
+        )
+    for telling in step.notices:
+        audit.tell(
+            connection,
+            order.user_name,
+            telling.kind,
+            occasion=telling.occasion,
+            at=now,
+            order_id=order.id,
+            binding_id=order.binding_id,
+            params=telling.params,
+        )
+    if step.block is not None:
+        block(connection, order.binding_id, step.block, now=now)
+
+
+def block(connection: Connection, binding_id: str, why: Block, *, now: datetime) -> None:
+    """Make nothing new there, and tell its person: once for each time that it is blocked."""
+    binding = bindings.get(connection, binding_id)
+    if may_order(binding):
+        bindings.block(connection, binding_id, why, now=now)
+        binding = bindings.get(connection, binding_id)
+    kind = NoticeKind.AUTH_LOST if why is Block.AUTH_LOST else NoticeKind.LIST_BLIND
+    blocked_at = binding.blocked_at or binding.proven_at
+    audit.tell(
+        connection,
+        binding.user_name,
+        kind,
+        occasion=f"{binding_id}:{blocked_at.isoformat()}",
+        at=now,
+        binding_id=binding_id,
+        params={"account": binding.account_id, "provider": binding.provider, "role": binding.role or ""},
+    )

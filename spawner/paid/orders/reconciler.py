@@ -1,0 +1,213 @@
+"""The steward's part of the paid path: begins what is due, for orders and for whole accounts.
+
+What is kept here may be lost at any moment: which accounts were looked through since we began, and what is under way.
+Everything else is in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Coroutine
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from spawner.errors import FreepoolError, LostRace
+from spawner.ledger import leases
+from spawner.ledger.paid import bindings, consents, orders
+from spawner.ledger.paid.rows import Binding, Order
+from spawner.paid.orders.discovery import is_lost, lose_access, regain_access, sweep
+from spawner.paid.orders.executor import step
+from spawner.paid.paid import Paid
+from spawner.paid.providers.base import AuthLost, ProviderError, Throttled
+
+log = logging.getLogger("freepool.paid")
+LEASE = "paid"
+SWEEPS_AT_ONCE = 8
+"""Looks through accounts under way. They are slow, and what somebody wants ended is not to wait for one."""
+EXPIRE_EVERY = timedelta(minutes=1)
+
+Place = tuple[str, str]
+"""A binding's id and a region."""
+K = TypeVar("K", str, Place)
+EVER = datetime.min.replace(tzinfo=timezone.utc)
+
+
+class Keeper:
+    """Keeps every paid order's promises. `holder` names this process; one of them works at a time, by a lease.
+
+    `at_once` bounds how many orders are worked on.
+    """
+
+    def __init__(self, paid: Paid, *, holder: str, at_once: int = 16) -> None:
+        self.paid = paid
+        self.holder = holder
+        self.at_once = at_once
+        self._swept_at: dict[Place, datetime] = {}
+        self._retry_at: dict[Place, datetime] = {}
+        self._failures: dict[Place, int] = {}
+        self._held_until: datetime | None = None
+        self._since = paid.now()
+        self._expired_at: datetime | None = None
+        self._idle: dict[str, tuple[str, datetime]] = {}  # by order: its binding, and until when
+        self._ticked_at: datetime | None = None
+        self._steps: dict[str, asyncio.Task[None]] = {}
+        self._sweeps: dict[Place, asyncio.Task[None]] = {}
+        self._left_out: set[tuple[str, str]] = set()
+
+    async def tick(self, *, patience: float | None = None) -> bool:
+        """Begin what is due and wait for it, `patience` seconds at most. False where another steward does this.
+
+        May be cancelled at any point. What takes longer goes on, and is not begun twice; `rest` ends it.
+        """
+        if not await self._hold():
+            return False
+        now = self._moment()
+        self._idle = {order_id: idle for order_id, idle in self._idle.items() if idle[1] > now}
+        room = max(0, self.at_once - len(self._steps))
+        but = {*self._steps, *self._idle}
+        due, linked, busy = await self.paid.ledger.aread(
+            _due, now=now, at_most=room, but=but, watch_for=self.paid.rules.watch_for
+        )
+        known = {binding.id: binding for binding in linked}
+        for order in due:
+            self._begin(self._steps, order.id, partial(self._step, order, known.get(order.binding_id)))
+        room = max(0, SWEEPS_AT_ONCE - len(self._sweeps))
+        for binding, region in self._to_sweep(linked, busy, now)[:room]:
+            self._begin(self._sweeps, (binding.id, region), partial(self._sweep, binding, region))
+        await self._expire(now)
+        under_way = [*self._steps.values(), *self._sweeps.values()]
+        if under_way:
+            await asyncio.wait(under_way, timeout=patience)
+        return True
+
+    def _moment(self) -> datetime:
+        """Now. Where the clock was set back, what was to be done at a later time is to be done again."""
+        now = self.paid.now()
+        if self._ticked_at is not None and now < self._ticked_at:
+            self._swept_at.clear()
+            self._retry_at.clear()
+            self._idle.clear()
+            self._expired_at = None
+        self._ticked_at = now
+        return now
+
+    async def _step(self, order: Order, binding: Binding | None) -> None:
+        may_create = binding is not None and self.has_swept(binding)
+        if await step(self.paid, order, has_swept=may_create, since=self._since):
+            return
+        if binding is None or self.has_swept(binding) == may_create:
+            # It waits for something that takes a while: it is not to take the place of those who do not.
+            self._idle[order.id] = order.binding_id, self.paid.now() + timedelta(seconds=self.paid.rules.poll)
+
+    async def rest(self) -> None:
+        """End what is under way. It is in the ledger, and whoever comes next goes on with it."""
+        tasks = [*self._steps.values(), *self._sweeps.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def has_swept(self, binding: Binding) -> bool:
+        """Whether all that is in an account was looked at since we began, in every region."""
+        return all((binding.id, region) in self._swept_at for region in self.paid.regions_of(binding))
+
+    async def _hold(self) -> bool:
+        now, duration = self.paid.now(), self.paid.rules.lease
+        if not await self.paid.ledger.awrite(leases.hold, LEASE, holder=self.holder, now=now, duration=duration):
+            self._held_until = None
+            return False
+        if self._held_until is None or now > self._held_until:
+            # Somebody else may have acted meanwhile, or the ledger may have come back from a backup.
+            self._since = now
+            self._swept_at.clear()
+            self._retry_at.clear()
+        self._since = min(self._since, now)  # where the clock was set back, nobody who agrees now did so long ago
+        self._held_until = now + duration
+        return True
+
+    def _to_sweep(self, linked: list[Binding], busy: set[str], now: datetime) -> list[tuple[Binding, str]]:
+        """Where to look: first where we never did since we began, then where it is longest due."""
+        due = [
+            (self._due_at((binding.id, region), binding.id in busy or is_lost(binding)), binding.id, region, binding)
+            for binding in linked
+            if binding.provider in self.paid.providers
+            for region in self._regions_of(binding)
+            if (binding.id, region) not in self._sweeps
+        ]
+        return [(binding, region) for at, _, region, binding in sorted(due, key=lambda one: one[:3]) if at <= now]
+
+    def _regions_of(self, binding: Binding) -> list[str]:
+        for region in sorted(self.paid.left_out(binding)):
+            if (binding.provider, region) not in self._left_out:
+                self._left_out.add((binding.provider, region))
+                log.error(
+                    "accounts of %s are linked for the region %s, which the settings do not name any more: "
+                    "what is there is neither found nor stopped by us",
+                    binding.provider,
+                    region,
+                )
+        return self.paid.regions_of(binding)
+
+    def _due_at(self, place: Place, is_busy: bool) -> datetime:
+        rules = self.paid.rules
+        swept_at = self._swept_at.get(place)
+        pause = timedelta(seconds=rules.sweep if is_busy else rules.sweep_seldom)
+        return max(EVER if swept_at is None else swept_at + pause, self._retry_at.get(place, EVER))
+
+    async def _sweep(self, binding: Binding, region: str) -> None:
+        rules, place = self.paid.rules, (binding.id, region)
+        failures = self._failures.get(place, 0)
+        # Written before, so that what is cancelled or fails otherwise is not tried in every tick.
+        self._retry_at[place] = self.paid.now() + timedelta(seconds=rules.pause(failures + 1, self.paid.dice()))
+        try:
+            await sweep(self.paid, binding, region)
+        except ProviderError as error:
+            # Nothing follows from it: what could not be listed is not known to be empty.
+            self._failures[place] = failures + 1
+            if isinstance(error, Throttled) and error.after is not None:
+                pause = max(rules.pause(failures + 1, self.paid.dice()), min(error.after, rules.longest_pause))
+                self._retry_at[place] = self.paid.now() + timedelta(seconds=pause)
+            log.warning("the account of binding %s could not be looked through: %s", binding.id, error.message)
+            if isinstance(error, AuthLost):
+                await self.paid.ledger.awrite(lose_access, binding.id, now=self.paid.now())
+            return
+        self._failures.pop(place, None)
+        self._swept_at[place] = self.paid.now()
+        self._idle = {order_id: idle for order_id, idle in self._idle.items() if idle[0] != binding.id}
+        if is_lost(binding):
+            regions = self.paid.regions_of(binding)
+            seen_at = min((self._swept_at.get((binding.id, one), EVER) for one in regions), default=EVER)
+            await self.paid.ledger.awrite(regain_access, binding.id, seen_at=seen_at)
+
+    async def _expire(self, now: datetime) -> None:
+        if self._expired_at is None or now - self._expired_at >= EXPIRE_EVERY:
+            self._expired_at = now
+            await self.paid.ledger.awrite(consents.expire, now=now)
+
+    def _begin(self, tasks: dict[K, asyncio.Task[None]], key: K, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if key not in tasks:
+            subject = f"order {key}" if isinstance(key, str) else f"sweep {' '.join(key)}"
+            tasks[key] = asyncio.create_task(_guarded(subject, work), name=f"freepool-{subject}")
+            tasks[key].add_done_callback(lambda _: tasks.pop(key, None))
+
+
+async def _guarded(subject: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        await work()
+    except LostRace as error:
+        log.info("%s: %s", subject, error.message)  # somebody else was first: the ledger has what is true now
+    except FreepoolError as error:
+        log.warning("%s failed, and is tried again: %s", subject, error.message)
+    except Exception:
+        log.exception("%s failed, which nobody foresaw, and is tried again", subject)
+
+
+def _due(
+    connection: Connection, *, now: datetime, at_most: int, but: Collection[str], watch_for: timedelta
+) -> tuple[list[Order], list[Binding], set[str]]:
+    """What to do, every account, and in which of them something may be: also what was ended by mistake."""
+    due = orders.due(connection, now=now, at_most=at_most, but=but)
+    return due, bindings.linked(connection), orders.watched_bindings(connection, since=now - watch_for)

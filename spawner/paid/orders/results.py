@@ -1,0 +1,327 @@
+"""What an answer of the cloud makes of an order: `settle`, from the row, the step and the answer alone.
+
+See `orders` for the states and the steps. Nothing here forgets an instance: GONE comes only from the cloud's own word,
+REJECTED only from a definite no, or from a name that did not appear for a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from spawner.ledger.paid.rows import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
+from spawner.paid.orders.observation import observe
+from spawner.paid.orders.policy import Act, Rules, What, is_fresh, seconds_left
+from spawner.paid.orders.updates import FREEPOOL, Step, Telling, notice
+from spawner.paid.providers.base import (
+    AlreadyExists,
+    AuthLost,
+    ClockSkew,
+    Conflict,
+    NotFound,
+    ProviderError,
+    Rejected,
+    Remote,
+    RemoteState,
+    Throttled,
+    Unavailable,
+)
+
+Sentence = tuple[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Saw:
+    """The cloud showed it."""
+
+    remote: Remote
+
+
+@dataclass(frozen=True)
+class NotThere:
+    """A complete listing has no such name."""
+
+
+@dataclass(frozen=True)
+class Took:
+    """The cloud did, or will do, what was asked. `remote_id`: of what it made."""
+
+    remote_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What was agreed to is not what is on offer any more. Nothing was asked of the cloud."""
+
+    sentence: Sentence
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The cloud did not do it, or we do not know. `was_sent`: it was asked to change something."""
+
+    error: ProviderError
+    was_sent: bool
+
+
+Outcome = Saw | NotThere | Took | Changed | Trouble
+
+
+def settle(
+    order: Order,
+    consent: Consent | None,
+    act: Act,
+    outcome: Outcome | None,
+    now: datetime,
+    *,
+    was: Order,
+    began: datetime,
+    rules: Rules,
+    jitter: float,
+) -> Step:
+    """What to write after a step. `was` is the row before the step, `order` as its intent has left it.
+
+    `began`: when the row was read, so that a wish that came meanwhile is younger. `jitter`, from 0 to 1, spreads those
+    who try again.
+    """
+    step = _settle(order, consent, act, outcome, now, was, rules)
+    changes: dict[str, Any] = {"busy_until": None, "begun_at": began}
+    after = replace(order, **step.changes)
+    if isinstance(outcome, Trouble):
+        changes |= _after_trouble(after, consent, outcome.error, step, now, rules, jitter)
+    elif order.blocked is Block.AUTH_LOST and not _is_refused_still(after, act):
+        changes |= {"blocked": None, "blocked_at": None}
+    if isinstance(outcome, Trouble) and isinstance(outcome.error, AuthLost):
+        step = replace(step, block=Block.AUTH_LOST)
+    if after.state in ENDS:
+        since = (was.ending_since if was.state is after.state else None) or now
+        changes["ending_since"] = since
+        if now - since >= timedelta(seconds=rules.tell_after * rules.ask_again):
+            step = replace(step, notices=(*step.notices, _not_ended(after)))
+    elif was.ending_since is not None:
+        changes["ending_since"] = None
+    return replace(step, changes=changes | step.changes)
+
+
+def _is_refused_still(order: Order, act: Act) -> bool:
+    """That we may look says nothing of whether we may end it, where that was not taken yet."""
+    return act.what is What.DESCRIBE and order.state in ENDS and order.asked_at is None
+
+
+def _not_ended(order: Order) -> Telling:
+    kind = NoticeKind.STOP_FAILED if order.state is OrderState.STOPPING else NoticeKind.DELETE_FAILED
+    return notice(kind, order, raw=order.raw_state or "")
+
+
+def _after_trouble(
+    order: Order, consent: Consent | None, error: ProviderError, step: Step, now: datetime, rules: Rules, jitter: float
+) -> dict[str, Any]:
+    """When to try again: later each time, not before the cloud says, and not after a limit has passed."""
+    changes: dict[str, Any] = {}
+    if isinstance(error, AuthLost):
+        changes |= {"blocked": Block.AUTH_LOST, "blocked_at": order.blocked_at or now}
+    elif order.blocked is Block.AUTH_LOST and isinstance(error, Rejected):
+        changes |= {"blocked": None, "blocked_at": None}
+    if "next_try_at" in step.changes:
+        return changes
+    longest = rules.longest_stop_pause if order.state is OrderState.STOPPING else rules.longest_pause
+    pause = rules.pause(order.tries, jitter, longest=longest)
+    if isinstance(error, Throttled) and error.after is not None:
+        pause = min(max(pause, error.after * (1 + jitter / 10)), longest)  # a day is no answer where money runs
+    if order.state in RUNS:
+        left = seconds_left(order, consent, now, rules)
+        pause = min(pause, left) if left > 0 else pause
+    if order.state in RUNS and order.armed_at is None:
+        pause = min(pause, rules.arm_grace / rules.arm_tries)
+    return changes | {"next_try_at": now + timedelta(seconds=max(pause, 0.5))}
+
+
+def _settle(
+    order: Order, consent: Consent | None, act: Act, outcome: Outcome | None, now: datetime, was: Order, rules: Rules
+) -> Step:
+    match act.what:
+        case What.GIVE_UP:
+            return _ended(order, act.reason or StopReason.TOO_LATE, now)
+        case What.CREATE | What.START:
+            return _asked_to_run(order, consent, outcome, now, was, rules)
+        case What.FIND:
+            return _looked_for(order, consent, outcome, now, rules)
+        case What.DESCRIBE:
+            return _looked_at(order, consent, outcome, now, rules)
+        case What.ARM:
+            return _armed(order, act, outcome, now, rules)
+        case What.STOP | What.DELETE:
+            return _asked_to_end(order, act, outcome, now, rules)
+        case _:
+            return Step({})
+
+
+def _ended(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> Step:
+    """Nothing was made, or started, for sure."""
+    kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
+    told = () if reason is StopReason.CANCELLED else (notice(kind, order, reason=reason, **_words(why)),)
+    state = OrderState.REJECTED if order.remote_id is None else OrderState.STOPPED
+    changes: dict[str, Any] = {
+        "state": state,
+        "reason": reason,
+        "stop_wanted_at": None,
+        "stop_wanted_by": None,
+        "next_try_at": now,
+        "tries": 0,
+        "unsure": False,
+    }
+    if state is OrderState.REJECTED:
+        changes["ended_at"] = now
+    return Step(changes, told, what="given_up", params={"reason": str(reason), **_words(why)})
+
+
+def _words(why: Sentence | None) -> dict[str, str]:
+    """A sentence as parameters of a notice or of a line of the record."""
+    return {} if why is None else {"why": why[0], **{f"why_{name}": str(value) for name, value in why[1].items()}}
+
+
+def _asked_to_run(
+    order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, was: Order, rules: Rules
+) -> Step:
+    """The cloud was asked to make it or to start it, or the look at the price before that found something."""
+    was_asked_before = was.posted_at is not None
+    match outcome:
+        case Saw(remote):
+            return _adopted(order, consent, remote, now, rules)
+        case Took(remote_id):
+            changes: dict[str, Any] = {
+                "state": OrderState.ACTIVE,
+                "active_at": now,
+                "run_began_at": now,
+                "next_try_at": now,
+                "tries": 0,
+                "unsure": False,
+            }
+            if order.remote_id is None:
+                changes["remote_id"] = remote_id
+            return Step(changes, what="made" if order.remote_id is None else "started")
+        case Changed(sentence):
+            if not was_asked_before:
+                return _ended(order, StopReason.PRICE, now, sentence)
+            return _no_more(order, StopReason.PRICE, now, sentence)
+        case Trouble(AlreadyExists() | Conflict() | NotFound(), True):
+            return Step({"state": OrderState.UNKNOWN, "unsure": True, "next_try_at": now})
+        case Trouble(Rejected() | AuthLost() as error, True):
+            reason = StopReason.BLOCKED if isinstance(error, AuthLost) else StopReason.REFUSED
+            why = error.template, {name: str(value) for name, value in error.params.items()}
+            step = _no_more(order, reason, now, why) if was_asked_before else _ended(order, reason, now, why)
+            return replace(step, what="refused", request_id=error.request_id)
+        case Trouble(Throttled() | ClockSkew() | Unavailable(), True) if not was_asked_before:
+            return Step({"state": OrderState.INTENDED, "posted_at": None, "tries": order.tries + 1})
+        case Trouble(error, True):
+            return Step(
+                {"state": OrderState.UNKNOWN, "unsure": True, "tries": order.tries + 1},
+                what="unknown",
+                request_id=error.request_id,
+            )
+        case _:  # the look before it failed: nothing was asked
+            return Step({"tries": order.tries + 1})
+
+
+def _no_more(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> Step:
+    """It is not asked for again, but an earlier request may still be carried out: its name is watched for."""
+    kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
+    changes = {
+        "state": OrderState.UNKNOWN,
+        "reason": order.reason or reason,
+        "stop_wanted_at": order.stop_wanted_at or now,
+        "stop_wanted_by": order.stop_wanted_by or FREEPOOL,
+        "next_try_at": now,
+    }
+    return Step(changes, (notice(kind, order, reason=reason, **_words(why)),), what="given_up", params=_words(why))
+
+
+def _looked_for(order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, rules: Rules) -> Step:
+    match outcome:
+        case Saw(remote):
+            return _adopted(order, consent, remote, now, rules)
+        case NotThere():
+            posted_at = order.posted_at or order.created_at
+            if order.is_unwanted and now - posted_at >= rules.watch_for:
+                return _ended(order, order.reason or StopReason.CANCELLED, now)
+            if not order.is_unwanted and not is_fresh(consent, now, rules):
+                return _no_more(order, StopReason.TOO_LATE, now)
+            changes: dict[str, Any] = {"state": OrderState.UNKNOWN, "unsure": False, "tries": 0}
+            # Soon while somebody waits for it; else as seldom as something forgotten may cost.
+            pause = rules.poll if order.is_unwanted else rules.poll_soon
+            return Step(changes | {"next_try_at": now + timedelta(seconds=pause)})
+        case _:
+            return Step({"tries": order.tries + 1})
+
+
+def _adopted(order: Order, consent: Consent | None, remote: Remote, now: datetime, rules: Rules) -> Step:
+    """It is there: whoever asked for it, it is this order's. What nobody wants any more is ended and deleted."""
+    changes: dict[str, Any] = {
+        "state": OrderState.ACTIVE,
+        "remote_id": remote.id,
+        "active_at": now,
+        "run_began_at": order.posted_at or now,
+        "next_try_at": now,
+        "tries": 0,
+    }
+    if order.is_unwanted:  # nobody has ever been in it, so nothing is lost
+        changes["delete_wanted_at"] = order.delete_wanted_at or now
+        changes["delete_wanted_by"] = order.delete_wanted_by or FREEPOOL
+    seen = observe(replace(order, **changes), consent, remote, now, rules)
+    return replace(seen, changes=changes | seen.changes | {"next_try_at": now}, what="adopted")
+
+
+def _looked_at(order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, rules: Rules) -> Step:
+    match outcome:
+        case Saw(remote):
+            return observe(order, consent, remote, now, rules)
+        case Trouble(NotFound() as error):
+            made_at = order.active_at
+            if order.seen_at is None and made_at and now - made_at < timedelta(seconds=rules.seen_within):
+                return Step({"next_try_at": now + timedelta(seconds=rules.poll_soon)})
+            was_asked = order.delete_wanted_at is not None
+            kind = NoticeKind.DELETED if was_asked else NoticeKind.STOPPED
+            reason = order.reason or (StopReason.ASKED if was_asked else StopReason.OUTSIDE)
+            return Step(
+                {"state": OrderState.GONE, "ended_at": now, "reason": reason, "unsure": False, "next_try_at": None},
+                (notice(kind, order, reason=reason),),
+                what="gone",
+                request_id=error.request_id,
+            )
+        case _:
+            return Step({"tries": order.tries + 1})
+
+
+def _armed(order: Order, act: Act, outcome: Outcome | None, now: datetime, rules: Rules) -> Step:
+    match outcome:
+        case Took():
+            stops_at = now + timedelta(seconds=act.stop_in or 0)
+            changes: dict[str, Any] = {"armed_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
+            return Step(changes, what="armed", params={"stop_in": act.stop_in})
+        case Trouble(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING, RemoteState.STOPPED):
+            # It is not there enough yet, or not shown to be. It is looked at meanwhile, and armed once it runs.
+            return Step({"unsure": True, "next_try_at": now + timedelta(seconds=rules.poll_soon)})
+        case Trouble(NotFound() | Conflict()):
+            return Step({"unsure": True, "tries": order.tries + 1, "next_try_at": now})
+        case Trouble(error):
+            changes = {"tries": order.tries + 1, "unsure": order.remote_state is None}
+            return Step(changes, what="arming_failed", request_id=error.request_id)
+        case _:
+            return Step({})
+
+
+def _asked_to_end(order: Order, act: Act, outcome: Outcome | None, now: datetime, rules: Rules) -> Step:
+    verb = "stop" if act.what is What.STOP else "delete"
+    changes: dict[str, Any]
+    if not isinstance(outcome, Trouble):
+        changes = {"asked_at": now, "tries": 0, "next_try_at": now + timedelta(seconds=rules.poll_soon)}
+        return Step(changes, what=f"{verb}_taken")
+    changes = {"unsure": True, "tries": order.tries + 1}
+    if isinstance(outcome.error, Conflict | NotFound) and order.tries == 0:
+        changes["next_try_at"] = now  # its state has changed without us, and decides
+    told: tuple[Telling, ...] = ()
+    if order.tries + 1 >= rules.tell_after:
+        told = (_not_ended(order),)
+    return Step(changes, told, what=f"{verb}_failed", request_id=outcome.error.request_id)

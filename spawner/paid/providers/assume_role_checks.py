@@ -1,0 +1,82 @@
+"""The four checks against being used for a stranger, the same for every cloud whose roles know external ids.
+
+A role that lets us in without the right external id would let in whoever names it to us, so it is refused.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+from spawner.paid.providers.base import Account, AuthLost, Probe, Rejected
+from spawner.paid.providers.messages import say
+
+Sentence = tuple[str, Mapping[str, str]]
+
+NOT_IN = "The role {role} does not let Freepool in: {said}"
+OTHER_ACCOUNT = "The role belongs to account {actual}, and not to {expected}, which you proved to be yours."
+TOO_OPEN_WITHOUT = (
+    "The role's trust policy is too open: it lets Freepool in without an external id, and so would serve "
+    "any stranger who knows its name."
+)
+TOO_OPEN_WRONG = (
+    "The role's trust policy is too open: it lets Freepool in with a wrong external id, and so would serve "
+    "any stranger who knows its name."
+)
+CANNOT_READ = "The role does not allow {action}, without which Freepool could not see what it costs or runs."
+TOO_MUCH = "The role also allows {action}. Freepool does not need that and will not use it: better take it away."
+
+NOT_SOLVENT = "The cloud says that this account cannot pay for an instance just now: look at its balance."
+NO_WORKSPACE = "The account has no PAI workspace yet: open the PAI console once and make one."
+
+
+class Named(Protocol):
+    """A session says who it is."""
+
+    @property
+    def arn(self) -> str:
+        """In the cloud."""
+        ...
+
+
+S = TypeVar("S", bound=Named)
+
+
+def check(account: Account, assume: Callable[[str | None], S], identity: Callable[[S], str]) -> S | Probe:
+    """A session that may be used, or why there is none. `assume` takes the external id to try."""
+    named = account_in(account.role)
+    if named != account.account_id:
+        return refused(named, OTHER_ACCOUNT, actual=named or "?", expected=account.account_id)
+    if not account.external_id:
+        raise say(Rejected, code="NoExternalId")
+    try:
+        session = assume(account.external_id)
+    except AuthLost as error:
+        return refused(account.account_id, NOT_IN, role=account.role, said=error.code or "?")
+    for template, external_id in ((TOO_OPEN_WITHOUT, None), (TOO_OPEN_WRONG, f"wrong-{secrets.token_hex(16)}")):
+        if _lets_in(assume, external_id):
+            return refused(account.account_id, template)
+    actual = identity(session)
+    if not account.account_id == actual == account_in(session.arn):
+        return refused(actual, OTHER_ACCOUNT, actual=actual or "?", expected=account.account_id)
+    return session
+
+
+def refused(account_id: str, template: str, **params: str) -> Probe:
+    """A probe with one problem."""
+    return Probe(account_id, ((template, params),))
+
+
+def account_in(arn: str) -> str:
+    """The account that an ARN names, Alibaba Cloud's or AWS's: it is before the last part of both."""
+    parts = arn.split(":")
+    return parts[-2] if len(parts) > 3 else ""
+
+
+def _lets_in(assume: Callable[[str | None], S], external_id: str | None) -> bool:
+    try:
+        assume(external_id)
+    except AuthLost:
+        return False
+    return True

@@ -1,0 +1,245 @@
+"""Alibaba Cloud PAI-DSW: a notebook in a person's own account, through a role that they may take away at any time.
+
+The SDK's blocking calls run in threads: what it offers for asyncio stalls the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from alibabacloud_pai_dsw20220101 import models as dsw
+from alibabacloud_pai_dsw20220101.client import Client as Dsw
+
+from spawner.paid.providers import base
+from spawner.paid.providers.base import Access, Account, Capability, Probe, Remote, Request, Shape
+from spawner.paid.providers.calls import Calls, Use
+from spawner.paid.providers.dsw import probe as dsw_probe
+from spawner.paid.providers.dsw import sdk
+from spawner.paid.providers.dsw.errors import Translator
+from spawner.paid.providers.dsw.listing import instances, specs
+from spawner.paid.providers.dsw.remote import access_url, remote, shape
+from spawner.paid.providers.dsw.sessions import RoleSession, assume, runtime
+from spawner.paid.providers.dsw.settings import DswSettings
+from spawner.paid.providers.messages import offered, say
+
+T = TypeVar("T")
+GIB = 1024**3
+PERCENT_IDLE = 10
+"""Below so much of its processor, and of its accelerator, an instance counts as idle."""
+
+
+class DswProvider:
+    """The contract over PAI-DSW. One object serves all accounts, from one event loop."""
+
+    id = "dsw"
+    title = "Alibaba Cloud PAI-DSW"
+    capabilities = frozenset(
+        {Capability.DEADMAN, Capability.IDLE_CULLER, Capability.PRICES, Capability.PROOF, Capability.WIPES}
+    )
+
+    def __init__(
+        self,
+        settings: DswSettings,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        sdk.hold()
+        settings.key()
+        self._settings, self._now = settings, now
+        self._calls: Calls[RoleSession] = Calls(
+            lambda account, use, until: assume(settings, account, use, external_id=account.external_id, until=until),
+            name=self.id,
+            readers=settings.readers,
+            actors=settings.actors,
+            monotonic=monotonic,
+        )
+
+    async def probe(self, account: Account) -> Probe:
+        """Four checks against confused deputies, then whether all that must be read can be read."""
+        offered(account, self._settings.regions)
+        return await self._calls.thread(Use.READ, lambda: dsw_probe.probe(self._settings, account))
+
+    async def shapes(self, account: Account) -> list[Shape]:
+        """What is on offer now, whole."""
+        assumed = self._settings.assumptions
+        found = await self._call(account, Use.READ, specs)
+        return [shape(spec, assumed) for spec in found]
+
+    async def create(self, account: Account, request: Request) -> str:
+        """Make it; the id in the cloud."""
+        offered(account, self._settings.regions)
+        image = request.image or self._settings.regions[account.region].image
+        wanted = dsw.CreateInstanceRequest(
+            instance_name=request.name,
+            ecs_spec=request.shape,
+            workspace_id=account.workspace,
+            accessibility="PRIVATE",
+            image_url=image if "/" in image else None,
+            image_id=None if "/" in image else image,
+            labels=[dsw.CreateInstanceRequestLabels(key=k, value=v) for k, v in request.labels.items()],
+            tag=[dsw.CreateInstanceRequestTag(key=k, value=v) for k, v in request.labels.items()],
+            cloud_disks=_disks(request),
+        )
+
+        def act(call: Call) -> str:
+            body = call(lambda client, time: client.create_instance_with_options(wanted, {}, time))
+            if not isinstance(body.instance_id, str) or not body.instance_id:
+                raise call.translator.open(code="NoInstanceId", request_id=body.request_id or "")
+            return body.instance_id
+
+        return await self._call(account, Use.ACT, act)
+
+    async def find(self, account: Account, name: str) -> Remote | None:
+        """The one of exactly this name; the oldest, should several workspaces have one."""
+        found = await self._call(account, Use.READ, lambda call: instances(call, name=name))
+        exact = sorted((self._remote(account, one) for one in found if one.instance_name == name), key=_age)
+        return exact[0] if exact else None
+
+    async def owned(self, account: Account, labels: Mapping[str, str]) -> list[Remote]:
+        """All that carry these labels in the account's region, whole or an error."""
+        found = await self._call(account, Use.READ, lambda call: instances(call, labels=labels), in_bulk=True)
+        remotes = [self._remote(account, one) for one in found]
+        return [one for one in remotes if labels.items() <= dict(one.labels).items()]
+
+    async def describe(self, account: Account, remote_id: str) -> Remote:
+        """As it is now."""
+        body = await self._call(
+            account,
+            Use.READ,
+            lambda call: call(
+                lambda c, time: c.get_instance_with_options(remote_id, dsw.GetInstanceRequest(), {}, time)
+            ),
+        )
+        return self._remote(account, body)
+
+    async def start(self, account: Account, remote_id: str) -> None:
+        """Start a stopped one."""
+        await self._act(account, lambda client, time: client.start_instance_with_options(remote_id, {}, time))
+
+    async def stop(self, account: Account, remote_id: str) -> None:
+        """Ask it to stop."""
+        wanted = dsw.StopInstanceRequest(save_image=False)
+        await self._act(account, lambda client, time: client.stop_instance_with_options(remote_id, wanted, {}, time))
+
+    async def delete(self, account: Account, remote_id: str) -> None:
+        """Ask for its end and that of its disk."""
+        await self._act(account, lambda client, time: client.delete_instance_with_options(remote_id, {}, time))
+
+    async def arm(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:
+        """First the timer, which holds the cap, then the idle culler."""
+        timer = dsw.CreateInstanceShutdownTimerRequest(remaining_time_in_ms=max(1, int(stop_in * 1000)))
+        await self._replace(
+            account,
+            lambda c, time: c.create_instance_shutdown_timer_with_options(remote_id, timer, {}, time),
+            lambda c, time: c.delete_instance_shutdown_timer_with_options(remote_id, {}, time),
+        )
+        if idle is not None:
+            culler = dsw.CreateIdleInstanceCullerRequest(
+                max_idle_time_in_minutes=max(1, int(idle // 60)),
+                cpu_percent_threshold=PERCENT_IDLE,
+                gpu_percent_threshold=PERCENT_IDLE,
+            )
+            await self._replace(
+                account,
+                lambda c, time: c.create_idle_instance_culler_with_options(remote_id, culler, {}, time),
+                lambda c, time: c.delete_idle_instance_culler_with_options(remote_id, {}, time),
+            )
+
+    async def access(self, account: Account, remote_id: str) -> Access:
+        """The Lab's own address, with a token that opens it for some minutes."""
+        assumed = self._settings.assumptions
+        wanted = dsw.GetTokenRequest(
+            instance_id=remote_id,
+            expire_time=assumed.access_seconds,
+            type="Access",
+            audience=assumed.access_audience,
+        )
+
+        def act(call: Call) -> Access:
+            body = _get(call, remote_id)
+            token = None
+            if assumed.access_url is not None:
+                token = call(lambda c, time: c.get_token_with_options(wanted, {}, time)).token
+            url = access_url(body, token, self._settings)
+            if url is None:
+                raise say(base.Unavailable, code="NoAddress")
+            return Access(url)
+
+        return await self._call(account, Use.OPEN, act)
+
+    async def close(self) -> None:
+        """End threads and connections."""
+        await self._calls.close()
+        sdk.let_go(self._settings.endpoints)
+
+    async def _act(self, account: Account, send: Callable[[Any, Any], Any]) -> None:
+        await self._call(account, Use.ACT, lambda call: call(send))
+
+    async def _replace(
+        self, account: Account, make: Callable[[Any, Any], Any], drop: Callable[[Any, Any], Any]
+    ) -> None:
+        """Make it; where one is there already, take that away first."""
+        try:
+            await self._act(account, make)
+        except base.AlreadyExists:
+            with contextlib.suppress(base.NotFound):  # it fired in between
+                await self._act(account, drop)
+            await self._act(account, make)
+
+    async def _call(self, account: Account, use: Use, act: Callable[[Call], T], *, in_bulk: bool = False) -> T:
+        offered(account, self._settings.regions)
+        mutates = use is Use.ACT
+        return await self._calls.run(
+            account, use, lambda session: act(Call(self._settings, account, session, mutates=mutates)), in_bulk=in_bulk
+        )
+
+    def _remote(self, account: Account, view: Any) -> Remote:
+        return remote(view, account.region, self._now())
+
+
+class Call:
+    """Sends calls in one session, from a thread."""
+
+    def __init__(self, settings: DswSettings, account: Account, session: RoleSession, *, mutates: bool) -> None:
+        self.translator = Translator(settings.assumptions, mutates=mutates, secrets=session.secrets)
+        self._runtime = runtime(settings)
+        self._client = Dsw(
+            sdk.config(
+                endpoint=settings.endpoint(account.region, "dsw"),
+                region=account.region,
+                plain_http=settings.plain_http,
+                key_id=session.key_id,
+                secret=session.secret,
+                token=session.token,
+            )
+        )
+
+    def __call__(self, send: Callable[[Any, Any], Any]) -> Any:
+        """The body of the answer. Raises `ProviderError`, or `Expired`."""
+        try:
+            answer = send(self._client, self._runtime)
+        except Exception as error:
+            failed = self.translator.raised(error)
+        else:
+            return self.translator.checked(answer.body)
+        # Out here, the SDK's own exception, which holds the request and its token, is not even this one's context.
+        raise failed
+
+
+def _get(call: Call, remote_id: str) -> Any:
+    return call(lambda client, time: client.get_instance_with_options(remote_id, dsw.GetInstanceRequest(), {}, time))
+
+
+def _disks(request: Request) -> list[Any] | None:
+    if request.disk is None:
+        return None
+    return [dsw.CreateInstanceRequestCloudDisks(capacity=f"{-(-request.disk // GIB)}Gi", sub_type="rootfs")]
+
+
+def _age(one: Remote) -> tuple[datetime, str]:
+    return one.created_at or datetime.max.replace(tzinfo=timezone.utc), one.id

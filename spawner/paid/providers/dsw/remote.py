@@ -1,0 +1,101 @@
+"""What DSW's fields mean in our words."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from spawner.paid.money import Money
+from spawner.paid.providers.base import Remote, RemoteState, Shape
+from spawner.paid.providers.dsw.assumptions import DswAssumptions
+from spawner.paid.providers.dsw.settings import DswSettings, is_loopback
+
+GIB = 1024**3
+STATES = {
+    "Creating": RemoteState.PROVISIONING,
+    "ResourceAllocating": RemoteState.PROVISIONING,
+    "Queuing": RemoteState.PROVISIONING,
+    "EnvPreparing": RemoteState.PROVISIONING,
+    "Starting": RemoteState.PROVISIONING,
+    "Recovering": RemoteState.PROVISIONING,
+    "Running": RemoteState.RUNNING,
+    "Updating": RemoteState.RUNNING,
+    "Saving": RemoteState.RUNNING,
+    "Saved": RemoteState.RUNNING,
+    "SaveFailed": RemoteState.RUNNING,
+    "Stopping": RemoteState.STOPPING,
+    "ArrearStopping": RemoteState.STOPPING,
+    "Stopped": RemoteState.STOPPED,
+    "Deleting": RemoteState.DELETING,
+    "Failed": RemoteState.FAILED,
+}
+"""Every status that is documented. Any other is unknown, which counts as one that may cost money."""
+
+
+def remote(view: Any, region: str, now: datetime) -> Remote:
+    """An instance. Its timer is told by what is left on it, so that it is right by our clock, too."""
+    timer = view.instance_shutdown_timer
+    stops_at = None
+    if timer is not None and timer.remaining_time_in_ms is not None:
+        stops_at = now + timedelta(milliseconds=timer.remaining_time_in_ms)
+    elif timer is not None:
+        stops_at = _moment(timer.due_time)
+    running = view.accumulated_running_time_in_ms
+    reason = ": ".join(part for part in (view.reason_code, view.reason_message) if part)
+    return Remote(
+        id=view.instance_id or "",
+        name=view.instance_name or "",
+        region=region,
+        state=STATES.get(view.status or "", RemoteState.UNKNOWN),
+        raw_state=view.status or "",
+        reason=reason,
+        shape=view.ecs_spec or "",
+        labels={label.key: label.value or "" for label in view.labels or () if label.key},
+        running=running / 1000 if isinstance(running, (int, float)) else None,
+        created_at=_moment(view.gmt_create_time),
+        stops_at=stops_at,
+    )
+
+
+def shape(spec: Any, assumed: DswAssumptions) -> Shape:
+    """A machine on offer. A price without a currency is none, and so is one of nothing."""
+    price = None
+    if spec.price is not None and spec.currency:
+        amount = Decimal(str(spec.price))
+        price = Money(amount, spec.currency) if amount.is_finite() and amount > 0 else None
+    disk_price = Money(assumed.disk_price, spec.currency) if assumed.disk_price and spec.currency else None
+    return Shape(
+        id=spec.instance_type,
+        cpu=int(spec.cpu or 0),
+        memory=int(Decimal(str(spec.memory or 0)) * GIB),
+        gpu_count=int(spec.gpu or 0),
+        gpu_name=spec.gputype or None,
+        gpu_memory=int(Decimal(str(spec.gpumemory_size)) * GIB) if spec.gpumemory_size else None,
+        price=price,
+        available=spec.is_available,
+        disk=assumed.included_disk_gib * GIB,
+        disk_price=disk_price,
+    )
+
+
+def access_url(view: Any, token: Any, settings: DswSettings) -> str | None:
+    """Where the Lab is, with the token; None unless that is at one of the cloud's own hosts."""
+    lab = view.jupyterlab_url or ""
+    parts = urlsplit(lab)
+    at_home = parts.hostname is not None and (
+        (parts.scheme == "https" and parts.hostname.endswith(settings.gate_hosts))
+        or (settings.plain_http and parts.scheme == "http" and is_loopback(parts.hostname))
+    )
+    template = settings.assumptions.access_url
+    if not at_home or (template is not None and not isinstance(token, str)):
+        return None
+    return lab if template is None else template.format(lab_url=lab, token=quote(str(token), safe=""))
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.strptime(text or "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None

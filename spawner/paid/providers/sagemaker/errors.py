@@ -1,0 +1,69 @@
+"""What boto3 raises, in the words of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from botocore.exceptions import ClientError, ParamValidationError
+
+from spawner.paid.providers import base
+from spawner.paid.providers.calls import Expired
+from spawner.paid.providers.messages import say
+
+THROTTLED = (
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+)
+EXPIRED = ("ExpiredToken", "ExpiredTokenException")
+NOT_ALLOWED = (
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "UnauthorizedOperation",
+)
+SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+SIGNATURE = ("SignatureDoesNotMatch", "InvalidSignatureException")
+
+
+def translate(error: Exception, *, mutates: bool, secrets: Iterable[str]) -> Exception:
+    """A `ProviderError`, or `Expired`."""
+    unknown = base.OutcomeUnknown if mutates else base.Unavailable
+    if isinstance(error, ParamValidationError):
+        return say(base.Rejected, code="ParamValidation")  # it was never sent
+    if not isinstance(error, ClientError):
+        return say(unknown, code=type(error).__name__)
+    about, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    code, said = str(about.get("Code", "")), str(about.get("Message", ""))
+    status = int(meta.get("HTTPStatusCode", 0))
+    request_id = str(meta.get("RequestId", ""))
+    if code in EXPIRED:
+        return Expired()
+    kind = _kind(status, code, said.lower()) or unknown
+    return say(kind, code=code, said=said, request_id=request_id, secrets=secrets)
+
+
+def _kind(status: int, code: str, said: str) -> type[base.ProviderError] | None:
+    """None where the outcome is open: everything but a well-formed 4xx."""
+    if not 400 <= status < 500:
+        return None
+    if code in THROTTLED or status == 429:
+        return base.Throttled
+    if code in SKEWED or (code in SIGNATURE and ("expired" in said or "not yet current" in said)):
+        return base.ClockSkew
+    if code in NOT_ALLOWED or status in (401, 403):
+        return base.AuthLost
+    if code == "ResourceLimitExceeded":
+        return base.Insufficient
+    if "duplicate" in said or code == "ResourceInUse":
+        return base.AlreadyExists
+    if "recordnotfound" in said.replace(" ", "") or code == "ResourceNotFound":
+        return base.NotFound
+    if "unable to transition" in said or "not in (" in said:
+        return base.Conflict
+    if "capacity" in f"{code} {said}".lower():
+        return base.NoCapacity
+    return base.Rejected

@@ -1,0 +1,147 @@
+"""A short session of a person's AWS role, and the clients that speak in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from spawner.paid.providers import base
+from spawner.paid.providers.base import Account
+from spawner.paid.providers.calls import SESSION_SECONDS, Expired, Use
+from spawner.paid.providers.messages import platform_key, say
+from spawner.paid.providers.sagemaker.errors import translate
+from spawner.paid.providers.sagemaker.settings import SageMakerSettings
+
+READ = ("sagemaker:ListNotebookInstances", "sagemaker:DescribeNotebookInstance", "sagemaker:ListTags")
+ACT = (
+    "sagemaker:CreateNotebookInstance",
+    "sagemaker:StartNotebookInstance",
+    "sagemaker:StopNotebookInstance",
+    "sagemaker:DeleteNotebookInstance",
+    "sagemaker:AddTags",
+    "iam:PassRole",
+)
+OPEN = ("sagemaker:CreatePresignedNotebookInstanceUrl",)
+EXCESS = ("iam:ListUsers",)
+ACTIONS = {Use.READ: READ, Use.ACT: ACT, Use.OPEN: OPEN, Use.EXCESS: EXCESS}
+OUR_OWN = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch")
+"""STS says these of the platform's key, not of the person's role."""
+
+
+@dataclass(frozen=True)
+class RoleSession:
+    """One session. `sagemaker` is a client of boto3's; those may be used from several threads."""
+
+    key_id: str = field(repr=False)
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+    arn: str
+    until: float
+    sagemaker: Any = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be seen."""
+        return (self.token, self.secret, self.key_id)
+
+
+class Aws:
+    """Makes clients: pinned to their endpoint, direct, tried once. Making one is not safe from two threads."""
+
+    def __init__(self, settings: SageMakerSettings, botocore_session: Any = None) -> None:
+        for chatty in ("boto3", "botocore", "urllib3"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)  # at DEBUG they log whole requests
+        self._settings = settings
+        self._session = botocore_session or botocore.session.Session()
+        self._lock = threading.Lock()
+        self._config = Config(
+            connect_timeout=settings.connect_seconds,
+            read_timeout=settings.read_seconds,
+            retries={"total_max_attempts": 1},
+            proxies={},
+            user_agent_extra="freepool",
+            max_pool_connections=settings.readers + settings.actors,
+        )
+        # Reading the models takes half a second, which nobody should wait for later.
+        self.client("sagemaker", settings.api, settings.regions[0], "none", "none", None)
+
+    def client(self, service: str, pattern: str, region: str, key_id: str, secret: str, token: str | None) -> Any:
+        """A client of one service."""
+        with self._lock:
+            return self._session.create_client(
+                service,
+                region_name=region,
+                endpoint_url=self._settings.url(pattern, region),
+                aws_access_key_id=key_id,
+                aws_secret_access_key=secret,
+                aws_session_token=token,
+                config=self._config,
+            )
+
+    def assume(self, account: Account, use: Use, *, external_id: str | None, until: float) -> RoleSession:
+        """Ask STS; blocks. Raises `AuthLost` where the role does not let us in."""
+        key = platform_key(self._settings.key)
+        secret = key.access_key_secret.get_secret_value()
+        token = key.security_token.get_secret_value() if key.security_token else None
+        sts = self.client("sts", self._settings.sts, account.region, key.access_key_id, secret, token)
+        wanted = {"ExternalId": external_id} if external_id is not None else {}
+        try:
+            answer = sts.assume_role(
+                RoleArn=account.role,
+                RoleSessionName=f"freepool-{use}",
+                DurationSeconds=SESSION_SECONDS,
+                Policy=session_policy(use),
+                **wanted,
+            )
+        except Exception as error:
+            failed = _blame(translate(error, mutates=False, secrets=(secret, token or "", external_id or "")))
+        else:
+            return self._session_from(answer, account, until)
+        finally:
+            sts.close()
+        raise failed  # not from within the handler: what boto3 raised is not even this one's context
+
+    def identity(self, session: RoleSession, region: str) -> str:
+        """The account that a session really is in."""
+        sts = self.client("sts", self._settings.sts, region, session.key_id, session.secret, session.token)
+        try:
+            return str(sts.get_caller_identity()["Account"])
+        except Exception as error:
+            failed = translate(error, mutates=False, secrets=session.secrets)
+        finally:
+            sts.close()
+        raise say(base.Unavailable, code="SessionExpired") if isinstance(failed, Expired) else failed
+
+    def _session_from(self, answer: Any, account: Account, until: float) -> RoleSession:
+        given = answer["Credentials"]
+        key_id, secret, token = given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+        return RoleSession(
+            key_id=key_id,
+            secret=secret,
+            token=token,
+            arn=answer["AssumedRoleUser"]["Arn"],
+            until=until,
+            sagemaker=self.client("sagemaker", self._settings.api, account.region, key_id, secret, token),
+        )
+
+
+def session_policy(use: Use) -> str:
+    """Less than the role, whatever the role is."""
+    statement = {"Effect": "Allow", "Action": list(ACTIONS[use]), "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
+
+
+def _blame(error: Exception) -> Exception:
+    """A bad key or request of our own is our trouble, and must not look as if a person had taken their role away."""
+    if isinstance(error, Expired):
+        return say(base.Unavailable, code="PlatformKeyExpired")
+    ours = isinstance(error, base.ProviderError) and error.code.startswith(OUR_OWN)
+    if ours or isinstance(error, base.Rejected):
+        return say(base.Unavailable, code=error.code, request_id=error.request_id)  # type: ignore[attr-defined]
+    return error

@@ -1,0 +1,92 @@
+"""Where AWS is reached, as whom, and what is offered there."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from spawner.errors import SetupError
+from spawner.paid.providers.dsw.settings import is_loopback
+
+CLOUD_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
+GATE_HOSTS = (".sagemaker.aws",)
+
+
+class AwsKey(BaseModel):
+    """The platform's own key: it can do nothing but ask for roles that trust it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    access_key_id: str
+    access_key_secret: SecretStr
+    security_token: SecretStr | None = None
+
+
+class SageMakerShape(BaseModel):
+    """A machine on offer. AWS has no price list that a notebook's role should read, so an operator says the price.
+
+    Memory is in GiB, the price in US dollars an hour; without one it cannot be chosen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^ml\.")
+    cpu: int
+    memory: int
+    gpu_count: int = 0
+    gpu_name: str | None = None
+    gpu_memory: int | None = None
+    price: Decimal | None = Field(default=None, gt=0)
+
+
+class SageMakerSettings(BaseModel):
+    """SageMaker notebook instances. Endpoints are host, or host and port."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    principal: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(user|role)/.+$", description="Whom roles trust.")
+    key_file: Path = Field(description="JSON: access_key_id, access_key_secret, security_token (optional).")
+    regions: tuple[str, ...] = Field(min_length=1)
+    shapes: tuple[SageMakerShape, ...]
+    execution_role: str = Field(
+        default="arn:aws:iam::{account}:role/FreepoolNotebook",
+        description="The role that the instance itself runs as, in the person's account; it needs no rights.",
+    )
+    volume_gib: int = Field(default=5, ge=5, le=16384)
+    volume_price: Decimal | None = Field(default=None, description="Of one GiB and hour, in US dollars.")
+    api: str = "api.sagemaker.{region}.amazonaws.com"
+    sts: str = "sts.{region}.amazonaws.com"
+    gate_hosts: tuple[str, ...] = GATE_HOSTS
+    plain_http: bool = Field(default=False, description="For an emulator on this machine, and nothing else.")
+    access_seconds: int = Field(default=1800, ge=1800, le=43200)
+    connect_seconds: float = Field(default=3, gt=0)
+    read_seconds: float = Field(default=10, gt=0)
+    readers: int = Field(default=4, ge=1, le=64)
+    actors: int = Field(default=2, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _endpoints(self) -> SageMakerSettings:
+        for pattern in (self.api, self.sts):
+            endpoint = pattern.format(region=self.regions[0])
+            host = endpoint.rpartition(":")[0] or endpoint
+            if self.plain_http:
+                if not is_loopback(host):
+                    raise ValueError(f"{endpoint}: without TLS only this machine itself may be talked to")
+            elif not host.endswith(CLOUD_HOSTS):
+                raise ValueError(f"{endpoint}: not a host of AWS, so it must not see credentials")
+        return self
+
+    def url(self, pattern: str, region: str) -> str:
+        """Of a service in a region."""
+        return f"{'http' if self.plain_http else 'https'}://{pattern.format(region=region)}"
+
+    def key(self) -> AwsKey:
+        """The platform's key as it is now. Raises `SetupError`."""
+        try:
+            return AwsKey.model_validate(json.loads(self.key_file.read_text()))
+        except (OSError, ValueError, ValidationError):
+            # The causes may quote what the file says.
+            raise SetupError("The platform's cloud key in {path} cannot be read.", path=str(self.key_file)) from None

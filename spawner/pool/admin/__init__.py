@@ -1,0 +1,1 @@
+"""What administrators set while the platform runs."""

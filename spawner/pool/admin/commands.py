@@ -1,0 +1,226 @@
+"""What operators change while the platform runs: checked here, the same for the page, its API and the command line.
+
+Each change is one write of the ledger, with who made it and when. To take a setting back is always possible, also
+where the catalog no longer knows what it names.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from sqlalchemy import Connection
+
+from spawner.catalog import Catalog, Flavor, echo
+from spawner.errors import BadOption
+from spawner.ledger.pool import admin_settings
+from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, WEEK, Drain, Plan
+
+FARTHEST = timedelta(days=366)
+"""How far ahead a plan may begin or a drain may end things: what is farther is a slip of the finger."""
+MOST_PLANS = 200
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Change(BaseModel):
+    """Base of all: what is not known is a mistake, and a number is not a text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Nothing(Change):
+    """An empty object."""
+
+
+class FloorChange(Change):
+    """At least so many `slots` wait; null: as the catalog says."""
+
+    flavor: Name
+    image: Name
+    slots: Annotated[int, Field(ge=0, le=1000)] | None
+
+
+class FlavorChange(Change):
+    """Pause or resume one flavor."""
+
+    flavor: Name
+
+
+class DrainChange(Change):
+    """Nobody new from now on. Whoever still runs at `at` is ended then; null: nobody is ended."""
+
+    at: AwareDatetime | None = None
+    reason: str = Field(default="", max_length=200)
+
+
+class PlanChange(Change):
+    """So many `slots` are warm from `begins` until `ends`, every week if `weekly`. The same name replaces a plan."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    flavor: Name
+    image: Name
+    slots: int = Field(ge=1, le=1000)
+    begins: AwareDatetime
+    ends: AwareDatetime
+    weekly: bool = False
+
+
+class PlanName(Change):
+    """Take a plan away."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=75)]
+
+
+def read(model: type[Model], values: object) -> Model:
+    """`values` as `model`. Raises `BadOption` that says what to mend."""
+    try:
+        return model.model_validate(values, strict=False)
+    except ValidationError as error:
+        raise explained(model, error) from None
+
+
+def explained(model: type[BaseModel], error: ValidationError) -> BadOption:
+    """The first mistake, in words."""
+    first: Any = error.errors()[0]
+    place, kind = ".".join(str(step) for step in first["loc"][:1]), first["type"]
+    if not place:
+        return BadOption(
+            "The request cannot be read: {why}.", next_step="Send a JSON object.", why=str(first["msg"]).splitlines()[0]
+        )
+    if kind == "extra_forbidden":
+        known = ", ".join(model.model_fields) or "(none)"
+        return BadOption("{key} is not an option.", next_step="The options are: {known}.", key=echo(place), known=known)
+    if kind == "missing":
+        return BadOption("{key} is missing.", next_step="Say it, too.", key=place)
+    value = echo(first["input"])
+    if place in ("begins", "ends", "at"):
+        return BadOption(
+            "{value} is no time.",
+            next_step="Write date, time and zone, such as 2026-11-23T09:00+08:00.",
+            value=value,
+        )
+    if place == "slots":
+        return BadOption("{value} is no number of slots.", next_step="Give a whole number up to 1000.", value=value)
+    if place == "name":
+        return BadOption(
+            "{value} is no name for a plan.",
+            next_step="Use up to 40 small letters, digits and hyphens, such as ml-course.",
+            value=value,
+        )
+    if place == "reason":
+        return BadOption("The reason cannot be taken.", next_step="Write at most 200 characters.")
+    return BadOption("{value} is no {key}.", next_step="Send it in another form.", value=value, key=place)
+
+
+def set_floor(connection: Connection, catalog: Catalog, change: FloorChange, *, now: datetime, by: str) -> None:
+    """Set the least number of slots that wait, or give it back to the catalog."""
+    name = f"{FLOOR}{change.flavor}:{change.image}"
+    if change.slots is None:
+        admin_settings.clear(connection, name)
+        return
+    flavor = _template(catalog, change.flavor, change.image)
+    _refuse_too_many(flavor, change.slots)
+    admin_settings.put(connection, name, change.slots, now=now, by=by)
+
+
+def pause(connection: Connection, catalog: Catalog, change: FlavorChange, *, now: datetime, by: str) -> None:
+    """Nobody new gets this flavor; who waits keeps their place."""
+    flavor = catalog.flavor(change.flavor)
+    if PAUSE + flavor.id not in admin_settings.all_of(connection):
+        admin_settings.put(connection, PAUSE + flavor.id, True, now=now, by=by)
+
+
+def resume(connection: Connection, catalog: Catalog, change: FlavorChange, *, now: datetime, by: str) -> None:  # noqa: ARG001
+    """Lend it again."""
+    admin_settings.clear(connection, PAUSE + change.flavor)
+
+
+def drain(connection: Connection, catalog: Catalog, change: DrainChange, *, now: datetime, by: str) -> None:  # noqa: ARG001
+    """Close the platform for maintenance, or change how."""
+    if change.at is not None:
+        _refuse_far(change.at, now)
+        if change.at <= now:
+            raise BadOption(
+                "{value} is over.",
+                next_step="Choose a time to come, or none: then nobody is ended.",
+                value=spoken(change.at),
+            )
+    reason = " ".join(change.reason.split())
+    value = Drain(at=change.at, reason=reason).model_dump(mode="json")
+    admin_settings.put(connection, DRAIN, value, now=now, by=by)
+
+
+def end_drain(connection: Connection, catalog: Catalog, change: Nothing, *, now: datetime, by: str) -> None:  # noqa: ARG001
+    """Open again."""
+    admin_settings.clear(connection, DRAIN)
+
+
+def plan(connection: Connection, catalog: Catalog, change: PlanChange, *, now: datetime, by: str) -> None:
+    """Add a plan, or replace the one of this name."""
+    flavor = _template(catalog, change.flavor, change.image)
+    _refuse_too_many(flavor, change.slots)
+    for moment in (change.begins, change.ends):
+        _refuse_far(moment, now)
+    if change.ends <= change.begins:
+        raise BadOption("The plan ends before it begins.", next_step="Choose an end that comes after the beginning.")
+    if change.weekly and change.ends - change.begins >= WEEK:
+        raise BadOption(
+            "A weekly plan lasts less than a week.", next_step="Choose an earlier end, or a plan that is not weekly."
+        )
+    if not change.weekly and change.ends <= now:
+        raise BadOption("The plan is over already.", next_step="Choose a time to come, or make it weekly.")
+    others = [
+        name for name in admin_settings.all_of(connection) if name.startswith(PLAN) and name != PLAN + change.name
+    ]
+    if len(others) >= MOST_PLANS:
+        raise BadOption("There are {count} plans already.", next_step="Remove one first.", count=len(others))
+    value = Plan.model_validate(change.model_dump(exclude={"name"})).model_dump(mode="json")
+    admin_settings.put(connection, PLAN + change.name, value, now=now, by=by)
+
+
+def unplan(connection: Connection, catalog: Catalog, change: PlanName, *, now: datetime, by: str) -> None:  # noqa: ARG001
+    """Take a plan away. Raises `BadOption` where there is none of this name."""
+    if not admin_settings.clear(connection, PLAN + change.name):
+        known = ", ".join(
+            name.removeprefix(PLAN) for name in admin_settings.all_of(connection) if name.startswith(PLAN)
+        )
+        raise BadOption(
+            "There is no plan called {wanted}.",
+            next_step="Choose one of: {known}.",
+            wanted=echo(change.name),
+            known=known or "(none)",
+        )
+
+
+def spoken(moment: datetime) -> str:
+    """A time with its zone, to the minute."""
+    return moment.isoformat(sep=" ", timespec="minutes")
+
+
+def _template(catalog: Catalog, flavor_id: str, image_id: str) -> Flavor:
+    flavor, image = catalog.flavor(flavor_id), catalog.image(image_id)
+    if not image.agent:
+        raise BadOption(
+            "The image {image} cannot wait for somebody: it knows nothing of Freepool.",
+            next_step="Choose an image with Freepool's agent in it.",
+            image=image.id,
+        )
+    return flavor
+
+
+def _refuse_too_many(flavor: Flavor, slots: int) -> None:
+    if slots > flavor.limit:
+        raise BadOption(
+            "Of {flavor} there can be {limit} at most.",
+            next_step="Choose a smaller number, or raise its limit in the catalog.",
+            flavor=flavor.id,
+            limit=flavor.limit,
+        )
+
+
+def _refuse_far(moment: datetime, now: datetime) -> None:
+    if abs(moment - now) > FARTHEST:
+        raise BadOption("{value} is more than a year away.", next_step="Check the year.", value=spoken(moment))

@@ -1,0 +1,158 @@
+"""What operators can set while the platform runs: pause a flavor, drain the pool, change a floor, plan for a class.
+
+A setting may outlive what it names: the catalog changes, and a newer version may have written what this one cannot
+read. Such a setting counts for nothing, and is listed as what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from spawner.catalog import Catalog
+from spawner.ledger.pool.admin_settings import Control
+
+PAUSE = "pause:"
+FLOOR = "floor:"
+PLAN = "plan:"
+DRAIN = "drain"
+WEEK = timedelta(weeks=1)
+Template = tuple[str, str]
+"""A flavor and an image, by id."""
+
+
+class Plan(BaseModel):
+    """So many slots of one flavor and image are to be warm from `begins` until `ends`, every week if `weekly`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flavor: str
+    image: str
+    slots: int = Field(ge=0, le=1000)
+    begins: AwareDatetime
+    ends: AwareDatetime
+    weekly: bool = False
+
+    def holds(self, now: datetime, *, lead: timedelta) -> bool:
+        """Whether its slots should be there now; they are begun `lead` before."""
+        begins, ends = self.next(now, lead=lead)
+        return begins - lead <= now < ends
+
+    def next(self, now: datetime, *, lead: timedelta = timedelta()) -> tuple[datetime, datetime]:
+        """The time that holds now or comes next; where all is over, the last one."""
+        if not self.weekly or now < self.ends:
+            return self.begins, self.ends
+        later = WEEK * ((now - (self.begins - lead)) // WEEK)
+        if now >= self.ends + later:
+            later += WEEK
+        return self.begins + later, self.ends + later
+
+
+class Drain(BaseModel):
+    """Nobody new from now on; whoever still runs at `at` is ended then."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: AwareDatetime | None = None
+    reason: str = Field(default="", max_length=200)
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A setting that counts for nothing. `missing` is the flavor or image that the catalog does not know, if that is
+    why; else it cannot be read."""
+
+    control: Control
+    missing: str | None
+
+
+class Controls:
+    """The settings of one moment."""
+
+    def __init__(self, rows: Mapping[str, Control]) -> None:
+        self.rows = rows
+
+    @property
+    def drain(self) -> Drain | None:
+        """The maintenance that is on, if any: also where its details cannot be read."""
+        row = self.rows.get(DRAIN)
+        if row is None:
+            return None
+        try:
+            return Drain.model_validate(row.value)
+        except ValidationError:
+            return Drain()
+
+    def is_paused(self, flavor: str) -> bool:
+        """Whether an operator has paused a flavor."""
+        return PAUSE + flavor in self.rows
+
+    def floor(self, flavor: str, image: str) -> int | None:
+        """How many slots an operator wants to wait at least; None where the catalog decides."""
+        return self.floors.get((flavor, image))
+
+    @property
+    def floors(self) -> dict[Template, int]:
+        """Floors that operators have set, by template."""
+        found: dict[Template, int] = {}
+        for name, row in self.rows.items():
+            flavor, _, image = name.removeprefix(FLOOR).partition(":")
+            if name.startswith(FLOOR) and isinstance(row.value, int) and row.value >= 0:
+                found[flavor, image] = row.value
+        return found
+
+    @property
+    def plans(self) -> dict[str, Plan]:
+        """Planned warm slots by name."""
+        found: dict[str, Plan] = {}
+        for name, row in self.rows.items():
+            if name.startswith(PLAN) and (plan := _plan(row)) is not None:
+                found[name.removeprefix(PLAN)] = plan
+        return found
+
+    def closed(self, catalog: Catalog) -> set[str]:
+        """Flavors of which nobody gets anything just now."""
+        return {flavor.id for flavor in catalog.flavors if self.drain or self.is_paused(flavor.id)}
+
+    def ignored(self, catalog: Catalog) -> Iterator[Ignored]:
+        """Settings that count for nothing, because of what they name or what they are."""
+        flavors = {flavor.id for flavor in catalog.flavors}
+        images = {image.id for image in catalog.images}
+        for name, row in self.rows.items():
+            flavor, image = _named(name, row)
+            if flavor is not None and flavor not in flavors:
+                yield Ignored(row, flavor)
+            elif image is not None and image not in images:
+                yield Ignored(row, image)
+            elif not self._can_be_read(name):
+                yield Ignored(row, None)
+
+    def _can_be_read(self, name: str) -> bool:
+        if name.startswith(PLAN):
+            return name.removeprefix(PLAN) in self.plans
+        if name.startswith(FLOOR):
+            flavor, _, image = name.removeprefix(FLOOR).partition(":")
+            return (flavor, image) in self.floors
+        return True
+
+
+def _plan(row: Control) -> Plan | None:
+    try:
+        return Plan.model_validate(row.value)
+    except ValidationError:
+        return None
+
+
+def _named(name: str, row: Control) -> tuple[str | None, str | None]:
+    """The flavor and the image that a setting is about."""
+    if name.startswith(PAUSE):
+        return name.removeprefix(PAUSE), None
+    if name.startswith(FLOOR):
+        flavor, _, image = name.removeprefix(FLOOR).partition(":")
+        return flavor, image
+    if name.startswith(PLAN) and (plan := _plan(row)) is not None:
+        return plan.flavor, plan.image
+    return None, None

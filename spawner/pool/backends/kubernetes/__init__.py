@@ -1,0 +1,1 @@
+"""One pod per slot in a Kubernetes namespace."""

@@ -1,0 +1,251 @@
+"""The pod of a slot. Pure: a spec goes in, a manifest comes out, and nothing is asked of anybody.
+
+`kubespawner.objects.make_pod` makes what every notebook pod has. What protects the platform and its users from each
+other is written last, over whatever a catalog adds, so that no catalog can take it away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes_asyncio.client import ApiClient
+from kubespawner.objects import make_pod
+
+from spawner.catalog import Flavor
+from spawner.instance.agent import ORDERS_VARIABLE
+from spawner.instance.arguments import WORKSPACE, server_arguments
+from spawner.instance.sealing import HEALTH_PATH
+from spawner.pool.backends.base import SlotSpec
+from spawner.pool.backends.kubernetes.pod_ends import TOLD
+from spawner.settings import KubernetesPool
+
+SLOT_LABEL = "freepool/slot"
+LENT_LABEL = "freepool/lent"
+"""On every pod that belongs to a person, and on no other: the chart's disruption budget guards what carries it."""
+LENT, AWAITED = "true", "awaited"
+"""Its values: in use, with its deadline set; made for a person who waits for it."""
+OURS = {"app.kubernetes.io/name": "freepool", "app.kubernetes.io/component": "instance"}
+SELECTOR = ",".join(f"{name}={value}" for name, value in OURS.items())
+EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+CONTAINER = "notebook"
+PORT = 8888
+HOME = "/home/jovyan"
+EXAMPLES = "/opt/freepool/examples"
+USER_ID = 1000
+"""User and group of every instance, as in the Jupyter images."""
+LEAST_SCRATCH = 256 * 1024 * 1024
+LOG_ROOM = 256 * 1024 * 1024
+SMALLEST_CPU_REQUEST = 0.05
+CPU_SHARE = 8
+"""Notebooks rest most of the time, so one processor is set aside for this many that may use it."""
+START_PROBES = 600
+"""Seconds after which the kubelet ends what has not begun to answer; the pool gives up on it sooner."""
+AWAY_SECONDS = 60
+"""How long an instance stays on a node that does not answer before Kubernetes gives it up."""
+
+
+def pod_name(slot_id: str) -> str:
+    """The name of a slot's pod."""
+    return f"freepool-{slot_id}"
+
+
+def scratch(flavor: Flavor) -> int:
+    """Bytes of /tmp, and of the home, of one instance."""
+    return max(LEAST_SCRATCH, int(flavor.disk) // 2)
+
+
+def ephemeral_storage(flavor: Flavor) -> int:
+    """Bytes of the node's disk that one instance may fill, its log included."""
+    return int(flavor.disk) + 2 * scratch(flavor) + LOG_ROOM
+
+
+def cpu_request(flavor: Flavor) -> float:
+    """Processors set aside for one instance. With an accelerator all of them: it must not wait for data."""
+    if flavor.accelerator is not None:
+        return flavor.cpu
+    return max(SMALLEST_CPU_REQUEST, flavor.cpu / CPU_SHARE)
+
+
+def resources(flavor: Flavor) -> tuple[dict[str, str], dict[str, str]]:
+    """What one instance sets aside (requests), and the most it gets (limits)."""
+    requests = {
+        "cpu": _cpu(cpu_request(flavor)),
+        "memory": str(flavor.reserved),
+        "ephemeral-storage": str(64 * 1024 * 1024),
+    }
+    limits = {
+        "cpu": _cpu(flavor.cpu),
+        "memory": str(int(flavor.memory)),
+        "ephemeral-storage": str(ephemeral_storage(flavor)),
+    }
+    if flavor.accelerator is not None:
+        requests[flavor.accelerator.resource] = limits[flavor.accelerator.resource] = str(flavor.accelerator.count)
+    return requests, limits
+
+
+def _cpu(processors: float) -> str:
+    return f"{round(processors * 1000)}m"
+
+
+def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
+    """The pod of a slot, as JSON."""
+    flavor, image = spec.flavor, spec.image
+    requests, limits = resources(flavor)
+    pod = make_pod(
+        name=pod_name(spec.id),
+        cmd=None if image.agent else list(image.command),
+        port=PORT,
+        image=image.reference,
+        image_pull_policy=pool.pull_policy,
+        image_pull_secrets=list(pool.pull_secrets) or None,
+        node_selector=dict(flavor.pod.node_selector),
+        tolerations=[*flavor.pod.tolerations, *_patience()],
+        env={name: _literally(value) for name, value in _environment(spec).items()},
+        working_dir=WORKSPACE,
+        volumes=_volumes(flavor),
+        volume_mounts=_mounts(),
+        labels={
+            **OURS,
+            SLOT_LABEL: spec.id,
+            "freepool/flavor": flavor.id,
+            "freepool/image": image.id,
+            **({LENT_LABEL: AWAITED} if spec.awaited else {}),
+        },
+        annotations={EVICTABLE: "false" if spec.awaited else "true"},
+        cpu_limit=limits.pop("cpu"),
+        cpu_guarantee=requests.pop("cpu"),
+        mem_limit=limits.pop("memory"),
+        mem_guarantee=requests.pop("memory"),
+        extra_resource_limits=limits,
+        extra_resource_guarantees=requests,
+        priority_class_name=pool.priority_class if spec.awaited else pool.warm_priority_class,
+    )
+    # The client's own way from its models to JSON; it needs nothing of a client that is connected.
+    manifest: dict[str, Any] = ApiClient.sanitize_for_serialization(ApiClient.__new__(ApiClient), pod)
+    body = _merge(manifest["spec"], flavor.pod.extra)
+    container = next(one for one in body["containers"] if one["name"] == CONTAINER)
+    container["ports"] = [{"name": CONTAINER, "containerPort": PORT}]
+    container["startupProbe"] = _startup_probe(spec)
+    # The last lines of the log travel with the pod's status, so nobody needs the right to read logs.
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    if not image.agent:
+        say_it = f"echo '{TOLD}' > /dev/termination-log"
+        container["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", say_it]}}}
+    if flavor.pod.runtime_class is not None:
+        body["runtimeClassName"] = flavor.pod.runtime_class
+    manifest["spec"] = harden(body)
+    if flavor.pod.host_users is not None:
+        manifest["spec"]["hostUsers"] = flavor.pod.host_users
+    elif spec.own_users:
+        manifest["spec"]["hostUsers"] = False
+    return manifest
+
+
+def harden(body: dict[str, Any]) -> dict[str, Any]:
+    """Write what protects over a pod's spec, whatever it says: Pod Security "restricted", and more."""
+    for container in [*body["containers"], *body.get("initContainers", [])]:
+        container["securityContext"] = {
+            "privileged": False,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        container.pop("volumeDevices", None)
+    body["securityContext"] = {
+        "runAsNonRoot": True,
+        "runAsUser": USER_ID,
+        "runAsGroup": USER_ID,
+        "fsGroup": USER_ID,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    # A container that was restarted in its pod would find its old files: emptyDir and /dev/shm belong to the pod.
+    body["restartPolicy"] = "Never"
+    body["terminationGracePeriodSeconds"] = 1
+    body["automountServiceAccountToken"] = False
+    body["enableServiceLinks"] = False
+    for namespace in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
+        body[namespace] = False
+    for name in ("ephemeralContainers", "serviceAccountName", "serviceAccount"):
+        body.pop(name, None)
+    return body
+
+
+def _environment(spec: SlotSpec) -> dict[str, str]:
+    flavor = spec.flavor
+    threads = str(max(1, int(flavor.cpu)))
+    common = {
+        "HOME": HOME,
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
+    if not spec.image.agent:
+        return {**common, **spec.environment}
+    orders = {
+        "slot_id": spec.id,
+        "key": spec.key.hex(),
+        "root": WORKSPACE,
+        "arguments": server_arguments(WORKSPACE),
+        "examples_from": EXAMPLES,
+        "examples": list(spec.examples),
+        "port": PORT,
+    }
+    return {**common, "JUPYTER_RUNTIME_DIR": f"{HOME}/.jupyter-runtime", ORDERS_VARIABLE: json.dumps(orders)}
+
+
+def _literally(value: str) -> str:
+    """Kubernetes would fill in `$(NAME)`."""
+    return value.replace("$(", "$$(")
+
+
+def _volumes(flavor: Flavor) -> list[dict[str, Any]]:
+    room = scratch(flavor)
+    return [
+        {"name": "workspace", "emptyDir": {"sizeLimit": str(int(flavor.disk))}},
+        {"name": "home", "emptyDir": {"sizeLimit": str(room)}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": str(room)}},
+        # Data loaders of several processes share memory here; it counts against the memory limit.
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(int(flavor.memory) // 2)}},
+    ]
+
+
+def _mounts() -> list[dict[str, str]]:
+    places = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp", "shm": "/dev/shm"}  # noqa: S108  (the pod's own)
+    return [{"name": name, "mountPath": path} for name, path in places.items()]
+
+
+def _patience() -> list[dict[str, Any]]:
+    return [
+        {"key": f"node.kubernetes.io/{trouble}", "operator": "Exists", "effect": "NoExecute",
+         "tolerationSeconds": AWAY_SECONDS}
+        for trouble in ("not-ready", "unreachable")
+    ]  # fmt: skip
+
+
+def _startup_probe(spec: SlotSpec) -> dict[str, Any]:
+    """Ready is "began to answer"; from then on nobody is asked again, because asking costs each instance time."""
+    asks: dict[str, Any] = {"httpGet": {"path": HEALTH_PATH, "port": PORT}}
+    if not spec.image.agent:
+        asks = {"tcpSocket": {"port": PORT}}
+    return {**asks, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": START_PROBES}
+
+
+def _merge(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Add fields: mappings are merged, lists are made longer, anything else is set."""
+    merged = dict(body)
+    for name, value in extra.items():
+        there = merged.get(name)
+        if isinstance(there, dict) and isinstance(value, Mapping):
+            merged[name] = _merge(there, value)
+        elif isinstance(there, list) and isinstance(value, list):
+            merged[name] = [*there, *value]
+        else:
+            merged[name] = value
+    return merged

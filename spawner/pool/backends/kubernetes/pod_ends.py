@@ -1,0 +1,133 @@
+"""Why a pod ended. Pure: the API server's JSON goes in, the reason comes out.
+
+Kubernetes writes an effect before its cause. The kubelet publishes the end of a container (exit code 0, 137 or 143)
+while the pod's phase is still `Running`; why it ended the container (`Evicted`, `DeadlineExceeded`, `Preempting`, a
+shutdown of the node) follows with the terminal phase, `Failed` or `Succeeded`. What deletes a pod (scheduler, eviction
+API, taint manager, pod garbage collector) writes the condition `DisruptionTarget` first. So a reason is final
+(`settled`) once the phase is terminal or the pod is being deleted, and not before.
+
+Kubernetes loses the reason of an eviction where the container exits with 0 when it is told to end: its phase is then
+`Succeeded` (since 1.27, kubernetes/kubernetes#118310). So the agent exits with 143 after SIGTERM. A container without
+the agent leaves `TOLD` as its last words before the kubelet ends it (a preStop hook, which does not run where a program
+ends by itself). Every other cause is still told: by `DisruptionTarget`, by `DeadlineExceeded`, by the deletion. So what
+is left is an eviction for the pod's own use of the disk. (The hook also runs where the pod's sandbox dies, but that
+does not happen by itself.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spawner.ledger.pool.rows import EndReason
+
+Json = Mapping[str, Any]
+NO_IMAGE = frozenset({"ErrImageNeverPull", "ImageInspectError", "ImagePullBackOff", "InvalidImageName"})
+NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+"""Reasons of a waiting container that do not pass by themselves. (`ErrImagePull` is the first try of several.)"""
+OWN_LIMIT = ("Usage of EmptyDir volume", "exceeded its local ephemeral storage limit", "usage exceeds the total limit")
+"""Parts of the kubelet's messages about a pod that is evicted for its own use of the disk, not for the node's need."""
+SHUTDOWN = ("Terminated", "Shutdown", "NodeShutdown", "NodeLost")
+"""Pod reasons that are about the node: it is shut down, or has not answered for long."""
+TOLD = "freepool: the node ends this container"
+UNKNOWN_STATUS = "ContainerStatusUnknown"
+"""The kubelet finds no container where it knows of one: its runtime has forgotten it."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a pod ended, and the cluster's own words for it. Until it is `settled` a better reason may follow."""
+
+    reason: EndReason
+    detail: str
+    settled: bool = True
+
+
+def read_ending(pod: Json, container: Json, *, lent: bool) -> Ending | None:
+    """The end of a pod with this status of its container; None while it lives."""
+    status = pod.get("status", {})
+    is_deleted = "deletionTimestamp" in pod["metadata"]
+    is_terminal = status.get("phase") in ("Failed", "Succeeded")
+    terminated = terminated_state(container)
+    if not (is_terminal or is_deleted or terminated):
+        return _never_begins(container)
+    told = _told(status, lent=lent) if is_terminal or is_deleted else None
+    settled = is_terminal or is_deleted
+    if told is not None:
+        return told
+    # The runtime also says so where only a kernel ran out of memory earlier, and the server now ends with exit code 0.
+    if terminated.get("reason") == "OOMKilled" and terminated.get("exitCode") != 0:
+        return Ending(EndReason.OUT_OF_MEMORY, str(status.get("message") or ""), settled)
+    disrupted = _disrupted(status)
+    if disrupted is not None:
+        return disrupted
+    if is_deleted:
+        # Its program ended because it was told to.
+        never = _never_begins(container)
+        has_no_image = never is not None and never.reason is EndReason.NO_IMAGE
+        return never if has_no_image else Ending(EndReason.LOST, "its pod was deleted")
+    return Ending(*_why_it_terminated(terminated, str(status.get("message") or ""), lent=lent), settled)
+
+
+def terminated_state(container: Json) -> Json:
+    """How the container ended; empty while it has not.
+
+    A container that the runtime has forgotten is shown as one that waits to be created (`ContainerCreating`), with a
+    restart count of 1, and its end as the last state. It was not restarted: pods here are never restarted in place
+    (`restartPolicy: Never`), so whatever has a last state is over.
+    """
+    state = container.get("state", {})
+    last = container.get("lastState", {}).get("terminated", {})
+    found: Json = state.get("terminated") or ({} if "running" in state else last)
+    return found
+
+
+def _never_begins(container: Json) -> Ending | None:
+    waiting = container.get("state", {}).get("waiting", {})
+    for reason, words in ((EndReason.NO_IMAGE, NO_IMAGE), (EndReason.START_FAILED, NO_CONTAINER)):
+        if waiting.get("reason") in words:
+            return Ending(reason, f"{waiting['reason']}: {waiting.get('message', '')}")
+    return None
+
+
+def _told(status: Json, *, lent: bool) -> Ending | None:
+    """By the pod's own reason, which only the platform writes."""
+    reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
+    if not reason:
+        return None
+    if reason == "Evicted":
+        own = any(part in message for part in OWN_LIMIT)
+        return Ending(EndReason.OUT_OF_DISK if own else EndReason.EVICTED, message)
+    if reason == "DeadlineExceeded":
+        return Ending(EndReason.DEADLINE, message)
+    if reason == "Preempting":  # the kubelet's: for a pod that the node itself needs
+        return Ending(EndReason.EVICTED, message)
+    if reason in SHUTDOWN:
+        return Ending(EndReason.LOST, message)
+    # Such as OutOfcpu or UnexpectedAdmissionError: the node did not take it in after all.
+    return Ending(EndReason.LOST if lent else EndReason.START_FAILED, f"{reason}: {message}")
+
+
+def _disrupted(status: Json) -> Ending | None:
+    """By the condition `DisruptionTarget`, which Kubernetes sets before it disrupts a pod."""
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
+            reason, message = str(condition.get("reason") or ""), str(condition.get("message") or "")
+            ran_short = reason == "PreemptionByScheduler" or (
+                reason == "TerminationByKubelet" and "shutdown" not in message
+            )
+            detail = f"{reason}: {message}" if message else reason
+            return Ending(EndReason.EVICTED if ran_short else EndReason.LOST, detail)
+    return None
+
+
+def _why_it_terminated(terminated: Json, message: str, *, lent: bool) -> tuple[EndReason, str]:
+    code, reason = terminated.get("exitCode"), terminated.get("reason")
+    last_words = str(terminated.get("message") or message or reason or "").strip()
+    if last_words == TOLD:
+        return EndReason.OUT_OF_DISK, "evicted for its own use of the disk"
+    if reason == UNKNOWN_STATUS or (lent and not terminated):
+        return EndReason.LOST, last_words or "its node knows nothing of it"
+    detail = f"exit code {code}: {last_words}" if code is not None else last_words
+    return (EndReason.CRASHED if lent else EndReason.START_FAILED), detail

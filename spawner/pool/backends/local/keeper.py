@@ -1,0 +1,285 @@
+"""The keeper: one small process per slot, outside its sandbox.
+
+It starts the sandbox and outlives whatever happens inside, because three things need somebody there:
+- the notebook port: while the keeper holds the listening socket, no neighbour can bind the port of an instance that
+  died and receive its user's requests;
+- the truth: it holds a lock on the slot's folder as long as it lives, so that anybody can ask the operating system
+  what exists, without trusting a process id;
+- the end: killing it kills the sandbox (parent-death signal), and asking it to stop leaves nothing behind.
+
+It survives hub, desk and steward. Standard library only, so that a waiting slot costs little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from spawner.pool.backends.local import cgroup
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+WATCH_SECONDS = 0.5
+"""How often memory is looked at where no control group does it."""
+LOST_SECONDS = 5
+"""How often the keeper looks whether its folder is still there: without it nobody could find the slot again."""
+END_SECONDS = 10
+LARGEST_LOG = 1024 * 1024
+"""Bytes of what a sandbox prints that are kept in its folder. Strangers' code prints there, on the operator's disk."""
+LAST_WORDS = 4096
+PIPE = 64 * 1024
+"""Bytes that a pipe holds: one read empties it."""
+
+
+class Keeper:
+    """Runs one slot according to `orders` (JSON from `local.LocalBackend.create`)."""
+
+    def __init__(self, orders: dict[str, Any]) -> None:
+        self.orders = orders
+        self.folder = Path(orders["folder"])
+        self.group = cgroup.Group(**orders["group"]) if orders["group"] else None
+        self.limits = cgroup.Limits(**orders["limits"])
+        self.status: dict[str, Any] = {
+            "id": orders["id"],
+            "pid": os.getpid(),
+            "run_as": orders["run_as"],
+            "phase": "creating",
+        }
+        self.program: subprocess.Popen[bytes] | None = None
+        self.said = -1  # what the sandbox prints comes out of this pipe
+        self.log_room, self.last_words = LARGEST_LOG, b""
+        self.inside: int | None = None  # a pidfd of the sandbox's first process; readable when all in it are dead
+
+    def run(self) -> None:
+        """Start the sandbox, then keep it until told to end."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        try:
+            report = self._start()
+        except OSError as error:
+            self._died("start_failed", f"{error.strerror or error}: {error.filename or ''}")
+            report = -1
+        self._watch(wake_read, report)
+
+    def _start(self) -> int:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        orders_read, orders_write = os.pipe()
+        report_read, report_write = os.pipe()
+        info_read, info_write = os.pipe()
+        self.said, says = os.pipe()
+        os.set_blocking(self.said, False)
+        if self.group:
+            cgroup.make(self.group, self.limits)
+        filled = {"{orders}": str(orders_read), "{info}": str(info_write)}
+        agent = {**self.orders["agent"], "listener": listener.fileno(), "report": report_write}
+        self.program = subprocess.Popen(
+            [filled.get(word, word) for word in self.orders["command"]],
+            stdin=subprocess.DEVNULL,
+            stdout=says,
+            stderr=says,
+            env=self.orders["environment"],
+            cwd=self.orders["directory"],
+            pass_fds=(listener.fileno(), orders_read, report_write, info_write),
+            start_new_session=True,
+            preexec_fn=self._limit,  # noqa: PLW1509  (the keeper has one thread)
+        )
+        for descriptor in (orders_read, report_write, info_write, says):
+            os.close(descriptor)
+        os.write(orders_write, json.dumps(agent).encode())
+        os.close(orders_write)
+        self.listener = listener
+        self._say(port=listener.getsockname()[1])
+        with os.fdopen(info_read) as stream:
+            info = stream.read() if self.orders["isolated"] else ""  # nobody else would close the other end
+        if info:
+            with contextlib.suppress(ProcessLookupError):
+                self.inside = os.pidfd_open(json.loads(info)["child-pid"])
+        return report_read
+
+    def _limit(self) -> None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.group:
+            cgroup.join(self.group)
+        else:
+            processes = self.limits.processes
+            resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def _watch(self, wake: int, report: int) -> None:
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        for descriptor in (report, self.said):
+            if descriptor >= 0:
+                poll.register(descriptor, select.POLLIN)
+        while True:
+            pause = LOST_SECONDS if self.group or not self.program else WATCH_SECONDS
+            for descriptor, _ in poll.poll(pause * 1000):
+                if descriptor == report:
+                    if os.read(report, 64).startswith(b"warm"):
+                        self._say(phase="ready")
+                    poll.unregister(report)
+                elif descriptor == self.said:
+                    if not self._hear():
+                        poll.unregister(self.said)
+                elif signal.SIGTERM in os.read(wake, 512):
+                    self._end()
+            if not self.folder.exists():
+                self._end()
+            self._reap()
+            if not self.group and self.program and _memory_of_descendants() > self.limits.memory:
+                self._died("out_of_memory", "")
+                self._kill()
+
+    def _hear(self) -> bool:
+        """Take one pipeful of what the sandbox prints, and keep what there is room for. False at its end."""
+        try:
+            heard = os.read(self.said, PIPE)
+        except BlockingIOError:
+            return True
+        self.last_words = (self.last_words + heard)[-LAST_WORDS:]
+        kept, self.log_room = heard[: self.log_room], max(0, self.log_room - len(heard))
+        if kept:
+            with contextlib.suppress(OSError), (self.folder / "log").open("ab") as log:
+                log.write(kept)
+        return bool(heard)
+
+    def _reap(self) -> None:
+        """Collect what has ended: the sandbox itself, and orphans that the kernel gave to us as subreaper."""
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if self.program and ended[0] == self.program.pid:
+                    self.program.returncode = os.waitstatus_to_exitcode(ended[1])
+        if self.program is None or self.program.returncode is None:
+            return
+        code = self.program.returncode
+        self.program = None
+        # A notebook may have run out of memory earlier on, and the server gone on: then it is not why it leaves now.
+        if code != 0 and self.group and cgroup.ran_out_of_memory(self.group):
+            self._died("out_of_memory", "")
+        elif self.status["phase"] == "creating":
+            self._died("start_failed", f"exit code {code}: {self._last_words()}")
+        elif self.status["phase"] == "ready":
+            self._died("crashed", f"exit code {code}")
+
+    def _last_words(self) -> str:
+        self._hear()
+        lines = self.last_words.decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else "it said nothing"
+
+    def _died(self, reason: str, detail: str) -> None:
+        if self.status["phase"] != "dead":
+            self._say(phase="dead", reason=reason, detail=detail)
+
+    def _say(self, **news: Any) -> None:
+        self.status.update(news)
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk must not take the instance down; `list` then still sees the lock
+            write_status(self.folder, self.status)
+
+    def _kill(self) -> None:
+        if self.inside is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.inside, signal.SIGKILL)
+        if self.program:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.program.pid, signal.SIGKILL)
+
+    def _end(self) -> None:
+        """Kill everything, make sure of it, remove the folder, exit. The lock goes last, with the process."""
+        self._kill()
+        if self.inside is not None:
+            waiter = select.poll()
+            waiter.register(self.inside, select.POLLIN)
+            if not waiter.poll(END_SECONDS * 1000):
+                sys.exit(3)
+        if self.group and not cgroup.remove(self.group, seconds=END_SECONDS):
+            sys.exit(3)
+        _kill_descendants()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os._exit(0)
+
+
+def write_status(folder: Path, status: dict[str, Any]) -> None:
+    """Replace the slot's status file in one step, so that readers see the old or the new one, whole."""
+    fresh, text = folder / "status.new", json.dumps(status)
+    try:
+        fresh.write_text(text)
+        fresh.replace(folder / "status.json")
+    except OSError:
+        # On a full disk there is no room for a second file, but the first one's block is ours already.
+        fresh.unlink(missing_ok=True)
+        if not (folder / "status.json").exists():
+            raise
+        with (folder / "status.json").open("r+") as stream:
+            stream.write(text)
+            stream.truncate()
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _descendants() -> list[int]:
+    """Ids of all processes below this one, nearest first. As subreaper it is the ancestor of those that daemonized."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                stat = (entry / "stat").read_text()
+                children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+    found: list[int] = []
+    level = children.get(os.getpid(), [])
+    while level:
+        found += level
+        level = [child for parent in level for child in children.get(parent, [])]
+    return found
+
+
+def _memory_of_descendants() -> int:
+    total = 0
+    for process in _descendants():
+        with contextlib.suppress(OSError, ValueError):
+            for line in Path("/proc", str(process), "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+    return total
+
+
+def _kill_descendants() -> None:
+    deadline = time.monotonic() + END_SECONDS
+    while (left := _descendants()) and time.monotonic() < deadline:
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.002)  # a killed process takes a moment to become one that can be reaped
+
+
+def main() -> None:
+    """Entry point: orders as JSON on standard input, the locked file as descriptor `sys.argv[1]`."""
+    orders = json.load(sys.stdin)
+    os.close(0)
+    os.open(os.devnull, os.O_RDONLY)
+    Keeper(orders).run()
+
+
+if __name__ == "__main__":
+    main()

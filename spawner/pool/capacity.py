@@ -1,0 +1,71 @@
+"""What can be had now: pure counting over the catalog and the slots that take up room."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from spawner.catalog import Catalog, Flavor, Image
+from spawner.ledger.pool.rows import Slot, SlotState
+from spawner.pool.backends.base import Backend
+
+
+@dataclass(frozen=True)
+class Stock:
+    """`available` more people can have this flavor now; `warm` of them without waiting.
+
+    `why_not` is said in English and Chinese where the flavor cannot be served here at all.
+    """
+
+    available: int
+    warm: int
+    why_not: tuple[str, str] | None = None
+
+
+def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> int:
+    """How many more slots of a flavor may be created, given those that take up room already."""
+    slots = list(slots)
+    room = flavor.limit - sum(slot.flavor == flavor.id for slot in slots)
+    if memory is not None:
+        reserved = {known.id: known.reserved for known in catalog.flavors}
+        left = memory - sum(reserved.get(slot.flavor, 0) for slot in slots)
+        room = min(room, left // max(1, flavor.reserved))
+    return max(0, room)
+
+
+def stock_of(
+    catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable[Slot], *, without_room: Collection[str] = ()
+) -> Stock:
+    """The stock of one flavor over all images. Slots of other flavors that wait for nobody count as room.
+
+    `without_room` are flavors for which the backend had none just now, whatever the catalog's limits say.
+    """
+    why_not = backend.why_not(flavor)
+    if why_not is not None:
+        return Stock(0, 0, why_not)
+    slots = list(slots)
+    usable = [slot for slot in slots if slot.flavor == flavor.id and waits_for_nobody(slot)]
+    staying = [slot for slot in slots if slot.flavor == flavor.id or not waits_for_nobody(slot)]
+    warm = sum(slot.state is SlotState.WARM for slot in usable)
+    room = 0 if flavor.id in without_room else room_for(catalog, flavor, staying, backend.memory())
+    return Stock(available=len(usable) + room, warm=warm)
+
+
+def yields_room(
+    catalog: Catalog, flavor: Flavor, image: Image, slots: Iterable[Slot], memory: int | None
+) -> Slot | None:
+    """A slot that waits for nobody and gives its room to somebody who is here: the youngest of another kind.
+
+    None where even all of them together would not make room: then none should be given up for nothing.
+    """
+    slots = list(slots)
+    waiting = [slot for slot in slots if waits_for_nobody(slot) and (slot.flavor, slot.image) != (flavor.id, image.id)]
+    staying = [slot for slot in slots if slot not in waiting]
+    if room_for(catalog, flavor, staying, memory) < 1:
+        return None
+    return max(waiting, key=lambda slot: slot.created_at, default=None)
+
+
+def waits_for_nobody(slot: Slot) -> bool:
+    """Whether a slot is there, or on its way, for whoever comes next."""
+    return slot.instance_id is None and slot.state in (SlotState.WARM, SlotState.CREATING)

@@ -1,0 +1,1 @@
+"""The queue: who gets a slot now, who waits, and how long."""

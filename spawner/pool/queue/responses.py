@@ -1,0 +1,55 @@
+"""A place in line, as it is told to whoever asked for an instance."""
+
+from __future__ import annotations
+
+import math
+
+from spawner.errors import Queued
+from spawner.pool.queue.admission import Line
+
+TICKET_PATH = "/services/desk/api/ticket"
+"""Where a program asks again, with its user's token."""
+SOONEST, LATEST = 5, 60
+"""Seconds: how soon asking again makes sense, and how late it still does."""
+FULL = "Everything of the shape {flavor} is lent out just now."
+NO_MACHINE = "No machine has room for the shape {flavor} just now."
+PLACE = "You are number {place} in line."
+WAIT = "That takes about {low} to {high} minutes."
+STAY = "You need not stay: your instance is started when it is your turn."
+
+
+def queued(line: Line, *, why: str = FULL, details: str = "") -> Queued:
+    """The refusal that says where somebody stands."""
+    wait = line.wait
+    params = {"flavor": line.ticket.flavor, "place": line.place}
+    template = f"{why} {PLACE}"
+    if wait is not None:
+        template += f" {WAIT}"
+        low, high = minutes(wait.low, wait.high)
+        params |= {"low": low, "high": high}
+    return Queued(template, next_step=STAY, details=details, facts=facts(line), **params)
+
+
+def facts(line: Line) -> dict[str, object]:
+    """The same for programs. `expected_seconds` is a range, or null where nobody can tell."""
+    wait = line.wait
+    return {
+        "ticket": line.ticket.id,
+        "flavor": line.ticket.flavor,
+        "image": line.ticket.image,
+        "place": line.place,
+        "expected_seconds": None if wait is None else [round(wait.low), round(wait.high)],
+        "retry_after": retry_after(line),
+        "poll": TICKET_PATH,
+    }
+
+
+def retry_after(line: Line) -> int:
+    """Seconds after which asking again makes sense."""
+    return SOONEST if line.wait is None else round(min(max(line.wait.low, SOONEST), LATEST))
+
+
+def minutes(low: float, high: float) -> tuple[int, int]:
+    """A range of seconds in whole minutes, never empty: 0 to 1 at least."""
+    first = math.floor(low / 60)
+    return first, max(first + 1, math.ceil(high / 60))

@@ -1,0 +1,97 @@
+"""What the ledger knows about how long people will wait, flavor by flavor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from spawner.catalog import Catalog
+from spawner.ledger import Instance
+from spawner.ledger.pool import instances, tickets
+from spawner.ledger.pool.rows import LIVE
+from spawner.pool.queue.wait_estimate import Running, Sessions, Wait, calibrated, foretell
+
+LEARN_FOR = timedelta(days=7)
+"""How far back sessions and waits are looked at to foretell the next."""
+ENOUGH = 200
+"""Of each, at most: more would tell no more, and take longer to look through."""
+FRESH = timedelta(seconds=30)
+"""How long what was learned from them holds before it is looked up again: a crowd in line asks all the time."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What one flavor's waits are foretold from. `past` are (centre as foretold, actual) seconds."""
+
+    running: Sequence[Running]
+    sessions: Sessions
+    past: Sequence[tuple[float, float]]
+
+    def wait(self, place: int) -> Wait | None:
+        """How long the one at this place, from 1, will wait; None where nothing runs that could end."""
+        wait = self.reckoned(place)
+        return None if wait is None else calibrated(wait, self.past)
+
+    def reckoned(self, place: int) -> Wait | None:
+        """The same before it is calibrated: what to keep, to learn from."""
+        return foretell(place, self.running, self.sessions)
+
+
+@dataclass(frozen=True)
+class _Learned:
+    at: datetime
+    sessions: dict[str, Sessions]
+    past: dict[str, list[tuple[float, float]]]
+
+
+class Outlooks:
+    """Makes them from the ledger's rows."""
+
+    def __init__(self, catalog: Catalog, now: Callable[[], datetime]) -> None:
+        self._catalog = catalog
+        self._now = now
+        self._learned: _Learned | None = None
+
+    def of(self, connection: Connection) -> dict[str, Outlook]:
+        """The outlook of each flavor."""
+        learned = self._learn(connection)
+        running = instances.unended(connection)
+        return {
+            flavor.id: Outlook(self._running(running, flavor.id), learned.sessions[flavor.id], learned.past[flavor.id])
+            for flavor in self._catalog.flavors
+        }
+
+    def _running(self, loans: Sequence[Instance], flavor: str) -> list[Running]:
+        """Those that are only starting count as well: in a rush, everybody comes before the first one runs."""
+        now = self._now()
+        longest = self._longest(flavor)
+        return [
+            Running(
+                age=(now - loan.usable_at).total_seconds() if loan.usable_at else 0.0,
+                left=(loan.ends_at - now).total_seconds() if loan.ends_at else longest,
+            )
+            for loan in loans
+            if loan.flavor == flavor and loan.state in LIVE
+        ]
+
+    def _learn(self, connection: Connection) -> _Learned:
+        now = self._now()
+        if self._learned is None or now - self._learned.at > FRESH:
+            flavors, since = [flavor.id for flavor in self._catalog.flavors], now - LEARN_FOR
+            self._learned = _Learned(
+                now,
+                {
+                    flavor: Sessions(
+                        instances.lengths(connection, flavor, since=since, at_most=ENOUGH), self._longest(flavor)
+                    )
+                    for flavor in flavors
+                },
+                {flavor: tickets.waits(connection, flavor, since=since, at_most=ENOUGH) for flavor in flavors},
+            )
+        return self._learned
+
+    def _longest(self, flavor: str) -> float:
+        return self._catalog.flavor(flavor).session_minutes * 60.0

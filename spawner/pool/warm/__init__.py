@@ -1,0 +1,1 @@
+"""Warm slots: how many are kept ready, and why."""

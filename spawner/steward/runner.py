@@ -1,0 +1,224 @@
+"""Runs the promises, one steward at a time: whoever holds the lease. Two stewards are safe; one of them rests.
+
+A round starts when the pool has changed, or after a second: deadlines pass without any event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from datetime import datetime, timedelta
+from functools import partial
+
+import aiohttp
+
+from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
+from spawner.hub_client import HubClient
+from spawner.ledger import EndReason, leases
+from spawner.ledger.pool import instances, slots, tickets, user_namespaces
+from spawner.pool.build import make_pool, new_id
+from spawner.pool.pool import Pool
+from spawner.pool.slot_view import SlotView
+from spawner.pool.user_namespaces import FORGET
+from spawner.pool.warm import plan
+from spawner.settings import Settings
+from spawner.steward import reconcile
+from spawner.steward.dispatch import Usher
+from spawner.steward.paid import keeping_paid
+from spawner.steward.snapshots import read_demand, read_order
+from spawner.steward.tasks import Tasks
+from spawner.steward.webhooks import Hook
+
+log = logging.getLogger("freepool.steward")
+LEASE = "steward"
+LEASE_DURATION = timedelta(seconds=5)
+ROUND_SECONDS = 1.0
+PATIENCE = 1.0
+"""Seconds that a round waits for what it has begun. A pod on a node that is away takes minutes to end, and the lease
+must be renewed and everybody else looked after meanwhile."""
+PRUNE_EVERY = timedelta(hours=1)
+
+
+class Steward:
+    """Holds one pool to its promises."""
+
+    def __init__(self, pool: Pool, *, holder: str, hub: HubClient, hub_token: str, hook: Hook | None = None) -> None:
+        self.pool = pool
+        self.holder = holder
+        self._tasks = Tasks()
+        self._usher = Usher(pool, self._tasks, hub=hub, hub_token=hub_token, hook=hook)
+        self._pruned_at: datetime | None = None
+        self._unsettled: dict[str, datetime] = {}
+
+    async def round(self) -> bool:
+        """Do what is due. False when another steward holds the lease."""
+        pool = self.pool
+        if not await pool.ledger.awrite(
+            leases.hold, LEASE, holder=self.holder, now=pool.now(), duration=LEASE_DURATION
+        ):
+            return False
+        await self._keep_order()
+        await self._usher.round()
+        await self._keep_warm()
+        await self._prune()
+        return True
+
+    async def _keep_order(self) -> None:
+        pool = self.pool
+        found = await pool.view.refresh()  # first the pool, then the ledger: see `order.decide`
+        moment = await pool.ledger.aread(read_order)
+        drain = moment.controls.drain
+        now = pool.now()
+        await pool.note_users(found, moment.slots, moment.tried)
+        self._unsettled = reconcile.unsettled_since(found, self._unsettled, now)
+        actions = reconcile.decide(
+            slots=moment.slots,
+            instances=moment.instances,
+            tickets=moment.tickets,
+            found=found,
+            now=now,
+            limits=pool.catalog.limits,
+            closes_at=drain.at if drain else None,
+            unsettled=self._unsettled,
+            insists={one.id for one in pool.catalog.flavors if one.pod.host_users is False},
+        )
+        begun = [self._tasks.begin(_subject(action), partial(self._carry_out, action)) for action in actions]
+        tasks = [task for task in begun if task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=PATIENCE)
+
+    async def rest(self) -> None:
+        """Let go of what is under way: it is in the ledger, and whoever comes next goes on with it."""
+        await self._tasks.cancel()
+
+    async def _carry_out(self, action: reconcile.Action) -> None:
+        pool = self.pool
+        with contextlib.suppress(LostRace):  # somebody else took care of it in the meantime
+            match action:
+                case reconcile.NoteWarm(slot_id):
+                    await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
+                case reconcile.DestroySlot(slot_id, reason, detail):
+                    log.info("slot %s ends: %s %s", slot_id, reason, _one_line(detail))
+                    await pool.destroy_slot(slot_id, reason, detail=detail)
+                case reconcile.Lend(slot, ends_at):
+                    await pool.lend(slot, ends_at)
+                case reconcile.NoteEnd(instance_id, reason, detail):
+                    await pool.note_end(instance_id, reason, detail)
+                case reconcile.EndInstance(instance_id, reason, detail, slot_id, corrects):
+                    if slot_id is not None and await pool.backend.find(slot_id) is not None:
+                        return  # what we were shown was older than the slot
+                    if corrects:
+                        await pool.correct_reason(instance_id, reason, detail)
+                    log.info("instance %s ends: %s %s", instance_id, reason, _one_line(detail))
+                    await pool.end(instance_id, reason, detail=detail)
+
+    async def _keep_warm(self) -> None:
+        pool = self.pool
+        now = pool.now()
+        moment = await pool.ledger.aread(read_demand, now=now)
+        decisions = plan.decide(
+            catalog=pool.catalog,
+            backend=pool.backend,
+            slots=moment.slots,
+            failures=moment.failures,
+            now=now,
+            demand=moment.demand,
+            controls=moment.controls,
+            tickets=moment.tickets,
+        )
+        for decision in decisions:
+            match decision:
+                case plan.GiveUp(slot_id):
+                    await self._give_up(slot_id)
+                case plan.MakeSlot(flavor, image):
+                    slot_id = pool.new_id()
+                    await pool.ledger.awrite(
+                        slots.intend,
+                        slot_id=slot_id,
+                        flavor=flavor.id,
+                        image=image.id,
+                        instance_id=None,
+                        now=now,
+                        version=pool.backend.version(image),
+                    )
+                    try:
+                        own_users = await pool.own_users(flavor)
+                        await pool.backend.create(pool.spec(slot_id, flavor, image, own_users=own_users))
+                    except (SlotFailed, NoRoom) as error:
+                        log.warning("a warm slot could not be made: %s", error)
+                        reason = EndReason.NO_ROOM if isinstance(error, NoRoom) else EndReason.START_FAILED
+                        await pool.destroy_slot_soon(slot_id, reason, detail=error.message)
+
+    async def _give_up(self, slot_id: str) -> None:
+        try:
+            await self.pool.ledger.awrite(slots.withdraw, slot_id)
+        except LostRace:
+            return  # somebody got it just now: theirs it is
+        await self.pool.destroy_slot_soon(slot_id, EndReason.SURPLUS)
+
+    async def _prune(self) -> None:
+        now = self.pool.now()
+        if self._pruned_at is not None and now - self._pruned_at < PRUNE_EVERY:
+            return
+        before = now - timedelta(days=self.pool.catalog.limits.keep_history_days)
+        await self.pool.ledger.awrite(instances.prune, before=before)
+        await self.pool.ledger.awrite(slots.prune, before=before)
+        await self.pool.ledger.awrite(tickets.prune, before=before)
+        await self.pool.ledger.awrite(user_namespaces.prune, before=now - FORGET)
+        self._pruned_at = now
+
+
+def _subject(action: reconcile.Action) -> str:
+    """The id of the slot or instance that an action is about."""
+    match action:
+        case reconcile.Lend(slot, _):
+            return slot.id
+        case reconcile.EndInstance(instance_id) | reconcile.NoteEnd(instance_id):
+            return instance_id
+        case _:
+            return action.slot_id
+
+
+def _one_line(detail: str | None) -> str:
+    """A program's last words are its user's to choose, and a log has one line for each event."""
+    return " ".join((detail or "").split())
+
+
+async def run(settings: Settings) -> None:
+    """Run until told to stop (SIGTERM)."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    holder = f"{os.uname().nodename}:{os.getpid()}:{new_id()}"
+    async with aiohttp.ClientSession() as session, keeping_paid(settings, holder):
+        pool = make_pool(settings, session=session, epoch=holder)
+        async with pool.view.following():
+            hub = HubClient(session, settings.hub_api_url)
+            hook = Hook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
+            steward = Steward(pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), hook=hook)
+            await _keep_promises(steward, stopping)
+            await steward.rest()
+        with contextlib.suppress(FreepoolError):
+            await pool.ledger.awrite(leases.release, LEASE, holder=holder)
+        await pool.close()
+
+
+async def _keep_promises(steward: Steward, stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        try:
+            await steward.round()
+        except BackendUnavailable as error:
+            log.warning("the pool is unreachable, nothing is concluded from that: %s", error)
+        except FreepoolError:
+            log.exception("a round failed, and is tried again")
+        await _until_next_round(steward.pool.view, stopping)
+
+
+async def _until_next_round(view: SlotView, stopping: asyncio.Event) -> None:
+    waits = [asyncio.create_task(view.changed()), asyncio.create_task(stopping.wait())]
+    await asyncio.wait(waits, timeout=ROUND_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()

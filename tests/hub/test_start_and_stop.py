@@ -1,0 +1,132 @@
+"""The free path through JupyterHub's REST API, as its own documentation describes it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from spawner.ledger import EndReason
+from spawner.ledger.pool import instances
+from tests.stack import Stack, eventually
+
+NAMES = [
+    pytest.param("walker", marks=pytest.mark.check),
+    "first.last",
+    "plus+sign",
+    "under_score",
+    "dash-ed",
+    "at@example.org",
+    "名字",
+    "ünï",
+    "sp ace",
+    "a" * 60,
+]
+
+
+def contents(stack: Stack, user: str, token: str, method: str, path: str, **kwargs: object) -> httpx.Response:
+    """The contents API of a user's Jupyter server."""
+    return stack.http.request(
+        method,
+        f"{stack.url}/user/{quote(user, safe='@')}/api/contents/{path}",
+        headers={"Authorization": f"token {token}"},
+        timeout=30,
+        **kwargs,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_start_use_stop(shared_stack: Stack, name: str) -> None:
+    stack = shared_stack
+    stack.add_user(name)
+    stack.wait_warm()
+    assert stack.start(name, flavor="cpu-basic").status_code == 201
+    token = stack.user_token(name)
+    listing = contents(stack, name, token, "GET", "")
+    assert listing.status_code == 200
+    assert [entry["name"] for entry in listing.json()["content"]] == ["examples"]
+    assert stack.stop(name).status_code == 204
+    assert not [loan for loan in stack.unended() if loan.user_name == name]
+
+
+def test_the_server_is_listed_with_its_shape_while_it_runs(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("listed")
+    stack.start("listed", flavor="cpu-basic", image="light")
+    model = stack.api("GET", "/users/listed").json()["servers"][""]
+    assert model["ready"]
+    assert model["user_options"] == {"flavor": "cpu-basic", "image": "light"}
+    stack.stop("listed")
+    assert stack.api("GET", "/users/listed").json()["servers"] == {}
+
+
+def test_restart_is_a_fresh_slot_and_nothing_is_left(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("wiped")
+    stack.start("wiped")
+    token = stack.user_token("wiped")
+    assert contents(stack, "wiped", token, "PUT", "canary.txt", json={
+        "type": "file", "format": "text", "content": "still here?"
+    }).status_code == 201  # fmt: skip
+    before = next(loan for loan in stack.unended() if loan.user_name == "wiped").slot_id
+    stack.stop("wiped")
+    stack.start("wiped")
+    after = next(loan for loan in stack.unended() if loan.user_name == "wiped").slot_id
+    assert after != before
+    assert contents(stack, "wiped", token, "GET", "canary.txt").status_code == 404
+    assert before not in stack.slot_folders()
+    stack.stop("wiped")
+
+
+def test_no_options_are_the_default_whatever_ran_before(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("forgetful")
+    stack.start("forgetful", flavor="cpu-large")
+    eventually(lambda: stack.api("GET", "/users/forgetful").json()["servers"].get("", {}).get("ready"), seconds=60)
+    stack.stop("forgetful")
+    stack.start("forgetful")
+    loan = next(loan for loan in stack.unended() if loan.user_name == "forgetful")
+    assert (loan.flavor, loan.image) == ("cpu-basic", "light")
+    stack.stop("forgetful")
+
+
+def test_an_automation_may_read_the_progress_from_its_start(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("watched")
+    starting = threading.Thread(target=lambda: stack.start("watched", flavor="cpu-large"))
+    starting.start()
+    eventually(lambda: [loan for loan in stack.unended() if loan.user_name == "watched"], what="the row")
+
+    def read() -> list[str]:
+        with stack.http.stream(
+            "GET",
+            f"{stack.url}/hub/api/users/watched/server/progress",
+            headers={"Authorization": f"token {stack.token}"},
+            timeout=60,
+        ) as answer:
+            return [line for line in answer.iter_lines() if line.startswith("data:")]
+
+    with ThreadPoolExecutor() as tabs:
+        lines = list(tabs.map(lambda _: read(), range(2)))
+    starting.join()
+    for tab in lines:
+        assert any("Your request is noted" in line for line in tab)
+        assert '"ready": true' in tab[-1]
+    stack.stop("watched")
+
+
+def test_an_instance_that_ends_by_itself_is_noticed_at_once(shared_stack: Stack) -> None:
+    stack = shared_stack
+    stack.add_user("leaver")
+    stack.start("leaver")
+    token = stack.user_token("leaver")
+    began = time.monotonic()
+    stack.http.post(f"{stack.url}/user/leaver/api/shutdown", headers={"Authorization": f"token {token}"}, timeout=20)
+    eventually(lambda: stack.api("GET", "/users/leaver").json()["servers"] == {}, what="the hub's notice")
+    assert time.monotonic() - began < 8
+    last = eventually(lambda: stack.ledger.read(instances.last_ended, "leaver"), what="the end in the ledger")
+    assert last.reason is EndReason.CRASHED

@@ -1,0 +1,112 @@
+"""Writes that share a transaction: each stands for itself, and none is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Table, event, insert, select
+
+from spawner.errors import LedgerUnusable, LostRace
+from spawner.ledger import Ledger
+from spawner.ledger.pool.tables import leases
+from tests.ledger.rows import NOW
+
+Write = Callable[[Connection], Any]
+
+
+def _row(name: str) -> Write:
+    def write(connection: Connection) -> str:
+        connection.execute(insert(leases).values(name=name, holder="me", expires_at=NOW))
+        return name
+
+    return write
+
+
+def _names(ledger: Ledger, table: Table = leases) -> set[str]:
+    return set(ledger.read(lambda connection: connection.execute(select(table.c.name)).scalars().all()))
+
+
+async def _all_at_once(ledger: Ledger, *writes: Write) -> list[Any]:
+    """The first holds the writers' thread until all have come."""
+    everybody = threading.Event()
+
+    def first(connection: Connection) -> None:
+        everybody.wait(10)
+
+    held = asyncio.ensure_future(ledger.awrite(first))
+    tasks = [asyncio.ensure_future(ledger.awrite(write)) for write in writes]
+    await asyncio.sleep(0.05)
+    everybody.set()
+    await held
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def commits(ledger: Ledger) -> list[int]:
+    found: list[int] = []
+    event.listen(ledger._engine, "commit", lambda connection: found.append(1))
+    return found
+
+
+async def test_a_crowd_shares_a_transaction(ledger: Ledger, commits: list[int]) -> None:
+    assert await _all_at_once(ledger, *(_row(f"row{number}") for number in range(10))) == [
+        f"row{number}" for number in range(10)
+    ]
+    assert _names(ledger) >= {f"row{number}" for number in range(10)}
+    assert len(commits) == 2  # the one that held the thread, and theirs
+
+
+async def test_who_is_refused_takes_nobody_along(ledger: Ledger) -> None:
+    def refused(connection: Connection) -> None:
+        _row("half")(connection)
+        raise LostRace("Somebody was first.")
+
+    said = await _all_at_once(ledger, _row("before"), refused, _row("before"), _row("after"))
+    assert said[0] == "before"
+    assert isinstance(said[1], LostRace)
+    assert type(said[2]).__name__ == "IntegrityError"
+    assert said[3] == "after"
+    assert {"before", "after"} <= _names(ledger)
+    assert "half" not in _names(ledger)
+
+
+async def test_a_fault_is_only_whose_it_is(ledger: Ledger) -> None:
+    def broken(connection: Connection) -> None:
+        _row("half")(connection)
+        raise ZeroDivisionError
+
+    said = await _all_at_once(ledger, _row("before"), broken, _row("after"))
+    assert said[0] == "before"
+    assert isinstance(said[1], ZeroDivisionError)
+    assert said[2] == "after"
+    assert {"before", "after"} <= _names(ledger)
+    assert "half" not in _names(ledger)
+
+
+async def test_a_commit_that_fails_is_told_to_all(ledger: Ledger) -> None:
+    commits: list[int] = []
+
+    def fail(connection: Connection) -> None:
+        commits.append(1)
+        if len(commits) > 1:  # the first is the one that holds the thread
+            raise LedgerUnusable("The disk is full.")
+
+    event.listen(ledger._engine, "commit", fail)
+    said = await _all_at_once(ledger, _row("one"), _row("two"))
+    event.remove(ledger._engine, "commit", fail)
+    assert [type(one) for one in said] == [LedgerUnusable, LedgerUnusable]
+    assert len(commits) == 2
+    assert not {"one", "two"} & _names(ledger)
+
+
+async def test_who_leaves_meanwhile_is_written_all_the_same(ledger: Ledger) -> None:
+    writes = [asyncio.ensure_future(ledger.awrite(_row(f"row{number}"))) for number in range(5)]
+    await asyncio.sleep(0)
+    writes[2].cancel()
+    await asyncio.gather(*writes, return_exceptions=True)
+    await ledger.awrite(lambda connection: None)
+    assert _names(ledger) >= {f"row{number}" for number in range(5)}

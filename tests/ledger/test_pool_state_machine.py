@@ -1,0 +1,242 @@
+"""A long random walk through admission and the steward's look along the line, beside a simple model of both.
+
+Whatever happens in whatever order: nobody is lost, doubled or overtaken, and no more is promised than there is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from spawner.catalog import Catalog
+from spawner.errors import LostRace, Refusal
+from spawner.ledger import EndReason, Instance, InstanceState, Ledger, SlotState, Ticket, TicketState
+from spawner.ledger.pool import instances, slots, tickets
+from spawner.steward import queue_actions
+from tests.ledger.pool import PaperPool
+from tests.unit import make
+from tests.unit.make import GIB, PaperBackend
+
+STEPS = 400
+PEOPLE = [f"u{number}" for number in range(14)]
+LIMITS = {"small": 3, "large": 1}
+FAILURES = [EndReason.START_FAILED, EndReason.NO_ROOM, EndReason.LOST]
+ENDS = [EndReason.STOPPED, EndReason.DEADLINE, EndReason.CRASHED]
+
+
+def catalog() -> Catalog:
+    return make.catalog(
+        make.flavor("small", limit=LIMITS["small"]),
+        make.flavor("large", limit=LIMITS["large"], memory=2 * GIB),
+        queue={"use_counts": 1, "longest": 6},
+    )
+
+
+@dataclass
+class Walk:
+    """`over` are tickets whose end we have caused ourselves."""
+
+    pool: PaperPool
+    dice: random.Random
+    over: set[str] = field(default_factory=set)
+    known: dict[str, Ticket] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def step(self) -> None:
+        often = [self.ask, self.ask, self.ask, self.steward, self.steward, self.come_up, self.end, self.pool.sweep]
+        seldom = [self.fail, self.leave, self.lose_a_slot, self.warm_up]
+        act = self.dice.choice([*often, *often, *seldom])
+        self.pool.pass_time(self.dice.choice([0.5, 1, 5, 20]))
+        with contextlib.suppress(LostRace):
+            act()
+        self.counts[act.__name__] += 1
+        self.check()
+
+    # What people do
+
+    def ask(self) -> None:
+        user, flavor = self.dice.choice(PEOPLE), self.dice.choice(list(LIMITS))
+        if any(loan.user_name == user for loan in self.live()):
+            return
+        try:
+            ticket = self.pool.ask(user, flavor=flavor, is_here=self.dice.random() < 0.5)
+        except Refusal as refusal:
+            self.counts[refusal.code] += 1
+            return
+        if ticket.state is TicketState.CALLED and ticket.instance_id is None and self.dice.random() < 0.5:
+            self.pool.begin(ticket)  # else the steward will
+
+    def end(self) -> None:
+        running = [loan for loan in self.live() if loan.state is InstanceState.RUNNING]
+        if running:
+            self.pool.end(self.dice.choice(running), self.dice.choice(ENDS))
+
+    def leave(self) -> None:
+        """Whatever has come of the ticket so far."""
+        alive = self.pool.alive()
+        if not alive:
+            return
+        ticket = self.dice.choice(alive)
+        self.over.add(ticket.id)
+        if ticket.instance_id is None:
+            self.pool.ledger.write(self.pool.admission.release, ticket.id, TicketState.CANCELLED)
+        else:
+            self.pool.end(self.pool.ledger.read(instances.get, ticket.instance_id), EndReason.CANCELLED)
+
+    # What becomes of starts
+
+    def starting(self) -> Instance | None:
+        found = [loan for loan in self.live() if loan.state is InstanceState.STARTING]
+        return self.dice.choice(found) if found else None
+
+    def come_up(self) -> None:
+        loan = self.starting()
+        if loan:
+            self.pool.run(loan)
+
+    def fail(self) -> None:
+        loan = self.starting()
+        if loan:
+            self.pool.end(loan, self.dice.choice(FAILURES))
+
+    def lose_a_slot(self) -> None:
+        held = [slot for slot in self.pool.slots() if slot.state is not SlotState.DESTROYING]
+        by_loan = {loan.id for loan in self.live()}
+        free = [slot for slot in held if slot.instance_id not in by_loan]
+        if free:
+            self.pool.ledger.write(slots.mark_destroying, self.dice.choice(free).id, reason=EndReason.LOST)
+
+    def warm_up(self) -> None:
+        """What the steward makes for nobody: only where there is room."""
+        if len(self.pool.slots()) < sum(LIMITS.values()) and not self.pool.alive():
+            name = self.pool.new_id()
+            self.pool.ledger.write(
+                slots.intend, slot_id=name, flavor="small", image="cpu", instance_id=None, now=self.pool.time
+            )
+            self.pool.ledger.write(slots.mark_warm, name, now=self.pool.time)
+
+    # What the steward does
+
+    def steward(self) -> None:
+        pool = self.pool
+        for action in queue_actions.decide(
+            pool.alive(),
+            slots=pool.slots(),
+            instances=pool.ledger.read(instances.unended),
+            catalog=pool.catalog,
+            now=pool.time,
+        ):
+            with contextlib.suppress(LostRace):
+                self.carry_out(action)
+        pool.call_due()
+
+    def carry_out(self, action: queue_actions.Action) -> None:
+        pool, ticket = self.pool, action.ticket
+        match action:
+            case queue_actions.Settle(_, instance_id):
+                pool.ledger.write(pool.admission.settle, instance_id)
+            case queue_actions.PutBack():
+                pool.ledger.write(pool.admission.put_back, ticket)
+            case queue_actions.Begin():
+                pool.begin(ticket)
+            case queue_actions.Expire():
+                self.over.add(ticket.id)
+                pool.ledger.write(pool.admission.release, ticket.id, TicketState.EXPIRED)
+            case queue_actions.GiveUp():
+                raise AssertionError("the catalog stays as it is")
+
+    # What must be true at any time
+
+    def live(self) -> list[Instance]:
+        return [loan for loan in self.pool.ledger.read(instances.unended) if loan.state is not InstanceState.STOPPING]
+
+    def check(self) -> None:
+        alive, live = self.pool.alive(), self.live()
+        held = self.pool.held()
+        for flavor, limit in LIMITS.items():
+            assert sum(slot.flavor == flavor for slot in held) <= limit
+        holders = Counter(slot.instance_id for slot in held)
+        assert max(holders.values(), default=0) <= 1
+        assert self._memory(Counter(slot.flavor for slot in held)) <= self.memory
+        assert set(holders) <= {ticket.id for ticket in alive} | {loan.id for loan in live}
+        waiting = Counter(ticket.user_name for ticket in alive if ticket.state is TicketState.WAITING)
+        having = Counter(loan.user_name for loan in live)
+        assert max([*waiting.values(), *having.values()], default=0) <= 1
+        called = [ticket for ticket in alive if ticket.state is TicketState.CALLED]
+        for had_waited in (True, False):  # what they waited for is held beside what they took meanwhile
+            each = Counter(one.user_name for one in called if (one.called_at != one.joined_at) is had_waited)
+            assert max(each.values(), default=0) <= 1
+        self._check_that_nobody_is_overtaken(alive)
+        self._check_that_nobody_is_lost(alive)
+        self.known = {ticket.id: ticket for ticket in alive}
+
+    def _check_that_nobody_is_overtaken(self, alive: list[Ticket]) -> None:
+        """Whoever is called leaves room for all who stand before them and are yet to be called."""
+        before = {ticket.id for ticket in self.known.values() if ticket.state is TicketState.WAITING}
+        still = [ticket for ticket in alive if ticket.id in before and ticket.state is TicketState.WAITING]
+        lent = Counter(slot.flavor for slot in self.pool.held())
+        for ticket in alive:
+            was = self.known.get(ticket.id)
+            if ticket.state is TicketState.CALLED and (was is None or was.state is TicketState.WAITING):
+                first = [one for one in still if (one.rank_at, one.id) < (ticket.rank_at, ticket.id)]
+                passed = [one for one in first if one.flavor == ticket.flavor]
+                if passed:
+                    assert lent[ticket.flavor] + len(passed) <= LIMITS[ticket.flavor]
+                    assert self._memory(lent) + self._memory(Counter(one.flavor for one in passed)) <= self.memory
+
+    @property
+    def memory(self) -> float:
+        return self.pool.backend.bytes or math.inf
+
+    def _memory(self, counts: Counter[str]) -> int:
+        return sum(self.pool.catalog.flavor(flavor).reserved * count for flavor, count in counts.items())
+
+    def _check_that_nobody_is_lost(self, alive: list[Ticket]) -> None:
+        for lost in self.known.keys() - {ticket.id for ticket in alive} - self.over:
+            ticket = self.pool.ticket(self.known[lost])
+            assert ticket.state in (TicketState.SERVED, TicketState.FAILED)
+            if ticket.state is TicketState.FAILED and ticket.called_at != ticket.joined_at:
+                others = [one for one in alive if one.user_name == ticket.user_name]
+                assert ticket.tries >= 2 or others, "who waited is tried three times"
+
+    def to_the_end(self) -> None:
+        """Nobody comes any more, and nothing fails: everybody who stands in line is served."""
+        left = {ticket.id for ticket in self.pool.alive()}
+        for _ in range(60):
+            self.pool.pass_time(61)
+            for loan in self.live():
+                if loan.state is InstanceState.STARTING:
+                    self.pool.run(loan)
+                else:
+                    self.pool.end(loan)
+            self.pool.sweep()
+            self.steward()
+            self.check()
+        assert self.pool.alive() == []
+        for ticket in self.pool.ledger.read(tickets.since, self.pool.time - timedelta(days=30)):
+            assert ticket.id not in left or ticket.state is TicketState.SERVED
+        assert not self.live()
+        assert not self.pool.held()
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("memory", [None, 4 * GIB], ids=["a cluster", "one machine"])
+def test_nobody_is_lost_doubled_or_overtaken(ledger: Ledger, seed: int, memory: int | None) -> None:
+    pool = PaperPool(ledger, catalog(), PaperBackend(bytes=memory))
+    walk = Walk(pool, random.Random(seed))
+    for _ in range(STEPS):
+        walk.step()
+    assert min(walk.counts[name] for name in ("ask", "come_up", "fail", "end", "leave", "steward")) > 5
+    walk.to_the_end()
+    served = [
+        one
+        for one in ledger.read(tickets.since, pool.time - timedelta(days=30))
+        if one.state is TicketState.SERVED and one.called_at != one.joined_at
+    ]
+    assert len(served) > 10, "enough of those who were served had to wait"

@@ -1,0 +1,40 @@
+"""The operators' page in docs names every metric, and commands that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from spawner.cli import build_parser
+from spawner.desk.admin.metrics import PoolCollector
+from spawner.desk.paid.alarms import OperateMoment
+from spawner.desk.paid.metrics import PaidCollector
+from spawner.pool.build import utc_now
+from tests.stack import PROJECT
+from tests.unit.make import PaperBackend
+from tests.unit.test_metrics import CATALOG, EMPTY
+
+PAGE = (PROJECT / "docs" / "operators.md").read_text()
+
+
+def test_every_metric_is_in_the_table_and_no_other() -> None:
+    table = PAGE.split("| metric | labels | |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`(freepool_\w+)`", table))
+    assert named == {family.name for family in PoolCollector(EMPTY, CATALOG, PaperBackend()).collect()}
+
+
+def test_the_commands_are_understood() -> None:
+    (block,) = [one for one in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if "freepool warm" in one]
+    commands = [shlex.split(line, comments=True) for line in block.replace("\\\n", "").splitlines()]
+    assert len(commands) == 5
+    for program, *words in commands:
+        assert program == "freepool"
+        assert build_parser().parse_args(words).command == "warm"
+
+
+def test_every_metric_of_the_paid_path_is_in_its_table() -> None:
+    table = PAGE.split("| paid metric | labels | |")[1].split("\n\n")[0]
+    moment = OperateMoment([], {}, None, None, {}, {}, {})
+    assert set(re.findall(r"`(freepool_\w+)`", table)) == {
+        family.name for family in PaidCollector(moment, utc_now(), lambda *_: True).collect()
+    }

@@ -1,0 +1,149 @@
+"""`freepool warm`: what is set is said again with its zone, and every mistake says what to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from spawner.cli import main
+from spawner.ledger import Ledger, open_ledger
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import migrate
+from spawner.ledger.pool import admin_settings as rows
+from spawner.pool.admin.settings import Controls
+from spawner.pool.build import utc_now
+from spawner.settings import SETTINGS_VARIABLE
+from tests.stack import write_catalog
+
+Say = Callable[..., str]
+TEMPLATE = ("--flavor", "cpu-basic", "--image", "light")
+YEAR = utc_now().year + 1
+SOON = ("--begins", f"{YEAR}-01-05T09:00", "--ends", f"{YEAR}-01-05T11:00")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    """The ledger of settings that the environment names, in a place where it is eight hours later than in UTC."""
+    catalog = write_catalog(tmp_path / "catalog.yaml")
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    about = {"catalog": str(catalog), "state": str(tmp_path), "examples": "examples", "ledger_url": url}
+    (tmp_path / "settings.json").write_text(json.dumps(about))
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(tmp_path / "settings.json"))
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+    ledger = open_ledger(url)
+    yield ledger
+    ledger.close()
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def warm(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Runs the command and returns what it printed."""
+
+    def run(*words: str) -> str:
+        main(["warm", *words])
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def refused(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Say:
+    """The same for what fails."""
+
+    def run(*words: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["warm", *words])
+        assert ended.value.code == 1
+        return capsys.readouterr().err
+
+    return run
+
+
+def of(ledger: Ledger) -> Controls:
+    return Controls(ledger.read(rows.all_of))
+
+
+def test_without_anything_the_targets_are_listed(warm: Say) -> None:
+    said = warm()
+    assert "cpu-basic  light  0     1       The catalog keeps at least so many." in said
+    assert "PLAN" not in said
+
+
+def test_a_plan_is_in_local_time_and_is_said_with_its_zone(warm: Say, ledger: Ledger) -> None:
+    said = warm("plan", "course", *TEMPLATE, "--slots", "5", *SOON, "--weekly")
+    told = f"5 of cpu-basic with light from {YEAR}-01-05 09:00+08:00 to {YEAR}-01-05 11:00+08:00, every week"
+    assert said == f"Planned: course: {told}.\n"
+    plan = of(ledger).plans["course"]
+    assert (plan.begins, plan.weekly) == (datetime.fromisoformat(f"{YEAR}-01-05T01:00+00:00"), True)
+    assert told in warm()
+    assert warm("unplan", "course") == "Removed: course.\n"
+    assert of(ledger).plans == {}
+
+
+def test_a_zone_that_is_named_counts(warm: Say) -> None:
+    said = warm("plan", "a", *TEMPLATE, "--slots", "1", "--begins", f"{YEAR}-01-05T01:00Z", "--ends", SOON[3])
+    assert f"from {YEAR}-01-05 09:00+08:00" in said
+
+
+def test_a_floor_is_set_and_given_back(warm: Say, ledger: Ledger) -> None:
+    assert warm("floor", *TEMPLATE, "7") == "cpu-basic with light: at least 7 warm.\n"
+    assert of(ledger).floor("cpu-basic", "light") == 7
+    assert "7       An operator has set this floor." in warm()
+    assert warm("floor", *TEMPLATE, "catalog") == "cpu-basic with light: as the catalog says.\n"
+    assert of(ledger).floors == {}
+
+
+def test_what_the_catalog_no_longer_has_is_listed_as_that(warm: Say, ledger: Ledger) -> None:
+    ledger.write(rows.put, "floor:gone:light", 3, now=utc_now(), by="ann")
+    ledger.write(rows.put, "plan:old", {"flavor": "cpu-basic"}, now=utc_now(), by="ann")
+    said = warm()
+    assert "floor:gone:light  the catalog has no gone" in said
+    assert "plan:old          it cannot be read" in said
+    warm("floor", "--flavor", "gone", "--image", "light", "catalog")
+    warm("unplan", "old")
+    assert "IGNORED" not in warm()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("floor", *TEMPLATE, "many"), "'many' is no number of slots. Give a whole number up to 1000."),
+        (("floor", *TEMPLATE, "21"), "Of cpu-basic there can be 20 at most."),
+        (
+            ("floor", "--flavor", "x", "--image", "light", "1"),
+            "There is no flavor called 'x'. Choose one of: cpu-basic",
+        ),
+        (("floor", "--flavor", "cpu-basic", "--image", "x", "1"), "There is no image called 'x'."),
+        (("unplan", "x"), "There is no plan called 'x'. Choose one of: (none)."),
+        (("plan", "a b", *TEMPLATE, "--slots", "1", *SOON), "'a b' is no name for a plan."),
+        (("plan", "a", *TEMPLATE, "--slots", "0", *SOON), "'0' is no number of slots."),
+        (
+            ("plan", "a", *TEMPLATE, "--slots", "1", "--begins", "monday", "--ends", SOON[3]),
+            "'monday' is no time. Write it as",
+        ),
+        (
+            ("plan", "a", *TEMPLATE, "--slots", "1", "--begins", SOON[3], "--ends", SOON[1]),
+            "The plan ends before it begins.",
+        ),
+        (
+            ("plan", "a", *TEMPLATE, "--slots", "1", "--begins", "2020-01-01T09:00", "--ends", SOON[3]),
+            "2020-01-01 09:00+08:00 is more than a year away. Check the year.",
+        ),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_is_written(
+    refused: Say, ledger: Ledger, words: tuple[str, ...], message: str
+) -> None:
+    assert refused(*words).startswith(f"freepool: {message}")
+    assert of(ledger).rows == {}

@@ -1,0 +1,280 @@
+"""Who is served next: first come first served, a little behind for much use, and nobody forgotten."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spawner.catalog import Catalog, Flavor, Queue
+from spawner.ledger import Slot, SlotState, Ticket, TicketState
+from spawner.ledger.pool.rows import OCCUPYING
+from spawner.pool.queue.ordering import in_order, place_of, planned_slot, rank, whose_turn
+from tests.unit import make
+from tests.unit.make import GIB, NOW, quick
+
+HOUR = timedelta(hours=1)
+uses = st.integers(0, 24 * 3600).map(lambda seconds: timedelta(seconds=seconds))
+rules = st.builds(
+    Queue,
+    use_counts=st.floats(0, 10),
+    longest_handicap_minutes=st.integers(0, 24 * 60),
+    weights=st.dictionaries(st.sampled_from(["staff", "class"]), st.floats(0, 1000, exclude_min=True)),
+)
+
+
+def waiting(*names: str, **changes: object) -> list[Ticket]:
+    """Tickets that were made one after the other, a second apart."""
+    return [
+        make.ticket(name, **{"joined_at": NOW + timedelta(seconds=number)} | changes)
+        for number, name in enumerate(names)
+    ]
+
+
+def turn(
+    catalog: Catalog,
+    tickets: list[Ticket],
+    slots: list[Slot] | None = None,
+    *,
+    memory: int | None = None,
+    closed: tuple[str, ...] = (),
+) -> list[str]:
+    return [ticket.id for ticket in whose_turn(catalog, tickets, slots or [], memory, closed=closed)]
+
+
+# Ranks
+
+
+def test_who_never_used_the_pool_stands_where_they_come() -> None:
+    assert rank(Queue(), now=NOW, used=timedelta()) == NOW
+
+
+def test_use_puts_behind_by_a_part_of_itself() -> None:
+    assert rank(Queue(use_counts=0.25), now=NOW, used=HOUR) == NOW + timedelta(minutes=15)
+    assert rank(Queue(use_counts=0), now=NOW, used=HOUR) == NOW
+
+
+@pytest.mark.parametrize(
+    ("groups", "minutes"),
+    [((), 60), (("strangers",), 60), (("class",), 30), (("penalty",), 120), (("class", "penalty"), 30)],
+)
+def test_the_best_of_somebodys_groups_counts(groups: tuple[str, ...], minutes: int) -> None:
+    weighted = Queue(use_counts=1, longest_handicap_minutes=600, weights={"class": 2, "penalty": 0.5})
+    assert rank(weighted, now=NOW, used=HOUR, groups=groups) == NOW + timedelta(minutes=minutes)
+
+
+@quick
+@given(rules, uses, uses, st.lists(st.sampled_from(["staff", "class", "other"])))
+def test_more_use_never_stands_before_less_and_never_behind_the_limit(
+    queue: Queue, used: timedelta, more: timedelta, groups: list[str]
+) -> None:
+    first, second = (rank(queue, now=NOW, used=span, groups=groups) for span in sorted((used, more)))
+    assert NOW <= first <= second <= NOW + timedelta(minutes=queue.longest_handicap_minutes)
+
+
+def test_a_tiny_weight_is_the_longest_handicap_and_no_overflow() -> None:
+    queue = Queue(use_counts=10, weights={"banned": 1e-300})
+    assert rank(queue, now=NOW, used=HOUR, groups=["banned"]) == NOW + HOUR
+    assert rank(queue, now=NOW, used=timedelta(), groups=["banned"]) == NOW
+
+
+# Order
+
+
+def test_first_come_first_served_among_equals() -> None:
+    line = waiting("a", "b", "c")
+    assert in_order(reversed(line)) == line
+
+
+def test_at_one_moment_the_ledgers_order_is_one_and_the_same() -> None:
+    line = [make.ticket(name) for name in "abc"]
+    assert in_order(reversed(line)) == line
+
+
+def test_only_who_waits_is_in_order() -> None:
+    others = [make.ticket(state.value, state) for state in TicketState if state is not TicketState.WAITING]
+    (one,) = waiting("one")
+    assert in_order([*others, one]) == [one]
+
+
+def test_places_are_counted_among_those_who_want_the_same() -> None:
+    line = [*waiting("a", "b"), *waiting("x", "y", flavor="large")]
+    ordered = in_order(line)
+    assert {ticket.id: place_of(ticket, ordered) for ticket in line} == {"a": 1, "b": 2, "x": 1, "y": 2}
+
+
+arrivals = st.lists(st.tuples(st.integers(0, 4 * 3600), uses), min_size=2, max_size=30)
+
+
+@quick
+@given(rules, arrivals)
+def test_nobody_is_overtaken_by_anyone_who_comes_later_than_the_longest_handicap(
+    queue: Queue, people: list[tuple[int, timedelta]]
+) -> None:
+    """So nobody starves: behind them stands everybody who comes after that."""
+    tickets = []
+    for number, (offset, used) in enumerate(people):
+        joined = NOW + timedelta(seconds=offset)
+        rank_at = rank(queue, now=joined, used=used)
+        tickets.append(make.ticket(f"t{number:02}", joined_at=joined, rank_at=rank_at))
+    ordered = in_order(tickets)
+    limit = timedelta(minutes=queue.longest_handicap_minutes)
+    for place, ticket in enumerate(ordered):
+        for overtaker in ordered[:place]:
+            assert overtaker.joined_at <= ticket.joined_at + limit
+
+
+@quick
+@given(arrivals)
+def test_those_who_used_the_same_are_served_as_they_came(people: list[tuple[int, timedelta]]) -> None:
+    joined = [NOW + timedelta(seconds=offset) for offset, _ in people]
+    tickets = [
+        make.ticket(f"t{number:02}", joined_at=at, rank_at=rank(Queue(), now=at, used=HOUR))
+        for number, at in enumerate(joined)
+    ]
+    assert [ticket.joined_at for ticket in in_order(tickets)] == sorted(joined)
+
+
+# Whose turn it is
+
+
+def test_as_many_as_there_is_room_for() -> None:
+    assert turn(make.catalog(make.flavor(limit=2)), waiting("a", "b", "c")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
+def test_what_is_lent_or_reserved_is_no_room(state: SlotState) -> None:
+    lent = make.slot("s", state, instance_id="i")
+    assert turn(make.catalog(make.flavor(limit=1)), waiting("a"), [lent]) == []
+
+
+@pytest.mark.parametrize("slot", [
+    make.slot("s", SlotState.DESTROYING, instance_id="i"),
+    make.slot("s", SlotState.WARM),
+    make.slot("s", SlotState.CREATING),
+    make.slot("s", SlotState.WARM, image="torch"),
+], ids=["leaving", "warm", "being made for nobody", "warm, of another image"])  # fmt: skip
+def test_what_leaves_or_waits_for_nobody_is_room_for_one(slot: Slot) -> None:
+    assert turn(make.catalog(make.flavor(limit=1)), waiting("a", "b"), [slot]) == ["a"]
+
+
+def test_waiting_slots_of_another_flavor_give_way_where_memory_is_shared() -> None:
+    catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=4 * GIB))
+    warm = [make.slot(f"w{number}") for number in range(4)]
+    assert turn(catalog, waiting("a", "b", flavor="large"), warm, memory=4 * GIB) == ["a"]
+
+
+def test_a_closed_flavor_is_skipped_and_holds_nobody_up() -> None:
+    catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1))
+    line = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
+    assert turn(catalog, line, memory=9 * GIB, closed=("large",)) == ["c"]
+    assert turn(catalog, line, closed=("large", "small")) == []
+
+
+def test_a_full_flavor_is_skipped_and_holds_nobody_up() -> None:
+    catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
+    line = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
+    lent = make.slot("s", SlotState.CLAIMED, flavor="large", instance_id="i")
+    assert turn(catalog, line, [lent], memory=99 * GIB) == ["c", "d"]
+
+
+def test_a_flavor_that_the_catalog_has_dropped_holds_nobody_up() -> None:
+    line = [*waiting("a", flavor="dropped"), *waiting("b")]
+    assert turn(make.catalog(), line) == ["b"]
+
+
+def test_a_large_shape_is_not_starved_by_many_small_ones() -> None:
+    """Small ones come all the time, and one of four ends every minute; the large one came first."""
+    catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
+    (large,) = waiting("large", flavor="large")
+    lent = [make.slot(f"s{number}", SlotState.CLAIMED, instance_id=f"i{number}") for number in range(4)]
+    tickets = [large]
+    for minute in range(1, 5):
+        tickets += waiting(f"small{minute}", joined_at=NOW + timedelta(minutes=minute))
+        lent.pop()
+        called = turn(catalog, tickets, lent, memory=4 * GIB)
+        if minute < 3:
+            assert called == [], "what is free is kept for the one who came first"
+        else:
+            assert called[0] == "large"
+            return
+    raise AssertionError("the large one was never called")
+
+
+SHAPES = {"small": (1, 4), "middle": (2, 3), "large": (4, 2)}
+"""Memory in GiB, and limit."""
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], int | None, tuple[str, ...]]:
+    """A line, and slots as they may be at any moment within the limits."""
+    names = st.sampled_from(list(SHAPES))
+    tickets = [
+        make.ticket(f"t{number}", rank_at=NOW + timedelta(seconds=at), flavor=flavor)
+        for number, (at, flavor) in enumerate(draw(st.lists(st.tuples(st.integers(0, 100), names), max_size=12)))
+    ]
+    slots = []
+    for number, (state, flavor, has_owner) in enumerate(
+        draw(st.lists(st.tuples(st.sampled_from(OCCUPYING), names, st.booleans()), max_size=8))
+    ):
+        is_owned = state is SlotState.CLAIMED or (has_owner and state is not SlotState.WARM)
+        slots.append(make.slot(f"s{number}", state, flavor=flavor, instance_id=f"i{number}" if is_owned else None))
+    memory = draw(st.none() | st.integers(0, 16).map(lambda gib: gib * GIB))
+    closed = draw(st.sets(names, max_size=2).map(lambda found: tuple(sorted(found))))
+    return tickets, slots, memory, closed
+
+
+def shapes() -> Catalog:
+    flavors: list[Flavor] = [make.flavor(name, memory=gib * GIB, limit=limit) for name, (gib, limit) in SHAPES.items()]
+    return make.catalog(*flavors)
+
+
+@quick
+@given(worlds())
+def test_turns_never_exceed_limits_or_memory_and_keep_the_order(
+    world: tuple[list[Ticket], list[Slot], int | None, tuple[str, ...]],
+) -> None:
+    tickets, slots, memory, closed = world
+    catalog = shapes()
+    called = list(whose_turn(catalog, tickets, slots, memory, closed=closed))
+    assert len({ticket.id for ticket in called}) == len(called)
+    lent = [slot for slot in slots if slot.state is not SlotState.DESTROYING and slot.instance_id is not None]
+    held = Counter(slot.flavor for slot in lent)
+    new = Counter(ticket.flavor for ticket in called)
+    for name, (_, limit) in SHAPES.items():
+        assert not new[name] or held[name] + new[name] <= limit
+        assert not new[name] or name not in closed
+        line = [ticket for ticket in in_order(tickets) if ticket.flavor == name]
+        assert [ticket for ticket in called if ticket.flavor == name] == line[: new[name]], "in order, none left out"
+    if memory is not None and called:
+        assert sum(SHAPES[name][0] * count for name, count in (held + new).items()) * GIB <= memory
+    # Nobody who could be served is left out: whoever is first among the rest finds no room.
+    rest = [ticket for ticket in in_order(tickets) if ticket not in called and ticket.flavor not in closed]
+    again = [*lent, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
+    assert list(whose_turn(catalog, rest, again, memory, closed=closed)) == []
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(0, 600), uses), min_size=1, max_size=12), st.integers(1, 3))
+def test_a_line_is_served_to_its_end_in_order(people: list[tuple[int, timedelta]], limit: int) -> None:
+    """One after the other leaves: everybody is called once, by rank."""
+    catalog = make.catalog(make.flavor(limit=limit))
+    tickets = [
+        make.ticket(f"t{number}", rank_at=rank(Queue(), now=NOW + timedelta(seconds=offset), used=used))
+        for number, (offset, used) in enumerate(people)
+    ]
+    expected = [ticket.id for ticket in in_order(tickets)]
+    served: list[str] = []
+    lent: list[Slot] = []
+    while tickets:
+        for ticket in list(whose_turn(catalog, tickets, lent, None)):
+            served.append(ticket.id)
+            tickets.remove(ticket)
+            lent.append(make.slot(ticket.id, SlotState.CLAIMED, instance_id=ticket.id))
+        assert len(lent) <= limit
+        lent.pop(0)
+    assert served == expected

@@ -1,0 +1,245 @@
+"""Everything that a person can read on the desk is there in both languages, with the same blanks to fill."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spawner import errors
+from spawner.desk.admin import state as operator_state
+from spawner.desk.admin import strings as operator_strings
+from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, choose_language, load_texts
+from spawner.desk.paid import account_proof, accounts, alarms, consents, offers, role
+from spawner.desk.paid import http as base
+from spawner.desk.paid import texts as words
+from spawner.desk.user import state, strings
+from spawner.ledger import EndReason, Step
+from spawner.paid.accounts import binding
+from spawner.paid.consent import rules as consent_rules
+from spawner.paid.consent import service as consent_service
+from spawner.paid.orders import progress
+from spawner.paid.providers import assume_role_checks
+from spawner.paid.providers import messages as provider_words
+from spawner.paid.providers.dsw.provider import DswProvider
+from spawner.pool import user_namespaces
+from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
+from spawner.pool.queue import responses
+from spawner.pool.warm import targets
+from tests.stack import PROJECT
+from tests.unit.make import quick
+
+SOURCE = PROJECT / "spawner"
+CHINESE = load_texts()["zh-CN"]
+FOR_PEOPLE = {"HubSaid", "BackendUnavailable", "LedgerUnusable"} | {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal)
+}
+"""Errors that the desk may have to say. The others end at the operator's terminal, which speaks English."""
+PAST_THE_DESK = {"ledger/migrate.py", "pool/backends/local/backend.py", "pool/slot_view.py", "cli_warm.py"}
+"""Raised where nobody waits for a page: at the start of a process, inside the steward's rounds, at a terminal."""
+OPERATORS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE")
+AT_THE_START = {"The ledger needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
+
+
+def _sentences(node: ast.expr | None) -> Iterator[str]:
+    """The string constants of an expression: one, or those of both sides of a choice."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _sentences(node.body)
+        yield from _sentences(node.orelse)
+    elif isinstance(node, ast.Tuple):
+        for part in node.elts:
+            yield from _sentences(part)
+
+
+def _said_in_code() -> Iterator[tuple[str, str]]:
+    """Where and what: messages of errors for people, and what the desk's handlers say themselves."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        if str(path.relative_to(SOURCE)) in PAST_THE_DESK:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            names = {part.id for part in ast.walk(node.func) if isinstance(part, ast.Name)}
+            says = isinstance(node.func, ast.Attribute) and node.func.attr == "say" and "desk" in path.parts
+            if names & FOR_PEOPLE or says:
+                texts = [*node.args, *(word.value for word in node.keywords if word.arg == "next_step")]
+                for text in texts:
+                    for sentence in set(_sentences(text)) - AT_THE_START:
+                        yield f"{path.relative_to(PROJECT)}:{node.lineno}", sentence
+
+
+def _said_in_templates() -> Iterator[tuple[str, str]]:
+    for path in sorted((SOURCE / "desk" / "templates").glob("*.html")):
+        for found in re.finditer(r"""_\((["'])(.*?)\1[,)]""", path.read_text()):
+            yield path.name, found[2]
+
+
+def _said_by_the_ledger() -> Iterator[tuple[str, str]]:
+    from spawner.ledger import engine
+
+    for _, sentence, following in engine._SAID_BY_SQLITE:
+        yield "engine.py", sentence
+        yield "engine.py", following
+
+
+def said_of_the_paid_path() -> Iterator[str]:
+    """What stands in tables there."""
+    yield from (binding.OTHER_ACCOUNT, progress.STAGE, progress.READY, progress.NOT_STARTED)
+    yield from (sentence for _, sentence in progress.DONE.values())
+    yield from progress.ENDINGS.values()
+    for table in (words.STATES, words.WHY, words.NOTICES, words.BLOCKS, words.LINKS, words.ANSWERS, alarms.KINDS):
+        yield from table.values()
+    yield from role.TRUST_WORDS.values()
+    yield from role.PERMISSION_WORDS
+    for pair in provider_words.WORDS.values():
+        yield from filter(None, pair)
+    for module in (assume_role_checks, accounts, base, consents, account_proof, offers):
+        yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
+    yield accounts.IN_REGION
+    yield from (consent_service.SWITCHED_OFF, words.OUT_OF_REACH)
+    yield DswProvider.title
+
+
+def _all() -> dict[str, str]:
+    said = [
+        *_said_in_code(),
+        *_said_in_templates(),
+        *_said_by_the_ledger(),
+        *(("progress.py", sentence) for _, sentence in PROGRESS.values()),
+        *(("progress.py", sentence) for sentence in ENDINGS.values()),
+        *(("progress.py", sentence) for sentence in TICKET_ENDINGS.values()),
+        *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
+        *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
+        *(
+            ("consent.py", value)
+            for name, value in vars(consent_rules).items()
+            if name.isupper() and str(value).endswith(".")
+        ),
+        *(("paid", sentence) for sentence in said_of_the_paid_path()),
+        *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
+        *(("wanted.py", sentence) for sentence in targets.WHY.values()),
+        *(("user_namespaces.py", sentence) for sentence in user_namespaces.WHY.values()),
+        *(("operator_state.py", sentence) for sentence in operator_state.REASONS.values()),
+        *(("operator_state.py", operator_state.__dict__[name]) for name in OPERATORS),
+        *(("operator_strings.py", sentence) for sentence in operator_strings.OPERATOR_STRINGS.values()),
+    ]
+    return {sentence: where for where, sentence in said if re.search(r"[A-Za-z]", re.sub(r"\{.*?\}", "", sentence))}
+
+
+ALL = _all()
+
+
+def blanks(text: str) -> Counter[str]:
+    return Counter(name for _, name, _, _ in Formatter().parse(text) if name is not None)
+
+
+def test_the_search_for_sentences_finds_them() -> None:
+    """A search that finds nothing would let everything pass."""
+    for sentence in (
+        "There is no {kind} called {wanted}.",
+        "Choose one of: {known}.",
+        "You already have {count} running, which is all that one person may have at once.",
+        "Your instance is already starting, running or stopping.",
+        "Nothing runs that could be restarted.",
+        "The hub does not answer just now. What runs goes on running.",
+        "Log out",
+        "There is nothing here",
+        "The disk that holds the ledger is full.",
+    ):
+        assert sentence in ALL
+    assert len(ALL) > 100
+
+
+@pytest.mark.parametrize("sentence", ALL, ids=range(len(ALL)))
+def test_every_sentence_is_there_in_chinese_with_the_same_blanks(sentence: str) -> None:
+    assert sentence in CHINESE.translations, f"{ALL[sentence]}: no Chinese for {sentence!r}"
+    translation = CHINESE.translations[sentence]
+    assert set(blanks(translation)) == set(blanks(sentence))
+    assert re.search(r"[\u4e00-\u9fff]", translation) or not re.search(r"[a-z]{3}", sentence)
+
+
+def test_nothing_is_translated_that_nobody_says() -> None:
+    assert CHINESE.translations.keys() - ALL.keys() == set()
+
+
+def test_no_sentence_is_translated_twice() -> None:
+    text = (TRANSLATIONS / "zh_CN" / "LC_MESSAGES" / "messages.po").read_text()
+    ids = [
+        "".join(re.findall(r'"(.*)"', block)) for block in re.findall(r'^msgid ((?:".*"\n)+)', text, flags=re.MULTILINE)
+    ]
+    assert len(ids) > 100
+    assert [name for name, count in Counter(ids).items() if count > 1] == []
+
+
+def test_every_step_and_every_ending_has_its_words() -> None:
+    assert set(PROGRESS) == set(Step)
+    assert set(ENDINGS) == set(EndReason)
+    assert set(FAILURES).isdisjoint(EXPECTED)
+    assert all(PROGRESS[step][0] == 100 for step in LAST_STEPS)
+
+
+def test_a_sentence_is_said_in_its_language_with_its_blanks_filled() -> None:
+    texts = load_texts()
+    assert set(texts) == set(LANGUAGES)
+    assert texts["en"].say("{n} free", n=3) == "3 free"
+    assert texts["zh-CN"].say("{n} free", n=3) == "空闲 3 个"
+
+
+def test_a_sentence_that_is_not_in_the_catalogue_is_said_as_it_is() -> None:
+    assert CHINESE.say("No such sentence: {x}", x="{y}") == "No such sentence: {y}"
+
+
+@pytest.mark.parametrize("error", [errors.BadOption("a {x}", next_step="b {x}", x="{braces} %s"), errors.PoolFull("c")])
+def test_what_a_person_sent_is_never_taken_for_a_blank(error: errors.Refusal) -> None:
+    assert CHINESE.say(error.template, **error.params) == error.message
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accept", "language"),
+    [
+        (None, None, "en"),
+        (None, "", "en"),
+        (None, "*", "en"),
+        (None, "fr-FR,de;q=0.5", "en"),
+        (None, "zh", "zh-CN"),
+        (None, "zh-CN", "zh-CN"),
+        (None, "zh-cn", "zh-CN"),
+        (None, "zh-Hans", "zh-CN"),
+        (None, "zh-Hans-CN", "zh-CN"),
+        (None, "zh-TW,zh;q=0.9", "zh-CN"),
+        (None, "zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
+        (None, "en-US,en;q=0.9,zh-CN;q=0.8", "en"),
+        (None, "en;q=0.5, zh-CN;q=0.9", "zh-CN"),
+        (None, "fr, zh-CN;q=0.2, en;q=0.1", "zh-CN"),
+        (None, "zh-CN;q=rubbish, en", "en"),
+        (None, ";q=,,;;=,\ud800", "en"),
+        (None, "x" * 100_000, "en"),
+        ("zh-CN", "en", "zh-CN"),
+        ("en", "zh-CN", "en"),
+        ("fr", "zh-CN", "zh-CN"),
+        ("", None, "en"),
+    ],
+)
+def test_the_language_is_the_chosen_one_then_the_browsers_then_english(
+    chosen: str | None, accept: str | None, language: str
+) -> None:
+    assert choose_language(chosen, accept) == language
+
+
+@quick
+@given(st.text(st.sampled_from("zhenCNTW-_,;=q0159.* \x00\ud800"), max_size=60))
+def test_whatever_a_browser_sends_there_is_a_language(accept: str) -> None:
+    assert choose_language(None, accept) in LANGUAGES
+
+
+def test_the_catalogue_is_where_the_package_looks_for_it() -> None:
+    assert Path(TRANSLATIONS / "zh_CN" / "LC_MESSAGES" / "messages.po").is_file()

@@ -1,0 +1,246 @@
+"""How long it will take: an honest range, or nothing at all."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spawner.pool.queue.wait_estimate import EXACT, LEARN_FROM, Running, Sessions, Wait, at_least, calibrated, foretell
+from tests.unit.make import quick
+
+HOUR = 3600.0
+LONGEST = 4 * HOUR
+
+
+def fresh(count: int) -> list[Running]:
+    return [Running(age=0, left=LONGEST)] * count
+
+
+lengths = st.lists(st.floats(0, 2 * LONGEST), max_size=30)
+ages = st.floats(0, LONGEST + 60)  # the steward may be a little late
+running_ones = st.lists(ages.map(lambda age: Running(age=age, left=LONGEST - age)), min_size=1, max_size=20)
+
+
+def test_where_nothing_runs_nothing_can_be_told() -> None:
+    assert foretell(1, [], Sessions([], LONGEST)) is None
+
+
+def test_nobody_waits_longer_than_to_the_last_deadline_of_those_that_run() -> None:
+    running = [Running(age=3 * HOUR, left=HOUR), Running(age=0, left=LONGEST)]
+    for place in (1, 2):
+        wait = foretell(place, running, Sessions([LONGEST] * 50, LONGEST))
+        assert wait is not None
+        assert wait.high <= LONGEST
+
+
+def test_one_that_is_about_to_end_is_soon() -> None:
+    wait = foretell(1, [Running(age=LONGEST - 10, left=10), *fresh(3)], Sessions([LONGEST] * 50, LONGEST))
+    assert wait is not None
+    assert wait.high < 11
+
+
+def test_what_is_past_its_deadline_is_no_wait_at_all_and_never_less() -> None:
+    assert foretell(1, [Running(age=LONGEST + 5, left=-5)], Sessions([], LONGEST)) == Wait(0, 0, 0)
+
+
+def test_short_sessions_make_a_short_wait() -> None:
+    short, long = (foretell(1, fresh(4), Sessions([minutes * 60.0] * 100, LONGEST)) for minutes in (10, 200))
+    assert short is not None
+    assert long is not None
+    assert short.middle < 15 * 60 < long.middle
+
+
+def test_a_session_that_outlasted_all_before_it_is_known_by_its_deadline_only() -> None:
+    sessions = Sessions([60.0] * 50, LONGEST)
+    old = Running(age=LONGEST * 0.99, left=LONGEST * 0.01)
+    assert sessions.chance_to_end(old, old.left) == 1
+    assert sessions.chance_to_end(old, 0) == 0
+    assert 0 < sessions.chance_to_end(old, old.left / 2) < 1
+
+
+@quick
+@given(lengths, ages, st.floats(0, LONGEST), st.floats(0, LONGEST))
+def test_chances_are_chances_and_grow_with_time(seen: list[float], age: float, one: float, other: float) -> None:
+    sessions, running = Sessions(seen, LONGEST), Running(age=age, left=LONGEST - age)
+    sooner, later = (sessions.chance_to_end(running, within) for within in sorted((one, other)))
+    assert 0 <= sooner <= later <= 1
+
+
+def tails(chances: list[float]) -> list[float]:
+    chance = at_least(chances)
+    return [chance(number) for number in range(len(chances) + 1)]
+
+
+@quick
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_chances_of_several_are_those_of_all_combinations(chances: list[float]) -> None:
+    by_hand = [0.0] * (len(chances) + 1)
+    for outcome in product((0, 1), repeat=len(chances)):
+        chance = math.prod(one if ended else 1 - one for one, ended in zip(chances, outcome, strict=True))
+        for number in range(sum(outcome) + 1):
+            by_hand[number] += chance
+    assert tails(chances) == pytest.approx(by_hand, abs=1e-9)
+
+
+def test_of_many_the_chances_are_near_those_of_the_exact_way() -> None:
+    for chance in (0.1, 0.5, 0.9):
+        number = EXACT + 8
+        exact = [
+            sum(math.comb(number, k) * chance**k * (1 - chance) ** (number - k) for k in range(least, number + 1))
+            for least in range(number + 1)
+        ]
+        assert tails([chance] * number) == pytest.approx(exact, abs=0.04)
+    assert tails([1.0] * 20) == [1.0] * 21
+    assert tails([0.0] * 20) == [1.0] + [0.0] * 20
+
+
+@quick
+@given(lengths, running_ones, st.integers(1, 100))
+def test_a_range_is_in_order_and_finite(seen: list[float], running: list[Running], place: int) -> None:
+    wait = foretell(place, running, Sessions(seen, LONGEST))
+    assert wait is not None
+    assert 0 <= wait.low <= wait.middle <= wait.high < math.inf
+
+
+@quick
+@given(lengths, running_ones)
+def test_who_stands_behind_is_never_told_less(seen: list[float], running: list[Running]) -> None:
+    sessions = Sessions(seen, LONGEST)
+    waits = [foretell(place, running, sessions) for place in range(1, 3 * len(running) + 2)]
+    for before, after in pairwise(waits):
+        assert before is not None
+        assert after is not None
+        assert before.low <= after.low
+        assert before.middle <= after.middle
+        assert before.high <= after.high
+
+
+# Calibration
+
+FORETOLD = Wait(60, 100, 180)
+"""Half-way between its ends lies 120."""
+
+
+def test_few_past_waits_say_nothing() -> None:
+    assert calibrated(FORETOLD, [(100, 1000)] * (LEARN_FROM - 1)) == FORETOLD
+    assert calibrated(FORETOLD, [(0, 1000)] * 100) == FORETOLD
+
+
+def test_what_was_always_right_is_told_as_it_is() -> None:
+    assert calibrated(FORETOLD, [(100, 100)] * 20) == Wait(120, 120, 120)
+
+
+def test_what_was_always_twice_as_long_is_told_twice_as_long() -> None:
+    assert calibrated(FORETOLD, [(100, 200)] * 20) == Wait(240, 240, 240)
+
+
+def test_the_worse_the_past_the_wider_the_range() -> None:
+    good = calibrated(FORETOLD, [(100, 100 + 2 * number) for number in range(-10, 11)])
+    bad = calibrated(FORETOLD, [(100, 100 + 9 * number) for number in range(-10, 11)])
+    assert good.middle == bad.middle == 120
+    assert bad.low < good.low < good.middle < good.high < bad.high
+
+
+@quick
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), max_size=40))
+def test_calibration_keeps_the_range_in_order(past: list[tuple[float, float]]) -> None:
+    wait = calibrated(FORETOLD, past)
+    assert 0 <= wait.low <= wait.middle <= wait.high
+
+
+# A pool that is always full, with sessions of known lengths, and people who come at random
+
+
+@dataclass(frozen=True)
+class Told:
+    """What somebody was told when they came, and what it became."""
+
+    wait: Wait
+    actual: float
+
+    @property
+    def holds(self) -> bool:
+        return self.wait.low <= self.actual <= self.wait.high
+
+
+@dataclass
+class Pool:
+    """`length` draws how long the next session lasts, `size` run at once. Waits are calibrated by those before."""
+
+    length: Callable[[], float]
+    size: int
+    now: float = 0.0
+    line: list[tuple[float, Wait | None, float]] = field(default_factory=list)
+    running: list[tuple[float, float]] = field(default_factory=list)
+    seen: list[float] = field(default_factory=list)
+    past: list[tuple[float, float]] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+
+    def come(self, at: float) -> None:
+        """Somebody comes, and is told what the pool can tell."""
+        self._until(at)
+        running = [Running(age=at - began, left=began + LONGEST - at) for _, began in self.running]
+        raw = None
+        if len(self.running) == self.size:
+            raw = foretell(len(self.line) + 1, running, Sessions(self.seen[-200:], LONGEST))
+        wait = None if raw is None else calibrated(raw, self.past[-200:])
+        self.line.append((at, wait, 0.0 if raw is None else raw.centre))
+        self._fill()
+
+    def _until(self, at: float) -> None:
+        while self.running and self.running[0][0] <= at:
+            self.now, began = heapq.heappop(self.running)
+            self.seen.append(self.now - began)
+            self._fill()
+        self.now = at
+
+    def _fill(self) -> None:
+        while self.line and len(self.running) < self.size:
+            came, wait, raw = self.line.pop(0)
+            if wait is not None:
+                self.told.append(Told(wait, self.now - came))
+                self.past.append((raw, self.now - came))
+            heapq.heappush(self.running, (self.now + min(self.length(), LONGEST), self.now))
+
+
+def memoryless(dice: random.Random) -> float:
+    """Most leave soon."""
+    return dice.expovariate(1 / HOUR)
+
+
+def in_classes(dice: random.Random) -> float:
+    """Either a look, or a lesson."""
+    return dice.gauss(1.5 * HOUR, 600) if dice.random() < 0.5 else dice.uniform(60, 900)
+
+
+def to_the_end(dice: random.Random) -> float:
+    """Most stay until the deadline."""
+    return LONGEST if dice.random() < 0.7 else dice.uniform(600, LONGEST)
+
+
+@pytest.mark.parametrize("length", [memoryless, in_classes, to_the_end], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("size", [2, 5, 20])
+def test_what_is_told_holds_about_as_often_as_it_says(
+    length: Callable[[random.Random], float], size: int, record_property: Callable[[str, object], None]
+) -> None:
+    """Three in five by its own reckoning. People come as fast as others leave, so lines of all lengths are seen."""
+    dice = random.Random(f"{length.__name__} {size}")
+    mean = sum(length(dice) for _ in range(1000)) / 1000
+    pool = Pool(lambda: length(dice), size)
+    at = 0.0
+    for _ in range(500):
+        at += dice.expovariate(0.98 * size / mean)
+        pool.come(at)
+    later = pool.told[len(pool.told) // 4 :]
+    coverage = sum(one.holds for one in later) / len(later)
+    record_property("coverage", coverage)
+    print(f"{length.__name__}, {size} at once: {coverage:.0%} of {len(later)} waits were within what was told")
+    assert 0.4 <= coverage <= 0.85

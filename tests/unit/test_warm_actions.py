@@ -1,0 +1,203 @@
+"""Somebody who comes finds a waiting slot, and the pool never makes more of them than it may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spawner.catalog import Catalog
+from spawner.ledger import EndReason, Slot, SlotState
+from spawner.ledger.pool.rows import OCCUPYING
+from spawner.pool.warm.plan import GiveUp, MakeSlot, decide
+from spawner.pool.warm.targets import LONGEST_BACKOFF
+from tests.unit import make
+from tests.unit.make import NOW, PaperBackend, quick
+
+
+def run(
+    catalog: Catalog,
+    slots: list[Slot] | None = None,
+    *,
+    failures: list[Slot] | None = None,
+    backend: PaperBackend | None = None,
+) -> list[MakeSlot | GiveUp]:
+    return decide(
+        catalog=catalog, backend=backend or PaperBackend(), slots=slots or [], failures=failures or [], now=NOW
+    )
+
+
+def made(actions: list[MakeSlot | GiveUp]) -> list[str]:
+    return [action.flavor.id for action in actions if isinstance(action, MakeSlot)]
+
+
+def given_up(actions: list[MakeSlot | GiveUp]) -> list[str]:
+    return [action.slot_id for action in actions if isinstance(action, GiveUp)]
+
+
+def failed(name: str, *, seconds_ago: float, **changes: object) -> Slot:
+    created = NOW - timedelta(seconds=seconds_ago)
+    return make.slot(name, SlotState.GONE, created_at=created, reason=EndReason.START_FAILED, **changes)
+
+
+def test_an_empty_pool_is_filled_to_its_targets_with_the_default_image() -> None:
+    actions = run(make.catalog(make.flavor("small", warm=2), make.flavor("large", warm=1), make.flavor("none")))
+    assert made(actions) == ["small", "small", "large"]
+    assert {action.image.id for action in actions if isinstance(action, MakeSlot)} == {"cpu"}
+
+
+@pytest.mark.parametrize("state", [SlotState.WARM, SlotState.CREATING])
+def test_what_waits_or_is_being_made_counts(state: SlotState) -> None:
+    assert run(make.catalog(make.flavor(warm=1)), [make.slot("s", state)]) == []
+
+
+@pytest.mark.parametrize(
+    "slot",
+    [
+        make.slot("s", SlotState.CREATING, instance_id="i"),
+        make.slot("s", SlotState.CLAIMED, instance_id="i"),
+        make.slot("s", SlotState.DESTROYING),
+    ],
+)
+def test_what_is_somebodys_or_on_its_way_out_does_not_count(slot: Slot) -> None:
+    assert made(run(make.catalog(make.flavor(warm=1)), [slot])) == ["small"]
+
+
+def test_the_limit_of_the_flavor_holds() -> None:
+    slots = [make.slot("s", SlotState.CLAIMED, instance_id="i")]
+    assert made(run(make.catalog(make.flavor(warm=5, limit=3)), slots)) == ["small", "small"]
+
+
+def test_memory_is_counted_once_for_all_flavors() -> None:
+    catalog = make.catalog(make.flavor("a", warm=2, memory=1), make.flavor("b", warm=2, memory=1))
+    assert made(run(catalog, backend=PaperBackend(3))) == ["a", "a", "b"]
+
+
+def test_a_flavor_that_cannot_be_served_is_not_kept_warm() -> None:
+    actions = run(make.catalog(make.flavor(warm=1)), [make.slot("s")], backend=PaperBackend(refused=("small",)))
+    assert actions == [GiveUp("s")]
+
+
+def test_after_a_claim_the_person_has_the_processor_first() -> None:
+    catalog = make.catalog(make.flavor(warm=1), replenish_after_seconds=2)
+
+    def claimed(seconds_ago: float) -> list[Slot]:
+        at = NOW - timedelta(seconds=seconds_ago)
+        return [make.slot("s", SlotState.CLAIMED, instance_id="i", claimed_at=at)]
+
+    assert run(catalog, claimed(1.9)) == []
+    assert made(run(catalog, claimed(2))) == ["small"]
+
+
+@pytest.mark.parametrize(("failures", "pause"), [(1, 2), (2, 4), (3, 8), (7, 128), (9, 300), (50, 300)])
+def test_a_template_that_fails_is_tried_less_and_less_often(failures: int, pause: int) -> None:
+    assert pause <= LONGEST_BACKOFF.total_seconds()
+    catalog = make.catalog(make.flavor(warm=1))
+
+    def after(seconds: float) -> list[str]:
+        bad = [failed(f"f{number}", seconds_ago=seconds + number) for number in range(failures)]
+        return made(run(catalog, failures=bad))
+
+    assert after(pause - 0.1) == []
+    assert after(pause) == ["small"]
+
+
+def test_the_failures_of_one_flavor_are_not_anothers() -> None:
+    catalog = make.catalog(make.flavor("bad", warm=1), make.flavor("good", warm=1))
+    assert made(run(catalog, failures=[failed("f", seconds_ago=0, flavor="bad")])) == ["good"]
+    other_image = failed("f", seconds_ago=0, flavor="bad", image="torch")
+    assert made(run(catalog, failures=[other_image])) == ["bad", "good"]
+
+
+def test_more_than_the_target_is_given_up_the_youngest_first() -> None:
+    slots = [make.slot(f"s{age}", created_at=NOW - timedelta(minutes=age)) for age in (1, 3, 2)]
+    assert run(make.catalog(make.flavor(warm=1)), slots) == [GiveUp("s2"), GiveUp("s1")]
+
+
+@pytest.mark.parametrize("changes", [{"flavor": "forgotten"}, {"image": "forgotten"}, {"image": "torch"}])
+def test_what_waits_for_a_shape_that_is_not_kept_warm_is_given_up(changes: dict[str, str]) -> None:
+    assert run(make.catalog(), [make.slot("s", **changes)]) == [GiveUp("s")]
+
+
+def test_surplus_is_given_up_even_while_nothing_may_be_made() -> None:
+    claimed = make.slot("c", SlotState.CLAIMED, instance_id="i", claimed_at=NOW)
+    assert run(make.catalog(make.flavor(warm=0)), [claimed, make.slot("s")]) == [GiveUp("s")]
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> tuple[Catalog, list[Slot], PaperBackend]:
+    flavors = [
+        make.flavor(
+            name,
+            warm=draw(st.integers(0, 3)),
+            limit=draw(st.integers(0, 5)),
+            memory=draw(st.integers(1, 3)),
+        )
+        for name in ("a", "b", "c")
+    ]
+    slots = [
+        make.slot(
+            f"s{number}",
+            draw(st.sampled_from(OCCUPYING)),
+            flavor=draw(st.sampled_from(["a", "b", "c", "forgotten"])),
+            image=draw(st.sampled_from(["cpu", "torch", "forgotten"])),
+            instance_id=draw(st.sampled_from([None, "i"])),
+            created_at=draw(make.moments()),
+        )
+        for number in range(draw(st.integers(0, 8)))
+    ]
+    refused = tuple(draw(st.sets(st.sampled_from(["a", "b", "c"]), max_size=1)))
+    return make.catalog(*flavors), slots, PaperBackend(draw(st.none() | st.integers(0, 12)), refused)
+
+
+@quick
+@given(pools())
+def test_never_more_than_targets_limits_and_memory_allow(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
+    catalog, slots, backend = pool
+    actions = run(catalog, slots, backend=backend)
+    reserved = {flavor.id: flavor.reserved for flavor in catalog.flavors}
+    new = made(actions)
+    for flavor in catalog.flavors:
+        count = new.count(flavor.id)
+        waiting = [
+            slot
+            for slot in slots
+            if (slot.flavor, slot.image, slot.instance_id) == (flavor.id, "cpu", None)
+            and slot.state in (SlotState.WARM, SlotState.CREATING)
+        ]
+        if count:
+            assert flavor.id not in backend.refused
+            assert len(waiting) + count <= sum(rule.ceiling for rule in flavor.warm)
+            assert sum(slot.flavor == flavor.id for slot in slots) + count <= flavor.limit
+    if new and backend.bytes is not None:
+        used = sum(reserved.get(slot.flavor, 0) for slot in slots)
+        assert used + sum(reserved[name] for name in new) <= backend.bytes
+
+
+@quick
+@given(pools())
+def test_only_what_waits_for_nobody_is_given_up_and_each_once(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
+    catalog, slots, backend = pool
+    names = given_up(run(catalog, slots, backend=backend))
+    assert len(set(names)) == len(names)
+    by_name = {slot.id: slot for slot in slots}
+    for name in names:
+        assert by_name[name].instance_id is None
+        assert by_name[name].state in (SlotState.WARM, SlotState.CREATING)
+
+
+@quick
+@given(pools())
+def test_what_is_carried_out_leads_to_rest(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
+    catalog, slots, backend = pool
+    for number in range(4):  # room that a slot gives up may let another be made
+        actions = run(catalog, slots, backend=backend)
+        gone = set(given_up(actions))
+        slots = [slot for slot in slots if slot.id not in gone]
+        slots += [
+            make.slot(f"new{number}-{index}", SlotState.CREATING, flavor=name, image="cpu", created_at=NOW)
+            for index, name in enumerate(made(actions))
+        ]
+    assert run(catalog, slots, backend=backend) == []

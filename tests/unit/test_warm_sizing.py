@@ -1,0 +1,228 @@
+"""As many slots wait as people come, between a floor and a ceiling; and that is worth more than a fixed number."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spawner.pool.warm.sizing import (
+    DEFAULT_LEAD,
+    LARGE,
+    LONGEST_LEAD,
+    LOOK_BACK,
+    SHORTEST_LEAD,
+    SURE,
+    lead_time,
+    rate,
+    target,
+)
+from tests.bench.warm import (
+    HOUR,
+    MINUTE,
+    SEEDS,
+    Day,
+    Outcome,
+    Planned,
+    Policy,
+    Pool,
+    Site,
+    days,
+    fixed,
+    idle_hours,
+    live,
+    ours,
+    served_warm,
+)
+from tests.unit.make import quick
+
+ages = st.floats(0, 2 * LOOK_BACK)
+arrivals = st.lists(ages, max_size=80)
+leads = st.floats(0, 2 * LONGEST_LEAD)
+numbers = st.integers(0, 30)
+
+
+def wanted(arrivals: list[float], *, lead: float = 8, floor: int = 0, ceiling: int = 1000, planned: int = 0) -> int:
+    return target(arrivals, lead=lead, floor=floor, ceiling=ceiling, planned=planned)
+
+
+def every(seconds: float, *, since: float = LOOK_BACK) -> list[float]:
+    return [number * seconds for number in range(1, int(since / seconds) + 1)]
+
+
+def later(arrivals: list[float], seconds: float) -> list[float]:
+    return [age + seconds for age in arrivals]
+
+
+@pytest.mark.parametrize("floor", [0, 1, 7])
+def test_where_nobody_comes_the_floor_waits(floor: int) -> None:
+    assert wanted([], floor=floor) == floor
+
+
+def test_one_who_comes_alone_moves_nothing() -> None:
+    assert wanted([0.0]) == 0
+
+
+def test_a_few_people_an_hour_need_one_that_waits() -> None:
+    assert wanted(every(300)) == 1
+
+
+def test_the_faster_people_come_the_more_wait() -> None:
+    assert [wanted(every(seconds)) for seconds in (300, 60, 10, 3, 1)] == [1, 2, 3, 6, 14]
+
+
+def test_the_longer_a_slot_takes_the_more_wait() -> None:
+    assert [wanted(every(10), lead=lead) for lead in (1, 5, 20, 60, 300)] == [2, 3, 5, 10, 37]
+
+
+def test_a_burst_is_met_within_seconds() -> None:
+    calm = every(300)
+    assert wanted(calm) == 1
+    assert wanted([*calm, *[1.0] * 10]) >= 5
+
+
+def test_a_rush_is_seen_through_a_busy_quarter_of_an_hour_and_the_other_way_round() -> None:
+    busy = every(30)
+    assert rate([*busy, *[1.0] * 10]) > 3 * rate(busy)
+    assert rate(later(busy, 60)) == pytest.approx(rate(busy), rel=0.1)
+
+
+@pytest.mark.parametrize(("floor", "ceiling", "planned", "expected"), [(0, 5, 0, 5), (0, 5, 9, 9), (7, 5, 0, 7)])
+def test_demand_stops_at_the_ceiling_but_not_an_operator(floor: int, ceiling: int, planned: int, expected: int) -> None:
+    assert wanted(every(1), floor=floor, ceiling=ceiling, planned=planned) == expected
+
+
+def test_a_plan_does_not_come_on_top_of_demand() -> None:
+    assert wanted(every(1), planned=3) == wanted(every(1))
+
+
+@pytest.mark.parametrize("mean", [0.02, 0.5, 2.7, 20.0, LARGE - 1, LARGE + 1, 10 * LARGE])
+def test_besides_one_as_many_wait_as_hardly_ever_come_within_one_lead_time(mean: float) -> None:
+    number = wanted(every(60), lead=mean / rate(every(60)), ceiling=10_000) - 1
+    slack = 0.003 if mean > LARGE else 0  # the normal distribution is not quite Poisson's
+    assert _chance_of_at_most(number, mean) >= SURE - slack
+    assert _chance_of_at_most(number - 1, mean) < SURE + slack
+
+
+def _chance_of_at_most(number: int, mean: float) -> float:
+    return math.fsum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(number + 1))
+
+
+@quick
+@given(arrivals, leads, numbers, numbers, numbers)
+def test_never_below_the_floor_nor_above_what_somebody_allowed(
+    arrivals: list[float], lead: float, floor: int, above: int, planned: int
+) -> None:
+    number = target(arrivals, lead=lead, floor=floor, ceiling=floor + above, planned=planned)
+    assert max(floor, planned) <= number <= max(floor + above, planned)
+
+
+@quick
+@given(arrivals, ages, leads)
+def test_nobody_makes_it_less_by_coming(arrivals: list[float], one: float, lead: float) -> None:
+    assert wanted([*arrivals, one], lead=lead) >= wanted(arrivals, lead=lead)
+
+
+@quick
+@given(arrivals, leads, leads)
+def test_a_longer_lead_time_never_makes_it_less(arrivals: list[float], one: float, other: float) -> None:
+    assert wanted(arrivals, lead=min(one, other)) <= wanted(arrivals, lead=max(one, other))
+
+
+@quick
+@given(arrivals, st.floats(0, LOOK_BACK), leads)
+def test_while_nobody_comes_it_only_falls(arrivals: list[float], seconds: float, lead: float) -> None:
+    assert wanted(later(arrivals, seconds), lead=lead) <= wanted(arrivals, lead=lead)
+
+
+@quick
+@given(arrivals, leads, numbers)
+def test_a_quarter_of_an_hour_later_it_is_the_floor_again(arrivals: list[float], lead: float, floor: int) -> None:
+    assert wanted(later(arrivals, LOOK_BACK + 1), lead=lead, floor=floor) == floor
+
+
+@quick
+@given(st.permutations(every(40)))
+def test_the_order_of_arrivals_does_not_matter(arrivals: list[float]) -> None:
+    assert wanted(arrivals) == wanted(every(40))
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], DEFAULT_LEAD),
+        ([3.0, 90.0, 5.0], 5.0),
+        ([4.0, 6.0], 5.0),
+        ([0.01], SHORTEST_LEAD),
+        ([5000.0], LONGEST_LEAD),
+    ],
+)
+def test_the_lead_time_is_the_middle_of_those_seen_within_reason(spans: list[float], expected: float) -> None:
+    assert lead_time(spans) == expected
+
+
+MORNING = 2 * HOUR
+
+
+def lectures(plan: Planned | None = None) -> list[Day]:
+    """Two hours, with sixty people in three minutes after the first."""
+    found = []
+    for seed in SEEDS:
+        dice = random.Random(seed)
+        people = [dice.uniform(HOUR, HOUR + 3 * MINUTE) for _ in range(60)]
+        few = [dice.uniform(0, MORNING) for _ in range(12)]
+        found.append(Day("lecture", MORNING, tuple(sorted(people + few)), plan))
+    return found
+
+
+def lived(days: list[Day], policy: Policy) -> list[Outcome]:
+    return [live(day, policy, seed=seed) for seed, day in enumerate(days)]
+
+
+def test_more_starts_are_warm_than_with_a_fixed_number_that_wastes_as_much() -> None:
+    same, mine = lived(lectures(), fixed(2)), lived(lectures(), ours())
+    assert idle_hours(mine) < idle_hours(same)
+    assert served_warm(mine) > served_warm(same) + 0.1
+
+
+def test_less_is_wasted_than_with_a_fixed_number_that_serves_as_many() -> None:
+    decline = [next(day for day in days(seed) if day.name.startswith("decline")) for seed in SEEDS]
+    same, mine = lived(decline, fixed(2)), lived(decline, ours())
+    assert served_warm(mine) > served_warm(same) - 0.02
+    assert idle_hours(mine) < 0.7 * idle_hours(same)
+
+
+def test_a_class_that_was_planned_for_is_served_warm() -> None:
+    plan = Planned(20, HOUR, HOUR + 5 * MINUTE)
+    assert served_warm(lived(lectures(plan), ours(plan))) > 0.97
+
+
+def test_a_quiet_night_costs_no_more_than_the_floor() -> None:
+    night = Day("night", MORNING, (10 * MINUTE, 50 * MINUTE, 100 * MINUTE))
+    mine = lived([night], ours(floor=1))
+    assert served_warm(mine) == 1
+    assert idle_hours(mine) <= MORNING / HOUR
+
+
+def test_the_simulation_counts_what_it_should() -> None:
+    """One is warm from the start. The first to come has it, the second what replaces it, the third one of their own."""
+    site = Site(lead=10, spread=0, processors=1, pause=0)
+    day = Day("three", 100, (50.0, 52.0, 52.0))
+    outcome = live(day, fixed(1), seed=0, site=site)
+    # At 50 the second slot is begun, at 52 the third (theirs) and a fourth for nobody: they share the processor.
+    assert [round(wait) for wait in outcome.waits] == [0, 24, 28]
+    assert round(outcome.idle) == 50 + (100 - 82 + 2)
+    assert outcome.given_up == 0
+
+
+def test_the_simulation_gives_up_first_what_was_begun_last() -> None:
+    pool = Pool(Site(spread=0), random.Random(0), warm=2)
+    pool.decide(4)
+    pool.pass_to(1)
+    pool.decide(3)
+    assert (pool.waiting, len(pool.making)) == (3, 1)
+    pool.decide(0)
+    assert (pool.waiting, pool.making, pool.outcome.given_up) == (0, [], 4)

@@ -1,0 +1,198 @@
+"""How many slots should wait and why; and that what operators have set never stops the steward, whatever it names."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spawner.catalog import Catalog
+from spawner.ledger import EndReason, SlotState, Ticket, TicketState
+from spawner.ledger.pool.admin_settings import Control
+from spawner.pool.admin.settings import Controls, Plan
+from spawner.pool.capacity import room_for, stock_of, yields_room
+from spawner.pool.warm.demand import NO_DEMAND, Demand
+from spawner.pool.warm.plan import MakeSlot, decide
+from spawner.pool.warm.targets import PLAN_LEAD, WHY, Wanted, Why, backs_off, wanted
+from tests.unit import make
+from tests.unit.make import NOW, PaperBackend, quick
+from tests.unit.test_statistics import ticket
+
+HOUR = timedelta(hours=1)
+TEMPLATE = ("small", "cpu")
+
+
+def settings(values: dict[str, Any]) -> Controls:
+    return Controls({name: Control(name, value, NOW, "ann") for name, value in values.items()})
+
+
+def plan(begins: datetime = NOW - HOUR, ends: datetime = NOW + HOUR, **changes: Any) -> dict[str, Any]:
+    values = {"flavor": "small", "image": "cpu", "slots": 4, "begins": begins, "ends": ends}
+    return Plan.model_validate(values | changes).model_dump(mode="json")
+
+
+def targets(
+    catalog: Catalog | None = None,
+    values: dict[str, Any] | None = None,
+    *,
+    demand: Demand = NO_DEMAND,
+    tickets: tuple[Ticket, ...] = (),
+    backend: PaperBackend | None = None,
+) -> dict[tuple[str, str], Wanted]:
+    return wanted(
+        catalog or make.catalog(make.flavor(warm=({"floor": 1, "ceiling": 3},))),
+        backend or PaperBackend(),
+        demand=demand,
+        controls=settings(values or {}),
+        tickets=tickets,
+        now=NOW,
+    )
+
+
+def said(found: Wanted) -> tuple[int, Why]:
+    return found.slots, found.why
+
+
+BUSY = Demand({TEMPLATE: [10.0] * 20}, {TEMPLATE: [2.0]})
+VERY_BUSY = Demand({TEMPLATE: [10.0] * 200}, {TEMPLATE: [60.0]})
+
+
+@pytest.mark.parametrize(
+    ("values", "demand", "expected"),
+    [
+        ({}, NO_DEMAND, (1, Why.CATALOG)),
+        ({"floor:small:cpu": 0}, NO_DEMAND, (0, Why.FLOOR)),
+        ({"floor:small:cpu": 7}, NO_DEMAND, (7, Why.FLOOR)),
+        ({"floor:small:cpu": 7}, VERY_BUSY, (7, Why.FLOOR)),
+        ({"floor:small:cpu": 0}, VERY_BUSY, (3, Why.CEILING)),
+        ({}, VERY_BUSY, (3, Why.CEILING)),
+        ({"plan:a": plan()}, NO_DEMAND, (4, Why.PLAN)),
+        ({"plan:a": plan(), "plan:b": plan(slots=2)}, NO_DEMAND, (6, Why.PLAN)),
+        ({"plan:a": plan(), "floor:small:cpu": 4}, NO_DEMAND, (4, Why.FLOOR)),
+        ({"plan:a": plan(NOW + HOUR, NOW + 2 * HOUR)}, NO_DEMAND, (1, Why.CATALOG)),
+        ({"pause:small": True, "floor:small:cpu": 7}, BUSY, (0, Why.PAUSED)),
+        ({"drain": {}, "pause:small": True}, BUSY, (0, Why.DRAIN)),
+    ],
+)
+def test_what_decides_is_told(values: dict[str, Any], demand: Demand, expected: tuple[int, Why]) -> None:
+    assert said(targets(values=values, demand=demand)[TEMPLATE]) == expected
+
+
+def test_demand_below_the_ceiling_is_told_as_demand() -> None:
+    catalog = make.catalog(make.flavor(warm=({"ceiling": 500},), limit=1000))
+    found = targets(catalog, demand=BUSY)[TEMPLATE]
+    assert 1 < found.slots < 500
+    assert found.why is Why.DEMAND
+    assert said(targets(catalog)[TEMPLATE]) == (0, Why.QUIET)
+
+
+def test_nothing_is_kept_from_those_in_line() -> None:
+    waiting = ticket("t", TicketState.WAITING, joined=5)
+    assert said(targets(tickets=(waiting,))[TEMPLATE]) == (0, Why.LINE)
+
+
+def test_what_cannot_be_served_does_not_wait() -> None:
+    assert said(targets(backend=PaperBackend(refused=("small",)))[TEMPLATE]) == (0, Why.NOT_SERVED)
+
+
+def test_operators_may_name_a_template_that_the_catalog_does_not_keep_warm() -> None:
+    found = targets(make.catalog(), {"floor:small:torch": 2, "plan:a": plan()})
+    assert said(found["small", "torch"]) == (2, Why.FLOOR)
+    assert said(found["small", "cpu"]) == (4, Why.PLAN)
+
+
+def test_every_reason_has_its_words() -> None:
+    assert set(WHY) == set(Why)
+
+
+GONE: dict[str, Any] = {
+    "floor:gone:cpu": 3,
+    "floor:small:gone": 3,
+    "plan:flavor": plan(flavor="gone"),
+    "plan:image": plan(image="gone"),
+    "pause:gone": True,
+    "plan:older": {"flavor": "small"},
+    "plan:naive": plan() | {"begins": "2026-01-01T09:00", "ends": "2027-01-01T09:00"},
+    "floor:small:cpu": "many",
+}
+
+
+def test_settings_that_name_what_is_gone_count_for_nothing_and_are_listed() -> None:
+    assert said(targets(values=GONE)[TEMPLATE]) == (1, Why.CATALOG)
+    found = {one.control.name: one.missing for one in settings(GONE).ignored(make.catalog())}
+    assert found == {
+        "floor:gone:cpu": "gone",
+        "floor:small:gone": "gone",
+        "plan:flavor": "gone",
+        "plan:image": "gone",
+        "pause:gone": "gone",
+        "plan:older": None,
+        "plan:naive": None,
+        "floor:small:cpu": None,
+    }
+
+
+def test_what_names_what_is_there_is_not_listed() -> None:
+    good = {"floor:small:cpu": 3, "plan:a": plan(), "pause:small": True, "drain": {}}
+    assert list(settings(good).ignored(make.catalog())) == []
+
+
+def test_a_drain_that_cannot_be_read_is_a_drain() -> None:
+    assert settings({"drain": {"at": "soon"}}).drain is not None
+
+
+def test_the_steward_goes_on_whatever_rows_name() -> None:
+    """The catalog may have lost a flavor that people still have, wait for, or that an operator has planned for."""
+    catalog, backend = make.catalog(make.flavor(warm=1)), PaperBackend(8 * make.GIB)
+    slots = [make.slot("a", flavor="gone"), make.slot("b", SlotState.CLAIMED, image="gone", instance_id="i")]
+    waiting = ticket("t", TicketState.WAITING, joined=5, flavor="gone", image="gone")
+    actions = decide(
+        catalog=catalog,
+        backend=backend,
+        slots=slots,
+        failures=[make.slot("f", SlotState.GONE, flavor="gone", reason=EndReason.START_FAILED)],
+        now=NOW,
+        demand=Demand({("gone", "cpu"): [1.0], ("small", "gone"): [1.0]}, {("gone", "gone"): [1.0]}),
+        controls=settings(GONE),
+        tickets=[waiting],
+    )
+    assert [one for one in actions if isinstance(one, MakeSlot)] == [MakeSlot(catalog.flavors[0], catalog.images[0])]
+    flavor, image = catalog.flavors[0], catalog.images[0]
+    assert room_for(catalog, flavor, slots, backend.memory()) == 7
+    assert stock_of(catalog, backend, flavor, slots).available == 7
+    assert yields_room(catalog, flavor, image, slots, 2 * make.GIB) == slots[0]
+
+
+def test_a_failure_is_told_with_how_often_and_until_when() -> None:
+    bad = [make.slot(f"f{age}", SlotState.GONE, created_at=NOW - timedelta(seconds=age)) for age in (1, 2, 3)]
+    found = backs_off("small", "cpu", bad, NOW)
+    assert found is not None
+    assert (found.slot, found.failures, found.until) == (bad[0], 3, NOW + timedelta(seconds=7))
+    assert backs_off("small", "cpu", bad, found.until) is None
+
+
+weeks = st.integers(-3, 60)
+minutes = st.integers(-30, 30 * 24 * 60)
+
+
+@quick
+@given(st.integers(1, 7 * 24 * 60 - 6), minutes, weeks)
+def test_a_weekly_plan_holds_every_week_from_its_first_time_on(length: int, minute: int, week: int) -> None:
+    weekly = Plan.model_validate(plan(NOW, NOW + timedelta(minutes=length), weekly=True))
+    now = NOW + timedelta(minutes=minute % (7 * 24 * 60), weeks=week)
+    into = (now - NOW + PLAN_LEAD) % timedelta(weeks=1)
+    expected = now >= NOW - PLAN_LEAD and into < timedelta(minutes=length) + PLAN_LEAD
+    assert weekly.holds(now, lead=PLAN_LEAD) == expected
+    begins, ends = weekly.next(now)
+    assert ends > now
+    assert (begins - NOW) % timedelta(weeks=1) == timedelta()
+    assert ends - begins == timedelta(minutes=length)
+
+
+def test_a_plan_for_once_is_over_when_it_is_over() -> None:
+    once = Plan.model_validate(plan(NOW - 2 * HOUR, NOW - HOUR))
+    assert not once.holds(NOW, lead=PLAN_LEAD)
+    assert once.next(NOW) == (NOW - 2 * HOUR, NOW - HOUR)

@@ -1,0 +1,75 @@
+"""The operator's hook: what it is told, and when it counts as told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from spawner.ledger import TicketState
+from spawner.steward.webhooks import Hook
+from tests.unit.make import NOW
+from tests.unit.make import ticket as make_ticket
+
+DESK = "http://lab.example.org/"
+
+
+@asynccontextmanager
+async def hooked(status: int) -> AsyncIterator[tuple[Hook, list[dict[str, Any]]]]:
+    """A hook that answers with this status, and what it has heard."""
+    heard: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        heard.append(await request.json())
+        return web.Response(status=status)
+
+    application = web.Application()
+    application.router.add_post("/told", take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield Hook(session, f"http://127.0.0.1:{port}/told", DESK), heard
+    finally:
+        await runner.cleanup()
+
+
+async def test_it_is_told_who_has_what_to_come_for() -> None:
+    held = replace(make_ticket("t", state=TicketState.CALLED), hold_until=NOW + timedelta(minutes=10))
+    async with hooked(204) as (hook, heard):
+        assert await hook.tell(held)
+        assert await hook.tell(replace(held, state=TicketState.SERVED))
+    news = {
+        "user": held.user_name,
+        "server": "",
+        "flavor": held.flavor,
+        "image": held.image,
+        "ticket": "t",
+        "hold_until": (NOW + timedelta(minutes=10)).isoformat(),
+        "url": "http://lab.example.org/services/desk/",
+    }
+    assert heard == [news | {"event": "held"}, news | {"event": "ready"}]
+
+
+@pytest.mark.parametrize("status", [302, 400, 500])
+async def test_what_is_not_taken_is_not_told(status: int) -> None:
+    async with hooked(status) as (hook, heard):
+        assert not await hook.tell(make_ticket("t", state=TicketState.SERVED))
+        assert len(heard) == 1
+
+
+async def test_a_hook_that_is_away_is_not_told() -> None:
+    async with hooked(200) as (hook, _):
+        pass
+    async with aiohttp.ClientSession() as session:
+        gone = Hook(session, hook._url, DESK)
+        assert not await gone.tell(make_ticket("t", state=TicketState.SERVED))
