@@ -12,12 +12,12 @@ from spawner.errors import BadOption
 from spawner.ledger import Ledger, SlotState, open_ledger
 from spawner.pool.admin import commands
 from spawner.pool.admin.commands import FloorChange, PlanChange, PlanName
-from spawner.pool.admin.settings import FLOOR, PLAN, Controls, Plan
+from spawner.pool.admin.settings import FLOOR, PLAN, AdminSettings, Plan
 from spawner.pool.backends.base import Backend
 from spawner.pool.build import make_backend, utc_now
-from spawner.pool.capacity import waits_for_nobody
+from spawner.pool.capacity import is_unassigned
 from spawner.pool.warm.demand import read_demand
-from spawner.pool.warm.targets import WHY, wanted
+from spawner.pool.warm.targets import TARGET_REASONS, warm_targets
 from spawner.settings import Settings
 
 CATALOG = "catalog"
@@ -87,12 +87,14 @@ def local_time(text: str) -> datetime:
 def _list(ledger: Ledger, catalog: Catalog, backend: Backend, say: Callable[[str], object]) -> None:
     now = utc_now()
     moment = ledger.read(read_demand, now=now)
-    found = wanted(catalog, backend, demand=moment.demand, controls=moment.controls, tickets=moment.tickets, now=now)
-    waiting = [one for one in moment.slots if waits_for_nobody(one) and one.state is SlotState.WARM]
+    found = warm_targets(
+        catalog, backend, demand=moment.demand, controls=moment.controls, tickets=moment.tickets, now=now
+    )
+    waiting = [one for one in moment.slots if is_unassigned(one) and one.state is SlotState.WARM]
     rows: list[tuple[str, ...]] = [("FLAVOR", "IMAGE", "WARM", "TARGET", "WHY")]
     for (flavor, image), target in found.items():
         count = sum((one.flavor, one.image) == (flavor, image) for one in waiting)
-        rows.append((flavor, image, str(count), str(target.slots), WHY[target.why]))
+        rows.append((flavor, image, str(count), str(target.slots), TARGET_REASONS[target.why]))
     parts: list[list[tuple[str, ...]]] = [
         rows,
         [("FLOOR", "SET BY", "AT"), *_floors(moment.controls)],
@@ -102,25 +104,25 @@ def _list(ledger: Ledger, catalog: Catalog, backend: Backend, say: Callable[[str
     say("\n".join(_table(part) for part in parts if len(part) > 1))
 
 
-def _floors(controls: Controls) -> Iterator[tuple[str, ...]]:
+def _floors(controls: AdminSettings) -> Iterator[tuple[str, ...]]:
     for (flavor, image), slots in controls.floors.items():
         row = controls.rows[f"{FLOOR}{flavor}:{image}"]
-        yield f"{flavor} with {image}: {slots}", row.set_by, commands.spoken(row.set_at.astimezone())
+        yield f"{flavor} with {image}: {slots}", row.set_by, commands.format_time(row.set_at.astimezone())
 
 
-def _plans(controls: Controls) -> Iterator[tuple[str, ...]]:
+def _plans(controls: AdminSettings) -> Iterator[tuple[str, ...]]:
     for name, plan in controls.plans.items():
         yield name, _told(plan), controls.rows[PLAN + name].set_by
 
 
-def _ignored(controls: Controls, catalog: Catalog) -> Iterator[tuple[str, ...]]:
+def _ignored(controls: AdminSettings, catalog: Catalog) -> Iterator[tuple[str, ...]]:
     for one in controls.ignored(catalog):
         missing = f"the catalog has no {one.missing}" if one.missing else "it cannot be read"
         yield one.control.name, missing
 
 
 def _told(plan: Plan | PlanChange) -> str:
-    begins, ends = (commands.spoken(moment.astimezone()) for moment in (plan.begins, plan.ends))
+    begins, ends = (commands.format_time(moment.astimezone()) for moment in (plan.begins, plan.ends))
     weekly = ", every week" if plan.weekly else ""
     return f"{plan.slots} of {plan.flavor} with {plan.image} from {begins} to {ends}{weekly}"
 

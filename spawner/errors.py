@@ -19,10 +19,10 @@
         ├── NotOffered            503
         ├── PoolFull              503
         │   └── Queued            503, but there is a place in line
-        ├── InLine                409
+        ├── AlreadyQueued                409
         ├── Paused, Maintenance   503
         ├── NoConsent             403, nobody said yes to being billed for this
-        ├── AskAgain              409, what was agreed to is not what is on offer any more
+        ├── OfferChanged              409, what was agreed to is not what is on offer any more
         ├── PaidPaused            503
         └── StartFailed           500
 
@@ -174,7 +174,7 @@ class Queued(PoolFull):
         self.facts = dict(facts)
 
 
-class InLine(Refusal):
+class AlreadyQueued(Refusal):
     """The person stands in line for something else already."""
 
     code = "in_line"
@@ -202,7 +202,7 @@ class NoConsent(Refusal):
     status = 403
 
 
-class AskAgain(Refusal):
+class OfferChanged(Refusal):
     """A yes, or the offer that it answers, does not fit any more: the person must be asked anew."""
 
     code = "ask_again"

@@ -27,7 +27,7 @@ STOP_TRIES, STOP_PAUSE = 4, 0.5
 comes to its own. A moment later it says so."""
 
 
-class HubSaid(Refusal):
+class HubRefused(Refusal):
     """JupyterHub refused; `status` is its own."""
 
     def __init__(
@@ -53,27 +53,27 @@ class HubClient:
         self._api_url = api_url
 
     async def start(self, user_name: str, token: str, options: Mapping[str, str], *, server_name: str = "") -> None:
-        """Ask for a server. Returns when JupyterHub has it running or pending. Raises `HubSaid`."""
+        """Ask for a server. Returns when JupyterHub has it running or pending. Raises `HubRefused`."""
         path = f"users/{quote(user_name, safe='')}/servers/{quote(server_name, safe='')}"
         body = {"user_options": dict(options)}
         for _ in range(int(STOPPING_SECONDS / STOPPING_PAUSE)):
             try:
                 await self._call("POST", path, token, body)
                 return
-            except HubSaid as said:
+            except HubRefused as said:
                 if said.code != STOPPING:
                     raise
                 await asyncio.sleep(STOPPING_PAUSE)
         await self._call("POST", path, token, body)
 
     async def stop(self, user_name: str, token: str) -> None:
-        """Ask for the default server's end. Returns when JupyterHub has it stopped or stopping. Raises `HubSaid`."""
+        """Ask for the default server's end. Returns when JupyterHub has it stopped or stopping. Raises `HubRefused`."""
         path = f"users/{quote(user_name, safe='')}/server"
         for _ in range(STOP_TRIES):
             try:
                 await self._call("DELETE", path, token)
                 return
-            except HubSaid as said:
+            except HubRefused as said:
                 if said.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
                 await asyncio.sleep(STOP_PAUSE)
@@ -110,7 +110,7 @@ class HubClient:
 def _said(status: int, refusal: str | None, body: str) -> FreepoolError:
     if refusal:
         fields = json.loads(refusal)
-        return HubSaid(
+        return HubRefused(
             status,
             fields["template"],
             code=fields["code"],
@@ -123,10 +123,10 @@ def _said(status: int, refusal: str | None, body: str) -> FreepoolError:
     except (ValueError, AttributeError):
         message = ""
     if "pending" in message or "already running" in message:
-        return HubSaid(
+        return HubRefused(
             409,
             "Your instance is already starting, running or stopping.",
             code=STOPPING if "pending stop" in message else "busy",
             next_step="Wait a moment, and look again.",
         )
-    return HubSaid(status, "The hub refused: {why}", why=message or f"status {status}")
+    return HubRefused(status, "The hub refused: {why}", why=message or f"status {status}")

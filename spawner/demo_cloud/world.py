@@ -12,13 +12,13 @@ from decimal import Decimal
 
 from spawner.demo_cloud.accounts import Caller, Directory
 from spawner.demo_cloud.api import sts
-from spawner.demo_cloud.api.call_log import Journal
+from spawner.demo_cloud.api.call_log import CallLog
 from spawner.demo_cloud.api.errors import ApiError
 from spawner.demo_cloud.api.faults import Faults
 from spawner.demo_cloud.api.signature import Nonces
 from spawner.demo_cloud.clock import Clock
 from spawner.demo_cloud.notebooks import billing
-from spawner.demo_cloud.notebooks.access_tokens import Passes
+from spawner.demo_cloud.notebooks.access_tokens import AccessTokens
 from spawner.demo_cloud.notebooks.files import Files
 from spawner.demo_cloud.notebooks.instance import GONE, Instance, Pace
 
@@ -72,10 +72,10 @@ class World:
     quirks: Quirks = field(default_factory=Quirks)
     directory: Directory = field(default_factory=Directory)
     faults: Faults = field(default_factory=Faults)
-    journal: Journal = field(default_factory=Journal)
+    journal: CallLog = field(default_factory=CallLog)
     nonces: Nonces = field(default_factory=Nonces)
     files: Files = field(default_factory=Files)
-    passes: Passes = field(default_factory=Passes)
+    passes: AccessTokens = field(default_factory=AccessTokens)
     skew: timedelta = timedelta()
     source_ip: str = "127.0.0.1"
     gates: str = ""

@@ -16,16 +16,16 @@ from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
 from spawner.desk.admin import pages as admin_pages
-from spawner.desk.admin.commands import CHANGES
-from spawner.desk.changes import Changes
+from spawner.desk.admin.commands import COMMANDS
+from spawner.desk.changes import ChangeNotifier
 from spawner.desk.http import Desk
-from spawner.desk.i18n import load_texts
+from spawner.desk.i18n import load_translations
 from spawner.desk.openapi import LARGEST_BODY
 from spawner.desk.paid import gate
 from spawner.desk.paid.routes import paid_routes
 from spawner.desk.user import instance as instance_handlers
 from spawner.desk.user import pages as user_pages
-from spawner.desk.user.snapshot import Moments
+from spawner.desk.user.snapshot import SnapshotReader
 from spawner.hub_client import HubClient
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
@@ -50,10 +50,10 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> Desk:
         backend=backend,
         ledger=ledger,
         admission=admission,
-        moments=Moments(admission, utc_now),
+        snapshots=SnapshotReader(admission, utc_now),
         hub=HubClient(session, settings.hub_api_url),
-        changes=Changes(ledger),
-        texts=load_texts(),
+        changes=ChangeNotifier(ledger),
+        texts=load_translations(),
         templates=Environment(
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
         ),
@@ -94,11 +94,11 @@ def make_application(desk: Desk) -> Application:
         (f"{BASE}api/instance/restart", instance_handlers.RestartHandler, shared),
         (f"{BASE}api/ticket", instance_handlers.TicketHandler, shared),
         (f"{BASE}api/ticket/cancel", instance_handlers.CancelTicketHandler, shared),
-        (f"{BASE}api/ticket/take", instance_handlers.TakeTicketHandler, shared),
-        (f"{BASE}operator", admin_pages.OperatorPageHandler, shared),
-        (f"{BASE}api/operator", admin_pages.OperatorHandler, shared),
-        (f"{BASE}api/operator/events", admin_pages.OperatorEventsHandler, shared),
-        (f"{BASE}api/operator/({'|'.join(CHANGES)})", admin_pages.ChangeHandler, shared),
+        (f"{BASE}api/ticket/take", instance_handlers.ClaimTicketHandler, shared),
+        (f"{BASE}operator", admin_pages.AdminPageHandler, shared),
+        (f"{BASE}api/operator", admin_pages.AdminStateHandler, shared),
+        (f"{BASE}api/operator/events", admin_pages.AdminEventsHandler, shared),
+        (f"{BASE}api/operator/({'|'.join(COMMANDS)})", admin_pages.AdminCommandHandler, shared),
         (f"{BASE}{gate.OPEN}", gate.OpenHandler, shared),
         (gate.GATE, gate.GateHandler, shared),
         *((f"{BASE}{path}", handler, shared) for path, handler in paid_routes()),
@@ -106,7 +106,7 @@ def make_application(desk: Desk) -> Application:
     ]
     return Application(
         routes,
-        default_handler_class=user_pages.NothingHereHandler,
+        default_handler_class=user_pages.NotFoundHandler,
         default_handler_args=shared,
         static_path=str(FOLDER / "static"),
         static_url_prefix=f"{BASE}static/",

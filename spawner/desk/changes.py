@@ -10,12 +10,12 @@ from spawner.errors import LedgerError
 from spawner.ledger import Ledger
 from spawner.ledger.transitions import revision
 
-LOOK_SECONDS = 0.15
+POLL_SECONDS = 0.15
 """The ledger's writers are other processes, and SQLite has no notifications: so one tiny query for all open pages
 together, and only while there are any."""
 
 
-class Changes:
+class ChangeNotifier:
     """One look at the ledger's revision for any number of listeners."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -51,4 +51,4 @@ class Changes:
                     self.number += 1
                     self._signal.notify()
                     await asyncio.sleep(0)  # lets the woken listeners register again before we count them
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)

@@ -16,14 +16,14 @@ from tornado.web import RequestHandler
 
 from spawner import __version__
 from spawner.catalog import Catalog
-from spawner.desk.changes import Changes
-from spawner.desk.i18n import Texts, choose_language
-from spawner.desk.paid.views import PaidDesk, PaidView, read_paid
-from spawner.desk.user.snapshot import Moment, Moments
+from spawner.desk.changes import ChangeNotifier
+from spawner.desk.i18n import Translations, choose_language
+from spawner.desk.paid.views import PaidView, PaidViewBuilder, read_paid
+from spawner.desk.user.snapshot import SnapshotReader, UserSnapshot
 from spawner.desk.user.state import State, build_state
-from spawner.desk.user_locks import Turns
+from spawner.desk.user_locks import UserLocks
 from spawner.errors import FreepoolError, NotAllowed, Refusal
-from spawner.hub_client import HubClient, HubSaid
+from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import Ledger
 from spawner.paid.paid import Paid
 from spawner.pool.backends.base import Backend
@@ -32,7 +32,7 @@ from spawner.pool.queue.admission import Admission
 from spawner.settings import Settings
 
 if TYPE_CHECKING:
-    from spawner.desk.paid.account_proof import Linking
+    from spawner.desk.paid.account_proof import AccountProof
     from spawner.desk.paid.role import RoleGuide
 
 LANGUAGE_COOKIE = "freepool-language"
@@ -50,18 +50,18 @@ class Desk:
     backend: Backend
     ledger: Ledger
     admission: Admission
-    moments: Moments
+    snapshots: SnapshotReader
     hub: HubClient
-    changes: Changes
-    texts: dict[str, Texts]
+    changes: ChangeNotifier
+    texts: dict[str, Translations]
     templates: Environment
     base: str
     paid: Paid | None = None
-    linking: Linking | None = None
+    linking: AccountProof | None = None
     role_guide: RoleGuide | None = None
-    turns: Turns = field(default_factory=Turns)
+    cloud_locks: UserLocks = field(default_factory=UserLocks)
     """At the clouds: the threads that do the asking are everybody's."""
-    switches: Turns = field(default_factory=Turns)
+    restart_locks: UserLocks = field(default_factory=UserLocks)
     """A stop and the start after it: the second of two must not stop what the first has begun."""
     starts: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -100,7 +100,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             ) from None
         if self.current_user is None:
             if self.wants_json or self.request.method != "GET":
-                raise HubSaid(
+                raise HubRefused(
                     403,
                     "You are not signed in.",
                     code="signed_out",
@@ -144,13 +144,13 @@ class Handler(HubOAuthenticated, RequestHandler):
 
     async def state(self) -> State:
         """The desk as this user sees it now."""
-        return await self.describe(await self.desk.ledger.aread(self.desk.moments.read, self.user_name))
+        return await self.describe(await self.desk.ledger.aread(self.desk.snapshots.read, self.user_name))
 
-    async def describe(self, moment: Moment) -> State:
+    async def describe(self, snapshot: UserSnapshot) -> State:
         """A moment in the words of this user's language."""
         desk = self.desk
         return build_state(
-            moment,
+            snapshot,
             user_name=self.user_name,
             admin=bool((self.current_user or {}).get("admin")),
             catalog=desk.catalog,
@@ -166,8 +166,8 @@ class Handler(HubOAuthenticated, RequestHandler):
         desk, now = self.desk, utc_now()
         if desk.paid is None:
             return None
-        moment = await desk.ledger.aread(read_paid, self.user_name, self.user_since, now=now)
-        return PaidDesk(moment, desk.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
+        snapshot = await desk.ledger.aread(read_paid, self.user_name, self.user_since, now=now)
+        return PaidViewBuilder(snapshot, desk.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
 
     @property
     def here(self) -> str:

@@ -14,7 +14,7 @@ TRANSLATIONS = Path(__file__).parent / "translations"
 
 
 @dataclass(frozen=True)
-class Texts:
+class Translations:
     """Texts in one language (a BCP 47 tag of `LANGUAGES`)."""
 
     language: str
@@ -35,12 +35,12 @@ class Texts:
         return self.say
 
 
-def load_texts() -> dict[str, Texts]:
+def load_translations() -> dict[str, Translations]:
     """Texts by language."""
     with (TRANSLATIONS / "zh_CN" / "LC_MESSAGES" / "messages.po").open("rb") as stream:
         chinese = read_po(stream, locale="zh_CN")
     entries = {str(message.id): str(message.string) for message in chinese if message.id and message.string}
-    return {"en": Texts("en", {}), "zh-CN": Texts("zh-CN", entries)}
+    return {"en": Translations("en", {}), "zh-CN": Translations("zh-CN", entries)}
 
 
 def choose_language(chosen: str | None, accept: str | None) -> str:

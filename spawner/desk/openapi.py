@@ -9,8 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from spawner import __version__
 from spawner.catalog import echo
-from spawner.desk.admin.commands import CHANGES, Change
-from spawner.desk.admin.views import OperatorState
+from spawner.desk.admin.commands import COMMANDS, AdminCommand
+from spawner.desk.admin.views import AdminState
 from spawner.desk.user.state import State, TicketView
 from spawner.errors import BadOption
 
@@ -25,7 +25,7 @@ class StartRequest(BaseModel):
     example: str | None = None
 
 
-class Nothing(BaseModel):
+class EmptyRequest(BaseModel):
     """An empty object."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -80,8 +80,12 @@ def parse(model: type[BaseModel], body: bytes) -> BaseModel:
 
 def openapi(base: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document. `base` is the desk's URL prefix."""
-    answers: tuple[type[BaseModel], ...] = (State, TicketAnswer, OperatorState, ErrorAnswer)
-    requests: tuple[type[BaseModel], ...] = (StartRequest, Nothing, *{one.model: None for one in CHANGES.values()})
+    answers: tuple[type[BaseModel], ...] = (State, TicketAnswer, AdminState, ErrorAnswer)
+    requests: tuple[type[BaseModel], ...] = (
+        StartRequest,
+        EmptyRequest,
+        *{one.model: None for one in COMMANDS.values()},
+    )
     references, definitions = models_json_schema(
         [*((model, "serialization") for model in answers), *((model, "validation") for model in requests)],
         ref_template="#/components/schemas/{model}",
@@ -110,11 +114,11 @@ def openapi(base: str) -> dict[str, Any]:
             },
         }
 
-    def operate(path: str, one: Change) -> dict[str, Any]:
+    def operate(path: str, one: AdminCommand) -> dict[str, Any]:
         described = change(one.summary, one.model)
         statuses = described["responses"]
         told = {
-            "200": answer("The page afterwards.", OperatorState),
+            "200": answer("The page afterwards.", AdminState),
             **{code: statuses[code] for code in ("400", "403")},
         }
         return {f"/api/operator/{path}": {"post": described | {"responses": told}}}
@@ -149,23 +153,23 @@ def openapi(base: str) -> dict[str, Any]:
                 },
                 "post": change("Stand in line, while an instance runs", StartRequest, "202"),
             },
-            "/api/ticket/cancel": {"post": change("Leave the line, whatever has come of it", Nothing, "200")},
+            "/api/ticket/cancel": {"post": change("Leave the line, whatever has come of it", EmptyRequest, "200")},
             "/api/ticket/take": {
-                "post": change("Wipe what runs, and start what is held for you", Nothing, "201", "202")
+                "post": change("Wipe what runs, and start what is held for you", EmptyRequest, "201", "202")
             },
             "/api/instance/stop": {
-                "post": change("Stop it, or cancel its start; wipes everything", Nothing, "200", "202")
+                "post": change("Stop it, or cancel its start; wipes everything", EmptyRequest, "200", "202")
             },
             "/api/instance/restart": {
-                "post": change("Stop it and start a fresh one of the same kind", Nothing, "200", "201", "202")
+                "post": change("Stop it and start a fresh one of the same kind", EmptyRequest, "200", "201", "202")
             },
             "/api/operator": {
                 "get": {
                     "summary": "Everything on the operator's page; for administrators, like all below it",
-                    "responses": {"200": answer("Now.", OperatorState), "403": denied},
+                    "responses": {"200": answer("Now.", AdminState), "403": denied},
                 }
             },
-            **{route: item for path, one in CHANGES.items() for route, item in operate(path, one).items()},
+            **{route: item for path, one in COMMANDS.items() for route, item in operate(path, one).items()},
         },
         "components": {
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "Authorization"}},

@@ -13,7 +13,7 @@ MOST_WAITING = 4
 """Tabs that ask for the same at once; whoever has more is no person."""
 
 
-class Turns:
+class UserLocks:
     """Who asks, and who of the same name waits for that."""
 
     def __init__(self) -> None:

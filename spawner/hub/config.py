@@ -11,7 +11,7 @@ from traitlets.config.loader import LazyConfigValue
 
 from spawner.hub.link_authenticator import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
-from spawner.hub.subdomains import spread
+from spawner.hub.subdomains import configure_subdomains
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
 
 DESK = "desk"
@@ -19,7 +19,7 @@ STEWARD = "steward"
 AUTOMATION = "automation"
 DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
 
-MOST_NAMES = 100
+MAX_NAMED_SERVERS = 100
 """Names of servers that JupyterHub keeps for one person: a bound on what somebody who means ill can make it write."""
 
 
@@ -42,10 +42,10 @@ def configure(c: Any, settings: Settings) -> None:
     # A proxy that was restarted has forgotten all routes. JupyterHub looks after a proxy of its own every few seconds,
     # but after a sibling only together with the activity of users, by default every 5 minutes.
     hub.last_activity_interval = 5
-    lend(c, settings)
+    add_freepool(c, settings)
 
 
-def lend(c: Any, settings: Settings) -> None:
+def add_freepool(c: Any, settings: Settings) -> None:
     """What any hub needs to lend from the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
     hub = c.JupyterHub
     if "last_activity_interval" not in hub:
@@ -70,7 +70,7 @@ def lend(c: Any, settings: Settings) -> None:
     # A hub's own name for itself may be short, and instances live in another namespace.
     c.Spawner.hub_connect_url = settings.hub_url.removesuffix("/hub/")
     if settings.subdomain_host is not None:
-        spread(hub, settings.subdomain_host)
+        configure_subdomains(hub, settings.subdomain_host)
     if settings.paid is not None:
         _offer_paid(c)
     hub.services = _there(hub, "services", []) + _services(settings)
@@ -87,7 +87,7 @@ def _offer_paid(c: Any) -> None:
     if _there(hub, "allow_named_servers", False):
         c.InstanceSpawner.named_servers = True
     elif "named_server_limit_per_user" not in hub:
-        hub.named_server_limit_per_user = MOST_NAMES
+        hub.named_server_limit_per_user = MAX_NAMED_SERVERS
     hub.allow_named_servers = True
 
 
@@ -127,7 +127,7 @@ def _roles() -> list[dict[str, Any]]:
     ]
 
 
-def log_in_by_link(c: Any, settings: Settings) -> None:
+def use_login_links(c: Any, settings: Settings) -> None:
     """People log in by the link that `freepool up` prints; this machine's user is the administrator."""
     c.JupyterHub.authenticator_class = LinkAuthenticator
     c.LinkAuthenticator.link_secret = settings.secret("link")

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from spawner.hub.exit_watcher import Attendance
+from spawner.hub.exit_watcher import ExitWatcher
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.settings import Settings, load_settings
@@ -25,7 +25,7 @@ class HubPool:
 
     settings: Settings
     pool: Pool
-    attendance: Attendance
+    exit_watcher: ExitWatcher
     tasks: list[asyncio.Task[None]]
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -50,6 +50,6 @@ def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
 
 def _make(settings: Settings) -> HubPool:
     pool = make_pool(settings, session=aiohttp.ClientSession(), epoch=new_id())
-    attendance = Attendance(pool.view)
-    tasks = [pool.view.start(), asyncio.create_task(attendance.run(), name="freepool-attendance")]
-    return HubPool(settings, pool, attendance, tasks)
+    exit_watcher = ExitWatcher(pool.view)
+    tasks = [pool.view.start(), asyncio.create_task(exit_watcher.run(), name="freepool-attendance")]
+    return HubPool(settings, pool, exit_watcher, tasks)

@@ -16,29 +16,29 @@ from spawner.pool.slot_view import SlotView
 log = logging.getLogger("freepool.hub")
 
 
-class Attended(Protocol):
+class WatchedSpawner(Protocol):
     """What we need of a running spawner."""
 
-    lent_slot: str | None
+    slot_id: str | None
 
     async def poll_and_notify(self) -> int | None:
         """Look, and clean up if it is over."""
         ...
 
 
-class Attendance:
+class ExitWatcher:
     """The spawners of this hub whose servers run."""
 
     def __init__(self, view: SlotView) -> None:
         self._view = view
-        self._spawners: set[Attended] = set()
+        self._spawners: set[WatchedSpawner] = set()
         self._tasks: set[asyncio.Task[int | None]] = set()
 
-    def add(self, spawner: Attended) -> None:
+    def add(self, spawner: WatchedSpawner) -> None:
         """Begin to look after a spawner."""
         self._spawners.add(spawner)
 
-    def remove(self, spawner: Attended) -> None:
+    def remove(self, spawner: WatchedSpawner) -> None:
         """Its server is being stopped by JupyterHub itself."""
         self._spawners.discard(spawner)
 
@@ -49,8 +49,8 @@ class Attendance:
 
     def _look(self, found: Slots) -> None:
         for spawner in list(self._spawners):
-            status = found.get(spawner.lent_slot or "")
-            if spawner.lent_slot is not None and (status is None or status.phase is Phase.DEAD):
+            status = found.get(spawner.slot_id or "")
+            if spawner.slot_id is not None and (status is None or status.phase is Phase.DEAD):
                 self._spawners.discard(spawner)
                 task = asyncio.create_task(spawner.poll_and_notify())
                 self._tasks.add(task)

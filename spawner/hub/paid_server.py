@@ -91,7 +91,7 @@ class PaidServer:
         return self.url
 
     async def stop(self) -> None:
-        """Wish its end. Never raises: what cannot be written now is written as soon as it can."""
+        """SpawnRequest its end. Never raises: what cannot be written now is written as soon as it can."""
         try:
             await self._wish_end()
         except Exception:
@@ -135,7 +135,7 @@ class PaidServer:
         while True:
             order = await self._mine()
             if order is not None and (told or not order_service.is_over(order)):
-                found = lines(await self._ledger.aread(order_service.watch, order.id))
+                found = lines(await self._ledger.aread(order_service.read_progress, order.id))
                 for line in found:
                     if line not in told:
                         told.append(line)

@@ -10,7 +10,7 @@ from spawner.errors import Queued, Refusal
 from spawner.refusals import REFUSAL_HEADER, encode_refusal
 
 
-class Refused(SpawnException):
+class SpawnRefused(SpawnException):
     """A policy refusal. JupyterHub logs no traceback for it and does not count it towards its failure limit."""
 
     def __init__(self, refusal: Refusal) -> None:

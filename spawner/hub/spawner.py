@@ -16,13 +16,13 @@ from spawner.aio import Signal
 from spawner.errors import FreepoolError, NotAllowed, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.paid_server import PaidServer
-from spawner.hub.refusal import Refused
+from spawner.hub.refusal import SpawnRefused
 from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
-from spawner.paid.orders.service import START_WORD, is_paid
+from spawner.paid.orders.service import START_TOKEN, is_paid
 from spawner.pool.options import TICKET, choose
 from spawner.pool.pool import Pool, Server
-from spawner.pool.progress import LAST_STEPS, PROGRESS
+from spawner.pool.progress import LAST_STEPS, STEP_TEXTS
 from spawner.pool.start import Start
 from spawner.settings import PaidSettings
 
@@ -44,7 +44,7 @@ class InstanceSpawner(Spawner):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._stepped = Signal()
-        self.lent_slot: str | None = None
+        self.slot_id: str | None = None
 
     @property
     def _hub_pool(self) -> HubPool:
@@ -56,7 +56,7 @@ class InstanceSpawner(Spawner):
         return self._hub_pool.pool
 
     @property
-    def lent_server(self) -> Server:
+    def pool_server(self) -> Server:
         """Whose, and which."""
         return Server(user_name=self.user.name, server_name=self.name)
 
@@ -103,10 +103,10 @@ class InstanceSpawner(Spawner):
         try:
             return await (self._lend() if self.paid is None else self._start_paid(self.paid))
         except Refusal as refusal:
-            raise Refused(refusal) from refusal
+            raise SpawnRefused(refusal) from refusal
         except FreepoolError as error:
             self.log.exception("start of %s failed", self._log_name)
-            raise Refused(
+            raise SpawnRefused(
                 StartFailed(
                     "The instance could not be started.",
                     next_step="Try again; if it fails again, tell the operator.",
@@ -122,7 +122,7 @@ class InstanceSpawner(Spawner):
 
     async def _start_paid(self, paid: PaidServer) -> str:
         """Only its own person's request counts, whoever else JupyterHub lets start servers."""
-        word = self.user_options.pop(START_WORD, None)
+        word = self.user_options.pop(START_TOKEN, None)
         self._revoke_tokens()  # it is given none
         by_owner = self.handler is not None and self.handler.current_user is self.user
         return await paid.start(by_owner=by_owner, word=word)
@@ -137,7 +137,7 @@ class InstanceSpawner(Spawner):
         choice = choose(self.pool.catalog, options)
         start = Start(
             self.pool,
-            self.lent_server,
+            self.pool_server,
             choice,
             environment,
             self.server.base_url,
@@ -148,18 +148,18 @@ class InstanceSpawner(Spawner):
         )
         instance = await start.run()
         assert instance.url is not None
-        self.lent_slot = instance.slot_id
+        self.slot_id = instance.slot_id
         return instance.url
 
     def start_polling(self) -> None:
         """It runs: from now on its end is noticed at once."""
         super().start_polling()
         if self.paid is None:
-            self._hub_pool.attendance.add(self)
+            self._hub_pool.exit_watcher.add(self)
 
     def stop_polling(self) -> None:
         """JupyterHub is stopping it."""
-        self._hub_pool.attendance.remove(self)
+        self._hub_pool.exit_watcher.remove(self)
         super().stop_polling()
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so there is nothing to wait for)
@@ -198,13 +198,13 @@ class InstanceSpawner(Spawner):
         if self.paid is not None:
             return await self.paid.poll()
         try:
-            running = await self.pool.is_running(self.lent_server)
+            running = await self.pool.is_running(self.pool_server)
         except FreepoolError:
             self.log.exception("poll of %s: unknown", self._log_name)
             return None
-        if running and self.lent_slot is None:  # this hub has been restarted since it was lent
+        if running and self.slot_id is None:  # this hub has been restarted since it was lent
             instance = await self.pool.ledger.aread(instances.latest, *self._key)
-            self.lent_slot = instance.slot_id if instance else None
+            self.slot_id = instance.slot_id if instance else None
         return 0 if running is False else None
 
     @property
@@ -235,7 +235,7 @@ class InstanceSpawner(Spawner):
             )
             for event in events:
                 seen = event.seq
-                percent, sentence = PROGRESS[event.step]
+                percent, sentence = STEP_TEXTS[event.step]
                 yield {"progress": percent, "message": sentence}
                 if event.step in LAST_STEPS:
                     return

@@ -7,14 +7,14 @@ from typing import Any
 from jupyterhub.utils import subdomain_hook_idna
 
 
-def people_only(name: str, domain: str, kind: str) -> str:
+def subdomains_for_users(name: str, domain: str, kind: str) -> str:
     """As JupyterHub's `subdomain_hook`: services are ours, and stay where the hub is."""
     return str(subdomain_hook_idna(name, domain, kind)) if kind == "user" else domain
 
 
-def spread(hub: Any, host: str) -> None:
+def configure_subdomains(hub: Any, host: str) -> None:
     """Where the hub's own file says nothing else."""
     if "subdomain_host" not in hub:
         hub.subdomain_host = host
     if "subdomain_hook" not in hub:
-        hub.subdomain_hook = people_only
+        hub.subdomain_hook = subdomains_for_users

@@ -43,7 +43,7 @@ READ_SECONDS = 5
 
 
 @dataclass(frozen=True)
-class Orders:
+class SlotConfig:
     """What the slot's maker tells the agent. `listener` and `report` are file descriptors; -1 means none."""
 
     slot_id: str
@@ -58,7 +58,7 @@ class Orders:
     port: int = 8888
 
 
-def read_orders(arguments: Sequence[str], environment: MutableMapping[str, str]) -> Orders:
+def read_config(arguments: Sequence[str], environment: MutableMapping[str, str]) -> SlotConfig:
     """Read the orders from the descriptor that the first argument names, or take them out of the environment."""
     if arguments:
         with os.fdopen(int(arguments[0]), "rb") as stream:
@@ -70,10 +70,10 @@ def read_orders(arguments: Sequence[str], environment: MutableMapping[str, str])
     fields["key"] = bytes.fromhex(fields["key"])
     for name in ("arguments", "examples"):
         fields[name] = tuple(fields.get(name, ()))
-    return Orders(**fields)
+    return SlotConfig(**fields)
 
 
-def open_listener(orders: Orders) -> socket.socket:
+def open_listener(orders: SlotConfig) -> socket.socket:
     """The socket that is first the agent's and then the server's: handed over, or made here."""
     if orders.listener >= 0:
         listener = socket.socket(fileno=orders.listener)
@@ -193,7 +193,7 @@ def note_sigterm(server: Any) -> Callable[[], bool]:
     return lambda: bool(told)
 
 
-def become_server(claim: Claim, listener: socket.socket, orders: Orders) -> int:
+def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> int:
     """Take the identity on and run the Jupyter server in this very process. Returns its exit code when it ends."""
     os.environ.update(claim.environment)
     random.seed()  # a warm slot may have been waiting with a state that a sibling shares
@@ -214,7 +214,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: Orders) -> int:
     return TOLD_TO_END if was_told() else 0
 
 
-def lay_out_examples(orders: Orders) -> None:
+def lay_out_examples(orders: SlotConfig) -> None:
     """Copy the image's examples into the workspace: they are the user's to change, and gone with the instance."""
     for name in orders.examples:
         shutil.copytree(Path(orders.examples_from) / name, Path(orders.root) / "examples" / name, dirs_exist_ok=True)
@@ -227,7 +227,7 @@ def main() -> None:
     )
     log.setLevel(logging.INFO)
     os.environ.pop("PYTHONPATH", None)  # it was for this program, not for the user's kernels
-    orders = read_orders(sys.argv[1:], os.environ)
+    orders = read_config(sys.argv[1:], os.environ)
     listener = open_listener(orders)
     lay_out_examples(orders)
     preload()

@@ -9,7 +9,7 @@ from spawner.ledger.pool.rows import (
     InstanceState,
     Slot,
     SlotState,
-    Step,
+    StartStep,
     Ticket,
     TicketState,
 )
@@ -22,7 +22,7 @@ __all__ = [
     "Ledger",
     "Slot",
     "SlotState",
-    "Step",
+    "StartStep",
     "Ticket",
     "TicketState",
     "open_ledger",

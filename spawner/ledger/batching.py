@@ -15,15 +15,15 @@ from spawner.errors import FreepoolError
 T = TypeVar("T")
 Query = Callable[[Connection], Any]
 
-AT_ONCE = 25
+MAX_BATCH = 25
 """Writes in one transaction, at most: other processes have to come in between."""
 
 
-class _Disturbed(Exception):
+class _BatchFailed(Exception):
     """One of several writes met what is neither a rule of ours nor of a table: none of them is written."""
 
 
-class Writers:
+class WriteBatcher:
     """Runs writes in a thread of its own, in the order in which they come.
 
     `write` runs a query in a transaction and commits it. Each write that shares a transaction is undone on its own
@@ -48,11 +48,11 @@ class Writers:
         self._thread.shutdown()
 
     def _serve(self) -> None:
-        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
         if len(taken) > 1:
             try:
-                found = self._write(lambda connection: [_undone_alone(connection, query) for query, _ in taken])
-            except _Disturbed:
+                found = self._write(lambda connection: [_run_in_savepoint(connection, query) for query, _ in taken])
+            except _BatchFailed:
                 pass
             except Exception as error:
                 for _, result in taken:
@@ -72,7 +72,7 @@ class Writers:
                 result.set_exception(error)
 
 
-def _undone_alone(connection: Connection, query: Query) -> tuple[Any, Exception | None]:
+def _run_in_savepoint(connection: Connection, query: Query) -> tuple[Any, Exception | None]:
     """What a write gives, or what it refuses with."""
     try:
         with connection.begin_nested():
@@ -80,4 +80,4 @@ def _undone_alone(connection: Connection, query: Query) -> tuple[Any, Exception 
     except (FreepoolError, IntegrityError) as refusal:
         return None, refusal
     except Exception as error:
-        raise _Disturbed from error
+        raise _BatchFailed from error

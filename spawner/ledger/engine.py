@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from spawner.errors import LedgerUnusable
-from spawner.ledger.batching import Writers
+from spawner.ledger.batching import WriteBatcher
 from spawner.ledger.migrate import check_version
 
 P = ParamSpec("P")
@@ -42,7 +42,7 @@ class Ledger:
         self._engine = engine
         self._snapshots = engine
         self._writing = threading.Lock()
-        self._writers = Writers(self.write)
+        self._writers = WriteBatcher(self.write)
         if engine.dialect.name == POSTGRESQL:
             self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
 

@@ -32,7 +32,7 @@ from spawner.paid.build import require as require_paid
 from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
 from spawner.pool.warm.demand import read_demand
-from spawner.pool.warm.targets import wanted
+from spawner.pool.warm.targets import warm_targets
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")
@@ -203,7 +203,7 @@ async def _wait_for_a_slot(pool: Pool, stopping: asyncio.Event, *, since: dateti
     """Wait for the first slot, where any is to wait for people; say why where none will. `since` is when we began."""
     while not stopping.is_set() and (now := pool.now()) - since < timedelta(seconds=READY_SECONDS):
         moment = await pool.ledger.aread(read_demand, now=now)
-        targets = wanted(
+        targets = warm_targets(
             pool.catalog,
             pool.backend,
             demand=moment.demand,

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from spawner.ledger.paid.rows import Consent
 from spawner.paid.money import Money, read
-from spawner.paid.providers.base import Shape
+from spawner.paid.providers.base import InstanceType
 
 HOUR = 3600
 GIB = 1024**3
@@ -38,7 +38,7 @@ class Quote:
     `fits`: whether it is enough for what is to be done.
     """
 
-    shape: Shape
+    instance_type: InstanceType
     fits: bool
     compute: Money | None
     disk: Money | None
@@ -54,7 +54,7 @@ class Quote:
     @property
     def is_buyable(self) -> bool:
         """Whether it may be asked for: a known price, and not known to be out of stock."""
-        return self.hourly is not None and self.shape.available is not False
+        return self.hourly is not None and self.instance_type.available is not False
 
 
 @dataclass(frozen=True)
@@ -67,45 +67,45 @@ class Terms:
     idle_seconds: int | None
 
 
-def quote(shapes: Iterable[Shape], needs: Needs, *, disk: int | None, read_at: datetime) -> list[Quote]:
+def quote(instance_types: Iterable[InstanceType], needs: Needs, *, disk: int | None, read_at: datetime) -> list[Quote]:
     """All that is on offer: first what fits and can be had, the cheapest first; what has no price comes last.
 
     Prices of different currencies are never compared: each currency's stand together, in the order of their codes.
     `disk` is the size asked for in bytes, None for what is included.
     """
-    return sorted((_quote(shape, needs, disk, read_at) for shape in shapes), key=_rank)
+    return sorted((_quote(instance_type, needs, disk, read_at) for instance_type in instance_types), key=_rank)
 
 
-def _quote(shape: Shape, needs: Needs, disk: int | None, read_at: datetime) -> Quote:
+def _quote(instance_type: InstanceType, needs: Needs, disk: int | None, read_at: datetime) -> Quote:
     fits = (
-        shape.cpu >= needs.cpu
-        and shape.memory >= needs.memory
-        and shape.gpu_count >= needs.gpu_count
-        and (not needs.gpu_memory or (shape.gpu_memory or 0) >= needs.gpu_memory)
+        instance_type.cpu >= needs.cpu
+        and instance_type.memory >= needs.memory
+        and instance_type.gpu_count >= needs.gpu_count
+        and (not needs.gpu_memory or (instance_type.gpu_memory or 0) >= needs.gpu_memory)
     )
     # A price of nothing is a price that was not understood: nobody rents machines out for nothing.
-    compute = shape.price if shape.price is not None and shape.price.amount > 0 else None
-    extra = disk_price(shape, disk)
+    compute = instance_type.price if instance_type.price is not None and instance_type.price.amount > 0 else None
+    extra = disk_price(instance_type, disk)
     if extra is None or (compute is not None and extra.currency != compute.currency):
-        return Quote(shape, fits, None, None, read_at)
-    return Quote(shape, fits, compute, extra if extra.amount else None, read_at)
+        return Quote(instance_type, fits, None, None, read_at)
+    return Quote(instance_type, fits, compute, extra if extra.amount else None, read_at)
 
 
-def disk_price(shape: Shape, disk: int | None) -> Money | None:
+def disk_price(instance_type: InstanceType, disk: int | None) -> Money | None:
     """What an hour of a disk costs beyond what is included; None where that is not known."""
-    currency = shape.price.currency if shape.price is not None else ""
-    size = shape.least_disk if disk is None else disk
-    beyond = (size or 0) - (shape.disk or 0)
+    currency = instance_type.price.currency if instance_type.price is not None else ""
+    size = instance_type.least_disk if disk is None else disk
+    beyond = (size or 0) - (instance_type.disk or 0)
     if beyond <= 0:
         return Money(Decimal(0), currency)
-    return None if shape.disk_price is None else shape.disk_price * math.ceil(beyond / GIB)
+    return None if instance_type.disk_price is None else instance_type.disk_price * math.ceil(beyond / GIB)
 
 
 def _rank(one: Quote) -> tuple[bool, bool, bool, str, Decimal, str]:
     hourly = one.hourly
     if hourly is None:
-        return True, True, not one.fits, "", Decimal(0), one.shape.id
-    return False, not (one.fits and one.is_buyable), not one.fits, hourly.currency, hourly.amount, one.shape.id
+        return True, True, not one.fits, "", Decimal(0), one.instance_type.id
+    return False, not (one.fits and one.is_buyable), not one.fits, hourly.currency, hourly.amount, one.instance_type.id
 
 
 def cap_seconds(cap: Money, hourly: Money) -> int:

@@ -11,7 +11,7 @@ from spawner.pool.backends.base import Backend
 
 
 @dataclass(frozen=True)
-class Stock:
+class Capacity:
     """`available` more people can have this flavor now; `warm` of them without waiting.
 
     `why_not` is said in English and Chinese where the flavor cannot be served here at all.
@@ -33,25 +33,25 @@ def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: in
     return max(0, room)
 
 
-def stock_of(
+def capacity_of(
     catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable[Slot], *, without_room: Collection[str] = ()
-) -> Stock:
+) -> Capacity:
     """The stock of one flavor over all images. Slots of other flavors that wait for nobody count as room.
 
     `without_room` are flavors for which the backend had none just now, whatever the catalog's limits say.
     """
     why_not = backend.why_not(flavor)
     if why_not is not None:
-        return Stock(0, 0, why_not)
+        return Capacity(0, 0, why_not)
     slots = list(slots)
-    usable = [slot for slot in slots if slot.flavor == flavor.id and waits_for_nobody(slot)]
-    staying = [slot for slot in slots if slot.flavor == flavor.id or not waits_for_nobody(slot)]
+    usable = [slot for slot in slots if slot.flavor == flavor.id and is_unassigned(slot)]
+    staying = [slot for slot in slots if slot.flavor == flavor.id or not is_unassigned(slot)]
     warm = sum(slot.state is SlotState.WARM for slot in usable)
     room = 0 if flavor.id in without_room else room_for(catalog, flavor, staying, backend.memory())
-    return Stock(available=len(usable) + room, warm=warm)
+    return Capacity(available=len(usable) + room, warm=warm)
 
 
-def yields_room(
+def slot_to_preempt(
     catalog: Catalog, flavor: Flavor, image: Image, slots: Iterable[Slot], memory: int | None
 ) -> Slot | None:
     """A slot that waits for nobody and gives its room to somebody who is here: the youngest of another kind.
@@ -59,13 +59,13 @@ def yields_room(
     None where even all of them together would not make room: then none should be given up for nothing.
     """
     slots = list(slots)
-    waiting = [slot for slot in slots if waits_for_nobody(slot) and (slot.flavor, slot.image) != (flavor.id, image.id)]
+    waiting = [slot for slot in slots if is_unassigned(slot) and (slot.flavor, slot.image) != (flavor.id, image.id)]
     staying = [slot for slot in slots if slot not in waiting]
     if room_for(catalog, flavor, staying, memory) < 1:
         return None
     return max(waiting, key=lambda slot: slot.created_at, default=None)
 
 
-def waits_for_nobody(slot: Slot) -> bool:
+def is_unassigned(slot: Slot) -> bool:
     """Whether a slot is there, or on its way, for whoever comes next."""
     return slot.instance_id is None and slot.state in (SlotState.WARM, SlotState.CREATING)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
 
-GUESSES = (EndReason.CRASHED, EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_DISK, EndReason.LOST)
+PROVISIONAL_REASONS = (EndReason.CRASHED, EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_DISK, EndReason.LOST)
 """What an end may look like before its cause is known."""
 
 
@@ -14,6 +14,6 @@ def is_noted_only(instance: Instance, slots: Iterable[Slot]) -> bool:
     """Whether an instance's end is written down and nothing has been done about it: its slot is not being destroyed."""
     return (
         instance.state is InstanceState.STOPPING
-        and instance.reason in GUESSES
+        and instance.reason in PROVISIONAL_REASONS
         and any(slot.state is SlotState.CLAIMED and slot.instance_id == instance.id for slot in slots)
     )

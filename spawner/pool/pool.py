@@ -23,12 +23,12 @@ from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
 from spawner.pool.noted_ends import is_noted_only
 from spawner.pool.queue.admission import Admission
 from spawner.pool.slot_view import SlotView
-from spawner.pool.user_namespaces import news, pick
+from spawner.pool.user_namespaces import decide, new_observations
 
 log = logging.getLogger("freepool.pool")
-LEND_SECONDS = 3.0
+ASSIGN_SECONDS = 3.0
 """A pool that is away tells so only after its own timeout; whoever starts meanwhile does not wait for that."""
-LAST_LINE = timedelta(minutes=10)
+DEADLINE_SLACK = timedelta(minutes=10)
 """How long after its deadline the backend itself ends an instance that no steward has ended."""
 
 
@@ -73,7 +73,7 @@ class Pool:
         *,
         awaited: bool = False,
         environment: Mapping[str, str] | None = None,
-        own_users: bool = False,
+        user_namespace: bool = False,
     ) -> SlotSpec:
         """What the backend needs to make a slot."""
         return SlotSpec(
@@ -84,19 +84,21 @@ class Pool:
             examples=tuple(e.path.split("/")[0] for e in self.catalog.examples if e.image == image.id),
             awaited=awaited,
             environment=environment or {},
-            own_users=own_users,
+            user_namespace=user_namespace,
         )
 
-    async def own_users(self, flavor: Flavor) -> bool:
+    async def wants_user_namespace(self, flavor: Flavor) -> bool:
         """Whether a new slot of this flavor is to have users of its own."""
-        if not self.backend.tries_own_users:
+        if not self.backend.supports_user_namespaces:
             return False
         tried = await self.ledger.aread(user_namespaces.all_of)
-        return pick(self.catalog, flavor, tried, self.now()).own
+        return decide(self.catalog, flavor, tried, self.now()).own
 
-    async def note_users(self, found: Slots, of: Iterable[Slot], tried: Iterable[user_namespaces.Tried]) -> None:
+    async def record_user_namespaces(
+        self, found: Slots, of: Iterable[Slot], tried: Iterable[user_namespaces.NodeSupport]
+    ) -> None:
         """Write down what these slots show of their nodes: whether those can give a pod users of its own."""
-        for seen in news(found, of, tried, self.now()):
+        for seen in new_observations(found, of, tried, self.now()):
             if not seen.works:
                 log.warning("flavor %s does without user namespaces: %s", seen.flavor, seen.detail)
             await self.ledger.awrite(user_namespaces.note, seen)
@@ -188,12 +190,12 @@ class Pool:
         if not task.cancelled() and task.exception() is not None:
             log.error("an ending is left to the steward", exc_info=task.exception())
 
-    async def lend(self, slot: Slot, ends_at: datetime) -> bool:
+    async def assign(self, slot: Slot, ends_at: datetime) -> bool:
         """Tell the backend that a slot is somebody's until then. False where it cannot be told just now."""
-        seconds = (ends_at - slot.created_at + LAST_LINE).total_seconds()
+        seconds = (ends_at - slot.created_at + DEADLINE_SLACK).total_seconds()
         try:
-            async with timeout(LEND_SECONDS):
-                await self.backend.lend(slot.id, seconds=seconds)
+            async with timeout(ASSIGN_SECONDS):
+                await self.backend.assign(slot.id, seconds=seconds)
         except (BackendUnavailable, asyncio.TimeoutError) as error:
             log.warning("slot %s is lent, and the pool does not know yet: %s", slot.id, error or "no answer")
             return False

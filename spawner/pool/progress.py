@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from spawner.ledger import EndReason, Step, TicketState
+from spawner.ledger import EndReason, StartStep, TicketState
 
-PROGRESS: dict[Step, tuple[int, str]] = {
-    Step.REQUESTED: (5, "Your request is noted"),
-    Step.SLOT_WARM: (40, "A waiting instance is yours"),
-    Step.OTHERS_FIRST: (15, "Several came at once; yours is made right after theirs"),
-    Step.SLOT_CREATING: (20, "No instance was waiting, so a new one is being made (a few seconds)"),
-    Step.SLOT_READY: (60, "The new instance is ready"),
-    Step.CLAIMED: (70, "Handing it over to you"),
-    Step.RETRYING: (25, "That instance did not answer; taking another one"),
-    Step.POOL_AWAY: (20, "The pool does not answer just now; trying again"),
-    Step.RUNNING: (100, "Your notebook is ready"),
-    Step.FAILED: (100, "The start did not succeed"),
+STEP_TEXTS: dict[StartStep, tuple[int, str]] = {
+    StartStep.REQUESTED: (5, "Your request is noted"),
+    StartStep.SLOT_WARM: (40, "A waiting instance is yours"),
+    StartStep.OTHERS_FIRST: (15, "Several came at once; yours is made right after theirs"),
+    StartStep.SLOT_CREATING: (20, "No instance was waiting, so a new one is being made (a few seconds)"),
+    StartStep.SLOT_READY: (60, "The new instance is ready"),
+    StartStep.CLAIMED: (70, "Handing it over to you"),
+    StartStep.RETRYING: (25, "That instance did not answer; taking another one"),
+    StartStep.POOL_AWAY: (20, "The pool does not answer just now; trying again"),
+    StartStep.RUNNING: (100, "Your notebook is ready"),
+    StartStep.FAILED: (100, "The start did not succeed"),
 }
 
-LAST_STEPS = (Step.RUNNING, Step.FAILED)
+LAST_STEPS = (StartStep.RUNNING, StartStep.FAILED)
 
-ENDINGS: dict[EndReason, str] = {
+END_TEXTS: dict[EndReason, str] = {
     EndReason.STOPPED: "Your instance was stopped. Nothing of it was kept.",
     EndReason.CANCELLED: "The start was cancelled.",
     EndReason.DEADLINE: "Your instance reached the longest time that its shape allows, and was ended. "
@@ -44,7 +44,7 @@ ENDINGS: dict[EndReason, str] = {
     EndReason.SURPLUS: "An instance that nobody used was ended.",
 }
 
-TICKET_ENDINGS: dict[TicketState, str] = {
+TICKET_END_TEXTS: dict[TicketState, str] = {
     TicketState.EXPIRED: "It was your turn, but you did not come in time, and what was kept for you went to the next "
     "in line.",
     TicketState.FAILED: "It was your turn, but the start did not succeed.",
@@ -60,5 +60,5 @@ FAILURES = (
     EndReason.START_FAILED,
     EndReason.LOST,
 )
-EXPECTED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SUPERSEDED)
+USER_REQUESTED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SUPERSEDED)
 """Endings that their user asked for: nothing needs to be explained."""

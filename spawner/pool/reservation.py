@@ -10,25 +10,25 @@ from sqlalchemy import Connection
 from spawner.errors import NoRoom
 from spawner.ledger import EndReason, Slot, SlotState
 from spawner.ledger.pool import slots
-from spawner.pool.capacity import room_for, waits_for_nobody
+from spawner.pool.capacity import is_unassigned, room_for
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool
 
-LEAVING_SECONDS = 120.0
+MAX_WAIT_SECONDS = 120.0
 """How long a start waits for slots on their way out: its room is promised, and theirs to leave."""
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 """Between looks whether one has left. The ledger has no event for it that crosses processes."""
 
 
 @dataclass(frozen=True)
-class Taken:
+class Reservation:
     """A slot that is reserved for an instance. One that `is_new` may be a row only: it is still to be created."""
 
     slot: Slot
     is_new: bool
 
 
-async def take_slot(pool: Pool, choice: Choice, instance_id: str) -> Taken:
+async def reserve_slot(pool: Pool, choice: Choice, instance_id: str) -> Reservation:
     """The slot that admission has reserved, or where that one was bad, another. Raises `NoRoom`."""
 
     def take(connection: Connection) -> Slot:
@@ -41,13 +41,13 @@ async def take_slot(pool: Pool, choice: Choice, instance_id: str) -> Taken:
     is_new = slot.state is SlotState.CREATING
     if is_new:
         await _wait_for_room(pool, choice, slot)
-    return Taken(slot, is_new)
+    return Reservation(slot, is_new)
 
 
 async def _wait_for_room(pool: Pool, choice: Choice, slot: Slot) -> None:
     """Wait until those who leave have left, as far as this slot needs their room."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + LEAVING_SECONDS
+    deadline = loop.time() + MAX_WAIT_SECONDS
     is_first_look = True
     while True:
         others = [one for one in await pool.ledger.aread(slots.occupying) if one.id != slot.id]
@@ -62,10 +62,10 @@ async def _wait_for_room(pool: Pool, choice: Choice, slot: Slot) -> None:
             is_first_look = False
         if loop.time() > deadline:
             raise NoRoom("Those who leave take too long.", details=f"slot {leaving[0].id} has not ended")
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _comes_after(other: Slot, slot: Slot) -> bool:
     """Whether another slot that is not there yet waits for its room behind this one."""
-    is_row_only = other.state is SlotState.CREATING and not waits_for_nobody(other)
+    is_row_only = other.state is SlotState.CREATING and not is_unassigned(other)
     return is_row_only and (other.created_at, other.id) > (slot.created_at, slot.id)

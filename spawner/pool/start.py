@@ -28,22 +28,22 @@ from spawner.errors import (
     StartFailed,
 )
 from spawner.instance.sealing import slot_key
-from spawner.ledger import EndReason, Instance, Slot, SlotState, Step, TicketState
+from spawner.ledger import EndReason, Instance, Slot, SlotState, StartStep, TicketState
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool, Server
-from spawner.pool.queue.admission import Line, Wish
+from spawner.pool.queue.admission import QueuePosition, SpawnRequest
 from spawner.pool.queue.responses import NO_MACHINE, queued
-from spawner.pool.reservation import Taken, take_slot
+from spawner.pool.reservation import Reservation, reserve_slot
 
 log = logging.getLogger("freepool.pool")
-TRIES = 3
+MAX_SLOTS = 3
 """Slots that one start goes through before it gives up: a bad one is the pool's trouble, not the person's."""
 RETRY_SECONDS = 1.0
 """Between tries to reach a pool that is away."""
-SETTLE_SECONDS = 5.0
+END_CAUSE_SECONDS = 5.0
 """How long a start waits for the cause of the earlier instance's end. A node writes it within two."""
 SERVER_ADDRESS = "http://0.0.0.0:8888"
 """Where an image without the agent listens, in its own pod."""
@@ -97,10 +97,10 @@ class Start:
     async def _queued_after_all(self, instance: Instance, error: NoRoom) -> Refusal:
         """What to say where the cluster has no machine, whatever the catalog promises: a place in line."""
 
-        def look(connection: Connection) -> Line | None:
+        def look(connection: Connection) -> QueuePosition | None:
             mine = tickets.alive(connection, self.server.user_name)
             waiting = next((one for one in mine if one.state is TicketState.WAITING), None)
-            return None if waiting is None else self.pool.admission.line_of(connection, waiting)
+            return None if waiting is None else self.pool.admission.position_of(connection, waiting)
 
         line = await self.pool.ledger.aread(look)
         if line is not None:
@@ -120,14 +120,14 @@ class Start:
             raise NotOffered("{why}", next_step="Choose another shape or image.", why=why_not[0])
         await self._supersede()
         instance_id = pool.new_id()
-        wish = Wish(self.server.user_name, self.server.server_name, choice, self.groups)
+        wish = SpawnRequest(self.server.user_name, self.server.server_name, choice, self.groups)
 
-        def write(connection: Connection) -> Instance | Line:
+        def write(connection: Connection) -> Instance | QueuePosition:
             if self.ticket_id is not None and not tickets.is_called(connection, self.ticket_id):
                 raise StartFailed("The start was cancelled.")
             ticket = pool.admission.ask(connection, wish)
             if ticket.state is TicketState.WAITING:
-                return pool.admission.line_of(connection, ticket)
+                return pool.admission.position_of(connection, ticket)
             instance = instances.request(
                 connection,
                 instance_id=instance_id,
@@ -142,11 +142,11 @@ class Start:
             )
             tickets.begin(connection, ticket.id, instance_id=instance_id)
             slots.transfer(connection, ticket_id=ticket.id, instance_id=instance_id)
-            instances.add_event(connection, instance_id, Step.REQUESTED, now=pool.now())
+            instances.add_event(connection, instance_id, StartStep.REQUESTED, now=pool.now())
             return instance
 
         requested = await pool.ledger.awrite(write)
-        if isinstance(requested, Line):
+        if isinstance(requested, QueuePosition):
             raise queued(requested)
         return requested
 
@@ -164,19 +164,19 @@ class Start:
         starts again at once still reads what happened; the cause may come a moment after the end."""
         slot_id = leftover.slot_id or ""
 
-        def settled(found: Slots) -> bool:
+        def is_final(found: Slots) -> bool:
             status = found.get(slot_id)
-            return status is None or status.phase is not Phase.DEAD or status.settled
+            return status is None or status.phase is not Phase.DEAD or status.is_final
 
         with contextlib.suppress(asyncio.TimeoutError):
-            await self.pool.view.wait_until(settled, seconds=SETTLE_SECONDS)
+            await self.pool.view.wait_until(is_final, seconds=END_CAUSE_SECONDS)
         status = self.pool.view.last_seen.get(slot_id)
         if status is None or status.phase is not Phase.DEAD:
             return EndReason.SUPERSEDED, None
         return status.reason or EndReason.CRASHED, status.detail or None
 
     async def _bring_up(self, instance: Instance) -> Instance:
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(MAX_SLOTS)):
             try:
                 return await self._try(instance)
             except ImageUnavailable as error:
@@ -194,23 +194,23 @@ class Start:
                         next_step="Try once more; if it fails again, tell the operator.",
                         details=error.details or error.message,
                     ) from error
-            await self._step(instance, Step.RETRYING)
+            await self._step(instance, StartStep.RETRYING)
         raise AssertionError("the last try returns or raises")
 
-    async def _step(self, instance: Instance, step: Step) -> None:
+    async def _step(self, instance: Instance, step: StartStep) -> None:
         await self.pool.ledger.awrite(instances.add_event, instance.id, step, now=self.pool.now())
         self.on_step()
 
     async def _try(self, instance: Instance) -> Instance:
         """One slot, from claim to answer. A slot that fails is destroyed."""
         pool = self.pool
-        taken = await take_slot(pool, self.choice, instance.id)
+        taken = await reserve_slot(pool, self.choice, instance.id)
         slot = taken.slot
         try:
             if taken.is_new and pool.coming_up.locked():
-                await self._step(instance, Step.OTHERS_FIRST)
+                await self._step(instance, StartStep.OTHERS_FIRST)
             async with pool.coming_up if taken.is_new else contextlib.nullcontext():
-                await self._step(instance, Step.SLOT_CREATING if taken.is_new else Step.SLOT_WARM)
+                await self._step(instance, StartStep.SLOT_CREATING if taken.is_new else StartStep.SLOT_WARM)
                 url = await self._come_up(instance, taken)
             if self.choice.image.agent:
                 await self._hand_over(instance, slot, url)
@@ -219,14 +219,14 @@ class Start:
             answer = self._unless_dead(
                 slot, wait_for_answer(pool.session, f"{url}{self.prefix}api", seconds=self._seconds)
             )
-            await asyncio.gather(answer, pool.lend(slot, pool.now() + self._session))
+            await asyncio.gather(answer, pool.assign(slot, pool.now() + self._session))
         except NoRoom as error:
             await pool.destroy_slot_soon(slot.id, EndReason.NO_ROOM, detail=error.details)
             raise
         except (SlotFailed, ClaimFailed) as error:
             status = pool.view.last_seen.get(slot.id)
-            if status is not None and status.no_users:
-                await pool.note_users({slot.id: status}, [slot], ())  # the next try goes by it
+            if status is not None and status.lacks_user_namespace:
+                await pool.record_user_namespaces({slot.id: status}, [slot], ())  # the next try goes by it
             await pool.destroy_slot_soon(slot.id, EndReason.START_FAILED, detail=error.details or error.message)
             raise
         return await self._mark_running(instance, url)
@@ -239,7 +239,7 @@ class Start:
     def _session(self) -> timedelta:
         return timedelta(minutes=self.choice.flavor.session_minutes)
 
-    async def _come_up(self, instance: Instance, taken: Taken) -> str:
+    async def _come_up(self, instance: Instance, taken: Reservation) -> str:
         """Have the slot made where it is not there yet, and wait until it can take its claim. Returns its URL."""
         slot = taken.slot
         if taken.is_new:
@@ -263,7 +263,7 @@ class Start:
             choice.image,
             awaited=True,
             environment={} if choice.image.agent else environment,
-            own_users=await pool.own_users(choice.flavor),
+            user_namespace=await pool.wants_user_namespace(choice.flavor),
         )
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds
@@ -275,7 +275,7 @@ class Start:
                 if loop.time() > deadline:
                     raise
             if not told:
-                await self._step(instance, Step.POOL_AWAY)
+                await self._step(instance, StartStep.POOL_AWAY)
                 told = True
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -351,7 +351,7 @@ class Start:
             if slot.state is SlotState.CREATING:
                 slots.mark_claimed(connection, slot.id, now=now)
             instances.attach_slot(connection, instance.id, slot.id)
-            instances.add_event(connection, instance.id, Step.CLAIMED, now=now)
+            instances.add_event(connection, instance.id, StartStep.CLAIMED, now=now)
 
         await self.pool.ledger.awrite(write)
         self.on_step()
@@ -386,7 +386,7 @@ class Start:
 
         def write(connection: Connection) -> Instance:
             running = self.pool.mark_running(connection, instance, url)
-            instances.add_event(connection, instance.id, Step.RUNNING, now=self.pool.now())
+            instances.add_event(connection, instance.id, StartStep.RUNNING, now=self.pool.now())
             return running
 
         running = await self.pool.ledger.awrite(write)

@@ -15,20 +15,20 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from spawner.ledger import EndReason, Instance, Step, Ticket
+from spawner.ledger import EndReason, Instance, StartStep, Ticket
 from spawner.ledger.pool import instances, tickets
 from spawner.pool.progress import FAILURES
 
 DAY = timedelta(days=1)
 HOURS = 24
-COLD = Step.SLOT_CREATING
+COLD = StartStep.SLOT_CREATING
 """Taken by each start that found no slot ready, or none that was of use."""
-HURT = (*FAILURES, EndReason.NO_ROOM)
+REPORTED = (*FAILURES, EndReason.NO_ROOM)
 """Endings that an operator should look into."""
 
 
 @dataclass(frozen=True)
-class Span:
+class Percentiles:
     """How many there were, and the seconds that half of them, and 95 in 100, took at most. None where none was."""
 
     count: int
@@ -48,7 +48,7 @@ class Hour:
 
 
 @dataclass(frozen=True)
-class Foretold:
+class EstimateAccuracy:
     """How many waits were within what was foretold, shorter, or longer."""
 
     within: int
@@ -69,13 +69,13 @@ class Statistics:
     cold_seconds: Sequence[float]
     wait_seconds: Sequence[float]
     hours: Sequence[Hour]
-    foretold: Foretold
+    foretold: EstimateAccuracy
     endings: Mapping[EndReason, int]
 
     @property
     def failures(self) -> dict[EndReason, int]:
         """Endings that an operator should look into, the most frequent first."""
-        found = {reason: count for reason, count in self.endings.items() if reason in HURT}
+        found = {reason: count for reason, count in self.endings.items() if reason in REPORTED}
         return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0].value)))
 
 
@@ -86,7 +86,7 @@ class Day:
     tickets: list[Ticket]
     started: list[Instance]
     ended: list[Instance]
-    steps: Mapping[str, set[Step]]
+    steps: Mapping[str, set[StartStep]]
 
 
 def read_day(connection: Connection, *, now: datetime) -> Day:
@@ -116,7 +116,7 @@ def statistics_of(day: Day, flavor: str, *, now: datetime) -> Statistics:
         cold_seconds=cold,
         wait_seconds=[wait_seconds(one) for one in called if has_waited(one)],
         hours=[_hour(called, now - timedelta(hours=HOURS - number)) for number in range(HOURS)],
-        foretold=_foretold(called),
+        foretold=_with_estimate(called),
         endings=Counter(one.reason for one in day.ended if one.flavor == flavor and one.reason is not None),
     )
 
@@ -139,10 +139,10 @@ def wait_seconds(ticket: Ticket) -> float:
     return (ticket.called_at - ticket.joined_at).total_seconds()
 
 
-def span(seconds: Iterable[float]) -> Span:
+def percentiles(seconds: Iterable[float]) -> Percentiles:
     """Number, median, 95th percentile."""
     ordered = sorted(seconds)
-    return Span(len(ordered), quantile(ordered, 0.5), quantile(ordered, 0.95))
+    return Percentiles(len(ordered), quantile(ordered, 0.5), quantile(ordered, 0.95))
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
@@ -157,7 +157,7 @@ def _hour(called: Iterable[Ticket], begins: datetime) -> Hour:
     return Hour(begins, len(mine), len(waits), quantile(waits, 0.5), waits[-1] if waits else None)
 
 
-def _foretold(called: Iterable[Ticket]) -> Foretold:
+def _with_estimate(called: Iterable[Ticket]) -> EstimateAccuracy:
     within = shorter = longer = 0
     for one in called:
         if not has_waited(one) or one.expected_low is None or one.expected_high is None:
@@ -166,4 +166,4 @@ def _foretold(called: Iterable[Ticket]) -> Foretold:
         shorter += seconds < one.expected_low
         longer += seconds > one.expected_high
         within += one.expected_low <= seconds <= one.expected_high
-    return Foretold(within, shorter, longer)
+    return EstimateAccuracy(within, shorter, longer)

@@ -18,17 +18,17 @@ from datetime import datetime, timedelta
 from spawner.catalog import Catalog, Flavor
 from spawner.compat import StrEnum
 from spawner.ledger import Slot
-from spawner.ledger.pool.user_namespaces import Tried
+from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.backends.base import Phase, SlotStatus
 
-RETRY = timedelta(hours=6)
+RETRY_AFTER = timedelta(hours=6)
 """After this a node that could not do it is tried again: it may have been updated, or its trouble was another one."""
-NOTED_AGAIN = timedelta(days=1)
+REFRESH_EVERY = timedelta(days=1)
 """How often it is written down that a node still can."""
-FORGET = timedelta(days=7)
+RETENTION = timedelta(days=7)
 
 
-class Why(StrEnum):
+class NamespaceReason(StrEnum):
     """What decides."""
 
     CATALOG_OWN = "catalog_own"
@@ -39,45 +39,52 @@ class Why(StrEnum):
     REFUSED = "refused"
 
 
-WHY: dict[Why, str] = {
-    Why.CATALOG_OWN: "User namespaces are on: the catalog says so.",
-    Why.CATALOG_HOST: "User namespaces are off: the catalog says so.",
-    Why.ACCELERATOR: "User namespaces are off: this flavor uses devices of its node. The catalog can turn them on.",
-    Why.UNTRIED: "User namespaces are asked for. No pod has run with one yet.",
-    Why.WORKS: "User namespaces are on. Nodes that support them: {nodes}.",
-    Why.REFUSED: "User namespaces are off, because a node does not support them: {nodes}.",
+NAMESPACE_REASONS: dict[NamespaceReason, str] = {
+    NamespaceReason.CATALOG_OWN: "User namespaces are on: the catalog says so.",
+    NamespaceReason.CATALOG_HOST: "User namespaces are off: the catalog says so.",
+    NamespaceReason.ACCELERATOR: "User namespaces are off: this flavor uses devices of its node. "
+    "The catalog can turn them on.",
+    NamespaceReason.UNTRIED: "User namespaces are asked for. No pod has run with one yet.",
+    NamespaceReason.WORKS: "User namespaces are on. Nodes that support them: {nodes}.",
+    NamespaceReason.REFUSED: "User namespaces are off, because a node does not support them: {nodes}.",
 }
 """In words. The desk translates them."""
 
 
 @dataclass(frozen=True)
-class Pick:
+class NamespaceDecision:
     """`own`: whether the pods get users of their own. `nodes` are those that show it, `details` what a node said."""
 
     own: bool
-    why: Why
+    why: NamespaceReason
     nodes: tuple[str, ...] = ()
     details: str = ""
     until: datetime | None = None
 
 
-def pick(catalog: Catalog, flavor: Flavor, tried: Iterable[Tried], now: datetime) -> Pick:
+def decide(catalog: Catalog, flavor: Flavor, tried: Iterable[NodeSupport], now: datetime) -> NamespaceDecision:
     """Decide for one flavor."""
     if flavor.pod.host_users is not None:
-        return Pick(False, Why.CATALOG_HOST) if flavor.pod.host_users else Pick(True, Why.CATALOG_OWN)
+        return (
+            NamespaceDecision(False, NamespaceReason.CATALOG_HOST)
+            if flavor.pod.host_users
+            else NamespaceDecision(True, NamespaceReason.CATALOG_OWN)
+        )
     if flavor.accelerator is not None:
-        return Pick(False, Why.ACCELERATOR)
+        return NamespaceDecision(False, NamespaceReason.ACCELERATOR)
     alike = {one.id for one in catalog.flavors if _place(one) == _place(flavor)}
     known = [one for one in tried if one.flavor in alike]
-    refused = [one for one in known if not one.works and now - one.noted_at < RETRY]
+    refused = [one for one in known if not one.works and now - one.noted_at < RETRY_AFTER]
     if refused:
         last = max(refused, key=lambda one: one.noted_at)
-        return Pick(False, Why.REFUSED, _nodes(refused), last.detail, last.noted_at + RETRY)
+        return NamespaceDecision(
+            False, NamespaceReason.REFUSED, _nodes(refused), last.detail, last.noted_at + RETRY_AFTER
+        )
     works = _nodes(one for one in known if one.works)
-    return Pick(True, Why.WORKS if works else Why.UNTRIED, works)
+    return NamespaceDecision(True, NamespaceReason.WORKS if works else NamespaceReason.UNTRIED, works)
 
 
-def _nodes(tried: Iterable[Tried]) -> tuple[str, ...]:
+def _nodes(tried: Iterable[NodeSupport]) -> tuple[str, ...]:
     return tuple(sorted({one.node for one in tried}))
 
 
@@ -85,26 +92,26 @@ def _place(flavor: Flavor) -> tuple[Mapping[str, str], str | None]:
     return flavor.pod.node_selector, flavor.pod.runtime_class
 
 
-def news(
-    found: Mapping[str, SlotStatus], slots: Iterable[Slot], tried: Iterable[Tried], now: datetime
-) -> Iterator[Tried]:
+def new_observations(
+    found: Mapping[str, SlotStatus], slots: Iterable[Slot], tried: Iterable[NodeSupport], now: datetime
+) -> Iterator[NodeSupport]:
     """What the pods show that is not written down yet."""
     known = {(one.flavor, one.node): one for one in tried}
     for slot in slots:
         status = found.get(slot.id)
-        if status is None or not status.node or not status.own_users:
+        if status is None or not status.node or not status.user_namespace:
             continue
         before = known.get((slot.flavor, status.node))
-        seen: Tried | None = None
-        if status.no_users:
-            seen = Tried(slot.flavor, status.node, False, status.detail, now)
+        seen: NodeSupport | None = None
+        if status.lacks_user_namespace:
+            seen = NodeSupport(slot.flavor, status.node, False, status.detail, now)
             if before is not None and not before.works and before.noted_at >= slot.created_at:
                 seen = None
         elif status.phase is Phase.READY:
-            seen = Tried(slot.flavor, status.node, True, "", now)
+            seen = NodeSupport(slot.flavor, status.node, True, "", now)
             # One that ran before its node was found unable proves nothing.
             is_older = before is not None and not before.works and before.noted_at >= slot.created_at
-            if is_older or (before is not None and before.works and now - before.noted_at < NOTED_AGAIN):
+            if is_older or (before is not None and before.works and now - before.noted_at < REFRESH_EVERY):
                 seen = None
         if seen is not None:
             known[seen.flavor, seen.node] = seen

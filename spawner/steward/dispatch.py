@@ -12,34 +12,34 @@ from http import HTTPStatus
 from typing import Any
 
 from spawner.errors import LostRace
-from spawner.hub_client import HubClient, HubSaid
+from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import EndReason, Ticket, TicketState
 from spawner.ledger.pool import tickets
 from spawner.pool.options import TICKET
 from spawner.pool.pool import Pool
 from spawner.steward import queue_actions
-from spawner.steward.snapshots import read_line
+from spawner.steward.snapshots import read_queue
 from spawner.steward.tasks import Tasks
-from spawner.steward.webhooks import WORTH_TELLING, Hook
+from spawner.steward.webhooks import MAX_AGE, Webhook
 
 log = logging.getLogger("freepool.steward")
-AGAIN = timedelta(seconds=5)
+RETRY_AFTER = timedelta(seconds=5)
 """Between attempts at the same thing for the same ticket."""
-OWN_ACTIVITY = timedelta(seconds=10)
+START_ACTIVITY = timedelta(seconds=10)
 """A start itself looks like activity for so long."""
-SEEN_LATE = timedelta(seconds=10)
+ACTIVITY_DELAY = timedelta(seconds=10)
 """Activity is known to the hub only after the proxy has told it, every 5 s: whoever has come is not missed before."""
 
 
-class Usher:
+class Dispatcher:
     """Carries out what `line` says is due."""
 
-    def __init__(self, pool: Pool, tasks: Tasks, *, hub: HubClient, hub_token: str, hook: Hook | None) -> None:
+    def __init__(self, pool: Pool, tasks: Tasks, *, hub: HubClient, hub_token: str, webhook: Webhook | None) -> None:
         self._pool = pool
         self._tasks = tasks
         self._hub = hub
         self._hub_token = hub_token
-        self._hook = hook
+        self._webhook = webhook
         self._tried: dict[str, datetime] = {}
 
     async def round(self) -> None:
@@ -52,44 +52,44 @@ class Usher:
         """True where somebody was called."""
         pool = self._pool
         now = pool.now()
-        moment = await pool.ledger.aread(read_line, told_since=now - WORTH_TELLING)
+        snapshot = await pool.ledger.aread(read_queue, told_since=now - MAX_AGE)
         for action in queue_actions.decide(
-            moment.tickets, slots=moment.slots, instances=moment.instances, catalog=pool.catalog, now=now
+            snapshot.tickets, slots=snapshot.slots, instances=snapshot.instances, catalog=pool.catalog, now=now
         ):
             with contextlib.suppress(LostRace):  # its person was faster
                 await self._carry_out(action)
-        hold = timedelta(seconds=pool.catalog.queue.hold_seconds) + OWN_ACTIVITY + SEEN_LATE
-        for ticket in queue_actions.never_came(moment.uncollected, moment.tickets, now=now, hold=hold):
+        hold = timedelta(seconds=pool.catalog.queue.hold_seconds) + START_ACTIVITY + ACTIVITY_DELAY
+        for ticket in queue_actions.unclaimed(snapshot.uncollected, snapshot.tickets, now=now, hold=hold):
             self._tasks.begin(ticket.id, partial(self._look_for, ticket))
-        if self._hook:
-            for ticket in queue_actions.to_be_told(moment.untold, moment.instances):
+        if self._webhook:
+            for ticket in queue_actions.to_notify(snapshot.untold, snapshot.instances):
                 self._try(f"news of {ticket.id}", partial(self._tell, ticket))
-        if not any(ticket.state is TicketState.WAITING for ticket in moment.tickets):
+        if not any(ticket.state is TicketState.WAITING for ticket in snapshot.tickets):
             return False
-        is_due = await pool.ledger.aread(pool.admission.is_anybody_due)
+        is_due = await pool.ledger.aread(pool.admission.has_due_ticket)
         return is_due and bool(await pool.ledger.awrite(pool.admission.call_due))
 
     async def _carry_out(self, action: queue_actions.Action) -> None:
         pool, ticket = self._pool, action.ticket
         match action:
-            case queue_actions.Settle(_, instance_id):
+            case queue_actions.SettleTicket(_, instance_id):
                 await pool.ledger.awrite(pool.admission.settle, instance_id)
-            case queue_actions.PutBack():
+            case queue_actions.RequeueTicket():
                 log.info("ticket %s: what was held for it is lost", ticket.id)
                 await pool.ledger.awrite(pool.admission.put_back, ticket)
-            case queue_actions.Expire():
+            case queue_actions.ExpireTicket():
                 log.info("ticket %s: nobody came", ticket.id)
                 await pool.ledger.awrite(pool.admission.release, ticket.id, TicketState.EXPIRED)
-            case queue_actions.GiveUp():
+            case queue_actions.FailTicket():
                 log.info("ticket %s: %s with %s is not offered any more", ticket.id, ticket.flavor, ticket.image)
                 await pool.ledger.awrite(pool.admission.release, ticket.id, TicketState.FAILED)
-            case queue_actions.Begin():
+            case queue_actions.StartTicket():
                 self._try(ticket.id, partial(self._ask_hub, ticket))
 
     def _try(self, subject: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin it, but not again for a while."""
         now = self._pool.now()
-        self._tried = {known: at for known, at in self._tried.items() if now - at < AGAIN}
+        self._tried = {known: at for known, at in self._tried.items() if now - at < RETRY_AFTER}
         if subject not in self._tried:
             self._tried[subject] = now
             self._tasks.begin(subject, work)
@@ -101,7 +101,7 @@ class Usher:
             options["example"] = ticket.example
         try:
             await self._hub.start(ticket.user_name, self._hub_token, options, server_name=ticket.server_name)
-        except HubSaid as said:
+        except HubRefused as said:
             if said.status == HTTPStatus.NOT_FOUND:
                 await self._pool.ledger.awrite(
                     self._pool.admission.release,
@@ -121,13 +121,13 @@ class Usher:
         seen = await self._hub.last_activity(ticket.user_name, self._hub_token, server_name=ticket.server_name)
         assert ticket.served_at is not None
         assert ticket.instance_id is not None
-        if seen is not None and seen < ticket.served_at + OWN_ACTIVITY:
+        if seen is not None and seen < ticket.served_at + START_ACTIVITY:
             log.info("instance %s ends: nobody came", ticket.instance_id)
             await self._pool.end(ticket.instance_id, EndReason.NOT_COLLECTED)
         with contextlib.suppress(LostRace):
             await self._pool.ledger.awrite(tickets.collect, ticket.id, now=self._pool.now())
 
     async def _tell(self, ticket: Ticket) -> None:
-        assert self._hook is not None
-        if await self._hook.tell(ticket):
+        assert self._webhook is not None
+        if await self._webhook.tell(ticket):
             await self._pool.ledger.awrite(tickets.note_told, ticket.id, now=self._pool.now())

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from spawner.errors import FreepoolError
 from spawner.ledger import leases, open_ledger
 from spawner.paid.build import close, make_paid
-from spawner.paid.orders.reconciler import LEASE, Keeper
+from spawner.paid.orders.reconciler import LEASE, Reconciler
 from spawner.settings import Settings
 
 log = logging.getLogger("freepool.paid")
@@ -31,7 +31,7 @@ async def keeping_paid(settings: Settings, holder: str) -> AsyncIterator[None]:
         return
     ledger = open_ledger(settings.ledger)
     paid = make_paid(settings.paid, ledger)
-    keeper = Keeper(paid, holder=holder)
+    keeper = Reconciler(paid, holder=holder)
     task = asyncio.create_task(_keep(keeper), name="freepool-paid")
     try:
         yield
@@ -46,7 +46,7 @@ async def keeping_paid(settings: Settings, holder: str) -> AsyncIterator[None]:
         ledger.close()
 
 
-async def _keep(keeper: Keeper) -> None:
+async def _keep(keeper: Reconciler) -> None:
     while True:
         try:
             await keeper.tick(patience=PATIENCE)

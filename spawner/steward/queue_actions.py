@@ -15,7 +15,7 @@ GRACE = timedelta(seconds=3)
 
 
 @dataclass(frozen=True)
-class Settle:
+class SettleTicket:
     """The start of a called ticket is over, and did not come to an instance."""
 
     ticket: Ticket
@@ -23,34 +23,34 @@ class Settle:
 
 
 @dataclass(frozen=True)
-class PutBack:
+class RequeueTicket:
     """What was reserved for a called ticket is lost: it waits again, at its place."""
 
     ticket: Ticket
 
 
 @dataclass(frozen=True)
-class Expire:
+class ExpireTicket:
     """Nobody came for what was held."""
 
     ticket: Ticket
 
 
 @dataclass(frozen=True)
-class GiveUp:
+class FailTicket:
     """The catalog does not have any more what somebody waits for."""
 
     ticket: Ticket
 
 
 @dataclass(frozen=True)
-class Begin:
+class StartTicket:
     """Start the instance of somebody whose turn has come."""
 
     ticket: Ticket
 
 
-Action = Settle | PutBack | Expire | GiveUp | Begin
+Action = SettleTicket | RequeueTicket | ExpireTicket | FailTicket | StartTicket
 
 
 def decide(
@@ -69,18 +69,18 @@ def decide(
     for ticket in tickets:
         if ticket.instance_id is not None:
             if ticket.instance_id not in loans:
-                yield Settle(ticket, ticket.instance_id)
+                yield SettleTicket(ticket, ticket.instance_id)
         elif ticket.flavor not in flavors or ticket.image not in images:
-            yield GiveUp(ticket)
+            yield FailTicket(ticket)
         elif ticket.state is not TicketState.CALLED:
             continue
         elif ticket.id not in holders:
-            yield PutBack(ticket)
+            yield RequeueTicket(ticket)
         elif (ticket.user_name, ticket.server_name) in busy:  # they have something else meanwhile, and must choose
             if ticket.hold_until is not None and ticket.hold_until <= now:
-                yield Expire(ticket)
+                yield ExpireTicket(ticket)
         elif not _starts_itself(ticket, now):
-            yield Begin(ticket)
+            yield StartTicket(ticket)
 
 
 def _starts_itself(ticket: Ticket, now: datetime) -> bool:
@@ -88,7 +88,7 @@ def _starts_itself(ticket: Ticket, now: datetime) -> bool:
     return ticket.called_at == ticket.joined_at and now - ticket.joined_at < GRACE
 
 
-def to_be_told(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[Ticket]:
+def to_notify(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[Ticket]:
     """Those who waited, and have now something to come for: it runs, or is held beside what runs for them already."""
     busy = {(one.user_name, one.server_name) for one in instances if one.state is InstanceState.RUNNING}
     return [
@@ -99,7 +99,7 @@ def to_be_told(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[
     ]
 
 
-def never_came(served: Iterable[Ticket], waiting: Iterable[Ticket], *, now: datetime, hold: timedelta) -> list[Ticket]:
+def unclaimed(served: Iterable[Ticket], waiting: Iterable[Ticket], *, now: datetime, hold: timedelta) -> list[Ticket]:
     """Those whose instance has run for too long without them while somebody waits for one like it.
 
     `served` are tickets whose person is not known to have come. As many as wait, and first whose runs longest.

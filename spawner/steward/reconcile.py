@@ -16,10 +16,10 @@ from spawner.pool.noted_ends import is_noted_only
 
 CREATE_GRACE = timedelta(seconds=15)
 """How long a committed intent may take to be seen in the pool before it is taken for one that was never carried out."""
-SETTLE = timedelta(seconds=10)
+END_CAUSE_TIMEOUT = timedelta(seconds=10)
 """How long the cause of an instance's end is waited for before the first guess counts. A kubelet writes it within two
 seconds; where it never comes (its node is gone, or another container of the pod goes on) the instance ends anyway."""
-PLATFORM = (EndReason.EVICTED, EndReason.LOST)
+PLATFORM_REASONS = (EndReason.EVICTED, EndReason.LOST)
 """Endings by the platform: a slot that was being made and is lost so says nothing against its flavor or image."""
 ABSENT = "it was not in the pool any more"
 START_GRACE = timedelta(seconds=330)
@@ -36,7 +36,7 @@ class DestroySlot:
 
 
 @dataclass(frozen=True)
-class NoteWarm:
+class MarkWarm:
     """A slot that waits for nobody in particular is ready."""
 
     slot_id: str
@@ -65,14 +65,14 @@ class EndInstance:
 
 
 @dataclass(frozen=True)
-class Lend:
+class AssignSlot:
     """Tell the pool until when a slot is somebody's; the start could not."""
 
     slot: Slot
     ends_at: datetime
 
 
-Action = DestroySlot | NoteWarm | NoteEnd | EndInstance | Lend
+Action = DestroySlot | MarkWarm | NoteEnd | EndInstance | AssignSlot
 
 
 def decide(
@@ -84,8 +84,8 @@ def decide(
     now: datetime,
     limits: Limits,
     closes_at: datetime | None = None,
-    unsettled: Mapping[str, datetime] | None = None,
-    insists: Collection[str] = (),
+    cause_pending: Mapping[str, datetime] | None = None,
+    requires_user_namespaces: Collection[str] = (),
 ) -> Iterator[Action]:
     """What brings ledger and pool together.
 
@@ -102,18 +102,27 @@ def decide(
             yield DestroySlot(slot_id, EndReason.ORPHANED)
     for slot in known.values():
         is_held = slot.instance_id in held
-        action = _about_held(slot, found) if is_held else _about_slot(slot, loans, found, now, limits, insists)
+        action = (
+            _about_held(slot, found)
+            if is_held
+            else _about_slot(slot, loans, found, now, limits, requires_user_namespaces)
+        )
         if action is not None:
             yield action
     for instance in loans.values():
         its_slot = known.get(instance.slot_id or "")
-        ending = _about_instance(instance, its_slot, found, now, closes_at, unsettled or {})
+        ending = _about_instance(instance, its_slot, found, now, closes_at, cause_pending or {})
         if ending is not None:
             yield ending
 
 
 def _about_slot(
-    slot: Slot, loans: dict[str, Instance], found: Slots, now: datetime, limits: Limits, insists: Collection[str]
+    slot: Slot,
+    loans: dict[str, Instance],
+    found: Slots,
+    now: datetime,
+    limits: Limits,
+    requires_user_namespaces: Collection[str],
 ) -> Action | None:
     status = found.get(slot.id)
     age = now - slot.created_at
@@ -126,7 +135,7 @@ def _about_slot(
         if loan is None:
             return DestroySlot(slot.id, EndReason.ORPHANED)
         if loan.state is InstanceState.RUNNING and loan.ends_at and status and _is_lent_unknown_to_the_pool(status):
-            return Lend(slot, loan.ends_at)
+            return AssignSlot(slot, loan.ends_at)
         return None
     if status is None:
         is_fresh = slot.state is SlotState.CREATING and age < CREATE_GRACE
@@ -134,13 +143,15 @@ def _about_slot(
     if status.phase is Phase.DEAD:
         reason = status.reason or EndReason.LOST
         # Where the catalog insists on what its nodes cannot do, every slot fails: that counts, and backs off.
-        is_its_own = reason not in PLATFORM or (status.no_users and slot.flavor in insists)
+        is_its_own = reason not in PLATFORM_REASONS or (
+            status.lacks_user_namespace and slot.flavor in requires_user_namespaces
+        )
         if slot.state is SlotState.CREATING and is_its_own:
             reason = EndReason.START_FAILED
         return DestroySlot(slot.id, reason, status.detail or None)
     if slot.state is SlotState.CREATING:
         if status.phase is Phase.READY:
-            return NoteWarm(slot.id)
+            return MarkWarm(slot.id)
         if status.no_room and age > timedelta(seconds=limits.schedule_seconds):
             return DestroySlot(slot.id, EndReason.NO_ROOM, status.no_room)
         if age > start:
@@ -164,12 +175,12 @@ def _is_lent_unknown_to_the_pool(status: SlotStatus) -> bool:
     return status.phase is Phase.READY and not status.lent
 
 
-def unsettled_since(found: Slots, before: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
+def cause_pending_since(found: Slots, before: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
     """Since when each slot's end is known whose cause is not; `before` is what this said at the last look."""
     return {
         slot_id: before.get(slot_id, now)
         for slot_id, status in found.items()
-        if status.phase is Phase.DEAD and not status.settled
+        if status.phase is Phase.DEAD and not status.is_final
     }
 
 
@@ -179,10 +190,10 @@ def _about_instance(
     found: Slots,
     now: datetime,
     closes_at: datetime | None,
-    unsettled: Mapping[str, datetime],
+    cause_pending: Mapping[str, datetime],
 ) -> NoteEnd | EndInstance | None:
     if instance.state is InstanceState.STOPPING:
-        return _about_ending(instance, slot, found, now, unsettled)
+        return _about_ending(instance, slot, found, now, cause_pending)
     if closes_at is not None and closes_at <= now:
         return EndInstance(instance.id, EndReason.MAINTENANCE)
     if instance.state is InstanceState.STARTING:
@@ -192,19 +203,19 @@ def _about_instance(
     if status is None:
         return EndInstance(instance.id, EndReason.LOST, ABSENT, slot_id=instance.slot_id)
     if status.phase is Phase.DEAD:
-        kind = NoteEnd if _cause_may_come(status, now, unsettled) else EndInstance
+        kind = NoteEnd if _cause_may_come(status, now, cause_pending) else EndInstance
         return kind(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
     if instance.ends_at is not None and instance.ends_at <= now:
         return EndInstance(instance.id, EndReason.DEADLINE)
     return None
 
 
-def _cause_may_come(status: SlotStatus, now: datetime, unsettled: Mapping[str, datetime]) -> bool:
-    return not status.settled and now - unsettled.get(status.id, now) < SETTLE
+def _cause_may_come(status: SlotStatus, now: datetime, cause_pending: Mapping[str, datetime]) -> bool:
+    return not status.is_final and now - cause_pending.get(status.id, now) < END_CAUSE_TIMEOUT
 
 
 def _about_ending(
-    instance: Instance, slot: Slot | None, found: Slots, now: datetime, unsettled: Mapping[str, datetime]
+    instance: Instance, slot: Slot | None, found: Slots, now: datetime, cause_pending: Mapping[str, datetime]
 ) -> EndInstance | None:
     """Finish an end. Where it was only noted, its slot is not being destroyed yet: first the cause must be known."""
     status = found.get(instance.slot_id or "")
@@ -212,7 +223,7 @@ def _about_ending(
         if status is None and instance.reason is EndReason.CRASHED:  # a guess; any other reason was stated as the cause
             return EndInstance(instance.id, EndReason.LOST, ABSENT, corrects=True)
         if status is not None and status.phase is Phase.DEAD:
-            if _cause_may_come(status, now, unsettled):
+            if _cause_may_come(status, now, cause_pending):
                 return None
             return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None, corrects=True)
     return EndInstance(instance.id, instance.reason or EndReason.STOPPED)

@@ -22,15 +22,15 @@ from spawner.ledger.pool import instances, slots, tickets, user_namespaces
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView
-from spawner.pool.user_namespaces import FORGET
+from spawner.pool.user_namespaces import RETENTION
 from spawner.pool.warm import plan
 from spawner.settings import Settings
 from spawner.steward import reconcile
-from spawner.steward.dispatch import Usher
+from spawner.steward.dispatch import Dispatcher
 from spawner.steward.paid import keeping_paid
-from spawner.steward.snapshots import read_demand, read_order
+from spawner.steward.snapshots import read_demand, read_reconcile
 from spawner.steward.tasks import Tasks
-from spawner.steward.webhooks import Hook
+from spawner.steward.webhooks import Webhook
 
 log = logging.getLogger("freepool.steward")
 LEASE = "steward"
@@ -45,13 +45,15 @@ PRUNE_EVERY = timedelta(hours=1)
 class Steward:
     """Holds one pool to its promises."""
 
-    def __init__(self, pool: Pool, *, holder: str, hub: HubClient, hub_token: str, hook: Hook | None = None) -> None:
+    def __init__(
+        self, pool: Pool, *, holder: str, hub: HubClient, hub_token: str, webhook: Webhook | None = None
+    ) -> None:
         self.pool = pool
         self.holder = holder
         self._tasks = Tasks()
-        self._usher = Usher(pool, self._tasks, hub=hub, hub_token=hub_token, hook=hook)
+        self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook)
         self._pruned_at: datetime | None = None
-        self._unsettled: dict[str, datetime] = {}
+        self._cause_pending: dict[str, datetime] = {}
 
     async def round(self) -> bool:
         """Do what is due. False when another steward holds the lease."""
@@ -61,7 +63,7 @@ class Steward:
         ):
             return False
         await self._keep_order()
-        await self._usher.round()
+        await self._dispatcher.round()
         await self._keep_warm()
         await self._prune()
         return True
@@ -69,21 +71,21 @@ class Steward:
     async def _keep_order(self) -> None:
         pool = self.pool
         found = await pool.view.refresh()  # first the pool, then the ledger: see `order.decide`
-        moment = await pool.ledger.aread(read_order)
-        drain = moment.controls.drain
+        snapshot = await pool.ledger.aread(read_reconcile)
+        drain = snapshot.controls.drain
         now = pool.now()
-        await pool.note_users(found, moment.slots, moment.tried)
-        self._unsettled = reconcile.unsettled_since(found, self._unsettled, now)
+        await pool.record_user_namespaces(found, snapshot.slots, snapshot.tried)
+        self._cause_pending = reconcile.cause_pending_since(found, self._cause_pending, now)
         actions = reconcile.decide(
-            slots=moment.slots,
-            instances=moment.instances,
-            tickets=moment.tickets,
+            slots=snapshot.slots,
+            instances=snapshot.instances,
+            tickets=snapshot.tickets,
             found=found,
             now=now,
             limits=pool.catalog.limits,
             closes_at=drain.at if drain else None,
-            unsettled=self._unsettled,
-            insists={one.id for one in pool.catalog.flavors if one.pod.host_users is False},
+            cause_pending=self._cause_pending,
+            requires_user_namespaces={one.id for one in pool.catalog.flavors if one.pod.host_users is False},
         )
         begun = [self._tasks.begin(_subject(action), partial(self._carry_out, action)) for action in actions]
         tasks = [task for task in begun if task is not None]
@@ -98,13 +100,13 @@ class Steward:
         pool = self.pool
         with contextlib.suppress(LostRace):  # somebody else took care of it in the meantime
             match action:
-                case reconcile.NoteWarm(slot_id):
+                case reconcile.MarkWarm(slot_id):
                     await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
                 case reconcile.DestroySlot(slot_id, reason, detail):
                     log.info("slot %s ends: %s %s", slot_id, reason, _one_line(detail))
                     await pool.destroy_slot(slot_id, reason, detail=detail)
-                case reconcile.Lend(slot, ends_at):
-                    await pool.lend(slot, ends_at)
+                case reconcile.AssignSlot(slot, ends_at):
+                    await pool.assign(slot, ends_at)
                 case reconcile.NoteEnd(instance_id, reason, detail):
                     await pool.note_end(instance_id, reason, detail)
                 case reconcile.EndInstance(instance_id, reason, detail, slot_id, corrects):
@@ -118,22 +120,22 @@ class Steward:
     async def _keep_warm(self) -> None:
         pool = self.pool
         now = pool.now()
-        moment = await pool.ledger.aread(read_demand, now=now)
+        snapshot = await pool.ledger.aread(read_demand, now=now)
         decisions = plan.decide(
             catalog=pool.catalog,
             backend=pool.backend,
-            slots=moment.slots,
-            failures=moment.failures,
+            slots=snapshot.slots,
+            failures=snapshot.failures,
             now=now,
-            demand=moment.demand,
-            controls=moment.controls,
-            tickets=moment.tickets,
+            demand=snapshot.demand,
+            controls=snapshot.controls,
+            tickets=snapshot.tickets,
         )
         for decision in decisions:
             match decision:
-                case plan.GiveUp(slot_id):
+                case plan.RemoveSlot(slot_id):
                     await self._give_up(slot_id)
-                case plan.MakeSlot(flavor, image):
+                case plan.CreateSlot(flavor, image):
                     slot_id = pool.new_id()
                     await pool.ledger.awrite(
                         slots.intend,
@@ -145,8 +147,8 @@ class Steward:
                         version=pool.backend.version(image),
                     )
                     try:
-                        own_users = await pool.own_users(flavor)
-                        await pool.backend.create(pool.spec(slot_id, flavor, image, own_users=own_users))
+                        user_namespace = await pool.wants_user_namespace(flavor)
+                        await pool.backend.create(pool.spec(slot_id, flavor, image, user_namespace=user_namespace))
                     except (SlotFailed, NoRoom) as error:
                         log.warning("a warm slot could not be made: %s", error)
                         reason = EndReason.NO_ROOM if isinstance(error, NoRoom) else EndReason.START_FAILED
@@ -167,14 +169,14 @@ class Steward:
         await self.pool.ledger.awrite(instances.prune, before=before)
         await self.pool.ledger.awrite(slots.prune, before=before)
         await self.pool.ledger.awrite(tickets.prune, before=before)
-        await self.pool.ledger.awrite(user_namespaces.prune, before=now - FORGET)
+        await self.pool.ledger.awrite(user_namespaces.prune, before=now - RETENTION)
         self._pruned_at = now
 
 
 def _subject(action: reconcile.Action) -> str:
     """The id of the slot or instance that an action is about."""
     match action:
-        case reconcile.Lend(slot, _):
+        case reconcile.AssignSlot(slot, _):
             return slot.id
         case reconcile.EndInstance(instance_id) | reconcile.NoteEnd(instance_id):
             return instance_id
@@ -197,8 +199,8 @@ async def run(settings: Settings) -> None:
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():
             hub = HubClient(session, settings.hub_api_url)
-            hook = Hook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
-            steward = Steward(pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), hook=hook)
+            webhook = Webhook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
+            steward = Steward(pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), webhook=webhook)
             await _keep_promises(steward, stopping)
             await steward.rest()
         with contextlib.suppress(FreepoolError):

@@ -17,13 +17,13 @@ import aiohttp
 from spawner.ledger import Ticket, TicketState
 
 log = logging.getLogger("freepool.steward")
-HOOK_SECONDS = 10
-WORTH_TELLING = timedelta(hours=1)
+TIMEOUT_SECONDS = 10
+MAX_AGE = timedelta(hours=1)
 """News that could not be told for so long is none any more."""
 DESK_PATH = "services/desk/"
 
 
-class Hook:
+class Webhook:
     """One URL. `public_url` is where people find the platform, with a slash at its end."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, public_url: str) -> None:
@@ -33,7 +33,7 @@ class Hook:
 
     async def tell(self, ticket: Ticket) -> bool:
         """Post the news; False where it was not taken."""
-        timeout = aiohttp.ClientTimeout(total=HOOK_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         try:
             async with self._session.post(self._url, json=self.news(ticket), timeout=timeout) as answer:
                 if answer.status < 300:

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from spawner.desk.admin.commands import CHANGES
+from spawner.desk.admin.commands import COMMANDS
 from tests.api.conftest import Caller
 from tests.stack import Stack
 
@@ -39,7 +39,7 @@ OPERATIONS = [
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
 ]
-FOR_OPERATORS = [("GET", "/api/operator"), *(("POST", f"/api/operator/{path}") for path in CHANGES)]
+FOR_OPERATORS = [("GET", "/api/operator"), *(("POST", f"/api/operator/{path}") for path in COMMANDS)]
 EXAMPLES = 30
 """Of requests that the document allows, and as many of requests that it does not."""
 

@@ -252,11 +252,11 @@ class BackendConformance:
         self, backend: Backend, other: Backend
     ) -> None:
         async with slot(backend, spec()) as status:
-            await backend.lend(status.id, seconds=3600)
-            await backend.lend(status.id, seconds=3600)
+            await backend.assign(status.id, seconds=3600)
+            await backend.assign(status.id, seconds=3600)
             assert await other.find(status.id) == replace(status, lent=True)
             assert await answers(str(status.url)) == "warm"
-        await backend.lend(status.id, seconds=3600)  # gone by now
+        await backend.assign(status.id, seconds=3600)  # gone by now
 
     def test_what_can_be_served_is_not_refused(self, backend: Backend) -> None:
         assert backend.why_not(SMALL) is None

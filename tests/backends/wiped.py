@@ -25,7 +25,7 @@ import pytest
 
 from spawner.ledger import EndReason, Instance, InstanceState
 from spawner.ledger.pool import instances
-from spawner.pool.progress import ENDINGS, EXPECTED
+from spawner.pool.progress import END_TEXTS, USER_REQUESTED
 from tests.backends import canary, machine
 from tests.backends.notebook import KernelDied, Notebook
 from tests.stack import Stack, eventually
@@ -214,8 +214,11 @@ class Tenant:
         assert row.is_refused
         assert machine.mentioned(planted.canary) == []
         ended = self.ledger.read(instances.get, before.id)
-        assert (ended.reason, words in said, bool(said)) == (reason, True, reason not in EXPECTED), (said, ended.detail)
-        assert not words or words in ENDINGS[reason]
+        assert (ended.reason, words in said, bool(said)) == (reason, True, reason not in USER_REQUESTED), (
+            said,
+            ended.detail,
+        )
+        assert not words or words in END_TEXTS[reason]
 
     def _seconds_until_gone(self, body: Body, began: float) -> float:
         eventually(lambda: not body.left(), seconds=GONE_SECONDS, what=f"the end of {body.id}")

@@ -22,7 +22,7 @@ from spawner.settings import KubernetesPool
 from tests.bench.counting import Counter, counting
 from tests.bench.drive import Driver, Failed
 from tests.bench.local import Found, interruptible
-from tests.bench.sides import Side, end, plain_environment, settled, tools, wait_ready
+from tests.bench.sides import Side, end, is_final, plain_environment, tools, wait_ready
 from tests.bench.table import Measure, render, rows, verdicts
 from tests.cluster.network import Network, lease
 from tests.kubernetes.admin import Admin, script
@@ -159,7 +159,7 @@ def _ours(admin: Admin, namespace: str, address: str, folder: Path) -> Iterator[
             ledger = open_ledger(stack.settings.ledger)
             try:
                 sides = [
-                    Side(name, stack.url, stack.token, settled(ledger, 1), lambda: None, lambda: None, options)
+                    Side(name, stack.url, stack.token, is_final(ledger, 1), lambda: None, lambda: None, options)
                     for name, options in ((OURS, {"flavor": "cpu-basic"}), (COLD, {"flavor": "cold"}))
                 ]
                 (hub,) = stack.pids("hub")

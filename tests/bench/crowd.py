@@ -25,7 +25,7 @@ from spawner.refusals import REFUSAL_HEADER
 from spawner.settings import KubernetesPool
 from tests.bench.cluster import stock_hub
 from tests.bench.local import interruptible
-from tests.bench.sides import Side, settled
+from tests.bench.sides import Side, is_final
 from tests.bench.table import NOTHING, middle, percentile
 from tests.cluster.network import Network, lease
 from tests.kubernetes.admin import Admin, script
@@ -113,7 +113,9 @@ def ours(admin: Admin, namespace: str, folder: Path, *, warm: int, limit: int, a
     with running_stack(folder / "state", settings=write_settings(folder, pool, ADDRESS, change)) as stack:
         ledger = open_ledger(stack.settings.ledger)
         try:
-            side = Side(f"ours, {warm} warm", stack.url, stack.token, settled(ledger, warm), lambda: None, lambda: None)
+            side = Side(
+                f"ours, {warm} warm", stack.url, stack.token, is_final(ledger, warm), lambda: None, lambda: None
+            )
             side.settle()
             yield side
         finally:

@@ -42,7 +42,7 @@ class Side:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-def settled(ledger: Ledger, wanted: int) -> Callable[[], None]:
+def is_final(ledger: Ledger, wanted: int) -> Callable[[], None]:
     """Wait until so many slots wait, and nothing else is on its way."""
 
     def settle() -> None:
@@ -64,7 +64,7 @@ def freepool(folder: Path) -> Iterator[Side]:
     """Ours: `freepool up` with the catalog and the settings that a newcomer gets."""
     with running_stack(folder / "freepool") as stack:
         ledger = open_ledger(stack.settings.ledger)
-        settle = settled(ledger, sum(rule.floor for flavor in _flavors() for rule in flavor.warm))
+        settle = is_final(ledger, sum(rule.floor for flavor in _flavors() for rule in flavor.warm))
 
         def of_slot(owned: bool) -> float | None:
             for slot in ledger.read(slots.occupying):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from spawner.catalog import Limits
-from spawner.pool.warm.sizing import LOOK_BACK, lead_time, target
+from spawner.pool.warm.sizing import LOOKBACK_SECONDS, lead_time, slots_to_keep
 from tests.bench.table import percentile, render, show
 
 SEEDS = range(3)
@@ -201,7 +201,7 @@ def live(day: Day, policy: Policy, *, seed: int, site: Site | None = None) -> Ou
             pool.pass_to(recent[-1])
             pool.start()
         pool.pass_to(now)
-        while recent and recent[0] < now - LOOK_BACK:
+        while recent and recent[0] < now - LOOKBACK_SECONDS:
             recent.popleft()
         number = wanted(now)
         pool.decide(number)
@@ -232,7 +232,7 @@ def ours(plan: Planned | None = None, *, floor: int = FLOOR, ceiling: int = CEIL
     def wanted(now: float, ages: Sequence[float], lead: float) -> int:
         holds = plan is not None and plan.begins - BEFORE_CLASS <= now < plan.ends
         planned = plan.slots if plan is not None and holds else 0
-        return target(ages, lead=lead, floor=floor, ceiling=ceiling, planned=planned)
+        return slots_to_keep(ages, lead=lead, floor=floor, ceiling=ceiling, planned=planned)
 
     return wanted
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from spawner.desk.i18n import load_texts
+from spawner.desk.i18n import load_translations
 from tests.browser import lab
 from tests.browser.visitor import (
     IDLE,
@@ -86,7 +86,7 @@ class Photographer:
 
     def line(self, suffix: str, somebody: str, waits: str, **options: Any) -> None:
         """All of a shape is lent: a place in line, something else meanwhile, and what is kept when it is the turn."""
-        say = load_texts()[options.get("locale", "en")].say
+        say = load_translations()[options.get("locale", "en")].say
         with self.visitor(somebody), self.visitor(waits, **options) as waiting:
             self.stack.start(somebody, flavor="cpu-large")
             desk = waiting.open_desk()

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from spawner.desk.admin.strings import OPERATOR_STRINGS
-from spawner.desk.i18n import load_texts
+from spawner.desk.admin.strings import ADMIN_STRINGS
+from spawner.desk.i18n import load_translations
 from spawner.ledger.pool import admin_settings
 from spawner.ledger.pool.tables import controls as table
 from spawner.pool.build import utc_now
@@ -35,7 +35,9 @@ def operate(enter: Enter, shared_stack: Stack) -> Iterator[Callable[..., Page]]:
         visitor.expected.append("status of 400")  # mistakes that a test makes
         desk = visitor.open_desk()
         desk.locator("summary").click()
-        desk.get_by_role("link", name=load_texts()["zh-CN" if "zh" in str(options) else "en"].say("Operation")).click()
+        desk.get_by_role(
+            "link", name=load_translations()["zh-CN" if "zh" in str(options) else "en"].say("Operation")
+        ).click()
         desk.wait_for_url("**/services/desk/operator")
         heading(desk).wait_for()
         return desk
@@ -181,7 +183,7 @@ def test_who_is_no_administrator_sees_no_link_and_reads_why(enter: Enter) -> Non
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_axe_finds_nothing_and_a_phone_shows_all(operate: Callable[..., Page], picture: Picture, language: str) -> None:
     page = operate(locale=language, reduced_motion="reduce")
-    say = load_texts()[language].say
+    say = load_translations()[language].say
     found = findings(page, "page")
     picture(page, "wide")
     button(page, say("New plan…")).click()
@@ -198,5 +200,5 @@ def test_axe_finds_nothing_and_a_phone_shows_all(operate: Callable[..., Page], p
     picture(page, "phone")
     if language != "en":
         shown = page.locator("body").inner_text()
-        forgotten = [one for one in OPERATOR_STRINGS.values() if len(one) > 4 and say(one) != one and one in shown]
+        forgotten = [one for one in ADMIN_STRINGS.values() if len(one) > 4 and say(one) != one and one in shown]
         assert forgotten == []

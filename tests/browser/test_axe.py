@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from spawner.desk.i18n import load_texts
+from spawner.desk.i18n import load_translations
 from tests.browser.visitor import READY, STARTING, Visitor, ask, button, choose_large, heading
 
 LARGE = {"en": "CPU large", "zh-CN": "CPU 大内存型"}
@@ -28,7 +28,7 @@ def findings(page: Page, state: str) -> list[str]:
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_axe_finds_nothing_in_any_state(enter: Callable[..., Visitor], language: str) -> None:
     visitor = enter(locale=language)
-    say = load_texts()[language].say
+    say = load_translations()[language].say
     desk = visitor.open_desk()
     found = findings(desk, "none")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from spawner.desk.i18n import load_texts
+from spawner.desk.i18n import load_translations
 from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, Picture, assert_fits
 from tests.browser.visitor import IDLE, READY, Visitor, button, heading
@@ -192,7 +192,7 @@ def test_whoever_allows_it_is_told_by_the_browser(small: Stack, enter: Enter) ->
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_every_state_of_waiting_is_fit_to_be_seen(small: Stack, enter: Enter, picture: Picture, language: str) -> None:
     """Axe, a phone, and pictures to look at."""
-    say = load_texts()[language].say
+    say = load_translations()[language].say
     fill(small, "one", "two")
     fill(small, "big", flavor="cpu-large")
     try:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from spawner.desk.i18n import load_texts
-from spawner.desk.user.strings import JS_STRINGS
+from spawner.desk.i18n import load_translations
+from spawner.desk.user.strings import USER_STRINGS
 from tests.browser.visitor import IDLE, READY, STARTING, Visitor, ask, button, card, heading
 
 Enter = Callable[..., Visitor]
@@ -36,7 +36,7 @@ def assert_fits(page: Page) -> None:
 def test_a_phone_shows_everything_without_scrolling_sideways(enter: Enter, picture: Picture, language: str) -> None:
     name = "a-person-with-quite-a-long-name-indeed@example-university." + language.lower()
     visitor = enter(name, viewport=PHONE, locale=language, has_touch=True, is_mobile=True)
-    say = load_texts()[language].say
+    say = load_translations()[language].say
     desk = visitor.open_desk()
     assert_fits(desk)
     picture(desk, "none")
@@ -98,8 +98,8 @@ def test_a_chinese_browser_gets_chinese_in_every_state(enter: Enter, picture: Pi
 def assert_no_english(page: Page) -> None:
     """None of the desk's English texts has been forgotten."""
     shown = page.locator("body").inner_text()
-    texts = load_texts()["zh-CN"]
-    forgotten = [text for text in JS_STRINGS.values() if len(text) > 3 and texts.say(text) != text and text in shown]
+    texts = load_translations()["zh-CN"]
+    forgotten = [text for text in USER_STRINGS.values() if len(text) > 3 and texts.say(text) != text and text in shown]
     assert forgotten == []
 
 

@@ -17,7 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from spawner.desk.i18n import load_texts
+from spawner.desk.i18n import load_translations
 from spawner.desk.paid.texts import WHY
 from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import Order, OrderState, StopReason
@@ -51,7 +51,7 @@ class Way:
 
     def __init__(self, page: Page, language: str, picture: Picture) -> None:
         self.page, self.language, self.picture = page, language, picture
-        self.say = load_texts()[language].say
+        self.say = load_translations()[language].say
         self.axe = Axe()
         self.found: list[str] = []
 

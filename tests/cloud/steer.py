@@ -81,9 +81,9 @@ class Steer:
         """What an account owes by now, exactly."""
         return Decimal(self.ask("bill", account=account)["total"])
 
-    def shape(self, shape: str, *, region: str | None = None, **changes: Any) -> None:
-        """Change `price`, `available` or `currency` of a shape."""
-        self.ask("shape", id=shape, **({"region": region} if region else {}), **changes)
+    def instance_type(self, name: str, *, region: str | None = None, **changes: Any) -> None:
+        """Change `price`, `available` or `currency` of an instance type."""
+        self.ask("shape", id=name, **({"region": region} if region else {}), **changes)
 
     # -- accounts and roles
 

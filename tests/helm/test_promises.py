@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spawner.pool.backends.kubernetes.manifest import LENT_LABEL, OURS
+from spawner.pool.backends.kubernetes.manifest import ASSIGNED_LABEL, OURS
 from tests.helm.chart import (
     APART,
     NAMESPACE,
@@ -230,7 +230,7 @@ def test_budgets_guard_people_and_the_platform_and_nothing_that_waits(values: Va
     people = {name: spec for name, spec in budgets.items() if name.endswith("-instances")}
     assert bool(people) is (values.get("pool", {}).get("podDisruptionBudget") != {"enabled": False})
     for spec in people.values():
-        assert spec["selector"]["matchExpressions"] == [{"key": LENT_LABEL, "operator": "Exists"}]
+        assert spec["selector"]["matchExpressions"] == [{"key": ASSIGNED_LABEL, "operator": "Exists"}]
         assert spec["selector"]["matchLabels"] == OURS
         assert spec["minAvailable"] > 100_000, "more than there are"
         assert spec["unhealthyPodEvictionPolicy"] == "IfHealthyBudget"

@@ -26,7 +26,7 @@ from spawner.paid.consent import service as consent_service
 from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
 from spawner.paid.orders import reconciler
-from spawner.paid.orders.service import START_WORD, answer_word, start_word
+from spawner.paid.orders.service import START_TOKEN, answer_token, start_token
 from spawner.paid.paid import Paid
 from tests.cloud.steer import HANGZHOU, Steer
 from tests.paid.make import make_binding
@@ -121,14 +121,14 @@ class Person:
         return self._as_desk(ask)
 
     def answer(self, consent_id: str) -> str:
-        return answer_word(self.platform.stack.settings.secret("desk"), consent_id)
+        return answer_token(self.platform.stack.settings.secret("desk"), consent_id)
 
     def word(self, consent: Consent) -> str:
-        return start_word(self.platform.stack.settings.secret("desk"), consent.id)
+        return start_token(self.platform.stack.settings.secret("desk"), consent.id)
 
     def start(self, consent: Consent, **kwargs: Any) -> httpx.Response:
         """The desk's request after the click, with this person's own token."""
-        options = {"user_options": {START_WORD: self.word(consent)}}
+        options = {"user_options": {START_TOKEN: self.word(consent)}}
         return self.post(consent.server_name, **{"token": self.token, "json": options, **kwargs})
 
     def post(self, server: str, **kwargs: Any) -> httpx.Response:
@@ -200,4 +200,4 @@ class Person:
 
 
 def is_running(order: Order) -> bool:
-    return order.state is OrderState.ACTIVE and order.remote_state == "running" and order.armed_at is not None
+    return order.state is OrderState.ACTIVE and order.remote_state == "running" and order.auto_stop_set_at is not None

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from spawner.ledger import Step, Ticket
+from spawner.ledger import StartStep, Ticket
 from spawner.ledger.pool import instances, tickets
 from spawner.refusals import REFUSAL_HEADER
 from tests.hub.line import alive, history, lean_pool_of, pool_of
@@ -110,8 +110,8 @@ async def test_twenty_at_once_are_all_served_in_their_turn(state: Path, lean: Pa
         users = [f"crowd{number}" for number in range(20)]
         stack.api("POST", "/users", json={"usernames": users})
         await start_all(stack, users)
-        turns = [ticket.user_name for ticket in alive(stack) if ticket.state == "waiting"]
-        assert len(turns) >= 20 - 5
+        cloud_locks = [ticket.user_name for ticket in alive(stack) if ticket.state == "waiting"]
+        assert len(cloud_locks) >= 20 - 5
         stopped: set[str] = set()
         deadline = time.monotonic() + 300
         while len(stopped) < len(users):
@@ -127,9 +127,9 @@ async def test_twenty_at_once_are_all_served_in_their_turn(state: Path, lean: Pa
         assert sorted(loan.user_name for loan in loans if loan.usable_at) == sorted(users), "each once"
         served = stack.ledger.read(tickets.since, loans[0].requested_at.replace(year=2000))
         called = sorted(
-            (one for one in served if one.user_name in turns), key=lambda one: one.called_at or one.joined_at
+            (one for one in served if one.user_name in cloud_locks), key=lambda one: one.called_at or one.joined_at
         )
-        assert [one.user_name for one in called] == turns
+        assert [one.user_name for one in called] == cloud_locks
 
 
 async def test_a_crowd_is_made_one_after_the_other(state: Path) -> None:
@@ -146,12 +146,12 @@ async def test_a_crowd_is_made_one_after_the_other(state: Path) -> None:
         codes = [answer.status_code for answer in await start_all(stack, users)]
         assert set(codes) <= {201, 202}
         eventually(lambda: [loan.state for loan in stack.unended()] == ["running"] * 3, seconds=60, what="all three")
-        told = sorted((steps_of(stack, loan.id) for loan in stack.unended()), key=lambda told: told[Step.RUNNING])
-        assert Step.OTHERS_FIRST not in told[0]
+        told = sorted((steps_of(stack, loan.id) for loan in stack.unended()), key=lambda told: told[StartStep.RUNNING])
+        assert StartStep.OTHERS_FIRST not in told[0]
         for one, next_one in pairwise(told):
-            assert next_one[Step.OTHERS_FIRST] < one[Step.RUNNING]
-            assert one[Step.CLAIMED] >= one[Step.SLOT_CREATING]
-            assert next_one[Step.SLOT_CREATING] >= one[Step.SLOT_CREATING] + SHORTEST_BOOT
+            assert next_one[StartStep.OTHERS_FIRST] < one[StartStep.RUNNING]
+            assert one[StartStep.CLAIMED] >= one[StartStep.SLOT_CREATING]
+            assert next_one[StartStep.SLOT_CREATING] >= one[StartStep.SLOT_CREATING] + SHORTEST_BOOT
         for user in users:
             stack.stop(user)
 
@@ -160,6 +160,6 @@ SHORTEST_BOOT = timedelta(seconds=0.3)
 """No JupyterLab comes up in less."""
 
 
-def steps_of(stack: Stack, instance_id: str) -> dict[Step, datetime]:
+def steps_of(stack: Stack, instance_id: str) -> dict[StartStep, datetime]:
     """When its start came to what."""
     return {event.step: event.at for event in stack.ledger.read(instances.events_of, instance_id)}

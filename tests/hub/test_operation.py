@@ -20,7 +20,7 @@ from tests.stack import Stack, eventually, running_stack, write_catalog
 
 
 @contextmanager
-def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A URL that refuses the first news and takes all others, and what it has heard."""
     heard: list[dict[str, Any]] = []
 
@@ -43,7 +43,7 @@ def hook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def test_a_hook_is_told_once_who_has_something_to_come_for(state: Path, lean: Path) -> None:
-    with hook() as (url, heard):
+    with webhook() as (url, heard):
         settings = yaml.safe_load(lean.read_text())
         settings["catalog"] = str(write_catalog(state / "catalog.yaml", lean_pool_of(1)))
         (state / "settings.yaml").write_text(yaml.safe_dump(settings | {"notify_url": url}))

@@ -15,7 +15,7 @@ import pytest
 from spawner.ledger.paid import audit, consents, orders
 from spawner.ledger.paid.rows import Consent, ConsentState, Order, OrderState
 from spawner.paid.consent.service import name_of
-from spawner.paid.orders.service import START_WORD
+from spawner.paid.orders.service import START_TOKEN
 from tests.cloud.steer import QUICK, STANDSTILL, Steer
 from tests.hub.paid import KILLED, Person, Platform
 from tests.stack import Stack, eventually
@@ -62,7 +62,7 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None: 
     word = ann.word(consent)
     assert word not in json.dumps(server)
     database = sqlite3.connect(stack.state / "jupyterhub.sqlite")
-    assert [row for row in database.execute("SELECT user_options FROM spawners") if START_WORD in str(row)] == []
+    assert [row for row in database.execute("SELECT user_options FROM spawners") if START_TOKEN in str(row)] == []
     assert [row for row in database.execute("SELECT note FROM api_tokens") if "paid-1" in str(row)] == []
     database.close()
 
@@ -109,7 +109,7 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None: 
 
 def nobody_else_spends_it(platform: Platform, ann: Person, bob: Person, consent: Consent) -> None:
     """Not who her server is shared with, no administrator, and no restart. It shows, with the way to it."""
-    leaked = {"user_options": {START_WORD: ann.word(consent)}}
+    leaked = {"user_options": {START_TOKEN: ann.word(consent)}}
     for thief in (bob.token, platform.stack.user_token(stack_admin(platform)), platform.stack.token):
         assert ann.post("paid-1", token=thief, json=leaked).status_code in (403, 404)
     platform.kill(*KILLED)
@@ -153,14 +153,14 @@ def test_two_hundred_who_try_cost_nobody_anything(platform: Platform) -> None:
     since = platform.cloud.last()
     admin_name = stack_admin(platform)
     admin = stack.user_token(admin_name)
-    leaked = {"user_options": {START_WORD: ann.word(consent)}}
+    leaked = {"user_options": {START_TOKEN: ann.word(consent)}}
     guesses = [
         None,
         {},
-        {START_WORD: ""},
-        {START_WORD: consent.id},
-        {START_WORD: eve.word(other)},
-        {START_WORD: [ann.word(consent)]},
+        {START_TOKEN: ""},
+        {START_TOKEN: consent.id},
+        {START_TOKEN: eve.word(other)},
+        {START_TOKEN: [ann.word(consent)]},
         {"consent": consent.id, "i_agree": True, "paid": "yes"},
     ]
     hers = f"/hub/api/users/anna/servers/{consent.server_name}"
@@ -175,7 +175,7 @@ def test_two_hundred_who_try_cost_nobody_anything(platform: Platform) -> None:
         *(("POST", f"/hub/api/users/anna/servers/{name}", ann.token, leaked) for name in ("paid-8", "paid-", "other")),
         ("POST", "/hub/api/users/anna/server", eve.token, leaked),
         *(
-            ("GET", f"/hub/spawn/anna/paid-7?opt-{START_WORD}={eve.word(other)}&{START_WORD}=x", token, None)
+            ("GET", f"/hub/spawn/anna/paid-7?opt-{START_TOKEN}={eve.word(other)}&{START_TOKEN}=x", token, None)
             for token in (eve.token, admin, ann.token)
         ),
         *(
@@ -191,10 +191,10 @@ def test_two_hundred_who_try_cost_nobody_anything(platform: Platform) -> None:
     assert not any(b"Traceback" in answer.content for answer in answers)
 
     with Person(platform, admin_name).browser() as browser:
-        page = browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_WORD}={ann.word(consent)}")
+        page = browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_TOKEN}={ann.word(consent)}")
         assert page.status_code in (403, 200)
     with ann.browser() as browser:  # her own, but a link in a mail: there is no word in it that is good for anything
-        browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_WORD}=x")
+        browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_TOKEN}=x")
     assert platform.ledger.read(orders.of_user, "anna") == []
     assert platform.ledger.read(orders.of_user, "eve") == []
     assert platform.ledger.read(consents.get, consent.id).state is ConsentState.ACCEPTED
@@ -266,7 +266,7 @@ def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
     try:
         with ann.clicking(consent):
             ann.appears("paid-2")
-            ann.wait("paid-2", lambda order: order.armed_at is not None, what="the timer")
+            ann.wait("paid-2", lambda order: order.auto_stop_set_at is not None, what="the timer")
             assert platform.stack.api("DELETE", "/users/annabel/servers/paid-2").status_code in (202, 204)
         order = ann.wait_state("paid-2", OrderState.STOPPED)
     finally:

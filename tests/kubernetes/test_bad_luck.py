@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from spawner.ledger import EndReason, Instance, Step, leases
+from spawner.ledger import EndReason, Instance, StartStep, leases
 from spawner.ledger.pool import instances
 from spawner.pool.build import utc_now
 from tests.hub.line import alive
@@ -60,7 +60,7 @@ def is_running(platform: Platform, user: str) -> Instance | None:
     return loan if loan and loan.state == "running" else None
 
 
-def steps(platform: Platform, instance_id: str) -> list[Step]:
+def steps(platform: Platform, instance_id: str) -> list[StartStep]:
     """What a start has come to, step by step."""
     return [event.step for event in platform.stack.ledger.read(instances.events_of, instance_id)]
 
@@ -95,7 +95,9 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
     starting = threading.Thread(target=stack.start, args=(late,), kwargs={"flavor": "made"})
     starting.start()
     asked = eventually(lambda: platform.loan(late), what="the row")
-    eventually(lambda: Step.POOL_AWAY in steps(platform, asked.id), seconds=20, what="the news that the pool is away")
+    eventually(
+        lambda: StartStep.POOL_AWAY in steps(platform, asked.id), seconds=20, what="the news that the pool is away"
+    )
     said = [line["text"] for line in platform.state(late)["instance"]["progress"]]
     assert said[-1] == "The pool does not answer just now; trying again"
     platform.stop(early)
@@ -201,7 +203,7 @@ def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platf
         began = time.monotonic()
         loan = running(platform, "unlucky")
         assert time.monotonic() - began < 20
-        assert Step.RETRYING in steps(platform, loan.id)
+        assert StartStep.RETRYING in steps(platform, loan.id)
     finally:
         os.kill(steward, signal.SIGCONT)
     platform.wait_for_order()
@@ -254,8 +256,8 @@ def test_an_image_that_cannot_be_had(image: str, reason: str, platform: Platform
 
 # --- the platform's own processes ------------------------------------------------------------------------------------
 
-COLD = [("made", step) for step in (Step.REQUESTED, Step.SLOT_CREATING, Step.CLAIMED, Step.RUNNING)]
-WARM = [("waits", step) for step in (Step.SLOT_WARM, Step.CLAIMED)]
+COLD = [("made", step) for step in (StartStep.REQUESTED, StartStep.SLOT_CREATING, StartStep.CLAIMED, StartStep.RUNNING)]
+WARM = [("waits", step) for step in (StartStep.SLOT_WARM, StartStep.CLAIMED)]
 
 
 @pytest.mark.parametrize("victims", [("hub",), ("steward",), ("hub", "steward")], ids="+".join)
@@ -294,7 +296,7 @@ def _is_agreed(platform: Platform, user: str) -> bool:
     return not wants and bool(server and server["ready"]) == bool(is_running(platform, user))
 
 
-def _wait_for_step(platform: Platform, user: str, step: Step) -> None:
+def _wait_for_step(platform: Platform, user: str, step: StartStep) -> None:
     ledger = platform.stack.ledger
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

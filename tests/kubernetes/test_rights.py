@@ -92,7 +92,7 @@ async def test_each_verb_is_needed(
         found["list"] = await _try(backend.list())
         found["watch"] = await _try(_watch_for(backend, others))
         found["find"] = await _try(backend.find(wanted.id))
-        found["lend"] = await _try(backend.lend(wanted.id, seconds=60))
+        found["lend"] = await _try(backend.assign(wanted.id, seconds=60))
         found["destroy"] = await _try(backend.destroy(wanted.id))
     finally:
         await backend.close()

@@ -13,7 +13,7 @@ from spawner.catalog import Catalog
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState, Ticket, TicketState
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.options import choose
-from spawner.pool.queue.admission import Admission, Wish
+from spawner.pool.queue.admission import Admission, SpawnRequest
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend
 
@@ -38,17 +38,17 @@ class PaperPool:
     def pass_time(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
-    def wish(self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str) -> Wish:
-        return Wish(user, server, choose(self.catalog, options), groups)
+    def wish(self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str) -> SpawnRequest:
+        return SpawnRequest(user, server, choose(self.catalog, options), groups)
 
-    def ask(self, user: str, *, is_here: bool = False, **options: Any) -> Ticket:
-        return self.ledger.write(self.admission.ask, self.wish(user, **options), is_here=is_here)
+    def ask(self, user: str, *, by_user: bool = False, **options: Any) -> Ticket:
+        return self.ledger.write(self.admission.ask, self.wish(user, **options), by_user=by_user)
 
     def call_due(self) -> list[Ticket]:
         return self.ledger.write(self.admission.call_due)
 
     def place(self, ticket: Ticket) -> int:
-        return self.ledger.read(self.admission.line_of, ticket).place
+        return self.ledger.read(self.admission.position_of, ticket).place
 
     def ticket(self, ticket: Ticket) -> Ticket:
         """As it is now."""

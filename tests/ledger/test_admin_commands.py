@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from spawner.errors import BadOption
-from spawner.ledger import Ledger, Step, TicketState, leases
+from spawner.ledger import Ledger, StartStep, TicketState, leases
 from spawner.ledger.pool import admin_settings, instances, tickets
 from spawner.ledger.pool.tables import controls as table
 from spawner.ledger.pool.tables import tickets as tickets_table
 from spawner.pool.admin import commands
-from spawner.pool.admin.commands import DrainChange, FlavorChange, FloorChange, Nothing, PlanChange, PlanName
-from spawner.pool.admin.settings import Controls
+from spawner.pool.admin.commands import DrainChange, EmptyCommand, FlavorChange, FloorChange, PlanChange, PlanName
+from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.statistics import read_day
 from tests.ledger.rows import NOW, later, request
 from tests.unit import make
@@ -31,9 +31,9 @@ def empty(ledger: Ledger) -> None:
     ledger.write(lambda connection: [connection.execute(one.delete()) for one in (table, tickets_table)])
 
 
-def change(ledger: Ledger, apply: Any, request: Any, by: str = "ann") -> Controls:
+def change(ledger: Ledger, apply: Any, request: Any, by: str = "ann") -> AdminSettings:
     ledger.write(apply, CATALOG, request, now=NOW, by=by)
-    return Controls(ledger.read(admin_settings.all_of))
+    return AdminSettings(ledger.read(admin_settings.all_of))
 
 
 def plan(**changes: Any) -> PlanChange:
@@ -72,7 +72,7 @@ def test_drain_and_open_again(ledger: Ledger) -> None:
     changed = change(ledger, commands.drain, DrainChange()).drain
     assert changed is not None
     assert (changed.at, changed.reason) == (None, "")
-    assert change(ledger, commands.end_drain, Nothing()).drain is None
+    assert change(ledger, commands.end_drain, EmptyCommand()).drain is None
 
 
 def test_plans_are_added_replaced_and_removed(ledger: Ledger) -> None:
@@ -82,7 +82,7 @@ def test_plans_are_added_replaced_and_removed(ledger: Ledger) -> None:
 
 
 def test_there_is_an_end_to_plans(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "MOST_PLANS", 1)
+    monkeypatch.setattr(commands, "MAX_PLANS", 1)
     change(ledger, commands.plan, plan())
     with pytest.raises(BadOption, match="There are 1 plans already"):
         change(ledger, commands.plan, plan(name="b"))
@@ -121,7 +121,7 @@ def test_a_mistake_is_told_with_what_to_do_and_nothing_is_kept(
 
 def test_a_day_is_read_with_all_that_belongs_to_it(ledger: Ledger) -> None:
     request(ledger, "i1")
-    for step in (Step.REQUESTED, Step.SLOT_CREATING, Step.RUNNING):
+    for step in (StartStep.REQUESTED, StartStep.SLOT_CREATING, StartStep.RUNNING):
         ledger.write(instances.add_event, "i1", step, now=later(1))
     ledger.write(instances.mark_running, "i1", url="http://x", now=later(1), ends_at=later(60))
     ledger.write(tickets.join, ticket("old", joined=3 * 86_400, called=3 * 86_400, ended_at=NOW - 3 * 24 * HOUR))
@@ -130,7 +130,7 @@ def test_a_day_is_read_with_all_that_belongs_to_it(ledger: Ledger) -> None:
     found = ledger.read(read_day, now=later(2))
     assert [one.id for one in found.tickets] == ["long", "waits"]
     assert [one.id for one in found.started] == ["i1"]
-    assert found.steps == {"i1": {Step.SLOT_CREATING}}
+    assert found.steps == {"i1": {StartStep.SLOT_CREATING}}
     assert ledger.read(read_day, now=later(86_500)).started == []
 
 

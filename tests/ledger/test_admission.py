@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from spawner.errors import InLine, LostRace, Maintenance, Paused, PoolFull
+from spawner.errors import AlreadyQueued, LostRace, Maintenance, Paused, PoolFull
 from spawner.ledger import EndReason, InstanceState, Ledger, Slot, SlotState, Ticket, TicketState
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.pool.tables import tickets as tickets_table
-from spawner.pool.queue.admission import TRIES
+from spawner.pool.queue.admission import MAX_FAILED_STARTS
 from tests.ledger.conftest import Together
 from tests.ledger.pool import PaperPool
 from tests.unit import make
@@ -140,7 +140,7 @@ def test_one_line_for_each_person(pool: PaperPool) -> None:
     pool.start("ann2", flavor="large")
     first = pool.ask("bob", flavor="small")
     for wish in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}, {"flavor": "small", "server": "second"}):
-        with pytest.raises(InLine, match="in line for small already"):
+        with pytest.raises(AlreadyQueued, match="in line for small already"):
             pool.ask("bob", **wish)
     assert [ticket for ticket in pool.alive() if ticket.user_name == "bob"] == [first]
 
@@ -158,7 +158,7 @@ def test_nobody_has_two_slots_reserved(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor("small", limit=9), make.flavor("large", limit=9))
     pool.ask("bob", flavor="small")
     for wish in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}):
-        with pytest.raises(InLine):
+        with pytest.raises(AlreadyQueued):
             pool.ask("bob", **wish)
     assert len(pool.held()) == 1
 
@@ -281,12 +281,12 @@ def test_who_had_waited_is_tried_again_a_few_times(pool: PaperPool) -> None:
     bob = pool.ask("bob")
     pool.pass_time(1)
     pool.end(dan)
-    for tries in range(1, TRIES + 1):
+    for tries in range(1, MAX_FAILED_STARTS + 1):
         (called,) = pool.call_due()
         pool.end(pool.begin(called), EndReason.START_FAILED)
         pool.sweep()
         found = pool.ticket(bob)
-        assert found.state is (WAITING if tries < TRIES else TicketState.FAILED)
+        assert found.state is (WAITING if tries < MAX_FAILED_STARTS else TicketState.FAILED)
     assert pool.held() == []
 
 
@@ -297,7 +297,7 @@ def test_the_platforms_own_trouble_never_costs_the_place(pool: PaperPool, reason
     bob = pool.ask("bob")
     pool.pass_time(1)
     pool.end(dan)
-    for _ in range(TRIES + 2):
+    for _ in range(MAX_FAILED_STARTS + 2):
         pool.pass_time(120)  # what had no room is tried again after a while
         (called,) = pool.call_due()
         pool.end(pool.begin(called), reason)
@@ -308,7 +308,7 @@ def test_the_platforms_own_trouble_never_costs_the_place(pool: PaperPool, reason
 
 def test_who_finds_no_machine_stands_in_line_from_then_on(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=5))
-    ticket = pool.ask("ann", is_here=True)
+    ticket = pool.ask("ann", by_user=True)
     pool.end(pool.begin(ticket), EndReason.NO_ROOM)
     found = pool.ticket(ticket)
     assert found.state is WAITING
@@ -358,7 +358,7 @@ def test_settling_twice_or_too_early_does_nothing(pool: PaperPool) -> None:
 
 
 def test_who_asks_in_person_and_gets_it_has_come(pool: PaperPool) -> None:
-    assert pool.ask("ann", is_here=True).collected_at == pool.time
+    assert pool.ask("ann", by_user=True).collected_at == pool.time
 
 
 def test_who_asks_by_a_program_is_yet_to_come(pool: PaperPool) -> None:
@@ -368,7 +368,7 @@ def test_who_asks_by_a_program_is_yet_to_come(pool: PaperPool) -> None:
 def test_who_asked_in_person_and_had_to_wait_is_yet_to_come(pool: PaperPool) -> None:
     """That they were there hours ago does not mean that they are there now."""
     ann = pool.start("ann")
-    pool.ask("bob", is_here=True)
+    pool.ask("bob", by_user=True)
     pool.end(ann)
     (called,) = pool.call_due()
     assert called.collected_at is None
@@ -383,7 +383,7 @@ def test_a_restart_keeps_its_place_while_others_wait(pool: PaperPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
     pool.pass_time(60)
-    ticket = pool.ledger.write(pool.admission.take_over, ann)
+    ticket = pool.ledger.write(pool.admission.reserve_replacement, ann)
     assert (ticket.state, ticket.ends_by) == (CALLED, ann.ends_at)
     pool.end(ann)
     assert pool.call_due() == []
@@ -395,23 +395,23 @@ def test_a_restart_keeps_its_place_while_others_wait(pool: PaperPool) -> None:
 
 
 def test_a_restart_where_nobody_waits_begins_with_all_its_time(pool: PaperPool) -> None:
-    assert pool.ledger.write(pool.admission.take_over, pool.start("ann")).ends_by is None
+    assert pool.ledger.write(pool.admission.reserve_replacement, pool.start("ann")).ends_by is None
 
 
 def test_restarting_a_restart_gains_no_time_either(pool: PaperPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
-    ticket = pool.ledger.write(pool.admission.take_over, ann)
+    ticket = pool.ledger.write(pool.admission.reserve_replacement, ann)
     pool.end(ann)
     begun = pool.begin(ticket)
     assert begun.ends_at is None, "it does not run yet"
-    assert pool.ledger.write(pool.admission.take_over, begun).ends_by == ann.ends_at
+    assert pool.ledger.write(pool.admission.reserve_replacement, begun).ends_by == ann.ends_at
 
 
 def test_two_restarts_at_once_hold_one_slot(pool: PaperPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
-    first, second = (pool.ledger.write(pool.admission.take_over, ann) for _ in range(2))
+    first, second = (pool.ledger.write(pool.admission.reserve_replacement, ann) for _ in range(2))
     assert first.id == second.id
     assert len(pool.held()) == 2
 
@@ -428,7 +428,7 @@ def test_a_paused_flavor_is_refused_and_its_line_waits(pool: PaperPool) -> None:
     with pytest.raises(Paused):
         pool.ask("cat")
     with pytest.raises(Paused):
-        pool.ledger.write(pool.admission.take_over, ann)
+        pool.ledger.write(pool.admission.reserve_replacement, ann)
     assert pool.call_due() == []
     assert pool.ask("bob") == bob
     pool.ledger.write(admin_settings.clear, "pause:small")
@@ -440,7 +440,7 @@ def test_a_drained_pool_lends_nothing_and_forgets_nobody(pool: PaperPool) -> Non
     bob = pool.ask("bob")
     pool.ledger.write(admin_settings.put, "drain", {"reason": "new disks"}, now=pool.time, by="op")
     pool.end(ann)
-    for ask in (lambda: pool.ask("cat"), lambda: pool.ledger.write(pool.admission.take_over, ann)):
+    for ask in (lambda: pool.ask("cat"), lambda: pool.ledger.write(pool.admission.reserve_replacement, ann)):
         with pytest.raises(Maintenance) as refused:
             ask()
         assert refused.value.details == "new disks"
@@ -474,7 +474,7 @@ def test_a_flavor_that_the_catalog_has_dropped_is_still_told_about_and_holds_nob
     pool.start("ann", flavor="old")
     lost = pool.ask("bob", flavor="old")
     pool.catalog = make.catalog(make.flavor("small", limit=1))
-    line = pool.ledger.read(pool.admission.line_of, lost)
+    line = pool.ledger.read(pool.admission.position_of, lost)
     assert (line.place, line.wait) == (1, None)
     assert pool.ask("cat").state is CALLED
     assert pool.call_due() == []
@@ -502,13 +502,13 @@ def test_a_large_shape_gets_its_room_before_small_ones_that_came_later(pool: Pap
 
 
 def test_nothing_is_foretold_where_nothing_runs(pool: PaperPool) -> None:
-    assert pool.ledger.read(pool.admission.foretell, "small", 1) is None
+    assert pool.ledger.read(pool.admission.estimate, "small", 1) is None
 
 
 def test_what_was_foretold_is_kept_beside_what_became(pool: PaperPool) -> None:
     pool.start("ann")
     bob = pool.ask("bob")
-    line = pool.ledger.read(pool.admission.line_of, bob)
+    line = pool.ledger.read(pool.admission.position_of, bob)
     assert line.wait is not None
     assert (bob.expected_low, bob.expected_high) == (round(line.wait.low), round(line.wait.high))
 
@@ -527,7 +527,7 @@ def test_foretelling_settles_at_the_truth(pool: PaperPool) -> None:
     told = []
     for number in range(40):
         ticket = pool.ask(f"u{number}")
-        wait = pool.ledger.read(pool.admission.line_of, ticket).wait
+        wait = pool.ledger.read(pool.admission.position_of, ticket).wait
         assert wait is not None
         told.append(wait.middle)
         called_at = pool.time + timedelta(minutes=15)

@@ -65,7 +65,7 @@ class Walk:
         if any(loan.user_name == user for loan in self.live()):
             return
         try:
-            ticket = self.pool.ask(user, flavor=flavor, is_here=self.dice.random() < 0.5)
+            ticket = self.pool.ask(user, flavor=flavor, by_user=self.dice.random() < 0.5)
         except Refusal as refusal:
             self.counts[refusal.code] += 1
             return
@@ -139,16 +139,16 @@ class Walk:
     def carry_out(self, action: queue_actions.Action) -> None:
         pool, ticket = self.pool, action.ticket
         match action:
-            case queue_actions.Settle(_, instance_id):
+            case queue_actions.SettleTicket(_, instance_id):
                 pool.ledger.write(pool.admission.settle, instance_id)
-            case queue_actions.PutBack():
+            case queue_actions.RequeueTicket():
                 pool.ledger.write(pool.admission.put_back, ticket)
-            case queue_actions.Begin():
+            case queue_actions.StartTicket():
                 pool.begin(ticket)
-            case queue_actions.Expire():
+            case queue_actions.ExpireTicket():
                 self.over.add(ticket.id)
                 pool.ledger.write(pool.admission.release, ticket.id, TicketState.EXPIRED)
-            case queue_actions.GiveUp():
+            case queue_actions.FailTicket():
                 raise AssertionError("the catalog stays as it is")
 
     # What must be true at any time

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
 from spawner.errors import LostRace, TooMany
-from spawner.ledger import EndReason, InstanceState, Ledger, Slot, SlotState, Step, leases
+from spawner.ledger import EndReason, InstanceState, Ledger, Slot, SlotState, StartStep, leases
 from spawner.ledger.pool import instances, slots
 from spawner.ledger.transitions import revision
 from spawner.pool.capacity import room_for
@@ -108,7 +108,7 @@ def test_of_many_ends_one_gives_the_reason(ledger: Ledger, together: Together[bo
 def test_no_change_is_lost_from_the_count(ledger: Ledger, together: Together[None]) -> None:
     request(ledger)
     before = ledger.read(revision)
-    together([lambda: ledger.write(instances.add_event, "i1", Step.REQUESTED, now=NOW) for _ in range(THREADS)])
+    together([lambda: ledger.write(instances.add_event, "i1", StartStep.REQUESTED, now=NOW) for _ in range(THREADS)])
     assert ledger.read(revision) == before + THREADS
     assert len({event.seq for event in ledger.read(instances.events_of, "i1")}) == THREADS
 
@@ -182,7 +182,7 @@ def test_a_reader_sees_one_moment(ledger: Ledger) -> None:
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_what_raises_writes_nothing(error: type[BaseException], ledger: Ledger) -> None:
     def write(connection: Connection) -> None:
-        instances.add_event(connection, "i1", Step.REQUESTED, now=NOW)
+        instances.add_event(connection, "i1", StartStep.REQUESTED, now=NOW)
         raise error
 
     before = ledger.read(revision)
@@ -227,7 +227,7 @@ async def test_a_row_is_written_even_if_its_writer_is_cancelled(ledger: Ledger) 
     def write(connection: Connection) -> None:
         begun.set()
         go_on.wait(10)
-        instances.add_event(connection, "i1", Step.REQUESTED, now=NOW)
+        instances.add_event(connection, "i1", StartStep.REQUESTED, now=NOW)
 
     task = asyncio.create_task(ledger.awrite(write))
     await asyncio.to_thread(begun.wait, 10)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from spawner.errors import LostRace
 from spawner.ledger import EndReason, InstanceState, Ledger, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
-from spawner.ledger.pool.rows import ALIVE
+from spawner.ledger.pool.rows import OPEN
 from spawner.ledger.pool.tickets import OVER
 from spawner.ledger.transitions import revision
 from tests.ledger.conftest import Together
@@ -25,7 +25,7 @@ CHANGES: dict[str, tuple[tuple[TicketState, ...], TicketState, Change]] = {
     "begin": ((TicketState.CALLED,), TicketState.CALLED, lambda c: tickets.begin(c, "t", instance_id="i1")),
     "put back": ((TicketState.CALLED,), TicketState.WAITING, lambda c: tickets.put_back(c, "t", has_failed=False)),
     **{
-        state.value: (ALIVE, state, lambda c, state=state: tickets.close(c, "t", state, now=later(5)))  # type: ignore[misc]
+        state.value: (OPEN, state, lambda c, state=state: tickets.close(c, "t", state, now=later(5)))  # type: ignore[misc]
         for state in (TicketState.CANCELLED, TicketState.EXPIRED, TicketState.FAILED)
     },
 }
@@ -180,11 +180,11 @@ def test_past_waits_are_the_last_ones_of_one_flavor(ledger: Ledger) -> None:
 def test_what_is_long_over_is_forgotten_and_what_stands_never(ledger: Ledger) -> None:
     old, young = NOW - timedelta(days=8), NOW - timedelta(days=6)
     for number, state in enumerate(TicketState):
-        join(ledger, f"old{number}", state, ended_at=None if state in ALIVE else old)
-        join(ledger, f"young{number}", state, ended_at=None if state in ALIVE else young, user_name=f"y{number}")
+        join(ledger, f"old{number}", state, ended_at=None if state in OPEN else old)
+        join(ledger, f"young{number}", state, ended_at=None if state in OPEN else young, user_name=f"y{number}")
     assert ledger.write(tickets.prune, before=NOW - timedelta(days=7)) == len(OVER)
-    assert len(ledger.read(tickets.alive)) == 2 * len(ALIVE)
-    assert len(ledger.read(tickets.since, old)) == 2 * len(ALIVE) + len(OVER)
+    assert len(ledger.read(tickets.alive)) == 2 * len(OPEN)
+    assert len(ledger.read(tickets.since, old)) == 2 * len(OPEN) + len(OVER)
 
 
 def test_of_many_calls_and_cancels_one_wins(ledger: Ledger, together: Together[str]) -> None:

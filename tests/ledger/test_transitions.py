@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 
 from spawner.errors import LostRace, TooMany
-from spawner.ledger import EndReason, InstanceState, Ledger, SlotState, Step
+from spawner.ledger import EndReason, InstanceState, Ledger, SlotState, StartStep
 from spawner.ledger.pool import instances, slots
 from spawner.ledger.transitions import revision
 from tests.ledger.rows import claim, instance_in, intend, later, request, slot_in
@@ -236,11 +236,11 @@ def test_slots_that_take_up_room_are_those_that_are_not_gone(ledger: Ledger) -> 
 
 def test_progress_is_read_from_its_beginning_or_from_where_one_was(ledger: Ledger) -> None:
     request(ledger)
-    for step in (Step.REQUESTED, Step.SLOT_CREATING, Step.RUNNING):
+    for step in (StartStep.REQUESTED, StartStep.SLOT_CREATING, StartStep.RUNNING):
         ledger.write(instances.add_event, "i1", step, now=later(1), params={"名": "值"})
-    ledger.write(instances.add_event, "other", Step.FAILED, now=later(1))
+    ledger.write(instances.add_event, "other", StartStep.FAILED, now=later(1))
     events = ledger.read(instances.events_of, "i1")
-    assert [event.step for event in events] == [Step.REQUESTED, Step.SLOT_CREATING, Step.RUNNING]
+    assert [event.step for event in events] == [StartStep.REQUESTED, StartStep.SLOT_CREATING, StartStep.RUNNING]
     assert events[0].params == {"名": "值"}
     assert events[0].at == later(1)
     assert ledger.read(instances.events_of, "i1", after=events[1].seq) == events[2:]
@@ -251,7 +251,7 @@ def test_every_change_counts_and_reading_does_not(ledger: Ledger) -> None:
     seen = [ledger.read(revision)]
     for change in (
         lambda: request(ledger),
-        lambda: ledger.write(instances.add_event, "i1", Step.REQUESTED, now=later(0)),
+        lambda: ledger.write(instances.add_event, "i1", StartStep.REQUESTED, now=later(0)),
         lambda: slot_in(ledger, SlotState.WARM),
         lambda: claim(ledger, "i1"),
         lambda: ledger.write(slots.mark_destroying, "s1", reason=EndReason.STOPPED),
@@ -268,7 +268,7 @@ def test_what_is_over_long_enough_is_forgotten_with_its_progress(ledger: Ledger)
     instance_in(ledger, InstanceState.ENDED, "old")
     instance_in(ledger, InstanceState.STOPPING, "ending")
     for name in ("old", "ending"):
-        ledger.write(instances.add_event, name, Step.REQUESTED, now=later(0))
+        ledger.write(instances.add_event, name, StartStep.REQUESTED, now=later(0))
     assert ledger.write(instances.prune, before=later(3)) == 0, "it ended at that very moment, not before"
     assert ledger.write(instances.prune, before=later(4)) == 1
     assert [loan.id for loan in ledger.read(instances.unended)] == ["ending"]

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LedgerUnusable, LostRace
-from spawner.ledger import InstanceState, Ledger, Step, open_ledger
+from spawner.ledger import InstanceState, Ledger, StartStep, open_ledger
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import VERSION_TABLE, check_version, migrate
 from spawner.ledger.pool import instances
@@ -88,7 +88,7 @@ def file(tmp_path: Path, migrated_sqlite: Path) -> Path:
 
     def fill(connection: Connection) -> None:
         for number in range(300):
-            instances.add_event(connection, f"i{number}", Step.REQUESTED, now=later(0), params={"x": "x" * 100})
+            instances.add_event(connection, f"i{number}", StartStep.REQUESTED, now=later(0), params={"x": "x" * 100})
 
     ledger.write(fill)
     ledger.close()

@@ -91,7 +91,7 @@ def sagemaker_settings(moto: Moto, folder: Path, **changes: Any) -> SageMakerSet
     key = folder / "aws-key.json"
     key.write_text(json.dumps(PLATFORM_KEY))
     at = moto.url.removeprefix("http://")
-    shapes = (
+    instance_types = (
         SageMakerShape(id="ml.t3.medium", cpu=2, memory=4, price="0.05"),
         SageMakerShape(id="ml.p3.2xlarge", cpu=8, memory=61, gpu_count=1, gpu_name="NVIDIA V100", gpu_memory=16),
     )
@@ -100,7 +100,7 @@ def sagemaker_settings(moto: Moto, folder: Path, **changes: Any) -> SageMakerSet
             "principal": "arn:aws:iam::111111111111:role/freepool",
             "key_file": key,
             "regions": (REGION, OTHER_REGION),
-            "shapes": shapes,
+            "instance_types": instance_types,
             "api": at,
             "sts": at,
             "plain_http": True,

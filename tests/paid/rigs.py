@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from spawner.paid.providers.base import Account, Provider, Remote, RemoteState
+from spawner.paid.providers.base import Account, Provider, RemoteInstance, RemoteState
 from spawner.paid.providers.dsw.provider import DswProvider
 from spawner.paid.providers.sagemaker.provider import SageMakerProvider
 from tests.cloud import steer
@@ -29,7 +29,7 @@ class Rig(ABC):
     """
 
     provider: Provider
-    shape: str
+    instance_type: str
 
     @abstractmethod
     def account(self, *, who: str = "ada", region: int = 0, trust: str = "right") -> Account:
@@ -59,7 +59,7 @@ class Rig(ABC):
     def pass_time(self) -> None:
         """Some seconds go by in the cloud."""
 
-    async def until(self, account: Account, remote_id: str, state: RemoteState) -> Remote:
+    async def until(self, account: Account, remote_id: str, state: RemoteState) -> RemoteInstance:
         """Wait for a state."""
         for _ in range(STEPS):
             seen = await self.provider.describe(account, remote_id)
@@ -72,7 +72,7 @@ class Rig(ABC):
 class DswRig(Rig):
     """PAI-DSW on the stand-in."""
 
-    shape = "ecs.g6.large"
+    instance_type = "ecs.g6.large"
     VERBS: ClassVar = {
         "create": "CreateInstance",
         "start": "StartInstance",
@@ -140,7 +140,7 @@ class DswRig(Rig):
 class SageMakerRig(Rig):
     """SageMaker on moto."""
 
-    shape = "ml.t3.medium"
+    instance_type = "ml.t3.medium"
     VERBS: ClassVar = {
         "create": "CreateNotebookInstance",
         "start": "StartNotebookInstance",

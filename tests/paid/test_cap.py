@@ -1,4 +1,4 @@
-"""Rows 17 to 20: what a run may cost, and what the cloud says while it has too much to do. See `test_order_failures`."""
+"""Rows 17 to 20 of `test_order_failures`: the cap of a run, and a cloud that throttles."""
 
 from __future__ import annotations
 

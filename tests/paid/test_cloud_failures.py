@@ -17,7 +17,7 @@ from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import OVER, Block, NoticeKind, OrderState, StopReason
 from spawner.paid.accounts.binding import account_of, problems_of
 from spawner.paid.consent import service as consent_service
-from spawner.paid.orders.discovery import sweep
+from spawner.paid.orders.discovery import discover
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers.base import ProviderError, Request
@@ -128,7 +128,7 @@ async def test_row_23_all_pages_and_regions_are_seen(world: World) -> None:
     await made_by_hand(world, link, 2, SHANGHAI)
     world.pass_time(300)
     for region in (HANGZHOU, SHANGHAI):
-        await sweep(world.paid, link, region)
+        await discover(world.paid, link, region)
     found = world.ledger.read(orders.alive)
     assert len(found) == 122
     assert {one.state for one in found} == {OrderState.RECOVERED}

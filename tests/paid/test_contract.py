@@ -21,7 +21,7 @@ LABELS = {"fp_platform": "p1", "fp_order": "o1"}
 
 def wanted(rig: Rig, name: str = NAME) -> Request:
     """A request for the cheapest."""
-    return Request(name=name, shape=rig.shape, labels=LABELS)
+    return Request(name=name, instance_type=rig.instance_type, labels=LABELS)
 
 
 async def running(rig: Rig, account: Account, name: str = NAME) -> str:
@@ -32,7 +32,7 @@ async def running(rig: Rig, account: Account, name: str = NAME) -> str:
 
 
 READS: dict[str, Callable[[Rig, Account], Awaitable[object]]] = {
-    "shapes": lambda rig, account: rig.provider.shapes(account),
+    "instance_types": lambda rig, account: rig.provider.instance_types(account),
     "probe": lambda rig, account: rig.provider.probe(account),
     "find": lambda rig, account: rig.provider.find(account, NAME),
     "owned": lambda rig, account: rig.provider.owned(account, LABELS),
@@ -41,11 +41,11 @@ READS: dict[str, Callable[[Rig, Account], Awaitable[object]]] = {
 
 async def test_shapes_are_whole_and_a_price_is_exact_or_absent(rig: Rig) -> None:
     """Sizes in bytes, each shape once, never a price of nothing."""
-    shapes = await rig.provider.shapes(rig.account())
-    assert len({one.id for one in shapes}) == len(shapes) > 1
-    assert all(one.cpu > 0 and one.memory >= 1024**3 for one in shapes)
-    assert all(one.price is None or one.price.amount > 0 for one in shapes)
-    assert any(one.gpu_count and one.gpu_memory and one.gpu_memory >= 1024**3 for one in shapes)
+    instance_types = await rig.provider.instance_types(rig.account())
+    assert len({one.id for one in instance_types}) == len(instance_types) > 1
+    assert all(one.cpu > 0 and one.memory >= 1024**3 for one in instance_types)
+    assert all(one.price is None or one.price.amount > 0 for one in instance_types)
+    assert any(one.gpu_count and one.gpu_memory and one.gpu_memory >= 1024**3 for one in instance_types)
 
 
 async def test_what_is_made_is_found_by_its_exact_name_and_by_its_labels(rig: Rig) -> None:
@@ -54,7 +54,7 @@ async def test_what_is_made_is_found_by_its_exact_name_and_by_its_labels(rig: Ri
     remote_id = await rig.provider.create(account, wanted(rig))
     found = await rig.provider.find(account, NAME)
     assert found is not None
-    assert (found.id, found.name, found.shape) == (remote_id, NAME, rig.shape)
+    assert (found.id, found.name, found.instance_type) == (remote_id, NAME, rig.instance_type)
     assert found.region == account.region
     assert LABELS.items() <= dict(found.labels).items()
     assert await rig.provider.describe(account, remote_id) == found or found.state is not RemoteState.RUNNING
@@ -265,7 +265,11 @@ async def test_accounts_and_regions_do_not_mix(rig: Rig) -> None:
 async def test_a_region_that_is_not_set_up_is_refused_before_anything_is_sent(rig: Rig) -> None:
     """An order may outlive a setting."""
     account = replace(rig.account(), region="nowhere-1")
-    for call in (rig.provider.create(account, wanted(rig)), rig.provider.probe(account), rig.provider.shapes(account)):
+    for call in (
+        rig.provider.create(account, wanted(rig)),
+        rig.provider.probe(account),
+        rig.provider.instance_types(account),
+    ):
         with pytest.raises(base.Rejected):
             await call
     assert (rig.assumed(), rig.mutations()) == (0, [])
@@ -302,12 +306,12 @@ async def test_the_timer_is_there_or_is_not_claimed(rig: Rig) -> None:
     """Where a cloud stops instances by itself, a second arming replaces the first."""
     account = rig.account()
     remote_id = await running(rig, account)
-    if Capability.DEADMAN not in rig.provider.capabilities:
+    if Capability.AUTO_STOP not in rig.provider.capabilities:
         with pytest.raises(base.Rejected):
-            await rig.provider.arm(account, remote_id, stop_in=60, idle=None)
+            await rig.provider.set_auto_stop(account, remote_id, stop_in=60, idle=None)
         return
     for seconds in (7200, 3600):
-        await rig.provider.arm(account, remote_id, stop_in=seconds, idle=1800)
+        await rig.provider.set_auto_stop(account, remote_id, stop_in=seconds, idle=1800)
         stops_at = (await rig.provider.describe(account, remote_id)).stops_at
         assert stops_at is not None
         assert abs(stops_at - datetime.now(timezone.utc) - timedelta(seconds=seconds)) < timedelta(seconds=30)

@@ -28,7 +28,7 @@ from spawner.paid.providers.dsw.settings import DswRegion, DswSettings
 from tests.cloud.steer import ADA, ROLE_NAME, Steer
 from tests.paid.dsw import EXTERNAL_ID, dsw_settings, linked
 
-REQUEST = Request(name="fp01j8abc", shape="ecs.g6.large", labels={"fp_platform": "p1", "fp_order": "o1"})
+REQUEST = Request(name="fp01j8abc", instance_type="ecs.g6.large", labels={"fp_platform": "p1", "fp_order": "o1"})
 
 # How the SDK fails, row by row: what the cloud does, what a create makes of it, what a look makes of it, and whether
 # the instance is there afterwards.
@@ -185,7 +185,7 @@ async def test_a_proxy_of_the_environment_is_not_used(
     with trap() as (url, got):
         for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, url)
-        assert await dsw.shapes(linked(cloud))
+        assert await dsw.instance_types(linked(cloud))
         assert got == []
 
 
@@ -204,7 +204,7 @@ async def test_even_debug_set_later_logs_no_secret(
     """The loggers of the SDK have no handlers left and say nothing below a warning."""
     monkeypatch.setenv("DEBUG", "sdk")
     caplog.set_level(logging.DEBUG)
-    await dsw.shapes(linked(cloud))
+    await dsw.instance_types(linked(cloud))
     assert not [secret for secret in cloud.ask("secrets") if secret in caplog.text]
     assert not any(logging.getLogger(name).handlers for name in ("darabonba-core", "alibabacloud-tea", "credentials"))
 
@@ -226,7 +226,7 @@ async def test_a_session_may_do_only_what_it_is_for(cloud: Steer, dsw: DswProvid
     account = linked(cloud, actions=["*"])
     remote_id = await dsw.create(account, REQUEST)
     cloud.advance(60)
-    await dsw.arm(account, remote_id, stop_in=3600, idle=1800)
+    await dsw.set_auto_stop(account, remote_id, stop_in=3600, idle=1800)
     await dsw.describe(account, remote_id)
     await dsw.access(account, remote_id)
     used = {call.action: call.principal.rsplit("-", 1)[-1] for call in cloud.calls() if call.service == "dsw"}
@@ -262,7 +262,7 @@ async def test_the_documents_that_people_are_given_are_enough(cloud: Steer, dsw:
     remote_id = await dsw.create(account, REQUEST)
     cloud.advance(60)
     for _ in range(2):
-        await dsw.arm(account, remote_id, stop_in=3600, idle=1800)
+        await dsw.set_auto_stop(account, remote_id, stop_in=3600, idle=1800)
     assert (await dsw.access(account, remote_id)).url
     await dsw.stop(account, remote_id)
     cloud.advance(20)
@@ -357,24 +357,24 @@ async def test_every_status_is_understood_or_may_cost(
 
 async def test_prices_are_exact_or_absent(cloud: Steer, dsw: DswProvider) -> None:
     """A price without a currency is none; stock is the cloud's word."""
-    cloud.shape("ecs.g6.large", price="0.1")
-    cloud.shape("ecs.g6.xlarge", price=None)
-    cloud.shape("ecs.g6.4xlarge", currency="")
-    shapes = {one.id: one for one in await dsw.shapes(linked(cloud))}
-    assert shapes["ecs.g6.large"].price == Money(Decimal("0.1"), "CNY")
-    assert shapes["ecs.g6.xlarge"].price is None
-    assert shapes["ecs.g6.4xlarge"].price is None
-    assert shapes["ecs.gn7i-c16g1.4xlarge"].available is False
-    assert shapes["ecs.gn6v-c8g1.2xlarge"].gpu_memory == 16 * 1024**3
+    cloud.instance_type("ecs.g6.large", price="0.1")
+    cloud.instance_type("ecs.g6.xlarge", price=None)
+    cloud.instance_type("ecs.g6.4xlarge", currency="")
+    instance_types = {one.id: one for one in await dsw.instance_types(linked(cloud))}
+    assert instance_types["ecs.g6.large"].price == Money(Decimal("0.1"), "CNY")
+    assert instance_types["ecs.g6.xlarge"].price is None
+    assert instance_types["ecs.g6.4xlarge"].price is None
+    assert instance_types["ecs.gn7i-c16g1.4xlarge"].available is False
+    assert instance_types["ecs.gn6v-c8g1.2xlarge"].gpu_memory == 16 * 1024**3
 
 
 async def test_stock_and_balance_at_create(cloud: Steer, dsw: DswProvider) -> None:
     """They are told apart by the cloud's words, for it has no codes for them."""
     account = linked(cloud)
-    cloud.shape("ecs.g6.large", available=False)
+    cloud.instance_type("ecs.g6.large", available=False)
     with pytest.raises(base.NoCapacity):
         await dsw.create(account, REQUEST)
-    cloud.shape("ecs.g6.large", available=True)
+    cloud.instance_type("ecs.g6.large", available=True)
     cloud.account(sufficient=False)
     with pytest.raises(base.Insufficient):
         await dsw.create(account, REQUEST)
@@ -388,7 +388,7 @@ async def test_arming_again_replaces_whatever_the_cloud_does(cloud: Steer, dsw: 
     account = linked(cloud)
     remote_id = await dsw.create(account, REQUEST)
     for seconds in (7200, 600):
-        await dsw.arm(account, remote_id, stop_in=seconds, idle=1800)
+        await dsw.set_auto_stop(account, remote_id, stop_in=seconds, idle=1800)
     cloud.advance(620)
     assert (await dsw.describe(account, remote_id)).state is RemoteState.STOPPED
 
@@ -400,7 +400,7 @@ async def test_half_an_arming_is_none(cloud: Steer, dsw: DswProvider, action: st
     remote_id = await dsw.create(account, REQUEST)
     cloud.fault(action, "error", status=500)
     with pytest.raises(base.OutcomeUnknown):
-        await dsw.arm(account, remote_id, stop_in=600, idle=1800)
+        await dsw.set_auto_stop(account, remote_id, stop_in=600, idle=1800)
 
 
 async def test_a_list_that_may_lack_something_is_an_error(cloud: Steer, dsw: DswProvider) -> None:
@@ -485,7 +485,7 @@ async def test_the_time_left_is_told_by_our_clock(cloud: Steer, tmp_path: Path) 
     provider = DswProvider(dsw_settings(cloud, tmp_path), now=lambda: now)
     account = linked(cloud)
     remote_id = await provider.create(account, REQUEST)
-    await provider.arm(account, remote_id, stop_in=600, idle=None)
+    await provider.set_auto_stop(account, remote_id, stop_in=600, idle=None)
     stops_at = (await provider.describe(account, remote_id)).stops_at
     assert stops_at is not None
     assert (stops_at - now).total_seconds() == 600

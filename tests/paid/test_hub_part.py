@@ -25,7 +25,7 @@ from spawner.ledger.paid.rows import ConsentState, OrderState, StopReason
 from spawner.paid.build import check
 from spawner.paid.consent.service import name_of
 from spawner.paid.orders.progress import lines
-from spawner.paid.orders.service import begin, is_over, start_word, watch
+from spawner.paid.orders.service import begin, is_over, read_progress, start_token
 from spawner.settings import PaidSettings
 from tests.paid.make import NOW, SINCE, order, write_binding, write_consent, write_order
 
@@ -79,7 +79,7 @@ def test_a_yes_is_spent_by_its_own_word_for_its_own_server_alone(ledger: Ledger,
         "user_name": "ann",
         "user_since": SINCE,
         "server_name": "paid-1",
-        "word": start_word(KEY, "c1"),
+        "word": start_token(KEY, "c1"),
         "key": KEY,
     }
     with pytest.raises(NoConsent):
@@ -95,14 +95,14 @@ def test_too_late_is_no_yes(ledger: Ledger) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     with pytest.raises(NoConsent):
         ledger.write(
-            begin, user_name="ann", user_since=SINCE, server_name="paid-1", word=start_word(KEY, "c1"), key=KEY,
+            begin, user_name="ann", user_since=SINCE, server_name="paid-1", word=start_token(KEY, "c1"), key=KEY,
             now=NOW + timedelta(seconds=601),
         )  # fmt: skip
 
 
 async def test_only_its_owner_starts_it_and_only_where_it_is_offered(ledger: Ledger) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
-    word = start_word(KEY, "c1")
+    word = start_token(KEY, "c1")
     with pytest.raises(NoConsent):
         await server(ledger).start(by_owner=False, word=word)
     with pytest.raises(NotOffered):
@@ -116,7 +116,7 @@ async def test_a_start_that_is_cancelled_is_wished_ended_but_not_by_the_hubs_own
 ) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     paid = server(ledger, is_hub_ending=lambda: is_hub_ending)
-    start = asyncio.create_task(paid.start(by_owner=True, word=start_word(KEY, "c1")))
+    start = asyncio.create_task(paid.start(by_owner=True, word=start_token(KEY, "c1")))
     await asyncio.sleep(0)  # as early as it can be: the order is being written
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -188,7 +188,7 @@ def test_progress_tells_the_present_run_alone(ledger: Ledger) -> None:
             audit.note(connection, "o1", at=NOW, by="x", what=what)
 
     ledger.write(note)
-    said = [template.format(**words) for _, template, words in lines(ledger.read(watch, "o1"))]
+    said = [template.format(**words) for _, template, words in lines(ledger.read(read_progress, "o1"))]
     assert said == [
         "Your order is noted",
         "The cloud is starting it",

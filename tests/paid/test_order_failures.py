@@ -282,7 +282,7 @@ async def test_row_10_started_in_the_clouds_console(world: World) -> None:
     await world.until_state(order, OrderState.STOPPED)
     world.cloud.console(order.name, "status", status="Creating", held=False)
     found = await world.until_state(order, OrderState.RECOVERED, seconds=1800)
-    await world.until(lambda: world.order(order).armed_at is not None)
+    await world.until(lambda: world.order(order).auto_stop_set_at is not None)
     assert found.consent_id is None
     assert len(world.notices(NoticeKind.RECOVERED)) == 1
     await world.until_state(order, OrderState.STOPPED, seconds=3600)

@@ -23,16 +23,25 @@ from spawner.ledger.paid.rows import (
     OrderState,
     StopReason,
 )
-from spawner.paid.orders.policy import MUTATING, Act, Gate, Rules, What, intent_of, next_act, seconds_left
-from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, settle
-from spawner.paid.orders.updates import Step
+from spawner.paid.orders.policy import (
+    MUTATING,
+    Action,
+    CreationPolicy,
+    NextAction,
+    Rules,
+    intent_of,
+    next_action,
+    seconds_left,
+)
+from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, apply_result
+from spawner.paid.orders.updates import OrderUpdate
 from spawner.paid.providers import base
-from spawner.paid.providers.base import Remote, RemoteState
+from spawner.paid.providers.base import RemoteInstance, RemoteState
 from tests.paid import make
 from tests.paid.make import NOW, later
 
 RULES = Rules()
-Taken = tuple[Order, Consent | None, Act, Outcome | None, Step]
+Taken = tuple[Order, Consent | None, NextAction, Outcome | None, OrderUpdate]
 CONSENT = make.consent("c-o1", ConsentState.SPENT, spent_at=NOW)
 thorough = settings(max_examples=300, deadline=None)
 
@@ -55,12 +64,13 @@ remotes = st.builds(
 )
 
 
-def remote(state: RemoteState = RemoteState.RUNNING, **changes: Any) -> Remote:
+def remote(state: RemoteState = RemoteState.RUNNING, **changes: Any) -> RemoteInstance:
     values: dict[str, Any] = {
         "id": "dsw-1", "name": "fpo1", "region": "cn-hangzhou", "state": state, "raw_state": state.title(),
-        "reason": "", "shape": "ecs.g6.large", "labels": {}, "running": None, "created_at": None, "stops_at": None,
+        "reason": "", "instance_type": "ecs.g6.large", "labels": {}, "running": None, "created_at": None,
+        "stops_at": None,
     }  # fmt: skip
-    return Remote(**values | changes)
+    return RemoteInstance(**values | changes)
 
 
 @st.composite
@@ -76,7 +86,7 @@ def rows(draw: st.DrawFn) -> Order:
         posted_at=None if state is OrderState.INTENDED else draw(seconds),
         active_at=draw(maybe),
         asked_at=draw(maybe),
-        armed_at=draw(maybe),
+        auto_stop_set_at=draw(maybe),
         run_began_at=draw(maybe),
         seen_at=draw(maybe),
         stops_at=draw(maybe),
@@ -105,48 +115,52 @@ def of(order: Order, consent: Consent) -> Consent | None:
     return None if order.consent_id is None else consent
 
 
-def act_on(order: Order, consent: Consent | None, now: datetime = NOW, *, gate: Gate = Gate.OPEN) -> Act:
-    return next_act(order, consent, now, gate=gate, can_arm=True, rules=RULES)
+def act_on(
+    order: Order, consent: Consent | None, now: datetime = NOW, *, gate: CreationPolicy = CreationPolicy.OPEN
+) -> NextAction:
+    return next_action(order, consent, now, gate=gate, can_arm=True, rules=RULES)
 
 
 def after(
-    order: Order, consent: Consent | None, act: Act, outcome: Outcome | None, now: datetime = NOW, **more: Any
-) -> Step:
+    order: Order, consent: Consent | None, act: NextAction, outcome: Outcome | None, now: datetime = NOW, **more: Any
+) -> OrderUpdate:
     claimed = replace(order, **intent_of(order, act, now, RULES)) if act.what in MUTATING else order
-    return settle(claimed, consent, act, outcome, now, was=order, began=now, rules=RULES, jitter=0.5, **more)
+    return apply_result(claimed, consent, act, outcome, now, was=order, began=now, rules=RULES, jitter=0.5, **more)
 
 
-def outcomes_of(draw: st.DrawFn, act: Act) -> Outcome | None:
+def outcomes_of(draw: st.DrawFn, act: NextAction) -> Outcome | None:
     """What may come of an act."""
     trouble = Trouble(draw(errors), act.what in MUTATING)
     match act.what:
-        case What.CREATE | What.START:
+        case Action.CREATE | Action.START:
             unsent = Trouble(draw(errors), False)
-            kinds = [Took("dsw-1"), Changed(("{shape} …", {"shape": "x"})), trouble, unsent]
-            return draw(st.sampled_from([*kinds, Saw(draw(remotes))] if act.what is What.CREATE else kinds))
-        case What.FIND:
+            kinds = [Took("dsw-1"), Changed(("{instance_type} …", {"instance_type": "x"})), trouble, unsent]
+            return draw(st.sampled_from([*kinds, Saw(draw(remotes))] if act.what is Action.CREATE else kinds))
+        case Action.FIND:
             return draw(st.sampled_from([NotThere(), Saw(draw(remotes)), trouble]))
-        case What.DESCRIBE:
+        case Action.DESCRIBE:
             return draw(st.sampled_from([Saw(draw(remotes)), trouble]))
-        case What.GIVE_UP:
+        case Action.GIVE_UP:
             return None
         case _:
             return draw(st.sampled_from([Took(), trouble]))
 
 
 @thorough
-@given(order=rows(), consent=consents, gate=st.sampled_from(Gate))
-def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(order: Order, consent: Consent, gate: Gate) -> None:
+@given(order=rows(), consent=consents, gate=st.sampled_from(CreationPolicy))
+def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(
+    order: Order, consent: Consent, gate: CreationPolicy
+) -> None:
     act = act_on(order, of(order, consent), gate=gate)
-    if act.what in (What.CREATE, What.START):
+    if act.what in (Action.CREATE, Action.START):
         assert order.state in (OrderState.INTENDED, *UNSETTLED)
         assert not order.is_unwanted
-        assert gate is Gate.OPEN
+        assert gate is CreationPolicy.OPEN
         assert consent.spent_at is not None
         assert NOW - consent.spent_at < timedelta(seconds=RULES.create_within)
-    if act.what is What.START:
+    if act.what is Action.START:
         assert order.state is OrderState.INTENDED, "a start is never asked for twice"
-    if act.what is What.CREATE and order.state is not OrderState.INTENDED:
+    if act.what is Action.CREATE and order.state is not OrderState.INTENDED:
         assert order.posted_at is not None
         assert NOW - order.posted_at >= timedelta(seconds=RULES.quiet)
 
@@ -155,28 +169,28 @@ def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(order: Order, con
 @given(order=rows(), consent=consents)
 def test_only_wishes_delete_and_only_what_has_an_id(order: Order, consent: Consent) -> None:
     act = act_on(order, of(order, consent))
-    if act.what is What.DELETE:
+    if act.what is Action.DELETE:
         assert order.delete_wanted_at is not None or order.state is OrderState.DELETING
-    if act.what in (What.STOP, What.DELETE, What.ARM, What.START, What.DESCRIBE):
+    if act.what in (Action.STOP, Action.DELETE, Action.ARM, Action.START, Action.DESCRIBE):
         assert order.remote_id is not None
     is_busy = order.busy_until is not None and order.busy_until > NOW
     has_gone_back = order.begun_at is not None and order.begun_at > NOW
     if order.state in OVER or (is_busy and not has_gone_back):
-        assert act.what is What.WAIT
+        assert act.what is Action.WAIT
 
 
 @thorough
 @given(order=rows(), consent=consents)
 def test_what_runs_is_armed_or_stopped_before_it_is_looked_at(order: Order, consent: Consent) -> None:
     order = replace(order, state=OrderState.ACTIVE, remote_id="dsw-1", consent_id="c-o1", busy_until=None,
-                    next_try_at=None, unsure=False, armed_at=None, remote_state="running")  # fmt: skip
+                    next_try_at=None, unsure=False, auto_stop_set_at=None, remote_state="running")  # fmt: skip
     act = act_on(order, consent)
-    assert act.what in (What.ARM, What.STOP)
-    if act.what is What.ARM:
+    assert act.what in (Action.ARM, Action.STOP)
+    if act.what is Action.ARM:
         assert act.stop_in is not None
         assert 1 <= act.stop_in <= consent.run_seconds
     if order.tries >= RULES.arm_tries and not order.is_unwanted and seconds_left(order, consent, NOW, RULES) > 0:
-        assert act == Act(What.STOP, StopReason.UNPROTECTED)
+        assert act == NextAction(Action.STOP, StopReason.UNPROTECTED)
 
 
 @thorough
@@ -184,9 +198,9 @@ def test_what_runs_is_armed_or_stopped_before_it_is_looked_at(order: Order, cons
 def test_a_fresh_wish_waits_for_nothing_but_a_call_under_way(order: Order, consent: Consent) -> None:
     order = replace(order, state=OrderState.ACTIVE, remote_id="dsw-1", unsure=False, stop_wanted_at=later(-1),
                     delete_wanted_at=None, begun_at=later(-2), next_try_at=later(300), busy_until=None)  # fmt: skip
-    assert act_on(order, consent).what is What.STOP
-    assert act_on(replace(order, begun_at=NOW), consent).what is What.WAIT, "it was tried, and has its pause"
-    assert act_on(replace(order, busy_until=later(1)), consent).what is What.WAIT
+    assert act_on(order, consent).what is Action.STOP
+    assert act_on(replace(order, begun_at=NOW), consent).what is Action.WAIT, "it was tried, and has its pause"
+    assert act_on(replace(order, busy_until=later(1)), consent).what is Action.WAIT
 
 
 @st.composite
@@ -203,28 +217,28 @@ def steps(draw: st.DrawFn) -> Taken:
 @given(taken=steps())
 def test_an_instance_is_never_forgotten(taken: Taken) -> None:
     order, _, act, outcome, step = taken
-    if act.what is What.WAIT:
+    if act.what is Action.WAIT:
         return
     to = step.changes.get("state", order.state)
     if to is OrderState.GONE and order.state is not OrderState.GONE:
-        assert act.what is What.DESCRIBE
+        assert act.what is Action.DESCRIBE
         assert isinstance(outcome, Trouble)
         assert isinstance(outcome.error, base.NotFound)
     if to is OrderState.REJECTED:
         assert order.remote_id is None
         is_no = isinstance(outcome, Trouble) and isinstance(outcome.error, base.Rejected | base.AuthLost)
-        assert act.what in (What.GIVE_UP, What.FIND) or isinstance(outcome, Changed) or is_no
-        if act.what is What.FIND:
+        assert act.what in (Action.GIVE_UP, Action.FIND) or isinstance(outcome, Changed) or is_no
+        if act.what is Action.FIND:
             assert isinstance(outcome, NotThere)
             assert NOW - order.posted_at >= RULES.watch_for  # type: ignore[operator]
-        elif act.what is What.CREATE:
+        elif act.what is Action.CREATE:
             assert order.posted_at is None, "what was ever asked for without an answer may still appear"
     after_it = replace(order, **step.changes)
     if after_it.state in (*RUNS, OrderState.STOPPING, OrderState.STOPPED, OrderState.DELETING):
         assert after_it.remote_id is not None
     if to is OrderState.STOPPED and order.state is not OrderState.STOPPED and order.state is not OrderState.INTENDED:
         is_seen = isinstance(outcome, Saw) and outcome.remote.state in (RemoteState.STOPPED, RemoteState.FAILED)
-        is_refused = act.what is What.START
+        is_refused = act.what is Action.START
         assert is_seen or is_refused
 
 
@@ -233,7 +247,7 @@ def test_an_instance_is_never_forgotten(taken: Taken) -> None:
 def test_every_step_leaves_something_to_come(taken: Taken) -> None:
     order, _, act, outcome, step = taken
     after_it = replace(order, **step.changes)
-    if act.what is What.WAIT:
+    if act.what is Action.WAIT:
         return
     assert after_it.busy_until is None
     if after_it.state not in OVER:
@@ -249,7 +263,7 @@ def test_every_step_leaves_something_to_come(taken: Taken) -> None:
 @thorough
 @given(taken=steps())
 def test_lost_access_changes_no_state_and_is_said(
-    taken: tuple[Order, Consent | None, Act, Outcome | None, Step],
+    taken: tuple[Order, Consent | None, NextAction, Outcome | None, OrderUpdate],
 ) -> None:
     order, _, act, outcome, step = taken
     if not (isinstance(outcome, Trouble) and isinstance(outcome.error, base.AuthLost)):
@@ -257,7 +271,7 @@ def test_lost_access_changes_no_state_and_is_said(
         return
     assert step.block is Block.AUTH_LOST
     assert step.changes["blocked"] is Block.AUTH_LOST
-    if act.what in (What.DESCRIBE, What.FIND):
+    if act.what in (Action.DESCRIBE, Action.FIND):
         assert step.changes.get("state", order.state) is order.state
 
 
@@ -275,14 +289,14 @@ def test_the_money_is_told_exactly(taken: Taken) -> None:
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_only_a_definite_no_ends_what_was_asked_for(error: base.ProviderError) -> None:
     intended = make.order(state=OrderState.INTENDED)
-    step = after(intended, CONSENT, Act(What.CREATE), Trouble(error, True))
+    step = after(intended, CONSENT, NextAction(Action.CREATE), Trouble(error, True))
     definite = isinstance(error, base.Rejected | base.AuthLost) and not isinstance(
         error, base.AlreadyExists | base.Conflict | base.NotFound
     )
     not_done = isinstance(error, base.Throttled | base.ClockSkew | base.Unavailable)
     expected = OrderState.REJECTED if definite else OrderState.INTENDED if not_done else OrderState.UNKNOWN
     assert step.changes["state"] is expected
-    again = after(replace(intended, state=OrderState.UNKNOWN, posted_at=later(-60)), CONSENT, Act(What.CREATE),
+    again = after(replace(intended, state=OrderState.UNKNOWN, posted_at=later(-60)), CONSENT, NextAction(Action.CREATE),
                   Trouble(error, True))  # fmt: skip
     assert again.changes["state"] is OrderState.UNKNOWN, "an earlier request may still be carried out"
 
@@ -291,7 +305,9 @@ def test_back_off_doubles_and_ends() -> None:
     order = make.order(state=OrderState.STOPPING, remote_id="dsw-1", stop_wanted_at=NOW)
     pauses = []
     for tries in range(12):
-        step = after(replace(order, tries=tries), CONSENT, Act(What.STOP), Trouble(base.Unavailable("…"), True))
+        step = after(
+            replace(order, tries=tries), CONSENT, NextAction(Action.STOP), Trouble(base.Unavailable("…"), True)
+        )
         pauses.append((step.changes["next_try_at"] - NOW).total_seconds())
     assert pauses == sorted(pauses)
     assert pauses[1] == 2 * pauses[0]
@@ -300,30 +316,36 @@ def test_back_off_doubles_and_ends() -> None:
 
 def test_the_second_line_stops_before_the_cap() -> None:
     began = later(-4 * 3600 + 91)
-    order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", armed_at=began, run_began_at=began,
+    order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", auto_stop_set_at=began, run_began_at=began,
                        seen_at=later(-30), remote_state="running")  # fmt: skip
-    assert act_on(order, CONSENT).what is What.DESCRIBE
-    assert act_on(order, CONSENT, later(1)) == Act(What.STOP, StopReason.CAP)
+    assert act_on(order, CONSENT).what is Action.DESCRIBE
+    assert act_on(order, CONSENT, later(1)) == NextAction(Action.STOP, StopReason.CAP)
     by_time = replace(CONSENT, max_seconds=3600, run_seconds=3600)
-    assert act_on(order, by_time) == Act(What.STOP, StopReason.TIME)
+    assert act_on(order, by_time) == NextAction(Action.STOP, StopReason.TIME)
     counted = replace(order, run_began_at=later(-10), running=4 * 3600.0, ran_before=0)
-    assert act_on(counted, CONSENT) == Act(What.STOP, StopReason.CAP), "by the cloud's own count"
+    assert act_on(counted, CONSENT) == NextAction(Action.STOP, StopReason.CAP), "by the cloud's own count"
     earlier = replace(counted, ran_before=4 * 3600.0)
-    assert act_on(earlier, CONSENT).what is What.DESCRIBE, "what earlier runs have used is not this one's"
+    assert act_on(earlier, CONSENT).what is Action.DESCRIBE, "what earlier runs have used is not this one's"
 
 
 def test_most_of_the_cap_is_told() -> None:
     began = later(-3.5 * 3600)
-    order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", armed_at=began, run_began_at=began)
-    kinds = [one.kind for one in after(order, CONSENT, Act(What.DESCRIBE), Saw(remote(stops_at=later(1800)))).notices]
+    order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", auto_stop_set_at=began, run_began_at=began)
+    kinds = [
+        one.kind
+        for one in after(order, CONSENT, NextAction(Action.DESCRIBE), Saw(remote(stops_at=later(1800)))).notices
+    ]
     assert kinds == [NoticeKind.RUNNING, NoticeKind.MOST_SPENT]
     young = replace(order, run_began_at=later(-3 * 3600))
     assert [
-        one.kind for one in after(young, CONSENT, Act(What.DESCRIBE), Saw(remote(stops_at=later(1800)))).notices
+        one.kind
+        for one in after(young, CONSENT, NextAction(Action.DESCRIBE), Saw(remote(stops_at=later(1800)))).notices
     ] == kinds[:1]
 
 
 def test_what_is_stopped_for_long_will_be_wiped() -> None:
     order = make.order(state=OrderState.STOPPED, remote_id="dsw-1", stopped_at=NOW - timedelta(days=12))
     seen = Saw(remote(RemoteState.STOPPED))
-    assert [one.kind for one in after(order, CONSENT, Act(What.DESCRIBE), seen).notices] == [NoticeKind.WIPED_SOON]
+    assert [one.kind for one in after(order, CONSENT, NextAction(Action.DESCRIBE), seen).notices] == [
+        NoticeKind.WIPED_SOON
+    ]

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from spawner.errors import AskAgain, FreepoolError, NoConsent
+from spawner.errors import FreepoolError, NoConsent, OfferChanged
 from spawner.ledger.paid import bindings
 from spawner.ledger.paid.rows import ConsentState, NoticeKind, OrderState, StopReason
 from tests.paid.world import PRICE, SLACK, SMALL, World, restored
@@ -26,7 +26,7 @@ async def test_row_11_an_old_ledger_that_does_not_know_the_order(world: World) -
         await old.run(30)
         found = old.order(order)
         assert (found.state, found.remote_id) == (OrderState.RECOVERED, old.billed()[0]["id"])
-        assert found.armed_at is not None
+        assert found.auto_stop_set_at is not None
         assert len(old.notices(NoticeKind.RECOVERED)) == 1
         with pytest.raises(NoConsent):
             old.place(consent)
@@ -42,7 +42,7 @@ async def test_row_11_an_old_ledger_and_a_quick_hub(world: World) -> None:
     async with restored(world, backup, after=60) as old:
         again = old.place(consent)
         found = await old.until_state(again, OrderState.RECOVERED)
-        await old.until(lambda: old.order(again).armed_at is not None)
+        await old.until(lambda: old.order(again).auto_stop_set_at is not None)
         assert found.remote_id == old.billed()[0]["id"]
         assert again.name == order.name
         assert len(old.billed()) == 1
@@ -60,7 +60,7 @@ async def test_row_11_an_old_ledger_in_which_it_is_yet_to_be_made(world: World, 
         assert len(old.billed()) == 1
         found = old.order(order)
         assert (found.state, found.remote_id) == (OrderState.RECOVERED, old.billed()[0]["id"])
-        assert found.armed_at is not None
+        assert found.auto_stop_set_at is not None
 
 
 @pytest.mark.parametrize("ordered", ["agreed to", "intended", "creating"])
@@ -200,7 +200,7 @@ async def test_row_13_two_clicks_make_one(world: World) -> None:
     consent = await world.ask(world.link())
     said = await asyncio.gather(*(world.accept(consent) for _ in range(5)), return_exceptions=True)
     assert sum(not isinstance(one, BaseException) for one in said) == 1
-    assert all(isinstance(one, AskAgain) for one in said if isinstance(one, BaseException))
+    assert all(isinstance(one, OfferChanged) for one in said if isinstance(one, BaseException))
 
     def place() -> object:
         try:
@@ -213,7 +213,7 @@ async def test_row_13_two_clicks_make_one(world: World) -> None:
     (order,) = [one for one in placed if not isinstance(one, FreepoolError)]
     await world.settles(order)
     assert len(world.billed()) == 1
-    with pytest.raises(AskAgain):
+    with pytest.raises(OfferChanged):
         await world.accept(consent)
 
 
@@ -239,7 +239,7 @@ async def test_row_14_two_stewards(world: World, caplog: pytest.LogCaptureFixtur
     assert "adopted" in world.record(order)
     adopted = world.order(order)
     assert (adopted.state, adopted.remote_id) == (OrderState.ACTIVE, world.billed()[0]["id"])
-    assert adopted.armed_at is not None
+    assert adopted.auto_stop_set_at is not None
     await working
     assert world.order(order) == adopted, "the first one was too late, and has written nothing"
     assert "made" not in world.record(order)
@@ -295,11 +295,11 @@ async def test_row_15_the_start_is_given_up(world: World, when: str) -> None:
 
 
 CHANGES: dict[str, Callable[[World], None]] = {
-    "dearer": lambda world: world.cloud.shape(SMALL, price="0.66"),
-    "cheaper": lambda world: world.cloud.shape(SMALL, price="0.64"),
-    "unknown": lambda world: world.cloud.shape(SMALL, price=None),
-    "another currency": lambda world: world.cloud.shape(SMALL, currency="USD"),
-    "out of stock": lambda world: world.cloud.shape(SMALL, available=False),
+    "dearer": lambda world: world.cloud.instance_type(SMALL, price="0.66"),
+    "cheaper": lambda world: world.cloud.instance_type(SMALL, price="0.64"),
+    "unknown": lambda world: world.cloud.instance_type(SMALL, price=None),
+    "another currency": lambda world: world.cloud.instance_type(SMALL, currency="USD"),
+    "out of stock": lambda world: world.cloud.instance_type(SMALL, available=False),
 }
 
 
@@ -307,7 +307,7 @@ CHANGES: dict[str, Callable[[World], None]] = {
 async def test_row_16_it_changed_between_the_question_and_the_answer(world: World, change: str) -> None:
     consent = await world.ask(world.link())
     CHANGES[change](world)
-    with pytest.raises(AskAgain):
+    with pytest.raises(OfferChanged):
         await world.accept(consent)
     with pytest.raises(NoConsent):
         world.place(consent)
@@ -331,7 +331,7 @@ async def test_row_16_it_changed_between_the_answer_and_the_making(world: World,
 async def test_row_16_an_old_question(world: World) -> None:
     consent = await world.ask(world.link())
     world.pass_time(600)
-    with pytest.raises(AskAgain):
+    with pytest.raises(OfferChanged):
         await world.accept(consent)
     young = await world.accept(await world.ask(world.binding(world.link("bob"))))
     world.pass_time(600)

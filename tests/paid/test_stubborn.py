@@ -23,8 +23,8 @@ from spawner.ledger.paid.rows import (
     StopReason,
 )
 from spawner.paid.accounts.binding import account_for
-from spawner.paid.orders.executor import _Hand, read_moment
-from spawner.paid.orders.policy import Act, What
+from spawner.paid.orders.executor import _Executor, read_snapshot
+from spawner.paid.orders.policy import Action, NextAction
 from spawner.paid.orders.results import Trouble
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers.base import OutcomeUnknown, Request, Unavailable
@@ -142,7 +142,7 @@ async def test_accounts_that_do_not_answer_hold_up_nobodys_stop(world: World) ->
         if "stop_taken" in world.record(order):
             break
     assert "stop_taken" in world.record(order)
-    assert any(not world.keeper.has_swept(one) for one in world.ledger.read(bindings.linked))
+    assert any(not world.keeper.has_discovered(one) for one in world.ledger.read(bindings.linked))
     world.cloud.clear_faults()
 
 
@@ -290,14 +290,16 @@ async def test_a_day_of_patience_is_too_much_to_ask(world: World) -> None:
     await world.until_state(order, OrderState.STOPPED, seconds=180)
     world.cloud.fault("ListInstances", "throttle", times=2, seconds=86400)
     await world.crash()
-    await world.until(lambda: world.keeper.has_swept(binding_of(world, order)))
+    await world.until(lambda: world.keeper.has_discovered(binding_of(world, order)))
 
 
 async def test_an_answer_that_does_not_come_is_one_that_was_lost(world: World) -> None:
     order = await world.running()
     world.paid = replace(world.paid, rules=replace(world.rules, call=0.05))
-    moment = world.ledger.read(read_moment, order.id, has_swept=True, now=world.time)
-    hand = _Hand(world.paid, world.provider, account_for(moment.binding, moment.order), moment, Act(What.STOP))
+    moment = world.ledger.read(read_snapshot, order.id, has_discovered=True, now=world.time)
+    hand = _Executor(
+        world.paid, world.provider, account_for(moment.binding, moment.order), moment, NextAction(Action.STOP)
+    )
 
     async def never() -> None:
         await asyncio.sleep(60)
@@ -383,7 +385,7 @@ async def twin(world: World, order: Order, workspace: str) -> str:
     found = world.order(order)
     account = replace(account_for(binding_of(world, found), found), workspace=workspace)
     labels = {HUB_LABEL: HUB, ORDER_LABEL: found.id, BINDING_LABEL: found.binding_id}
-    return await world.provider.create(account, Request(found.name, found.shape, labels))
+    return await world.provider.create(account, Request(found.name, found.instance_type, labels))
 
 
 async def test_a_twin_is_seen_and_ended(world: World) -> None:
@@ -392,7 +394,7 @@ async def test_a_twin_is_seen_and_ended(world: World) -> None:
     await world.until(lambda: len(world.ledger.read(orders.alive)) == 2)
     (other,) = [one for one in world.ledger.read(orders.alive) if one.id != order.id]
     assert (other.remote_id, other.name, other.state) == (there, order.name, OrderState.RECOVERED)
-    await world.until(lambda: world.order(other).armed_at is not None)
+    await world.until(lambda: world.order(other).auto_stop_set_at is not None)
 
 
 async def elsewhere(world: World) -> str:
@@ -418,5 +420,5 @@ async def test_an_order_stays_in_its_workspace(world: World) -> None:
     world.ledger.write(bindings.activate, link.id, role=role, workspaces={HANGZHOU: "w1"}, now=world.time)
     order = await world.order_one(world.binding(link))
     world.ledger.write(bindings.activate, link.id, role=role, workspaces={HANGZHOU: "w2"}, now=world.time)
-    moment = world.ledger.read(read_moment, order.id, has_swept=True, now=world.time)
+    moment = world.ledger.read(read_snapshot, order.id, has_discovered=True, now=world.time)
     assert account_for(moment.binding, moment.order).workspace == "w1"

@@ -22,7 +22,7 @@ from spawner.paid.consent import service as consent_service
 from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
 from spawner.paid.orders.policy import Rules
-from spawner.paid.orders.reconciler import Keeper
+from spawner.paid.orders.reconciler import Reconciler
 from spawner.paid.paid import Paid
 from spawner.paid.providers.dsw.provider import DswProvider
 from tests.cloud.steer import ADA, HANGZHOU, LI, SHANGHAI, Steer
@@ -73,8 +73,8 @@ class World:
             dice=self.dice,
         )
 
-    def new_keeper(self, name: str | None = None) -> Keeper:
-        return Keeper(self.paid, holder=name or f"keeper-{next(self.numbers)}")
+    def new_keeper(self, name: str | None = None) -> Reconciler:
+        return Reconciler(self.paid, holder=name or f"keeper-{next(self.numbers)}")
 
     def new_id(self) -> str:
         return f"{next(self.numbers):016x}"
@@ -200,7 +200,9 @@ class World:
 
     def is_running(self, order: Order) -> bool:
         found = self.order(order)
-        return found.state is OrderState.ACTIVE and found.remote_state == "running" and found.armed_at is not None
+        return (
+            found.state is OrderState.ACTIVE and found.remote_state == "running" and found.auto_stop_set_at is not None
+        )
 
     def consent(self, consent: Consent) -> Consent:
         return self.ledger.read(consents.get, consent.id)

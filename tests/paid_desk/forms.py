@@ -156,10 +156,10 @@ class Browser:
         assert self.page.status_code == 200, self.page.text
         self.page = self.client.get(here)
 
-    def ask(self, binding: str, *, shape: str = SHAPE, cap: str | None = None) -> str:
+    def ask(self, binding: str, *, instance_type: str = SHAPE, cap: str | None = None) -> str:
         """From the prices to the question. The consent's id."""
         self.at(f"/services/desk/paid/new/{binding}")
-        self.follow(f"Choose {shape}")
+        self.follow(f"Choose {instance_type}")
         self.press("Read the terms", **({"cap": cap} if cap else {}))
         found = CONSENT.search(str(self.page.url))
         assert found, self.text[:1500]

@@ -32,9 +32,9 @@ def test_a_script_may_look_and_stop_and_can_neither_ask_nor_agree_nor_delete(
     binding = ann.link(account)
     token = stack.user_token(ann.user)
     quotes = ann.api("GET", f"paid/quotes?account={binding}&cpu=4").json()["quotes"]
-    assert next(one["shape"] for one in quotes if one["fits"] and one["buyable"]) == "ecs.g6.xlarge"
+    assert next(one["instance_type"] for one in quotes if one["fits"] and one["buyable"]) == "ecs.g6.xlarge"
     assert ann.api("GET", f"paid/quotes?account={binding}&cpu=x").status_code == 400
-    wish = {"account": binding, "region": "cn-hangzhou", "shape": SHAPE, "cap": "2", "currency": "CNY"}
+    wish = {"account": binding, "region": "cn-hangzhou", "instance_type": SHAPE, "cap": "2", "currency": "CNY"}
     assert ann.api("POST", "paid/consents", json=wish).status_code == 405
     since = cloud.last()
     asked = ann.ask(binding, cap="2")

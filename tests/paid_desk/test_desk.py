@@ -208,8 +208,8 @@ def test_a_changed_price_is_a_new_question_and_makes_nothing(
 ) -> None:
     since, ann = cloud.last(), browse()
     binding = ann.link(account)
-    first = ann.ask(binding, shape="ecs.g6.xlarge")
-    cloud.shape("ecs.g6.xlarge", price="1.5")
+    first = ann.ask(binding, instance_type="ecs.g6.xlarge")
+    cloud.instance_type("ecs.g6.xlarge", price="1.5")
     try:
         answer = ann.press("Start and be billed")
         assert answer.status_code == 409
@@ -218,15 +218,15 @@ def test_a_changed_price_is_a_new_question_and_makes_nothing(
         second = ann.form("Start and be billed")[0].action
         assert first not in second
         assert reads(stack, consents.get, first).state is ConsentState.WITHDRAWN  # type: ignore[attr-defined]
-        cloud.shape("ecs.g6.xlarge", available=False)
+        cloud.instance_type("ecs.g6.xlarge", available=False)
         ann.press("Start and be billed")
         assert "is not available just now" in ann.text
-        cloud.shape("ecs.g6.xlarge", price=None, available=True)
+        cloud.instance_type("ecs.g6.xlarge", price=None, available=True)
         ann.at(f"{DESK}paid/new/{binding}")
         assert "nothing is started at an unknown price" in ann.text
         assert ann.at(f"{DESK}paid/new/{binding}/cn-hangzhou/ecs.g6.xlarge").status_code == 409
     finally:
-        cloud.shape("ecs.g6.xlarge", price="1.3", available=True)
+        cloud.instance_type("ecs.g6.xlarge", price="1.3", available=True)
     assert cloud.mutations(since=since) == []
 
 

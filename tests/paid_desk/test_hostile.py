@@ -12,7 +12,7 @@ from spawner.ledger import leases
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import ConsentState
 from spawner.paid.orders.reconciler import LEASE
-from spawner.paid.orders.service import START_WORD, start_word
+from spawner.paid.orders.service import START_TOKEN, start_token
 from tests.cloud.steer import Steer
 from tests.paid_desk.forms import SHAPE, Browser
 from tests.paid_desk.test_desk import DESK, end, reads
@@ -65,7 +65,7 @@ def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
     token, word = form["_xsrf"], form["word"]
     here = f"{stack.url}{DESK}"
     ask = f"paid/new/{binding}/cn-hangzhou/{SHAPE}"
-    wish = {"account": binding, "region": "cn-hangzhou", "shape": SHAPE, "cap": "2", "currency": "CNY"}
+    wish = {"account": binding, "region": "cn-hangzhou", "instance_type": SHAPE, "cap": "2", "currency": "CNY"}
     by_form = {"Sec-Fetch-Site": "same-origin", "Origin": stack.url}  # a script may submit a form: then she sees it
     own = SCRIPT | {"X-XSRFToken": token}
     tries: list[tuple[str, str, dict[str, str], dict[str, object]]] = [
@@ -124,10 +124,10 @@ def test_her_name_alone_is_not_her(browse: Browse, cloud: Steer, account: str, s
         assert with_her_name.api("GET", "paid").json()["accounts"] == []
         assert with_her_name.api("GET", "paid/consents").json()["consents"] == []
         assert consent not in with_her_name.at(f"{DESK}paid/record.json").text
-        word = start_word(stack.settings.secret("desk"), consent)
+        word = start_token(stack.settings.secret("desk"), consent)
         started = stack.api(
             "POST", f"/users/{ann.user}/servers/paid-1", token=stack.user_token(ann.user),
-            json={"user_options": {START_WORD: word}},
+            json={"user_options": {START_TOKEN: word}},
         )  # fmt: skip
         assert started.status_code == 403
     finally:
@@ -148,7 +148,7 @@ def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, acco
         "the platform's key": cloud.keys.access_key_secret,
         "the sign-in's secret": cloud.keys.oauth_client_secret,
         "the desk's token": key,
-        "a start word": start_word(key, order),
+        "a start word": start_token(key, order),
         "an external id": external_id,
     }
     pages = (

@@ -136,7 +136,7 @@ class PaperBackend:
     refused: tuple[str, ...] = ()
 
     @property
-    def tries_own_users(self) -> bool:
+    def supports_user_namespaces(self) -> bool:
         return False
 
     def memory(self) -> int | None:

@@ -7,7 +7,7 @@ import shlex
 
 from spawner.cli import build_parser
 from spawner.desk.admin.metrics import PoolCollector
-from spawner.desk.paid.alarms import OperateMoment
+from spawner.desk.paid.alarms import AlarmSnapshot
 from spawner.desk.paid.metrics import PaidCollector
 from spawner.pool.build import utc_now
 from tests.stack import PROJECT
@@ -34,7 +34,7 @@ def test_the_commands_are_understood() -> None:
 
 def test_every_metric_of_the_paid_path_is_in_its_table() -> None:
     table = PAGE.split("| paid metric | labels | |")[1].split("\n\n")[0]
-    moment = OperateMoment([], {}, None, None, {}, {}, {})
+    moment = AlarmSnapshot([], {}, None, None, {}, {}, {})
     assert set(re.findall(r"`(freepool_\w+)`", table)) == {
         family.name for family in PaidCollector(moment, utc_now(), lambda *_: True).collect()
     }

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from spawner.instance import agent
-from spawner.instance.agent import Orders, open_listener, read_orders, wait_for_claim
+from spawner.instance.agent import SlotConfig, open_listener, read_config, wait_for_claim
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH, LARGEST_CLAIM, Claim, seal, slot_key
 
 KEY = slot_key(b"master", "slot-1")
@@ -187,7 +187,7 @@ def _orders(**changes: object) -> int:
 
 def test_orders_are_read_once_and_their_descriptor_is_closed() -> None:
     descriptor = _orders(examples=["ocr"])
-    assert read_orders([str(descriptor)], {}) == Orders("s", b"\x00\xff", "/w", ("--x",), -1, -1, examples=("ocr",))
+    assert read_config([str(descriptor)], {}) == SlotConfig("s", b"\x00\xff", "/w", ("--x",), -1, -1, examples=("ocr",))
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
 
@@ -195,12 +195,12 @@ def test_orders_are_read_once_and_their_descriptor_is_closed() -> None:
 def test_a_port_that_is_handed_over_is_not_passed_on_to_kernels() -> None:
     given = socket.create_server(("127.0.0.1", 0))
     given.set_inheritable(True)
-    orders = Orders("s", b"", "/w", (), listener=given.detach(), report=-1)
+    orders = SlotConfig("s", b"", "/w", (), listener=given.detach(), report=-1)
     with open_listener(orders) as taken:
         assert taken.fileno() == orders.listener
         assert not taken.get_inheritable()
 
 
 def test_without_one_a_port_is_opened() -> None:
-    with open_listener(Orders("s", b"", "/w", (), -1, -1, address="127.0.0.1", port=0)) as listener:
+    with open_listener(SlotConfig("s", b"", "/w", (), -1, -1, address="127.0.0.1", port=0)) as listener:
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Flavor
 from spawner.ledger import Slot, SlotState
 from spawner.ledger.pool.rows import OCCUPYING
-from spawner.pool.capacity import Stock, room_for, stock_of, yields_room
+from spawner.pool.capacity import Capacity, capacity_of, room_for, slot_to_preempt
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -71,7 +71,7 @@ def test_stock_counts_waiting_slots_and_room(
 ) -> None:
     catalog = make.catalog(_flavor("a", shape), _flavor("b", shape))
     flavor = catalog.flavor("a")
-    stock = stock_of(catalog, make.PaperBackend(memory), flavor, slots)
+    stock = capacity_of(catalog, make.PaperBackend(memory), flavor, slots)
     assert 0 <= stock.warm <= stock.available
     occupying = [slot for slot in slots if slot.flavor == "a"]
     if len(occupying) <= flavor.limit:
@@ -82,13 +82,13 @@ def test_stock_counts_waiting_slots_and_room(
 def test_a_flavor_that_cannot_be_served_says_why_in_two_languages() -> None:
     catalog = make.catalog()
     backend = make.PaperBackend(refused=("small",))
-    assert stock_of(catalog, backend, catalog.flavor("small"), [make.slot("s")]) == Stock(0, 0, ("No.", "不行。"))
+    assert capacity_of(catalog, backend, catalog.flavor("small"), [make.slot("s")]) == Capacity(0, 0, ("No.", "不行。"))
 
 
 def test_a_slot_that_is_being_destroyed_takes_room_and_is_no_stock() -> None:
     catalog = make.catalog(make.flavor(limit=2))
     slots = [make.slot("a", SlotState.DESTROYING), make.slot("b", SlotState.WARM)]
-    assert stock_of(catalog, make.PaperBackend(), catalog.flavor("small"), slots) == Stock(available=1, warm=1)
+    assert capacity_of(catalog, make.PaperBackend(), catalog.flavor("small"), slots) == Capacity(available=1, warm=1)
 
 
 def test_less_than_the_memory_may_be_reserved_so_that_more_people_fit() -> None:
@@ -103,7 +103,7 @@ def test_the_youngest_waiting_slot_gives_way_to_somebody_who_is_here() -> None:
     going = make.slot("going", SlotState.DESTROYING, created_at=NOW)
 
     def gives_way(flavor: str, image: str, *slots: Slot, memory: int | None = None) -> Slot | None:
-        return yields_room(catalog, catalog.flavor(flavor), catalog.image(image), slots, memory)
+        return slot_to_preempt(catalog, catalog.flavor(flavor), catalog.image(image), slots, memory)
 
     assert gives_way("large", "cpu", old, young, taken, going) == young
     assert gives_way("small", "torch", old, young, taken, going) == young
@@ -119,11 +119,11 @@ def test_the_youngest_waiting_slot_gives_way_to_somebody_who_is_here() -> None:
 def test_giving_way_again_and_again_ends_in_room(slots: list[Slot], memory: int) -> None:
     catalog = make.catalog(make.flavor("a", memory=2, limit=9), make.flavor("b", memory=1, limit=9))
     flavor, image = catalog.flavor("a"), catalog.image("cpu")
-    first = yields_room(catalog, flavor, image, slots, memory)
+    first = slot_to_preempt(catalog, flavor, image, slots, memory)
     if first is None:
         return
     while room_for(catalog, flavor, slots, memory) < 1:
-        going = yields_room(catalog, flavor, image, slots, memory)
+        going = slot_to_preempt(catalog, flavor, image, slots, memory)
         assert going is not None
         assert going.instance_id is None
         slots = [slot for slot in slots if slot != going]
@@ -132,6 +132,6 @@ def test_giving_way_again_and_again_ends_in_room(slots: list[Slot], memory: int)
 def test_where_the_cluster_has_no_room_only_what_waits_can_be_had() -> None:
     catalog, backend = make.catalog(make.flavor("a", limit=5)), make.PaperBackend()
     waiting = make.slot("s", SlotState.WARM, flavor="a")
-    assert stock_of(catalog, backend, catalog.flavor("a"), [waiting]).available == 5
-    assert stock_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"a"}).available == 1
-    assert stock_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"b"}).available == 5
+    assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting]).available == 5
+    assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"a"}).available == 1
+    assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"b"}).available == 5

@@ -52,7 +52,7 @@ def mistakes_of(text: str | bytes, folder: Path) -> list[str]:
     return list(caught.value.mistakes)
 
 
-def line_of(text: str, part: str, nth: int = 1) -> int:
+def position_of(text: str, part: str, nth: int = 1) -> int:
     """Number of the line in which `part` stands for the nth time."""
     return [number for number, line in enumerate(text.splitlines(), 1) if part in line][nth - 1]
 
@@ -98,19 +98,21 @@ def test_every_mistake_is_reported_at_once_with_its_line_and_remedy(tmp_path: Pa
         return line
 
     assert about("flavors[0].memory") == (
-        f"line {line_of(text, 'memory: lots')}: flavors[0].memory: is no size. Write it as 512MiB or 2GiB."
+        f"line {position_of(text, 'memory: lots')}: flavors[0].memory: is no size. Write it as 512MiB or 2GiB."
     )
     assert about("flavors[0].cpus") == (
-        f"line {line_of(text, 'cpus')}: flavors[0].cpus: is not known. Did you mean cpu?"
+        f"line {position_of(text, 'cpus')}: flavors[0].cpus: is not known. Did you mean cpu?"
     )
-    assert about("flavors[0].cpu") == f"line {line_of(text, '- id: small')}: flavors[0].cpu: is missing. Add it."
-    assert about("images[0].id").startswith(f"line {line_of(text, 'CPU 1')}: images[0].id: must start with a letter")
+    assert about("flavors[0].cpu") == f"line {position_of(text, '- id: small')}: flavors[0].cpu: is missing. Add it."
+    assert about("images[0].id").startswith(
+        f"line {position_of(text, 'CPU 1')}: images[0].id: must start with a letter"
+    )
     path = about("examples[0].path")
-    assert path.startswith(f"line {line_of(text, 'passwd')}: ")
+    assert path.startswith(f"line {position_of(text, 'passwd')}: ")
     assert "must be a relative path to an .ipynb file inside the examples folder" in path
-    assert about("examples[0].title.zh").startswith(f"line {line_of(text, 'title: {en: Read}')}: ")
+    assert about("examples[0].title.zh").startswith(f"line {position_of(text, 'title: {en: Read}')}: ")
     assert about("defaults.flavor") == (
-        f"line {line_of(text, 'smal', 2)}: defaults.flavor: 'smal' does not exist. Choose one of: small."
+        f"line {position_of(text, 'smal', 2)}: defaults.flavor: 'smal' does not exist. Choose one of: small."
     )
     # The example and the default name the image by the id that it no longer has.
     assert about("examples[0].image").endswith("'cpu' does not exist. Choose one of: CPU 1.")
@@ -150,7 +152,7 @@ def test_an_id_is_used_once(group: str, tmp_path: Path) -> None:
     data[group].append(copy.deepcopy(data[group][0]))
     text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
     name = data[group][0]["id"]
-    line = line_of(text, f"- id: {name}", 2)
+    line = position_of(text, f"- id: {name}", 2)
     assert mistakes_of(text, tmp_path) == [f"line {line}: {group}[1].id: {name} is used twice. Give each its own id."]
 
 
@@ -166,7 +168,7 @@ def test_what_is_referred_to_exists(before: str, after: str, place: str, tmp_pat
     head, _, tail = GOOD.rpartition(before)
     text = head + after + tail
     (mistake,) = mistakes_of(text, tmp_path)
-    assert mistake.startswith(f"line {line_of(text, after.strip(), 1)}: {place}: ")
+    assert mistake.startswith(f"line {position_of(text, after.strip(), 1)}: {place}: ")
     assert "does not exist. Choose one of: " in mistake
 
 

@@ -15,7 +15,7 @@ from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import admin_settings as rows
-from spawner.pool.admin.settings import Controls
+from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.build import utc_now
 from spawner.settings import SETTINGS_VARIABLE
 from tests.stack import write_catalog
@@ -70,8 +70,8 @@ def refused(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Say:
     return run
 
 
-def of(ledger: Ledger) -> Controls:
-    return Controls(ledger.read(rows.all_of))
+def of(ledger: Ledger) -> AdminSettings:
+    return AdminSettings(ledger.read(rows.all_of))
 
 
 def test_without_anything_the_targets_are_listed(warm: Say) -> None:

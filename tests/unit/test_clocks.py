@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from spawner.instance.sealing import CLAIM_PATH, Claim, ClaimRefused, slot_key, unseal
 from spawner.pool.claim import VALID_SECONDS, push_claim
-from spawner.pool.pool import LAST_LINE, LEND_SECONDS, Pool
+from spawner.pool.pool import ASSIGN_SECONDS, DEADLINE_SLACK, Pool
 from tests.unit import make
 
 KEY = slot_key(b"m" * 64, "slot-1")
@@ -63,7 +63,7 @@ class Lender:
     answers: bool = True
     lent: dict[str, float] = field(default_factory=dict)
 
-    async def lend(self, slot_id: str, *, seconds: float) -> None:
+    async def assign(self, slot_id: str, *, seconds: float) -> None:
         self.lent[slot_id] = seconds
         if not self.answers:
             await asyncio.Event().wait()
@@ -89,11 +89,11 @@ async def test_the_last_line_is_told_as_a_length_of_time_between_two_times_of_th
     """Kubernetes counts it from the pod's start by the node's own clock, so no two clocks are compared."""
     backend = Lender()
     slot = make.slot("one", created_at=make.NOW - timedelta(hours=3))
-    assert await pool(backend, make.NOW + off).lend(slot, make.NOW + timedelta(hours=1))
-    assert backend.lent == {"one": (timedelta(hours=4) + LAST_LINE).total_seconds()}
+    assert await pool(backend, make.NOW + off).assign(slot, make.NOW + timedelta(hours=1))
+    assert backend.lent == {"one": (timedelta(hours=4) + DEADLINE_SLACK).total_seconds()}
 
 
 async def test_a_pool_that_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spawner.pool.pool.LEND_SECONDS", 0.05)
-    assert LEND_SECONDS <= 3
-    assert not await pool(Lender(answers=False), make.NOW).lend(make.slot("one"), make.NOW)
+    monkeypatch.setattr("spawner.pool.pool.ASSIGN_SECONDS", 0.05)
+    assert ASSIGN_SECONDS <= 3
+    assert not await pool(Lender(answers=False), make.NOW).assign(make.slot("one"), make.NOW)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from traitlets.config import Config
 
-from spawner.hub.config import configure, lend
+from spawner.hub.config import add_freepool, configure
 from spawner.hub.spawner import InstanceSpawner
 from spawner.settings import SETTINGS_VARIABLE, Settings
 
@@ -65,7 +65,7 @@ def test_a_hub_of_our_own_is_set_up_whole(settings: Settings) -> None:
 
 def test_somebody_elses_hub_keeps_its_own(settings: Settings) -> None:
     c, before = foreign(), foreign()
-    lend(c, settings)
+    add_freepool(c, settings)
     for name in ("db_url", "hub_bind_url", "hub_connect_url"):
         assert c.JupyterHub[name] == before.JupyterHub[name]
     assert c.ConfigurableHTTPProxy == before.ConfigurableHTTPProxy
@@ -76,7 +76,7 @@ def test_somebody_elses_hub_keeps_its_own(settings: Settings) -> None:
 
 def test_somebody_elses_hub_gets_what_lending_needs(settings: Settings) -> None:
     c = foreign()
-    lend(c, settings)
+    add_freepool(c, settings)
     assert c.JupyterHub.spawner_class is InstanceSpawner
     assert [service["name"] for service in c.JupyterHub.services] == ["jupyterhub-idle-culler", "desk", "steward"]
     assert [role["name"] for role in c.JupyterHub.load_roles] == ["jupyterhub-idle-culler", "user", "steward"]

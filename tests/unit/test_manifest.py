@@ -14,16 +14,16 @@ from pydantic import ValidationError
 from spawner.catalog import OURS_TO_DECIDE, Accelerator, Flavor, Image, PodFields
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.backends.kubernetes.manifest import (
+    ASSIGNED,
+    ASSIGNED_LABEL,
     AWAITED,
-    LENT,
-    LENT_LABEL,
     SLOT_LABEL,
     ephemeral_storage,
     harden,
     make_manifest,
     resources,
 )
-from spawner.pool.backends.kubernetes.pod_ends import TOLD
+from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
 from spawner.pool.backends.kubernetes.pods import read_pod
 from spawner.settings import KubernetesPool
 from tests.unit import make
@@ -133,7 +133,7 @@ def test_no_manifest_lacks_a_line_of_what_protects(flavor: Flavor, image: Image,
 def test_a_pod_belongs_to_a_person_from_the_start_or_to_nobody_yet() -> None:
     """The chart's disruption budget guards what carries the label: `tests/helm/test_promises.py`."""
     labels = [make_manifest(spec(awaited=awaited), POOL)["metadata"]["labels"] for awaited in (True, False)]
-    assert [found.get(LENT_LABEL) for found in labels] == [AWAITED, None]
+    assert [found.get(ASSIGNED_LABEL) for found in labels] == [AWAITED, None]
 
 
 def test_a_pod_that_was_made_for_a_person_counts_as_lent_only_once_its_deadline_is_set() -> None:
@@ -143,7 +143,7 @@ def test_a_pod_that_was_made_for_a_person_counts_as_lent_only_once_its_deadline_
     found = read_pod(made)
     assert found is not None
     assert not found.status.lent
-    made["metadata"]["labels"][LENT_LABEL] = LENT
+    made["metadata"]["labels"][ASSIGNED_LABEL] = ASSIGNED
     lent = read_pod(made)
     assert lent is not None
     assert lent.status.lent
@@ -207,7 +207,11 @@ def test_a_program_without_the_agent_tells_when_its_node_ends_it() -> None:
     """Where it exits with 0, nothing else tells that from an end by itself: see `pod_ends.py`."""
     stacks = Image(id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False)
     (container,) = make_manifest(spec(image=stacks), POOL)["spec"]["containers"]
-    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "-c", f"echo '{TOLD}' > /dev/termination-log"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == [
+        "sh",
+        "-c",
+        f"echo '{PRESTOP_MARK}' > /dev/termination-log",
+    ]
     (ours,) = make_manifest(spec(), POOL)["spec"]["containers"]
     assert "lifecycle" not in ours, "a stop waits for no hook"
 

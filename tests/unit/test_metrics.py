@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from spawner.desk.admin.metrics import PoolCollector, Scrape, generate_latest
-from spawner.ledger import EndReason, InstanceState, Step, TicketState
-from spawner.ledger.pool.admin_settings import Control
-from spawner.pool.admin.settings import DRAIN, PAUSE, Controls
+from spawner.ledger import EndReason, InstanceState, StartStep, TicketState
+from spawner.ledger.pool.admin_settings import AdminSetting
+from spawner.pool.admin.settings import DRAIN, PAUSE, AdminSettings
 from spawner.pool.statistics import Day
-from spawner.pool.warm.demand import NO_DEMAND, WarmMoment
+from spawner.pool.warm.demand import NO_DEMAND, WarmSnapshot
 from tests.stack import PROJECT
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend
@@ -24,7 +24,7 @@ from tests.unit.test_statistics import ticket
 
 DASHBOARD: dict[str, Any] = json.loads((PROJECT / "docs" / "grafana" / "freepool.json").read_text())
 CATALOG = make.catalog(make.flavor("small", limit=5, warm=2), make.flavor("large", limit=1))
-EMPTY = Scrape(WarmMoment([], [], NO_DEMAND, Controls({}), []), [], set(), Day([], [], [], {}), None, NOW)
+EMPTY = Scrape(WarmSnapshot([], [], NO_DEMAND, AdminSettings({}), []), [], set(), Day([], [], [], {}), None, NOW)
 
 
 def exported(scrape: Scrape) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -48,12 +48,12 @@ def full() -> Scrape:
     ended = make.instance("e", InstanceState.ENDED, ended_at=NOW, reason=EndReason.OUT_OF_MEMORY)
     waited = ticket("t", called=600, joined=700, instance_id="i", expected_low=60, expected_high=200)
     queue = ticket("w", state=TicketState.WAITING, joined=45, flavor="large")
-    rows = {name: Control(name, {} if name == DRAIN else True, NOW, "ann") for name in (DRAIN, PAUSE + "small")}
+    rows = {name: AdminSetting(name, {} if name == DRAIN else True, NOW, "ann") for name in (DRAIN, PAUSE + "small")}
     return Scrape(
-        warm=WarmMoment([make.slot("s"), make.slot("g", flavor="gone")], [], NO_DEMAND, Controls(rows), [queue]),
+        warm=WarmSnapshot([make.slot("s"), make.slot("g", flavor="gone")], [], NO_DEMAND, AdminSettings(rows), [queue]),
         unended=[started],
         without_room=set(),
-        day=Day([waited], [started], [ended], {"i": {Step.SLOT_CREATING}}),
+        day=Day([waited], [started], [ended], {"i": {StartStep.SLOT_CREATING}}),
         lease_ends_at=NOW + timedelta(seconds=4),
         now=NOW,
     )

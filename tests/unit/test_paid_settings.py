@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from spawner.errors import SetupError
-from spawner.hub.subdomains import people_only, spread
+from spawner.hub.subdomains import configure_subdomains, subdomains_for_users
 from spawner.ledger import open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
@@ -89,14 +89,14 @@ def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path, monkeypa
 
 
 def test_people_get_hosts_of_their_own_and_services_stay() -> None:
-    assert people_only("desk", "lab.example.org", "service") == "lab.example.org"
-    assert people_only("ann", "lab.example.org", "user") == "ann.lab.example.org"
+    assert subdomains_for_users("desk", "lab.example.org", "service") == "lab.example.org"
+    assert subdomains_for_users("ann", "lab.example.org", "user") == "ann.lab.example.org"
     from traitlets.config import Config
 
     own = Config({"JupyterHub": {"subdomain_host": "https://mine.example.org"}}).JupyterHub
-    spread(own, HTTPS)
+    configure_subdomains(own, HTTPS)
     assert own.subdomain_host == "https://mine.example.org", "the hub's own file wins"
-    assert own.subdomain_hook is people_only
+    assert own.subdomain_hook is subdomains_for_users
 
 
 async def test_how_often_a_cloud_is_asked_and_how_long_a_lease_holds_are_settings(tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from spawner.catalog import Limits
 from spawner.ledger import EndReason, InstanceState, SlotState
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.pool.backends.kubernetes.client import Cluster
-from spawner.pool.backends.kubernetes.manifest import AWAITED, CONTAINER, LENT, LENT_LABEL, SLOT_LABEL
-from spawner.pool.backends.kubernetes.pod_ends import TOLD
+from spawner.pool.backends.kubernetes.manifest import ASSIGNED, ASSIGNED_LABEL, AWAITED, CONTAINER, SLOT_LABEL
+from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
 from spawner.pool.backends.kubernetes.pods import read_pod
 from spawner.pool.backends.kubernetes.watch import PodStore
 from spawner.settings import KubernetesPool
-from spawner.steward.reconcile import SETTLE, EndInstance, NoteEnd, decide, unsettled_since
+from spawner.steward.reconcile import END_CAUSE_TIMEOUT, EndInstance, NoteEnd, cause_pending_since, decide
 from tests.unit import make
 from tests.unit.make import NOW, quick
 
@@ -41,7 +41,7 @@ def exited(code: int, reason: str = "") -> Json:
 def told_to_end(code: int) -> Json:
     """A container whose preStop hook has run."""
     found = exited(code)
-    found["state"]["terminated"]["message"] = f"{TOLD}\n"
+    found["state"]["terminated"]["message"] = f"{PRESTOP_MARK}\n"
     return found
 
 
@@ -87,11 +87,11 @@ def pod(
     phase: str = "Running",
     *conditions: Json,
     deleted: bool = False,
-    lent: str | None = LENT,
+    lent: str | None = ASSIGNED,
     version: int = 7,
     **status: str,
 ) -> Json:
-    labels = {SLOT_LABEL: "one"} | ({LENT_LABEL: lent} if lent else {})
+    labels = {SLOT_LABEL: "one"} | ({ASSIGNED_LABEL: lent} if lent else {})
     metadata: Json = {"name": "freepool-one", "uid": "u", "resourceVersion": str(version), "labels": labels}
     if deleted:
         metadata["deletionTimestamp"] = "2026-03-01T12:00:00Z"
@@ -243,8 +243,8 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
     def look(now: Any) -> EndInstance | None:
         nonlocal since, loan
         found = store.slots()
-        since = unsettled_since(found, since, now)
-        actions = decide(slots=[slot], instances=[loan], found=found, now=now, limits=Limits(), unsettled=since)
+        since = cause_pending_since(found, since, now)
+        actions = decide(slots=[slot], instances=[loan], found=found, now=now, limits=Limits(), cause_pending=since)
         for action in actions:
             match action:
                 case EndInstance():
@@ -301,13 +301,13 @@ async def test_news_that_come_late_or_twice_change_nothing(name: str, data: st.D
         assert read is not None
         await store.note(read)
     assert store.slots()["one"].reason is end.reason
-    assert store.slots()["one"].settled
+    assert store.slots()["one"].is_final
 
 
 @EVERY
 def test_every_last_word_is_final(end: Recorded) -> None:
     *_, last = map(status_of, end.statuses)
-    assert (last.phase, last.reason, last.settled) == (Phase.DEAD, end.reason, True)
+    assert (last.phase, last.reason, last.is_final) == (Phase.DEAD, end.reason, True)
 
 
 @EVERY
@@ -319,8 +319,8 @@ def test_an_end_is_known_at_once(end: Recorded) -> None:
 async def test_a_cause_that_never_comes_is_waited_for_only_so_long() -> None:
     """Such as where a second container of the pod, put there by the cluster's own admission, goes on."""
     statuses = [pod(RUNNING), pod(exited(1))]
-    assert await recorded(statuses, looks=[True, True], patience=SETTLE - timedelta(seconds=1)) is None
-    ending = await recorded(statuses, looks=[True, True], patience=SETTLE)
+    assert await recorded(statuses, looks=[True, True], patience=END_CAUSE_TIMEOUT - timedelta(seconds=1)) is None
+    ending = await recorded(statuses, looks=[True, True], patience=END_CAUSE_TIMEOUT)
     assert ending is not None
     assert (ending.reason, ending.detail) == (EndReason.CRASHED, "exit code 1: Error")
 

@@ -10,7 +10,7 @@ import pytest
 from spawner.ledger import EndReason
 from spawner.pool.backends.base import SlotStatus
 from spawner.pool.backends.kubernetes.client import Cluster
-from spawner.pool.backends.kubernetes.manifest import CONTAINER, LENT_LABEL, SLOT_LABEL
+from spawner.pool.backends.kubernetes.manifest import ASSIGNED_LABEL, CONTAINER, SLOT_LABEL
 from spawner.pool.backends.kubernetes.pods import read_pod
 from spawner.pool.backends.kubernetes.watch import PodStore
 from spawner.settings import KubernetesPool
@@ -18,7 +18,7 @@ from spawner.settings import KubernetesPool
 
 def ended(**terminated: Any) -> SlotStatus:
     """The status of a lent pod whose container ended so."""
-    labels = {SLOT_LABEL: "s", LENT_LABEL: "true"}
+    labels = {SLOT_LABEL: "s", ASSIGNED_LABEL: "true"}
     containers = [{"name": CONTAINER, "state": {"terminated": terminated}}]
     pod = read_pod(
         {

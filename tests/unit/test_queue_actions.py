@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.ledger import Instance, InstanceState, Slot, SlotState, Ticket, TicketState
-from spawner.ledger.pool.rows import ALIVE, OCCUPYING, UNENDED
+from spawner.ledger.pool.rows import OCCUPYING, OPEN, UNENDED
 from spawner.steward.queue_actions import (
     GRACE,
     Action,
-    Begin,
-    Expire,
-    GiveUp,
-    PutBack,
-    Settle,
+    ExpireTicket,
+    FailTicket,
+    RequeueTicket,
+    SettleTicket,
+    StartTicket,
     decide,
-    never_came,
-    to_be_told,
+    to_notify,
+    unclaimed,
 )
 from tests.unit import make
 from tests.unit.make import NOW, quick
@@ -52,18 +52,18 @@ def test_who_waits_goes_on_waiting() -> None:
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
 def test_who_was_called_is_started(state: SlotState) -> None:
     ticket = called()
-    assert look(ticket, slots=[held(ticket, state)]) == [Begin(ticket)]
+    assert look(ticket, slots=[held(ticket, state)]) == [StartTicket(ticket)]
 
 
 @pytest.mark.parametrize("state", [None, SlotState.DESTROYING])
 def test_whose_slot_is_lost_waits_again(state: SlotState | None) -> None:
     ticket = called()
-    assert look(ticket, slots=[held(ticket, state)] if state else []) == [PutBack(ticket)]
+    assert look(ticket, slots=[held(ticket, state)] if state else []) == [RequeueTicket(ticket)]
 
 
 def test_anothers_slot_is_not_theirs() -> None:
     ticket = called()
-    assert look(ticket, slots=[held(called("other"))]) == [PutBack(ticket)]
+    assert look(ticket, slots=[held(called("other"))]) == [RequeueTicket(ticket)]
 
 
 @pytest.mark.parametrize("state", [InstanceState.STARTING, InstanceState.RUNNING])
@@ -75,12 +75,12 @@ def test_what_has_begun_is_left_alone(state: InstanceState) -> None:
 @pytest.mark.parametrize("instances", [[], [make.instance("i", InstanceState.STOPPING)]], ids=["ended", "stopping"])
 def test_a_start_that_is_over_is_settled(instances: list[Instance]) -> None:
     ticket = called(instance_id="i")
-    assert look(ticket, instances=instances) == [Settle(ticket, "i")]
+    assert look(ticket, instances=instances) == [SettleTicket(ticket, "i")]
 
 
 def test_what_is_held_beside_another_for_too_long_is_given_up() -> None:
     running = make.instance("i", user_name="t")
-    for hold_until, expected in ((NOW, [Expire]), (NOW + timedelta(seconds=1), [])):
+    for hold_until, expected in ((NOW, [ExpireTicket]), (NOW + timedelta(seconds=1), [])):
         ticket = called(hold_until=hold_until)
         actions = look(ticket, slots=[held(ticket)], instances=[running])
         assert [type(action) for action in actions] == expected
@@ -89,13 +89,13 @@ def test_what_is_held_beside_another_for_too_long_is_given_up() -> None:
 def test_what_the_platform_could_not_start_in_time_is_not_given_up() -> None:
     """The hub may have been away: that is not its person's fault."""
     ticket = called(hold_until=NOW - MINUTE)
-    assert look(ticket, slots=[held(ticket)]) == [Begin(ticket)]
+    assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
 
 @pytest.mark.parametrize("changes", [{"flavor": "dropped"}, {"image": "dropped"}])
 def test_what_the_catalog_has_dropped_is_given_up(changes: dict[str, str]) -> None:
     for ticket in (make.ticket("t", **changes), called(**changes)):
-        assert look(ticket, slots=[held(ticket)]) == [GiveUp(ticket)]
+        assert look(ticket, slots=[held(ticket)]) == [FailTicket(ticket)]
     begun = called(instance_id="i", **changes)
     assert look(begun, instances=[make.instance("i")]) == []
 
@@ -109,7 +109,7 @@ def test_who_runs_another_is_not_started_over_it() -> None:
         make.instance("i", user_name="somebody"),
         make.instance("i", user_name="t", server_name="second"),
     ):
-        assert look(ticket, slots=[held(ticket)], instances=[other]) == [Begin(ticket)]
+        assert look(ticket, slots=[held(ticket)], instances=[other]) == [StartTicket(ticket)]
 
 
 def test_who_never_waited_has_a_moment_to_start_by_themselves() -> None:
@@ -118,12 +118,12 @@ def test_who_never_waited_has_a_moment_to_start_by_themselves() -> None:
     assert look(ticket, slots=[held(ticket)]) == []
     old = NOW - GRACE
     ticket = called(joined_at=old, called_at=old)
-    assert look(ticket, slots=[held(ticket)]) == [Begin(ticket)]
+    assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
 
 def test_whose_turn_came_just_now_is_started_at_once() -> None:
     ticket = called(called_at=NOW)
-    assert look(ticket, slots=[held(ticket)]) == [Begin(ticket)]
+    assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
 
 @st.composite
@@ -137,7 +137,7 @@ def moments(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], list[Instance]]:
             instance_id=f"i{number}" if has_begun and state is TicketState.CALLED else None,
         )
         for number, (state, left, has_begun) in enumerate(
-            draw(st.lists(st.tuples(st.sampled_from(ALIVE), st.integers(-60, 60), st.booleans()), max_size=6))
+            draw(st.lists(st.tuples(st.sampled_from(OPEN), st.integers(-60, 60), st.booleans()), max_size=6))
         )
     ]
     holders = st.sampled_from([None, *(f"t{n}" for n in range(6)), *(f"i{n}" for n in range(6))])
@@ -165,7 +165,7 @@ def test_at_most_one_thing_is_done_for_each_and_what_runs_is_never_touched(
     live = {one.id for one in instances if one.state is not InstanceState.STOPPING}
     for action in actions:
         assert action.ticket.instance_id not in live
-    begun = {action.ticket.user_name for action in actions if isinstance(action, Begin)}
+    begun = {action.ticket.user_name for action in actions if isinstance(action, StartTicket)}
     assert begun.isdisjoint(one.user_name for one in instances if one.id in live)
 
 
@@ -177,7 +177,7 @@ def served(name: str = "t", *, ago: timedelta = HOLD, **changes: object) -> Tick
 
 
 def missing(tickets: list[Ticket], waiting: list[Ticket]) -> list[Ticket]:
-    return never_came(tickets, waiting, now=NOW, hold=HOLD)
+    return unclaimed(tickets, waiting, now=NOW, hold=HOLD)
 
 
 def test_who_does_not_come_is_missed_while_somebody_waits_for_the_same() -> None:
@@ -212,4 +212,4 @@ def test_who_waited_is_told_when_it_runs_or_is_held_for_them() -> None:
         make.instance("i", InstanceState.STARTING, user_name="starts"),
         make.instance("j", user_name="choosing"),
     ]
-    assert to_be_told([runs, starts, choosing, soon], instances) == [runs, choosing]
+    assert to_notify([runs, starts, choosing, soon], instances) == [runs, choosing]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
 from spawner.ledger.pool.rows import OCCUPYING
-from spawner.pool.queue.ordering import in_order, place_of, planned_slot, rank, whose_turn
+from spawner.pool.queue.ordering import due_tickets, place_of, planned_slot, rank, waiting_in_order
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -43,7 +43,7 @@ def turn(
     memory: int | None = None,
     closed: tuple[str, ...] = (),
 ) -> list[str]:
-    return [ticket.id for ticket in whose_turn(catalog, tickets, slots or [], memory, closed=closed)]
+    return [ticket.id for ticket in due_tickets(catalog, tickets, slots or [], memory, closed=closed)]
 
 
 # Ranks
@@ -87,23 +87,23 @@ def test_a_tiny_weight_is_the_longest_handicap_and_no_overflow() -> None:
 
 def test_first_come_first_served_among_equals() -> None:
     line = waiting("a", "b", "c")
-    assert in_order(reversed(line)) == line
+    assert waiting_in_order(reversed(line)) == line
 
 
 def test_at_one_moment_the_ledgers_order_is_one_and_the_same() -> None:
     line = [make.ticket(name) for name in "abc"]
-    assert in_order(reversed(line)) == line
+    assert waiting_in_order(reversed(line)) == line
 
 
 def test_only_who_waits_is_in_order() -> None:
     others = [make.ticket(state.value, state) for state in TicketState if state is not TicketState.WAITING]
     (one,) = waiting("one")
-    assert in_order([*others, one]) == [one]
+    assert waiting_in_order([*others, one]) == [one]
 
 
 def test_places_are_counted_among_those_who_want_the_same() -> None:
     line = [*waiting("a", "b"), *waiting("x", "y", flavor="large")]
-    ordered = in_order(line)
+    ordered = waiting_in_order(line)
     assert {ticket.id: place_of(ticket, ordered) for ticket in line} == {"a": 1, "b": 2, "x": 1, "y": 2}
 
 
@@ -121,7 +121,7 @@ def test_nobody_is_overtaken_by_anyone_who_comes_later_than_the_longest_handicap
         joined = NOW + timedelta(seconds=offset)
         rank_at = rank(queue, now=joined, used=used)
         tickets.append(make.ticket(f"t{number:02}", joined_at=joined, rank_at=rank_at))
-    ordered = in_order(tickets)
+    ordered = waiting_in_order(tickets)
     limit = timedelta(minutes=queue.longest_handicap_minutes)
     for place, ticket in enumerate(ordered):
         for overtaker in ordered[:place]:
@@ -136,7 +136,7 @@ def test_those_who_used_the_same_are_served_as_they_came(people: list[tuple[int,
         make.ticket(f"t{number:02}", joined_at=at, rank_at=rank(Queue(), now=at, used=HOUR))
         for number, at in enumerate(joined)
     ]
-    assert [ticket.joined_at for ticket in in_order(tickets)] == sorted(joined)
+    assert [ticket.joined_at for ticket in waiting_in_order(tickets)] == sorted(joined)
 
 
 # Whose turn it is
@@ -240,7 +240,7 @@ def test_turns_never_exceed_limits_or_memory_and_keep_the_order(
 ) -> None:
     tickets, slots, memory, closed = world
     catalog = shapes()
-    called = list(whose_turn(catalog, tickets, slots, memory, closed=closed))
+    called = list(due_tickets(catalog, tickets, slots, memory, closed=closed))
     assert len({ticket.id for ticket in called}) == len(called)
     lent = [slot for slot in slots if slot.state is not SlotState.DESTROYING and slot.instance_id is not None]
     held = Counter(slot.flavor for slot in lent)
@@ -248,14 +248,14 @@ def test_turns_never_exceed_limits_or_memory_and_keep_the_order(
     for name, (_, limit) in SHAPES.items():
         assert not new[name] or held[name] + new[name] <= limit
         assert not new[name] or name not in closed
-        line = [ticket for ticket in in_order(tickets) if ticket.flavor == name]
+        line = [ticket for ticket in waiting_in_order(tickets) if ticket.flavor == name]
         assert [ticket for ticket in called if ticket.flavor == name] == line[: new[name]], "in order, none left out"
     if memory is not None and called:
         assert sum(SHAPES[name][0] * count for name, count in (held + new).items()) * GIB <= memory
     # Nobody who could be served is left out: whoever is first among the rest finds no room.
-    rest = [ticket for ticket in in_order(tickets) if ticket not in called and ticket.flavor not in closed]
+    rest = [ticket for ticket in waiting_in_order(tickets) if ticket not in called and ticket.flavor not in closed]
     again = [*lent, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
-    assert list(whose_turn(catalog, rest, again, memory, closed=closed)) == []
+    assert list(due_tickets(catalog, rest, again, memory, closed=closed)) == []
 
 
 @quick
@@ -267,11 +267,11 @@ def test_a_line_is_served_to_its_end_in_order(people: list[tuple[int, timedelta]
         make.ticket(f"t{number}", rank_at=rank(Queue(), now=NOW + timedelta(seconds=offset), used=used))
         for number, (offset, used) in enumerate(people)
     ]
-    expected = [ticket.id for ticket in in_order(tickets)]
+    expected = [ticket.id for ticket in waiting_in_order(tickets)]
     served: list[str] = []
     lent: list[Slot] = []
     while tickets:
-        for ticket in list(whose_turn(catalog, tickets, lent, None)):
+        for ticket in list(due_tickets(catalog, tickets, lent, None)):
             served.append(ticket.id)
             tickets.remove(ticket)
             lent.append(make.slot(ticket.id, SlotState.CLAIMED, instance_id=ticket.id))

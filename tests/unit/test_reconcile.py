@@ -15,16 +15,16 @@ from spawner.ledger.pool.rows import OCCUPYING, UNENDED
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.steward.reconcile import (
     CREATE_GRACE,
-    SETTLE,
+    END_CAUSE_TIMEOUT,
     START_GRACE,
     Action,
+    AssignSlot,
     DestroySlot,
     EndInstance,
-    Lend,
+    MarkWarm,
     NoteEnd,
-    NoteWarm,
+    cause_pending_since,
     decide,
-    unsettled_since,
 )
 from tests.unit import make
 from tests.unit.make import NOW, quick
@@ -55,7 +55,7 @@ class World:
         """What the steward does with each action, where everything it asks for succeeds."""
         for action in actions:
             match action:
-                case NoteWarm(slot_id):
+                case MarkWarm(slot_id):
                     if self.slots[slot_id].state is SlotState.CREATING:
                         self.slots[slot_id] = replace(self.slots[slot_id], state=SlotState.WARM)
                 case DestroySlot(slot_id):
@@ -140,7 +140,7 @@ def test_a_warm_slot_that_died_says_why_if_that_is_known(said: EndReason | None,
 
 
 def test_a_slot_that_has_become_ready_is_noted() -> None:
-    assert about(slot=make.slot("s", SlotState.CREATING), status=make.status("s")).decide() == [NoteWarm("s")]
+    assert about(slot=make.slot("s", SlotState.CREATING), status=make.status("s")).decide() == [MarkWarm("s")]
 
 
 def test_a_slot_that_does_not_become_ready_is_given_up() -> None:
@@ -184,7 +184,7 @@ def test_an_instance_without_a_slot_in_the_pool_is_lost() -> None:
 
 def test_a_pool_that_does_not_know_who_has_a_slot_is_told() -> None:
     unknown = replace(make.status("s"), lent=False)
-    assert about(slot=CLAIMED, instance=running(), status=unknown).decide() == [Lend(CLAIMED, running().ends_at)]
+    assert about(slot=CLAIMED, instance=running(), status=unknown).decide() == [AssignSlot(CLAIMED, running().ends_at)]
 
 
 @pytest.mark.parametrize(("seconds", "given_up"), [(5, False), (15, True)])
@@ -225,11 +225,20 @@ def test_a_start_that_nobody_goes_on_with_is_ended() -> None:
 
 def test_a_flavor_that_insists_on_user_namespaces_backs_off_where_no_node_has_them() -> None:
     slot = make.slot("s", SlotState.CREATING)
-    status = replace(make.status("s", Phase.DEAD, EndReason.LOST, "no sandbox"), no_users=True)
+    status = replace(make.status("s", Phase.DEAD, EndReason.LOST, "no sandbox"), lacks_user_namespace=True)
 
-    def decided(*insists: str) -> list[Action]:
+    def decided(*requires_user_namespaces: str) -> list[Action]:
         found = {"s": status}
-        return list(decide(slots=[slot], instances=[], found=found, now=NOW, limits=LIMITS, insists=insists))
+        return list(
+            decide(
+                slots=[slot],
+                instances=[],
+                found=found,
+                now=NOW,
+                limits=LIMITS,
+                requires_user_namespaces=requires_user_namespaces,
+            )
+        )
 
     assert decided() == [DestroySlot("s", EndReason.LOST, "no sandbox")]
     assert decided(slot.flavor) == [DestroySlot("s", EndReason.START_FAILED, "no sandbox")]
@@ -239,7 +248,7 @@ def test_a_flavor_that_insists_on_user_namespaces_backs_off_where_no_node_has_th
 
 
 def test_the_end_of_an_instance_is_recorded_when_its_cause_is_known() -> None:
-    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 0"), settled=False)
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 0"), is_final=False)
     world = about(slot=CLAIMED, instance=running(), status=guess)
     noted = world.decide()
     assert noted == [NoteEnd("i", EndReason.CRASHED, "exit code 0")], "its person is told at once that it is over"
@@ -264,7 +273,7 @@ def test_a_cause_that_was_stated_stays_when_the_pod_is_gone(cause: EndReason) ->
 
 @pytest.mark.parametrize("reason", [EndReason.STOPPED, EndReason.DEADLINE, EndReason.MAINTENANCE, EndReason.CANCELLED])
 def test_an_end_that_the_platform_or_its_person_asked_for_waits_for_no_cause(reason: EndReason) -> None:
-    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), is_final=False)
     asked = replace(running(), state=InstanceState.STOPPING, reason=reason)
     assert about(slot=CLAIMED, instance=asked, status=guess).decide() == [EndInstance("i", reason)]
 
@@ -277,34 +286,36 @@ def test_a_cause_that_was_recorded_stays_while_the_slot_goes() -> None:
     assert EndInstance("i", EndReason.CRASHED) in actions
 
 
-@pytest.mark.parametrize(("ago", "ends"), [(SETTLE - timedelta(seconds=1), False), (SETTLE, True)])
+@pytest.mark.parametrize(
+    ("ago", "ends"), [(END_CAUSE_TIMEOUT - timedelta(seconds=1), False), (END_CAUSE_TIMEOUT, True)]
+)
 def test_a_cause_is_waited_for_only_so_long(ago: timedelta, ends: bool) -> None:
-    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), is_final=False)
     actions = decide(
         slots=[CLAIMED],
         instances=[running()],
         found={"s": guess},
         now=NOW,
         limits=LIMITS,
-        unsettled={"s": NOW - ago},
+        cause_pending={"s": NOW - ago},
     )
     assert list(actions) == [EndInstance("i", EndReason.CRASHED) if ends else NoteEnd("i", EndReason.CRASHED)]
 
 
 def test_a_slot_that_waits_for_nobody_goes_at_once_whatever_ended_it() -> None:
     """Until it is gone a start could be given it."""
-    guess = replace(make.status("s", Phase.DEAD, EndReason.START_FAILED), settled=False)
+    guess = replace(make.status("s", Phase.DEAD, EndReason.START_FAILED), is_final=False)
     assert about(slot=make.slot("s"), status=guess).decide() == [DestroySlot("s", EndReason.START_FAILED)]
 
 
 def test_since_when_a_cause_is_missing_is_kept_until_it_is_known() -> None:
-    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), settled=False)
+    guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), is_final=False)
     later = NOW + timedelta(seconds=3)
-    first = unsettled_since({"s": guess, "well": make.status("well")}, {}, NOW)
+    first = cause_pending_since({"s": guess, "well": make.status("well")}, {}, NOW)
     assert first == {"s": NOW}
-    assert unsettled_since({"s": guess}, first, later) == {"s": NOW}
-    assert unsettled_since({"s": replace(guess, settled=True)}, first, later) == {}
-    assert unsettled_since({}, first, later) == {}
+    assert cause_pending_since({"s": guess}, first, later) == {"s": NOW}
+    assert cause_pending_since({"s": replace(guess, is_final=True)}, first, later) == {}
+    assert cause_pending_since({}, first, later) == {}
 
 
 @pytest.mark.parametrize("reason", [EndReason.EVICTED, EndReason.LOST])
@@ -347,7 +358,7 @@ def worlds(draw: st.DrawFn) -> World:
         for name in draw(st.sets(loans))
     }
     found = {
-        name: replace(make.status(name, draw(st.sampled_from(Phase)), draw(reasons)), settled=draw(st.booleans()))
+        name: replace(make.status(name, draw(st.sampled_from(Phase)), draw(reasons)), is_final=draw(st.booleans()))
         for name in draw(st.sets(names))
     }
     return World(slots, instances, found)
@@ -380,7 +391,7 @@ def test_a_loan_that_runs_on_a_ready_slot_before_its_deadline_is_never_touched(w
         match action:
             case EndInstance(instance_id):
                 assert instance_id not in healthy
-            case DestroySlot(slot_id) | NoteWarm(slot_id):
+            case DestroySlot(slot_id) | MarkWarm(slot_id):
                 assert slot_id not in healthy.values()
 
 
@@ -398,7 +409,7 @@ def test_each_thing_is_decided_once(world: World) -> None:
 @given(worlds())
 def test_only_what_is_there_is_noted_as_ready(world: World) -> None:
     for action in world.decide():
-        if isinstance(action, NoteWarm):
+        if isinstance(action, MarkWarm):
             assert world.found[action.slot_id].phase is Phase.READY
             assert world.slots[action.slot_id].instance_id is None
 
@@ -409,7 +420,7 @@ def test_what_is_carried_out_twice_does_no_more_than_once(world: World) -> None:
     actions = world.decide()
     world.carry_out(actions)
     once = (dict(world.slots), dict(world.instances), dict(world.found))
-    world.carry_out([action for action in actions if not isinstance(action, NoteWarm) or action.slot_id in world.slots])
+    world.carry_out([action for action in actions if not isinstance(action, MarkWarm) or action.slot_id in world.slots])
     assert (world.slots, world.instances, world.found) == once
 
 

@@ -17,7 +17,7 @@ from spawner.pool.slot_view import SlotView
 from spawner.pool.start import Start
 from tests.unit import make
 
-GUESS = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 143"), settled=False)
+GUESS = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 143"), is_final=False)
 CAUSE = make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "the workspace is full")
 
 
@@ -85,7 +85,7 @@ async def test_a_cause_that_comes_a_moment_later_is_waited_for() -> None:
 
 
 async def test_a_cause_that_does_not_come_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(start, "END_CAUSE_SECONDS", 0.05)
     assert await superseded(GUESS) == [("i", EndReason.CRASHED, "exit code 143")]
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawner.ledger import EndReason, Instance, InstanceState, Step, Ticket, TicketState
-from spawner.pool.statistics import HOURS, Day, Foretold, Span, quantile, span, statistics_of
+from spawner.ledger import EndReason, Instance, InstanceState, StartStep, Ticket, TicketState
+from spawner.pool.statistics import HOURS, Day, EstimateAccuracy, Percentiles, percentiles, quantile, statistics_of
 from tests.unit import make
 from tests.unit.make import NOW, quick
 
@@ -59,15 +59,15 @@ def day(
     ended: list[Instance] | None = None,
     cold: tuple[str, ...] = (),
 ) -> Day:
-    return Day(tickets or [], instances or [], ended or [], {name: {Step.SLOT_CREATING} for name in cold})
+    return Day(tickets or [], instances or [], ended or [], {name: {StartStep.SLOT_CREATING} for name in cold})
 
 
 def test_a_day_without_anybody_is_all_nothing() -> None:
     found = statistics_of(day(), "small", now=NOW)
     assert (found.warm_seconds, found.cold_seconds, found.wait_seconds, found.failures) == ([], [], [], {})
-    assert found.foretold == Foretold(0, 0, 0)
+    assert found.foretold == EstimateAccuracy(0, 0, 0)
     assert len(found.hours) == HOURS
-    assert span([]) == Span(0, None, None)
+    assert percentiles([]) == Percentiles(0, None, None)
 
 
 def test_who_found_room_started_when_they_asked_and_did_not_wait() -> None:

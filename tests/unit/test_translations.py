@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from spawner import errors
 from spawner.desk.admin import state as operator_state
 from spawner.desk.admin import strings as operator_strings
-from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, choose_language, load_texts
+from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, choose_language, load_translations
 from spawner.desk.paid import account_proof, accounts, alarms, consents, offers, role
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
 from spawner.desk.user import state, strings
-from spawner.ledger import EndReason, Step
+from spawner.ledger import EndReason, StartStep
 from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import service as consent_service
@@ -30,15 +30,15 @@ from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers import messages as provider_words
 from spawner.paid.providers.dsw.provider import DswProvider
 from spawner.pool import user_namespaces
-from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, LAST_STEPS, PROGRESS, TICKET_ENDINGS
+from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
 from spawner.pool.warm import targets
 from tests.stack import PROJECT
 from tests.unit.make import quick
 
 SOURCE = PROJECT / "spawner"
-CHINESE = load_texts()["zh-CN"]
-FOR_PEOPLE = {"HubSaid", "BackendUnavailable", "LedgerUnusable"} | {
+CHINESE = load_translations()["zh-CN"]
+FOR_PEOPLE = {"HubRefused", "BackendUnavailable", "LedgerUnusable"} | {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal)
 }
 """Errors that the desk may have to say. The others end at the operator's terminal, which speaks English."""
@@ -100,7 +100,7 @@ def said_of_the_paid_path() -> Iterator[str]:
         yield from table.values()
     yield from role.TRUST_WORDS.values()
     yield from role.PERMISSION_WORDS
-    for pair in provider_words.WORDS.values():
+    for pair in provider_words.MESSAGES.values():
         yield from filter(None, pair)
     for module in (assume_role_checks, accounts, base, consents, account_proof, offers):
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
@@ -114,9 +114,9 @@ def _all() -> dict[str, str]:
         *_said_in_code(),
         *_said_in_templates(),
         *_said_by_the_ledger(),
-        *(("progress.py", sentence) for _, sentence in PROGRESS.values()),
-        *(("progress.py", sentence) for sentence in ENDINGS.values()),
-        *(("progress.py", sentence) for sentence in TICKET_ENDINGS.values()),
+        *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
+        *(("progress.py", sentence) for sentence in END_TEXTS.values()),
+        *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(
@@ -125,12 +125,12 @@ def _all() -> dict[str, str]:
             if name.isupper() and str(value).endswith(".")
         ),
         *(("paid", sentence) for sentence in said_of_the_paid_path()),
-        *(("strings.py", sentence) for sentence in strings.JS_STRINGS.values()),
-        *(("wanted.py", sentence) for sentence in targets.WHY.values()),
-        *(("user_namespaces.py", sentence) for sentence in user_namespaces.WHY.values()),
+        *(("strings.py", sentence) for sentence in strings.USER_STRINGS.values()),
+        *(("wanted.py", sentence) for sentence in targets.TARGET_REASONS.values()),
+        *(("user_namespaces.py", sentence) for sentence in user_namespaces.NAMESPACE_REASONS.values()),
         *(("operator_state.py", sentence) for sentence in operator_state.REASONS.values()),
         *(("operator_state.py", operator_state.__dict__[name]) for name in OPERATORS),
-        *(("operator_strings.py", sentence) for sentence in operator_strings.OPERATOR_STRINGS.values()),
+        *(("operator_strings.py", sentence) for sentence in operator_strings.ADMIN_STRINGS.values()),
     ]
     return {sentence: where for where, sentence in said if re.search(r"[A-Za-z]", re.sub(r"\{.*?\}", "", sentence))}
 
@@ -181,14 +181,14 @@ def test_no_sentence_is_translated_twice() -> None:
 
 
 def test_every_step_and_every_ending_has_its_words() -> None:
-    assert set(PROGRESS) == set(Step)
-    assert set(ENDINGS) == set(EndReason)
-    assert set(FAILURES).isdisjoint(EXPECTED)
-    assert all(PROGRESS[step][0] == 100 for step in LAST_STEPS)
+    assert set(STEP_TEXTS) == set(StartStep)
+    assert set(END_TEXTS) == set(EndReason)
+    assert set(FAILURES).isdisjoint(USER_REQUESTED)
+    assert all(STEP_TEXTS[step][0] == 100 for step in LAST_STEPS)
 
 
 def test_a_sentence_is_said_in_its_language_with_its_blanks_filled() -> None:
-    texts = load_texts()
+    texts = load_translations()
     assert set(texts) == set(LANGUAGES)
     assert texts["en"].say("{n} free", n=3) == "3 free"
     assert texts["zh-CN"].say("{n} free", n=3) == "空闲 3 个"

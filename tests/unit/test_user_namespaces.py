@@ -15,72 +15,77 @@ from hypothesis import strategies as st
 
 from spawner.catalog import Accelerator, Flavor, PodFields
 from spawner.compat import timeout
-from spawner.desk.admin.state import Board, read_operator
-from spawner.desk.admin.views import UsersView
-from spawner.desk.i18n import load_texts
+from spawner.desk.admin.state import AdminStateBuilder, read_admin
+from spawner.desk.admin.views import UserNamespacesView
+from spawner.desk.i18n import load_translations
 from spawner.desk.user.state import UserView
 from spawner.ledger import EndReason, SlotState, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import user_namespaces
-from spawner.ledger.pool.user_namespaces import Tried
+from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.backends.base import Phase, SlotSpec, SlotStatus
 from spawner.pool.backends.kubernetes import watch
 from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.pool.backends.kubernetes.manifest import CONTAINER, SLOT_LABEL, make_manifest
 from spawner.pool.backends.kubernetes.pods import read_pod
-from spawner.pool.user_namespaces import NOTED_AGAIN, RETRY, Why, news, pick
+from spawner.pool.user_namespaces import REFRESH_EVERY, RETRY_AFTER, NamespaceReason, decide, new_observations
 from spawner.settings import KubernetesPool
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
 POOL = KubernetesPool(namespace="pool")
-WORKS = Tried("small", "node-1", True, "", NOW - timedelta(hours=1))
-REFUSED = Tried("small", "node-2", False, "no sandbox", NOW - timedelta(hours=1))
+WORKS = NodeSupport("small", "node-1", True, "", NOW - timedelta(hours=1))
+REFUSED = NodeSupport("small", "node-2", False, "no sandbox", NOW - timedelta(hours=1))
 
 
-def host_users(flavor: Flavor, *, own_users: bool) -> Any:
+def host_users(flavor: Flavor, *, user_namespace: bool) -> Any:
     """What the pod of such a flavor says; None where it says nothing, which means the node's users."""
     image = make.image("light").model_copy(update={"reference": "light:1"})
-    spec = SlotSpec("s", flavor, image, b"k" * 32, own_users=own_users)
+    spec = SlotSpec("s", flavor, image, b"k" * 32, user_namespace=user_namespace)
     return make_manifest(spec, POOL)["spec"].get("hostUsers")
 
 
 def test_the_catalogs_word_is_the_last() -> None:
     for said in (True, False):
         flavor = make.flavor(pod=PodFields(host_users=said))
-        for own_users in (True, False):
-            assert host_users(flavor, own_users=own_users) is said
+        for user_namespace in (True, False):
+            assert host_users(flavor, user_namespace=user_namespace) is said
         catalog = make.catalog(flavor)
-        assert pick(catalog, flavor, [WORKS, REFUSED], NOW).why is (Why.CATALOG_HOST if said else Why.CATALOG_OWN)
-        assert pick(catalog, flavor, [], NOW).own is not said
+        assert decide(catalog, flavor, [WORKS, REFUSED], NOW).why is (
+            NamespaceReason.CATALOG_HOST if said else NamespaceReason.CATALOG_OWN
+        )
+        assert decide(catalog, flavor, [], NOW).own is not said
 
 
 def test_without_its_word_the_pick_decides() -> None:
-    assert host_users(make.flavor(), own_users=True) is False
-    assert host_users(make.flavor(), own_users=False) is None
+    assert host_users(make.flavor(), user_namespace=True) is False
+    assert host_users(make.flavor(), user_namespace=False) is None
 
 
 def test_a_flavor_with_devices_keeps_the_nodes_users() -> None:
     gpu = make.flavor(accelerator=Accelerator(name="A10", memory=GIB))
-    assert pick(make.catalog(gpu), gpu, [WORKS], NOW).why is Why.ACCELERATOR
-    assert not pick(make.catalog(gpu), gpu, [], NOW).own
+    assert decide(make.catalog(gpu), gpu, [WORKS], NOW).why is NamespaceReason.ACCELERATOR
+    assert not decide(make.catalog(gpu), gpu, [], NOW).own
 
 
 def test_they_are_tried_until_a_node_has_refused_them() -> None:
     catalog = make.catalog()
     flavor = catalog.flavors[0]
-    assert (pick(catalog, flavor, [], NOW).own, pick(catalog, flavor, [], NOW).why) == (True, Why.UNTRIED)
-    works = pick(catalog, flavor, [WORKS], NOW)
-    assert (works.own, works.why, works.nodes) == (True, Why.WORKS, ("node-1",))
-    refused = pick(catalog, flavor, [WORKS, REFUSED], NOW)
-    assert (refused.own, refused.why, refused.nodes) == (False, Why.REFUSED, ("node-2",))
-    assert (refused.details, refused.until) == ("no sandbox", REFUSED.noted_at + RETRY)
+    assert (decide(catalog, flavor, [], NOW).own, decide(catalog, flavor, [], NOW).why) == (
+        True,
+        NamespaceReason.UNTRIED,
+    )
+    works = decide(catalog, flavor, [WORKS], NOW)
+    assert (works.own, works.why, works.nodes) == (True, NamespaceReason.WORKS, ("node-1",))
+    refused = decide(catalog, flavor, [WORKS, REFUSED], NOW)
+    assert (refused.own, refused.why, refused.nodes) == (False, NamespaceReason.REFUSED, ("node-2",))
+    assert (refused.details, refused.until) == ("no sandbox", REFUSED.noted_at + RETRY_AFTER)
 
 
 def test_a_node_that_has_refused_them_is_tried_again_later() -> None:
     catalog = make.catalog()
-    assert pick(catalog, catalog.flavors[0], [REFUSED], REFUSED.noted_at + RETRY).own
+    assert decide(catalog, catalog.flavors[0], [REFUSED], REFUSED.noted_at + RETRY_AFTER).own
 
 
 @pytest.mark.parametrize(
@@ -94,60 +99,60 @@ def test_a_node_that_has_refused_them_is_tried_again_later() -> None:
 )
 def test_a_node_counts_for_all_flavors_whose_pods_may_go_there(other: dict[str, Any], counts: bool) -> None:
     small, large = make.flavor("small", pod=PodFields(**other)), make.flavor("large")
-    assert pick(make.catalog(small, large), large, [REFUSED], NOW).own is not counts
+    assert decide(make.catalog(small, large), large, [REFUSED], NOW).own is not counts
 
 
 def test_a_flavor_that_the_catalog_no_longer_has_counts_for_nothing() -> None:
     catalog = make.catalog()
-    assert pick(catalog, catalog.flavors[0], [replace(REFUSED, flavor="gone")], NOW).own
+    assert decide(catalog, catalog.flavors[0], [replace(REFUSED, flavor="gone")], NOW).own
 
 
 # --- what pods show --------------------------------------------------------------------------------------------------
 
 
 def own(phase: Phase = Phase.READY, **changes: Any) -> SlotStatus:
-    return replace(make.status("s", phase), node="node-1", own_users=True, **changes)
+    return replace(make.status("s", phase), node="node-1", user_namespace=True, **changes)
 
 
-def found_out(status: SlotStatus, *tried: Tried, age: timedelta = timedelta(minutes=5)) -> list[Tried]:
+def found_out(status: SlotStatus, *tried: NodeSupport, age: timedelta = timedelta(minutes=5)) -> list[NodeSupport]:
     slot = make.slot("s", SlotState.WARM, created_at=NOW - age)
-    return list(news({"s": status}, [slot], tried, NOW))
+    return list(new_observations({"s": status}, [slot], tried, NOW))
 
 
 def test_a_pod_that_runs_shows_that_its_node_can() -> None:
-    assert found_out(own()) == [Tried("small", "node-1", True, "", NOW)]
-    for other in (own(Phase.CREATING), own(Phase.DEAD), replace(own(), own_users=False), replace(own(), node="")):
+    assert found_out(own()) == [NodeSupport("small", "node-1", True, "", NOW)]
+    for other in (own(Phase.CREATING), own(Phase.DEAD), replace(own(), user_namespace=False), replace(own(), node="")):
         assert found_out(other) == []
 
 
 def test_a_pod_without_a_sandbox_shows_that_its_node_cannot() -> None:
-    status = own(Phase.DEAD, no_users=True, detail="no sandbox")
-    assert found_out(status) == [Tried("small", "node-1", False, "no sandbox", NOW)]
-    assert found_out(status, WORKS) == [Tried("small", "node-1", False, "no sandbox", NOW)]
+    status = own(Phase.DEAD, lacks_user_namespace=True, detail="no sandbox")
+    assert found_out(status) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
+    assert found_out(status, WORKS) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
 
 
 def test_what_is_known_is_not_written_again_each_second() -> None:
     assert found_out(own(), WORKS) == []
-    assert found_out(own(), replace(WORKS, noted_at=NOW - NOTED_AGAIN)) != []
-    refused = Tried("small", "node-1", False, "no sandbox", NOW)
-    assert found_out(own(Phase.DEAD, no_users=True, detail="no sandbox"), refused) == []
+    assert found_out(own(), replace(WORKS, noted_at=NOW - REFRESH_EVERY)) != []
+    refused = NodeSupport("small", "node-1", False, "no sandbox", NOW)
+    assert found_out(own(Phase.DEAD, lacks_user_namespace=True, detail="no sandbox"), refused) == []
 
 
 def test_a_pod_of_before_does_not_take_back_what_a_later_one_has_shown() -> None:
-    refused = Tried("small", "node-1", False, "no sandbox", NOW - timedelta(minutes=2))
+    refused = NodeSupport("small", "node-1", False, "no sandbox", NOW - timedelta(minutes=2))
     assert found_out(own(), refused, age=timedelta(minutes=5)) == []
-    assert found_out(own(), refused, age=timedelta(minutes=1)) == [Tried("small", "node-1", True, "", NOW)]
+    assert found_out(own(), refused, age=timedelta(minutes=1)) == [NodeSupport("small", "node-1", True, "", NOW)]
 
 
 @quick
-@given(st.lists(st.sampled_from([own(), own(Phase.DEAD, no_users=True), own(Phase.CREATING)]), max_size=6))
+@given(st.lists(st.sampled_from([own(), own(Phase.DEAD, lacks_user_namespace=True), own(Phase.CREATING)]), max_size=6))
 def test_looking_again_finds_nothing_new(statuses: list[SlotStatus]) -> None:
     slots = [make.slot(f"s{number}", SlotState.WARM) for number in range(len(statuses))]
     found = {slot.id: replace(status, id=slot.id) for slot, status in zip(slots, statuses, strict=True)}
-    known: dict[tuple[str, str], Tried] = {}
-    for seen in news(found, slots, [], NOW):
+    known: dict[tuple[str, str], NodeSupport] = {}
+    for seen in new_observations(found, slots, [], NOW):
         known[seen.flavor, seen.node] = seen
-    assert list(news(found, slots, known.values(), NOW)) == []
+    assert list(new_observations(found, slots, known.values(), NOW)) == []
 
 
 # --- what a pod's status says ----------------------------------------------------------------------------------------
@@ -203,15 +208,15 @@ def test_a_container_that_cannot_be_made_because_of_its_users_is_the_nodes_fault
     for reason in ("CreateContainerError", "RunContainerError"):
         waiting = {"waiting": {"reason": reason, "message": message}}
         status = read(pod(waiting)).status
-        assert (status.phase, status.reason, status.no_users) == (Phase.DEAD, EndReason.LOST, True)
+        assert (status.phase, status.reason, status.lacks_user_namespace) == (Phase.DEAD, EndReason.LOST, True)
         assert message in status.detail
-        assert not read(pod(waiting, hostUsers=True)).status.no_users
+        assert not read(pod(waiting, hostUsers=True)).status.lacks_user_namespace
 
 
 def test_a_container_that_cannot_be_made_for_another_reason_is_not() -> None:
     waiting = {"waiting": {"reason": "RunContainerError", "message": 'exec: "jupyter": executable file not found'}}
     status = read(pod(waiting)).status
-    assert (status.reason, status.no_users) == (EndReason.START_FAILED, False)
+    assert (status.reason, status.lacks_user_namespace) == (EndReason.START_FAILED, False)
 
 
 def test_a_programs_own_last_words_say_nothing_about_its_node() -> None:
@@ -222,9 +227,9 @@ def test_a_programs_own_last_words_say_nothing_about_its_node() -> None:
 
     for message in ("bwrap: No permissions to create a new user namespace", "ImportError: no module named gridmap"):
         status = ended("Error", 1, message)
-        assert (status.reason, status.no_users) == (EndReason.START_FAILED, False)
+        assert (status.reason, status.lacks_user_namespace) == (EndReason.START_FAILED, False)
     status = ended("StartError", 128, "write uid_map: operation not permitted")
-    assert (status.reason, status.no_users) == (EndReason.LOST, True)
+    assert (status.reason, status.lacks_user_namespace) == (EndReason.LOST, True)
 
 
 async def test_the_time_without_news_does_not_count_against_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +271,7 @@ async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_a
             status = store.slots()["s"]
             if status.phase is Phase.DEAD:
                 break
-    assert (status.reason, status.no_users, status.node) == (EndReason.LOST, True, "node-1")
+    assert (status.reason, status.lacks_user_namespace, status.node) == (EndReason.LOST, True, "node-1")
     assert "node-1 made no sandbox with a user namespace" in status.detail
     assert store.patience() is None, "it wakes the watch once"
 
@@ -332,20 +337,22 @@ def test_the_operators_page_says_what_was_picked_and_why(tmp_path: Any, language
     gpu = make.flavor("gpu", accelerator=Accelerator(name="A10", memory=GIB))
     catalog = make.catalog(make.flavor(), gpu)
 
-    def users(backend: Any) -> list[UsersView | None]:
-        moment = ledger.read(read_operator, now=NOW)
-        board = Board(moment, catalog, backend, load_texts()[language], NOW)
+    def users(backend: Any) -> list[UserNamespacesView | None]:
+        moment = ledger.read(read_admin, now=NOW)
+        board = AdminStateBuilder(moment, catalog, backend, load_translations()[language], NOW)
         return [flavor.users for flavor in board.state(UserView(name="ann", admin=True)).flavors]
 
     try:
         ledger.write(user_namespaces.note, WORKS)
         small, with_devices = users(KubernetesBackend(POOL))
-        assert small == UsersView(own=True, text=on, details="", until=None)
+        assert small == UserNamespacesView(own=True, text=on, details="", until=None)
         assert with_devices is not None
         assert not with_devices.own
         ledger.write(user_namespaces.note, REFUSED)
         small, _ = users(KubernetesBackend(POOL))
-        assert small == UsersView(own=False, text=off, details="no sandbox", until=REFUSED.noted_at + RETRY)
+        assert small == UserNamespacesView(
+            own=False, text=off, details="no sandbox", until=REFUSED.noted_at + RETRY_AFTER
+        )
         assert users(make.PaperBackend()) == [None, None], "one machine has no nodes"
     finally:
         ledger.close()

@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawner.pool.queue.wait_estimate import EXACT, LEARN_FROM, Running, Sessions, Wait, at_least, calibrated, foretell
+from spawner.pool.queue.wait_estimate import (
+    EXACT_UP_TO,
+    MIN_PAST_WAITS,
+    Running,
+    SessionLengths,
+    WaitEstimate,
+    at_least,
+    calibrate,
+    estimate_wait,
+)
 from tests.unit.make import quick
 
 HOUR = 3600.0
@@ -30,36 +39,36 @@ running_ones = st.lists(ages.map(lambda age: Running(age=age, left=LONGEST - age
 
 
 def test_where_nothing_runs_nothing_can_be_told() -> None:
-    assert foretell(1, [], Sessions([], LONGEST)) is None
+    assert estimate_wait(1, [], SessionLengths([], LONGEST)) is None
 
 
 def test_nobody_waits_longer_than_to_the_last_deadline_of_those_that_run() -> None:
     running = [Running(age=3 * HOUR, left=HOUR), Running(age=0, left=LONGEST)]
     for place in (1, 2):
-        wait = foretell(place, running, Sessions([LONGEST] * 50, LONGEST))
+        wait = estimate_wait(place, running, SessionLengths([LONGEST] * 50, LONGEST))
         assert wait is not None
         assert wait.high <= LONGEST
 
 
 def test_one_that_is_about_to_end_is_soon() -> None:
-    wait = foretell(1, [Running(age=LONGEST - 10, left=10), *fresh(3)], Sessions([LONGEST] * 50, LONGEST))
+    wait = estimate_wait(1, [Running(age=LONGEST - 10, left=10), *fresh(3)], SessionLengths([LONGEST] * 50, LONGEST))
     assert wait is not None
     assert wait.high < 11
 
 
 def test_what_is_past_its_deadline_is_no_wait_at_all_and_never_less() -> None:
-    assert foretell(1, [Running(age=LONGEST + 5, left=-5)], Sessions([], LONGEST)) == Wait(0, 0, 0)
+    assert estimate_wait(1, [Running(age=LONGEST + 5, left=-5)], SessionLengths([], LONGEST)) == WaitEstimate(0, 0, 0)
 
 
 def test_short_sessions_make_a_short_wait() -> None:
-    short, long = (foretell(1, fresh(4), Sessions([minutes * 60.0] * 100, LONGEST)) for minutes in (10, 200))
+    short, long = (estimate_wait(1, fresh(4), SessionLengths([minutes * 60.0] * 100, LONGEST)) for minutes in (10, 200))
     assert short is not None
     assert long is not None
     assert short.middle < 15 * 60 < long.middle
 
 
 def test_a_session_that_outlasted_all_before_it_is_known_by_its_deadline_only() -> None:
-    sessions = Sessions([60.0] * 50, LONGEST)
+    sessions = SessionLengths([60.0] * 50, LONGEST)
     old = Running(age=LONGEST * 0.99, left=LONGEST * 0.01)
     assert sessions.chance_to_end(old, old.left) == 1
     assert sessions.chance_to_end(old, 0) == 0
@@ -69,7 +78,7 @@ def test_a_session_that_outlasted_all_before_it_is_known_by_its_deadline_only() 
 @quick
 @given(lengths, ages, st.floats(0, LONGEST), st.floats(0, LONGEST))
 def test_chances_are_chances_and_grow_with_time(seen: list[float], age: float, one: float, other: float) -> None:
-    sessions, running = Sessions(seen, LONGEST), Running(age=age, left=LONGEST - age)
+    sessions, running = SessionLengths(seen, LONGEST), Running(age=age, left=LONGEST - age)
     sooner, later = (sessions.chance_to_end(running, within) for within in sorted((one, other)))
     assert 0 <= sooner <= later <= 1
 
@@ -92,7 +101,7 @@ def test_chances_of_several_are_those_of_all_combinations(chances: list[float]) 
 
 def test_of_many_the_chances_are_near_those_of_the_exact_way() -> None:
     for chance in (0.1, 0.5, 0.9):
-        number = EXACT + 8
+        number = EXACT_UP_TO + 8
         exact = [
             sum(math.comb(number, k) * chance**k * (1 - chance) ** (number - k) for k in range(least, number + 1))
             for least in range(number + 1)
@@ -105,7 +114,7 @@ def test_of_many_the_chances_are_near_those_of_the_exact_way() -> None:
 @quick
 @given(lengths, running_ones, st.integers(1, 100))
 def test_a_range_is_in_order_and_finite(seen: list[float], running: list[Running], place: int) -> None:
-    wait = foretell(place, running, Sessions(seen, LONGEST))
+    wait = estimate_wait(place, running, SessionLengths(seen, LONGEST))
     assert wait is not None
     assert 0 <= wait.low <= wait.middle <= wait.high < math.inf
 
@@ -113,8 +122,8 @@ def test_a_range_is_in_order_and_finite(seen: list[float], running: list[Running
 @quick
 @given(lengths, running_ones)
 def test_who_stands_behind_is_never_told_less(seen: list[float], running: list[Running]) -> None:
-    sessions = Sessions(seen, LONGEST)
-    waits = [foretell(place, running, sessions) for place in range(1, 3 * len(running) + 2)]
+    sessions = SessionLengths(seen, LONGEST)
+    waits = [estimate_wait(place, running, sessions) for place in range(1, 3 * len(running) + 2)]
     for before, after in pairwise(waits):
         assert before is not None
         assert after is not None
@@ -125,26 +134,26 @@ def test_who_stands_behind_is_never_told_less(seen: list[float], running: list[R
 
 # Calibration
 
-FORETOLD = Wait(60, 100, 180)
+FORETOLD = WaitEstimate(60, 100, 180)
 """Half-way between its ends lies 120."""
 
 
 def test_few_past_waits_say_nothing() -> None:
-    assert calibrated(FORETOLD, [(100, 1000)] * (LEARN_FROM - 1)) == FORETOLD
-    assert calibrated(FORETOLD, [(0, 1000)] * 100) == FORETOLD
+    assert calibrate(FORETOLD, [(100, 1000)] * (MIN_PAST_WAITS - 1)) == FORETOLD
+    assert calibrate(FORETOLD, [(0, 1000)] * 100) == FORETOLD
 
 
 def test_what_was_always_right_is_told_as_it_is() -> None:
-    assert calibrated(FORETOLD, [(100, 100)] * 20) == Wait(120, 120, 120)
+    assert calibrate(FORETOLD, [(100, 100)] * 20) == WaitEstimate(120, 120, 120)
 
 
 def test_what_was_always_twice_as_long_is_told_twice_as_long() -> None:
-    assert calibrated(FORETOLD, [(100, 200)] * 20) == Wait(240, 240, 240)
+    assert calibrate(FORETOLD, [(100, 200)] * 20) == WaitEstimate(240, 240, 240)
 
 
 def test_the_worse_the_past_the_wider_the_range() -> None:
-    good = calibrated(FORETOLD, [(100, 100 + 2 * number) for number in range(-10, 11)])
-    bad = calibrated(FORETOLD, [(100, 100 + 9 * number) for number in range(-10, 11)])
+    good = calibrate(FORETOLD, [(100, 100 + 2 * number) for number in range(-10, 11)])
+    bad = calibrate(FORETOLD, [(100, 100 + 9 * number) for number in range(-10, 11)])
     assert good.middle == bad.middle == 120
     assert bad.low < good.low < good.middle < good.high < bad.high
 
@@ -152,7 +161,7 @@ def test_the_worse_the_past_the_wider_the_range() -> None:
 @quick
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), max_size=40))
 def test_calibration_keeps_the_range_in_order(past: list[tuple[float, float]]) -> None:
-    wait = calibrated(FORETOLD, past)
+    wait = calibrate(FORETOLD, past)
     assert 0 <= wait.low <= wait.middle <= wait.high
 
 
@@ -163,7 +172,7 @@ def test_calibration_keeps_the_range_in_order(past: list[tuple[float, float]]) -
 class Told:
     """What somebody was told when they came, and what it became."""
 
-    wait: Wait
+    wait: WaitEstimate
     actual: float
 
     @property
@@ -178,7 +187,7 @@ class Pool:
     length: Callable[[], float]
     size: int
     now: float = 0.0
-    line: list[tuple[float, Wait | None, float]] = field(default_factory=list)
+    line: list[tuple[float, WaitEstimate | None, float]] = field(default_factory=list)
     running: list[tuple[float, float]] = field(default_factory=list)
     seen: list[float] = field(default_factory=list)
     past: list[tuple[float, float]] = field(default_factory=list)
@@ -190,8 +199,8 @@ class Pool:
         running = [Running(age=at - began, left=began + LONGEST - at) for _, began in self.running]
         raw = None
         if len(self.running) == self.size:
-            raw = foretell(len(self.line) + 1, running, Sessions(self.seen[-200:], LONGEST))
-        wait = None if raw is None else calibrated(raw, self.past[-200:])
+            raw = estimate_wait(len(self.line) + 1, running, SessionLengths(self.seen[-200:], LONGEST))
+        wait = None if raw is None else calibrate(raw, self.past[-200:])
         self.line.append((at, wait, 0.0 if raw is None else raw.centre))
         self._fill()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Catalog
 from spawner.ledger import EndReason, Slot, SlotState
 from spawner.ledger.pool.rows import OCCUPYING
-from spawner.pool.warm.plan import GiveUp, MakeSlot, decide
+from spawner.pool.warm.plan import CreateSlot, RemoveSlot, decide
 from spawner.pool.warm.targets import LONGEST_BACKOFF
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend, quick
@@ -23,18 +23,18 @@ def run(
     *,
     failures: list[Slot] | None = None,
     backend: PaperBackend | None = None,
-) -> list[MakeSlot | GiveUp]:
+) -> list[CreateSlot | RemoveSlot]:
     return decide(
         catalog=catalog, backend=backend or PaperBackend(), slots=slots or [], failures=failures or [], now=NOW
     )
 
 
-def made(actions: list[MakeSlot | GiveUp]) -> list[str]:
-    return [action.flavor.id for action in actions if isinstance(action, MakeSlot)]
+def made(actions: list[CreateSlot | RemoveSlot]) -> list[str]:
+    return [action.flavor.id for action in actions if isinstance(action, CreateSlot)]
 
 
-def given_up(actions: list[MakeSlot | GiveUp]) -> list[str]:
-    return [action.slot_id for action in actions if isinstance(action, GiveUp)]
+def given_up(actions: list[CreateSlot | RemoveSlot]) -> list[str]:
+    return [action.slot_id for action in actions if isinstance(action, RemoveSlot)]
 
 
 def failed(name: str, *, seconds_ago: float, **changes: object) -> Slot:
@@ -45,7 +45,7 @@ def failed(name: str, *, seconds_ago: float, **changes: object) -> Slot:
 def test_an_empty_pool_is_filled_to_its_targets_with_the_default_image() -> None:
     actions = run(make.catalog(make.flavor("small", warm=2), make.flavor("large", warm=1), make.flavor("none")))
     assert made(actions) == ["small", "small", "large"]
-    assert {action.image.id for action in actions if isinstance(action, MakeSlot)} == {"cpu"}
+    assert {action.image.id for action in actions if isinstance(action, CreateSlot)} == {"cpu"}
 
 
 @pytest.mark.parametrize("state", [SlotState.WARM, SlotState.CREATING])
@@ -77,7 +77,7 @@ def test_memory_is_counted_once_for_all_flavors() -> None:
 
 def test_a_flavor_that_cannot_be_served_is_not_kept_warm() -> None:
     actions = run(make.catalog(make.flavor(warm=1)), [make.slot("s")], backend=PaperBackend(refused=("small",)))
-    assert actions == [GiveUp("s")]
+    assert actions == [RemoveSlot("s")]
 
 
 def test_after_a_claim_the_person_has_the_processor_first() -> None:
@@ -113,17 +113,17 @@ def test_the_failures_of_one_flavor_are_not_anothers() -> None:
 
 def test_more_than_the_target_is_given_up_the_youngest_first() -> None:
     slots = [make.slot(f"s{age}", created_at=NOW - timedelta(minutes=age)) for age in (1, 3, 2)]
-    assert run(make.catalog(make.flavor(warm=1)), slots) == [GiveUp("s2"), GiveUp("s1")]
+    assert run(make.catalog(make.flavor(warm=1)), slots) == [RemoveSlot("s2"), RemoveSlot("s1")]
 
 
 @pytest.mark.parametrize("changes", [{"flavor": "forgotten"}, {"image": "forgotten"}, {"image": "torch"}])
 def test_what_waits_for_a_shape_that_is_not_kept_warm_is_given_up(changes: dict[str, str]) -> None:
-    assert run(make.catalog(), [make.slot("s", **changes)]) == [GiveUp("s")]
+    assert run(make.catalog(), [make.slot("s", **changes)]) == [RemoveSlot("s")]
 
 
 def test_surplus_is_given_up_even_while_nothing_may_be_made() -> None:
     claimed = make.slot("c", SlotState.CLAIMED, instance_id="i", claimed_at=NOW)
-    assert run(make.catalog(make.flavor(warm=0)), [claimed, make.slot("s")]) == [GiveUp("s")]
+    assert run(make.catalog(make.flavor(warm=0)), [claimed, make.slot("s")]) == [RemoveSlot("s")]
 
 
 @st.composite

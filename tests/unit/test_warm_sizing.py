@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from spawner.pool.warm.sizing import (
     DEFAULT_LEAD,
-    LARGE,
     LONGEST_LEAD,
-    LOOK_BACK,
+    LOOKBACK_SECONDS,
+    NORMAL_FROM,
     SHORTEST_LEAD,
-    SURE,
+    TARGET_SHARE,
+    arrival_rate,
     lead_time,
-    rate,
-    target,
+    slots_to_keep,
 )
 from tests.bench.warm import (
     HOUR,
@@ -39,17 +39,17 @@ from tests.bench.warm import (
 )
 from tests.unit.make import quick
 
-ages = st.floats(0, 2 * LOOK_BACK)
+ages = st.floats(0, 2 * LOOKBACK_SECONDS)
 arrivals = st.lists(ages, max_size=80)
 leads = st.floats(0, 2 * LONGEST_LEAD)
 numbers = st.integers(0, 30)
 
 
 def wanted(arrivals: list[float], *, lead: float = 8, floor: int = 0, ceiling: int = 1000, planned: int = 0) -> int:
-    return target(arrivals, lead=lead, floor=floor, ceiling=ceiling, planned=planned)
+    return slots_to_keep(arrivals, lead=lead, floor=floor, ceiling=ceiling, planned=planned)
 
 
-def every(seconds: float, *, since: float = LOOK_BACK) -> list[float]:
+def every(seconds: float, *, since: float = LOOKBACK_SECONDS) -> list[float]:
     return [number * seconds for number in range(1, int(since / seconds) + 1)]
 
 
@@ -86,8 +86,8 @@ def test_a_burst_is_met_within_seconds() -> None:
 
 def test_a_rush_is_seen_through_a_busy_quarter_of_an_hour_and_the_other_way_round() -> None:
     busy = every(30)
-    assert rate([*busy, *[1.0] * 10]) > 3 * rate(busy)
-    assert rate(later(busy, 60)) == pytest.approx(rate(busy), rel=0.1)
+    assert arrival_rate([*busy, *[1.0] * 10]) > 3 * arrival_rate(busy)
+    assert arrival_rate(later(busy, 60)) == pytest.approx(arrival_rate(busy), rel=0.1)
 
 
 @pytest.mark.parametrize(("floor", "ceiling", "planned", "expected"), [(0, 5, 0, 5), (0, 5, 9, 9), (7, 5, 0, 7)])
@@ -99,12 +99,12 @@ def test_a_plan_does_not_come_on_top_of_demand() -> None:
     assert wanted(every(1), planned=3) == wanted(every(1))
 
 
-@pytest.mark.parametrize("mean", [0.02, 0.5, 2.7, 20.0, LARGE - 1, LARGE + 1, 10 * LARGE])
+@pytest.mark.parametrize("mean", [0.02, 0.5, 2.7, 20.0, NORMAL_FROM - 1, NORMAL_FROM + 1, 10 * NORMAL_FROM])
 def test_besides_one_as_many_wait_as_hardly_ever_come_within_one_lead_time(mean: float) -> None:
-    number = wanted(every(60), lead=mean / rate(every(60)), ceiling=10_000) - 1
-    slack = 0.003 if mean > LARGE else 0  # the normal distribution is not quite Poisson's
-    assert _chance_of_at_most(number, mean) >= SURE - slack
-    assert _chance_of_at_most(number - 1, mean) < SURE + slack
+    number = wanted(every(60), lead=mean / arrival_rate(every(60)), ceiling=10_000) - 1
+    slack = 0.003 if mean > NORMAL_FROM else 0  # the normal distribution is not quite Poisson's
+    assert _chance_of_at_most(number, mean) >= TARGET_SHARE - slack
+    assert _chance_of_at_most(number - 1, mean) < TARGET_SHARE + slack
 
 
 def _chance_of_at_most(number: int, mean: float) -> float:
@@ -116,7 +116,7 @@ def _chance_of_at_most(number: int, mean: float) -> float:
 def test_never_below_the_floor_nor_above_what_somebody_allowed(
     arrivals: list[float], lead: float, floor: int, above: int, planned: int
 ) -> None:
-    number = target(arrivals, lead=lead, floor=floor, ceiling=floor + above, planned=planned)
+    number = slots_to_keep(arrivals, lead=lead, floor=floor, ceiling=floor + above, planned=planned)
     assert max(floor, planned) <= number <= max(floor + above, planned)
 
 
@@ -133,7 +133,7 @@ def test_a_longer_lead_time_never_makes_it_less(arrivals: list[float], one: floa
 
 
 @quick
-@given(arrivals, st.floats(0, LOOK_BACK), leads)
+@given(arrivals, st.floats(0, LOOKBACK_SECONDS), leads)
 def test_while_nobody_comes_it_only_falls(arrivals: list[float], seconds: float, lead: float) -> None:
     assert wanted(later(arrivals, seconds), lead=lead) <= wanted(arrivals, lead=lead)
 
@@ -141,7 +141,7 @@ def test_while_nobody_comes_it_only_falls(arrivals: list[float], seconds: float,
 @quick
 @given(arrivals, leads, numbers)
 def test_a_quarter_of_an_hour_later_it_is_the_floor_again(arrivals: list[float], lead: float, floor: int) -> None:
-    assert wanted(later(arrivals, LOOK_BACK + 1), lead=lead, floor=floor) == floor
+    assert wanted(later(arrivals, LOOKBACK_SECONDS + 1), lead=lead, floor=floor) == floor
 
 
 @quick

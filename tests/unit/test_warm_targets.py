@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from spawner.catalog import Catalog
 from spawner.ledger import EndReason, SlotState, Ticket, TicketState
-from spawner.ledger.pool.admin_settings import Control
-from spawner.pool.admin.settings import Controls, Plan
-from spawner.pool.capacity import room_for, stock_of, yields_room
+from spawner.ledger.pool.admin_settings import AdminSetting
+from spawner.pool.admin.settings import AdminSettings, Plan
+from spawner.pool.capacity import capacity_of, room_for, slot_to_preempt
 from spawner.pool.warm.demand import NO_DEMAND, Demand
-from spawner.pool.warm.plan import MakeSlot, decide
-from spawner.pool.warm.targets import PLAN_LEAD, WHY, Wanted, Why, backs_off, wanted
+from spawner.pool.warm.plan import CreateSlot, decide
+from spawner.pool.warm.targets import PLAN_LEAD, TARGET_REASONS, TargetReason, WarmTarget, back_off, warm_targets
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend, quick
 from tests.unit.test_statistics import ticket
@@ -25,8 +25,8 @@ HOUR = timedelta(hours=1)
 TEMPLATE = ("small", "cpu")
 
 
-def settings(values: dict[str, Any]) -> Controls:
-    return Controls({name: Control(name, value, NOW, "ann") for name, value in values.items()})
+def settings(values: dict[str, Any]) -> AdminSettings:
+    return AdminSettings({name: AdminSetting(name, value, NOW, "ann") for name, value in values.items()})
 
 
 def plan(begins: datetime = NOW - HOUR, ends: datetime = NOW + HOUR, **changes: Any) -> dict[str, Any]:
@@ -41,8 +41,8 @@ def targets(
     demand: Demand = NO_DEMAND,
     tickets: tuple[Ticket, ...] = (),
     backend: PaperBackend | None = None,
-) -> dict[tuple[str, str], Wanted]:
-    return wanted(
+) -> dict[tuple[str, str], WarmTarget]:
+    return warm_targets(
         catalog or make.catalog(make.flavor(warm=({"floor": 1, "ceiling": 3},))),
         backend or PaperBackend(),
         demand=demand,
@@ -52,7 +52,7 @@ def targets(
     )
 
 
-def said(found: Wanted) -> tuple[int, Why]:
+def said(found: WarmTarget) -> tuple[int, TargetReason]:
     return found.slots, found.why
 
 
@@ -63,21 +63,21 @@ VERY_BUSY = Demand({TEMPLATE: [10.0] * 200}, {TEMPLATE: [60.0]})
 @pytest.mark.parametrize(
     ("values", "demand", "expected"),
     [
-        ({}, NO_DEMAND, (1, Why.CATALOG)),
-        ({"floor:small:cpu": 0}, NO_DEMAND, (0, Why.FLOOR)),
-        ({"floor:small:cpu": 7}, NO_DEMAND, (7, Why.FLOOR)),
-        ({"floor:small:cpu": 7}, VERY_BUSY, (7, Why.FLOOR)),
-        ({"floor:small:cpu": 0}, VERY_BUSY, (3, Why.CEILING)),
-        ({}, VERY_BUSY, (3, Why.CEILING)),
-        ({"plan:a": plan()}, NO_DEMAND, (4, Why.PLAN)),
-        ({"plan:a": plan(), "plan:b": plan(slots=2)}, NO_DEMAND, (6, Why.PLAN)),
-        ({"plan:a": plan(), "floor:small:cpu": 4}, NO_DEMAND, (4, Why.FLOOR)),
-        ({"plan:a": plan(NOW + HOUR, NOW + 2 * HOUR)}, NO_DEMAND, (1, Why.CATALOG)),
-        ({"pause:small": True, "floor:small:cpu": 7}, BUSY, (0, Why.PAUSED)),
-        ({"drain": {}, "pause:small": True}, BUSY, (0, Why.DRAIN)),
+        ({}, NO_DEMAND, (1, TargetReason.CATALOG)),
+        ({"floor:small:cpu": 0}, NO_DEMAND, (0, TargetReason.FLOOR)),
+        ({"floor:small:cpu": 7}, NO_DEMAND, (7, TargetReason.FLOOR)),
+        ({"floor:small:cpu": 7}, VERY_BUSY, (7, TargetReason.FLOOR)),
+        ({"floor:small:cpu": 0}, VERY_BUSY, (3, TargetReason.CEILING)),
+        ({}, VERY_BUSY, (3, TargetReason.CEILING)),
+        ({"plan:a": plan()}, NO_DEMAND, (4, TargetReason.PLAN)),
+        ({"plan:a": plan(), "plan:b": plan(slots=2)}, NO_DEMAND, (6, TargetReason.PLAN)),
+        ({"plan:a": plan(), "floor:small:cpu": 4}, NO_DEMAND, (4, TargetReason.FLOOR)),
+        ({"plan:a": plan(NOW + HOUR, NOW + 2 * HOUR)}, NO_DEMAND, (1, TargetReason.CATALOG)),
+        ({"pause:small": True, "floor:small:cpu": 7}, BUSY, (0, TargetReason.PAUSED)),
+        ({"drain": {}, "pause:small": True}, BUSY, (0, TargetReason.DRAIN)),
     ],
 )
-def test_what_decides_is_told(values: dict[str, Any], demand: Demand, expected: tuple[int, Why]) -> None:
+def test_what_decides_is_told(values: dict[str, Any], demand: Demand, expected: tuple[int, TargetReason]) -> None:
     assert said(targets(values=values, demand=demand)[TEMPLATE]) == expected
 
 
@@ -85,27 +85,27 @@ def test_demand_below_the_ceiling_is_told_as_demand() -> None:
     catalog = make.catalog(make.flavor(warm=({"ceiling": 500},), limit=1000))
     found = targets(catalog, demand=BUSY)[TEMPLATE]
     assert 1 < found.slots < 500
-    assert found.why is Why.DEMAND
-    assert said(targets(catalog)[TEMPLATE]) == (0, Why.QUIET)
+    assert found.why is TargetReason.DEMAND
+    assert said(targets(catalog)[TEMPLATE]) == (0, TargetReason.QUIET)
 
 
 def test_nothing_is_kept_from_those_in_line() -> None:
     waiting = ticket("t", TicketState.WAITING, joined=5)
-    assert said(targets(tickets=(waiting,))[TEMPLATE]) == (0, Why.LINE)
+    assert said(targets(tickets=(waiting,))[TEMPLATE]) == (0, TargetReason.LINE)
 
 
 def test_what_cannot_be_served_does_not_wait() -> None:
-    assert said(targets(backend=PaperBackend(refused=("small",)))[TEMPLATE]) == (0, Why.NOT_SERVED)
+    assert said(targets(backend=PaperBackend(refused=("small",)))[TEMPLATE]) == (0, TargetReason.NOT_SERVED)
 
 
 def test_operators_may_name_a_template_that_the_catalog_does_not_keep_warm() -> None:
     found = targets(make.catalog(), {"floor:small:torch": 2, "plan:a": plan()})
-    assert said(found["small", "torch"]) == (2, Why.FLOOR)
-    assert said(found["small", "cpu"]) == (4, Why.PLAN)
+    assert said(found["small", "torch"]) == (2, TargetReason.FLOOR)
+    assert said(found["small", "cpu"]) == (4, TargetReason.PLAN)
 
 
 def test_every_reason_has_its_words() -> None:
-    assert set(WHY) == set(Why)
+    assert set(TARGET_REASONS) == set(TargetReason)
 
 
 GONE: dict[str, Any] = {
@@ -121,7 +121,7 @@ GONE: dict[str, Any] = {
 
 
 def test_settings_that_name_what_is_gone_count_for_nothing_and_are_listed() -> None:
-    assert said(targets(values=GONE)[TEMPLATE]) == (1, Why.CATALOG)
+    assert said(targets(values=GONE)[TEMPLATE]) == (1, TargetReason.CATALOG)
     found = {one.control.name: one.missing for one in settings(GONE).ignored(make.catalog())}
     assert found == {
         "floor:gone:cpu": "gone",
@@ -159,19 +159,21 @@ def test_the_steward_goes_on_whatever_rows_name() -> None:
         controls=settings(GONE),
         tickets=[waiting],
     )
-    assert [one for one in actions if isinstance(one, MakeSlot)] == [MakeSlot(catalog.flavors[0], catalog.images[0])]
+    assert [one for one in actions if isinstance(one, CreateSlot)] == [
+        CreateSlot(catalog.flavors[0], catalog.images[0])
+    ]
     flavor, image = catalog.flavors[0], catalog.images[0]
     assert room_for(catalog, flavor, slots, backend.memory()) == 7
-    assert stock_of(catalog, backend, flavor, slots).available == 7
-    assert yields_room(catalog, flavor, image, slots, 2 * make.GIB) == slots[0]
+    assert capacity_of(catalog, backend, flavor, slots).available == 7
+    assert slot_to_preempt(catalog, flavor, image, slots, 2 * make.GIB) == slots[0]
 
 
 def test_a_failure_is_told_with_how_often_and_until_when() -> None:
     bad = [make.slot(f"f{age}", SlotState.GONE, created_at=NOW - timedelta(seconds=age)) for age in (1, 2, 3)]
-    found = backs_off("small", "cpu", bad, NOW)
+    found = back_off("small", "cpu", bad, NOW)
     assert found is not None
     assert (found.slot, found.failures, found.until) == (bad[0], 3, NOW + timedelta(seconds=7))
-    assert backs_off("small", "cpu", bad, found.until) is None
+    assert back_off("small", "cpu", bad, found.until) is None
 
 
 weeks = st.integers(-3, 60)

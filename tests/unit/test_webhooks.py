@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from spawner.ledger import TicketState
-from spawner.steward.webhooks import Hook
+from spawner.steward.webhooks import Webhook
 from tests.unit.make import NOW
 from tests.unit.make import ticket as make_ticket
 
@@ -21,7 +21,7 @@ DESK = "http://lab.example.org/"
 
 
 @asynccontextmanager
-async def hooked(status: int) -> AsyncIterator[tuple[Hook, list[dict[str, Any]]]]:
+async def hooked(status: int) -> AsyncIterator[tuple[Webhook, list[dict[str, Any]]]]:
     """A hook that answers with this status, and what it has heard."""
     heard: list[dict[str, Any]] = []
 
@@ -38,16 +38,16 @@ async def hooked(status: int) -> AsyncIterator[tuple[Hook, list[dict[str, Any]]]
     port = runner.addresses[0][1]
     try:
         async with aiohttp.ClientSession() as session:
-            yield Hook(session, f"http://127.0.0.1:{port}/told", DESK), heard
+            yield Webhook(session, f"http://127.0.0.1:{port}/told", DESK), heard
     finally:
         await runner.cleanup()
 
 
 async def test_it_is_told_who_has_what_to_come_for() -> None:
     held = replace(make_ticket("t", state=TicketState.CALLED), hold_until=NOW + timedelta(minutes=10))
-    async with hooked(204) as (hook, heard):
-        assert await hook.tell(held)
-        assert await hook.tell(replace(held, state=TicketState.SERVED))
+    async with hooked(204) as (webhook, heard):
+        assert await webhook.tell(held)
+        assert await webhook.tell(replace(held, state=TicketState.SERVED))
     news = {
         "user": held.user_name,
         "server": "",
@@ -62,14 +62,14 @@ async def test_it_is_told_who_has_what_to_come_for() -> None:
 
 @pytest.mark.parametrize("status", [302, 400, 500])
 async def test_what_is_not_taken_is_not_told(status: int) -> None:
-    async with hooked(status) as (hook, heard):
-        assert not await hook.tell(make_ticket("t", state=TicketState.SERVED))
+    async with hooked(status) as (webhook, heard):
+        assert not await webhook.tell(make_ticket("t", state=TicketState.SERVED))
         assert len(heard) == 1
 
 
 async def test_a_hook_that_is_away_is_not_told() -> None:
-    async with hooked(200) as (hook, _):
+    async with hooked(200) as (webhook, _):
         pass
     async with aiohttp.ClientSession() as session:
-        gone = Hook(session, hook._url, DESK)
+        gone = Webhook(session, webhook._url, DESK)
         assert not await gone.tell(make_ticket("t", state=TicketState.SERVED))

@@ -30,7 +30,7 @@ class Call:
     params: Mapping[str, Any]
 
 
-class Journal:
+class CallLog:
     """All calls since the start, or since `clear`."""
 
     def __init__(self) -> None:

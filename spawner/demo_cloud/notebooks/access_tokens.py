@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime, timedelta
 
 
-class Passes:
+class AccessTokens:
     """Those that were given out."""
 
     def __init__(self) -> None:

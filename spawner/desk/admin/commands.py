@@ -14,7 +14,7 @@ LARGEST_BODY = 4 * 1024
 
 
 @dataclass(frozen=True)
-class Change:
+class AdminCommand:
     """One POST. `apply(connection, catalog, request, now=…, by=…)` is one write of the ledger."""
 
     summary: str
@@ -22,23 +22,25 @@ class Change:
     apply: Callable[..., None]
 
 
-CHANGES: dict[str, Change] = {
-    "floor": Change("Set how many wait at least; null: as the catalog says", commands.FloorChange, commands.set_floor),
-    "pause": Change("Lend nothing of a flavor to anybody new", commands.FlavorChange, commands.pause),
-    "resume": Change("Lend it again", commands.FlavorChange, commands.resume),
-    "drain": Change("Close for maintenance", commands.DrainChange, commands.drain),
-    "drain/end": Change("Open again", commands.Nothing, commands.end_drain),
-    "plan": Change("Add a plan, or replace the one of this name", commands.PlanChange, commands.plan),
-    "unplan": Change("Remove a plan", commands.PlanName, commands.unplan),
+COMMANDS: dict[str, AdminCommand] = {
+    "floor": AdminCommand(
+        "Set how many wait at least; null: as the catalog says", commands.FloorChange, commands.set_floor
+    ),
+    "pause": AdminCommand("Lend nothing of a flavor to anybody new", commands.FlavorChange, commands.pause),
+    "resume": AdminCommand("Lend it again", commands.FlavorChange, commands.resume),
+    "drain": AdminCommand("Close for maintenance", commands.DrainChange, commands.drain),
+    "drain/end": AdminCommand("Open again", commands.EmptyCommand, commands.end_drain),
+    "plan": AdminCommand("Add a plan, or replace the one of this name", commands.PlanChange, commands.plan),
+    "unplan": AdminCommand("Remove a plan", commands.PlanName, commands.unplan),
 }
 """By path below /api/operator/."""
 
 
-def change_of(model: type[BaseModel], body: bytes) -> BaseModel:
+def parse_command(model: type[BaseModel], body: bytes) -> BaseModel:
     """A request's body; an empty one is an empty object. Raises `BadOption`."""
     if len(body) > LARGEST_BODY:
         raise BadOption("The request is too large.", next_step="Send one change at a time.")
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
-        raise commands.explained(model, error) from None
+        raise commands.bad_option(model, error) from None

@@ -21,11 +21,11 @@ from spawner.ledger import Instance, TicketState, leases
 from spawner.ledger.pool import instances, slots
 from spawner.ledger.pool.rows import OCCUPYING, UNENDED
 from spawner.pool.backends.base import Backend
-from spawner.pool.capacity import stock_of
-from spawner.pool.queue.admission import NO_ROOM_MEMORY
+from spawner.pool.capacity import capacity_of
+from spawner.pool.queue.admission import NO_ROOM_TTL
 from spawner.pool.statistics import Day, Statistics, read_day, statistics_of
-from spawner.pool.warm.demand import WarmMoment, read_demand
-from spawner.pool.warm.targets import wanted
+from spawner.pool.warm.demand import WarmSnapshot, read_demand
+from spawner.pool.warm.targets import warm_targets
 
 START_BUCKETS = (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 WAIT_BUCKETS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)
@@ -37,7 +37,7 @@ LAST_DAY = "Over the last 24 hours; not a counter, so without rate()."
 class Scrape:
     """The rows of one moment."""
 
-    warm: WarmMoment
+    warm: WarmSnapshot
     unended: list[Instance]
     without_room: set[str]
     day: Day
@@ -50,7 +50,7 @@ def read_scrape(connection: Connection, *, now: datetime) -> Scrape:
     return Scrape(
         warm=read_demand(connection, now=now),
         unended=instances.unended(connection),
-        without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
+        without_room=slots.without_room(connection, since=now - NO_ROOM_TTL),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         now=now,
@@ -127,7 +127,7 @@ class PoolCollector(Collector):
             (((flavor.id,), flavor.limit) for flavor in self.catalog.flavors),
         )
         stocks = {
-            flavor.id: stock_of(
+            flavor.id: capacity_of(
                 self.catalog, self.backend, flavor, self.scrape.warm.slots, without_room=self.scrape.without_room
             )
             for flavor in self.catalog.flavors
@@ -140,13 +140,13 @@ class PoolCollector(Collector):
         )
 
     def _settings(self) -> Iterator[Metric]:
-        moment, now = self.scrape.warm, self.scrape.now
-        targets = wanted(
+        snapshot, now = self.scrape.warm, self.scrape.now
+        targets = warm_targets(
             self.catalog,
             self.backend,
-            demand=moment.demand,
-            controls=moment.controls,
-            tickets=moment.tickets,
+            demand=snapshot.demand,
+            controls=snapshot.controls,
+            tickets=snapshot.tickets,
             now=now,
         )
         yield _gauge(
@@ -159,13 +159,13 @@ class PoolCollector(Collector):
             "freepool_paused",
             "1 where an operator has paused a flavor.",
             ("flavor",),
-            (((flavor.id,), moment.controls.is_paused(flavor.id)) for flavor in self.catalog.flavors),
+            (((flavor.id,), snapshot.controls.is_paused(flavor.id)) for flavor in self.catalog.flavors),
         )
         yield _gauge(
             "freepool_draining",
             "1 while the platform is closed for maintenance.",
             (),
-            [((), moment.controls.drain is not None)],
+            [((), snapshot.controls.drain is not None)],
         )
         left = (self.scrape.lease_ends_at - now).total_seconds() if self.scrape.lease_ends_at else 0.0
         yield _gauge(

@@ -9,11 +9,11 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from spawner.desk.admin.commands import CHANGES, change_of
+from spawner.desk.admin.commands import COMMANDS, parse_command
 from spawner.desk.admin.metrics import exposition
-from spawner.desk.admin.state import Board, read_operator
-from spawner.desk.admin.strings import OPERATOR_STRINGS
-from spawner.desk.admin.views import OperatorState
+from spawner.desk.admin.state import AdminStateBuilder, read_admin
+from spawner.desk.admin.strings import ADMIN_STRINGS
+from spawner.desk.admin.views import AdminState
 from spawner.desk.http import Handler, JsonHandler
 from spawner.desk.paid.metrics import paid_exposition
 from spawner.desk.user.pages import EventsHandler
@@ -27,7 +27,7 @@ PAUSE_SECONDS = 2.0
 METRICS_SCOPE = "read:metrics"
 
 
-def operates(hub_auth: Any, user: dict[str, Any]) -> bool:
+def is_admin(hub_auth: Any, user: dict[str, Any]) -> bool:
     """Whether this is an administrator, with a token that was made to act for them.
 
     JupyterHub tells whose token it is whatever the token's scopes are. One that may read metrics and nothing else must
@@ -36,38 +36,38 @@ def operates(hub_auth: Any, user: dict[str, Any]) -> bool:
     return bool(user.get("admin")) and bool(hub_auth.check_scopes({f"servers!user={user['name']}"}, user))
 
 
-class ForOperators(Handler):
+class AdminHandler(Handler):
     """Base of all that only administrators may see."""
 
     async def prepare(self) -> None:
         """Refuse everybody else, in words."""
         await super().prepare()
-        if self.current_user is not None and not operates(self.hub_auth, self.current_user):
+        if self.current_user is not None and not is_admin(self.hub_auth, self.current_user):
             raise NotAllowed(
                 "This page is for administrators.",
                 next_step="Ask one of them to make you one, in JupyterHub's administration.",
             )
 
-    async def operator_state(self) -> OperatorState:
+    async def operator_state(self) -> AdminState:
         """The page as it is now."""
         desk, now = self.desk, utc_now()
-        moment = await desk.ledger.aread(read_operator, now=now)
-        return Board(moment, desk.catalog, desk.backend, self.language_texts, now).state(
+        snapshot = await desk.ledger.aread(read_admin, now=now)
+        return AdminStateBuilder(snapshot, desk.catalog, desk.backend, self.language_texts, now).state(
             UserView(name=self.user_name, admin=True)
         )
 
 
-class OperatorPageHandler(ForOperators):
+class AdminPageHandler(AdminHandler):
     """GET /operator"""
 
     async def get(self) -> None:
         """The page, complete with its first state."""
         state = (await self.operator_state()).model_dump(mode="json")
-        strings = {name: self.say(text) for name, text in OPERATOR_STRINGS.items()}
+        strings = {name: self.say(text) for name, text in ADMIN_STRINGS.items()}
         self.finish(self.render_page("operator.html", state=state, strings=strings))
 
 
-class OperatorHandler(ForOperators, JsonHandler):
+class AdminStateHandler(AdminHandler, JsonHandler):
     """GET /api/operator"""
 
     async def get(self) -> None:
@@ -75,7 +75,7 @@ class OperatorHandler(ForOperators, JsonHandler):
         self.answer(await self.operator_state())
 
 
-class OperatorEventsHandler(ForOperators, EventsHandler):
+class AdminEventsHandler(AdminHandler, EventsHandler):
     """GET /api/operator/events: server-sent events, each a whole state."""
 
     async def shown(self) -> BaseModel:
@@ -88,13 +88,13 @@ class OperatorEventsHandler(ForOperators, EventsHandler):
         await super().next_change(known)
 
 
-class ChangeHandler(ForOperators, JsonHandler):
+class AdminCommandHandler(AdminHandler, JsonHandler):
     """POST /api/operator/WHAT"""
 
     async def post(self, what: str) -> None:
         """Make one change, and show what has become of it."""
-        kind = CHANGES[what]
-        change = change_of(kind.model, self.request.body)
+        kind = COMMANDS[what]
+        change = parse_command(kind.model, self.request.body)
         await self.desk.ledger.awrite(kind.apply, self.desk.catalog, change, now=utc_now(), by=self.user_name)
         log.info("operator %s: %s %s", self.user_name, what, change.model_dump_json())
         self.answer(await self.operator_state())
@@ -114,7 +114,7 @@ class MetricsHandler(Handler):
         """Read the ledger now, off the event loop."""
         assert self.current_user is not None  # `prepare` has seen to it
         user = self.current_user
-        if METRICS_SCOPE not in user["scopes"] and not operates(self.hub_auth, user):
+        if METRICS_SCOPE not in user["scopes"] and not is_admin(self.hub_auth, user):
             raise NotAllowed(
                 "This token may not read metrics.",
                 next_step="Give it a role with the scopes read:metrics and access:services!service=desk.",

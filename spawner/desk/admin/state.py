@@ -9,38 +9,37 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor
 from spawner.desk.admin.views import (
+    AdminFlavorView,
+    AdminState,
     BackOffView,
     DayView,
     DrainView,
+    EstimateAccuracyView,
     FailureView,
-    FlavorBoard,
     FloorView,
-    ForetoldView,
     HourView,
     IgnoredView,
     NamedView,
-    OperatorState,
+    PercentilesView,
     PlanView,
     SetView,
     SlotsView,
-    SpanView,
     TargetView,
-    UsersView,
+    UserNamespacesView,
 )
-from spawner.desk.i18n import Texts
+from spawner.desk.i18n import Translations
 from spawner.desk.user.state import UserView
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, TicketState, leases
 from spawner.ledger.pool import instances, slots, user_namespaces
-from spawner.ledger.pool.user_namespaces import Tried
-from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, Ignored, Plan
+from spawner.ledger.pool.user_namespaces import NodeSupport
+from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, IgnoredSetting, Plan
 from spawner.pool.backends.base import Backend
-from spawner.pool.capacity import stock_of, waits_for_nobody
-from spawner.pool.queue.admission import NO_ROOM_MEMORY
-from spawner.pool.statistics import Day, Span, Statistics, read_day, span, statistics_of
-from spawner.pool.user_namespaces import WHY as WHY_USERS
-from spawner.pool.user_namespaces import pick
-from spawner.pool.warm.demand import WarmMoment, read_demand
-from spawner.pool.warm.targets import PLAN_LEAD, WHY, BackOff, Wanted, backs_off, wanted
+from spawner.pool.capacity import capacity_of, is_unassigned
+from spawner.pool.queue.admission import NO_ROOM_TTL
+from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, read_day, statistics_of
+from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
+from spawner.pool.warm.demand import WarmSnapshot, read_demand
+from spawner.pool.warm.targets import PLAN_LEAD, TARGET_REASONS, BackOff, WarmTarget, back_off, warm_targets
 
 NO_MACHINE = "The cluster had no machine for it at the last try."
 NOT_IN_CATALOG = "The catalog has no {missing}."
@@ -58,23 +57,23 @@ REASONS: dict[EndReason, str] = {
 
 
 @dataclass(frozen=True)
-class OperatorMoment:
+class AdminSnapshot:
     """What is read."""
 
-    warm: WarmMoment
+    warm: WarmSnapshot
     unended: list[Instance]
     without_room: set[str]
     day: Day
     lease_ends_at: datetime | None
-    tried: list[Tried]
+    tried: list[NodeSupport]
 
 
-def read_operator(connection: Connection, *, now: datetime) -> OperatorMoment:
+def read_admin(connection: Connection, *, now: datetime) -> AdminSnapshot:
     """Everything that the page is built from."""
-    return OperatorMoment(
+    return AdminSnapshot(
         warm=read_demand(connection, now=now),
         unended=instances.unended(connection),
-        without_room=slots.without_room(connection, since=now - NO_ROOM_MEMORY),
+        without_room=slots.without_room(connection, since=now - NO_ROOM_TTL),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         tried=user_namespaces.all_of(connection),
@@ -82,19 +81,19 @@ def read_operator(connection: Connection, *, now: datetime) -> OperatorMoment:
 
 
 @dataclass(frozen=True)
-class Board:
+class AdminStateBuilder:
     """Says one moment in the reader's language."""
 
-    moment: OperatorMoment
+    snapshot: AdminSnapshot
     catalog: Catalog
     backend: Backend
-    texts: Texts
+    texts: Translations
     now: datetime
 
-    def state(self, user: UserView) -> OperatorState:
+    def state(self, user: UserView) -> AdminState:
         """All of it."""
-        warm = self.moment.warm
-        targets = wanted(
+        warm = self.snapshot.warm
+        targets = warm_targets(
             self.catalog,
             self.backend,
             demand=warm.demand,
@@ -102,8 +101,8 @@ class Board:
             tickets=warm.tickets,
             now=self.now,
         )
-        lease = self.moment.lease_ends_at
-        return OperatorState(
+        lease = self.snapshot.lease_ends_at
+        return AdminState(
             user=user,
             steward=lease is not None and lease >= self.now,
             drain=self._drain(),
@@ -122,27 +121,27 @@ class Board:
         )
 
     def _drain(self) -> DrainView | None:
-        drain = self.moment.warm.controls.drain
+        drain = self.snapshot.warm.controls.drain
         if drain is None:
             return None
-        row = self.moment.warm.controls.rows[DRAIN]
+        row = self.snapshot.warm.controls.rows[DRAIN]
         return DrainView(by=row.set_by, at=row.set_at, ends_all_at=drain.at, reason=drain.reason)
 
     def _set(self, name: str) -> SetView | None:
-        row = self.moment.warm.controls.rows.get(name)
+        row = self.snapshot.warm.controls.rows.get(name)
         return None if row is None else SetView(by=row.set_by, at=row.set_at)
 
-    def _flavor(self, flavor: Flavor, targets: dict[tuple[str, str], Wanted]) -> FlavorBoard:
-        moment = self.moment
-        waiting = [one for one in moment.warm.tickets if one.flavor == flavor.id and one.state is TicketState.WAITING]
-        states = [one.state for one in moment.unended if one.flavor == flavor.id]
-        stock = stock_of(self.catalog, self.backend, flavor, moment.warm.slots, without_room=moment.without_room)
+    def _flavor(self, flavor: Flavor, targets: dict[tuple[str, str], WarmTarget]) -> AdminFlavorView:
+        snapshot = self.snapshot
+        waiting = [one for one in snapshot.warm.tickets if one.flavor == flavor.id and one.state is TicketState.WAITING]
+        states = [one.state for one in snapshot.unended if one.flavor == flavor.id]
+        stock = capacity_of(self.catalog, self.backend, flavor, snapshot.warm.slots, without_room=snapshot.without_room)
         reason = None
         if stock.why_not is not None:
             reason = stock.why_not[self.texts.language.startswith("zh")]
-        elif flavor.id in moment.without_room:
+        elif flavor.id in snapshot.without_room:
             reason = self.texts.say(NO_MACHINE)
-        return FlavorBoard(
+        return AdminFlavorView(
             id=flavor.id,
             title=flavor.title.in_language(self.texts.language),
             running=states.count(InstanceState.RUNNING),
@@ -150,7 +149,7 @@ class Board:
             stopping=states.count(InstanceState.STOPPING),
             queued=len(waiting),
             oldest_seconds=max(((self.now - one.joined_at).total_seconds() for one in waiting), default=None),
-            slots=_slots(flavor, moment.warm.slots, stock.available),
+            slots=_slots(flavor, snapshot.warm.slots, stock.available),
             reason=reason,
             users=self._users(flavor),
             paused=self._set(PAUSE + flavor.id),
@@ -159,19 +158,19 @@ class Board:
                 for (flavor_id, image_id), target in targets.items()
                 if flavor_id == flavor.id
             ],
-            day=self._day(statistics_of(moment.day, flavor.id, now=self.now)),
+            day=self._day(statistics_of(snapshot.day, flavor.id, now=self.now)),
         )
 
-    def _users(self, flavor: Flavor) -> UsersView | None:
-        if not self.backend.tries_own_users:
+    def _users(self, flavor: Flavor) -> UserNamespacesView | None:
+        if not self.backend.supports_user_namespaces:
             return None
-        picked = pick(self.catalog, flavor, self.moment.tried, self.now)
-        text = self.texts.say(WHY_USERS[picked.why], nodes=", ".join(picked.nodes))
-        return UsersView(own=picked.own, text=text, details=picked.details, until=picked.until)
+        picked = decide(self.catalog, flavor, self.snapshot.tried, self.now)
+        text = self.texts.say(NAMESPACE_REASONS[picked.why], nodes=", ".join(picked.nodes))
+        return UserNamespacesView(own=picked.own, text=text, details=picked.details, until=picked.until)
 
-    def _target(self, flavor: Flavor, image_id: str, target: Wanted) -> TargetView:
-        warm = self.moment.warm
-        mine = [one for one in warm.slots if (one.flavor, one.image) == (flavor.id, image_id) and waits_for_nobody(one)]
+    def _target(self, flavor: Flavor, image_id: str, target: WarmTarget) -> TargetView:
+        warm = self.snapshot.warm
+        mine = [one for one in warm.slots if (one.flavor, one.image) == (flavor.id, image_id) and is_unassigned(one)]
         ready = sum(one.state is SlotState.WARM for one in mine)
         floor = warm.controls.floor(flavor.id, image_id)
         row = warm.controls.rows.get(f"{FLOOR}{flavor.id}:{image_id}")
@@ -182,11 +181,11 @@ class Board:
             warm=ready,
             making=len(mine) - ready,
             target=target.slots,
-            why=self.texts.say(WHY[target.why]),
+            why=self.texts.say(TARGET_REASONS[target.why]),
             floor=None if floor is None or row is None else FloorView(by=row.set_by, at=row.set_at, slots=floor),
             catalog_floor=target.floor if in_catalog else None,
             catalog_ceiling=target.ceiling if in_catalog else None,
-            backs_off=self._back_off(backs_off(flavor.id, image_id, warm.failures, self.now)),
+            backs_off=self._back_off(back_off(flavor.id, image_id, warm.failures, self.now)),
         )
 
     def _back_off(self, found: BackOff | None) -> BackOffView | None:
@@ -202,14 +201,16 @@ class Board:
 
     def _day(self, day: Statistics) -> DayView:
         return DayView(
-            warm=_span(span(day.warm_seconds)),
-            cold=_span(span(day.cold_seconds)),
-            waits=_span(span(day.wait_seconds)),
+            warm=_span(percentiles(day.warm_seconds)),
+            cold=_span(percentiles(day.cold_seconds)),
+            waits=_span(percentiles(day.wait_seconds)),
             hours=[
                 HourView(begins=one.begins, came=one.came, waited=one.waited, p50=one.p50, longest=one.longest)
                 for one in day.hours
             ],
-            foretold=ForetoldView(within=day.foretold.within, shorter=day.foretold.shorter, longer=day.foretold.longer),
+            foretold=EstimateAccuracyView(
+                within=day.foretold.within, shorter=day.foretold.shorter, longer=day.foretold.longer
+            ),
             failures=[
                 FailureView(reason=reason.value, text=self.texts.say(REASONS[reason]), count=count)
                 for reason, count in day.failures.items()
@@ -217,7 +218,7 @@ class Board:
         )
 
     def _plan(self, name: str, plan: Plan) -> PlanView:
-        row = self.moment.warm.controls.rows[PLAN + name]
+        row = self.snapshot.warm.controls.rows[PLAN + name]
         begins, ends = plan.next(self.now)
         known = {flavor.id for flavor in self.catalog.flavors}, {image.id for image in self.catalog.images}
         if plan.flavor not in known[0] or plan.image not in known[1]:
@@ -238,7 +239,7 @@ class Board:
             }
         )
 
-    def _ignored(self, one: Ignored) -> IgnoredView:
+    def _ignored(self, one: IgnoredSetting) -> IgnoredView:
         row, name = one.control, one.control.name
         text = self.texts.say(NOT_IN_CATALOG, missing=one.missing) if one.missing else self.texts.say(UNREADABLE)
         view = {"name": name, "text": text, "by": row.set_by, "at": row.set_at}
@@ -254,7 +255,7 @@ class Board:
 
 def _slots(flavor: Flavor, everything: list[Slot], free: int) -> SlotsView:
     mine = [one for one in everything if one.flavor == flavor.id]
-    waiting = [one for one in mine if waits_for_nobody(one)]
+    waiting = [one for one in mine if is_unassigned(one)]
     warm = sum(one.state is SlotState.WARM for one in waiting)
     leaving = sum(one.state is SlotState.DESTROYING for one in mine)
     return SlotsView(
@@ -268,5 +269,5 @@ def _slots(flavor: Flavor, everything: list[Slot], free: int) -> SlotsView:
     )
 
 
-def _span(found: Span) -> SpanView:
-    return SpanView(count=found.count, p50=found.p50, p95=found.p95)
+def _span(found: Percentiles) -> PercentilesView:
+    return PercentilesView(count=found.count, p50=found.p50, p95=found.p95)

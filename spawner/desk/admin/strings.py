@@ -1,6 +1,6 @@
 """The English texts that the operator page's script shows; see `strings.py`."""
 
-OPERATOR_STRINGS: dict[str, str] = {
+ADMIN_STRINGS: dict[str, str] = {
     "title": "Operation",
     "no_steward": "No steward works: nobody in line is called, and no slot is kept warm. Look at its log.",
     "details": "Details",

@@ -51,7 +51,7 @@ class TargetView(BaseModel):
     backs_off: BackOffView | None
 
 
-class SpanView(BaseModel):
+class PercentilesView(BaseModel):
     """How many, and the seconds that half of them, and 95 in 100, took at most."""
 
     count: int
@@ -69,7 +69,7 @@ class HourView(BaseModel):
     longest: float | None
 
 
-class ForetoldView(BaseModel):
+class EstimateAccuracyView(BaseModel):
     """How many waits were within what had been foretold, shorter, or longer."""
 
     within: int
@@ -88,11 +88,11 @@ class FailureView(BaseModel):
 class DayView(BaseModel):
     """One flavor in the last 24 hours."""
 
-    warm: SpanView
-    cold: SpanView
-    waits: SpanView
+    warm: PercentilesView
+    cold: PercentilesView
+    waits: PercentilesView
     hours: list[HourView]
-    foretold: ForetoldView
+    foretold: EstimateAccuracyView
     failures: list[FailureView]
 
 
@@ -108,7 +108,7 @@ class SlotsView(BaseModel):
     free: int
 
 
-class UsersView(BaseModel):
+class UserNamespacesView(BaseModel):
     """Whether pods get users of their own (`own`), and why, in words. Where a node cannot do it, `details` is why, and
     it is tried again at `until`."""
 
@@ -118,7 +118,7 @@ class UsersView(BaseModel):
     until: datetime | None
 
 
-class FlavorBoard(BaseModel):
+class AdminFlavorView(BaseModel):
     """One flavor. `reason`: why none of it can be had, in words. `users` is null where there is one machine."""
 
     id: str
@@ -130,7 +130,7 @@ class FlavorBoard(BaseModel):
     oldest_seconds: float | None
     slots: SlotsView
     reason: str | None
-    users: UsersView | None
+    users: UserNamespacesView | None
     paused: SetView | None
     targets: list[TargetView]
     day: DayView
@@ -174,13 +174,13 @@ class NamedView(BaseModel):
     title: str
 
 
-class OperatorState(BaseModel):
+class AdminState(BaseModel):
     """The whole page. `steward`: whether one works."""
 
     user: UserView
     steward: bool
     drain: DrainView | None
-    flavors: list[FlavorBoard]
+    flavors: list[AdminFlavorView]
     images: list[NamedView]
     plans: list[PlanView]
     ignored: list[IgnoredView]

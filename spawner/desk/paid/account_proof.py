@@ -52,7 +52,7 @@ class Proof:
     subject: str
 
 
-class Linking:
+class AccountProof:
     """The cloud's OAuth. `key` signs what goes to the browser; `redirect_uri` is where the cloud sends it back."""
 
     def __init__(self, oauth: OAuthSettings, *, redirect_uri: str, key: bytes) -> None:

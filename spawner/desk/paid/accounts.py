@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spawner.desk.paid.http import LINK_LIFE, PaidHandler, PaidPage
-from spawner.desk.paid.views import PaidDesk, read_paid
+from spawner.desk.paid.views import PaidViewBuilder, read_paid
 from spawner.errors import LostRace, NotOffered
 from spawner.ledger.paid import bindings, orders
 from spawner.ledger.paid.rows import Binding, BindingState, Block, Order, OrderState
@@ -148,7 +148,7 @@ class AccountHandler(PaidPage):
         role = guide.arn(binding, name)
         tried = replace(binding, role=role)
         try:
-            async with self.desk.turns.take(self.user_name):
+            async with self.desk.cloud_locks.take(self.user_name):
                 checked, workspaces = await self._check(tried)
         except ProviderError as error:
             self._show(binding, Checked(problems=(self.words_of(error),)), role=name, status=503)
@@ -279,9 +279,9 @@ class HomeHandler(PaidPage):
     async def get(self) -> None:
         """The page."""
         now = self.paid.now()
-        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
+        snapshot = await self.read(read_paid, self.user_name, self.user_since, now=now)
         desk = self.desk
-        view = PaidDesk(moment, self.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
+        view = PaidViewBuilder(snapshot, self.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
         linkable = [
             (one.id, self.say(one.title))
             for one in self.paid.providers.values()

@@ -9,10 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.desk.admin.pages import ForOperators
+from spawner.desk.admin.pages import AdminHandler
 from spawner.desk.http import JsonHandler
-from spawner.desk.paid.admin_views import CloudView, OperatePaidView, RunView
-from spawner.desk.paid.alarms import KINDS, OperateMoment, alarms, read_operate
+from spawner.desk.paid.admin_views import AdminRunView, CloudView, PaidAdminView
+from spawner.desk.paid.alarms import KINDS, AlarmSnapshot, alarms, read_alarms
 from spawner.desk.paid.http import PaidHandler, PaidPage
 from spawner.desk.paid.record import RECORD, page_of, plain, shown
 from spawner.desk.paid.texts import STATES, stand_of
@@ -30,18 +30,18 @@ NO_ORDER = ""
 SWITCHES = {"pause": "no_new", "resume": "allowed_again"}
 
 
-class ForPaidOperators(ForOperators, PaidHandler):
+class PaidAdminHandler(AdminHandler, PaidHandler):
     """Base of what only administrators see."""
 
-    async def operate_view(self) -> OperatePaidView:
+    async def operate_view(self) -> PaidAdminView:
         """As it is now."""
         now = self.paid.now()
-        moment = await self.read(read_operate)
+        snapshot = await self.read(read_alarms)
         wrong: dict[str, list[str]] = {}
-        for one in alarms(moment.alive, now, reaches=self.paid.reaches):
+        for one in alarms(snapshot.alive, now, reaches=self.paid.reaches):
             wrong.setdefault(one.order.id, []).append(self.say(KINDS[one.kind]))
-        paused = moment.paused
-        return OperatePaidView(
+        paused = snapshot.paused
+        return PaidAdminView(
             clouds=[
                 CloudView(
                     id=one.id,
@@ -52,23 +52,23 @@ class ForPaidOperators(ForOperators, PaidHandler):
                 for one in self.paid.providers.values()
             ],
             paused=None if paused is None else {"by": paused.set_by, "at": paused.set_at.isoformat()},
-            steward=moment.keeper_until is not None and moment.keeper_until >= now,
-            instances=[self._run(order, moment, wrong) for order in moment.alive],
-            bindings=dict(moment.bindings),
-            consents=dict(moment.consents),
-            orders=dict(moment.orders),
+            steward=snapshot.keeper_until is not None and snapshot.keeper_until >= now,
+            instances=[self._run(order, snapshot, wrong) for order in snapshot.alive],
+            bindings=dict(snapshot.bindings),
+            consents=dict(snapshot.consents),
+            orders=dict(snapshot.orders),
         )
 
-    def _run(self, order: Order, moment: OperateMoment, wrong: Mapping[str, list[str]]) -> RunView:
-        binding = moment.linked.get(order.binding_id)
+    def _run(self, order: Order, snapshot: AlarmSnapshot, wrong: Mapping[str, list[str]]) -> AdminRunView:
+        binding = snapshot.linked.get(order.binding_id)
         state = stand_of(order)
-        return RunView(
+        return AdminRunView(
             id=order.id,
             user=order.user_name,
             account_ending=binding.account_id[-4:] if binding is not None else "",
             provider=order.provider,
             region=order.region,
-            shape=order.shape,
+            instance_type=order.instance_type,
             state=state,
             state_text=self.say(STATES[state]),
             created_at=order.created_at,
@@ -91,7 +91,7 @@ class ForPaidOperators(ForOperators, PaidHandler):
         log.info("operator %s: paid %s", name, act)
 
 
-class OperatePage(ForPaidOperators, PaidPage):
+class PaidAdminPage(PaidAdminHandler, PaidPage):
     """GET /operator/paid"""
 
     is_live = True
@@ -103,7 +103,7 @@ class OperatePage(ForPaidOperators, PaidPage):
         self.show("paid_operator.html", view=view, since=since, live=True)
 
 
-class SwitchHandler(ForPaidOperators, PaidPage):
+class SwitchHandler(PaidAdminHandler, PaidPage):
     """POST /operator/paid/pause and …/resume"""
 
     async def post(self, act: str) -> None:
@@ -112,7 +112,7 @@ class SwitchHandler(ForPaidOperators, PaidPage):
         self.go("operator/paid")
 
 
-class OperateHandler(ForPaidOperators, JsonHandler):
+class PaidAdminStateHandler(PaidAdminHandler, JsonHandler):
     """GET /api/operator/paid"""
 
     async def get(self) -> None:
@@ -120,7 +120,7 @@ class OperateHandler(ForPaidOperators, JsonHandler):
         self.answer(await self.operate_view())
 
 
-class AuditHandler(ForPaidOperators, PaidPage):
+class AuditHandler(PaidAdminHandler, PaidPage):
     """GET /operator/paid/audit.jsonl: everything that was asked, agreed, done and seen; one JSON object a line."""
 
     is_file = True

@@ -16,7 +16,7 @@ class CloudView(BaseModel):
     linkable: bool
 
 
-class RunView(BaseModel):
+class AdminRunView(BaseModel):
     """One instance in somebody's cloud. Nobody but they can open it."""
 
     id: str
@@ -24,7 +24,7 @@ class RunView(BaseModel):
     account_ending: str
     provider: str
     region: str
-    shape: str
+    instance_type: str
     state: str
     state_text: str
     created_at: datetime
@@ -32,13 +32,13 @@ class RunView(BaseModel):
     alarms: list[str]
 
 
-class OperatePaidView(BaseModel):
+class PaidAdminView(BaseModel):
     """The paid path for operators. `paused`: who has stopped new ones, and when. Counts are by state."""
 
     clouds: list[CloudView]
     paused: dict[str, str] | None
     steward: bool
-    instances: list[RunView]
+    instances: list[AdminRunView]
     bindings: dict[str, int]
     consents: dict[str, int]
     orders: dict[str, int]

@@ -15,7 +15,7 @@ from spawner.ledger.paid.tables import bindings as binding_rows
 from spawner.ledger.paid.tables import consents as consent_rows
 from spawner.ledger.paid.tables import orders as order_rows
 from spawner.ledger.pool import admin_settings
-from spawner.ledger.pool.admin_settings import Control
+from spawner.ledger.pool.admin_settings import AdminSetting
 from spawner.paid.accounts.binding import Reach
 from spawner.paid.consent.service import NO_NEW
 from spawner.paid.orders.reconciler import LEASE
@@ -57,7 +57,7 @@ def _is(kind: str, order: Order, now: datetime, reaches: Reach) -> bool:
         case "switched_off":
             return not reaches(order.provider, order.region)
         case "unprotected":
-            return order.state in RUNS and order.armed_at is None and _for_long(order.active_at, now)
+            return order.state in RUNS and order.auto_stop_set_at is None and _for_long(order.active_at, now)
         case "stop_fails":
             return order.state is OrderState.STOPPING and (order.tries >= TRIES or _for_long(order.ending_since, now))
         case "delete_fails":
@@ -77,21 +77,21 @@ def _for_long(since: datetime | None, now: datetime) -> bool:
 
 
 @dataclass(frozen=True)
-class OperateMoment:
+class AlarmSnapshot:
     """What an operator sees of everybody's, and what the metrics are made of. Counts are by state."""
 
     alive: list[Order]
     linked: Mapping[str, Binding]
-    paused: Control | None
+    paused: AdminSetting | None
     keeper_until: datetime | None
     orders: Mapping[str, int]
     bindings: Mapping[str, int]
     consents: Mapping[str, int]
 
 
-def read_operate(connection: Connection) -> OperateMoment:
+def read_alarms(connection: Connection) -> AlarmSnapshot:
     """All of it, in one transaction."""
-    return OperateMoment(
+    return AlarmSnapshot(
         alive=orders.alive(connection),
         linked={one.id: one for one in bindings.linked(connection)},
         paused=admin_settings.all_of(connection).get(NO_NEW),

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from tornado.web import HTTPError
 
 from spawner.desk.http import JsonHandler
-from spawner.desk.openapi import Nothing, parse
+from spawner.desk.openapi import EmptyRequest, parse
 from spawner.desk.paid.consents import AnswerHandler
 from spawner.desk.paid.http import PaidHandler
-from spawner.desk.paid.offers import GIB, ShopHandler
+from spawner.desk.paid.offers import GIB, OffersHandler
 from spawner.desk.paid.views import ConsentView, PaidView
 from spawner.errors import BadOption
 from spawner.ledger.paid import audit, consents
@@ -26,7 +26,7 @@ LONGEST_NUMBER = 6
 class QuoteView(BaseModel):
     """A machine and what an hour of it costs, as exact text; null where that is not known. Sizes in bytes."""
 
-    shape: str
+    instance_type: str
     cpu: int
     memory: int
     gpu_count: int
@@ -73,7 +73,7 @@ class PaidStateHandler(PaidJson):
         self.answer(await self.view())
 
 
-class QuotesHandler(ShopHandler, PaidJson):
+class QuotesHandler(OffersHandler, PaidJson):
     """GET /api/paid/quotes"""
 
     async def get(self) -> None:
@@ -96,18 +96,18 @@ class QuotesHandler(ShopHandler, PaidJson):
 
 
 def _quote(one: Quote) -> QuoteView:
-    shape, hourly = one.shape, one.hourly
+    instance_type, hourly = one.instance_type, one.hourly
     return QuoteView(
-        shape=shape.id,
-        cpu=shape.cpu,
-        memory=shape.memory,
-        gpu_count=shape.gpu_count,
-        gpu_name=shape.gpu_name,
-        disk=shape.disk,
+        instance_type=instance_type.id,
+        cpu=instance_type.cpu,
+        memory=instance_type.memory,
+        gpu_count=instance_type.gpu_count,
+        gpu_name=instance_type.gpu_name,
+        disk=instance_type.disk,
         price=None if hourly is None else hourly.text,
         currency=None if hourly is None else hourly.currency,
         unit="hour",
-        available=shape.available,
+        available=instance_type.available,
         fits=one.fits,
         buyable=one.is_buyable,
         read_at=one.read_at.isoformat(),
@@ -136,7 +136,7 @@ class WithdrawHandler(AnswerHandler, PaidJson):
 
     async def post(self, consent_id: str) -> None:
         """The no, which costs nothing."""
-        parse(Nothing, self.request.body)
+        parse(EmptyRequest, self.request.body)
         await self.withdraw(await self.my_consent(consent_id))
         self.answer(self.consent_view(await self.my_consent(consent_id)))
 
@@ -145,8 +145,8 @@ class StopHandler(PaidJson):
     """POST /api/paid/instances/ID/stop"""
 
     async def post(self, order_id: str) -> None:
-        """Wish it."""
-        parse(Nothing, self.request.body)
+        """SpawnRequest it."""
+        parse(EmptyRequest, self.request.body)
         order = await self.my_order(order_id)
         await self.desk.ledger.awrite(consent_service.want_stop, order.id, by=self.user_name, now=self.paid.now())
         self.answer(await self.view())
@@ -157,6 +157,6 @@ class SeenHandler(PaidJson):
 
     async def post(self, seq: str) -> None:
         """Put it away."""
-        parse(Nothing, self.request.body)
+        parse(EmptyRequest, self.request.body)
         await self.desk.ledger.awrite(audit.see, self.user_name, int(seq), now=self.paid.now())
         self.answer(await self.view())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from spawner.desk.http import Desk
-from spawner.desk.paid.account_proof import Linking
+from spawner.desk.paid.account_proof import AccountProof
 from spawner.desk.paid.role import RoleGuide
 from spawner.paid.build import check, make_paid
 from spawner.settings import PaidSettings
@@ -21,4 +21,4 @@ def add_paid(desk: Desk, settings: PaidSettings) -> None:
     if settings.oauth is not None and dsw is not None:
         token = desk.settings.secret("desk")
         key = hashlib.sha256(f"freepool desk linking {token}".encode()).digest()
-        desk.linking = Linking(settings.oauth, redirect_uri=f"{here}/linked", key=key)
+        desk.linking = AccountProof(settings.oauth, redirect_uri=f"{here}/linked", key=key)

@@ -8,16 +8,16 @@ import logging
 from decimal import Decimal
 
 from spawner.desk.paid.http import PaidPage
-from spawner.desk.paid.offers import ShopHandler
+from spawner.desk.paid.offers import OffersHandler
 from spawner.desk.paid.record import of_person, plain
-from spawner.errors import AskAgain, FreepoolError, LostRace, NoConsent
-from spawner.hub_client import HubSaid
+from spawner.errors import FreepoolError, LostRace, NoConsent, OfferChanged
+from spawner.hub_client import HubRefused
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import OVER, Consent, ConsentKind, ConsentState
 from spawner.paid.consent import service as consent_service
 from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
-from spawner.paid.orders.service import START_WORD, start_word
+from spawner.paid.orders.service import START_TOKEN, start_token
 
 log = logging.getLogger("freepool.desk")
 SPENT_SECONDS = 12
@@ -29,18 +29,18 @@ seconds, and has no event for it."""
 ONE_MORE = "Another instance was started meanwhile. This would be one more."
 
 
-class AnswerHandler(ShopHandler):
+class AnswerHandler(OffersHandler):
     """What both pages and API do with an answer."""
 
     async def agree(self, consent_id: str, word: str) -> Consent:
-        """Take the yes and have it spent. Raises `AskAgain` where it does not fit any more."""
+        """Take the yes and have it spent. Raises `OfferChanged` where it does not fit any more."""
         self.require_browser()
-        async with self.desk.turns.take(self.user_name):  # two questions for one server are one start
+        async with self.desk.cloud_locks.take(self.user_name):  # two questions for one server are one start
             asked = await self.my_consent(consent_id)
             if asked.state is ConsentState.OFFERED and asked.kind is ConsentKind.CREATE:
                 there = await self.read(orders.of_server, self.user_name, asked.server_name)
                 if there is not None and there.state not in OVER:
-                    raise AskAgain(ONE_MORE)
+                    raise OfferChanged(ONE_MORE)
             consent = await consent_service.accept(
                 self.paid,
                 asked.id,
@@ -54,7 +54,7 @@ class AnswerHandler(ShopHandler):
         return consent
 
     async def begin(self, consent: Consent) -> None:
-        """Have the hub spend it, with the person's own token. Raises `HubSaid` where it refuses."""
+        """Have the hub spend it, with the person's own token. Raises `HubRefused` where it refuses."""
         start = asyncio.create_task(self._start(consent))
         self.desk.starts.add(start)
         start.add_done_callback(self._started)
@@ -69,14 +69,14 @@ class AnswerHandler(ShopHandler):
                 return
 
     async def _start(self, consent: Consent) -> None:
-        options = {START_WORD: start_word(self.desk.settings.secret("desk"), consent.id)}
+        options = {START_TOKEN: start_token(self.desk.settings.secret("desk"), consent.id)}
         loop = asyncio.get_running_loop()
         until = loop.time() + SPENT_SECONDS
         while True:
             try:
                 token = self.hub_auth.get_token(self)
                 await self.desk.hub.start(self.user_name, token, options, server_name=consent.server_name)
-            except HubSaid as said:
+            except HubRefused as said:
                 if said.code != "busy" or loop.time() > until:
                     raise
             # Where the hub has not seen yet that the start before this one has failed, it takes the two for one.
@@ -101,7 +101,7 @@ class AnswerHandler(ShopHandler):
             disk=old.disk,
             image=old.image,
         )
-        fresh = await self.ask(await self.my_binding(old.binding_id), old.region, old.shape, chosen, order)
+        fresh = await self.ask(await self.my_binding(old.binding_id), old.region, old.instance_type, chosen, order)
         await self.withdraw(old)
         return fresh
 
@@ -154,7 +154,7 @@ class AcceptHandler(ConsentPage):
             await self.agree(consent_id, self.get_body_argument("word", ""))
         except NoConsent:
             raise
-        except AskAgain as again:
+        except OfferChanged as again:
             await self._again(await self.my_consent(consent_id), again)
             return
         except FreepoolError as error:
@@ -168,7 +168,7 @@ class AcceptHandler(ConsentPage):
             return
         self.go(f"paid/instances/{asked.order_id or asked.id}")
 
-    async def _again(self, asked: Consent, again: AskAgain) -> None:
+    async def _again(self, asked: Consent, again: OfferChanged) -> None:
         if asked.state in (ConsentState.ACCEPTED, ConsentState.SPENT):  # a second click, or another tab
             self.go(f"paid/instances/{asked.order_id or asked.id}")
             return

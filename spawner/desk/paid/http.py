@@ -17,7 +17,7 @@ from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.errors import FreepoolError, NotAllowed, NotOffered
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Consent, Order
-from spawner.paid.orders.service import answer_word
+from spawner.paid.orders.service import answer_token
 from spawner.paid.paid import Paid
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class PaidHandler(Handler):
 
     def answer_word(self, consent_id: str) -> str:
         """What the page with this question sends along with the yes. No other page, and no API, ever says it."""
-        return answer_word(self.desk.settings.secret("desk"), consent_id)
+        return answer_token(self.desk.settings.secret("desk"), consent_id)
 
     def words_of(self, error: FreepoolError) -> str:
         """What went wrong, and what to do next."""

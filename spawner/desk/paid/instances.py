@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 
 from spawner.desk.paid.http import PaidPage
 from spawner.desk.paid.texts import WHY
-from spawner.desk.paid.views import PaidDesk, PaidMoment, read_paid
+from spawner.desk.paid.views import PaidSnapshot, PaidViewBuilder, read_paid
 from spawner.instance.arguments import ARCHIVE
 from spawner.ledger import InstanceState
 from spawner.ledger.paid import audit
@@ -43,13 +43,15 @@ class InstanceHandler(PaidPage):
     async def get(self, order_id: str) -> None:
         """As it is now. Of what is agreed to and not started yet, there is an order in a moment."""
         now = self.paid.now()
-        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
-        desk = PaidDesk(moment, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now)
-        order = next((one for one in moment.orders if one.id == order_id), None)
-        view = desk.instance(order) if order is not None else desk.asked(self._asked(moment, order_id))
+        snapshot = await self.read(read_paid, self.user_name, self.user_since, now=now)
+        desk = PaidViewBuilder(
+            snapshot, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now
+        )
+        order = next((one for one in snapshot.orders if one.id == order_id), None)
+        view = desk.instance(order) if order is not None else desk.asked(self._asked(snapshot, order_id))
         mine = await self.read(instances.latest, self.user_name, "")
         runs_free = mine is not None and mine.state is InstanceState.RUNNING
-        consent = moment.consents.get(order.consent_id or "" if order is not None else order_id)
+        consent = snapshot.consents.get(order.consent_id or "" if order is not None else order_id)
         again = desk.again(order) if order is not None else None
         record = await self.read(audit.record_of, order_id) if order is not None else []
         self.show(
@@ -79,8 +81,8 @@ class InstanceHandler(PaidPage):
             reason=self.say(WHY[StopReason(reason)]) if reason in set(StopReason) else "",
         )
 
-    def _asked(self, moment: PaidMoment, consent_id: str) -> Consent:
-        consent = moment.consents.get(consent_id)
+    def _asked(self, snapshot: PaidSnapshot, consent_id: str) -> Consent:
+        consent = snapshot.consents.get(consent_id)
         if consent is None or consent.state not in (ConsentState.ACCEPTED, ConsentState.SPENT):
             raise HTTPError(404)
         return consent
@@ -93,12 +95,14 @@ class EndHandler(PaidPage):
         """Ask."""
         now = self.paid.now()
         order = await self.my_order(order_id)
-        moment = await self.read(read_paid, self.user_name, self.user_since, now=now)
-        desk = PaidDesk(moment, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now)
+        snapshot = await self.read(read_paid, self.user_name, self.user_since, now=now)
+        desk = PaidViewBuilder(
+            snapshot, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now
+        )
         self.show("paid_end.html", one=desk.instance(order), act=act)
 
     async def post(self, order_id: str, act: str) -> None:
-        """Wish it; the steward has it done, whatever becomes of this process."""
+        """SpawnRequest it; the steward has it done, whatever becomes of this process."""
         order = await self.my_order(order_id)
         await self.desk.ledger.awrite(ENDS[act], order.id, by=self.user_name, now=self.paid.now())
         self.go(f"paid/instances/{order.id}")

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from spawner.compat import StrEnum
-from spawner.desk.paid.alarms import KINDS, OperateMoment, alarms, read_operate
+from spawner.desk.paid.alarms import KINDS, AlarmSnapshot, alarms, read_alarms
 from spawner.ledger.paid.rows import BindingState, ConsentState, OrderState
 from spawner.paid.accounts.binding import Reach
 
@@ -20,37 +20,37 @@ from spawner.paid.accounts.binding import Reach
 def paid_exposition(connection: Connection, *, now: datetime, reaches: Reach) -> bytes:
     """The text that Prometheus reads."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PaidCollector(read_operate(connection), now, reaches))
+    registry.register(PaidCollector(read_alarms(connection), now, reaches))
     return generate_latest(registry)
 
 
 class PaidCollector(Collector):
     """One moment as metrics."""
 
-    def __init__(self, moment: OperateMoment, now: datetime, reaches: Reach) -> None:
-        self.moment, self.now, self.reaches = moment, now, reaches
+    def __init__(self, snapshot: AlarmSnapshot, now: datetime, reaches: Reach) -> None:
+        self.snapshot, self.now, self.reaches = snapshot, now, reaches
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
-        moment = self.moment
-        yield _by_state("freepool_paid_orders", "Instances in people's own clouds.", OrderState, moment.orders)
-        yield _by_state("freepool_paid_bindings", "Links to cloud accounts.", BindingState, moment.bindings)
-        yield _by_state("freepool_paid_consents", "Questions to people.", ConsentState, moment.consents)
-        found = Counter(one.kind for one in alarms(moment.alive, self.now, reaches=self.reaches))
+        snapshot = self.snapshot
+        yield _by_state("freepool_paid_orders", "Instances in people's own clouds.", OrderState, snapshot.orders)
+        yield _by_state("freepool_paid_bindings", "Links to cloud accounts.", BindingState, snapshot.bindings)
+        yield _by_state("freepool_paid_consents", "Questions to people.", ConsentState, snapshot.consents)
+        found = Counter(one.kind for one in alarms(snapshot.alive, self.now, reaches=self.reaches))
         alarm = GaugeMetricFamily(
             "freepool_paid_alarms", "Instances that somebody should look at now, by what is wrong.", labels=["kind"]
         )
         for kind in KINDS:
             alarm.add_metric([kind], found[kind])
         yield alarm
-        left = (moment.keeper_until - self.now).total_seconds() if moment.keeper_until else 0.0
+        left = (snapshot.keeper_until - self.now).total_seconds() if snapshot.keeper_until else 0.0
         yield GaugeMetricFamily(
             "freepool_paid_lease_seconds",
             "For how long the lease of whoever looks after paid instances still holds; 0 or less: nobody does.",
             value=left,
         )
         yield GaugeMetricFamily(
-            "freepool_paid_paused", "1 while nobody can make anything new.", value=float(moment.paused is not None)
+            "freepool_paid_paused", "1 while nobody can make anything new.", value=float(snapshot.paused is not None)
         )
 
 

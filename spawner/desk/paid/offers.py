@@ -36,14 +36,14 @@ def modest_cap(hourly: Money) -> Money:
     return Money(amount.quantize(Decimal("0.1") if amount < 10 else Decimal(1), ROUND_UP), hourly.currency)
 
 
-class ShopHandler(PaidHandler):
+class OffersHandler(PaidHandler):
     """What both pages and API need to put a question together."""
 
     async def question(
         self,
         binding: Binding,
         region: str,
-        shape: str,
+        instance_type: str,
         *,
         cap: str,
         currency: str,
@@ -64,16 +64,18 @@ class ShopHandler(PaidHandler):
             max_seconds=int(Decimal(hours) * HOUR),
             idle_seconds=int(idle) * 60 or None,
         )
-        return await self.ask(binding, region, shape, chosen, order)
+        return await self.ask(binding, region, instance_type, chosen, order)
 
-    async def ask(self, binding: Binding, region: str, shape: str, chosen: Chosen, order: Order | None) -> Consent:
+    async def ask(
+        self, binding: Binding, region: str, instance_type: str, chosen: Chosen, order: Order | None
+    ) -> Consent:
         """The same with what was chosen before."""
-        async with self.desk.turns.take(self.user_name):
+        async with self.desk.cloud_locks.take(self.user_name):
             return await consent_service.offer(
                 self.paid,
                 binding,
                 region,
-                shape,
+                instance_type,
                 chosen,
                 session=self.session_mark,
                 language=self.language_texts.language,
@@ -83,7 +85,7 @@ class ShopHandler(PaidHandler):
 
     async def quotes(self, binding: Binding, region: str, needs: Needs) -> list[Quote]:
         """What is on offer now."""
-        async with self.desk.turns.take(self.user_name):
+        async with self.desk.cloud_locks.take(self.user_name):
             return await consent_service.quotes(self.paid, binding, region, needs)
 
     async def _new_name(self) -> str:
@@ -92,7 +94,7 @@ class ShopHandler(PaidHandler):
         return next(name for name in (f"{PREFIX}{n}" for n in range(1, len(taken) + 2)) if name not in taken)
 
 
-class ShapesHandler(ShopHandler, PaidPage):
+class InstanceTypesHandler(OffersHandler, PaidPage):
     """GET /paid/new/ACCOUNT: what is on offer, the cheapest that fits first."""
 
     async def get(self, binding_id: str) -> None:
@@ -137,24 +139,26 @@ class ShapesHandler(ShopHandler, PaidPage):
         return int(given) if given in known else 0
 
 
-class LimitsHandler(ShopHandler, PaidPage):
+class LimitsHandler(OffersHandler, PaidPage):
     """GET and POST /paid/new/ACCOUNT/REGION/SHAPE: the limits, chosen before the question; POST asks it."""
 
-    async def get(self, binding_id: str, region: str, shape: str) -> None:
+    async def get(self, binding_id: str, region: str, instance_type: str) -> None:
         """With modest ones filled in."""
-        await self._show(await self.my_binding(binding_id), region, shape)
+        await self._show(await self.my_binding(binding_id), region, instance_type)
 
-    async def post(self, binding_id: str, region: str, shape: str) -> None:
+    async def post(self, binding_id: str, region: str, instance_type: str) -> None:
         """Ask."""
         binding = await self.my_binding(binding_id)
         order = await self._again()
         given = {name: self.get_body_argument(name, "") for name in ("cap", "currency", "hours", "idle")}
         try:
-            consent = await self.question(binding, region, shape, order=order, **given)
+            consent = await self.question(binding, region, instance_type, order=order, **given)
         except Refusal as refusal:
             if not isinstance(refusal, BadOption):
                 raise
-            await self._show(binding, region, shape, given=given, problem=self.say(refusal.template, **refusal.params))
+            await self._show(
+                binding, region, instance_type, given=given, problem=self.say(refusal.template, **refusal.params)
+            )
             return
         self.go(f"paid/consents/{consent.id}")
 
@@ -164,13 +168,19 @@ class LimitsHandler(ShopHandler, PaidPage):
         return await self.my_order(order_id) if order_id else None
 
     async def _show(
-        self, binding: Binding, region: str, shape: str, *, given: dict[str, Any] | None = None, problem: str = ""
+        self,
+        binding: Binding,
+        region: str,
+        instance_type: str,
+        *,
+        given: dict[str, Any] | None = None,
+        problem: str = "",
     ) -> None:
         order = await self._again()
         if binding.state is not BindingState.ACTIVE or region not in self.regions_of(binding):
             raise HTTPError(404)
         quotes = await self.quotes(binding, region, Needs())
-        quote = next((one for one in quotes if one.shape.id == shape), None)
+        quote = next((one for one in quotes if one.instance_type.id == instance_type), None)
         if quote is None:
             raise HTTPError(404)
         if quote.hourly is None or not quote.is_buyable:

@@ -7,13 +7,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from spawner.desk.openapi import ErrorAnswer, Nothing
-from spawner.desk.paid.admin_views import OperatePaidView
+from spawner.desk.openapi import EmptyRequest, ErrorAnswer
+from spawner.desk.paid.admin_views import PaidAdminView
 from spawner.desk.paid.api import ConsentsView, QuotesView
 from spawner.desk.paid.views import ConsentView, PaidView
 
-ANSWERS: tuple[type[BaseModel], ...] = (PaidView, QuotesView, ConsentsView, ConsentView, OperatePaidView, ErrorAnswer)
-REQUESTS: tuple[type[BaseModel], ...] = (Nothing,)
+ANSWERS: tuple[type[BaseModel], ...] = (PaidView, QuotesView, ConsentsView, ConsentView, PaidAdminView, ErrorAnswer)
+REQUESTS: tuple[type[BaseModel], ...] = (EmptyRequest,)
 REFUSED = {
     "400": "A body or a number that cannot be read.",
     "403": "Not signed in, or no XSRF token.",
@@ -47,7 +47,7 @@ def with_paid(document: dict[str, Any]) -> dict[str, Any]:
             "200": answer("Afterwards.", model),
             **{code: answer(text, ErrorAnswer) for code, text in REFUSED.items()},
         }
-        body = {"required": False, "content": {"application/json": {"schema": by_model[Nothing]}}}
+        body = {"required": False, "content": {"application/json": {"schema": by_model[EmptyRequest]}}}
         return told | {"requestBody": body}
 
     def query(name: str, kind: str, *, required: bool = False) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def with_paid(document: dict[str, Any]) -> dict[str, Any]:
         f"{consent}/withdraw": {"post": change("Do not", ConsentView, ID)},
         "/api/paid/instances/{id}/stop": {"post": change("End computing, keep the disk", PaidView, ID)},
         "/api/paid/notices/{id}/seen": {"post": change("Put a notice away", PaidView, SEQ)},
-        "/api/operator/paid": {"get": look("All that runs in clouds; for administrators", OperatePaidView)},
+        "/api/operator/paid": {"get": look("All that runs in clouds; for administrators", PaidAdminView)},
     }
     schemas = document["components"]["schemas"] | definitions.get("$defs", {})
     return document | {

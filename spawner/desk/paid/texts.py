@@ -12,7 +12,7 @@ from babel.dates import format_date, format_time
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
-from spawner.desk.i18n import Texts
+from spawner.desk.i18n import Translations
 from spawner.ledger.paid.rows import (
     RUNS,
     UNSETTLED,
@@ -62,27 +62,27 @@ WHY: Mapping[StopReason, str] = {
     StopReason.UNLINKED: "The account was unlinked.",
 }
 NOTICES: Mapping[NoticeKind, str] = {
-    NoticeKind.RUNNING: "Your {shape} runs. From now on it costs money.",
-    NoticeKind.MOST_SPENT: "Your {shape} has used most of its limit: about {currency} {spent} of {cap}.",
-    NoticeKind.STOPPED: "Your {shape} has stopped.",
-    NoticeKind.STOP_FAILED: "Your {shape} could not be stopped yet and may go on costing money. We try again and "
-    "again; you can also stop it in the cloud's console.",
-    NoticeKind.DELETE_FAILED: "Your {shape} could not be deleted yet. We try again and again; you can also delete it "
-    "in the cloud's console.",
-    NoticeKind.DELETED: "Your {shape} is deleted. Nothing of it costs money any more.",
-    NoticeKind.NOT_MADE: "Your {shape} was not started, and costs nothing.",
-    NoticeKind.PRICE_CHANGED: "Your {shape} was not started, and costs nothing.",
+    NoticeKind.RUNNING: "Your {instance_type} runs. From now on it costs money.",
+    NoticeKind.MOST_SPENT: "Your {instance_type} has used most of its limit: about {currency} {spent} of {cap}.",
+    NoticeKind.STOPPED: "Your {instance_type} has stopped.",
+    NoticeKind.STOP_FAILED: "Your {instance_type} could not be stopped yet and may go on costing money. We try again "
+    "and again; you can also stop it in the cloud's console.",
+    NoticeKind.DELETE_FAILED: "Your {instance_type} could not be deleted yet. We try again and again; you can also "
+    "delete it in the cloud's console.",
+    NoticeKind.DELETED: "Your {instance_type} is deleted. Nothing of it costs money any more.",
+    NoticeKind.NOT_MADE: "Your {instance_type} was not started, and costs nothing.",
+    NoticeKind.PRICE_CHANGED: "Your {instance_type} was not started, and costs nothing.",
     NoticeKind.AUTH_LOST: "Freepool cannot reach your cloud account {account} any more. What runs there goes on until "
     "its timer. You can stop it in the cloud's console.",
     NoticeKind.LIST_BLIND: "Your cloud account {account} does not show us what we make there, so nothing new is made.",
-    NoticeKind.RECOVERED: "Your {shape} runs, and you did not start it here. It gets a timer; stop it if you do not "
-    "need it.",
-    NoticeKind.FAILED: "Your {shape} has failed in the cloud. Delete it, so that it cannot cost anything.",
-    NoticeKind.STRANGE_STATE: "Your {shape} is in a state that we do not know: {raw}. It may cost money; look in the "
-    "cloud's console.",
-    NoticeKind.WIPED_SOON: "Your {shape} has been stopped for long. After 15 days the cloud wipes its disk.",
-    NoticeKind.LEFT: "You have unlinked the account, and your {shape} stays in it. Its disk may cost money. Look "
-    "in the cloud's console, and delete it there if you do not need it.",
+    NoticeKind.RECOVERED: "Your {instance_type} runs, and you did not start it here. It gets a timer; stop it if you "
+    "do not need it.",
+    NoticeKind.FAILED: "Your {instance_type} has failed in the cloud. Delete it, so that it cannot cost anything.",
+    NoticeKind.STRANGE_STATE: "Your {instance_type} is in a state that we do not know: {raw}. It may cost money; look "
+    "in the cloud's console.",
+    NoticeKind.WIPED_SOON: "Your {instance_type} has been stopped for long. After 15 days the cloud wipes its disk.",
+    NoticeKind.LEFT: "You have unlinked the account, and your {instance_type} stays in it. Its disk may cost money. "
+    "Look in the cloud's console, and delete it there if you do not need it.",
 }
 AMOUNTS = ("spent", "cap")
 GOOD_NEWS = (NoticeKind.RUNNING, NoticeKind.STOPPED, NoticeKind.DELETED)
@@ -127,7 +127,7 @@ def stand_of(order: Order) -> str:
     return "running" if order.state in RUNS and order.remote_state == RemoteState.RUNNING else "starting"
 
 
-def told(notice: Notice, texts: Texts) -> str:
+def told(notice: Notice, texts: Translations) -> str:
     """A notice as a paragraph: what happened, and why."""
     params = {name: f"{Decimal(value):.2f}" if name in AMOUNTS else value for name, value in notice.params.items()}
     parts = [texts.say(NOTICES[notice.kind], **params)]
@@ -149,9 +149,9 @@ class Formats:
 
     def time(self, at: datetime) -> str:
         """A moment, in UTC; a script shows it in the reader's own time."""
-        moment = at.astimezone(timezone.utc)
+        snapshot = at.astimezone(timezone.utc)
         day, time = (
-            show(moment, how, locale=self.locale) for show, how in ((format_date, "medium"), (format_time, "short"))
+            show(snapshot, how, locale=self.locale) for show, how in ((format_date, "medium"), (format_time, "short"))
         )
         return f"{day} {time} UTC"
 

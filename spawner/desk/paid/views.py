@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from spawner.desk.i18n import Texts
+from spawner.desk.i18n import Translations
 from spawner.desk.paid.texts import ANSWERS, BLOCKS, GOOD_NEWS, LINKS, OUT_OF_REACH, STATES, WHY, stand_of, told
 from spawner.ledger.paid import audit, bindings, consents, orders
 from spawner.ledger.paid.rows import (
@@ -57,7 +57,7 @@ class StageView(BaseModel):
     text: str
 
 
-class InstanceView(BaseModel):
+class PaidInstanceView(BaseModel):
     """An instance in the person's cloud. `id` is its order's, or, until there is one, its consent's.
 
     Amounts are exact text in `currency`; `spent` is an estimate of this run, `cap` its limit, `share` what part of it
@@ -70,7 +70,7 @@ class InstanceView(BaseModel):
     provider: str
     account: str
     region: str
-    shape: str
+    instance_type: str
     state: str
     state_text: str
     reason: str | None
@@ -119,7 +119,7 @@ class ConsentView(BaseModel):
     provider: str
     account_id: str
     region: str
-    shape: str
+    instance_type: str
     price: str
     currency: str
     unit: str
@@ -145,13 +145,13 @@ class PaidView(BaseModel):
     offered: bool
     accounts_url: str
     accounts: list[AccountView]
-    instances: list[InstanceView]
-    history: list[InstanceView]
+    instances: list[PaidInstanceView]
+    history: list[PaidInstanceView]
     notices: list[NoticeView]
 
 
 @dataclass(frozen=True)
-class PaidMoment:
+class PaidSnapshot:
     """What is read of one person, in one transaction."""
 
     paused: bool
@@ -163,7 +163,7 @@ class PaidMoment:
     records: Mapping[str, list[OrderEvent]]
 
 
-def read_paid(connection: Connection, user_name: str, user_since: str, *, now: datetime) -> PaidMoment:
+def read_paid(connection: Connection, user_name: str, user_since: str, *, now: datetime) -> PaidSnapshot:
     """All that is this person's, and not of somebody who had the name before."""
     mine = [one for one in orders.of_user(connection, user_name) if one.user_since == user_since]
     asked = [one for one in consents.of_user(connection, user_name) if one.user_since == user_since]
@@ -171,38 +171,38 @@ def read_paid(connection: Connection, user_name: str, user_since: str, *, now: d
     known = {one.id for one in mine} | {one.id for one in linked}
     news = audit.notices_of(connection, user_name, unseen_only=True)
     on_their_way = [one for one in mine if order_service.is_wanted(one) and not order_service.is_open(one)]
-    return PaidMoment(
+    return PaidSnapshot(
         paused=NO_NEW in admin_settings.all_of(connection),
         bindings=linked,
         orders=mine,
         consents={one.id: one for one in asked},
         accepted=[one for one in asked if one.state is ConsentState.ACCEPTED and one.expires_at > now],
         notices=[one for one in news if one.order_id in known or one.binding_id in known],
-        records={one.id: order_service.watch(connection, one.id).record for one in on_their_way},
+        records={one.id: order_service.read_progress(connection, one.id).record for one in on_their_way},
     )
 
 
 @dataclass(frozen=True)
-class PaidDesk:
+class PaidViewBuilder:
     """Says one moment in the reader's language. `base` is the desk's URL prefix."""
 
-    moment: PaidMoment
+    snapshot: PaidSnapshot
     paid: Paid
-    texts: Texts
+    texts: Translations
     base: str
     demo: bool
     now: datetime
 
     def view(self) -> PaidView:
         """All of it."""
-        started = {order.id for order in self.moment.orders}
-        asked = [one for one in self.moment.accepted if (one.order_id or one.id) not in started]
-        views = [(order, self.instance(order)) for order in self.moment.orders]
+        started = {order.id for order in self.snapshot.orders}
+        asked = [one for one in self.snapshot.accepted if (one.order_id or one.id) not in started]
+        views = [(order, self.instance(order)) for order in self.snapshot.orders]
         return PaidView(
             demo=self.demo,
-            offered=not self.moment.paused,
+            offered=not self.snapshot.paused,
             accounts_url=f"{self.base}paid",
-            accounts=[self._account(one) for one in self.moment.bindings],
+            accounts=[self._account(one) for one in self.snapshot.bindings],
             instances=[
                 *map(self.asked, asked),
                 *(view for order, view in views if order.state not in OVER),
@@ -216,7 +216,7 @@ class PaidDesk:
                     good=one.kind in GOOD_NEWS,
                     instance=one.order_id,
                 )
-                for one in newest(self.moment.notices)
+                for one in newest(self.snapshot.notices)
             ],
         )
 
@@ -236,7 +236,7 @@ class PaidDesk:
             url=f"{self.base}paid/accounts/{binding.id}",
         )
 
-    def asked(self, consent: Consent) -> InstanceView:
+    def asked(self, consent: Consent) -> PaidInstanceView:
         """What has been agreed to and is not started yet."""
         return self._instance(consent.order_id or consent.id, consent, "asked")
 
@@ -244,30 +244,30 @@ class PaidDesk:
         """The yes to starting it again that the hub has not spent yet."""
         if order.state is not OrderState.STOPPED:
             return None
-        return next((one for one in self.moment.accepted if one.order_id == order.id), None)
+        return next((one for one in self.snapshot.accepted if one.order_id == order.id), None)
 
-    def instance(self, order: Order) -> InstanceView:
+    def instance(self, order: Order) -> PaidInstanceView:
         """One order."""
-        consent = self.moment.consents.get(order.consent_id or "")
+        consent = self.snapshot.consents.get(order.consent_id or "")
         state, now = "asked" if self.again(order) is not None else stand_of(order), self.now
         runs = state in MAY_BILL and order.run_began_at is not None and order.state is not OrderState.STOPPED
         currency = consent.currency if consent is not None else ""
         spent = read(spent_by(order, consent, now) if runs else order.spent, currency)
         cap = read(consent.cap, currency) if consent is not None else None
-        binding = next((one for one in self.moment.bindings if one.id == order.binding_id), None)
+        binding = next((one for one in self.snapshot.bindings if one.id == order.binding_id), None)
         is_reached = self.paid.reaches(order.provider, order.region)
         can_act = binding is not None and is_reached
-        can_ask = can_act and not self.moment.paused and _is_usable(binding)
+        can_ask = can_act and not self.snapshot.paused and _is_usable(binding)
         cloud = None if order.running is None else max(0, int(order.running - order.ran_before))
         view = self._instance(order.id, consent, state)
-        watched = order_service.Watched(order, self.moment.records.get(order.id, []))
+        watched = order_service.OrderProgress(order, self.snapshot.records.get(order.id, []))
         return view.model_copy(
             update={
                 "server": order.server_name,
                 "provider": self._title(order.provider),
                 "account": binding.account_id if binding is not None else view.account,
                 "region": order.region,
-                "shape": order.shape,
+                "instance_type": order.instance_type,
                 "reason": self.texts.say(WHY[order.reason]) if order.reason and state not in MAY_END else None,
                 "raw_state": order.raw_state,
                 "seen_at": order.seen_at,
@@ -278,7 +278,7 @@ class PaidDesk:
                 "cloud_seconds": cloud,
                 "created_at": order.created_at,
                 "stops_at": order.stops_at if runs or state in MAY_BILL[1:] else None,
-                "timer": order.armed_at is not None,
+                "timer": order.auto_stop_set_at is not None,
                 "stopped_at": order.stopped_at,
                 "ended_at": order.ended_at,
                 "may_bill": state in MAY_BILL and order.state not in (OrderState.INTENDED, OrderState.STOPPED),
@@ -292,7 +292,7 @@ class PaidDesk:
                 if order_service.is_open(order) and is_reached
                 else None,
                 "stages": [StageView(percent=p, text=self.texts.say(t, **w)) for p, t, w in lines(watched)]
-                if order.id in self.moment.records
+                if order.id in self.snapshot.records
                 else [],
             }
         )
@@ -302,17 +302,17 @@ class PaidDesk:
             return self.texts.say(OUT_OF_REACH)
         return self.texts.say(BLOCKS[order.blocked]) if order.blocked else None
 
-    def _instance(self, order_id: str, consent: Consent | None, state: str) -> InstanceView:
+    def _instance(self, order_id: str, consent: Consent | None, state: str) -> PaidInstanceView:
         price, cap = (
             read(getattr(consent, name, None), consent.currency if consent else "") for name in ("price", "cap")
         )
-        return InstanceView(
+        return PaidInstanceView(
             id=order_id,
             server=consent.server_name if consent else "",
             provider=self._title(consent.provider) if consent else "",
             account=consent.account_id if consent else "",
             region=consent.region if consent else "",
-            shape=consent.shape if consent else "",
+            instance_type=consent.instance_type if consent else "",
             state=state,
             state_text=self.texts.say(STATES[state]),
             reason=None,
@@ -368,7 +368,7 @@ def _share(spent: Money | None, cap: Money | None) -> float | None:
     return float(min(Decimal(1), spent.amount / cap.amount))
 
 
-def consent_view(consent: Consent, texts: Texts, title: str, *, demo: bool) -> ConsentView:
+def consent_view(consent: Consent, texts: Translations, title: str, *, demo: bool) -> ConsentView:
     """A consent, as its person sees and downloads it."""
     values = {name: getattr(consent, name) for name in ConsentView.model_fields if hasattr(consent, name)}
     return ConsentView(

@@ -16,7 +16,7 @@ function run(one, { t, f, now }) {
     h(
       "div", { key: "what" },
       h("p", { class: `status stand-${one.state}` }, h("span", { class: "status-mark" }), one.state_text),
-      h("h3", {}, one.shape),
+      h("h3", {}, one.instance_type),
       h("p", { class: "hint" }, `${one.provider} · ${one.region} · …${one.account.slice(-4)}`),
       stops !== null && h("p", { class: "hint" }, t("own_left", { time: f.duration((stops - now) / 1000) })),
     ),
@@ -37,7 +37,7 @@ function run(one, { t, f, now }) {
         "a", { class: "button primary", href: one.open_url, target: "_blank", rel: "noopener noreferrer", key: "open" },
         t("open"), icon("out"), h("span", { class: "sr-only" }, ` (${t("new_tab")})`),
       ),
-      h("a", { class: "button", href: one.url, key: "details" }, t("details"), h("span", { class: "sr-only" }, ` ${one.shape}`)),
+      h("a", { class: "button", href: one.url, key: "details" }, t("details"), h("span", { class: "sr-only" }, ` ${one.instance_type}`)),
       one.can_stop && h("a", { class: "button", href: `${one.url}/stop`, key: "stop" }, t("own_stop")),
       one.can_delete && h("a", { class: "button quiet-danger", href: `${one.url}/delete`, key: "delete" }, t("own_delete")),
     ),

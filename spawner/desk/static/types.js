@@ -78,7 +78,7 @@
  * @property {string} provider
  * @property {string} account
  * @property {string} region
- * @property {string} shape
+ * @property {string} instance_type
  * @property {string} state
  * @property {string} state_text
  * @property {?string} problem

@@ -11,29 +11,29 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from spawner.desk.http import JsonHandler
-from spawner.desk.openapi import Nothing, StartRequest, parse
-from spawner.desk.user.snapshot import Moment
+from spawner.desk.openapi import EmptyRequest, StartRequest, parse
+from spawner.desk.user.snapshot import UserSnapshot
 from spawner.errors import FreepoolError, LostRace, NotOffered, Queued
-from spawner.hub_client import HubSaid
+from spawner.hub_client import HubRefused
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.rows import LIVE
 from spawner.pool.options import TICKET, choose
-from spawner.pool.queue.admission import Wish
+from spawner.pool.queue.admission import SpawnRequest
 
 log = logging.getLogger("freepool.desk")
-PATIENCE = 0.8
+START_WAIT_SECONDS = 0.8
 """Seconds that a POST waits for a start before it answers 202: a warm start is over by then, and the page shows the
 progress of any other."""
 STOP_SECONDS = 20
-CROWD = timedelta(seconds=0.5)
+MAX_SNAPSHOT_AGE = timedelta(seconds=0.5)
 """How old the rest of the pool may be in the answer to somebody who joins the line: each of a crowd changes it."""
 
 
-class WishHandler(JsonHandler):
+class SpawnRequestHandler(JsonHandler):
     """Base of what may lead to an instance."""
 
-    def wish(self) -> Wish:
+    def wish(self) -> SpawnRequest:
         """What the request asks for."""
         body = parse(StartRequest, self.request.body)
         choice = choose(self.desk.catalog, body.model_dump())
@@ -41,7 +41,7 @@ class WishHandler(JsonHandler):
         if why_not is not None:  # the hub would refuse it too, but knows the reader's language not
             why = why_not[self.language_texts.language.startswith("zh")]
             raise NotOffered("{why}", next_step="Choose another shape or image.", why=why)
-        return Wish(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
+        return SpawnRequest(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
 
     async def begin(self, ticket: Ticket) -> None:
         """Ask the hub for what a ticket is for; what takes longer than `PATIENCE` is seen in the live state."""
@@ -52,7 +52,7 @@ class WishHandler(JsonHandler):
         start = asyncio.create_task(self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), options))
         self.desk.starts.add(start)
         start.add_done_callback(self._started)
-        done, _ = await asyncio.wait([start], timeout=PATIENCE)
+        done, _ = await asyncio.wait([start], timeout=START_WAIT_SECONDS)
         if done:
             self.accept(start)
         state = await self.state()
@@ -64,7 +64,7 @@ class WishHandler(JsonHandler):
         """Raise what the hub refused, except that somebody now stands in line: the state says so."""
         try:
             start.result()
-        except HubSaid as said:
+        except HubRefused as said:
             if said.code != Queued.code:
                 raise
 
@@ -74,7 +74,7 @@ class WishHandler(JsonHandler):
             log.info("a start of %s ended: %s", self.user_name, start.exception())
 
 
-class StartHandler(WishHandler):
+class StartHandler(SpawnRequestHandler):
     """POST /api/instance"""
 
     async def post(self) -> None:
@@ -85,22 +85,22 @@ class StartHandler(WishHandler):
         else:
             self.answer(await self.describe(asked), 202)
 
-    def ask(self, connection: Connection, wish: Wish) -> Ticket | Moment:
+    def ask(self, connection: Connection, wish: SpawnRequest) -> Ticket | UserSnapshot:
         """A ticket whose turn it is, or how things stand in line: in one transaction, because a crowd asks this."""
         if any(loan.server_name == "" and loan.state in LIVE for loan in instances.unended(connection, self.user_name)):
-            raise HubSaid(
+            raise HubRefused(
                 409,
                 "Your instance is already starting, running or stopping.",
                 code="busy",
                 next_step="Wait a moment, and look again.",
             )
-        ticket = self.desk.admission.ask(connection, wish, is_here=True)
+        ticket = self.desk.admission.ask(connection, wish, by_user=True)
         if ticket.state is TicketState.WAITING:
-            return self.desk.moments.read(connection, self.user_name, patience=CROWD)
+            return self.desk.snapshots.read(connection, self.user_name, patience=MAX_SNAPSHOT_AGE)
         return ticket
 
 
-class TicketHandler(WishHandler):
+class TicketHandler(SpawnRequestHandler):
     """GET and POST /api/ticket"""
 
     async def get(self) -> None:
@@ -111,16 +111,16 @@ class TicketHandler(WishHandler):
     async def post(self) -> None:
         """Stand in line for another shape while an instance runs: it is held when it is the user's turn."""
         wish = self.wish()
-        await self.desk.ledger.awrite(self.desk.admission.ask, wish, is_here=True)
+        await self.desk.ledger.awrite(self.desk.admission.ask, wish, by_user=True)
         self.answer(await self.state(), 202)
 
 
-class StopHandler(WishHandler):
+class StopHandler(SpawnRequestHandler):
     """POST /api/instance/stop"""
 
     async def post(self) -> None:
         """Stop what runs or starts, or else leave the line; stopping what is stopped is fine."""
-        parse(Nothing, self.request.body)
+        parse(EmptyRequest, self.request.body)
         unended = await self.desk.ledger.aread(instances.unended, self.user_name)
         if not any(loan.server_name == "" for loan in unended):
             await self.desk.ledger.awrite(self.leave_line, has_waited=False)
@@ -159,23 +159,23 @@ class CancelTicketHandler(StopHandler):
 
     async def post(self) -> None:
         """Leave the line, whatever its state; an instance that its ticket has begun is stopped."""
-        parse(Nothing, self.request.body)
+        parse(EmptyRequest, self.request.body)
         if await self.desk.ledger.awrite(self.leave_line, has_waited=True):
             await self.stop_instance()
         self.answer(await self.state())
 
 
-class TakeTicketHandler(StopHandler):
+class ClaimTicketHandler(StopHandler):
     """POST /api/ticket/take"""
 
     async def post(self) -> None:
         """End what runs, which wipes it, and start what is held for the user."""
-        parse(Nothing, self.request.body)
+        parse(EmptyRequest, self.request.body)
         before = await self.held()
-        async with self.desk.switches.take(self.user_name):
+        async with self.desk.restart_locks.take(self.user_name):
             ticket = await self.held()
             if ticket is None and before is None:
-                raise HubSaid(
+                raise HubRefused(
                     409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn."
                 )
             if ticket is not None and ticket.instance_id is None:
@@ -195,16 +195,16 @@ class RestartHandler(StopHandler):
 
     async def post(self) -> None:
         """A restart is a stop, which wipes, and a start of the same kind: never the same slot again."""
-        parse(Nothing, self.request.body)
+        parse(EmptyRequest, self.request.body)
         meant = await self.running()
-        if meant is None and not self.desk.switches.is_taken(self.user_name):
-            raise HubSaid(
+        if meant is None and not self.desk.restart_locks.is_taken(self.user_name):
+            raise HubRefused(
                 409,
                 "Nothing runs that could be restarted.",
                 code="not_running",
                 next_step="Start an instance.",
             )
-        async with self.desk.switches.take(self.user_name):
+        async with self.desk.restart_locks.take(self.user_name):
             found = await self.running()
             if found is not None and meant is not None and found.id == meant.id:
                 await self.restart(found)
@@ -218,7 +218,7 @@ class RestartHandler(StopHandler):
 
     async def restart(self, before: Instance) -> None:
         """Its place is taken before it is given up: to restart must not mean to find the pool full."""
-        ticket = await self.desk.ledger.awrite(self.desk.admission.take_over, before)
+        ticket = await self.desk.ledger.awrite(self.desk.admission.reserve_replacement, before)
         try:
             await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         except FreepoolError:

@@ -15,17 +15,17 @@ from spawner.desk.http import ALONE, LANGUAGE_COOKIE, POLICY, Desk, Handler, Jso
 from spawner.desk.i18n import LANGUAGES
 from spawner.desk.openapi import openapi
 from spawner.desk.paid.openapi import with_paid
-from spawner.desk.user.strings import JS_STRINGS
+from spawner.desk.user.strings import USER_STRINGS
 
 KEEPALIVE_SECONDS = 10
 """A proxy may keep a reader's connection open when the desk behind it has died. So silence has to mean something: the
 page gives a stream up that has said nothing for a while (`SILENCE_MS` in live.js)."""
-BREATH_SECONDS = 0.015
+SECONDS_PER_LISTENER = 0.015
 """For each open page, between two states sent to the same one: a crowd of 200 sees the news three seconds later, and
 the desk has time for those who click."""
 
 
-PLAIN = re.compile(r"[!-\[\]-~]+")
+LOCAL_PATH = re.compile(r"[!-\[\]-~]+")
 """Addresses without white space, and without what browsers take for a slash."""
 
 
@@ -36,7 +36,7 @@ class PageHandler(Handler):
         """The page, complete with its first state."""
         self.set_header("Cross-Origin-Opener-Policy", ALONE)
         state = (await self.state()).model_dump(mode="json")
-        strings = {name: self.say(text) for name, text in JS_STRINGS.items()}
+        strings = {name: self.say(text) for name, text in USER_STRINGS.items()}
         self.finish(self.render_page("desk.html", state=state, strings=strings))
 
 
@@ -56,7 +56,7 @@ class LanguageHandler(Handler):
                 samesite="Lax",
             )
         here = self.get_body_argument("here", "")
-        is_ours = here.startswith(self.desk.base) and PLAIN.fullmatch(here) is not None
+        is_ours = here.startswith(self.desk.base) and LOCAL_PATH.fullmatch(here) is not None
         self.redirect(here if is_ours else self.desk.base, status=303)
 
 
@@ -103,7 +103,7 @@ class EventsHandler(JsonHandler):
 
     async def next_change(self, known: int) -> None:
         """Wait for a reason to look again."""
-        await asyncio.sleep(self.desk.changes.listeners * BREATH_SECONDS)
+        await asyncio.sleep(self.desk.changes.listeners * SECONDS_PER_LISTENER)
         await self.desk.changes.next(seconds=KEEPALIVE_SECONDS, after=known)
 
 
@@ -160,7 +160,7 @@ class FileHandler(StaticFileHandler):
             self.set_header("Cache-Control", "no-cache")
 
 
-class NothingHereHandler(Handler):
+class NotFoundHandler(Handler):
     """Everything else."""
 
     needs_user = False

@@ -12,15 +12,15 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from spawner.catalog import Catalog, Flavor
-from spawner.desk.i18n import Texts
+from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
-from spawner.desk.user.snapshot import Moment, PoolMoment
+from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend
-from spawner.pool.capacity import stock_of
-from spawner.pool.progress import ENDINGS, EXPECTED, FAILURES, PROGRESS, TICKET_ENDINGS
-from spawner.pool.queue.wait_estimate import Wait
+from spawner.pool.capacity import capacity_of
+from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
+from spawner.pool.queue.wait_estimate import WaitEstimate
 
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
 ALL_LENT = "Everything of this shape is lent out just now."
@@ -186,39 +186,39 @@ class State(BaseModel):
 
 
 def build_state(
-    moment: Moment,
+    snapshot: UserSnapshot,
     *,
     user_name: str,
     admin: bool,
     catalog: Catalog,
     backend: Backend,
-    texts: Texts,
+    texts: Translations,
     base: str,
     now: datetime,
     paid: PaidView | None = None,
 ) -> State:
     """Say it all in the reader's language. `base` is the desk's URL prefix, `/services/desk/`."""
-    offer = moment.pool.said.get(texts.language)
+    offer = snapshot.pool.said.get(texts.language)
     if offer is None:  # a crowd that reads one language is told the same
-        offer = moment.pool.said[texts.language] = _offer(moment.pool, catalog, backend, texts, base)
+        offer = snapshot.pool.said[texts.language] = _offer(snapshot.pool, catalog, backend, texts, base)
     return State(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(
             isolated=backend.isolated,
             notice=None if backend.isolated else texts.say(UNSAFE),
-            maintenance=_maintenance(moment.pool.controls.drain),
+            maintenance=_maintenance(snapshot.pool.controls.drain),
         ),
-        **offer | {"flavors": [_counting_own(flavor, moment) for flavor in offer["flavors"]]},
+        **offer | {"flavors": [_counting_own(flavor, snapshot) for flavor in offer["flavors"]]},
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
-        instance=_instance(moment, texts) if moment.current else None,
-        ticket=_ticket(moment, texts),
-        last=_last(moment, texts),
+        instance=_instance(snapshot, texts) if snapshot.current else None,
+        ticket=_ticket(snapshot, texts),
+        last=_last(snapshot, texts),
         paid=paid,
         now=now,
     )
 
 
-def _offer(pool: PoolMoment, catalog: Catalog, backend: Backend, texts: Texts, base: str) -> dict[str, Any]:
+def _offer(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Translations, base: str) -> dict[str, Any]:
     """What can be had: the same for everybody."""
     images = [_image(image, catalog, backend, texts) for image in catalog.images]
     missing = {image.id: image for image in images if not image.available}
@@ -244,11 +244,11 @@ def _offer(pool: PoolMoment, catalog: Catalog, backend: Backend, texts: Texts, b
     }
 
 
-def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolMoment, texts: Texts) -> FlavorView:
-    stock = stock_of(catalog, backend, flavor, pool.slots, without_room=pool.without_room)
+def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapshot, texts: Translations) -> FlavorView:
+    stock = capacity_of(catalog, backend, flavor, pool.slots, without_room=pool.without_room)
     in_line = pool.in_line(flavor.id)
     is_closed = pool.controls.drain is not None or pool.controls.is_paused(flavor.id)
-    available = stock.available if flavor.id in pool.lent_at_once else 0
+    available = stock.available if flavor.id in pool.free_now else 0
     reason = None
     if stock.why_not is not None:
         reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]
@@ -280,18 +280,18 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolMoment
     )
 
 
-def _counting_own(flavor: FlavorView, moment: Moment) -> FlavorView:
+def _counting_own(flavor: FlavorView, snapshot: UserSnapshot) -> FlavorView:
     """Count a user who waits: their place is newer than the count of all, and "first of none" would make no sense."""
-    if moment.ticket is None or moment.ticket.flavor != flavor.id or moment.place is None:
+    if snapshot.ticket is None or snapshot.ticket.flavor != flavor.id or snapshot.place is None:
         return flavor
-    return flavor.model_copy(update={"in_line": max(flavor.in_line, moment.place)})
+    return flavor.model_copy(update={"in_line": max(flavor.in_line, snapshot.place)})
 
 
 def _maintenance(drain: Drain | None) -> MaintenanceView | None:
     return None if drain is None else MaintenanceView(at=drain.at, reason=drain.reason)
 
 
-def _image(image: object, catalog: Catalog, backend: Backend, texts: Texts) -> ImageView:
+def _image(image: object, catalog: Catalog, backend: Backend, texts: Translations) -> ImageView:
     known = catalog.image(image.id)  # type: ignore[attr-defined]
     why_not = backend.why_not(catalog.flavor(catalog.defaults.flavor), known)
     return ImageView(
@@ -303,11 +303,11 @@ def _image(image: object, catalog: Catalog, backend: Backend, texts: Texts) -> I
     )
 
 
-def _instance(moment: Moment, texts: Texts) -> InstanceView:
-    loan = moment.current
+def _instance(snapshot: UserSnapshot, texts: Translations) -> InstanceView:
+    loan = snapshot.current
     assert loan is not None
     assert loan.state is not InstanceState.ENDED
-    drain = moment.pool.controls.drain
+    drain = snapshot.pool.controls.drain
     url = f"/user/{quote(loan.user_name, safe='@~')}/"
     return InstanceView(
         id=loan.id,
@@ -321,56 +321,56 @@ def _instance(moment: Moment, texts: Texts) -> InstanceView:
         url=url,
         open_url=f"{url}lab",
         progress=[
-            ProgressView(at=event.at, percent=PROGRESS[event.step][0], text=texts.say(PROGRESS[event.step][1]))
-            for event in moment.progress
+            ProgressView(at=event.at, percent=STEP_TEXTS[event.step][0], text=texts.say(STEP_TEXTS[event.step][1]))
+            for event in snapshot.progress
         ],
     )
 
 
-def _obstacle(pool: PoolMoment, ticket: Ticket, texts: Texts) -> str | None:
+def _obstacle(pool: PoolSnapshot, ticket: Ticket, texts: Translations) -> str | None:
     if pool.controls.is_paused(ticket.flavor):
         return texts.say(PAUSED)
     return texts.say(NO_MACHINE_NOW) if ticket.flavor in pool.without_room else None
 
 
-def _ticket(moment: Moment, texts: Texts) -> TicketView | None:
-    ticket = moment.ticket
+def _ticket(snapshot: UserSnapshot, texts: Translations) -> TicketView | None:
+    ticket = snapshot.ticket
     if ticket is None or ticket.instance_id is not None:  # its instance is shown instead
         return None
-    wait = moment.pool.wait(ticket.flavor, moment.place) if moment.place is not None else None
+    wait = snapshot.pool.wait(ticket.flavor, snapshot.place) if snapshot.place is not None else None
     return TicketView(
         id=ticket.id,
-        state="waiting" if moment.place is not None else "called",
+        state="waiting" if snapshot.place is not None else "called",
         flavor=ticket.flavor,
         image=ticket.image,
         example=ticket.example,
         joined_at=ticket.joined_at,
-        place=moment.place,
+        place=snapshot.place,
         wait_seconds=_seconds(wait),
-        reason=_obstacle(moment.pool, ticket, texts) if moment.place is not None else None,
-        held=moment.place is None and moment.current is not None,
+        reason=_obstacle(snapshot.pool, ticket, texts) if snapshot.place is not None else None,
+        held=snapshot.place is None and snapshot.current is not None,
         hold_until=ticket.hold_until,
     )
 
 
-def _first(*moments: datetime | None) -> datetime | None:
-    return min((moment for moment in moments if moment is not None), default=None)
+def _first(*snapshots: datetime | None) -> datetime | None:
+    return min((snapshot for snapshot in snapshots if snapshot is not None), default=None)
 
 
-def _seconds(wait: Wait | None) -> tuple[int, int] | None:
+def _seconds(wait: WaitEstimate | None) -> tuple[int, int] | None:
     return None if wait is None else (round(wait.low), round(wait.high))
 
 
-def _last(moment: Moment, texts: Texts) -> LastView | None:
+def _last(snapshot: UserSnapshot, texts: Translations) -> LastView | None:
     """What happened last that needs words: to the instance, or to the place in line."""
-    loan, ticket = moment.last, moment.last_ticket
-    if ticket is not None and ticket.ended_at and ticket.state in TICKET_ENDINGS and _is_newer(ticket, loan):
+    loan, ticket = snapshot.last, snapshot.last_ticket
+    if ticket is not None and ticket.ended_at and ticket.state in TICKET_END_TEXTS and _is_newer(ticket, loan):
         is_gone = ticket.state is TicketState.FAILED and ticket.called_at is None
-        text = texts.say(NO_LONGER_OFFERED if is_gone else TICKET_ENDINGS[ticket.state])
+        text = texts.say(NO_LONGER_OFFERED if is_gone else TICKET_END_TEXTS[ticket.state])
         return LastView(ended_at=ticket.ended_at, text=text, failed=True, details=ticket.detail or "")
-    if loan is None or loan.reason is None or loan.ended_at is None or loan.reason in EXPECTED:
+    if loan is None or loan.reason is None or loan.ended_at is None or loan.reason in USER_REQUESTED:
         return None
-    text = texts.say(ENDINGS[loan.reason])
+    text = texts.say(END_TEXTS[loan.reason])
     failed = loan.reason in FAILURES
     return LastView(ended_at=loan.ended_at, text=text, failed=failed, details=(loan.detail or "") if failed else "")
 

@@ -6,7 +6,7 @@ browser, where numbers and times are written the way the reader's language
 writes them.
 """
 
-JS_STRINGS: dict[str, str] = {
+USER_STRINGS: dict[str, str] = {
     # No instance yet
     "hero_title": "Start a free notebook",
     "hero_lead": "A JupyterLab of your own, here in your browser.",

@@ -164,7 +164,7 @@ class Consent:
     provider: str
     region: str
     account_id: str
-    shape: str
+    instance_type: str
     image: str | None
     price: str
     currency: str
@@ -211,7 +211,7 @@ class Order:
     binding_id: str
     provider: str
     region: str
-    shape: str
+    instance_type: str
     name: str
     state: OrderState
     created_at: datetime
@@ -231,7 +231,7 @@ class Order:
     ending_since: datetime | None = None
     active_at: datetime | None = None
     run_began_at: datetime | None = None
-    armed_at: datetime | None = None
+    auto_stop_set_at: datetime | None = None
     stopped_at: datetime | None = None
     ended_at: datetime | None = None
     reason: StopReason | None = None

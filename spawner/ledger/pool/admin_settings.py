@@ -16,7 +16,7 @@ _ALL = select(controls).order_by(controls.c.name)
 
 
 @dataclass(frozen=True)
-class Control:
+class AdminSetting:
     """One setting. `value` is JSON."""
 
     name: str
@@ -40,7 +40,7 @@ def clear(connection: Connection, name: str) -> bool:
     return was_there
 
 
-def all_of(connection: Connection) -> dict[str, Control]:
+def all_of(connection: Connection) -> dict[str, AdminSetting]:
     """Every setting by name."""
     rows = connection.execute(_ALL)
-    return {row.name: Control(**row._mapping) for row in rows}
+    return {row.name: AdminSetting(**row._mapping) for row in rows}

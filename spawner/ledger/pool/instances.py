@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace, TooMany
 from spawner.ledger.pool import tickets
-from spawner.ledger.pool.rows import ASKED_FOR, LIVE, UNENDED, EndReason, Event, Instance, InstanceState, Step
+from spawner.ledger.pool.rows import LIVE, UNENDED, USER_ENDED, EndReason, Event, Instance, InstanceState, StartStep
 from spawner.ledger.pool.tables import events, instances
 from spawner.ledger.transitions import change, touch
 
@@ -137,7 +137,7 @@ def mark_stopping(
         detail=detail,
         stopping_at=now,
     )
-    if reason in ASKED_FOR:
+    if reason in USER_ENDED:
         tickets.close_of_instance(connection, instance_id, now=now)
 
 
@@ -234,7 +234,7 @@ def usable_since(connection: Connection, moment: datetime) -> list[Instance]:
     return [_instance(row) for row in rows]
 
 
-def steps_since(connection: Connection, moment: datetime, steps: Iterable[Step]) -> dict[str, set[Step]]:
+def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartStep]) -> dict[str, set[StartStep]]:
     """Which of these steps were taken by each loan that came to run since a moment."""
     rows = connection.execute(
         select(events.c.instance_id, events.c.step)
@@ -242,9 +242,9 @@ def steps_since(connection: Connection, moment: datetime, steps: Iterable[Step])
         .where(instances.c.usable_at >= moment, events.c.step.in_([step.value for step in steps]))
         .distinct()
     )
-    found: dict[str, set[Step]] = {}
+    found: dict[str, set[StartStep]] = {}
     for instance_id, step in rows:
-        found.setdefault(instance_id, set()).add(Step(step))
+        found.setdefault(instance_id, set()).add(StartStep(step))
     return found
 
 
@@ -265,7 +265,7 @@ def prune(connection: Connection, *, before: datetime) -> int:
 def add_event(
     connection: Connection,
     instance_id: str,
-    step: Step,
+    step: StartStep,
     *,
     now: datetime,
     params: Mapping[str, str] | None = None,
@@ -283,7 +283,7 @@ def events_of(connection: Connection, instance_id: str, *, after: int = 0) -> li
         select(events).where(events.c.instance_id == instance_id, events.c.seq > after).order_by(events.c.seq)
     )
     return [
-        Event(seq=row.seq, instance_id=row.instance_id, at=row.at, step=Step(row.step), params=row.params)
+        Event(seq=row.seq, instance_id=row.instance_id, at=row.at, step=StartStep(row.step), params=row.params)
         for row in rows
     ]
 

@@ -57,7 +57,7 @@ class TicketState(StrEnum):
     FAILED = "failed"
 
 
-ALIVE = (TicketState.WAITING, TicketState.CALLED)
+OPEN = (TicketState.WAITING, TicketState.CALLED)
 """States in which a ticket still stands for something to come."""
 
 
@@ -83,11 +83,11 @@ class EndReason(StrEnum):
     MAINTENANCE = "maintenance"
 
 
-ASKED_FOR = (EndReason.STOPPED, EndReason.CANCELLED)
+USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED)
 """Endings by the user's own hand."""
 
 
-class Step(StrEnum):
+class StartStep(StrEnum):
     """What a start has come to; each is one line of the progress that people see."""
 
     REQUESTED = "requested"
@@ -188,5 +188,5 @@ class Event:
     seq: int
     instance_id: str
     at: datetime
-    step: Step
+    step: StartStep
     params: dict[str, str]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, se
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.pool.rows import ALIVE, Ticket, TicketState
+from spawner.ledger.pool.rows import OPEN, Ticket, TicketState
 from spawner.ledger.pool.tables import tickets
 from spawner.ledger.transitions import change, touch
 
@@ -26,7 +26,7 @@ def _in(states: Iterable[TicketState]) -> Any:
 
 _ORDER = (tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
 _JOIN = insert(tickets)
-_ALIVE = select(tickets).where(_in(ALIVE)).order_by(*_ORDER)
+_ALIVE = select(tickets).where(_in(OPEN)).order_by(*_ORDER)
 _ALIVE_OF = _ALIVE.where(tickets.c.user_name == bindparam("of"))
 _IN_LINE = select(func.count()).where(tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING.value)
 _AHEAD = _IN_LINE.where(tuple_(*_ORDER) < tuple_(*(bindparam(column.name, type_=column.type) for column in _ORDER)))
@@ -99,7 +99,7 @@ def close(
     connection: Connection, ticket_id: str, state: TicketState, *, now: datetime, detail: str | None = None
 ) -> None:
     """Any living ticket to CANCELLED, EXPIRED or FAILED."""
-    change(connection, tickets, ticket_id, expected=ALIVE, to=state, ended_at=now, detail=detail)
+    change(connection, tickets, ticket_id, expected=OPEN, to=state, ended_at=now, detail=detail)
 
 
 def close_of_instance(connection: Connection, instance_id: str, *, now: datetime) -> None:
@@ -217,7 +217,7 @@ def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int)
 def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
     """Tickets to which anything happened since a moment, and those that still stand for something; oldest first."""
     happened = [tickets.c.joined_at >= moment, tickets.c.called_at >= moment, tickets.c.ended_at >= moment]
-    rows = connection.execute(select(tickets).where(or_(*happened, _in(ALIVE))).order_by(tickets.c.joined_at))
+    rows = connection.execute(select(tickets).where(or_(*happened, _in(OPEN))).order_by(tickets.c.joined_at))
     return [_ticket(row) for row in rows]
 
 

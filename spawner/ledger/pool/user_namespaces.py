@@ -15,7 +15,7 @@ _ALL = select(user_namespaces).order_by(user_namespaces.c.flavor, user_namespace
 
 
 @dataclass(frozen=True)
-class Tried:
+class NodeSupport:
     """What came of it on one node, with pods of one flavor. `detail`: why it did not work."""
 
     flavor: str
@@ -25,7 +25,7 @@ class Tried:
     noted_at: datetime
 
 
-def note(connection: Connection, tried: Tried) -> None:
+def note(connection: Connection, tried: NodeSupport) -> None:
     """Write it down, in place of what was known of this flavor and node."""
     is_this = (user_namespaces.c.flavor == tried.flavor) & (user_namespaces.c.node == tried.node)
     values = {"works": tried.works, "detail": tried.detail, "noted_at": tried.noted_at}
@@ -34,9 +34,9 @@ def note(connection: Connection, tried: Tried) -> None:
     touch(connection)
 
 
-def all_of(connection: Connection) -> list[Tried]:
+def all_of(connection: Connection) -> list[NodeSupport]:
     """Everything that is known."""
-    return [Tried(**row._mapping) for row in connection.execute(_ALL)]
+    return [NodeSupport(**row._mapping) for row in connection.execute(_ALL)]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:

@@ -79,5 +79,5 @@ def in_the_way_of_unlinking(orders: Iterable[Order], now: datetime, *, reaches: 
 def _is_out_of_reach(order: Order, now: datetime, reaches: Reach) -> bool:
     if order.blocked is None and reaches(order.provider, order.region):
         return False
-    until = order.stops_at if order.armed_at is not None else None
+    until = order.stops_at if order.auto_stop_set_at is not None else None
     return now > (until or (order.blocked_at or order.stop_wanted_at or now) + OUT_OF_REACH)

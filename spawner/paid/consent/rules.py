@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from spawner.errors import AskAgain, BadOption, NoConsent, NotAllowed
+from spawner.errors import BadOption, NoConsent, NotAllowed, OfferChanged
 from spawner.ledger.paid.rows import Binding, Consent, ConsentKind, ConsentState, Order
 from spawner.paid import quotes
 from spawner.paid.accounts.binding import may_order
 from spawner.paid.consent import text as consent_text
 from spawner.paid.consent.text import ENGLISH, Facts
 from spawner.paid.money import Money, read
-from spawner.paid.providers.base import Capability, Shape
+from spawner.paid.providers.base import Capability, InstanceType
 from spawner.paid.quotes import UNIT, Quote
 
 GOOD_FOR = timedelta(minutes=10)
@@ -27,10 +27,10 @@ SHORTEST_RUN = 600
 LONGEST_RUN = 7 * 24 * 3600
 NOT_FROM_THE_PAGE = "This yes did not come from the page with the question."
 NOTHING_NEW = "Nothing new can be made in this cloud account just now."
-SHAPE_GONE = "{shape} is not on offer any more."
-SHAPE_OUT = "{shape} is not available just now."
-PRICE_UNKNOWN = "The price of {shape} is not known just now."
-PRICE_CHANGED = "The price of {shape} has changed from {old} to {new} an hour."
+SHAPE_GONE = "{instance_type} is not on offer any more."
+SHAPE_OUT = "{instance_type} is not available just now."
+PRICE_UNKNOWN = "The price of {instance_type} is not known just now."
+PRICE_CHANGED = "The price of {instance_type} has changed from {old} to {new} an hour."
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,21 @@ def ask(
 
     `word` is what the page with the question must send along with the yes; only its hash is kept.
 
-    Raises `NotAllowed`, `AskAgain` or `BadOption` where it cannot be asked.
+    Raises `NotAllowed`, `OfferChanged` or `BadOption` where it cannot be asked.
     """
     if not may_order(binding):
         raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     hourly = quote.hourly
     if hourly is None or quote.compute is None or not quote.is_buyable:
-        raise AskAgain("{shape} cannot be had just now.", next_step="Choose another one.", shape=quote.shape.id)
+        raise OfferChanged(
+            "{instance_type} cannot be had just now.",
+            next_step="Choose another one.",
+            instance_type=quote.instance_type.id,
+        )
     if now >= quote.read_at + GOOD_FOR:
-        raise AskAgain("This price is too old.", next_step="Load the prices again.")
+        raise OfferChanged("This price is too old.", next_step="Load the prices again.")
     run_seconds = _run_seconds(chosen, hourly)
-    disk = quote.shape.least_disk if chosen.disk is None else chosen.disk
+    disk = quote.instance_type.least_disk if chosen.disk is None else chosen.disk
     kind = ConsentKind.CREATE if order is None else ConsentKind.START
     facts = Facts(
         kind=kind,
@@ -82,7 +86,7 @@ def ask(
         capabilities=capabilities,
         account_id=binding.account_id,
         region=region,
-        shape=quote.shape,
+        instance_type=quote.instance_type,
         price=quote.compute,
         disk=disk,
         disk_price=quote.disk,
@@ -105,7 +109,7 @@ def ask(
         provider=binding.provider,
         region=region,
         account_id=binding.account_id,
-        shape=quote.shape.id,
+        instance_type=quote.instance_type.id,
         image=chosen.image,
         price=quote.compute.text,
         currency=quote.compute.currency,
@@ -143,34 +147,41 @@ def _run_seconds(chosen: Chosen, hourly: Money) -> int:
 
 
 def check_answer(consent: Consent, *, user_name: str, user_since: str, session: str, word: str, now: datetime) -> None:
-    """Whether this person, from this session and this very page, may say yes now. Raises `NoConsent` or `AskAgain`."""
+    """Check that this user, in this session and from this page, may consent now.
+
+    Raises `NoConsent` or `OfferChanged`.
+    """
     if (consent.user_name, consent.user_since) != (user_name, user_since):
         raise NoConsent("Only its owner can agree to being billed.")
     if consent.session != session:
-        raise AskAgain("This was asked in another session.", next_step="Look at it and agree here.")
+        raise OfferChanged("This was asked in another session.", next_step="Look at it and agree here.")
     if not hmac.compare_digest(consent_text.hash_of(word), consent.answer_hash):
         raise NoConsent(NOT_FROM_THE_PAGE, next_step="Open the question, and agree there.")
     if consent.state is not ConsentState.OFFERED:
-        raise AskAgain("This was answered already.", next_step="Look at what has come of it, or ask again.")
+        raise OfferChanged("This was answered already.", next_step="Look at what has come of it, or ask again.")
     if now >= consent.expires_at:
-        raise AskAgain("This price is too old.", next_step="Load the prices again.")
+        raise OfferChanged("This price is too old.", next_step="Load the prices again.")
 
 
-def change_since(consent: Consent, shapes: Iterable[Shape]) -> tuple[str, Mapping[str, str]] | None:
+def change_since(consent: Consent, instance_types: Iterable[InstanceType]) -> tuple[str, Mapping[str, str]] | None:
     """What is not as it was agreed to any more, as a sentence; None where all is as it was.
 
     A price that fell is a change, too: what a person agreed to is what they get.
     """
-    shape = next((one for one in shapes if one.id == consent.shape), None)
-    if shape is None:
-        return SHAPE_GONE, {"shape": consent.shape}
-    if shape.price is None:
-        return PRICE_UNKNOWN, {"shape": consent.shape}
-    if shape.available is False:
-        return SHAPE_OUT, {"shape": consent.shape}
+    instance_type = next((one for one in instance_types if one.id == consent.instance_type), None)
+    if instance_type is None:
+        return SHAPE_GONE, {"instance_type": consent.instance_type}
+    if instance_type.price is None:
+        return PRICE_UNKNOWN, {"instance_type": consent.instance_type}
+    if instance_type.available is False:
+        return SHAPE_OUT, {"instance_type": consent.instance_type}
     agreed, disk = read(consent.price, consent.currency), read(consent.disk_price, consent.currency)
     assert agreed is not None
-    now_disk = quotes.disk_price(shape, consent.disk)
-    if shape.price != agreed or now_disk is None or now_disk.amount != (disk.amount if disk else 0):
-        return PRICE_CHANGED, {"shape": consent.shape, "old": agreed.exact, "new": shape.price.exact}
+    now_disk = quotes.disk_price(instance_type, consent.disk)
+    if instance_type.price != agreed or now_disk is None or now_disk.amount != (disk.amount if disk else 0):
+        return PRICE_CHANGED, {
+            "instance_type": consent.instance_type,
+            "old": agreed.exact,
+            "new": instance_type.price.exact,
+        }
     return None

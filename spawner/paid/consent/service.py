@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.errors import AskAgain, BadOption, LostRace, NoConsent, NotAllowed, NotOffered, PaidPaused
+from spawner.errors import BadOption, LostRace, NoConsent, NotAllowed, NotOffered, OfferChanged, PaidPaused
 from spawner.ledger.paid import audit, bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Consent, ConsentKind, Order, OrderState, StopReason
 from spawner.ledger.pool import admin_settings
@@ -45,15 +45,15 @@ def provider_of(paid: Paid, binding: Binding, region: str) -> Provider:
 async def quotes(paid: Paid, binding: Binding, region: str, needs: Needs, *, disk: int | None = None) -> list[Quote]:
     """What is on offer now, the cheapest that fits first. Raises `ProviderError`."""
     read_at = paid.now()
-    shapes = await provider_of(paid, binding, region).shapes(account_of(binding, region))
-    return quote(shapes, needs, disk=disk, read_at=read_at)
+    instance_types = await provider_of(paid, binding, region).instance_types(account_of(binding, region))
+    return quote(instance_types, needs, disk=disk, read_at=read_at)
 
 
 async def offer(
     paid: Paid,
     binding: Binding,
     region: str,
-    shape: str,
+    instance_type: str,
     chosen: Chosen,
     *,
     session: str,
@@ -70,15 +70,21 @@ async def offer(
         raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     if order is not None and (not is_same(order, binding) or order.binding_id != binding.id):
         raise NotAllowed("This is not yours.")
-    as_it_is = order is None or (order.shape, order.region, order.server_name) == (shape, region, chosen.server_name)
+    as_it_is = order is None or (order.instance_type, order.region, order.server_name) == (
+        instance_type,
+        region,
+        chosen.server_name,
+    )
     if not as_it_is:
         raise BadOption("What is stopped can only be started again as it is.")
     if order is not None and (order.state is not OrderState.STOPPED or order.delete_wanted_at is not None):
-        raise AskAgain("It is not stopped.", next_step="Wait until it is.")
+        raise OfferChanged("It is not stopped.", next_step="Wait until it is.")
     found = await quotes(paid, binding, region, Needs(), disk=chosen.disk)
-    wanted = next((one for one in found if one.shape.id == shape), None)
+    wanted = next((one for one in found if one.instance_type.id == instance_type), None)
     if wanted is None:
-        raise AskAgain("{shape} cannot be had just now.", next_step="Choose another one.", shape=shape)
+        raise OfferChanged(
+            "{instance_type} cannot be had just now.", next_step="Choose another one.", instance_type=instance_type
+        )
     provider = provider_of(paid, binding, region)
     consent_id = paid.new_id()
     consent = ask(
@@ -102,7 +108,7 @@ async def offer(
 async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, word: str) -> Consent:
     """Take a person's yes, if all is still as they were told, and it comes from the page that told them.
 
-    Raises `NoConsent`, `AskAgain` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
+    Raises `NoConsent`, `OfferChanged` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
     """
 
     def read(connection: Connection) -> tuple[Consent, Binding]:
@@ -116,12 +122,14 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
     who = {"user_name": user_name, "user_since": user_since, "session": session, "word": word}
     check_answer(consent, **who, now=paid.now())
     if not may_order(binding):
-        raise AskAgain(NOTHING_NEW, next_step="Look at how it is linked.")
-    shapes = await provider_of(paid, binding, consent.region).shapes(account_of(binding, consent.region))
-    changed = change_since(consent, shapes)
+        raise OfferChanged(NOTHING_NEW, next_step="Look at how it is linked.")
+    instance_types = await provider_of(paid, binding, consent.region).instance_types(
+        account_of(binding, consent.region)
+    )
+    changed = change_since(consent, instance_types)
     if changed is not None:
         template, words = changed
-        raise AskAgain(template, next_step="Look at the new price.", **words)
+        raise OfferChanged(template, next_step="Look at the new price.", **words)
 
     def write(connection: Connection) -> Consent:
         now = paid.now()
@@ -132,7 +140,9 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
     try:
         return await paid.ledger.awrite(write)
     except LostRace:
-        raise AskAgain("This was answered already.", next_step="Look at what has come of it, or ask again.") from None
+        raise OfferChanged(
+            "This was answered already.", next_step="Look at what has come of it, or ask again."
+        ) from None
 
 
 def place(connection: Connection, *, user_name: str, user_since: str, server_name: str, now: datetime) -> Order:
@@ -171,7 +181,7 @@ def _new(connection: Connection, consent: Consent, binding: Binding, now: dateti
         provider=consent.provider,
         region=consent.region,
         workspace=binding.workspaces.get(consent.region),
-        shape=consent.shape,
+        instance_type=consent.instance_type,
         name=name_of(consent.id),
         state=OrderState.INTENDED,
         created_at=now,
@@ -189,7 +199,7 @@ def _again(connection: Connection, consent: Consent) -> Order:
         raise LostRace("It is not stopped any more.")
     nothing = dict.fromkeys(
         ("stop_wanted_at", "stop_wanted_by", "recovered_at", "posted_at", "asked_at", "active_at", "run_began_at",
-         "armed_at", "stops_at", "reason", "spent", "next_try_at")
+         "auto_stop_set_at", "stops_at", "reason", "spent", "next_try_at")
     )  # fmt: skip
     changes = nothing | {
         "state": OrderState.INTENDED,

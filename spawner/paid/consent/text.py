@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from spawner.ledger.paid.rows import ConsentKind
 from spawner.paid.money import Money
-from spawner.paid.providers.base import Capability, Shape
+from spawner.paid.providers.base import Capability, InstanceType
 
 VERSION = 2
 ENGLISH, CHINESE = "en", "zh-CN"
@@ -30,7 +30,7 @@ class Facts:
     capabilities: frozenset[Capability]
     account_id: str
     region: str
-    shape: Shape
+    instance_type: InstanceType
     price: Money
     disk: int | None
     disk_price: Money | None
@@ -55,8 +55,8 @@ START: Pair = (
     "费用由{provider} 向你收取。",
 )
 SHAPE: Pair = (
-    "It is a {shape}: {cpu} CPU, {memory} GiB memory{gpu}.",
-    "规格为 {shape}：{cpu} 核 CPU，{memory} GiB 内存{gpu}。",
+    "It is a {instance_type}: {cpu} CPU, {memory} GiB memory{gpu}.",
+    "规格为 {instance_type}：{cpu} 核 CPU，{memory} GiB 内存{gpu}。",
 )
 GPU: Pair = (", {count} × {name}", "，{count} × {name}")
 PRICE: Pair = (
@@ -73,7 +73,7 @@ CAP: Pair = (
     "stopped.",
     "本次运行最多花费 {cap}，最长运行 {minutes} 分钟；若现在启动，最晚到 {until}，届时实例会被停止。",
 )
-DEADMAN: Pair = (
+AUTO_STOP: Pair = (
     "A timer at {provider} stops it then, even if Freepool cannot. Until that timer is set, which takes moments, "
     "Freepool alone watches.",
     "届时由{provider} 的定时器停止实例，即使 Freepool 无法操作也会生效。在定时器设好之前的片刻内，仅由 Freepool 监视。",
@@ -134,7 +134,7 @@ def _pairs(facts: Facts) -> Iterator[Pair]:
     if facts.disk_price is not None:
         yield DISK
     yield CAP
-    yield DEADMAN if Capability.DEADMAN in facts.capabilities else NO_DEADMAN
+    yield AUTO_STOP if Capability.AUTO_STOP in facts.capabilities else NO_DEADMAN
     yield IDLE if facts.idle_seconds is not None else NO_IDLE
     yield STOP
     if Capability.WIPES in facts.capabilities:
@@ -143,15 +143,19 @@ def _pairs(facts: Facts) -> Iterator[Pair]:
 
 
 def _words(facts: Facts, which: int) -> dict[str, str]:
-    shape = facts.shape
-    gpu = GPU[which].format(count=shape.gpu_count, name=shape.gpu_name or "GPU") if shape.gpu_count else ""
+    instance_type = facts.instance_type
+    gpu = (
+        GPU[which].format(count=instance_type.gpu_count, name=instance_type.gpu_name or "GPU")
+        if instance_type.gpu_count
+        else ""
+    )
     return {
         "provider": facts.provider if which == 0 else CHINESE_NAMES.get(facts.provider, facts.provider),
         "account": facts.account_id[-4:],
         "region": facts.region,
-        "shape": shape.id,
-        "cpu": str(shape.cpu),
-        "memory": f"{shape.memory / GIB:g}",
+        "instance_type": instance_type.id,
+        "cpu": str(instance_type.cpu),
+        "memory": f"{instance_type.memory / GIB:g}",
         "gpu": gpu,
         "price": facts.price.exact,
         "read_at": _time(facts.read_at),

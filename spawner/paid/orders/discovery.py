@@ -31,12 +31,12 @@ from spawner.ledger.paid.rows import (
     StopReason,
 )
 from spawner.paid.accounts.binding import account_of
-from spawner.paid.orders.executor import STEWARD, block, read_moment, take
+from spawner.paid.orders.executor import STEWARD, block, read_snapshot, take
 from spawner.paid.orders.observation import ALIVE
 from spawner.paid.orders.policy import DESCRIBE
 from spawner.paid.orders.updates import FREEPOOL, notice
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL, Paid
-from spawner.paid.providers.base import Remote, RemoteState
+from spawner.paid.providers.base import RemoteInstance, RemoteState
 
 log = logging.getLogger("freepool.paid")
 SHOWN = (*RUNS, OrderState.STOPPING, OrderState.STOPPED)
@@ -45,23 +45,23 @@ AN_ID = re.compile(r"[0-9a-f]{8,32}")
 
 
 @dataclass(frozen=True)
-class _Look:
+class _AccountSnapshot:
     """One listing: where, what, and when it was begun."""
 
     binding: Binding
     region: str
-    remotes: Sequence[Remote]
+    remotes: Sequence[RemoteInstance]
     began: datetime
 
 
-async def sweep(paid: Paid, binding: Binding, region: str) -> None:
+async def discover(paid: Paid, binding: Binding, region: str) -> None:
     """Compare one region of an account with the ledger. Raises `ProviderError` where it cannot be listed."""
     provider = paid.providers[binding.provider]
     began = paid.now()
     remotes = await provider.owned(account_of(binding, region), {HUB_LABEL: paid.hub_label})
-    missing = await paid.ledger.awrite(_compare, paid, _Look(binding, region, remotes, began))
+    missing = await paid.ledger.awrite(_compare, paid, _AccountSnapshot(binding, region, remotes, began))
     for order_id in missing:
-        moment = await paid.ledger.aread(read_moment, order_id, has_swept=False, now=paid.now())
+        moment = await paid.ledger.aread(read_snapshot, order_id, has_discovered=False, now=paid.now())
         try:
             done = await take(paid, provider, moment, DESCRIBE)
         except LostRace:
@@ -90,7 +90,7 @@ def regain_access(connection: Connection, binding_id: str, *, seen_at: datetime)
         bindings.unblock(connection, binding_id)
 
 
-def _compare(connection: Connection, paid: Paid, look: _Look) -> list[str]:
+def _compare(connection: Connection, paid: Paid, look: _AccountSnapshot) -> list[str]:
     """Take in what the ledger did not know. Returns the orders that the list ought to have shown and did not."""
     now = paid.now()
     binding = bindings.get(connection, look.binding.id)
@@ -110,20 +110,25 @@ def _compare(connection: Connection, paid: Paid, look: _Look) -> list[str]:
         except LostRace as error:  # one row that is not as it should be hides none of the others
             log.error("%s in the account of binding %s: %s", remote.id, binding.id, error.message)
     listed = {remote.id for remote in look.remotes}
-    settled = look.began - timedelta(seconds=paid.rules.seen_within)
+    is_final = look.began - timedelta(seconds=paid.rules.seen_within)
     return [
         order.id
         for order in known
         if order.binding_id == binding.id
         and order.state in SHOWN
         and order.remote_id not in listed
-        and (order.active_at or order.created_at) < settled
+        and (order.active_at or order.created_at) < is_final
         and (order.busy_until is None or order.busy_until <= now)
     ]
 
 
 def _take_in(
-    connection: Connection, paid: Paid, look: _Look, binding: Binding, order: Order | None, remote: Remote
+    connection: Connection,
+    paid: Paid,
+    look: _AccountSnapshot,
+    binding: Binding,
+    order: Order | None,
+    remote: RemoteInstance,
 ) -> None:
     now = paid.now()
     if order is None:
@@ -138,7 +143,7 @@ def _take_in(
             orders.update_read(connection, order, {"next_try_at": now})  # what is stopped is looked at seldom
 
 
-def _is_anothers(connection: Connection, binding: Binding, remote: Remote) -> bool:
+def _is_anothers(connection: Connection, binding: Binding, remote: RemoteInstance) -> bool:
     """Whether it was made under another link to the same account that still stands: then that one takes it in."""
     other = remote.labels.get(BINDING_LABEL)
     return other != binding.id and any(
@@ -155,7 +160,7 @@ def _is_here(connection: Connection, order: Order, binding: Binding) -> bool:
     return was_under.state is BindingState.UNLINKED and order.user_name == binding.user_name
 
 
-def _recover(connection: Connection, paid: Paid, binding: Binding, remote: Remote, now: datetime) -> None:
+def _recover(connection: Connection, paid: Paid, binding: Binding, remote: RemoteInstance, now: datetime) -> None:
     """Something of ours that the ledger does not know: it gets a timer, and its person is told. It is never deleted."""
     order_id = _own_id(connection, binding, remote, now) or paid.new_id()
     is_stopped = remote.state is RemoteState.STOPPED
@@ -168,7 +173,7 @@ def _recover(connection: Connection, paid: Paid, binding: Binding, remote: Remot
         binding_id=binding.id,
         provider=binding.provider,
         region=remote.region,
-        shape=remote.shape,
+        instance_type=remote.instance_type,
         name=remote.name,
         state=OrderState.STOPPED if is_stopped else OrderState.RECOVERED,
         created_at=now,
@@ -186,7 +191,7 @@ def _recover(connection: Connection, paid: Paid, binding: Binding, remote: Remot
     _tell(connection, order, remote, now, before="")
 
 
-def _own_id(connection: Connection, binding: Binding, remote: Remote, now: datetime) -> str | None:
+def _own_id(connection: Connection, binding: Binding, remote: RemoteInstance, now: datetime) -> str | None:
     """The id that it was ordered by, where a lost order of this very account had it. Its consent is used up."""
     named = remote.labels.get(ORDER_LABEL, "")
     if AN_ID.fullmatch(named) is None or orders.find(connection, named) is not None:
@@ -200,7 +205,7 @@ def _own_id(connection: Connection, binding: Binding, remote: Remote, now: datet
 
 
 def _revive(
-    connection: Connection, paid: Paid, order: Order, binding: Binding, remote: Remote, began: datetime
+    connection: Connection, paid: Paid, order: Order, binding: Binding, remote: RemoteInstance, began: datetime
 ) -> None:
     """It was taken for gone, or for never made, and is there. `began`: when the look was."""
     now = paid.now()
@@ -218,7 +223,7 @@ def _revive(
         "recovered_at": now,
         "active_at": now,
         "ended_at": None,
-        "armed_at": None,
+        "auto_stop_set_at": None,
         "run_began_at": None,
         "ran_before": remote.running or 0.0,
         "running": remote.running,
@@ -239,12 +244,12 @@ def _revive(
     _tell(connection, replace(order, **changes), remote, now, before=order.state)
 
 
-def _server_of(remote: Remote) -> str:
+def _server_of(remote: RemoteInstance) -> str:
     """A name for the server of something that nobody here named."""
     return f"paid-found-{hashlib.sha256(remote.id.encode()).hexdigest()[:8]}"
 
 
-def _tell(connection: Connection, order: Order, remote: Remote, now: datetime, *, before: str) -> None:
+def _tell(connection: Connection, order: Order, remote: RemoteInstance, now: datetime, *, before: str) -> None:
     log.warning("order %s was found in a cloud as %s", order.id, remote.raw_state)
     params = {"remote": remote.id, "raw": remote.raw_state}
     audit.note(

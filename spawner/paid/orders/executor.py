@@ -21,9 +21,9 @@ from spawner.ledger.pool import admin_settings
 from spawner.paid.accounts.binding import account_for, may_order
 from spawner.paid.consent.rules import change_since
 from spawner.paid.consent.service import NO_NEW
-from spawner.paid.orders.policy import Act, Gate, Rules, What, intent_of, is_fresh, next_act
-from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, settle
-from spawner.paid.orders.updates import Step
+from spawner.paid.orders.policy import Action, CreationPolicy, NextAction, Rules, intent_of, is_fresh, next_action
+from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, apply_result
+from spawner.paid.orders.updates import OrderUpdate
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import (
     Account,
@@ -45,17 +45,17 @@ NOT_UNDERSTOOD = "The cloud's answer was not understood."
 
 
 @dataclass(frozen=True)
-class Moment:
+class OrderSnapshot:
     """All that a step is decided from, as it was `began`."""
 
     order: Order
     consent: Consent | None
     binding: Binding
-    gate: Gate
+    gate: CreationPolicy
     began: datetime
 
 
-async def step(paid: Paid, order: Order, *, has_swept: bool, since: datetime) -> bool:
+async def step(paid: Paid, order: Order, *, has_discovered: bool, since: datetime) -> bool:
     """Do what is next for an order, and what is due at once after that: what was just made is armed without a pause.
 
     What was agreed to before `since`, when this steward began, is not made: it is asked again. False where there was
@@ -63,40 +63,46 @@ async def step(paid: Paid, order: Order, *, has_swept: bool, since: datetime) ->
     Raises `LostRace` where somebody else did something to it, and nothing is written.
     """
     provider = paid.providers[order.provider] if paid.reaches(order.provider, order.region) else None
-    can_arm = provider is not None and Capability.DEADMAN in provider.capabilities
+    can_arm = provider is not None and Capability.AUTO_STOP in provider.capabilities
     for number in range(AT_ONCE):
-        moment = await paid.ledger.aread(read_moment, order.id, has_swept=has_swept, since=since, now=paid.now())
-        gate = moment.gate if provider is not None else Gate.SHUT
-        act = next_act(moment.order, moment.consent, moment.began, gate=gate, can_arm=can_arm, rules=paid.rules)
-        if act.what is What.GIVE_UP:
-            await _write_down(paid, moment.order, moment, act, None)
+        snapshot = await paid.ledger.aread(
+            read_snapshot, order.id, has_discovered=has_discovered, since=since, now=paid.now()
+        )
+        gate = snapshot.gate if provider is not None else CreationPolicy.SHUT
+        act = next_action(
+            snapshot.order, snapshot.consent, snapshot.began, gate=gate, can_arm=can_arm, rules=paid.rules
+        )
+        if act.what is Action.GIVE_UP:
+            await _write_down(paid, snapshot.order, snapshot, act, None)
             return True
-        if act.what is What.WAIT or provider is None:
+        if act.what is Action.WAIT or provider is None:
             return number > 0
-        done = await take(paid, provider, moment, act)
+        done = await take(paid, provider, snapshot, act)
         next_try_at = done.changes.get("next_try_at")
         if next_try_at is None or next_try_at > paid.now():
             break
     return True
 
 
-async def take(paid: Paid, provider: Provider, moment: Moment, act: Act) -> Step:
+async def take(paid: Paid, provider: Provider, snapshot: OrderSnapshot, act: NextAction) -> OrderUpdate:
     """Take one step and write what came of it."""
-    hand = _Hand(paid, provider, account_for(moment.binding, moment.order), moment, act)
+    hand = _Executor(paid, provider, account_for(snapshot.binding, snapshot.order), snapshot, act)
     outcome = await hand.do()
-    return await _write_down(paid, hand.order, moment, act, outcome)
+    return await _write_down(paid, hand.order, snapshot, act, outcome)
 
 
-async def _write_down(paid: Paid, order: Order, moment: Moment, act: Act, outcome: Outcome | None) -> Step:
+async def _write_down(
+    paid: Paid, order: Order, snapshot: OrderSnapshot, act: NextAction, outcome: Outcome | None
+) -> OrderUpdate:
     now = paid.now()
-    done = settle(
+    done = apply_result(
         order,
-        moment.consent,
+        snapshot.consent,
         act,
         outcome,
         now,
-        was=moment.order,
-        began=moment.began,
+        was=snapshot.order,
+        began=snapshot.began,
         rules=paid.rules,
         jitter=paid.dice(),
     )
@@ -104,42 +110,46 @@ async def _write_down(paid: Paid, order: Order, moment: Moment, act: Act, outcom
     return done
 
 
-class _Hand:
+class _Executor:
     """Carries out one act. `order` is the row as the last write of this step left it."""
 
-    def __init__(self, paid: Paid, provider: Provider, account: Account, moment: Moment, act: Act) -> None:
-        self.paid, self.provider, self.account, self.moment, self.act = paid, provider, account, moment, act
-        self.order = moment.order
+    def __init__(
+        self, paid: Paid, provider: Provider, account: Account, snapshot: OrderSnapshot, act: NextAction
+    ) -> None:
+        self.paid, self.provider, self.account, self.snapshot, self.act = paid, provider, account, snapshot, act
+        self.order = snapshot.order
 
     async def do(self) -> Outcome | None:
         """The act, and what the cloud says to it."""
         order, provider, account = self.order, self.provider, self.account
         remote_id = order.remote_id or ""
         match self.act.what:
-            case What.CREATE:
+            case Action.CREATE:
                 return await self._look_first(self._create)
-            case What.START:
+            case Action.START:
                 return await self._look_first(lambda: self._mutate(lambda: provider.start(account, remote_id)))
-            case What.FIND:
+            case Action.FIND:
                 return await self._ask(self._find, was_sent=False)
-            case What.DESCRIBE:
+            case Action.DESCRIBE:
                 return await self._ask(self._describe, was_sent=False)
-            case What.ARM:
+            case Action.ARM:
                 stop_in = self.act.stop_in or 0
                 idle = float(self.consent.idle_seconds) if self.consent and self.consent.idle_seconds else None
                 if Capability.IDLE_CULLER not in provider.capabilities:
                     idle = None
-                return await self._mutate(lambda: provider.arm(account, remote_id, stop_in=stop_in, idle=idle))
-            case What.STOP:
+                return await self._mutate(
+                    lambda: provider.set_auto_stop(account, remote_id, stop_in=stop_in, idle=idle)
+                )
+            case Action.STOP:
                 return await self._mutate(lambda: provider.stop(account, remote_id))
-            case What.DELETE:
+            case Action.DELETE:
                 return await self._mutate(lambda: provider.delete(account, remote_id))
             case _:
                 return None
 
     @property
     def consent(self) -> Consent | None:
-        return self.moment.consent
+        return self.snapshot.consent
 
     async def _look_first(self, then: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """Whether it is there already, and whether it still is what its person agreed to. Only then ask for it."""
@@ -147,11 +157,11 @@ class _Hand:
         consent = self.consent
 
         async def look() -> Outcome | None:
-            if self.act.what is What.CREATE:
+            if self.act.what is Action.CREATE:
                 found = await self.provider.find(self.account, self.order.name)
                 if found is not None:
                     return Saw(found)
-            changed = change_since(consent, await self.provider.shapes(self.account))
+            changed = change_since(consent, await self.provider.instance_types(self.account))
             return None if changed is None else Changed(changed)
 
         return await self._ask(look, was_sent=False) or await then()
@@ -161,7 +171,7 @@ class _Hand:
         assert consent is not None
         request = Request(
             name=order.name,
-            shape=order.shape,
+            instance_type=order.instance_type,
             labels=self.paid.labels_of(order),
             disk=consent.disk,
             image=consent.image,
@@ -212,33 +222,33 @@ class _Hand:
             return Trouble((OutcomeUnknown if was_sent else Unavailable)(NOT_UNDERSTOOD), was_sent)
 
 
-def read_moment(
-    connection: Connection, order_id: str, *, has_swept: bool, now: datetime, since: datetime | None = None
-) -> Moment:
+def read_snapshot(
+    connection: Connection, order_id: str, *, has_discovered: bool, now: datetime, since: datetime | None = None
+) -> OrderSnapshot:
     """All that the next step is decided from."""
     order = orders.get(connection, order_id)
     consent = None if order.consent_id is None else consents.find(connection, order.consent_id)
     binding = bindings.get(connection, order.binding_id)
-    gate = _gate(connection, binding, has_swept=has_swept)
+    gate = _gate(connection, binding, has_discovered=has_discovered)
     agreed_at = None if consent is None else consent.accepted_at
-    if gate is not Gate.SHUT and since is not None and agreed_at is not None and agreed_at < since:
-        gate = Gate.TOO_OLD
-    return Moment(order, consent, binding, gate, now)
+    if gate is not CreationPolicy.SHUT and since is not None and agreed_at is not None and agreed_at < since:
+        gate = CreationPolicy.TOO_OLD
+    return OrderSnapshot(order, consent, binding, gate, now)
 
 
-def _gate(connection: Connection, binding: Binding, *, has_swept: bool) -> Gate:
+def _gate(connection: Connection, binding: Binding, *, has_discovered: bool) -> CreationPolicy:
     if not may_order(binding) or NO_NEW in admin_settings.all_of(connection):
-        return Gate.SHUT
-    return Gate.OPEN if has_swept else Gate.NOT_YET
+        return CreationPolicy.SHUT
+    return CreationPolicy.OPEN if has_discovered else CreationPolicy.NOT_YET
 
 
 def _claim(
-    connection: Connection, order: Order, act: Act, intent: dict[str, object], *, now: datetime, rules: Rules
+    connection: Connection, order: Order, act: NextAction, intent: dict[str, object], *, now: datetime, rules: Rules
 ) -> Order:
     """Write the intent, if the order is still as it was read and, for what costs money, still allowed."""
     orders.update_read(connection, order, intent)
     claimed = orders.get(connection, order.id)
-    if act.what in (What.CREATE, What.START):
+    if act.what in (Action.CREATE, Action.START):
         _refuse_unless_allowed(connection, claimed, now=now, rules=rules)
     audit.note(
         connection,
@@ -260,15 +270,15 @@ def _refuse_unless_allowed(connection: Connection, order: Order, *, now: datetim
     is_meant = (
         consent is not None
         and consent.state is ConsentState.SPENT
-        and (consent.user_name, consent.binding_id, consent.region, consent.shape, consent.account_id)
-        == (order.user_name, order.binding_id, order.region, order.shape, binding.account_id)
+        and (consent.user_name, consent.binding_id, consent.region, consent.instance_type, consent.account_id)
+        == (order.user_name, order.binding_id, order.region, order.instance_type, binding.account_id)
         and is_fresh(consent, now, rules)
     )
-    if order.is_unwanted or not is_meant or _gate(connection, binding, has_swept=True) is not Gate.OPEN:
+    if order.is_unwanted or not is_meant or _gate(connection, binding, has_discovered=True) is not CreationPolicy.OPEN:
         raise LostRace("The order {order} is not to be carried out any more.", order=order.id)
 
 
-def write(connection: Connection, order: Order, step: Step, *, now: datetime) -> None:
+def write(connection: Connection, order: Order, step: OrderUpdate, *, now: datetime) -> None:
     """What a step came to: the row, the record, what people are told, what is wrong with the binding."""
     orders.update_read(connection, order, step.changes)
     if step.what:

@@ -9,8 +9,8 @@ from typing import Any
 
 from spawner.ledger.paid.rows import Consent, NoticeKind, Order, OrderState, StopReason
 from spawner.paid.orders.policy import Rules, limit_of, spent_by
-from spawner.paid.orders.updates import Step, Telling, notice
-from spawner.paid.providers.base import Remote, RemoteState
+from spawner.paid.orders.updates import OrderUpdate, UserNotice, notice
+from spawner.paid.providers.base import RemoteInstance, RemoteState
 
 ALIVE = (RemoteState.PROVISIONING, RemoteState.RUNNING, RemoteState.UNKNOWN)
 """It computes, or may."""
@@ -21,7 +21,7 @@ TIMER_SLACK = timedelta(seconds=120)
 """Stopped so close to when the timer was due, it was the timer."""
 
 
-def observe(order: Order, consent: Consent | None, remote: Remote, now: datetime, rules: Rules) -> Step:
+def observe(order: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
     """What to write after the cloud has shown it."""
     changes: dict[str, Any] = {
         "seen_at": now,
@@ -55,7 +55,7 @@ def observe(order: Order, consent: Consent | None, remote: Remote, now: datetime
     return replace(step, changes=changes | step.changes, notices=(*step.notices, *_strange(seen, remote)))
 
 
-def _strange(order: Order, remote: Remote) -> tuple[Telling, ...]:
+def _strange(order: Order, remote: RemoteInstance) -> tuple[UserNotice, ...]:
     """A state that we have never heard of, or that needs a person."""
     if remote.state is RemoteState.UNKNOWN:
         return (notice(NoticeKind.STRANGE_STATE, order, raw=remote.raw_state),)
@@ -68,42 +68,48 @@ def _soon(now: datetime, seconds: float) -> dict[str, Any]:
     return {"next_try_at": now + timedelta(seconds=seconds)}
 
 
-def _running(order: Order, was: Order, consent: Consent | None, remote: Remote, now: datetime, rules: Rules) -> Step:
+def _running(
+    order: Order, was: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules
+) -> OrderUpdate:
     if remote.state is RemoteState.STOPPED:
         just_started = order.active_at is not None and now - order.active_at < timedelta(seconds=rules.seen_within)
         was_seen = was.remote_state not in (None, RemoteState.STOPPED) or _has_run(order)
         if just_started and not was_seen and not order.is_unwanted:
-            return Step(_soon(now, rules.poll_soon))  # the start was taken, and is not shown yet
+            return OrderUpdate(_soon(now, rules.poll_soon))  # the start was taken, and is not shown yet
         return _has_stopped(order, consent, now, rules)
     if remote.state is RemoteState.STOPPING:
         reason = order.reason or _why(order, consent, now)
-        return Step(
+        return OrderUpdate(
             {"state": OrderState.STOPPING, "asked_at": now, "reason": reason, **_soon(now, rules.poll_soon)},
             what="stops",
             params={"raw": remote.raw_state},
         )
     if remote.state is RemoteState.DELETING:
-        return Step({"state": OrderState.DELETING, "asked_at": now, **_soon(now, rules.poll_soon)}, what="deletes")
-    was_armed = order.armed_at is not None and now - order.armed_at >= timedelta(seconds=rules.seen_within)
+        return OrderUpdate(
+            {"state": OrderState.DELETING, "asked_at": now, **_soon(now, rules.poll_soon)}, what="deletes"
+        )
+    was_armed = order.auto_stop_set_at is not None and now - order.auto_stop_set_at >= timedelta(
+        seconds=rules.seen_within
+    )
     if remote.state is RemoteState.RUNNING and was_armed and remote.stops_at is None:
         # Stopped and started again while nobody looked, or somebody took its timer away: it gets one once more.
-        return Step({"armed_at": None, "tries": 0, **_soon(now, 0)}, what="timer_lost")
-    told: list[Telling] = []
+        return OrderUpdate({"auto_stop_set_at": None, "tries": 0, **_soon(now, 0)}, what="timer_lost")
+    told: list[UserNotice] = []
     if remote.state is RemoteState.RUNNING and order.state is OrderState.ACTIVE:
         told.append(notice(NoticeKind.RUNNING, order))
         if consent is not None and order.spent is not None and Decimal(order.spent) >= Decimal(consent.cap) * MOST:
             told.append(notice(NoticeKind.MOST_SPENT, order, spent=order.spent, **_limits(consent)))
     # What is unarmed, or to be ended, goes on at once; a step that failed has its pause from `tries`.
-    waits_for_us = order.armed_at is None or order.is_unwanted
+    waits_for_us = order.auto_stop_set_at is None or order.is_unwanted
     pause = rules.poll if remote.state is RemoteState.RUNNING else rules.poll_soon
     if waits_for_us and order.tries:
         pause = min(pause, rules.first_pause * 2 ** min(order.tries, 16))
     elif order.is_unwanted:
         pause = 0
     changes: dict[str, Any] = _soon(now, pause)
-    if order.armed_at is not None and not order.is_unwanted:
+    if order.auto_stop_set_at is not None and not order.is_unwanted:
         changes["tries"] = 0
-    return Step(changes, tuple(told))
+    return OrderUpdate(changes, tuple(told))
 
 
 def _limits(consent: Consent) -> dict[str, str]:
@@ -112,8 +118,8 @@ def _limits(consent: Consent) -> dict[str, str]:
 
 def _why(order: Order, consent: Consent | None, now: datetime) -> StopReason:
     """Why it stops without us: its timer, or else somebody in the cloud, or the cloud's idle culler."""
-    by_timer = order.armed_at is not None and order.stops_at is not None and now >= order.stops_at - TIMER_SLACK
-    if order.armed_at is not None and consent is not None and not by_timer:
+    by_timer = order.auto_stop_set_at is not None and order.stops_at is not None and now >= order.stops_at - TIMER_SLACK
+    if order.auto_stop_set_at is not None and consent is not None and not by_timer:
         # `stops_at` is by our clock. The cloud's own count tells the same where the two disagree.
         by_timer = _counted(order) >= consent.run_seconds - TIMER_SLACK.total_seconds()
     return limit_of(consent) if by_timer else StopReason.OUTSIDE
@@ -128,7 +134,7 @@ def _has_run(order: Order) -> bool:
     return _counted(order) > 0
 
 
-def _has_stopped(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> Step:
+def _has_stopped(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> OrderUpdate:
     """It computes no more. A wish that it stop has come true; one that it be deleted stands."""
     reason = order.reason or _why(order, consent, now)
     # When it really stopped, while nobody looked, the cloud's own count says; what we saw before stands.
@@ -148,34 +154,38 @@ def _has_stopped(order: Order, consent: Consent | None, now: datetime, rules: Ru
     params = {"reason": str(reason), "seconds": f"{_counted(order):.0f}"}
     if consent is not None and spent is not None:
         params |= {"spent": spent, **_limits(consent)}
-    return Step(changes, (notice(NoticeKind.STOPPED, order, **params),), what="stopped", params=params)
+    return OrderUpdate(changes, (notice(NoticeKind.STOPPED, order, **params),), what="stopped", params=params)
 
 
-def _stopping(order: Order, consent: Consent | None, remote: Remote, now: datetime, rules: Rules) -> Step:
+def _stopping(
+    order: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules
+) -> OrderUpdate:
     if remote.state is RemoteState.STOPPED:
         return _has_stopped(order, consent, now, rules)
     if remote.state is RemoteState.DELETING:
-        return Step({"state": OrderState.DELETING, "asked_at": now, **_soon(now, rules.poll_soon)}, what="deletes")
+        return OrderUpdate(
+            {"state": OrderState.DELETING, "asked_at": now, **_soon(now, rules.poll_soon)}, what="deletes"
+        )
     if remote.state is RemoteState.FAILED:
         if order.delete_wanted_at is not None:
-            return Step({"state": OrderState.DELETING, "asked_at": None, **_soon(now, 0)})
+            return OrderUpdate({"state": OrderState.DELETING, "asked_at": None, **_soon(now, 0)})
         return _has_stopped(order, consent, now, rules)  # no more of a stop than this is to be had
     if remote.state is RemoteState.STOPPING:
-        return Step({"asked_at": order.asked_at or now, **_soon(now, rules.poll_soon)})
+        return OrderUpdate({"asked_at": order.asked_at or now, **_soon(now, rules.poll_soon)})
     pause = rules.poll_soon
     if order.asked_at is None:  # it was not taken: asked again, later each time
         pause = min(rules.longest_stop_pause, rules.first_pause * 2 ** min(order.tries, 16)) if order.tries > 1 else 0
-    return Step(_soon(now, pause))
+    return OrderUpdate(_soon(now, pause))
 
 
-def _stopped(order: Order, remote: Remote, now: datetime, rules: Rules) -> Step:
+def _stopped(order: Order, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
     if remote.state in ALIVE:
         changes: dict[str, Any] = {
             "state": OrderState.RECOVERED,
             "recovered_at": now,
             "consent_id": None,
             "reason": None,
-            "armed_at": None,
+            "auto_stop_set_at": None,
             "stopped_at": None,
             "run_began_at": now,
             "ran_before": order.running or 0.0,
@@ -184,36 +194,40 @@ def _stopped(order: Order, remote: Remote, now: datetime, rules: Rules) -> Step:
             **_soon(now, 0),
         }
         told = notice(NoticeKind.RECOVERED, replace(order, **changes), raw=remote.raw_state)
-        return Step(changes, (told,), what="started_outside")
+        return OrderUpdate(changes, (told,), what="started_outside")
     if remote.state is RemoteState.DELETING:
-        return Step({"state": OrderState.DELETING, "asked_at": now, **_soon(now, rules.poll_soon)}, what="deletes")
-    told_soon: tuple[Telling, ...] = ()
+        return OrderUpdate(
+            {"state": OrderState.DELETING, "asked_at": now, **_soon(now, rules.poll_soon)}, what="deletes"
+        )
+    told_soon: tuple[UserNotice, ...] = ()
     if order.stopped_at is not None and now - order.stopped_at >= rules.wiped_warning:
         told_soon = (notice(NoticeKind.WIPED_SOON, order),)
     pause = rules.poll_seldom if order.delete_wanted_at is None else 0
-    return Step({"tries": 0 if pause else order.tries, **_soon(now, pause)}, told_soon)
+    return OrderUpdate({"tries": 0 if pause else order.tries, **_soon(now, pause)}, told_soon)
 
 
-def _deleting(order: Order, remote: Remote, now: datetime, rules: Rules) -> Step:
+def _deleting(order: Order, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
     if remote.state is RemoteState.DELETING:
-        return Step({"asked_at": order.asked_at or now, **_soon(now, rules.poll_soon)})
+        return OrderUpdate({"asked_at": order.asked_at or now, **_soon(now, rules.poll_soon)})
     if remote.state in (RemoteState.STOPPED, RemoteState.FAILED):
         pause = rules.poll_soon
         if order.asked_at is None:
             pause = min(rules.longest_pause, rules.first_pause * 2 ** min(order.tries, 16)) if order.tries > 1 else 0
-        return Step(_soon(now, pause))
+        return OrderUpdate(_soon(now, pause))
     # It runs, or is about to stop: it must be stopped first.
     asked = now if remote.state is RemoteState.STOPPING else None
-    return Step({"state": OrderState.STOPPING, "asked_at": asked, **_soon(now, 0)})
+    return OrderUpdate({"state": OrderState.STOPPING, "asked_at": asked, **_soon(now, 0)})
 
 
-def _starting(order: Order, was: Order, consent: Consent | None, remote: Remote, now: datetime, rules: Rules) -> Step:
+def _starting(
+    order: Order, was: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules
+) -> OrderUpdate:
     """It was asked to start, and whether that was taken is not known. It is never asked again."""
     if remote.state is RemoteState.STOPPED:
         if (remote.running or 0.0) > (was.running or 0.0):
             return _has_stopped(order, consent, now, rules)
         if order.posted_at is not None and now - order.posted_at < timedelta(seconds=rules.quiet):
-            return Step(_soon(now, rules.poll_soon))
+            return OrderUpdate(_soon(now, rules.poll_soon))
         stopped = _has_stopped(replace(order, reason=StopReason.NOT_STARTED), consent, now, rules)
         told = notice(NoticeKind.NOT_MADE, order, reason=StopReason.NOT_STARTED)
         return replace(stopped, notices=(told,), what="not_started")

@@ -68,7 +68,7 @@ class Rules:
         return float(min(most, self.first_pause * 2 ** min(tries, 16))) * (0.5 + jitter / 2)
 
 
-class Gate(StrEnum):
+class CreationPolicy(StrEnum):
     """Whether anything new may be made under a binding."""
 
     OPEN = "open"
@@ -77,7 +77,7 @@ class Gate(StrEnum):
     TOO_OLD = "too_old"  # its person agreed before we began: in a ledger that was restored, it may have run since
 
 
-class What(StrEnum):
+class Action(StrEnum):
     """What the steward does for an order, in one step."""
 
     WAIT = "wait"
@@ -91,23 +91,25 @@ class What(StrEnum):
     DELETE = "delete"
 
 
-MUTATING = (What.CREATE, What.START, What.ARM, What.STOP, What.DELETE)
+MUTATING = (Action.CREATE, Action.START, Action.ARM, Action.STOP, Action.DELETE)
 
 
 @dataclass(frozen=True)
-class Act:
+class NextAction:
     """One step. `reason` says why something is stopped or given up, `stop_in` (seconds) is for `ARM`."""
 
-    what: What
+    what: Action
     reason: StopReason | None = None
     stop_in: float | None = None
 
 
-WAIT = Act(What.WAIT)
-DESCRIBE = Act(What.DESCRIBE)
+WAIT = NextAction(Action.WAIT)
+DESCRIBE = NextAction(Action.DESCRIBE)
 
 
-def next_act(order: Order, consent: Consent | None, now: datetime, *, gate: Gate, can_arm: bool, rules: Rules) -> Act:
+def next_action(
+    order: Order, consent: Consent | None, now: datetime, *, gate: CreationPolicy, can_arm: bool, rules: Rules
+) -> NextAction:
     """What to do about an order now. `consent` is that of its present run; None where it was found."""
     if not has_gone_back(order, now):
         if order.busy_until is not None and now < order.busy_until:
@@ -122,11 +124,11 @@ def next_act(order: Order, consent: Consent | None, now: datetime, *, gate: Gate
         case OrderState.ACTIVE | OrderState.RECOVERED:
             return _about_running(order, consent, now, can_arm, rules)
         case OrderState.STOPPING:
-            return _until_taken(order, Act(What.STOP, order.reason), now, rules)
+            return _until_taken(order, NextAction(Action.STOP, order.reason), now, rules)
         case OrderState.STOPPED:
-            return DESCRIBE if order.delete_wanted_at is None or order.unsure else Act(What.DELETE)
+            return DESCRIBE if order.delete_wanted_at is None or order.unsure else NextAction(Action.DELETE)
         case OrderState.DELETING:
-            return _until_taken(order, Act(What.DELETE), now, rules)
+            return _until_taken(order, NextAction(Action.DELETE), now, rules)
         case _:
             return WAIT
 
@@ -148,50 +150,54 @@ def is_fresh(consent: Consent | None, now: datetime, rules: Rules) -> bool:
     return spent_at is not None and now - spent_at < timedelta(seconds=rules.create_within)
 
 
-def _about_intent(order: Order, consent: Consent | None, now: datetime, gate: Gate, rules: Rules) -> Act:
+def _about_intent(
+    order: Order, consent: Consent | None, now: datetime, gate: CreationPolicy, rules: Rules
+) -> NextAction:
     if order.is_unwanted:
-        return Act(What.GIVE_UP, StopReason.CANCELLED)
-    if gate is Gate.TOO_OLD or not is_fresh(consent, now, rules):
-        return Act(What.GIVE_UP, StopReason.TOO_LATE)
-    if gate is Gate.SHUT:
-        return Act(What.GIVE_UP, StopReason.BLOCKED)
-    if gate is Gate.NOT_YET:
+        return NextAction(Action.GIVE_UP, StopReason.CANCELLED)
+    if gate is CreationPolicy.TOO_OLD or not is_fresh(consent, now, rules):
+        return NextAction(Action.GIVE_UP, StopReason.TOO_LATE)
+    if gate is CreationPolicy.SHUT:
+        return NextAction(Action.GIVE_UP, StopReason.BLOCKED)
+    if gate is CreationPolicy.NOT_YET:
         return WAIT
-    return Act(What.CREATE if order.remote_id is None else What.START)
+    return NextAction(Action.CREATE if order.remote_id is None else Action.START)
 
 
-def _about_unsettled(order: Order, consent: Consent | None, now: datetime, gate: Gate, rules: Rules) -> Act:
+def _about_unsettled(
+    order: Order, consent: Consent | None, now: datetime, gate: CreationPolicy, rules: Rules
+) -> NextAction:
     if order.remote_id is not None:
         return DESCRIBE
     has_been_quiet = order.posted_at is not None and now - order.posted_at >= timedelta(seconds=rules.quiet)
-    is_wanted = not order.is_unwanted and is_fresh(consent, now, rules) and gate is Gate.OPEN
-    return Act(What.CREATE if is_wanted and has_been_quiet else What.FIND)
+    is_wanted = not order.is_unwanted and is_fresh(consent, now, rules) and gate is CreationPolicy.OPEN
+    return NextAction(Action.CREATE if is_wanted and has_been_quiet else Action.FIND)
 
 
-def _about_running(order: Order, consent: Consent | None, now: datetime, can_arm: bool, rules: Rules) -> Act:
+def _about_running(order: Order, consent: Consent | None, now: datetime, can_arm: bool, rules: Rules) -> NextAction:
     end = _end_of(order, consent, now, can_arm, rules)
     if order.unsure:
         return end if end is not None and _asks_unseen(order, rules) else DESCRIBE
     is_old = order.seen_at is None or now - order.seen_at > timedelta(seconds=2 * rules.poll)
-    if not order.is_unwanted and is_old and order.armed_at is not None and order.tries == 0:
+    if not order.is_unwanted and is_old and order.auto_stop_set_at is not None and order.tries == 0:
         return DESCRIBE  # nobody has looked for long: what is meant to be stopped may have stopped
     if end is not None:
         return end
-    if can_arm and order.armed_at is None and order.remote_state != RemoteState.FAILED:
-        return Act(What.ARM, stop_in=_timer(order, consent, now, rules))
+    if can_arm and order.auto_stop_set_at is None and order.remote_state != RemoteState.FAILED:
+        return NextAction(Action.ARM, stop_in=_timer(order, consent, now, rules))
     return DESCRIBE
 
 
-def _end_of(order: Order, consent: Consent | None, now: datetime, can_arm: bool, rules: Rules) -> Act | None:
+def _end_of(order: Order, consent: Consent | None, now: datetime, can_arm: bool, rules: Rules) -> NextAction | None:
     """How it is to be ended now, and why; None where it may run on."""
     has_failed = order.remote_state == RemoteState.FAILED
     if order.is_unwanted:
         ends_it = has_failed and order.delete_wanted_at is not None
-        return Act(What.DELETE) if ends_it else Act(What.STOP, order.reason or StopReason.ASKED)
+        return NextAction(Action.DELETE) if ends_it else NextAction(Action.STOP, order.reason or StopReason.ASKED)
     if seconds_left(order, consent, now, rules) <= 0:
-        return Act(What.STOP, limit_of(consent))
-    if can_arm and order.armed_at is None and order.tries >= rules.arm_tries and not has_failed:
-        return Act(What.STOP, StopReason.UNPROTECTED)
+        return NextAction(Action.STOP, limit_of(consent))
+    if can_arm and order.auto_stop_set_at is None and order.tries >= rules.arm_tries and not has_failed:
+        return NextAction(Action.STOP, StopReason.UNPROTECTED)
     return None
 
 
@@ -200,7 +206,7 @@ def _asks_unseen(order: Order, rules: Rules) -> bool:
     return order.tries >= rules.arm_tries and (order.tries - rules.arm_tries) % 2 == 0
 
 
-def _until_taken(order: Order, act: Act, now: datetime, rules: Rules) -> Act:
+def _until_taken(order: Order, act: NextAction, now: datetime, rules: Rules) -> NextAction:
     """Ask until the cloud takes it, then look; ask again where that has no effect, or cannot be seen."""
     if order.asked_at is None and not order.unsure:
         return act
@@ -254,15 +260,15 @@ def spent_by(order: Order, consent: Consent | None, now: datetime) -> str | None
     return None if consent is None else cost(terms_of(consent).hourly, seconds_run(order, now)).text
 
 
-def intent_of(order: Order, act: Act, now: datetime, rules: Rules) -> dict[str, Any]:
+def intent_of(order: Order, act: NextAction, now: datetime, rules: Rules) -> dict[str, Any]:
     """What is written, and committed, before the cloud is asked for anything that changes something there."""
     changes: dict[str, Any] = {"begun_at": now, "busy_until": now + timedelta(seconds=rules.busy)}
     match act.what:
-        case What.CREATE | What.START:
+        case Action.CREATE | Action.START:
             return changes | {"state": OrderState.CREATING, "posted_at": now}
-        case What.STOP:
+        case Action.STOP:
             return changes | {"state": OrderState.STOPPING, "asked_at": None, "reason": order.reason or act.reason}
-        case What.DELETE:
+        case Action.DELETE:
             return changes | {"state": OrderState.DELETING, "asked_at": None}
         case _:
             return changes

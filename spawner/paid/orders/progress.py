@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spawner.ledger.paid.rows import Order, StopReason
-from spawner.paid.orders.service import Watched, is_open, is_over
+from spawner.paid.orders.service import OrderProgress, is_open, is_over
 from spawner.paid.providers.base import RemoteState
 
 Line = tuple[int, str, Mapping[str, str]]
@@ -42,7 +42,7 @@ ENDINGS: Mapping[StopReason, str] = {
 """Why there is nothing to open, where that needs words of its own."""
 
 
-def lines(watched: Watched) -> list[Line]:
+def lines(watched: OrderProgress) -> list[Line]:
     """All that there is to tell of this run by now, in order."""
     order = watched.order
     told: list[Line] = [(*DONE[event.what], {}) for event in watched.record if event.what in DONE]

@@ -19,7 +19,7 @@ from spawner.errors import FreepoolError, LostRace
 from spawner.ledger import leases
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Order
-from spawner.paid.orders.discovery import is_lost, lose_access, regain_access, sweep
+from spawner.paid.orders.discovery import discover, is_lost, lose_access, regain_access
 from spawner.paid.orders.executor import step
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import AuthLost, ProviderError, Throttled
@@ -36,7 +36,7 @@ K = TypeVar("K", str, Place)
 EVER = datetime.min.replace(tzinfo=timezone.utc)
 
 
-class Keeper:
+class Reconciler:
     """Keeps every paid order's promises. `holder` names this process; one of them works at a time, by a lease.
 
     `at_once` bounds how many orders are worked on.
@@ -96,10 +96,10 @@ class Keeper:
         return now
 
     async def _step(self, order: Order, binding: Binding | None) -> None:
-        may_create = binding is not None and self.has_swept(binding)
-        if await step(self.paid, order, has_swept=may_create, since=self._since):
+        may_create = binding is not None and self.has_discovered(binding)
+        if await step(self.paid, order, has_discovered=may_create, since=self._since):
             return
-        if binding is None or self.has_swept(binding) == may_create:
+        if binding is None or self.has_discovered(binding) == may_create:
             # It waits for something that takes a while: it is not to take the place of those who do not.
             self._idle[order.id] = order.binding_id, self.paid.now() + timedelta(seconds=self.paid.rules.poll)
 
@@ -110,7 +110,7 @@ class Keeper:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def has_swept(self, binding: Binding) -> bool:
+    def has_discovered(self, binding: Binding) -> bool:
         """Whether all that is in an account was looked at since we began, in every region."""
         return all((binding.id, region) in self._swept_at for region in self.paid.regions_of(binding))
 
@@ -163,7 +163,7 @@ class Keeper:
         # Written before, so that what is cancelled or fails otherwise is not tried in every tick.
         self._retry_at[place] = self.paid.now() + timedelta(seconds=rules.pause(failures + 1, self.paid.dice()))
         try:
-            await sweep(self.paid, binding, region)
+            await discover(self.paid, binding, region)
         except ProviderError as error:
             # Nothing follows from it: what could not be listed is not known to be empty.
             self._failures[place] = failures + 1

@@ -13,8 +13,8 @@ from typing import Any
 
 from spawner.ledger.paid.rows import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
 from spawner.paid.orders.observation import observe
-from spawner.paid.orders.policy import Act, Rules, What, is_fresh, seconds_left
-from spawner.paid.orders.updates import FREEPOOL, Step, Telling, notice
+from spawner.paid.orders.policy import Action, NextAction, Rules, is_fresh, seconds_left
+from spawner.paid.orders.updates import FREEPOOL, OrderUpdate, UserNotice, notice
 from spawner.paid.providers.base import (
     AlreadyExists,
     AuthLost,
@@ -23,7 +23,7 @@ from spawner.paid.providers.base import (
     NotFound,
     ProviderError,
     Rejected,
-    Remote,
+    RemoteInstance,
     RemoteState,
     Throttled,
     Unavailable,
@@ -36,7 +36,7 @@ Sentence = tuple[str, Mapping[str, str]]
 class Saw:
     """The cloud showed it."""
 
-    remote: Remote
+    remote: RemoteInstance
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Trouble:
 Outcome = Saw | NotThere | Took | Changed | Trouble
 
 
-def settle(
+def apply_result(
     order: Order,
     consent: Consent | None,
-    act: Act,
+    act: NextAction,
     outcome: Outcome | None,
     now: datetime,
     *,
@@ -80,7 +80,7 @@ def settle(
     began: datetime,
     rules: Rules,
     jitter: float,
-) -> Step:
+) -> OrderUpdate:
     """What to write after a step. `was` is the row before the step, `order` as its intent has left it.
 
     `began`: when the row was read, so that a wish that came meanwhile is younger. `jitter`, from 0 to 1, spreads those
@@ -105,18 +105,24 @@ def settle(
     return replace(step, changes=changes | step.changes)
 
 
-def _is_refused_still(order: Order, act: Act) -> bool:
+def _is_refused_still(order: Order, act: NextAction) -> bool:
     """That we may look says nothing of whether we may end it, where that was not taken yet."""
-    return act.what is What.DESCRIBE and order.state in ENDS and order.asked_at is None
+    return act.what is Action.DESCRIBE and order.state in ENDS and order.asked_at is None
 
 
-def _not_ended(order: Order) -> Telling:
+def _not_ended(order: Order) -> UserNotice:
     kind = NoticeKind.STOP_FAILED if order.state is OrderState.STOPPING else NoticeKind.DELETE_FAILED
     return notice(kind, order, raw=order.raw_state or "")
 
 
 def _after_trouble(
-    order: Order, consent: Consent | None, error: ProviderError, step: Step, now: datetime, rules: Rules, jitter: float
+    order: Order,
+    consent: Consent | None,
+    error: ProviderError,
+    step: OrderUpdate,
+    now: datetime,
+    rules: Rules,
+    jitter: float,
 ) -> dict[str, Any]:
     """When to try again: later each time, not before the cloud says, and not after a limit has passed."""
     changes: dict[str, Any] = {}
@@ -133,32 +139,38 @@ def _after_trouble(
     if order.state in RUNS:
         left = seconds_left(order, consent, now, rules)
         pause = min(pause, left) if left > 0 else pause
-    if order.state in RUNS and order.armed_at is None:
+    if order.state in RUNS and order.auto_stop_set_at is None:
         pause = min(pause, rules.arm_grace / rules.arm_tries)
     return changes | {"next_try_at": now + timedelta(seconds=max(pause, 0.5))}
 
 
 def _settle(
-    order: Order, consent: Consent | None, act: Act, outcome: Outcome | None, now: datetime, was: Order, rules: Rules
-) -> Step:
+    order: Order,
+    consent: Consent | None,
+    act: NextAction,
+    outcome: Outcome | None,
+    now: datetime,
+    was: Order,
+    rules: Rules,
+) -> OrderUpdate:
     match act.what:
-        case What.GIVE_UP:
+        case Action.GIVE_UP:
             return _ended(order, act.reason or StopReason.TOO_LATE, now)
-        case What.CREATE | What.START:
+        case Action.CREATE | Action.START:
             return _asked_to_run(order, consent, outcome, now, was, rules)
-        case What.FIND:
+        case Action.FIND:
             return _looked_for(order, consent, outcome, now, rules)
-        case What.DESCRIBE:
+        case Action.DESCRIBE:
             return _looked_at(order, consent, outcome, now, rules)
-        case What.ARM:
-            return _armed(order, act, outcome, now, rules)
-        case What.STOP | What.DELETE:
+        case Action.ARM:
+            return _auto_stop_set(order, act, outcome, now, rules)
+        case Action.STOP | Action.DELETE:
             return _asked_to_end(order, act, outcome, now, rules)
         case _:
-            return Step({})
+            return OrderUpdate({})
 
 
-def _ended(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> Step:
+def _ended(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
     """Nothing was made, or started, for sure."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
     told = () if reason is StopReason.CANCELLED else (notice(kind, order, reason=reason, **_words(why)),)
@@ -174,7 +186,7 @@ def _ended(order: Order, reason: StopReason, now: datetime, why: Sentence | None
     }
     if state is OrderState.REJECTED:
         changes["ended_at"] = now
-    return Step(changes, told, what="given_up", params={"reason": str(reason), **_words(why)})
+    return OrderUpdate(changes, told, what="given_up", params={"reason": str(reason), **_words(why)})
 
 
 def _words(why: Sentence | None) -> dict[str, str]:
@@ -184,7 +196,7 @@ def _words(why: Sentence | None) -> dict[str, str]:
 
 def _asked_to_run(
     order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, was: Order, rules: Rules
-) -> Step:
+) -> OrderUpdate:
     """The cloud was asked to make it or to start it, or the look at the price before that found something."""
     was_asked_before = was.posted_at is not None
     match outcome:
@@ -201,31 +213,31 @@ def _asked_to_run(
             }
             if order.remote_id is None:
                 changes["remote_id"] = remote_id
-            return Step(changes, what="made" if order.remote_id is None else "started")
+            return OrderUpdate(changes, what="made" if order.remote_id is None else "started")
         case Changed(sentence):
             if not was_asked_before:
                 return _ended(order, StopReason.PRICE, now, sentence)
             return _no_more(order, StopReason.PRICE, now, sentence)
         case Trouble(AlreadyExists() | Conflict() | NotFound(), True):
-            return Step({"state": OrderState.UNKNOWN, "unsure": True, "next_try_at": now})
+            return OrderUpdate({"state": OrderState.UNKNOWN, "unsure": True, "next_try_at": now})
         case Trouble(Rejected() | AuthLost() as error, True):
             reason = StopReason.BLOCKED if isinstance(error, AuthLost) else StopReason.REFUSED
             why = error.template, {name: str(value) for name, value in error.params.items()}
             step = _no_more(order, reason, now, why) if was_asked_before else _ended(order, reason, now, why)
             return replace(step, what="refused", request_id=error.request_id)
         case Trouble(Throttled() | ClockSkew() | Unavailable(), True) if not was_asked_before:
-            return Step({"state": OrderState.INTENDED, "posted_at": None, "tries": order.tries + 1})
+            return OrderUpdate({"state": OrderState.INTENDED, "posted_at": None, "tries": order.tries + 1})
         case Trouble(error, True):
-            return Step(
+            return OrderUpdate(
                 {"state": OrderState.UNKNOWN, "unsure": True, "tries": order.tries + 1},
                 what="unknown",
                 request_id=error.request_id,
             )
         case _:  # the look before it failed: nothing was asked
-            return Step({"tries": order.tries + 1})
+            return OrderUpdate({"tries": order.tries + 1})
 
 
-def _no_more(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> Step:
+def _no_more(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
     """It is not asked for again, but an earlier request may still be carried out: its name is watched for."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
     changes = {
@@ -235,10 +247,14 @@ def _no_more(order: Order, reason: StopReason, now: datetime, why: Sentence | No
         "stop_wanted_by": order.stop_wanted_by or FREEPOOL,
         "next_try_at": now,
     }
-    return Step(changes, (notice(kind, order, reason=reason, **_words(why)),), what="given_up", params=_words(why))
+    return OrderUpdate(
+        changes, (notice(kind, order, reason=reason, **_words(why)),), what="given_up", params=_words(why)
+    )
 
 
-def _looked_for(order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, rules: Rules) -> Step:
+def _looked_for(
+    order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, rules: Rules
+) -> OrderUpdate:
     match outcome:
         case Saw(remote):
             return _adopted(order, consent, remote, now, rules)
@@ -251,12 +267,12 @@ def _looked_for(order: Order, consent: Consent | None, outcome: Outcome | None, 
             changes: dict[str, Any] = {"state": OrderState.UNKNOWN, "unsure": False, "tries": 0}
             # Soon while somebody waits for it; else as seldom as something forgotten may cost.
             pause = rules.poll if order.is_unwanted else rules.poll_soon
-            return Step(changes | {"next_try_at": now + timedelta(seconds=pause)})
+            return OrderUpdate(changes | {"next_try_at": now + timedelta(seconds=pause)})
         case _:
-            return Step({"tries": order.tries + 1})
+            return OrderUpdate({"tries": order.tries + 1})
 
 
-def _adopted(order: Order, consent: Consent | None, remote: Remote, now: datetime, rules: Rules) -> Step:
+def _adopted(order: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
     """It is there: whoever asked for it, it is this order's. What nobody wants any more is ended and deleted."""
     changes: dict[str, Any] = {
         "state": OrderState.ACTIVE,
@@ -273,55 +289,57 @@ def _adopted(order: Order, consent: Consent | None, remote: Remote, now: datetim
     return replace(seen, changes=changes | seen.changes | {"next_try_at": now}, what="adopted")
 
 
-def _looked_at(order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, rules: Rules) -> Step:
+def _looked_at(
+    order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, rules: Rules
+) -> OrderUpdate:
     match outcome:
         case Saw(remote):
             return observe(order, consent, remote, now, rules)
         case Trouble(NotFound() as error):
             made_at = order.active_at
             if order.seen_at is None and made_at and now - made_at < timedelta(seconds=rules.seen_within):
-                return Step({"next_try_at": now + timedelta(seconds=rules.poll_soon)})
+                return OrderUpdate({"next_try_at": now + timedelta(seconds=rules.poll_soon)})
             was_asked = order.delete_wanted_at is not None
             kind = NoticeKind.DELETED if was_asked else NoticeKind.STOPPED
             reason = order.reason or (StopReason.ASKED if was_asked else StopReason.OUTSIDE)
-            return Step(
+            return OrderUpdate(
                 {"state": OrderState.GONE, "ended_at": now, "reason": reason, "unsure": False, "next_try_at": None},
                 (notice(kind, order, reason=reason),),
                 what="gone",
                 request_id=error.request_id,
             )
         case _:
-            return Step({"tries": order.tries + 1})
+            return OrderUpdate({"tries": order.tries + 1})
 
 
-def _armed(order: Order, act: Act, outcome: Outcome | None, now: datetime, rules: Rules) -> Step:
+def _auto_stop_set(order: Order, act: NextAction, outcome: Outcome | None, now: datetime, rules: Rules) -> OrderUpdate:
     match outcome:
         case Took():
             stops_at = now + timedelta(seconds=act.stop_in or 0)
-            changes: dict[str, Any] = {"armed_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
-            return Step(changes, what="armed", params={"stop_in": act.stop_in})
+            changes: dict[str, Any] = {"auto_stop_set_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
+            return OrderUpdate(changes, what="armed", params={"stop_in": act.stop_in})
         case Trouble(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING, RemoteState.STOPPED):
             # It is not there enough yet, or not shown to be. It is looked at meanwhile, and armed once it runs.
-            return Step({"unsure": True, "next_try_at": now + timedelta(seconds=rules.poll_soon)})
+            return OrderUpdate({"unsure": True, "next_try_at": now + timedelta(seconds=rules.poll_soon)})
         case Trouble(NotFound() | Conflict()):
-            return Step({"unsure": True, "tries": order.tries + 1, "next_try_at": now})
+            return OrderUpdate({"unsure": True, "tries": order.tries + 1, "next_try_at": now})
         case Trouble(error):
             changes = {"tries": order.tries + 1, "unsure": order.remote_state is None}
-            return Step(changes, what="arming_failed", request_id=error.request_id)
+            return OrderUpdate(changes, what="arming_failed", request_id=error.request_id)
         case _:
-            return Step({})
+            return OrderUpdate({})
 
 
-def _asked_to_end(order: Order, act: Act, outcome: Outcome | None, now: datetime, rules: Rules) -> Step:
-    verb = "stop" if act.what is What.STOP else "delete"
+def _asked_to_end(order: Order, act: NextAction, outcome: Outcome | None, now: datetime, rules: Rules) -> OrderUpdate:
+    verb = "stop" if act.what is Action.STOP else "delete"
     changes: dict[str, Any]
     if not isinstance(outcome, Trouble):
         changes = {"asked_at": now, "tries": 0, "next_try_at": now + timedelta(seconds=rules.poll_soon)}
-        return Step(changes, what=f"{verb}_taken")
+        return OrderUpdate(changes, what=f"{verb}_taken")
     changes = {"unsure": True, "tries": order.tries + 1}
     if isinstance(outcome.error, Conflict | NotFound) and order.tries == 0:
         changes["next_try_at"] = now  # its state has changed without us, and decides
-    told: tuple[Telling, ...] = ()
+    told: tuple[UserNotice, ...] = ()
     if order.tries + 1 >= rules.tell_after:
         told = (_not_ended(order),)
-    return Step(changes, told, what=f"{verb}_failed", request_id=outcome.error.request_id)
+    return OrderUpdate(changes, told, what=f"{verb}_failed", request_id=outcome.error.request_id)

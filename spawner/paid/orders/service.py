@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.errors import AskAgain, LostRace, NoConsent
+from spawner.errors import LostRace, NoConsent, OfferChanged
 from spawner.ledger.paid import audit, consents, orders
 from spawner.ledger.paid.rows import RUNS, UNSETTLED, Order, OrderEvent, OrderState, StopReason
 from spawner.paid.consent.service import place, refuse_if_paused, want_stop
@@ -20,7 +20,7 @@ from spawner.paid.providers.base import RemoteState
 
 PREFIX = "paid-"
 """How the names of servers begin that are instances in people's own clouds. No other server ever is one."""
-START_WORD = "start_word"
+START_TOKEN = "start_word"  # noqa: S105  (the name of an option)
 """The option of JupyterHub's start that carries the word."""
 UNDER_WAY = (OrderState.INTENDED, *UNSETTLED, *RUNS)
 NOBODY_AGREED = "Nobody has agreed to being billed for this."
@@ -32,12 +32,12 @@ def is_paid(server_name: str) -> bool:
     return server_name.startswith(PREFIX)
 
 
-def start_word(key: str, consent_id: str) -> str:
+def start_token(key: str, consent_id: str) -> str:
     """What the desk must send to have an accepted consent spent: good for this one, and so once. `key` is secret."""
     return hmac.new(key.encode(), b"freepool paid start v1\0" + consent_id.encode(), "sha256").hexdigest()
 
 
-def answer_word(key: str, consent_id: str) -> str:
+def answer_token(key: str, consent_id: str) -> str:
     """What the page with a question sends along with the yes. It stands in that page and nowhere else."""
     return hmac.new(key.encode(), b"freepool paid answer v1\0" + consent_id.encode(), "sha256").hexdigest()
 
@@ -54,19 +54,21 @@ def begin(
 ) -> Order:
     """The order of this person's server: what is under way already, else what their consent is now spent for.
 
-    Raises `NoConsent`, `NotAllowed`, `PaidPaused`, or `AskAgain`.
+    Raises `NoConsent`, `NotAllowed`, `PaidPaused`, or `OfferChanged`.
     """
     order = orders.of_server(connection, user_name, server_name)
     if order is not None and order.user_since == user_since and is_wanted(order):
         return order  # a second click, or a hub that has forgotten it: nothing is spent
     consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
-    if consent is None or not hmac.compare_digest(word.encode(), start_word(key, consent.id).encode()):
+    if consent is None or not hmac.compare_digest(word.encode(), start_token(key, consent.id).encode()):
         refuse_if_paused(connection)
         raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
     try:
         return place(connection, user_name=user_name, user_since=user_since, server_name=server_name, now=now)
     except LostRace:
-        raise AskAgain("This was answered already.", next_step="Look at what has come of it, or ask again.") from None
+        raise OfferChanged(
+            "This was answered already.", next_step="Look at what has come of it, or ask again."
+        ) from None
 
 
 def end(connection: Connection, *, user_name: str, server_name: str, by: str, now: datetime) -> None:
@@ -100,15 +102,15 @@ def is_open(order: Order) -> bool:
 
 
 @dataclass(frozen=True)
-class Watched:
+class OrderProgress:
     """An order and the record of its present run."""
 
     order: Order
     record: list[OrderEvent]
 
 
-def watch(connection: Connection, order_id: str) -> Watched:
+def read_progress(connection: Connection, order_id: str) -> OrderProgress:
     """As it is now."""
     record = audit.record_of(connection, order_id)
     began = max((number for number, event in enumerate(record) if event.what == "ordered"), default=0)
-    return Watched(orders.get(connection, order_id), record[began:])
+    return OrderProgress(orders.get(connection, order_id), record[began:])

@@ -13,7 +13,7 @@ FREEPOOL = "freepool"
 
 
 @dataclass(frozen=True)
-class Telling:
+class UserNotice:
     """A notice to leave. `occasion`: one of its kind is left for each."""
 
     kind: NoticeKind
@@ -22,19 +22,23 @@ class Telling:
 
 
 @dataclass(frozen=True)
-class Step:
+class OrderUpdate:
     """`what` is empty where nothing happened that belongs into the record. `block`: what is wrong with the binding."""
 
     changes: dict[str, Any]
-    notices: tuple[Telling, ...] = ()
+    notices: tuple[UserNotice, ...] = ()
     what: str = ""
     request_id: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     block: Block | None = None
 
 
-def notice(kind: NoticeKind, order: Order, **params: object) -> Telling:
+def notice(kind: NoticeKind, order: Order, **params: object) -> UserNotice:
     """A notice about the present run of an order: one of each kind."""
     run = order.consent_id or (order.recovered_at.isoformat() if order.recovered_at else "")
-    words = {"shape": order.shape, "region": order.region, **{name: str(value) for name, value in params.items()}}
-    return Telling(kind, f"{order.id}:{run}", words)
+    words = {
+        "instance_type": order.instance_type,
+        "region": order.region,
+        **{name: str(value) for name, value in params.items()},
+    }
+    return UserNotice(kind, f"{order.id}:{run}", words)

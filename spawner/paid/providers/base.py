@@ -38,7 +38,7 @@ NOT_BILLING = (RemoteState.STOPPED,)
 class Capability(StrEnum):
     """What a cloud can do beyond what all of them can."""
 
-    DEADMAN = "deadman"  # a timer in the cloud that stops the instance without us
+    AUTO_STOP = "deadman"  # a timer in the cloud that stops the instance without us
     IDLE_CULLER = "idle_culler"
     PRICES = "prices"  # list prices by API
     PROOF = "proof"  # an OAuth login that proves which account a person owns
@@ -58,7 +58,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Shape:
+class InstanceType:
     """A machine on offer. `price` is the list price of one hour of computing, None where the cloud does not say.
 
     Sizes are in bytes. `available`: whether the cloud says that it has one now; None where it does not say.
@@ -80,7 +80,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteInstance:
     """An instance as the cloud describes it. `raw_state` and `reason` are the cloud's own words, kept for people.
 
     `running`: seconds of computing by the cloud's own count, None where it does not say. `stops_at`: when its own
@@ -93,7 +93,7 @@ class Remote:
     state: RemoteState
     raw_state: str
     reason: str
-    shape: str
+    instance_type: str
     labels: Mapping[str, str]
     running: float | None
     created_at: datetime | None
@@ -126,7 +126,7 @@ class Request:
     """
 
     name: str
-    shape: str
+    instance_type: str
     labels: Mapping[str, str]
     disk: int | None = None
     image: str | None = None
@@ -150,7 +150,7 @@ class Provider(Protocol):
         """Assume the role, and try what it must refuse: no external id, a wrong one, another account."""
         ...
 
-    async def shapes(self, account: Account) -> list[Shape]:
+    async def instance_types(self, account: Account) -> list[InstanceType]:
         """What is on offer now, whole."""
         ...
 
@@ -162,15 +162,15 @@ class Provider(Protocol):
         """
         ...
 
-    async def find(self, account: Account, name: str) -> Remote | None:
+    async def find(self, account: Account, name: str) -> RemoteInstance | None:
         """The one of exactly this name. None only if a complete listing has succeeded without it."""
         ...
 
-    async def owned(self, account: Account, labels: Mapping[str, str]) -> list[Remote]:
+    async def owned(self, account: Account, labels: Mapping[str, str]) -> list[RemoteInstance]:
         """All that carry these labels in the account's region, whole or an error."""
         ...
 
-    async def describe(self, account: Account, remote_id: str) -> Remote:
+    async def describe(self, account: Account, remote_id: str) -> RemoteInstance:
         """As it is now. Raises `NotFound` only if the cloud knows us and does not know it."""
         ...
 
@@ -186,7 +186,7 @@ class Provider(Protocol):
         """Ask for its end and that of its disk; `Conflict` where its state does not allow it."""
         ...
 
-    async def arm(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:
+    async def set_auto_stop(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:
         """Have the cloud itself stop it `stop_in` seconds from now, and after `idle` seconds without use.
 
         Counted from now on the cloud's own clock. Replaces what was armed before.

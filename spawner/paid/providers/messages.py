@@ -13,7 +13,7 @@ K = TypeVar("K")
 LONGEST = 400
 """Characters of a cloud's own words that are kept."""
 
-WORDS: dict[type[base.ProviderError], tuple[str, str]] = {
+MESSAGES: dict[type[base.ProviderError], tuple[str, str]] = {
     base.Rejected: ("The cloud refused this.", ""),
     base.AlreadyExists: ("The cloud has an instance of this name already.", ""),
     base.NoCapacity: ("The cloud has no such machine free now.", "Try another shape, or later."),
@@ -38,7 +38,7 @@ def say(
     kind: type[E], *, code: str = "", said: str = "", request_id: str = "", secrets: Iterable[str] = (), **more: object
 ) -> E:
     """An error of this kind. `said` are the cloud's own words, from which `secrets` are struck out."""
-    template, next_step = WORDS[kind]
+    template, next_step = MESSAGES[kind]
     details = clean(": ".join(part for part in (code, said) if part), secrets)
     return kind(
         template,

@@ -17,25 +17,25 @@ from spawner.errors import BadOption
 from spawner.ledger.pool import admin_settings
 from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, WEEK, Drain, Plan
 
-FARTHEST = timedelta(days=366)
+MAX_AHEAD = timedelta(days=366)
 """How far ahead a plan may begin or a drain may end things: what is farther is a slip of the finger."""
-MOST_PLANS = 200
+MAX_PLANS = 200
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=63)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Change(BaseModel):
+class Command(BaseModel):
     """Base of all: what is not known is a mistake, and a number is not a text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Nothing(Change):
+class EmptyCommand(Command):
     """An empty object."""
 
 
-class FloorChange(Change):
+class FloorChange(Command):
     """At least so many `slots` wait; null: as the catalog says."""
 
     flavor: Name
@@ -43,20 +43,20 @@ class FloorChange(Change):
     slots: Annotated[int, Field(ge=0, le=1000)] | None
 
 
-class FlavorChange(Change):
+class FlavorChange(Command):
     """Pause or resume one flavor."""
 
     flavor: Name
 
 
-class DrainChange(Change):
+class DrainChange(Command):
     """Nobody new from now on. Whoever still runs at `at` is ended then; null: nobody is ended."""
 
     at: AwareDatetime | None = None
     reason: str = Field(default="", max_length=200)
 
 
-class PlanChange(Change):
+class PlanChange(Command):
     """So many `slots` are warm from `begins` until `ends`, every week if `weekly`. The same name replaces a plan."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -68,7 +68,7 @@ class PlanChange(Change):
     weekly: bool = False
 
 
-class PlanName(Change):
+class PlanName(Command):
     """Take a plan away."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=75)]
@@ -79,10 +79,10 @@ def read(model: type[Model], values: object) -> Model:
     try:
         return model.model_validate(values, strict=False)
     except ValidationError as error:
-        raise explained(model, error) from None
+        raise bad_option(model, error) from None
 
 
-def explained(model: type[BaseModel], error: ValidationError) -> BadOption:
+def bad_option(model: type[BaseModel], error: ValidationError) -> BadOption:
     """The first mistake, in words."""
     first: Any = error.errors()[0]
     place, kind = ".".join(str(step) for step in first["loc"][:1]), first["type"]
@@ -146,14 +146,14 @@ def drain(connection: Connection, catalog: Catalog, change: DrainChange, *, now:
             raise BadOption(
                 "{value} is over.",
                 next_step="Choose a time to come, or none: then nobody is ended.",
-                value=spoken(change.at),
+                value=format_time(change.at),
             )
     reason = " ".join(change.reason.split())
     value = Drain(at=change.at, reason=reason).model_dump(mode="json")
     admin_settings.put(connection, DRAIN, value, now=now, by=by)
 
 
-def end_drain(connection: Connection, catalog: Catalog, change: Nothing, *, now: datetime, by: str) -> None:  # noqa: ARG001
+def end_drain(connection: Connection, catalog: Catalog, change: EmptyCommand, *, now: datetime, by: str) -> None:  # noqa: ARG001
     """Open again."""
     admin_settings.clear(connection, DRAIN)
 
@@ -175,7 +175,7 @@ def plan(connection: Connection, catalog: Catalog, change: PlanChange, *, now: d
     others = [
         name for name in admin_settings.all_of(connection) if name.startswith(PLAN) and name != PLAN + change.name
     ]
-    if len(others) >= MOST_PLANS:
+    if len(others) >= MAX_PLANS:
         raise BadOption("There are {count} plans already.", next_step="Remove one first.", count=len(others))
     value = Plan.model_validate(change.model_dump(exclude={"name"})).model_dump(mode="json")
     admin_settings.put(connection, PLAN + change.name, value, now=now, by=by)
@@ -195,7 +195,7 @@ def unplan(connection: Connection, catalog: Catalog, change: PlanName, *, now: d
         )
 
 
-def spoken(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """A time with its zone, to the minute."""
     return moment.isoformat(sep=" ", timespec="minutes")
 
@@ -222,5 +222,5 @@ def _refuse_too_many(flavor: Flavor, slots: int) -> None:
 
 
 def _refuse_far(moment: datetime, now: datetime) -> None:
-    if abs(moment - now) > FARTHEST:
-        raise BadOption("{value} is more than a year away.", next_step="Check the year.", value=spoken(moment))
+    if abs(moment - now) > MAX_AHEAD:
+        raise BadOption("{value} is more than a year away.", next_step="Check the year.", value=format_time(moment))

@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from spawner.catalog import Catalog
-from spawner.ledger.pool.admin_settings import Control
+from spawner.ledger.pool.admin_settings import AdminSetting
 
 PAUSE = "pause:"
 FLOOR = "floor:"
 PLAN = "plan:"
 DRAIN = "drain"
 WEEK = timedelta(weeks=1)
-Template = tuple[str, str]
+FlavorImage = tuple[str, str]
 """A flavor and an image, by id."""
 
 
@@ -61,18 +61,18 @@ class Drain(BaseModel):
 
 
 @dataclass(frozen=True)
-class Ignored:
+class IgnoredSetting:
     """A setting that counts for nothing. `missing` is the flavor or image that the catalog does not know, if that is
     why; else it cannot be read."""
 
-    control: Control
+    control: AdminSetting
     missing: str | None
 
 
-class Controls:
+class AdminSettings:
     """The settings of one moment."""
 
-    def __init__(self, rows: Mapping[str, Control]) -> None:
+    def __init__(self, rows: Mapping[str, AdminSetting]) -> None:
         self.rows = rows
 
     @property
@@ -95,9 +95,9 @@ class Controls:
         return self.floors.get((flavor, image))
 
     @property
-    def floors(self) -> dict[Template, int]:
+    def floors(self) -> dict[FlavorImage, int]:
         """Floors that operators have set, by template."""
-        found: dict[Template, int] = {}
+        found: dict[FlavorImage, int] = {}
         for name, row in self.rows.items():
             flavor, _, image = name.removeprefix(FLOOR).partition(":")
             if name.startswith(FLOOR) and isinstance(row.value, int) and row.value >= 0:
@@ -117,18 +117,18 @@ class Controls:
         """Flavors of which nobody gets anything just now."""
         return {flavor.id for flavor in catalog.flavors if self.drain or self.is_paused(flavor.id)}
 
-    def ignored(self, catalog: Catalog) -> Iterator[Ignored]:
+    def ignored(self, catalog: Catalog) -> Iterator[IgnoredSetting]:
         """Settings that count for nothing, because of what they name or what they are."""
         flavors = {flavor.id for flavor in catalog.flavors}
         images = {image.id for image in catalog.images}
         for name, row in self.rows.items():
             flavor, image = _named(name, row)
             if flavor is not None and flavor not in flavors:
-                yield Ignored(row, flavor)
+                yield IgnoredSetting(row, flavor)
             elif image is not None and image not in images:
-                yield Ignored(row, image)
+                yield IgnoredSetting(row, image)
             elif not self._can_be_read(name):
-                yield Ignored(row, None)
+                yield IgnoredSetting(row, None)
 
     def _can_be_read(self, name: str) -> bool:
         if name.startswith(PLAN):
@@ -139,14 +139,14 @@ class Controls:
         return True
 
 
-def _plan(row: Control) -> Plan | None:
+def _plan(row: AdminSetting) -> Plan | None:
     try:
         return Plan.model_validate(row.value)
     except ValidationError:
         return None
 
 
-def _named(name: str, row: Control) -> tuple[str | None, str | None]:
+def _named(name: str, row: AdminSetting) -> tuple[str | None, str | None]:
     """The flavor and the image that a setting is about."""
     if name.startswith(PAUSE):
         return name.removeprefix(PAUSE), None

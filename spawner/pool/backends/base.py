@@ -38,7 +38,7 @@ class SlotSpec:
     examples: tuple[str, ...] = ()
     awaited: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
-    own_users: bool = False
+    user_namespace: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class SlotStatus:
     detail: str = ""
     no_room: str = ""
     lent: bool = False
-    settled: bool = True
+    is_final: bool = True
     node: str = ""
-    own_users: bool = False
-    no_users: bool = False
+    user_namespace: bool = False
+    lacks_user_namespace: bool = False
 
 
 Slots = Mapping[str, SlotStatus]
@@ -78,7 +78,7 @@ class Backend(Protocol):
         ...
 
     @property
-    def tries_own_users(self) -> bool:
+    def supports_user_namespaces(self) -> bool:
         """Whether `SlotSpec.own_users` means anything here, and `SlotStatus.no_users` tells where it does not work."""
         ...
 
@@ -90,7 +90,7 @@ class Backend(Protocol):
         """
         ...
 
-    async def lend(self, slot_id: str, *, seconds: float) -> None:
+    async def assign(self, slot_id: str, *, seconds: float) -> None:
         """Note that somebody has the slot now, which from now on must end within so many seconds of its creation.
 
         The last line of a session's limit, for the day when no steward runs. Idempotent. A slot that is gone is fine.

@@ -13,29 +13,29 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor
-from spawner.errors import InLine, LostRace, Maintenance, Paused, PoolFull
+from spawner.errors import AlreadyQueued, LostRace, Maintenance, Paused, PoolFull
 from spawner.ledger import EndReason, Instance, Slot, SlotState, Ticket, TicketState
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.pool.rows import LIVE
-from spawner.pool.admin.settings import Controls
+from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.backends.base import Backend
-from spawner.pool.capacity import room_for, yields_room
+from spawner.pool.capacity import room_for, slot_to_preempt
 from spawner.pool.options import Choice
-from spawner.pool.queue.ordering import USE_WINDOW, has_room, in_order, rank, whose_turn
-from spawner.pool.queue.wait_estimate import Wait
-from spawner.pool.queue.wait_history import Outlooks
+from spawner.pool.queue.ordering import USE_WINDOW, due_tickets, has_room, rank, waiting_in_order
+from spawner.pool.queue.wait_estimate import WaitEstimate
+from spawner.pool.queue.wait_history import WaitHistories
 
-NO_ROOM_MEMORY = timedelta(seconds=30)
+NO_ROOM_TTL = timedelta(seconds=30)
 """How long "no machine has room for it" is believed without another try."""
 
-PLATFORMS_TROUBLE = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)
+PLATFORM_FAILURES = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)
 """Why a start ends that says nothing against it."""
-TRIES = 3
+MAX_FAILED_STARTS = 3
 """Starts that fail before somebody who stood in line is told so."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class SpawnRequest:
     """Who wants what. `groups` are JupyterHub's, where they are known."""
 
     user_name: str
@@ -45,12 +45,12 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Line:
+class QueuePosition:
     """Where somebody stands: the place from 1, and how long it will take, where that can be told."""
 
     ticket: Ticket
     place: int
-    wait: Wait | None
+    wait: WaitEstimate | None
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,16 @@ class Admission:
     backend: Backend
     now: Callable[[], datetime]
     new_id: Callable[[], str]
-    outlooks: Outlooks = field(init=False)
+    wait_histories: WaitHistories = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "outlooks", Outlooks(self.catalog, self.now))
+        object.__setattr__(self, "wait_histories", WaitHistories(self.catalog, self.now))
 
-    def ask(self, connection: Connection, wish: Wish, *, is_here: bool = False) -> Ticket:
+    def ask(self, connection: Connection, wish: SpawnRequest, *, by_user: bool = False) -> Ticket:
         """The ticket for a wish: CALLED, with a slot reserved, where it is its turn, else WAITING.
 
         Asking again is harmless: it is the same ticket, and it keeps its place. `is_here`: the person asks, and no
-        program for them. Raises `PoolFull` where the line is full, `InLine` where the person waits for something
+        program for them. Raises `PoolFull` where the line is full, `AlreadyQueued` where the person waits for something
         else, `Paused` and `Maintenance` where nothing is lent.
         """
         mine = tickets.alive(connection, wish.user_name)
@@ -92,18 +92,18 @@ class Admission:
         if self._is_due(connection, ticket, ticket):
             self._refuse_another(mine)
             return self._call(
-                connection, replace(ticket, collected_at=ticket.joined_at if is_here else None), is_new=True
+                connection, replace(ticket, collected_at=ticket.joined_at if by_user else None), is_new=True
             )
         waiting = [one for one in mine if one.state is TicketState.WAITING or one.called_at != one.joined_at]
         if waiting:
-            raise InLine(
+            raise AlreadyQueued(
                 "You are in line for {flavor} already.",
                 next_step="Leave that line first, or choose something that is free now.",
                 flavor=waiting[0].flavor,
             )
-        return tickets.join(connection, self._foretold(connection, ticket))
+        return tickets.join(connection, self._with_estimate(connection, ticket))
 
-    def is_anybody_due(self, connection: Connection) -> bool:
+    def has_due_ticket(self, connection: Connection) -> bool:
         """Whether `call_due` has anything to do. For a reader: a long line must not keep writers waiting."""
         occupying, memory = slots.occupying(connection), self.backend.memory()
         has_any = any(has_room(self.catalog, flavor, occupying, memory) for flavor in self.catalog.flavors)
@@ -113,7 +113,7 @@ class Admission:
         """Call everybody whose turn has come, and reserve a slot for each."""
         return [self._call(connection, ticket) for ticket in self._due(connection).values()]
 
-    def take_over(self, connection: Connection, running: Instance) -> Ticket:
+    def reserve_replacement(self, connection: Connection, running: Instance) -> Ticket:
         """A called ticket for an instance in the place of a running one, which the caller ends.
 
         So a restart does not go to the end of the line; and where others stand in it, gets no more time either.
@@ -125,7 +125,7 @@ class Admission:
             is_held = one.state is TicketState.CALLED and one.instance_id is None
             if is_held and kind == (running.server_name, running.flavor, running.image):
                 return one
-        has_rivals = any(one.flavor == flavor.id for one in in_order(tickets.alive(connection)))
+        has_rivals = any(one.flavor == flavor.id for one in waiting_in_order(tickets.alive(connection)))
         own = tickets.of_instance(connection, running.id)
         ends_by = running.ends_at or (own.ends_by if own is not None else None)  # the latter while it still starts
         now = self.now()
@@ -163,8 +163,8 @@ class Admission:
             return
         had_waited = ticket.called_at != ticket.joined_at
         is_left_over = had_waited and instance.reason is EndReason.SUPERSEDED  # by a hub that was killed meanwhile
-        has_failed = instance.reason not in PLATFORMS_TROUBLE and not is_left_over
-        tries = TRIES if had_waited else 1
+        has_failed = instance.reason not in PLATFORM_FAILURES and not is_left_over
+        tries = MAX_FAILED_STARTS if had_waited else 1
         if has_failed and ticket.tries + 1 >= tries:
             tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now(), detail=instance.detail)
         else:
@@ -182,15 +182,15 @@ class Admission:
         else:
             tickets.put_back(connection, ticket.id, has_failed=has_failed)
 
-    def line_of(self, connection: Connection, ticket: Ticket) -> Line:
+    def position_of(self, connection: Connection, ticket: Ticket) -> QueuePosition:
         """Where a waiting ticket stands."""
         place = tickets.ahead(connection, ticket) + 1
-        return Line(ticket, place, self.foretell(connection, ticket.flavor, place))
+        return QueuePosition(ticket, place, self.estimate(connection, ticket.flavor, place))
 
-    def foretell(self, connection: Connection, flavor: str, place: int) -> Wait | None:
+    def estimate(self, connection: Connection, flavor: str, place: int) -> WaitEstimate | None:
         """How long the one at this place will wait; None where nothing is known that could end."""
-        outlook = self.outlooks.of(connection).get(flavor)
-        return None if outlook is None else outlook.wait(place)  # the catalog may not have it any more
+        wait_history = self.wait_histories.of(connection).get(flavor)
+        return None if wait_history is None else wait_history.wait(place)  # the catalog may not have it any more
 
     def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
         """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""
@@ -208,7 +208,7 @@ class Admission:
             staying = [one for one in slots.occupying(connection) if one.state is not SlotState.DESTROYING]
             if room_for(self.catalog, flavor, staying, memory) >= 1:
                 return
-            gives_way = yields_room(self.catalog, flavor, image, staying, memory)
+            gives_way = slot_to_preempt(self.catalog, flavor, image, staying, memory)
             if gives_way is None:
                 return
             slots.withdraw(connection, gives_way.id)
@@ -217,8 +217,8 @@ class Admission:
         """Flavors that nobody is given just now: paused, drained, not served here, or without room in the cluster."""
         now = self.now()
         return (
-            Controls(admin_settings.all_of(connection)).closed(self.catalog)
-            | slots.without_room(connection, since=now - NO_ROOM_MEMORY)
+            AdminSettings(admin_settings.all_of(connection)).closed(self.catalog)
+            | slots.without_room(connection, since=now - NO_ROOM_TTL)
             | {flavor.id for flavor in self.catalog.flavors if self.backend.why_not(flavor) is not None}
         )
 
@@ -229,7 +229,7 @@ class Admission:
         return ticket.id in self._due(connection, *new)
 
     def _due(self, connection: Connection, *new: Ticket) -> dict[str, Ticket]:
-        turn = whose_turn(
+        turn = due_tickets(
             self.catalog,
             [*tickets.alive(connection), *new],
             slots.occupying(connection),
@@ -254,12 +254,12 @@ class Admission:
         """Nobody has two slots reserved: one could take everything without ever starting any of it."""
         for ticket in mine:
             if ticket.state is TicketState.CALLED and ticket.instance_id is None:
-                raise InLine(
+                raise AlreadyQueued(
                     "The shape {flavor} is held for you.", next_step="Start it, or give it up.", flavor=ticket.flavor
                 )
 
     def _refuse_closed(self, connection: Connection, flavor: Flavor) -> None:
-        settings = Controls(admin_settings.all_of(connection))
+        settings = AdminSettings(admin_settings.all_of(connection))
         if settings.drain is not None:
             raise Maintenance(
                 "The platform is closed for maintenance.", next_step="Come back later.", details=settings.drain.reason
@@ -269,12 +269,12 @@ class Admission:
                 "The shape {flavor} is paused by the operator.", next_step="Try another shape.", flavor=flavor.id
             )
 
-    def _rank(self, connection: Connection, wish: Wish) -> datetime:
+    def _rank(self, connection: Connection, wish: SpawnRequest) -> datetime:
         now = self.now()
         used = instances.used_since(connection, wish.user_name, now - USE_WINDOW, now=now)
         return rank(self.catalog.queue, now=now, used=used, groups=wish.groups)
 
-    def _foretold(self, connection: Connection, ticket: Ticket) -> Ticket:
+    def _with_estimate(self, connection: Connection, ticket: Ticket) -> Ticket:
         """With the wait that it begins with. Raises `PoolFull` where the line has no more places."""
         if tickets.in_line(connection, ticket.flavor) >= self.catalog.queue.longest:
             raise PoolFull(
@@ -283,7 +283,7 @@ class Admission:
                 flavor=ticket.flavor,
             )
         place = tickets.ahead(connection, ticket) + 1
-        wait = self.outlooks.of(connection)[ticket.flavor].reckoned(place)
+        wait = self.wait_histories.of(connection)[ticket.flavor].raw_estimate(place)
         if wait is None:
             return ticket
         return replace(ticket, expected_low=round(wait.low), expected_high=round(wait.high))
@@ -324,7 +324,7 @@ class Admission:
         )
 
 
-def _is_for(ticket: Ticket, wish: Wish) -> bool:
+def _is_for(ticket: Ticket, wish: SpawnRequest) -> bool:
     """Whether a ticket is for this very wish. An example is only which notebook is opened."""
     choice = wish.choice
     return (ticket.server_name, ticket.flavor, ticket.image) == (wish.server_name, choice.flavor.id, choice.image.id)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
-from spawner.pool.capacity import room_for, waits_for_nobody
+from spawner.pool.capacity import is_unassigned, room_for
 
 USE_WINDOW = timedelta(days=1)
 NEVER = datetime.max.replace(tzinfo=timezone.utc)
@@ -25,7 +25,7 @@ def rank(rules: Queue, *, now: datetime, used: timedelta, groups: Iterable[str] 
     return now + timedelta(seconds=min(behind, rules.longest_handicap_minutes * 60))
 
 
-def in_order(tickets: Iterable[Ticket]) -> list[Ticket]:
+def waiting_in_order(tickets: Iterable[Ticket]) -> list[Ticket]:
     """Those who wait, first the one who is served first."""
     waiting = (ticket for ticket in tickets if ticket.state is TicketState.WAITING)
     return sorted(waiting, key=lambda ticket: (ticket.rank_at, ticket.joined_at, ticket.id))
@@ -37,7 +37,7 @@ def place_of(ticket: Ticket, ordered: Sequence[Ticket]) -> int:
     return rivals.index(ticket.id) + 1
 
 
-def whose_turn(
+def due_tickets(
     catalog: Catalog,
     tickets: Iterable[Ticket],
     slots: Iterable[Slot],
@@ -52,9 +52,9 @@ def whose_turn(
     Where one memory is shared (this machine's), who does not fit holds it against all that come after, or a large
     shape would never find room beside many small ones.
     """
-    ordered = in_order(tickets)
-    turns = _turns(catalog, [ticket.flavor for ticket in ordered], slots, memory, closed)
-    return (ticket for ticket, is_due in zip(ordered, turns, strict=True) if is_due)
+    ordered = waiting_in_order(tickets)
+    cloud_locks = _turns(catalog, [ticket.flavor for ticket in ordered], slots, memory, closed)
+    return (ticket for ticket, is_due in zip(ordered, cloud_locks, strict=True) if is_due)
 
 
 def would_be_called(
@@ -67,7 +67,7 @@ def would_be_called(
     closed: Collection[str] = (),
 ) -> bool:
     """Whether somebody who comes now, behind all in `line`, would be given this flavor at once."""
-    *_, is_due = _turns(catalog, [*(ticket.flavor for ticket in in_order(line)), flavor], slots, memory, closed)
+    *_, is_due = _turns(catalog, [*(ticket.flavor for ticket in waiting_in_order(line)), flavor], slots, memory, closed)
     return is_due
 
 
@@ -97,7 +97,7 @@ def has_room(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: in
 
 
 def _held(slots: Iterable[Slot]) -> list[Slot]:
-    return [slot for slot in slots if slot.state is not SlotState.DESTROYING and not waits_for_nobody(slot)]
+    return [slot for slot in slots if slot.state is not SlotState.DESTROYING and not is_unassigned(slot)]
 
 
 def _is_all_lent(flavor: Flavor, held: Iterable[Slot]) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from spawner.errors import Queued
-from spawner.pool.queue.admission import Line
+from spawner.pool.queue.admission import QueuePosition
 
 TICKET_PATH = "/services/desk/api/ticket"
 """Where a program asks again, with its user's token."""
-SOONEST, LATEST = 5, 60
+MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 5, 60
 """Seconds: how soon asking again makes sense, and how late it still does."""
 FULL = "Everything of the shape {flavor} is lent out just now."
 NO_MACHINE = "No machine has room for the shape {flavor} just now."
@@ -18,7 +18,7 @@ WAIT = "That takes about {low} to {high} minutes."
 STAY = "You need not stay: your instance is started when it is your turn."
 
 
-def queued(line: Line, *, why: str = FULL, details: str = "") -> Queued:
+def queued(line: QueuePosition, *, why: str = FULL, details: str = "") -> Queued:
     """The refusal that says where somebody stands."""
     wait = line.wait
     params = {"flavor": line.ticket.flavor, "place": line.place}
@@ -27,10 +27,10 @@ def queued(line: Line, *, why: str = FULL, details: str = "") -> Queued:
         template += f" {WAIT}"
         low, high = minutes(wait.low, wait.high)
         params |= {"low": low, "high": high}
-    return Queued(template, next_step=STAY, details=details, facts=facts(line), **params)
+    return Queued(template, next_step=STAY, details=details, facts=position_fields(line), **params)
 
 
-def facts(line: Line) -> dict[str, object]:
+def position_fields(line: QueuePosition) -> dict[str, object]:
     """The same for programs. `expected_seconds` is a range, or null where nobody can tell."""
     wait = line.wait
     return {
@@ -44,9 +44,11 @@ def facts(line: Line) -> dict[str, object]:
     }
 
 
-def retry_after(line: Line) -> int:
+def retry_after(line: QueuePosition) -> int:
     """Seconds after which asking again makes sense."""
-    return SOONEST if line.wait is None else round(min(max(line.wait.low, SOONEST), LATEST))
+    return (
+        MIN_RETRY_SECONDS if line.wait is None else round(min(max(line.wait.low, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS))
+    )
 
 
 def minutes(low: float, high: float) -> tuple[int, int]:

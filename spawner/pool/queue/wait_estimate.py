@@ -14,18 +14,18 @@ from itertools import accumulate
 from statistics import NormalDist
 
 LOW, MIDDLE, HIGH = 0.2, 0.5, 0.8
-PRIOR = 8
+PRIOR_SESSIONS = 8
 """How many made-up sessions, evenly spread up to the longest, count beside those that were seen."""
-EXACT = 12
+EXACT_UP_TO = 12
 """Up to so many running instances the chance is reckoned exactly, above by the normal distribution."""
 STEPS = 12
 """Halvings from the last deadline down: of four hours that is 4 s."""
-LEARN_FROM = 8
+MIN_PAST_WAITS = 8
 """Fewer past waits than this say nothing about how good the foretelling is."""
 
 
 @dataclass(frozen=True)
-class Wait:
+class WaitEstimate:
     """A foretold wait: seconds."""
 
     low: float
@@ -46,11 +46,11 @@ class Running:
     left: float
 
 
-class Sessions:
+class SessionLengths:
     """How long sessions of one flavor last. `seen` are lengths of past ones, `longest` the limit, in seconds."""
 
     def __init__(self, seen: Iterable[float], longest: float) -> None:
-        made_up = [longest * (number + 0.5) / PRIOR for number in range(PRIOR)]
+        made_up = [longest * (number + 0.5) / PRIOR_SESSIONS for number in range(PRIOR_SESSIONS)]
         self._lengths = sorted([min(length, longest) for length in seen] + made_up)
 
     @property
@@ -68,7 +68,7 @@ class Sessions:
         return 1 - (len(self._lengths) - bisect_right(self._lengths, running.age + within)) / older
 
 
-def foretell(place: int, running: Sequence[Running], sessions: Sessions) -> Wait | None:
+def estimate_wait(place: int, running: Sequence[Running], sessions: SessionLengths) -> WaitEstimate | None:
     """The wait of whoever has this place (from 1) in line. None where nothing runs whose end could be waited for."""
     if not running:
         return None
@@ -82,25 +82,25 @@ def foretell(place: int, running: Sequence[Running], sessions: Sessions) -> Wait
             max(wait, before + odds.time_until(len(running), chance))
             for wait, chance in ((low, LOW), (middle, MIDDLE), (high, HIGH))
         )
-    return Wait(low, middle, high)
+    return WaitEstimate(low, middle, high)
 
 
-def calibrated(wait: Wait, past: Sequence[tuple[float, float]]) -> Wait:
+def calibrate(wait: WaitEstimate, past: Sequence[tuple[float, float]]) -> WaitEstimate:
     """Stretched to how far off past waits were. `past` are (centre as foretold, actual) in seconds.
 
     As foretold means before it was stretched, or what was learned once would be forgotten at the next look.
     """
     ratios = sorted(actual / foretold for foretold, actual in past if foretold > 0)
-    if len(ratios) < LEARN_FROM:
+    if len(ratios) < MIN_PAST_WAITS:
         return wait
     low, middle, high = (ratios[round(chance * (len(ratios) - 1))] for chance in (LOW, MIDDLE, HIGH))
-    return Wait(wait.centre * low, wait.centre * middle, wait.centre * high)
+    return WaitEstimate(wait.centre * low, wait.centre * middle, wait.centre * high)
 
 
 class _Odds:
     """How many of those that run will have ended by when. Each time is reckoned once: all questions share them."""
 
-    def __init__(self, running: Sequence[Running], sessions: Sessions) -> None:
+    def __init__(self, running: Sequence[Running], sessions: SessionLengths) -> None:
         self._running = running
         self._sessions = sessions
         self._last = max(0.0, *(one.left for one in running))  # the steward may be late to end one
@@ -126,7 +126,7 @@ class _Odds:
 
 def at_least(chances: Sequence[float]) -> Callable[[int], float]:
     """The chance that at least so many, from 0, of independent events happen."""
-    if len(chances) > EXACT:
+    if len(chances) > EXACT_UP_TO:
         mean = sum(chances)
         spread = math.sqrt(sum(chance * (1 - chance) for chance in chances))
         if spread == 0:

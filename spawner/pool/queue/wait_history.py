@@ -12,55 +12,57 @@ from spawner.catalog import Catalog
 from spawner.ledger import Instance
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.rows import LIVE
-from spawner.pool.queue.wait_estimate import Running, Sessions, Wait, calibrated, foretell
+from spawner.pool.queue.wait_estimate import Running, SessionLengths, WaitEstimate, calibrate, estimate_wait
 
-LEARN_FOR = timedelta(days=7)
+HISTORY_WINDOW = timedelta(days=7)
 """How far back sessions and waits are looked at to foretell the next."""
-ENOUGH = 200
+MAX_ROWS = 200
 """Of each, at most: more would tell no more, and take longer to look through."""
-FRESH = timedelta(seconds=30)
+CACHE_TTL = timedelta(seconds=30)
 """How long what was learned from them holds before it is looked up again: a crowd in line asks all the time."""
 
 
 @dataclass(frozen=True)
-class Outlook:
+class WaitHistory:
     """What one flavor's waits are foretold from. `past` are (centre as foretold, actual) seconds."""
 
     running: Sequence[Running]
-    sessions: Sessions
+    sessions: SessionLengths
     past: Sequence[tuple[float, float]]
 
-    def wait(self, place: int) -> Wait | None:
+    def wait(self, place: int) -> WaitEstimate | None:
         """How long the one at this place, from 1, will wait; None where nothing runs that could end."""
-        wait = self.reckoned(place)
-        return None if wait is None else calibrated(wait, self.past)
+        wait = self.raw_estimate(place)
+        return None if wait is None else calibrate(wait, self.past)
 
-    def reckoned(self, place: int) -> Wait | None:
+    def raw_estimate(self, place: int) -> WaitEstimate | None:
         """The same before it is calibrated: what to keep, to learn from."""
-        return foretell(place, self.running, self.sessions)
+        return estimate_wait(place, self.running, self.sessions)
 
 
 @dataclass(frozen=True)
-class _Learned:
+class _Cached:
     at: datetime
-    sessions: dict[str, Sessions]
+    sessions: dict[str, SessionLengths]
     past: dict[str, list[tuple[float, float]]]
 
 
-class Outlooks:
+class WaitHistories:
     """Makes them from the ledger's rows."""
 
     def __init__(self, catalog: Catalog, now: Callable[[], datetime]) -> None:
         self._catalog = catalog
         self._now = now
-        self._learned: _Learned | None = None
+        self._learned: _Cached | None = None
 
-    def of(self, connection: Connection) -> dict[str, Outlook]:
+    def of(self, connection: Connection) -> dict[str, WaitHistory]:
         """The outlook of each flavor."""
         learned = self._learn(connection)
         running = instances.unended(connection)
         return {
-            flavor.id: Outlook(self._running(running, flavor.id), learned.sessions[flavor.id], learned.past[flavor.id])
+            flavor.id: WaitHistory(
+                self._running(running, flavor.id), learned.sessions[flavor.id], learned.past[flavor.id]
+            )
             for flavor in self._catalog.flavors
         }
 
@@ -77,19 +79,19 @@ class Outlooks:
             if loan.flavor == flavor and loan.state in LIVE
         ]
 
-    def _learn(self, connection: Connection) -> _Learned:
+    def _learn(self, connection: Connection) -> _Cached:
         now = self._now()
-        if self._learned is None or now - self._learned.at > FRESH:
-            flavors, since = [flavor.id for flavor in self._catalog.flavors], now - LEARN_FOR
-            self._learned = _Learned(
+        if self._learned is None or now - self._learned.at > CACHE_TTL:
+            flavors, since = [flavor.id for flavor in self._catalog.flavors], now - HISTORY_WINDOW
+            self._learned = _Cached(
                 now,
                 {
-                    flavor: Sessions(
-                        instances.lengths(connection, flavor, since=since, at_most=ENOUGH), self._longest(flavor)
+                    flavor: SessionLengths(
+                        instances.lengths(connection, flavor, since=since, at_most=MAX_ROWS), self._longest(flavor)
                     )
                     for flavor in flavors
                 },
-                {flavor: tickets.waits(connection, flavor, since=since, at_most=ENOUGH) for flavor in flavors},
+                {flavor: tickets.waits(connection, flavor, since=since, at_most=MAX_ROWS) for flavor in flavors},
             )
         return self._learned
 

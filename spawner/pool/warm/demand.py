@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 
 from spawner.ledger import Slot, Ticket
 from spawner.ledger.pool import admin_settings, slots, tickets
-from spawner.pool.admin.settings import Controls, Template
-from spawner.pool.warm.sizing import LOOK_BACK
+from spawner.pool.admin.settings import AdminSettings, FlavorImage
+from spawner.pool.warm.sizing import LOOKBACK_SECONDS
 
-FAILURE_MEMORY = timedelta(minutes=15)
+FAILURE_WINDOW = timedelta(minutes=15)
 """How long a slot that never became ready counts against its template."""
-LEAD_MEMORY = timedelta(hours=6)
+LEAD_TIME_WINDOW = timedelta(hours=6)
 """How far back it is looked how long slots took to become warm."""
 
 
@@ -24,37 +24,37 @@ LEAD_MEMORY = timedelta(hours=6)
 class Demand:
     """What was asked for lately. `arrivals`: how many seconds ago, by template; `leads`: seconds that slots took."""
 
-    arrivals: Mapping[Template, Sequence[float]]
-    leads: Mapping[Template, Sequence[float]]
+    arrivals: Mapping[FlavorImage, Sequence[float]]
+    leads: Mapping[FlavorImage, Sequence[float]]
 
 
 NO_DEMAND = Demand({}, {})
 
 
 @dataclass(frozen=True)
-class WarmMoment:
+class WarmSnapshot:
     """What there is, what is asked for, and what operators have set."""
 
     slots: list[Slot]
     failures: list[Slot]
     demand: Demand
-    controls: Controls
+    controls: AdminSettings
     tickets: list[Ticket]
 
 
-def read_demand(connection: Connection, *, now: datetime) -> WarmMoment:
+def read_demand(connection: Connection, *, now: datetime) -> WarmSnapshot:
     """For deciding what is kept warm, and for saying why."""
-    arrivals: dict[Template, list[float]] = defaultdict(list)
-    for ticket in tickets.since(connection, now - timedelta(seconds=LOOK_BACK)):
+    arrivals: dict[FlavorImage, list[float]] = defaultdict(list)
+    for ticket in tickets.since(connection, now - timedelta(seconds=LOOKBACK_SECONDS)):
         arrivals[ticket.flavor, ticket.image].append((now - ticket.joined_at).total_seconds())
-    leads: dict[Template, list[float]] = defaultdict(list)
-    for slot in slots.warmed_since(connection, now - LEAD_MEMORY):
+    leads: dict[FlavorImage, list[float]] = defaultdict(list)
+    for slot in slots.warmed_since(connection, now - LEAD_TIME_WINDOW):
         if slot.warm_at is not None:
             leads[slot.flavor, slot.image].append((slot.warm_at - slot.created_at).total_seconds())
-    return WarmMoment(
+    return WarmSnapshot(
         slots=slots.occupying(connection),
-        failures=slots.failures(connection, since=now - FAILURE_MEMORY),
+        failures=slots.failures(connection, since=now - FAILURE_WINDOW),
         demand=Demand(arrivals, leads),
-        controls=Controls(admin_settings.all_of(connection)),
+        controls=AdminSettings(admin_settings.all_of(connection)),
         tickets=tickets.alive(connection),
     )

@@ -11,21 +11,21 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist, median
 
-LOOK_BACK = 900.0
+LOOKBACK_SECONDS = 900.0
 """Seconds. Whoever came longer ago says nothing about who comes next."""
-SHORTEST_WINDOW = 20.0
+MIN_WINDOW_SECONDS = 20.0
 """Seconds. Ten make as many starts warm, but half as many slots again are made for nothing: two or three people often
 happen to come together."""
-SURE = 0.95
+TARGET_SHARE = 0.95
 """The share of people who should find a slot that waits, as long as they come as they have lately. On a normal day 0.9
 saves a fifth of the waiting slots, but makes three times as many starts cold; 0.99 wants a fifth more of them."""
 DEFAULT_LEAD, SHORTEST_LEAD, LONGEST_LEAD = 10.0, 1.0, 300.0
 """Seconds. The longest is a node that pulls a large image: to wait longer than that for demand to show is no use."""
-LARGE = 100.0
+NORMAL_FROM = 100.0
 """From so many expected arrivals on, the normal distribution stands for Poisson's."""
 
 
-def target(arrivals: Sequence[float], *, lead: float, floor: int, ceiling: int, planned: int = 0) -> int:
+def slots_to_keep(arrivals: Sequence[float], *, lead: float, floor: int, ceiling: int, planned: int = 0) -> int:
     """How many should wait now, those that are being made for nobody in particular included.
 
     `arrivals` are how many seconds ago people asked for one, in any order; `lead` is the seconds until a slot that is
@@ -33,19 +33,19 @@ def target(arrivals: Sequence[float], *, lead: float, floor: int, ceiling: int, 
     Demand never goes above the ceiling. What an operator asks for may, be it a plan or a floor: they know of a class
     before anybody has come.
     """
-    expected = rate(arrivals) * max(lead, SHORTEST_LEAD)
+    expected = arrival_rate(arrivals) * max(lead, SHORTEST_LEAD)
     demanded = 1 + _hardly_exceeded(expected) if expected else 0  # one for whoever comes, the rest for who came before
     return max(floor, planned, min(ceiling, demanded))
 
 
-def rate(arrivals: Sequence[float]) -> float:
+def arrival_rate(arrivals: Sequence[float]) -> float:
     """People per second: the highest rate over any time until now, back to each arrival.
 
     The highest of many estimates is too high, and one of few people is worth little. So each is taken one standard
     deviation low: n people count as n - √n, and somebody who comes alone is no rate at all.
     """
-    ages = sorted(age for age in arrivals if age <= LOOK_BACK)
-    return max((_for_sure(number) / max(age, SHORTEST_WINDOW) for number, age in enumerate(ages, 1)), default=0.0)
+    ages = sorted(age for age in arrivals if age <= LOOKBACK_SECONDS)
+    return max((_for_sure(number) / max(age, MIN_WINDOW_SECONDS) for number, age in enumerate(ages, 1)), default=0.0)
 
 
 def lead_time(spans: Sequence[float]) -> float:
@@ -61,11 +61,11 @@ def _for_sure(number: int) -> float:
 
 def _hardly_exceeded(mean: float) -> int:
     """The smallest number that a Poisson variable with this mean stays within, as surely as `SURE`."""
-    if mean > LARGE:
-        return math.ceil(NormalDist(mean, math.sqrt(mean)).inv_cdf(SURE))
+    if mean > NORMAL_FROM:
+        return math.ceil(NormalDist(mean, math.sqrt(mean)).inv_cdf(TARGET_SHARE))
     number, chance = 0, math.exp(-mean)
     total = chance
-    while total < SURE:
+    while total < TARGET_SHARE:
         number += 1
         chance *= mean / number
         total += chance

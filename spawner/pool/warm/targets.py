@@ -13,17 +13,17 @@ from datetime import datetime, timedelta
 from spawner.catalog import Catalog, Flavor, Image, Warm
 from spawner.compat import StrEnum
 from spawner.ledger import Slot, Ticket, TicketState
-from spawner.pool.admin.settings import Controls, Plan, Template
+from spawner.pool.admin.settings import AdminSettings, FlavorImage, Plan
 from spawner.pool.backends.base import Backend
 from spawner.pool.warm.demand import Demand
-from spawner.pool.warm.sizing import lead_time, target
+from spawner.pool.warm.sizing import lead_time, slots_to_keep
 
 LONGEST_BACKOFF = timedelta(minutes=5)
 PLAN_LEAD = timedelta(minutes=5)
 """How long before a class its slots are begun."""
 
 
-class Why(StrEnum):
+class TargetReason(StrEnum):
     """What decides how many slots of a template wait."""
 
     QUIET = "quiet"
@@ -38,89 +38,91 @@ class Why(StrEnum):
     NOT_SERVED = "not_served"
 
 
-WHY: dict[Why, str] = {
-    Why.QUIET: "Nobody asks for it just now.",
-    Why.CATALOG: "The catalog keeps at least so many.",
-    Why.FLOOR: "An operator has set this floor.",
-    Why.PLAN: "A plan asks for them.",
-    Why.DEMAND: "So many are being asked for.",
-    Why.CEILING: "More are being asked for, but the catalog's ceiling is reached.",
-    Why.LINE: "People stand in line: what there is goes to them.",
-    Why.PAUSED: "The flavor is paused.",
-    Why.DRAIN: "None waits during maintenance.",
-    Why.NOT_SERVED: "This pool cannot keep it waiting.",
+TARGET_REASONS: dict[TargetReason, str] = {
+    TargetReason.QUIET: "Nobody asks for it just now.",
+    TargetReason.CATALOG: "The catalog keeps at least so many.",
+    TargetReason.FLOOR: "An operator has set this floor.",
+    TargetReason.PLAN: "A plan asks for them.",
+    TargetReason.DEMAND: "So many are being asked for.",
+    TargetReason.CEILING: "More are being asked for, but the catalog's ceiling is reached.",
+    TargetReason.LINE: "People stand in line: what there is goes to them.",
+    TargetReason.PAUSED: "The flavor is paused.",
+    TargetReason.DRAIN: "None waits during maintenance.",
+    TargetReason.NOT_SERVED: "This pool cannot keep it waiting.",
 }
 """In words. The desk translates them."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WarmTarget:
     """So many `slots` should wait. `floor` and `ceiling` are the catalog's."""
 
     slots: int
-    why: Why
+    why: TargetReason
     floor: int
     ceiling: int
 
 
-def wanted(
+def warm_targets(
     catalog: Catalog,
     backend: Backend,
     *,
     demand: Demand,
-    controls: Controls,
+    controls: AdminSettings,
     tickets: Iterable[Ticket],
     now: datetime,
-) -> dict[Template, Wanted]:
+) -> dict[FlavorImage, WarmTarget]:
     """For each template that is kept warm at all, or that an operator has named."""
     known = {flavor.id for flavor in catalog.flavors}
     in_line = {one.flavor for one in tickets if one.state is TicketState.WAITING} & known
     plans = [plan for plan in controls.plans.values() if plan.holds(now, lead=PLAN_LEAD)]
-    found: dict[Template, Wanted] = {}
+    found: dict[FlavorImage, WarmTarget] = {}
     for flavor in catalog.flavors:
         for rule in _rules(catalog, flavor, plans, controls.floors):
             image = catalog.image(rule.image or catalog.defaults.image)
             template = flavor.id, image.id
             against = _against(catalog, backend, flavor, image, in_line, controls)
             if against is not None:
-                found[template] = Wanted(0, against, rule.floor, rule.ceiling)
+                found[template] = WarmTarget(0, against, rule.floor, rule.ceiling)
                 continue
             planned = sum(plan.slots for plan in plans if (plan.flavor, plan.image) == template)
             found[template] = _weigh(rule, template, demand, planned=planned, floor=controls.floors.get(template))
     return found
 
 
-def _weigh(rule: Warm, template: Template, demand: Demand, *, planned: int, floor: int | None) -> Wanted:
+def _weigh(rule: Warm, template: FlavorImage, demand: Demand, *, planned: int, floor: int | None) -> WarmTarget:
     least = rule.floor if floor is None else floor
     arrivals, lead = demand.arrivals.get(template, ()), lead_time(demand.leads.get(template, ()))
-    demanded = target(arrivals, lead=lead, floor=0, ceiling=rule.ceiling)
-    slots = target(arrivals, lead=lead, floor=least, ceiling=rule.ceiling, planned=planned)
+    demanded = slots_to_keep(arrivals, lead=lead, floor=0, ceiling=rule.ceiling)
+    slots = slots_to_keep(arrivals, lead=lead, floor=least, ceiling=rule.ceiling, planned=planned)
     if planned == slots and planned > max(least, demanded):
-        why = Why.PLAN
+        why = TargetReason.PLAN
     elif demanded > least:
-        unbound = target(arrivals, lead=lead, floor=0, ceiling=demanded + 1)
-        why = Why.CEILING if unbound > demanded else Why.DEMAND
+        unbound = slots_to_keep(arrivals, lead=lead, floor=0, ceiling=demanded + 1)
+        why = TargetReason.CEILING if unbound > demanded else TargetReason.DEMAND
     elif floor is not None:
-        why = Why.FLOOR
+        why = TargetReason.FLOOR
     else:
-        why = Why.CATALOG if slots else Why.QUIET
-    return Wanted(slots, why, rule.floor, rule.ceiling)
+        why = TargetReason.CATALOG if slots else TargetReason.QUIET
+    return WarmTarget(slots, why, rule.floor, rule.ceiling)
 
 
 def _against(
-    catalog: Catalog, backend: Backend, flavor: Flavor, image: Image, in_line: Collection[str], controls: Controls
-) -> Why | None:
+    catalog: Catalog, backend: Backend, flavor: Flavor, image: Image, in_line: Collection[str], controls: AdminSettings
+) -> TargetReason | None:
     """Why none should wait, whatever is asked for."""
     if not image.agent or backend.why_not(flavor, image):
-        return Why.NOT_SERVED
+        return TargetReason.NOT_SERVED
     if controls.drain is not None:
-        return Why.DRAIN
+        return TargetReason.DRAIN
     if controls.is_paused(flavor.id):
-        return Why.PAUSED
-    return Why.LINE if _is_scarce(catalog, backend, flavor, in_line) else None
+        return TargetReason.PAUSED
+    return TargetReason.LINE if _is_scarce(catalog, backend, flavor, in_line) else None
 
 
-def _rules(catalog: Catalog, flavor: Flavor, plans: Iterable[Plan], floors: Mapping[Template, int]) -> Iterable[Warm]:
+def _rules(
+    catalog: Catalog, flavor: Flavor, plans: Iterable[Plan], floors: Mapping[FlavorImage, int]
+) -> Iterable[Warm]:
     """The catalog's rules, and one for each template that only operators name."""
     named = {rule.image or catalog.defaults.image for rule in flavor.warm}
     by_operators = {plan.image for plan in plans if plan.flavor == flavor.id}
@@ -148,7 +150,7 @@ class BackOff:
     until: datetime
 
 
-def backs_off(flavor: str, image: str, failures: Iterable[Slot], now: datetime) -> BackOff | None:
+def back_off(flavor: str, image: str, failures: Iterable[Slot], now: datetime) -> BackOff | None:
     """None where the template may be tried. `failures`: newest first."""
     bad = [slot for slot in failures if (slot.flavor, slot.image) == (flavor, image)]
     if not bad:

@@ -51,8 +51,8 @@ def _look(settings: DswSettings, account: Account, session: RoleSession) -> Prob
 
     everything = dsw.ListInstancesRequest(workspace_id="ALL", resource_id="ALL", page_size=1, page_number=1)
     reads("paidsw:ListInstances", lambda time: client.list_instances_with_options(everything, {}, time))
-    shapes = dsw.ListEcsSpecsRequest(accelerator_type="CPU", page_number=1, page_size=1)
-    reads("paidsw:ListEcsSpecs", lambda time: client.list_ecs_specs_with_options(shapes, {}, time))
+    instance_types = dsw.ListEcsSpecsRequest(accelerator_type="CPU", page_number=1, page_size=1)
+    reads("paidsw:ListEcsSpecs", lambda time: client.list_ecs_specs_with_options(instance_types, {}, time))
     config = reads("paidsw:GetUserConfig", lambda time: client.get_user_config_with_options({}, time))
     if config is not None and config.account_sufficient is False:
         remarks.append((assume_role_checks.NOT_SOLVENT, {}))

@@ -15,13 +15,13 @@ from alibabacloud_pai_dsw20220101 import models as dsw
 from alibabacloud_pai_dsw20220101.client import Client as Dsw
 
 from spawner.paid.providers import base
-from spawner.paid.providers.base import Access, Account, Capability, Probe, Remote, Request, Shape
+from spawner.paid.providers.base import Access, Account, Capability, InstanceType, Probe, RemoteInstance, Request
 from spawner.paid.providers.calls import Calls, Use
 from spawner.paid.providers.dsw import probe as dsw_probe
 from spawner.paid.providers.dsw import sdk
 from spawner.paid.providers.dsw.errors import Translator
 from spawner.paid.providers.dsw.listing import instances, specs
-from spawner.paid.providers.dsw.remote import access_url, remote, shape
+from spawner.paid.providers.dsw.remote import access_url, instance_type, remote
 from spawner.paid.providers.dsw.sessions import RoleSession, assume, runtime
 from spawner.paid.providers.dsw.settings import DswSettings
 from spawner.paid.providers.messages import offered, say
@@ -38,7 +38,7 @@ class DswProvider:
     id = "dsw"
     title = "Alibaba Cloud PAI-DSW"
     capabilities = frozenset(
-        {Capability.DEADMAN, Capability.IDLE_CULLER, Capability.PRICES, Capability.PROOF, Capability.WIPES}
+        {Capability.AUTO_STOP, Capability.IDLE_CULLER, Capability.PRICES, Capability.PROOF, Capability.WIPES}
     )
 
     def __init__(
@@ -64,11 +64,11 @@ class DswProvider:
         offered(account, self._settings.regions)
         return await self._calls.thread(Use.READ, lambda: dsw_probe.probe(self._settings, account))
 
-    async def shapes(self, account: Account) -> list[Shape]:
+    async def instance_types(self, account: Account) -> list[InstanceType]:
         """What is on offer now, whole."""
         assumed = self._settings.assumptions
         found = await self._call(account, Use.READ, specs)
-        return [shape(spec, assumed) for spec in found]
+        return [instance_type(spec, assumed) for spec in found]
 
     async def create(self, account: Account, request: Request) -> str:
         """Make it; the id in the cloud."""
@@ -76,7 +76,7 @@ class DswProvider:
         image = request.image or self._settings.regions[account.region].image
         wanted = dsw.CreateInstanceRequest(
             instance_name=request.name,
-            ecs_spec=request.shape,
+            ecs_spec=request.instance_type,
             workspace_id=account.workspace,
             accessibility="PRIVATE",
             image_url=image if "/" in image else None,
@@ -94,19 +94,19 @@ class DswProvider:
 
         return await self._call(account, Use.ACT, act)
 
-    async def find(self, account: Account, name: str) -> Remote | None:
+    async def find(self, account: Account, name: str) -> RemoteInstance | None:
         """The one of exactly this name; the oldest, should several workspaces have one."""
         found = await self._call(account, Use.READ, lambda call: instances(call, name=name))
         exact = sorted((self._remote(account, one) for one in found if one.instance_name == name), key=_age)
         return exact[0] if exact else None
 
-    async def owned(self, account: Account, labels: Mapping[str, str]) -> list[Remote]:
+    async def owned(self, account: Account, labels: Mapping[str, str]) -> list[RemoteInstance]:
         """All that carry these labels in the account's region, whole or an error."""
         found = await self._call(account, Use.READ, lambda call: instances(call, labels=labels), in_bulk=True)
         remotes = [self._remote(account, one) for one in found]
         return [one for one in remotes if labels.items() <= dict(one.labels).items()]
 
-    async def describe(self, account: Account, remote_id: str) -> Remote:
+    async def describe(self, account: Account, remote_id: str) -> RemoteInstance:
         """As it is now."""
         body = await self._call(
             account,
@@ -130,7 +130,7 @@ class DswProvider:
         """Ask for its end and that of its disk."""
         await self._act(account, lambda client, time: client.delete_instance_with_options(remote_id, {}, time))
 
-    async def arm(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:
+    async def set_auto_stop(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:
         """First the timer, which holds the cap, then the idle culler."""
         timer = dsw.CreateInstanceShutdownTimerRequest(remaining_time_in_ms=max(1, int(stop_in * 1000)))
         await self._replace(
@@ -198,7 +198,7 @@ class DswProvider:
             account, use, lambda session: act(Call(self._settings, account, session, mutates=mutates)), in_bulk=in_bulk
         )
 
-    def _remote(self, account: Account, view: Any) -> Remote:
+    def _remote(self, account: Account, view: Any) -> RemoteInstance:
         return remote(view, account.region, self._now())
 
 
@@ -241,5 +241,5 @@ def _disks(request: Request) -> list[Any] | None:
     return [dsw.CreateInstanceRequestCloudDisks(capacity=f"{-(-request.disk // GIB)}Gi", sub_type="rootfs")]
 
 
-def _age(one: Remote) -> tuple[datetime, str]:
+def _age(one: RemoteInstance) -> tuple[datetime, str]:
     return one.created_at or datetime.max.replace(tzinfo=timezone.utc), one.id

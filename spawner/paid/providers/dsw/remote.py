@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from spawner.paid.money import Money
-from spawner.paid.providers.base import Remote, RemoteState, Shape
+from spawner.paid.providers.base import InstanceType, RemoteInstance, RemoteState
 from spawner.paid.providers.dsw.assumptions import DswAssumptions
 from spawner.paid.providers.dsw.settings import DswSettings, is_loopback
 
@@ -34,7 +34,7 @@ STATES = {
 """Every status that is documented. Any other is unknown, which counts as one that may cost money."""
 
 
-def remote(view: Any, region: str, now: datetime) -> Remote:
+def remote(view: Any, region: str, now: datetime) -> RemoteInstance:
     """An instance. Its timer is told by what is left on it, so that it is right by our clock, too."""
     timer = view.instance_shutdown_timer
     stops_at = None
@@ -44,14 +44,14 @@ def remote(view: Any, region: str, now: datetime) -> Remote:
         stops_at = _moment(timer.due_time)
     running = view.accumulated_running_time_in_ms
     reason = ": ".join(part for part in (view.reason_code, view.reason_message) if part)
-    return Remote(
+    return RemoteInstance(
         id=view.instance_id or "",
         name=view.instance_name or "",
         region=region,
         state=STATES.get(view.status or "", RemoteState.UNKNOWN),
         raw_state=view.status or "",
         reason=reason,
-        shape=view.ecs_spec or "",
+        instance_type=view.ecs_spec or "",
         labels={label.key: label.value or "" for label in view.labels or () if label.key},
         running=running / 1000 if isinstance(running, (int, float)) else None,
         created_at=_moment(view.gmt_create_time),
@@ -59,14 +59,14 @@ def remote(view: Any, region: str, now: datetime) -> Remote:
     )
 
 
-def shape(spec: Any, assumed: DswAssumptions) -> Shape:
+def instance_type(spec: Any, assumed: DswAssumptions) -> InstanceType:
     """A machine on offer. A price without a currency is none, and so is one of nothing."""
     price = None
     if spec.price is not None and spec.currency:
         amount = Decimal(str(spec.price))
         price = Money(amount, spec.currency) if amount.is_finite() and amount > 0 else None
     disk_price = Money(assumed.disk_price, spec.currency) if assumed.disk_price and spec.currency else None
-    return Shape(
+    return InstanceType(
         id=spec.instance_type,
         cpu=int(spec.cpu or 0),
         memory=int(Decimal(str(spec.memory or 0)) * GIB),

@@ -12,7 +12,16 @@ from urllib.parse import urlsplit
 
 from spawner.paid.money import Money
 from spawner.paid.providers import base
-from spawner.paid.providers.base import Access, Account, Capability, Probe, Remote, RemoteState, Request, Shape
+from spawner.paid.providers.base import (
+    Access,
+    Account,
+    Capability,
+    InstanceType,
+    Probe,
+    RemoteInstance,
+    RemoteState,
+    Request,
+)
 from spawner.paid.providers.calls import Calls, Use
 from spawner.paid.providers.dsw.settings import is_loopback
 from spawner.paid.providers.messages import offered, say
@@ -67,10 +76,10 @@ class SageMakerProvider:
         offered(account, self._settings.regions)
         return await self._calls.thread(Use.READ, lambda: sagemaker_probe.probe(self._aws, account))
 
-    async def shapes(self, account: Account) -> list[Shape]:
+    async def instance_types(self, account: Account) -> list[InstanceType]:
         """What the operator lists: AWS does not say here what it costs or whether it has one."""
         offered(account, self._settings.regions)
-        return [self._shape(one) for one in self._settings.shapes]
+        return [self._shape(one) for one in self._settings.instance_types]
 
     async def create(self, account: Account, request: Request) -> str:
         """Make it; its id, which is its name."""
@@ -80,7 +89,7 @@ class SageMakerProvider:
             Use.ACT,
             lambda client: client.create_notebook_instance(
                 NotebookInstanceName=request.name,
-                InstanceType=request.shape,
+                InstanceType=request.instance_type,
                 RoleArn=self._settings.execution_role.format(account=account.account_id),
                 VolumeSizeInGB=size,
                 Tags=[{"Key": key, "Value": value} for key, value in request.labels.items()],
@@ -88,17 +97,17 @@ class SageMakerProvider:
         )
         return request.name
 
-    async def find(self, account: Account, name: str) -> Remote | None:
+    async def find(self, account: Account, name: str) -> RemoteInstance | None:
         """The one of exactly this name; AWS looks it up by it."""
         try:
             return await self.describe(account, name)
         except base.NotFound:
             return None
 
-    async def owned(self, account: Account, labels: Mapping[str, str]) -> list[Remote]:
+    async def owned(self, account: Account, labels: Mapping[str, str]) -> list[RemoteInstance]:
         """All that carry these labels in the account's region, whole or an error."""
 
-        def read(client: Any) -> list[Remote]:
+        def read(client: Any) -> list[RemoteInstance]:
             pages = client.get_paginator("list_notebook_instances").paginate(MaxResults=PAGE)
             rows = [row for page in pages for row in page["NotebookInstances"]]
             found = [_remote(row, _tags(client, row["NotebookInstanceArn"]), account.region) for row in rows]
@@ -106,10 +115,10 @@ class SageMakerProvider:
 
         return await self._call(account, Use.READ, read, in_bulk=True)
 
-    async def describe(self, account: Account, remote_id: str) -> Remote:
+    async def describe(self, account: Account, remote_id: str) -> RemoteInstance:
         """As it is now."""
 
-        def read(client: Any) -> Remote:
+        def read(client: Any) -> RemoteInstance:
             row = client.describe_notebook_instance(NotebookInstanceName=remote_id)
             return _remote(row, _tags(client, row["NotebookInstanceArn"]), account.region)
 
@@ -127,7 +136,7 @@ class SageMakerProvider:
         """Ask for its end and that of its disk."""
         await self._call(account, Use.ACT, lambda c: c.delete_notebook_instance(NotebookInstanceName=remote_id))
 
-    async def arm(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:  # noqa: ARG002
+    async def set_auto_stop(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:  # noqa: ARG002
         """Always `Rejected`: see `capabilities`."""
         raise say(base.Rejected, code="NoTimer")
 
@@ -166,9 +175,9 @@ class SageMakerProvider:
 
         return await self._calls.run(account, use, run, in_bulk=in_bulk)
 
-    def _shape(self, one: SageMakerShape) -> Shape:
+    def _shape(self, one: SageMakerShape) -> InstanceType:
         hourly = self._settings.volume_price
-        return Shape(
+        return InstanceType(
             id=one.id,
             cpu=one.cpu,
             memory=one.memory * GIB,
@@ -188,16 +197,16 @@ def _tags(client: Any, arn: str) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
-def _remote(row: Mapping[str, Any], labels: Mapping[str, str], region: str) -> Remote:
+def _remote(row: Mapping[str, Any], labels: Mapping[str, str], region: str) -> RemoteInstance:
     status = str(row.get("NotebookInstanceStatus", ""))
-    return Remote(
+    return RemoteInstance(
         id=row["NotebookInstanceName"],
         name=row["NotebookInstanceName"],
         region=region,
         state=STATES.get(status, RemoteState.UNKNOWN),
         raw_state=status,
         reason=str(row.get("FailureReason") or ""),
-        shape=str(row.get("InstanceType") or ""),
+        instance_type=str(row.get("InstanceType") or ""),
         labels=labels,
         running=None,
         created_at=row.get("CreationTime"),

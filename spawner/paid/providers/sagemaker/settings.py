@@ -50,7 +50,7 @@ class SageMakerSettings(BaseModel):
     principal: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(user|role)/.+$", description="Whom roles trust.")
     key_file: Path = Field(description="JSON: access_key_id, access_key_secret, security_token (optional).")
     regions: tuple[str, ...] = Field(min_length=1)
-    shapes: tuple[SageMakerShape, ...]
+    instance_types: tuple[SageMakerShape, ...]
     execution_role: str = Field(
         default="arn:aws:iam::{account}:role/FreepoolNotebook",
         description="The role that the instance itself runs as, in the person's account; it needs no rights.",

@@ -15,7 +15,7 @@ from spawner.compat import timeout
 from spawner.errors import BackendUnavailable
 from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus
 from spawner.pool.backends.kubernetes.client import Cluster
-from spawner.pool.backends.kubernetes.manifest import EVICTABLE, LENT, LENT_LABEL, make_manifest, pod_name
+from spawner.pool.backends.kubernetes.manifest import ASSIGNED, ASSIGNED_LABEL, EVICTABLE, make_manifest, pod_name
 from spawner.pool.backends.kubernetes.pods import Pod, read_pod
 from spawner.pool.backends.kubernetes.watch import PodStore, list_pods
 from spawner.settings import KubernetesPool
@@ -42,7 +42,7 @@ class KubernetesBackend:
         return True
 
     @property
-    def tries_own_users(self) -> bool:
+    def supports_user_namespaces(self) -> bool:
         """Nodes differ in it."""
         return True
 
@@ -72,10 +72,10 @@ class KubernetesBackend:
             await self._store.note(pod)
         return pod
 
-    async def lend(self, slot_id: str, *, seconds: float) -> None:
+    async def assign(self, slot_id: str, *, seconds: float) -> None:
         """Mark the pod as somebody's: no autoscaler moves it, and the node ends it at the latest then."""
         changes = {
-            "metadata": {"labels": {LENT_LABEL: LENT}, "annotations": {EVICTABLE: "false"}},
+            "metadata": {"labels": {ASSIGNED_LABEL: ASSIGNED}, "annotations": {EVICTABLE: "false"}},
             "spec": {"activeDeadlineSeconds": max(1, round(seconds))},
         }
         changed = await self._cluster.patch(pod_name(slot_id), changes)

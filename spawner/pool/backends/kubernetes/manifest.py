@@ -18,13 +18,13 @@ from spawner.instance.agent import ORDERS_VARIABLE
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
-from spawner.pool.backends.kubernetes.pod_ends import TOLD
+from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
 from spawner.settings import KubernetesPool
 
 SLOT_LABEL = "freepool/slot"
-LENT_LABEL = "freepool/lent"
+ASSIGNED_LABEL = "freepool/lent"
 """On every pod that belongs to a person, and on no other: the chart's disruption budget guards what carries it."""
-LENT, AWAITED = "true", "awaited"
+ASSIGNED, AWAITED = "true", "awaited"
 """Its values: in use, with its deadline set; made for a person who waits for it."""
 OURS = {"app.kubernetes.io/name": "freepool", "app.kubernetes.io/component": "instance"}
 SELECTOR = ",".join(f"{name}={value}" for name, value in OURS.items())
@@ -111,7 +111,7 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
             SLOT_LABEL: spec.id,
             "freepool/flavor": flavor.id,
             "freepool/image": image.id,
-            **({LENT_LABEL: AWAITED} if spec.awaited else {}),
+            **({ASSIGNED_LABEL: AWAITED} if spec.awaited else {}),
         },
         annotations={EVICTABLE: "false" if spec.awaited else "true"},
         cpu_limit=limits.pop("cpu"),
@@ -131,14 +131,14 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
     # The last lines of the log travel with the pod's status, so nobody needs the right to read logs.
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     if not image.agent:
-        say_it = f"echo '{TOLD}' > /dev/termination-log"
+        say_it = f"echo '{PRESTOP_MARK}' > /dev/termination-log"
         container["lifecycle"] = {"preStop": {"exec": {"command": ["sh", "-c", say_it]}}}
     if flavor.pod.runtime_class is not None:
         body["runtimeClassName"] = flavor.pod.runtime_class
     manifest["spec"] = harden(body)
     if flavor.pod.host_users is not None:
         manifest["spec"]["hostUsers"] = flavor.pod.host_users
-    elif spec.own_users:
+    elif spec.user_namespace:
         manifest["spec"]["hostUsers"] = False
     return manifest
 

@@ -26,25 +26,29 @@ Json = Mapping[str, Any]
 NO_IMAGE = frozenset({"ErrImageNeverPull", "ImageInspectError", "ImagePullBackOff", "InvalidImageName"})
 NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 """Reasons of a waiting container that do not pass by themselves. (`ErrImagePull` is the first try of several.)"""
-OWN_LIMIT = ("Usage of EmptyDir volume", "exceeded its local ephemeral storage limit", "usage exceeds the total limit")
+OWN_LIMIT_MESSAGES = (
+    "Usage of EmptyDir volume",
+    "exceeded its local ephemeral storage limit",
+    "usage exceeds the total limit",
+)
 """Parts of the kubelet's messages about a pod that is evicted for its own use of the disk, not for the node's need."""
 SHUTDOWN = ("Terminated", "Shutdown", "NodeShutdown", "NodeLost")
 """Pod reasons that are about the node: it is shut down, or has not answered for long."""
-TOLD = "freepool: the node ends this container"
+PRESTOP_MARK = "freepool: the node ends this container"
 UNKNOWN_STATUS = "ContainerStatusUnknown"
 """The kubelet finds no container where it knows of one: its runtime has forgotten it."""
 
 
 @dataclass(frozen=True)
-class Ending:
+class PodEnd:
     """Why a pod ended, and the cluster's own words for it. Until it is `settled` a better reason may follow."""
 
     reason: EndReason
     detail: str
-    settled: bool = True
+    is_final: bool = True
 
 
-def read_ending(pod: Json, container: Json, *, lent: bool) -> Ending | None:
+def read_end(pod: Json, container: Json, *, lent: bool) -> PodEnd | None:
     """The end of a pod with this status of its container; None while it lives."""
     status = pod.get("status", {})
     is_deleted = "deletionTimestamp" in pod["metadata"]
@@ -53,12 +57,12 @@ def read_ending(pod: Json, container: Json, *, lent: bool) -> Ending | None:
     if not (is_terminal or is_deleted or terminated):
         return _never_begins(container)
     told = _told(status, lent=lent) if is_terminal or is_deleted else None
-    settled = is_terminal or is_deleted
+    is_final = is_terminal or is_deleted
     if told is not None:
         return told
     # The runtime also says so where only a kernel ran out of memory earlier, and the server now ends with exit code 0.
     if terminated.get("reason") == "OOMKilled" and terminated.get("exitCode") != 0:
-        return Ending(EndReason.OUT_OF_MEMORY, str(status.get("message") or ""), settled)
+        return PodEnd(EndReason.OUT_OF_MEMORY, str(status.get("message") or ""), is_final)
     disrupted = _disrupted(status)
     if disrupted is not None:
         return disrupted
@@ -66,8 +70,8 @@ def read_ending(pod: Json, container: Json, *, lent: bool) -> Ending | None:
         # Its program ended because it was told to.
         never = _never_begins(container)
         has_no_image = never is not None and never.reason is EndReason.NO_IMAGE
-        return never if has_no_image else Ending(EndReason.LOST, "its pod was deleted")
-    return Ending(*_why_it_terminated(terminated, str(status.get("message") or ""), lent=lent), settled)
+        return never if has_no_image else PodEnd(EndReason.LOST, "its pod was deleted")
+    return PodEnd(*_why_it_terminated(terminated, str(status.get("message") or ""), lent=lent), is_final)
 
 
 def terminated_state(container: Json) -> Json:
@@ -83,33 +87,33 @@ def terminated_state(container: Json) -> Json:
     return found
 
 
-def _never_begins(container: Json) -> Ending | None:
+def _never_begins(container: Json) -> PodEnd | None:
     waiting = container.get("state", {}).get("waiting", {})
     for reason, words in ((EndReason.NO_IMAGE, NO_IMAGE), (EndReason.START_FAILED, NO_CONTAINER)):
         if waiting.get("reason") in words:
-            return Ending(reason, f"{waiting['reason']}: {waiting.get('message', '')}")
+            return PodEnd(reason, f"{waiting['reason']}: {waiting.get('message', '')}")
     return None
 
 
-def _told(status: Json, *, lent: bool) -> Ending | None:
+def _told(status: Json, *, lent: bool) -> PodEnd | None:
     """By the pod's own reason, which only the platform writes."""
     reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
     if not reason:
         return None
     if reason == "Evicted":
-        own = any(part in message for part in OWN_LIMIT)
-        return Ending(EndReason.OUT_OF_DISK if own else EndReason.EVICTED, message)
+        own = any(part in message for part in OWN_LIMIT_MESSAGES)
+        return PodEnd(EndReason.OUT_OF_DISK if own else EndReason.EVICTED, message)
     if reason == "DeadlineExceeded":
-        return Ending(EndReason.DEADLINE, message)
+        return PodEnd(EndReason.DEADLINE, message)
     if reason == "Preempting":  # the kubelet's: for a pod that the node itself needs
-        return Ending(EndReason.EVICTED, message)
+        return PodEnd(EndReason.EVICTED, message)
     if reason in SHUTDOWN:
-        return Ending(EndReason.LOST, message)
+        return PodEnd(EndReason.LOST, message)
     # Such as OutOfcpu or UnexpectedAdmissionError: the node did not take it in after all.
-    return Ending(EndReason.LOST if lent else EndReason.START_FAILED, f"{reason}: {message}")
+    return PodEnd(EndReason.LOST if lent else EndReason.START_FAILED, f"{reason}: {message}")
 
 
-def _disrupted(status: Json) -> Ending | None:
+def _disrupted(status: Json) -> PodEnd | None:
     """By the condition `DisruptionTarget`, which Kubernetes sets before it disrupts a pod."""
     for condition in status.get("conditions", ()):
         if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
@@ -118,14 +122,14 @@ def _disrupted(status: Json) -> Ending | None:
                 reason == "TerminationByKubelet" and "shutdown" not in message
             )
             detail = f"{reason}: {message}" if message else reason
-            return Ending(EndReason.EVICTED if ran_short else EndReason.LOST, detail)
+            return PodEnd(EndReason.EVICTED if ran_short else EndReason.LOST, detail)
     return None
 
 
 def _why_it_terminated(terminated: Json, message: str, *, lent: bool) -> tuple[EndReason, str]:
     code, reason = terminated.get("exitCode"), terminated.get("reason")
     last_words = str(terminated.get("message") or message or reason or "").strip()
-    if last_words == TOLD:
+    if last_words == PRESTOP_MARK:
         return EndReason.OUT_OF_DISK, "evicted for its own use of the disk"
     if reason == UNKNOWN_STATUS or (lent and not terminated):
         return EndReason.LOST, last_words or "its node knows nothing of it"

@@ -9,16 +9,16 @@ from typing import Any
 
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase, SlotStatus
-from spawner.pool.backends.kubernetes.manifest import AWAITED, CONTAINER, LENT_LABEL, PORT, SLOT_LABEL
-from spawner.pool.backends.kubernetes.pod_ends import read_ending, terminated_state
+from spawner.pool.backends.kubernetes.manifest import ASSIGNED_LABEL, AWAITED, CONTAINER, PORT, SLOT_LABEL
+from spawner.pool.backends.kubernetes.pod_ends import read_end, terminated_state
 
 Json = Mapping[str, Any]
 LONGEST_DETAIL = 500
-ABOUT_USERS = re.compile(r"user ?(namespace|ns)|\bid-?map|[ug]id_map|IDMAP|remount-private", re.IGNORECASE)
+USER_NAMESPACE_ERROR = re.compile(r"user ?(namespace|ns)|\bid-?map|[ug]id_map|IDMAP|remount-private", re.IGNORECASE)
 """What runtimes and kernels say where users of its own are why a container cannot be made."""
-BY_RUNTIME = frozenset({"StartError", "ContainerCannotRun"})
+RUNTIME_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of an end whose message is the runtime's: the program has not run. Any other message is the program's own."""
-UNTOLD = 0
+NO_VERSION = 0
 """For a resource version: where a pod vanishes while it is being deleted, the API server's answer has none."""
 
 
@@ -46,7 +46,7 @@ def read_pod(pod: Json) -> Pod | None:
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        version=int(metadata.get("resourceVersion", UNTOLD)),
+        version=int(metadata.get("resourceVersion", NO_VERSION)),
         leaving="deletionTimestamp" in metadata,
         placed=bool(pod.get("spec", {}).get("nodeName")),
         status=_on_its_node(_status(slot_id, pod), pod),
@@ -56,20 +56,25 @@ def read_pod(pod: Json) -> Pod | None:
 
 def _on_its_node(status: SlotStatus, pod: Json) -> SlotStatus:
     spec = pod.get("spec", {})
-    own_users = spec.get("hostUsers") is False
-    status = replace(status, node=spec.get("nodeName", ""), own_users=own_users)
+    user_namespace = spec.get("hostUsers") is False
+    status = replace(status, node=spec.get("nodeName", ""), user_namespace=user_namespace)
     never_began = status.phase is Phase.DEAD and status.reason is EndReason.START_FAILED
     ended = terminated_state(_container(pod))
-    by_runtime = not ended or ended.get("reason") in BY_RUNTIME
-    if own_users and never_began and by_runtime and ABOUT_USERS.search(status.detail):
-        return without_users(status, status.detail)
+    by_runtime = not ended or ended.get("reason") in RUNTIME_REASONS
+    if user_namespace and never_began and by_runtime and USER_NAMESPACE_ERROR.search(status.detail):
+        return without_user_namespace(status, status.detail)
     return status
 
 
-def without_users(status: SlotStatus, detail: str) -> SlotStatus:
+def without_user_namespace(status: SlotStatus, detail: str) -> SlotStatus:
     """The status of a slot that its node cannot give users of its own. The node's fault, not the flavor's."""
     return replace(
-        status, phase=Phase.DEAD, reason=EndReason.LOST, detail=detail[:LONGEST_DETAIL], settled=True, no_users=True
+        status,
+        phase=Phase.DEAD,
+        reason=EndReason.LOST,
+        detail=detail[:LONGEST_DETAIL],
+        is_final=True,
+        lacks_user_namespace=True,
     )
 
 
@@ -92,13 +97,13 @@ def _lacks_sandbox(pod: Json) -> bool:
 
 def _status(slot_id: str, pod: Json) -> SlotStatus:
     status = pod.get("status", {})
-    lent = pod["metadata"].get("labels", {}).get(LENT_LABEL, AWAITED) != AWAITED
+    lent = pod["metadata"].get("labels", {}).get(ASSIGNED_LABEL, AWAITED) != AWAITED
     url = _url(status)
     container = _container(pod)
-    ending = read_ending(pod, container, lent=lent)
+    ending = read_end(pod, container, lent=lent)
     if ending is not None:
         return SlotStatus(
-            slot_id, Phase.DEAD, url, ending.reason, ending.detail[:LONGEST_DETAIL], lent=lent, settled=ending.settled
+            slot_id, Phase.DEAD, url, ending.reason, ending.detail[:LONGEST_DETAIL], lent=lent, is_final=ending.is_final
         )
     if status.get("phase") != "Running" or "running" not in container.get("state", {}):
         return SlotStatus(slot_id, Phase.CREATING, no_room=_no_room(status), lent=lent)

@@ -19,7 +19,7 @@ from spawner.compat import timeout
 from spawner.pool.backends.base import Slots, SlotStatus
 from spawner.pool.backends.kubernetes.client import Cluster, WatchBroken
 from spawner.pool.backends.kubernetes.manifest import SELECTOR
-from spawner.pool.backends.kubernetes.pods import UNTOLD, Pod, read_pod, without_users
+from spawner.pool.backends.kubernetes.pods import NO_VERSION, Pod, read_pod, without_user_namespace
 
 log = logging.getLogger("freepool.kube")
 WATCH_SECONDS = 5
@@ -28,7 +28,7 @@ FRESH_SECONDS = 9.0
 SANDBOX_SECONDS = 15.0
 """What a node gets for the sandbox of a pod with users of its own. It takes one second; after these it is taken for one
 that cannot do it."""
-REMEMBERED = 1000
+MAX_DELETED = 1000
 """Deleted pods whose late news are recognised as such."""
 
 
@@ -59,7 +59,7 @@ class PodStore:
         if since is None or asyncio.get_running_loop().time() - since < SANDBOX_SECONDS:
             return pod.status
         detail = f"{pod.status.node} made no sandbox with a user namespace within {SANDBOX_SECONDS:.0f} s"
-        return without_users(pod.status, detail)
+        return without_user_namespace(pod.status, detail)
 
     def patience(self) -> float | None:
         """Seconds until the next pod has waited long enough for a sandbox; None where none waits."""
@@ -135,7 +135,11 @@ class PodStore:
 
     def _put(self, pod: Pod) -> bool:
         known = self._pods.get(pod.uid)
-        if pod.version == UNTOLD or pod.uid in self._deleted or (known is not None and known.version >= pod.version):
+        if (
+            pod.version == NO_VERSION
+            or pod.uid in self._deleted
+            or (known is not None and known.version >= pod.version)
+        ):
             return False
         self._pods[pod.uid] = pod
         self._time(pod)
@@ -152,7 +156,7 @@ class PodStore:
     def _forget(self, uid: str) -> None:
         self._without_sandbox.pop(uid, None)
         self._deleted[uid] = None
-        while len(self._deleted) > REMEMBERED:
+        while len(self._deleted) > MAX_DELETED:
             del self._deleted[next(iter(self._deleted))]
 
     async def note(self, pod: Pod) -> None:

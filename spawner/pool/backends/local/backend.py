@@ -62,7 +62,7 @@ class LocalBackend:
         return self._isolated
 
     @property
-    def tries_own_users(self) -> bool:
+    def supports_user_namespaces(self) -> bool:
         """No: bubblewrap has its own way (`spawner/pool/backends/local/sandbox.py`)."""
         return False
 
@@ -235,7 +235,7 @@ class LocalBackend:
                 path=self.folder,
             ) from error
 
-    async def lend(self, slot_id: str, *, seconds: float) -> None:
+    async def assign(self, slot_id: str, *, seconds: float) -> None:
         """Nothing to do: a keeper has no clock of its own."""
 
     async def destroy(self, slot_id: str) -> None:
