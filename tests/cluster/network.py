@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -28,7 +29,7 @@ ON_CLUSTER = (
 )
 """Tests that use the cluster. They run one after the other, in one process: the cluster has one node."""
 CLUSTERS, OUTSIDES = "freepool-tests-", "freepool-outside-"
-"""How names of network namespaces begin: of clusters, and of what tests put beside them. A number follows."""
+"""How names of network namespaces begin: of clusters, and of what tests put beside them. `identity` follows."""
 _CLONE_NEWNET = 0x40000000
 
 
@@ -37,28 +38,37 @@ def is_on_cluster(nodeid: str) -> bool:
     return nodeid.startswith(ON_CLUSTER)
 
 
-def cache() -> Path:
-    """The folder of what is built once per machine, as tests/cluster/parts/common.sh has it."""
-    if named := os.environ.get("FREEPOOL_TEST_CACHE"):
-        return Path(named)
+def usual_cache() -> Path:
+    """The folder of what is built once per machine, where no setting names another."""
     if os.geteuid() == 0:
         return Path("/var/cache/freepool-tests")
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "freepool-tests"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "freepool-tests"
 
 
-def number() -> str:
-    """The number of the cluster that this run uses."""
-    return os.environ.get(NUMBER_VARIABLE, "1")
+def cache() -> Path:
+    """The folder that is used, as tests/cluster/parts/common.sh has it."""
+    return Path(os.environ.get("FREEPOOL_TEST_CACHE") or usual_cache())
+
+
+def identity() -> str:
+    """What tells this run's cluster from all others of this machine: its number, and the cache if it is not the usual.
+
+    tests/cluster/parts/common.sh gives the network namespace the same name.
+    """
+    number = os.environ.get(NUMBER_VARIABLE, "1")
+    if cache() == usual_cache():
+        return number
+    return f"{hashlib.sha256(str(cache()).encode()).hexdigest()[:6]}-{number}"
 
 
 def namespace_file() -> Path:
     """The cluster's network namespace. It is there while our own cluster runs."""
-    return Path("/run/netns") / f"{CLUSTERS}{number()}"
+    return Path("/run/netns") / f"{CLUSTERS}{identity()}"
 
 
 def outside_prefix() -> str:
     """How this run's names of network namespaces outside of the cluster begin, see `outside`."""
-    return f"{OUTSIDES}{number()}-"
+    return f"{OUTSIDES}{identity()}-"
 
 
 def lease() -> int | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,19 +92,44 @@ class Node:
 
 @contextmanager
 def kernel_log() -> Iterator[Callable[[], list[str]]]:
-    """Tells what refusals the kernel has logged since the block began."""
+    """Yields a function that returns the refusals that the kernel has logged since the block began.
+
+    A thread reads them as they come: the kernel overwrites its oldest records (a ring of some 2,000 lines, and one
+    process that runs out of memory takes a hundred), and then answers the next read with EPIPE.
+    """
     descriptor = os.open(KERNEL_LOG, os.O_RDONLY | os.O_NONBLOCK)
+    found: list[str] = []
+    reading = threading.Lock()
+    has_ended = threading.Event()
+
+    def read() -> None:
+        with reading, contextlib.suppress(BlockingIOError):  # no more
+            while True:
+                try:
+                    # Each read gives one record: "priority,number,time,flags;text".
+                    record = os.read(descriptor, 8192).decode(errors="replace").partition(";")[2].strip()
+                except BrokenPipeError:
+                    record = "records were lost: denied or not is unknown"
+                if REFUSAL.search(record):
+                    found.append(record)
+
+    def follow() -> None:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while not has_ended.is_set():
+            if poll.poll(500):
+                read()
 
     def refusals() -> list[str]:
-        lines = []
-        with contextlib.suppress(BlockingIOError):  # no more
-            while True:
-                # Each read gives one record: "priority,number,time,flags;text".
-                lines.append(os.read(descriptor, 8192).decode(errors="replace").partition(";")[2].strip())
-        return [line for line in lines if REFUSAL.search(line)]
+        read()
+        return list(found)
 
+    os.lseek(descriptor, 0, os.SEEK_END)
+    follower = threading.Thread(target=follow, name="kernel-log")
+    follower.start()
     try:
-        os.lseek(descriptor, 0, os.SEEK_END)
         yield refusals
     finally:
+        has_ended.set()
+        follower.join()
         os.close(descriptor)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from tests.cluster.network import NUMBER_VARIABLE, ON_CLUSTER
+from tests.cluster.network import NUMBER_VARIABLE, ON_CLUSTER, SCRIPTS, namespace_file, usual_cache
 from tests.session import leftovers, logs, schedule
 from tests.stack import PROJECT
 
@@ -81,12 +81,27 @@ def test_a_network_of_this_run_is_seen_and_those_of_clusters_and_other_runs_are_
 ) -> None:
     monkeypatch.setattr(leftovers, "NETWORKS", (tmp_path,))
     monkeypatch.setenv(NUMBER_VARIABLE, "1")
+    monkeypatch.delenv("FREEPOOL_TEST_CACHE", raising=False)
     for name in ("freepool-tests-1", "freepool-outside-2-abc", "freepool-outside-11-abc"):
         (tmp_path / name).touch()
     assert leftovers.networks() == set()
     for name in ("freepool-outside-1-abc", "veth0"):
         (tmp_path / name).touch()
     assert leftovers.networks() == {str(tmp_path / "freepool-outside-1-abc"), str(tmp_path / "veth0")}
+
+
+@pytest.mark.parametrize(
+    "cache", ["", str(usual_cache()), f"{usual_cache()}/", "/tmp/another-cache", "/tmp/another-cache/"]
+)
+def test_clusters_of_two_caches_have_networks_of_their_own(cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers are leased from a cache, names of network namespaces are the machine's."""
+    monkeypatch.setenv(NUMBER_VARIABLE, "3")
+    monkeypatch.setenv("FREEPOOL_TEST_CACHE", cache)
+    is_usual = not cache.startswith("/tmp")
+    script = f'. {SCRIPTS}/parts/common.sh; echo "$NETWORK_FILE"'
+    by_shell = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout.strip()
+    assert by_shell == str(namespace_file())
+    assert (namespace_file().name == "freepool-tests-3") == is_usual
 
 
 def test_a_failure_shows_what_the_stack_said_during_the_test_and_keeps_all_of_it(

@@ -4,13 +4,19 @@
 # shellcheck disable=SC2034  # used by the scripts that source this file
 
 # CACHE holds what is built once per machine. Each cluster has a number, a folder and a network namespace of its own, so
-# that test runs of two checkouts do not meet: `lease` reserves a number for a run.
-if [[ $EUID == 0 ]]; then CACHE=${FREEPOOL_TEST_CACHE:-/var/cache/freepool-tests}; else CACHE=${FREEPOOL_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/freepool-tests}; fi
+# that test runs of two checkouts do not meet: `lease` reserves a number for a run. Numbers are a cache's own, but names
+# of network namespaces are the machine's: with another cache than the usual one they also say which.
+if [[ $EUID == 0 ]]; then CACHE=/var/cache/freepool-tests; else CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/freepool-tests; fi
+CACHE_TAG=
+if [[ -n ${FREEPOOL_TEST_CACHE:-} && ${FREEPOOL_TEST_CACHE%/} != "$CACHE" ]]; then
+  CACHE=${FREEPOOL_TEST_CACHE%/}
+  CACHE_TAG=$(printf %s "$CACHE" | sha256sum | head -c 6)-
+fi
 PROGRAMS=$(cd "$(dirname "${BASH_SOURCE[0]}")/../programs" && pwd)
 NUMBER=${FREEPOOL_TEST_CLUSTER:-1}
 STATE=$CACHE/clusters/$NUMBER
 RUN=$STATE/run PKI=$STATE/pki LOG=$STATE/log ADMIN=${FREEPOOL_TEST_KUBECONFIG:-$STATE/admin.kubeconfig}
-NETWORK=freepool-tests-$NUMBER # name of the network namespace, of the control group, and of a cluster that kind makes
+NETWORK=freepool-tests-$CACHE_TAG$NUMBER # name of the network namespace, of the control group, and of a cluster that kind makes
 NETWORK_FILE=/run/netns/$NETWORK
 
 note() { echo "cluster: $*" >&2; }
