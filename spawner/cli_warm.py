@@ -75,7 +75,7 @@ _CHANGES = {"plan": _plan, "unplan": _unplan, "floor": _floor}
 def local_time(text: str) -> datetime:
     """A time as people write it; without a zone it is this machine's. Raises `BadOption`."""
     try:
-        return datetime.fromisoformat(text.strip().replace("Z", "+00:00")).astimezone()
+        return datetime.fromisoformat(text.strip()).astimezone()
     except (ValueError, OverflowError):
         raise BadOption(
             "{value} is no time.",

@@ -84,7 +84,7 @@ class HubClient:
         model = await self._call("GET", f"users/{quote(user_name, safe='')}", token)
         server = (model.get("servers") or {}).get(server_name) or {}
         found = server.get("last_activity")
-        return datetime.fromisoformat(found.replace("Z", "+00:00")) if found else None
+        return datetime.fromisoformat(found) if found else None
 
     async def _call(self, method: str, path: str, token: str, body: object = None) -> dict[str, Any]:
         url = f"{self._api_url}/{path}"
@@ -100,7 +100,7 @@ class HubClient:
                     text = await answer.text()
                     return dict(json.loads(text)) if text.startswith("{") else {}
                 raise _said(answer.status, answer.headers.get(REFUSAL_HEADER), await answer.text())
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise BackendUnavailable(
                 "The hub does not answer just now. What runs goes on running.",
                 next_step="Try again in a few seconds.",

@@ -7,7 +7,7 @@ steward read that file. On a cluster they are a mounted file.
 from __future__ import annotations
 
 import os
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
 """The token of the service `automation`, for the hub."""
 
 
-class Isolation(str, Enum):
+class Isolation(StrEnum):
     """How the local pool keeps strangers apart."""
 
     BUBBLEWRAP = "bubblewrap"

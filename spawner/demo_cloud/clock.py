@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -16,7 +16,7 @@ class Clock:
         self, start: datetime | None = None, *, speed: float = 1.0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._monotonic = monotonic
-        self._base = start or datetime.now(timezone.utc)
+        self._base = start or datetime.now(UTC)
         self._since = monotonic()
         self._speed = speed
 

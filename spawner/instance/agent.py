@@ -123,7 +123,7 @@ async def wait_for_claim(listener: socket.socket, *, slot_id: str, key: bytes) -
             method, path, body = await asyncio.wait_for(_read_request(reader), READ_SECONDS)
             writer.write(_answer(*decide(method, path, body)))
             await asyncio.wait_for(writer.drain(), READ_SECONDS)
-        except (OSError, ValueError, EOFError, asyncio.TimeoutError, asyncio.LimitOverrunError) as error:
+        except (TimeoutError, OSError, ValueError, EOFError, asyncio.LimitOverrunError) as error:
             log.warning("dropped a connection: %s", type(error).__name__)
         finally:
             writer.close()

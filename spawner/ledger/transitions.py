@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
 
-from spawner.compat import StrEnum
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
 from spawner.ledger.pool.tables import revisions

@@ -229,13 +229,13 @@ async def _is_ready(session: aiohttp.ClientSession, settings: Settings) -> bool:
             async with session.get(settings.public_url + path, timeout=timeout) as answer:
                 if answer.status != 200:
                     return False
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
+        except (TimeoutError, aiohttp.ClientError, OSError):
             return False
     return True
 
 
 async def _pause(stopping: asyncio.Event) -> None:
-    with contextlib.suppress(asyncio.TimeoutError):
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stopping.wait(), LOOK_SECONDS)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -27,7 +27,7 @@ LIBRARIES = ("alibabacloud_pai_dsw20220101", "alibabacloud_sts20150401", "alibab
 
 def utc_now() -> datetime:
     """The time, aware and in UTC."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def new_id() -> str:

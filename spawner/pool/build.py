@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -45,7 +45,7 @@ def new_id() -> str:
 
 def utc_now() -> datetime:
     """The time, aware and in UTC."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def slots_at_once(settings: Settings, catalog: Catalog) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from spawner.compat import timeout
 from spawner.errors import ClaimFailed
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH, Claim, seal
 
@@ -47,7 +46,7 @@ async def push_claim(
         ) as answer:
             if answer.status != 202:
                 raise ClaimFailed("The slot {slot} refused its claim ({status}).", slot=slot_id, status=answer.status)
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise ClaimFailed(
             "The slot {slot} did not take its claim: {why}.", slot=slot_id, why=type(error).__name__
         ) from error
@@ -58,7 +57,7 @@ async def wait_until_warm(session: aiohttp.ClientSession, url: str, *, seconds: 
 
     Its port listens before it is ready, so most of the wait is one request in a queue.
     """
-    async with timeout(seconds):
+    async with asyncio.timeout(seconds):
         while True:
             try:
                 async with session.get(url + HEALTH_PATH, timeout=NO_TIMEOUT) as answer:
@@ -81,7 +80,7 @@ async def wait_for_answer(session: aiohttp.ClientSession, url: str, *, seconds: 
                     return
         except (aiohttp.ClientError, OSError):
             pass
-        except asyncio.TimeoutError:
+        except TimeoutError:
             break
         await asyncio.sleep(ANSWER_PAUSE)
     raise ClaimFailed("The server did not answer within {seconds:.0f} s.", seconds=seconds)

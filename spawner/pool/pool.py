@@ -14,7 +14,6 @@ import aiohttp
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor, Image
-from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState
@@ -194,9 +193,9 @@ class Pool:
         """Tell the backend that a slot is somebody's until then. False where it cannot be told just now."""
         seconds = (ends_at - slot.created_at + DEADLINE_SLACK).total_seconds()
         try:
-            async with timeout(ASSIGN_SECONDS):
+            async with asyncio.timeout(ASSIGN_SECONDS):
                 await self.backend.assign(slot.id, seconds=seconds)
-        except (BackendUnavailable, asyncio.TimeoutError) as error:
+        except (TimeoutError, BackendUnavailable) as error:
             log.warning("slot %s is lent, and the pool does not know yet: %s", slot.id, error or "no answer")
             return False
         return True
@@ -232,7 +231,7 @@ class Pool:
     async def _adopt(self, instance: Instance, url: str | None) -> bool:
         answers = False
         if url is not None:
-            with contextlib.suppress(aiohttp.ClientError, asyncio.TimeoutError, OSError):
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
                 async with self.session.get(url + HEALTH_PATH, timeout=aiohttp.ClientTimeout(total=5)) as answer:
                     answers = (await answer.text()) == "claimed"
         if url is None or not answers:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
-from spawner.compat import timeout
 from spawner.errors import BackendUnavailable
 from spawner.pool.backends.base import Backend, Slots
 
@@ -95,7 +94,7 @@ class SlotView:
 
     async def wait_until(self, holds: Callable[[Slots], bool], *, seconds: float) -> Slots:
         """Wait until `holds(slots)`. Raises `TimeoutError`."""
-        async with timeout(seconds), self._changed:
+        async with asyncio.timeout(seconds), self._changed:
             while not holds(self._slots):
                 await self._changed.wait()
             return self._slots

@@ -168,7 +168,7 @@ class Start:
             status = found.get(slot_id)
             return status is None or status.phase is not Phase.DEAD or status.is_final
 
-        with contextlib.suppress(asyncio.TimeoutError):
+        with contextlib.suppress(TimeoutError):
             await self.pool.view.wait_until(is_final, seconds=END_CAUSE_SECONDS)
         status = self.pool.view.last_seen.get(slot_id)
         if status is None or status.phase is not Phase.DEAD:
@@ -249,7 +249,7 @@ class Start:
             # Asked directly: its maker's own word that it is ready comes up to a second later.
             try:
                 await self._unless_dead(slot, wait_until_warm(self.pool.session, url, seconds=self._seconds))
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 raise self._too_late(slot) from None
         return url
 
@@ -298,12 +298,12 @@ class Start:
             await self._make_sure_of(slot)
         try:
             found = await view.wait_until(lambda found: decided(found) or stuck(found), seconds=self._seconds)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise self._too_late(slot) from None
         if not decided(found):
             try:
                 found = await view.wait_until(decided, seconds=self.pool.catalog.limits.schedule_seconds)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 raise NoRoom("The slot {slot} finds no place.", slot=slot.id, details=found[slot.id].no_room) from None
         return self._url_of(slot, found[slot.id])
 

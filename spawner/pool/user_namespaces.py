@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from spawner.catalog import Catalog, Flavor
-from spawner.compat import StrEnum
 from spawner.ledger import Slot
 from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.backends.base import Phase, SlotStatus

@@ -7,7 +7,6 @@ it was taken; anything else is tried again, for a while. A hook may hear the sam
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import timedelta
 from typing import Any
@@ -39,7 +38,7 @@ class Webhook:
                 if answer.status < 300:
                     return True
                 log.warning("the hook did not take the news of ticket %s: status %d", ticket.id, answer.status)
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             log.warning("the hook did not take the news of ticket %s: %s", ticket.id, error or type(error).__name__)
         return False
 

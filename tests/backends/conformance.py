@@ -18,7 +18,6 @@ import pytest
 
 from spawner import __version__
 from spawner.catalog import Accelerator, Flavor, Image, Text
-from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.ledger.pool.rows import EndReason
@@ -62,12 +61,12 @@ async def wait(backend: Backend, holds: Callable[[Slots], bool], *, seconds: flo
     """What exists as soon as `holds` is true of it, looked at whenever the backend wakes us."""
     found: Slots = {}
     try:
-        async with timeout(seconds), aclosing(backend.watch()) as wakes:  # type: ignore[type-var]
+        async with asyncio.timeout(seconds), aclosing(backend.watch()) as wakes:  # type: ignore[type-var]
             async for _ in wakes:
                 found = await backend.list()
                 if holds(found):
                     return found
-    except asyncio.TimeoutError:
+    except TimeoutError:
         raise AssertionError(f"it did not come within {seconds} s; there is {found}") from None
     raise AssertionError("watch() ended")
 
@@ -184,11 +183,11 @@ class BackendConformance:
     async def test_watch_wakes_at_once_and_then_at_every_change(self, backend: Backend) -> None:
         wanted = spec()
         async with aclosing(backend.watch()) as wakes:  # type: ignore[type-var]
-            async with timeout(WAKE_SECONDS):
+            async with asyncio.timeout(WAKE_SECONDS):
                 await anext(wakes)
             await backend.create(wanted)
             seen: list[Phase | None] = []
-            async with timeout(START_SECONDS):
+            async with asyncio.timeout(START_SECONDS):
                 async for _ in wakes:
                     status = (await backend.list()).get(wanted.id)
                     seen.append(status.phase if status else None)
@@ -277,5 +276,5 @@ async def answers(url: str) -> str | None:
             session.get(url + HEALTH_PATH) as answer,
         ):
             return await answer.text()
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
+    except (TimeoutError, aiohttp.ClientError, OSError):
         return None

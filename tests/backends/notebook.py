@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 
-from spawner.compat import timeout
 from spawner.pool.backends.base import Backend, SlotSpec, SlotStatus
 from spawner.pool.claim import push_claim, wait_for_answer
 from tests.backends.conformance import destroy, ready
@@ -67,8 +66,8 @@ class Notebook:
         async with self.session.ws_connect(address, headers=headers) as socket:
             content = {"type": "request", "seq": 1, "command": command, "arguments": arguments}
             await socket.send_json(_message("debug_request", content, channel="control"))
-            with contextlib.suppress(asyncio.TimeoutError):
-                async with timeout(DEBUG_SECONDS):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DEBUG_SECONDS):
                     async for frame in socket:
                         message = frame.json()
                         if message["msg_type"] == "debug_reply":
@@ -81,7 +80,10 @@ class Notebook:
             await self.open_kernel()
         headers = {"Authorization": f"token {self.token}"}
         address = f"{self.url}api/kernels/{self.kernel}/channels"
-        async with timeout(seconds), self.session.ws_connect(address, headers=headers, max_msg_size=0) as socket:
+        async with (
+            asyncio.timeout(seconds),
+            self.session.ws_connect(address, headers=headers, max_msg_size=0) as socket,
+        ):
             content = {"code": textwrap.dedent(code), "silent": False, "stop_on_error": False}
             request = _message("execute_request", content, channel="shell")
             message_id = request["header"]["msg_id"]
@@ -160,7 +162,7 @@ async def lent(
 
 async def eventually(look: Any, *, seconds: float = 10) -> Any:
     """The first true value of `look()`."""
-    async with timeout(seconds):
+    async with asyncio.timeout(seconds):
         while not (found := await look()):
             await asyncio.sleep(0.05)  # what is looked at has no event
         return found

@@ -182,7 +182,7 @@ class Tenant:
 
     def run_fatally(self, code: str) -> None:
         """Run code that takes the server with it."""
-        with contextlib.suppress(KernelDied, aiohttp.ClientError, asyncio.TimeoutError):
+        with contextlib.suppress(KernelDied, aiohttp.ClientError, TimeoutError):
             self.run(code)
 
     @contextmanager

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -50,7 +50,7 @@ def signed(cloud: Steer, *, when: datetime | None = None, **changes: str) -> dic
         "host": host,
         "x-acs-action": "GetCallerIdentity",
         "x-acs-version": "2015-04-01",
-        "x-acs-date": (when or datetime.now(timezone.utc)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "x-acs-date": (when or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "x-acs-signature-nonce": secrets.token_hex(16),
         "x-acs-content-sha256": empty,
     }
@@ -96,7 +96,7 @@ def test_a_call_is_taken_once_and_in_time(cloud: Steer) -> None:
     headers = signed(cloud)
     assert post(cloud, headers)[0] == 200
     assert post(cloud, headers) == (400, "SignatureNonceUsed")
-    late = datetime.now(timezone.utc) - timedelta(minutes=16)
+    late = datetime.now(UTC) - timedelta(minutes=16)
     assert post(cloud, signed(cloud, when=late)) == (400, "InvalidTimeStamp.Expired")
     cloud.quirk(skew=-16 * 60)
     assert post(cloud, signed(cloud, when=late)) == (200, "")

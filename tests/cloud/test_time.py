@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,7 +11,7 @@ from spawner.demo_cloud.clock import Clock
 from spawner.demo_cloud.notebooks import billing
 from spawner.demo_cloud.notebooks.instance import GONE, Culler, Instance, Pace
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 PACE = Pace()
 
 

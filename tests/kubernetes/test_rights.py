@@ -17,7 +17,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from spawner.compat import timeout
 from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.pool.backends.kubernetes.manifest import harden
 from spawner.settings import KubernetesPool
@@ -102,7 +101,7 @@ async def test_each_verb_is_needed(
 
 async def _try(doing: Any) -> str:
     try:
-        async with timeout(30):
+        async with asyncio.timeout(30):
             await doing
     except Exception as error:  # which one it is is what is tested
         says_what_to_do = getattr(error, "next_step", "") and "forbidden" in getattr(error, "details", "")

@@ -75,7 +75,7 @@ class Watched:
         """Wait until the view shows these and no others."""
         try:
             await self.view.wait_until(lambda found: found.keys() == set(slot_ids), seconds=seconds)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise AssertionError(f"the view shows {set(self.view._slots)}, not {set(slot_ids)}") from None
 
 

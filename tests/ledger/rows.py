@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from spawner.ledger import EndReason, Instance, Ledger, Slot, SlotState
 from spawner.ledger.pool import instances, slots
 from spawner.ledger.pool.rows import InstanceState
 
-NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def later(seconds: float) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy.exc import StatementError
@@ -16,7 +16,7 @@ def test_times_come_back_aware_and_in_utc_to_the_microsecond(ledger: Ledger) -> 
     request(ledger)
     back = ledger.read(instances.get, "i1").requested_at
     assert back == NOW
-    assert back.tzinfo is timezone.utc
+    assert back.tzinfo is UTC
     assert back.microsecond == NOW.microsecond
 
 

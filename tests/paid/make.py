@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from spawner.ledger import Ledger
@@ -10,7 +10,7 @@ from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, BindingState, Consent, ConsentKind, ConsentState, Order, OrderState
 from spawner.paid.consent.text import hash_of
 
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ACCOUNT = "2000000000000002"
 SINCE = "2026-01-01T00:00:00Z"
 WORD = "w0rd"

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -314,7 +314,7 @@ async def test_the_timer_is_there_or_is_not_claimed(rig: Rig) -> None:
         await rig.provider.set_auto_stop(account, remote_id, stop_in=seconds, idle=1800)
         stops_at = (await rig.provider.describe(account, remote_id)).stops_at
         assert stops_at is not None
-        assert abs(stops_at - datetime.now(timezone.utc) - timedelta(seconds=seconds)) < timedelta(seconds=30)
+        assert abs(stops_at - datetime.now(UTC) - timedelta(seconds=seconds)) < timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("kind", ["lost_after", "page_after", "denied", "throttled", "server", "redirect", "limit"])

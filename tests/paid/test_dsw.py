@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -481,7 +481,7 @@ async def test_reading_never_holds_up_a_stop(cloud: Steer, tmp_path: Path) -> No
 
 async def test_the_time_left_is_told_by_our_clock(cloud: Steer, tmp_path: Path) -> None:
     """The cloud's own may stand elsewhere altogether."""
-    now = datetime(2030, 1, 1, tzinfo=timezone.utc)
+    now = datetime(2030, 1, 1, tzinfo=UTC)
     provider = DswProvider(dsw_settings(cloud, tmp_path), now=lambda: now)
     account = linked(cloud)
     remote_id = await provider.create(account, REQUEST)

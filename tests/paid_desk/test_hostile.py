@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 
 import httpx
@@ -26,7 +26,7 @@ TERMS = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
 
 def keeper(stack: Stack) -> object:
     """Who watches what is paid for, or did last."""
-    return reads(stack, partial(leases.holder_of, name=LEASE, now=datetime.min.replace(tzinfo=timezone.utc)))
+    return reads(stack, partial(leases.holder_of, name=LEASE, now=datetime.min.replace(tzinfo=UTC)))
 
 
 def kill_all(stack: Stack) -> None:

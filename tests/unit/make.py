@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -13,7 +13,7 @@ from spawner.catalog import Catalog, Flavor, Image, Text
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, Ticket, TicketState
 from spawner.pool.backends.base import Phase, SlotStatus
 
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GIB = 1024**3
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For every property: the machine may be busy, and its speed is not what is tested here."""

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.catalog import Accelerator, Flavor, PodFields
-from spawner.compat import timeout
 from spawner.desk.admin.state import AdminStateBuilder, read_admin
 from spawner.desk.admin.views import UserNamespacesView
 from spawner.desk.i18n import load_translations
@@ -261,7 +260,7 @@ async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_a
 
     monkeypatch.setattr(store, "follow", silence)
     wakes = 0
-    async with timeout(10), aclosing(backend.watch()) as woken:
+    async with asyncio.timeout(10), aclosing(backend.watch()) as woken:
         async for _ in woken:
             wakes += 1
             if wakes == 1:

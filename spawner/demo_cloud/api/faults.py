@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What goes wrong. "Done" says whether the call took effect."""
 
     CLOSE_BEFORE = "close_before"  # not done, connection lost

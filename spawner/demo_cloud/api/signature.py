@@ -8,7 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from spawner.demo_cloud.api.errors import ApiError
@@ -46,10 +46,10 @@ class Signed:
         if not set(signed) >= MUST_BE_SIGNED or any(name not in self.headers for name in signed):
             raise ApiError(400, "IncompleteSignature", "The request signature does not conform to Aliyun standards.")
         try:
-            when = datetime.strptime(self.headers["x-acs-date"], ISO).replace(tzinfo=timezone.utc)
+            when = datetime.strptime(self.headers["x-acs-date"], ISO).replace(tzinfo=UTC)
         except ValueError:
             raise ApiError(400, "InvalidTimeStamp.Format", "Specified time stamp is not well formatted.") from None
-        if abs(when - datetime.now(timezone.utc) - skew) > TOLERANCE:
+        if abs(when - datetime.now(UTC) - skew) > TOLERANCE:
             raise ApiError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
         digest = hashlib.sha256(self.body).hexdigest()
         canonical = "\n".join(

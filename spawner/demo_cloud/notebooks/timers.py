@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from spawner.demo_cloud.api.dsw import find, invalid
 from spawner.demo_cloud.api.errors import ApiError
@@ -28,7 +28,7 @@ def set_timer(world: World, ask: Ask) -> Answer:
         instance.due = ask.when + timedelta(milliseconds=remaining)
     else:
         try:
-            instance.due = datetime.strptime(ask.body.get("DueTime", ""), ISO).replace(tzinfo=timezone.utc)
+            instance.due = datetime.strptime(ask.body.get("DueTime", ""), ISO).replace(tzinfo=UTC)
         except ValueError:
             raise invalid("DueTime is invalid") from None
     return {"InstanceId": instance.id}

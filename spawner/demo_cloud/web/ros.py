@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
 from collections.abc import Mapping
@@ -104,7 +103,7 @@ async def _fetch(url: str) -> str:
             if answer.status != 200:
                 raise ValueError(f"templateUrl answers {answer.status}")
             return (await answer.content.read(LARGEST_TEMPLATE)).decode()
-    except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+    except (TimeoutError, aiohttp.ClientError) as error:
         raise ValueError(f"templateUrl cannot be read: {type(error).__name__}") from None
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
-from spawner.compat import StrEnum
 from spawner.desk.paid.alarms import KINDS, AlarmSnapshot, alarms, read_alarms
 from spawner.ledger.paid.rows import BindingState, ConsentState, OrderState
 from spawner.paid.accounts.binding import Reach

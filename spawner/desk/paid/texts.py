@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from babel.dates import format_date, format_time
@@ -149,7 +149,7 @@ class Formats:
 
     def time(self, at: datetime) -> str:
         """A moment, in UTC; a script shows it in the reader's own time."""
-        snapshot = at.astimezone(timezone.utc)
+        snapshot = at.astimezone(UTC)
         day, time = (
             show(snapshot, how, locale=self.locale) for show, how in ((format_date, "medium"), (format_time, "short"))
         )
@@ -157,7 +157,7 @@ class Formats:
 
     def day(self, at: datetime) -> str:
         """A day, in UTC."""
-        return format_date(at.astimezone(timezone.utc).date(), "medium", locale=self.locale)
+        return format_date(at.astimezone(UTC).date(), "medium", locale=self.locale)
 
     def size(self, size: int) -> str:
         """Bytes, as GiB."""

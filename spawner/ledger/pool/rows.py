@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-
-from spawner.compat import StrEnum
+from enum import StrEnum
 
 
 class InstanceState(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from spawner.ledger.paid.rows import ConsentKind
 from spawner.paid.money import Money
@@ -169,4 +169,4 @@ def _words(facts: Facts, which: int) -> dict[str, str]:
 
 
 def _time(at: datetime) -> str:
-    return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

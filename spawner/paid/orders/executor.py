@@ -210,7 +210,7 @@ class _Executor:
         """Ask the cloud. What nobody foresaw counts as an answer that was lost, and so does one that does not come."""
         try:
             return await asyncio.wait_for(call(), self.paid.rules.call)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             log.warning("order %s: %s was not answered in time", self.order.id, self.act.what)
             return Trouble((OutcomeUnknown if was_sent else Unavailable)(NO_ANSWER), was_sent)
         except ProviderError as error:

@@ -27,9 +27,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from spawner.compat import StrEnum
 from spawner.ledger.paid.rows import Consent, Order, OrderState, StopReason
 from spawner.paid.providers.base import RemoteState
 from spawner.paid.quotes import cap_seconds, cost, terms_of

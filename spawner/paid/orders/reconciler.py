@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -33,7 +33,7 @@ EXPIRE_EVERY = timedelta(minutes=1)
 Place = tuple[str, str]
 """A binding's id and a region."""
 K = TypeVar("K", str, Place)
-EVER = datetime.min.replace(tzinfo=timezone.utc)
+EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Reconciler:

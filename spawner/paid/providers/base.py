@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from spawner.compat import StrEnum
 from spawner.errors import FreepoolError
 from spawner.paid.money import Money
 

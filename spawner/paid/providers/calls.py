@@ -7,9 +7,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from spawner.compat import StrEnum
 from spawner.paid.providers.base import Account, Unavailable
 from spawner.paid.providers.messages import say
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from spawner.catalog import Flavor, Image
-from spawner.compat import StrEnum
 from spawner.ledger.pool.rows import EndReason
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from spawner.catalog import Catalog, Flavor, Image, Warm
-from spawner.compat import StrEnum
 from spawner.ledger import Slot, Ticket, TicketState
 from spawner.pool.admin.settings import AdminSettings, FlavorImage, Plan
 from spawner.pool.backends.base import Backend

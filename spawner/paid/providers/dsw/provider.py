@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from alibabacloud_pai_dsw20220101 import models as dsw
@@ -45,7 +45,7 @@ class DswProvider:
         self,
         settings: DswSettings,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         sdk.hold()
@@ -242,4 +242,4 @@ def _disks(request: Request) -> list[Any] | None:
 
 
 def _age(one: RemoteInstance) -> tuple[datetime, str]:
-    return one.created_at or datetime.max.replace(tzinfo=timezone.utc), one.id
+    return one.created_at or datetime.max.replace(tzinfo=UTC), one.id

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from spawner.catalog import Flavor, Image
-from spawner.compat import timeout
 from spawner.errors import BackendUnavailable
 from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus
 from spawner.pool.backends.kubernetes.client import Cluster
@@ -90,9 +89,9 @@ class KubernetesBackend:
         if pod is None:
             return
         try:
-            async with timeout(DESTROY_SECONDS):
+            async with asyncio.timeout(DESTROY_SECONDS):
                 await self._wait_gone(name, pod)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise BackendUnavailable(
                 "The pod {name} does not end.", next_step="Look at its node; it is tried again.", name=name
             ) from None

@@ -6,7 +6,6 @@ from being one is `BackendUnavailable`, because nothing may be concluded from it
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import json
@@ -199,7 +198,7 @@ def _parse(text: bytes) -> Json:
 def _unavailable() -> Iterator[None]:
     try:
         yield
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         raise BackendUnavailable(
             "The cluster cannot be reached.", details=str(error) or type(error).__name__
         ) from error

@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from spawner.compat import timeout
 from spawner.pool.backends.base import Slots, SlotStatus
 from spawner.pool.backends.kubernetes.client import Cluster, WatchBroken
 from spawner.pool.backends.kubernetes.manifest import SELECTOR
@@ -176,9 +175,9 @@ class PodStore:
     async def wait_gone(self, uid: str, *, seconds: float) -> bool:
         """Wait until a pod that was noted here is known to be gone; False where it is still there after so long."""
         try:
-            async with timeout(seconds), self._changed:
+            async with asyncio.timeout(seconds), self._changed:
                 await self._changed.wait_for(lambda: uid not in self._pods)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return False
         return True
 
