@@ -64,7 +64,7 @@ class AdminPageHandler(AdminHandler):
         """The page, complete with its first state."""
         state = (await self.operator_state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in ADMIN_STRINGS.items()}
-        self.finish(self.render_page("operator.html", state=state, strings=strings))
+        self.finish(self.render_page("admin/admin.html", state=state, strings=strings))
 
 
 class AdminStateHandler(AdminHandler, JsonHandler):

@@ -100,7 +100,7 @@ class PaidAdminPage(PaidAdminHandler, PaidPage):
         """The page."""
         view = await self.operate_view()
         since = datetime.fromisoformat(view.paused["at"]) if view.paused else None
-        self.show("paid_operator.html", view=view, since=since, live=True)
+        self.show("paid/admin.html", view=view, since=since, live=True)
 
 
 class SwitchHandler(PaidAdminHandler, PaidPage):

@@ -1,0 +1,185 @@
+/** The operator's page: drawn from the server's state, again on each new one; a form only asks the server. */
+
+import { patch } from "../shared/dom.js";
+import { fill, formats } from "../shared/format.js";
+import { client, follow, Refused, SignedOut } from "../shared/live.js";
+import { ask, local, numeric, zoned } from "./dialog.js";
+import { operatorPage } from "./page.js";
+import "../shared/menu.js";
+
+/** @typedef {import("./types.js").OperatorState} OperatorState */
+/** @typedef {import("./types.js").Problem} Problem */
+
+const HOUR_MS = 3_600_000;
+
+/** @param {string} id */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+/** @param {string} id */
+const data = (id) => JSON.parse(byId(id).textContent ?? "null");
+
+const { base = "/", xsrf = "" } = document.body.dataset;
+const app = byId("app");
+const api = client(base, xsrf, { state: "operator", events: "operator/events", changes: "operator/" });
+const f = formats(document.documentElement.lang);
+/** @type {Record<string, string>} */
+const words = data("strings");
+/** @type {import("../shared/types.js").Translate} */
+const t = (key, values = {}) => fill(words[key] ?? key, values);
+
+/** @type {OperatorState} */
+let state = data("state");
+/** @type {?Problem} */
+let problem = null;
+let receivedAt = performance.now();
+
+const now = () => Date.parse(state.now) + performance.now() - receivedAt;
+
+function render() {
+  const focused = document.activeElement;
+  patch(app, operatorPage({ state, problem, now: now(), t, f }));
+  if (focused && !focused.isConnected) document.getElementById("title")?.focus();
+}
+
+/** @param {OperatorState} next */
+function apply(next) {
+  if (Date.parse(next.now) < Date.parse(state.now)) return;
+  state = next;
+  receivedAt = performance.now();
+  render();
+}
+
+function signedOut() {
+  problem = { message: t("signed_out"), next: t("signed_out_next"), details: "" };
+  render();
+}
+
+/**
+ * @param {string} path
+ * @param {object} [body]
+ * @returns {Promise<?Problem>} why it was not accepted
+ */
+async function change(path, body = {}) {
+  problem = null;
+  try {
+    apply(/** @type {any} */ (await api.post(path, body)));
+    byId("announce").textContent = t("saved");
+    return null;
+  } catch (error) {
+    if (error instanceof SignedOut) return { message: t("signed_out"), next: t("signed_out_next"), details: "" };
+    if (!(error instanceof Refused)) return { message: t("no_answer"), next: t("no_answer_next"), details: "" };
+    return error.message
+      ? { message: error.message, next: error.next, details: "" }
+      : { message: t("unknown_error"), next: t("unknown_error_next"), details: "" };
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {object} [body]
+ */
+async function changeNow(path, body) {
+  problem = await change(path, body);
+  if (problem) render();
+}
+
+/** @param {string|undefined} id */
+const flavorOf = (id) => state.flavors.find((flavor) => flavor.id === id);
+const cancel = t("cancel");
+
+/** @type {Record<string, (data: DOMStringMap) => unknown>} */
+const actions = {
+  dismiss() { problem = null; render(); },
+  pause({ flavor }) {
+    const title = flavorOf(flavor)?.title ?? flavor ?? "";
+    ask({
+      title: t("pause_title", { flavor: title }), text: t("pause_text"), action: t("pause"), cancel,
+    }, () => change("pause", { flavor }));
+  },
+  resume: ({ flavor }) => changeNow("resume", { flavor }),
+  drain() {
+    const { ends_all_at: at = null, reason = "" } = state.drain ?? {};
+    ask({
+      title: t("drain_title"), text: t("drain_text"), action: t("drain_action"), cancel, danger: true,
+      fields: [
+        {
+          name: "at", label: t("drain_at"), type: "datetime-local", hint: zone(), value: at ? local(Date.parse(at)) : "",
+        },
+        { name: "reason", label: t("drain_reason"), type: "text", value: reason },
+      ],
+    }, (given) => change("drain", { at: given.at ? zoned(given.at) : null, reason: given.reason }));
+  },
+  "drain-end": () => changeNow("drain/end"),
+  floor({ flavor, image }) {
+    const board = flavorOf(flavor);
+    const target = board?.targets.find((one) => one.image === image);
+    if (!board || !target) return;
+    ask({
+      title: t("floor_title", { flavor: `${board.title}, ${target.image_title}` }), text: t("floor_text"),
+      action: t("save"), cancel, also: target.floor ? t("floor_clear") : "",
+      fields: [{
+        name: "slots", label: t("floor_slots"), type: "number",
+        value: String(target.floor?.slots ?? target.catalog_floor ?? 0),
+      }],
+    }, ({ slots }, clear) => change("floor", { flavor, image, slots: clear ? null : numeric(slots) }));
+  },
+  "floor-add"({ flavor }) {
+    const board = flavorOf(flavor);
+    if (!board) return;
+    const rest = state.images.filter(({ id }) => !board.targets.some((target) => target.image === id));
+    ask({
+      title: t("floor_title", { flavor: board.title }), text: t("floor_text"), action: t("save"), cancel,
+      fields: [
+        { name: "image", label: t("plan_image"), type: "select", options: rest },
+        { name: "slots", label: t("floor_slots"), type: "number", value: "1" },
+      ],
+    }, ({ image, slots }) => change("floor", { flavor, image, slots: numeric(slots) }));
+  },
+  "plan-add"() {
+    const hour = Math.ceil((now() + 1) / HOUR_MS) * HOUR_MS;
+    ask({
+      title: t("plan_title"), text: t("plans_lead"), action: t("save"), cancel,
+      fields: [
+        { name: "name", label: t("plan_name"), type: "text", hint: t("plan_name_hint"), narrow: true },
+        { name: "slots", label: t("plan_slots"), type: "number", value: "10", narrow: true },
+        { name: "flavor", label: t("plan_flavor"), type: "select", options: state.flavors, narrow: true },
+        { name: "image", label: t("plan_image"), type: "select", options: state.images, narrow: true },
+        {
+          name: "begins", label: t("plan_begins"), type: "datetime-local", value: local(hour), hint: zone(), narrow: true,
+        },
+        {
+          name: "ends", label: t("plan_ends"), type: "datetime-local", value: local(hour + 2 * HOUR_MS), narrow: true,
+        },
+        { name: "weekly", label: t("plan_weekly"), type: "checkbox" },
+      ],
+    }, ({ slots, begins, ends, ...rest }) => change("plan", {
+      ...rest, slots: numeric(slots), begins: zoned(begins), ends: zoned(ends),
+    }));
+  },
+  "plan-remove"({ name = "" }) {
+    ask({
+      title: t("plan_remove_title", { name }), text: t("plan_remove_text"), action: t("plan_remove"), cancel,
+      danger: true,
+    }, () => change("unplan", { name }));
+  },
+  "ignored-remove"({ name }) {
+    const found = state.ignored.find((one) => one.name === name);
+    if (found) changeNow(found.path, found.body);
+  },
+};
+
+function zone() {
+  return t("plan_zone", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone });
+}
+
+app.addEventListener("click", ({ target }) => {
+  const control = /** @type {Element} */ (target).closest("[data-action]");
+  if (control instanceof HTMLElement) actions[control.dataset.action ?? ""]?.(control.dataset);
+});
+
+patch(app, []);
+render();
+follow(api.events, /** @type {any} */ (api.state), {
+  state: (next) => apply(/** @type {any} */ (next)),
+  connected: (yes) => { byId("connection").textContent = yes ? "" : t("reconnecting"); },
+  signedOut,
+});
