@@ -96,7 +96,7 @@ class Photographer:
             expect(desk.locator("[data-action=leave]")).to_be_enabled()
             self.take(desk, f"waiting{suffix}")
             desk.locator("[data-action=instead]").first.click()
-            expect(desk.locator(".besides")).to_be_visible()
+            expect(desk.locator(".queue-banner")).to_be_visible()
             expect(heading(desk)).to_have_text(say("Your notebook is ready"))
             self.take(desk, f"meanwhile{suffix}")
             self.stack.stop(somebody)

@@ -78,7 +78,7 @@ def choose(page: Page, title: str) -> None:
 
 def besides(page: Page) -> Locator:
     """What is said about a place in line while something else runs."""
-    return page.locator(".besides")
+    return page.locator(".queue-banner")
 
 
 def test_the_third_of_two_sees_a_place_at_once_and_runs_without_touching_anything(small: Stack, enter: Enter) -> None:

@@ -1,14 +1,15 @@
-/** The operator's page: drawn from the server's state, again on each new one; a form only asks the server. */
+/** The administrator's page. Each state from the server is drawn anew, and a form only sends a request. */
 
 import { patch } from "../shared/dom.js";
 import { fill, formats } from "../shared/format.js";
 import { client, follow, Refused, SignedOut } from "../shared/live.js";
-import { ask, local, numeric, zoned } from "./dialog.js";
-import { operatorPage } from "./page.js";
 import "../shared/menu.js";
+import { local, numeric, openForm, zoned } from "./dialog.js";
+import { page } from "./page.js";
 
-/** @typedef {import("./types.js").OperatorState} OperatorState */
-/** @typedef {import("./types.js").Problem} Problem */
+/** @import { AdminState } from "../shared/api.d.ts" */
+/** @import { Translate } from "../shared/format.js" */
+/** @import { Client, Problem } from "../shared/live.js" */
 
 const HOUR_MS = 3_600_000;
 
@@ -19,16 +20,17 @@ const data = (id) => JSON.parse(byId(id).textContent ?? "null");
 
 const { base = "/", xsrf = "" } = document.body.dataset;
 const app = byId("app");
+/** @type {Client<AdminState>} */
 const api = client(base, xsrf, { state: "operator", events: "operator/events", changes: "operator/" });
 const f = formats(document.documentElement.lang);
 /** @type {Record<string, string>} */
-const words = data("strings");
-/** @type {import("../shared/types.js").Translate} */
-const t = (key, values = {}) => fill(words[key] ?? key, values);
+const strings = data("strings");
+/** @type {Translate} */
+const t = (key, values = {}) => fill(strings[key] ?? key, values);
 
-/** @type {OperatorState} */
+/** @type {AdminState} */
 let state = data("state");
-/** @type {?Problem} */
+/** @type {Problem | null} */
 let problem = null;
 let receivedAt = performance.now();
 
@@ -36,11 +38,11 @@ const now = () => Date.parse(state.now) + performance.now() - receivedAt;
 
 function render() {
   const focused = document.activeElement;
-  patch(app, operatorPage({ state, problem, now: now(), t, f }));
+  patch(app, page({ state, problem, now: now(), t, f }));
   if (focused && !focused.isConnected) document.getElementById("title")?.focus();
 }
 
-/** @param {OperatorState} next */
+/** @param {AdminState} next */
 function apply(next) {
   if (Date.parse(next.now) < Date.parse(state.now)) return;
   state = next;
@@ -56,12 +58,12 @@ function signedOut() {
 /**
  * @param {string} path
  * @param {object} [body]
- * @returns {Promise<?Problem>} why it was not accepted
+ * @returns {Promise<Problem | null>} why the request failed
  */
 async function change(path, body = {}) {
   problem = null;
   try {
-    apply(/** @type {any} */ (await api.post(path, body)));
+    apply(await api.post(path, body));
     byId("announce").textContent = t("saved");
     return null;
   } catch (error) {
@@ -82,7 +84,7 @@ async function changeNow(path, body) {
   if (problem) render();
 }
 
-/** @param {string|undefined} id */
+/** @param {string | undefined} id */
 const flavorOf = (id) => state.flavors.find((flavor) => flavor.id === id);
 const cancel = t("cancel");
 
@@ -91,14 +93,14 @@ const actions = {
   dismiss() { problem = null; render(); },
   pause({ flavor }) {
     const title = flavorOf(flavor)?.title ?? flavor ?? "";
-    ask({
+    openForm({
       title: t("pause_title", { flavor: title }), text: t("pause_text"), action: t("pause"), cancel,
     }, () => change("pause", { flavor }));
   },
   resume: ({ flavor }) => changeNow("resume", { flavor }),
   drain() {
     const { ends_all_at: at = null, reason = "" } = state.drain ?? {};
-    ask({
+    openForm({
       title: t("drain_title"), text: t("drain_text"), action: t("drain_action"), cancel, danger: true,
       fields: [
         {
@@ -106,15 +108,15 @@ const actions = {
         },
         { name: "reason", label: t("drain_reason"), type: "text", value: reason },
       ],
-    }, (given) => change("drain", { at: given.at ? zoned(given.at) : null, reason: given.reason }));
+    }, ({ at: time, reason: text }) => change("drain", { at: time ? zoned(time) : null, reason: text }));
   },
   "drain-end": () => changeNow("drain/end"),
   floor({ flavor, image }) {
-    const board = flavorOf(flavor);
-    const target = board?.targets.find((one) => one.image === image);
-    if (!board || !target) return;
-    ask({
-      title: t("floor_title", { flavor: `${board.title}, ${target.image_title}` }), text: t("floor_text"),
+    const view = flavorOf(flavor);
+    const target = view?.targets.find((each) => each.image === image);
+    if (!view || !target) return;
+    openForm({
+      title: t("floor_title", { flavor: `${view.title}, ${target.image_title}` }), text: t("floor_text"),
       action: t("save"), cancel, also: target.floor ? t("floor_clear") : "",
       fields: [{
         name: "slots", label: t("floor_slots"), type: "number",
@@ -123,20 +125,20 @@ const actions = {
     }, ({ slots }, clear) => change("floor", { flavor, image, slots: clear ? null : numeric(slots) }));
   },
   "floor-add"({ flavor }) {
-    const board = flavorOf(flavor);
-    if (!board) return;
-    const rest = state.images.filter(({ id }) => !board.targets.some((target) => target.image === id));
-    ask({
-      title: t("floor_title", { flavor: board.title }), text: t("floor_text"), action: t("save"), cancel,
+    const view = flavorOf(flavor);
+    if (!view) return;
+    const images = state.images.filter(({ id }) => !view.targets.some((target) => target.image === id));
+    openForm({
+      title: t("floor_title", { flavor: view.title }), text: t("floor_text"), action: t("save"), cancel,
       fields: [
-        { name: "image", label: t("plan_image"), type: "select", options: rest },
+        { name: "image", label: t("plan_image"), type: "select", options: images },
         { name: "slots", label: t("floor_slots"), type: "number", value: "1" },
       ],
     }, ({ image, slots }) => change("floor", { flavor, image, slots: numeric(slots) }));
   },
   "plan-add"() {
     const hour = Math.ceil((now() + 1) / HOUR_MS) * HOUR_MS;
-    ask({
+    openForm({
       title: t("plan_title"), text: t("plans_lead"), action: t("save"), cancel,
       fields: [
         { name: "name", label: t("plan_name"), type: "text", hint: t("plan_name_hint"), narrow: true },
@@ -156,14 +158,14 @@ const actions = {
     }));
   },
   "plan-remove"({ name = "" }) {
-    ask({
+    openForm({
       title: t("plan_remove_title", { name }), text: t("plan_remove_text"), action: t("plan_remove"), cancel,
       danger: true,
     }, () => change("unplan", { name }));
   },
   "ignored-remove"({ name }) {
-    const found = state.ignored.find((one) => one.name === name);
-    if (found) changeNow(found.path, found.body);
+    const setting = state.ignored.find((each) => each.name === name);
+    if (setting) changeNow(setting.path, setting.body);
   },
 };
 
@@ -178,8 +180,8 @@ app.addEventListener("click", ({ target }) => {
 
 patch(app, []);
 render();
-follow(api.events, /** @type {any} */ (api.state), {
-  state: (next) => apply(/** @type {any} */ (next)),
+follow(api, {
+  state: apply,
   connected: (yes) => { byId("connection").textContent = yes ? "" : t("reconnecting"); },
   signedOut,
 });

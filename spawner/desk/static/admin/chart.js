@@ -1,20 +1,19 @@
-/** Pictures of numbers: drawn without styles of their own, because the page's policy allows none. */
+/** Charts. They have no style attributes, because the content security policy forbids them. */
 
 import { h } from "../shared/dom.js";
 
-/** @typedef {import("./types.js").Model} Model */
-/** @typedef {import("./types.js").Board} Board */
-/** @typedef {import("./types.js").Hour} Hour */
+/** @import { AdminFlavorView, HourView } from "../shared/api.d.ts" */
+/** @import { Model } from "./model.d.ts" */
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 100;
 
 /**
  * @param {string} tag
- * @param {Record<string, string|number>} attributes
+ * @param {Record<string, string | number>} attributes
  * @param {...Node} children
  */
-function s(tag, attributes, ...children) {
+function svg(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
   element.append(...children);
@@ -22,8 +21,8 @@ function s(tag, attributes, ...children) {
 }
 
 /**
- * What takes up room, as one bar up to the limit, and the same in words.
- * @param {Board} board
+ * The use of a flavor's slots as one bar up to its limit, with a legend.
+ * @param {AdminFlavorView} flavor
  * @param {Model} model
  */
 export function bar({ slots }, { t, f }) {
@@ -32,13 +31,13 @@ export function bar({ slots }, { t, f }) {
   const parts = /** @type {const} */ (["lent", "warm", "making", "leaving", "room"]).filter((part) => slots[part] > 0);
   const whole = Math.max(slots.limit, parts.reduce((sum, part) => sum + slots[part], 0));
   const rects = parts.map((part) => {
-    const rect = s("rect", { class: `part ${part}`, x, y: 0, width: slots[part], height: 1 });
+    const rect = svg("rect", { class: `part ${part}`, x, y: 0, width: slots[part], height: 1 });
     x += slots[part];
     return rect;
   });
   return h(
     "div", { class: "bar" },
-    s("svg", { viewBox: `0 0 ${whole} 1`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects),
+    svg("svg", { viewBox: `0 0 ${whole} 1`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...rects),
     h("ul", {}, parts.map((part) => h(
       "li", {}, h("span", { class: `swatch ${part}` }), t(`bar_${part}`, { n: f.number(slots[part]) }),
     ))),
@@ -46,8 +45,8 @@ export function bar({ slots }, { t, f }) {
 }
 
 /**
- * Waits over the day, hour by hour: the picture for the eye, its gist in words, and all of it as a table.
- * @param {Board} board
+ * The waits of the last 24 hours, hour by hour: as a chart with a text alternative, and as a table.
+ * @param {AdminFlavorView} flavor
  * @param {Model} model
  */
 export function waits({ id, day: { hours } }, model) {
@@ -56,21 +55,21 @@ export function waits({ id, day: { hours } }, model) {
   if (!waited) return h("p", { class: "quiet", key: "no-waits" }, t("no_waits"));
   const worst = hours.reduce((a, b) => ((b.longest ?? 0) > (a.longest ?? 0) ? b : a));
   const top = worst.longest || 1;
-  const clock = (/** @type {Hour} */ hour) => f.clock(Date.parse(hour.begins), now);
+  const clock = (/** @type {HourView} */ hour) => f.clock(Date.parse(hour.begins), now);
   const bars = hours.flatMap((hour, index) => (hour.waited ? [
     column("longest", index, (hour.longest ?? 0) / top), column("middle", index, (hour.p50 ?? 0) / top),
   ] : []));
-  const gist = t("chart", { waited: f.number(waited), longest: f.about(top), hour: clock(worst) });
+  const label = t("chart", { waited: f.number(waited), longest: f.about(top), hour: clock(worst) });
   return h(
     "figure", { class: "chart", key: "waits" },
     h("p", { class: "chart-top" }, f.about(top)),
-    s(
+    svg(
       "svg",
-      { viewBox: `0 0 ${hours.length} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": gist },
+      { viewBox: `0 0 ${hours.length} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
       ...bars,
     ),
-    h("p", { class: "chart-axis" }, [0, Math.floor(hours.length / 2), hours.length - 1].map(
-      (index) => h("span", {}, clock(hours[index])),
+    h("p", { class: "chart-axis" }, [hours.at(0), hours.at(Math.floor(hours.length / 2)), hours.at(-1)].map(
+      (hour) => h("span", {}, hour && clock(hour)),
     )),
     h(
       "figcaption", {},
@@ -88,17 +87,17 @@ export function waits({ id, day: { hours } }, model) {
  */
 function column(kind, index, share) {
   const height = Math.max(1.5, share * HEIGHT);
-  return s("rect", { class: `column ${kind}`, x: index + 0.15, y: HEIGHT - height, width: 0.7, height });
+  return svg("rect", { class: `column ${kind}`, x: index + 0.15, y: HEIGHT - height, width: 0.7, height });
 }
 
 /**
  * @param {string} id
- * @param {Hour[]} hours
- * @param {(hour: Hour) => string} clock
+ * @param {HourView[]} hours
+ * @param {(hour: HourView) => string} clock
  * @param {Model} model
  */
 function table(id, hours, clock, { t, f }) {
-  const time = (/** @type {?number} */ seconds) => (seconds === null ? "–" : f.about(seconds));
+  const time = (/** @type {number | null} */ seconds) => (seconds === null ? "–" : f.about(seconds));
   const head = ["hour", "came", "waited", "half", "longest"];
   return h(
     "details", { key: `table-${id}` },

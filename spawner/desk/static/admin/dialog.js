@@ -1,18 +1,18 @@
-/** Forms in a dialog. They are made once when they open, so that live updates never touch what somebody types. */
+/** Forms in a dialog. A form is created when it opens and never updated, so that new states keep the user's input. */
 
 import { h, icon } from "../shared/dom.js";
 
-/** @typedef {import("./types.js").Problem} Problem */
+/** @import { Problem } from "../shared/live.js" */
 
 /**
  * @typedef {object} Field
  * @property {string} name
  * @property {string} label
- * @property {"text"|"number"|"datetime-local"|"checkbox"|"select"} type
+ * @property {"text" | "number" | "datetime-local" | "checkbox" | "select"} type
  * @property {string} [value]
  * @property {string} [hint]
  * @property {{id: string, title: string}[]} [options]
- * @property {boolean} [narrow]  two of them stand side by side where there is room
+ * @property {boolean} [narrow]  half as wide where there is room
  *
  * @typedef {object} Form
  * @property {string} title
@@ -20,8 +20,10 @@ import { h, icon } from "../shared/dom.js";
  * @property {Field[]} [fields]
  * @property {string} action
  * @property {string} cancel
- * @property {string} [also]  another button, beside the action
+ * @property {string} [also]  the text of a second button that submits the form; empty for none
  * @property {boolean} [danger]
+ *
+ * @typedef {Record<string, string | boolean | undefined>} Values  by field name; booleans are of checkboxes
  */
 
 /** @param {Field} field */
@@ -29,8 +31,8 @@ function control({ name, label, type, value, hint, options, narrow }) {
   const id = `field-${name}`;
   const described = { id, name, "aria-describedby": hint ? `${id}-hint` : null };
   const input = type === "select"
-    ? h("select", described, (options ?? []).map((one) => h(
-      "option", { value: one.id, selected: one.id === value }, one.title,
+    ? h("select", described, (options ?? []).map((option) => h(
+      "option", { value: option.id, selected: option.id === value }, option.title,
     )))
     : h("input", {
       ...described, type, value: type === "checkbox" ? null : value ?? "", autocomplete: "off",
@@ -43,18 +45,18 @@ function control({ name, label, type, value, hint, options, narrow }) {
 }
 
 /**
- * Ask, and ask again until it is accepted or given up.
+ * Open a form. It stays open until `submit` returns null or the user cancels.
  * @param {Form} form
- * @param {(values: Record<string, string|boolean>, also: boolean) => Promise<?Problem>} submit
+ * @param {(values: Values, also: boolean) => Promise<Problem | null>} submit  `also`: by the second button
  */
-export function ask(form, submit) {
-  const said = h("div", { role: "alert" });
+export function openForm(form, submit) {
+  const alert = h("div", { role: "alert" });
   const body = /** @type {HTMLFormElement} */ (h(
     "form", { novalidate: true },
     h("h2", { id: "ask-title" }, form.title),
     h("p", { id: "ask-text" }, form.text),
     (form.fields ?? []).map(control),
-    said,
+    alert,
     h(
       "div", { class: "confirm-end" },
       h("button", { class: "button", type: "button", value: "cancel" }, form.cancel),
@@ -76,51 +78,51 @@ export function ask(form, submit) {
     const problem = await submit(values(body), pressed instanceof HTMLButtonElement && pressed.value === "also");
     dialog.removeAttribute("aria-busy");
     if (!problem) return dialog.close();
-    said.replaceChildren(h(
+    alert.replaceChildren(h(
       "div", { class: "alert" }, icon("warning"),
       h("p", { class: "words" }, h("strong", {}, problem.message), problem.next && ` ${problem.next}`),
     ));
-    said.scrollIntoView({ block: "nearest" });
+    alert.scrollIntoView({ block: "nearest" });
   });
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
-  // The first thing to fill in; where there is none, the way back.
-  /** @type {?HTMLElement} */ (body.querySelector("input, select, button"))?.focus();
+  // The first field; without fields, the button that cancels.
+  /** @type {HTMLElement | null} */ (body.querySelector("input, select, button"))?.focus();
 }
 
 /** @param {HTMLFormElement} form */
 function values(form) {
-  /** @type {Record<string, string|boolean>} */
-  const found = {};
+  /** @type {Values} */
+  const result = {};
   for (const field of form.elements) {
-    if (field instanceof HTMLInputElement && field.type === "checkbox") found[field.name] = field.checked;
-    else if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) found[field.name] = field.value;
+    if (field instanceof HTMLInputElement && field.type === "checkbox") result[field.name] = field.checked;
+    else if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) result[field.name] = field.value;
   }
-  return found;
+  return result;
 }
 
 /**
- * A number where it is one; else what was typed, for the server to say what is wrong with it.
- * @param {string|boolean} text
+ * The number that was typed. Other text is returned as it is: the server says what is wrong with it.
+ * @param {Values[string]} text
  */
 export const numeric = (text) => (String(text).trim() === "" || Number.isNaN(Number(text)) ? text : Number(text));
 
 /**
- * What a `datetime-local` holds, with the zone that this browser is in at that time.
- * @param {string|boolean} text
+ * The value of a `datetime-local` with the UTC offset that this browser's zone has at that time.
+ * @param {Values[string]} text
  */
 export function zoned(text) {
   const at = new Date(String(text));
   if (Number.isNaN(at.getTime())) return text;
   const minutes = -at.getTimezoneOffset();
   const two = (/** @type {number} */ n) => String(Math.floor(n)).padStart(2, "0");
-  const away = Math.abs(minutes);
-  return `${text}:00${minutes < 0 ? "-" : "+"}${two(away / 60)}:${two(away % 60)}`;
+  const offset = Math.abs(minutes);
+  return `${text}:00${minutes < 0 ? "-" : "+"}${two(offset / 60)}:${two(offset % 60)}`;
 }
 
 /**
- * The other way: a moment as a `datetime-local` shows it.
+ * A time, in milliseconds, as the value of a `datetime-local`.
  * @param {number} at
  */
 export function local(at) {

@@ -1,19 +1,16 @@
-/** The operator's page, from top to bottom. */
+/** The administrator's page below its header, from top to bottom. */
 
 import { h, icon } from "../shared/dom.js";
 import { bar, waits } from "./chart.js";
 
-/** @typedef {import("./types.js").Model} Model */
-/** @typedef {import("./types.js").Board} Board */
-/** @typedef {import("./types.js").Target} Target */
-/** @typedef {import("./types.js").Span} Span */
-/** @typedef {import("./types.js").Plan} Plan */
+/** @import { AdminFlavorView, DrainView, NamedView, PercentilesView, PlanView, SetView, TargetView } from "../shared/api.d.ts" */
+/** @import { Model } from "./model.d.ts" */
 
 /**
- * A button; what it is about follows its words for those who do not see where it stands.
+ * A button. `about` names its subject for screen readers.
  * @param {string} action
  * @param {string} text
- * @param {Record<string, string|null>} [data]
+ * @param {Record<string, string | null>} [data]
  * @param {string} [about]
  */
 const button = (action, text, data = {}, about = "") => h(
@@ -23,7 +20,7 @@ const button = (action, text, data = {}, about = "") => h(
 );
 
 /**
- * @param {{by: string, at: string}} setting
+ * @param {SetView} setting
  * @param {Model} model
  */
 const setBy = ({ by, at }, { t, f, now }) => h(
@@ -34,7 +31,7 @@ const setBy = ({ by, at }, { t, f, now }) => h(
  * @param {Model} model
  * @returns {Node[]}
  */
-export function operatorPage(model) {
+export function page(model) {
   const { state, problem, t } = model;
   return [
     h(
@@ -52,7 +49,7 @@ export function operatorPage(model) {
     )),
     !state.steward && h("p", { class: "banner", key: "steward" }, icon("warning"), h("span", {}, t("no_steward"))),
     state.drain && drain(model, state.drain),
-    ...state.flavors.map((flavor) => board(model, flavor)),
+    ...state.flavors.map((flavor) => flavorPanel(model, flavor)),
     plans(model),
     ignored(model),
   ].filter((node) => node instanceof Node);
@@ -60,7 +57,7 @@ export function operatorPage(model) {
 
 /**
  * @param {Model} model
- * @param {NonNullable<Model["state"]["drain"]>} setting
+ * @param {DrainView} setting
  */
 function drain(model, setting) {
   const { t, f } = model;
@@ -79,9 +76,9 @@ function drain(model, setting) {
 
 /**
  * @param {Model} model
- * @param {Board} flavor
+ * @param {AdminFlavorView} flavor
  */
-function board(model, flavor) {
+function flavorPanel(model, flavor) {
   const { t } = model;
   const heading = `flavor-${flavor.id}`;
   return h(
@@ -97,41 +94,41 @@ function board(model, flavor) {
     flavor.reason && h("p", { class: "reason" }, flavor.reason),
     figures(model, flavor),
     bar(flavor, model),
-    users(model, flavor),
+    userNamespaces(model, flavor),
     h("div", { class: "halves" }, targets(model, flavor), day(model, flavor)),
   );
 }
 
 /**
- * Whether its pods have users of their own, and why.
+ * Whether the flavor's pods run in user namespaces, and why.
  * @param {Model} model
- * @param {Board} flavor
+ * @param {AdminFlavorView} flavor
  */
-function users({ t, f, now }, { users: picked }) {
-  if (!picked) return null;
+function userNamespaces({ t, f, now }, { users: namespaces }) {
+  if (!namespaces) return null;
   return h(
     "div", { class: "words" },
     h(
-      "p", { class: "quiet" }, picked.text, " ",
-      picked.until && t("users_until", { time: f.clock(Date.parse(picked.until), now) }),
+      "p", { class: "quiet" }, namespaces.text, " ",
+      namespaces.until && t("users_until", { time: f.clock(Date.parse(namespaces.until), now) }),
     ),
-    picked.details && h("details", {}, h("summary", {}, t("details")), h("pre", {}, picked.details)),
+    namespaces.details && h("details", {}, h("summary", {}, t("details")), h("pre", {}, namespaces.details)),
   );
 }
 
 /**
  * @param {Model} model
- * @param {Board} flavor
+ * @param {AdminFlavorView} flavor
  */
-function figures({ t, f }, { running, starting, stopping, queued, oldest_seconds, slots, targets: wanted }) {
-  const target = wanted.reduce((sum, one) => sum + one.target, 0);
-  const more = [
+function figures({ t, f }, { running, starting, stopping, queued, oldest_seconds, slots, targets }) {
+  const target = targets.reduce((sum, each) => sum + each.target, 0);
+  const changing = [
     starting && t("starting", { n: f.number(starting) }), stopping && t("stopping", { n: f.number(stopping) }),
   ].filter(Boolean).join(" · ");
-  /** @type {[string, number, string|0|null|false][]} */
+  /** @type {[string, number, string | false][]} */
   const all = [
-    ["running", running, more],
-    ["warm", slots.warm, wanted.length > 0 && t("of_target", { n: f.number(target) })],
+    ["running", running, changing],
+    ["warm", slots.warm, targets.length > 0 && t("of_target", { n: f.number(target) })],
     ["in_line", queued, oldest_seconds !== null && t("oldest", { time: f.about(oldest_seconds) })],
     ["free", slots.free, t("of_limit", { n: f.number(slots.limit) })],
   ];
@@ -143,7 +140,7 @@ function figures({ t, f }, { running, starting, stopping, queued, oldest_seconds
 
 /**
  * @param {Model} model
- * @param {Board} flavor
+ * @param {AdminFlavorView} flavor
  */
 function targets(model, flavor) {
   const { t } = model;
@@ -160,12 +157,12 @@ function targets(model, flavor) {
 
 /**
  * @param {Model} model
- * @param {Board} flavor
- * @param {Target} target
+ * @param {AdminFlavorView} flavor
+ * @param {TargetView} target
  */
 function targetRow(model, flavor, target) {
   const { t, f, now } = model;
-  const { backs_off: failed } = target;
+  const { backs_off: backOff } = target;
   return h(
     "li", { key: target.image },
     h(
@@ -179,14 +176,14 @@ function targetRow(model, flavor, target) {
     target.catalog_ceiling !== null && h("p", { class: "quiet" }, t("floor_catalog", {
       floor: f.number(target.catalog_floor ?? 0), ceiling: f.number(target.catalog_ceiling),
     })),
-    failed && h(
+    backOff && h(
       "div", { class: "failed" }, icon("warning"),
       h(
         "div", { class: "words" },
         h("p", {}, t("backs_off", {
-          reason: failed.reason, n: f.number(failed.failures), time: f.clock(Date.parse(failed.until), now),
+          reason: backOff.reason, n: f.number(backOff.failures), time: f.clock(Date.parse(backOff.until), now),
         })),
-        failed.details && h("details", {}, h("summary", {}, t("details")), h("pre", {}, failed.details)),
+        backOff.details && h("details", {}, h("summary", {}, t("details")), h("pre", {}, backOff.details)),
       ),
     ),
     button(
@@ -198,30 +195,30 @@ function targetRow(model, flavor, target) {
 
 /**
  * @param {Model} model
- * @param {Board} flavor
+ * @param {AdminFlavorView} flavor
  */
 function day(model, flavor) {
   const { t, f } = model;
-  const { warm, cold, waits: stood, foretold, failures } = flavor.day;
+  const { warm, cold, waits: queued, foretold, failures } = flavor.day;
   const total = foretold.within + foretold.shorter + foretold.longer;
   const percent = new Intl.NumberFormat(document.documentElement.lang, { style: "percent" });
-  /** @param {string} name @param {Span} span @param {(seconds: number) => string} say */
-  const row = (name, { count, p50, p95 }, say) => h(
+  /** @param {string} name @param {PercentilesView} span @param {(seconds: number) => string} format */
+  const row = (name, { count, p50, p95 }, format) => h(
     "tr", {}, h("th", { scope: "row" }, t(name)), h("td", {}, f.number(count)),
-    [p50, p95].map((seconds) => h("td", {}, seconds === null ? "–" : say(seconds))),
+    [p50, p95].map((seconds) => h("td", {}, seconds === null ? "–" : format(seconds))),
   );
-  const quiet = !warm.count && !cold.count && !stood.count;
+  const noStarts = !warm.count && !cold.count && !queued.count;
   const took = (/** @type {number} */ seconds) => f.took(seconds * 1000);
   return h(
     "div", { class: "half" },
     h("h3", {}, t("day")),
-    quiet ? h("p", { class: "quiet", key: "no-starts" }, t("no_starts")) : h(
+    noStarts ? h("p", { class: "quiet", key: "no-starts" }, t("no_starts")) : h(
       "table", { class: "numbers" },
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "sr-only" }, t("kind"))),
         ["count", "half", "most"].map((name) => h("th", { scope: "col" }, t(name))))),
-      h("tbody", {}, row("start_warm", warm, took), row("start_cold", cold, took), row("waits", stood, f.about)),
+      h("tbody", {}, row("start_warm", warm, took), row("start_cold", cold, took), row("waits", queued, f.about)),
     ),
-    !quiet && waits(flavor, model),
+    !noStarts && waits(flavor, model),
     total > 0 && h(
       "p", { class: "quiet", key: "foretold" },
       t("foretold", { share: percent.format(foretold.within / total), n: f.number(total) }), " ",
@@ -240,7 +237,7 @@ function day(model, flavor) {
 /** @param {Model} model */
 function plans(model) {
   const { state, t } = model;
-  const listed = state.plans.filter((plan) => plan.state !== "ignored"); // those are told of below
+  const listed = state.plans.filter((plan) => plan.state !== "ignored"); // these are listed by ignored()
   return h(
     "section", { class: "plans", key: "plans", "aria-labelledby": "plans" },
     h(
@@ -255,12 +252,12 @@ function plans(model) {
 
 /**
  * @param {Model} model
- * @param {Plan} plan
+ * @param {PlanView} plan
  */
 function planRow(model, plan) {
   const { state, t, f } = model;
-  const title = (/** @type {{id: string, title: string}[]} */ all, /** @type {string} */ id) => (
-    all.find((one) => one.id === id)?.title ?? id
+  const title = (/** @type {NamedView[]} */ choices, /** @type {string} */ id) => (
+    choices.find((choice) => choice.id === id)?.title ?? id
   );
   return h(
     "li", { class: plan.state, key: `plan-${plan.name}` },
@@ -289,13 +286,13 @@ function ignored(model) {
   return state.ignored.length > 0 && h(
     "section", { class: "plans", key: "ignored", "aria-labelledby": "ignored" },
     h("h2", { id: "ignored" }, t("ignored")),
-    h("ul", { class: "rows" }, state.ignored.map((one) => h(
-      "li", { key: one.name },
+    h("ul", { class: "rows" }, state.ignored.map((setting) => h(
+      "li", { key: setting.name },
       h(
-        "div", { class: "row-words" }, h("p", {}, h("code", {}, one.name)),
-        h("p", { class: "quiet" }, one.text, " ", setBy(one, model)),
+        "div", { class: "row-words" }, h("p", {}, h("code", {}, setting.name)),
+        h("p", { class: "quiet" }, setting.text, " ", setBy(setting, model)),
       ),
-      button("ignored-remove", t("ignored_remove"), { "data-name": one.name }, one.name),
+      button("ignored-remove", t("ignored_remove"), { "data-name": setting.name }, setting.name),
     ))),
   );
 }

@@ -1,12 +1,15 @@
 /**
- * The paid path's pages are whole without this: it only keeps them fresh, writes times in the reader's own zone, and
- * copies documents.
+ * Keeps the paid pages up to date, shows times in the browser's zone, and copies documents.
+ * The pages also work without this script.
  */
 
 import { patch } from "../shared/dom.js";
 import { formats } from "../shared/format.js";
 import { client, follow } from "../shared/live.js";
 import "../shared/menu.js";
+
+/** @import { State } from "../shared/api.d.ts" */
+/** @import { Client } from "../shared/live.js" */
 
 const { base = "/", xsrf = "" } = document.body.dataset;
 const app = /** @type {HTMLElement} */ (document.getElementById("app"));
@@ -20,16 +23,16 @@ function localize(root) {
   for (const button of root.querySelectorAll("[data-copy]")) button.removeAttribute("hidden");
 }
 
-let asked = 0;
+let refreshes = 0;
 
-/** The same page as it is now. */
+/** Load this page again and update what has changed. Only the newest of several refreshes counts. */
 async function refresh() {
-  const number = ++asked;
-  const answer = await fetch(location.href, { cache: "no-store", headers: { "X-XSRFToken": xsrf } });
-  if (!answer.ok || answer.redirected || number !== asked) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const number = ++refreshes;
+  const response = await fetch(location.href, { cache: "no-store", headers: { "X-XSRFToken": xsrf } });
+  if (!response.ok || response.redirected || number !== refreshes) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const next = page.getElementById("app");
-  if (!next || number !== asked) return;
+  if (!next || number !== refreshes) return;
   localize(next);
   const before = app.querySelector(".status")?.textContent;
   const focused = document.activeElement;
@@ -47,7 +50,7 @@ document.addEventListener("submit", (event) => {
   const button = form.querySelector("button[data-busy]");
   if (button instanceof HTMLElement) button.textContent = button.dataset.busy ?? "";
 });
-// Coming back to a page that the browser has kept: its form may be sent again, and the server knows what was answered.
+// A page from the back-forward cache is loaded again: its form may be sent again, and its state may be old.
 addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload(); });
 
 document.addEventListener("click", async ({ target }) => {
@@ -58,11 +61,12 @@ document.addEventListener("click", async ({ target }) => {
     await navigator.clipboard.writeText(text);
     /** @type {HTMLElement} */ (document.getElementById("announce")).textContent = button.dataset.done ?? "";
     /** @type {Text} */ (button.firstChild).nodeValue = button.dataset.done ?? "";
-  } catch { /* the text can be selected and copied by hand */ }
+  } catch { /* the user can select and copy the text */ }
 });
 
 localize(document);
 if ("live" in document.body.dataset) {
+  /** @type {Client<State>} */
   const api = client(base, xsrf);
-  follow(api.events, api.state, { state: refresh, connected: () => {}, signedOut: () => location.reload() });
+  follow(api, { state: refresh, connected: () => {}, signedOut: () => location.reload() });
 }

@@ -1,18 +1,17 @@
 /**
- * Elements and in-place updates, small enough to read in one go. Handlers are
- * not bound here: the page listens once, on `data-action`, so that replacing an
- * element never loses one.
+ * Elements and in-place updates. Event handlers are not bound to elements: each
+ * page listens once, for `data-action`, so that replacing an element loses none.
  */
 
-/** @typedef {Node|string|number|false|null|undefined} Child */
+/** @typedef {Node | string | number | false | null | undefined} Child */
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * @param {string} tag
- * @param {Record<string, string|number|boolean|null|undefined>} [attributes]
- *   false, null and undefined leave an attribute out; `key` names a sibling
- * @param {...(Child|Child[])} children
+ * @param {Record<string, string | number | boolean | null | undefined>} [attributes]
+ *   false, null and undefined leave an attribute out; `key` identifies an element among its siblings
+ * @param {...(Child | Child[])} children
  * @returns {HTMLElement}
  */
 export function h(tag, attributes = {}, ...children) {
@@ -36,7 +35,7 @@ const PATHS = {
 };
 
 /**
- * A decorative icon: the text next to it says the same.
+ * A decorative icon, hidden from screen readers: the text beside it has the same meaning.
  * @param {keyof typeof PATHS} name
  */
 export function icon(name) {
@@ -50,23 +49,23 @@ export function icon(name) {
   return svg;
 }
 
-/** @param {Node|null} node */
+/** @param {Node | null} node */
 const keyOf = (node) => (node instanceof Element ? node.getAttribute("data-key") : null);
 
 /**
  * @param {Node} a
  * @param {Node} b
  */
-const alike = (a, b) => a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
+const canUpdate = (a, b) => a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
 
 /**
- * Make `parent` hold `wanted`, keeping every element that is still right, and
- * with it the focus, the scroll position and what a live region has read out.
+ * Make `parent` hold `nodes`. An element that only changes is updated in place, which
+ * keeps the focus, the scroll position and what a live region has announced.
  * @param {Element} parent
- * @param {Node[]} wanted
+ * @param {Node[]} nodes
  */
-export function patch(parent, wanted) {
-  const keys = new Set(wanted.map(keyOf));
+export function patch(parent, nodes) {
+  const keys = new Set(nodes.map(keyOf));
   /** @type {Map<string, ChildNode>} */
   const kept = new Map();
   for (const child of [...parent.childNodes]) {
@@ -75,24 +74,24 @@ export function patch(parent, wanted) {
     else if (key) child.remove();
   }
   let cursor = parent.firstChild;
-  for (const node of wanted) {
+  for (const node of nodes) {
     const key = keyOf(node);
-    const found = key ? kept.get(key) : cursor;
-    // Moving the focused element would lose its focus: what is in the way goes.
-    while (key && found && cursor && !keyOf(cursor)) cursor = drop(cursor);
-    if (found && alike(found, node)) {
-      if (found === cursor) cursor = cursor.nextSibling;
-      else parent.insertBefore(found, cursor);
-      update(found, node);
+    const current = key ? kept.get(key) : cursor;
+    // Moving the focused element would lose its focus, so the nodes before it are removed instead.
+    while (key && current && cursor && !keyOf(cursor)) cursor = removeAndNext(cursor);
+    if (current && canUpdate(current, node)) {
+      if (current === cursor) cursor = cursor.nextSibling;
+      else parent.insertBefore(current, cursor);
+      update(current, node);
     } else {
       parent.insertBefore(node, cursor);
     }
   }
-  while (cursor) cursor = drop(cursor);
+  while (cursor) cursor = removeAndNext(cursor);
 }
 
 /** @param {ChildNode} node */
-function drop(node) {
+function removeAndNext(node) {
   const next = node.nextSibling;
   node.remove();
   return next;
@@ -114,7 +113,7 @@ function update(old, node) {
     if (!node.hasAttribute(name)) old.removeAttribute(name);
   }
   patch(old, [...node.childNodes]);
-  // Once a person has touched a control its attributes no longer count.
+  // After the user has changed a control, its attributes no longer set its value.
   if (old instanceof HTMLInputElement) old.checked = node.hasAttribute("checked");
   if (old instanceof HTMLSelectElement) old.value = /** @type {HTMLSelectElement} */ (node).value;
 }

@@ -1,8 +1,14 @@
-/** Numbers, sizes and times, the way the reader's language writes them. */
+/** Numbers, sizes and times in the page's language. */
+
+/**
+ * The text of a key in the page's language, with its placeholders filled.
+ * @typedef {(key: string, values?: Record<string, string | number>) => string} Translate
+ */
+/** @typedef {ReturnType<typeof formats>} Formats */
 
 /**
  * @param {string} template
- * @param {Record<string, string|number>} values
+ * @param {Record<string, string | number>} values
  */
 export function fill(template, values) {
   return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
@@ -16,13 +22,13 @@ export function formats(lang) {
   /**
    * @param {number} n
    * @param {string} unit
-   * @param {"short"|"long"} display
+   * @param {"short" | "long"} [display]
    */
   function measure(n, unit, display = "short") {
     const text = new Intl.NumberFormat(lang, {
       style: "unit", unit, unitDisplay: display, maximumFractionDigits: 1,
     }).format(n);
-    // Intl sets no space between a digit and a Chinese unit; the texts here do.
+    // Intl puts no space between a digit and a Chinese unit; the desk's texts do.
     return chinese ? text.replace(/(\d)(?=\p{Script=Han})/gu, "$1\u00a0") : text.replace(/ /g, "\u00a0");
   }
 
@@ -46,7 +52,7 @@ export function formats(lang) {
   }
 
   /**
-   * A round limit in full words: "4 hours".
+   * A limit in hours or minutes, written out: "4 hours".
    * @param {number} seconds
    */
   function limit(seconds) {
@@ -56,7 +62,7 @@ export function formats(lang) {
   }
 
   /**
-   * An estimate, which is not exact to the second: "12 sec", "2 min".
+   * An estimate, rounded up: "12 sec", "2 min".
    * @param {number} seconds
    */
   function about(seconds) {
@@ -64,7 +70,7 @@ export function formats(lang) {
   }
 
   /**
-   * How long a short thing took: "0.8 sec".
+   * A measured time, with a decimal: "0.8 sec".
    * @param {number} milliseconds
    */
   function took(milliseconds) {
@@ -72,7 +78,7 @@ export function formats(lang) {
   }
 
   /**
-   * The clock time, with the day if that is not today.
+   * The time of day, with the weekday unless it is today.
    * @param {number} at
    * @param {number} now
    */
@@ -85,17 +91,17 @@ export function formats(lang) {
   }
 
   /**
-   * Day and time, for what may be far away; only the time, where the day has just been named.
+   * Date and time; the time alone where `after` is on the same day.
    * @param {number} at
    * @param {number} [after]
    */
   function date(at, after) {
-    const named = after !== undefined && new Date(after).toDateString() === new Date(at).toDateString();
-    return new Intl.DateTimeFormat(lang, { timeStyle: "short", ...(named ? {} : { dateStyle: "medium" }) }).format(at);
+    const sameDay = after !== undefined && new Date(after).toDateString() === new Date(at).toDateString();
+    return new Intl.DateTimeFormat(lang, { timeStyle: "short", ...(sameDay ? {} : { dateStyle: "medium" }) }).format(at);
   }
 
   /**
-   * An estimate that is a range, the coarser the longer: "2–5 min", "1.5–3 hr", "up to 40 min".
+   * An estimated range, rounded more coarsely the longer it is: "2–5 min", "1.5–3 hr", "up to 40 min".
    * @param {number} low   seconds
    * @param {number} high  seconds
    */

@@ -1,20 +1,33 @@
-/** The server's side of the page: its state as it changes, and requests to change it. */
+/** The page's connection to the server: its state as it changes, and requests to change it. */
 
-/** @typedef {import("./types.js").State} State */
+/** @import { ErrorBody } from "./api.d.ts" */
 
 const POLL_MS = 10_000;
-// A blip that mends itself is not worth a word.
+// A shorter interruption is not reported.
 const PATIENCE_MS = 2_000;
-// The server says something every ten seconds. Without a word for longer, a
-// connection that looks open may end at a proxy with nobody behind it.
+// The server sends an event at least every ten seconds. After a longer silence
+// the connection may be open to a proxy whose upstream is gone.
 const SILENCE_MS = 25_000;
 
-/** The reader is no longer signed in. */
+/**
+ * Why a request failed, in the user's language.
+ * @typedef {{message: string, next: string | null, details: string}} Problem
+ */
+
+/**
+ * @template State
+ * @typedef {object} Client
+ * @property {() => Promise<State>} state
+ * @property {string} events  the URL of the event stream
+ * @property {(path: string, body: object) => Promise<State>} post
+ */
+
+/** The session has ended. */
 export class SignedOut extends Error {}
 
-/** The server said no, in words meant for the reader. */
+/** The server refused the request; `message` is for the user, and empty where the answer had none. */
 export class Refused extends Error {
-  /** @param {{message?: string, next?: ?string, details?: string}} error */
+  /** @param {Partial<ErrorBody>} error */
   constructor(error) {
     super(error.message ?? "");
     this.next = error.next ?? null;
@@ -25,32 +38,29 @@ export class Refused extends Error {
 /**
  * @param {string} url
  * @param {RequestInit} [options]
- * @returns {Promise<State>}
  */
 async function request(url, options = {}) {
-  // The way to the sign-in page is a redirect: following it would end in HTML.
-  const answer = await fetch(url, { cache: "no-store", redirect: "manual", ...options });
-  if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) throw new SignedOut();
-  const body = await answer.json().catch(() => null);
-  if (!answer.ok || !body || body.error) throw new Refused(body?.error ?? {});
+  // The desk redirects to the sign-in page; following it would return HTML.
+  const response = await fetch(url, { cache: "no-store", redirect: "manual", ...options });
+  if (response.type === "opaqueredirect" || response.status === 401 || response.status === 403) throw new SignedOut();
+  const body = await response.json().catch(() => null);
+  if (!response.ok || !body || body.error) throw new Refused(body?.error ?? {});
   return body;
 }
 
 /**
+ * @template State
  * @param {string} base
  * @param {string} xsrf
- * @param {{state: string, events: string, changes: string}} [paths]  below the API's own
+ * @param {{state: string, events: string, changes: string}} [paths]  relative to the API's base
+ * @returns {Client<State>}
  */
 export function client(base, xsrf, paths = { state: "state", events: "events", changes: "" }) {
   return {
-    // JupyterHub checks the token on reads too: notebooks share this origin, and must not read over our shoulder.
+    // The desk checks the token on reads too: notebooks share this origin, and must not read this state.
     state: () => request(`${base}api/${paths.state}`, { headers: { "X-XSRFToken": xsrf } }),
-    /** An EventSource can send no headers. */
+    // An EventSource cannot send headers.
     events: `${base}api/${paths.events}?_xsrf=${encodeURIComponent(xsrf)}`,
-    /**
-     * @param {string} path
-     * @param {object} body
-     */
     post: (path, body) => request(`${base}api/${paths.changes}${path}`, {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-XSRFToken": xsrf },
@@ -60,63 +70,63 @@ export function client(base, xsrf, paths = { state: "state", events: "events", c
 }
 
 /**
- * Follow the state for as long as the page lives.
- * @param {string} url
- * @param {() => Promise<State>} poll
+ * Follow the state until the page is closed: by events, and by polling while there is no event stream.
+ * @template State
+ * @param {Client<State>} api
  * @param {{state: (state: State) => void, connected: (yes: boolean) => void, signedOut: () => void}} on
  */
-export function follow(url, poll, on) {
+export function follow(api, on) {
   /** @type {EventSource} */
   let source;
-  let lost = false;
+  let disconnected = false;
   let patience = 0;
   let polling = 0;
   let silence = 0;
 
-  function heard() {
+  function onEvent() {
     clearTimeout(silence);
     silence = setTimeout(() => {
       source.close();
-      lose();
+      onDisconnect();
     }, SILENCE_MS);
   }
 
-  function restore() {
-    lost = false;
+  function onConnect() {
+    disconnected = false;
     clearTimeout(patience);
     clearInterval(polling);
     on.connected(true);
   }
 
-  async function ask() {
+  async function poll() {
     try {
-      on.state(await poll());
+      on.state(await api.state());
     } catch (error) {
       if (error instanceof SignedOut) on.signedOut();
     }
-    // An answer other than a stream ends an EventSource for good.
-    if (lost && source.readyState === EventSource.CLOSED) connect();
+    // An EventSource does not retry after an answer that is not a stream.
+    if (disconnected && source.readyState === EventSource.CLOSED) connect();
   }
 
-  function lose() {
-    if (lost) return;
-    lost = true;
+  function onDisconnect() {
+    if (disconnected) return;
+    disconnected = true;
     patience = setTimeout(() => on.connected(false), PATIENCE_MS);
-    polling = setInterval(ask, POLL_MS);
-    if (source.readyState === EventSource.CLOSED) ask();
+    polling = setInterval(poll, POLL_MS);
+    if (source.readyState === EventSource.CLOSED) poll();
   }
 
   function connect() {
-    heard();
-    source = new EventSource(url);
-    source.onopen = restore;
-    source.addEventListener("alive", heard);
+    onEvent();
+    source = new EventSource(api.events);
+    source.onopen = onConnect;
+    source.addEventListener("alive", onEvent);
     source.onmessage = (event) => {
-      heard();
-      if (lost) restore();
+      onEvent();
+      if (disconnected) onConnect();
       on.state(JSON.parse(event.data));
     };
-    source.onerror = lose;
+    source.onerror = onDisconnect;
   }
 
   connect();
@@ -124,7 +134,7 @@ export function follow(url, poll, on) {
     clearTimeout(silence);
     source.close();
   });
-  // Coming back from another page or a long sleep, what is shown may be old.
-  addEventListener("pageshow", (event) => { if (event.persisted) { restore(); connect(); ask(); } });
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+  // A page from the back-forward cache, or one that was hidden for long, may show an old state.
+  addEventListener("pageshow", (event) => { if (event.persisted) { onConnect(); connect(); poll(); } });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
 }

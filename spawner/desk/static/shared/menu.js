@@ -1,6 +1,6 @@
-/** The account menu opens without a script; closing it from elsewhere needs one. */
+/** Closes the account menu on Escape or a click elsewhere. It opens without a script. */
 
-const account = /** @type {?HTMLDetailsElement} */ (document.querySelector(".account"));
+const account = /** @type {HTMLDetailsElement | null} */ (document.querySelector(".account"));
 document.addEventListener("click", ({ target }) => {
   if (account?.open && !account.contains(/** @type {Node} */ (target))) account.open = false;
 });

@@ -1,4 +1,4 @@
-/** Asking before anything is lost. */
+/** The dialog that asks before anything is deleted. */
 
 import { h, patch } from "../shared/dom.js";
 
@@ -10,19 +10,20 @@ document.body.append(dialog);
 // A click on the backdrop has the dialog itself as its target.
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close("cancel"); });
 
-/** @type {?(yes: boolean) => void} */
-let settle = null;
+/** @type {((confirmed: boolean) => void) | null} */
+let resolveQuestion = null;
 
-// The browser tells of a close a moment later: by then the next question may stand there already.
-const settled = () => settle?.(dialog.returnValue === "yes");
-dialog.addEventListener("close", () => { if (!dialog.open) settled(); });
+// The close event is asynchronous: the next question may be open by then.
+const resolve = () => resolveQuestion?.(dialog.returnValue === "yes");
+dialog.addEventListener("close", () => { if (!dialog.open) resolve(); });
 
 /**
- * @param {{title: string, text: string, action: string, cancel: string}} words
+ * Ask. A question that is still open is answered with its current value first.
+ * @param {{title: string, text: string, action: string, cancel: string}} texts
  * @returns {Promise<boolean>}
  */
 export function confirmed({ title, text, action, cancel }) {
-  settled();
+  resolve();
   patch(dialog, [h(
     "form", { method: "dialog" },
     h("h2", { id: "confirm-title" }, title),
@@ -35,8 +36,8 @@ export function confirmed({ title, text, action, cancel }) {
   )]);
   dialog.returnValue = "cancel";
   dialog.showModal();
-  return new Promise((resolve) => { settle = resolve; });
+  return new Promise((answer) => { resolveQuestion = answer; });
 }
 
-/** There is nothing left to ask about. */
-export const withdraw = () => { if (dialog.open) dialog.close("cancel"); };
+/** Cancel the open question, if any. */
+export const cancelConfirm = () => { if (dialog.open) dialog.close("cancel"); };

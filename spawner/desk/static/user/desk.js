@@ -1,23 +1,25 @@
 /**
- * The desk: draws the page from the server's state, again on each new state.
- * There is no other source of truth; a click only asks the server.
+ * The desk's page. Each state from the server is drawn anew, and a click only sends a
+ * request: what it changes is drawn when the server's next state has it.
  */
 
-import { confirmed, withdraw } from "./confirm.js";
 import { patch } from "../shared/dom.js";
-import { notebookUrl } from "./examples.js";
 import { fill, formats } from "../shared/format.js";
-import { imageTitle } from "./instance.js";
-import { canQueue, canStart, chosenFlavor, chosenImage } from "./start.js";
-import { ticketTitle } from "./queue.js";
 import { client, follow, Refused, SignedOut } from "../shared/live.js";
-import { memory } from "./memory.js";
-import { askToTell, tell } from "./notifications.js";
-import { page } from "./page.js";
 import "../shared/menu.js";
+import { cancelConfirm, confirmed } from "./confirm.js";
+import { notebookUrl } from "./examples.js";
+import { imageTitle } from "./instance.js";
+import { memory } from "./memory.js";
+import { notify, requestPermission } from "./notifications.js";
+import { page } from "./page.js";
+import { ticketTitle } from "./queue.js";
+import { canQueue, canStart, chosenFlavor, chosenImage } from "./start.js";
 
-/** @typedef {import("../shared/types.js").State} State */
-/** @typedef {import("../shared/types.js").Ui} Ui */
+/** @import { StartRequest, State, TicketView } from "../shared/api.d.ts" */
+/** @import { Translate } from "../shared/format.js" */
+/** @import { Client } from "../shared/live.js" */
+/** @import { Model, Ui } from "./model.d.ts" */
 
 const RELOAD_PAUSE_MS = 30_000;
 
@@ -28,12 +30,13 @@ const data = (id) => JSON.parse(byId(id).textContent ?? "null");
 
 const { base = "/", xsrf = "" } = document.body.dataset;
 const app = byId("app");
+/** @type {Client<State>} */
 const api = client(base, xsrf);
 const f = formats(document.documentElement.lang);
 /** @type {Record<string, string>} */
-const words = data("strings");
-/** @type {import("../shared/types.js").Translate} */
-const t = (key, values = {}) => fill(words[key] ?? key, values);
+const strings = data("strings");
+/** @type {Translate} */
+const t = (key, values = {}) => fill(strings[key] ?? key, values);
 
 /** @type {State} */
 let state = data("state");
@@ -44,7 +47,7 @@ const ui = {
   opening: memory.get("opening"), switching: null, dismissed: memory.get("dismissed"),
 };
 
-/** @param {?string} example */
+/** @param {string | null} example  its id */
 function setOpening(example) {
   ui.opening = example;
   memory.set("opening", example);
@@ -52,19 +55,20 @@ function setOpening(example) {
 
 // Drawing
 
-/** @returns {import("../shared/types.js").Model} */
+/** @returns {Model} */
 const model = () => ({ state, ui, t, f, now: Date.parse(state.now) + performance.now() - receivedAt });
 
-const lineLength = () => state.flavors.find(({ id }) => id === state.ticket?.flavor)?.in_line ?? 1;
+const queueLength = () => state.flavors.find(({ id }) => id === state.ticket?.flavor)?.in_line ?? 1;
 
-/** @returns {boolean} whether the focus had to be moved */
+/** @returns {boolean} whether the focus was moved, because its element is gone */
 function render() {
   const focused = document.activeElement;
   patch(app, page(model()));
-  const run = state.instance?.state;
+  const instanceState = state.instance?.state;
   const place = state.ticket?.place;
-  document.title = run ? `${run === "running" ? "● " : ""}${t(`state_${run}`)} - Freepool`
-    : place ? `${t("place_of", { place: f.number(place), n: f.number(lineLength()) })} - Freepool` : "Freepool";
+  document.title = instanceState
+    ? `${instanceState === "running" ? "● " : ""}${t(`state_${instanceState}`)} - Freepool`
+    : place ? `${t("place_of", { place: f.number(place), n: f.number(queueLength()) })} - Freepool` : "Freepool";
   if (!focused || focused.isConnected) return false;
   (document.getElementById("open") ?? document.getElementById("title"))?.focus();
   return true;
@@ -75,62 +79,61 @@ function render() {
 /** @param {State} next */
 function apply(next) {
   const age = Date.parse(state.now) - Date.parse(next.now);
-  // An answer and an event can overtake each other. A much older clock is a
-  // clock that was set back, and that has to be believed.
+  // A response and an event can arrive in the wrong order: an older state is ignored. If it
+  // is older by more than a minute, the server's clock was set back, and the state is new.
   if (age > 0 && age < 60_000) return;
   const before = state.instance?.state;
   const ticket = state.ticket;
   state = next;
   receivedAt = performance.now();
-  const run = state.instance?.state;
+  const current = state.instance?.state;
 
-  if (run !== "running" && before !== run) withdraw();
-  if (!run && !state.ticket && !ui.busy && !ui.switching) setOpening(null);
-  if (run === "running" && before && before !== "running") ui.switching = null;
-  if (!run && before === "starting") ui.asked = false;
-  if (run && run !== before) ui.problem = null;
+  if (current !== "running" && before !== current) cancelConfirm();
+  if (!current && !state.ticket && !ui.busy && !ui.switching) setOpening(null);
+  if (current === "running" && before && before !== "running") ui.switching = null;
+  if (!current && before === "starting") ui.asked = false;
+  if (current && current !== before) ui.problem = null;
 
-  const moved = render();
-  // Moving the focus has already read out the new title, but not why one ended.
-  if (run !== before || ticket?.place !== state.ticket?.place) announce(moved && run !== undefined);
-  if (ticket) tellNews(ticket);
-  if (run === "running" && goToExample()) return;
-  // What is to be wiped may be told to run once more.
-  if (run === "running" && ui.asked && state.instance?.id !== ui.before) {
+  const focusMoved = render();
+  // A screen reader announces the title when the focus moves to it, but not why an instance ended.
+  if (current !== before || ticket?.place !== state.ticket?.place) announce(focusMoved && current !== undefined);
+  if (ticket) notifyOfTurn(ticket);
+  if (current === "running" && goToExample()) return;
+  // The instance that is to be deleted may be reported as running once more.
+  if (current === "running" && ui.asked && state.instance?.id !== ui.before) {
     ui.asked = false;
-    const place = document.activeElement;
-    // Whoever has gone on to something else is left there.
-    if (!place || place === document.body || place.closest(".hero")) byId("open").focus();
+    const focused = document.activeElement;
+    // The focus stays where the user has moved it.
+    if (!focused || focused === document.body || focused.closest(".hero")) byId("open").focus();
   }
-  if (!run && ui.switching && !ui.busy) {
+  if (!current && ui.switching && !ui.busy) {
     const { flavor, image, example } = ui.switching;
     ui.switching = null;
     setOpening(example);
-    ask("example", "instance", { flavor, image, example });
+    send("example", "instance", { flavor, image, example });
   }
 }
 
-/** @param {boolean} said */
-function announce(said) {
-  const run = state.instance?.state;
-  const { ticket } = state;
-  byId("announce").textContent = said ? "" : run ? t(`${run}_title`)
+/** @param {boolean} focusMoved */
+function announce(focusMoved) {
+  const { instance, ticket } = state;
+  byId("announce").textContent = focusMoved ? "" : instance ? t(`${instance.state}_title`)
     : ticket ? (ticket.place ? t("line_title", { place: f.number(ticket.place) }) : t("turn_title"))
       : state.last?.text ?? t("ended");
 }
 
 /**
- * What has come of waiting is news for somebody who looks elsewhere.
- * @param {import("../shared/types.js").Ticket} before
+ * Notify the user, who may be in another tab, that an instance is assigned or starting.
+ * @param {TicketView} before  the ticket in the state before
  */
-function tellNews(before) {
+function notifyOfTurn(before) {
   const { instance, ticket } = state;
   const title = ticketTitle(model(), before);
-  if (ticket?.held && !before.held) tell(t("turn_title"), t("notify_held", { title }), before.id);
-  else if (!ticket && instance && instance.state !== "stopping") tell(t("turn_title"), t("notify_ready", { title }), before.id);
+  if (ticket?.held && !before.held) notify(t("turn_title"), t("notify_held", { title }), before.id);
+  else if (!ticket && instance && instance.state !== "stopping") notify(t("turn_title"), t("notify_ready", { title }), before.id);
 }
 
-/** @returns {boolean} whether the page is being left */
+/** @returns {boolean} whether the browser leaves this page */
 function goToExample() {
   const example = state.examples.find(({ id }) => id === ui.opening);
   setOpening(null);
@@ -139,22 +142,22 @@ function goToExample() {
   return true;
 }
 
-// Asking the server
+// Requests
 
 /**
- * @param {string} control  what shows that it is busy
+ * @param {string} control  the control to show as busy
  * @param {string} path
- * @param {object} [body]
+ * @param {StartRequest} [body]
  */
-async function ask(control, path, body = {}) {
+async function send(control, path, body = {}) {
   if (ui.busy) return;
   ui.busy = control;
   ui.problem = null;
   render();
-  /** @type {?State} */
-  let answer = null;
+  /** @type {State | null} */
+  let next = null;
   try {
-    answer = await api.post(path, body);
+    next = await api.post(path, body);
   } catch (error) {
     if (error instanceof SignedOut) return signedOut();
     ui.problem = error instanceof Refused
@@ -169,13 +172,13 @@ async function ask(control, path, body = {}) {
     if (!state.instance && !state.ticket) setOpening(null);
   }
   ui.busy = null;
-  if (answer) apply(answer);
+  if (next) apply(next);
   render();
   if (ui.problem) app.querySelector(".alert")?.scrollIntoView({ block: "center" });
 }
 
 function signedOut() {
-  // A page that loads while its API refuses would otherwise reload for ever.
+  // Reload at most once in RELOAD_PAUSE_MS: the page may load although its API refuses.
   const previous = Number(memory.get("reloaded") ?? 0);
   if (Date.now() - previous > RELOAD_PAUSE_MS) {
     memory.set("reloaded", String(Date.now()));
@@ -186,16 +189,16 @@ function signedOut() {
   render();
 }
 
-/** The next instance that runs is the one that was asked for here. */
+/** Note that this tab asked for the next instance that runs. */
 function askForNext() {
   ui.asked = true;
   ui.before = state.instance?.id ?? null;
 }
 
-/** @param {string} title */
-const question = (title, values = {}) => confirmed({
-  title: t(`confirm_${title}_title`, values), text: t(`confirm_${title}_text`, values),
-  action: t(words[`confirm_${title}_action`] ? `confirm_${title}_action` : "confirm_restart_action"), cancel: t("cancel"),
+/** @param {string} name  of the question */
+const confirmAction = (name, values = {}) => confirmed({
+  title: t(`confirm_${name}_title`, values), text: t(`confirm_${name}_text`, values),
+  action: t(strings[`confirm_${name}_action`] ? `confirm_${name}_action` : "confirm_restart_action"), cancel: t("cancel"),
 });
 
 /** @type {Record<string, (control: HTMLElement) => unknown>} */
@@ -205,44 +208,44 @@ const actions = {
     const image = chosenImage(model());
     if (!flavor || !image || !(canStart(flavor) || canQueue(flavor))) return;
     askForNext();
-    ask("start", "instance", { flavor: flavor.id, image: image.id });
+    send("start", "instance", { flavor: flavor.id, image: image.id });
   },
   cancel() {
     ui.asked = false;
     setOpening(null);
-    ask("cancel", "instance/stop");
+    send("cancel", "instance/stop");
   },
   async stop() {
-    if (!(await question("stop"))) return;
+    if (!(await confirmAction("stop"))) return;
     ui.asked = false;
-    ask("stop", "instance/stop");
+    send("stop", "instance/stop");
   },
   async restart() {
-    if (!(await question("restart"))) return;
+    if (!(await confirmAction("restart"))) return;
     askForNext();
-    ask("restart", "instance/restart");
+    send("restart", "instance/restart");
   },
   async leave() {
     const { ticket } = state;
-    if (!ticket || !(await question("leave", { title: ticketTitle(model(), ticket) }))) return;
+    if (!ticket || !(await confirmAction("leave", { title: ticketTitle(model(), ticket) }))) return;
     if (!state.instance) ui.asked = false;
-    ask("leave", "ticket/cancel");
+    send("leave", "ticket/cancel");
   },
   async take() {
     const { ticket } = state;
-    if (!ticket || !(await question("take", { title: ticketTitle(model(), ticket) }))) return;
+    if (!ticket || !(await confirmAction("take", { title: ticketTitle(model(), ticket) }))) return;
     askForNext();
-    ask("take", "ticket/take");
+    send("take", "ticket/take");
   },
   instead({ dataset }) {
     const flavor = state.flavors.find(({ id }) => id === dataset.flavor);
     const image = state.images.find(({ id, available }) => available && id === state.ticket?.image) ?? chosenImage(model());
     if (!flavor || !image) return;
     askForNext();
-    ask(`instead-${flavor.id}`, "instance", { flavor: flavor.id, image: image.id });
+    send(`instead-${flavor.id}`, "instance", { flavor: flavor.id, image: image.id });
   },
   async notify() {
-    await askToTell();
+    await requestPermission();
     render();
   },
   async example({ dataset }) {
@@ -255,15 +258,15 @@ const actions = {
       else render();
     } else if (running) {
       const image = imageTitle(model(), example.image);
-      if (!(await question("switch", { title: example.title, image }))) return;
+      if (!(await confirmAction("switch", { title: example.title, image }))) return;
       setOpening(null);
       ui.switching = { flavor: running.flavor, image: example.image, example: example.id };
-      ask("switch", "instance/stop");
+      send("switch", "instance/stop");
     } else {
       const flavor = chosenFlavor(model());
       if (!flavor) return;
       setOpening(example.id);
-      ask("example", "instance", { flavor: flavor.id, image: example.image, example: example.id });
+      send("example", "instance", { flavor: flavor.id, image: example.image, example: example.id });
     }
   },
   "dismiss-problem"() { ui.problem = null; render(); },
@@ -296,11 +299,11 @@ render();
 if (!state.instance) setOpening(null);
 else if (state.instance.state === "running" && ui.opening) goToExample();
 
-follow(api.events, api.state, {
+follow(api, {
   state: apply,
   connected: (yes) => { byId("connection").textContent = yes ? "" : t("reconnecting"); },
   signedOut,
 });
 
-// Ages and countdowns move without the server saying anything new.
+// Ages and countdowns change between the server's states.
 setInterval(() => { if ((state.instance || state.ticket || state.paid?.instances.length) && !document.hidden) render(); }, 1000);

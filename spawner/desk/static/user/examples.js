@@ -1,44 +1,44 @@
-/** Notebooks that open with one click. */
+/** The gallery of example notebooks. */
 
 import { h } from "../shared/dom.js";
 import { canQueue, canStart, chosenFlavor } from "./start.js";
 
-/** @typedef {import("../shared/types.js").Model} Model */
-/** @typedef {import("../shared/types.js").Example} Example */
+/** @import { ExampleView } from "../shared/api.d.ts" */
+/** @import { Model } from "./model.d.ts" */
 
 /**
  * @param {string} url   of the instance
- * @param {string} path  of the notebook in it
+ * @param {string} path  of the notebook, relative to the workspace
  */
 export const notebookUrl = (url, path) => `${url}lab/tree/${path.split("/").map(encodeURIComponent).join("/")}`;
 
 /**
- * The button or link of a card, or the reason there is none.
- * @param {Example} example
+ * The button or link that opens an example, or the reason why there is none.
+ * @param {ExampleView} example
  * @param {Model} model
  */
-function way(example, model) {
+function openControl(example, model) {
   const { state: { instance }, ui, t } = model;
-  const because = (/** @type {string} */ text) => h("p", { class: "blocked", key: "why" }, text);
-  if (!example.available) return because(example.reason || t("unavailable"));
-  if (instance?.state === "stopping") return because(t("wait_for_wipe"));
+  const blocked = (/** @type {string} */ text) => h("p", { class: "blocked", key: "why" }, text);
+  if (!example.available) return blocked(example.reason || t("unavailable"));
+  if (instance?.state === "stopping") return blocked(t("wait_for_wipe"));
   if (instance?.state !== "running" && ui.opening === example.id) {
-    return because(t(instance || model.state.ticket ? "opens_when_ready" : "starting"));
+    return blocked(t(instance || model.state.ticket ? "opens_when_ready" : "starting"));
   }
 
-  const named = [t("open_example"), h("span", { class: "sr-only" }, ` ${example.title}`)];
+  const label = [t("open_example"), h("span", { class: "sr-only" }, ` ${example.title}`)];
   if (instance?.state === "running" && instance.image === example.image) {
-    return h("a", { class: "button small", key: "go", href: notebookUrl(instance.url, example.path) }, named);
+    return h("a", { class: "button small", key: "go", href: notebookUrl(instance.url, example.path) }, label);
   }
   const flavor = chosenFlavor(model);
   if (!instance && !(flavor && canStart(flavor))) {
-    if (model.state.ticket) return because(t("in_line"));
-    if (!(flavor && canQueue(flavor))) return because(flavor?.reason || t("stock_none"));
+    if (model.state.ticket) return blocked(t("in_line"));
+    if (!(flavor && canQueue(flavor))) return blocked(flavor?.reason || t("stock_none"));
   }
   return h("button", {
     class: "button small", type: "button", key: "ask", "data-action": "example", "data-example": example.id,
     "aria-disabled": ui.busy ? "true" : null,
-  }, named);
+  }, label);
 }
 
 /** @param {Model} model */
@@ -60,7 +60,7 @@ export function examples(model) {
         example.summary && h("p", { class: "card-summary", key: "summary" }, example.summary),
         h(
           "div", { class: "card-end", key: "end" },
-          way(example, model),
+          openControl(example, model),
           example.available && state.instance?.state !== "stopping" && example.seconds && h(
             "span", { class: "card-time", key: "time" }, t("about_time", { time: f.about(example.seconds) }),
           ),

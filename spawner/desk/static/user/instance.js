@@ -1,19 +1,19 @@
-/** The one instance a person has: coming up, running, or being wiped. */
+/** The user's free instance: starting, running or stopping. */
 
 import { h, icon } from "../shared/dom.js";
-import { shape } from "./start.js";
+import { resources } from "./start.js";
 
-/** @typedef {import("../shared/types.js").Model} Model */
-/** @typedef {import("../shared/types.js").Instance} Instance */
-/** @typedef {import("../shared/dom.js").Child} Child */
+/** @import { InstanceView } from "../shared/api.d.ts" */
+/** @import { Child } from "../shared/dom.js" */
+/** @import { Model } from "./model.d.ts" */
 
-// Less would be shown as "0 sec".
+// A shorter time would be shown as "0 sec".
 const SHORTEST_MS = 50;
 const SOON_MS = 10 * 60_000;
 
 /**
  * @param {Model} model
- * @param {Instance} instance
+ * @param {InstanceView} instance
  */
 const flavorOf = ({ state }, instance) => state.flavors.find(({ id }) => id === instance.flavor);
 
@@ -25,12 +25,12 @@ export const imageTitle = ({ state }, id) => state.images.find((image) => image.
 
 /**
  * @param {Model} model
- * @param {Instance} instance
+ * @param {InstanceView} instance
  */
 function startingParts(model, instance) {
   const { state, ui, t, f } = model;
   const flavor = flavorOf(model, instance);
-  const asked = Date.parse(instance.requested_at);
+  const requested = Date.parse(instance.requested_at);
   const steps = instance.progress.length
     ? instance.progress
     : [{ at: instance.requested_at, percent: 0, text: t("waiting") }];
@@ -38,7 +38,7 @@ function startingParts(model, instance) {
   const next = state.examples.find(({ id }) => id === ui.opening);
   return {
     title: t("starting_title"),
-    lead: next ? t("example_waits", { title: next.title }) : flavor && shape(flavor, model),
+    lead: next ? t("example_waits", { title: next.title }) : flavor && resources(flavor, model),
     whole: !next,
     action: null,
     panel: [
@@ -47,12 +47,12 @@ function startingParts(model, instance) {
         "ol", { class: "steps", "aria-live": "polite", key: "steps" },
         steps.map(({ at, text }, index) => {
           const done = index < steps.length - 1;
-          const after = Date.parse(at) - asked;
+          const elapsed = Date.parse(at) - requested;
           return h(
             "li", { class: done ? "step done" : "step", key: `${index}-${at}` },
             h("span", { class: "step-mark" }, done && icon("check")),
             h("span", { class: "step-text" }, text),
-            after >= SHORTEST_MS && h("span", { class: "step-time" }, f.took(after)),
+            elapsed >= SHORTEST_MS && h("span", { class: "step-time" }, f.took(elapsed)),
           );
         }),
       ),
@@ -66,22 +66,22 @@ function startingParts(model, instance) {
 
 /**
  * @param {string} name
- * @param {Child|Child[]} value
+ * @param {Child | Child[]} value
  */
 export const fact = (name, value) => h("div", { class: "fact", key: name }, h("dt", {}, name), h("dd", {}, value));
 
 /**
  * @param {Model} model
- * @param {Instance} instance
+ * @param {InstanceView} instance
  */
 function runningParts(model, instance) {
   const { ui, t, f, now } = model;
   const flavor = flavorOf(model, instance);
-  const asked = Date.parse(instance.requested_at);
-  const since = instance.usable_at ? Date.parse(instance.usable_at) : asked;
+  const requested = Date.parse(instance.requested_at);
+  const since = instance.usable_at ? Date.parse(instance.usable_at) : requested;
   const end = instance.ends_at ? Date.parse(instance.ends_at) : null;
   const soon = end !== null && end - now < SOON_MS;
-  const waiting = ui.busy ? "true" : null;
+  const disabled = ui.busy ? "true" : null;
   return {
     title: t("running_title"),
     lead: null,
@@ -104,19 +104,19 @@ function runningParts(model, instance) {
       ),
       h(
         "dl", { class: "facts", key: "facts" },
-        fact(t("type"), flavor ? [flavor.title, h("span", { class: "fact-more" }, shape(flavor, model, false))] : instance.flavor),
+        fact(t("type"), flavor ? [flavor.title, h("span", { class: "fact-more" }, resources(flavor, model, false))] : instance.flavor),
         fact(t("image"), imageTitle(model, instance.image)),
         fact(t("running_for"), f.duration((now - since) / 1000)),
-        since > asked && fact(t("started_in"), f.took(since - asked)),
+        since > requested && fact(t("started_in"), f.took(since - requested)),
       ),
     ],
     rest: [
       h(
-        "button", { class: "button", type: "button", "data-action": "restart", "aria-disabled": waiting },
+        "button", { class: "button", type: "button", "data-action": "restart", "aria-disabled": disabled },
         t(ui.busy === "restart" ? "restarting" : "restart"),
       ),
       h(
-        "button", { class: "button", type: "button", "data-action": "stop", "aria-disabled": waiting },
+        "button", { class: "button", type: "button", "data-action": "stop", "aria-disabled": disabled },
         t(ui.busy === "stop" ? "stopping" : "stop"),
       ),
     ],
@@ -137,7 +137,7 @@ function stoppingParts({ ui, t }) {
 
 /**
  * @param {Model} model
- * @param {Instance} instance
+ * @param {InstanceView} instance
  */
 export function instance(model, instance) {
   const { t } = model;

@@ -1,18 +1,15 @@
-/**
- * What this tab remembers over a reload. Storage can be switched off; then it
- * forgets, and nothing else changes.
- */
+/** Per-tab values that survive a reload. Where session storage is switched off, nothing is kept. */
 export const memory = {
   /** @param {string} key */
   get(key) { try { return sessionStorage.getItem(`freepool.${key}`); } catch { return null; } },
   /**
    * @param {string} key
-   * @param {?string} value
+   * @param {string | null} value  null removes the key
    */
   set(key, value) {
     try {
       if (value === null) sessionStorage.removeItem(`freepool.${key}`);
       else sessionStorage.setItem(`freepool.${key}`, value);
-    } catch { /* forgotten */ }
+    } catch { /* storage is switched off */ }
   },
 };

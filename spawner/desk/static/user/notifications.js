@@ -1,26 +1,26 @@
-/** The browser's own notifications, for whoever looks elsewhere while they wait. Many browsers have none, or allow none. */
+/** Browser notifications for a user who waits in another tab. A browser may lack or forbid them. */
 
-const has = "Notification" in window;
+const supported = "Notification" in window;
 
-/** Whether asking the person could help. */
-export const canAsk = () => has && Notification.permission === "default";
+/** Whether to offer a button that requests permission. */
+export const canRequest = () => supported && Notification.permission === "default";
 
-/** Whether they will be told. */
-export const willTell = () => has && Notification.permission === "granted";
+/** Whether notifications are allowed. */
+export const isAllowed = () => supported && Notification.permission === "granted";
 
-/** Ask the person, in the browser's own words. */
-export const askToTell = async () => { if (canAsk()) await Notification.requestPermission(); };
+/** Let the browser ask the user for permission. */
+export const requestPermission = async () => { if (canRequest()) await Notification.requestPermission(); };
 
 /**
- * Tell somebody who looks elsewhere.
+ * Notify the user, unless this tab is visible.
  * @param {string} title
  * @param {string} body
- * @param {string} tag  the same news twice is one
+ * @param {string} tag  a second notification with the same tag replaces the first
  */
-export function tell(title, body, tag) {
-  if (!willTell() || !document.hidden) return;
+export function notify(title, body, tag) {
+  if (!isAllowed() || !document.hidden) return;
   try {
-    const news = new Notification(title, { body, tag });
-    news.onclick = () => { window.focus(); news.close(); };
-  } catch { /* phones allow it to service workers only */ }
+    const notification = new Notification(title, { body, tag });
+    notification.onclick = () => { window.focus(); notification.close(); };
+  } catch { /* on phones only service workers may create notifications */ }
 }

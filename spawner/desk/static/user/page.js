@@ -1,13 +1,13 @@
-/** Everything under the header, from top to bottom. */
+/** The desk below its header, from top to bottom. */
 
 import { h, icon } from "../shared/dom.js";
 import { examples } from "./examples.js";
 import { instance } from "./instance.js";
-import { launch } from "./start.js";
-import { besides, line } from "./queue.js";
-import { ownCloud } from "./paid.js";
+import { paidInstances } from "./paid.js";
+import { queue, queueBanner } from "./queue.js";
+import { startForm } from "./start.js";
 
-/** @typedef {import("../shared/types.js").Model} Model */
+/** @import { Model } from "./model.d.ts" */
 
 /**
  * @param {string} action
@@ -33,7 +33,7 @@ export function page(model) {
           ? t("closes_at", { time: f.clock(Date.parse(pool.maintenance.at), now) }) : t("closed"), pool.maintenance.reason,
       ].filter(Boolean).join(" ")),
     ),
-    // Always there: a live region has to exist before its text does.
+    // Screen readers announce a live region only if it was there before its text.
     h(
       "div", { role: "alert", key: "alert" },
       ui.problem && h(
@@ -55,20 +55,20 @@ export function page(model) {
       ),
       dismissButton("dismiss-last", model),
     ),
-    state.instance && state.ticket && besides(model, state.ticket),
-    state.instance ? instance(model, state.instance) : state.ticket ? line(model, state.ticket) : launch(model),
-    // What costs money is seen at once; what could cost money waits below all that is free.
-    hasPaid && ownCloud(model),
+    state.instance && state.ticket && queueBanner(model, state.ticket),
+    state.instance ? instance(model, state.instance) : state.ticket ? queue(model, state.ticket) : startForm(model),
+    // Paid instances that exist come before the examples; the offer of paid instances comes last.
+    hasPaid && paidInstances(model),
     examples(model),
-    !hasPaid && ownCloud(model),
+    !hasPaid && paidInstances(model),
   ].filter((node) => node instanceof Node);
 }
 
 /**
- * A program's or a cluster's own words, for the reader who wants to know more.
+ * The output of a program or a cluster, collapsed.
  * @param {Model} model
- * @param {string} words
+ * @param {string} text  may be empty
  */
-function details({ t }, words) {
-  return words && h("details", {}, h("summary", {}, t("details")), h("pre", {}, words));
+function details({ t }, text) {
+  return text && h("details", {}, h("summary", {}, t("details")), h("pre", {}, text));
 }

@@ -1,17 +1,16 @@
-/** A place in line: the page of whoever waits, and what it says beside an instance that runs meanwhile. */
+/** The user's ticket: the whole page while no instance runs, otherwise a banner above the instance. */
 
 import { h, icon } from "../shared/dom.js";
 import { fact, imageTitle } from "./instance.js";
-import { canStart, shape } from "./start.js";
-import { canAsk, willTell } from "./notifications.js";
+import { canRequest, isAllowed } from "./notifications.js";
+import { canStart, resources } from "./start.js";
 
-/** @typedef {import("../shared/types.js").Model} Model */
-/** @typedef {import("../shared/types.js").Ticket} Ticket */
-/** @typedef {import("../shared/types.js").Flavor} Flavor */
+/** @import { TicketView } from "../shared/api.d.ts" */
+/** @import { Model } from "./model.d.ts" */
 
 /**
  * @param {Model} model
- * @param {Ticket} ticket
+ * @param {TicketView} ticket
  */
 export const ticketTitle = ({ state }, ticket) => (
   state.flavors.find(({ id }) => id === ticket.flavor)?.title ?? ticket.flavor
@@ -20,19 +19,18 @@ export const ticketTitle = ({ state }, ticket) => (
 /**
  * @param {Model} model
  * @param {string} action
- * @param {string} words
- * @param {Record<string, string>} [more]
+ * @param {string} text
  */
-const plainButton = ({ ui }, action, words, more = {}) => h(
+const actionButton = ({ ui }, action, text) => h(
   "button", {
-    class: "button", type: "button", key: action, "data-action": action, "aria-disabled": ui.busy ? "true" : null, ...more,
-  }, words,
+    class: "button", type: "button", key: action, "data-action": action, "aria-disabled": ui.busy ? "true" : null,
+  }, text,
 );
 
 /**
- * What can be had at once, without losing the place in line.
+ * The flavors that can be started at once. The ticket stays in the queue.
  * @param {Model} model
- * @param {Ticket} ticket
+ * @param {TicketView} ticket
  */
 function meanwhile(model, ticket) {
   const { state, ui, t, f } = model;
@@ -45,7 +43,7 @@ function meanwhile(model, ticket) {
     h("ul", {}, free.map((flavor) => h(
       "li", { class: "instead", key: flavor.id },
       h("span", { class: "instead-title" }, flavor.title),
-      h("span", { class: "instead-shape" }, shape(flavor, model)),
+      h("span", { class: "instead-resources" }, resources(flavor, model)),
       h("button", {
         class: "button small", type: "button", "data-action": "instead", "data-flavor": flavor.id,
         "aria-disabled": ui.busy ? "true" : null,
@@ -56,17 +54,17 @@ function meanwhile(model, ticket) {
 }
 
 /**
- * The page's one thing, while somebody waits and nothing runs for them.
+ * The page while the user has a ticket and no instance.
  * @param {Model} model
- * @param {Ticket} ticket
+ * @param {TicketView} ticket
  */
-export function line(model, ticket) {
+export function queue(model, ticket) {
   const { state, ui, t, f, now } = model;
   const flavor = state.flavors.find(({ id }) => id === ticket.flavor);
   const next = state.examples.find(({ id }) => id === (ui.opening ?? ticket.example));
   const { place } = ticket;
   return h(
-    "section", { class: "hero is-waiting", key: "line", "aria-labelledby": "title" },
+    "section", { class: "hero is-waiting", key: "queue", "aria-labelledby": "title" },
     h(
       "div", { class: "hero-text" },
       h("p", { class: "status", key: "status" }, h("span", { class: "status-mark" }), t("state_waiting")),
@@ -75,7 +73,7 @@ export function line(model, ticket) {
       place && next && h("p", { class: "hint", key: "next" }, t("example_waits", { title: next.title })),
     ),
     h(
-      "div", { class: "panel roomy", key: "panel-line" },
+      "div", { class: "panel roomy", key: "panel-queue" },
       place && h(
         "div", { class: "left", key: "wait" },
         h("p", { class: "label" }, t("expected_wait")),
@@ -89,39 +87,39 @@ export function line(model, ticket) {
       ),
       h(
         "dl", { class: "facts", key: "facts" },
-        fact(t("type"), flavor ? [flavor.title, h("span", { class: "fact-more" }, shape(flavor, model))] : ticket.flavor),
+        fact(t("type"), flavor ? [flavor.title, h("span", { class: "fact-more" }, resources(flavor, model))] : ticket.flavor),
         fact(t("image"), imageTitle(model, ticket.image)),
         fact(t("waiting_for"), f.duration((now - Date.parse(ticket.joined_at)) / 1000)),
       ),
       meanwhile(model, ticket),
     ),
     h(
-      "div", { class: "rest", key: "rest-line" },
-      canAsk() && plainButton(model, "notify", t("notify")),
-      plainButton(model, "leave", t(ui.busy === "leave" ? "leaving" : "leave")),
-      willTell() && h("p", { class: "fine told", key: "told" }, icon("check"), t("notify_on")),
+      "div", { class: "rest", key: "rest-queue" },
+      canRequest() && actionButton(model, "notify", t("notify")),
+      actionButton(model, "leave", t(ui.busy === "leave" ? "leaving" : "leave")),
+      isAllowed() && h("p", { class: "fine notified", key: "notified" }, icon("check"), t("notify_on")),
     ),
   );
 }
 
 /**
- * The same beside an instance that runs meanwhile.
+ * The banner above a running instance.
  * @param {Model} model
- * @param {Ticket} ticket
+ * @param {TicketView} ticket
  */
-export function besides(model, ticket) {
+export function queueBanner(model, ticket) {
   const { ui, t, f, now } = model;
   const title = ticketTitle(model, ticket);
-  const words = ticket.held && ticket.hold_until
+  const text = ticket.held && ticket.hold_until
     ? t("held", { title, time: f.clock(Date.parse(ticket.hold_until), now) })
     : t(ticket.wait_seconds ? "besides_wait" : "besides", {
       title, place: f.number(ticket.place ?? 1), wait: ticket.wait_seconds ? f.range(...ticket.wait_seconds) : "",
     });
   return h(
-    "section", { class: ticket.held ? "besides held" : "besides", key: "besides", "aria-label": t("state_waiting") },
-    h("p", { role: "status" }, words),
+    "section", { class: ticket.held ? "queue-banner held" : "queue-banner", key: "queue-banner", "aria-label": t("state_waiting") },
+    h("p", { role: "status" }, text),
     h(
-      "div", { class: "besides-end" },
+      "div", { class: "queue-banner-end" },
       ticket.held && h("button", {
         class: "button small primary", type: "button", "data-action": "take", "aria-disabled": ui.busy ? "true" : null,
       }, t(ui.busy === "take" ? "switching" : "take")),

@@ -1,47 +1,45 @@
-/** What is on offer, and the one button that starts it. */
+/** The form that starts an instance: flavors, images, and one button. */
 
 import { h } from "../shared/dom.js";
 
-/** @typedef {import("../shared/types.js").Model} Model */
-/** @typedef {import("../shared/types.js").Flavor} Flavor */
+/** @import { FlavorView } from "../shared/api.d.ts" */
+/** @import { Model } from "./model.d.ts" */
 
 /**
- * The chosen one; else the default if it can be had; else the first that can;
- * else one that can be waited for.
- * A choice stays when it runs out: starting something else instead would not be
- * what was asked for.
- * @param {Pick<Model, "state"|"ui">} model
- * @returns {Flavor|undefined}
+ * The flavor that the user chose, even if none of it is free any more: the form never
+ * replaces a choice. Otherwise the first that can be started, or else queued for; the
+ * default comes first.
+ * @param {Pick<Model, "state" | "ui">} model
+ * @returns {FlavorView | undefined}
  */
 export function chosenFlavor({ state: { flavors, defaults }, ui }) {
   const free = flavors.filter(canStart);
-  const lent = flavors.filter(canQueue);
+  const queueable = flavors.filter(canQueue);
   return flavors.find(({ id }) => id === ui.flavor)
     ?? free.find(({ id }) => id === defaults.flavor) ?? free[0]
-    ?? lent.find(({ id }) => id === defaults.flavor) ?? lent[0]
+    ?? queueable.find(({ id }) => id === defaults.flavor) ?? queueable[0]
     ?? flavors.find(({ id }) => id === defaults.flavor) ?? flavors[0];
 }
 
-/** @param {Pick<Model, "state"|"ui">} model */
+/** @param {Pick<Model, "state" | "ui">} model */
 export function chosenImage({ state: { images, defaults }, ui }) {
   const ready = images.filter(({ available }) => available);
   return ready.find(({ id }) => id === ui.image) ?? ready.find(({ id }) => id === defaults.image) ?? ready[0];
 }
 
-/** @param {Flavor} flavor */
+/** @param {FlavorView} flavor */
 export const canStart = (flavor) => flavor.available > 0 && !flavor.reason;
 
-/** @param {Flavor} flavor */
+/** @param {FlavorView} flavor */
 export const canQueue = (flavor) => flavor.queue && !canStart(flavor);
 
 /**
- * "2 CPU · 2 GB memory · 1 GB disk · up to 4 hours", with line ends only between
- * the parts.
- * @param {Flavor} flavor
+ * "2 CPU · 2 GB memory · 1 GB disk · up to 4 hours". Lines break only between the parts.
+ * @param {FlavorView} flavor
  * @param {Model} model
- * @param {boolean} [timed]  whether to say for how long
+ * @param {boolean} [timed]  whether to add the session's limit
  */
-export function shape({ cpu, memory_bytes, disk_bytes, accelerator, session_seconds }, { t, f }, timed = true) {
+export function resources({ cpu, memory_bytes, disk_bytes, accelerator, session_seconds }, { t, f }, timed = true) {
   return [
     accelerator && t(accelerator.count > 1 ? "shape_accelerators" : "shape_accelerator", {
       n: f.number(accelerator.count), name: accelerator.name, size: f.size(accelerator.memory_bytes),
@@ -54,18 +52,18 @@ export function shape({ cpu, memory_bytes, disk_bytes, accelerator, session_seco
 }
 
 /**
- * How many wait, and how long one more would.
- * @param {Flavor} flavor
+ * The length of the flavor's queue, and the expected wait.
+ * @param {FlavorView} flavor
  * @param {Model} model
  */
-function lineInWords({ in_line, wait_seconds }, { t, f }) {
+function queueText({ in_line, wait_seconds }, { t, f }) {
   const wait = wait_seconds && f.range(...wait_seconds);
   if (!in_line) return wait ? t("stock_wait", { wait }) : t("stock_first");
   return t(wait ? "stock_line_wait" : "stock_line", { n: f.number(in_line), wait: wait ?? "" });
 }
 
 /**
- * @param {Flavor} flavor
+ * @param {FlavorView} flavor
  * @param {boolean} checked
  * @param {Model} model
  */
@@ -75,25 +73,25 @@ function flavorRow(flavor, checked, model) {
   const off = !free && !canQueue(flavor);
   const only = state.flavors.length === 1;
   const id = `flavor-${flavor.id}`;
-  const stock = free
+  const capacity = free
     ? [
-      flavor.warm > 0 && h("span", { class: "stock-warm" }, t("stock_warm")),
-      h("span", { class: "stock-free" }, t("stock_free", { n: f.number(flavor.available) })),
+      flavor.warm > 0 && h("span", { class: "capacity-warm" }, t("stock_warm")),
+      h("span", { class: "capacity-free" }, t("stock_free", { n: f.number(flavor.available) })),
     ]
-    : off ? h("span", { class: "stock-none" }, flavor.reason || t("stock_none"))
+    : off ? h("span", { class: "capacity-none" }, flavor.reason || t("stock_none"))
       : [
-        h("span", { class: "stock-none" }, t("stock_none")),
-        h("span", { class: "stock-line" }, lineInWords(flavor, model)),
+        h("span", { class: "capacity-none" }, t("stock_none")),
+        h("span", { class: "capacity-queue" }, queueText(flavor, model)),
       ];
   return h(
     only ? "div" : "label", { class: off ? "flavor off" : "flavor", key: id },
     !only && h("input", {
       type: "radio", name: "flavor", value: flavor.id, checked, disabled: off && !checked,
-      "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-shape ${id}-stock`,
+      "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-resources ${id}-capacity`,
     }),
     h("span", { class: "flavor-title", id: `${id}-title` }, flavor.title),
-    h("span", { class: "flavor-shape", id: `${id}-shape` }, shape(flavor, model)),
-    h("span", { class: "stock", id: `${id}-stock` }, stock),
+    h("span", { class: "flavor-resources", id: `${id}-resources` }, resources(flavor, model)),
+    h("span", { class: "capacity", id: `${id}-capacity` }, capacity),
     flavor.summary && h("span", { class: "flavor-summary" }, flavor.summary),
   );
 }
@@ -123,7 +121,7 @@ function imageChoice(model) {
 }
 
 /**
- * Why nothing can be started, in words, or null.
+ * Why the chosen flavor can be neither started nor queued for; null if it can.
  * @param {Model} model
  */
 function obstacle(model) {
@@ -136,14 +134,14 @@ function obstacle(model) {
 }
 
 /** @param {Model} model */
-export function launch(model) {
+export function startForm(model) {
   const { state, ui, t } = model;
   const chosen = chosenFlavor(model);
   const reason = obstacle(model);
   const busy = ui.busy === "start";
   const queues = chosen !== undefined && canQueue(chosen);
   return h(
-    "section", { class: "hero", key: "launch", "aria-labelledby": "title" },
+    "section", { class: "hero", key: "start-form", "aria-labelledby": "title" },
     h(
       "div", { class: "hero-text" },
       h("h1", { id: "title", tabindex: -1 }, t("hero_title")),
