@@ -15,7 +15,7 @@ from spawner.desk.paid.openapi import with_paid
 
 FILE = Path(spawner.desk.__file__).parent / "static" / "shared" / "api.d.ts"
 COMMAND = "python -m tests.javascript.api_types"
-HEADER = f"""// The API's requests and answers, made from the OpenAPI document, which describes the fields. To update this file:
+HEADER = f"""// The API's requests and answers, made from the OpenAPI document, which describes them, by
 //   {COMMAND}
 
 """

@@ -1,4 +1,4 @@
-// The API's requests and answers, made from the OpenAPI document, which describes the fields. To update this file:
+// The API's requests and answers, made from the OpenAPI document, which describes them, by
 //   python -m tests.javascript.api_types
 
 export type AcceleratorView = {
