@@ -19,7 +19,7 @@ const data = (id) => JSON.parse(byId(id).textContent ?? "null");
 
 const { base = "/", xsrf = "" } = document.body.dataset;
 const app = byId("app");
-const api = client(base, xsrf, { state: "operator", events: "operator/events", changes: "operator/" });
+const api = client(base, xsrf, { state: "admin", events: "admin/events", changes: "admin/" });
 const f = formats(document.documentElement.lang);
 /** @type {Record<string, string>} */
 const words = data("strings");

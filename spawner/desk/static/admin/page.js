@@ -97,7 +97,7 @@ function board(model, flavor) {
     flavor.reason && h("p", { class: "reason" }, flavor.reason),
     figures(model, flavor),
     bar(flavor, model),
-    users(model, flavor),
+    userNamespaces(model, flavor),
     h("div", { class: "halves" }, targets(model, flavor), day(model, flavor)),
   );
 }
@@ -107,7 +107,7 @@ function board(model, flavor) {
  * @param {Model} model
  * @param {Board} flavor
  */
-function users({ t, f, now }, { users: picked }) {
+function userNamespaces({ t, f, now }, { user_namespaces: picked }) {
   if (!picked) return null;
   return h(
     "div", { class: "words" },

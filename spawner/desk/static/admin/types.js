@@ -33,10 +33,11 @@
  * @property {number} stopping
  * @property {number} queued
  * @property {?number} oldest_seconds
- * @property {{limit: number, lent: number, warm: number, making: number, leaving: number, room: number, free: number}}
+ * @property {{limit: number, assigned: number, warm: number, making: number, leaving: number, room: number,
+ *   free: number}}
  *   slots
  * @property {?string} reason
- * @property {?{own: boolean, text: string, details: string, until: ?string}} users
+ * @property {?{enabled: boolean, text: string, details: string, until: ?string}} user_namespaces
  * @property {?Setting} paused
  * @property {Target[]} targets
  * @property {Day} day
