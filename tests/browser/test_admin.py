@@ -38,7 +38,7 @@ def operate(enter: Enter, shared_stack: Stack) -> Iterator[Callable[..., Page]]:
         desk.get_by_role(
             "link", name=load_translations()["zh-CN" if "zh" in str(options) else "en"].say("Operation")
         ).click()
-        desk.wait_for_url("**/services/desk/operator")
+        desk.wait_for_url("**/services/desk/admin")
         heading(desk).wait_for()
         return desk
 
@@ -67,7 +67,7 @@ def test_on_a_cluster_each_flavor_says_whether_its_pods_have_users_of_their_own(
         page_of_one = re.sub(r'"users":\s*null', f'"users": {json.dumps(users)}', answer.text(), count=1)
         route.fulfill(response=answer, body=page_of_one)
 
-    page.route("**/api/operator/events*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
+    page.route("**/api/admin/events*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
     page.route(re.compile(r"/services/desk/(api/)?operator(\?.*)?$"), of_a_cluster)
     page.reload()
     expect(board(page)).to_contain_text(f"{text} It is tried again at ")
@@ -175,7 +175,7 @@ def test_who_is_no_administrator_sees_no_link_and_reads_why(enter: Enter) -> Non
     expect(desk.get_by_role("link", name="Log out")).to_be_visible()
     expect(desk.get_by_role("link", name="Operation")).to_have_count(0)
     visitor.expected.append("status of 403")
-    page, response = visitor.visit("/services/desk/operator")
+    page, response = visitor.visit("/services/desk/admin")
     assert response.status == 403
     expect(page.get_by_role("main")).to_contain_text("This page is for administrators.")
 

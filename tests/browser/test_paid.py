@@ -250,7 +250,7 @@ def test_the_operators_page(chromium: Browser, demo: Stack, cloud: Steer, pictur
         assert demo.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
         visitor = Visitor.enter(chromium, demo, name, locale=language, viewport=WIDE, reduced_motion="reduce")
         visitor.open_desk()
-        page, _ = visitor.visit("/services/desk/operator/paid")
+        page, _ = visitor.visit("/services/desk/admin/paid")
         way = Way(page, language, picture)
         expect(page.get_by_role("cell").get_by_text(owner.name)).to_be_visible()
         way.look("operator")

@@ -159,11 +159,11 @@ def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, acco
         f"api/paid/quotes?account={binding}", "api/openapi.json",
     )  # fmt: skip
     operators = (
-        "operator",
-        "operator/paid",
-        "operator/paid/audit.jsonl",
-        "api/operator",
-        "api/operator/paid",
+        "admin",
+        "admin/paid",
+        "admin/paid/audit.jsonl",
+        "api/admin",
+        "api/admin/paid",
         "metrics",
     )
     operator = Browser(stack, httpx.URL(stack.link).params["user"])

@@ -21,7 +21,7 @@ const data = (id) => JSON.parse(byId(id).textContent ?? "null");
 const { base = "/", xsrf = "" } = document.body.dataset;
 const app = byId("app");
 /** @type {Client<AdminState>} */
-const api = client(base, xsrf, { state: "operator", events: "operator/events", changes: "operator/" });
+const api = client(base, xsrf, { state: "admin", events: "admin/events", changes: "admin/" });
 const f = formats(document.documentElement.lang);
 /** @type {Record<string, string>} */
 const strings = data("strings");

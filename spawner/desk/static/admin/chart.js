@@ -28,7 +28,7 @@ function svg(tag, attributes, ...children) {
 export function bar({ slots }, { t, f }) {
   if (!slots.limit) return null;
   let x = 0;
-  const parts = /** @type {const} */ (["lent", "warm", "making", "leaving", "room"]).filter((part) => slots[part] > 0);
+  const parts = /** @type {const} */ (["assigned", "warm", "making", "leaving", "room"]).filter((part) => slots[part] > 0);
   const whole = Math.max(slots.limit, parts.reduce((sum, part) => sum + slots[part], 0));
   const rects = parts.map((part) => {
     const rect = svg("rect", { class: `part ${part}`, x, y: 0, width: slots[part], height: 1 });

@@ -104,7 +104,7 @@ function flavorPanel(model, flavor) {
  * @param {Model} model
  * @param {AdminFlavorView} flavor
  */
-function userNamespaces({ t, f, now }, { users: namespaces }) {
+function userNamespaces({ t, f, now }, { user_namespaces: namespaces }) {
   if (!namespaces) return null;
   return h(
     "div", { class: "words" },

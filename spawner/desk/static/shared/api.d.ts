@@ -28,24 +28,26 @@ export type AdminFlavorView = {
   oldest_seconds: number | null;
   slots: SlotsView;
   reason: string | null;
-  users: UserNamespacesView | null;
+  user_namespaces: UserNamespacesView | null;
   paused: SetView | null;
   targets: TargetView[];
   day: DayView;
+  users: UserNamespacesView | null;
 };
 
 export type AdminRunView = {
+  instance_type: string;
   id: string;
   user: string;
   account_ending: string;
   provider: string;
   region: string;
-  instance_type: string;
   state: string;
   state_text: string;
   created_at: string;
   stops_at: string | null;
   alarms: string[];
+  shape: string;
 };
 
 export type AdminState = {
@@ -74,6 +76,7 @@ export type CloudView = {
 };
 
 export type ConsentView = {
+  instance_type: string;
   id: string;
   kind: string;
   state: string;
@@ -81,7 +84,6 @@ export type ConsentView = {
   provider: string;
   account_id: string;
   region: string;
-  instance_type: string;
   price: string;
   currency: string;
   unit: string;
@@ -98,6 +100,7 @@ export type ConsentView = {
   text_hash: string;
   language: string;
   demo: boolean;
+  shape: string;
 };
 
 export type ConsentsView = {
@@ -279,12 +282,12 @@ export type PaidAdminView = {
 };
 
 export type PaidInstanceView = {
+  instance_type: string;
   id: string;
   server: string;
   provider: string;
   account: string;
   region: string;
-  instance_type: string;
   state: string;
   state_text: string;
   reason: string | null;
@@ -311,6 +314,7 @@ export type PaidInstanceView = {
   open_url: string | null;
   url: string;
   stages: StageView[];
+  shape: string;
 };
 
 export type PaidView = {
@@ -384,6 +388,7 @@ export type QuoteView = {
   fits: boolean;
   buyable: boolean;
   read_at: string;
+  shape: string;
 };
 
 export type QuotesView = {
@@ -399,12 +404,13 @@ export type SetView = {
 
 export type SlotsView = {
   limit: number;
-  lent: number;
+  assigned: number;
   warm: number;
   making: number;
   leaving: number;
   room: number;
   free: number;
+  lent: number;
 };
 
 export type StageView = {
@@ -464,10 +470,11 @@ export type TicketView = {
 };
 
 export type UserNamespacesView = {
-  own: boolean;
+  enabled: boolean;
   text: string;
   details: string;
   until: string | null;
+  own: boolean;
 };
 
 export type UserView = {
