@@ -47,11 +47,11 @@ def typescript(schema: dict[str, Any]) -> str:
 
 
 def fields(schema: dict[str, Any]) -> str:
-    """The properties of an object; those with a default are optional."""
-    required = schema.get("required", [])
+    """The properties of an object: those with a default are optional, deprecated ones are left out."""
     lines = [
-        f"  {name}{'' if name in required else '?'}: {typescript(value)};"
+        f"  {name}{'' if name in schema.get('required', []) else '?'}: {typescript(value)};"
         for name, value in schema["properties"].items()
+        if not value.get("deprecated")
     ]
     return "\n".join(["{", *lines, "}"])
 

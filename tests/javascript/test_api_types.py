@@ -32,7 +32,15 @@ def test_the_committed_types_are_those_of_the_openapi_document() -> None:
         ({"type": "array", "prefixItems": [{"type": "integer"}, {"type": "integer"}]}, "[number, number]"),
         ({"type": "object", "additionalProperties": {"type": "string"}}, "Record<string, string>"),
         (
-            {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "boolean"}}, "required": ["a"]},
+            {
+                "type": "object",
+                "properties": {
+                    "a": {"type": "string"},
+                    "b": {"type": "boolean"},
+                    "old": {"type": "string", "deprecated": True},
+                },
+                "required": ["a"],
+            },
             "{\n  a: string;\n  b?: boolean;\n}",
         ),
     ],

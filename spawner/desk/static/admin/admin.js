@@ -1,35 +1,22 @@
 /** The administrator's page. Each state from the server is drawn anew, and a form only sends a request. */
 
 import { patch } from "../shared/dom.js";
-import { fill, formats } from "../shared/format.js";
 import { client, follow, Refused, SignedOut } from "../shared/live.js";
 import "../shared/menu.js";
+import { app, base, byId, f, firstState, t, xsrf } from "../shared/script_page.js";
 import { local, numeric, openForm, zoned } from "./dialog.js";
 import { page } from "./page.js";
 
 /** @import { AdminState } from "../shared/api.d.ts" */
-/** @import { Translate } from "../shared/format.js" */
 /** @import { Client, Problem } from "../shared/live.js" */
 
 const HOUR_MS = 3_600_000;
 
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-/** @param {string} id */
-const data = (id) => JSON.parse(byId(id).textContent ?? "null");
-
-const { base = "/", xsrf = "" } = document.body.dataset;
-const app = byId("app");
 /** @type {Client<AdminState>} */
 const api = client(base, xsrf, { state: "admin", events: "admin/events", changes: "admin/" });
-const f = formats(document.documentElement.lang);
-/** @type {Record<string, string>} */
-const strings = data("strings");
-/** @type {Translate} */
-const t = (key, values = {}) => fill(strings[key] ?? key, values);
 
 /** @type {AdminState} */
-let state = data("state");
+let state = firstState();
 /** @type {Problem | null} */
 let problem = null;
 let receivedAt = performance.now();

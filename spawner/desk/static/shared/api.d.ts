@@ -32,7 +32,6 @@ export type AdminFlavorView = {
   paused: SetView | null;
   targets: TargetView[];
   day: DayView;
-  users: UserNamespacesView | null;
 };
 
 export type AdminRunView = {
@@ -47,7 +46,6 @@ export type AdminRunView = {
   created_at: string;
   stops_at: string | null;
   alarms: string[];
-  shape: string;
 };
 
 export type AdminState = {
@@ -100,7 +98,6 @@ export type ConsentView = {
   text_hash: string;
   language: string;
   demo: boolean;
-  shape: string;
 };
 
 export type ConsentsView = {
@@ -314,7 +311,6 @@ export type PaidInstanceView = {
   open_url: string | null;
   url: string;
   stages: StageView[];
-  shape: string;
 };
 
 export type PaidView = {
@@ -388,7 +384,6 @@ export type QuoteView = {
   fits: boolean;
   buyable: boolean;
   read_at: string;
-  shape: string;
 };
 
 export type QuotesView = {
@@ -410,7 +405,6 @@ export type SlotsView = {
   leaving: number;
   room: number;
   free: number;
-  lent: number;
 };
 
 export type StageView = {
@@ -474,7 +468,6 @@ export type UserNamespacesView = {
   text: string;
   details: string;
   until: string | null;
-  own: boolean;
 };
 
 export type UserView = {

@@ -4,9 +4,9 @@
  */
 
 import { patch } from "../shared/dom.js";
-import { fill, formats } from "../shared/format.js";
 import { client, follow, Refused, SignedOut } from "../shared/live.js";
 import "../shared/menu.js";
+import { app, base, byId, f, firstState, strings, t, xsrf } from "../shared/script_page.js";
 import { cancelConfirm, confirmed } from "./confirm.js";
 import { notebookUrl } from "./examples.js";
 import { imageTitle } from "./instance.js";
@@ -17,29 +17,16 @@ import { ticketTitle } from "./queue.js";
 import { canQueue, canStart, chosenFlavor, chosenImage } from "./start.js";
 
 /** @import { StartRequest, State, TicketView } from "../shared/api.d.ts" */
-/** @import { Translate } from "../shared/format.js" */
 /** @import { Client } from "../shared/live.js" */
 /** @import { Model, Ui } from "./model.d.ts" */
 
 const RELOAD_PAUSE_MS = 30_000;
 
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-/** @param {string} id */
-const data = (id) => JSON.parse(byId(id).textContent ?? "null");
-
-const { base = "/", xsrf = "" } = document.body.dataset;
-const app = byId("app");
 /** @type {Client<State>} */
 const api = client(base, xsrf);
-const f = formats(document.documentElement.lang);
-/** @type {Record<string, string>} */
-const strings = data("strings");
-/** @type {Translate} */
-const t = (key, values = {}) => fill(strings[key] ?? key, values);
 
 /** @type {State} */
-let state = data("state");
+let state = firstState();
 let receivedAt = performance.now();
 /** @type {Ui} */
 const ui = {

@@ -1,4 +1,4 @@
-"""The ways to the desk, and JupyterHub's own pages around it."""
+"""The sign-in link, and JupyterHub's own pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.browser.visitor import IDLE, READY, Visitor, heading
 Picture = Callable[..., None]
 
 
-def test_without_a_link_the_page_says_how_to_get_one(visitor: Visitor, picture: Picture) -> None:
+def test_the_login_page_says_how_to_get_a_link(visitor: Visitor, picture: Picture) -> None:
     page, _ = visitor.visit("/")
     expect(
         page.get_by_text("Open the link that freepool up printed, or make a new one with freepool link.")
@@ -20,7 +20,7 @@ def test_without_a_link_the_page_says_how_to_get_one(visitor: Visitor, picture: 
     picture(page, "login")
 
 
-def test_a_link_that_is_not_genuine_lets_nobody_in(visitor: Visitor, picture: Picture) -> None:
+def test_a_forged_link_is_refused(visitor: Visitor, picture: Picture) -> None:
     visitor.expected.append("status of 403")
     genuine = visitor.stack.link_for(visitor.user)
     forged = genuine.replace(f"user={visitor.user}", "user=somebody-else").removeprefix(visitor.stack.url)
@@ -33,7 +33,7 @@ def test_a_link_that_is_not_genuine_lets_nobody_in(visitor: Visitor, picture: Pi
     assert page.url.startswith(f"{visitor.stack.url}/hub/login")
 
 
-def test_home_of_jupyterhub_and_the_root_lead_to_the_desk(visitor: Visitor) -> None:
+def test_the_root_and_jupyterhubs_home_redirect_to_the_desk(visitor: Visitor) -> None:
     visitor.open_desk()
     for path in ("/", "/hub/", "/hub/home"):
         page, _ = visitor.visit(path)
@@ -41,7 +41,7 @@ def test_home_of_jupyterhub_and_the_root_lead_to_the_desk(visitor: Visitor) -> N
         expect(heading(page)).to_have_text(IDLE["en"])
 
 
-def test_after_logging_out_the_desk_asks_for_the_link(visitor: Visitor) -> None:
+def test_after_a_logout_the_desk_redirects_to_the_login_page(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     desk.locator("summary").click()
     desk.get_by_role("link", name="Log out").click()
@@ -50,11 +50,11 @@ def test_after_logging_out_the_desk_asks_for_the_link(visitor: Visitor) -> None:
     desk.wait_for_url("**/hub/login*")
 
 
-def test_jupyterhubs_spawn_page_lends_the_default_whatever_its_address_says(visitor: Visitor) -> None:
-    """A plain GET of /hub/spawn starts a server in JupyterHub: harmless here, as what it starts is free."""
+def test_jupyterhubs_spawn_page_ignores_its_query_and_starts_the_default(visitor: Visitor) -> None:
+    """In JupyterHub a GET of /hub/spawn starts a server. Here that is harmless, because it is free."""
     visitor.open_desk()
     page, _ = visitor.visit("/hub/spawn?flavor=cpu-large&image=nonsense")
     page.wait_for_url(f"**/user/{visitor.user}/lab*")
-    assert [(loan.flavor, loan.image) for loan in visitor.loans()] == [("cpu-basic", "light")]
+    assert [(instance.flavor, instance.image) for instance in visitor.instances()] == [("cpu-basic", "light")]
     desk, _ = visitor.visit("/services/desk/")
     expect(heading(desk)).to_have_text(READY["en"])

@@ -1,4 +1,4 @@
-"""People do not see or touch what is somebody else's, and nothing changes that its owner has not asked for."""
+"""A user neither sees nor changes another user's instance, and only requests with an XSRF token change anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Enter = Callable[..., Visitor]
 
 
 def post(page: Page, path: str, headers: dict[str, str]) -> tuple[int, Any]:
-    """POST to the desk from its own page, cookies and all."""
+    """POST to the desk from its page, with its cookies. Returns the status and the body."""
     return tuple(
         page.evaluate(
             """async ([path, headers]) => {
@@ -29,12 +29,12 @@ def post(page: Page, path: str, headers: dict[str, str]) -> tuple[int, Any]:
     )
 
 
-def ever_lent(visitor: Visitor) -> list[str]:
-    """All loans that this user has ever had."""
-    return [loan.id for loan in visitor.stack.ledger.read(instances.history, visitor.user)]
+def all_instances(visitor: Visitor) -> list[str]:
+    """The ids of all instances of this user, ended ones included."""
+    return [instance.id for instance in visitor.stack.ledger.read(instances.history, visitor.user)]
 
 
-def test_somebody_elses_notebook_and_desk_stay_theirs(enter: Enter) -> None:
+def test_a_user_cannot_open_another_users_instance_or_see_its_state(enter: Enter) -> None:
     owner, stranger = enter(), enter()
     desk = owner.open_desk()
     button(desk, "Start").click()
@@ -59,26 +59,26 @@ def test_somebody_elses_notebook_and_desk_stay_theirs(enter: Enter) -> None:
         assert answer.status_code in (302, 403), path  # JupyterHub sends files to its login page
         assert "street-sign" not in answer.text.replace(path, "")
     refused = owner.stack.api("DELETE", f"/users/{owner.user}/server", token=token)
-    assert refused.status_code == 404  # JupyterHub: to those who may not see it, it does not exist
+    assert refused.status_code == 404  # JupyterHub does not reveal that it exists
     expect(heading(desk)).to_have_text(READY["en"])
 
 
 def refusals(page: Page, *paths: str) -> list[tuple[int, Any]]:
-    """What POSTs with the page's cookies get that have no token, or a wrong one."""
+    """The responses to POSTs with the page's cookies and no XSRF token, or a wrong one."""
     return [post(page, path, headers) for path in paths for headers in ({}, {"X-XSRFToken": "made up"})]
 
 
-def test_a_post_without_the_pages_token_changes_nothing(visitor: Visitor) -> None:
+def test_a_post_without_a_valid_xsrf_token_changes_nothing(visitor: Visitor) -> None:
     visitor.expected.append("status of 403")
     desk = visitor.open_desk()
     answers = refusals(desk, "instance")
-    assert ever_lent(visitor) == []
+    assert all_instances(visitor) == []
     button(desk, "Start").click()
     expect(heading(desk)).to_have_text(READY["en"])
-    before = visitor.loans()
+    before = visitor.instances()
     answers += refusals(desk, "instance", "instance/stop", "instance/restart")
-    assert visitor.loans() == before
-    assert ever_lent(visitor) == [loan.id for loan in before]
+    assert visitor.instances() == before
+    assert all_instances(visitor) == [instance.id for instance in before]
     error = {
         "code": "signed_out",
         "message": "You are not signed in.",
@@ -88,7 +88,7 @@ def test_a_post_without_the_pages_token_changes_nothing(visitor: Visitor) -> Non
     assert answers == [(403, {"error": error})] * 8
 
 
-def test_an_address_starts_nothing(visitor: Visitor) -> None:
+def test_a_get_request_starts_nothing(visitor: Visitor) -> None:
     visitor.expected.append("status of 40[35]")
     desk = visitor.open_desk()
     for path in (
@@ -100,4 +100,4 @@ def test_an_address_starts_nothing(visitor: Visitor) -> None:
         desk.goto(f"{visitor.stack.url}/services/desk/{path}")
     desk.goto(f"{visitor.stack.url}/services/desk/?flavor=cpu-large#start")
     expect(heading(desk)).to_have_text(IDLE["en"])
-    assert ever_lent(visitor) == []
+    assert all_instances(visitor) == []

@@ -1,4 +1,4 @@
-"""A full pool, as people see it: a place in line, what is free meanwhile, and their turn, without touching anything."""
+"""The desk of a full pool: a place in the queue, other flavors meanwhile, and the call, without a reload."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Enter = Callable[..., Visitor]
 
 
 @pytest.fixture(scope="module")
-def small() -> Iterator[Stack]:
-    """Two instances of one shape and one of another are all there is."""
+def small_stack() -> Iterator[Stack]:
+    """A pool for two instances of one flavor and one instance of another."""
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
 
     def change(data: dict[str, Any]) -> None:
@@ -41,49 +41,51 @@ def small() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def enter(chromium: Browser, small: Stack) -> Iterator[Enter]:
-    """Visitors of the small pool; at the end all have left, the line as well."""
+def enter(chromium: Browser, small_stack: Stack) -> Iterator[Enter]:
+    """Creates visitors of the small pool. At the end their tickets are cancelled and their instances stopped."""
     visitors: list[Visitor] = []
 
     def make(user: str, **options: Any) -> Visitor:
-        visitor = Visitor.enter(chromium, small, user, reduced_motion="reduce", **options)
+        visitor = Visitor.enter(chromium, small_stack, user, reduced_motion="reduce", **options)
         visitors.append(visitor)
         return visitor
 
     yield make
     for visitor in visitors:
-        small.leave_line(visitor.user)
+        small_stack.leave_line(visitor.user)
     for visitor in visitors:
         visitor.leave()
     assert [text for visitor in visitors for text in visitor.unexpected] == []
 
 
-def fill(stack: Stack, *users: str, flavor: str = "cpu-basic") -> None:
-    """Lend instances to people who are not looked at."""
+def start_for(stack: Stack, *users: str, flavor: str = "cpu-basic") -> None:
+    """Start instances for users who have no browser."""
     for user in users:
         stack.add_user(user)
         assert stack.start(user, flavor=flavor).status_code in (201, 202)
 
 
-def empty(stack: Stack, *users: str) -> None:
-    """End them again."""
+def stop_all(stack: Stack, *users: str) -> None:
+    """Stop the instances of users."""
     for user in users:
         stack.stop(user)
 
 
 def choose(page: Page, title: str) -> None:
-    """Choose a flavor of which nothing is free."""
+    """Choose a flavor."""
     page.get_by_role("radio", name=title, exact=True).check()
 
 
-def besides(page: Page) -> Locator:
-    """What is said about a place in line while something else runs."""
+def queue_banner(page: Page) -> Locator:
+    """The banner about a ticket, above a running instance."""
     return page.locator(".queue-banner")
 
 
-def test_the_third_of_two_sees_a_place_at_once_and_runs_without_touching_anything(small: Stack, enter: Enter) -> None:
-    fill(small, "one", "two", flavor="cpu-basic")
-    fill(small, "big", flavor="cpu-large")
+def test_a_third_user_of_two_instances_queues_and_gets_one_without_another_click(
+    small_stack: Stack, enter: Enter
+) -> None:
+    start_for(small_stack, "one", "two", flavor="cpu-basic")
+    start_for(small_stack, "big", flavor="cpu-large")
     try:
         desk = enter("third").open_desk()
         expect(button(desk, "Take a place in line")).to_be_enabled()
@@ -92,24 +94,24 @@ def test_the_third_of_two_sees_a_place_at_once_and_runs_without_touching_anythin
         button(desk, "Take a place in line").click()
         expect(heading(desk)).to_have_text("You are number 1 in line")
         expect(desk.get_by_text("Expected wait")).to_be_visible()
-        print(f"\nplace and wait after {time.monotonic() - began:.2f} s")
+        print(f"\nplace and wait shown after {time.monotonic() - began:.2f} s")
         assert desk.title() == "1 of 1 in line - Freepool"
 
         behind = enter("fourth").open_desk()
         button(behind, "Take a place in line").click()
         expect(heading(behind)).to_have_text("You are number 2 in line")
-        small.stop("one")
+        small_stack.stop("one")
         expect(heading(desk)).to_have_text(READY["en"])
         expect(heading(behind)).to_have_text("You are number 1 in line")
-        small.stop("two")
+        small_stack.stop("two")
         expect(heading(behind)).to_have_text(READY["en"])
     finally:
-        empty(small, "one", "two", "big")
+        stop_all(small_stack, "one", "two", "big")
 
 
-def test_leaving_the_line_asks_first_and_costs_nothing(small: Stack, enter: Enter) -> None:
-    fill(small, "one", "two")
-    fill(small, "big", flavor="cpu-large")
+def test_leaving_the_queue_asks_first_and_starts_nothing(small_stack: Stack, enter: Enter) -> None:
+    start_for(small_stack, "one", "two")
+    start_for(small_stack, "big", flavor="cpu-large")
     try:
         visitor = enter("leaver")
         here, there = visitor.open_desk(), visitor.open_desk()
@@ -117,20 +119,20 @@ def test_leaving_the_line_asks_first_and_costs_nothing(small: Stack, enter: Ente
         for tab in (here, there):
             expect(heading(tab)).to_have_text("You are number 1 in line")
             button(tab, "Leave the line").click()
-        for tab in (here, there):  # from two tabs: the second finds it done
+        for tab in (here, there):  # in two tabs: the ticket may be gone before the second answers
             dialog = tab.get_by_role("dialog")
             if dialog.is_visible():
                 dialog.get_by_role("button", name="Leave the line").click()
         for tab in (here, there):
             expect(heading(tab)).to_have_text(IDLE["en"])
             expect(tab.get_by_role("alert")).to_be_empty()
-        assert visitor.loans() == []
+        assert visitor.instances() == []
     finally:
-        empty(small, "one", "two", "big")
+        stop_all(small_stack, "one", "two", "big")
 
 
-def test_something_smaller_meanwhile_and_the_switch_when_it_is_their_turn(small: Stack, enter: Enter) -> None:
-    fill(small, "big", flavor="cpu-large")
+def test_a_queued_user_runs_another_flavor_and_switches_when_called(small_stack: Stack, enter: Enter) -> None:
+    start_for(small_stack, "big", flavor="cpu-large")
     try:
         visitor = enter("both")
         desk = visitor.open_desk()
@@ -139,76 +141,77 @@ def test_something_smaller_meanwhile_and_the_switch_when_it_is_their_turn(small:
         expect(heading(desk)).to_have_text("You are number 1 in line")
         button(desk, "Start now CPU").click()
         expect(heading(desk)).to_have_text(READY["en"])
-        expect(besides(desk)).to_contain_text("You are number 1 in line for CPU large")
-        small.stop("big")
-        expect(besides(desk)).to_contain_text("It is your turn: CPU large is kept for you until")
+        expect(queue_banner(desk)).to_contain_text("You are number 1 in line for CPU large")
+        small_stack.stop("big")
+        expect(queue_banner(desk)).to_contain_text("It is your turn: CPU large is kept for you until")
         button(desk, "Switch to it").click()
         desk.get_by_role("dialog").get_by_role("button", name="Wipe and switch").click()
         expect(desk.locator(".facts")).to_contain_text("CPU large")
         expect(heading(desk)).to_have_text(READY["en"])
-        expect(besides(desk)).to_have_count(0)
-        (loan,) = visitor.loans()
-        assert loan.flavor == "cpu-large"
+        expect(queue_banner(desk)).to_have_count(0)
+        (instance,) = visitor.instances()
+        assert instance.flavor == "cpu-large"
     finally:
-        empty(small, "big")
+        stop_all(small_stack, "big")
 
 
-def test_an_example_that_was_asked_for_in_a_full_pool_opens_when_it_is_its_turn(small: Stack, enter: Enter) -> None:
-    fill(small, "one", "two")
-    fill(small, "big", flavor="cpu-large")
+def test_an_example_requested_in_a_full_pool_opens_once_an_instance_runs(small_stack: Stack, enter: Enter) -> None:
+    start_for(small_stack, "one", "two")
+    start_for(small_stack, "big", flavor="cpu-large")
     try:
         desk = enter("reader").open_desk()
         desk.get_by_role("button", name="Open Which language is this?").click()
         expect(heading(desk)).to_have_text("You are number 1 in line")
         expect(desk.locator(".hero")).to_contain_text("“Which language is this?” opens by itself")
-        small.stop("one")
+        small_stack.stop("one")
         desk.wait_for_url("**/user/reader/lab/tree/examples/language/language.ipynb")
     finally:
-        empty(small, "one", "two", "big")
+        stop_all(small_stack, "one", "two", "big")
 
 
-def test_whoever_allows_it_is_told_by_the_browser(small: Stack, enter: Enter) -> None:
-    fill(small, "one", "two")
-    fill(small, "big", flavor="cpu-large")
+def test_a_user_who_allows_notifications_gets_one_when_called(small_stack: Stack, enter: Enter) -> None:
+    start_for(small_stack, "one", "two")
+    start_for(small_stack, "big", flavor="cpu-large")
     try:
         visitor = enter("sleeper", permissions=["notifications"])
         visitor.context.add_init_script(
-            """window.told = [];
+            """window.notifications = [];
             window.Notification = class extends window.Notification {
-              constructor(title, options) { super(title, options); window.told.push([title, options.body]); }
+              constructor(title, options) { super(title, options); window.notifications.push([title, options.body]); }
             };
             Object.defineProperty(document, "hidden", { get: () => true });"""
         )
         desk = visitor.open_desk()
         button(desk, "Take a place in line").click()
         expect(desk.get_by_text("This browser will tell you.")).to_be_visible()
-        small.stop("one")
+        small_stack.stop("one")
         expect(heading(desk)).to_have_text(READY["en"])
-        assert desk.evaluate("window.told") == [["It is your turn", "CPU: your notebook is starting."]]
+        assert desk.evaluate("window.notifications") == [["It is your turn", "CPU: your notebook is starting."]]
     finally:
-        empty(small, "one", "two", "big")
+        stop_all(small_stack, "one", "two", "big")
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_every_state_of_waiting_is_fit_to_be_seen(small: Stack, enter: Enter, picture: Picture, language: str) -> None:
-    """Axe, a phone, and pictures to look at."""
+def test_every_state_of_queueing_passes_axe_and_fits_a_phone(
+    small_stack: Stack, enter: Enter, picture: Picture, language: str
+) -> None:
     say = load_translations()[language].say
-    fill(small, "one", "two")
-    fill(small, "big", flavor="cpu-large")
+    start_for(small_stack, "one", "two")
+    start_for(small_stack, "big", flavor="cpu-large")
     try:
         visitor = enter(f"looker-{language.lower()}", locale=language)
         desk = visitor.open_desk()
         expect(button(desk, say("Take a place in line"))).to_be_enabled()
-        found = findings(desk, "full")
+        violations = findings(desk, "full")
         picture(desk, "full")
         choose(desk, LARGE[language])
         button(desk, say("Take a place in line")).click()
         expect(heading(desk)).to_have_text(TITLE[language].format(1))
-        found += findings(desk, "waiting")
+        violations += findings(desk, "waiting")
         picture(desk, "waiting")
-        small.stop("one")
+        small_stack.stop("one")
         expect(button(desk, f"{say('Start now')} CPU" + ("" if language == "en" else " 基础型"))).to_be_visible()
-        found += findings(desk, "waiting, something free")
+        violations += findings(desk, "waiting, something free")
         picture(desk, "waiting-free")
         desk.set_viewport_size(PHONE)  # type: ignore[arg-type]
         assert_fits(desk)
@@ -216,15 +219,15 @@ def test_every_state_of_waiting_is_fit_to_be_seen(small: Stack, enter: Enter, pi
         desk.set_viewport_size({"width": 1280, "height": 800})
         desk.locator("[data-action=instead]").click()
         expect(heading(desk)).to_have_text(READY[language])
-        found += findings(desk, "besides")
+        violations += findings(desk, "besides")
         picture(desk, "besides")
-        small.stop("big")
+        small_stack.stop("big")
         expect(button(desk, say("Switch to it"))).to_be_visible()
-        found += findings(desk, "held")
+        violations += findings(desk, "held")
         picture(desk, "held")
         desk.set_viewport_size(PHONE)  # type: ignore[arg-type]
         assert_fits(desk)
         picture(desk, "held-phone")
-        assert found == []
+        assert violations == []
     finally:
-        empty(small, "one", "two", "big")
+        stop_all(small_stack, "one", "two", "big")
