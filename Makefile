@@ -61,7 +61,7 @@ $(LOCAL)/stock/.ready: images/light/requirements.lock $(SETUP) | $(UV)/.ready
 $(VENV)/.paid: requirements-paid.lock hub_config/imports/paid $(VENV)/.ready
 	@hub_config/setup paid $(VENV) requirements-paid.lock
 
-$(VENV)/.dev: requirements-dev.lock hub_config/imports/dev $(VENV)/.ready
+$(VENV)/.dev: requirements-dev.lock hub_config/imports/dev tests/javascript/package-lock.json $(VENV)/.ready
 	@hub_config/setup dev $(VENV) requirements-dev.lock
 
 lint: $(VENV)/.dev
@@ -69,6 +69,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.javascript.check
 	@if command -v shellcheck >/dev/null; then git grep -lE '^#(!/(usr/bin/env bash|bin/sh)$$| shellcheck shell)' | xargs shellcheck -x; \
 	else echo "lint: shellcheck is not installed, so shell scripts are not checked"; fi
 

@@ -236,7 +236,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             said = texts.say("Check the address, or go on from the desk.")
         self.finish(
             self.render_page(
-                "message.html",
+                "shared/message.html",
                 title=title,
                 text=said,
                 action_url=self.desk.base,

@@ -121,7 +121,7 @@ def openapi(base: str) -> dict[str, Any]:
             "200": answer("The page afterwards.", AdminState),
             **{code: statuses[code] for code in ("400", "403")},
         }
-        return {f"/api/operator/{path}": {"post": described | {"responses": told}}}
+        return {f"/api/admin/{path}": {"post": described | {"responses": told}}}
 
     denied = answer("Not signed in.", ErrorAnswer)
     return {
@@ -163,7 +163,7 @@ def openapi(base: str) -> dict[str, Any]:
             "/api/instance/restart": {
                 "post": change("Stop it and start a fresh one of the same kind", EmptyRequest, "200", "201", "202")
             },
-            "/api/operator": {
+            "/api/admin": {
                 "get": {
                     "summary": "Everything on the operator's page; for administrators, like all below it",
                     "responses": {"200": answer("Now.", AdminState), "403": denied},

@@ -22,31 +22,31 @@ PLAN = TEMPLATE | {"name": "course", "slots": 2, "begins": "2026-01-05T09:00+08:
 
 def board(operator: Caller, flavor: str = "cpu-basic") -> dict[str, Any]:
     """One flavor as the page has it."""
-    found: dict[str, Any] = {one["id"]: one for one in operator.get("api/operator").json()["flavors"]}[flavor]
+    found: dict[str, Any] = {one["id"]: one for one in operator.get("api/admin").json()["flavors"]}[flavor]
     return found
 
 
 def test_others_are_refused_in_words(caller: Caller) -> None:
-    answers = [caller.get("api/operator"), caller.get("api/operator/events")]
-    answers += [caller.post(f"api/operator/{path}", json={}) for path in CHANGES]
+    answers = [caller.get("api/admin"), caller.get("api/admin/events")]
+    answers += [caller.post(f"api/admin/{path}", json={}) for path in CHANGES]
     for answer in answers:
         error = error_of(answer, 403)
         assert (error["code"], error["message"]) == ("not_allowed", "This page is for administrators.")
-    page = caller.get("operator")
+    page = caller.get("admin")
     assert page.status_code == 403
     assert "This page is for administrators." in page.text
-    assert "此页面仅供管理员使用。" in caller.get("operator", headers={"Accept-Language": "zh-CN"}).text
+    assert "此页面仅供管理员使用。" in caller.get("admin", headers={"Accept-Language": "zh-CN"}).text
 
 
 def test_nobody_is_served_without_a_token(shared_stack: Stack) -> None:
-    for path in ("api/operator", "metrics"):
+    for path in ("api/admin", "metrics"):
         answer = shared_stack.http.get(f"{shared_stack.url}/services/desk/{path}", timeout=30)
         assert error_of(answer, 403)["code"] == "signed_out"
 
 
 def test_the_page_says_what_there_is(operator: Caller) -> None:
     operator.stack.wait_warm()
-    state = operator.get("api/operator").json()
+    state = operator.get("api/admin").json()
     assert (state["steward"], state["drain"], state["plans"], state["ignored"]) == (True, None, [], [])
     basic = board(operator)
     assert basic["slots"]["warm"] == 1
@@ -57,42 +57,55 @@ def test_the_page_says_what_there_is(operator: Caller) -> None:
 
 
 def test_a_floor_brings_slots_and_is_shown_with_who_set_it(operator: Caller) -> None:
-    answer = operator.post("api/operator/floor", json=TEMPLATE | {"slots": 2})
+    answer = operator.post("api/admin/floor", json=TEMPLATE | {"slots": 2})
     assert answer.status_code == 200
     operator.stack.wait_warm(2)
     (target,) = board(operator)["targets"]
     assert (target["floor"]["slots"], target["floor"]["by"]) == (2, operator.user)
     assert (target["target"], target["why"]) == (2, "An operator has set this floor.")
-    operator.post("api/operator/floor", json=TEMPLATE | {"slots": None})
+    operator.post("api/admin/floor", json=TEMPLATE | {"slots": None})
     eventually(lambda: board(operator)["slots"]["warm"] == 1, what="one slot fewer")
 
 
 def test_a_paused_flavor_is_given_to_nobody(operator: Caller, caller: Caller) -> None:
-    operator.post("api/operator/pause", json={"flavor": "cpu-large"})
+    operator.post("api/admin/pause", json={"flavor": "cpu-large"})
     assert board(operator, "cpu-large")["paused"]["by"] == operator.user
     assert error_of(caller.post("api/instance", json={"flavor": "cpu-large"}), 503)["code"] == "paused"
-    operator.post("api/operator/resume", json={"flavor": "cpu-large"})
+    operator.post("api/admin/resume", json={"flavor": "cpu-large"})
     assert board(operator, "cpu-large")["paused"] is None
 
 
 def test_maintenance_begins_and_ends(operator: Caller, caller: Caller) -> None:
-    state = operator.post("api/operator/drain", json={"reason": "new disks"}).json()
+    state = operator.post("api/admin/drain", json={"reason": "new disks"}).json()
     assert (state["drain"]["by"], state["drain"]["reason"]) == (operator.user, "new disks")
     error = error_of(caller.post("api/instance"), 503)
     assert (error["code"], error["details"]) == ("maintenance", "new disks")
-    assert operator.post("api/operator/drain/end").json()["drain"] is None
+    assert operator.post("api/admin/drain/end").json()["drain"] is None
 
 
 def test_a_plan_is_added_and_removed(operator: Caller) -> None:
-    (plan,) = operator.post("api/operator/plan", json=_soon()).json()["plans"]
+    (plan,) = operator.post("api/admin/plan", json=_soon()).json()["plans"]
     assert (plan["name"], plan["state"], plan["by"]) == ("course", "coming", operator.user)
-    assert operator.post("api/operator/unplan", json={"name": "course"}).json()["plans"] == []
+    assert operator.post("api/admin/unplan", json={"name": "course"}).json()["plans"] == []
 
 
 def _soon() -> dict[str, Any]:
     now = utc_now()
     times = {"begins": now + timedelta(hours=5), "ends": now + timedelta(hours=7)}
     return PLAN | {name: moment.isoformat() for name, moment in times.items()}
+
+
+def test_the_urls_and_fields_of_version_0_1_are_still_served(operator: Caller) -> None:
+    page = operator.get("operator?a=b", follow_redirects=False)
+    assert (page.status_code, page.headers["Location"]) == (308, "/services/desk/admin?a=b")
+    page = operator.post("operator/paid/pause", follow_redirects=False)
+    assert (page.status_code, page.headers["Location"]) == (308, "/services/desk/admin/paid/pause")
+    assert operator.post("api/operator/pause", json={"flavor": "cpu-large"}).status_code == 200
+    state = operator.get("api/operator").json()
+    assert state.keys() == operator.get("api/admin").json().keys()
+    for flavor in state["flavors"]:
+        assert flavor["slots"]["lent"] == flavor["slots"]["assigned"]
+        assert flavor["users"] == flavor["user_namespaces"]
 
 
 MISTAKES: list[tuple[str, Any, str, str]] = [
@@ -117,32 +130,32 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
 def test_a_mistake_is_said_with_what_to_do(
     operator: Caller, path: str, body: Any, message: str, following: str
 ) -> None:
-    error = error_of(operator.post(f"api/operator/{path}", json=body), 400)
+    error = error_of(operator.post(f"api/admin/{path}", json=body), 400)
     assert error["code"] == "bad_option"
     assert error["message"].startswith(message)
     assert error["next"].startswith(following)
 
 
 def test_what_is_not_json_is_refused(operator: Caller) -> None:
-    assert error_of(operator.post("api/operator/pause", content=b"flavor=x"), 400)["next"] == "Send a JSON object."
-    assert error_of(operator.post("api/operator/pause", content=b'{"flavor": "' + b"x" * 5000), 400)["message"] == (
+    assert error_of(operator.post("api/admin/pause", content=b"flavor=x"), 400)["next"] == "Send a JSON object."
+    assert error_of(operator.post("api/admin/pause", content=b'{"flavor": "' + b"x" * 5000), 400)["message"] == (
         "The request is too large."
     )
 
 
 def test_a_mistake_is_said_in_chinese_to_who_reads_it(operator: Caller) -> None:
-    answer = operator.post("api/operator/unplan", json={"name": "x"}, headers={"Accept-Language": "zh-CN"})
+    answer = operator.post("api/admin/unplan", json={"name": "x"}, headers={"Accept-Language": "zh-CN"})
     assert error_of(answer, 400)["message"] == "没有名为 'x' 的计划。"
 
 
 def test_the_stream_tells_of_a_change(operator: Caller) -> None:
-    url = f"{operator.stack.url}/services/desk/api/operator/events"
+    url = f"{operator.stack.url}/services/desk/api/admin/events"
     with operator.stack.http.stream(
         "GET", url, headers={"Authorization": f"token {operator.token}"}, timeout=30
     ) as stream:
         lines = (line for line in stream.iter_lines() if line.startswith("data: {"))
         assert '"paused":{' not in next(lines)
-        operator.post("api/operator/pause", json={"flavor": "cpu-large"})
+        operator.post("api/admin/pause", json={"flavor": "cpu-large"})
         assert any('"paused":{"by"' in line for line in lines)
 
 
@@ -175,7 +188,7 @@ def test_a_token_with_nothing_but_the_two_scopes_reads_metrics_and_nothing_else(
     made = shared_stack.api("POST", f"/users/{user}/tokens", json={"scopes": scopes})
     token = made.json()["token"]
     assert "freepool_slots" in metrics(shared_stack.desk("GET", "metrics", token=token))
-    assert error_of(shared_stack.desk("GET", "api/operator", token=token), 403)["code"] == "not_allowed"
+    assert error_of(shared_stack.desk("GET", "api/admin", token=token), 403)["code"] == "not_allowed"
 
 
 def test_a_token_without_access_to_the_desk_is_told_so(shared_stack: Stack, caller: Caller) -> None:

@@ -39,7 +39,7 @@ OPERATIONS = [
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
 ]
-FOR_OPERATORS = [("GET", "/api/operator"), *(("POST", f"/api/operator/{path}") for path in COMMANDS)]
+FOR_OPERATORS = [("GET", "/api/admin"), *(("POST", f"/api/admin/{path}") for path in COMMANDS)]
 EXAMPLES = 30
 """Of requests that the document allows, and as many of requests that it does not."""
 

@@ -14,14 +14,14 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.visitor import PATIENCE_MS, Visitor, launch
 from tests.stack import Stack
 
-PICTURES_VARIABLE = "FREEPOOL_SCREENSHOTS"
+SCREENSHOTS_VARIABLE = "FREEPOOL_SCREENSHOTS"
 
 
-# Not for the whole session: Playwright's synchronous interface runs an event loop of its own, beside which no
-# asynchronous test of another folder could run.
+# Not for the session: Playwright's synchronous API runs an event loop, and in another folder's asynchronous tests
+# there must be none.
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests of this folder; each visitor has a profile of their own."""
+    """One browser for all tests of this folder; each visitor has its own browser context."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = launch(playwright)
@@ -31,7 +31,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def enter(chromium: Browser, shared_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
-    """Makes visitors, each a new user unless told who; at the end nobody may have met unexpected trouble."""
+    """Creates visitors, by default each as a new user. Fails at the end if one of them had an unexpected problem."""
     visitors: list[Visitor] = []
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[-40:].strip("-")
 
@@ -48,16 +48,16 @@ def enter(chromium: Browser, shared_stack: Stack, request: pytest.FixtureRequest
 
 @pytest.fixture
 def visitor(enter: Callable[..., Visitor]) -> Visitor:
-    """A newcomer with an English browser."""
+    """A new user with an English browser."""
     return enter()
 
 
 @pytest.fixture
 def picture(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Keeps a picture of a page where FREEPOOL_SCREENSHOTS names a folder; of all of it with `full_page`."""
+    """Saves a screenshot if FREEPOOL_SCREENSHOTS names a folder; `full_page` includes what needs scrolling."""
 
     def take(page: Page, name: str, *, full_page: bool = False) -> None:
-        folder = os.environ.get(PICTURES_VARIABLE)
+        folder = os.environ.get(SCREENSHOTS_VARIABLE)
         if folder:
             page.screenshot(path=Path(folder) / f"{request.node.name}-{name}.png", full_page=full_page)
 

@@ -1,4 +1,4 @@
-"""JupyterLab as a person uses it."""
+"""JupyterLab, operated in the browser."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ RUN_MS = 60_000
 
 
 def wait_for_kernel(page: Page) -> None:
-    """Wait until the notebook that is open can run."""
+    """Wait until the kernel of the open notebook is idle."""
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=RUN_MS)
 
 
 def run_all(page: Page) -> Locator:
-    """Run > Run All Cells, and wait for the output of the last cell that has any. Returns that output."""
+    """Run > Run All Cells, and wait for the output of the last cell that prints. Returns that output."""
     wait_for_kernel(page)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     result = page.locator(".jp-OutputArea-output").filter(has_text="RESULT: {")
     expect(result).to_be_visible(timeout=RUN_MS)
-    complaints = page.locator(
-        ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
-    ).all_text_contents()
-    assert not complaints, complaints
+    errors = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").all_text_contents()
+    assert not errors, errors
     return result
 
 
 def contents(page: Page, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
-    """Call Jupyter's contents API the way the page itself does: with its cookies and its XSRF token."""
+    """Call Jupyter's contents API from the page, with its cookies and XSRF token. Returns the status and the body."""
     return tuple(
         page.evaluate(
             """async ([method, path, body]) => {

@@ -1,4 +1,4 @@
-"""Makes the pictures of the README from the real thing: `python -m tests.browser.screenshots docs/screenshots`."""
+"""Takes the README's screenshots of a running Freepool: `python -m tests.browser.screenshots docs/screenshots`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.stack import PROJECT, Stack, running_stack, write_catalog
 
 PHONE = {"width": 360, "height": 780}
 LARGEST = 200_000
-"""Bytes of one picture: the repository keeps them for ever."""
+"""Bytes of one screenshot; they stay in the repository's history."""
 
 
 REPAINT = "import sys; from PIL import Image; Image.open(sys.argv[1]).convert('RGB')"
@@ -39,13 +39,13 @@ REPAINT += ".quantize(int(sys.argv[2])).save(sys.argv[1], optimize=True)"
 
 
 def repaint(path: Path, colours: int) -> None:
-    """Write a picture again with fewer colours, by the Pillow that the light image has."""
+    """Reduce a screenshot's colours, with the Pillow of the light image."""
     python = PROJECT / ".images" / "light" / "bin" / "python"
     subprocess.run([python, "-c", REPAINT, path, str(colours)], check=True)
 
 
 class Photographer:
-    """Takes pictures of one stack into one folder."""
+    """Takes screenshots of one stack into one folder."""
 
     def __init__(self, browser: Browser, stack: Stack, folder: Path) -> None:
         self.browser = browser
@@ -54,7 +54,7 @@ class Photographer:
 
     @contextmanager
     def visitor(self, user: str, **options: Any) -> Iterator[Visitor]:
-        """Somebody who leaves nothing behind; when they come, a slot is warm."""
+        """A visitor who arrives when a slot is warm, and whose instance is stopped at the end."""
         self.stack.wait_warm()
         visitor = Visitor.enter(self.browser, self.stack, user, reduced_motion="reduce", **options)
         try:
@@ -63,12 +63,12 @@ class Photographer:
             visitor.leave()
 
     def take(self, page: Page, name: str) -> None:
-        """One picture of what the window shows."""
+        """Take a screenshot of the window."""
         path = self.folder / f"{name}.png"
         page.screenshot(path=path, animations="disabled")
         original = path.read_bytes()
         for colours in (128, 64, 48, 32):
-            if path.stat().st_size > LARGEST:  # a photograph is in it
+            if path.stat().st_size > LARGEST:  # it contains a photograph
                 path.write_bytes(original)
                 repaint(path, colours)
         size = path.stat().st_size
@@ -76,19 +76,19 @@ class Photographer:
         sys.stdout.write(f"{path.name}: {size // 1000} kB\n")
 
     def all(self) -> None:
-        """The whole set."""
+        """Take all screenshots."""
         self.desk_and_instance()
         self.example()
         self.chinese()
         self.phone()
-        self.line("", "ann", "bob")
-        self.line("-zh-dark", "lin", "wang", locale="zh-CN", color_scheme="dark")
+        self.queue("", "ann", "bob")
+        self.queue("-zh-dark", "lin", "wang", locale="zh-CN", color_scheme="dark")
 
-    def line(self, suffix: str, somebody: str, waits: str, **options: Any) -> None:
-        """All of a shape is lent: a place in line, something else meanwhile, and what is kept when it is the turn."""
+    def queue(self, suffix: str, holder: str, queued: str, **options: Any) -> None:
+        """A full flavor: the form, the ticket, another flavor meanwhile, and the call."""
         say = load_translations()[options.get("locale", "en")].say
-        with self.visitor(somebody), self.visitor(waits, **options) as waiting:
-            self.stack.start(somebody, flavor="cpu-large")
+        with self.visitor(holder), self.visitor(queued, **options) as waiting:
+            self.stack.start(holder, flavor="cpu-large")
             desk = waiting.open_desk()
             desk.locator("input[value=cpu-large]").check()
             self.take(desk, f"full{suffix}")
@@ -96,13 +96,13 @@ class Photographer:
             expect(desk.locator("[data-action=leave]")).to_be_enabled()
             self.take(desk, f"waiting{suffix}")
             desk.locator("[data-action=instead]").first.click()
-            expect(desk.locator(".besides")).to_be_visible()
+            expect(desk.locator(".queue-banner")).to_be_visible()
             expect(heading(desk)).to_have_text(say("Your notebook is ready"))
             self.take(desk, f"meanwhile{suffix}")
-            self.stack.stop(somebody)
+            self.stack.stop(holder)
             expect(desk.locator("[data-action=take]")).to_be_enabled()
             self.take(desk, f"held{suffix}")
-            self.stack.leave_line(waits)
+            self.stack.leave_line(queued)
 
     def desk_and_instance(self) -> None:
         """English, light: before, during and after a start."""
@@ -153,12 +153,12 @@ class Photographer:
 
 
 def _one_large(data: dict[str, Any]) -> None:
-    """So that two people are enough for a line."""
+    """So that two users are enough for a queue."""
     data["flavors"][1]["limit"] = 1
 
 
 def main(folder: Path) -> None:
-    """Bring a Freepool up, take the pictures, end it."""
+    """Start a Freepool, take the screenshots, and stop it."""
     folder.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=PATIENCE_MS)
     with tempfile.TemporaryDirectory(prefix="freepool-") as place, sync_playwright() as playwright:

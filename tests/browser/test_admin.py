@@ -1,4 +1,4 @@
-"""An operator at the page: everything is seen at once, changed by keyboard or mouse, and nothing leaves this page."""
+"""The administrator's page: changes by keyboard and mouse show their effect at once, and it is accessible."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ Picture = Callable[[Page, str], None]
 
 
 @pytest.fixture
-def operate(enter: Enter, shared_stack: Stack) -> Iterator[Callable[..., Page]]:
-    """Opens the operator's page for a new administrator; what they set is taken back afterwards."""
+def open_admin_page(enter: Enter, shared_stack: Stack) -> Iterator[Callable[..., Page]]:
+    """Opens the page as a new administrator. All settings are deleted afterwards."""
 
     def make(**options: object) -> Page:
-        name = f"operator-{secrets.token_hex(3)}"
+        name = f"admin-{secrets.token_hex(3)}"
         assert shared_stack.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
         visitor = enter(name, **options)
-        visitor.expected.append("status of 400")  # mistakes that a test makes
+        visitor.expected.append("status of 400")  # tests send invalid values
         desk = visitor.open_desk()
         desk.locator("summary").click()
         desk.get_by_role(
             "link", name=load_translations()["zh-CN" if "zh" in str(options) else "en"].say("Operation")
         ).click()
-        desk.wait_for_url("**/services/desk/operator")
+        desk.wait_for_url("**/services/desk/admin")
         heading(desk).wait_for()
         return desk
 
@@ -47,8 +47,8 @@ def operate(enter: Enter, shared_stack: Stack) -> Iterator[Callable[..., Page]]:
     shared_stack.wait_warm()
 
 
-def board(page: Page, name: str = "CPU cpu-basic") -> Locator:
-    """One flavor's part of the page."""
+def flavor_section(page: Page, name: str = "CPU cpu-basic") -> Locator:
+    """The section of a flavor."""
     return page.get_by_role("region", name=name, exact=True)
 
 
@@ -56,29 +56,33 @@ def dialog(page: Page) -> Locator:
     return page.get_by_role("dialog")
 
 
-def test_on_a_cluster_each_flavor_says_whether_its_pods_have_users_of_their_own(operate: Callable[..., Page]) -> None:
-    """This machine's pool has nothing to say of it, so the state is one of a cluster."""
-    page = operate()
+def test_on_a_cluster_each_flavor_says_whether_its_pods_run_in_user_namespaces(
+    open_admin_page: Callable[..., Page],
+) -> None:
+    """The local pool has no user namespaces to report, so the test puts a cluster's report into the state."""
+    page = open_admin_page()
     text = "User namespaces are off, because a node does not support them: node-2."
-    users = {"own": False, "text": text, "details": "node-2 made no sandbox", "until": "2036-11-26T21:00:00Z"}
+    namespaces = {"enabled": False, "text": text, "details": "node-2 made no sandbox", "until": "2036-11-26T21:00:00Z"}
 
-    def of_a_cluster(route: Route) -> None:
+    def with_user_namespaces(route: Route) -> None:
         answer = route.fetch()
-        page_of_one = re.sub(r'"users":\s*null', f'"users": {json.dumps(users)}', answer.text(), count=1)
-        route.fulfill(response=answer, body=page_of_one)
+        body = re.sub(
+            r'"user_namespaces":\s*null', f'"user_namespaces": {json.dumps(namespaces)}', answer.text(), count=1
+        )
+        route.fulfill(response=answer, body=body)
 
-    page.route("**/api/operator/events*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
-    page.route(re.compile(r"/services/desk/(api/)?operator(\?.*)?$"), of_a_cluster)
+    page.route("**/api/admin/events*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
+    page.route(re.compile(r"/services/desk/(api/)?admin(\?.*)?$"), with_user_namespaces)
     page.reload()
-    expect(board(page)).to_contain_text(f"{text} It is tried again at ")
-    board(page).get_by_text("Details").click()
-    expect(board(page).get_by_text("node-2 made no sandbox")).to_be_visible()
+    expect(flavor_section(page)).to_contain_text(f"{text} It is tried again at ")
+    flavor_section(page).get_by_text("Details").click()
+    expect(flavor_section(page).get_by_text("node-2 made no sandbox")).to_be_visible()
     assert findings(page, "of a cluster") == []
 
 
-def test_a_floor_is_set_by_keyboard_and_the_page_follows(operate: Callable[..., Page], picture: Picture) -> None:
-    page = operate()
-    floor = board(page).get_by_role("button", name="Floor… CPU, Light")
+def test_a_floor_set_by_keyboard_shows_its_effect(open_admin_page: Callable[..., Page], picture: Picture) -> None:
+    page = open_admin_page()
+    floor = flavor_section(page).get_by_role("button", name="Floor… CPU, Light")
     floor.focus()
     page.keyboard.press("Enter")
     expect(dialog(page).get_by_label("Slots")).to_be_focused()
@@ -94,42 +98,45 @@ def test_a_floor_is_set_by_keyboard_and_the_page_follows(operate: Callable[..., 
     page.keyboard.press("Enter")
     expect(dialog(page)).to_have_count(0)
     expect(floor).to_be_focused()
-    expect(board(page)).to_contain_text("An operator has set this floor.")
-    expect(board(page).locator(".target-count")).to_have_text("2 of 2 wanted")  # by itself, when it is there
+    expect(flavor_section(page)).to_contain_text("An operator has set this floor.")
+    # Without a reload, once the slot is warm.
+    expect(flavor_section(page).locator(".target-count")).to_have_text("2 of 2 wanted")
     picture(page, "floor")
     floor.click()
     button(page, "As the catalog says").click()
-    expect(board(page)).to_contain_text("The catalog keeps at least so many.")
+    expect(flavor_section(page)).to_contain_text("The catalog keeps at least so many.")
 
 
-def test_pause_and_resume(operate: Callable[..., Page]) -> None:
-    page = operate()
-    large = board(page, "CPU large cpu-large")
-    large.get_by_role("button", name="Pause CPU large").click()
+def test_a_flavor_can_be_paused_and_resumed(open_admin_page: Callable[..., Page]) -> None:
+    page = open_admin_page()
+    large_section = flavor_section(page, "CPU large cpu-large")
+    large_section.get_by_role("button", name="Pause CPU large").click()
     expect(dialog(page)).to_contain_text("who stands in line keeps their place")
     page.keyboard.press("Escape")
     expect(dialog(page)).to_have_count(0)
-    large.get_by_role("button", name="Pause CPU large").click()
+    large_section.get_by_role("button", name="Pause CPU large").click()
     button(page, "Pause").click()
-    expect(large).to_contain_text("Paused by operator-")
-    large.get_by_role("button", name="Resume CPU large").click()
-    expect(large).not_to_contain_text("Paused")
+    expect(large_section).to_contain_text("Paused by admin-")
+    large_section.get_by_role("button", name="Resume CPU large").click()
+    expect(large_section).not_to_contain_text("Paused")
 
 
-def test_maintenance(operate: Callable[..., Page], enter: Enter) -> None:
-    page = operate()
+def test_maintenance_can_be_started_and_ended(open_admin_page: Callable[..., Page]) -> None:
+    page = open_admin_page()
     button(page, "Close for maintenance…").click()
     dialog(page).get_by_label("What people read (optional)").fill("New disks.")
     button(page, "Close").click()
     expect(page.get_by_text("Closed for maintenance")).to_be_visible()
     expect(page.get_by_text("“New disks.”")).to_be_visible()
-    expect(board(page)).to_contain_text("None waits during maintenance.")
+    expect(flavor_section(page)).to_contain_text("None waits during maintenance.")
     button(page, "Open again").click()
     expect(page.get_by_text("Closed for maintenance")).to_have_count(0)
 
 
-def test_a_plan_in_the_operators_own_time(operate: Callable[..., Page], picture: Picture, shared_stack: Stack) -> None:
-    page = operate(timezone_id="Asia/Shanghai")
+def test_a_plan_is_in_the_administrators_time_zone(
+    open_admin_page: Callable[..., Page], picture: Picture, shared_stack: Stack
+) -> None:
+    page = open_admin_page(timezone_id="Asia/Shanghai")
     year = utc_now().year + 1
     button(page, "New plan…").click()
     form = dialog(page)
@@ -158,8 +165,10 @@ def test_a_plan_in_the_operators_own_time(operate: Callable[..., Page], picture:
     expect(page.get_by_text("There is no plan.")).to_be_visible()
 
 
-def test_what_counts_for_nothing_is_shown_and_removed(operate: Callable[..., Page], shared_stack: Stack) -> None:
-    page = operate()
+def test_a_setting_without_effect_is_shown_and_can_be_removed(
+    open_admin_page: Callable[..., Page], shared_stack: Stack
+) -> None:
+    page = open_admin_page()
     shared_stack.ledger.write(admin_settings.put, "floor:gpu-80g:light", 3, now=utc_now(), by="ann")
     row = page.get_by_role("listitem").filter(has_text="floor:gpu-80g:light")
     expect(row).to_contain_text("The catalog has no gpu-80g. by ann")
@@ -168,37 +177,41 @@ def test_what_counts_for_nothing_is_shown_and_removed(operate: Callable[..., Pag
     expect(heading(page)).to_be_focused()
 
 
-def test_who_is_no_administrator_sees_no_link_and_reads_why(enter: Enter) -> None:
+def test_other_users_see_no_link_and_are_told_why_they_are_refused(enter: Enter) -> None:
     visitor = enter()
     desk = visitor.open_desk()
     desk.locator("summary").click()
     expect(desk.get_by_role("link", name="Log out")).to_be_visible()
     expect(desk.get_by_role("link", name="Operation")).to_have_count(0)
     visitor.expected.append("status of 403")
-    page, response = visitor.visit("/services/desk/operator")
+    page, response = visitor.visit("/services/desk/admin")
     assert response.status == 403
     expect(page.get_by_role("main")).to_contain_text("This page is for administrators.")
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_axe_finds_nothing_and_a_phone_shows_all(operate: Callable[..., Page], picture: Picture, language: str) -> None:
-    page = operate(locale=language, reduced_motion="reduce")
+def test_the_page_passes_axe_and_fits_a_phone(
+    open_admin_page: Callable[..., Page], picture: Picture, language: str
+) -> None:
+    page = open_admin_page(locale=language, reduced_motion="reduce")
     say = load_translations()[language].say
-    found = findings(page, "page")
+    violations = findings(page, "page")
     picture(page, "wide")
     button(page, say("New plan…")).click()
-    found += findings(page, "plan")
+    violations += findings(page, "plan")
     page.keyboard.press("Escape")
     button(page, say("Close for maintenance…")).click()
-    found += findings(page, "drain")
+    violations += findings(page, "drain")
     button(page, say("Close")).click()
     expect(page.get_by_text(say("Closed for maintenance"))).to_be_visible()
-    found += findings(page, "draining")
-    assert found == []
+    violations += findings(page, "draining")
+    assert violations == []
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     assert_fits(page)
     picture(page, "phone")
     if language != "en":
         shown = page.locator("body").inner_text()
-        forgotten = [one for one in ADMIN_STRINGS.values() if len(one) > 4 and say(one) != one and one in shown]
-        assert forgotten == []
+        untranslated = [
+            text for text in ADMIN_STRINGS.values() if len(text) > 4 and say(text) != text and text in shown
+        ]
+        assert untranslated == []

@@ -1,4 +1,4 @@
-"""No state of the desk has anything that axe-core finds wrong, in either language, light or dark."""
+"""axe-core finds no accessibility problem in any state of the desk, in both languages and colour schemes."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ LARGE = {"en": "CPU large", "zh-CN": "CPU 大内存型"}
 
 
 def findings(page: Page, state: str) -> list[str]:
-    """What axe finds, light and dark, one line each."""
-    found = []
+    """The violations that axe finds in the light and the dark scheme, one line each."""
+    violations = []
     for scheme in ("light", "dark"):
-        # Without motion: a colour that is on its way to another one is no colour to judge.
+        # Without motion, because axe would measure the contrast of a colour in transition.
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         for violation in Axe().run(page).response["violations"]:
-            found += [f"{state}, {scheme}: {violation['id']}: {node['html']}" for node in violation["nodes"]]
-    return found
+            violations += [f"{state}, {scheme}: {violation['id']}: {node['html']}" for node in violation["nodes"]]
+    return violations
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_axe_finds_nothing_in_any_state(enter: Callable[..., Visitor], language: str) -> None:
+def test_every_state_of_the_desk_passes_axe(enter: Callable[..., Visitor], language: str) -> None:
     visitor = enter(locale=language)
     say = load_translations()[language].say
     desk = visitor.open_desk()
-    found = findings(desk, "none")
+    violations = findings(desk, "none")
 
     desk.locator("summary").click()
-    found += findings(desk, "menu")
+    violations += findings(desk, "menu")
     desk.keyboard.press("Escape")
 
     visitor.expected.append("ERR_INTERNET_DISCONNECTED")
     visitor.context.set_offline(True)
     button(desk, say("Start")).click()
     expect(desk.get_by_role("alert")).to_contain_text(say("The desk did not answer."))
-    found += findings(desk, "alert")
+    violations += findings(desk, "alert")
     visitor.context.set_offline(False)
     button(desk, say("Dismiss")).click()
 
@@ -48,24 +48,24 @@ def test_axe_finds_nothing_in_any_state(enter: Callable[..., Visitor], language:
     button(desk, say("Start")).click()
     with visitor.held_start():
         expect(heading(desk)).to_have_text(STARTING[language])
-        found += findings(desk, "starting")
+        violations += findings(desk, "starting")
     expect(heading(desk)).to_have_text(READY[language])
-    found += findings(desk, "running")
+    violations += findings(desk, "running")
     ask(desk, say("Restart (wipes everything)"))
-    found += findings(desk, "dialog")
+    violations += findings(desk, "dialog")
 
     visitor.expected += ["status of 404", "status of 403"]
-    nothing, response = visitor.visit("/services/desk/nothing")
+    not_found, response = visitor.visit("/services/desk/nothing")
     assert response.status == 404
-    expect(heading(nothing)).to_have_text(say("There is nothing here"))
-    expect(nothing.get_by_role("main")).to_contain_text(say("Check the address, or go on from the desk."))
-    found += findings(nothing, "404")
-    with nothing.expect_response("**/language") as answer:
-        nothing.evaluate(
+    expect(heading(not_found)).to_have_text(say("There is nothing here"))
+    expect(not_found.get_by_role("main")).to_contain_text(say("Check the address, or go on from the desk."))
+    violations += findings(not_found, "404")
+    with not_found.expect_response("**/language") as answer:
+        not_found.evaluate(
             "() => { const form = document.createElement('form'); form.method = 'post';"
             " form.action = '/services/desk/language'; document.body.append(form); form.submit(); }"
         )
     assert answer.value.status == 403
-    expect(heading(nothing)).to_have_text(say("That did not work"))
-    found += findings(nothing, "message")
-    assert found == []
+    expect(heading(not_found)).to_have_text(say("That did not work"))
+    violations += findings(not_found, "message")
+    assert violations == []

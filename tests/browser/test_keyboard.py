@@ -1,4 +1,4 @@
-"""Everything on the desk can be done without a mouse, and the focus is always somewhere."""
+"""Everything on the desk can be done by keyboard, and the focus is never lost."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ MOST_STEPS = 25
 
 
 def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
-    """Press Tab until the focus is there."""
+    """Press Tab until `target` has the focus."""
     for _ in range(MOST_STEPS):
         page.keyboard.press(key)
         if target.evaluate("element => element === document.activeElement"):
             return
-    raise AssertionError(f"{MOST_STEPS} times {key} do not lead to {target}")
+    raise AssertionError(f"{MOST_STEPS} times {key} did not lead to {target}")
 
 
 def test_start_menu_restart_and_stop_by_keyboard(visitor: Visitor) -> None:
@@ -32,7 +32,7 @@ def test_start_menu_restart_and_stop_by_keyboard(visitor: Visitor) -> None:
     tab_to(desk, button(desk, "Start"))
     desk.keyboard.press("Enter")
     expect(heading(desk)).to_have_text(READY["en"])
-    assert [loan.flavor for loan in visitor.loans()] == ["cpu-basic"]
+    assert [instance.flavor for instance in visitor.instances()] == ["cpu-basic"]
     expect(desk.get_by_role("link", name="Open JupyterLab")).to_be_focused()
 
     summary = desk.locator("summary")
@@ -51,16 +51,16 @@ def test_start_menu_restart_and_stop_by_keyboard(visitor: Visitor) -> None:
     desk.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(restart).to_be_focused()
-    before = visitor.loans()[0]
+    before = visitor.instances()[0]
     desk.keyboard.press("Enter")
-    desk.keyboard.press("Enter")  # on Cancel, where the focus is: a hasty double Enter loses nothing
+    desk.keyboard.press("Enter")  # on Cancel, which has the focus: pressing Enter twice deletes nothing
     expect(dialog).to_be_hidden()
-    assert [loan.id for loan in visitor.loans()] == [before.id]
+    assert [instance.id for instance in visitor.instances()] == [before.id]
     desk.keyboard.press("Enter")
     desk.keyboard.press("Tab")
     expect(button(desk, "Wipe and restart")).to_be_focused()
     desk.keyboard.press("Enter")
-    visitor.next_loan(before)
+    visitor.next_instance(before)
     expect(heading(desk)).to_have_text(READY["en"])
     expect(desk.get_by_role("link", name="Open JupyterLab")).to_be_focused()
 
@@ -69,24 +69,24 @@ def test_start_menu_restart_and_stop_by_keyboard(visitor: Visitor) -> None:
     desk.keyboard.press("Tab")
     desk.keyboard.press("Enter")
     expect(heading(desk)).to_have_text(IDLE["en"])
-    assert visitor.loans() == []
+    assert visitor.instances() == []
     expect(heading(desk)).to_be_focused()
 
 
-HASTE = """([restart, cancel]) => {
-  const press = (words) => [...document.querySelectorAll("button")].find((one) => one.textContent === words).click();
+CLICK_AT_ONCE = """([restart, cancel]) => {
+  const press = (words) => [...document.querySelectorAll("button")].find((b) => b.textContent === words).click();
   press(restart);
   press(cancel);
   press(restart);
 }"""
-"""Quicker than the browser says that the first question is closed: a busy machine lets three real keys be so, too."""
+"""Before the first dialog's close event. On a busy machine three real key presses can be as fast."""
 
 
-def test_what_is_asked_again_at_once_is_answered_by_its_own_answer(visitor: Visitor) -> None:
+def test_a_question_that_is_asked_again_at_once_gets_its_own_answer(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     button(desk, "Start").click()
     expect(heading(desk)).to_have_text(READY["en"])
-    before = visitor.loans()[0]
-    desk.evaluate(HASTE, ["Restart (wipes everything)", "Cancel"])
+    before = visitor.instances()[0]
+    desk.evaluate(CLICK_AT_ONCE, ["Restart (wipes everything)", "Cancel"])
     button(desk, "Wipe and restart").click()
-    visitor.next_loan(before)
+    visitor.next_instance(before)

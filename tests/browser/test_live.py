@@ -1,4 +1,4 @@
-"""The desk follows what happens, whoever makes it happen, in every tab."""
+"""Every tab of the desk shows each change, no matter what caused it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.browser.visitor import IDLE, READY, STARTING, Visitor, ask, button, c
 FIRST_STEPS = ["Your request is noted", "No instance was waiting, so a new one is being made (a few seconds)"]
 
 
-def test_two_tabs_follow_a_cold_start_from_its_first_line_and_a_stop(visitor: Visitor) -> None:
+def test_all_tabs_show_a_cold_start_from_its_first_step_and_a_stop(visitor: Visitor) -> None:
     here, there = visitor.open_desk(), visitor.open_desk()
     choose_large(here)
     button(here, "Start").click()
     with visitor.held_start():
-        late = visitor.open_desk()  # opened while it goes on: it has missed nothing
+        late = visitor.open_desk()  # opened during the start, and shows all its steps
         for tab in (here, there, late):
             expect(heading(tab)).to_have_text(STARTING["en"])
             expect(tab.locator(".step-text")).to_have_text(FIRST_STEPS)
@@ -26,26 +26,26 @@ def test_two_tabs_follow_a_cold_start_from_its_first_line_and_a_stop(visitor: Vi
     ask(there, "Stop").get_by_role("button", name="Wipe and stop").click()
     for tab in (here, there, late):
         expect(heading(tab)).to_have_text(IDLE["en"])
-    expect(asking).to_be_hidden()  # there is nothing left to ask about
-    assert visitor.loans() == []
+    expect(asking).to_be_hidden()  # the instance is gone, so the question is withdrawn
+    assert visitor.instances() == []
 
 
-def test_cancel_during_a_start_leaves_nothing_and_the_next_start_works(visitor: Visitor) -> None:
+def test_a_cancelled_start_leaves_nothing_and_the_next_start_works(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     choose_large(desk)
     button(desk, "Start").click()
     with visitor.held_start():
-        slot = next(slot.id for slot in visitor.stack.slots() if slot.instance_id == visitor.loans()[0].id)
+        slot = next(slot.id for slot in visitor.stack.slots() if slot.instance_id == visitor.instances()[0].id)
         button(desk, "Cancel").click()
     expect(heading(desk)).to_have_text(IDLE["en"])
     expect(desk.get_by_role("alert")).to_be_empty()
-    assert visitor.loans() == []
+    assert visitor.instances() == []
     assert slot not in visitor.stack.slot_folders()
     button(desk, "Start").click()
     expect(heading(desk)).to_have_text(READY["en"])
 
 
-def test_a_start_and_a_stop_by_rest_show_at_once(visitor: Visitor) -> None:
+def test_a_start_and_a_stop_by_the_rest_api_show_at_once(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     visitor.stack.start(visitor.user)
     expect(heading(desk)).to_have_text(READY["en"])
@@ -71,13 +71,13 @@ def test_an_instance_that_ends_by_itself_is_explained_until_dismissed(visitor: V
 
 
 def shut_down(visitor: Visitor) -> None:
-    """What JupyterLab's File > Shut Down does."""
+    """The request of JupyterLab's File > Shut Down."""
     token = visitor.stack.user_token(visitor.user)
     address = f"{visitor.stack.url}/user/{visitor.user}/api/shutdown"
     assert visitor.stack.http.post(address, headers={"Authorization": f"token {token}"}, timeout=30).status_code == 200
 
 
-def test_a_page_that_was_left_and_is_come_back_to_shows_the_present(visitor: Visitor) -> None:
+def test_a_page_shows_the_current_state_after_going_back(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     desk.goto(f"{visitor.stack.url}/services/desk/nothing")
     visitor.expected.append("status of 404")
@@ -87,5 +87,5 @@ def test_a_page_that_was_left_and_is_come_back_to_shows_the_present(visitor: Vis
 
 
 def go_back(page: Page) -> None:
-    """The browser's own way back, which may take the page out of its cache as it was."""
+    """Go back in the history, which may restore the page from the back-forward cache."""
     page.go_back(wait_until="commit")

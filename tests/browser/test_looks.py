@@ -1,4 +1,4 @@
-"""On a phone, in the dark, and in two languages."""
+"""The desk on a phone, in the dark colour scheme, and in both languages."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PHONE = {"width": 360, "height": 780}
 
 
 def assert_fits(page: Page) -> None:
-    """Nothing makes the page scroll sideways, and every control can be reached and pressed."""
+    """Assert that the page does not scroll sideways, and that every control can be clicked."""
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     controls = page.locator("a:visible, button:visible, summary:visible, input:visible:enabled, select:visible")
     inside = page.locator("dialog[open]").get_by_role("button") if page.locator("dialog[open]").count() else controls
     for control in inside.all():
         if "skip" in (control.get_attribute("class") or ""):
-            continue  # is above the page until it has the focus
+            continue  # is outside the page until it has the focus
         control.scroll_into_view_if_needed()
         box = control.bounding_box()
         assert box is not None
@@ -33,7 +33,7 @@ def assert_fits(page: Page) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_a_phone_shows_everything_without_scrolling_sideways(enter: Enter, picture: Picture, language: str) -> None:
+def test_every_state_fits_a_phone(enter: Enter, picture: Picture, language: str) -> None:
     name = "a-person-with-quite-a-long-name-indeed@example-university." + language.lower()
     visitor = enter(name, viewport=PHONE, locale=language, has_touch=True, is_mobile=True)
     say = load_translations()[language].say
@@ -49,8 +49,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(enter: Enter, pictu
     picture(desk, "restart")
     dialog.get_by_role("button", name=say("Cancel")).click()
     expect(dialog).to_be_hidden()
-    nothing, _ = visitor.visit("/services/desk/nothing")
-    assert_fits(nothing)
+    not_found, _ = visitor.visit("/services/desk/nothing")
+    assert_fits(not_found)
     visitor.expected.append("status of 404")
 
 
@@ -61,11 +61,11 @@ LIGHTNESS = """style => {
 
 
 def lightness(page: Page, style: str) -> float:
-    """Of a colour of the page, from 0 to 1."""
+    """The lightness of a colour of the page, from 0 to 1."""
     return float(page.evaluate(LIGHTNESS, style))
 
 
-def test_dark_follows_the_system_at_once(enter: Enter, picture: Picture) -> None:
+def test_the_colour_scheme_follows_the_systems_at_once(enter: Enter, picture: Picture) -> None:
     desk = enter(color_scheme="dark", reduced_motion="reduce").open_desk()
     assert lightness(desk, "backgroundColor") < 0.15
     assert lightness(desk, "color") > 0.8
@@ -75,7 +75,7 @@ def test_dark_follows_the_system_at_once(enter: Enter, picture: Picture) -> None
     assert lightness(desk, "color") < 0.2
 
 
-def test_a_chinese_browser_gets_chinese_in_every_state(enter: Enter, picture: Picture) -> None:
+def test_a_chinese_browser_shows_chinese_in_every_state(enter: Enter, picture: Picture) -> None:
     visitor = enter(locale="zh-CN")
     desk = visitor.open_desk()
     expect(heading(desk)).to_have_text(IDLE["zh-CN"])
@@ -96,14 +96,16 @@ def test_a_chinese_browser_gets_chinese_in_every_state(enter: Enter, picture: Pi
 
 
 def assert_no_english(page: Page) -> None:
-    """None of the desk's English texts has been forgotten."""
+    """Assert that no English text of the desk is shown."""
     shown = page.locator("body").inner_text()
     texts = load_translations()["zh-CN"]
-    forgotten = [text for text in USER_STRINGS.values() if len(text) > 3 and texts.say(text) != text and text in shown]
-    assert forgotten == []
+    untranslated = [
+        text for text in USER_STRINGS.values() if len(text) > 3 and texts.say(text) != text and text in shown
+    ]
+    assert untranslated == []
 
 
-def test_a_chosen_language_is_remembered(enter: Enter) -> None:
+def test_a_chosen_language_is_kept(enter: Enter) -> None:
     visitor = enter(locale="zh-CN")
     desk = visitor.open_desk()
     button(desk, "English").click()

@@ -1,4 +1,4 @@
-"""The newcomer's way: from the link to a result, and out again, with nothing left behind."""
+"""A new user's first session: from the link to the result of an example, and to an empty pool again."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.stack import PROJECT, Stack, running_stack
 Picture = Callable[[Page, str], None]
 
 
-def test_from_the_link_to_a_result_and_back_to_nothing(visitor: Visitor, picture: Picture) -> None:
+def test_a_new_user_runs_an_example_restarts_and_stops(visitor: Visitor, picture: Picture) -> None:
     desk = visitor.open_desk()
-    assert desk.url == f"{visitor.stack.url}/services/desk/", "the address must not carry the token on"
+    assert desk.url == f"{visitor.stack.url}/services/desk/", "the URL must not contain the token"
     picture(desk, "desk")
     button(desk, "Start").click()
     expect(heading(desk)).to_have_text(READY["en"])
@@ -50,17 +50,17 @@ def test_from_the_link_to_a_result_and_back_to_nothing(visitor: Visitor, picture
     assert (status, found["content"]) == (200, "remember me")
 
     desk.goto(f"{visitor.stack.url}/services/desk/")
-    before = visitor.loans()[0]
+    before = visitor.instances()[0]
     button(desk, "Restart (wipes everything)").click()
     dialog = desk.get_by_role("dialog", name="Restart and wipe everything?")
     expect(dialog).to_contain_text("All files in this instance are deleted")
     picture(desk, "restart")
     dialog.get_by_role("button", name="Wipe and restart").click()
     expect(dialog).to_be_hidden()
-    after = visitor.next_loan(before)
+    after = visitor.next_instance(before)
     expect(heading(desk)).to_have_text(READY["en"])
     assert (after.flavor, after.image) == (before.flavor, before.image)
-    assert after.slot_id != before.slot_id, "a restart is never the same slot again"
+    assert after.slot_id != before.slot_id, "a restart never reuses the slot"
 
     desk.goto(f"{visitor.stack.url}/user/{visitor.user}/lab")
     expect(desk.locator("#jp-main-dock-panel")).to_be_visible()
@@ -72,22 +72,22 @@ def test_from_the_link_to_a_result_and_back_to_nothing(visitor: Visitor, picture
     desk.get_by_role("dialog").get_by_role("button", name="Wipe and stop").click()
     expect(heading(desk)).to_have_text(IDLE["en"])
     expect(button(desk, "Start")).to_be_enabled()
-    assert visitor.loans() == []
+    assert visitor.instances() == []
 
 
-def test_open_starts_an_instance_and_opens_that_notebook_in_the_same_tab(visitor: Visitor) -> None:
+def test_open_starts_an_instance_and_opens_the_notebook_in_the_same_tab(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     card(desk, "Is someone speaking?").get_by_role("button", name="Open").click()
     desk.wait_for_url(f"**/user/{visitor.user}/lab/tree/examples/voice-activity/voice-activity.ipynb")
     expect(desk.get_by_role("tab", name="voice-activity.ipynb")).to_be_visible()
     assert len(visitor.context.pages) == 1
-    assert [loan.example for loan in visitor.loans()] == ["voice-activity"]
-    # Going back is going back: it must not throw the person into the notebook again.
+    assert [instance.example for instance in visitor.instances()] == ["voice-activity"]
+    # Going back to the desk does not open the notebook again.
     desk.goto(f"{visitor.stack.url}/services/desk/")
     expect(heading(desk)).to_have_text(READY["en"])
 
 
-def test_open_during_a_start_opens_the_notebook_when_that_is_ready(visitor: Visitor) -> None:
+def test_open_during_a_start_opens_the_notebook_once_the_instance_runs(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     desk.get_by_role("radio", name="CPU large").check()
     button(desk, "Start").click()
@@ -99,8 +99,8 @@ def test_open_during_a_start_opens_the_notebook_when_that_is_ready(visitor: Visi
     desk.wait_for_url("**/lab/tree/examples/language/language.ipynb")
 
 
-def test_what_needs_an_image_that_is_missing_says_so_and_offers_no_button(chromium: Browser, tmp_path: Path) -> None:
-    with light_alone(tmp_path) as stack:
+def test_an_example_whose_image_is_missing_says_so_and_has_no_button(chromium: Browser, tmp_path: Path) -> None:
+    with light_image_only(tmp_path) as stack:
         visitor = Visitor.enter(chromium, stack, "newcomer")
         desk = visitor.open_desk()
         for title in ("Search by meaning", "Train your first model"):
@@ -113,7 +113,7 @@ def test_what_needs_an_image_that_is_missing_says_so_and_offers_no_button(chromi
         assert visitor.unexpected == []
 
 
-def test_what_needs_an_image_that_is_installed_can_be_opened(visitor: Visitor) -> None:
+def test_an_example_whose_image_is_installed_can_be_opened(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     if not (visitor.stack.settings.images / "torch" / ".ready").exists():
         pytest.skip("the torch image is not installed")
@@ -122,8 +122,8 @@ def test_what_needs_an_image_that_is_installed_can_be_opened(visitor: Visitor) -
 
 
 @contextmanager
-def light_alone(folder: Path) -> Iterator[Stack]:
-    """A Freepool of its own that has the default image and no other."""
+def light_image_only(folder: Path) -> Iterator[Stack]:
+    """A Freepool that has only the default image."""
     (folder / "images").mkdir()
     (folder / "images" / "light").symlink_to(PROJECT / ".images" / "light")
     settings = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
@@ -137,8 +137,7 @@ def light_alone(folder: Path) -> Iterator[Stack]:
         shutil.rmtree(state, ignore_errors=True)
 
 
-def test_what_this_machine_has_not_can_be_read_about_and_not_chosen(visitor: Visitor) -> None:
+def test_a_flavor_that_this_machine_lacks_is_shown_and_cannot_be_chosen(visitor: Visitor) -> None:
     desk = visitor.open_desk()
-    # A shape that this machine cannot serve can be read about, but not chosen.
     expect(desk.get_by_role("radio", name="GPU 24 GB")).to_be_disabled()
     expect(desk.get_by_role("group", name="Instance type")).to_contain_text("This machine's pool has no GPU.")

@@ -1,4 +1,4 @@
-"""A process dies with kill -9 while somebody looks at the desk: calm words, nothing lost, and it mends itself."""
+"""The desk's page while a process is killed or stuck: it reports the outage, loses nothing and recovers by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.browser.visitor import IDLE, READY, Visitor, ask, button, heading
 from tests.stack import Stack, eventually
 
 SILENCE_MS = 26_000
-"""Longer than the page believes in a connection that says nothing (`SILENCE_MS` in live.js)."""
+"""Longer than the page waits for an event before it reconnects (`SILENCE_MS` in shared/live.js)."""
 
 
 def is_healthy(stack: Stack, path: str) -> bool:
@@ -22,12 +22,12 @@ def is_healthy(stack: Stack, path: str) -> bool:
         return False
 
 
-def test_hub_killed(visitor: Visitor) -> None:
+def test_the_page_reports_a_killed_hub_and_recovers(visitor: Visitor) -> None:
     stack = visitor.stack
     desk = visitor.open_desk()
     button(desk, "Start").click()
     expect(heading(desk)).to_have_text(READY["en"])
-    before = visitor.loans()
+    before = visitor.instances()
     status = f"{stack.url}/user/{visitor.user}/api/status"
     headers = {"Authorization": f"token {stack.user_token(visitor.user)}"}
     assert stack.http.get(status, headers=headers, timeout=30).status_code == 200
@@ -43,14 +43,14 @@ def test_hub_killed(visitor: Visitor) -> None:
     assert stack.http.get(status, headers=headers, timeout=30).status_code == 200
 
     eventually(lambda: is_healthy(stack, "/hub/health"), seconds=60, what="the hub")
-    assert visitor.loans() == before
+    assert visitor.instances() == before
     button(desk, "Dismiss").click()
     ask(desk, "Stop").get_by_role("button", name="Wipe and stop").click()
     expect(heading(desk)).to_have_text(IDLE["en"])
-    assert visitor.loans() == []
+    assert visitor.instances() == []
 
 
-def test_desk_killed(visitor: Visitor) -> None:
+def test_the_page_recovers_from_a_killed_desk(visitor: Visitor) -> None:
     stack = visitor.stack
     visitor.expected += ["status of 503", "ERR_INCOMPLETE_CHUNKED_ENCODING"]
     visitor.context.clock.install()
@@ -58,13 +58,13 @@ def test_desk_killed(visitor: Visitor) -> None:
     stack.kill("desk")
     eventually(lambda: is_healthy(stack, "/services/desk/health"), seconds=60, what="the desk")
     stack.start(visitor.user)
-    # The proxy keeps the page's connection to the dead desk open: only its silence tells.
+    # The proxy keeps the page's connection to the dead desk open: the page notices only that no event arrives.
     desk.clock.fast_forward(SILENCE_MS)
-    expect(heading(desk)).to_have_text(READY["en"])  # by itself: the page was not loaded again
+    expect(heading(desk)).to_have_text(READY["en"])  # without a reload
     expect(desk.get_by_text("Reconnecting…")).to_be_hidden()
 
 
-def test_desk_stuck(visitor: Visitor) -> None:
+def test_the_page_reports_a_stuck_desk_and_recovers(visitor: Visitor) -> None:
     stack = visitor.stack
     visitor.context.clock.install()
     desk = visitor.open_desk()
@@ -80,17 +80,17 @@ def test_desk_stuck(visitor: Visitor) -> None:
     expect(heading(desk)).to_have_text(READY["en"])
 
 
-def test_proxy_killed(visitor: Visitor) -> None:
+def test_the_page_reports_a_killed_proxy_and_recovers(visitor: Visitor) -> None:
     stack = visitor.stack
     visitor.expected += ["status of 404", "status of 503", "ERR_"]
     desk = visitor.open_desk()
     button(desk, "Start").click()
     expect(heading(desk)).to_have_text(READY["en"])
-    before = visitor.loans()
+    before = visitor.instances()
     stack.kill("proxy")
     expect(desk.get_by_text("Reconnecting…")).to_be_visible()
     eventually(lambda: is_healthy(stack, "/services/desk/health"), seconds=60, what="the proxy with its routes")
     expect(desk.get_by_text("Reconnecting…")).to_be_hidden()
-    assert visitor.loans() == before
+    assert visitor.instances() == before
     stack.stop(visitor.user)
     expect(heading(desk)).to_have_text(IDLE["en"])

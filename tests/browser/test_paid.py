@@ -1,4 +1,4 @@
-"""The whole upgrade in a browser, with the stand-in cloud beside the desk: from the link to the receipt."""
+"""Paid instances in a browser, with the demo cloud: from linking an account to the receipt."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Picture = Callable[..., None]
 WIDE = {"width": 1280, "height": 900}
 HELLO = "from the free one"
 CAP = PRICE = Decimal("0.65")
-"""What may be spent, and what an hour costs: it is reached before the two hours that it may run."""
+"""The spending limit and the price of an hour: the limit is reached before the run's two hours are over."""
 PAST_THE_CAP = 4000
 
 
 @pytest.fixture
 def demo(demo_stack: Stack) -> Stack:
-    """A Freepool with a stand-in for the cloud."""
+    """A Freepool with the demo cloud."""
     return demo_stack
 
 
@@ -46,14 +46,14 @@ def cloud(cloud_beside: Steer) -> Steer:
     return cloud_beside
 
 
-class Way:
-    """One person's way, with a look at each page on it: axe, a phone, a picture."""
+class Tour:
+    """A user's tour through the pages. Each is checked with axe and on a phone, and a screenshot is saved."""
 
     def __init__(self, page: Page, language: str, picture: Picture) -> None:
         self.page, self.language, self.picture = page, language, picture
         self.say = load_translations()[language].say
         self.axe = Axe()
-        self.found: list[str] = []
+        self.violations: list[str] = []
 
     def look(self, name: str) -> None:
         page = self.page
@@ -61,21 +61,21 @@ class Way:
         self.picture(page, name, full_page=True)
         self._judge(page, name)
         page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-        if self.language == "en":  # its words are the longer ones
+        if self.language == "en":  # its texts are the longer ones
             assert_fits(page)
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         self.picture(page, f"{name}-phone", full_page=True)
         page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
     def look_at_cloud(self, page: Page, name: str) -> None:
-        """A page of the stand-in, which speaks both languages at once."""
+        """Check a page of the demo cloud, which shows both languages at once."""
         expect(page.get_by_role("note")).to_contain_text("DEMO · 演示")
         self.picture(page, f"cloud-{name}", full_page=True)
         self._judge(page, name)
 
     def _judge(self, page: Page, name: str) -> None:
         for violation in self.axe.run(page).response["violations"]:
-            self.found += [f"{name}: {violation['id']}: {node['html']}" for node in violation["nodes"]]
+            self.violations += [f"{name}: {violation['id']}: {node['html']}" for node in violation["nodes"]]
 
     def link(self, words: str, **params: object) -> Any:
         return self.page.get_by_role("link", name=self.say(words, **params)).first
@@ -85,7 +85,7 @@ class Way:
 
 
 @pytest.mark.parametrize(("language", "account"), [("en", ADA), ("zh-CN", LI)])
-def test_the_whole_way(
+def test_a_user_links_an_account_runs_an_instance_moves_files_and_deletes_it(
     chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str, account: str
 ) -> None:
     name = {"en": "ada", "zh-CN": "lilei"}[language]
@@ -95,97 +95,97 @@ def test_the_whole_way(
     )
     since = cloud.last()
     page = visitor.open_desk()
-    way = Way(page, language, picture)
+    tour = Tour(page, language, picture)
 
-    button(page, way.say("Start")).click()
+    button(page, tour.say("Start")).click()
     expect(heading(page)).to_have_text(READY[language])
     put_file(demo, name)
-    way.look("desk")
+    tour.look("desk")
 
-    link_account(way, account)
-    read_and_agree(way, cloud, since)
+    link_account(tour, account)
+    consent_to_start(tour, cloud, since)
     instance, order = page.url, page.url.rpartition("/")[2]
     page.goto(instance)
     expect(page.locator("#open")).to_be_visible(timeout=90_000)
-    way.look("running")
-    move_files(way)
+    tour.look("running")
+    move_files(tour)
     page.goto(f"{demo.url}/services/desk/")
     expect(page.locator(".own-run")).to_be_visible()
-    way.look("desk-paid")
+    tour.look("desk-paid")
     page.goto(f"{instance}/stop")
-    way.look("stop")
+    tour.look("stop")
 
-    the_cloud_stops_it(way, demo, cloud, account, order, since)
+    exceed_the_limit(tour, demo, cloud, account, order, since)
     page.goto(instance)
     expect(page.locator(".receipt-title")).to_be_visible(timeout=60_000)
-    expect(page.locator(".why")).to_have_text(way.say(WHY[StopReason.CAP]))
-    way.look("receipt")
-    assert cloud.calls(since=since, action="StopInstance") == [], "it was the cloud"
+    expect(page.locator(".why")).to_have_text(tour.say(WHY[StopReason.CAP]))
+    tour.look("receipt")
+    assert cloud.calls(since=since, action="StopInstance") == [], "the cloud stopped it"
     ended = order_of(demo, order)
     assert (ended.state, ended.reason) == (OrderState.STOPPED, StopReason.CAP)
     assert 0 < Decimal(ended.spent or 0) <= CAP
-    assert CAP / 2 < cloud.owes(account) <= CAP + PRICE / 60, "the bill itself, with the minute that was begun"
+    assert CAP / 2 < cloud.owes(account) <= CAP + PRICE / 60, "the bill, with the minute that had begun"
 
-    clean_up(way, demo, instance)
-    assert way.found == []
+    clean_up(tour, demo, instance)
+    assert tour.violations == []
     assert visitor.unexpected == []
     visitor.leave()
 
 
-def link_account(way: Way, account: str) -> None:
-    """From the desk to an account that is linked, with the role by one click."""
-    page = way.page
-    way.link("Link a cloud account").click()
-    way.look("home")
-    way.button("Link {cloud}", cloud=way.say("Alibaba Cloud PAI-DSW")).click()
+def link_account(tour: Tour, account: str) -> None:
+    """Link an account, starting at the desk, and create the role by the cloud's page."""
+    page = tour.page
+    tour.link("Link a cloud account").click()
+    tour.look("home")
+    tour.button("Link {cloud}", cloud=tour.say("Alibaba Cloud PAI-DSW")).click()
     page.wait_for_url("**/oauth2/v1/auth**")
-    way.look_at_cloud(page, "sign-in")
+    tour.look_at_cloud(page, "sign-in")
     page.locator(f"form:has(input[value='{account}']) button[value=main]").click()
     page.wait_for_url("**/paid/accounts/*")
-    page.get_by_text(way.say("What the role says, line by line; and how to make it by hand")).click()
-    way.look("role")
+    page.get_by_text(tour.say("What the role says, line by line; and how to make it by hand")).click()
+    tour.look("role")
     with page.expect_popup() as opened:
-        way.link("Make the role at the cloud").click()
+        tour.link("Make the role at the cloud").click()
     console = opened.value
-    way.look_at_cloud(console, "role")
+    tour.look_at_cloud(console, "role")
     console.locator(f"button[value='{account}']").click()
     expect(console.get_by_role("heading", level=1)).to_contain_text("The role is made")
     console.close()
-    way.button("Check").click()
+    tour.button("Check").click()
     expect(page.get_by_role("status").first).to_contain_text(
-        way.say("All is well: the role lets us in, and nobody else. Nothing was made, and nothing costs anything.")
+        tour.say("All is well: the role lets us in, and nobody else. Nothing was made, and nothing costs anything.")
     )
-    way.look("linked")
+    tour.look("linked")
 
 
-def read_and_agree(way: Way, cloud: Steer, since: int) -> None:
-    """Prices, limits, the question, and the yes. Until that, nothing was asked of the cloud that changes anything."""
-    page = way.page
-    way.link("Prices and machines").click()
-    way.look("prices")
+def consent_to_start(tour: Tour, cloud: Steer, since: int) -> None:
+    """Choose an instance type and limits, and consent. Before the consent no request changes anything in the cloud."""
+    page = tour.page
+    tour.link("Prices and machines").click()
+    tour.look("prices")
     page.locator(".quote a").first.click()
     page.locator("#cap").fill(str(CAP))
     page.locator("#hours").select_option("2")
     page.locator("#idle").select_option("0")
-    way.look("limits")
-    way.button("Read the terms").click()
+    tour.look("limits")
+    tour.button("Read the terms").click()
     page.wait_for_url("**/paid/consents/*")
     expect(page.locator(".terms")).to_contain_text(f"CNY {CAP}")
-    way.look("question")
+    tour.look("question")
     assert cloud.mutations(since=since) == []
     cloud.quirk(pace=STANDSTILL)
-    way.button("Start and be billed").click()
+    tour.button("Start and be billed").click()
     page.wait_for_url("**/paid/instances/*")
     expect(page.locator(".steps, #open").first).to_be_visible()
-    way.look("starting")
+    tour.look("starting")
     cloud.quirk(pace=QUICK)
 
 
-def move_files(way: Way) -> None:
-    """From the free instance to the paid one, as the page says."""
-    page = way.page
+def move_files(tour: Tour) -> None:
+    """Move files from the free instance to the paid one, as the page describes."""
+    page = tour.page
     with page.expect_download() as download:
-        way.link("Download freepool-files.zip").click()
+        tour.link("Download freepool-files.zip").click()
     with page.expect_popup() as opened:
         page.locator("#open").click()
     lab = opened.value
@@ -197,52 +197,56 @@ def move_files(way: Way) -> None:
     lab.get_by_role("button", name="Run").click()
     lab.get_by_role("link", name="freepool-files/").click()
     expect(lab.locator("#files")).to_contain_text("hello.txt")
-    way.look_at_cloud(lab, "lab")
+    tour.look_at_cloud(lab, "lab")
     with lab.expect_download() as moved:
         lab.get_by_role("link", name="hello.txt").click()
     assert Path(moved.value.path()).read_text() == HELLO
     lab.close()
 
 
-def the_cloud_stops_it(way: Way, demo: Stack, cloud: Steer, account: str, order: str, since: int) -> None:
-    """The limit is reached while nobody of ours is there to see it."""
-    assert [call.action for call in cloud.calls(since=since, action="CreateIdleInstanceCuller")] == [], "idle: never"
+def exceed_the_limit(tour: Tour, demo: Stack, cloud: Steer, account: str, order: str, since: int) -> None:
+    """The spending limit is reached while the steward is suspended."""
+    assert [call.action for call in cloud.calls(since=since, action="CreateIdleInstanceCuller")] == [], (
+        "no idle timeout was chosen"
+    )
     with held_steward(demo):
         cloud.advance(PAST_THE_CAP)
         assert cloud.instance(order_of(demo, order).name)["status"] == "Stopped"
         assert cloud.calls(since=since, action="StopInstance") == []
-        assert order_of(demo, order).state is OrderState.ACTIVE, "nobody of ours has seen it"
-        console = way.page.context.new_page()
+        assert order_of(demo, order).state is OrderState.ACTIVE, "the steward has not seen it"
+        console = tour.page.context.new_page()
         console.goto(f"{cloud.endpoints.main}/console/{account}")
-        way.look_at_cloud(console, "console")
+        tour.look_at_cloud(console, "console")
         console.close()
-        way.page.goto(f"{demo.url}/services/desk/paid/consents")
-        way.look("answers")
+        tour.page.goto(f"{demo.url}/services/desk/paid/consents")
+        tour.look("answers")
 
 
-def clean_up(way: Way, demo: Stack, instance: str) -> None:
-    """What was agreed to, and the end of the instance and of the link."""
-    page = way.page
-    way.link("What you agreed to").click()
-    way.look("answer")
+def clean_up(tour: Tour, demo: Stack, instance: str) -> None:
+    """Read the consent, delete the instance, and unlink the account."""
+    page = tour.page
+    tour.link("What you agreed to").click()
+    tour.look("answer")
     page.goto(f"{instance}/delete")
-    way.look("delete")
-    way.button("Delete it for good").click()
+    tour.look("delete")
+    tour.button("Delete it for good").click()
     order = instance.rpartition("/")[2]
-    eventually(lambda: order_of(demo, order).state is OrderState.GONE, seconds=60, what="its end")
+    eventually(lambda: order_of(demo, order).state is OrderState.GONE, seconds=60, what="the end of the order")
     page.goto(f"{demo.url}/services/desk/paid")
-    way.look("home-linked")
+    tour.look("home-linked")
     page.locator("a[href$='/unlink']").first.click()
-    way.look("unlink")
-    way.button("Unlink").click()
-    expect(heading(page)).to_have_text(way.say("The account is unlinked"))
-    way.look("unlinked")
+    tour.look("unlink")
+    tour.button("Unlink").click()
+    expect(heading(page)).to_have_text(tour.say("The account is unlinked"))
+    tour.look("unlinked")
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_the_operators_page(chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str) -> None:
+def test_an_administrator_pauses_and_allows_paid_instances(
+    chromium: Browser, demo: Stack, cloud: Steer, picture: Picture, language: str
+) -> None:
     owner = Person(Platform(demo, cloud, demo.ledger), f"owner-{language.lower()}")
-    with ThreadPoolExecutor(1) as thread:  # this one has a loop of Playwright's
+    with ThreadPoolExecutor(1) as thread:  # this thread has Playwright's event loop
         consent = thread.submit(owner.agree, "paid-1").result()
     with owner.clicking(consent):
         owner.appears("paid-1")
@@ -250,26 +254,26 @@ def test_the_operators_page(chromium: Browser, demo: Stack, cloud: Steer, pictur
         assert demo.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
         visitor = Visitor.enter(chromium, demo, name, locale=language, viewport=WIDE, reduced_motion="reduce")
         visitor.open_desk()
-        page, _ = visitor.visit("/services/desk/operator/paid")
-        way = Way(page, language, picture)
+        page, _ = visitor.visit("/services/desk/admin/paid")
+        tour = Tour(page, language, picture)
         expect(page.get_by_role("cell").get_by_text(owner.name)).to_be_visible()
-        way.look("operator")
-        way.button("No new paid instances").click()
+        tour.look("admin")
+        tour.button("No new paid instances").click()
         expect(page.get_by_role("alert")).to_contain_text(
-            way.say("Nobody can make or start any. What runs goes on, and its owners can stop it.")
+            tour.say("Nobody can make or start any. What runs goes on, and its owners can stop it.")
         )
-        way.look("operator-paused")
-        way.button("Allow them again").click()
-        expect(way.button("No new paid instances")).to_be_visible()
+        tour.look("admin-paused")
+        tour.button("Allow them again").click()
+        expect(tour.button("No new paid instances")).to_be_visible()
     owner.wait_running("paid-1")
     owner.delete("paid-1")
     owner.wait_state("paid-1", OrderState.GONE)
-    assert way.found == []
+    assert tour.violations == []
     visitor.leave()
 
 
 def put_file(stack: Stack, user: str) -> None:
-    """Into the free instance."""
+    """Put a file into the free instance."""
     answer = stack.http.put(
         f"{stack.url}/user/{user}/api/contents/hello.txt",
         headers={"Authorization": f"token {stack.user_token(user)}"},
@@ -285,8 +289,8 @@ def order_of(stack: Stack, order: str) -> Order:
 
 @contextmanager
 def held_steward(stack: Stack) -> Iterator[None]:
-    """It stands still meanwhile: were it killed, another would be there at once. Not in the middle of a write, for
-    whose end everybody else would wait."""
+    """Suspend the steward; a killed one would be replaced at once. It is not suspended while it writes to the ledger,
+    because all other writers would wait for it."""
     [steward] = stack.pids("steward")
     os.kill(steward, signal.SIGSTOP)
     try:
@@ -300,7 +304,7 @@ def held_steward(stack: Stack) -> Iterator[None]:
 
 
 def is_being_written(stack: Stack) -> bool:
-    """Whether somebody is in a transaction of the ledger that writes."""
+    """Whether a transaction holds the ledger's write lock."""
     with closing(sqlite3.connect(stack.state / "ledger.sqlite", timeout=0, isolation_level=None)) as ledger:
         try:
             ledger.execute("BEGIN IMMEDIATE")

@@ -1,7 +1,7 @@
-"""A person at a browser: pages of the real stack in headless Chromium, and a watch on what a person never sees.
+"""A user with a browser: headless Chromium on a running Freepool.
 
-What goes wrong behind a page (an error in the console, a break of the content policy, a request that leaves this
-machine) is noted for as long as the visitor is here, and makes the test fail at the end.
+Problems that a user does not see (errors in the console, violations of the content security policy, requests to other
+machines) are recorded and make the test fail at its end.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from tests.stack import Stack, eventually
 
 HERE = "127.0.0.1"
 PATIENCE_MS = 20_000
-"""For one thing to appear: a cold start on a busy machine, and JupyterLab's own start."""
+"""Enough for a cold start or for JupyterLab's start on a busy machine."""
 READY = {"en": "Your notebook is ready", "zh-CN": "Notebook 已就绪"}
 IDLE = {"en": "Start a free notebook", "zh-CN": "免费启动 Notebook"}
 STARTING = {"en": "Starting your notebook", "zh-CN": "正在启动 Notebook"}
-TELL_POLICY = (
+REPORT_POLICY_VIOLATIONS = (
     "addEventListener('securitypolicyviolation', e => console.error('policy:', e.violatedDirective, e.blockedURI))"
 )
 
 
 def launch(playwright: Playwright) -> Browser:
-    """The system's Chromium, without what it does on its own."""
+    """The system's Chromium, without its background requests."""
     program = shutil.which("chromium")
     assert program, "these tests need Chromium: tests/setup installs it"
     return playwright.chromium.launch(
@@ -43,86 +43,89 @@ def launch(playwright: Playwright) -> Browser:
 
 @dataclass
 class Visitor:
-    """One person, signed in by their own link. `expected` are patterns of trouble that a test itself makes."""
+    """A user, signed in by their link. `expected`: patterns of the problems that a test causes."""
 
     stack: Stack
     user: str
     context: BrowserContext
-    trouble: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
 
     @classmethod
     def enter(cls, browser: Browser, stack: Stack, user: str, **options: Any) -> Visitor:
-        """Open a browser of their own. `options` are Playwright's for a context."""
+        """Open a browser context for the user. `options` are Playwright's."""
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US"} | options)
         context.set_default_timeout(PATIENCE_MS)
-        context.add_init_script(TELL_POLICY)
+        context.add_init_script(REPORT_POLICY_VIOLATIONS)
         visitor = cls(stack, user, context)
         context.on("console", lambda message: visitor._note(message.type == "error", f"console: {message.text}"))
         context.on("weberror", lambda error: visitor._note(True, f"script: {error.error}"))
-        context.on("request", lambda request: visitor._note_way(request.url))
-        context.on("page", lambda page: page.on("websocket", lambda socket: visitor._note_way(socket.url)))
+        context.on("request", lambda request: visitor._note_request(request.url))
+        context.on("page", lambda page: page.on("websocket", lambda socket: visitor._note_request(socket.url)))
         return visitor
 
-    def _note(self, is_trouble: bool, text: str) -> None:
-        if is_trouble:
-            self.trouble.append(text)
+    def _note(self, is_problem: bool, text: str) -> None:
+        if is_problem:
+            self.problems.append(text)
 
-    def _note_way(self, url: str) -> None:
+    def _note_request(self, url: str) -> None:
         parts = urlsplit(url)
         self._note(parts.scheme not in ("data", "blob", "about") and parts.hostname != HERE, f"request: {url}")
 
     def leave(self) -> None:
-        """Close everything and end what still runs for them."""
+        """Close the browser context and stop the user's instance."""
         self.context.close()
         self.stack.stop(self.user)
-        eventually(lambda: not self.loans(), what=f"the end of {self.user}'s instance")
+        eventually(lambda: not self.instances(), what=f"the end of {self.user}'s instance")
 
     @property
     def unexpected(self) -> list[str]:
-        """Trouble that no test has announced."""
-        return [text for text in self.trouble if not any(re.search(pattern, text) for pattern in self.expected)]
+        """The problems that the test does not expect."""
+        return [text for text in self.problems if not any(re.search(pattern, text) for pattern in self.expected)]
 
     def open_desk(self) -> Page:
-        """A new tab that follows the link."""
+        """Follow the user's link in a new tab."""
         page = self.context.new_page()
         page.goto(self.stack.link_for(self.user))
         heading(page).wait_for()
         return page
 
     def visit(self, path: str) -> tuple[Page, Response]:
-        """A new tab at a path of the site. Returns it and the last answer."""
+        """Open a path of the site in a new tab. Returns the page and the last response."""
         page = self.context.new_page()
         response = page.goto(self.stack.url + path)
         assert response is not None
         return page, response
 
-    def loans(self) -> list[Any]:
-        """What the ledger says runs for them, or starts, or is being wiped."""
-        return [loan for loan in self.stack.unended() if loan.user_name == self.user]
+    def instances(self) -> list[Any]:
+        """The user's instances in the ledger that have not ended."""
+        return [instance for instance in self.stack.unended() if instance.user_name == self.user]
 
-    def next_loan(self, before: Any) -> Any:
-        """Their loan after this one, once it runs: a restart may be over before any page has shown it."""
+    def next_instance(self, before: Any) -> Any:
+        """The instance after `before`, once it runs. A restart may be over before a page has shown it."""
 
         def found() -> Any:
-            return next((loan for loan in self.loans() if loan.id != before.id and loan.state == "running"), None)
+            return next(
+                (instance for instance in self.instances() if instance.id != before.id and instance.state == "running"),
+                None,
+            )
 
-        return eventually(found, what="the loan after the restart")
+        return eventually(found, what="the instance after the restart")
 
     @contextmanager
     def held_start(self) -> Iterator[None]:
-        """Keep their cold start, which has just been asked for, from going on."""
+        """Suspend the user's cold start, which has just been requested."""
         keeper = eventually(self._keeper, what=f"a new slot for {self.user}")
-        os.kill(keeper, signal.SIGSTOP)  # it cannot report that the slot is ready
+        os.kill(keeper, signal.SIGSTOP)  # so it does not report that the slot is ready
         try:
             yield
         finally:
             os.kill(keeper, signal.SIGCONT)
 
     def _keeper(self) -> int | None:
-        mine = {loan.id for loan in self.loans()}
+        ids = {instance.id for instance in self.instances()}
         for slot in self.stack.slots():
-            if slot.instance_id in mine:
+            if slot.instance_id in ids:
                 try:
                     return int(json.loads((self.stack.settings.slots_dir / slot.id / "status.json").read_text())["pid"])
                 except (OSError, ValueError):
@@ -131,27 +134,27 @@ class Visitor:
 
 
 def heading(page: Page) -> Locator:
-    """The page's one title: it says in which state the desk is."""
+    """The page's title, which says in which state the instance is."""
     return page.get_by_role("heading", level=1)
 
 
 def button(page: Page, name: str) -> Locator:
-    """A button by its exact words."""
+    """A button by its exact text."""
     return page.get_by_role("button", name=name, exact=True)
 
 
 def card(page: Page, title: str) -> Locator:
-    """An example in the gallery."""
+    """An example's card in the gallery."""
     return page.get_by_role("listitem").filter(has=page.get_by_role("heading", name=title, exact=True))
 
 
 def choose_large(page: Page, title: str = "CPU large") -> None:
-    """Choose the flavor of which no slot waits, so that its start takes seconds."""
+    """Choose the flavor that has no warm slot, so that its start takes seconds."""
     page.get_by_role("radio", name=title, exact=True).check()
 
 
 def ask(page: Page, action: str) -> Locator:
-    """Press a button that asks first, and return its dialog."""
+    """Click a button that opens a dialog, and return the dialog."""
     button(page, action).click()
     dialog = page.get_by_role("dialog")
     dialog.wait_for()

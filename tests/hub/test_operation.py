@@ -75,7 +75,7 @@ def test_a_hook_is_told_once_who_has_something_to_come_for(state: Path, lean: Pa
 def operate(stack: Stack, path: str, **change: Any) -> None:
     """A change by this machine's administrator."""
     admin = next(user["name"] for user in stack.api("GET", "/users").json() if user["admin"])
-    answer = stack.desk("POST", f"api/operator/{path}", token=stack.user_token(admin), json=change)
+    answer = stack.desk("POST", f"api/admin/{path}", token=stack.user_token(admin), json=change)
     assert answer.status_code == 200, answer.text
 
 

@@ -376,11 +376,11 @@ def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
     consent = ann.ask(binding)
     order = ann.agree()
     ann.wait(order, "Open JupyterLab")
-    assert ann.at(f"{DESK}operator/paid").status_code == 403
-    assert ann.at(f"{DESK}operator/paid/audit.jsonl").status_code == 403
+    assert ann.at(f"{DESK}admin/paid").status_code == 403
+    assert ann.at(f"{DESK}admin/paid/audit.jsonl").status_code == 403
     operator = Browser(stack, httpx.URL(stack.link).params["user"])
     try:
-        operator.at(f"{DESK}operator/paid")
+        operator.at(f"{DESK}admin/paid")
         assert ann.user in operator.text
         assert "/paid/open/" not in operator.page.text
         assert account not in operator.page.text, "the last digits are enough"
@@ -389,7 +389,7 @@ def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
         ann.at(f"{DESK}paid/new/{binding}/cn-hangzhou/{SHAPE}")
         assert ann.press("Read the terms").status_code == 503
         assert "No new paid instances can be made just now" in ann.text
-        operator.at(f"{DESK}operator/paid/audit.jsonl")
+        operator.at(f"{DESK}admin/paid/audit.jsonl")
         lines = [json.loads(line) for line in operator.page.text.splitlines()]
         assert {line["record"] for line in lines} == {"binding", "consent", "order", "event", "notice"}
         assert all(line["demo"] for line in lines)
@@ -434,7 +434,7 @@ def test_a_region_that_is_switched_off_says_where_to_look_instead(
                 ann.form("Stop")
         ann.at(open_path)
         assert texts.OUT_OF_REACH in ann.text
-        operator.at(f"{DESK}operator/paid")
+        operator.at(f"{DESK}admin/paid")
         assert alarms.KINDS["switched_off"] in operator.text
         operator.at(f"{DESK}metrics")
         assert 'freepool_paid_alarms{kind="switched_off"} 1.0' in operator.page.text

@@ -99,7 +99,7 @@ def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
     assert reads(stack, consents.get, consent).state is ConsentState.OFFERED  # type: ignore[attr-defined]
     kill_all(stack)
     assert cloud.mutations(since=since) == []
-    for path in ("", "static/logo.svg", "static/none.svg", "oauth_callback", "paid", f"paid/consents/{consent}"):
+    for path in ("", "static/shared/logo.svg", "static/none.svg", "oauth_callback", "paid", f"paid/consents/{consent}"):
         policy = ann.client.get(here + path, follow_redirects=False).headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in policy, path
     for path in ("", "paid", f"paid/consents/{consent}"):
@@ -159,11 +159,11 @@ def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, acco
         f"api/paid/quotes?account={binding}", "api/openapi.json",
     )  # fmt: skip
     operators = (
-        "operator",
-        "operator/paid",
-        "operator/paid/audit.jsonl",
-        "api/operator",
-        "api/operator/paid",
+        "admin",
+        "admin/paid",
+        "admin/paid/audit.jsonl",
+        "api/admin",
+        "api/admin/paid",
         "metrics",
     )
     operator = Browser(stack, httpx.URL(stack.link).params["user"])

@@ -19,7 +19,7 @@ SECONDS = {
     "tests/ledger/test_pool_state_machine.py": 60,
     "tests/hub/test_bad_luck.py": 60,
     "tests/paid/test_state_machine.py": 60,
-    "tests/browser/test_line.py": 50,
+    "tests/browser/test_queue.py": 50,
     "tests/paid_desk/test_desk.py": 50,
     "tests/backends/test_wiped.py": 40,
     "tests/paid/test_stubborn.py": 40,

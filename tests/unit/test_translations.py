@@ -78,7 +78,7 @@ def _said_in_code() -> Iterator[tuple[str, str]]:
 
 
 def _said_in_templates() -> Iterator[tuple[str, str]]:
-    for path in sorted((SOURCE / "desk" / "templates").glob("*.html")):
+    for path in sorted((SOURCE / "desk" / "templates").rglob("*.html")):
         for found in re.finditer(r"""_\((["'])(.*?)\1[,)]""", path.read_text()):
             yield path.name, found[2]
 

@@ -33,7 +33,7 @@ COMMANDS: dict[str, AdminCommand] = {
     "plan": AdminCommand("Add a plan, or replace the one of this name", commands.PlanChange, commands.plan),
     "unplan": AdminCommand("Remove a plan", commands.PlanName, commands.unplan),
 }
-"""By path below /api/operator/."""
+"""By path below /api/admin/."""
 
 
 def parse_command(model: type[BaseModel], body: bytes) -> BaseModel:

@@ -48,7 +48,7 @@ class AdminHandler(Handler):
                 next_step="Ask one of them to make you one, in JupyterHub's administration.",
             )
 
-    async def operator_state(self) -> AdminState:
+    async def admin_state(self) -> AdminState:
         """The page as it is now."""
         desk, now = self.desk, utc_now()
         snapshot = await desk.ledger.aread(read_admin, now=now)
@@ -58,29 +58,42 @@ class AdminHandler(Handler):
 
 
 class AdminPageHandler(AdminHandler):
-    """GET /operator"""
+    """GET /admin"""
 
     async def get(self) -> None:
         """The page, complete with its first state."""
-        state = (await self.operator_state()).model_dump(mode="json")
+        state = (await self.admin_state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in ADMIN_STRINGS.items()}
-        self.finish(self.render_page("operator.html", state=state, strings=strings))
+        self.finish(self.render_page("admin/admin.html", state=state, strings=strings))
+
+
+class OldPageHandler(Handler):
+    """The administrators' pages by their URLs of version 0.1: `/operator…`. To be removed in the next release."""
+
+    needs_user = False
+
+    def get(self, rest: str) -> None:
+        """Redirect to the page's URL of today. A form's POST is sent there again, with its body (308)."""
+        query = f"?{self.request.query}" if self.request.query else ""
+        self.redirect(f"{self.desk.base}admin{rest}{query}", status=308)
+
+    post = get
 
 
 class AdminStateHandler(AdminHandler, JsonHandler):
-    """GET /api/operator"""
+    """GET /api/admin"""
 
     async def get(self) -> None:
         """Everything."""
-        self.answer(await self.operator_state())
+        self.answer(await self.admin_state())
 
 
 class AdminEventsHandler(AdminHandler, EventsHandler):
-    """GET /api/operator/events: server-sent events, each a whole state."""
+    """GET /api/admin/events: server-sent events, each a whole state."""
 
     async def shown(self) -> BaseModel:
         """What is sent."""
-        return await self.operator_state()
+        return await self.admin_state()
 
     async def next_change(self, known: int) -> None:
         """Not more often than somebody can read it."""
@@ -89,7 +102,7 @@ class AdminEventsHandler(AdminHandler, EventsHandler):
 
 
 class AdminCommandHandler(AdminHandler, JsonHandler):
-    """POST /api/operator/WHAT"""
+    """POST /api/admin/WHAT"""
 
     async def post(self, what: str) -> None:
         """Make one change, and show what has become of it."""
@@ -97,7 +110,7 @@ class AdminCommandHandler(AdminHandler, JsonHandler):
         change = parse_command(kind.model, self.request.body)
         await self.desk.ledger.awrite(kind.apply, self.desk.catalog, change, now=utc_now(), by=self.user_name)
         log.info("operator %s: %s %s", self.user_name, what, change.model_dump_json())
-        self.answer(await self.operator_state())
+        self.answer(await self.admin_state())
 
 
 class MetricsHandler(Handler):

@@ -151,7 +151,7 @@ class AdminStateBuilder:
             oldest_seconds=max(((self.now - one.joined_at).total_seconds() for one in waiting), default=None),
             slots=_slots(flavor, snapshot.warm.slots, stock.available),
             reason=reason,
-            users=self._users(flavor),
+            user_namespaces=self._user_namespaces(flavor),
             paused=self._set(PAUSE + flavor.id),
             targets=[
                 self._target(flavor, image_id, target)
@@ -161,12 +161,12 @@ class AdminStateBuilder:
             day=self._day(statistics_of(snapshot.day, flavor.id, now=self.now)),
         )
 
-    def _users(self, flavor: Flavor) -> UserNamespacesView | None:
+    def _user_namespaces(self, flavor: Flavor) -> UserNamespacesView | None:
         if not self.backend.supports_user_namespaces:
             return None
         picked = decide(self.catalog, flavor, self.snapshot.tried, self.now)
         text = self.texts.say(NAMESPACE_REASONS[picked.why], nodes=", ".join(picked.nodes))
-        return UserNamespacesView(own=picked.own, text=text, details=picked.details, until=picked.until)
+        return UserNamespacesView(enabled=picked.own, text=text, details=picked.details, until=picked.until)
 
     def _target(self, flavor: Flavor, image_id: str, target: WarmTarget) -> TargetView:
         warm = self.snapshot.warm
@@ -260,7 +260,7 @@ def _slots(flavor: Flavor, everything: list[Slot], free: int) -> SlotsView:
     leaving = sum(one.state is SlotState.DESTROYING for one in mine)
     return SlotsView(
         limit=flavor.limit,
-        lent=len(mine) - len(waiting) - leaving,
+        assigned=len(mine) - len(waiting) - leaving,
         warm=warm,
         making=len(waiting) - warm,
         leaving=leaving,

@@ -42,7 +42,7 @@ ADMIN_STRINGS: dict[str, str] = {
     "of_limit": "of {n}",
     "warm": "Warm",
     "of_target": "of {n} wanted",
-    "bar_lent": "{n} lent",
+    "bar_assigned": "{n} lent",
     "bar_warm": "{n} warm",
     "bar_making": "{n} being made",
     "bar_leaving": "{n} being wiped",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
+from spawner.desk.deprecated import DEPRECATED
 from spawner.desk.user.state import UserView
 
 
@@ -100,26 +101,38 @@ class SlotsView(BaseModel):
     """What takes up room. `free`: how many more people could have one now, waiting slots included; `room` without."""
 
     limit: int
-    lent: int
+    assigned: int
     warm: int
     making: int
     leaving: int
     room: int
     free: int
 
+    @computed_field(json_schema_extra=DEPRECATED)
+    def lent(self) -> int:
+        """The name of `assigned` in version 0.1."""
+        return self.assigned
+
 
 class UserNamespacesView(BaseModel):
-    """Whether pods get users of their own (`own`), and why, in words. Where a node cannot do it, `details` is why, and
-    it is tried again at `until`."""
+    """Whether pods get their own user namespace (`enabled`), and why, in words.
 
-    own: bool
+    `details`: why a node refused one; it is tried again at `until`.
+    """
+
+    enabled: bool
     text: str
     details: str
     until: datetime | None
 
+    @computed_field(json_schema_extra=DEPRECATED)
+    def own(self) -> bool:
+        """The name of `enabled` in version 0.1."""
+        return self.enabled
+
 
 class AdminFlavorView(BaseModel):
-    """One flavor. `reason`: why none of it can be had, in words. `users` is null where there is one machine."""
+    """One flavor. `reason`: why none of it can be had, in words. `user_namespaces` is null in the local pool."""
 
     id: str
     title: str
@@ -130,10 +143,15 @@ class AdminFlavorView(BaseModel):
     oldest_seconds: float | None
     slots: SlotsView
     reason: str | None
-    users: UserNamespacesView | None
+    user_namespaces: UserNamespacesView | None
     paused: SetView | None
     targets: list[TargetView]
     day: DayView
+
+    @computed_field(json_schema_extra=DEPRECATED)
+    def users(self) -> UserNamespacesView | None:
+        """The name of `user_namespaces` in version 0.1."""
+        return self.user_namespaces
 
 
 class PlanView(SetView):

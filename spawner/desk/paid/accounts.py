@@ -192,7 +192,7 @@ class AccountHandler(PaidPage):
         assert guide is not None
         known = (binding.role or "").rpartition("/")[2]
         self.show(
-            "paid_account.html",
+            "paid/account.html",
             status=status,
             binding=binding,
             provider=self.title(binding.provider),
@@ -253,7 +253,7 @@ class UnlinkHandler(PaidPage):
 
     def _ask(self, binding: Binding, mine: Sequence[Order]) -> None:
         self.show(
-            "paid_unlink.html",
+            "paid/unlink.html",
             binding=binding,
             provider=self.title(binding.provider),
             running=in_the_way_of_unlinking(mine, self.paid.now(), reaches=self.paid.reaches),
@@ -287,4 +287,4 @@ class HomeHandler(PaidPage):
             for one in self.paid.providers.values()
             if Capability.PROOF in one.capabilities
         ]
-        self.show("paid_home.html", paid=view, linkable=linkable if desk.linking else [], live=True)
+        self.show("paid/home.html", paid=view, linkable=linkable if desk.linking else [], live=True)

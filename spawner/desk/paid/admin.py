@@ -33,7 +33,7 @@ SWITCHES = {"pause": "no_new", "resume": "allowed_again"}
 class PaidAdminHandler(AdminHandler, PaidHandler):
     """Base of what only administrators see."""
 
-    async def operate_view(self) -> PaidAdminView:
+    async def admin_view(self) -> PaidAdminView:
         """As it is now."""
         now = self.paid.now()
         snapshot = await self.read(read_alarms)
@@ -92,36 +92,36 @@ class PaidAdminHandler(AdminHandler, PaidHandler):
 
 
 class PaidAdminPage(PaidAdminHandler, PaidPage):
-    """GET /operator/paid"""
+    """GET /admin/paid"""
 
     is_live = True
 
     async def get(self) -> None:
         """The page."""
-        view = await self.operate_view()
+        view = await self.admin_view()
         since = datetime.fromisoformat(view.paused["at"]) if view.paused else None
-        self.show("paid_operator.html", view=view, since=since, live=True)
+        self.show("paid/admin.html", view=view, since=since, live=True)
 
 
 class SwitchHandler(PaidAdminHandler, PaidPage):
-    """POST /operator/paid/pause and …/resume"""
+    """POST /admin/paid/pause and …/resume"""
 
     async def post(self, act: str) -> None:
         """And back to the page."""
         await self.switch(act)
-        self.go("operator/paid")
+        self.go("admin/paid")
 
 
 class PaidAdminStateHandler(PaidAdminHandler, JsonHandler):
-    """GET /api/operator/paid"""
+    """GET /api/admin/paid"""
 
     async def get(self) -> None:
         """Everything."""
-        self.answer(await self.operate_view())
+        self.answer(await self.admin_view())
 
 
 class AuditHandler(PaidAdminHandler, PaidPage):
-    """GET /operator/paid/audit.jsonl: everything that was asked, agreed, done and seen; one JSON object a line."""
+    """GET /admin/paid/audit.jsonl: everything that was asked, agreed, done and seen; one JSON object a line."""
 
     is_file = True
 

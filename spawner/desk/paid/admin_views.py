@@ -6,6 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from spawner.desk.paid.views import InstanceTypeView
+
 
 class CloudView(BaseModel):
     """A cloud that is on. `linkable`: whether people can link accounts of it here."""
@@ -16,7 +18,7 @@ class CloudView(BaseModel):
     linkable: bool
 
 
-class AdminRunView(BaseModel):
+class AdminRunView(InstanceTypeView):
     """One instance in somebody's cloud. Nobody but they can open it."""
 
     id: str
@@ -24,7 +26,6 @@ class AdminRunView(BaseModel):
     account_ending: str
     provider: str
     region: str
-    instance_type: str
     state: str
     state_text: str
     created_at: datetime

@@ -14,7 +14,7 @@ from spawner.desk.openapi import EmptyRequest, parse
 from spawner.desk.paid.consents import AnswerHandler
 from spawner.desk.paid.http import PaidHandler
 from spawner.desk.paid.offers import GIB, OffersHandler
-from spawner.desk.paid.views import ConsentView, PaidView
+from spawner.desk.paid.views import ConsentView, InstanceTypeView, PaidView
 from spawner.errors import BadOption
 from spawner.ledger.paid import audit, consents
 from spawner.paid.consent import service as consent_service
@@ -23,10 +23,9 @@ from spawner.paid.quotes import Needs, Quote
 LONGEST_NUMBER = 6
 
 
-class QuoteView(BaseModel):
+class QuoteView(InstanceTypeView):
     """A machine and what an hour of it costs, as exact text; null where that is not known. Sizes in bytes."""
 
-    instance_type: str
     cpu: int
     memory: int
     gpu_count: int

@@ -122,7 +122,7 @@ class ConsentPage(AnswerHandler, PaidPage):
         linked = {one.id for one in await self.read(bindings.of_user, self.user_name)}
         is_open = consent.state is ConsentState.OFFERED and now < consent.expires_at
         self.show(
-            "paid_consent.html",
+            "paid/consent.html",
             status=status,
             consent=self.consent_view(consent),
             lines=consent.text.split("\n"),
@@ -214,7 +214,7 @@ class ConsentsHandler(PaidPage):
         """Newest first."""
         mine = [one for one in await self.read(consents.of_user, self.user_name) if one.user_since == self.user_since]
         self.show(
-            "paid_consents.html",
+            "paid/consents.html",
             consents=[self.consent_view(one) for one in mine],
         )
 

@@ -92,7 +92,7 @@ class OpenHandler(Handler):
         """One sentence, and the way back."""
         self.finish(
             self.render_page(
-                "message.html",
+                "shared/message.html",
                 title=self.say("Your paid instance"),
                 text=text,
                 action_url=self.desk.base,

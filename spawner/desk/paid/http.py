@@ -165,7 +165,7 @@ class PaidPage(PaidHandler):
     def tell(self, title: str, text: str, *, url: str = "", label: str = "", status: int = 200) -> None:
         """Answer with one message."""
         self.show(
-            "message.html",
+            "shared/message.html",
             status=status,
             title=title,
             text=text,

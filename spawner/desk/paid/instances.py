@@ -55,8 +55,8 @@ class InstanceHandler(PaidPage):
         again = desk.again(order) if order is not None else None
         record = await self.read(audit.record_of, order_id) if order is not None else []
         self.show(
-            "paid_instance.html",
-            one=view,
+            "paid/instance.html",
+            instance=view,
             consent=consent,
             unspent=again or consent,
             runs=[self._run(one) for one in reversed(record) if one.what in RUN_ENDS],
@@ -99,7 +99,7 @@ class EndHandler(PaidPage):
         desk = PaidViewBuilder(
             snapshot, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now
         )
-        self.show("paid_end.html", one=desk.instance(order), act=act)
+        self.show("paid/end.html", instance=desk.instance(order), act=act)
 
     async def post(self, order_id: str, act: str) -> None:
         """SpawnRequest it; the steward has it done, whatever becomes of this process."""

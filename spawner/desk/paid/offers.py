@@ -121,7 +121,7 @@ class InstanceTypesHandler(OffersHandler, PaidPage):
         except FreepoolError as error:
             problem = self.words_of(error)
         self.show(
-            "paid_shapes.html",
+            "paid/instance_types.html",
             status=503 if problem else 200,
             binding=binding,
             provider=self.title(binding.provider),
@@ -201,7 +201,7 @@ class LimitsHandler(OffersHandler, PaidPage):
             "idle": MODEST_IDLE,
         }
         self.show(
-            "paid_limits.html",
+            "paid/limits.html",
             status=400 if problem else 200,
             binding=binding,
             provider=self.title(binding.provider),

@@ -69,7 +69,7 @@ def with_paid(document: dict[str, Any]) -> dict[str, Any]:
         f"{consent}/withdraw": {"post": change("Do not", ConsentView, ID)},
         "/api/paid/instances/{id}/stop": {"post": change("End computing, keep the disk", PaidView, ID)},
         "/api/paid/notices/{id}/seen": {"post": change("Put a notice away", PaidView, SEQ)},
-        "/api/operator/paid": {"get": look("All that runs in clouds; for administrators", PaidAdminView)},
+        "/api/admin/paid": {"get": look("All that runs in clouds; for administrators", PaidAdminView)},
     }
     schemas = document["components"]["schemas"] | definitions.get("$defs", {})
     return document | {

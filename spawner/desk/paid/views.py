@@ -8,9 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 from sqlalchemy import Connection
 
+from spawner.desk.deprecated import DEPRECATED
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.texts import ANSWERS, BLOCKS, GOOD_NEWS, LINKS, OUT_OF_REACH, STATES, WHY, stand_of, told
 from spawner.ledger.paid import audit, bindings, consents, orders
@@ -57,7 +58,18 @@ class StageView(BaseModel):
     text: str
 
 
-class PaidInstanceView(BaseModel):
+class InstanceTypeView(BaseModel):
+    """Base of what names a cloud's instance type."""
+
+    instance_type: str
+
+    @computed_field(json_schema_extra=DEPRECATED)
+    def shape(self) -> str:
+        """The name of `instance_type` in version 0.1."""
+        return self.instance_type
+
+
+class PaidInstanceView(InstanceTypeView):
     """An instance in the person's cloud. `id` is its order's, or, until there is one, its consent's.
 
     Amounts are exact text in `currency`; `spent` is an estimate of this run, `cap` its limit, `share` what part of it
@@ -70,7 +82,6 @@ class PaidInstanceView(BaseModel):
     provider: str
     account: str
     region: str
-    instance_type: str
     state: str
     state_text: str
     reason: str | None
@@ -109,7 +120,7 @@ class NoticeView(BaseModel):
     instance: str | None
 
 
-class ConsentView(BaseModel):
+class ConsentView(InstanceTypeView):
     """What the person was asked, word for word, and what they said. `demo`: no money was real."""
 
     id: str
@@ -119,7 +130,6 @@ class ConsentView(BaseModel):
     provider: str
     account_id: str
     region: str
-    instance_type: str
     price: str
     currency: str
     unit: str

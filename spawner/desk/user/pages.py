@@ -37,7 +37,7 @@ class PageHandler(Handler):
         self.set_header("Cross-Origin-Opener-Policy", ALONE)
         state = (await self.state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in USER_STRINGS.items()}
-        self.finish(self.render_page("desk.html", state=state, strings=strings))
+        self.finish(self.render_page("user/desk.html", state=state, strings=strings))
 
 
 class LanguageHandler(Handler):

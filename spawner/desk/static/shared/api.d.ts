@@ -1,0 +1,476 @@
+// The API's requests and answers, made from the OpenAPI document, which describes them, by
+//   python -m tests.javascript.api_types
+
+export type AcceleratorView = {
+  name: string;
+  count: number;
+  memory_bytes: number;
+};
+
+export type AccountView = {
+  id: string;
+  provider: string;
+  account_id: string;
+  ending: string;
+  state: string;
+  state_text: string;
+  problem: string | null;
+  url: string;
+};
+
+export type AdminFlavorView = {
+  id: string;
+  title: string;
+  running: number;
+  starting: number;
+  stopping: number;
+  queued: number;
+  oldest_seconds: number | null;
+  slots: SlotsView;
+  reason: string | null;
+  user_namespaces: UserNamespacesView | null;
+  paused: SetView | null;
+  targets: TargetView[];
+  day: DayView;
+};
+
+export type AdminRunView = {
+  instance_type: string;
+  id: string;
+  user: string;
+  account_ending: string;
+  provider: string;
+  region: string;
+  state: string;
+  state_text: string;
+  created_at: string;
+  stops_at: string | null;
+  alarms: string[];
+};
+
+export type AdminState = {
+  user: UserView;
+  steward: boolean;
+  drain: DrainView | null;
+  flavors: AdminFlavorView[];
+  images: NamedView[];
+  plans: PlanView[];
+  ignored: IgnoredView[];
+  now: string;
+};
+
+export type BackOffView = {
+  failures: number;
+  until: string;
+  reason: string;
+  details: string;
+};
+
+export type CloudView = {
+  id: string;
+  title: string;
+  regions: string[];
+  linkable: boolean;
+};
+
+export type ConsentView = {
+  instance_type: string;
+  id: string;
+  kind: string;
+  state: string;
+  state_text: string;
+  provider: string;
+  account_id: string;
+  region: string;
+  price: string;
+  currency: string;
+  unit: string;
+  cap: string;
+  run_seconds: number;
+  idle_seconds: number | null;
+  read_at: string;
+  offered_at: string;
+  expires_at: string;
+  accepted_at: string | null;
+  spent_at: string | null;
+  text: string;
+  text_version: number;
+  text_hash: string;
+  language: string;
+  demo: boolean;
+};
+
+export type ConsentsView = {
+  consents: ConsentView[];
+};
+
+export type DayView = {
+  warm: PercentilesView;
+  cold: PercentilesView;
+  waits: PercentilesView;
+  hours: HourView[];
+  foretold: EstimateAccuracyView;
+  failures: FailureView[];
+};
+
+export type DefaultsView = {
+  flavor: string;
+  image: string;
+};
+
+export type DrainChange = {
+  at?: string | null;
+  reason?: string;
+};
+
+export type DrainView = {
+  by: string;
+  at: string;
+  ends_all_at: string | null;
+  reason: string;
+};
+
+export type EmptyCommand = {
+};
+
+export type EmptyRequest = {
+};
+
+export type ErrorAnswer = {
+  error: ErrorBody;
+};
+
+export type ErrorBody = {
+  code: string;
+  message: string;
+  next: string;
+  details?: string;
+};
+
+export type EstimateAccuracyView = {
+  within: number;
+  shorter: number;
+  longer: number;
+};
+
+export type ExampleView = {
+  id: string;
+  title: string;
+  summary: string;
+  path: string;
+  image: string;
+  seconds: number;
+  icon: string;
+  available: boolean;
+  reason: string | null;
+};
+
+export type FailureView = {
+  reason: string;
+  text: string;
+  count: number;
+};
+
+export type FlavorChange = {
+  flavor: string;
+};
+
+export type FlavorView = {
+  id: string;
+  title: string;
+  summary: string;
+  cpu: number;
+  memory_bytes: number;
+  disk_bytes: number;
+  accelerator: AcceleratorView | null;
+  session_seconds: number;
+  available: number;
+  warm: number;
+  in_line: number;
+  queue: boolean;
+  wait_seconds: [number, number] | null;
+  reason: string | null;
+};
+
+export type FloorChange = {
+  flavor: string;
+  image: string;
+  slots: number | null;
+};
+
+export type FloorView = {
+  by: string;
+  at: string;
+  slots: number;
+};
+
+export type HourView = {
+  begins: string;
+  came: number;
+  waited: number;
+  p50: number | null;
+  longest: number | null;
+};
+
+export type IgnoredView = {
+  by: string;
+  at: string;
+  name: string;
+  text: string;
+  path: "floor" | "resume" | "unplan";
+  body: Record<string, string | null>;
+};
+
+export type ImageView = {
+  id: string;
+  title: string;
+  summary: string;
+  available: boolean;
+  reason: string | null;
+};
+
+export type InstanceView = {
+  id: string;
+  state: "starting" | "running" | "stopping";
+  flavor: string;
+  image: string;
+  example: string | null;
+  requested_at: string;
+  usable_at: string | null;
+  ends_at: string | null;
+  url: string;
+  open_url: string;
+  progress: ProgressView[];
+};
+
+export type LastView = {
+  ended_at: string;
+  text: string;
+  failed: boolean;
+  details: string;
+};
+
+export type MaintenanceView = {
+  at: string | null;
+  reason: string;
+};
+
+export type NamedView = {
+  id: string;
+  title: string;
+};
+
+export type NoticeView = {
+  seq: number;
+  at: string;
+  text: string;
+  good: boolean;
+  instance: string | null;
+};
+
+export type PaidAdminView = {
+  clouds: CloudView[];
+  paused: Record<string, string> | null;
+  steward: boolean;
+  instances: AdminRunView[];
+  bindings: Record<string, number>;
+  consents: Record<string, number>;
+  orders: Record<string, number>;
+};
+
+export type PaidInstanceView = {
+  instance_type: string;
+  id: string;
+  server: string;
+  provider: string;
+  account: string;
+  region: string;
+  state: string;
+  state_text: string;
+  reason: string | null;
+  raw_state: string | null;
+  seen_at: string | null;
+  problem: string | null;
+  currency: string | null;
+  price: string | null;
+  spent: string | null;
+  cap: string | null;
+  share: number | null;
+  seconds: number;
+  cloud_seconds: number | null;
+  created_at: string;
+  stops_at: string | null;
+  timer: boolean;
+  stopped_at: string | null;
+  ended_at: string | null;
+  may_bill: boolean;
+  can_stop: boolean;
+  can_start: boolean;
+  can_ask_again: boolean;
+  can_delete: boolean;
+  open_url: string | null;
+  url: string;
+  stages: StageView[];
+};
+
+export type PaidView = {
+  demo: boolean;
+  offered: boolean;
+  accounts_url: string;
+  accounts: AccountView[];
+  instances: PaidInstanceView[];
+  history: PaidInstanceView[];
+  notices: NoticeView[];
+};
+
+export type PercentilesView = {
+  count: number;
+  p50: number | null;
+  p95: number | null;
+};
+
+export type PlanChange = {
+  name: string;
+  flavor: string;
+  image: string;
+  slots: number;
+  begins: string;
+  ends: string;
+  weekly?: boolean;
+};
+
+export type PlanName = {
+  name: string;
+};
+
+export type PlanView = {
+  by: string;
+  at: string;
+  name: string;
+  flavor: string;
+  image: string;
+  slots: number;
+  begins: string;
+  ends: string;
+  weekly: boolean;
+  next_begins: string;
+  next_ends: string;
+  state: "now" | "coming" | "over" | "ignored";
+};
+
+export type PoolView = {
+  isolated: boolean;
+  notice: string | null;
+  maintenance: MaintenanceView | null;
+};
+
+export type ProgressView = {
+  at: string;
+  percent: number;
+  text: string;
+};
+
+export type QuoteView = {
+  instance_type: string;
+  cpu: number;
+  memory: number;
+  gpu_count: number;
+  gpu_name: string | null;
+  disk: number | null;
+  price: string | null;
+  currency: string | null;
+  unit: string;
+  available: boolean | null;
+  fits: boolean;
+  buyable: boolean;
+  read_at: string;
+};
+
+export type QuotesView = {
+  account: string;
+  region: string;
+  quotes: QuoteView[];
+};
+
+export type SetView = {
+  by: string;
+  at: string;
+};
+
+export type SlotsView = {
+  limit: number;
+  assigned: number;
+  warm: number;
+  making: number;
+  leaving: number;
+  room: number;
+  free: number;
+};
+
+export type StageView = {
+  percent: number;
+  text: string;
+};
+
+export type StartRequest = {
+  flavor?: string | null;
+  image?: string | null;
+  example?: string | null;
+};
+
+export type State = {
+  user: UserView;
+  pool: PoolView;
+  flavors: FlavorView[];
+  images: ImageView[];
+  examples: ExampleView[];
+  defaults: DefaultsView;
+  instance: InstanceView | null;
+  ticket: TicketView | null;
+  last: LastView | null;
+  paid: PaidView | null;
+  now: string;
+};
+
+export type TargetView = {
+  image: string;
+  image_title: string;
+  warm: number;
+  making: number;
+  target: number;
+  why: string;
+  floor: FloorView | null;
+  catalog_floor: number | null;
+  catalog_ceiling: number | null;
+  backs_off: BackOffView | null;
+};
+
+export type TicketAnswer = {
+  ticket: TicketView | null;
+};
+
+export type TicketView = {
+  id: string;
+  state: "waiting" | "called";
+  flavor: string;
+  image: string;
+  example: string | null;
+  joined_at: string;
+  place: number | null;
+  wait_seconds: [number, number] | null;
+  reason: string | null;
+  held: boolean;
+  hold_until: string | null;
+};
+
+export type UserNamespacesView = {
+  enabled: boolean;
+  text: string;
+  details: string;
+  until: string | null;
+};
+
+export type UserView = {
+  name: string;
+  admin: boolean;
+};

@@ -1,0 +1,60 @@
+"""The sign-in link, and JupyterHub's own pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.visitor import IDLE, READY, Visitor, heading
+
+Picture = Callable[..., None]
+
+
+def test_the_login_page_says_how_to_get_a_link(visitor: Visitor, picture: Picture) -> None:
+    page, _ = visitor.visit("/")
+    expect(
+        page.get_by_text("Open the link that freepool up printed, or make a new one with freepool link.")
+    ).to_be_visible()
+    expect(page.get_by_text("请打开 freepool up 打印的链接，或用 freepool link 生成新链接。")).to_be_visible()
+    picture(page, "login")
+
+
+def test_a_forged_link_is_refused(visitor: Visitor, picture: Picture) -> None:
+    visitor.expected.append("status of 403")
+    genuine = visitor.stack.link_for(visitor.user)
+    forged = genuine.replace(f"user={visitor.user}", "user=somebody-else").removeprefix(visitor.stack.url)
+    page, answer = visitor.visit(forged)
+    assert answer.status == 403
+    expect(page.get_by_text("This link is not valid. Make a new one with freepool link.")).to_be_visible()
+    expect(page.get_by_text("此链接无效，请用 freepool link 生成新链接。")).to_be_visible()
+    picture(page, "forged")
+    page.goto(f"{visitor.stack.url}/services/desk/")
+    assert page.url.startswith(f"{visitor.stack.url}/hub/login")
+
+
+def test_the_root_and_jupyterhubs_home_redirect_to_the_desk(visitor: Visitor) -> None:
+    visitor.open_desk()
+    for path in ("/", "/hub/", "/hub/home"):
+        page, _ = visitor.visit(path)
+        page.wait_for_url("**/services/desk/")
+        expect(heading(page)).to_have_text(IDLE["en"])
+
+
+def test_after_a_logout_the_desk_redirects_to_the_login_page(visitor: Visitor) -> None:
+    desk = visitor.open_desk()
+    desk.locator("summary").click()
+    desk.get_by_role("link", name="Log out").click()
+    desk.wait_for_url("**/hub/login*")
+    desk.goto(f"{visitor.stack.url}/services/desk/")
+    desk.wait_for_url("**/hub/login*")
+
+
+def test_jupyterhubs_spawn_page_ignores_its_query_and_starts_the_default(visitor: Visitor) -> None:
+    """In JupyterHub a GET of /hub/spawn starts a server. Here that is harmless, because it is free."""
+    visitor.open_desk()
+    page, _ = visitor.visit("/hub/spawn?flavor=cpu-large&image=nonsense")
+    page.wait_for_url(f"**/user/{visitor.user}/lab*")
+    assert [(instance.flavor, instance.image) for instance in visitor.instances()] == [("cpu-basic", "light")]
+    desk, _ = visitor.visit("/services/desk/")
+    expect(heading(desk)).to_have_text(READY["en"])
