@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError
 
 from spawner.catalog import Catalog, Flavor, Image
 from spawner.compat import timeout
@@ -106,7 +107,7 @@ class Pool:
     async def intend_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
         """Write the intent to end an instance and its slots; if it is ending already, nothing."""
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection, detail: str | None) -> None:
             instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
             self.admission.settle(connection, instance_id)
             for slot in slots.of_instance(connection, instance_id):
@@ -114,28 +115,28 @@ class Pool:
                     slots.mark_destroying(connection, slot.id, reason=reason)
 
         with contextlib.suppress(LostRace):  # it is ending already, and the first reason is the one to tell
-            await self.ledger.awrite(write)
+            await self._write_end(write, detail)
 
     async def note_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
         """Write that an instance is over. Its slot is left as it is until the cause is known: `correct_reason`."""
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection, detail: str | None) -> None:
             instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
             self.admission.settle(connection, instance_id)
 
         with contextlib.suppress(LostRace):
-            await self.ledger.awrite(write)
+            await self._write_end(write, detail)
 
     async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
         """Write the cause of an end that was noted before; of any other end the first reason stays."""
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection, detail: str | None) -> None:
             noted = instances.get(connection, instance_id)
             if is_noted_only(noted, slots.of_instance(connection, instance_id)):
                 instances.correct_reason(connection, instance_id, reason=reason, detail=detail)
 
         with contextlib.suppress(LostRace):
-            await self.ledger.awrite(write)
+            await self._write_end(write, detail)
 
     async def end(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
         """End an instance: intent, destroy its slots, ENDED. Idempotent; the first reason stays.
@@ -177,8 +178,21 @@ class Pool:
         self._in_the_background(self.destroy_slot(slot_id, reason))
 
     async def _intend_destroy(self, slot_id: str, reason: EndReason, detail: str | None) -> None:
+        def write(connection: Connection, detail: str | None) -> None:
+            slots.mark_destroying(connection, slot_id, reason=reason, detail=detail)
+
         with contextlib.suppress(LostRace):  # already being destroyed; destroying again does no harm
-            await self.ledger.awrite(slots.mark_destroying, slot_id, reason=reason, detail=detail)
+            await self._write_end(write, detail)
+
+    async def _write_end(self, write: Callable[[Connection, str | None], None], detail: str | None) -> None:
+        """Write an end, without its detail where the database cannot store that: its encoding may lack a character."""
+        try:
+            await self.ledger.awrite(write, detail)
+        except (DataError, UnicodeError):
+            if detail is None:
+                raise
+            log.exception("the detail of an end is left out")
+            await self.ledger.awrite(write, None)
 
     def _in_the_background(self, ending: Coroutine[Any, Any, bool]) -> None:
         task = asyncio.create_task(ending)
