@@ -165,7 +165,12 @@ class PodStore:
             await self._announce()
 
     async def _heard(self, changed: bool) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        if now - self._heard_at > FRESH_SECONDS:
+            # This process was frozen, or the server was. A sandbox may have been made meanwhile, and the line that says
+            # so may be the next one: the time counts anew.
+            self._without_sandbox = dict.fromkeys(self._without_sandbox, now)
+        self._heard_at = now
         if changed:
             await self._announce()
 
