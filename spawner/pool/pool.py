@@ -24,7 +24,7 @@ from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
 from spawner.pool.noted_ends import is_noted_only
 from spawner.pool.queue.admission import Admission
 from spawner.pool.slot_view import SlotView
-from spawner.pool.user_namespaces import decide, new_observations
+from spawner.pool.user_namespaces import Silences, decide, new_observations, silent_since
 
 log = logging.getLogger("freepool.pool")
 ASSIGN_SECONDS = 3.0
@@ -62,6 +62,7 @@ class Pool:
     """Held by each start whose slot is being made: more at once, on too few processors, and all of them are late."""
     admission: Admission = field(init=False)
     _endings: set[asyncio.Task[bool]] = field(default_factory=set)
+    _silences: Silences = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.catalog, self.backend, self.now, self.new_id)
@@ -99,7 +100,9 @@ class Pool:
         self, found: Slots, of: Iterable[Slot], tried: Iterable[user_namespaces.NodeSupport]
     ) -> None:
         """Write down what these slots show of their nodes: whether those can give a pod users of its own."""
-        for seen in new_observations(found, of, tried, self.now()):
+        of, now = list(of), self.now()
+        self._silences = silent_since(found, of, self._silences, now)
+        for seen in new_observations(found, of, tried, now, catalog=self.catalog, silences=self._silences):
             if not seen.works:
                 log.warning("flavor %s does without user namespaces: %s", seen.flavor, seen.detail)
             await self.ledger.awrite(user_namespaces.note, seen)

@@ -65,6 +65,8 @@ class SlotStatus:
     node: str = ""
     user_namespace: bool = False
     lacks_user_namespace: bool = False
+    is_silent: bool = False
+    """With `lacks_user_namespace`: its node made no sandbox, and did not say why. A node that is down does the same."""
 
     def __post_init__(self) -> None:
         """What a program or a cluster wrote must not break a database or a terminal."""

@@ -59,7 +59,7 @@ class PodStore:
         if since is None or asyncio.get_running_loop().time() - since < SANDBOX_SECONDS:
             return pod.status
         detail = f"{pod.status.node} made no sandbox with a user namespace within {SANDBOX_SECONDS:.0f} s"
-        return without_user_namespace(pod.status, detail)
+        return without_user_namespace(pod.status, detail, is_silent=True)
 
     def patience(self) -> float | None:
         """Seconds until the next pod has waited long enough for a sandbox; None where none waits."""
