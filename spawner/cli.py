@@ -14,6 +14,7 @@ from spawner import __version__
 from spawner.catalog import load_catalog
 from spawner.demo_cloud.settings import add_options as add_demo_options
 from spawner.errors import FreepoolError
+from spawner.plain_text import log_plain_text, printable
 from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings, load_settings
 
 LOCAL_FILE = Path("hub_config/local.yaml")
@@ -85,13 +86,14 @@ def _number(variable: str, default: int) -> int | str:
 def main(arguments: list[str] | None = None) -> None:
     """Run one command. Errors of ours are printed as they are, and the exit code is 1."""
     options = build_parser().parse_args(arguments)
+    log_plain_text()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for chatty in ("alembic", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         _COMMANDS[options.command](options)
     except FreepoolError as error:
-        sys.stderr.write(f"freepool: {error}\n")
+        sys.stderr.write(f"freepool: {printable(str(error))}\n")
         raise SystemExit(1) from None
 
 
@@ -140,7 +142,7 @@ def _migrate(options: argparse.Namespace) -> None:
 def _warm(options: argparse.Namespace) -> None:
     from spawner.cli_warm import run
 
-    run(_settings(options), options, sys.stdout.write)
+    run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
 
 
 def _demo_cloud(options: argparse.Namespace) -> None:

@@ -34,6 +34,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from spawner.plain_text import one_line
+
 
 class FreepoolError(Exception):
     """Base of all. `str(error)` is one paragraph: what happened, what to do next, and the details for the log.
@@ -47,7 +49,9 @@ class FreepoolError(Exception):
         self.next_template = next_step
         self.details = details
         self.params = params
-        super().__init__(" ".join(part for part in (self.message, self.next_step, details and f"({details})") if part))
+        super().__init__(
+            " ".join(part for part in (self.message, self.next_step, details and f"({one_line(details)})") if part)
+        )
 
     @property
     def message(self) -> str:

@@ -12,6 +12,7 @@ from traitlets.config.loader import LazyConfigValue
 from spawner.hub.link_authenticator import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.subdomains import configure_subdomains
+from spawner.plain_text import log_plain_text
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
 
 DESK = "desk"
@@ -47,6 +48,7 @@ def configure(c: Any, settings: Settings) -> None:
 
 def add_freepool(c: Any, settings: Settings) -> None:
     """What any hub needs to lend from the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
+    log_plain_text()
     hub = c.JupyterHub
     if "last_activity_interval" not in hub:
         hub.last_activity_interval = 5  # by it the steward sees who has come for what was started for them

@@ -29,6 +29,7 @@ from spawner.local import demo, preflight
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
 from spawner.paid.build import require as require_paid
+from spawner.plain_text import printable
 from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
 from spawner.pool.warm.demand import read_demand
@@ -258,7 +259,7 @@ async def end_everything(settings: Settings) -> None:
 def say(line: str) -> None:
     """One line for the person at the terminal, if there still is one: a closed terminal must not stop the clean-up."""
     try:
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(printable(line) + "\n")
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
+from spawner.pool.backends.base import SlotStatus
 
 PROVISIONAL_REASONS = (EndReason.CRASHED, EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_DISK, EndReason.LOST)
 """What an end may look like before its cause is known."""
+
+
+def reason_of_running(status: SlotStatus) -> EndReason:
+    """Why the slot of an instance that ran has died.
+
+    Where the backend was not told that the slot is assigned, it takes the end for a failed start.
+    """
+    if status.reason is None or status.reason is EndReason.START_FAILED:
+        return EndReason.CRASHED
+    return status.reason
 
 
 def is_noted_only(instance: Instance, slots: Iterable[Slot]) -> bool:

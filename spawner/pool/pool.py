@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError
 
 from spawner.catalog import Catalog, Flavor, Image
 from spawner.errors import BackendUnavailable, LostRace
@@ -22,7 +23,7 @@ from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
 from spawner.pool.noted_ends import is_noted_only
 from spawner.pool.queue.admission import Admission
 from spawner.pool.slot_view import SlotView
-from spawner.pool.user_namespaces import decide, new_observations
+from spawner.pool.user_namespaces import Silences, decide, new_observations, silent_since
 
 log = logging.getLogger("freepool.pool")
 ASSIGN_SECONDS = 3.0
@@ -60,6 +61,7 @@ class Pool:
     """Held by each start whose slot is being made: more at once, on too few processors, and all of them are late."""
     admission: Admission = field(init=False)
     _endings: set[asyncio.Task[bool]] = field(default_factory=set)
+    _silences: Silences = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.catalog, self.backend, self.now, self.new_id)
@@ -97,7 +99,9 @@ class Pool:
         self, found: Slots, of: Iterable[Slot], tried: Iterable[user_namespaces.NodeSupport]
     ) -> None:
         """Write down what these slots show of their nodes: whether those can give a pod users of its own."""
-        for seen in new_observations(found, of, tried, self.now()):
+        of, now = list(of), self.now()
+        self._silences = silent_since(found, of, self._silences, now)
+        for seen in new_observations(found, of, tried, now, catalog=self.catalog, silences=self._silences):
             if not seen.works:
                 log.warning("flavor %s does without user namespaces: %s", seen.flavor, seen.detail)
             await self.ledger.awrite(user_namespaces.note, seen)
@@ -105,7 +109,7 @@ class Pool:
     async def intend_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
         """Write the intent to end an instance and its slots; if it is ending already, nothing."""
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection, detail: str | None) -> None:
             instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
             self.admission.settle(connection, instance_id)
             for slot in slots.of_instance(connection, instance_id):
@@ -113,28 +117,28 @@ class Pool:
                     slots.mark_destroying(connection, slot.id, reason=reason)
 
         with contextlib.suppress(LostRace):  # it is ending already, and the first reason is the one to tell
-            await self.ledger.awrite(write)
+            await self._write_end(write, detail)
 
     async def note_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
         """Write that an instance is over. Its slot is left as it is until the cause is known: `correct_reason`."""
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection, detail: str | None) -> None:
             instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
             self.admission.settle(connection, instance_id)
 
         with contextlib.suppress(LostRace):
-            await self.ledger.awrite(write)
+            await self._write_end(write, detail)
 
     async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
         """Write the cause of an end that was noted before; of any other end the first reason stays."""
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection, detail: str | None) -> None:
             noted = instances.get(connection, instance_id)
             if is_noted_only(noted, slots.of_instance(connection, instance_id)):
                 instances.correct_reason(connection, instance_id, reason=reason, detail=detail)
 
         with contextlib.suppress(LostRace):
-            await self.ledger.awrite(write)
+            await self._write_end(write, detail)
 
     async def end(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
         """End an instance: intent, destroy its slots, ENDED. Idempotent; the first reason stays.
@@ -176,8 +180,21 @@ class Pool:
         self._in_the_background(self.destroy_slot(slot_id, reason))
 
     async def _intend_destroy(self, slot_id: str, reason: EndReason, detail: str | None) -> None:
+        def write(connection: Connection, detail: str | None) -> None:
+            slots.mark_destroying(connection, slot_id, reason=reason, detail=detail)
+
         with contextlib.suppress(LostRace):  # already being destroyed; destroying again does no harm
-            await self.ledger.awrite(slots.mark_destroying, slot_id, reason=reason, detail=detail)
+            await self._write_end(write, detail)
+
+    async def _write_end(self, write: Callable[[Connection, str | None], None], detail: str | None) -> None:
+        """Write an end, without its detail where the database cannot store that: its encoding may lack a character."""
+        try:
+            await self.ledger.awrite(write, detail)
+        except (DataError, UnicodeError):
+            if detail is None:
+                raise
+            log.exception("the detail of an end is left out")
+            await self.ledger.awrite(write, None)
 
     def _in_the_background(self, ending: Coroutine[Any, Any, bool]) -> None:
         task = asyncio.create_task(ending)

@@ -32,6 +32,7 @@ from spawner.ledger import EndReason, Instance, Slot, SlotState, StartStep, Tick
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
+from spawner.pool.noted_ends import reason_of_running
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool, Server
 from spawner.pool.queue.admission import QueuePosition, SpawnRequest
@@ -173,7 +174,8 @@ class Start:
         status = self.pool.view.last_seen.get(slot_id)
         if status is None or status.phase is not Phase.DEAD:
             return EndReason.SUPERSEDED, None
-        return status.reason or EndReason.CRASHED, status.detail or None
+        has_run = leftover.usable_at is not None
+        return reason_of_running(status) if has_run else status.reason or EndReason.CRASHED, status.detail or None
 
     async def _bring_up(self, instance: Instance) -> Instance:
         for left in reversed(range(MAX_SLOTS)):

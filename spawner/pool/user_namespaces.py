@@ -26,6 +26,8 @@ RETRY_AFTER = timedelta(hours=6)
 REFRESH_EVERY = timedelta(days=1)
 """How often it is written down that a node still can."""
 RETENTION = timedelta(days=7)
+NODE_DOWN_AFTER = timedelta(minutes=1)
+"""After this a node that is down gets no new pods: the cluster notices within 50 s."""
 
 
 class NamespaceReason(StrEnum):
@@ -72,7 +74,7 @@ def decide(catalog: Catalog, flavor: Flavor, tried: Iterable[NodeSupport], now: 
         )
     if flavor.accelerator is not None:
         return NamespaceDecision(False, NamespaceReason.ACCELERATOR)
-    alike = {one.id for one in catalog.flavors if _place(one) == _place(flavor)}
+    alike = _alike(catalog, flavor)
     known = [one for one in tried if one.flavor in alike]
     refused = [one for one in known if not one.works and now - one.noted_at < RETRY_AFTER]
     if refused:
@@ -84,6 +86,11 @@ def decide(catalog: Catalog, flavor: Flavor, tried: Iterable[NodeSupport], now: 
     return NamespaceDecision(True, NamespaceReason.WORKS if works else NamespaceReason.UNTRIED, works)
 
 
+def _alike(catalog: Catalog, flavor: Flavor) -> set[str]:
+    """Ids of the flavors whose pods may go to the same nodes."""
+    return {one.id for one in catalog.flavors if _place(one) == _place(flavor)}
+
+
 def _nodes(tried: Iterable[NodeSupport]) -> tuple[str, ...]:
     return tuple(sorted({one.node for one in tried}))
 
@@ -92,10 +99,41 @@ def _place(flavor: Flavor) -> tuple[Mapping[str, str], str | None]:
     return flavor.pod.node_selector, flavor.pod.runtime_class
 
 
+Silences = Mapping[tuple[str, str], datetime]
+"""Since when a node has made no sandbox, by flavor and node."""
+
+
+def silent_since(
+    found: Mapping[str, SlotStatus], slots: Iterable[Slot], before: Silences, now: datetime
+) -> dict[tuple[str, str], datetime]:
+    """Since when each node is silent. `before` is what this returned at the last look."""
+    since = {place: first for place, first in before.items() if now - first < RETRY_AFTER}
+    for slot in slots:
+        status = found.get(slot.id)
+        if status is None or not status.user_namespace:
+            continue
+        place = slot.flavor, status.node
+        if status.is_silent:
+            since.setdefault(place, now)
+        elif status.phase is Phase.READY and place in since and slot.created_at > since[place]:
+            del since[place]
+    return since
+
+
 def new_observations(
-    found: Mapping[str, SlotStatus], slots: Iterable[Slot], tried: Iterable[NodeSupport], now: datetime
+    found: Mapping[str, SlotStatus],
+    slots: Iterable[Slot],
+    tried: Iterable[NodeSupport],
+    now: datetime,
+    *,
+    catalog: Catalog,
+    silences: Silences,
 ) -> Iterator[NodeSupport]:
-    """What the pods show that is not written down yet."""
+    """What the pods show that is not written down yet.
+
+    A node that is down is as silent as one that does not support user namespaces. So where a node is known to support
+    them, the silence of another one counts only if it is still silent when a node that is down would get no more pods.
+    """
     known = {(one.flavor, one.node): one for one in tried}
     for slot in slots:
         status = found.get(slot.id)
@@ -103,6 +141,8 @@ def new_observations(
             continue
         before = known.get((slot.flavor, status.node))
         seen: NodeSupport | None = None
+        if status.is_silent and not _silence_counts(slot, status, catalog, known.values(), silences):
+            continue
         if status.lacks_user_namespace:
             seen = NodeSupport(slot.flavor, status.node, False, status.detail, now)
             if before is not None and not before.works and before.noted_at >= slot.created_at:
@@ -116,3 +156,13 @@ def new_observations(
         if seen is not None:
             known[seen.flavor, seen.node] = seen
             yield seen
+
+
+def _silence_counts(
+    slot: Slot, status: SlotStatus, catalog: Catalog, known: Iterable[NodeSupport], silences: Silences
+) -> bool:
+    alike = next((_alike(catalog, flavor) for flavor in catalog.flavors if flavor.id == slot.flavor), {slot.flavor})
+    if not any(one.works and one.flavor in alike for one in known):
+        return True
+    first = silences.get((slot.flavor, status.node))
+    return first is not None and slot.created_at - first >= NODE_DOWN_AFTER

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from spawner.catalog import Limits
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, Ticket
 from spawner.pool.backends.base import Phase, Slots, SlotStatus
-from spawner.pool.noted_ends import is_noted_only
+from spawner.pool.noted_ends import is_noted_only, reason_of_running
 
 CREATE_GRACE = timedelta(seconds=15)
 """How long a committed intent may take to be seen in the pool before it is taken for one that was never carried out."""
@@ -204,7 +204,7 @@ def _about_instance(
         return EndInstance(instance.id, EndReason.LOST, ABSENT, slot_id=instance.slot_id)
     if status.phase is Phase.DEAD:
         kind = NoteEnd if _cause_may_come(status, now, cause_pending) else EndInstance
-        return kind(instance.id, status.reason or EndReason.CRASHED, status.detail or None)
+        return kind(instance.id, reason_of_running(status), status.detail or None)
     if instance.ends_at is not None and instance.ends_at <= now:
         return EndInstance(instance.id, EndReason.DEADLINE)
     return None
@@ -225,5 +225,5 @@ def _about_ending(
         if status is not None and status.phase is Phase.DEAD:
             if _cause_may_come(status, now, cause_pending):
                 return None
-            return EndInstance(instance.id, status.reason or EndReason.CRASHED, status.detail or None, corrects=True)
+            return EndInstance(instance.id, reason_of_running(status), status.detail or None, corrects=True)
     return EndInstance(instance.id, instance.reason or EndReason.STOPPED)

@@ -103,7 +103,7 @@ class Steward:
                 case reconcile.MarkWarm(slot_id):
                     await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
                 case reconcile.DestroySlot(slot_id, reason, detail):
-                    log.info("slot %s ends: %s %s", slot_id, reason, _one_line(detail))
+                    log.info("slot %s ends: %s %s", slot_id, reason, detail or "")
                     await pool.destroy_slot(slot_id, reason, detail=detail)
                 case reconcile.AssignSlot(slot, ends_at):
                     await pool.assign(slot, ends_at)
@@ -114,7 +114,7 @@ class Steward:
                         return  # what we were shown was older than the slot
                     if corrects:
                         await pool.correct_reason(instance_id, reason, detail)
-                    log.info("instance %s ends: %s %s", instance_id, reason, _one_line(detail))
+                    log.info("instance %s ends: %s %s", instance_id, reason, detail or "")
                     await pool.end(instance_id, reason, detail=detail)
 
     async def _keep_warm(self) -> None:
@@ -182,11 +182,6 @@ def _subject(action: reconcile.Action) -> str:
             return instance_id
         case _:
             return action.slot_id
-
-
-def _one_line(detail: str | None) -> str:
-    """A program's last words are its user's to choose, and a log has one line for each event."""
-    return " ".join((detail or "").split())
 
 
 async def run(settings: Settings) -> None:

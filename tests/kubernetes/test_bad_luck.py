@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -11,14 +12,16 @@ import threading
 import time
 from collections.abc import Iterator
 
+import aiohttp
 import httpx
 import pytest
 
 from spawner.ledger import EndReason, Instance, StartStep, leases
 from spawner.ledger.pool import instances
 from spawner.pool.build import utc_now
+from tests.backends.notebook import KernelDied, Notebook
 from tests.hub.line import alive
-from tests.kubernetes.conftest import Cluster, wait_warm
+from tests.kubernetes.conftest import Cluster, wait_usable, wait_warm
 from tests.kubernetes.gate import Gate
 from tests.kubernetes.node import Node
 from tests.kubernetes.order import Platform
@@ -186,6 +189,36 @@ def _json(value: object) -> str:
     import json
 
     return json.dumps(value)
+
+
+BAD_WORDS = r"""
+import os, signal
+with open('/dev/termination-log', 'wb') as log:
+    log.write(b'a\0b\x1b[31mred')
+os.kill(os.getppid(), signal.SIGKILL)
+"""
+
+
+def test_an_instance_whose_last_words_no_database_can_store(platform: Platform) -> None:
+    """Like `printf 'a\\0b' >/dev/termination-log; kill -9 1` in a terminal."""
+    stack = platform.stack
+    loan = running(platform, "hostile")
+    wait_usable(stack, "hostile")
+
+    async def run() -> None:
+        async with aiohttp.ClientSession() as session:
+            notebook = Notebook(session, f"{stack.url}/user/hostile/", stack.user_token("hostile"), "")
+            with contextlib.suppress(KernelDied, TimeoutError, asyncio.TimeoutError, aiohttp.ClientError):
+                await notebook.run(BAD_WORDS, seconds=20)
+
+    asyncio.run(run())
+    eventually(lambda: platform.loan("hostile") is None, seconds=60, what="its end")
+    over = stack.ledger.read(instances.get, loan.id)
+    assert (over.state, over.reason) == ("ended", EndReason.CRASHED)
+    assert over.detail is not None
+    assert over.detail.endswith("a bred")
+    assert over.slot_id not in platform.pods()
+    assert platform.stack.start("hostile").status_code in (201, 202), "it can start again"
 
 
 def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platform: Platform) -> None:

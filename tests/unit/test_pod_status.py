@@ -89,6 +89,7 @@ def pod(
     deleted: bool = False,
     lent: str | None = ASSIGNED,
     version: int = 7,
+    has_hook: bool = False,
     **status: str,
 ) -> Json:
     labels = {SLOT_LABEL: "one"} | ({ASSIGNED_LABEL: lent} if lent else {})
@@ -97,7 +98,9 @@ def pod(
         metadata["deletionTimestamp"] = "2026-03-01T12:00:00Z"
     containers = [] if container is None else [{"name": CONTAINER, **container}]
     whole = {"phase": phase, "podIP": "10.244.0.9", "conditions": list(conditions), "containerStatuses": containers}
-    return {"metadata": metadata, "spec": {"nodeName": "node-1"}, "status": whole | status}
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "…"]}}} if has_hook else {}
+    spec = {"nodeName": "node-1", "containers": [{"name": CONTAINER, "lifecycle": hook}]}
+    return {"metadata": metadata, "spec": spec, "status": whole | status}
 
 
 def status_of(found: Json) -> SlotStatus:
@@ -157,7 +160,7 @@ ENDS: dict[str, Recorded] = {
         (pod(exited(0)), pod(exited(0), "Succeeded", disrupted("TerminationByKubelet", NODE_LOW))),
     ),
     "its volume is full, and a program without the agent exits with 0": Recorded(
-        EndReason.OUT_OF_DISK, (pod(told_to_end(0)), pod(told_to_end(0), "Succeeded"))
+        EndReason.OUT_OF_DISK, (pod(told_to_end(0), has_hook=True), pod(told_to_end(0), "Succeeded", has_hook=True))
     ),
     "its longest time is over, and a program without the agent exits with 0": Recorded(
         EndReason.DEADLINE,
@@ -223,6 +226,21 @@ ENDS: dict[str, Recorded] = {
     "deleted": Recorded(
         EndReason.LOST,
         (pod(RUNNING, deleted=True), pod(exited(0), deleted=True), pod(exited(0), "Succeeded", deleted=True)),
+    ),
+    "its node is switched off and on again": Recorded(
+        EndReason.LOST, (pod(exited(255, "Unknown")), pod(exited(255, "Unknown"), "Failed"))
+    ),
+    "it ends by itself with exit code 255": Recorded(EndReason.CRASHED, (pod(exited(255)), pod(exited(255), "Failed"))),
+    "a drain, hours after a kernel ran out of memory": Recorded(
+        EndReason.LOST,
+        (
+            pod(RUNNING, "Running", EVICTION_API, deleted=True),
+            pod(exited(143, "OOMKilled"), "Running", EVICTION_API, deleted=True),
+            pod(exited(143, "OOMKilled"), "Failed", EVICTION_API, deleted=True),
+        ),
+    ),
+    "it fails by itself, hours after a kernel ran out of memory": Recorded(
+        EndReason.CRASHED, (pod(exited(1, "OOMKilled")), pod(exited(1, "OOMKilled"), "Failed"))
     ),
     "forgotten by its node": Recorded(EndReason.LOST, (pod(FORGOTTEN), pod(UNLOCATED, "Failed"))),
     "it ends by itself": Recorded(EndReason.CRASHED, (pod(exited(0)), pod(exited(0), "Succeeded"))),
@@ -316,6 +334,18 @@ def test_an_end_is_known_at_once(end: Recorded) -> None:
     assert {status_of(one).phase for one in end.statuses} == {Phase.DEAD}
 
 
+@EVERY
+async def test_the_cause_is_recorded_where_the_pool_does_not_know_that_the_slot_is_assigned(end: Recorded) -> None:
+    """The instance runs, and the pod has no label that says so: `assign` did not reach the API server."""
+    statuses = [
+        status | {"metadata": status["metadata"] | {"labels": {SLOT_LABEL: "one"}}}
+        for status in (pod(RUNNING), *end.statuses)
+    ]
+    ending = await recorded(statuses, looks=[True] * len(statuses), patience=timedelta())
+    assert ending is not None
+    assert ending.reason is end.reason
+
+
 async def test_a_cause_that_never_comes_is_waited_for_only_so_long() -> None:
     """Such as where a second container of the pod, put there by the cluster's own admission, goes on."""
     statuses = [pod(RUNNING), pod(exited(1))]
@@ -376,6 +406,47 @@ def test_a_program_that_ends_because_its_pod_is_deleted_has_not_ended_by_itself(
 
 def test_a_cause_that_is_known_stays_the_cause() -> None:
     assert status_of(pod(exited(137, "OOMKilled"), deleted=True)).reason is EndReason.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [(EVICTION_API, EndReason.LOST), (PREEMPTION, EndReason.EVICTED), (TAINT, EndReason.LOST)],
+)
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_pod_that_is_disrupted_did_not_run_out_of_memory(condition: Json, reason: EndReason, code: int) -> None:
+    """Also one that the kubelet kills because it did not end in time. `OOMKilled`: a kernel's, earlier on."""
+    assert status_of(pod(exited(code, "OOMKilled"), "Failed", condition, deleted=True)).reason is reason
+
+
+def test_a_pod_that_is_deleted_after_a_kernel_ran_out_of_memory_is_lost() -> None:
+    assert status_of(pod(exited(143, "OOMKilled"), "Failed", deleted=True)).reason is EndReason.LOST
+
+
+def test_a_program_that_fails_after_a_kernel_ran_out_of_memory_has_crashed() -> None:
+    status = status_of(pod(exited(1, "OOMKilled"), "Failed"))
+    assert (status.reason, status.detail) == (EndReason.CRASHED, "exit code 1")
+
+
+def test_a_restart_of_the_node_is_told() -> None:
+    assert status_of(pod(exited(255, "Unknown"), "Failed")).detail == "its node has restarted"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pod(told_to_end(1), "Failed", has_hook=True),
+        pod(told_to_end(0), "Succeeded"),
+        pod(told_to_end(1), "Failed"),
+    ],
+)
+def test_the_words_of_the_hook_count_only_where_there_is_one_and_the_program_exited_with_0(found: Json) -> None:
+    assert status_of(found).reason is EndReason.CRASHED
+
+
+def test_control_characters_of_a_program_do_not_reach_a_status() -> None:
+    ended = exited(1)
+    ended["state"]["terminated"]["message"] = "a\0b\x1b[31mred\x1b]0;title\x07\x9b2J\ud800\nnext"
+    assert status_of(pod(ended, "Failed")).detail == "exit code 1: a bred \nnext"
 
 
 def test_an_image_that_cannot_be_had_stays_the_cause_while_its_pod_is_deleted() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -27,8 +28,17 @@ from spawner.pool.backends.base import Phase, SlotSpec, SlotStatus
 from spawner.pool.backends.kubernetes import watch
 from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.pool.backends.kubernetes.manifest import CONTAINER, SLOT_LABEL, make_manifest
-from spawner.pool.backends.kubernetes.pods import read_pod
-from spawner.pool.user_namespaces import REFRESH_EVERY, RETRY_AFTER, NamespaceReason, decide, new_observations
+from spawner.pool.backends.kubernetes.pods import read_pod, without_user_namespace
+from spawner.pool.user_namespaces import (
+    NODE_DOWN_AFTER,
+    REFRESH_EVERY,
+    RETRY_AFTER,
+    NamespaceReason,
+    Silences,
+    decide,
+    new_observations,
+    silent_since,
+)
 from spawner.settings import KubernetesPool
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
@@ -113,9 +123,14 @@ def own(phase: Phase = Phase.READY, **changes: Any) -> SlotStatus:
     return replace(make.status("s", phase), node="node-1", user_namespace=True, **changes)
 
 
-def found_out(status: SlotStatus, *tried: NodeSupport, age: timedelta = timedelta(minutes=5)) -> list[NodeSupport]:
+def found_out(
+    status: SlotStatus,
+    *tried: NodeSupport,
+    age: timedelta = timedelta(minutes=5),
+    silences: Silences | None = None,
+) -> list[NodeSupport]:
     slot = make.slot("s", SlotState.WARM, created_at=NOW - age)
-    return list(new_observations({"s": status}, [slot], tried, NOW))
+    return list(new_observations({"s": status}, [slot], tried, NOW, catalog=make.catalog(), silences=silences or {}))
 
 
 def test_a_pod_that_runs_shows_that_its_node_can() -> None:
@@ -143,15 +158,65 @@ def test_a_pod_of_before_does_not_take_back_what_a_later_one_has_shown() -> None
     assert found_out(own(), refused, age=timedelta(minutes=1)) == [NodeSupport("small", "node-1", True, "", NOW)]
 
 
+SILENT = own(Phase.DEAD, lacks_user_namespace=True, is_silent=True, detail="no sandbox")
+
+
+def test_a_node_that_goes_down_does_not_turn_user_namespaces_off() -> None:
+    """49 nodes support them. One of them dies after it has taken in a pod, and makes no sandbox for it."""
+    tried = [replace(WORKS, node=f"node-{number}") for number in range(1, 50)]
+    dead = without_user_namespace(read(pod(CREATING, NO_SANDBOX)).status, "no sandbox", is_silent=True)
+    seen = found_out(dead, *tried, age=timedelta(), silences={("small", "node-1"): NOW})
+    catalog = make.catalog()
+    known = {(one.flavor, one.node): one for one in [*tried, *seen]}
+    assert decide(catalog, catalog.flavors[0], known.values(), NOW).own
+
+
+@pytest.mark.parametrize("node", ["node-1", "node-2"])
+def test_a_node_that_stays_silent_does_not_support_them(node: str) -> None:
+    """Also one that has supported them before: its runtime may have been changed."""
+    silent = replace(SILENT, node=node)
+    refused = [NodeSupport("small", node, False, "no sandbox", NOW)]
+    first = {("small", node): NOW - NODE_DOWN_AFTER - timedelta(seconds=20)}
+    assert found_out(silent, WORKS, age=timedelta(seconds=20), silences=first) == refused
+    assert found_out(silent, WORKS, age=timedelta(seconds=21), silences=first) == [], "this pod is of the first minute"
+    assert found_out(silent, age=timedelta(), silences={("small", node): NOW}) == refused, "no node is known to work"
+
+
+def test_a_runtime_that_names_user_namespaces_is_believed_at_once() -> None:
+    said = replace(SILENT, is_silent=False)
+    assert found_out(said, WORKS) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
+
+
+def test_a_silent_node_of_another_placement_counts_at_once() -> None:
+    apart = make.flavor("apart", pod=PodFields(node_selector={"disk": "fast"}))
+    catalog = make.catalog(make.flavor(), apart)
+    slot = make.slot("s", SlotState.WARM, created_at=NOW)
+    slot = replace(slot, flavor="apart")
+    seen = list(new_observations({"s": SILENT}, [slot], [WORKS], NOW, catalog=catalog, silences={}))
+    assert [(one.flavor, one.works) for one in seen] == [("apart", False)]
+
+
+def test_a_silence_begins_with_its_first_pod_and_ends_with_one_that_runs() -> None:
+    slot = make.slot("s", SlotState.WARM, created_at=NOW)
+    first = silent_since({"s": SILENT}, [slot], {}, NOW)
+    assert first == {("small", "node-1"): NOW}
+    later = NOW + timedelta(minutes=1)
+    assert silent_since({"s": SILENT}, [slot], first, later) == first
+    assert silent_since({"s": own()}, [slot], first, later) == first, "it ran before the node fell silent"
+    assert silent_since({"s": own()}, [replace(slot, created_at=later)], first, later) == {}
+    assert silent_since({}, [], first, NOW + RETRY_AFTER) == {}
+
+
 @quick
 @given(st.lists(st.sampled_from([own(), own(Phase.DEAD, lacks_user_namespace=True), own(Phase.CREATING)]), max_size=6))
 def test_looking_again_finds_nothing_new(statuses: list[SlotStatus]) -> None:
     slots = [make.slot(f"s{number}", SlotState.WARM) for number in range(len(statuses))]
     found = {slot.id: replace(status, id=slot.id) for slot, status in zip(slots, statuses, strict=True)}
     known: dict[tuple[str, str], NodeSupport] = {}
-    for seen in new_observations(found, slots, [], NOW):
+    rest: Any = {"catalog": make.catalog(), "silences": {}}
+    for seen in new_observations(found, slots, [], NOW, **rest):
         known[seen.flavor, seen.node] = seen
-    assert list(new_observations(found, slots, known.values(), NOW)) == []
+    assert list(new_observations(found, slots, known.values(), NOW, **rest)) == []
 
 
 # --- what a pod's status says ----------------------------------------------------------------------------------------
@@ -218,6 +283,13 @@ def test_a_container_that_cannot_be_made_for_another_reason_is_not() -> None:
     assert (status.reason, status.lacks_user_namespace) == (EndReason.START_FAILED, False)
 
 
+@pytest.mark.parametrize("name", ["start-userns.sh", "/opt/idmap/run", "remount-private"])
+def test_the_name_of_a_command_says_nothing_about_its_node(name: str) -> None:
+    message = f'runc create failed: exec: "{name}": executable file not found in $PATH: unknown'
+    status = read(pod({"waiting": {"reason": "RunContainerError", "message": message}})).status
+    assert (status.reason, status.lacks_user_namespace) == (EndReason.START_FAILED, False)
+
+
 def test_a_programs_own_last_words_say_nothing_about_its_node() -> None:
     def ended(reason: str, code: int, message: str) -> SlotStatus:
         terminated = pod({"terminated": {"exitCode": code, "reason": reason, "message": message}})
@@ -246,6 +318,49 @@ async def test_the_time_without_news_does_not_count_against_a_node(monkeypatch: 
     assert (store.patience() or 0) > watch.SANDBOX_SECONDS - 1
 
 
+async def test_the_time_in_which_this_process_was_frozen_does_not_count_against_a_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After the thaw a line about another pod is read first, and then the one that says that the sandbox was made."""
+    backend = KubernetesBackend(POOL)
+    loop = asyncio.get_running_loop()
+    frozen = 0.0
+    real = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real() + frozen)
+
+    async def listed(_: object) -> tuple[dict[str, Any], str]:
+        return {}, "0"
+
+    def line(found: dict[str, Any]) -> bytes:
+        return json.dumps({"type": "MODIFIED", "object": found}).encode()
+
+    other = pod(CREATING, version=2)
+    other["metadata"] |= {"uid": "v", "name": "freepool-t", "labels": {SLOT_LABEL: "t"}}
+
+    async def lines() -> AsyncGenerator[bytes, None]:
+        nonlocal frozen
+        yield line(pod(CREATING, NO_SANDBOX))
+        frozen = 20.0
+        yield line(other)
+        yield line(pod(CREATING, NO_SANDBOX | {"status": "True"}, version=3))
+        await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def watching(*_: object, **__: object) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
+        yield lines()
+
+    monkeypatch.setattr(watch, "list_pods", listed)
+    monkeypatch.setattr(backend._cluster, "watching", watching)
+    judged = []
+    async with timeout(10), aclosing(backend._store.follow()) as changes:
+        async for _ in changes:
+            found = await backend.list()
+            judged.append("s" in found and found["s"].lacks_user_namespace)
+            if len(judged) == 4:
+                break
+    assert True not in judged
+
+
 async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_are_woken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -271,6 +386,7 @@ async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_a
             if status.phase is Phase.DEAD:
                 break
     assert (status.reason, status.lacks_user_namespace, status.node) == (EndReason.LOST, True, "node-1")
+    assert status.is_silent
     assert "node-1 made no sandbox with a user namespace" in status.detail
     assert store.patience() is None, "it wakes the watch once"
 

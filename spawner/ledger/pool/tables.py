@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, Boolean, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
 from sqlalchemy.types import TypeDecorator
+
+from spawner.plain_text import printable
 
 metadata = MetaData()
 
@@ -33,12 +37,72 @@ class UtcDateTime(TypeDecorator[datetime]):
         return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
 
 
+class PlainText(TypeDecorator[str]):
+    """Text that a program, a cluster or a cloud chose: `printable`, and cut to the column's length if it has one."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__()
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """A column of limited length is VARCHAR."""
+        return dialect.type_descriptor(Text() if self.length is None else String(self.length))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """What is written."""
+        return None if value is None else printable(value)[: self.length]
+
+
+class PlainJson(TypeDecorator[Any]):
+    """JSON in which every text that is a value is `printable`."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """What is written."""
+        if isinstance(value, str):
+            return printable(value)
+        if isinstance(value, Mapping):
+            return {name: self.process_bind_param(one, dialect) for name, one in value.items()}
+        return [self.process_bind_param(one, dialect) for one in value] if isinstance(value, list | tuple) else value
+
+
+class ForeignName(TypeDecorator[str]):
+    """A name or id that JupyterHub, a cloud or an administrator chose. It comes back as it was written.
+
+    What a database cannot store (NUL, lone surrogates) is written as `MARK` and four hexadecimal digits. It is not
+    dropped, because then two users could have one name.
+    """
+
+    impl = String
+    cache_ok = True
+    MARK = "\ufdd0"
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """What is written."""
+        if value is None:
+            return None
+        return _NOT_STORABLE.sub(lambda found: f"{self.MARK}{ord(found[0]):04x}", value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """What was written."""
+        return None if value is None else _STORED.sub(lambda found: chr(int(found[1], 16)), value)
+
+
+_NOT_STORABLE = re.compile(f"[\x00\ud800-\udfff{ForeignName.MARK}]")
+_STORED = re.compile(f"{ForeignName.MARK}([0-9a-f]{{4}})")
+
+
 instances = Table(
     "instances",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("user_name", String(255), nullable=False),
-    Column("server_name", String(255), nullable=False),
+    Column("user_name", ForeignName(255), nullable=False),
+    Column("server_name", ForeignName(255), nullable=False),
     Column("flavor", String(31), nullable=False),
     Column("image", String(31), nullable=False),
     Column("example", String(31)),
@@ -52,7 +116,7 @@ instances = Table(
     Column("stopping_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("reason", String(32)),
-    Column("detail", Text),
+    Column("detail", PlainText),
 )
 Index("instances_by_user", instances.c.user_name, instances.c.server_name, instances.c.requested_at)
 Index("instances_by_state", instances.c.state)
@@ -79,7 +143,7 @@ slots = Table(
     Column("claimed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("reason", String(32)),
-    Column("detail", Text),
+    Column("detail", PlainText),
     Column("version", String(128)),
 )
 Index("slots_by_state", slots.c.state, slots.c.flavor, slots.c.image)
@@ -88,8 +152,8 @@ tickets = Table(
     "tickets",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("user_name", String(255), nullable=False),
-    Column("server_name", String(255), nullable=False),
+    Column("user_name", ForeignName(255), nullable=False),
+    Column("server_name", ForeignName(255), nullable=False),
     Column("flavor", String(31), nullable=False),
     Column("image", String(31), nullable=False),
     Column("example", String(31)),
@@ -107,7 +171,7 @@ tickets = Table(
     Column("expected_high", Integer),
     Column("tries", Integer, nullable=False, default=0),
     Column("ends_by", UtcDateTime),
-    Column("detail", Text),
+    Column("detail", PlainText),
 )
 Index("tickets_by_user", tickets.c.user_name, tickets.c.state)
 Index("tickets_by_state", tickets.c.state, tickets.c.rank_at)
@@ -124,10 +188,10 @@ Index(
 controls = Table(
     "controls",
     metadata,
-    Column("name", String(96), primary_key=True),
-    Column("value", JSON, nullable=False),
+    Column("name", ForeignName(96), primary_key=True),
+    Column("value", PlainJson, nullable=False),
     Column("set_at", UtcDateTime, nullable=False),
-    Column("set_by", String(255), nullable=False),
+    Column("set_by", ForeignName(255), nullable=False),
 )
 
 events = Table(
@@ -137,7 +201,7 @@ events = Table(
     Column("instance_id", String(32), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("step", String(32), nullable=False),
-    Column("params", JSON, nullable=False),
+    Column("params", PlainJson, nullable=False),
 )
 Index("events_by_instance", events.c.instance_id, events.c.seq)
 
@@ -155,7 +219,7 @@ user_namespaces = Table(
     Column("flavor", String(31), primary_key=True),
     Column("node", String(253), primary_key=True),
     Column("works", Boolean, nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("detail", PlainText, nullable=False),
     Column("noted_at", UtcDateTime, nullable=False),
 )
 

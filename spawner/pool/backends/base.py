@@ -12,6 +12,7 @@ from typing import Protocol
 
 from spawner.catalog import Flavor, Image
 from spawner.ledger.pool.rows import EndReason
+from spawner.plain_text import printable
 
 
 class Phase(StrEnum):
@@ -64,6 +65,13 @@ class SlotStatus:
     node: str = ""
     user_namespace: bool = False
     lacks_user_namespace: bool = False
+    is_silent: bool = False
+    """With `lacks_user_namespace`: its node made no sandbox, and did not say why. A node that is down does the same."""
+
+    def __post_init__(self) -> None:
+        """What a program or a cluster wrote must not break a database or a terminal."""
+        for name in ("detail", "no_room"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
 
 Slots = Mapping[str, SlotStatus]

@@ -37,6 +37,12 @@ SHUTDOWN = ("Terminated", "Shutdown", "NodeShutdown", "NodeLost")
 PRESTOP_MARK = "freepool: the node ends this container"
 UNKNOWN_STATUS = "ContainerStatusUnknown"
 """The kubelet finds no container where it knows of one: its runtime has forgotten it."""
+RUNTIME_LOST_IT = (255, "Unknown")
+"""Exit code and reason of a container that containerd no longer finds after a restart, such as a reboot of the node. A
+program's own exit code 255 has the reason `Error`."""
+OOM = "OOMKilled"
+KILLED = 137
+"""Exit code after SIGKILL: 128 + 9."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,12 @@ def read_end(pod: Json, container: Json, *, lent: bool) -> PodEnd | None:
     is_final = is_terminal or is_deleted
     if told is not None:
         return told
-    # The runtime also says so where only a kernel ran out of memory earlier, and the server now ends with exit code 0.
-    if terminated.get("reason") == "OOMKilled" and terminated.get("exitCode") != 0:
-        return PodEnd(EndReason.OUT_OF_MEMORY, str(status.get("message") or ""), is_final)
     disrupted = _disrupted(status)
+    if disrupted is not None and is_deleted:
+        return disrupted
+    # The runtime also says so where only a kernel ran out of memory earlier, and the server ends for another reason.
+    if terminated.get("reason") == OOM and terminated.get("exitCode") == KILLED:
+        return PodEnd(EndReason.OUT_OF_MEMORY, str(status.get("message") or ""), is_final)
     if disrupted is not None:
         return disrupted
     if is_deleted:
@@ -71,7 +79,18 @@ def read_end(pod: Json, container: Json, *, lent: bool) -> PodEnd | None:
         never = _never_begins(container)
         has_no_image = never is not None and never.reason is EndReason.NO_IMAGE
         return never if has_no_image else PodEnd(EndReason.LOST, "its pod was deleted")
+    if status.get("phase") == "Succeeded" and _has_prestop_hook(pod) and _own_message(terminated) == PRESTOP_MARK:
+        return PodEnd(EndReason.OUT_OF_DISK, "evicted for its own use of the disk")
     return PodEnd(*_why_it_terminated(terminated, str(status.get("message") or ""), lent=lent), is_final)
+
+
+def _has_prestop_hook(pod: Json) -> bool:
+    containers = pod.get("spec", {}).get("containers", ())
+    return any("preStop" in (container.get("lifecycle") or {}) for container in containers)
+
+
+def _own_message(terminated: Json) -> str:
+    return str(terminated.get("message") or "").strip()
 
 
 def terminated_state(container: Json) -> Json:
@@ -128,10 +147,13 @@ def _disrupted(status: Json) -> PodEnd | None:
 
 def _why_it_terminated(terminated: Json, message: str, *, lent: bool) -> tuple[EndReason, str]:
     code, reason = terminated.get("exitCode"), terminated.get("reason")
-    last_words = str(terminated.get("message") or message or reason or "").strip()
-    if last_words == PRESTOP_MARK:
-        return EndReason.OUT_OF_DISK, "evicted for its own use of the disk"
+    if (code, reason) == RUNTIME_LOST_IT:
+        return EndReason.LOST, _own_message(terminated) or "its node has restarted"
+    if reason == OOM:  # not what ended it, see `read_end`
+        reason = None
+    last_words = (_own_message(terminated) or message or str(reason or "")).strip()
     if reason == UNKNOWN_STATUS or (lent and not terminated):
         return EndReason.LOST, last_words or "its node knows nothing of it"
-    detail = f"exit code {code}: {last_words}" if code is not None else last_words
+    parts = ([] if code is None else [f"exit code {code}"]) + [last_words]
+    detail = ": ".join(part for part in parts if part)
     return (EndReason.CRASHED if lent else EndReason.START_FAILED), detail

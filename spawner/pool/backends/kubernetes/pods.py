@@ -16,6 +16,8 @@ Json = Mapping[str, Any]
 LONGEST_DETAIL = 500
 USER_NAMESPACE_ERROR = re.compile(r"user ?(namespace|ns)|\bid-?map|[ug]id_map|IDMAP|remount-private", re.IGNORECASE)
 """What runtimes and kernels say where users of its own are why a container cannot be made."""
+QUOTED_WORD = re.compile(r'"[^"\s]*"')
+"""In such a message: the name of a command or a path, such as "start-userns.sh"."""
 RUNTIME_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of an end whose message is the runtime's: the program has not run. Any other message is the program's own."""
 NO_VERSION = 0
@@ -61,12 +63,16 @@ def _on_its_node(status: SlotStatus, pod: Json) -> SlotStatus:
     never_began = status.phase is Phase.DEAD and status.reason is EndReason.START_FAILED
     ended = terminated_state(_container(pod))
     by_runtime = not ended or ended.get("reason") in RUNTIME_REASONS
-    if user_namespace and never_began and by_runtime and USER_NAMESPACE_ERROR.search(status.detail):
+    if user_namespace and never_began and by_runtime and _names_user_namespaces(status.detail):
         return without_user_namespace(status, status.detail)
     return status
 
 
-def without_user_namespace(status: SlotStatus, detail: str) -> SlotStatus:
+def _names_user_namespaces(message: str) -> bool:
+    return USER_NAMESPACE_ERROR.search(QUOTED_WORD.sub("", message)) is not None
+
+
+def without_user_namespace(status: SlotStatus, detail: str, *, is_silent: bool = False) -> SlotStatus:
     """The status of a slot that its node cannot give users of its own. The node's fault, not the flavor's."""
     return replace(
         status,
@@ -75,6 +81,7 @@ def without_user_namespace(status: SlotStatus, detail: str) -> SlotStatus:
         detail=detail[:LONGEST_DETAIL],
         is_final=True,
         lacks_user_namespace=True,
+        is_silent=is_silent,
     )
 
 

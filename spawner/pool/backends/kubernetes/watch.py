@@ -58,7 +58,7 @@ class PodStore:
         if since is None or asyncio.get_running_loop().time() - since < SANDBOX_SECONDS:
             return pod.status
         detail = f"{pod.status.node} made no sandbox with a user namespace within {SANDBOX_SECONDS:.0f} s"
-        return without_user_namespace(pod.status, detail)
+        return without_user_namespace(pod.status, detail, is_silent=True)
 
     def patience(self) -> float | None:
         """Seconds until the next pod has waited long enough for a sandbox; None where none waits."""
@@ -164,7 +164,12 @@ class PodStore:
             await self._announce()
 
     async def _heard(self, changed: bool) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        if now - self._heard_at > FRESH_SECONDS:
+            # This process was frozen, or the server was. A sandbox may have been made meanwhile, and the line that says
+            # so may be the next one: the time counts anew.
+            self._without_sandbox = dict.fromkeys(self._without_sandbox, now)
+        self._heard_at = now
         if changed:
             await self._announce()
 

@@ -306,7 +306,7 @@ class LocalBackend:
             phase=phase,
             url=f"http://127.0.0.1:{status['port']}" if "port" in status else None,
             reason=EndReason(reason) if reason else None,
-            detail=status.get("detail", "").replace("\0", ""),
+            detail=status.get("detail", ""),
             lent=True,
         )
 

@@ -1,0 +1,80 @@
+"""Text that others chose reaches no log and no terminal as it is."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spawner.errors import SlotFailed
+from spawner.plain_text import log_plain_text, one_line, printable
+from tests.unit.make import quick
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a\0b", "a b"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b]8;;https://example.org\x1b\\link", "link"),
+        ("\x9b2Jtext\x9d0;title\x9c", "text"),
+        ("\x1b]0;no end", ""),
+        ("\x1bc", " c"),
+        ("10 %\r20 %", "10 % 20 %"),
+        ("\u202egpj.exe\u2066", " gpj.exe "),
+        ("\ud800", " "),
+        ("猫 😀 é\tand\nmore", "猫 😀 é\tand\nmore"),
+    ],
+)
+def test_control_characters_are_taken_out(text: str, plain: str) -> None:
+    assert printable(text) == plain
+
+
+@quick
+@given(st.text(st.characters()))
+def test_what_is_left_can_be_stored_and_shown(text: str) -> None:
+    plain = printable(text)
+    plain.encode()
+    assert all(one.isprintable() or one in "\t\n" or ord(one) > 0x9F for one in plain)
+    assert printable(plain) == plain
+    assert "\n" not in one_line(text)
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What the root logger writes, in a process that has called `log_plain_text`."""
+    before = logging.getLogRecordFactory()
+    log_plain_text()
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+    yield written
+    logging.getLogger().removeHandler(handler)
+    logging.setLogRecordFactory(before)
+
+
+def test_an_event_is_one_line_of_the_log(lines: io.StringIO) -> None:
+    said = "\x1b]0;x\x07exit code 1:\r\nfreepool.steward slot two ends: a\0b"
+    logging.getLogger("freepool.steward").warning("slot %s ends: %s", "one", said)
+    assert lines.getvalue() == ("freepool.steward slot one ends: exit code 1: freepool.steward slot two ends: a b\n")
+
+
+def test_a_traceback_keeps_its_lines_and_no_control_character(lines: io.StringIO) -> None:
+    try:
+        raise SlotFailed("The slot died.", details="a\0b\x1b[31m\nfreepool.steward all is well")
+    except SlotFailed:
+        logging.getLogger("freepool.pool").exception("a start failed")
+    first, second, *_, last = lines.getvalue().splitlines()
+    assert (first, second) == ("freepool.pool a start failed", "Traceback (most recent call last):")
+    assert last == "spawner.errors.SlotFailed: The slot died. (a b freepool.steward all is well)"
+
+
+def test_what_other_libraries_log_keeps_its_lines(lines: io.StringIO) -> None:
+    logging.getLogger("JupyterHub").warning("start of %s failed:\n%s", "ann\x1b[2J", "why")
+    assert lines.getvalue() == "JupyterHub start of ann failed:\nwhy\n"
