@@ -351,7 +351,7 @@ def test_the_operators_page_says_what_was_picked_and_why(tmp_path: Any, language
         ledger.write(user_namespaces.note, REFUSED)
         small, _ = users(KubernetesBackend(POOL))
         assert small == UserNamespacesView(
-            own=False, text=off, details="no sandbox", until=REFUSED.noted_at + RETRY_AFTER
+            enabled=False, text=off, details="no sandbox", until=REFUSED.noted_at + RETRY_AFTER
         )
         assert users(make.PaperBackend()) == [None, None], "one machine has no nodes"
     finally:
