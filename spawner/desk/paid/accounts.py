@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from spawner.desk.paid.http import LINK_LIFE, PaidHandler, PaidPage
+from spawner.desk.paid.context import SIGN_IN_LIFETIME
+from spawner.desk.paid.http import PaidHandler, PaidPage
 from spawner.desk.paid.views import PaidViewBuilder, read_paid
 from spawner.errors import LostRace, NotOffered
 from spawner.ledger.paid import bindings, orders
@@ -43,9 +44,9 @@ class LinkHandler(PaidPage):
         """A page that goes on by itself: browsers follow no form to another site (`form-action`)."""
         wanted = self.get_body_argument("provider", "")
         provider = self.paid.providers.get(wanted)
-        if self.desk.linking is None or provider is None or Capability.PROOF not in provider.capabilities:
+        if self.parts.proof is None or provider is None or Capability.PROOF not in provider.capabilities:
             raise NotOffered(CANNOT_LINK)
-        url, kept = self.desk.linking.begin(self.user_name, wanted)
+        url, kept = self.parts.proof.begin(self.user_name, wanted)
         self.set_cookie(
             COOKIE,
             kept,
@@ -53,7 +54,7 @@ class LinkHandler(PaidPage):
             httponly=True,
             samesite="Lax",
             secure=self.desk.settings.public_url.startswith("https://"),
-            max_age=int(LINK_LIFE.total_seconds()),
+            max_age=int(SIGN_IN_LIFETIME.total_seconds()),
         )
         self.set_header("Refresh", f"0; url={url}")
         self.tell(
@@ -69,12 +70,12 @@ class LinkedHandler(PaidPage):
 
     async def get(self) -> None:
         """Keep whose account it is, and go on with the role. Each visit ends once."""
-        if self.desk.linking is None:
+        if self.parts.proof is None:
             raise NotOffered(CANNOT_LINK)
         kept = self.get_cookie(COOKIE, "") or ""
         self.clear_cookie(COOKIE, path=f"{self.desk.base}paid/linked")
-        visit, code = self.desk.linking.end(self.request.full_url(), kept, self.user_name)
-        proof = await self.desk.linking.prove(visit, code)
+        visit, code = self.parts.proof.end(self.request.full_url(), kept, self.user_name)
+        proof = await self.parts.proof.prove(visit, code)
         binding = Binding(
             id=visit.nonce,  # so that the same visit can never make a second one
             user_name=self.user_name,
@@ -125,7 +126,7 @@ class AccountHandler(PaidPage):
 
     def _is_offered(self, binding: Binding) -> bool:
         """Else they are told, and can still unlink."""
-        is_on = self.is_on(binding.provider) and self.desk.role_guide is not None
+        is_on = self.is_on(binding.provider) and self.parts.role_guide is not None
         if not is_on:
             self.tell(
                 self.title(binding.provider),
@@ -140,7 +141,7 @@ class AccountHandler(PaidPage):
         binding = await self.my_binding(binding_id)
         if not self._is_offered(binding):
             return
-        guide = self.desk.role_guide
+        guide = self.parts.role_guide
         name = self.get_body_argument("role", "").strip()
         if guide is None or not ROLE_NAME.fullmatch(name):
             self._show(binding, Checked(problems=(self.say(NOT_A_ROLE),)), role=name, status=400)
@@ -148,7 +149,7 @@ class AccountHandler(PaidPage):
         role = guide.arn(binding, name)
         tried = replace(binding, role=role)
         try:
-            async with self.desk.cloud_locks.take(self.user_name):
+            async with self.parts.cloud_locks.hold(self.user_name):
                 checked, workspaces = await self._check(tried)
         except ProviderError as error:
             self._show(binding, Checked(problems=(self.words_of(error),)), role=name, status=503)
@@ -188,7 +189,7 @@ class AccountHandler(PaidPage):
         return chosen if chosen in known else known[0] if len(known) == 1 else ""
 
     def _show(self, binding: Binding, checked: Checked, *, role: str = "", status: int = 200) -> None:
-        guide = self.desk.role_guide
+        guide = self.parts.role_guide
         assert guide is not None
         known = (binding.role or "").rpartition("/")[2]
         self.show(
@@ -217,11 +218,11 @@ class TemplateHandler(PaidHandler):
 
     def get(self) -> None:
         """The same for everybody: nothing in it is anybody's."""
-        if self.desk.role_guide is None:
+        if self.parts.role_guide is None:
             raise NotOffered(CANNOT_LINK)
         self.set_header("Content-Type", "application/json")
         self.set_header("Access-Control-Allow-Origin", "*")
-        self.finish(json.dumps(self.desk.role_guide.template(), indent=2))
+        self.finish(json.dumps(self.parts.role_guide.template(), indent=2))
 
 
 class UnlinkHandler(PaidPage):
@@ -287,4 +288,4 @@ class HomeHandler(PaidPage):
             for one in self.paid.providers.values()
             if Capability.PROOF in one.capabilities
         ]
-        self.show("paid/home.html", paid=view, linkable=linkable if desk.linking else [], live=True)
+        self.show("paid/home.html", paid=view, linkable=linkable if self.parts.proof else [], live=True)

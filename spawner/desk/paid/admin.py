@@ -47,7 +47,7 @@ class PaidAdminHandler(AdminHandler, PaidHandler):
                     id=one.id,
                     title=one.title,
                     regions=list(self.paid.regions.get(one.id, ())),
-                    linkable=self.desk.linking is not None and Capability.PROOF in one.capabilities,
+                    linkable=self.parts.proof is not None and Capability.PROOF in one.capabilities,
                 )
                 for one in self.paid.providers.values()
             ],

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from tornado.web import HTTPError
 
 from spawner.desk.http import JsonHandler
-from spawner.desk.openapi import EmptyRequest, parse
 from spawner.desk.paid.consents import AnswerHandler
 from spawner.desk.paid.http import PaidHandler
 from spawner.desk.paid.offers import GIB, OffersHandler
-from spawner.desk.paid.views import ConsentView, InstanceTypeView, PaidView
+from spawner.desk.paid.views import ConsentView, InstanceTypeView, PaidView, read_paid_view
+from spawner.desk.requests import EmptyRequest, parse
 from spawner.errors import BadOption
 from spawner.ledger.paid import audit, consents
 from spawner.paid.consent import service as consent_service
@@ -59,9 +59,7 @@ class PaidJson(PaidHandler, JsonHandler):
 
     async def view(self) -> PaidView:
         """All of it."""
-        found = await self.paid_view()
-        assert found is not None  # `prepare` has seen to it
-        return found
+        return await read_paid_view(self.desk, self.paid, self.user_name, self.user_since, self.language_texts)
 
 
 class PaidStateHandler(PaidJson):

@@ -35,7 +35,7 @@ class AnswerHandler(OffersHandler):
     async def agree(self, consent_id: str, word: str) -> Consent:
         """Take the yes and have it spent. Raises `OfferChanged` where it does not fit any more."""
         self.require_browser()
-        async with self.desk.cloud_locks.take(self.user_name):  # two questions for one server are one start
+        async with self.parts.cloud_locks.hold(self.user_name):  # two questions for one server are one start
             asked = await self.my_consent(consent_id)
             if asked.state is ConsentState.OFFERED and asked.kind is ConsentKind.CREATE:
                 there = await self.read(orders.of_server, self.user_name, asked.server_name)

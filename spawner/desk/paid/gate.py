@@ -13,6 +13,7 @@ from jupyterhub import __version__ as hub_version
 from tornado.web import HTTPError
 
 from spawner.desk.http import ALONE, Handler
+from spawner.desk.paid.http import PaidPartsHandler
 from spawner.desk.paid.texts import OUT_OF_REACH
 from spawner.errors import LedgerError
 from spawner.ledger.paid import bindings, orders
@@ -23,7 +24,6 @@ from spawner.paid.orders.progress import STAGE, ending, stage_of
 
 PAID_SERVER = order_service.PREFIX + "[a-z0-9-]*"
 GATE = f"/user/([^/]+)/({PAID_SERVER})(?:/(.*))?"
-OPEN = f"paid/open/({PAID_SERVER})"
 LOOK_AGAIN_SECONDS = 3
 """Between looks of a page that waits: it has no script, for it shows nothing but this."""
 
@@ -48,7 +48,7 @@ class GateHandler(Handler):
     head = get
 
 
-class OpenHandler(Handler):
+class OpenHandler(PaidPartsHandler):
     """GET /paid/open/paid-…: the way into one's own paid instance. `of` is whose it is meant to be."""
 
     async def get(self, server: str) -> None:
@@ -58,11 +58,12 @@ class OpenHandler(Handler):
             raise HTTPError(404)  # an API token may be somebody else's: only a browser that has signed in comes in
         order = await self.mine(server)
         self.set_header("Referrer-Policy", "no-referrer")
-        if self.desk.paid is None or not self.desk.paid.reaches(order.provider, order.region):
+        paid = None if self.parts_or_none is None else self.parts_or_none.paid
+        if paid is None or not paid.reaches(order.provider, order.region):
             self.tell(self.say(OUT_OF_REACH))
         elif order_service.is_open(order):
             binding = await self.desk.ledger.aread(bindings.get, order.binding_id)
-            provider = self.desk.paid.providers[order.provider]
+            provider = paid.providers[order.provider]
             access = await provider.access(account_of(binding, order.region), order.remote_id or "")
             self.redirect(access.url, status=303)
         elif order_service.is_wanted(order):

@@ -6,12 +6,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from tornado.web import HTTPError
 
+from spawner.desk.context import Desk
 from spawner.desk.http import ALONE, Handler
+from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.texts import FORMATS
 from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.errors import FreepoolError, NotAllowed, NotOffered
@@ -22,8 +23,6 @@ from spawner.paid.paid import Paid
 
 T = TypeVar("T")
 Row = TypeVar("Row", Binding, Consent, Order)
-LINK_LIFE = timedelta(minutes=10)
-"""For how long somebody may be away at the cloud's sign-in."""
 DSW = "dsw"
 """The cloud whose own pages we know by address: `RoleGuide` has them from its settings."""
 NOT_HERE = "Paid instances are not offered here."
@@ -32,20 +31,36 @@ ON_THE_PAGE = "Open the desk in your browser, and do it there."
 GO_YOURSELF = "This page opens only when you go to it yourself, in an up-to-date browser."
 
 
-class PaidHandler(Handler):
-    """Base of pages and API: everything is the signed-in person's own, and everybody else's is 404."""
+class PaidPartsHandler(Handler):
+    """Base of handlers that also answer where no paid instances are offered."""
+
+    parts_or_none: PaidParts | None
+
+    def initialize(self, desk: Desk, parts: PaidParts | None) -> None:
+        """Called by Tornado with the keyword arguments of the route."""
+        super().initialize(desk)
+        self.parts_or_none = parts
+
+
+class PaidHandler(PaidPartsHandler):
+    """Base of pages and API. A user reaches only their own rows; those of others are 404."""
 
     async def prepare(self) -> None:
-        """Refuse in words where there is no paid path."""
+        """Raises `NotOffered` where no paid instances are offered."""
         await super().prepare()
-        if self.desk.paid is None:
+        if self.parts_or_none is None:
             raise NotOffered(NOT_HERE)
 
     @property
+    def parts(self) -> PaidParts:
+        """What the handlers of paid instances share."""
+        assert self.parts_or_none is not None  # `prepare` checked it
+        return self.parts_or_none
+
+    @property
     def paid(self) -> Paid:
-        """The parts."""
-        assert self.desk.paid is not None  # `prepare` has seen to it
-        return self.desk.paid
+        """Settings, providers and the clock of paid instances."""
+        return self.parts.paid
 
     def require_browser(self) -> None:
         """A yes to being billed is a person's, in a browser: a token may be in anybody's hands."""
@@ -113,12 +128,12 @@ class PaidHandler(Handler):
 
     def console(self, provider: str, account: str, region: str = "") -> str:
         """The cloud's own page about what runs there; empty where we know none."""
-        guide = self.desk.role_guide
+        guide = self.parts.role_guide
         return guide.console(account, region) if guide is not None and provider == DSW else ""
 
     def bill(self, provider: str, account: str) -> str:
         """The cloud's own page about the bill; empty where we know none."""
-        guide = self.desk.role_guide
+        guide = self.parts.role_guide
         return guide.bill(account) if guide is not None and provider == DSW else ""
 
 
@@ -151,12 +166,11 @@ class PaidPage(PaidHandler):
 
     def show(self, template: str, *, status: int = 200, **context: Any) -> None:
         """Answer with a page."""
-        user = self.current_user or {}
         self.set_status(status)
         self.finish(
             self.render_page(
                 template,
-                state={"user": {"name": self.user_name, "admin": bool(user.get("admin"))}},
+                state={"user": {"name": self.user_name, "admin": self.is_admin}},
                 formats=FORMATS[self.language_texts.language],
                 **context,
             )

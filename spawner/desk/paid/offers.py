@@ -70,7 +70,7 @@ class OffersHandler(PaidHandler):
         self, binding: Binding, region: str, instance_type: str, chosen: Chosen, order: Order | None
     ) -> Consent:
         """The same with what was chosen before."""
-        async with self.desk.cloud_locks.take(self.user_name):
+        async with self.parts.cloud_locks.hold(self.user_name):
             return await consent_service.offer(
                 self.paid,
                 binding,
@@ -85,7 +85,7 @@ class OffersHandler(PaidHandler):
 
     async def quotes(self, binding: Binding, region: str, needs: Needs) -> list[Quote]:
         """What is on offer now."""
-        async with self.desk.cloud_locks.take(self.user_name):
+        async with self.parts.cloud_locks.hold(self.user_name):
             return await consent_service.quotes(self.paid, binding, region, needs)
 
     async def _new_name(self) -> str:

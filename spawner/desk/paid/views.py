@@ -11,9 +11,10 @@ from urllib.parse import quote
 from pydantic import BaseModel, computed_field
 from sqlalchemy import Connection
 
-from spawner.desk.deprecated import DEPRECATED
+from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.texts import ANSWERS, BLOCKS, GOOD_NEWS, LINKS, OUT_OF_REACH, STATES, WHY, stand_of, told
+from spawner.desk.views import DEPRECATED
 from spawner.ledger.paid import audit, bindings, consents, orders
 from spawner.ledger.paid.rows import (
     OVER,
@@ -190,6 +191,13 @@ def read_paid(connection: Connection, user_name: str, user_since: str, *, now: d
         notices=[one for one in news if one.order_id in known or one.binding_id in known],
         records={one.id: order_service.read_progress(connection, one.id).record for one in on_their_way},
     )
+
+
+async def read_paid_view(desk: Desk, paid: Paid, user_name: str, user_since: str, texts: Translations) -> PaidView:
+    """A user's accounts and instances, read now."""
+    now = paid.now()
+    snapshot = await desk.ledger.aread(read_paid, user_name, user_since, now=now)
+    return PaidViewBuilder(snapshot, paid, texts, desk.base, desk.settings.is_demo, now).view()
 
 
 @dataclass(frozen=True)
