@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
+import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from tornado.web import RequestHandler
 
 from spawner import __version__
+from spawner.aio import TaskSet
 from spawner.catalog import Catalog
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.i18n import Translations, choose_language
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from spawner.desk.paid.account_proof import AccountProof
     from spawner.desk.paid.role import RoleGuide
 
+log = logging.getLogger("freepool.desk")
 LANGUAGE_COOKIE = "freepool-language"
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 ALONE = "same-origin"
@@ -63,7 +65,11 @@ class Desk:
     """At the clouds: the threads that do the asking are everybody's."""
     restart_locks: UserLocks = field(default_factory=UserLocks)
     """A stop and the start after it: the second of two must not stop what the first has begun."""
-    starts: set[asyncio.Task[None]] = field(default_factory=set)
+    starts: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_start))
+
+
+def _log_failed_start(subject: str, error: BaseException) -> None:
+    log.info("%s ended: %s", subject, error)
 
 
 class Handler(HubOAuthenticated, RequestHandler):

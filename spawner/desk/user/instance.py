@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -21,7 +20,6 @@ from spawner.ledger.pool.rows import LIVE
 from spawner.pool.options import TICKET, choose
 from spawner.pool.queue.admission import SpawnRequest
 
-log = logging.getLogger("freepool.desk")
 START_WAIT_SECONDS = 0.8
 """Seconds that a POST waits for a start before it answers 202: a warm start is over by then, and the page shows the
 progress of any other."""
@@ -49,9 +47,10 @@ class SpawnRequestHandler(JsonHandler):
         options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
         if ticket.example:
             options["example"] = ticket.example
-        start = asyncio.create_task(self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), options))
-        self.desk.starts.add(start)
-        start.add_done_callback(self._started)
+        start = self.desk.starts.start(
+            self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), options),
+            subject=f"a start of {self.user_name}",
+        )
         done, _ = await asyncio.wait([start], timeout=START_WAIT_SECONDS)
         if done:
             self.accept(start)
@@ -67,11 +66,6 @@ class SpawnRequestHandler(JsonHandler):
         except HubRefused as said:
             if said.code != Queued.code:
                 raise
-
-    def _started(self, start: asyncio.Task[None]) -> None:
-        self.desk.starts.discard(start)
-        if not start.cancelled() and start.exception() is not None:
-            log.info("a start of %s ended: %s", self.user_name, start.exception())
 
 
 class StartHandler(SpawnRequestHandler):
