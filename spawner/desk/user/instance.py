@@ -12,13 +12,14 @@ from sqlalchemy import Connection
 from spawner.desk.http import JsonHandler
 from spawner.desk.openapi import EmptyRequest, StartRequest, parse
 from spawner.desk.user.snapshot import UserSnapshot
-from spawner.errors import FreepoolError, LostRace, NotOffered, Queued
+from spawner.errors import FreepoolError, LostRace, Queued
 from spawner.hub_client import HubRefused
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.rows import LIVE
 from spawner.pool.options import TICKET, choose
 from spawner.pool.queue.admission import SpawnRequest
+from spawner.pool.queue.responses import not_offered
 
 START_WAIT_SECONDS = 0.8
 """Seconds that a POST waits for a start before it answers 202: a warm start is over by then, and the page shows the
@@ -36,9 +37,8 @@ class SpawnRequestHandler(JsonHandler):
         body = parse(StartRequest, self.request.body)
         choice = choose(self.desk.catalog, body.model_dump())
         why_not = self.desk.backend.why_not(choice.flavor, choice.image)
-        if why_not is not None:  # the hub would refuse it too, but knows the reader's language not
-            why = why_not[self.language_texts.language.startswith("zh")]
-            raise NotOffered("{why}", next_step="Choose another shape or image.", why=why)
+        if why_not is not None:
+            raise not_offered(why_not)
         return SpawnRequest(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
 
     async def begin(self, ticket: Ticket) -> None:
