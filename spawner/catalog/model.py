@@ -46,7 +46,7 @@ class Text(Part):
 
     def in_language(self, language: str) -> str:
         """The text for a BCP 47 tag such as `zh-CN`; English where the language is not ours."""
-        return self.zh if language.lower().startswith("zh") else self.en
+        return self.zh if language.lower().partition("-")[0] == "zh" else self.en
 
 
 class Accelerator(Part):

@@ -15,7 +15,7 @@ from traitlets import Bool, default
 from spawner.aio import Signal
 from spawner.errors import FreepoolError, NotAllowed, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
-from spawner.hub.paid_server import PaidServer
+from spawner.hub.paid_server import HubServices, PaidServer, PaidServerKey
 from spawner.hub.refusal import SpawnRefused
 from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
@@ -67,19 +67,17 @@ class InstanceSpawner(Spawner):
             return None
         context = self._hub_pool
         settings = context.settings
-        return PaidServer(
-            context.pool.ledger,
-            self.user.name,
-            self.name,
-            user_since=isoformat(self.user.created) or "",
+        services = HubServices(
             url=settings.desk_url,
-            key=lambda: settings.secret("desk"),
+            signing_key=lambda: settings.secret("desk"),
             is_offered=self._is_paid_offered(settings.paid),
             now=context.pool.now,
-            is_hub_ending=context.is_ending,
-            in_background=context.in_background,
+            is_ending=context.is_ending,
+            in_background=context.background.start,
             note_activity=self._note_activity,
         )
+        key = PaidServerKey(self.user.name, self.name, user_since=isoformat(self.user.created) or "")
+        return PaidServer(context.pool.ledger, key, services)
 
     def _is_paid_offered(self, paid: PaidSettings | None) -> bool:
         """Not where a script in somebody's notebook could click for them, whatever the hub's own file says."""

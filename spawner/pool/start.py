@@ -21,7 +21,6 @@ from spawner.errors import (
     ImageUnavailable,
     LostRace,
     NoRoom,
-    NotOffered,
     PoolFull,
     Refusal,
     SlotFailed,
@@ -36,7 +35,7 @@ from spawner.pool.noted_ends import reason_of_running
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool, Server
 from spawner.pool.queue.admission import QueuePosition, SpawnRequest
-from spawner.pool.queue.responses import NO_MACHINE, queued
+from spawner.pool.queue.responses import NO_MACHINE, not_offered, queued
 from spawner.pool.reservation import Reservation, reserve_slot
 
 log = logging.getLogger("freepool.pool")
@@ -118,7 +117,7 @@ class Start:
         pool, choice = self.pool, self.choice
         why_not = pool.backend.why_not(choice.flavor, choice.image)
         if why_not is not None:
-            raise NotOffered("{why}", next_step="Choose another shape or image.", why=why_not[0])
+            raise not_offered(why_not)
         await self._supersede()
         instance_id = pool.new_id()
         wish = SpawnRequest(self.server.user_name, self.server.server_name, choice, self.groups)

@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from spawner.aio import KeyedTaskSet
 from spawner.errors import LostRace
 from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import EndReason, Ticket, TicketState
@@ -19,7 +20,6 @@ from spawner.pool.options import TICKET
 from spawner.pool.pool import Pool
 from spawner.steward import queue_actions
 from spawner.steward.snapshots import read_queue
-from spawner.steward.tasks import Tasks
 from spawner.steward.webhooks import MAX_AGE, Webhook
 
 log = logging.getLogger("freepool.steward")
@@ -34,7 +34,9 @@ ACTIVITY_DELAY = timedelta(seconds=10)
 class Dispatcher:
     """Carries out what `line` says is due."""
 
-    def __init__(self, pool: Pool, tasks: Tasks, *, hub: HubClient, hub_token: str, webhook: Webhook | None) -> None:
+    def __init__(
+        self, pool: Pool, tasks: KeyedTaskSet, *, hub: HubClient, hub_token: str, webhook: Webhook | None
+    ) -> None:
         self._pool = pool
         self._tasks = tasks
         self._hub = hub

@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spawner.desk.paid.openapi import with_paid
+
 import spawner.desk
 from spawner.desk.openapi import openapi
-from spawner.desk.paid.openapi import with_paid
 
 FILE = Path(spawner.desk.__file__).parent / "static" / "shared" / "api.d.ts"
 COMMAND = "python -m tests.javascript.api_types"

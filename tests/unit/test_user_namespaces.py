@@ -352,7 +352,7 @@ async def test_the_time_in_which_this_process_was_frozen_does_not_count_against_
     monkeypatch.setattr(watch, "list_pods", listed)
     monkeypatch.setattr(backend._cluster, "watching", watching)
     judged = []
-    async with timeout(10), aclosing(backend._store.follow()) as changes:
+    async with asyncio.timeout(10), aclosing(backend._store.follow()) as changes:
         async for _ in changes:
             found = await backend.list()
             judged.append("s" in found and found["s"].lacks_user_namespace)

@@ -36,6 +36,7 @@ from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, IgnoredSettin
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of, is_unassigned
 from spawner.pool.queue.admission import NO_ROOM_TTL
+from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, read_day, statistics_of
 from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
@@ -138,7 +139,7 @@ class AdminStateBuilder:
         stock = capacity_of(self.catalog, self.backend, flavor, snapshot.warm.slots, without_room=snapshot.without_room)
         reason = None
         if stock.why_not is not None:
-            reason = stock.why_not[self.texts.language.startswith("zh")]
+            reason = self.texts.say(UNAVAILABLE_TEXTS[stock.why_not])
         elif flavor.id in snapshot.without_room:
             reason = self.texts.say(NO_MACHINE)
         return AdminFlavorView(

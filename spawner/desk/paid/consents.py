@@ -55,9 +55,7 @@ class AnswerHandler(OffersHandler):
 
     async def begin(self, consent: Consent) -> None:
         """Have the hub spend it, with the person's own token. Raises `HubRefused` where it refuses."""
-        start = asyncio.create_task(self._start(consent))
-        self.desk.starts.add(start)
-        start.add_done_callback(self._started)
+        start = self.desk.starts.start(self._start(consent), subject=f"a paid start of {self.user_name}")
         loop = asyncio.get_running_loop()
         until = loop.time() + SPENT_SECONDS
         while loop.time() < until:
@@ -84,11 +82,6 @@ class AnswerHandler(OffersHandler):
             if is_spent or loop.time() > until:
                 return
             await asyncio.sleep(BUSY_PAUSE)
-
-    def _started(self, start: asyncio.Task[None]) -> None:
-        self.desk.starts.discard(start)
-        if not start.cancelled() and start.exception() is not None:
-            log.info("a paid start of %s ended: %s", self.user_name, start.exception())
 
     async def ask_anew(self, old: Consent) -> Consent:
         """The same question, at today's price: the old one is withdrawn."""
