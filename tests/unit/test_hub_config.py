@@ -18,7 +18,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv(SETTINGS_VARIABLE, "/etc/freepool/settings.yaml")
     monkeypatch.delenv("FREEPOOL_API_TOKEN", raising=False)
     (tmp_path / "secrets").mkdir()
-    for name in ("desk", "steward", "proxy"):
+    for name in ("desk", "steward", "proxy", "link"):
         (tmp_path / "secrets" / name).write_text(f"secret of {name}")
     return Settings(
         catalog=Path("catalog.yaml"),
