@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,15 @@ def use_login_links(c: Any, settings: Settings) -> None:
     c.LinkAuthenticator.link_secret = settings.secret("link")
     c.Authenticator.allow_all = True
     c.Authenticator.admin_users = {getpass.getuser().lower()}
+
+
+def lend(c: Any, settings: Settings) -> None:
+    """The name of `add_freepool` before 0.2; removed in the release after it."""
+    warnings.warn("spawner.hub.config.lend is now add_freepool", FutureWarning, stacklevel=2)
+    add_freepool(c, settings)
+
+
+def log_in_by_link(c: Any, settings: Settings) -> None:
+    """The name of `use_login_links` before 0.2; removed in the release after it."""
+    warnings.warn("spawner.hub.config.log_in_by_link is now use_login_links", FutureWarning, stacklevel=2)
+    use_login_links(c, settings)

@@ -14,7 +14,7 @@ from tests.stack import PROJECT
 from tests.unit.make import PaperBackend
 from tests.unit.test_metrics import CATALOG, EMPTY
 
-PAGE = (PROJECT / "docs" / "operators.md").read_text()
+PAGE = (PROJECT / "docs" / "admin.md").read_text()
 
 
 def test_every_metric_is_in_the_table_and_no_other() -> None:

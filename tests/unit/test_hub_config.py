@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from traitlets.config import Config
 
-from spawner.hub.config import add_freepool, configure
+from spawner.hub.config import add_freepool, configure, lend, log_in_by_link
 from spawner.hub.spawner import InstanceSpawner
 from spawner.settings import SETTINGS_VARIABLE, Settings
 
@@ -18,7 +18,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv(SETTINGS_VARIABLE, "/etc/freepool/settings.yaml")
     monkeypatch.delenv("FREEPOOL_API_TOKEN", raising=False)
     (tmp_path / "secrets").mkdir()
-    for name in ("desk", "steward", "proxy"):
+    for name in ("desk", "steward", "proxy", "link"):
         (tmp_path / "secrets" / name).write_text(f"secret of {name}")
     return Settings(
         catalog=Path("catalog.yaml"),
@@ -85,3 +85,13 @@ def test_somebody_elses_hub_gets_what_lending_needs(settings: Settings) -> None:
     assert c.Spawner.hub_connect_url == "http://hub.jhub.svc:8081", "its short name means nothing in another namespace"
     desk = next(service for service in c.JupyterHub.services if service["name"] == "desk")
     assert desk["url"] == "http://freepool-desk.jhub.svc:8002"
+
+
+def test_names_of_the_release_before_still_work_and_say_the_new_ones(settings: Settings) -> None:
+    c = foreign()
+    with pytest.warns(FutureWarning, match="add_freepool"):
+        lend(c, settings)
+    assert c.JupyterHub.spawner_class is InstanceSpawner
+    with pytest.warns(FutureWarning, match="use_login_links"):
+        log_in_by_link(c, settings)
+    assert c.Authenticator.allow_all is True
