@@ -122,7 +122,7 @@ class Visitor:
     def _keeper(self) -> int | None:
         mine = {loan.id for loan in self.loans()}
         for slot in self.stack.slots():
-            if slot.instance_id in mine:
+            if slot.holder_id in mine:
                 try:
                     return int(json.loads((self.stack.settings.slots_dir / slot.id / "status.json").read_text())["pid"])
                 except (OSError, ValueError):
