@@ -68,4 +68,4 @@ def slot_to_preempt(
 
 def is_unassigned(slot: Slot) -> bool:
     """Whether a slot is there, or on its way, for whoever comes next."""
-    return slot.instance_id is None and slot.state in (SlotState.WARM, SlotState.CREATING)
+    return slot.holder_id is None and slot.state in (SlotState.WARM, SlotState.CREATING)

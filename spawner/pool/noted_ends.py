@@ -26,5 +26,5 @@ def is_noted_only(instance: Instance, slots: Iterable[Slot]) -> bool:
     return (
         instance.state is InstanceState.STOPPING
         and instance.reason in PROVISIONAL_REASONS
-        and any(slot.state is SlotState.CLAIMED and slot.instance_id == instance.id for slot in slots)
+        and any(slot.state is SlotState.CLAIMED and slot.holder_id == instance.id for slot in slots)
     )

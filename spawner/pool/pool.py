@@ -112,7 +112,7 @@ class Pool:
         def write(connection: Connection, detail: str | None) -> None:
             instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
             self.admission.settle(connection, instance_id)
-            for slot in slots.of_instance(connection, instance_id):
+            for slot in slots.of_holder(connection, instance_id):
                 if slot.state is not SlotState.DESTROYING:
                     slots.mark_destroying(connection, slot.id, reason=reason)
 
@@ -134,7 +134,7 @@ class Pool:
 
         def write(connection: Connection, detail: str | None) -> None:
             noted = instances.get(connection, instance_id)
-            if is_noted_only(noted, slots.of_instance(connection, instance_id)):
+            if is_noted_only(noted, slots.of_holder(connection, instance_id)):
                 instances.correct_reason(connection, instance_id, reason=reason, detail=detail)
 
         with contextlib.suppress(LostRace):
@@ -146,7 +146,7 @@ class Pool:
         Returns False where the pool could not be reached: the intent is written, and the steward finishes.
         """
         await self.intend_end(instance_id, reason, detail)
-        for slot in await self.ledger.aread(slots.of_instance, instance_id):
+        for slot in await self.ledger.aread(slots.of_holder, instance_id):
             if not await self.destroy_slot(slot.id, reason):
                 return False
         with contextlib.suppress(LostRace):

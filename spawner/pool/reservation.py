@@ -32,7 +32,7 @@ async def reserve_slot(pool: Pool, choice: Choice, instance_id: str) -> Reservat
     """The slot that admission has reserved, or where that one was bad, another. Raises `NoRoom`."""
 
     def take(connection: Connection) -> Slot:
-        for slot in slots.of_instance(connection, instance_id):
+        for slot in slots.of_holder(connection, instance_id):
             if slot.state in (SlotState.CREATING, SlotState.CLAIMED):
                 return slot
         return pool.admission.reserve(connection, flavor=choice.flavor.id, image=choice.image.id, holder=instance_id)

@@ -65,7 +65,7 @@ def decide(
     flavors, images = {one.id for one in catalog.flavors}, {one.id for one in catalog.images}
     loans = {one.id: one for one in instances if one.state is not InstanceState.STOPPING}
     busy = {(one.user_name, one.server_name) for one in loans.values()}
-    holders = {one.instance_id for one in slots if one.state is not SlotState.DESTROYING}
+    holders = {one.holder_id for one in slots if one.state is not SlotState.DESTROYING}
     for ticket in tickets:
         if ticket.instance_id is not None:
             if ticket.instance_id not in loans:

@@ -101,7 +101,7 @@ def decide(
         if slot_id not in known:
             yield DestroySlot(slot_id, EndReason.ORPHANED)
     for slot in known.values():
-        is_held = slot.instance_id in held
+        is_held = slot.holder_id in held
         action = (
             _about_held(slot, found)
             if is_held
@@ -129,9 +129,9 @@ def _about_slot(
     start = timedelta(seconds=limits.start_seconds)
     if slot.state is SlotState.DESTROYING:
         return DestroySlot(slot.id, slot.reason or EndReason.ORPHANED)
-    if slot.instance_id is not None:
+    if slot.holder_id is not None:
         # Its instance decides, as long as there is one: ending it destroys the slot.
-        loan = loans.get(slot.instance_id)
+        loan = loans.get(slot.holder_id)
         if loan is None:
             return DestroySlot(slot.id, EndReason.ORPHANED)
         if loan.state is InstanceState.RUNNING and loan.ends_at and status and _is_lent_unknown_to_the_pool(status):

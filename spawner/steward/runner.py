@@ -142,7 +142,7 @@ class Steward:
                         slot_id=slot_id,
                         flavor=flavor.id,
                         image=image.id,
-                        instance_id=None,
+                        holder_id=None,
                         now=now,
                         version=pool.backend.version(image),
                     )

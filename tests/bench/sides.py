@@ -49,7 +49,7 @@ def is_final(ledger: Ledger, wanted: int) -> Callable[[], None]:
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
             occupying = ledger.read(slots.occupying)
-            waiting = [slot for slot in occupying if slot.instance_id is None]
+            waiting = [slot for slot in occupying if slot.holder_id is None]
             leaving = any(slot.state is SlotState.DESTROYING for slot in occupying)
             if len(waiting) >= wanted and all(slot.state is SlotState.WARM for slot in waiting) and not leaving:
                 return
@@ -68,7 +68,7 @@ def freepool(folder: Path) -> Iterator[Side]:
 
         def of_slot(owned: bool) -> float | None:
             for slot in ledger.read(slots.occupying):
-                if (slot.instance_id is not None) is owned and slot.state in (SlotState.WARM, SlotState.CLAIMED):
+                if (slot.holder_id is not None) is owned and slot.state in (SlotState.WARM, SlotState.CLAIMED):
                     status = json.loads((stack.settings.slots_dir / slot.id / "status.json").read_text())
                     keeper = int(status["pid"])
                     return processes.memory([keeper, *processes.descendants(keeper)])

@@ -35,7 +35,7 @@ def test_a_cancelled_start_leaves_nothing_and_the_next_start_works(visitor: Visi
     choose_large(desk)
     button(desk, "Start").click()
     with visitor.held_start():
-        slot = next(slot.id for slot in visitor.stack.slots() if slot.instance_id == visitor.instances()[0].id)
+        slot = next(slot.id for slot in visitor.stack.slots() if slot.holder_id == visitor.instances()[0].id)
         button(desk, "Cancel").click()
     expect(heading(desk)).to_have_text(IDLE["en"])
     expect(desk.get_by_role("alert")).to_be_empty()

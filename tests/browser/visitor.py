@@ -125,7 +125,7 @@ class Visitor:
     def _keeper(self) -> int | None:
         ids = {instance.id for instance in self.instances()}
         for slot in self.stack.slots():
-            if slot.instance_id in ids:
+            if slot.holder_id in ids:
                 try:
                     return int(json.loads((self.stack.settings.slots_dir / slot.id / "status.json").read_text())["pid"])
                 except (OSError, ValueError):

@@ -128,8 +128,8 @@ def _check_order(stack: Stack) -> None:
             folders == known
             and all(loan.state == "running" and loan.slot_id in known for loan in loans)
             and servers == {loan.user_name: True for loan in loans}
-            and sum(slot.instance_id is None for slot in rows) == 2
-            and {slot.instance_id for slot in rows if slot.instance_id} == {loan.id for loan in loans}
+            and sum(slot.holder_id is None for slot in rows) == 2
+            and {slot.holder_id for slot in rows if slot.holder_id} == {loan.id for loan in loans}
         ):
             return
         assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\nloans {loans}\nservers {servers}"

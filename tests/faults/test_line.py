@@ -91,7 +91,7 @@ class Watcher(threading.Thread):
         each = Counter(ticket.user_name for ticket in line)
         if max(each.values(), default=0) > 1:
             self.wrong.append(f"two tickets: {each}")
-        lent = [slot for slot in held if slot.state is not SlotState.DESTROYING and slot.instance_id]
+        lent = [slot for slot in held if slot.state is not SlotState.DESTROYING and slot.holder_id]
         if len(lent) > SIZE:
             self.wrong.append(f"promised more than there is: {lent}")
 

@@ -114,7 +114,7 @@ def wait_for_order(stack: Stack, *, seconds: float = 40) -> None:
         return (
             all(loan.state == "running" for loan in loans)
             and servers == {loan.user_name for loan in loans}
-            and {slot.instance_id for slot in slots} == {loan.id for loan in loans}
+            and {slot.holder_id for slot in slots} == {loan.id for loan in loans}
             and all(slot.state is SlotState.CLAIMED for slot in slots)
             and stack.slot_folders() == {slot.id for slot in slots}
             and not any(ticket.state is TicketState.CALLED for ticket in line)

@@ -225,7 +225,7 @@ def test_two_stewards_keep_one_warm_slot(shared_stack: Stack) -> None:
             stack.stop("between")
         wait_for_order(stack)
         stack.wait_warm()
-        assert len([slot for slot in stack.slots() if slot.instance_id is None]) == 1
+        assert len([slot for slot in stack.slots() if slot.holder_id is None]) == 1
     finally:
         second.terminate()
         second.wait(20)

@@ -369,11 +369,11 @@ def test_of_two_stewards_one_acts(platform: Platform) -> None:
             eventually(lambda: is_running(platform, "between"), what="it")
             holders.add(ledger.read(leases.holder_of, "steward", now=utc_now()))
             platform.stop("between")
-            most = max(most, sum(slot.instance_id is None for slot in stack.slots()))
+            most = max(most, sum(slot.holder_id is None for slot in stack.slots()))
         platform.wait_for_order()
         wait_warm(stack)
         assert most <= 1
-        assert len([slot for slot in stack.slots() if slot.instance_id is None]) == 1
+        assert len([slot for slot in stack.slots() if slot.holder_id is None]) == 1
         assert len(holders) == 1, "whoever has the lease keeps it"
         stack.kill("steward")  # the other one takes over when the lease runs out
         platform.wait_for_order()

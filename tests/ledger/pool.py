@@ -62,7 +62,7 @@ class PaperPool:
 
     def held(self) -> list[Slot]:
         """What is lent or reserved: all that counts against the limit."""
-        return [slot for slot in self.slots() if slot.state is not SlotState.DESTROYING and slot.instance_id]
+        return [slot for slot in self.slots() if slot.state is not SlotState.DESTROYING and slot.holder_id]
 
     def begin(self, ticket: Ticket) -> Instance:
         """What the hub's start writes first, in one transaction."""
@@ -91,7 +91,7 @@ class PaperPool:
         """It came up."""
 
         def write(connection: Connection) -> Instance:
-            for slot in slots.of_instance(connection, instance.id):
+            for slot in slots.of_holder(connection, instance.id):
                 if slot.state is SlotState.CREATING:
                     slots.mark_claimed(connection, slot.id, now=self.time)
                 instances.attach_slot(connection, instance.id, slot.id)
@@ -113,7 +113,7 @@ class PaperPool:
         def write(connection: Connection) -> None:
             instances.mark_stopping(connection, instance.id, reason=reason, now=self.time)
             self.admission.settle(connection, instance.id)
-            for slot in slots.of_instance(connection, instance.id):
+            for slot in slots.of_holder(connection, instance.id):
                 if slot.state is not SlotState.DESTROYING:
                     slots.mark_destroying(connection, slot.id, reason=reason)
 

@@ -53,7 +53,7 @@ def intend(
     instance: str | None = None,
     at: float = 0,
 ) -> Slot:
-    return ledger.write(slots.intend, slot_id=name, flavor=flavor, image=image, instance_id=instance, now=later(at))
+    return ledger.write(slots.intend, slot_id=name, flavor=flavor, image=image, holder_id=instance, now=later(at))
 
 
 def slot_in(ledger: Ledger, state: SlotState, name: str = "s1", *, at: float = 0) -> Slot:
@@ -71,4 +71,4 @@ def slot_in(ledger: Ledger, state: SlotState, name: str = "s1", *, at: float = 0
 
 
 def claim(ledger: Ledger, instance: str, *, flavor: str = "small", image: str = "cpu") -> Slot | None:
-    return ledger.write(slots.claim_waiting, flavor=flavor, image=image, instance_id=instance, now=NOW)
+    return ledger.write(slots.claim_waiting, flavor=flavor, image=image, holder_id=instance, now=NOW)

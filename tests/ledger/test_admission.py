@@ -29,13 +29,13 @@ def pool(ledger: Ledger) -> PaperPool:
 
 def warm(pool: PaperPool, name: str, *, flavor: str = "small", image: str = "cpu") -> None:
     pool.ledger.write(
-        slots.intend, slot_id=name, flavor=flavor, image=image, instance_id=None, now=pool.time - timedelta(minutes=1)
+        slots.intend, slot_id=name, flavor=flavor, image=image, holder_id=None, now=pool.time - timedelta(minutes=1)
     )
     pool.ledger.write(slots.mark_warm, name, now=pool.time)
 
 
 def reserved(pool: PaperPool, ticket: Ticket) -> list[Slot]:
-    return [slot for slot in pool.slots() if slot.instance_id == ticket.id and slot.state is not SlotState.DESTROYING]
+    return [slot for slot in pool.slots() if slot.holder_id == ticket.id and slot.state is not SlotState.DESTROYING]
 
 
 # Where there is room
@@ -61,7 +61,7 @@ def test_a_waiting_slot_of_another_kind_gives_way(pool: PaperPool) -> None:
     warm(pool, "w", image="torch")
     ticket = pool.ask("ann")
     assert ticket.state is CALLED
-    assert {slot.id: slot.state for slot in pool.slots() if slot.instance_id is None} == {"w": SlotState.DESTROYING}
+    assert {slot.id: slot.state for slot in pool.slots() if slot.holder_id is None} == {"w": SlotState.DESTROYING}
     assert len(pool.held()) == 1
 
 
@@ -69,7 +69,7 @@ def test_whoever_starts_and_runs_is_served(pool: PaperPool) -> None:
     instance = pool.start("ann")
     (ticket,) = pool.ledger.read(tickets.since, pool.time)
     assert (ticket.state, ticket.instance_id) == (TicketState.SERVED, instance.id)
-    assert [slot.instance_id for slot in pool.held()] == [instance.id]
+    assert [slot.holder_id for slot in pool.held()] == [instance.id]
 
 
 # In line
@@ -239,7 +239,7 @@ def test_a_warm_slot_that_was_held_waits_for_anybody_again(pool: PaperPool) -> N
     ticket = pool.ask("ann")
     pool.ledger.write(pool.admission.release, ticket.id, TicketState.CANCELLED)
     (slot,) = pool.slots()
-    assert (slot.id, slot.state, slot.instance_id, slot.claimed_at) == ("w", SlotState.WARM, None, None)
+    assert (slot.id, slot.state, slot.holder_id, slot.claimed_at) == ("w", SlotState.WARM, None, None)
 
 
 def test_leaving_the_line_costs_those_behind_nothing(pool: PaperPool) -> None:

@@ -108,7 +108,7 @@ class Walk:
     def lose_a_slot(self) -> None:
         held = [slot for slot in self.pool.slots() if slot.state is not SlotState.DESTROYING]
         by_loan = {loan.id for loan in self.live()}
-        free = [slot for slot in held if slot.instance_id not in by_loan]
+        free = [slot for slot in held if slot.holder_id not in by_loan]
         if free:
             self.pool.ledger.write(slots.mark_destroying, self.dice.choice(free).id, reason=EndReason.LOST)
 
@@ -117,7 +117,7 @@ class Walk:
         if len(self.pool.slots()) < sum(LIMITS.values()) and not self.pool.alive():
             name = self.pool.new_id()
             self.pool.ledger.write(
-                slots.intend, slot_id=name, flavor="small", image="cpu", instance_id=None, now=self.pool.time
+                slots.intend, slot_id=name, flavor="small", image="cpu", holder_id=None, now=self.pool.time
             )
             self.pool.ledger.write(slots.mark_warm, name, now=self.pool.time)
 
@@ -161,7 +161,7 @@ class Walk:
         held = self.pool.held()
         for flavor, limit in LIMITS.items():
             assert sum(slot.flavor == flavor for slot in held) <= limit
-        holders = Counter(slot.instance_id for slot in held)
+        holders = Counter(slot.holder_id for slot in held)
         assert max(holders.values(), default=0) <= 1
         assert self._memory(Counter(slot.flavor for slot in held)) <= self.memory
         assert set(holders) <= {ticket.id for ticket in alive} | {loan.id for loan in live}

@@ -31,7 +31,7 @@ def test_sixteen_who_want_eight_slots_get_each_exactly_once(ledger: Ledger, toge
     given = together([lambda n=n: claim(ledger, f"i{n}") for n in range(THREADS)])  # type: ignore[misc]
     got = [slot for slot in given if slot is not None]
     assert sorted(slot.id for slot in got) == [f"s{number}" for number in range(8)]
-    assert len({slot.instance_id for slot in got}) == 8
+    assert len({slot.holder_id for slot in got}) == 8
     for slot in got:
         assert ledger.read(slots.get, slot.id) == slot
 
@@ -120,7 +120,7 @@ def _take(ledger: Ledger, catalog: Catalog, name: str) -> bool:
         occupying = slots.occupying(connection)
         if room_for(catalog, catalog.flavor("small"), occupying, None) <= 0:
             return False
-        slots.intend(connection, slot_id=name, flavor="small", image="cpu", instance_id=name, now=NOW)
+        slots.intend(connection, slot_id=name, flavor="small", image="cpu", holder_id=name, now=NOW)
         return True
 
     return ledger.write(take)
@@ -140,7 +140,7 @@ def test_two_who_change_the_same_rows_in_another_order_both_come_through(
     for number in range(4):
         loan, slot = f"i{number}", f"s{number}"
         request(ledger, loan, user=loan)
-        ledger.write(slots.intend, slot_id=slot, flavor="small", image="cpu", instance_id=loan, now=NOW)
+        ledger.write(slots.intend, slot_id=slot, flavor="small", image="cpu", holder_id=loan, now=NOW)
         slot_changed = threading.Event()
 
         def attach(

@@ -190,7 +190,7 @@ def test_the_oldest_warm_slot_is_given_first(ledger: Ledger) -> None:
     assert [slot.id if slot else None for slot in given] == ["old", "middle", "young", None]
     first = given[0]
     assert first is not None
-    assert (first.state, first.instance_id) == (SlotState.CLAIMED, "i0")
+    assert (first.state, first.holder_id) == (SlotState.CLAIMED, "i0")
 
 
 def test_a_slot_that_is_being_made_for_nobody_is_reserved_when_none_is_warm(ledger: Ledger) -> None:
@@ -200,7 +200,7 @@ def test_a_slot_that_is_being_made_for_nobody_is_reserved_when_none_is_warm(ledg
     assert warm is not None
     assert making is not None
     assert (warm.id, making.id) == ("warm", "making")
-    assert (making.state, making.instance_id) == (SlotState.CREATING, "i2")
+    assert (making.state, making.holder_id) == (SlotState.CREATING, "i2")
     assert claim(ledger, "i3") is None
 
 
@@ -228,7 +228,7 @@ def test_slots_that_take_up_room_are_those_that_are_not_gone(ledger: Ledger) -> 
         slot_in(ledger, state, f"s{number}", at=number)
     found = ledger.read(slots.occupying)
     assert [slot.state for slot in found] == [state for state in SlotState if state is not SlotState.GONE]
-    assert [slot.id for slot in ledger.read(slots.of_instance, "i1")] == ["s2"]
+    assert [slot.id for slot in ledger.read(slots.of_holder, "i1")] == ["s2"]
 
 
 # Progress and counting

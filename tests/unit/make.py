@@ -61,7 +61,7 @@ def slot(name: str, state: SlotState = SlotState.WARM, **changes: Any) -> Slot:
         "flavor": "small",
         "image": "cpu",
         "state": state,
-        "instance_id": None,
+        "holder_id": None,
         "created_at": NOW - timedelta(minutes=5),
         "warm_at": None,
         "claimed_at": None,

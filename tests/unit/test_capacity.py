@@ -31,7 +31,7 @@ def _slots(names: tuple[str, ...]) -> st.SearchStrategy[list[Slot]]:
     one = st.tuples(st.sampled_from(names), st.sampled_from(OCCUPYING), st.booleans(), st.sampled_from(["cpu", "x"]))
     return st.lists(one, max_size=12).map(
         lambda rows: [
-            make.slot(f"s{number}", state, flavor=name, image=image, instance_id="i" if taken else None)
+            make.slot(f"s{number}", state, flavor=name, image=image, holder_id="i" if taken else None)
             for number, (name, state, taken, image) in enumerate(rows)
         ]
     )
@@ -75,7 +75,7 @@ def test_stock_counts_waiting_slots_and_room(
     assert 0 <= stock.warm <= stock.available
     occupying = [slot for slot in slots if slot.flavor == "a"]
     if len(occupying) <= flavor.limit:
-        taken = [slot for slot in occupying if slot.instance_id is not None or slot.state is SlotState.DESTROYING]
+        taken = [slot for slot in occupying if slot.holder_id is not None or slot.state is SlotState.DESTROYING]
         assert stock.available <= flavor.limit - len([slot for slot in taken if slot in occupying])
 
 
@@ -99,7 +99,7 @@ def test_less_than_the_memory_may_be_reserved_so_that_more_people_fit() -> None:
 def test_the_youngest_waiting_slot_gives_way_to_somebody_who_is_here() -> None:
     catalog = make.catalog(make.flavor("small"), make.flavor("large"))
     old, young = (make.slot(name, created_at=NOW - timedelta(minutes=age)) for name, age in (("old", 9), ("young", 1)))
-    taken = make.slot("taken", SlotState.CLAIMED, instance_id="i", created_at=NOW)
+    taken = make.slot("taken", SlotState.CLAIMED, holder_id="i", created_at=NOW)
     going = make.slot("going", SlotState.DESTROYING, created_at=NOW)
 
     def gives_way(flavor: str, image: str, *slots: Slot, memory: int | None = None) -> Slot | None:
@@ -125,7 +125,7 @@ def test_giving_way_again_and_again_ends_in_room(slots: list[Slot], memory: int)
     while room_for(catalog, flavor, slots, memory) < 1:
         going = slot_to_preempt(catalog, flavor, image, slots, memory)
         assert going is not None
-        assert going.instance_id is None
+        assert going.holder_id is None
         slots = [slot for slot in slots if slot != going]
 
 

@@ -255,7 +255,7 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
     where `looks` is false, and which it watches for so long after the last one."""
     store = PodStore(Cluster(KubernetesPool(namespace="pool")))
     loan = make.instance("loan", slot_id="one")
-    slot = make.slot("one", SlotState.CLAIMED, instance_id="loan")
+    slot = make.slot("one", SlotState.CLAIMED, holder_id="loan")
     since: dict[str, Any] = {}
 
     def look(now: Any) -> EndInstance | None:

@@ -38,7 +38,7 @@ def called(name: str = "t", **changes: object) -> Ticket:
 
 
 def held(ticket: Ticket, state: SlotState = SlotState.CREATING) -> Slot:
-    return make.slot(f"slot-{ticket.id}", state, instance_id=ticket.id)
+    return make.slot(f"slot-{ticket.id}", state, holder_id=ticket.id)
 
 
 def look(ticket: Ticket, *, slots: list[Slot] | None = None, instances: list[Instance] | None = None) -> list[Action]:
@@ -142,7 +142,7 @@ def moments(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], list[Instance]]:
     ]
     holders = st.sampled_from([None, *(f"t{n}" for n in range(6)), *(f"i{n}" for n in range(6))])
     slots = [
-        make.slot(f"s{number}", state, instance_id=holder)
+        make.slot(f"s{number}", state, holder_id=holder)
         for number, (state, holder) in enumerate(
             draw(st.lists(st.tuples(st.sampled_from(OCCUPYING), holders), max_size=6))
         )

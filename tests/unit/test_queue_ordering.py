@@ -148,12 +148,12 @@ def test_as_many_as_there_is_room_for() -> None:
 
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
 def test_what_is_lent_or_reserved_is_no_room(state: SlotState) -> None:
-    lent = make.slot("s", state, instance_id="i")
+    lent = make.slot("s", state, holder_id="i")
     assert turn(make.catalog(make.flavor(limit=1)), waiting("a"), [lent]) == []
 
 
 @pytest.mark.parametrize("slot", [
-    make.slot("s", SlotState.DESTROYING, instance_id="i"),
+    make.slot("s", SlotState.DESTROYING, holder_id="i"),
     make.slot("s", SlotState.WARM),
     make.slot("s", SlotState.CREATING),
     make.slot("s", SlotState.WARM, image="torch"),
@@ -178,7 +178,7 @@ def test_a_closed_flavor_is_skipped_and_holds_nobody_up() -> None:
 def test_a_full_flavor_is_skipped_and_holds_nobody_up() -> None:
     catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
     line = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
-    lent = make.slot("s", SlotState.CLAIMED, flavor="large", instance_id="i")
+    lent = make.slot("s", SlotState.CLAIMED, flavor="large", holder_id="i")
     assert turn(catalog, line, [lent], memory=99 * GIB) == ["c", "d"]
 
 
@@ -191,7 +191,7 @@ def test_a_large_shape_is_not_starved_by_many_small_ones() -> None:
     """Small ones come all the time, and one of four ends every minute; the large one came first."""
     catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
     (large,) = waiting("large", flavor="large")
-    lent = [make.slot(f"s{number}", SlotState.CLAIMED, instance_id=f"i{number}") for number in range(4)]
+    lent = [make.slot(f"s{number}", SlotState.CLAIMED, holder_id=f"i{number}") for number in range(4)]
     tickets = [large]
     for minute in range(1, 5):
         tickets += waiting(f"small{minute}", joined_at=NOW + timedelta(minutes=minute))
@@ -222,7 +222,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], int | None, tuple
         draw(st.lists(st.tuples(st.sampled_from(OCCUPYING), names, st.booleans()), max_size=8))
     ):
         is_owned = state is SlotState.CLAIMED or (has_owner and state is not SlotState.WARM)
-        slots.append(make.slot(f"s{number}", state, flavor=flavor, instance_id=f"i{number}" if is_owned else None))
+        slots.append(make.slot(f"s{number}", state, flavor=flavor, holder_id=f"i{number}" if is_owned else None))
     memory = draw(st.none() | st.integers(0, 16).map(lambda gib: gib * GIB))
     closed = draw(st.sets(names, max_size=2).map(lambda found: tuple(sorted(found))))
     return tickets, slots, memory, closed
@@ -242,7 +242,7 @@ def test_turns_never_exceed_limits_or_memory_and_keep_the_order(
     catalog = shapes()
     called = list(due_tickets(catalog, tickets, slots, memory, closed=closed))
     assert len({ticket.id for ticket in called}) == len(called)
-    lent = [slot for slot in slots if slot.state is not SlotState.DESTROYING and slot.instance_id is not None]
+    lent = [slot for slot in slots if slot.state is not SlotState.DESTROYING and slot.holder_id is not None]
     held = Counter(slot.flavor for slot in lent)
     new = Counter(ticket.flavor for ticket in called)
     for name, (_, limit) in SHAPES.items():
@@ -274,7 +274,7 @@ def test_a_line_is_served_to_its_end_in_order(people: list[tuple[int, timedelta]
         for ticket in list(due_tickets(catalog, tickets, lent, None)):
             served.append(ticket.id)
             tickets.remove(ticket)
-            lent.append(make.slot(ticket.id, SlotState.CLAIMED, instance_id=ticket.id))
+            lent.append(make.slot(ticket.id, SlotState.CLAIMED, holder_id=ticket.id))
         assert len(lent) <= limit
         lent.pop(0)
     assert served == expected

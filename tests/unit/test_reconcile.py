@@ -66,7 +66,7 @@ class World:
                 case EndInstance(instance_id):
                     self.instances.pop(instance_id, None)
                     for slot in list(self.slots.values()):
-                        if slot.instance_id == instance_id:
+                        if slot.holder_id == instance_id:
                             self._remove(slot.id)
 
     def _remove(self, slot_id: str) -> None:
@@ -98,14 +98,14 @@ def test_a_destruction_that_was_begun_is_finished_with_its_first_reason(phase: P
 
 
 def test_a_slot_whose_loan_is_over_is_destroyed() -> None:
-    slot = make.slot("s", SlotState.CLAIMED, instance_id="gone")
+    slot = make.slot("s", SlotState.CLAIMED, holder_id="gone")
     assert about(slot=slot, status=make.status("s")).decide() == [DestroySlot("s", EndReason.ORPHANED)]
 
 
 @pytest.mark.parametrize("status", [None, make.status("s", Phase.DEAD), make.status("s", Phase.CREATING)])
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
 def test_a_slot_of_a_loan_that_starts_is_left_to_that_start(state: SlotState, status: SlotStatus | None) -> None:
-    slot = make.slot("s", state, instance_id="i", created_at=NOW - timedelta(seconds=200))
+    slot = make.slot("s", state, holder_id="i", created_at=NOW - timedelta(seconds=200))
     loan = make.instance("i", InstanceState.STARTING, requested_at=NOW - timedelta(seconds=200))
     assert about(slot=slot, instance=loan, status=status).decide() == []
 
@@ -163,7 +163,7 @@ def running(**changes: object) -> Instance:
     return make.instance("i", slot_id="s", ends_at=NOW + timedelta(seconds=1), **changes)
 
 
-CLAIMED = make.slot("s", SlotState.CLAIMED, instance_id="i")
+CLAIMED = make.slot("s", SlotState.CLAIMED, holder_id="i")
 
 
 def test_an_instance_that_runs_is_left_alone() -> None:
@@ -340,7 +340,7 @@ def worlds(draw: st.DrawFn) -> World:
         name: make.slot(
             name,
             draw(st.sampled_from(OCCUPYING)),
-            instance_id=draw(st.none() | loans),
+            holder_id=draw(st.none() | loans),
             created_at=draw(make.moments()),
             reason=draw(reasons),
         )
@@ -382,7 +382,7 @@ def test_a_loan_that_runs_on_a_ready_slot_before_its_deadline_is_never_touched(w
         if loan.state is InstanceState.RUNNING
         and loan.slot_id in world.slots
         and world.slots[loan.slot_id].state is SlotState.CLAIMED
-        and world.slots[loan.slot_id].instance_id == loan.id
+        and world.slots[loan.slot_id].holder_id == loan.id
         and loan.slot_id in world.found
         and world.found[loan.slot_id].phase is Phase.READY
         and (loan.ends_at is None or loan.ends_at > NOW)
@@ -411,7 +411,7 @@ def test_only_what_is_there_is_noted_as_ready(world: World) -> None:
     for action in world.decide():
         if isinstance(action, MarkWarm):
             assert world.found[action.slot_id].phase is Phase.READY
-            assert world.slots[action.slot_id].instance_id is None
+            assert world.slots[action.slot_id].holder_id is None
 
 
 @quick

@@ -56,8 +56,8 @@ def test_what_waits_or_is_being_made_counts(state: SlotState) -> None:
 @pytest.mark.parametrize(
     "slot",
     [
-        make.slot("s", SlotState.CREATING, instance_id="i"),
-        make.slot("s", SlotState.CLAIMED, instance_id="i"),
+        make.slot("s", SlotState.CREATING, holder_id="i"),
+        make.slot("s", SlotState.CLAIMED, holder_id="i"),
         make.slot("s", SlotState.DESTROYING),
     ],
 )
@@ -66,7 +66,7 @@ def test_what_is_somebodys_or_on_its_way_out_does_not_count(slot: Slot) -> None:
 
 
 def test_the_limit_of_the_flavor_holds() -> None:
-    slots = [make.slot("s", SlotState.CLAIMED, instance_id="i")]
+    slots = [make.slot("s", SlotState.CLAIMED, holder_id="i")]
     assert made(run(make.catalog(make.flavor(warm=5, limit=3)), slots)) == ["small", "small"]
 
 
@@ -85,7 +85,7 @@ def test_after_a_claim_the_person_has_the_processor_first() -> None:
 
     def claimed(seconds_ago: float) -> list[Slot]:
         at = NOW - timedelta(seconds=seconds_ago)
-        return [make.slot("s", SlotState.CLAIMED, instance_id="i", claimed_at=at)]
+        return [make.slot("s", SlotState.CLAIMED, holder_id="i", claimed_at=at)]
 
     assert run(catalog, claimed(1.9)) == []
     assert made(run(catalog, claimed(2))) == ["small"]
@@ -122,7 +122,7 @@ def test_what_waits_for_a_shape_that_is_not_kept_warm_is_given_up(changes: dict[
 
 
 def test_surplus_is_given_up_even_while_nothing_may_be_made() -> None:
-    claimed = make.slot("c", SlotState.CLAIMED, instance_id="i", claimed_at=NOW)
+    claimed = make.slot("c", SlotState.CLAIMED, holder_id="i", claimed_at=NOW)
     assert run(make.catalog(make.flavor(warm=0)), [claimed, make.slot("s")]) == [RemoveSlot("s")]
 
 
@@ -143,7 +143,7 @@ def pools(draw: st.DrawFn) -> tuple[Catalog, list[Slot], PaperBackend]:
             draw(st.sampled_from(OCCUPYING)),
             flavor=draw(st.sampled_from(["a", "b", "c", "forgotten"])),
             image=draw(st.sampled_from(["cpu", "torch", "forgotten"])),
-            instance_id=draw(st.sampled_from([None, "i"])),
+            holder_id=draw(st.sampled_from([None, "i"])),
             created_at=draw(make.moments()),
         )
         for number in range(draw(st.integers(0, 8)))
@@ -164,7 +164,7 @@ def test_never_more_than_targets_limits_and_memory_allow(pool: tuple[Catalog, li
         waiting = [
             slot
             for slot in slots
-            if (slot.flavor, slot.image, slot.instance_id) == (flavor.id, "cpu", None)
+            if (slot.flavor, slot.image, slot.holder_id) == (flavor.id, "cpu", None)
             and slot.state in (SlotState.WARM, SlotState.CREATING)
         ]
         if count:
@@ -184,7 +184,7 @@ def test_only_what_waits_for_nobody_is_given_up_and_each_once(pool: tuple[Catalo
     assert len(set(names)) == len(names)
     by_name = {slot.id: slot for slot in slots}
     for name in names:
-        assert by_name[name].instance_id is None
+        assert by_name[name].holder_id is None
         assert by_name[name].state in (SlotState.WARM, SlotState.CREATING)
 
 

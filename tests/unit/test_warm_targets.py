@@ -147,7 +147,7 @@ def test_a_drain_that_cannot_be_read_is_a_drain() -> None:
 def test_the_steward_goes_on_whatever_rows_name() -> None:
     """The catalog may have lost a flavor that people still have, wait for, or that an operator has planned for."""
     catalog, backend = make.catalog(make.flavor(warm=1)), PaperBackend(8 * make.GIB)
-    slots = [make.slot("a", flavor="gone"), make.slot("b", SlotState.CLAIMED, image="gone", instance_id="i")]
+    slots = [make.slot("a", flavor="gone"), make.slot("b", SlotState.CLAIMED, image="gone", holder_id="i")]
     waiting = ticket("t", TicketState.WAITING, joined=5, flavor="gone", image="gone")
     actions = decide(
         catalog=catalog,

@@ -128,7 +128,7 @@ class Instance:
 class Slot:
     """One slot of the pool, from the intent to create it until it is known to be gone.
 
-    `instance_id` is whom it is for: an instance, or a ticket whose instance does not exist yet. `version` is its
+    `holder_id` is whom it is for: an instance, or a ticket whose instance does not exist yet. `version` is its
     image's, as the catalog had it then.
     """
 
@@ -136,7 +136,7 @@ class Slot:
     flavor: str
     image: str
     state: SlotState
-    instance_id: str | None
+    holder_id: str | None
     created_at: datetime
     warm_at: datetime | None
     claimed_at: datetime | None

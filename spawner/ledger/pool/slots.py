@@ -27,7 +27,7 @@ def intend(
     slot_id: str,
     flavor: str,
     image: str,
-    instance_id: str | None,
+    holder_id: str | None,
     now: datetime,
     version: str | None = None,
 ) -> Slot:
@@ -38,7 +38,7 @@ def intend(
             flavor=flavor,
             image=image,
             state=SlotState.CREATING.value,
-            instance_id=instance_id,
+            holder_id=holder_id,
             created_at=now,
             version=version,
         )
@@ -47,7 +47,7 @@ def intend(
     return get(connection, slot_id)
 
 
-def claim_waiting(connection: Connection, *, flavor: str, image: str, instance_id: str, now: datetime) -> Slot | None:
+def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id: str, now: datetime) -> Slot | None:
     """Give one waiting slot to an instance, atomically; None if there is none.
 
     A warm one is preferred, the oldest first. Otherwise one that is still being created for nobody is reserved:
@@ -63,7 +63,7 @@ def claim_waiting(connection: Connection, *, flavor: str, image: str, instance_i
                 slots.c.state == state.value,
                 slots.c.flavor == flavor,
                 slots.c.image == image,
-                slots.c.instance_id.is_(None),
+                slots.c.holder_id.is_(None),
             )
             .order_by(slots.c.created_at, slots.c.id)
             .limit(1)
@@ -74,8 +74,8 @@ def claim_waiting(connection: Connection, *, flavor: str, image: str, instance_i
             continue
         result = connection.execute(
             update(slots)
-            .where(slots.c.id == slot_id, slots.c.state == state.value, slots.c.instance_id.is_(None))
-            .values(instance_id=instance_id, **values)
+            .where(slots.c.id == slot_id, slots.c.state == state.value, slots.c.holder_id.is_(None))
+            .values(holder_id=holder_id, **values)
         )
         if rows_changed(result) == 1:
             touch(connection)
@@ -125,14 +125,14 @@ def transfer(connection: Connection, *, ticket_id: str, instance_id: str) -> Non
     """What was reserved for a ticket is its instance's from now on."""
     connection.execute(
         update(slots)
-        .where(slots.c.instance_id == ticket_id, slots.c.state != SlotState.GONE.value)
-        .values(instance_id=instance_id)
+        .where(slots.c.holder_id == ticket_id, slots.c.state != SlotState.GONE.value)
+        .values(holder_id=instance_id)
     )
 
 
 def release(connection: Connection, ticket_id: str) -> None:
     """Give back what was reserved for a ticket: a slot that still waits for its claim waits for anybody again."""
-    for slot in of_instance(connection, ticket_id):
+    for slot in of_holder(connection, ticket_id):
         if slot.state is SlotState.CLAIMED:
             change(
                 connection,
@@ -140,7 +140,7 @@ def release(connection: Connection, ticket_id: str) -> None:
                 slot.id,
                 expected=(SlotState.CLAIMED,),
                 to=SlotState.WARM,
-                instance_id=None,
+                holder_id=None,
                 claimed_at=None,
             )
         elif slot.state is not SlotState.DESTROYING:
@@ -150,7 +150,7 @@ def release(connection: Connection, ticket_id: str) -> None:
 def withdraw(connection: Connection, slot_id: str) -> None:
     """Take a waiting slot off the offer, if it is still nobody's; else raise `LostRace`."""
     row = find(connection, slot_id)
-    if row is None or row.instance_id is not None:
+    if row is None or row.holder_id is not None:
         raise LostRace("The slot {slot} is somebody's.", slot=slot_id)
     mark_destroying(connection, slot_id, reason=EndReason.SURPLUS, expected=(SlotState.CREATING, SlotState.WARM))
 
@@ -214,10 +214,10 @@ def find(connection: Connection, slot_id: str) -> Slot | None:
     return None if row is None else _slot(row)
 
 
-def of_instance(connection: Connection, instance_id: str) -> list[Slot]:
+def of_holder(connection: Connection, holder_id: str) -> list[Slot]:
     """Slots that were ever given to an instance and are not gone."""
     rows = connection.execute(
-        select(slots).where(slots.c.instance_id == instance_id, slots.c.state != SlotState.GONE.value)
+        select(slots).where(slots.c.holder_id == holder_id, slots.c.state != SlotState.GONE.value)
     )
     return [_slot(row) for row in rows]
 

@@ -137,7 +137,7 @@ slots = Table(
     Column("flavor", String(31), nullable=False),
     Column("image", String(31), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("instance_id", String(32), unique=False),
+    Column("holder_id", String(32)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("warm_at", UtcDateTime),
     Column("claimed_at", UtcDateTime),

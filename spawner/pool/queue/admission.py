@@ -196,11 +196,11 @@ class Admission:
         """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""
         now = self.now()
         if self.catalog.image(image).agent:  # what knows no claim cannot wait for one
-            waiting = slots.claim_waiting(connection, flavor=flavor, image=image, instance_id=holder, now=now)
+            waiting = slots.claim_waiting(connection, flavor=flavor, image=image, holder_id=holder, now=now)
             if waiting is not None:
                 return waiting
         self._make_room(connection, flavor, image)
-        return slots.intend(connection, slot_id=self.new_id(), flavor=flavor, image=image, instance_id=holder, now=now)
+        return slots.intend(connection, slot_id=self.new_id(), flavor=flavor, image=image, holder_id=holder, now=now)
 
     def _make_room(self, connection: Connection, flavor_id: str, image_id: str) -> None:
         flavor, image, memory = self.catalog.flavor(flavor_id), self.catalog.image(image_id), self.backend.memory()

@@ -1,4 +1,4 @@
-"""Columns that say what they hold: `shape` becomes `instance_type`, `armed_at` becomes `auto_stop_set_at`."""
+"""Rename `shape` to `instance_type`, `armed_at` to `auto_stop_set_at`, and the slots' `instance_id` to `holder_id`."""
 
 from collections.abc import Mapping
 
@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 COLUMNS = (
+    ("slots", "instance_id", "holder_id"),
     ("consents", "shape", "instance_type"),
     ("orders", "shape", "instance_type"),
     ("orders", "armed_at", "auto_stop_set_at"),
