@@ -19,7 +19,8 @@ from spawner.hub.paid_server import PaidServer
 from spawner.hub.refusal import SpawnRefused
 from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
-from spawner.paid.orders.service import START_TOKEN, is_paid
+from spawner.paid.names import is_paid
+from spawner.paid.orders.service import START_TOKEN
 from spawner.pool.options import TICKET, choose
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, STEP_TEXTS

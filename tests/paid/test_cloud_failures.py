@@ -17,6 +17,7 @@ from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import OVER, Block, NoticeKind, OrderState, StopReason
 from spawner.paid.accounts.binding import account_of, problems_of
 from spawner.paid.consent import service as consent_service
+from spawner.paid.orders import service as order_service
 from spawner.paid.orders.discovery import discover
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers import assume_role_checks
@@ -106,7 +107,7 @@ async def test_row_21_a_role_as_it_should_be(world: World) -> None:
 async def test_row_22_nobody_elses(world: World) -> None:
     order = await world.running()
     with pytest.raises(NotAllowed):
-        world.ledger.write(consent_service.want_delete, order.id, by="bob", now=world.time)
+        world.ledger.write(order_service.want_delete, order.id, by="bob", now=world.time)
     consent = await world.ask(world.link("bob", account=ADA))
     with pytest.raises(NoConsent):
         await consent_service.accept(

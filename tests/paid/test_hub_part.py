@@ -23,7 +23,7 @@ from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.paid import audit, consents, orders
 from spawner.ledger.paid.rows import ConsentState, OrderState, StopReason
 from spawner.paid.build import check
-from spawner.paid.consent.service import name_of
+from spawner.paid.names import name_of
 from spawner.paid.orders.progress import lines
 from spawner.paid.orders.service import begin, is_over, read_progress, start_token
 from spawner.settings import PaidSettings

@@ -21,8 +21,8 @@ from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import text as consent_text
 from spawner.paid.consent.rules import Chosen, ask, change_since, check_answer
-from spawner.paid.consent.service import NAME_LENGTH, name_of
 from spawner.paid.money import Money
+from spawner.paid.names import NAME_LENGTH, name_of
 from spawner.paid.providers.base import Capability, InstanceType, Probe
 from spawner.paid.quotes import Needs, cap_seconds, cost, quote, run_seconds, terms_of
 from tests.paid import make

@@ -21,10 +21,11 @@ from spawner.paid.accounts.unlinking import unlink_or_stop
 from spawner.paid.consent import service as consent_service
 from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
-from spawner.paid.orders.policy import Rules
+from spawner.paid.orders import service as order_service
 from spawner.paid.orders.reconciler import Reconciler
 from spawner.paid.paid import Paid
 from spawner.paid.providers.dsw.provider import DswProvider
+from spawner.paid.rules import Rules
 from tests.cloud.steer import ADA, HANGZHOU, LI, SHANGHAI, Steer
 from tests.paid.dsw import dsw_settings
 from tests.paid.make import NOW, make_binding, word_of
@@ -170,7 +171,7 @@ class World:
     def place(self, consent: Consent) -> Order:
         """What the hub does in `start()`."""
         return self.ledger.write(
-            consent_service.place,
+            order_service.place,
             user_name=consent.user_name,
             user_since=consent.user_since,
             server_name=consent.server_name,
@@ -188,10 +189,10 @@ class World:
         return self.order(order)
 
     def stop(self, order: Order, by: str | None = None) -> None:
-        self.ledger.write(consent_service.want_stop, order.id, by=by or order.user_name, now=self.time)
+        self.ledger.write(order_service.want_stop, order.id, by=by or order.user_name, now=self.time)
 
     def delete(self, order: Order) -> None:
-        self.ledger.write(consent_service.want_delete, order.id, by=order.user_name, now=self.time)
+        self.ledger.write(order_service.want_delete, order.id, by=order.user_name, now=self.time)
 
     # -- what is
 

@@ -6,7 +6,6 @@ cloud, so what is found and not known there is truly nobody's.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from spawner.ledger.paid.rows import (
     StopReason,
 )
 from spawner.paid.accounts.binding import account_of
+from spawner.paid.names import consent_id_of, discovered_server_name
 from spawner.paid.orders.executor import STEWARD, block, read_snapshot, take
 from spawner.paid.orders.observation import ALIVE
 from spawner.paid.orders.policy import DESCRIBE
@@ -168,7 +168,7 @@ def _recover(connection: Connection, paid: Paid, binding: Binding, remote: Remot
         id=order_id,
         user_name=binding.user_name,
         user_since=binding.user_since,
-        server_name=_server_of(remote),
+        server_name=discovered_server_name(remote.id),
         consent_id=None,
         binding_id=binding.id,
         provider=binding.provider,
@@ -196,7 +196,7 @@ def _own_id(connection: Connection, binding: Binding, remote: RemoteInstance, no
     named = remote.labels.get(ORDER_LABEL, "")
     if AN_ID.fullmatch(named) is None or orders.find(connection, named) is not None:
         return None
-    consent = consents.find(connection, named)
+    consent = consents.find(connection, consent_id_of(named))
     if consent is not None and consent.binding_id != binding.id:
         return None  # labels are anybody's to write
     if consent is not None and consent.state is ConsentState.ACCEPTED:
@@ -238,15 +238,10 @@ def _revive(
         "stop_wanted_by": None,
         "delete_wanted_at": None,
         "delete_wanted_by": None,
-        "server_name": _server_of(remote),
+        "server_name": discovered_server_name(remote.id),
     }
     orders.update_read(connection, order, changes)
     _tell(connection, replace(order, **changes), remote, now, before=order.state)
-
-
-def _server_of(remote: RemoteInstance) -> str:
-    """A name for the server of something that nobody here named."""
-    return f"paid-found-{hashlib.sha256(remote.id.encode()).hexdigest()[:8]}"
 
 
 def _tell(connection: Connection, order: Order, remote: RemoteInstance, now: datetime, *, before: str) -> None:

@@ -17,11 +17,10 @@ from sqlalchemy import Connection
 from spawner.errors import LostRace
 from spawner.ledger.paid import audit, bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Block, Consent, ConsentState, NoticeKind, Order
-from spawner.ledger.pool import admin_settings
 from spawner.paid.accounts.binding import account_for, may_order
 from spawner.paid.consent.rules import change_since
-from spawner.paid.consent.service import NO_NEW
-from spawner.paid.orders.policy import Action, CreationPolicy, NextAction, Rules, intent_of, is_fresh, next_action
+from spawner.paid.creation_pause import is_paused
+from spawner.paid.orders.policy import Action, CreationPolicy, NextAction, intent_of, is_fresh, next_action
 from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, apply_result
 from spawner.paid.orders.updates import OrderUpdate
 from spawner.paid.paid import Paid
@@ -35,6 +34,7 @@ from spawner.paid.providers.base import (
     Request,
     Unavailable,
 )
+from spawner.paid.rules import Rules
 
 log = logging.getLogger("freepool.paid")
 STEWARD = "steward"
@@ -237,7 +237,7 @@ def read_snapshot(
 
 
 def _gate(connection: Connection, binding: Binding, *, has_discovered: bool) -> CreationPolicy:
-    if not may_order(binding) or NO_NEW in admin_settings.all_of(connection):
+    if not may_order(binding) or is_paused(connection):
         return CreationPolicy.SHUT
     return CreationPolicy.OPEN if has_discovered else CreationPolicy.NOT_YET
 

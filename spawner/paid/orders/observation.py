@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from spawner.ledger.paid.rows import Consent, NoticeKind, Order, OrderState, StopReason
-from spawner.paid.orders.policy import Rules, limit_of, spent_by
+from spawner.paid.orders.policy import limit_of, spent_by
 from spawner.paid.orders.updates import OrderUpdate, UserNotice, notice
 from spawner.paid.providers.base import RemoteInstance, RemoteState
+from spawner.paid.rules import Rules
 
 ALIVE = (RemoteState.PROVISIONING, RemoteState.RUNNING, RemoteState.UNKNOWN)
 """It computes, or may."""

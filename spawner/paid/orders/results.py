@@ -13,7 +13,7 @@ from typing import Any
 
 from spawner.ledger.paid.rows import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
 from spawner.paid.orders.observation import observe
-from spawner.paid.orders.policy import Action, NextAction, Rules, is_fresh, seconds_left
+from spawner.paid.orders.policy import Action, NextAction, is_fresh, seconds_left
 from spawner.paid.orders.updates import FREEPOOL, OrderUpdate, UserNotice, notice
 from spawner.paid.providers.base import (
     AlreadyExists,
@@ -28,6 +28,7 @@ from spawner.paid.providers.base import (
     Throttled,
     Unavailable,
 )
+from spawner.paid.rules import Rules
 
 Sentence = tuple[str, Mapping[str, str]]
 
