@@ -66,7 +66,7 @@ class PaidServer:
                 order_service.begin,
                 **self._who,
                 user_since=self._user_since,
-                word=word,
+                token=word,
                 key=self._key(),
                 now=self._now(),
             )

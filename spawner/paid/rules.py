@@ -20,15 +20,15 @@ class Rules:
     seen_within: float = 60  # what was just made may not be shown by the cloud yet
     ask_again: float = 60  # a stop that was taken and has no effect
     stop_latency: float = 60  # from asking for a stop to its effect on the bill
-    arm_grace: float = 60  # within this all tries to arm it are made
-    arm_tries: int = 3
+    auto_stop_grace: float = 60  # within this all tries to arm it are made
+    auto_stop_tries: int = 3
     tell_after: int = 3  # failures in a row before the person is told
     found_runs: float = 1800  # how long something runs that was found, and not ordered
     first_pause: float = 2  # after a failure; doubled each time
     longest_pause: float = 300
     longest_stop_pause: float = 60  # as long as something bills that should not
-    sweep: float = 60  # between looks through an account in which something may be
-    sweep_seldom: float = 3600
+    discovery_interval: float = 60  # between looks through an account in which something may be
+    idle_discovery_interval: float = 3600
     watch_for: timedelta = timedelta(hours=24)  # how long a name is looked for that may still appear
     wiped_warning: timedelta = timedelta(days=12)  # the cloud wipes what was stopped for 15 days
     lease: timedelta = timedelta(seconds=30)

@@ -111,12 +111,12 @@ class Person:
                 wish,
                 session=SESSION,
                 language="en",
-                word_of=self.answer,
+                token_of=self.answer,
                 order=order,
             )
             return await consent_service.accept(
                 paid, offered.id, user_name=self.name, user_since=self.since, session=SESSION,
-                word=self.answer(offered.id),
+                token=self.answer(offered.id),
             )  # fmt: skip
 
         return self._as_desk(ask)

@@ -23,7 +23,7 @@ from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers.base import ProviderError, Request
 from tests.cloud.steer import ADA, PRINCIPAL
-from tests.paid.make import SINCE, WORD
+from tests.paid.make import SINCE, TOKEN
 from tests.paid.world import CAP, HANGZHOU, HUB, SHANGHAI, SLACK, SMALL, World
 
 
@@ -111,7 +111,7 @@ async def test_row_22_nobody_elses(world: World) -> None:
     consent = await world.ask(world.link("bob", account=ADA))
     with pytest.raises(NoConsent):
         await consent_service.accept(
-            world.paid, consent.id, user_name="ann", user_since=SINCE, session=consent.session, word=WORD
+            world.paid, consent.id, user_name="ann", user_since=SINCE, session=consent.session, token=TOKEN
         )
 
 

@@ -28,7 +28,7 @@ from spawner.paid.providers.dsw.provider import DswProvider
 from spawner.paid.rules import Rules
 from tests.cloud.steer import ADA, HANGZHOU, LI, SHANGHAI, Steer
 from tests.paid.dsw import dsw_settings
-from tests.paid.make import NOW, make_binding, word_of
+from tests.paid.make import NOW, make_binding, token_of
 
 SMALL = "ecs.g6.large"
 PRICE = Decimal("0.65")
@@ -159,13 +159,13 @@ class World:
         name = order.server_name if order else server or f"paid-{next(self.numbers)}"
         wish = Chosen(name, Money(Decimal(cap), "CNY"), int(hours * 3600), **{"idle_seconds": 3600, **chosen})
         return await consent_service.offer(
-            self.paid, link, region, SMALL, wish, session="5e55", language="en", word_of=word_of, order=order
+            self.paid, link, region, SMALL, wish, session="5e55", language="en", token_of=token_of, order=order
         )
 
     async def accept(self, consent: Consent) -> Consent:
         return await consent_service.accept(
             self.paid, consent.id, user_name=consent.user_name, user_since=consent.user_since,
-            session=consent.session, word=word_of(consent.id),
+            session=consent.session, token=token_of(consent.id),
         )  # fmt: skip
 
     def place(self, consent: Consent) -> Order:

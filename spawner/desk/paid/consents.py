@@ -48,7 +48,7 @@ class AnswerHandler(OffersHandler):
                 user_name=self.user_name,
                 user_since=self.user_since,
                 session=self.session_mark,
-                word=word,
+                token=word,
             )
             log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
             await self.begin(consent)

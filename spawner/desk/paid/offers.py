@@ -79,7 +79,7 @@ class OffersHandler(PaidHandler):
                 chosen,
                 session=self.session_mark,
                 language=self.language_texts.language,
-                word_of=self.answer_word,
+                token_of=self.answer_word,
                 order=order,
             )
 

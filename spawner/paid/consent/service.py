@@ -45,7 +45,7 @@ async def offer(
     *,
     session: str,
     language: str,
-    word_of: Callable[[str], str],
+    token_of: Callable[[str], str],
     order: Order | None = None,
 ) -> Consent:
     """Ask a person, at a price that is read now. With `order`: whether to start that stopped instance again.
@@ -84,7 +84,7 @@ async def offer(
         language=language,
         title=provider.title,
         capabilities=provider.capabilities,
-        word=word_of(consent_id),
+        token=token_of(consent_id),
         now=paid.now(),
         order=order,
     )
@@ -92,7 +92,7 @@ async def offer(
     return consent
 
 
-async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, word: str) -> Consent:
+async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, token: str) -> Consent:
     """Take a person's yes, if all is still as they were told, and it comes from the page that told them.
 
     Raises `NoConsent`, `OfferChanged` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
@@ -106,7 +106,7 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
         return consent, bindings.get(connection, consent.binding_id)
 
     consent, binding = await paid.ledger.aread(read)
-    who = {"user_name": user_name, "user_since": user_since, "session": session, "word": word}
+    who = {"user_name": user_name, "user_since": user_since, "session": session, "word": token}
     check_answer(consent, **who, now=paid.now())
     if not may_order(binding):
         raise OfferChanged(NOTHING_NEW, next_step="Look at how it is linked.")

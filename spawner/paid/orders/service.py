@@ -7,8 +7,10 @@ is in no table, no page and no log: whoever starts a server without the desk, an
 from __future__ import annotations
 
 import hmac
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -31,11 +33,19 @@ from spawner.paid.creation_pause import refuse_if_paused
 from spawner.paid.names import name_of, order_id_of
 from spawner.paid.providers.base import RemoteState
 
-START_TOKEN = "start_word"  # noqa: S105  (the name of an option)
-"""The option of JupyterHub's start that carries the word."""
+START_TOKEN = "start_token"  # noqa: S105  (the name of an option)
+"""The JupyterHub start option that carries the one-time token."""
+OLD_START_TOKEN = "start_word"  # noqa: S105
+"""Its name up to 0.1; accepted for one release, for a desk that is upgraded after the hub."""
 UNDER_WAY = (OrderState.INTENDED, *UNSETTLED, *RUNS)
 NOBODY_AGREED = "Nobody has agreed to being billed for this."
 ON_THE_DESK = "Choose a machine on the desk, and agree there."
+
+
+def pop_start_token(options: MutableMapping[str, Any]) -> object:
+    """Remove the one-time token from start options, so that JupyterHub does not store it. None where there is none."""
+    old = options.pop(OLD_START_TOKEN, None)
+    return options.pop(START_TOKEN, old)
 
 
 def start_token(key: str, consent_id: str) -> str:
@@ -54,7 +64,7 @@ def begin(
     user_name: str,
     user_since: str,
     server_name: str,
-    word: str,
+    token: str,
     key: str,
     now: datetime,
 ) -> Order:
@@ -66,7 +76,7 @@ def begin(
     if order is not None and order.user_since == user_since and is_wanted(order):
         return order  # a second click, or a hub that has forgotten it: nothing is spent
     consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
-    if consent is None or not hmac.compare_digest(word.encode(), start_token(key, consent.id).encode()):
+    if consent is None or not hmac.compare_digest(token.encode(), start_token(key, consent.id).encode()):
         refuse_if_paused(connection)
         raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
     try:
