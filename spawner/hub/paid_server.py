@@ -83,7 +83,7 @@ class PaidServer:
                 order_service.begin,
                 **self._server,
                 user_since=self._key.user_since,
-                word=word,
+                token=word,
                 key=self._hub.signing_key(),
                 now=self._hub.now(),
             )

@@ -19,7 +19,8 @@ from spawner.hub.paid_server import HubServices, PaidServer, PaidServerKey
 from spawner.hub.refusal import SpawnRefused
 from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
-from spawner.paid.orders.service import START_TOKEN, is_paid
+from spawner.paid.names import is_paid
+from spawner.paid.orders.service import pop_start_token
 from spawner.pool.options import TICKET, choose
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, STEP_TEXTS
@@ -120,7 +121,7 @@ class InstanceSpawner(Spawner):
 
     async def _start_paid(self, paid: PaidServer) -> str:
         """Only its own person's request counts, whoever else JupyterHub lets start servers."""
-        word = self.user_options.pop(START_TOKEN, None)
+        word = pop_start_token(self.user_options)
         self._revoke_tokens()  # it is given none
         by_owner = self.handler is not None and self.handler.current_user is self.user
         return await paid.start(by_owner=by_owner, word=word)

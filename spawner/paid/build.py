@@ -15,10 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from spawner.errors import SetupError
 from spawner.ledger import Ledger
-from spawner.paid.orders.policy import Rules
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import Provider
 from spawner.paid.providers.dsw.settings import DswSettings
+from spawner.paid.rules import Rules
 from spawner.settings import PaidSettings
 
 T = TypeVar("T", bound=BaseModel)

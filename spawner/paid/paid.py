@@ -9,8 +9,8 @@ from datetime import datetime
 
 from spawner.ledger import Ledger
 from spawner.ledger.paid.rows import Binding, Order
-from spawner.paid.orders.policy import Rules
 from spawner.paid.providers.base import Provider
+from spawner.paid.rules import Rules
 
 HUB_LABEL, ORDER_LABEL, BINDING_LABEL = "freepool_hub", "freepool_order", "freepool_binding"
 

@@ -26,6 +26,7 @@ from spawner.paid.consent import service as consent_service
 from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
 from spawner.paid.orders import reconciler
+from spawner.paid.orders import service as order_service
 from spawner.paid.orders.service import START_TOKEN, answer_token, start_token
 from spawner.paid.paid import Paid
 from tests.cloud.steer import HANGZHOU, Steer
@@ -110,12 +111,12 @@ class Person:
                 wish,
                 session=SESSION,
                 language="en",
-                word_of=self.answer,
+                token_of=self.answer,
                 order=order,
             )
             return await consent_service.accept(
                 paid, offered.id, user_name=self.name, user_since=self.since, session=SESSION,
-                word=self.answer(offered.id),
+                token=self.answer(offered.id),
             )  # fmt: skip
 
         return self._as_desk(ask)
@@ -158,7 +159,7 @@ class Person:
     # -- what they do and see
 
     def delete(self, server: str) -> None:
-        self.platform.ledger.write(consent_service.want_delete, self.order(server).id, by=self.name, now=utc_now())
+        self.platform.ledger.write(order_service.want_delete, self.order(server).id, by=self.name, now=utc_now())
 
     def stop(self, server: str) -> httpx.Response:
         return self.platform.stack.api("DELETE", f"/users/{self.name}/servers/{server}", token=self.token)

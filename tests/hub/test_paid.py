@@ -14,7 +14,7 @@ import pytest
 
 from spawner.ledger.paid import audit, consents, orders
 from spawner.ledger.paid.rows import Consent, ConsentState, Order, OrderState
-from spawner.paid.consent.service import name_of
+from spawner.paid.names import name_of
 from spawner.paid.orders.service import START_TOKEN
 from tests.cloud.steer import QUICK, STANDSTILL, Steer
 from tests.hub.paid import KILLED, Person, Platform

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from spawner.paid.providers.base import Account
-from spawner.paid.providers.sagemaker.settings import SageMakerSettings, SageMakerShape
+from spawner.paid.providers.sagemaker.settings import SageMakerInstanceType, SageMakerSettings
 
 REGION, OTHER_REGION = "us-east-1", "eu-west-1"
 PLATFORM_KEY = {"access_key_id": "AKIAPLATFORMKEY00000", "access_key_secret": "platform-secret-that-nobody-sees"}
@@ -92,8 +92,8 @@ def sagemaker_settings(moto: Moto, folder: Path, **changes: Any) -> SageMakerSet
     key.write_text(json.dumps(PLATFORM_KEY))
     at = moto.url.removeprefix("http://")
     instance_types = (
-        SageMakerShape(id="ml.t3.medium", cpu=2, memory=4, price="0.05"),
-        SageMakerShape(id="ml.p3.2xlarge", cpu=8, memory=61, gpu_count=1, gpu_name="NVIDIA V100", gpu_memory=16),
+        SageMakerInstanceType(id="ml.t3.medium", cpu=2, memory=4, price="0.05"),
+        SageMakerInstanceType(id="ml.p3.2xlarge", cpu=8, memory=61, gpu_count=1, gpu_name="NVIDIA V100", gpu_memory=16),
     )
     return SageMakerSettings(
         **{

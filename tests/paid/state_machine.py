@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import OVER, Binding, Consent, ConsentKind, Order
-from spawner.paid.consent.service import name_of
+from spawner.paid.names import name_of
 from tests.cloud.steer import ADA, LI, cloud_in_thread
 from tests.paid.make import NOW
 from tests.paid.world import PRICE, World

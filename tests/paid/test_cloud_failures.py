@@ -17,12 +17,13 @@ from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import OVER, Block, NoticeKind, OrderState, StopReason
 from spawner.paid.accounts.binding import account_of, problems_of
 from spawner.paid.consent import service as consent_service
+from spawner.paid.orders import service as order_service
 from spawner.paid.orders.discovery import discover
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers.base import ProviderError, Request
 from tests.cloud.steer import ADA, PRINCIPAL
-from tests.paid.make import SINCE, WORD
+from tests.paid.make import SINCE, TOKEN
 from tests.paid.world import CAP, HANGZHOU, HUB, SHANGHAI, SLACK, SMALL, World
 
 
@@ -106,11 +107,11 @@ async def test_row_21_a_role_as_it_should_be(world: World) -> None:
 async def test_row_22_nobody_elses(world: World) -> None:
     order = await world.running()
     with pytest.raises(NotAllowed):
-        world.ledger.write(consent_service.want_delete, order.id, by="bob", now=world.time)
+        world.ledger.write(order_service.want_delete, order.id, by="bob", now=world.time)
     consent = await world.ask(world.link("bob", account=ADA))
     with pytest.raises(NoConsent):
         await consent_service.accept(
-            world.paid, consent.id, user_name="ann", user_since=SINCE, session=consent.session, word=WORD
+            world.paid, consent.id, user_name="ann", user_since=SINCE, session=consent.session, token=TOKEN
         )
 
 

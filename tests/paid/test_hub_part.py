@@ -23,9 +23,9 @@ from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.paid import audit, consents, orders
 from spawner.ledger.paid.rows import ConsentState, OrderState, StopReason
 from spawner.paid.build import check
-from spawner.paid.consent.service import name_of
+from spawner.paid.names import name_of
 from spawner.paid.orders.progress import lines
-from spawner.paid.orders.service import begin, is_over, read_progress, start_token
+from spawner.paid.orders.service import begin, is_over, pop_start_token, read_progress, start_token
 from spawner.settings import PaidSettings
 from tests.paid.make import NOW, SINCE, order, write_binding, write_consent, write_order
 
@@ -78,7 +78,7 @@ def test_a_yes_is_spent_by_its_own_word_for_its_own_server_alone(ledger: Ledger,
         "user_name": "ann",
         "user_since": SINCE,
         "server_name": "paid-1",
-        "word": start_token(KEY, "c1"),
+        "token": start_token(KEY, "c1"),
         "key": KEY,
     }
     with pytest.raises(NoConsent):
@@ -94,7 +94,7 @@ def test_too_late_is_no_yes(ledger: Ledger) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     with pytest.raises(NoConsent):
         ledger.write(
-            begin, user_name="ann", user_since=SINCE, server_name="paid-1", word=start_token(KEY, "c1"), key=KEY,
+            begin, user_name="ann", user_since=SINCE, server_name="paid-1", token=start_token(KEY, "c1"), key=KEY,
             now=NOW + timedelta(seconds=601),
         )  # fmt: skip
 
@@ -204,3 +204,10 @@ def test_settings_name_a_cloud_and_their_mistakes_say_where_without_quoting() ->
         check(wrong)
     assert "paid.dsw.principal" in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+def test_the_start_token_is_removed_from_the_options_under_its_new_and_its_old_name() -> None:
+    for options in ({"start_token": "t"}, {"start_word": "t"}, {"start_token": "t", "start_word": "old"}):
+        assert pop_start_token(options) == "t"
+        assert options == {}
+    assert pop_start_token({}) is None

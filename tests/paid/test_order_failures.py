@@ -97,7 +97,7 @@ async def test_row_04_it_appears_late_and_nobody_wants_it(world: World, why: str
         world.cloud.fault("CreateInstance", "close_before", times=-1)
     await world.run(890, step=10)
     assert world.billed() == []
-    await world.run(world.rules.sweep + 120, step=5)
+    await world.run(world.rules.discovery_interval + 120, step=5)
     assert world.billed() == [], "found, stopped and deleted"
     assert world.order(order).state is OrderState.GONE
     assert set(world.creates()) == {order.name}

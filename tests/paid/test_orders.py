@@ -33,7 +33,15 @@ from spawner.paid.orders.policy import (
     next_action,
     seconds_left,
 )
-from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, apply_result
+from spawner.paid.orders.results import (
+    CallFailed,
+    CallResult,
+    InstanceSeen,
+    NotListed,
+    RequestTaken,
+    TermsChanged,
+    apply_result,
+)
 from spawner.paid.orders.updates import OrderUpdate
 from spawner.paid.providers import base
 from spawner.paid.providers.base import RemoteInstance, RemoteState
@@ -41,7 +49,7 @@ from tests.paid import make
 from tests.paid.make import NOW, later
 
 RULES = Rules()
-Taken = tuple[Order, Consent | None, NextAction, Outcome | None, OrderUpdate]
+Taken = tuple[Order, Consent | None, NextAction, CallResult | None, OrderUpdate]
 CONSENT = make.consent("c-o1", ConsentState.SPENT, spent_at=NOW)
 thorough = settings(max_examples=300, deadline=None)
 
@@ -116,51 +124,63 @@ def of(order: Order, consent: Consent) -> Consent | None:
 
 
 def act_on(
-    order: Order, consent: Consent | None, now: datetime = NOW, *, gate: CreationPolicy = CreationPolicy.OPEN
+    order: Order, consent: Consent | None, now: datetime = NOW, *, creation_policy: CreationPolicy = CreationPolicy.OPEN
 ) -> NextAction:
-    return next_action(order, consent, now, gate=gate, can_arm=True, rules=RULES)
+    return next_action(order, consent, now, creation_policy=creation_policy, can_set_auto_stop=True, rules=RULES)
 
 
 def after(
-    order: Order, consent: Consent | None, act: NextAction, outcome: Outcome | None, now: datetime = NOW, **more: Any
+    order: Order,
+    consent: Consent | None,
+    action: NextAction,
+    result: CallResult | None,
+    now: datetime = NOW,
+    **more: Any,
 ) -> OrderUpdate:
-    claimed = replace(order, **intent_of(order, act, now, RULES)) if act.what in MUTATING else order
-    return apply_result(claimed, consent, act, outcome, now, was=order, began=now, rules=RULES, jitter=0.5, **more)
+    claimed = replace(order, **intent_of(order, action, now, RULES)) if action.kind in MUTATING else order
+    return apply_result(claimed, consent, action, result, now, was=order, began=now, rules=RULES, jitter=0.5, **more)
 
 
-def outcomes_of(draw: st.DrawFn, act: NextAction) -> Outcome | None:
+def outcomes_of(draw: st.DrawFn, action: NextAction) -> CallResult | None:
     """What may come of an act."""
-    trouble = Trouble(draw(errors), act.what in MUTATING)
-    match act.what:
+    trouble = CallFailed(draw(errors), action.kind in MUTATING)
+    match action.kind:
         case Action.CREATE | Action.START:
-            unsent = Trouble(draw(errors), False)
-            kinds = [Took("dsw-1"), Changed(("{instance_type} …", {"instance_type": "x"})), trouble, unsent]
-            return draw(st.sampled_from([*kinds, Saw(draw(remotes))] if act.what is Action.CREATE else kinds))
+            unsent = CallFailed(draw(errors), False)
+            kinds = [
+                RequestTaken("dsw-1"),
+                TermsChanged(("{instance_type} …", {"instance_type": "x"})),
+                trouble,
+                unsent,
+            ]
+            return draw(
+                st.sampled_from([*kinds, InstanceSeen(draw(remotes))] if action.kind is Action.CREATE else kinds)
+            )
         case Action.FIND:
-            return draw(st.sampled_from([NotThere(), Saw(draw(remotes)), trouble]))
+            return draw(st.sampled_from([NotListed(), InstanceSeen(draw(remotes)), trouble]))
         case Action.DESCRIBE:
-            return draw(st.sampled_from([Saw(draw(remotes)), trouble]))
+            return draw(st.sampled_from([InstanceSeen(draw(remotes)), trouble]))
         case Action.GIVE_UP:
             return None
         case _:
-            return draw(st.sampled_from([Took(), trouble]))
+            return draw(st.sampled_from([RequestTaken(), trouble]))
 
 
 @thorough
-@given(order=rows(), consent=consents, gate=st.sampled_from(CreationPolicy))
+@given(order=rows(), consent=consents, creation_policy=st.sampled_from(CreationPolicy))
 def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(
-    order: Order, consent: Consent, gate: CreationPolicy
+    order: Order, consent: Consent, creation_policy: CreationPolicy
 ) -> None:
-    act = act_on(order, of(order, consent), gate=gate)
-    if act.what in (Action.CREATE, Action.START):
+    action = act_on(order, of(order, consent), creation_policy=creation_policy)
+    if action.kind in (Action.CREATE, Action.START):
         assert order.state in (OrderState.INTENDED, *UNSETTLED)
         assert not order.is_unwanted
-        assert gate is CreationPolicy.OPEN
+        assert creation_policy is CreationPolicy.OPEN
         assert consent.spent_at is not None
         assert NOW - consent.spent_at < timedelta(seconds=RULES.create_within)
-    if act.what is Action.START:
+    if action.kind is Action.START:
         assert order.state is OrderState.INTENDED, "a start is never asked for twice"
-    if act.what is Action.CREATE and order.state is not OrderState.INTENDED:
+    if action.kind is Action.CREATE and order.state is not OrderState.INTENDED:
         assert order.posted_at is not None
         assert NOW - order.posted_at >= timedelta(seconds=RULES.quiet)
 
@@ -168,15 +188,15 @@ def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(
 @thorough
 @given(order=rows(), consent=consents)
 def test_only_wishes_delete_and_only_what_has_an_id(order: Order, consent: Consent) -> None:
-    act = act_on(order, of(order, consent))
-    if act.what is Action.DELETE:
+    action = act_on(order, of(order, consent))
+    if action.kind is Action.DELETE:
         assert order.delete_wanted_at is not None or order.state is OrderState.DELETING
-    if act.what in (Action.STOP, Action.DELETE, Action.ARM, Action.START, Action.DESCRIBE):
+    if action.kind in (Action.STOP, Action.DELETE, Action.SET_AUTO_STOP, Action.START, Action.DESCRIBE):
         assert order.remote_id is not None
     is_busy = order.busy_until is not None and order.busy_until > NOW
-    has_gone_back = order.begun_at is not None and order.begun_at > NOW
-    if order.state in OVER or (is_busy and not has_gone_back):
-        assert act.what is Action.WAIT
+    clock_went_back = order.begun_at is not None and order.begun_at > NOW
+    if order.state in OVER or (is_busy and not clock_went_back):
+        assert action.kind is Action.WAIT
 
 
 @thorough
@@ -184,13 +204,13 @@ def test_only_wishes_delete_and_only_what_has_an_id(order: Order, consent: Conse
 def test_what_runs_is_armed_or_stopped_before_it_is_looked_at(order: Order, consent: Consent) -> None:
     order = replace(order, state=OrderState.ACTIVE, remote_id="dsw-1", consent_id="c-o1", busy_until=None,
                     next_try_at=None, unsure=False, auto_stop_set_at=None, remote_state="running")  # fmt: skip
-    act = act_on(order, consent)
-    assert act.what in (Action.ARM, Action.STOP)
-    if act.what is Action.ARM:
-        assert act.stop_in is not None
-        assert 1 <= act.stop_in <= consent.run_seconds
-    if order.tries >= RULES.arm_tries and not order.is_unwanted and seconds_left(order, consent, NOW, RULES) > 0:
-        assert act == NextAction(Action.STOP, StopReason.UNPROTECTED)
+    action = act_on(order, consent)
+    assert action.kind in (Action.SET_AUTO_STOP, Action.STOP)
+    if action.kind is Action.SET_AUTO_STOP:
+        assert action.stop_in is not None
+        assert 1 <= action.stop_in <= consent.run_seconds
+    if order.tries >= RULES.auto_stop_tries and not order.is_unwanted and seconds_left(order, consent, NOW, RULES) > 0:
+        assert action == NextAction(Action.STOP, StopReason.UNPROTECTED)
 
 
 @thorough
@@ -208,52 +228,52 @@ def steps(draw: st.DrawFn) -> Taken:
     """A row, what is done about it, what comes of that, and what is written."""
     order = replace(draw(rows()), busy_until=None, next_try_at=None)
     consent = of(order, draw(consents))
-    act = act_on(order, consent)
-    outcome = outcomes_of(draw, act)
-    return order, consent, act, outcome, after(order, consent, act, outcome)
+    action = act_on(order, consent)
+    result = outcomes_of(draw, action)
+    return order, consent, action, result, after(order, consent, action, result)
 
 
 @thorough
 @given(taken=steps())
 def test_an_instance_is_never_forgotten(taken: Taken) -> None:
-    order, _, act, outcome, step = taken
-    if act.what is Action.WAIT:
+    order, _, action, result, update = taken
+    if action.kind is Action.WAIT:
         return
-    to = step.changes.get("state", order.state)
+    to = update.changes.get("state", order.state)
     if to is OrderState.GONE and order.state is not OrderState.GONE:
-        assert act.what is Action.DESCRIBE
-        assert isinstance(outcome, Trouble)
-        assert isinstance(outcome.error, base.NotFound)
+        assert action.kind is Action.DESCRIBE
+        assert isinstance(result, CallFailed)
+        assert isinstance(result.error, base.NotFound)
     if to is OrderState.REJECTED:
         assert order.remote_id is None
-        is_no = isinstance(outcome, Trouble) and isinstance(outcome.error, base.Rejected | base.AuthLost)
-        assert act.what in (Action.GIVE_UP, Action.FIND) or isinstance(outcome, Changed) or is_no
-        if act.what is Action.FIND:
-            assert isinstance(outcome, NotThere)
+        is_no = isinstance(result, CallFailed) and isinstance(result.error, base.Rejected | base.AuthLost)
+        assert action.kind in (Action.GIVE_UP, Action.FIND) or isinstance(result, TermsChanged) or is_no
+        if action.kind is Action.FIND:
+            assert isinstance(result, NotListed)
             assert NOW - order.posted_at >= RULES.watch_for  # type: ignore[operator]
-        elif act.what is Action.CREATE:
+        elif action.kind is Action.CREATE:
             assert order.posted_at is None, "what was ever asked for without an answer may still appear"
-    after_it = replace(order, **step.changes)
+    after_it = replace(order, **update.changes)
     if after_it.state in (*RUNS, OrderState.STOPPING, OrderState.STOPPED, OrderState.DELETING):
         assert after_it.remote_id is not None
     if to is OrderState.STOPPED and order.state is not OrderState.STOPPED and order.state is not OrderState.INTENDED:
-        is_seen = isinstance(outcome, Saw) and outcome.remote.state in (RemoteState.STOPPED, RemoteState.FAILED)
-        is_refused = act.what is Action.START
+        is_seen = isinstance(result, InstanceSeen) and result.remote.state in (RemoteState.STOPPED, RemoteState.FAILED)
+        is_refused = action.kind is Action.START
         assert is_seen or is_refused
 
 
 @thorough
 @given(taken=steps())
 def test_every_step_leaves_something_to_come(taken: Taken) -> None:
-    order, _, act, outcome, step = taken
-    after_it = replace(order, **step.changes)
-    if act.what is Action.WAIT:
+    order, _, action, result, update = taken
+    after_it = replace(order, **update.changes)
+    if action.kind is Action.WAIT:
         return
     assert after_it.busy_until is None
     if after_it.state not in OVER:
         assert after_it.next_try_at is not None
         assert after_it.next_try_at <= NOW + timedelta(seconds=RULES.poll_seldom)
-    is_slowed = isinstance(outcome, Trouble) and outcome.error is SLOW_DOWN
+    is_slowed = isinstance(result, CallFailed) and result.error is SLOW_DOWN
     if is_slowed and after_it.state not in RUNS:  # what runs has limits, and no time to wait beyond them
         asked = min(77.0, RULES.longest_stop_pause if after_it.state is OrderState.STOPPING else 77.0)
         assert after_it.next_try_at is not None
@@ -263,23 +283,23 @@ def test_every_step_leaves_something_to_come(taken: Taken) -> None:
 @thorough
 @given(taken=steps())
 def test_lost_access_changes_no_state_and_is_said(
-    taken: tuple[Order, Consent | None, NextAction, Outcome | None, OrderUpdate],
+    taken: tuple[Order, Consent | None, NextAction, CallResult | None, OrderUpdate],
 ) -> None:
-    order, _, act, outcome, step = taken
-    if not (isinstance(outcome, Trouble) and isinstance(outcome.error, base.AuthLost)):
-        assert step.block is None
+    order, _, action, result, update = taken
+    if not (isinstance(result, CallFailed) and isinstance(result.error, base.AuthLost)):
+        assert update.block is None
         return
-    assert step.block is Block.AUTH_LOST
-    assert step.changes["blocked"] is Block.AUTH_LOST
-    if act.what in (Action.DESCRIBE, Action.FIND):
-        assert step.changes.get("state", order.state) is order.state
+    assert update.block is Block.AUTH_LOST
+    assert update.changes["blocked"] is Block.AUTH_LOST
+    if action.kind in (Action.DESCRIBE, Action.FIND):
+        assert update.changes.get("state", order.state) is order.state
 
 
 @thorough
 @given(taken=steps())
 def test_the_money_is_told_exactly(taken: Taken) -> None:
-    _, consent, _, _, step = taken
-    spent = step.changes.get("spent")
+    _, consent, _, _, update = taken
+    spent = update.changes.get("spent")
     if spent is not None:
         assert consent is not None
         assert Decimal(spent) >= 0
@@ -289,15 +309,15 @@ def test_the_money_is_told_exactly(taken: Taken) -> None:
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_only_a_definite_no_ends_what_was_asked_for(error: base.ProviderError) -> None:
     intended = make.order(state=OrderState.INTENDED)
-    step = after(intended, CONSENT, NextAction(Action.CREATE), Trouble(error, True))
+    update = after(intended, CONSENT, NextAction(Action.CREATE), CallFailed(error, True))
     definite = isinstance(error, base.Rejected | base.AuthLost) and not isinstance(
         error, base.AlreadyExists | base.Conflict | base.NotFound
     )
     not_done = isinstance(error, base.Throttled | base.ClockSkew | base.Unavailable)
     expected = OrderState.REJECTED if definite else OrderState.INTENDED if not_done else OrderState.UNKNOWN
-    assert step.changes["state"] is expected
+    assert update.changes["state"] is expected
     again = after(replace(intended, state=OrderState.UNKNOWN, posted_at=later(-60)), CONSENT, NextAction(Action.CREATE),
-                  Trouble(error, True))  # fmt: skip
+                  CallFailed(error, True))  # fmt: skip
     assert again.changes["state"] is OrderState.UNKNOWN, "an earlier request may still be carried out"
 
 
@@ -305,10 +325,10 @@ def test_back_off_doubles_and_ends() -> None:
     order = make.order(state=OrderState.STOPPING, remote_id="dsw-1", stop_wanted_at=NOW)
     pauses = []
     for tries in range(12):
-        step = after(
-            replace(order, tries=tries), CONSENT, NextAction(Action.STOP), Trouble(base.Unavailable("…"), True)
+        update = after(
+            replace(order, tries=tries), CONSENT, NextAction(Action.STOP), CallFailed(base.Unavailable("…"), True)
         )
-        pauses.append((step.changes["next_try_at"] - NOW).total_seconds())
+        pauses.append((update.changes["next_try_at"] - NOW).total_seconds())
     assert pauses == sorted(pauses)
     assert pauses[1] == 2 * pauses[0]
     assert pauses[-1] <= RULES.longest_stop_pause
@@ -333,19 +353,23 @@ def test_most_of_the_cap_is_told() -> None:
     order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", auto_stop_set_at=began, run_began_at=began)
     kinds = [
         one.kind
-        for one in after(order, CONSENT, NextAction(Action.DESCRIBE), Saw(remote(stops_at=later(1800)))).notices
+        for one in after(
+            order, CONSENT, NextAction(Action.DESCRIBE), InstanceSeen(remote(stops_at=later(1800)))
+        ).notices
     ]
     assert kinds == [NoticeKind.RUNNING, NoticeKind.MOST_SPENT]
     young = replace(order, run_began_at=later(-3 * 3600))
     assert [
         one.kind
-        for one in after(young, CONSENT, NextAction(Action.DESCRIBE), Saw(remote(stops_at=later(1800)))).notices
+        for one in after(
+            young, CONSENT, NextAction(Action.DESCRIBE), InstanceSeen(remote(stops_at=later(1800)))
+        ).notices
     ] == kinds[:1]
 
 
 def test_what_is_stopped_for_long_will_be_wiped() -> None:
     order = make.order(state=OrderState.STOPPED, remote_id="dsw-1", stopped_at=NOW - timedelta(days=12))
-    seen = Saw(remote(RemoteState.STOPPED))
+    seen = InstanceSeen(remote(RemoteState.STOPPED))
     assert [one.kind for one in after(order, CONSENT, NextAction(Action.DESCRIBE), seen).notices] == [
         NoticeKind.WIPED_SOON
     ]

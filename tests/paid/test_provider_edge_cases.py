@@ -34,7 +34,7 @@ async def test_a_disk_that_nobody_asked_for_is_priced_and_said(moto: Moto, tmp_p
     assert (best.compute, best.disk) == (Money(Decimal("0.05"), "USD"), Money(Decimal("0.007"), "USD"))
     asked = consent_rules.ask(
         consent_id="c1", binding=make.make_binding(provider="sagemaker"), region="us-east-1", quote=best,
-        chosen=Chosen("paid-1", Money(Decimal(5), "USD"), 3600), session="5e55", word="", language="en", title="AWS",
+        chosen=Chosen("paid-1", Money(Decimal(5), "USD"), 3600), session="5e55", token="", language="en", title="AWS",
         capabilities=provider.capabilities, now=NOW,
     )  # fmt: skip
     assert asked.disk == 7 * GIB, "this is what is made"

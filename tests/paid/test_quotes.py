@@ -21,8 +21,8 @@ from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import text as consent_text
 from spawner.paid.consent.rules import Chosen, ask, change_since, check_answer
-from spawner.paid.consent.service import NAME_LENGTH, name_of
 from spawner.paid.money import Money
+from spawner.paid.names import NAME_LENGTH, name_of
 from spawner.paid.providers.base import Capability, InstanceType, Probe
 from spawner.paid.quotes import Needs, cap_seconds, cost, quote, run_seconds, terms_of
 from tests.paid import make
@@ -46,7 +46,7 @@ def instance_type(name: str = "s", price: str | None = "0.65", **changes: Any) -
     return InstanceType(**values | changes)
 
 
-RIGHT = {"user_since": make.SINCE, "word": make.WORD}
+RIGHT = {"user_since": make.SINCE, "word": make.TOKEN}
 
 
 def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) -> Consent:
@@ -54,7 +54,7 @@ def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) ->
         "consent_id": "c1", "binding": make.make_binding(), "region": "cn-hangzhou",
         "quote": quote([one or instance_type()], Needs(), disk=None, read_at=NOW)[0],
         "chosen": Chosen("paid-1", yuan("2.60"), 8 * 3600, idle_seconds=1800), "session": "5e55", "language": "en",
-        "title": "A Cloud", "capabilities": ALL, "word": make.WORD, "now": later(now),
+        "title": "A Cloud", "capabilities": ALL, "word": make.TOKEN, "now": later(now),
     }  # fmt: skip
     return ask(**values | changes)
 

@@ -25,7 +25,7 @@ from spawner.ledger.paid.rows import (
 from spawner.paid.accounts.binding import account_for
 from spawner.paid.orders.executor import _Executor, read_snapshot
 from spawner.paid.orders.policy import Action, NextAction
-from spawner.paid.orders.results import Trouble
+from spawner.paid.orders.results import CallFailed
 from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers.base import OutcomeUnknown, Request, Unavailable
 from tests.cloud.steer import LI, SHANGHAI
@@ -306,7 +306,7 @@ async def test_an_answer_that_does_not_come_is_one_that_was_lost(world: World) -
 
     for was_sent, kind in ((True, OutcomeUnknown), (False, Unavailable)):
         outcome = await hand._ask(never, was_sent=was_sent)
-        assert isinstance(outcome, Trouble)
+        assert isinstance(outcome, CallFailed)
         assert (type(outcome.error), outcome.was_sent) == (kind, was_sent)
 
 
@@ -374,7 +374,7 @@ async def test_what_was_ended_by_mistake_is_soon_found_again(world: World) -> No
     order = await world.running()
     gone = {"state": OrderState.GONE, "ended_at": world.time}
     world.ledger.write(lambda c: orders.update_read(c, orders.get(c, order.id), gone))
-    await world.run(world.rules.seen_within + 2 * world.rules.sweep)
+    await world.run(world.rules.seen_within + 2 * world.rules.discovery_interval)
     assert world.order(order).state is OrderState.RECOVERED
 
 

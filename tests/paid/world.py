@@ -21,13 +21,14 @@ from spawner.paid.accounts.unlinking import unlink_or_stop
 from spawner.paid.consent import service as consent_service
 from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
-from spawner.paid.orders.policy import Rules
+from spawner.paid.orders import service as order_service
 from spawner.paid.orders.reconciler import Reconciler
 from spawner.paid.paid import Paid
 from spawner.paid.providers.dsw.provider import DswProvider
+from spawner.paid.rules import Rules
 from tests.cloud.steer import ADA, HANGZHOU, LI, SHANGHAI, Steer
 from tests.paid.dsw import dsw_settings
-from tests.paid.make import NOW, make_binding, word_of
+from tests.paid.make import NOW, make_binding, token_of
 
 SMALL = "ecs.g6.large"
 PRICE = Decimal("0.65")
@@ -158,19 +159,19 @@ class World:
         name = order.server_name if order else server or f"paid-{next(self.numbers)}"
         wish = Chosen(name, Money(Decimal(cap), "CNY"), int(hours * 3600), **{"idle_seconds": 3600, **chosen})
         return await consent_service.offer(
-            self.paid, link, region, SMALL, wish, session="5e55", language="en", word_of=word_of, order=order
+            self.paid, link, region, SMALL, wish, session="5e55", language="en", token_of=token_of, order=order
         )
 
     async def accept(self, consent: Consent) -> Consent:
         return await consent_service.accept(
             self.paid, consent.id, user_name=consent.user_name, user_since=consent.user_since,
-            session=consent.session, word=word_of(consent.id),
+            session=consent.session, token=token_of(consent.id),
         )  # fmt: skip
 
     def place(self, consent: Consent) -> Order:
         """What the hub does in `start()`."""
         return self.ledger.write(
-            consent_service.place,
+            order_service.place,
             user_name=consent.user_name,
             user_since=consent.user_since,
             server_name=consent.server_name,
@@ -188,10 +189,10 @@ class World:
         return self.order(order)
 
     def stop(self, order: Order, by: str | None = None) -> None:
-        self.ledger.write(consent_service.want_stop, order.id, by=by or order.user_name, now=self.time)
+        self.ledger.write(order_service.want_stop, order.id, by=by or order.user_name, now=self.time)
 
     def delete(self, order: Order) -> None:
-        self.ledger.write(consent_service.want_delete, order.id, by=order.user_name, now=self.time)
+        self.ledger.write(order_service.want_delete, order.id, by=order.user_name, now=self.time)
 
     # -- what is
 

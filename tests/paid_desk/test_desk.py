@@ -21,7 +21,8 @@ from spawner.desk.paid.oauth_proof import STATE
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import BindingState, ConsentState, OrderState
 from spawner.ledger.pool import admin_settings
-from spawner.paid.consent.service import NO_NEW, name_of
+from spawner.paid.creation_pause import NO_NEW
+from spawner.paid.names import name_of
 from spawner.pool.build import utc_now
 from tests.cloud.steer import Steer
 from tests.paid_desk.forms import SHAPE, Browser

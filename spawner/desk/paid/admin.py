@@ -19,7 +19,7 @@ from spawner.desk.paid.texts import STATES, stand_of
 from spawner.ledger.paid import audit
 from spawner.ledger.paid.rows import Order
 from spawner.ledger.pool import admin_settings
-from spawner.paid.consent.service import NO_NEW
+from spawner.paid.creation_pause import NO_NEW
 from spawner.paid.providers.base import Capability
 
 log = logging.getLogger("freepool.desk")

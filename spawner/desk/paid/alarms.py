@@ -17,7 +17,7 @@ from spawner.ledger.paid.tables import orders as order_rows
 from spawner.ledger.pool import admin_settings
 from spawner.ledger.pool.admin_settings import AdminSetting
 from spawner.paid.accounts.binding import Reach
-from spawner.paid.consent.service import NO_NEW
+from spawner.paid.creation_pause import NO_NEW
 from spawner.paid.orders.reconciler import LEASE
 from spawner.paid.providers.base import RemoteState
 

@@ -17,7 +17,7 @@ from spawner.desk.paid.views import ConsentView, InstanceTypeView, PaidView, rea
 from spawner.desk.requests import EmptyRequest, parse
 from spawner.errors import BadOption
 from spawner.ledger.paid import audit, consents
-from spawner.paid.consent import service as consent_service
+from spawner.paid.orders import service as order_service
 from spawner.paid.quotes import Needs, Quote
 
 LONGEST_NUMBER = 6
@@ -145,7 +145,7 @@ class StopHandler(PaidJson):
         """SpawnRequest it."""
         parse(EmptyRequest, self.request.body)
         order = await self.my_order(order_id)
-        await self.desk.ledger.awrite(consent_service.want_stop, order.id, by=self.user_name, now=self.paid.now())
+        await self.desk.ledger.awrite(order_service.want_stop, order.id, by=self.user_name, now=self.paid.now())
         self.answer(await self.view())
 
 

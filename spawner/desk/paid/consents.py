@@ -17,6 +17,7 @@ from spawner.ledger.paid.rows import OVER, Consent, ConsentKind, ConsentState
 from spawner.paid.consent import service as consent_service
 from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
+from spawner.paid.names import order_id_of
 from spawner.paid.orders.service import START_TOKEN, start_token
 
 log = logging.getLogger("freepool.desk")
@@ -47,7 +48,7 @@ class AnswerHandler(OffersHandler):
                 user_name=self.user_name,
                 user_since=self.user_since,
                 session=self.session_mark,
-                word=word,
+                token=word,
             )
             log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
             await self.begin(consent)
@@ -122,7 +123,7 @@ class ConsentPage(AnswerHandler, PaidPage):
             is_open=is_open,
             is_waiting=consent.state is ConsentState.ACCEPTED and now < consent.expires_at,
             expired=consent.state is ConsentState.OFFERED and not is_open,
-            instance=consent.order_id or consent.id,
+            instance=order_id_of(consent),
             shop=f"paid/new/{consent.binding_id}" if consent.binding_id in linked else "paid",
             changed=changed,
             word=self.answer_word(consent.id) if is_open else "",
@@ -159,11 +160,11 @@ class AcceptHandler(ConsentPage):
                 status=503,
             )
             return
-        self.go(f"paid/instances/{asked.order_id or asked.id}")
+        self.go(f"paid/instances/{order_id_of(asked)}")
 
     async def _again(self, asked: Consent, again: OfferChanged) -> None:
         if asked.state in (ConsentState.ACCEPTED, ConsentState.SPENT):  # a second click, or another tab
-            self.go(f"paid/instances/{asked.order_id or asked.id}")
+            self.go(f"paid/instances/{order_id_of(asked)}")
             return
         changed = self.words_of(again)
         try:
@@ -188,7 +189,7 @@ class BeginHandler(ConsentPage):
         consent = await self.my_consent(consent_id)
         if consent.state is ConsentState.ACCEPTED:
             await self.begin(consent)
-        self.go(f"paid/instances/{consent.order_id or consent.id}")
+        self.go(f"paid/instances/{order_id_of(consent)}")
 
 
 class WithdrawHandler(ConsentPage):

@@ -19,10 +19,11 @@ from spawner.errors import LedgerError
 from spawner.ledger.paid import bindings, orders
 from spawner.ledger.paid.rows import Order
 from spawner.paid.accounts.binding import account_of
+from spawner.paid.names import SERVER_PREFIX
 from spawner.paid.orders import service as order_service
 from spawner.paid.orders.progress import STAGE, ending, stage_of
 
-PAID_SERVER = order_service.PREFIX + "[a-z0-9-]*"
+PAID_SERVER = SERVER_PREFIX + "[a-z0-9-]*"
 GATE = f"/user/([^/]+)/({PAID_SERVER})(?:/(.*))?"
 LOOK_AGAIN_SECONDS = 3
 """Between looks of a page that waits: it has no script, for it shows nothing but this."""

@@ -17,10 +17,10 @@ from spawner.ledger import InstanceState
 from spawner.ledger.paid import audit
 from spawner.ledger.paid.rows import Consent, ConsentState, OrderEvent, StopReason
 from spawner.ledger.pool import instances
-from spawner.paid.consent import service as consent_service
+from spawner.paid.orders import service as order_service
 
 RUN_ENDS = ("stopped", "not_started")
-ENDS = {"stop": consent_service.want_stop, "delete": consent_service.want_delete}
+ENDS = {"stop": order_service.want_stop, "delete": order_service.want_delete}
 
 
 @dataclass(frozen=True)

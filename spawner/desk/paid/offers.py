@@ -15,7 +15,7 @@ from spawner.ledger.paid.rows import OVER, Binding, BindingState, Consent, Order
 from spawner.paid.consent import service as consent_service
 from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
-from spawner.paid.orders.service import PREFIX
+from spawner.paid.names import SERVER_PREFIX
 from spawner.paid.providers.base import Capability
 from spawner.paid.quotes import HOUR, Needs, Quote
 
@@ -79,7 +79,7 @@ class OffersHandler(PaidHandler):
                 chosen,
                 session=self.session_mark,
                 language=self.language_texts.language,
-                word_of=self.answer_word,
+                token_of=self.answer_word,
                 order=order,
             )
 
@@ -91,7 +91,7 @@ class OffersHandler(PaidHandler):
     async def _new_name(self) -> str:
         """The first that none of theirs has now: two tabs that ask get the same, and so one instance between them."""
         taken = {one.server_name for one in await self.read(orders.of_user, self.user_name) if one.state not in OVER}
-        return next(name for name in (f"{PREFIX}{n}" for n in range(1, len(taken) + 2)) if name not in taken)
+        return next(name for name in (f"{SERVER_PREFIX}{n}" for n in range(1, len(taken) + 2)) if name not in taken)
 
 
 class InstanceTypesHandler(OffersHandler, PaidPage):

@@ -28,8 +28,9 @@ from spawner.ledger.paid.rows import (
     OrderState,
 )
 from spawner.ledger.pool import admin_settings
-from spawner.paid.consent.service import NO_NEW
+from spawner.paid.creation_pause import NO_NEW
 from spawner.paid.money import Money, read
+from spawner.paid.names import order_id_of
 from spawner.paid.orders import service as order_service
 from spawner.paid.orders.policy import seconds_run, spent_by
 from spawner.paid.orders.progress import lines
@@ -214,7 +215,7 @@ class PaidViewBuilder:
     def view(self) -> PaidView:
         """All of it."""
         started = {order.id for order in self.snapshot.orders}
-        asked = [one for one in self.snapshot.accepted if (one.order_id or one.id) not in started]
+        asked = [one for one in self.snapshot.accepted if order_id_of(one) not in started]
         views = [(order, self.instance(order)) for order in self.snapshot.orders]
         return PaidView(
             demo=self.demo,
@@ -256,7 +257,7 @@ class PaidViewBuilder:
 
     def asked(self, consent: Consent) -> PaidInstanceView:
         """What has been agreed to and is not started yet."""
-        return self._instance(consent.order_id or consent.id, consent, "asked")
+        return self._instance(order_id_of(consent), consent, "asked")
 
     def again(self, order: Order) -> Consent | None:
         """The yes to starting it again that the hub has not spent yet."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from spawner.ledger.paid import audit, bindings, consents, orders
 from spawner.ledger.paid.rows import OVER, NoticeKind, OrderState, StopReason
 from spawner.paid.accounts.binding import Reach, in_the_way_of_unlinking
-from spawner.paid.consent.service import want_stop
+from spawner.paid.orders.service import want_stop
 from spawner.paid.orders.updates import notice
 
 

@@ -56,7 +56,7 @@ def ask(
     language: str,
     title: str,
     capabilities: frozenset[Capability],
-    word: str,
+    token: str,
     now: datetime,
     order: Order | None = None,
 ) -> Consent:
@@ -127,7 +127,7 @@ def ask(
         text_hash=consent_text.hash_of(text),
         language=ENGLISH if language == ENGLISH else consent_text.CHINESE,
         text=text,
-        answer_hash=consent_text.hash_of(word),
+        answer_hash=consent_text.hash_of(token),
     )
 
 
@@ -146,7 +146,7 @@ def _run_seconds(chosen: Chosen, hourly: Money) -> int:
     return seconds
 
 
-def check_answer(consent: Consent, *, user_name: str, user_since: str, session: str, word: str, now: datetime) -> None:
+def check_answer(consent: Consent, *, user_name: str, user_since: str, session: str, token: str, now: datetime) -> None:
     """Check that this user, in this session and from this page, may consent now.
 
     Raises `NoConsent` or `OfferChanged`.
@@ -155,7 +155,7 @@ def check_answer(consent: Consent, *, user_name: str, user_since: str, session: 
         raise NoConsent("Only its owner can agree to being billed.")
     if consent.session != session:
         raise OfferChanged("This was asked in another session.", next_step="Look at it and agree here.")
-    if not hmac.compare_digest(consent_text.hash_of(word), consent.answer_hash):
+    if not hmac.compare_digest(consent_text.hash_of(token), consent.answer_hash):
         raise NoConsent(NOT_FROM_THE_PAGE, next_step="Open the question, and agree there.")
     if consent.state is not ConsentState.OFFERED:
         raise OfferChanged("This was answered already.", next_step="Look at what has come of it, or ask again.")

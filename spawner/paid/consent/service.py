@@ -1,38 +1,25 @@
-"""What people and the hub may do: ask for prices, be asked, say yes, have the yes spent, wish for an end.
+"""Quotes, offers and consents: the calls that the desk makes before anything is ordered.
 
-None of it changes anything in a cloud. The desk uses `quotes`, `offer`, `accept` and the wishes; the hub uses `place`.
+They read prices from the cloud and write consents to the ledger. They change nothing in the cloud.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable
-from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.errors import BadOption, LostRace, NoConsent, NotAllowed, NotOffered, OfferChanged, PaidPaused
-from spawner.ledger.paid import audit, bindings, consents, orders
-from spawner.ledger.paid.rows import Binding, Consent, ConsentKind, Order, OrderState, StopReason
-from spawner.ledger.pool import admin_settings
+from spawner.errors import BadOption, LostRace, NoConsent, NotAllowed, NotOffered, OfferChanged
+from spawner.ledger.paid import bindings, consents
+from spawner.ledger.paid.rows import Binding, Consent, Order, OrderState
 from spawner.paid.accounts.binding import account_of, is_same, may_order
 from spawner.paid.consent.rules import NOTHING_NEW, Chosen, ask, change_since, check_answer
+from spawner.paid.creation_pause import refuse_if_paused
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import Provider
 from spawner.paid.quotes import Needs, Quote, quote
 
-NO_NEW = "paid.no_new"
-"""The operator's switch: while this control is there, nobody makes anything new. What runs goes on."""
 SWITCHED_OFF = "This cloud, or this region of it, is switched off here just now."
-NAME_LENGTH = 27
-"""The most that PAI-DSW takes; letters and digits alone are good for every cloud."""
-
-
-def name_of(order_id: str) -> str:
-    """The name of an order's instance in the cloud: it follows from the consent, so one consent makes one at most."""
-    digest = hashlib.sha256(order_id.encode()).digest()
-    return ("fp" + base64.b32encode(digest).decode().lower())[:NAME_LENGTH]
 
 
 def provider_of(paid: Paid, binding: Binding, region: str) -> Provider:
@@ -58,7 +45,7 @@ async def offer(
     *,
     session: str,
     language: str,
-    word_of: Callable[[str], str],
+    token_of: Callable[[str], str],
     order: Order | None = None,
 ) -> Consent:
     """Ask a person, at a price that is read now. With `order`: whether to start that stopped instance again.
@@ -97,7 +84,7 @@ async def offer(
         language=language,
         title=provider.title,
         capabilities=provider.capabilities,
-        word=word_of(consent_id),
+        token=token_of(consent_id),
         now=paid.now(),
         order=order,
     )
@@ -105,7 +92,7 @@ async def offer(
     return consent
 
 
-async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, word: str) -> Consent:
+async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, token: str) -> Consent:
     """Take a person's yes, if all is still as they were told, and it comes from the page that told them.
 
     Raises `NoConsent`, `OfferChanged` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
@@ -119,7 +106,7 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
         return consent, bindings.get(connection, consent.binding_id)
 
     consent, binding = await paid.ledger.aread(read)
-    who = {"user_name": user_name, "user_since": user_since, "session": session, "word": word}
+    who = {"user_name": user_name, "user_since": user_since, "session": session, "word": token}
     check_answer(consent, **who, now=paid.now())
     if not may_order(binding):
         raise OfferChanged(NOTHING_NEW, next_step="Look at how it is linked.")
@@ -143,92 +130,3 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
         raise OfferChanged(
             "This was answered already.", next_step="Look at what has come of it, or ask again."
         ) from None
-
-
-def place(connection: Connection, *, user_name: str, user_since: str, server_name: str, now: datetime) -> Order:
-    """Spend this person's yes for this server: consent SPENT and order INTENDED, both or neither.
-
-    Raises `NoConsent` where there is none, `PaidPaused`, `NotAllowed` where the account is not linked any more or
-    blocked, and `LostRace` where the server is ordered already.
-    """
-    refuse_if_paused(connection)
-    consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
-    if consent is None:
-        raise NoConsent(
-            "Nobody has agreed to being billed for this.", next_step="Choose a machine on the desk, and agree there."
-        )
-    binding = bindings.get(connection, consent.binding_id)
-    if not may_order(binding):
-        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
-    consents.spend(connection, consent.id, now=now)
-    order = (
-        _new(connection, consent, binding, now) if consent.kind is ConsentKind.CREATE else _again(connection, consent)
-    )
-    audit.note(
-        connection, order.id, at=now, by=user_name, what="ordered", after=order.state, params={"consent": consent.id}
-    )
-    return order
-
-
-def _new(connection: Connection, consent: Consent, binding: Binding, now: datetime) -> Order:
-    order = Order(
-        id=consent.id,
-        user_name=consent.user_name,
-        user_since=consent.user_since,
-        server_name=consent.server_name,
-        consent_id=consent.id,
-        binding_id=consent.binding_id,
-        provider=consent.provider,
-        region=consent.region,
-        workspace=binding.workspaces.get(consent.region),
-        instance_type=consent.instance_type,
-        name=name_of(consent.id),
-        state=OrderState.INTENDED,
-        created_at=now,
-    )
-    orders.insert_new(connection, order)
-    return order
-
-
-def _again(connection: Connection, consent: Consent) -> Order:
-    """A stopped instance is to run once more: nothing of its last run counts for this one. Until it does, it counts as
-    stopped since then: the cloud, too, counts on."""
-    assert consent.order_id is not None
-    order = orders.get(connection, consent.order_id)
-    if order.state is not OrderState.STOPPED or order.delete_wanted_at is not None:
-        raise LostRace("It is not stopped any more.")
-    nothing = dict.fromkeys(
-        ("stop_wanted_at", "stop_wanted_by", "recovered_at", "posted_at", "asked_at", "active_at", "run_began_at",
-         "auto_stop_set_at", "stops_at", "reason", "spent", "next_try_at")
-    )  # fmt: skip
-    changes = nothing | {
-        "state": OrderState.INTENDED,
-        "consent_id": consent.id,
-        "ran_before": order.running or 0.0,
-        "tries": 0,
-        "unsure": False,
-    }
-    orders.update_read(connection, order, changes)
-    return orders.get(connection, order.id)
-
-
-def want_stop(
-    connection: Connection, order_id: str, *, by: str, now: datetime, reason: StopReason = StopReason.ASKED
-) -> None:
-    """Somebody who may wants it stopped. Safe to say twice."""
-    if orders.want_stop(connection, order_id, by=by, now=now, reason=reason):
-        audit.note(connection, order_id, at=now, by=by, what="stop_wanted")
-
-
-def want_delete(connection: Connection, order_id: str, *, by: str, now: datetime) -> None:
-    """Its owner wants it gone, with all that is in it. Safe to say twice. Raises `NotAllowed` for anybody else."""
-    if orders.get(connection, order_id).user_name != by:
-        raise NotAllowed("Only its owner can delete this.")
-    if orders.want_delete(connection, order_id, by=by, now=now):
-        audit.note(connection, order_id, at=now, by=by, what="delete_wanted")
-
-
-def refuse_if_paused(connection: Connection) -> None:
-    """Raises `PaidPaused` while the operator lets nobody make anything new."""
-    if NO_NEW in admin_settings.all_of(connection):
-        raise PaidPaused("No new paid instances can be made just now.", next_step="Try again later.")

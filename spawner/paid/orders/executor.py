@@ -17,12 +17,19 @@ from sqlalchemy import Connection
 from spawner.errors import LostRace
 from spawner.ledger.paid import audit, bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Block, Consent, ConsentState, NoticeKind, Order
-from spawner.ledger.pool import admin_settings
 from spawner.paid.accounts.binding import account_for, may_order
 from spawner.paid.consent.rules import change_since
-from spawner.paid.consent.service import NO_NEW
-from spawner.paid.orders.policy import Action, CreationPolicy, NextAction, Rules, intent_of, is_fresh, next_action
-from spawner.paid.orders.results import Changed, NotThere, Outcome, Saw, Took, Trouble, apply_result
+from spawner.paid.creation_pause import is_paused
+from spawner.paid.orders.policy import Action, CreationPolicy, NextAction, intent_of, is_fresh, next_action
+from spawner.paid.orders.results import (
+    CallFailed,
+    CallResult,
+    InstanceSeen,
+    NotListed,
+    RequestTaken,
+    TermsChanged,
+    apply_result,
+)
 from spawner.paid.orders.updates import OrderUpdate
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import (
@@ -35,10 +42,11 @@ from spawner.paid.providers.base import (
     Request,
     Unavailable,
 )
+from spawner.paid.rules import Rules
 
 log = logging.getLogger("freepool.paid")
 STEWARD = "steward"
-AT_ONCE = 3
+MAX_ACTIONS = 3
 """Steps in a row: made, armed, looked at."""
 NO_ANSWER = "The cloud has not answered in time."
 NOT_UNDERSTOOD = "The cloud's answer was not understood."
@@ -51,11 +59,11 @@ class OrderSnapshot:
     order: Order
     consent: Consent | None
     binding: Binding
-    gate: CreationPolicy
+    creation_policy: CreationPolicy
     began: datetime
 
 
-async def step(paid: Paid, order: Order, *, has_discovered: bool, since: datetime) -> bool:
+async def execute(paid: Paid, order: Order, *, has_discovered: bool, since: datetime) -> bool:
     """Do what is next for an order, and what is due at once after that: what was just made is armed without a pause.
 
     What was agreed to before `since`, when this steward began, is not made: it is asked again. False where there was
@@ -63,43 +71,48 @@ async def step(paid: Paid, order: Order, *, has_discovered: bool, since: datetim
     Raises `LostRace` where somebody else did something to it, and nothing is written.
     """
     provider = paid.providers[order.provider] if paid.reaches(order.provider, order.region) else None
-    can_arm = provider is not None and Capability.AUTO_STOP in provider.capabilities
-    for number in range(AT_ONCE):
+    can_set_auto_stop = provider is not None and Capability.AUTO_STOP in provider.capabilities
+    for number in range(MAX_ACTIONS):
         snapshot = await paid.ledger.aread(
             read_snapshot, order.id, has_discovered=has_discovered, since=since, now=paid.now()
         )
-        gate = snapshot.gate if provider is not None else CreationPolicy.SHUT
-        act = next_action(
-            snapshot.order, snapshot.consent, snapshot.began, gate=gate, can_arm=can_arm, rules=paid.rules
+        creation_policy = snapshot.creation_policy if provider is not None else CreationPolicy.SHUT
+        action = next_action(
+            snapshot.order,
+            snapshot.consent,
+            snapshot.began,
+            creation_policy=creation_policy,
+            can_set_auto_stop=can_set_auto_stop,
+            rules=paid.rules,
         )
-        if act.what is Action.GIVE_UP:
-            await _write_down(paid, snapshot.order, snapshot, act, None)
+        if action.kind is Action.GIVE_UP:
+            await _apply(paid, snapshot.order, snapshot, action, None)
             return True
-        if act.what is Action.WAIT or provider is None:
+        if action.kind is Action.WAIT or provider is None:
             return number > 0
-        done = await take(paid, provider, snapshot, act)
+        done = await execute_action(paid, provider, snapshot, action)
         next_try_at = done.changes.get("next_try_at")
         if next_try_at is None or next_try_at > paid.now():
             break
     return True
 
 
-async def take(paid: Paid, provider: Provider, snapshot: OrderSnapshot, act: NextAction) -> OrderUpdate:
+async def execute_action(paid: Paid, provider: Provider, snapshot: OrderSnapshot, action: NextAction) -> OrderUpdate:
     """Take one step and write what came of it."""
-    hand = _Executor(paid, provider, account_for(snapshot.binding, snapshot.order), snapshot, act)
-    outcome = await hand.do()
-    return await _write_down(paid, hand.order, snapshot, act, outcome)
+    executor = _Executor(paid, provider, account_for(snapshot.binding, snapshot.order), snapshot, action)
+    result = await executor.run()
+    return await _apply(paid, executor.order, snapshot, action, result)
 
 
-async def _write_down(
-    paid: Paid, order: Order, snapshot: OrderSnapshot, act: NextAction, outcome: Outcome | None
+async def _apply(
+    paid: Paid, order: Order, snapshot: OrderSnapshot, action: NextAction, result: CallResult | None
 ) -> OrderUpdate:
     now = paid.now()
     done = apply_result(
         order,
         snapshot.consent,
-        act,
-        outcome,
+        action,
+        result,
         now,
         was=snapshot.order,
         began=snapshot.began,
@@ -114,26 +127,26 @@ class _Executor:
     """Carries out one act. `order` is the row as the last write of this step left it."""
 
     def __init__(
-        self, paid: Paid, provider: Provider, account: Account, snapshot: OrderSnapshot, act: NextAction
+        self, paid: Paid, provider: Provider, account: Account, snapshot: OrderSnapshot, action: NextAction
     ) -> None:
-        self.paid, self.provider, self.account, self.snapshot, self.act = paid, provider, account, snapshot, act
+        self.paid, self.provider, self.account, self.snapshot, self.action = paid, provider, account, snapshot, action
         self.order = snapshot.order
 
-    async def do(self) -> Outcome | None:
+    async def run(self) -> CallResult | None:
         """The act, and what the cloud says to it."""
         order, provider, account = self.order, self.provider, self.account
         remote_id = order.remote_id or ""
-        match self.act.what:
+        match self.action.kind:
             case Action.CREATE:
-                return await self._look_first(self._create)
+                return await self._check_first(self._create)
             case Action.START:
-                return await self._look_first(lambda: self._mutate(lambda: provider.start(account, remote_id)))
+                return await self._check_first(lambda: self._mutate(lambda: provider.start(account, remote_id)))
             case Action.FIND:
-                return await self._ask(self._find, was_sent=False)
+                return await self._call(self._find, was_sent=False)
             case Action.DESCRIBE:
-                return await self._ask(self._describe, was_sent=False)
-            case Action.ARM:
-                stop_in = self.act.stop_in or 0
+                return await self._call(self._describe, was_sent=False)
+            case Action.SET_AUTO_STOP:
+                stop_in = self.action.stop_in or 0
                 idle = float(self.consent.idle_seconds) if self.consent and self.consent.idle_seconds else None
                 if Capability.IDLE_CULLER not in provider.capabilities:
                     idle = None
@@ -151,22 +164,22 @@ class _Executor:
     def consent(self) -> Consent | None:
         return self.snapshot.consent
 
-    async def _look_first(self, then: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def _check_first(self, then: Callable[[], Awaitable[CallResult]]) -> CallResult:
         """Whether it is there already, and whether it still is what its person agreed to. Only then ask for it."""
         assert self.consent is not None
         consent = self.consent
 
-        async def look() -> Outcome | None:
-            if self.act.what is Action.CREATE:
+        async def look() -> CallResult | None:
+            if self.action.kind is Action.CREATE:
                 found = await self.provider.find(self.account, self.order.name)
                 if found is not None:
-                    return Saw(found)
+                    return InstanceSeen(found)
             changed = change_since(consent, await self.provider.instance_types(self.account))
-            return None if changed is None else Changed(changed)
+            return None if changed is None else TermsChanged(changed)
 
-        return await self._ask(look, was_sent=False) or await then()
+        return await self._call(look, was_sent=False) or await then()
 
-    async def _create(self) -> Outcome:
+    async def _create(self) -> CallResult:
         consent, order = self.consent, self.order
         assert consent is not None
         request = Request(
@@ -178,48 +191,50 @@ class _Executor:
         )
         return await self._mutate(lambda: self.provider.create(self.account, request))
 
-    async def _find(self) -> Outcome:
+    async def _find(self) -> CallResult:
         found = await self.provider.find(self.account, self.order.name)
-        return NotThere() if found is None else Saw(found)
+        return NotListed() if found is None else InstanceSeen(found)
 
-    async def _describe(self) -> Outcome:
+    async def _describe(self) -> CallResult:
         remote_id = self.order.remote_id or ""
         try:
-            return Saw(await self.provider.describe(self.account, remote_id))
+            return InstanceSeen(await self.provider.describe(self.account, remote_id))
         except NotFound:
             # One word of the cloud's is not enough to give up what may bill: a whole list must agree.
             found = await self.provider.find(self.account, self.order.name)
             if found is not None and found.id == remote_id:
-                return Saw(found)
+                return InstanceSeen(found)
             raise
 
-    async def _mutate(self, call: Callable[[], Awaitable[str | None]]) -> Outcome:
+    async def _mutate(self, call: Callable[[], Awaitable[str | None]]) -> CallResult:
         """Commit what is about to be asked, then ask."""
         now = self.paid.now()
-        intent = intent_of(self.order, self.act, now, self.paid.rules)
-        self.order = await self.paid.ledger.awrite(_claim, self.order, self.act, intent, now=now, rules=self.paid.rules)
+        intent = intent_of(self.order, self.action, now, self.paid.rules)
+        self.order = await self.paid.ledger.awrite(
+            _record_intent, self.order, self.action, intent, now=now, rules=self.paid.rules
+        )
 
-        async def ask() -> Outcome:
-            return Took(await call())
+        async def ask() -> CallResult:
+            return RequestTaken(await call())
 
-        outcome = await self._ask(ask, was_sent=True)
-        assert outcome is not None
-        return outcome
+        result = await self._call(ask, was_sent=True)
+        assert result is not None
+        return result
 
-    async def _ask(self, call: Callable[[], Awaitable[Outcome | None]], *, was_sent: bool) -> Outcome | None:
+    async def _call(self, call: Callable[[], Awaitable[CallResult | None]], *, was_sent: bool) -> CallResult | None:
         """Ask the cloud. What nobody foresaw counts as an answer that was lost, and so does one that does not come."""
         try:
             return await asyncio.wait_for(call(), self.paid.rules.call)
         except TimeoutError:
-            log.warning("order %s: %s was not answered in time", self.order.id, self.act.what)
-            return Trouble((OutcomeUnknown if was_sent else Unavailable)(NO_ANSWER), was_sent)
+            log.warning("order %s: %s was not answered in time", self.order.id, self.action.kind)
+            return CallFailed((OutcomeUnknown if was_sent else Unavailable)(NO_ANSWER), was_sent)
         except ProviderError as error:
-            log.info("order %s: %s: %s", self.order.id, self.act.what, error.message)
-            return Trouble(error, was_sent)
+            log.info("order %s: %s: %s", self.order.id, self.action.kind, error.message)
+            return CallFailed(error, was_sent)
         except Exception as error:
             # Its words may hold anything, so they go nowhere.
-            log.error("order %s: %s raised %s", self.order.id, self.act.what, type(error).__name__)
-            return Trouble((OutcomeUnknown if was_sent else Unavailable)(NOT_UNDERSTOOD), was_sent)
+            log.error("order %s: %s raised %s", self.order.id, self.action.kind, type(error).__name__)
+            return CallFailed((OutcomeUnknown if was_sent else Unavailable)(NOT_UNDERSTOOD), was_sent)
 
 
 def read_snapshot(
@@ -229,36 +244,36 @@ def read_snapshot(
     order = orders.get(connection, order_id)
     consent = None if order.consent_id is None else consents.find(connection, order.consent_id)
     binding = bindings.get(connection, order.binding_id)
-    gate = _gate(connection, binding, has_discovered=has_discovered)
+    creation_policy = _creation_policy(connection, binding, has_discovered=has_discovered)
     agreed_at = None if consent is None else consent.accepted_at
-    if gate is not CreationPolicy.SHUT and since is not None and agreed_at is not None and agreed_at < since:
-        gate = CreationPolicy.TOO_OLD
-    return OrderSnapshot(order, consent, binding, gate, now)
+    if creation_policy is not CreationPolicy.SHUT and since is not None and agreed_at is not None and agreed_at < since:
+        creation_policy = CreationPolicy.TOO_OLD
+    return OrderSnapshot(order, consent, binding, creation_policy, now)
 
 
-def _gate(connection: Connection, binding: Binding, *, has_discovered: bool) -> CreationPolicy:
-    if not may_order(binding) or NO_NEW in admin_settings.all_of(connection):
+def _creation_policy(connection: Connection, binding: Binding, *, has_discovered: bool) -> CreationPolicy:
+    if not may_order(binding) or is_paused(connection):
         return CreationPolicy.SHUT
     return CreationPolicy.OPEN if has_discovered else CreationPolicy.NOT_YET
 
 
-def _claim(
-    connection: Connection, order: Order, act: NextAction, intent: dict[str, object], *, now: datetime, rules: Rules
+def _record_intent(
+    connection: Connection, order: Order, action: NextAction, intent: dict[str, object], *, now: datetime, rules: Rules
 ) -> Order:
     """Write the intent, if the order is still as it was read and, for what costs money, still allowed."""
     orders.update_read(connection, order, intent)
     claimed = orders.get(connection, order.id)
-    if act.what in (Action.CREATE, Action.START):
+    if action.kind in (Action.CREATE, Action.START):
         _refuse_unless_allowed(connection, claimed, now=now, rules=rules)
     audit.note(
         connection,
         order.id,
         at=now,
         by=STEWARD,
-        what=act.what,
+        what=action.kind,
         before=order.state,
         after=claimed.state,
-        params={"consent": order.consent_id, **({"reason": str(act.reason)} if act.reason else {})},
+        params={"consent": order.consent_id, **({"reason": str(action.reason)} if action.reason else {})},
     )
     return claimed
 
@@ -274,38 +289,42 @@ def _refuse_unless_allowed(connection: Connection, order: Order, *, now: datetim
         == (order.user_name, order.binding_id, order.region, order.instance_type, binding.account_id)
         and is_fresh(consent, now, rules)
     )
-    if order.is_unwanted or not is_meant or _gate(connection, binding, has_discovered=True) is not CreationPolicy.OPEN:
+    if (
+        order.is_unwanted
+        or not is_meant
+        or _creation_policy(connection, binding, has_discovered=True) is not CreationPolicy.OPEN
+    ):
         raise LostRace("The order {order} is not to be carried out any more.", order=order.id)
 
 
-def write(connection: Connection, order: Order, step: OrderUpdate, *, now: datetime) -> None:
+def write(connection: Connection, order: Order, update: OrderUpdate, *, now: datetime) -> None:
     """What a step came to: the row, the record, what people are told, what is wrong with the binding."""
-    orders.update_read(connection, order, step.changes)
-    if step.what:
+    orders.update_read(connection, order, update.changes)
+    if update.what:
         audit.note(
             connection,
             order.id,
             at=now,
             by=STEWARD,
-            what=step.what,
+            what=update.what,
             before=order.state,
-            after=step.changes.get("state", order.state),
-            request_id=step.request_id,
-            params=step.params,
+            after=update.changes.get("state", order.state),
+            request_id=update.request_id,
+            params=update.params,
         )
-    for telling in step.notices:
+    for user_notice in update.notices:
         audit.tell(
             connection,
             order.user_name,
-            telling.kind,
-            occasion=telling.occasion,
+            user_notice.kind,
+            occasion=user_notice.occasion,
             at=now,
             order_id=order.id,
             binding_id=order.binding_id,
-            params=telling.params,
+            params=user_notice.params,
         )
-    if step.block is not None:
-        block(connection, order.binding_id, step.block, now=now)
+    if update.block is not None:
+        block(connection, order.binding_id, update.block, now=now)
 
 
 def block(connection: Connection, binding_id: str, why: Block, *, now: datetime) -> None:

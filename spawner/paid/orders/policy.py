@@ -33,39 +33,7 @@ from typing import Any
 from spawner.ledger.paid.rows import Consent, Order, OrderState, StopReason
 from spawner.paid.providers.base import RemoteState
 from spawner.paid.quotes import cap_seconds, cost, terms_of
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How patient the steward is. Seconds, but for the last three."""
-
-    poll: float = 30  # between looks at what runs
-    poll_soon: float = 5  # between looks at what is on its way
-    poll_seldom: float = 900  # between looks at what is stopped
-    busy: float = 60  # no call to a cloud takes longer: who has begun one and is silent since is dead
-    call: float = 50  # then nobody waits for an answer any more, which makes `busy` true
-    quiet: float = 30  # after a request whose outcome is unknown, before the same is asked again
-    create_within: float = 600  # of the consent being spent; later nobody waits for it any more
-    seen_within: float = 60  # what was just made may not be shown by the cloud yet
-    ask_again: float = 60  # a stop that was taken and has no effect
-    stop_latency: float = 60  # from asking for a stop to its effect on the bill
-    arm_grace: float = 60  # within this all tries to arm it are made
-    arm_tries: int = 3
-    tell_after: int = 3  # failures in a row before the person is told
-    found_runs: float = 1800  # how long something runs that was found, and not ordered
-    first_pause: float = 2  # after a failure; doubled each time
-    longest_pause: float = 300
-    longest_stop_pause: float = 60  # as long as something bills that should not
-    sweep: float = 60  # between looks through an account in which something may be
-    sweep_seldom: float = 3600
-    watch_for: timedelta = timedelta(hours=24)  # how long a name is looked for that may still appear
-    wiped_warning: timedelta = timedelta(days=12)  # the cloud wipes what was stopped for 15 days
-    lease: timedelta = timedelta(seconds=30)
-
-    def pause(self, tries: int, jitter: float, *, longest: float | None = None) -> float:
-        """Seconds before the next try after so many failures: twice as long each time, at random."""
-        most = self.longest_pause if longest is None else longest
-        return float(min(most, self.first_pause * 2 ** min(tries, 16))) * (0.5 + jitter / 2)
+from spawner.paid.rules import Rules
 
 
 class CreationPolicy(StrEnum):
@@ -86,19 +54,19 @@ class Action(StrEnum):
     START = "start"
     FIND = "find"
     DESCRIBE = "describe"
-    ARM = "arm"
+    SET_AUTO_STOP = "arm"  # the value is stored in order_events.what
     STOP = "stop"
     DELETE = "delete"
 
 
-MUTATING = (Action.CREATE, Action.START, Action.ARM, Action.STOP, Action.DELETE)
+MUTATING = (Action.CREATE, Action.START, Action.SET_AUTO_STOP, Action.STOP, Action.DELETE)
 
 
 @dataclass(frozen=True)
 class NextAction:
     """One step. `reason` says why something is stopped or given up, `stop_in` (seconds) is for `ARM`."""
 
-    what: Action
+    kind: Action
     reason: StopReason | None = None
     stop_in: float | None = None
 
@@ -108,38 +76,44 @@ DESCRIBE = NextAction(Action.DESCRIBE)
 
 
 def next_action(
-    order: Order, consent: Consent | None, now: datetime, *, gate: CreationPolicy, can_arm: bool, rules: Rules
+    order: Order,
+    consent: Consent | None,
+    now: datetime,
+    *,
+    creation_policy: CreationPolicy,
+    can_set_auto_stop: bool,
+    rules: Rules,
 ) -> NextAction:
     """What to do about an order now. `consent` is that of its present run; None where it was found."""
-    if not has_gone_back(order, now):
+    if not clock_went_back(order, now):
         if order.busy_until is not None and now < order.busy_until:
             return WAIT
-        if order.next_try_at is not None and now < order.next_try_at and not is_hurried(order):
+        if order.next_try_at is not None and now < order.next_try_at and not has_new_end_request(order):
             return WAIT
     match order.state:
         case OrderState.INTENDED:
-            return _about_intent(order, consent, now, gate, rules)
+            return _for_intended(order, consent, now, creation_policy, rules)
         case OrderState.CREATING | OrderState.UNKNOWN:
-            return _about_unsettled(order, consent, now, gate, rules)
+            return _for_unsettled(order, consent, now, creation_policy, rules)
         case OrderState.ACTIVE | OrderState.RECOVERED:
-            return _about_running(order, consent, now, can_arm, rules)
+            return _for_running(order, consent, now, can_set_auto_stop, rules)
         case OrderState.STOPPING:
-            return _until_taken(order, NextAction(Action.STOP, order.reason), now, rules)
+            return _until_accepted(order, NextAction(Action.STOP, order.reason), now, rules)
         case OrderState.STOPPED:
             return DESCRIBE if order.delete_wanted_at is None or order.unsure else NextAction(Action.DELETE)
         case OrderState.DELETING:
-            return _until_taken(order, NextAction(Action.DELETE), now, rules)
+            return _until_accepted(order, NextAction(Action.DELETE), now, rules)
         case _:
             return WAIT
 
 
-def is_hurried(order: Order) -> bool:
+def has_new_end_request(order: Order) -> bool:
     """Whether somebody wants an end since the last step: that does not wait for its time."""
     wishes = [at for at in (order.stop_wanted_at, order.delete_wanted_at) if at is not None]
     return any(order.begun_at is None or at >= order.begun_at for at in wishes)
 
 
-def has_gone_back(order: Order, now: datetime) -> bool:
+def clock_went_back(order: Order, now: datetime) -> bool:
     """Whether the clock was set back since the last step: then every time in the row lies too far ahead."""
     return order.begun_at is not None and order.begun_at > now
 
@@ -150,45 +124,49 @@ def is_fresh(consent: Consent | None, now: datetime, rules: Rules) -> bool:
     return spent_at is not None and now - spent_at < timedelta(seconds=rules.create_within)
 
 
-def _about_intent(
-    order: Order, consent: Consent | None, now: datetime, gate: CreationPolicy, rules: Rules
+def _for_intended(
+    order: Order, consent: Consent | None, now: datetime, creation_policy: CreationPolicy, rules: Rules
 ) -> NextAction:
     if order.is_unwanted:
         return NextAction(Action.GIVE_UP, StopReason.CANCELLED)
-    if gate is CreationPolicy.TOO_OLD or not is_fresh(consent, now, rules):
+    if creation_policy is CreationPolicy.TOO_OLD or not is_fresh(consent, now, rules):
         return NextAction(Action.GIVE_UP, StopReason.TOO_LATE)
-    if gate is CreationPolicy.SHUT:
+    if creation_policy is CreationPolicy.SHUT:
         return NextAction(Action.GIVE_UP, StopReason.BLOCKED)
-    if gate is CreationPolicy.NOT_YET:
+    if creation_policy is CreationPolicy.NOT_YET:
         return WAIT
     return NextAction(Action.CREATE if order.remote_id is None else Action.START)
 
 
-def _about_unsettled(
-    order: Order, consent: Consent | None, now: datetime, gate: CreationPolicy, rules: Rules
+def _for_unsettled(
+    order: Order, consent: Consent | None, now: datetime, creation_policy: CreationPolicy, rules: Rules
 ) -> NextAction:
     if order.remote_id is not None:
         return DESCRIBE
     has_been_quiet = order.posted_at is not None and now - order.posted_at >= timedelta(seconds=rules.quiet)
-    is_wanted = not order.is_unwanted and is_fresh(consent, now, rules) and gate is CreationPolicy.OPEN
+    is_wanted = not order.is_unwanted and is_fresh(consent, now, rules) and creation_policy is CreationPolicy.OPEN
     return NextAction(Action.CREATE if is_wanted and has_been_quiet else Action.FIND)
 
 
-def _about_running(order: Order, consent: Consent | None, now: datetime, can_arm: bool, rules: Rules) -> NextAction:
-    end = _end_of(order, consent, now, can_arm, rules)
+def _for_running(
+    order: Order, consent: Consent | None, now: datetime, can_set_auto_stop: bool, rules: Rules
+) -> NextAction:
+    end = _due_end(order, consent, now, can_set_auto_stop, rules)
     if order.unsure:
-        return end if end is not None and _asks_unseen(order, rules) else DESCRIBE
+        return end if end is not None and _asks_without_observation(order, rules) else DESCRIBE
     is_old = order.seen_at is None or now - order.seen_at > timedelta(seconds=2 * rules.poll)
     if not order.is_unwanted and is_old and order.auto_stop_set_at is not None and order.tries == 0:
         return DESCRIBE  # nobody has looked for long: what is meant to be stopped may have stopped
     if end is not None:
         return end
-    if can_arm and order.auto_stop_set_at is None and order.remote_state != RemoteState.FAILED:
-        return NextAction(Action.ARM, stop_in=_timer(order, consent, now, rules))
+    if can_set_auto_stop and order.auto_stop_set_at is None and order.remote_state != RemoteState.FAILED:
+        return NextAction(Action.SET_AUTO_STOP, stop_in=_auto_stop_seconds(order, consent, now, rules))
     return DESCRIBE
 
 
-def _end_of(order: Order, consent: Consent | None, now: datetime, can_arm: bool, rules: Rules) -> NextAction | None:
+def _due_end(
+    order: Order, consent: Consent | None, now: datetime, can_set_auto_stop: bool, rules: Rules
+) -> NextAction | None:
     """How it is to be ended now, and why; None where it may run on."""
     has_failed = order.remote_state == RemoteState.FAILED
     if order.is_unwanted:
@@ -196,27 +174,27 @@ def _end_of(order: Order, consent: Consent | None, now: datetime, can_arm: bool,
         return NextAction(Action.DELETE) if ends_it else NextAction(Action.STOP, order.reason or StopReason.ASKED)
     if seconds_left(order, consent, now, rules) <= 0:
         return NextAction(Action.STOP, limit_of(consent))
-    if can_arm and order.auto_stop_set_at is None and order.tries >= rules.arm_tries and not has_failed:
+    if can_set_auto_stop and order.auto_stop_set_at is None and order.tries >= rules.auto_stop_tries and not has_failed:
         return NextAction(Action.STOP, StopReason.UNPROTECTED)
     return None
 
 
-def _asks_unseen(order: Order, rules: Rules) -> bool:
+def _asks_without_observation(order: Order, rules: Rules) -> bool:
     """Whether an end is asked for though nobody can look: that does no harm twice. In turns with looks."""
-    return order.tries >= rules.arm_tries and (order.tries - rules.arm_tries) % 2 == 0
+    return order.tries >= rules.auto_stop_tries and (order.tries - rules.auto_stop_tries) % 2 == 0
 
 
-def _until_taken(order: Order, act: NextAction, now: datetime, rules: Rules) -> NextAction:
+def _until_accepted(order: Order, action: NextAction, now: datetime, rules: Rules) -> NextAction:
     """Ask until the cloud takes it, then look; ask again where that has no effect, or cannot be seen."""
     if order.asked_at is None and not order.unsure:
-        return act
+        return action
     has_looked = order.asked_at is not None and order.seen_at is not None and order.seen_at > order.asked_at
     if order.unsure or not has_looked:
-        return act if _asks_unseen(order, rules) else DESCRIBE
+        return action if _asks_without_observation(order, rules) else DESCRIBE
     assert order.asked_at is not None
     is_under_way = order.remote_state in (RemoteState.STOPPING, RemoteState.DELETING)
     is_old = not timedelta(0) <= now - order.asked_at < timedelta(seconds=rules.ask_again)
-    return act if is_old and not is_under_way else DESCRIBE
+    return action if is_old and not is_under_way else DESCRIBE
 
 
 def seconds_run(order: Order, now: datetime) -> float:
@@ -248,7 +226,7 @@ def limit_of(consent: Consent | None) -> StopReason:
     return StopReason.CAP
 
 
-def _timer(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> float:
+def _auto_stop_seconds(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> float:
     """For how long the cloud's own timer is set: what is left of the run, to the second of the cap."""
     if consent is None:
         return max(1.0, seconds_left(order, None, now, rules))
@@ -260,14 +238,14 @@ def spent_by(order: Order, consent: Consent | None, now: datetime) -> str | None
     return None if consent is None else cost(terms_of(consent).hourly, seconds_run(order, now)).text
 
 
-def intent_of(order: Order, act: NextAction, now: datetime, rules: Rules) -> dict[str, Any]:
+def intent_of(order: Order, action: NextAction, now: datetime, rules: Rules) -> dict[str, Any]:
     """What is written, and committed, before the cloud is asked for anything that changes something there."""
     changes: dict[str, Any] = {"begun_at": now, "busy_until": now + timedelta(seconds=rules.busy)}
-    match act.what:
+    match action.kind:
         case Action.CREATE | Action.START:
             return changes | {"state": OrderState.CREATING, "posted_at": now}
         case Action.STOP:
-            return changes | {"state": OrderState.STOPPING, "asked_at": None, "reason": order.reason or act.reason}
+            return changes | {"state": OrderState.STOPPING, "asked_at": None, "reason": order.reason or action.reason}
         case Action.DELETE:
             return changes | {"state": OrderState.DELETING, "asked_at": None}
         case _:

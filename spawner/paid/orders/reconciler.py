@@ -20,20 +20,20 @@ from spawner.ledger import leases
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Order
 from spawner.paid.orders.discovery import discover, is_lost, lose_access, regain_access
-from spawner.paid.orders.executor import step
+from spawner.paid.orders.executor import execute
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import AuthLost, ProviderError, Throttled
 
 log = logging.getLogger("freepool.paid")
 LEASE = "paid"
-SWEEPS_AT_ONCE = 8
+MAX_DISCOVERIES = 8
 """Looks through accounts under way. They are slow, and what somebody wants ended is not to wait for one."""
 EXPIRE_EVERY = timedelta(minutes=1)
 
-Place = tuple[str, str]
+AccountRegion = tuple[str, str]
 """A binding's id and a region."""
-K = TypeVar("K", str, Place)
-EVER = datetime.min.replace(tzinfo=UTC)
+K = TypeVar("K", str, AccountRegion)
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Reconciler:
@@ -46,16 +46,16 @@ class Reconciler:
         self.paid = paid
         self.holder = holder
         self.at_once = at_once
-        self._swept_at: dict[Place, datetime] = {}
-        self._retry_at: dict[Place, datetime] = {}
-        self._failures: dict[Place, int] = {}
+        self._discovered_at: dict[AccountRegion, datetime] = {}
+        self._retry_at: dict[AccountRegion, datetime] = {}
+        self._failures: dict[AccountRegion, int] = {}
         self._held_until: datetime | None = None
         self._since = paid.now()
         self._expired_at: datetime | None = None
         self._idle: dict[str, tuple[str, datetime]] = {}  # by order: its binding, and until when
         self._ticked_at: datetime | None = None
-        self._steps: dict[str, asyncio.Task[None]] = {}
-        self._sweeps: dict[Place, asyncio.Task[None]] = {}
+        self._order_tasks: dict[str, asyncio.Task[None]] = {}
+        self._discovery_tasks: dict[AccountRegion, asyncio.Task[None]] = {}
         self._left_out: set[tuple[str, str]] = set()
 
     async def tick(self, *, patience: float | None = None) -> bool:
@@ -63,41 +63,41 @@ class Reconciler:
 
         May be cancelled at any point. What takes longer goes on, and is not begun twice; `rest` ends it.
         """
-        if not await self._hold():
+        if not await self._hold_lease():
             return False
-        now = self._moment()
+        now = self._current_time()
         self._idle = {order_id: idle for order_id, idle in self._idle.items() if idle[1] > now}
-        room = max(0, self.at_once - len(self._steps))
-        but = {*self._steps, *self._idle}
+        room = max(0, self.at_once - len(self._order_tasks))
+        but = {*self._order_tasks, *self._idle}
         due, linked, busy = await self.paid.ledger.aread(
             _due, now=now, at_most=room, but=but, watch_for=self.paid.rules.watch_for
         )
         known = {binding.id: binding for binding in linked}
         for order in due:
-            self._begin(self._steps, order.id, partial(self._step, order, known.get(order.binding_id)))
-        room = max(0, SWEEPS_AT_ONCE - len(self._sweeps))
-        for binding, region in self._to_sweep(linked, busy, now)[:room]:
-            self._begin(self._sweeps, (binding.id, region), partial(self._sweep, binding, region))
+            self._start_task(self._order_tasks, order.id, partial(self._execute, order, known.get(order.binding_id)))
+        room = max(0, MAX_DISCOVERIES - len(self._discovery_tasks))
+        for binding, region in self._due_for_discovery(linked, busy, now)[:room]:
+            self._start_task(self._discovery_tasks, (binding.id, region), partial(self._discover, binding, region))
         await self._expire(now)
-        under_way = [*self._steps.values(), *self._sweeps.values()]
+        under_way = [*self._order_tasks.values(), *self._discovery_tasks.values()]
         if under_way:
             await asyncio.wait(under_way, timeout=patience)
         return True
 
-    def _moment(self) -> datetime:
+    def _current_time(self) -> datetime:
         """Now. Where the clock was set back, what was to be done at a later time is to be done again."""
         now = self.paid.now()
         if self._ticked_at is not None and now < self._ticked_at:
-            self._swept_at.clear()
+            self._discovered_at.clear()
             self._retry_at.clear()
             self._idle.clear()
             self._expired_at = None
         self._ticked_at = now
         return now
 
-    async def _step(self, order: Order, binding: Binding | None) -> None:
+    async def _execute(self, order: Order, binding: Binding | None) -> None:
         may_create = binding is not None and self.has_discovered(binding)
-        if await step(self.paid, order, has_discovered=may_create, since=self._since):
+        if await execute(self.paid, order, has_discovered=may_create, since=self._since):
             return
         if binding is None or self.has_discovered(binding) == may_create:
             # It waits for something that takes a while: it is not to take the place of those who do not.
@@ -105,16 +105,16 @@ class Reconciler:
 
     async def rest(self) -> None:
         """End what is under way. It is in the ledger, and whoever comes next goes on with it."""
-        tasks = [*self._steps.values(), *self._sweeps.values()]
+        tasks = [*self._order_tasks.values(), *self._discovery_tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def has_discovered(self, binding: Binding) -> bool:
         """Whether all that is in an account was looked at since we began, in every region."""
-        return all((binding.id, region) in self._swept_at for region in self.paid.regions_of(binding))
+        return all((binding.id, region) in self._discovered_at for region in self.paid.regions_of(binding))
 
-    async def _hold(self) -> bool:
+    async def _hold_lease(self) -> bool:
         now, duration = self.paid.now(), self.paid.rules.lease
         if not await self.paid.ledger.awrite(leases.hold, LEASE, holder=self.holder, now=now, duration=duration):
             self._held_until = None
@@ -122,20 +122,20 @@ class Reconciler:
         if self._held_until is None or now > self._held_until:
             # Somebody else may have acted meanwhile, or the ledger may have come back from a backup.
             self._since = now
-            self._swept_at.clear()
+            self._discovered_at.clear()
             self._retry_at.clear()
         self._since = min(self._since, now)  # where the clock was set back, nobody who agrees now did so long ago
         self._held_until = now + duration
         return True
 
-    def _to_sweep(self, linked: list[Binding], busy: set[str], now: datetime) -> list[tuple[Binding, str]]:
+    def _due_for_discovery(self, linked: list[Binding], busy: set[str], now: datetime) -> list[tuple[Binding, str]]:
         """Where to look: first where we never did since we began, then where it is longest due."""
         due = [
             (self._due_at((binding.id, region), binding.id in busy or is_lost(binding)), binding.id, region, binding)
             for binding in linked
             if binding.provider in self.paid.providers
             for region in self._regions_of(binding)
-            if (binding.id, region) not in self._sweeps
+            if (binding.id, region) not in self._discovery_tasks
         ]
         return [(binding, region) for at, _, region, binding in sorted(due, key=lambda one: one[:3]) if at <= now]
 
@@ -151,13 +151,13 @@ class Reconciler:
                 )
         return self.paid.regions_of(binding)
 
-    def _due_at(self, place: Place, is_busy: bool) -> datetime:
+    def _due_at(self, place: AccountRegion, is_busy: bool) -> datetime:
         rules = self.paid.rules
-        swept_at = self._swept_at.get(place)
-        pause = timedelta(seconds=rules.sweep if is_busy else rules.sweep_seldom)
-        return max(EVER if swept_at is None else swept_at + pause, self._retry_at.get(place, EVER))
+        swept_at = self._discovered_at.get(place)
+        pause = timedelta(seconds=rules.discovery_interval if is_busy else rules.idle_discovery_interval)
+        return max(NEVER if swept_at is None else swept_at + pause, self._retry_at.get(place, NEVER))
 
-    async def _sweep(self, binding: Binding, region: str) -> None:
+    async def _discover(self, binding: Binding, region: str) -> None:
         rules, place = self.paid.rules, (binding.id, region)
         failures = self._failures.get(place, 0)
         # Written before, so that what is cancelled or fails otherwise is not tried in every tick.
@@ -175,11 +175,11 @@ class Reconciler:
                 await self.paid.ledger.awrite(lose_access, binding.id, now=self.paid.now())
             return
         self._failures.pop(place, None)
-        self._swept_at[place] = self.paid.now()
+        self._discovered_at[place] = self.paid.now()
         self._idle = {order_id: idle for order_id, idle in self._idle.items() if idle[0] != binding.id}
         if is_lost(binding):
             regions = self.paid.regions_of(binding)
-            seen_at = min((self._swept_at.get((binding.id, one), EVER) for one in regions), default=EVER)
+            seen_at = min((self._discovered_at.get((binding.id, one), NEVER) for one in regions), default=NEVER)
             await self.paid.ledger.awrite(regain_access, binding.id, seen_at=seen_at)
 
     async def _expire(self, now: datetime) -> None:
@@ -187,7 +187,9 @@ class Reconciler:
             self._expired_at = now
             await self.paid.ledger.awrite(consents.expire, now=now)
 
-    def _begin(self, tasks: dict[K, asyncio.Task[None]], key: K, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _start_task(
+        self, tasks: dict[K, asyncio.Task[None]], key: K, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         if key not in tasks:
             subject = f"order {key}" if isinstance(key, str) else f"sweep {' '.join(key)}"
             tasks[key] = asyncio.create_task(_guarded(subject, work), name=f"freepool-{subject}")

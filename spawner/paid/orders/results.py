@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from spawner.ledger.paid.rows import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
-from spawner.paid.orders.observation import observe
-from spawner.paid.orders.policy import Action, NextAction, Rules, is_fresh, seconds_left
+from spawner.paid.orders.observation import apply_observation
+from spawner.paid.orders.policy import Action, NextAction, is_fresh, seconds_left
 from spawner.paid.orders.updates import FREEPOOL, OrderUpdate, UserNotice, notice
 from spawner.paid.providers.base import (
     AlreadyExists,
@@ -28,52 +28,53 @@ from spawner.paid.providers.base import (
     Throttled,
     Unavailable,
 )
+from spawner.paid.rules import Rules
 
 Sentence = tuple[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Saw:
+class InstanceSeen:
     """The cloud showed it."""
 
     remote: RemoteInstance
 
 
 @dataclass(frozen=True)
-class NotThere:
+class NotListed:
     """A complete listing has no such name."""
 
 
 @dataclass(frozen=True)
-class Took:
+class RequestTaken:
     """The cloud did, or will do, what was asked. `remote_id`: of what it made."""
 
     remote_id: str | None = None
 
 
 @dataclass(frozen=True)
-class Changed:
+class TermsChanged:
     """What was agreed to is not what is on offer any more. Nothing was asked of the cloud."""
 
     sentence: Sentence
 
 
 @dataclass(frozen=True)
-class Trouble:
+class CallFailed:
     """The cloud did not do it, or we do not know. `was_sent`: it was asked to change something."""
 
     error: ProviderError
     was_sent: bool
 
 
-Outcome = Saw | NotThere | Took | Changed | Trouble
+CallResult = InstanceSeen | NotListed | RequestTaken | TermsChanged | CallFailed
 
 
 def apply_result(
     order: Order,
     consent: Consent | None,
-    act: NextAction,
-    outcome: Outcome | None,
+    action: NextAction,
+    result: CallResult | None,
     now: datetime,
     *,
     was: Order,
@@ -86,40 +87,40 @@ def apply_result(
     `began`: when the row was read, so that a wish that came meanwhile is younger. `jitter`, from 0 to 1, spreads those
     who try again.
     """
-    step = _settle(order, consent, act, outcome, now, was, rules)
+    update = _update_for(order, consent, action, result, now, was, rules)
     changes: dict[str, Any] = {"busy_until": None, "begun_at": began}
-    after = replace(order, **step.changes)
-    if isinstance(outcome, Trouble):
-        changes |= _after_trouble(after, consent, outcome.error, step, now, rules, jitter)
-    elif order.blocked is Block.AUTH_LOST and not _is_refused_still(after, act):
+    after = replace(order, **update.changes)
+    if isinstance(result, CallFailed):
+        changes |= _retry_changes(after, consent, result.error, update, now, rules, jitter)
+    elif order.blocked is Block.AUTH_LOST and not _is_still_refused(after, action):
         changes |= {"blocked": None, "blocked_at": None}
-    if isinstance(outcome, Trouble) and isinstance(outcome.error, AuthLost):
-        step = replace(step, block=Block.AUTH_LOST)
+    if isinstance(result, CallFailed) and isinstance(result.error, AuthLost):
+        update = replace(update, block=Block.AUTH_LOST)
     if after.state in ENDS:
         since = (was.ending_since if was.state is after.state else None) or now
         changes["ending_since"] = since
         if now - since >= timedelta(seconds=rules.tell_after * rules.ask_again):
-            step = replace(step, notices=(*step.notices, _not_ended(after)))
+            update = replace(update, notices=(*update.notices, _end_failed_notice(after)))
     elif was.ending_since is not None:
         changes["ending_since"] = None
-    return replace(step, changes=changes | step.changes)
+    return replace(update, changes=changes | update.changes)
 
 
-def _is_refused_still(order: Order, act: NextAction) -> bool:
+def _is_still_refused(order: Order, action: NextAction) -> bool:
     """That we may look says nothing of whether we may end it, where that was not taken yet."""
-    return act.what is Action.DESCRIBE and order.state in ENDS and order.asked_at is None
+    return action.kind is Action.DESCRIBE and order.state in ENDS and order.asked_at is None
 
 
-def _not_ended(order: Order) -> UserNotice:
+def _end_failed_notice(order: Order) -> UserNotice:
     kind = NoticeKind.STOP_FAILED if order.state is OrderState.STOPPING else NoticeKind.DELETE_FAILED
     return notice(kind, order, raw=order.raw_state or "")
 
 
-def _after_trouble(
+def _retry_changes(
     order: Order,
     consent: Consent | None,
     error: ProviderError,
-    step: OrderUpdate,
+    update: OrderUpdate,
     now: datetime,
     rules: Rules,
     jitter: float,
@@ -130,7 +131,7 @@ def _after_trouble(
         changes |= {"blocked": Block.AUTH_LOST, "blocked_at": order.blocked_at or now}
     elif order.blocked is Block.AUTH_LOST and isinstance(error, Rejected):
         changes |= {"blocked": None, "blocked_at": None}
-    if "next_try_at" in step.changes:
+    if "next_try_at" in update.changes:
         return changes
     longest = rules.longest_stop_pause if order.state is OrderState.STOPPING else rules.longest_pause
     pause = rules.pause(order.tries, jitter, longest=longest)
@@ -140,37 +141,37 @@ def _after_trouble(
         left = seconds_left(order, consent, now, rules)
         pause = min(pause, left) if left > 0 else pause
     if order.state in RUNS and order.auto_stop_set_at is None:
-        pause = min(pause, rules.arm_grace / rules.arm_tries)
+        pause = min(pause, rules.auto_stop_grace / rules.auto_stop_tries)
     return changes | {"next_try_at": now + timedelta(seconds=max(pause, 0.5))}
 
 
-def _settle(
+def _update_for(
     order: Order,
     consent: Consent | None,
-    act: NextAction,
-    outcome: Outcome | None,
+    action: NextAction,
+    result: CallResult | None,
     now: datetime,
     was: Order,
     rules: Rules,
 ) -> OrderUpdate:
-    match act.what:
+    match action.kind:
         case Action.GIVE_UP:
-            return _ended(order, act.reason or StopReason.TOO_LATE, now)
+            return _give_up(order, action.reason or StopReason.TOO_LATE, now)
         case Action.CREATE | Action.START:
-            return _asked_to_run(order, consent, outcome, now, was, rules)
+            return _after_run_request(order, consent, result, now, was, rules)
         case Action.FIND:
-            return _looked_for(order, consent, outcome, now, rules)
+            return _after_find(order, consent, result, now, rules)
         case Action.DESCRIBE:
-            return _looked_at(order, consent, outcome, now, rules)
-        case Action.ARM:
-            return _auto_stop_set(order, act, outcome, now, rules)
+            return _after_describe(order, consent, result, now, rules)
+        case Action.SET_AUTO_STOP:
+            return _after_set_auto_stop(order, action, result, now, rules)
         case Action.STOP | Action.DELETE:
-            return _asked_to_end(order, act, outcome, now, rules)
+            return _after_end_request(order, action, result, now, rules)
         case _:
             return OrderUpdate({})
 
 
-def _ended(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
+def _give_up(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
     """Nothing was made, or started, for sure."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
     told = () if reason is StopReason.CANCELLED else (notice(kind, order, reason=reason, **_words(why)),)
@@ -194,15 +195,15 @@ def _words(why: Sentence | None) -> dict[str, str]:
     return {} if why is None else {"why": why[0], **{f"why_{name}": str(value) for name, value in why[1].items()}}
 
 
-def _asked_to_run(
-    order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, was: Order, rules: Rules
+def _after_run_request(
+    order: Order, consent: Consent | None, result: CallResult | None, now: datetime, was: Order, rules: Rules
 ) -> OrderUpdate:
     """The cloud was asked to make it or to start it, or the look at the price before that found something."""
     was_asked_before = was.posted_at is not None
-    match outcome:
-        case Saw(remote):
+    match result:
+        case InstanceSeen(remote):
             return _adopted(order, consent, remote, now, rules)
-        case Took(remote_id):
+        case RequestTaken(remote_id):
             changes: dict[str, Any] = {
                 "state": OrderState.ACTIVE,
                 "active_at": now,
@@ -214,20 +215,22 @@ def _asked_to_run(
             if order.remote_id is None:
                 changes["remote_id"] = remote_id
             return OrderUpdate(changes, what="made" if order.remote_id is None else "started")
-        case Changed(sentence):
+        case TermsChanged(sentence):
             if not was_asked_before:
-                return _ended(order, StopReason.PRICE, now, sentence)
-            return _no_more(order, StopReason.PRICE, now, sentence)
-        case Trouble(AlreadyExists() | Conflict() | NotFound(), True):
+                return _give_up(order, StopReason.PRICE, now, sentence)
+            return _no_longer_requested(order, StopReason.PRICE, now, sentence)
+        case CallFailed(AlreadyExists() | Conflict() | NotFound(), True):
             return OrderUpdate({"state": OrderState.UNKNOWN, "unsure": True, "next_try_at": now})
-        case Trouble(Rejected() | AuthLost() as error, True):
+        case CallFailed(Rejected() | AuthLost() as error, True):
             reason = StopReason.BLOCKED if isinstance(error, AuthLost) else StopReason.REFUSED
             why = error.template, {name: str(value) for name, value in error.params.items()}
-            step = _no_more(order, reason, now, why) if was_asked_before else _ended(order, reason, now, why)
-            return replace(step, what="refused", request_id=error.request_id)
-        case Trouble(Throttled() | ClockSkew() | Unavailable(), True) if not was_asked_before:
+            update = (
+                _no_longer_requested(order, reason, now, why) if was_asked_before else _give_up(order, reason, now, why)
+            )
+            return replace(update, what="refused", request_id=error.request_id)
+        case CallFailed(Throttled() | ClockSkew() | Unavailable(), True) if not was_asked_before:
             return OrderUpdate({"state": OrderState.INTENDED, "posted_at": None, "tries": order.tries + 1})
-        case Trouble(error, True):
+        case CallFailed(error, True):
             return OrderUpdate(
                 {"state": OrderState.UNKNOWN, "unsure": True, "tries": order.tries + 1},
                 what="unknown",
@@ -237,7 +240,7 @@ def _asked_to_run(
             return OrderUpdate({"tries": order.tries + 1})
 
 
-def _no_more(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
+def _no_longer_requested(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
     """It is not asked for again, but an earlier request may still be carried out: its name is watched for."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
     changes = {
@@ -252,18 +255,18 @@ def _no_more(order: Order, reason: StopReason, now: datetime, why: Sentence | No
     )
 
 
-def _looked_for(
-    order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, rules: Rules
+def _after_find(
+    order: Order, consent: Consent | None, result: CallResult | None, now: datetime, rules: Rules
 ) -> OrderUpdate:
-    match outcome:
-        case Saw(remote):
+    match result:
+        case InstanceSeen(remote):
             return _adopted(order, consent, remote, now, rules)
-        case NotThere():
+        case NotListed():
             posted_at = order.posted_at or order.created_at
             if order.is_unwanted and now - posted_at >= rules.watch_for:
-                return _ended(order, order.reason or StopReason.CANCELLED, now)
+                return _give_up(order, order.reason or StopReason.CANCELLED, now)
             if not order.is_unwanted and not is_fresh(consent, now, rules):
-                return _no_more(order, StopReason.TOO_LATE, now)
+                return _no_longer_requested(order, StopReason.TOO_LATE, now)
             changes: dict[str, Any] = {"state": OrderState.UNKNOWN, "unsure": False, "tries": 0}
             # Soon while somebody waits for it; else as seldom as something forgotten may cost.
             pause = rules.poll if order.is_unwanted else rules.poll_soon
@@ -285,17 +288,17 @@ def _adopted(order: Order, consent: Consent | None, remote: RemoteInstance, now:
     if order.is_unwanted:  # nobody has ever been in it, so nothing is lost
         changes["delete_wanted_at"] = order.delete_wanted_at or now
         changes["delete_wanted_by"] = order.delete_wanted_by or FREEPOOL
-    seen = observe(replace(order, **changes), consent, remote, now, rules)
+    seen = apply_observation(replace(order, **changes), consent, remote, now, rules)
     return replace(seen, changes=changes | seen.changes | {"next_try_at": now}, what="adopted")
 
 
-def _looked_at(
-    order: Order, consent: Consent | None, outcome: Outcome | None, now: datetime, rules: Rules
+def _after_describe(
+    order: Order, consent: Consent | None, result: CallResult | None, now: datetime, rules: Rules
 ) -> OrderUpdate:
-    match outcome:
-        case Saw(remote):
-            return observe(order, consent, remote, now, rules)
-        case Trouble(NotFound() as error):
+    match result:
+        case InstanceSeen(remote):
+            return apply_observation(order, consent, remote, now, rules)
+        case CallFailed(NotFound() as error):
             made_at = order.active_at
             if order.seen_at is None and made_at and now - made_at < timedelta(seconds=rules.seen_within):
                 return OrderUpdate({"next_try_at": now + timedelta(seconds=rules.poll_soon)})
@@ -312,34 +315,38 @@ def _looked_at(
             return OrderUpdate({"tries": order.tries + 1})
 
 
-def _auto_stop_set(order: Order, act: NextAction, outcome: Outcome | None, now: datetime, rules: Rules) -> OrderUpdate:
-    match outcome:
-        case Took():
-            stops_at = now + timedelta(seconds=act.stop_in or 0)
+def _after_set_auto_stop(
+    order: Order, action: NextAction, result: CallResult | None, now: datetime, rules: Rules
+) -> OrderUpdate:
+    match result:
+        case RequestTaken():
+            stops_at = now + timedelta(seconds=action.stop_in or 0)
             changes: dict[str, Any] = {"auto_stop_set_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
-            return OrderUpdate(changes, what="armed", params={"stop_in": act.stop_in})
-        case Trouble(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING, RemoteState.STOPPED):
+            return OrderUpdate(changes, what="armed", params={"stop_in": action.stop_in})
+        case CallFailed(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING, RemoteState.STOPPED):
             # It is not there enough yet, or not shown to be. It is looked at meanwhile, and armed once it runs.
             return OrderUpdate({"unsure": True, "next_try_at": now + timedelta(seconds=rules.poll_soon)})
-        case Trouble(NotFound() | Conflict()):
+        case CallFailed(NotFound() | Conflict()):
             return OrderUpdate({"unsure": True, "tries": order.tries + 1, "next_try_at": now})
-        case Trouble(error):
+        case CallFailed(error):
             changes = {"tries": order.tries + 1, "unsure": order.remote_state is None}
             return OrderUpdate(changes, what="arming_failed", request_id=error.request_id)
         case _:
             return OrderUpdate({})
 
 
-def _asked_to_end(order: Order, act: NextAction, outcome: Outcome | None, now: datetime, rules: Rules) -> OrderUpdate:
-    verb = "stop" if act.what is Action.STOP else "delete"
+def _after_end_request(
+    order: Order, action: NextAction, result: CallResult | None, now: datetime, rules: Rules
+) -> OrderUpdate:
+    verb = "stop" if action.kind is Action.STOP else "delete"
     changes: dict[str, Any]
-    if not isinstance(outcome, Trouble):
+    if not isinstance(result, CallFailed):
         changes = {"asked_at": now, "tries": 0, "next_try_at": now + timedelta(seconds=rules.poll_soon)}
         return OrderUpdate(changes, what=f"{verb}_taken")
     changes = {"unsure": True, "tries": order.tries + 1}
-    if isinstance(outcome.error, Conflict | NotFound) and order.tries == 0:
+    if isinstance(result.error, Conflict | NotFound) and order.tries == 0:
         changes["next_try_at"] = now  # its state has changed without us, and decides
     told: tuple[UserNotice, ...] = ()
     if order.tries + 1 >= rules.tell_after:
-        told = (_not_ended(order),)
-    return OrderUpdate(changes, told, what=f"{verb}_failed", request_id=outcome.error.request_id)
+        told = (_end_failed_notice(order),)
+    return OrderUpdate(changes, told, what=f"{verb}_failed", request_id=result.error.request_id)

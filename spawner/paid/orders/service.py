@@ -7,29 +7,45 @@ is in no table, no page and no log: whoever starts a server without the desk, an
 from __future__ import annotations
 
 import hmac
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
-from spawner.errors import LostRace, NoConsent, OfferChanged
-from spawner.ledger.paid import audit, consents, orders
-from spawner.ledger.paid.rows import RUNS, UNSETTLED, Order, OrderEvent, OrderState, StopReason
-from spawner.paid.consent.service import place, refuse_if_paused, want_stop
+from spawner.errors import LostRace, NoConsent, NotAllowed, OfferChanged
+from spawner.ledger.paid import audit, bindings, consents, orders
+from spawner.ledger.paid.rows import (
+    RUNS,
+    UNSETTLED,
+    Binding,
+    Consent,
+    ConsentKind,
+    Order,
+    OrderEvent,
+    OrderState,
+    StopReason,
+)
+from spawner.paid.accounts.binding import may_order
+from spawner.paid.consent.rules import NOTHING_NEW
+from spawner.paid.creation_pause import refuse_if_paused
+from spawner.paid.names import name_of, order_id_of
 from spawner.paid.providers.base import RemoteState
 
-PREFIX = "paid-"
-"""How the names of servers begin that are instances in people's own clouds. No other server ever is one."""
-START_TOKEN = "start_word"  # noqa: S105  (the name of an option)
-"""The option of JupyterHub's start that carries the word."""
+START_TOKEN = "start_token"  # noqa: S105  (the name of an option)
+"""The JupyterHub start option that carries the one-time token."""
+OLD_START_TOKEN = "start_word"  # noqa: S105
+"""Its name up to 0.1; accepted for one release, for a desk that is upgraded after the hub."""
 UNDER_WAY = (OrderState.INTENDED, *UNSETTLED, *RUNS)
 NOBODY_AGREED = "Nobody has agreed to being billed for this."
 ON_THE_DESK = "Choose a machine on the desk, and agree there."
 
 
-def is_paid(server_name: str) -> bool:
-    """Whether a server of this name is an instance in its person's own cloud."""
-    return server_name.startswith(PREFIX)
+def pop_start_token(options: MutableMapping[str, Any]) -> object:
+    """Remove the one-time token from start options, so that JupyterHub does not store it. None where there is none."""
+    old = options.pop(OLD_START_TOKEN, None)
+    return options.pop(START_TOKEN, old)
 
 
 def start_token(key: str, consent_id: str) -> str:
@@ -48,7 +64,7 @@ def begin(
     user_name: str,
     user_since: str,
     server_name: str,
-    word: str,
+    token: str,
     key: str,
     now: datetime,
 ) -> Order:
@@ -60,7 +76,7 @@ def begin(
     if order is not None and order.user_since == user_since and is_wanted(order):
         return order  # a second click, or a hub that has forgotten it: nothing is spent
     consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
-    if consent is None or not hmac.compare_digest(word.encode(), start_token(key, consent.id).encode()):
+    if consent is None or not hmac.compare_digest(token.encode(), start_token(key, consent.id).encode()):
         refuse_if_paused(connection)
         raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
     try:
@@ -69,6 +85,87 @@ def begin(
         raise OfferChanged(
             "This was answered already.", next_step="Look at what has come of it, or ask again."
         ) from None
+
+
+def place(connection: Connection, *, user_name: str, user_since: str, server_name: str, now: datetime) -> Order:
+    """Spend this person's yes for this server: consent SPENT and order INTENDED, both or neither.
+
+    Raises `NoConsent` where there is none, `PaidPaused`, `NotAllowed` where the account is not linked any more or
+    blocked, and `LostRace` where the server is ordered already.
+    """
+    refuse_if_paused(connection)
+    consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
+    if consent is None:
+        raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
+    binding = bindings.get(connection, consent.binding_id)
+    if not may_order(binding):
+        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
+    consents.spend(connection, consent.id, now=now)
+    order = (
+        _new(connection, consent, binding, now) if consent.kind is ConsentKind.CREATE else _again(connection, consent)
+    )
+    audit.note(
+        connection, order.id, at=now, by=user_name, what="ordered", after=order.state, params={"consent": consent.id}
+    )
+    return order
+
+
+def _new(connection: Connection, consent: Consent, binding: Binding, now: datetime) -> Order:
+    order_id = order_id_of(consent)
+    order = Order(
+        id=order_id,
+        user_name=consent.user_name,
+        user_since=consent.user_since,
+        server_name=consent.server_name,
+        consent_id=consent.id,
+        binding_id=consent.binding_id,
+        provider=consent.provider,
+        region=consent.region,
+        workspace=binding.workspaces.get(consent.region),
+        instance_type=consent.instance_type,
+        name=name_of(order_id),
+        state=OrderState.INTENDED,
+        created_at=now,
+    )
+    orders.insert_new(connection, order)
+    return order
+
+
+def _again(connection: Connection, consent: Consent) -> Order:
+    """A stopped instance is to run once more: nothing of its last run counts for this one. Until it does, it counts as
+    stopped since then: the cloud, too, counts on."""
+    order = orders.get(connection, order_id_of(consent))
+    if order.state is not OrderState.STOPPED or order.delete_wanted_at is not None:
+        raise LostRace("It is not stopped any more.")
+    nothing = dict.fromkeys(
+        ("stop_wanted_at", "stop_wanted_by", "recovered_at", "posted_at", "asked_at", "active_at", "run_began_at",
+         "auto_stop_set_at", "stops_at", "reason", "spent", "next_try_at")
+    )  # fmt: skip
+    changes = nothing | {
+        "state": OrderState.INTENDED,
+        "consent_id": consent.id,
+        "ran_before": order.running or 0.0,
+        "tries": 0,
+        "unsure": False,
+    }
+    orders.update_read(connection, order, changes)
+    return orders.get(connection, order.id)
+
+
+def want_stop(
+    connection: Connection, order_id: str, *, by: str, now: datetime, reason: StopReason = StopReason.ASKED
+) -> None:
+    """Somebody who may wants it stopped. Safe to say twice."""
+    if orders.want_stop(connection, order_id, by=by, now=now, reason=reason):
+        audit.note(connection, order_id, at=now, by=by, what="stop_wanted")
+
+
+def want_delete(connection: Connection, order_id: str, *, by: str, now: datetime) -> None:
+    """Its owner wants it gone, with all that is in it. Safe to say twice. Raises `NotAllowed` for anybody else."""
+    if orders.get(connection, order_id).user_name != by:
+        raise NotAllowed("Only its owner can delete this.")
+    if orders.want_delete(connection, order_id, by=by, now=now):
+        audit.note(connection, order_id, at=now, by=by, what="delete_wanted")
 
 
 def end(connection: Connection, *, user_name: str, server_name: str, by: str, now: datetime) -> None:

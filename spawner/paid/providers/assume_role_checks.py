@@ -31,7 +31,7 @@ NOT_SOLVENT = "The cloud says that this account cannot pay for an instance just 
 NO_WORKSPACE = "The account has no PAI workspace yet: open the PAI console once and make one."
 
 
-class Named(Protocol):
+class AssumedSession(Protocol):
     """A session says who it is."""
 
     @property
@@ -40,7 +40,7 @@ class Named(Protocol):
         ...
 
 
-S = TypeVar("S", bound=Named)
+S = TypeVar("S", bound=AssumedSession)
 
 
 def check(account: Account, assume: Callable[[str | None], S], identity: Callable[[S], str]) -> S | Probe:

@@ -17,8 +17,8 @@ SESSION_SECONDS = 3600
 """The longest that a role allows unless its owner says otherwise."""
 REFRESH_SECONDS = 300
 """A session with less than this left is replaced before it is used."""
-SWEEPERS = 8
-MOST_SESSIONS = 4096
+BULK_THREADS = 8
+MAX_SESSIONS = 4096
 """The one that was not used for longest goes first."""
 
 
@@ -69,7 +69,7 @@ class Calls(Generic[S]):
         self._ask, self._monotonic = ask, monotonic
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{name}-read")
         self._actors = ThreadPoolExecutor(actors, thread_name_prefix=f"{name}-act")
-        self._sweepers = ThreadPoolExecutor(SWEEPERS, thread_name_prefix=f"{name}-sweep")
+        self._bulk = ThreadPoolExecutor(BULK_THREADS, thread_name_prefix=f"{name}-sweep")
         self._kept: OrderedDict[Key, S] = OrderedDict()
         self._locks: dict[Key, asyncio.Lock] = {}
 
@@ -86,12 +86,12 @@ class Calls(Generic[S]):
 
     async def thread(self, use: Use, act: Callable[[], T], *, in_bulk: bool = False) -> T:
         """What `act` returns, in a thread."""
-        threads = self._actors if use is Use.ACT else self._sweepers if in_bulk else self._readers
+        threads = self._actors if use is Use.ACT else self._bulk if in_bulk else self._readers
         return await asyncio.get_running_loop().run_in_executor(threads, act)
 
     async def close(self) -> None:
         """End the threads, once what they do is done."""
-        for threads in (self._readers, self._actors, self._sweepers):
+        for threads in (self._readers, self._actors, self._bulk):
             await asyncio.to_thread(threads.shutdown, wait=True, cancel_futures=True)
 
     async def _session(self, account: Account, use: Use, *, in_bulk: bool) -> S:
@@ -104,7 +104,7 @@ class Calls(Generic[S]):
                 kept = await self.thread(use, lambda: self._ask(account, use, until), in_bulk=in_bulk)
                 self._kept[key] = kept
             self._kept.move_to_end(key)
-            while len(self._kept) > MOST_SESSIONS:
+            while len(self._kept) > MAX_SESSIONS:
                 oldest, _ = self._kept.popitem(last=False)
                 self._locks.pop(oldest, None)
             return kept

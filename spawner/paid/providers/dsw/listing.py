@@ -10,8 +10,8 @@ from alibabacloud_pai_dsw20220101 import models as dsw
 from spawner.paid.providers.dsw.errors import Translator
 
 PAGE = 100
-MOST_PAGES = 500
-MOST_LABELS = 4
+MAX_PAGES = 500
+MAX_FILTER_LABELS = 4
 """By how many labels the cloud can filter."""
 EVERYWHERE = "ALL"
 """Without this a list leaves out all workspaces but one, and what is not pay-as-you-go."""
@@ -29,7 +29,7 @@ class Caller(Protocol):
 
 def instances(call: Caller, *, name: str | None = None, labels: Mapping[str, str] | None = None) -> list[Any]:
     """All instances of the account in the region; `name` is matched in part, and by the cloud."""
-    few = dict(list((labels or {}).items())[:MOST_LABELS])
+    few = dict(list((labels or {}).items())[:MAX_FILTER_LABELS])
 
     def page(number: int) -> Any:
         wanted = dsw.ListInstancesRequest(
@@ -77,7 +77,7 @@ def _read(
 ) -> tuple[dict[Any, Any], int]:
     """Rows by their key, and on how many pages they were. Fewer than the cloud counts are an error."""
     found: dict[Any, Any] = {}
-    for number in range(1, MOST_PAGES + 1):
+    for number in range(1, MAX_PAGES + 1):
         body = page(number)
         got, total = rows(body), body.total_count
         if not isinstance(got, list) or not isinstance(total, int):

@@ -48,7 +48,7 @@ class DswProvider:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        sdk.hold()
+        sdk.harden()
         settings.key()
         self._settings, self._now = settings, now
         self._calls: Calls[RoleSession] = Calls(
@@ -175,7 +175,7 @@ class DswProvider:
     async def close(self) -> None:
         """End threads and connections."""
         await self._calls.close()
-        sdk.let_go(self._settings.endpoints)
+        sdk.close_connections(self._settings.endpoints)
 
     async def _act(self, account: Account, send: Callable[[Any, Any], Any]) -> None:
         await self._call(account, Use.ACT, lambda call: call(send))

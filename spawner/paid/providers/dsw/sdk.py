@@ -23,7 +23,7 @@ CHATTY = ("darabonba-core", "alibabacloud-tea", "credentials")
 USER_AGENT = "freepool"
 
 
-class HeldSession(requests.Session):
+class DirectSession(requests.Session):
     """Sends a request once, to its own address and directly. A redirect is an error, and not followed."""
 
     def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:
@@ -35,7 +35,7 @@ class HeldSession(requests.Session):
         return response
 
 
-def hold() -> None:
+def harden() -> None:
     """Take the SDK's liberties away, for this process. Raises `SetupError` if that cannot be done."""
     if os.environ.get("DEBUG", "").lower() == "sdk":
         raise SetupError("DEBUG=sdk would write people's cloud credentials into the log.", next_step="Unset DEBUG.")
@@ -44,13 +44,13 @@ def hold() -> None:
         logger.handlers.clear()
         logger.setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.WARNING)  # it would write addresses, and they hold external ids
-    darabonba.core.Session = HeldSession
-    if not isinstance(darabonba.core.DaraCore._get_session("freepool-check", "http"), HeldSession):
+    darabonba.core.Session = DirectSession
+    if not isinstance(darabonba.core.DaraCore._get_session("freepool-check", "http"), DirectSession):
         raise SetupError("This version of the cloud's SDK cannot be kept from following redirects.")
     darabonba.core.DaraCore._sessions.clear()
 
 
-def let_go(endpoints: Iterable[str]) -> None:
+def close_connections(endpoints: Iterable[str]) -> None:
     """Close the connections to these endpoints."""
     sessions = darabonba.core.DaraCore._sessions
     for key in [key for key in sessions if any(f"//{endpoint}:" in key for endpoint in endpoints)]:
@@ -76,4 +76,4 @@ def runtime(*, connect_seconds: float, read_seconds: float) -> Any:
     return RuntimeOptions(connect_timeout=int(connect_seconds * 1000), read_timeout=int(read_seconds * 1000))
 
 
-__all__ = ["OpenApi", "config", "hold", "let_go", "runtime"]
+__all__ = ["OpenApi", "close_connections", "config", "harden", "runtime"]

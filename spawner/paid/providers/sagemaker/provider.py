@@ -28,7 +28,7 @@ from spawner.paid.providers.messages import offered, say
 from spawner.paid.providers.sagemaker import probe as sagemaker_probe
 from spawner.paid.providers.sagemaker.errors import translate
 from spawner.paid.providers.sagemaker.sessions import Aws, RoleSession
-from spawner.paid.providers.sagemaker.settings import SageMakerSettings, SageMakerShape
+from spawner.paid.providers.sagemaker.settings import SageMakerInstanceType, SageMakerSettings
 
 T = TypeVar("T")
 GIB = 1024**3
@@ -79,7 +79,7 @@ class SageMakerProvider:
     async def instance_types(self, account: Account) -> list[InstanceType]:
         """What the operator lists: AWS does not say here what it costs or whether it has one."""
         offered(account, self._settings.regions)
-        return [self._shape(one) for one in self._settings.instance_types]
+        return [self._instance_type(one) for one in self._settings.instance_types]
 
     async def create(self, account: Account, request: Request) -> str:
         """Make it; its id, which is its name."""
@@ -175,7 +175,7 @@ class SageMakerProvider:
 
         return await self._calls.run(account, use, run, in_bulk=in_bulk)
 
-    def _shape(self, one: SageMakerShape) -> InstanceType:
+    def _instance_type(self, one: SageMakerInstanceType) -> InstanceType:
         hourly = self._settings.volume_price
         return InstanceType(
             id=one.id,

@@ -25,7 +25,7 @@ class AwsKey(BaseModel):
     security_token: SecretStr | None = None
 
 
-class SageMakerShape(BaseModel):
+class SageMakerInstanceType(BaseModel):
     """A machine on offer. AWS has no price list that a notebook's role should read, so an operator says the price.
 
     Memory is in GiB, the price in US dollars an hour; without one it cannot be chosen.
@@ -50,7 +50,7 @@ class SageMakerSettings(BaseModel):
     principal: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(user|role)/.+$", description="Whom roles trust.")
     key_file: Path = Field(description="JSON: access_key_id, access_key_secret, security_token (optional).")
     regions: tuple[str, ...] = Field(min_length=1)
-    instance_types: tuple[SageMakerShape, ...]
+    instance_types: tuple[SageMakerInstanceType, ...]
     execution_role: str = Field(
         default="arn:aws:iam::{account}:role/FreepoolNotebook",
         description="The role that the instance itself runs as, in the person's account; it needs no rights.",

@@ -1,0 +1,21 @@
+"""The administrator's switch that stops new paid instances. Running ones are not affected."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from spawner.errors import PaidPaused
+from spawner.ledger.pool import admin_settings
+
+NO_NEW = "paid.no_new"
+"""Key of the admin setting. While it is present, no paid instance is created or started."""
+
+
+def is_paused(connection: Connection) -> bool:
+    return NO_NEW in admin_settings.all_of(connection)
+
+
+def refuse_if_paused(connection: Connection) -> None:
+    """Raise `PaidPaused` while the switch is on."""
+    if is_paused(connection):
+        raise PaidPaused("No new paid instances can be made just now.", next_step="Try again later.")

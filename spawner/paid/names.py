@@ -1,0 +1,42 @@
+"""Ids and names of the paid path that follow from one another."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from spawner.ledger.paid.rows import Consent
+
+SERVER_PREFIX = "paid-"
+"""Names of JupyterHub servers with this prefix are paid instances; no pool server's name starts with it."""
+NAME_LENGTH = 27
+"""The longest name that PAI-DSW accepts; letters and digits are valid in every cloud."""
+
+
+def is_paid(server_name: str) -> bool:
+    """Whether a JupyterHub server of this name is a paid instance."""
+    return server_name.startswith(SERVER_PREFIX)
+
+
+def discovered_server_name(remote_id: str) -> str:
+    """Server name of an instance that was discovered in the cloud and that no order of ours named."""
+    return f"{SERVER_PREFIX}found-{hashlib.sha256(remote_id.encode()).hexdigest()[:8]}"
+
+
+def order_id_of(consent: Consent) -> str:
+    """The order that a consent is for: a START consent names it, a CREATE consent makes one with its own id.
+
+    One consent therefore makes one order at most.
+    """
+    return consent.order_id or consent.id
+
+
+def consent_id_of(order_id: str) -> str:
+    """The CREATE consent of an order: they share one id. Orders of discovered instances have no such consent."""
+    return order_id
+
+
+def name_of(order_id: str) -> str:
+    """Name of the order's instance in the cloud. It is derived from the id, so creating twice makes one instance."""
+    digest = hashlib.sha256(order_id.encode()).digest()
+    return ("fp" + base64.b32encode(digest).decode().lower())[:NAME_LENGTH]
