@@ -1,32 +1,38 @@
 """Every error that Freepool itself raises.
 
     FreepoolError                 carries what happened and what to do next
-    ├── SetupError                this machine or its settings cannot run Freepool as asked
+    ├── SetupError                this machine or these settings cannot run Freepool
     │   └── CatalogInvalid        the catalog has mistakes; all of them are listed
     ├── LedgerError
     │   ├── LedgerUnusable        corrupt, read-only, full, unreachable, too new or not migrated
-    │   └── LostRace              somebody else changed the row first; nothing was written
+    │   └── LostRace              another process changed the row first; nothing was written
     ├── PoolError
-    │   ├── BackendUnavailable    the pool cannot be asked just now: unknown, which is not "nothing there"
-    │   ├── NoRoom                the pool itself has no room for another slot just now
-    │   ├── SlotFailed            a slot could not be made or died before it was of use
-    │   │   └── ImageUnavailable  because its image cannot be had
-    │   └── ClaimFailed           a slot did not take its claim
-    └── Refusal                   a person asked for what cannot be; the sentence is for them
-        ├── BadOption             400
-        ├── NotAllowed            403
-        ├── TooMany               409
-        ├── NotOffered            503
+    │   ├── BackendUnavailable    the pool does not answer: the state of its slots is unknown
+    │   ├── NoRoom                the pool has no room for another slot now
+    │   ├── SlotFailed            a slot could not be created, or ended before it could be used
+    │   │   └── ImageUnavailable  because its image cannot be pulled
+    │   └── ClaimFailed           a slot did not accept its claim
+    └── Refusal                   a request that cannot be granted; the sentence is for the user
+        ├── BadOption             400, the request is malformed or names an unknown id
+        ├── SignedOut             403, no valid session or token
+        ├── NotAllowed            403, the user has no permission
+        ├── NoConsent             403, no unused consent to being billed for this server
+        ├── Conflict              409, the state of the user's instances does not allow it
+        │   ├── AlreadyRunning    the user has an instance
+        │   ├── NotRunning        the user has no instance
+        │   └── NotCalled         no slot is reserved for the user
+        ├── TooMany               409, the user has as many instances as the catalog allows
+        ├── TooManyRequests       409, too many requests of one user at once
+        ├── AlreadyQueued         409, the user's ticket is for another flavor or image
+        ├── OfferChanged          409, price or terms differ from those that the user agreed to
+        ├── NotOffered            503, this pool cannot serve it at all
         ├── PoolFull              503
-        │   └── Queued            503, but there is a place in line
-        ├── AlreadyQueued                409
+        │   └── Queued            503, the user has a ticket in the queue
         ├── Paused, Maintenance   503
-        ├── NoConsent             403, nobody said yes to being billed for this
-        ├── OfferChanged              409, what was agreed to is not what is on offer any more
         ├── PaidPaused            503
         └── StartFailed           500
 
-A message is a template and its parameters, so that the desk can say it in the reader's language.
+A message is a template and its parameters, so that the desk can translate it.
 """
 
 from __future__ import annotations
@@ -38,8 +44,8 @@ from typing import ClassVar
 class FreepoolError(Exception):
     """Base of all. `str(error)` is one paragraph: what happened, what to do next, and the details for the log.
 
-    `template` and `next_step` are English sentences with `{name}` placeholders filled from `params`. `details` are
-    somebody else's own words (a cluster's, a program's), for the reader who wants to know more.
+    `template` and `next_step` are English sentences with `{name}` placeholders filled from `params`. `details` is
+    the output of another program, such as a cluster's message; it is not translated.
     """
 
     def __init__(self, template: str, *, next_step: str = "", details: str = "", **params: object) -> None:
@@ -56,18 +62,18 @@ class FreepoolError(Exception):
 
     @property
     def next_step(self) -> str:
-        """What the reader should do next; may be empty."""
+        """What the user should do next; may be empty."""
         return self.next_template.format(**self.params)
 
 
 class SetupError(FreepoolError):
-    """This machine, or its settings, cannot run Freepool as asked."""
+    """This machine, or these settings, cannot run Freepool."""
 
 
 class CatalogInvalid(SetupError):
     """The catalog has mistakes.
 
-    `mistakes` holds one line each: the place in the file, what is wrong, how to mend it.
+    `mistakes` has one line for each: its place in the file, the mistake, and how to correct it.
     """
 
     def __init__(self, path: str, mistakes: Sequence[str]) -> None:
@@ -82,7 +88,7 @@ class CatalogInvalid(SetupError):
 
 
 class LedgerError(FreepoolError):
-    """The ledger did not take or give a row."""
+    """The ledger could not read or write a row."""
 
 
 class LedgerUnusable(LedgerError):
@@ -90,37 +96,37 @@ class LedgerUnusable(LedgerError):
 
 
 class LostRace(LedgerError):
-    """A compare-and-set found another state than it expected. Nothing was written."""
+    """A compare-and-set found another state than expected. Nothing was written."""
 
 
 class PoolError(FreepoolError):
-    """The pool could not do what was asked of it."""
+    """An operation of the pool failed."""
 
 
 class BackendUnavailable(PoolError):
-    """The pool cannot be asked just now. What runs in it is unknown, and unknown is not stopped."""
+    """The pool does not answer. The state of its slots is unknown; do not treat them as stopped."""
 
 
 class NoRoom(PoolError):
-    """The pool itself (a quota, the scheduler) has no room for another slot just now."""
+    """A quota or the scheduler has no room for another slot now."""
 
 
 class SlotFailed(PoolError):
-    """A slot could not be made, or died before it was of use."""
+    """A slot could not be created, or ended before it could be used."""
 
 
 class ImageUnavailable(SlotFailed):
-    """The slot's image cannot be had: another slot would fare no better."""
+    """The slot's image cannot be pulled. Another slot would fail in the same way."""
 
 
 class ClaimFailed(PoolError):
-    """A slot did not take its claim."""
+    """A slot did not accept its claim."""
 
 
 class Refusal(FreepoolError):
-    """A person asked for something that cannot be given.
+    """A request that cannot be granted.
 
-    `code` is stable and short: it labels metrics and API answers. `status` is the HTTP status.
+    `code` is part of the API and a label of metrics: it never changes. `status` is the HTTP status.
     """
 
     code: ClassVar[str] = "refused"
@@ -128,42 +134,81 @@ class Refusal(FreepoolError):
 
 
 class BadOption(Refusal):
-    """The request names what the catalog does not know, or is malformed."""
+    """The request is malformed, or names an id that the catalog does not have."""
 
     code = "bad_option"
     status = 400
 
 
+class SignedOut(Refusal):
+    """The request carries no valid session or token."""
+
+    code = "signed_out"
+    status = 403
+
+
 class NotAllowed(Refusal):
-    """The person may not do or see this."""
+    """The user has no permission for this."""
 
     code = "not_allowed"
     status = 403
 
 
+class Conflict(Refusal):
+    """The state of the user's instances does not allow what the request asks for."""
+
+    code = "conflict"
+    status = 409
+
+
+class AlreadyRunning(Conflict):
+    """The user has an instance already."""
+
+    code = "busy"
+
+
+class NotRunning(Conflict):
+    """The user has no instance."""
+
+    code = "not_running"
+
+
+class NotCalled(Conflict):
+    """No slot is reserved for the user: their ticket still waits, or they have none."""
+
+    code = "not_called"
+
+
 class TooMany(Refusal):
-    """The person already has as many instances as the catalog allows."""
+    """The user already has as many instances as the catalog allows."""
+
+    code = "too_many"
+    status = 409
+
+
+class TooManyRequests(Refusal):
+    """A user sends too many requests at once. It shares its code with `TooMany`, as in version 0.1."""
 
     code = "too_many"
     status = 409
 
 
 class NotOffered(Refusal):
-    """The catalog knows it, but this pool cannot serve it at all."""
+    """The catalog has it, but this pool cannot serve it at all."""
 
     code = "not_offered"
     status = 503
 
 
 class PoolFull(Refusal):
-    """Everything is lent out just now."""
+    """No slot is free now."""
 
     code = "pool_full"
     status = 503
 
 
 class Queued(PoolFull):
-    """The person stands in line. `facts` say where, for programs."""
+    """The user has a ticket in the queue. `facts` are its place and wait estimate, for API clients."""
 
     code = "queued"
 
@@ -175,49 +220,49 @@ class Queued(PoolFull):
 
 
 class AlreadyQueued(Refusal):
-    """The person stands in line for something else already."""
+    """The user already has a ticket, for another flavor or image."""
 
     code = "in_line"
     status = 409
 
 
 class Paused(Refusal):
-    """An operator lends none of it just now."""
+    """An administrator has paused this flavor."""
 
     code = "paused"
     status = 503
 
 
 class Maintenance(Refusal):
-    """An operator lends nothing to anybody new just now."""
+    """An administrator has closed the platform for maintenance."""
 
     code = "maintenance"
     status = 503
 
 
 class NoConsent(Refusal):
-    """Its person has not said yes to being billed for this very server, or that yes is used up."""
+    """The user has not consented to being billed for this server, or that consent is used already."""
 
     code = "no_consent"
     status = 403
 
 
 class OfferChanged(Refusal):
-    """A yes, or the offer that it answers, does not fit any more: the person must be asked anew."""
+    """The offer, or the consent to it, is out of date: the user must be asked again."""
 
     code = "ask_again"
     status = 409
 
 
 class PaidPaused(Refusal):
-    """An operator lets nobody make new paid instances just now."""
+    """An administrator has paused the creation of paid instances."""
 
     code = "paid_paused"
     status = 503
 
 
 class StartFailed(Refusal):
-    """The pool tried and could not bring an instance up."""
+    """The pool could not start an instance."""
 
     code = "start_failed"
     status = 500

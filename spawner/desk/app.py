@@ -1,4 +1,4 @@
-"""The desk as a program: one Tornado server."""
+"""The desk's process: one Tornado server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import asyncio
 import hashlib
 import logging
 import signal
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,16 +18,21 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
-from spawner.desk.admin import pages as admin_pages
-from spawner.desk.admin.commands import COMMANDS
+from spawner.desk import common
+from spawner.desk.admin import routes as admin_routes
+from spawner.desk.admin.metrics import exposition
 from spawner.desk.changes import ChangeNotifier
-from spawner.desk.http import Desk
+from spawner.desk.context import Desk
 from spawner.desk.i18n import load_translations
-from spawner.desk.openapi import LARGEST_BODY
+from spawner.desk.openapi import openapi
 from spawner.desk.paid import gate
-from spawner.desk.paid.routes import paid_routes
-from spawner.desk.user import instance as instance_handlers
-from spawner.desk.user import pages as user_pages
+from spawner.desk.paid import routes as paid_routes
+from spawner.desk.paid.context import PaidParts
+from spawner.desk.paid.metrics import paid_exposition
+from spawner.desk.requests import LARGEST_BODY
+from spawner.desk.routes import Route, tornado_routes
+from spawner.desk.user import routes as user_routes
+from spawner.desk.user.context import UserParts
 from spawner.desk.user.snapshot import SnapshotReader
 from spawner.hub_client import HubClient
 from spawner.ledger import open_ledger
@@ -38,8 +46,17 @@ BASE = "/services/desk/"
 CLIENT_ID = "service-desk"
 
 
-def make_desk(settings: Settings, session: aiohttp.ClientSession) -> Desk:
-    """What the handlers share."""
+@dataclass(frozen=True)
+class Parts:
+    """Everything that handlers are given. `paid` is None where no clouds are configured."""
+
+    desk: Desk
+    user: UserParts
+    paid: PaidParts | None
+
+
+def make_parts(settings: Settings, session: aiohttp.ClientSession) -> Parts:
+    """Build them from the settings. Raises `SetupError`, `CatalogInvalid` and `LedgerUnusable`."""
     catalog = load_catalog(settings.catalog)
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
@@ -49,8 +66,6 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> Desk:
         catalog=catalog,
         backend=backend,
         ledger=ledger,
-        admission=admission,
-        snapshots=SnapshotReader(admission, utc_now),
         hub=HubClient(session, settings.hub_api_url),
         changes=ChangeNotifier(ledger),
         texts=load_translations(),
@@ -58,16 +73,46 @@ def make_desk(settings: Settings, session: aiohttp.ClientSession) -> Desk:
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
         ),
         base=BASE,
+        expositions=[partial(exposition, catalog=catalog, backend=backend)],
     )
+    paid = None
     if settings.paid is not None:
-        from spawner.desk.paid.build import add_paid  # noqa: PLC0415  (what it brings is needed for nothing else)
+        from spawner.desk.paid.build import make_paid_parts  # noqa: PLC0415  (its OAuth library is needed only here)
 
-        add_paid(desk, settings.paid)
-    return desk
+        paid = make_paid_parts(desk, settings.paid)
+        desk.expositions.append(partial(paid_exposition, reaches=paid.paid.reaches))
+    return Parts(desk, UserParts(admission, SnapshotReader(admission, utc_now), paid), paid)
 
 
-def make_application(desk: Desk) -> Application:
-    """Routes and JupyterHub's OAuth."""
+def api_document(*, has_paid: bool) -> dict[str, Any]:
+    """The OpenAPI document of the whole API."""
+    paid = paid_routes.API if has_paid else ()
+    return openapi(BASE, (*user_routes.ROUTES, *admin_routes.ROUTES, *paid))
+
+
+def all_routes(parts: Parts) -> list[Any]:
+    """The routes of the application, with the arguments of their handlers."""
+    desk = parts.desk
+    document = api_document(has_paid=parts.paid is not None)
+    common_routes = (
+        Route("language", common.LanguageHandler),
+        Route("oauth_callback", common.CallbackHandler),
+        Route("health", common.HealthHandler),
+        Route("api/openapi.json", common.OpenApiHandler, options={"document": document}),
+        user_routes.ICON,
+    )
+    return [
+        *tornado_routes(BASE, common_routes, desk=desk),
+        *tornado_routes(BASE, user_routes.ROUTES, desk=desk, parts=parts.user),
+        *tornado_routes(BASE, (*paid_routes.PAGES, *paid_routes.API), desk=desk, parts=parts.paid),
+        *tornado_routes(BASE, admin_routes.ROUTES, desk=desk),
+        (gate.GATE, gate.GateHandler, {"desk": desk}),
+    ]
+
+
+def make_application(parts: Parts) -> Application:
+    """The Tornado application, with JupyterHub's OAuth."""
+    desk = parts.desk
     settings = desk.settings
     token = settings.secret("desk")
     hub_auth = HubOAuth(
@@ -79,48 +124,22 @@ def make_application(desk: Desk) -> Application:
         oauth_redirect_uri=f"{settings.subdomain_host or ''}{BASE}oauth_callback",  # as JupyterHub registers it
         access_scopes={"access:services!service=desk"},
     )
-    shared = {"desk": desk}
-    routes: list[tuple[str, type[RequestHandler], dict[str, Desk]]] = [
-        (BASE, user_pages.PageHandler, shared),
-        (f"{BASE}language", user_pages.LanguageHandler, shared),
-        (f"{BASE}oauth_callback", user_pages.CallbackHandler, shared),
-        (f"{BASE}health", user_pages.HealthHandler, shared),
-        (f"{BASE}icons/([a-z0-9-]+)\\.svg", user_pages.IconHandler, shared),
-        (f"{BASE}api/openapi.json", user_pages.OpenApiHandler, shared),
-        (f"{BASE}api/state", user_pages.StateHandler, shared),
-        (f"{BASE}api/events", user_pages.EventsHandler, shared),
-        (f"{BASE}api/instance", instance_handlers.StartHandler, shared),
-        (f"{BASE}api/instance/stop", instance_handlers.StopHandler, shared),
-        (f"{BASE}api/instance/restart", instance_handlers.RestartHandler, shared),
-        (f"{BASE}api/ticket", instance_handlers.TicketHandler, shared),
-        (f"{BASE}api/ticket/cancel", instance_handlers.CancelTicketHandler, shared),
-        (f"{BASE}api/ticket/take", instance_handlers.ClaimTicketHandler, shared),
-        (f"{BASE}admin", admin_pages.AdminPageHandler, shared),
-        (f"{BASE}operator((?:/.*)?)", admin_pages.OldPageHandler, shared),
-        (f"{BASE}api/(?:admin|operator)", admin_pages.AdminStateHandler, shared),
-        (f"{BASE}api/(?:admin|operator)/events", admin_pages.AdminEventsHandler, shared),
-        (f"{BASE}api/(?:admin|operator)/({'|'.join(COMMANDS)})", admin_pages.AdminCommandHandler, shared),
-        (f"{BASE}{gate.OPEN}", gate.OpenHandler, shared),
-        (gate.GATE, gate.GateHandler, shared),
-        *((f"{BASE}{path}", handler, shared) for path, handler in paid_routes()),
-        (f"{BASE}metrics", admin_pages.MetricsHandler, shared),
-    ]
     return Application(
-        routes,
-        default_handler_class=user_pages.NotFoundHandler,
-        default_handler_args=shared,
+        all_routes(parts),
+        default_handler_class=common.NotFoundHandler,
+        default_handler_args={"desk": desk},
         static_path=str(FOLDER / "static"),
         static_url_prefix=f"{BASE}static/",
-        static_handler_class=user_pages.FileHandler,
+        static_handler_class=common.FileHandler,
         cookie_secret=hashlib.sha256(f"freepool desk cookies {token}".encode()).digest(),
         hub_auth=hub_auth,
-        xsrf_cookie_kwargs={"httponly": True},  # a page's own script has the token from the page
+        xsrf_cookie_kwargs={"httponly": True},  # scripts of our pages read the token from the page
         log_function=log_request,
     )
 
 
 def log_request(handler: RequestHandler) -> None:
-    """Without the query: it may hold an XSRF token or, at the end of signing in, a code."""
+    """Log a request without its query, which may contain an XSRF token or an OAuth code."""
     request = handler.request
     level = logging.INFO if handler.get_status() < 500 else logging.ERROR
     seconds = request.request_time()
@@ -128,16 +147,16 @@ def log_request(handler: RequestHandler) -> None:
 
 
 async def run(settings: Settings) -> None:
-    """Serve until told to stop (SIGTERM)."""
+    """Serve until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with aiohttp.ClientSession() as session:
-        desk = make_desk(settings, session)
-        server = HTTPServer(make_application(desk), max_body_size=LARGEST_BODY * 4)
+        parts = make_parts(settings, session)
+        server = HTTPServer(make_application(parts), max_body_size=LARGEST_BODY * 4)
         server.listen(settings.desk_port, settings.address)
         await stopping.wait()
         server.stop()
-        if desk.paid is not None:
-            await asyncio.gather(*(provider.close() for provider in desk.paid.providers.values()))
-        desk.ledger.close()
+        if parts.paid is not None:
+            await asyncio.gather(*(provider.close() for provider in parts.paid.paid.providers.values()))
+        parts.desk.ledger.close()

@@ -1,4 +1,4 @@
-"""Each person does some things one after the other, from however many tabs they ask for them."""
+"""A lock for each user: concurrent requests of one user, such as from several tabs, run one after the other."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from spawner.errors import TooMany
+from spawner.errors import TooManyRequests
 
-MOST_WAITING = 4
-"""Tabs that ask for the same at once; whoever has more is no person."""
+MAX_WAITING = 4
+"""Maximum concurrent requests per user that wait for the lock."""
 
 
 class UserLocks:
-    """Who asks, and who of the same name waits for that."""
+    """One lock per user name. A lock exists only while a request holds it or waits for it."""
 
     def __init__(self) -> None:
         self._locks: dict[str, asyncio.Lock] = {}
-        self._here: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
 
-    def is_taken(self, user_name: str) -> bool:
-        """Whether somebody of this name is at it."""
-        return user_name in self._here
+    def is_held(self, user_name: str) -> bool:
+        """Whether a request of this user holds the lock."""
+        return user_name in self._requests
 
     @contextlib.asynccontextmanager
-    async def take(self, user_name: str) -> AsyncIterator[None]:
-        """Wait for one's turn. Raises `TooMany`."""
-        if self._here[user_name] > MOST_WAITING:
-            raise TooMany("You ask too much at once.", next_step="Try again in a minute.")
+    async def hold(self, user_name: str) -> AsyncIterator[None]:
+        """Wait for the lock, then hold it. Raises `TooManyRequests`."""
+        if self._requests[user_name] > MAX_WAITING:
+            raise TooManyRequests("You ask too much at once.", next_step="Try again in a minute.")
         lock = self._locks.setdefault(user_name, asyncio.Lock())
-        self._here[user_name] += 1
+        self._requests[user_name] += 1
         try:
             async with lock:
                 yield
         finally:
-            self._here[user_name] -= 1
-            if not self._here[user_name]:
-                del self._here[user_name], self._locks[user_name]
+            self._requests[user_name] -= 1
+            if not self._requests[user_name]:
+                del self._requests[user_name], self._locks[user_name]

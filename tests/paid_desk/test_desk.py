@@ -16,8 +16,8 @@ import pytest
 from tornado.web import create_signed_value, decode_signed_value
 
 from spawner.desk.paid import alarms, texts
-from spawner.desk.paid.account_proof import STATE
 from spawner.desk.paid.accounts import COOKIE
+from spawner.desk.paid.oauth_proof import STATE
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import BindingState, ConsentState, OrderState
 from spawner.ledger.pool import admin_settings

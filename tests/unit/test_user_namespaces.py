@@ -18,7 +18,7 @@ from spawner.compat import timeout
 from spawner.desk.admin.state import AdminStateBuilder, read_admin
 from spawner.desk.admin.views import UserNamespacesView
 from spawner.desk.i18n import load_translations
-from spawner.desk.user.state import UserView
+from spawner.desk.views import UserView
 from spawner.ledger import EndReason, SlotState, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
@@ -340,18 +340,18 @@ def test_the_operators_page_says_what_was_picked_and_why(tmp_path: Any, language
     def users(backend: Any) -> list[UserNamespacesView | None]:
         moment = ledger.read(read_admin, now=NOW)
         board = AdminStateBuilder(moment, catalog, backend, load_translations()[language], NOW)
-        return [flavor.users for flavor in board.state(UserView(name="ann", admin=True)).flavors]
+        return [flavor.user_namespaces for flavor in board.state(UserView(name="ann", admin=True)).flavors]
 
     try:
         ledger.write(user_namespaces.note, WORKS)
         small, with_devices = users(KubernetesBackend(POOL))
-        assert small == UserNamespacesView(own=True, text=on, details="", until=None)
+        assert small == UserNamespacesView(enabled=True, text=on, details="", until=None)
         assert with_devices is not None
         assert not with_devices.own
         ledger.write(user_namespaces.note, REFUSED)
         small, _ = users(KubernetesBackend(POOL))
         assert small == UserNamespacesView(
-            own=False, text=off, details="no sandbox", until=REFUSED.noted_at + RETRY_AFTER
+            enabled=False, text=off, details="no sandbox", until=REFUSED.noted_at + RETRY_AFTER
         )
         assert users(make.PaperBackend()) == [None, None], "one machine has no nodes"
     finally:

@@ -57,7 +57,7 @@ def read_scrape(connection: Connection, *, now: datetime) -> Scrape:
     )
 
 
-def exposition(connection: Connection, catalog: Catalog, backend: Backend, *, now: datetime) -> bytes:
+def exposition(connection: Connection, *, now: datetime, catalog: Catalog, backend: Backend) -> bytes:
     """The text that Prometheus reads."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(PoolCollector(read_scrape(connection, now=now), catalog, backend))

@@ -1,4 +1,4 @@
-"""The operator's page, its API, and the metrics: for JupyterHub's administrators, and for who may read metrics."""
+"""The administrator's page and API, and the metrics."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from spawner.desk.admin.commands import COMMANDS, parse_command
-from spawner.desk.admin.metrics import exposition
+from spawner.desk.admin.commands import AdminCommand, parse_command
 from spawner.desk.admin.state import AdminStateBuilder, read_admin
 from spawner.desk.admin.strings import ADMIN_STRINGS
 from spawner.desk.admin.views import AdminState
+from spawner.desk.common import StreamHandler
+from spawner.desk.context import Desk
 from spawner.desk.http import Handler, JsonHandler
-from spawner.desk.paid.metrics import paid_exposition
-from spawner.desk.user.pages import EventsHandler
-from spawner.desk.user.state import UserView
+from spawner.desk.views import UserView
 from spawner.errors import NotAllowed
 from spawner.pool.build import utc_now
 
 log = logging.getLogger("freepool.desk")
 PAUSE_SECONDS = 2.0
-"""Between two looks for an open page. A busy pool changes many times a second, and this page reads a whole day."""
+"""Minimum interval between two states of one open page. A busy pool changes many times a second, and each state of
+this page is computed from the rows of a whole day."""
 METRICS_SCOPE = "read:metrics"
 
 
 def is_admin(hub_auth: Any, user: dict[str, Any]) -> bool:
-    """Whether this is an administrator, with a token that was made to act for them.
+    """Whether the user is an administrator, and the token has the scopes of the desk's own sign-in.
 
-    JupyterHub tells whose token it is whatever the token's scopes are. One that may read metrics and nothing else must
-    not close the platform because an administrator has made it; so it takes what the desk's own sign-in brings.
+    JupyterHub's model of a user does not depend on the token's scopes. Without the second check, a token of an
+    administrator that may only read metrics could close the platform for maintenance.
     """
     return bool(user.get("admin")) and bool(hub_auth.check_scopes({f"servers!user={user['name']}"}, user))
 
 
 class AdminHandler(Handler):
-    """Base of all that only administrators may see."""
+    """Base of everything that only administrators may see."""
 
     async def prepare(self) -> None:
-        """Refuse everybody else, in words."""
+        """Raises `NotAllowed` for every other user."""
         await super().prepare()
         if self.current_user is not None and not is_admin(self.hub_auth, self.current_user):
             raise NotAllowed(
@@ -49,7 +49,7 @@ class AdminHandler(Handler):
             )
 
     async def admin_state(self) -> AdminState:
-        """The page as it is now."""
+        """The page's state, read now."""
         desk, now = self.desk, utc_now()
         snapshot = await desk.ledger.aread(read_admin, now=now)
         return AdminStateBuilder(snapshot, desk.catalog, desk.backend, self.language_texts, now).state(
@@ -61,7 +61,7 @@ class AdminPageHandler(AdminHandler):
     """GET /admin"""
 
     async def get(self) -> None:
-        """The page, complete with its first state."""
+        """The page with its first state."""
         state = (await self.admin_state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in ADMIN_STRINGS.items()}
         self.finish(self.render_page("admin/admin.html", state=state, strings=strings))
@@ -84,56 +84,58 @@ class AdminStateHandler(AdminHandler, JsonHandler):
     """GET /api/admin"""
 
     async def get(self) -> None:
-        """Everything."""
+        """The whole state."""
         self.answer(await self.admin_state())
 
 
-class AdminEventsHandler(AdminHandler, EventsHandler):
-    """GET /api/admin/events: server-sent events, each a whole state."""
+class AdminEventsHandler(AdminHandler, StreamHandler):
+    """GET /api/admin/events"""
 
-    async def shown(self) -> BaseModel:
-        """What is sent."""
+    async def current_state(self) -> BaseModel:
+        """The page's state."""
         return await self.admin_state()
 
-    async def next_change(self, known: int) -> None:
-        """Not more often than somebody can read it."""
+    async def next_change(self, after: int) -> None:
+        """Wait for a change, but at least `PAUSE_SECONDS`."""
         await asyncio.sleep(PAUSE_SECONDS)
-        await super().next_change(known)
+        await super().next_change(after)
 
 
 class AdminCommandHandler(AdminHandler, JsonHandler):
-    """POST /api/admin/WHAT"""
+    """POST /api/admin/COMMAND"""
 
-    async def post(self, what: str) -> None:
-        """Make one change, and show what has become of it."""
-        kind = COMMANDS[what]
-        change = parse_command(kind.model, self.request.body)
-        await self.desk.ledger.awrite(kind.apply, self.desk.catalog, change, now=utc_now(), by=self.user_name)
-        log.info("operator %s: %s %s", self.user_name, what, change.model_dump_json())
+    def initialize(self, desk: Desk, path: str, command: AdminCommand) -> None:
+        """`path` is the command's key in `COMMANDS`."""
+        super().initialize(desk)
+        self.path, self.command = path, command
+
+    async def post(self) -> None:
+        """Apply the command. Answers with the state after it."""
+        request = parse_command(self.command.model, self.request.body)
+        await self.desk.ledger.awrite(self.command.apply, self.desk.catalog, request, now=utc_now(), by=self.user_name)
+        log.info("administrator %s: %s %s", self.user_name, self.path, request.model_dump_json())
         self.answer(await self.admin_state())
 
 
 class MetricsHandler(Handler):
-    """GET /metrics, for administrators and for tokens with JupyterHub's own scope for metrics."""
+    """GET /metrics, for administrators, and for tokens with JupyterHub's scope for metrics"""
 
-    wants_json = True  # errors only
+    wants_json = True  # its errors are JSON
 
     async def identify(self) -> Any:
-        """A service may read, too."""
+        """JupyterHub's model of the user, or of a service."""
         user = await self.hub_auth.get_user(self, sync=False)
         return self.check_hub_user(user) if user else None
 
     async def get(self) -> None:
-        """Read the ledger now, off the event loop."""
-        assert self.current_user is not None  # `prepare` has seen to it
+        """Read the metrics from the ledger, in a thread."""
+        assert self.current_user is not None  # `prepare` checked it
         user = self.current_user
         if METRICS_SCOPE not in user["scopes"] and not is_admin(self.hub_auth, user):
             raise NotAllowed(
                 "This token may not read metrics.",
                 next_step="Give it a role with the scopes read:metrics and access:services!service=desk.",
             )
-        text = await self.desk.ledger.aread(exposition, self.desk.catalog, self.desk.backend, now=utc_now())
-        if self.desk.paid is not None:
-            text += await self.desk.ledger.aread(paid_exposition, now=utc_now(), reaches=self.desk.paid.reaches)
+        parts = [await self.desk.ledger.aread(exposition, now=utc_now()) for exposition in self.desk.expositions]
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
-        self.finish(text)
+        self.finish(b"".join(parts))

@@ -28,7 +28,7 @@ from spawner.desk.admin.views import (
     UserNamespacesView,
 )
 from spawner.desk.i18n import Translations
-from spawner.desk.user.state import UserView
+from spawner.desk.views import UserView
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, TicketState, leases
 from spawner.ledger.pool import instances, slots, user_namespaces
 from spawner.ledger.pool.user_namespaces import NodeSupport

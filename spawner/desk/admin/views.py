@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, computed_field
 
-from spawner.desk.deprecated import DEPRECATED
-from spawner.desk.user.state import UserView
+from spawner.desk.views import DEPRECATED, UserView
 
 
 class SetView(BaseModel):

@@ -1,24 +1,26 @@
-"""Giving the desk its part of the paid path, where clouds are configured: only here an OAuth client is imported."""
+"""Builds `PaidParts`. Imported only where clouds are configured: it needs an OAuth library."""
 
 from __future__ import annotations
 
 import hashlib
 
-from spawner.desk.http import Desk
-from spawner.desk.paid.account_proof import AccountProof
+from spawner.desk.context import Desk
+from spawner.desk.paid.context import PaidParts
+from spawner.desk.paid.oauth_proof import OAuthProof
 from spawner.desk.paid.role import RoleGuide
 from spawner.paid.build import check, make_paid
 from spawner.settings import PaidSettings
 
 
-def add_paid(desk: Desk, settings: PaidSettings) -> None:
-    """Raises `SetupError` where a cloud's section is not valid."""
+def make_paid_parts(desk: Desk, settings: PaidSettings) -> PaidParts:
+    """Raises `SetupError` where a cloud's section of the settings is not valid."""
     here = f"{desk.settings.public_url.rstrip('/')}{desk.base}paid"
-    desk.paid = make_paid(settings, desk.ledger)
+    parts = PaidParts(make_paid(settings, desk.ledger))
     dsw = check(settings)
     if dsw is not None:
-        desk.role_guide = RoleGuide(dsw, template_url=f"{here}/role-template.json")
+        parts.role_guide = RoleGuide(dsw, template_url=f"{here}/role-template.json")
     if settings.oauth is not None and dsw is not None:
         token = desk.settings.secret("desk")
         key = hashlib.sha256(f"freepool desk linking {token}".encode()).digest()
-        desk.linking = AccountProof(settings.oauth, redirect_uri=f"{here}/linked", key=key)
+        parts.proof = OAuthProof(settings.oauth, redirect_uri=f"{here}/linked", key=key)
+    return parts

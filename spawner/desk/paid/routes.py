@@ -1,46 +1,85 @@
-"""Where the pages and the API of the paid path are, below the desk."""
+"""The URLs of the pages and the API of paid instances."""
 
 from __future__ import annotations
 
-from tornado.web import RequestHandler
+from pydantic import BaseModel
 
-from spawner.desk.paid import accounts, admin, api, consents, instances, offers
+from spawner.desk.paid import accounts, admin, api, consents, gate, instances, offers
+from spawner.desk.paid.admin_views import PaidAdminView
+from spawner.desk.paid.views import ConsentView, PaidView
+from spawner.desk.requests import EmptyRequest
+from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
 
-ID = "([0-9a-f]{1,32})"
-REGION = "([a-z0-9-]{1,31})"
-SHAPE = "([A-Za-z0-9._-]{1,64})"
+ID = (Parameter("id", {"type": "string", "pattern": "^[0-9a-f]{1,32}$"}, "[0-9a-f]{1,32}"),)
+SEQ = (Parameter("id", {"type": "integer", "minimum": 0}, "[0-9]{1,15}"),)
+OFFER = (
+    *ID,
+    Parameter("region", {"type": "string"}, "[a-z0-9-]{1,31}"),
+    Parameter("instance_type", {"type": "string"}, "[A-Za-z0-9._-]{1,64}"),
+)
+QUERY = tuple(Parameter(name, {"type": "string"}) for name in ("account", "region", "cpu", "memory", "gpu"))
+CONFLICT = errors(CONFLICT="It is not as you were told any more.")
+REFUSED = errors(
+    BAD_REQUEST="A body or a number that cannot be read.",
+    FORBIDDEN="Not signed in, or no XSRF token.",
+    NOT_FOUND="Nothing of yours has this id.",
+    SERVICE_UNAVAILABLE="The cloud or the hub does not answer, or the operator lets nobody make anything new.",
+)
 
 
-def paid_routes() -> list[tuple[str, type[RequestHandler]]]:
-    """Paths as regular expressions. The gate and the way in are `desk.gate`'s."""
-    return [
-        ("paid", accounts.HomeHandler),
-        ("paid/link", accounts.LinkHandler),
-        ("paid/linked", accounts.LinkedHandler),
-        ("paid/role-template\\.json", accounts.TemplateHandler),
-        (f"paid/accounts/{ID}", accounts.AccountHandler),
-        (f"paid/accounts/{ID}/unlink", accounts.UnlinkHandler),
-        (f"paid/new/{ID}", offers.InstanceTypesHandler),
-        (f"paid/new/{ID}/{REGION}/{SHAPE}", offers.LimitsHandler),
-        ("paid/record\\.json", consents.RecordHandler),
-        ("paid/consents", consents.ConsentsHandler),
-        (f"paid/consents/{ID}", consents.ConsentHandler),
-        (f"paid/consents/{ID}\\.json", consents.DownloadHandler),
-        (f"paid/consents/{ID}/accept", consents.AcceptHandler),
-        (f"paid/consents/{ID}/start", consents.BeginHandler),
-        (f"paid/consents/{ID}/withdraw", consents.WithdrawHandler),
-        (f"paid/instances/{ID}", instances.InstanceHandler),
-        (f"paid/instances/{ID}/(stop|delete)", instances.EndHandler),
-        ("paid/notices/([0-9]{1,15})/seen", instances.SeenHandler),
-        ("admin/paid", admin.PaidAdminPage),
-        ("admin/paid/(pause|resume)", admin.SwitchHandler),
-        ("admin/paid/audit\\.jsonl", admin.AuditHandler),
-        ("api/(?:admin|operator)/paid", admin.PaidAdminStateHandler),
-        ("api/paid", api.PaidStateHandler),
-        ("api/paid/quotes", api.QuotesHandler),
-        ("api/paid/consents", api.ConsentsHandler),
-        (f"api/paid/consents/{ID}", api.ConsentHandler),
-        (f"api/paid/consents/{ID}/withdraw", api.WithdrawHandler),
-        (f"api/paid/instances/{ID}/stop", api.StopHandler),
-        ("api/paid/notices/([0-9]{1,15})/seen", api.SeenHandler),
-    ]
+def _look(summary: str, model: type[BaseModel], *query: Parameter) -> tuple[Operation, ...]:
+    return (Operation("get", summary, {200: Answer("Now.", model), **REFUSED}, query=query),)
+
+
+def _change(summary: str, model: type[BaseModel]) -> tuple[Operation, ...]:
+    answers = {200: Answer("Afterwards.", model), **REFUSED, **CONFLICT}
+    return (Operation("post", summary, answers, EmptyRequest),)
+
+
+PAGES: tuple[Route, ...] = (
+    Route("paid", accounts.HomeHandler),
+    Route("paid/link", accounts.LinkHandler),
+    Route("paid/linked", accounts.LinkedHandler),
+    Route("paid/role-template.json", accounts.TemplateHandler),
+    Route("paid/accounts/{id}", accounts.AccountHandler, parameters=ID),
+    Route("paid/accounts/{id}/unlink", accounts.UnlinkHandler, parameters=ID),
+    Route("paid/new/{id}", offers.InstanceTypesHandler, parameters=ID),
+    Route("paid/new/{id}/{region}/{instance_type}", offers.LimitsHandler, parameters=OFFER),
+    Route("paid/record.json", consents.RecordHandler),
+    Route("paid/consents", consents.ConsentsHandler),
+    Route("paid/consents/{id}", consents.ConsentHandler, parameters=ID),
+    Route("paid/consents/{id}.json", consents.DownloadHandler, parameters=ID),
+    Route("paid/consents/{id}/accept", consents.AcceptHandler, parameters=ID),
+    Route("paid/consents/{id}/start", consents.BeginHandler, parameters=ID),
+    Route("paid/consents/{id}/withdraw", consents.WithdrawHandler, parameters=ID),
+    Route("paid/instances/{id}", instances.InstanceHandler, parameters=ID),
+    Route(f"paid/instances/({ID[0].pattern})/(stop|delete)", instances.EndHandler, is_pattern=True),
+    Route("paid/notices/{id}/seen", instances.SeenHandler, parameters=SEQ),
+    Route(f"paid/open/({gate.PAID_SERVER})", gate.OpenHandler, is_pattern=True),
+    Route("admin/paid", admin.PaidAdminPage),
+    Route("admin/paid/(pause|resume)", admin.SwitchHandler, is_pattern=True),
+    Route("admin/paid/audit.jsonl", admin.AuditHandler),
+)
+API: tuple[Route, ...] = (
+    Route(
+        "api/paid",
+        api.PaidStateHandler,
+        _look("Your accounts and instances in clouds, and what there is to know", PaidView),
+    ),
+    Route(
+        "api/paid/quotes",
+        api.QuotesHandler,
+        _look("Prices, read now, the cheapest that fits first", api.QuotesView, *QUERY),
+    ),
+    Route("api/paid/consents", api.ConsentsHandler, _look("All that you were asked", api.ConsentsView)),
+    Route("api/paid/consents/{id}", api.ConsentHandler, _look("One question, word for word", ConsentView), ID),
+    Route("api/paid/consents/{id}/withdraw", api.WithdrawHandler, _change("Do not", ConsentView), ID),
+    Route("api/paid/instances/{id}/stop", api.StopHandler, _change("End computing, keep the disk", PaidView), ID),
+    Route("api/paid/notices/{id}/seen", api.SeenHandler, _change("Put a notice away", PaidView), SEQ),
+    Route(
+        "api/admin/paid",
+        admin.PaidAdminStateHandler,
+        _look("All that runs in clouds; for administrators", PaidAdminView),
+        old_path="api/operator/paid",
+    ),
+)

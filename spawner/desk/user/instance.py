@@ -11,9 +11,11 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from spawner.desk.http import JsonHandler
-from spawner.desk.openapi import EmptyRequest, StartRequest, parse
+from spawner.desk.requests import EmptyRequest, parse
+from spawner.desk.user.http import UserHandler
+from spawner.desk.user.requests import StartRequest
 from spawner.desk.user.snapshot import UserSnapshot
-from spawner.errors import FreepoolError, LostRace, NotOffered, Queued
+from spawner.errors import AlreadyRunning, FreepoolError, LostRace, NotCalled, NotOffered, NotRunning, Queued
 from spawner.hub_client import HubRefused
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
@@ -30,7 +32,7 @@ MAX_SNAPSHOT_AGE = timedelta(seconds=0.5)
 """How old the rest of the pool may be in the answer to somebody who joins the line: each of a crowd changes it."""
 
 
-class SpawnRequestHandler(JsonHandler):
+class SpawnRequestHandler(UserHandler, JsonHandler):
     """Base of what may lead to an instance."""
 
     def wish(self) -> SpawnRequest:
@@ -88,15 +90,12 @@ class StartHandler(SpawnRequestHandler):
     def ask(self, connection: Connection, wish: SpawnRequest) -> Ticket | UserSnapshot:
         """A ticket whose turn it is, or how things stand in line: in one transaction, because a crowd asks this."""
         if any(loan.server_name == "" and loan.state in LIVE for loan in instances.unended(connection, self.user_name)):
-            raise HubRefused(
-                409,
-                "Your instance is already starting, running or stopping.",
-                code="busy",
-                next_step="Wait a moment, and look again.",
+            raise AlreadyRunning(
+                "Your instance is already starting, running or stopping.", next_step="Wait a moment, and look again."
             )
-        ticket = self.desk.admission.ask(connection, wish, by_user=True)
+        ticket = self.parts.admission.ask(connection, wish, by_user=True)
         if ticket.state is TicketState.WAITING:
-            return self.desk.snapshots.read(connection, self.user_name, patience=MAX_SNAPSHOT_AGE)
+            return self.parts.snapshots.read(connection, self.user_name, patience=MAX_SNAPSHOT_AGE)
         return ticket
 
 
@@ -111,7 +110,7 @@ class TicketHandler(SpawnRequestHandler):
     async def post(self) -> None:
         """Stand in line for another shape while an instance runs: it is held when it is the user's turn."""
         wish = self.wish()
-        await self.desk.ledger.awrite(self.desk.admission.ask, wish, by_user=True)
+        await self.desk.ledger.awrite(self.parts.admission.ask, wish, by_user=True)
         self.answer(await self.state(), 202)
 
 
@@ -137,7 +136,7 @@ class StopHandler(SpawnRequestHandler):
             if ticket.server_name or (has_waited and ticket.called_at == ticket.joined_at):
                 continue
             if ticket.instance_id is None:
-                self.desk.admission.release(connection, ticket.id, TicketState.CANCELLED)
+                self.parts.admission.release(connection, ticket.id, TicketState.CANCELLED)
             else:
                 has_begun = True
         return has_begun
@@ -172,12 +171,10 @@ class ClaimTicketHandler(StopHandler):
         """End what runs, which wipes it, and start what is held for the user."""
         parse(EmptyRequest, self.request.body)
         before = await self.held()
-        async with self.desk.restart_locks.take(self.user_name):
+        async with self.parts.restart_locks.hold(self.user_name):
             ticket = await self.held()
             if ticket is None and before is None:
-                raise HubRefused(
-                    409, "Nothing is held for you.", code="not_called", next_step="Wait until it is your turn."
-                )
+                raise NotCalled("Nothing is held for you.", next_step="Wait until it is your turn.")
             if ticket is not None and ticket.instance_id is None:
                 await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
                 await self.begin(ticket)
@@ -197,14 +194,9 @@ class RestartHandler(StopHandler):
         """A restart is a stop, which wipes, and a start of the same kind: never the same slot again."""
         parse(EmptyRequest, self.request.body)
         meant = await self.running()
-        if meant is None and not self.desk.restart_locks.is_taken(self.user_name):
-            raise HubRefused(
-                409,
-                "Nothing runs that could be restarted.",
-                code="not_running",
-                next_step="Start an instance.",
-            )
-        async with self.desk.restart_locks.take(self.user_name):
+        if meant is None and not self.parts.restart_locks.is_held(self.user_name):
+            raise NotRunning("Nothing runs that could be restarted.", next_step="Start an instance.")
+        async with self.parts.restart_locks.hold(self.user_name):
             found = await self.running()
             if found is not None and meant is not None and found.id == meant.id:
                 await self.restart(found)
@@ -218,11 +210,11 @@ class RestartHandler(StopHandler):
 
     async def restart(self, before: Instance) -> None:
         """Its place is taken before it is given up: to restart must not mean to find the pool full."""
-        ticket = await self.desk.ledger.awrite(self.desk.admission.reserve_replacement, before)
+        ticket = await self.desk.ledger.awrite(self.parts.admission.reserve_replacement, before)
         try:
             await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         except FreepoolError:
             with contextlib.suppress(LostRace):  # a start has begun for it all the same
-                await self.desk.ledger.awrite(self.desk.admission.release, ticket.id, TicketState.CANCELLED)
+                await self.desk.ledger.awrite(self.parts.admission.release, ticket.id, TicketState.CANCELLED)
             raise
         await self.begin(ticket)

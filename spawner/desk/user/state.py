@@ -15,6 +15,7 @@ from spawner.catalog import Catalog, Flavor
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
+from spawner.desk.views import UserView
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend
@@ -30,13 +31,6 @@ NOT_OFFERED = "This shape is not offered just now."
 NO_MACHINE_NOW = "No machine of the platform has room for it just now. It is tried again and again."
 NO_LONGER_OFFERED = "What you waited for is not offered any more."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
-
-
-class UserView(BaseModel):
-    """Who asks."""
-
-    name: str
-    admin: bool
 
 
 class MaintenanceView(BaseModel):

@@ -1,0 +1,155 @@
+"""Handlers that belong to no single page: language, health, static files, sign-in, live updates, 404."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from jupyterhub.services.auth import HubOAuthCallbackHandler
+from pydantic import BaseModel
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, StaticFileHandler
+
+from spawner.desk.context import Desk
+from spawner.desk.http import LANGUAGE_COOKIE, POLICY, Handler, JsonHandler
+from spawner.desk.i18n import LANGUAGES
+from spawner.desk.requests import form_fields
+
+KEEPALIVE_SECONDS = 10
+"""A proxy can keep the browser's connection open after the desk has died. So the page closes a stream that has sent
+nothing for `SILENCE_MS` (live.js)."""
+SECONDS_PER_LISTENER = 0.015
+"""Minimum interval between two states of one stream, for each open stream. With 200 open pages a change is shown
+after three seconds, and the desk has time to answer other requests."""
+LOCAL_PATH = re.compile(r"[!-\[\]-~]+")
+"""Printable ASCII without the backslash, which browsers read as a slash."""
+
+
+class LanguageForm(BaseModel):
+    """`here`: the URL to return to."""
+
+    language: str = ""
+    here: str = ""
+
+
+class LanguageHandler(Handler):
+    """POST /language"""
+
+    async def post(self) -> None:
+        """Store the language in a cookie, and redirect to the page."""
+        form = LanguageForm.model_validate(form_fields(self))
+        if form.language in LANGUAGES:
+            self.set_cookie(
+                LANGUAGE_COOKIE,
+                form.language,
+                path=self.desk.base,
+                expires_days=365,
+                httponly=True,
+                samesite="Lax",
+            )
+        is_ours = form.here.startswith(self.desk.base) and LOCAL_PATH.fullmatch(form.here) is not None
+        self.redirect(form.here if is_ours else self.desk.base, status=303)
+
+
+class StreamHandler(JsonHandler):
+    """Base of server-sent events, each a whole state. Subclasses say which."""
+
+    is_closed = False
+
+    def on_connection_close(self) -> None:
+        """The client has closed the connection."""
+        self.is_closed = True
+
+    async def get(self) -> None:
+        """Send the state now and after every change, until the client closes the connection."""
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("X-Accel-Buffering", "no")
+        sent = ""
+        while not self.is_closed:
+            change = self.desk.changes.number
+            state = await self.current_state()
+            content = state.model_dump_json(exclude={"now"})
+            if content != sent:
+                sent = content
+                self.write(f"data: {state.model_dump_json()}\n\n")
+            else:
+                self.write("event: alive\ndata: still here\n\n")
+            try:
+                await self.flush()
+            except StreamClosedError:
+                return
+            await self.next_change(change)
+
+    async def current_state(self) -> BaseModel:
+        """The state to send. Its field `now` is ignored when two states are compared."""
+        raise NotImplementedError
+
+    async def next_change(self, after: int) -> None:
+        """Wait for a change of the ledger later than change number `after`, or for the keepalive."""
+        await asyncio.sleep(self.desk.changes.listeners * SECONDS_PER_LISTENER)
+        await self.desk.changes.next(seconds=KEEPALIVE_SECONDS, after=after)
+
+
+class OpenApiHandler(JsonHandler):
+    """GET /api/openapi.json"""
+
+    needs_user = False
+
+    def initialize(self, desk: Desk, document: dict[str, Any]) -> None:
+        """`document` is the OpenAPI document."""
+        super().initialize(desk)
+        self.document = document
+
+    def get(self) -> None:
+        """Send the document."""
+        self.finish(self.document)
+
+
+class HealthHandler(JsonHandler):
+    """GET /health, for probes"""
+
+    needs_user = False
+
+    def get(self) -> None:
+        """200 as long as the event loop works."""
+        self.finish({"status": "ok"})
+
+
+class FileHandler(StaticFileHandler):
+    """Static files: scripts, styles, pictures."""
+
+    def set_default_headers(self) -> None:
+        """No frames, for errors neither: a document below the desk's URL can read the desk's cookies."""
+        self.set_header("Content-Security-Policy", POLICY)
+
+    def set_extra_headers(self, path: str) -> None:  # noqa: ARG002
+        """Modules import each other by URLs without a version: the browser must revalidate those."""
+        self.set_header("X-Content-Type-Options", "nosniff")
+        if not self.get_argument("v", None):
+            self.set_header("Cache-Control", "no-cache")
+
+
+class NotFoundHandler(Handler):
+    """Every other URL."""
+
+    needs_user = False
+
+    async def prepare(self) -> None:
+        """404, as JSON below /api/ and as a page elsewhere."""
+        self.wants_json = bool(re.match(re.escape(self.desk.base) + "api/", self.request.path))
+        await super().prepare()
+        raise HTTPError(404)
+
+
+class CallbackHandler(HubOAuthCallbackHandler):
+    """GET /oauth_callback: JupyterHub redirects here after the sign-in."""
+
+    def set_default_headers(self) -> None:
+        """No frames; the URL holds a code, which no Referer header may carry."""
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Referrer-Policy", "no-referrer")
+
+    def initialize(self, desk: Desk) -> None:  # noqa: ARG002  (every handler gets it)
+        """Use the application's HubOAuth, not one made from environment variables."""
+        self.hub_auth = self.settings["hub_auth"]

@@ -1,0 +1,45 @@
+"""What every handler of the desk is given. What only one of its parts needs is in that part's own `context.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from jinja2 import Environment
+from sqlalchemy import Connection
+
+from spawner.catalog import Catalog
+from spawner.desk.changes import ChangeNotifier
+from spawner.desk.i18n import Translations
+from spawner.hub_client import HubClient
+from spawner.ledger import Ledger
+from spawner.pool.backends.base import Backend
+from spawner.settings import Settings
+
+
+class Exposition(Protocol):
+    """Reads some metrics from the ledger. Returns them in Prometheus' text format."""
+
+    def __call__(self, connection: Connection, *, now: datetime) -> bytes:
+        """Read them in the transaction of `connection`."""
+
+
+@dataclass
+class Desk:
+    """One per process. `texts` are by language (a BCP 47 tag); `base` is the URL prefix, with both slashes."""
+
+    settings: Settings
+    catalog: Catalog
+    backend: Backend
+    ledger: Ledger
+    hub: HubClient
+    changes: ChangeNotifier
+    texts: dict[str, Translations]
+    templates: Environment
+    base: str
+    expositions: list[Exposition] = field(default_factory=list)
+    """What `/metrics` serves, in this order."""
+    starts: set[asyncio.Task[None]] = field(default_factory=set)
+    """Requests to the hub that outlive the request to the desk: asyncio itself keeps only weak references to them."""
