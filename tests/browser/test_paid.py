@@ -273,13 +273,13 @@ def test_an_administrator_pauses_and_allows_paid_instances(
 
 
 def put_file(stack: Stack, user: str) -> None:
-    """Put a file into the free instance."""
-    answer = stack.http.put(
-        f"{stack.url}/user/{user}/api/contents/hello.txt",
-        headers={"Authorization": f"token {stack.user_token(user)}"},
-        json={"type": "file", "format": "text", "content": HELLO},
-        timeout=30,
+    """Put a file into the free instance, once the proxy has its route: the desk shows the instance shortly before."""
+    url, headers = f"{stack.url}/user/{user}/api/", {"Authorization": f"token {stack.user_token(user)}"}
+    eventually(
+        lambda: stack.http.get(url + "status", headers=headers, timeout=30).status_code == 200, what="the proxy's route"
     )
+    body = {"type": "file", "format": "text", "content": HELLO}
+    answer = stack.http.put(f"{url}contents/hello.txt", headers=headers, json=body, timeout=30)
     assert answer.status_code == 201, answer.text
 
 

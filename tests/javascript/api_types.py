@@ -9,10 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spawner.desk.paid.openapi import with_paid
-
 import spawner.desk
-from spawner.desk.openapi import openapi
+from spawner.desk.app import api_document
 
 FILE = Path(spawner.desk.__file__).parent / "static" / "shared" / "api.d.ts"
 COMMAND = "python -m tests.javascript.api_types"
@@ -59,7 +57,7 @@ def fields(schema: dict[str, Any]) -> str:
 
 def api_types() -> str:
     """The text of the file: one type per schema of the document."""
-    schemas = with_paid(openapi("/"))["components"]["schemas"]
+    schemas = api_document(has_paid=True)["components"]["schemas"]
     return HEADER + "\n".join(
         f"export type {name} = {typescript(schema)};\n" for name, schema in sorted(schemas.items())
     )

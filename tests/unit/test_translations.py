@@ -17,7 +17,7 @@ from spawner import errors
 from spawner.desk.admin import state as operator_state
 from spawner.desk.admin import strings as operator_strings
 from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, choose_language, load_translations
-from spawner.desk.paid import accounts, alarms, consents, oauth_proof, offers, role
+from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
 from spawner.desk.user import state, strings
@@ -97,15 +97,23 @@ def said_of_the_paid_path() -> Iterator[str]:
     yield from (binding.OTHER_ACCOUNT, progress.STAGE, progress.READY, progress.NOT_STARTED)
     yield from (sentence for _, sentence in progress.DONE.values())
     yield from progress.ENDINGS.values()
-    for table in (words.STATES, words.WHY, words.NOTICES, words.BLOCKS, words.LINKS, words.ANSWERS, alarms.KINDS):
+    for table in (
+        words.STATES,
+        words.WHY,
+        words.NOTICES,
+        words.BLOCKS,
+        words.BINDING_STATES,
+        words.CONSENT_STATES,
+        alarms.KINDS,
+    ):
         yield from table.values()
     yield from role.TRUST_WORDS.values()
     yield from role.PERMISSION_WORDS
     for pair in provider_words.MESSAGES.values():
         yield from filter(None, pair)
-    for module in (assume_role_checks, accounts, base, consents, oauth_proof, offers):
+    for module in (assume_role_checks, accounts, base, consents, forms, oauth_proof, offers, role_check):
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
-    yield accounts.IN_REGION
+    yield role_check.IN_REGION
     yield from (consent_service.SWITCHED_OFF, words.OUT_OF_REACH)
     yield DswProvider.title
 

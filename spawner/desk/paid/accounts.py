@@ -1,17 +1,19 @@
-"""Linking a cloud account, step by step, and unlinking it: nothing here makes anything in any cloud."""
+"""Pages that link and unlink a cloud account. Nothing is created or changed in the cloud."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from spawner.desk.paid.context import SIGN_IN_LIFETIME
+from spawner.desk.paid.forms import LinkForm, RoleForm
 from spawner.desk.paid.http import PaidHandler, PaidPage
-from spawner.desk.paid.views import PaidViewBuilder, read_paid
+from spawner.desk.paid.role_check import RoleCheck, check_role
+from spawner.desk.paid.state import read_paid_view
+from spawner.desk.requests import form_fields
 from spawner.errors import LostRace, NotOffered
 from spawner.ledger.paid import bindings, orders
 from spawner.ledger.paid.rows import Binding, BindingState, Block, Order, OrderState
@@ -20,36 +22,31 @@ from spawner.paid.accounts.binding import (
     account_of,
     external_id,
     in_the_way_of_unlinking,
-    problems_of,
 )
 from spawner.paid.accounts.unlinking import unlink_or_stop
-from spawner.paid.providers.assume_role_checks import NO_WORKSPACE
 from spawner.paid.providers.base import Capability, Probe, ProviderError
 
 COOKIE = "freepool-paid-link"
-ROLE_NAME = re.compile(r"[A-Za-z0-9.@_-]{1,64}")
 NOT_A_ROLE = "That is no name of a role."
-CHOOSE_ROOM = "Choose the workspace in which instances are made, then check again."
 CANNOT_LINK = "This cloud cannot be linked here."
 SWITCHED_OFF = (
     "This cloud is switched off here just now. What you had in it is still shown, and you can unlink the account."
 )
-IN_REGION = "{region}: {text}"
 
 
 class LinkHandler(PaidPage):
-    """POST /paid/link: off to the cloud, to sign in there."""
+    """POST /paid/link: starts the sign-in at the cloud"""
 
     async def post(self) -> None:
-        """A page that goes on by itself: browsers follow no form to another site (`form-action`)."""
-        wanted = self.get_body_argument("provider", "")
-        provider = self.paid.providers.get(wanted)
+        """A page that redirects to the cloud. A plain redirect would be blocked by the policy `form-action`."""
+        form = LinkForm.model_validate(form_fields(self))
+        provider = self.paid.providers.get(form.provider)
         if self.parts.proof is None or provider is None or Capability.PROOF not in provider.capabilities:
             raise NotOffered(CANNOT_LINK)
-        url, kept = self.parts.proof.begin(self.user_name, wanted)
+        url, cookie = self.parts.proof.begin(self.user_name, form.provider)
         self.set_cookie(
             COOKIE,
-            kept,
+            cookie,
             path=f"{self.desk.base}paid/linked",
             httponly=True,
             samesite="Lax",
@@ -66,21 +63,21 @@ class LinkHandler(PaidPage):
 
 
 class LinkedHandler(PaidPage):
-    """GET /paid/linked: back from the cloud."""
+    """GET /paid/linked: the cloud redirects here after the sign-in"""
 
     async def get(self) -> None:
-        """Keep whose account it is, and go on with the role. Each visit ends once."""
+        """Store a binding to the account, and redirect to its page. A sign-in is used once."""
         if self.parts.proof is None:
             raise NotOffered(CANNOT_LINK)
-        kept = self.get_cookie(COOKIE, "") or ""
+        cookie = self.get_cookie(COOKIE, "") or ""
         self.clear_cookie(COOKIE, path=f"{self.desk.base}paid/linked")
-        visit, code = self.parts.proof.end(self.request.full_url(), kept, self.user_name)
-        proof = await self.parts.proof.prove(visit, code)
+        sign_in, code = self.parts.proof.end(self.request.full_url(), cookie, self.user_name)
+        proof = await self.parts.proof.prove(sign_in, code)
         binding = Binding(
-            id=visit.nonce,  # so that the same visit can never make a second one
+            id=sign_in.nonce,  # so one sign-in makes one binding
             user_name=self.user_name,
             user_since=self.user_since,
-            provider=visit.provider,
+            provider=sign_in.provider,
             account_id=proof.account_id,
             subject=proof.subject,
             external_id=external_id(os.urandom(EXTERNAL_ID_BYTES)),
@@ -96,36 +93,27 @@ class LinkedHandler(PaidPage):
         try:
             await self.desk.ledger.awrite(bindings.prove, binding)
         except LostRace:
-            mine = await self.read(bindings.of_user, self.user_name)
-            known = (self.user_since, visit.provider, proof.account_id)
-            same = (one.id for one in mine if (one.user_since, one.provider, one.account_id) == known)
-            self.go(f"paid/accounts/{next(same, '')}".rstrip("/"))
+            account = (self.user_since, sign_in.provider, proof.account_id)
+            known = {
+                (other.user_since, other.provider, other.account_id): other.id
+                for other in await self.read(bindings.of_user, self.user_name)
+            }
+            self.go(f"paid/accounts/{known.get(account, '')}".rstrip("/"))
             return
         self.go(f"paid/accounts/{binding.id}")
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What a look at the role has shown, in words. `rooms`: by region, where there are several workspaces."""
-
-    problems: Sequence[str] = ()
-    remarks: Sequence[str] = ()
-    rooms: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
-    chosen: Mapping[str, str] = field(default_factory=dict)
-    found_good: bool = False
-
-
 class AccountHandler(PaidPage):
-    """GET and POST /paid/accounts/ID: the role to make, and the check."""
+    """GET and POST /paid/accounts/ID: the role to create, and its check"""
 
     async def get(self, binding_id: str) -> None:
-        """What to do next."""
-        binding = await self.my_binding(binding_id)
+        """Show how to create the role."""
+        binding = await self.own_binding(binding_id)
         if self._is_offered(binding):
-            self._show(binding, Checked())
+            self._show(binding, RoleCheck())
 
     def _is_offered(self, binding: Binding) -> bool:
-        """Else they are told, and can still unlink."""
+        """Whether the cloud is in the settings. If not, send a page that says so and links to the unlinking."""
         is_on = self.is_on(binding.provider) and self.parts.role_guide is not None
         if not is_on:
             self.tell(
@@ -137,58 +125,39 @@ class AccountHandler(PaidPage):
         return is_on
 
     async def post(self, binding_id: str) -> None:
-        """Look at the role. ACTIVE where nothing speaks against it."""
-        binding = await self.my_binding(binding_id)
+        """Check the role. The binding becomes ACTIVE where there is no problem."""
+        binding = await self.own_binding(binding_id)
         if not self._is_offered(binding):
             return
-        guide = self.parts.role_guide
-        name = self.get_body_argument("role", "").strip()
-        if guide is None or not ROLE_NAME.fullmatch(name):
-            self._show(binding, Checked(problems=(self.say(NOT_A_ROLE),)), role=name, status=400)
+        guide, fields = self.parts.role_guide, form_fields(self)
+        form = RoleForm.parse(fields)
+        if guide is None or form is None:
+            self._show(binding, RoleCheck(problems=(self.say(NOT_A_ROLE),)), role=fields.get("role", ""), status=400)
             return
-        role = guide.arn(binding, name)
-        tried = replace(binding, role=role)
+        role = guide.arn(binding, form.role)
         try:
             async with self.parts.cloud_locks.hold(self.user_name):
-                checked, workspaces = await self._check(tried)
+                probes = await self._probe(replace(binding, role=role))
         except ProviderError as error:
-            self._show(binding, Checked(problems=(self.words_of(error),)), role=name, status=503)
+            self._show(binding, RoleCheck(problems=(self.text_of(error),)), role=form.role, status=503)
             return
-        if not checked.problems:
+        check = check_role(replace(binding, role=role), probes, form.workspaces, self.language_texts)
+        if check.found_good:
             await self.desk.ledger.awrite(
-                bindings.activate, binding.id, role=role, workspaces=workspaces, now=self.paid.now()
+                bindings.activate, binding.id, role=role, workspaces=dict(check.chosen), now=self.paid.now()
             )
-            checked = replace(checked, found_good=True)
         elif role == binding.role:
-            with contextlib.suppress(LostRace):  # it is blocked already, or was never used
+            with contextlib.suppress(LostRace):  # it is blocked already, or was never active
                 await self.desk.ledger.awrite(bindings.block, binding.id, Block.CHECK, now=self.paid.now())
-        self._show(await self.my_binding(binding_id), checked, role=name)
+        self._show(await self.own_binding(binding_id), check, role=form.role)
 
-    async def _check(self, binding: Binding) -> tuple[Checked, dict[str, str]]:
-        """Look in every region. One in which the account has no workspace is left out, if there is another."""
+    async def _probe(self, binding: Binding) -> dict[str, Probe]:
+        """What the role may do, by region. Raises `ProviderError`."""
         provider = self.paid.providers[binding.provider]
         regions = self.paid.regions[binding.provider]
-        probes = {region: await provider.probe(account_of(binding, region)) for region in regions}
-        empty = [region for region, probe in probes.items() if [t for t, _ in probe.problems] == [NO_WORKSPACE]]
-        used = {region: probe for region, probe in probes.items() if region not in empty or len(empty) == len(probes)}
-        problems = _once(self.sentences(p for probe in used.values() for p in problems_of(binding, probe)))
-        remarks = _once(self.sentences(remark for probe in used.values() for remark in probe.remarks))
-        remarks += [
-            self.say(IN_REGION, region=region, text=self.say(NO_WORKSPACE)) for region in empty if region not in used
-        ]
-        rooms = {region: probe.workspaces for region, probe in used.items() if len(probe.workspaces) > 1}
-        chosen = {region: self._room(region, probe) for region, probe in used.items() if probe.workspaces}
-        if not problems and not all(chosen.values()):
-            problems = [self.say(CHOOSE_ROOM)]
-        workspaces = {region: room for region, room in chosen.items() if room}
-        return Checked(problems, remarks, rooms, workspaces), workspaces
+        return {region: await provider.probe(account_of(binding, region)) for region in regions}
 
-    def _room(self, region: str, probe: Probe) -> str:
-        known = [room for room, _ in probe.workspaces]
-        chosen = self.get_body_argument(f"workspace-{region}", "")
-        return chosen if chosen in known else known[0] if len(known) == 1 else ""
-
-    def _show(self, binding: Binding, checked: Checked, *, role: str = "", status: int = 200) -> None:
+    def _show(self, binding: Binding, checked: RoleCheck, *, role: str = "", status: int = 200) -> None:
         guide = self.parts.role_guide
         assert guide is not None
         known = (binding.role or "").rpartition("/")[2]
@@ -206,18 +175,14 @@ class AccountHandler(PaidPage):
         )
 
 
-def _once(sentences: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(sentences))
-
-
 class TemplateHandler(PaidHandler):
-    """GET /paid/role-template.json: what the cloud's orchestration service makes the role from. JSON is YAML, too."""
+    """GET /paid/role-template.json: from it the cloud's orchestration service creates the role. JSON is YAML, too."""
 
     needs_user = False
     wants_json = True
 
     def get(self) -> None:
-        """The same for everybody: nothing in it is anybody's."""
+        """It is the same for all users and holds nothing secret."""
         if self.parts.role_guide is None:
             raise NotOffered(CANNOT_LINK)
         self.set_header("Content-Type", "application/json")
@@ -226,18 +191,18 @@ class TemplateHandler(PaidHandler):
 
 
 class UnlinkHandler(PaidPage):
-    """GET and POST /paid/accounts/ID/unlink: asks, stops what runs, and forgets only when nothing does any more."""
+    """GET and POST /paid/accounts/ID/unlink"""
 
     is_live = True
 
     async def get(self, binding_id: str) -> None:
-        """What would happen."""
-        binding = await self.my_binding(binding_id)
+        """Show what unlinking would stop and leave behind."""
+        binding = await self.own_binding(binding_id)
         self._ask(binding, await self.read(orders.of_binding, binding.id))
 
     async def post(self, binding_id: str) -> None:
-        """Stop what runs; unlink where nothing does."""
-        binding = await self.my_binding(binding_id)
+        """Unlink the account. Where instances of it run, only stop them; the user then has to send it again."""
+        binding = await self.own_binding(binding_id)
         now = self.paid.now()
         if await self.desk.ledger.awrite(
             unlink_or_stop, binding.id, by=self.user_name, now=now, reaches=self.paid.reaches
@@ -252,19 +217,20 @@ class UnlinkHandler(PaidPage):
         else:
             self.go(f"paid/accounts/{binding.id}/unlink")
 
-    def _ask(self, binding: Binding, mine: Sequence[Order]) -> None:
+    def _ask(self, binding: Binding, own: Sequence[Order]) -> None:
         self.show(
             "paid/unlink.html",
             binding=binding,
             provider=self.title(binding.provider),
-            running=in_the_way_of_unlinking(mine, self.paid.now(), reaches=self.paid.reaches),
-            stopped=[one for one in mine if one.state is OrderState.STOPPED],
-            lost=[one for one in mine if one.state is not OrderState.GONE and self._is_lost(one)],
+            running=in_the_way_of_unlinking(own, self.paid.now(), reaches=self.paid.reaches),
+            stopped=[order for order in own if order.state is OrderState.STOPPED],
+            lost=[order for order in own if order.state is not OrderState.GONE and self._is_lost(order)],
             console=self.console(binding.provider, binding.account_id),
             live=True,
         )
 
     def _is_lost(self, order: Order) -> bool:
+        """Whether Freepool has no access to the instance."""
         return order.blocked is not None or not self.paid.reaches(order.provider, order.region)
 
 
@@ -273,19 +239,16 @@ def _role(binding: Binding) -> str:
 
 
 class HomeHandler(PaidPage):
-    """GET /paid: accounts, what runs, what ran, and what there is to know."""
+    """GET /paid: accounts, instances and notices"""
 
     is_live = True
 
     async def get(self) -> None:
         """The page."""
-        now = self.paid.now()
-        snapshot = await self.read(read_paid, self.user_name, self.user_since, now=now)
-        desk = self.desk
-        view = PaidViewBuilder(snapshot, self.paid, self.language_texts, desk.base, desk.settings.is_demo, now).view()
+        view = await read_paid_view(self.desk, self.paid, self.user_name, self.user_since, self.language_texts)
         linkable = [
-            (one.id, self.say(one.title))
-            for one in self.paid.providers.values()
-            if Capability.PROOF in one.capabilities
+            (provider.id, self.say(provider.title))
+            for provider in self.paid.providers.values()
+            if Capability.PROOF in provider.capabilities
         ]
         self.show("paid/home.html", paid=view, linkable=linkable if self.parts.proof else [], live=True)

@@ -1,10 +1,9 @@
-"""The operator's side: which clouds are on, the switch, what runs (and no way into it), what to look at, the record."""
+"""The administrator's page of paid instances: clouds, pause, instances, alarms, export."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,8 +13,8 @@ from spawner.desk.http import JsonHandler
 from spawner.desk.paid.admin_views import AdminRunView, CloudView, PaidAdminView
 from spawner.desk.paid.alarms import KINDS, AlarmSnapshot, alarms, read_alarms
 from spawner.desk.paid.http import PaidHandler, PaidPage
-from spawner.desk.paid.record import RECORD, page_of, plain, shown
-from spawner.desk.paid.texts import STATES, stand_of
+from spawner.desk.paid.record import RECORD, json_default, page_of, shown
+from spawner.desk.paid.texts import STATES, display_state
 from spawner.ledger.paid import audit
 from spawner.ledger.paid.rows import Order
 from spawner.ledger.pool import admin_settings
@@ -24,44 +23,42 @@ from spawner.paid.providers.base import Capability
 
 log = logging.getLogger("freepool.desk")
 NO_ORDER = ""
-"""What the record has of no order: that new ones were stopped, and allowed again."""
-
-
-SWITCHES = {"pause": "no_new", "resume": "allowed_again"}
+"""Id of the order in events that are about no order, such as a pause."""
+EVENTS = {"pause": "no_new", "resume": "allowed_again"}
 
 
 class PaidAdminHandler(AdminHandler, PaidHandler):
-    """Base of what only administrators see."""
+    """Base of everything about paid instances that only administrators may see."""
 
     async def admin_view(self) -> PaidAdminView:
-        """As it is now."""
+        """The page's state, read now."""
         now = self.paid.now()
         snapshot = await self.read(read_alarms)
-        wrong: dict[str, list[str]] = {}
-        for one in alarms(snapshot.alive, now, reaches=self.paid.reaches):
-            wrong.setdefault(one.order.id, []).append(self.say(KINDS[one.kind]))
+        alarm_texts: dict[str, list[str]] = {}
+        for alarm in alarms(snapshot.alive, now, reaches=self.paid.reaches):
+            alarm_texts.setdefault(alarm.order.id, []).append(self.say(KINDS[alarm.kind]))
         paused = snapshot.paused
         return PaidAdminView(
             clouds=[
                 CloudView(
-                    id=one.id,
-                    title=one.title,
-                    regions=list(self.paid.regions.get(one.id, ())),
-                    linkable=self.parts.proof is not None and Capability.PROOF in one.capabilities,
+                    id=provider.id,
+                    title=provider.title,
+                    regions=list(self.paid.regions.get(provider.id, ())),
+                    linkable=self.parts.proof is not None and Capability.PROOF in provider.capabilities,
                 )
-                for one in self.paid.providers.values()
+                for provider in self.paid.providers.values()
             ],
             paused=None if paused is None else {"by": paused.set_by, "at": paused.set_at.isoformat()},
-            steward=snapshot.keeper_until is not None and snapshot.keeper_until >= now,
-            instances=[self._run(order, snapshot, wrong) for order in snapshot.alive],
+            steward=snapshot.lease_ends_at is not None and snapshot.lease_ends_at >= now,
+            instances=[self._run(order, snapshot, alarm_texts.get(order.id, [])) for order in snapshot.alive],
             bindings=dict(snapshot.bindings),
             consents=dict(snapshot.consents),
             orders=dict(snapshot.orders),
         )
 
-    def _run(self, order: Order, snapshot: AlarmSnapshot, wrong: Mapping[str, list[str]]) -> AdminRunView:
+    def _run(self, order: Order, snapshot: AlarmSnapshot, alarm_texts: list[str]) -> AdminRunView:
         binding = snapshot.linked.get(order.binding_id)
-        state = stand_of(order)
+        state = display_state(order)
         return AdminRunView(
             id=order.id,
             user=order.user_name,
@@ -73,11 +70,11 @@ class PaidAdminHandler(AdminHandler, PaidHandler):
             state_text=self.say(STATES[state]),
             created_at=order.created_at,
             stops_at=order.stops_at,
-            alarms=wrong.get(order.id, []),
+            alarms=alarm_texts,
         )
 
     async def switch(self, act: str) -> None:
-        """Nobody makes anything new from now on; or again."""
+        """Pause or resume the creation of paid instances. `act` is a key of `EVENTS`."""
         now, name = self.paid.now(), self.user_name
 
         def change(connection: Connection) -> None:
@@ -85,10 +82,10 @@ class PaidAdminHandler(AdminHandler, PaidHandler):
                 admin_settings.put(connection, NO_NEW, True, now=now, by=name)
             else:
                 admin_settings.clear(connection, NO_NEW)
-            audit.note(connection, NO_ORDER, at=now, by=name, what=SWITCHES[act])
+            audit.note(connection, NO_ORDER, at=now, by=name, what=EVENTS[act])
 
         await self.desk.ledger.awrite(change)
-        log.info("operator %s: paid %s", name, act)
+        log.info("administrator %s: %s paid instances", name, act)
 
 
 class PaidAdminPage(PaidAdminHandler, PaidPage):
@@ -107,7 +104,7 @@ class SwitchHandler(PaidAdminHandler, PaidPage):
     """POST /admin/paid/pause and …/resume"""
 
     async def post(self, act: str) -> None:
-        """And back to the page."""
+        """Apply it, and redirect to the page."""
         await self.switch(act)
         self.go("admin/paid")
 
@@ -116,17 +113,17 @@ class PaidAdminStateHandler(PaidAdminHandler, JsonHandler):
     """GET /api/admin/paid"""
 
     async def get(self) -> None:
-        """Everything."""
+        """The whole state."""
         self.answer(await self.admin_view())
 
 
 class AuditHandler(PaidAdminHandler, PaidPage):
-    """GET /admin/paid/audit.jsonl: everything that was asked, agreed, done and seen; one JSON object a line."""
+    """GET /admin/paid/audit.jsonl: all rows of all users, one JSON object a line"""
 
     is_file = True
 
     async def get(self) -> None:
-        """Page by page, so that a long record is never held whole."""
+        """Sent page by page, so that a long record does not fill the memory."""
         self.set_header("Content-Type", "application/jsonl")
         self.set_header("Content-Disposition", 'attachment; filename="freepool-paid-audit.jsonl"')
         for kind, table in RECORD.items():
@@ -134,7 +131,7 @@ class AuditHandler(PaidAdminHandler, PaidPage):
             last = None
             while rows := await self.read(page_of, table, last):
                 for row in rows:
-                    told = {"record": kind, "demo": self.desk.settings.is_demo, **shown(row)}
-                    self.write(json.dumps(told, ensure_ascii=False, default=plain) + "\n")
+                    line = {"record": kind, "demo": self.desk.settings.is_demo, **shown(row)}
+                    self.write(json.dumps(line, ensure_ascii=False, default=json_default) + "\n")
                 last = rows[-1][key]
                 await self.flush()

@@ -1,4 +1,4 @@
-"""What operators see of the paid path: the shapes."""
+"""Models of the administrator's API of paid instances."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spawner.desk.paid.views import InstanceTypeView
 
 
 class CloudView(BaseModel):
-    """A cloud that is on. `linkable`: whether people can link accounts of it here."""
+    """A cloud of the settings. `linkable`: whether users can link accounts of it."""
 
     id: str
     title: str
@@ -19,7 +19,7 @@ class CloudView(BaseModel):
 
 
 class AdminRunView(InstanceTypeView):
-    """One instance in somebody's cloud. Nobody but they can open it."""
+    """One user's instance. Administrators cannot open it."""
 
     id: str
     user: str
@@ -34,7 +34,7 @@ class AdminRunView(InstanceTypeView):
 
 
 class PaidAdminView(BaseModel):
-    """The paid path for operators. `paused`: who has stopped new ones, and when. Counts are by state."""
+    """All paid instances. `paused`: who has paused the creation of new ones, and when. Counts are by state."""
 
     clouds: list[CloudView]
     paused: dict[str, str] | None

@@ -1,4 +1,4 @@
-"""What an operator must look at: each is somebody's money, or could be."""
+"""Paid instances that an administrator must look at, because they cost or may cost a user money."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spawner.paid.orders.reconciler import LEASE
 from spawner.paid.providers.base import RemoteState
 
 PATIENCE = timedelta(minutes=5)
-"""After that something that should have come about is worth a look."""
+"""How long a change may take before it is an alarm."""
 TRIES = 3
 KINDS: Mapping[str, str] = {
     "unreachable": "Cannot be reached: the person's role is gone, or does not let us in.",
@@ -39,14 +39,14 @@ KINDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Alarm:
-    """One order, and which of `KINDS` it is."""
+    """`kind` is a key of `KINDS`."""
 
     kind: str
     order: Order
 
 
 def alarms(alive: Iterable[Order], now: datetime, *, reaches: Reach) -> list[Alarm]:
-    """All of them; an order may have several."""
+    """The alarms of these orders; an order may have several."""
     return [Alarm(kind, order) for order in alive for kind in KINDS if _is(kind, order, now, reaches)]
 
 
@@ -78,24 +78,27 @@ def _for_long(since: datetime | None, now: datetime) -> bool:
 
 @dataclass(frozen=True)
 class AlarmSnapshot:
-    """What an operator sees of everybody's, and what the metrics are made of. Counts are by state."""
+    """The rows of all users for the administrator's page and the metrics. Counts are by state.
+
+    `lease_ends_at` is the end of the reconciler's lease.
+    """
 
     alive: list[Order]
     linked: Mapping[str, Binding]
     paused: AdminSetting | None
-    keeper_until: datetime | None
+    lease_ends_at: datetime | None
     orders: Mapping[str, int]
     bindings: Mapping[str, int]
     consents: Mapping[str, int]
 
 
 def read_alarms(connection: Connection) -> AlarmSnapshot:
-    """All of it, in one transaction."""
+    """Read it in the transaction of `connection`."""
     return AlarmSnapshot(
         alive=orders.alive(connection),
-        linked={one.id: one for one in bindings.linked(connection)},
+        linked={binding.id: binding for binding in bindings.linked(connection)},
         paused=admin_settings.all_of(connection).get(NO_NEW),
-        keeper_until=leases.ends_at(connection, LEASE),
+        lease_ends_at=leases.ends_at(connection, LEASE),
         orders=_count(connection, order_rows),
         bindings=_count(connection, binding_rows),
         consents=_count(connection, consent_rows),

@@ -1,4 +1,7 @@
-"""The question, the yes, and what is kept of both. A yes is its person's POST, in the session that was asked."""
+"""Pages that ask for consent to being billed, take the answer, and show past consents.
+
+An answer counts only as a POST from the browser session that was asked.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import json
 import logging
 from decimal import Decimal
 
+from spawner.desk.paid.forms import AnswerForm
 from spawner.desk.paid.http import PaidPage
 from spawner.desk.paid.offers import OffersHandler
-from spawner.desk.paid.record import of_person, plain
+from spawner.desk.paid.record import json_default, rows_of_user
+from spawner.desk.requests import form_fields
 from spawner.errors import FreepoolError, LostRace, NoConsent, OfferChanged
 from spawner.hub_client import HubRefused
 from spawner.ledger.paid import bindings, consents, orders
@@ -22,25 +27,30 @@ from spawner.paid.orders.service import START_TOKEN, start_token
 
 log = logging.getLogger("freepool.desk")
 SPENT_SECONDS = 12
-"""How long the answer to a yes waits for the hub to have spent it. What it starts takes minutes."""
-LOOK_SECONDS = 0.15
+"""How long a request that gives consent waits for the hub to use it. The start itself takes minutes."""
+POLL_SECONDS = 0.15
 BUSY_PAUSE = 1.0
-"""Between attempts while JupyterHub has not noticed yet that the last run of a server is over: it looks every ten
-seconds, and has no event for it."""
+"""Between attempts while JupyterHub has not noticed yet that the server's last run has ended: it polls every ten
+seconds, and sends no event."""
 ONE_MORE = "Another instance was started meanwhile. This would be one more."
 
 
 class AnswerHandler(OffersHandler):
-    """What both pages and API do with an answer."""
+    """Base of the pages and the API that take an answer."""
 
-    async def agree(self, consent_id: str, word: str) -> Consent:
-        """Take the yes and have it spent. Raises `OfferChanged` where it does not fit any more."""
+    async def agree(self, consent_id: str, token: str) -> Consent:
+        """Accept the consent and have the hub start the server.
+
+        Raises `NoConsent`, `OfferChanged` where price or terms have changed, and `HubRefused`.
+        """
         self.require_browser()
-        async with self.parts.cloud_locks.hold(self.user_name):  # two questions for one server are one start
-            asked = await self.my_consent(consent_id)
+        async with self.parts.cloud_locks.hold(
+            self.user_name
+        ):  # of two open consents for one server only one is accepted
+            asked = await self.own_consent(consent_id)
             if asked.state is ConsentState.OFFERED and asked.kind is ConsentKind.CREATE:
-                there = await self.read(orders.of_server, self.user_name, asked.server_name)
-                if there is not None and there.state not in OVER:
+                order = await self.read(orders.of_server, self.user_name, asked.server_name)
+                if order is not None and order.state not in OVER:
                     raise OfferChanged(ONE_MORE)
             consent = await consent_service.accept(
                 self.paid,
@@ -48,19 +58,22 @@ class AnswerHandler(OffersHandler):
                 user_name=self.user_name,
                 user_since=self.user_since,
                 session=self.session_mark,
-                token=word,
+                token=token,
             )
-            log.info("%s has agreed to be billed: consent %s", self.user_name, consent.id)
+            log.info("user %s has consented to being billed: consent %s", self.user_name, consent.id)
             await self.begin(consent)
         return consent
 
     async def begin(self, consent: Consent) -> None:
-        """Have the hub spend it, with the person's own token. Raises `HubRefused` where it refuses."""
+        """Have the hub start the server, which uses the consent. The request carries the user's own token.
+
+        Returns as soon as the consent is used, or after `SPENT_SECONDS`. Raises `HubRefused`.
+        """
         start = self.desk.starts.start(self._start(consent), subject=f"a paid start of {self.user_name}")
         loop = asyncio.get_running_loop()
         until = loop.time() + SPENT_SECONDS
         while loop.time() < until:
-            done, _ = await asyncio.wait([start], timeout=LOOK_SECONDS)
+            done, _ = await asyncio.wait([start], timeout=POLL_SECONDS)
             if (await self.read(consents.get, consent.id)).state is ConsentState.SPENT:
                 return
             if done:
@@ -75,18 +88,18 @@ class AnswerHandler(OffersHandler):
             try:
                 token = self.hub_auth.get_token(self)
                 await self.desk.hub.start(self.user_name, token, options, server_name=consent.server_name)
-            except HubRefused as said:
-                if said.code != "busy" or loop.time() > until:
+            except HubRefused as error:
+                if error.code != "busy" or loop.time() > until:
                     raise
-            # Where the hub has not seen yet that the start before this one has failed, it takes the two for one.
+            # Until the hub has noticed that the start before has failed, it answers 201 without a new start.
             is_spent = (await self.read(consents.get, consent.id)).state is not ConsentState.ACCEPTED
             if is_spent or loop.time() > until:
                 return
             await asyncio.sleep(BUSY_PAUSE)
 
     async def ask_anew(self, old: Consent) -> Consent:
-        """The same question, at today's price: the old one is withdrawn."""
-        order = await self.my_order(old.order_id) if old.order_id else None
+        """Ask for the same at the price of now, and withdraw the old consent."""
+        order = await self.own_order(old.order_id) if old.order_id else None
         chosen = Chosen(
             server_name=old.server_name if order is not None else await self._new_name(),
             cap=Money(Decimal(old.cap), old.currency),
@@ -95,12 +108,12 @@ class AnswerHandler(OffersHandler):
             disk=old.disk,
             image=old.image,
         )
-        fresh = await self.ask(await self.my_binding(old.binding_id), old.region, old.instance_type, chosen, order)
+        fresh = await self.ask(await self.own_binding(old.binding_id), old.region, old.instance_type, chosen, order)
         await self.withdraw(old)
         return fresh
 
     async def withdraw(self, consent: Consent) -> None:
-        """Nobody wants it any more; what is spent, or over, stays as it is."""
+        """Withdraw an open or accepted consent. Others stay as they are."""
         try:
             await self.desk.ledger.awrite(consents.withdraw, consent.id, now=self.paid.now())
         except LostRace:
@@ -108,12 +121,12 @@ class AnswerHandler(OffersHandler):
 
 
 class ConsentPage(AnswerHandler, PaidPage):
-    """Base of the pages about one question."""
+    """Base of the pages of one consent."""
 
     async def show_consent(self, consent: Consent, *, changed: str = "", status: int = 200) -> None:
-        """The question in its own words; or what came of it."""
+        """The text of the consent, with its form or its outcome."""
         now = self.paid.now()
-        linked = {one.id for one in await self.read(bindings.of_user, self.user_name)}
+        linked = {binding.id for binding in await self.read(bindings.of_user, self.user_name)}
         is_open = consent.state is ConsentState.OFFERED and now < consent.expires_at
         self.show(
             "paid/consent.html",
@@ -126,7 +139,7 @@ class ConsentPage(AnswerHandler, PaidPage):
             instance=order_id_of(consent),
             shop=f"paid/new/{consent.binding_id}" if consent.binding_id in linked else "paid",
             changed=changed,
-            word=self.answer_word(consent.id) if is_open else "",
+            word=self.answer_token(consent.id) if is_open else "",
         )
 
 
@@ -134,27 +147,27 @@ class ConsentHandler(ConsentPage):
     """GET /paid/consents/ID"""
 
     async def get(self, consent_id: str) -> None:
-        """Looking at it answers nothing."""
-        await self.show_consent(await self.my_consent(consent_id))
+        """The page."""
+        await self.show_consent(await self.own_consent(consent_id))
 
 
 class AcceptHandler(ConsentPage):
-    """POST /paid/consents/ID/accept: "Start and be billed"."""
+    """POST /paid/consents/ID/accept: the button "Start and be billed\""""
 
     async def post(self, consent_id: str) -> None:
-        """The one way. Where something has changed, the next question, with what has."""
-        asked = await self.my_consent(consent_id)
+        """Accept the consent. Where the offer has changed, ask again and show the change."""
+        asked = await self.own_consent(consent_id)
         try:
-            await self.agree(consent_id, self.get_body_argument("word", ""))
+            await self.agree(consent_id, AnswerForm.model_validate(form_fields(self)).word)
         except NoConsent:
             raise
-        except OfferChanged as again:
-            await self._again(await self.my_consent(consent_id), again)
+        except OfferChanged as error:
+            await self._ask_again(await self.own_consent(consent_id), error)
             return
         except FreepoolError as error:
             self.tell(
                 self.say("It is not started yet"),
-                self.words_of(error),
+                self.text_of(error),
                 url=f"{self.desk.base}paid/consents/{asked.id}",
                 label=self.say("Look at it again"),
                 status=503,
@@ -162,17 +175,17 @@ class AcceptHandler(ConsentPage):
             return
         self.go(f"paid/instances/{order_id_of(asked)}")
 
-    async def _again(self, asked: Consent, again: OfferChanged) -> None:
-        if asked.state in (ConsentState.ACCEPTED, ConsentState.SPENT):  # a second click, or another tab
+    async def _ask_again(self, asked: Consent, error: OfferChanged) -> None:
+        if asked.state in (ConsentState.ACCEPTED, ConsentState.SPENT):  # by a second click, or in another tab
             self.go(f"paid/instances/{order_id_of(asked)}")
             return
-        changed = self.words_of(again)
+        changed = self.text_of(error)
         try:
             fresh = await self.ask_anew(asked)
-        except FreepoolError as error:
+        except FreepoolError as failure:
             self.tell(
                 self.say("It is not started"),
-                self.language_texts.together(changed, self.say(error.template, **error.params)),
+                self.language_texts.together(changed, self.say(failure.template, **failure.params)),
                 url=f"{self.desk.base}paid/new/{asked.binding_id}",
                 label=self.say("Other machines"),
                 status=409,
@@ -182,11 +195,11 @@ class AcceptHandler(ConsentPage):
 
 
 class BeginHandler(ConsentPage):
-    """POST /paid/consents/ID/start: what was agreed to a moment ago, where the hub did not answer."""
+    """POST /paid/consents/ID/start: tries the start again, where the hub did not answer after the consent"""
 
     async def post(self, consent_id: str) -> None:
-        """Nothing is agreed to here: an unspent yes is needed."""
-        consent = await self.my_consent(consent_id)
+        """Start, if the consent is accepted and not used."""
+        consent = await self.own_consent(consent_id)
         if consent.state is ConsentState.ACCEPTED:
             await self.begin(consent)
         self.go(f"paid/instances/{order_id_of(consent)}")
@@ -196,31 +209,29 @@ class WithdrawHandler(ConsentPage):
     """POST /paid/consents/ID/withdraw"""
 
     async def post(self, consent_id: str) -> None:
-        """No, thanks."""
-        await self.withdraw(await self.my_consent(consent_id))
+        """Withdraw the consent."""
+        await self.withdraw(await self.own_consent(consent_id))
         self.go("paid")
 
 
 class ConsentsHandler(PaidPage):
-    """GET /paid/consents: all that the person was ever asked."""
+    """GET /paid/consents: all consents of the user"""
 
     async def get(self) -> None:
         """Newest first."""
-        mine = [one for one in await self.read(consents.of_user, self.user_name) if one.user_since == self.user_since]
-        self.show(
-            "paid/consents.html",
-            consents=[self.consent_view(one) for one in mine],
-        )
+        rows = await self.read(consents.of_user, self.user_name)
+        views = [self.consent_view(consent) for consent in rows if consent.user_since == self.user_since]
+        self.show("paid/consents.html", consents=views)
 
 
 class DownloadHandler(PaidPage):
-    """GET /paid/consents/ID.json"""
+    """GET /paid/consents/ID.json: a download for the user's own records"""
 
     is_file = True
 
     async def get(self, consent_id: str) -> None:
-        """For the person's own records."""
-        consent = await self.my_consent(consent_id)
+        """The consent as JSON."""
+        consent = await self.own_consent(consent_id)
         view = self.consent_view(consent)
         self.set_header("Content-Type", "application/json")
         self.set_header("Content-Disposition", f'attachment; filename="freepool-consent-{consent.id[:12]}.json"')
@@ -228,14 +239,14 @@ class DownloadHandler(PaidPage):
 
 
 class RecordHandler(PaidPage):
-    """GET /paid/record.json"""
+    """GET /paid/record.json: a download for the user's own records"""
 
     is_file = True
 
     async def get(self) -> None:
-        """All that was asked, answered and done for this person, for their own records."""
-        mine = await self.read(of_person, self.user_name, self.user_since)
-        told = {"demo": self.desk.settings.is_demo, "person": self.user_name, **mine}
+        """All rows of the user."""
+        rows = await self.read(rows_of_user, self.user_name, self.user_since)
+        record = {"demo": self.desk.settings.is_demo, "person": self.user_name, **rows}
         self.set_header("Content-Type", "application/json")
         self.set_header("Content-Disposition", 'attachment; filename="freepool-record.json"')
-        self.finish(json.dumps(told, indent=2, ensure_ascii=False, default=plain))
+        self.finish(json.dumps(record, indent=2, ensure_ascii=False, default=json_default))

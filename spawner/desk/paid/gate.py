@@ -1,7 +1,7 @@
-"""The gate of paid instances: where `/user/NAME/paid-…/` leads, and the only place where a way in is minted.
+"""Handlers of `/user/NAME/paid-…/`, and of the page that opens a paid instance.
 
-The proxy sends that route here, and JupyterHub asks here whether the server answers. Neither says who is asking, so
-people are sent on to the desk's own address, where its cookie does.
+The proxy routes `/user/NAME/paid-…/` to the desk, and JupyterHub polls the server there. The desk's cookie is not sent
+to that path, so users are redirected to a URL below the desk's own, where they can be identified.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from spawner.paid.orders.progress import STAGE, ending, stage_of
 
 PAID_SERVER = SERVER_PREFIX + "[a-z0-9-]*"
 GATE = f"/user/([^/]+)/({PAID_SERVER})(?:/(.*))?"
-LOOK_AGAIN_SECONDS = 3
-"""Between looks of a page that waits: it has no script, for it shows nothing but this."""
+RELOAD_SECONDS = 3
+"""Interval at which the waiting page reloads itself. It has no script."""
 
 
 class GateHandler(Handler):
-    """GET /user/NAME/paid-…/: nothing is here but a sign to the desk. It tells nothing about anybody's instances."""
+    """GET /user/NAME/paid-…/: redirects to the desk. The answer does not depend on whether the instance exists."""
 
     needs_user = False
 
     def get(self, user: str, server: str, path: str | None) -> None:
-        """JupyterHub's question is answered, everybody else is sent on."""
+        """Answer JupyterHub's poll; redirect everything else."""
         if path in ("api", "api/", "api/status"):
             self.set_header("Content-Type", "application/json")
             self.set_header("X-JupyterHub-Version", hub_version)
             self.finish(json.dumps({"version": hub_version}))
             return
-        whose = urlencode({"of": user})  # Tornado has decoded it
+        whose = urlencode({"of": user})  # Tornado has unquoted it
         self.set_header("Referrer-Policy", "no-referrer")
-        desk = self.desk.settings.subdomain_host or ""  # people's own hosts have no desk
+        desk = self.desk.settings.subdomain_host or ""  # users' subdomains have no desk
         self.redirect(f"{desk}{self.desk.base}paid/open/{quote(server)}?{whose}", status=303)
 
     head = get
 
 
 class OpenHandler(PaidPartsHandler):
-    """GET /paid/open/paid-…: the way into one's own paid instance. `of` is whose it is meant to be."""
+    """GET /paid/open/paid-…: opens the user's paid instance. `of` is the user name of the URL that redirected here."""
 
     async def get(self, server: str) -> None:
-        """303 to a fresh address in the cloud; a page to wait on while there is none."""
+        """Redirect to a new URL of the instance in the cloud, or send a page that waits until it runs."""
         self.set_header("Cross-Origin-Opener-Policy", ALONE)
         if self.hub_auth.get_token(self, in_cookie=False):
-            raise HTTPError(404)  # an API token may be somebody else's: only a browser that has signed in comes in
-        order = await self.mine(server)
+            raise HTTPError(404)  # only a signed-in browser may open it, not an API token
+        order = await self.own_order(server)
         self.set_header("Referrer-Policy", "no-referrer")
         paid = None if self.parts_or_none is None else self.parts_or_none.paid
         if paid is None or not paid.reaches(order.provider, order.region):
@@ -72,8 +72,8 @@ class OpenHandler(PaidPartsHandler):
         else:
             self.tell(self.say(ending(order)))
 
-    async def mine(self, server: str) -> Order:
-        """This person's order. 404 for everybody else's, as for what never was."""
+    async def own_order(self, server: str) -> Order:
+        """The user's order; 404 for others."""
         if self.get_query_argument("of", self.user_name) != self.user_name:
             raise HTTPError(404)
         try:
@@ -85,13 +85,13 @@ class OpenHandler(PaidPartsHandler):
         return order
 
     def wait(self, order: Order) -> None:
-        """A page that looks again by itself."""
-        self.set_header("Refresh", str(LOOK_AGAIN_SECONDS))
+        """Send a page that reloads itself."""
+        self.set_header("Refresh", str(RELOAD_SECONDS))
         stage = self.say(STAGE, **stage_of(order)) if order.raw_state else ""
         self.tell(" ".join((self.say("It opens here as soon as it runs, in a few minutes."), stage)).strip())
 
     def tell(self, text: str) -> None:
-        """One sentence, and the way back."""
+        """Send a page with one sentence and a link to the desk."""
         self.finish(
             self.render_page(
                 "shared/message.html",

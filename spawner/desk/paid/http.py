@@ -1,4 +1,4 @@
-"""What the pages of the paid path share: they are whole without a script, and nobody's but their person's."""
+"""Base classes of the pages and the API of paid instances. The pages work without a script."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.errors import FreepoolError, NotAllowed, NotOffered
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Consent, Order
-from spawner.paid.orders.service import answer_token
+from spawner.paid.orders.service import answer_token as token_of_answer
 from spawner.paid.paid import Paid
 
 T = TypeVar("T")
 Row = TypeVar("Row", Binding, Consent, Order)
 DSW = "dsw"
-"""The cloud whose own pages we know by address: `RoleGuide` has them from its settings."""
+"""The provider whose console and bill have URLs in the settings (`RoleGuide`)."""
 NOT_HERE = "Paid instances are not offered here."
 SIGN_IN = "Only somebody who has signed in with a browser can do this."
 ON_THE_PAGE = "Open the desk in your browser, and do it there."
@@ -63,109 +63,109 @@ class PaidHandler(PaidPartsHandler):
         return self.parts.paid
 
     def require_browser(self) -> None:
-        """A yes to being billed is a person's, in a browser: a token may be in anybody's hands."""
+        """Raises `NotAllowed` for an API token: only a signed-in browser may consent to being billed."""
         if self.hub_auth.get_token(self, in_cookie=False):
             raise NotAllowed(SIGN_IN, next_step=ON_THE_PAGE)
 
     @property
     def session_mark(self) -> str:
-        """Marks this session without naming it."""
+        """A hash of this browser session."""
         named = f"{self.hub_auth.get_session_id(self)}\0{self.hub_auth.get_token(self)}"
         key = self.desk.settings.secret("desk")
         return hmac.new(key.encode(), f"freepool paid session v1\0{named}".encode(), hashlib.sha256).hexdigest()
 
-    def answer_word(self, consent_id: str) -> str:
-        """What the page with this question sends along with the yes. No other page, and no API, ever says it."""
-        return answer_token(self.desk.settings.secret("desk"), consent_id)
+    def answer_token(self, consent_id: str) -> str:
+        """A one-time token that only the page of this consent holds. Its form sends it along with the user's answer."""
+        return token_of_answer(self.desk.settings.secret("desk"), consent_id)
 
-    def words_of(self, error: FreepoolError) -> str:
-        """What went wrong, and what to do next."""
+    def text_of(self, error: FreepoolError) -> str:
+        """The error's message and next step in the user's language."""
         return self.language_texts.together(
             self.say(error.template, **error.params), self.say(error.next_template) if error.next_template else ""
         )
 
     async def read(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """One look at the ledger."""
+        """Run a query of the ledger in a thread."""
         return await self.desk.ledger.aread(query, *args, **kwargs)
 
-    async def my_binding(self, binding_id: str) -> Binding:
-        """Theirs, unless it is history."""
-        mine = {binding.id: binding for binding in await self.read(bindings.of_user, self.user_name)}
-        return self._own(mine.get(binding_id))
+    async def own_binding(self, binding_id: str) -> Binding:
+        """The user's binding; 404 for others and for unlinked ones."""
+        known = {binding.id: binding for binding in await self.read(bindings.of_user, self.user_name)}
+        return self._own(known.get(binding_id))
 
-    async def my_consent(self, consent_id: str) -> Consent:
-        """Theirs."""
+    async def own_consent(self, consent_id: str) -> Consent:
+        """The user's consent; 404 for others."""
         return self._own(await self.read(consents.find, consent_id))
 
-    async def my_order(self, order_id: str) -> Order:
-        """Theirs."""
+    async def own_order(self, order_id: str) -> Order:
+        """The user's order; 404 for others."""
         return self._own(await self.read(orders.find, order_id))
 
-    def _own(self, found: Row | None) -> Row:
-        """404 for everybody else's, and for what somebody of the same name had before."""
-        if found is None or (found.user_name, found.user_since) != (self.user_name, self.user_since):
+    def _own(self, row: Row | None) -> Row:
+        """404 for rows of other users, and of an earlier user of the same name."""
+        if row is None or (row.user_name, row.user_since) != (self.user_name, self.user_since):
             raise HTTPError(404)
-        return found
+        return row
 
     def title(self, provider: str) -> str:
-        """A cloud's name, in the reader's language; its id where it is switched off."""
+        """The cloud's name in the user's language; its id where it is not in the settings any more."""
         known = self.paid.providers.get(provider)
         return provider if known is None else self.say(known.title)
 
     def is_on(self, provider: str, region: str = "") -> bool:
-        """Whether a cloud, and a region of it, is offered here now. What was done there before is shown anyhow."""
+        """Whether a cloud, or a region of it, is in the settings."""
         regions = self.paid.regions.get(provider, ())
         return provider in self.paid.providers and bool(regions) and (not region or region in regions)
 
     def consent_view(self, consent: Consent) -> ConsentView:
-        """As its person sees and downloads it."""
+        """The consent as the user sees and downloads it."""
         return consent_view(consent, self.language_texts, self.title(consent.provider), demo=self.desk.settings.is_demo)
 
     def regions_of(self, binding: Binding) -> list[str]:
-        """Where something may be made under it."""
+        """The regions in which instances can be created with this binding."""
         known = self.paid.regions.get(binding.provider, ())
         return [region for region in known if not binding.workspaces or region in binding.workspaces]
 
     def console(self, provider: str, account: str, region: str = "") -> str:
-        """The cloud's own page about what runs there; empty where we know none."""
+        """URL of the cloud's list of instances; empty where the settings have none."""
         guide = self.parts.role_guide
         return guide.console(account, region) if guide is not None and provider == DSW else ""
 
     def bill(self, provider: str, account: str) -> str:
-        """The cloud's own page about the bill; empty where we know none."""
+        """URL of the cloud's bill; empty where the settings have none."""
         guide = self.parts.role_guide
         return guide.bill(account) if guide is not None and provider == DSW else ""
 
 
 class PaidPage(PaidHandler):
-    """Base of the pages. Every change is a form's POST that is answered with a page, or with the way to one.
+    """Base of the pages. Every change is a form's POST, answered with a page or a redirect.
 
-    Only a person who goes there in a browser gets one: no token, whoever's, and no script that fetches it. `is_live`:
-    the page's own script looks again. `is_file`: it is saved and not shown, which browsers do not call a document.
+    A page is sent only to a browser that navigates to it: not to an API token, and not to a script. `is_live`: the
+    page's own script may fetch it again. `is_file`: it is a download, for which browsers send no `document`.
     """
 
     is_live = False
     is_file = False
 
     async def prepare(self) -> None:
-        """Refuse everything else."""
+        """Raises `NotAllowed` for other requests."""
         await super().prepare()
         self.set_header("Cross-Origin-Opener-Policy", ALONE)
         if self._finished or self.current_user is None:
             return
         self.require_browser()
-        is_look = self.request.method == "GET" and self.is_live and self.is_our_script
-        is_saved = self.is_file and self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
-        if not (self.is_navigation or is_look or is_saved):
+        is_refresh = self.request.method == "GET" and self.is_live and self.is_our_script
+        is_download = self.is_file and self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+        if not (self.is_navigation or is_refresh or is_download):
             raise NotAllowed(GO_YOURSELF, next_step=ON_THE_PAGE)
 
     @property
     def here(self) -> str:
-        """A page that answers a form is not there to come back to; the one above it is."""
+        """The URL to return to: a URL that takes only a POST is replaced by the one above it."""
         return re.sub(r"/(accept|start|withdraw|link)$", "", self.request.uri or self.desk.base)
 
     def show(self, template: str, *, status: int = 200, **context: Any) -> None:
-        """Answer with a page."""
+        """Send a page."""
         self.set_status(status)
         self.finish(
             self.render_page(
@@ -177,7 +177,7 @@ class PaidPage(PaidHandler):
         )
 
     def tell(self, title: str, text: str, *, url: str = "", label: str = "", status: int = 200) -> None:
-        """Answer with one message."""
+        """Send a page with one message and a link."""
         self.show(
             "shared/message.html",
             status=status,
@@ -188,9 +188,5 @@ class PaidPage(PaidHandler):
         )
 
     def go(self, path: str) -> None:
-        """To another page below the desk."""
+        """Redirect to another page of the desk."""
         self.redirect(f"{self.desk.base}{path}", status=303)
-
-    def sentences(self, found: Any) -> list[str]:
-        """Templates with their parameters, in the reader's language."""
-        return [self.say(template, **params) for template, params in found]

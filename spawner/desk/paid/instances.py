@@ -1,21 +1,24 @@
-"""One instance in a person's cloud: what it does and costs, its two ends, and its receipt."""
+"""Pages of one paid instance: state and cost, stop, deletion, receipt."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from urllib.parse import quote
 
 from tornado.web import HTTPError
 
+from spawner.desk.paid.forms import SeenForm
 from spawner.desk.paid.http import PaidPage
+from spawner.desk.paid.state import PaidViewBuilder, read_builder
 from spawner.desk.paid.texts import WHY
-from spawner.desk.paid.views import PaidSnapshot, PaidViewBuilder, read_paid
+from spawner.desk.requests import form_fields
 from spawner.instance.arguments import ARCHIVE
 from spawner.ledger import InstanceState
 from spawner.ledger.paid import audit
-from spawner.ledger.paid.rows import Consent, ConsentState, OrderEvent, StopReason
+from spawner.ledger.paid.rows import ConsentState, Order, OrderEvent, StopReason
 from spawner.ledger.pool import instances
 from spawner.paid.orders import service as order_service
 
@@ -25,7 +28,7 @@ ENDS = {"stop": order_service.want_stop, "delete": order_service.want_delete}
 
 @dataclass(frozen=True)
 class RunView:
-    """What is kept of one run that is over. Amounts are in `currency`, where they are known."""
+    """A run that has ended. Amounts are exact text in `currency`; None where they are not known."""
 
     ended_at: datetime
     seconds: int
@@ -41,69 +44,80 @@ class InstanceHandler(PaidPage):
     is_live = True
 
     async def get(self, order_id: str) -> None:
-        """As it is now. Of what is agreed to and not started yet, there is an order in a moment."""
-        now = self.paid.now()
-        snapshot = await self.read(read_paid, self.user_name, self.user_since, now=now)
-        desk = PaidViewBuilder(
-            snapshot, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now
-        )
-        order = next((one for one in snapshot.orders if one.id == order_id), None)
-        view = desk.instance(order) if order is not None else desk.asked(self._asked(snapshot, order_id))
-        mine = await self.read(instances.latest, self.user_name, "")
-        runs_free = mine is not None and mine.state is InstanceState.RUNNING
-        consent = snapshot.consents.get(order.consent_id or "" if order is not None else order_id)
-        again = desk.again(order) if order is not None else None
-        record = await self.read(audit.record_of, order_id) if order is not None else []
+        """The page. An instance that is not started yet has a consent and no order."""
+        builder = await read_builder(self.desk, self.paid, self.user_name, self.user_since, self.language_texts)
+        snapshot = builder.snapshot
+        order = next((order for order in snapshot.orders if order.id == order_id), None)
+        shown = self._consent_page(builder, order_id) if order is None else await self._order_page(builder, order)
         self.show(
             "paid/instance.html",
-            instance=view,
-            consent=consent,
-            unspent=again or consent,
-            runs=[self._run(one) for one in reversed(record) if one.what in RUN_ENDS],
             order=order,
-            binding_id=order.binding_id if order is not None else consent.binding_id if consent else "",
-            archive=f"/user/{quote(self.user_name, safe='@~')}/{ARCHIVE}" if runs_free else "",
-            console=self.console(order.provider, view.account, view.region) if order is not None else "",
-            bill=self.bill(order.provider, view.account) if order is not None else "",
-            notices=[one for one in desk.view().notices if one.instance == order_id],
-            live=view.state not in ("gone", "not_made"),
+            archive=await self._archive(),
+            notices=[notice for notice in builder.view().notices if notice.instance == order_id],
+            live=shown["instance"].state not in ("gone", "not_made"),
+            **shown,
         )
 
+    def _consent_page(self, builder: PaidViewBuilder, consent_id: str) -> dict[str, Any]:
+        consent = builder.snapshot.consents.get(consent_id)
+        if consent is None or consent.state not in (ConsentState.ACCEPTED, ConsentState.SPENT):
+            raise HTTPError(404)
+        return {
+            "instance": builder.consent_instance(consent),
+            "consent": consent,
+            "unspent": consent,
+            "runs": [],
+            "binding_id": consent.binding_id,
+            "console": "",
+            "bill": "",
+        }
+
+    async def _order_page(self, builder: PaidViewBuilder, order: Order) -> dict[str, Any]:
+        view = builder.order_instance(order)
+        consent = builder.snapshot.consents.get(order.consent_id or "")
+        events = await self.read(audit.record_of, order.id)
+        return {
+            "instance": view,
+            "consent": consent,
+            "unspent": builder.unused_consent(order) or consent,
+            "runs": [self._run(event) for event in reversed(events) if event.what in RUN_ENDS],
+            "binding_id": order.binding_id,
+            "console": self.console(order.provider, view.account, view.region),
+            "bill": self.bill(order.provider, view.account),
+        }
+
+    async def _archive(self) -> str:
+        """URL from which the files of the user's free instance can be downloaded; empty where none runs."""
+        free = await self.read(instances.latest, self.user_name, "")
+        if free is None or free.state is not InstanceState.RUNNING:
+            return ""
+        return f"/user/{quote(self.user_name, safe='@~')}/{ARCHIVE}"
+
     def _run(self, event: OrderEvent) -> RunView:
-        told = event.params
-        reason = told.get("reason")
+        params = event.params
+        reason = params.get("reason")
         return RunView(
             ended_at=event.at,
-            seconds=int(float(told.get("seconds", 0))),
-            spent=f"{Decimal(told['spent']):.2f}" if "spent" in told else None,
-            cap=f"{Decimal(told['cap']):.2f}" if "cap" in told else None,
-            currency=str(told.get("currency", "")),
+            seconds=int(float(params.get("seconds", 0))),
+            spent=f"{Decimal(params['spent']):.2f}" if "spent" in params else None,
+            cap=f"{Decimal(params['cap']):.2f}" if "cap" in params else None,
+            currency=str(params.get("currency", "")),
             reason=self.say(WHY[StopReason(reason)]) if reason in set(StopReason) else "",
         )
 
-    def _asked(self, snapshot: PaidSnapshot, consent_id: str) -> Consent:
-        consent = snapshot.consents.get(consent_id)
-        if consent is None or consent.state not in (ConsentState.ACCEPTED, ConsentState.SPENT):
-            raise HTTPError(404)
-        return consent
-
 
 class EndHandler(PaidPage):
-    """GET and POST /paid/instances/ID/stop and …/delete: two clearly different acts, each asked about in words."""
+    """GET and POST /paid/instances/ID/stop and …/delete"""
 
     async def get(self, order_id: str, act: str) -> None:
-        """Ask."""
-        now = self.paid.now()
-        order = await self.my_order(order_id)
-        snapshot = await self.read(read_paid, self.user_name, self.user_since, now=now)
-        desk = PaidViewBuilder(
-            snapshot, self.paid, self.language_texts, self.desk.base, self.desk.settings.is_demo, now
-        )
-        self.show("paid/end.html", instance=desk.instance(order), act=act)
+        """Ask the user to confirm."""
+        order = await self.own_order(order_id)
+        builder = await read_builder(self.desk, self.paid, self.user_name, self.user_since, self.language_texts)
+        self.show("paid/end.html", instance=builder.order_instance(order), act=act)
 
     async def post(self, order_id: str, act: str) -> None:
-        """SpawnRequest it; the steward has it done, whatever becomes of this process."""
-        order = await self.my_order(order_id)
+        """Record the request in the ledger. The steward calls the cloud."""
+        order = await self.own_order(order_id)
         await self.desk.ledger.awrite(ENDS[act], order.id, by=self.user_name, now=self.paid.now())
         self.go(f"paid/instances/{order.id}")
 
@@ -112,7 +126,7 @@ class SeenHandler(PaidPage):
     """POST /paid/notices/N/seen"""
 
     async def post(self, seq: str) -> None:
-        """The person has read it; where it was on another page, back to that one."""
+        """Dismiss a notice, and redirect to the page that showed it."""
         await self.desk.ledger.awrite(audit.see, self.user_name, int(seq), now=self.paid.now())
-        instance = self.get_body_argument("instance", "")
-        self.go(f"paid/instances/{(await self.my_order(instance)).id}" if instance else "paid")
+        form = SeenForm.model_validate(form_fields(self))
+        self.go(f"paid/instances/{(await self.own_order(form.instance)).id}" if form.instance else "paid")

@@ -1,4 +1,4 @@
-"""What Prometheus reads of the paid path: counts and alarms, and nobody's name or money."""
+"""Prometheus metrics of paid instances: counts and alarms. They contain no names and no amounts."""
 
 from __future__ import annotations
 
@@ -18,39 +18,47 @@ from spawner.paid.accounts.binding import Reach
 
 
 def paid_exposition(connection: Connection, *, now: datetime, reaches: Reach) -> bytes:
-    """The text that Prometheus reads."""
+    """The metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(PaidCollector(read_alarms(connection), now, reaches))
     return generate_latest(registry)
 
 
 class PaidCollector(Collector):
-    """One moment as metrics."""
+    """One snapshot as metrics."""
 
     def __init__(self, snapshot: AlarmSnapshot, now: datetime, reaches: Reach) -> None:
         self.snapshot, self.now, self.reaches = snapshot, now, reaches
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry."""
+        """Called by the registry."""
         snapshot = self.snapshot
-        yield _by_state("freepool_paid_orders", "Instances in people's own clouds.", OrderState, snapshot.orders)
-        yield _by_state("freepool_paid_bindings", "Links to cloud accounts.", BindingState, snapshot.bindings)
-        yield _by_state("freepool_paid_consents", "Questions to people.", ConsentState, snapshot.consents)
-        found = Counter(one.kind for one in alarms(snapshot.alive, self.now, reaches=self.reaches))
-        alarm = GaugeMetricFamily(
-            "freepool_paid_alarms", "Instances that somebody should look at now, by what is wrong.", labels=["kind"]
+        yield _by_state(
+            "freepool_paid_orders", "Orders of instances in users' cloud accounts.", OrderState, snapshot.orders
+        )
+        yield _by_state(
+            "freepool_paid_bindings", "Cloud accounts that users have linked.", BindingState, snapshot.bindings
+        )
+        yield _by_state(
+            "freepool_paid_consents", "Consents that users were asked for.", ConsentState, snapshot.consents
+        )
+        counts = Counter(alarm.kind for alarm in alarms(snapshot.alive, self.now, reaches=self.reaches))
+        family = GaugeMetricFamily(
+            "freepool_paid_alarms", "Instances that an administrator must look at, by kind of problem.", labels=["kind"]
         )
         for kind in KINDS:
-            alarm.add_metric([kind], found[kind])
-        yield alarm
-        left = (snapshot.keeper_until - self.now).total_seconds() if snapshot.keeper_until else 0.0
+            family.add_metric([kind], counts[kind])
+        yield family
+        left = (snapshot.lease_ends_at - self.now).total_seconds() if snapshot.lease_ends_at else 0.0
         yield GaugeMetricFamily(
             "freepool_paid_lease_seconds",
-            "For how long the lease of whoever looks after paid instances still holds; 0 or less: nobody does.",
+            "Remaining time of the reconciler's lease; 0 or less: no reconciler runs.",
             value=left,
         )
         yield GaugeMetricFamily(
-            "freepool_paid_paused", "1 while nobody can make anything new.", value=float(snapshot.paused is not None)
+            "freepool_paid_paused",
+            "1 while the creation of paid instances is paused.",
+            value=float(snapshot.paused is not None),
         )
 
 

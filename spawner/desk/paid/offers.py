@@ -1,15 +1,16 @@
-"""Prices, and the limits of a run: from what the cloud offers to the question. It reads, and changes nothing there."""
+"""Pages with the prices of instance types and the limits of a run. They only read from the cloud."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from decimal import ROUND_UP, Decimal
-from typing import Any
 
 from tornado.web import HTTPError
 
+from spawner.desk.paid.forms import CPUS, GPUS, HOURS, IDLE_MINUTES, MEMORIES, LimitsForm, NeedsQuery
 from spawner.desk.paid.http import PaidHandler, PaidPage
-from spawner.errors import BadOption, FreepoolError, Refusal
+from spawner.desk.requests import form_fields, query_fields
+from spawner.errors import BadOption, FreepoolError
 from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import OVER, Binding, BindingState, Consent, Order
 from spawner.paid.consent import service as consent_service
@@ -17,59 +18,39 @@ from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
 from spawner.paid.names import SERVER_PREFIX
 from spawner.paid.providers.base import Capability
-from spawner.paid.quotes import HOUR, Needs, Quote
+from spawner.paid.quotes import Needs, Quote
 
-GIB = 1024**3
-HOURS = ("0.5", "1", "2", "4", "8", "24")
-MODEST_HOURS = "2"
-IDLE_MINUTES = ("15", "30", "60", "120", "0")
-MODEST_IDLE = "30"
-CPUS, MEMORIES, GPUS = ("0", "2", "4", "8", "16"), ("0", "8", "16", "32", "64"), ("0", "1", "2", "4", "8")
-AMOUNT = re.compile(r"\d{1,9}(\.\d{1,6})?")
-NOT_A_NUMBER = "The limit must be a number, such as {example}."
-ONE_OF = "Choose one of the times on the page."
+DEFAULT_HOURS = "2"
+DEFAULT_IDLE = "30"
+NO_PRICE = "Its price is not known just now, and nothing is started at an unknown price."
+NO_STOCK = "The cloud has none of it just now."
 
 
-def modest_cap(hourly: Money) -> Money:
-    """What `MODEST_HOURS` cost, rounded up to what one can remember."""
-    amount = hourly.amount * Decimal(MODEST_HOURS)
+def default_cap(hourly: Money) -> Money:
+    """The price of `DEFAULT_HOURS`, rounded up to one decimal place, or to a whole number from 10 on."""
+    amount = hourly.amount * Decimal(DEFAULT_HOURS)
     return Money(amount.quantize(Decimal("0.1") if amount < 10 else Decimal(1), ROUND_UP), hourly.currency)
 
 
 class OffersHandler(PaidHandler):
-    """What both pages and API need to put a question together."""
+    """Base of handlers that read prices and ask for consent."""
 
     async def question(
-        self,
-        binding: Binding,
-        region: str,
-        instance_type: str,
-        *,
-        cap: str,
-        currency: str,
-        hours: str,
-        idle: str,
-        order: Order | None,
+        self, binding: Binding, region: str, instance_type: str, limits: LimitsForm, order: Order | None
     ) -> Consent:
-        """Ask, at a price that is read now."""
-        if region not in self.regions_of(binding):
-            raise HTTPError(404)
-        if not AMOUNT.fullmatch(cap.strip()):
-            raise BadOption(NOT_A_NUMBER, example="5")
-        if hours not in HOURS or idle not in IDLE_MINUTES:
-            raise BadOption(ONE_OF)
+        """Ask for consent, at a price that is read now. `order` is the stopped instance to start again, if any."""
         chosen = Chosen(
             server_name=order.server_name if order is not None else await self._new_name(),
-            cap=Money(Decimal(cap.strip()), currency),
-            max_seconds=int(Decimal(hours) * HOUR),
-            idle_seconds=int(idle) * 60 or None,
+            cap=Money(Decimal(limits.cap), limits.currency),
+            max_seconds=limits.max_seconds,
+            idle_seconds=limits.idle_seconds,
         )
         return await self.ask(binding, region, instance_type, chosen, order)
 
     async def ask(
         self, binding: Binding, region: str, instance_type: str, chosen: Chosen, order: Order | None
     ) -> Consent:
-        """The same with what was chosen before."""
+        """Ask for consent with limits that were chosen before."""
         async with self.parts.cloud_locks.hold(self.user_name):
             return await consent_service.offer(
                 self.paid,
@@ -79,27 +60,29 @@ class OffersHandler(PaidHandler):
                 chosen,
                 session=self.session_mark,
                 language=self.language_texts.language,
-                token_of=self.answer_word,
+                token_of=self.answer_token,
                 order=order,
             )
 
     async def quotes(self, binding: Binding, region: str, needs: Needs) -> list[Quote]:
-        """What is on offer now."""
+        """Prices, read now."""
         async with self.parts.cloud_locks.hold(self.user_name):
             return await consent_service.quotes(self.paid, binding, region, needs)
 
     async def _new_name(self) -> str:
-        """The first that none of theirs has now: two tabs that ask get the same, and so one instance between them."""
-        taken = {one.server_name for one in await self.read(orders.of_user, self.user_name) if one.state not in OVER}
+        """The first server name that no instance of the user has. Two tabs get the same name, so together they can
+        create one instance only."""
+        own = await self.read(orders.of_user, self.user_name)
+        taken = {order.server_name for order in own if order.state not in OVER}
         return next(name for name in (f"{SERVER_PREFIX}{n}" for n in range(1, len(taken) + 2)) if name not in taken)
 
 
 class InstanceTypesHandler(OffersHandler, PaidPage):
-    """GET /paid/new/ACCOUNT: what is on offer, the cheapest that fits first."""
+    """GET /paid/new/ACCOUNT: instance types with their prices, the cheapest that fits first"""
 
     async def get(self, binding_id: str) -> None:
-        """Read the prices now, and show them."""
-        binding = await self.my_binding(binding_id)
+        """The page, with prices that are read now."""
+        binding = await self.own_binding(binding_id)
         if binding.state is not BindingState.ACTIVE:
             self.go(f"paid/accounts/{binding.id}")
             return
@@ -110,16 +93,13 @@ class InstanceTypesHandler(OffersHandler, PaidPage):
         region = self.get_query_argument("region", regions[0])
         if region not in regions:
             raise HTTPError(404)
-        needs = {
-            name: self._at_least(name, known) for name, known in (("cpu", CPUS), ("memory", MEMORIES), ("gpu", GPUS))
-        }
-        wanted = Needs(cpu=needs["cpu"], memory=needs["memory"] * GIB, gpu_count=needs["gpu"])
+        query = NeedsQuery.model_validate(query_fields(self))
         quotes: list[Quote] = []
         problem = ""
         try:
-            quotes = await self.quotes(binding, region, wanted)
+            quotes = await self.quotes(binding, region, query.needs)
         except FreepoolError as error:
-            problem = self.words_of(error)
+            problem = self.text_of(error)
         self.show(
             "paid/instance_types.html",
             status=503 if problem else 200,
@@ -127,45 +107,41 @@ class InstanceTypesHandler(OffersHandler, PaidPage):
             provider=self.title(binding.provider),
             regions=regions,
             region=region,
-            needs={name: str(value) for name, value in needs.items()},
+            needs={"cpu": query.cpu, "memory": query.memory, "gpu": query.gpu},
             choices={"cpu": CPUS, "memory": MEMORIES, "gpu": GPUS},
             quotes=quotes,
             read_at=quotes[0].read_at if quotes else None,
             problem=problem,
         )
 
-    def _at_least(self, name: str, known: tuple[str, ...]) -> int:
-        given = self.get_query_argument(name, "0")
-        return int(given) if given in known else 0
-
 
 class LimitsHandler(OffersHandler, PaidPage):
-    """GET and POST /paid/new/ACCOUNT/REGION/SHAPE: the limits, chosen before the question; POST asks it."""
+    """GET and POST /paid/new/ACCOUNT/REGION/INSTANCE_TYPE: the limits of a run"""
 
     async def get(self, binding_id: str, region: str, instance_type: str) -> None:
-        """With modest ones filled in."""
-        await self._show(await self.my_binding(binding_id), region, instance_type)
+        """The form, with low limits filled in."""
+        await self._show(await self.own_binding(binding_id), region, instance_type)
 
     async def post(self, binding_id: str, region: str, instance_type: str) -> None:
-        """Ask."""
-        binding = await self.my_binding(binding_id)
-        order = await self._again()
-        given = {name: self.get_body_argument(name, "") for name in ("cap", "currency", "hours", "idle")}
+        """Ask for consent with these limits. Redirects to the question."""
+        binding = await self.own_binding(binding_id)
+        order = await self._order_to_restart()
+        if region not in self.regions_of(binding):
+            raise HTTPError(404)
+        fields = form_fields(self)
         try:
-            consent = await self.question(binding, region, instance_type, order=order, **given)
-        except Refusal as refusal:
-            if not isinstance(refusal, BadOption):
-                raise
+            consent = await self.question(binding, region, instance_type, LimitsForm.parse(fields), order)
+        except BadOption as error:
             await self._show(
-                binding, region, instance_type, given=given, problem=self.say(refusal.template, **refusal.params)
+                binding, region, instance_type, given=fields, problem=self.say(error.template, **error.params)
             )
             return
         self.go(f"paid/consents/{consent.id}")
 
-    async def _again(self) -> Order | None:
-        """The stopped instance that is to run again, where it is that."""
+    async def _order_to_restart(self) -> Order | None:
+        """The stopped instance that is to be started again, if the page is about one."""
         order_id = self.get_argument("again", "")
-        return await self.my_order(order_id) if order_id else None
+        return await self.own_order(order_id) if order_id else None
 
     async def _show(
         self,
@@ -173,16 +149,11 @@ class LimitsHandler(OffersHandler, PaidPage):
         region: str,
         instance_type: str,
         *,
-        given: dict[str, Any] | None = None,
+        given: Mapping[str, str] | None = None,
         problem: str = "",
     ) -> None:
-        order = await self._again()
-        if binding.state is not BindingState.ACTIVE or region not in self.regions_of(binding):
-            raise HTTPError(404)
-        quotes = await self.quotes(binding, region, Needs())
-        quote = next((one for one in quotes if one.instance_type.id == instance_type), None)
-        if quote is None:
-            raise HTTPError(404)
+        order = await self._order_to_restart()
+        quote = await self._quote(binding, region, instance_type)
         if quote.hourly is None or not quote.is_buyable:
             self.tell(
                 self.say("It cannot be had just now"),
@@ -192,28 +163,32 @@ class LimitsHandler(OffersHandler, PaidPage):
                 status=409,
             )
             return
-        provider = self.paid.providers[binding.provider]
-        modest = modest_cap(quote.hourly)
-        known = {
-            "cap": f"{modest.rounded():f}",
-            "currency": modest.currency,
-            "hours": MODEST_HOURS,
-            "idle": MODEST_IDLE,
+        cap = default_cap(quote.hourly)
+        defaults = {
+            "cap": f"{cap.rounded():f}",
+            "currency": cap.currency,
+            "hours": DEFAULT_HOURS,
+            "idle": DEFAULT_IDLE,
         }
         self.show(
             "paid/limits.html",
             status=400 if problem else 200,
             binding=binding,
             provider=self.title(binding.provider),
-            has_idle=Capability.IDLE_CULLER in provider.capabilities,
+            has_idle=Capability.IDLE_CULLER in self.paid.providers[binding.provider].capabilities,
             region=region,
             quote=quote,
             order=order,
-            given=known | (given or {}),
+            given=defaults | dict(given or {}),
             choices={"hours": HOURS, "idle": IDLE_MINUTES},
             problem=problem,
         )
 
-
-NO_PRICE = "Its price is not known just now, and nothing is started at an unknown price."
-NO_STOCK = "The cloud has none of it just now."
+    async def _quote(self, binding: Binding, region: str, instance_type: str) -> Quote:
+        """The price of one instance type, read now; 404 where it is not offered."""
+        if binding.state is not BindingState.ACTIVE or region not in self.regions_of(binding):
+            raise HTTPError(404)
+        for quote in await self.quotes(binding, region, Needs()):
+            if quote.instance_type.id == instance_type:
+                return quote
+        raise HTTPError(404)

@@ -1,8 +1,8 @@
-"""The paid path's record, as rows that can be handed on: all of it to an operator, and each person their own."""
+"""Rows of paid instances for export: all of them for administrators, and each user's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from spawner.ledger.paid.tables import bindings, consents, notices, order_events
 
 PAGE = 500
 SECRET = {"external_id", "session", "answer_hash"}
-"""Not secrets of anybody's, but nothing that a record needs to hand on."""
+"""Columns that are not exported."""
 RECORD: Mapping[str, Table] = {
     "binding": bindings,
     "consent": consents,
@@ -23,7 +23,7 @@ RECORD: Mapping[str, Table] = {
 
 
 def page_of(connection: Connection, table: Table, after: object = None) -> list[dict[str, Any]]:
-    """The next rows of a table, in the order of its key: `after` is the last key that was seen."""
+    """The next `PAGE` rows of a table, in the order of its key. `after` is the last key of the page before."""
     (key,) = table.primary_key.columns
     query = select(table).order_by(key).limit(PAGE)
     if after is not None:
@@ -31,17 +31,16 @@ def page_of(connection: Connection, table: Table, after: object = None) -> list[
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def of_person(connection: Connection, user_name: str, user_since: str) -> dict[str, list[dict[str, Any]]]:
-    """All that is theirs."""
-    theirs = (bindings, consents, orders)
-    mine = {
+def rows_of_user(connection: Connection, user_name: str, user_since: str) -> dict[str, list[dict[str, Any]]]:
+    """The user's rows, by table."""
+    rows = {
         table.name: _rows(connection, table, table.c.user_name == user_name, table.c.user_since == user_since)
-        for table in theirs
+        for table in (bindings, consents, orders)
     }
-    ids = [row["id"] for row in mine[orders.name]]
-    linked = [row["id"] for row in mine[bindings.name]]
+    ids = [row["id"] for row in rows[orders.name]]
+    linked = [row["id"] for row in rows[bindings.name]]
     about = notices.c.order_id.in_(ids) | notices.c.binding_id.in_(linked)
-    return mine | {
+    return rows | {
         order_events.name: _rows(connection, order_events, order_events.c.order_id.in_(ids)),
         notices.name: _rows(connection, notices, notices.c.user_name == user_name, about),
     }
@@ -53,14 +52,10 @@ def _rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> 
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is nobody's business."""
-    return dict(_without(row))
+    """The row without the columns of `SECRET`."""
+    return {name: value for name, value in row.items() if name not in SECRET}
 
 
-def _without(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in row.items() if name not in SECRET)
-
-
-def plain(value: object) -> str:
-    """For JSON: what it has no word for."""
+def json_default(value: object) -> str:
+    """For `json.dumps`: values that JSON has no type for."""
     return value.isoformat() if isinstance(value, datetime) else str(value)

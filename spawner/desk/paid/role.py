@@ -1,4 +1,4 @@
-"""The role that a person makes in their account: the two documents, what each line means, and the one-click link."""
+"""The role that a user creates in their cloud account: its two policy documents, explained, and a one-click link."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PERMISSION_WORDS = (
 
 @dataclass(frozen=True)
 class Part:
-    """Some lines of a document, and what they mean (a sentence for people)."""
+    """Some lines of a document, and a sentence that explains them to the user."""
 
     lines: str
     meaning: str
@@ -39,28 +39,28 @@ class Part:
 
 @dataclass(frozen=True)
 class Document:
-    """One of the two, as it is pasted."""
+    """A policy document, as the user pastes it in the cloud's console."""
 
     text: str
     parts: Sequence[Part]
 
 
 class RoleGuide:
-    """What the page about the role shows. `template_url` is where the cloud can fetch the template."""
+    """The content of the page about the role. The cloud fetches the template from `template_url`."""
 
     def __init__(self, settings: DswSettings, *, template_url: str) -> None:
         self._settings, self._template_url = settings, template_url
 
     def name(self, binding: Binding) -> str:
-        """Of the role: one of its own for each link, so that an old one is in nobody's way."""
+        """The name of the role. Each binding has its own, so it never collides with the role of an earlier one."""
         return f"freepool-{binding.id[:8]}"
 
     def arn(self, binding: Binding, name: str) -> str:
-        """As the cloud names it."""
+        """The role's resource name."""
         return f"acs:ram::{binding.account_id}:role/{name}"
 
     def link(self, binding: Binding) -> str:
-        """Where one click makes it."""
+        """URL of the cloud's console with the template and its parameters filled in."""
         parameters = {"RoleName": self.name(binding), "ExternalId": binding.external_id}
         return self._settings.assumptions.role_link.format(
             region=next(iter(self._settings.regions)),
@@ -69,7 +69,7 @@ class RoleGuide:
         )
 
     def trust(self, binding: Binding) -> Document:
-        """Whom the role trusts."""
+        """The trust policy."""
         document = trust_document(self._settings.principal, binding.external_id)
         statement = document["Statement"][0]
         return Document(
@@ -82,7 +82,7 @@ class RoleGuide:
         )
 
     def permissions(self) -> Document:
-        """What the role may do."""
+        """The permission policy."""
         document = permission_document(self._settings.assumptions)
         statements = document["Statement"]
         return Document(
@@ -94,17 +94,17 @@ class RoleGuide:
         )
 
     def console(self, binding_account: str, region: str) -> str:
-        """Where its owner sees what runs, without us."""
+        """URL of the account's list of instances in the cloud's console."""
         return _filled(
             self._settings.assumptions.console_link, binding_account, region or next(iter(self._settings.regions))
         )
 
     def bill(self, binding_account: str) -> str:
-        """Where the cloud's bill is."""
+        """URL of the cloud's bill."""
         return _filled(self._settings.assumptions.bill_link, binding_account, "")
 
     def template(self) -> dict[str, Any]:
-        """For the cloud's orchestration service. It is the same for everybody, and holds nothing of anybody."""
+        """The template for the cloud's orchestration service. It is the same for all users."""
         trust = trust_document(self._settings.principal, "")
         trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"] = EXTERNAL_ID
         policy = {"PolicyName": POLICY, "PolicyDocument": permission_document(self._settings.assumptions)}

@@ -1,4 +1,4 @@
-"""The paid path in words: where an instance stands, why it ended, what a person is told once; and how numbers look."""
+"""Texts of paid instances: states, reasons of an end, notices; and formats of numbers and times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from spawner.paid.providers.base import RemoteState
 
 GIB = 1024**3
 SPACELESS = re.compile(r"(\d)(?=[\u4e00-\u9fff])")
-"""The formats set no space between a digit and a Chinese unit; the texts here do."""
+"""Babel's formats have no space between a digit and a Chinese unit; the texts of the pages have one."""
 HOUR = 3600
 
 STATES: Mapping[str, str] = {
@@ -92,13 +92,13 @@ BLOCKS: Mapping[Block, str] = {
     Block.CHECK: "The last check of its role found something to mend, so nothing new is made.",
 }
 OUT_OF_REACH = "This cloud, or this region of it, is switched off here. Look after it in the cloud's own console."
-LINKS: Mapping[BindingState, str] = {
+BINDING_STATES: Mapping[BindingState, str] = {
     BindingState.PROVEN: "Not finished",
     BindingState.ACTIVE: "Linked",
     BindingState.BLOCKED: "Blocked",
     BindingState.UNLINKED: "Unlinked",
 }
-ANSWERS: Mapping[ConsentState, str] = {
+CONSENT_STATES: Mapping[ConsentState, str] = {
     ConsentState.OFFERED: "Not answered",
     ConsentState.ACCEPTED: "Agreed, not started yet",
     ConsentState.SPENT: "Agreed and started",
@@ -107,11 +107,11 @@ ANSWERS: Mapping[ConsentState, str] = {
 }
 
 
-def stand_of(order: Order) -> str:
-    """Where it stands, as one of `STATES`."""
+def display_state(order: Order) -> str:
+    """One of `STATES`."""
     if order.state in (OrderState.STOPPING, OrderState.DELETING, OrderState.STOPPED, OrderState.GONE):
-        is_doomed = order.state is OrderState.STOPPED and order.delete_wanted_at is not None
-        return "deleting" if is_doomed else order.state.value
+        is_deleted_next = order.state is OrderState.STOPPED and order.delete_wanted_at is not None
+        return "deleting" if is_deleted_next else order.state.value
     if order.state is OrderState.REJECTED:
         return "not_made"
     if order.is_unwanted:
@@ -127,13 +127,13 @@ def stand_of(order: Order) -> str:
     return "running" if order.state in RUNS and order.remote_state == RemoteState.RUNNING else "starting"
 
 
-def told(notice: Notice, texts: Translations) -> str:
-    """A notice as a paragraph: what happened, and why."""
+def notice_text(notice: Notice, texts: Translations) -> str:
+    """A notice as a paragraph: the event and its reason."""
     params = {name: f"{Decimal(value):.2f}" if name in AMOUNTS else value for name, value in notice.params.items()}
     parts = [texts.say(NOTICES[notice.kind], **params)]
     if "why" in params and notice.kind in (NoticeKind.NOT_MADE, NoticeKind.PRICE_CHANGED):
-        blanks = {name.removeprefix("why_"): value for name, value in params.items() if name.startswith("why_")}
-        parts.append(texts.say(params["why"], **blanks))
+        reason_params = {name.removeprefix("why_"): value for name, value in params.items() if name.startswith("why_")}
+        parts.append(texts.say(params["why"], **reason_params))
     elif params.get("reason") in set(StopReason) and notice.kind in (NoticeKind.STOPPED, NoticeKind.NOT_MADE):
         parts.append(texts.say(WHY[StopReason(params["reason"])]))
     if notice.kind is NoticeKind.STOPPED and "spent" in params:
@@ -143,32 +143,30 @@ def told(notice: Notice, texts: Translations) -> str:
 
 @dataclass(frozen=True)
 class Formats:
-    """Numbers and times as the reader's language writes them."""
+    """Formats of numbers and times in one language. `locale` is Babel's name of it."""
 
     locale: str
 
     def time(self, at: datetime) -> str:
-        """A moment, in UTC; a script shows it in the reader's own time."""
-        snapshot = at.astimezone(UTC)
-        day, time = (
-            show(snapshot, how, locale=self.locale) for show, how in ((format_date, "medium"), (format_time, "short"))
-        )
-        return f"{day} {time} UTC"
+        """Date and time in UTC. The page's script replaces it by the browser's time zone."""
+        in_utc = at.astimezone(UTC)
+        day = format_date(in_utc, "medium", locale=self.locale)
+        return f"{day} {format_time(in_utc, 'short', locale=self.locale)} UTC"
 
     def day(self, at: datetime) -> str:
-        """A day, in UTC."""
+        """The date in UTC."""
         return format_date(at.astimezone(UTC).date(), "medium", locale=self.locale)
 
     def size(self, size: int) -> str:
-        """Bytes, as GiB."""
+        """`size` is in bytes."""
         return f"{format_decimal(size / GIB, '#,##0.#', locale=self.locale)} GiB"
 
     def span(self, seconds: float) -> str:
-        """Hours and minutes."""
+        """Hours and minutes, rounded down."""
         minutes = max(0, int(seconds)) // 60
         parts = ((minutes // 60, "duration-hour"), (minutes % 60, "duration-minute"))
-        said = [format_unit(n, unit, "short", locale=self.locale) for n, unit in parts if n]
-        text = " ".join(said) or format_unit(0, "duration-minute", "short", locale=self.locale)
+        units = [format_unit(n, unit, "short", locale=self.locale) for n, unit in parts if n]
+        text = " ".join(units) or format_unit(0, "duration-minute", "short", locale=self.locale)
         return SPACELESS.sub("\\1\u00a0", text)
 
 

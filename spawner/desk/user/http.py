@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spawner.desk.context import Desk
 from spawner.desk.http import Handler
-from spawner.desk.paid.views import read_paid_view
+from spawner.desk.paid.state import read_paid_view
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.snapshot import UserSnapshot
 from spawner.desk.user.state import State, build_state

@@ -15,7 +15,7 @@ function paidInstance(instance, { t, f, now }) {
     "li", { class: "panel own-run", key: instance.id },
     h(
       "div", { key: "state" },
-      h("p", { class: `status stand-${instance.state}` }, h("span", { class: "status-mark" }), instance.state_text),
+      h("p", { class: `status state-${instance.state}` }, h("span", { class: "status-mark" }), instance.state_text),
       h("h3", {}, instance.instance_type),
       h("p", { class: "hint" }, `${instance.provider} · ${instance.region} · …${instance.account.slice(-4)}`),
       stops !== null && h("p", { class: "hint" }, t("own_left", { time: f.duration((stops - now) / 1000) })),
