@@ -1,5 +1,6 @@
 # make run    everything on this machine; prints a link when it is ready
 # make check  lint, units, the ledger on SQLite, one walk through a real hub: at most 3 minutes
+# make check-python PYTHON=python3.13  the units with another Python, in an environment of its own
 # make test   the whole test suite: about 20 minutes on 2 cores
 # make bench  a table: ours beside JupyterHub's own local spawner; BENCH="-n 5 --lean-stock"
 # make bench-cluster, bench-crowd, bench-warm  beside KubeSpawner; a crowd at once; warm targets over whole days
@@ -20,13 +21,13 @@ UV := .uv
 TORCH_LOCK := images/torch/$(if $(TORCH_INDEX),processor,requirements).lock
 IMAGES ?= hub postgres light cpu
 ENVIRONMENTS := $(VENV)/.ready $(LOCAL)/light/.ready
-SETUP := hub_config/setup hub_config/packages.py hub_config/prove.py
+SETUP := hub_config/setup hub_config/packages.py hub_config/prove.py images/left-out.txt
 JUPYTERLAB := images/light/overrides.json images/light/page_config.json
 export PORT STATE PYTHON TORCH_INDEX
 # UNSAFE=0 is as good as no UNSAFE.
 on = $(filter-out 0 no off false,$(1))
 
-.PHONY: run setup heavy test suite lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check clean help
+.PHONY: run setup heavy test suite lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check check-python clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -110,5 +111,10 @@ check: setup $(VENV)/.dev
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -q -m check --numprocesses 2 --dist loadscope
 
+# The oldest Python is what the images have; this tries a newer one.
+check-python:
+	@$(MAKE) --no-print-directory VENV=$(VENV)-$(notdir $(PYTHON)) $(VENV)-$(notdir $(PYTHON))/.dev
+	$(VENV)-$(notdir $(PYTHON))/bin/python -m pytest -q tests/unit --numprocesses 2 --dist loadscope
+
 clean:
-	rm -rf $(VENV) $(LOCAL) $(UV)
+	rm -rf $(VENV) $(VENV)-* $(LOCAL) $(UV)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LEFT_OUT = frozenset({"rfc3987-syntax", "lark", "opencv-python"})
-"""Required by some package, and left out of the locks on purpose: their headers say why."""
 SELDOM = frozenset({
     "tests", "test", "testing", "alembic", "debugpy", "fontTools", "networkx", "onnxruntime", "sqlalchemy", "sympy",
     "torch", "transformers", "triton",
@@ -64,6 +62,12 @@ def installed(folders: Sequence[str] = sys.path) -> dict[str, Distribution]:
     }
 
 
+def left_out() -> frozenset[str]:
+    """Packages that the locks leave out on purpose, though a package requires them."""
+    file = Path(__file__).resolve().parents[1] / "images" / "left-out.txt"
+    return frozenset(line for line in file.read_text().split("\n") if line and not line.startswith("#"))
+
+
 def pinned(lines: list[str]) -> list[Requirement]:
     """The requirements of a lock that hold for this Python and this machine."""
     found = [Requirement(line) for line in lines if line and not line.startswith("#")]
@@ -80,9 +84,18 @@ def differences(lock: list[Requirement], found: Mapping[str, Distribution]) -> I
             yield f"{one.name} {there.version} is installed, and the lock says {one.specifier}."
 
 
-def unmet(found: Mapping[str, Distribution], environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """What an installed distribution requires and is not there, extras included. `environment` replaces markers."""
+def unmet(
+    found: Mapping[str, Distribution],
+    environment: Mapping[str, str] | None = None,
+    *,
+    ignored: Collection[str] | None = None,
+) -> Iterator[str]:
+    """Requirements of installed distributions, extras included, that are not installed or have another version.
+
+    `environment` replaces markers. `ignored`: packages that need not be there; by default `left_out()`.
+    """
     asked = [(name, "") for name in found]
+    ignored = left_out() if ignored is None else ignored
     seen = set(asked)
     while asked:
         name, extra = asked.pop()
@@ -93,7 +106,7 @@ def unmet(found: Mapping[str, Distribution], environment: Mapping[str, str] | No
                 continue
             if extra and requirement.marker and requirement.marker.evaluate({**(environment or {}), "extra": ""}):
                 continue  # said without the extra
-            if wanted in LEFT_OUT:
+            if wanted in ignored:
                 continue
             if wanted not in found:
                 yield f"{name} requires {requirement}, which is not there."

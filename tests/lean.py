@@ -12,9 +12,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tests.stack import PROJECT
+from tests.stack import PROJECT, local_settings
 
 PARTS = ("cryptography", "cffi", "_cffi_backend*", "pycparser", "typing_extensions.py")
 """What the agent needs of the hub's environment to open a claim."""
@@ -85,11 +83,7 @@ def make_images(folder: Path) -> Path:
 
 def lean_settings(folder: Path) -> Path:
     """A settings file for `freepool up` with these images. The catalog says which of them is used: see `with_lean`."""
-    local = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
-    paths = {name: str((PROJECT / "hub_config" / value).resolve()) for name, value in local.items()}
-    settings = folder / "lean.yaml"
-    settings.write_text(yaml.safe_dump(paths | {"images": str(make_images(folder / "images"))}))
-    return settings
+    return local_settings(folder / "lean.yaml", images=str(make_images(folder / "images")))
 
 
 def with_lean(data: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ import yaml
 from spawner.hub.login_link import login_link
 from spawner.ledger import Instance, Ledger, Slot, open_ledger
 from spawner.ledger.pool import instances, slots
+from spawner.local import preflight
 from spawner.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parent.parent
@@ -41,6 +42,14 @@ def free_port() -> int:
     """A TCP port that nobody uses now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def local_settings(file: Path, **changes: Any) -> Path:
+    """Write a settings file for `freepool up`: hub_config/local.yaml, its paths made absolute, with changes."""
+    local = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
+    paths = {name: str((PROJECT / "hub_config" / local[name]).resolve()) for name in preflight.PATHS}
+    file.write_text(yaml.safe_dump({**local, **paths, **changes}))
+    return file
 
 
 def client_without_memory() -> httpx.Client:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from spawner.demo_cloud.api import policy
-from spawner.demo_cloud.api.errors import ApiError
+from spawner.demo_cloud import policy
+from spawner.demo_cloud.errors import ApiError
 
 
 @dataclass

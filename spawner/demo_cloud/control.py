@@ -17,9 +17,9 @@ from aiohttp import web
 
 from spawner.demo_cloud.accounts import Account
 from spawner.demo_cloud.api.dsw import boot_fails
-from spawner.demo_cloud.api.errors import ApiError
-from spawner.demo_cloud.api.policy import BadPolicy
+from spawner.demo_cloud.errors import ApiError
 from spawner.demo_cloud.notebooks.instance import UNSTOPPABLE, Instance, Pace
+from spawner.demo_cloud.policy import BadPolicy
 from spawner.demo_cloud.world import World
 
 Data = Mapping[str, Any]
@@ -108,7 +108,7 @@ def clear_faults(world: World, _data: Data) -> Any:
 def requests(world: World, data: Data) -> Any:
     """The calls after number `since`."""
     world.now()
-    return world.journal.since(int(data.get("since", 0)))
+    return world.call_log.since(int(data.get("since", 0)))
 
 
 def instances(world: World, data: Data) -> Any:
@@ -150,10 +150,10 @@ def quirk(world: World, data: Data) -> Any:
             setattr(world, key, value)
         elif key == "pace":
             world.pace = Pace(boot=tuple(value["boot"]), stop=value["stop"], delete=value["delete"])
-        elif hasattr(world.quirks, key):
-            setattr(world.quirks, key, bool(value))
+        elif hasattr(world.behavior, key):
+            setattr(world.behavior, key, bool(value))
         else:
-            raise ValueError(f"no such quirk: {key}")
+            raise ValueError(f"no such setting: {key}")
     return {}
 
 
@@ -176,7 +176,7 @@ def secrets(world: World, _data: Data) -> Any:
     return [
         *(key.secret for key in directory.keys.values()),
         *(part for session in directory.sessions.values() for part in (session.secret, session.token)),
-        *world.passes.all(),
+        *world.access_tokens.all(),
         world.password,
     ]
 

@@ -13,11 +13,11 @@ from aiohttp.typedefs import Middleware
 from spawner.demo_cloud import control, settings
 from spawner.demo_cloud.api.gateway import Gateway
 from spawner.demo_cloud.clock import Clock
-from spawner.demo_cloud.notebooks.jupyter import Gate
+from spawner.demo_cloud.pages import own_forms_only
 from spawner.demo_cloud.settings import Endpoints, Keys, Options
 from spawner.demo_cloud.web.console import Console
+from spawner.demo_cloud.web.jupyter import JupyterEndpoints
 from spawner.demo_cloud.web.oauth import OAuth
-from spawner.demo_cloud.web.pages import own_forms_only
 from spawner.demo_cloud.web.ros import Stacks
 from spawner.demo_cloud.world import World, price_list
 
@@ -43,7 +43,7 @@ async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
     try:
         main = _application(own_forms_only)
         control.add_routes(main, world)
-        for part in (Console(world), Stacks(world), Gate(world)):
+        for part in (Console(world), Stacks(world), JupyterEndpoints(world)):
             part.add_routes(main)
         oauth = OAuth(world, keys)
         oauth.add_routes(main)

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from spawner.demo_cloud.accounts import Caller, Directory
-from spawner.demo_cloud.api import sts
-from spawner.demo_cloud.api.call_log import CallLog
-from spawner.demo_cloud.api.errors import ApiError
-from spawner.demo_cloud.api.faults import Faults
-from spawner.demo_cloud.api.signature import Nonces
+from spawner.demo_cloud.accounts import Directory
+from spawner.demo_cloud.call_log import CallLog
 from spawner.demo_cloud.clock import Clock
+from spawner.demo_cloud.faults import Faults
+from spawner.demo_cloud.nonces import Nonces
 from spawner.demo_cloud.notebooks import billing
 from spawner.demo_cloud.notebooks.access_tokens import AccessTokens
 from spawner.demo_cloud.notebooks.files import Files
@@ -24,7 +22,7 @@ from spawner.demo_cloud.notebooks.instance import GONE, Instance, Pace
 
 
 @dataclass
-class Shape:
+class InstanceType:
     """A machine on the price list. `memory` and `disk` are in GiB, `price` per hour."""
 
     id: str
@@ -39,21 +37,21 @@ class Shape:
     currency: str = "CNY"
 
 
-def price_list() -> dict[str, Shape]:
+def price_list() -> dict[str, InstanceType]:
     """What is on offer from the start. Names are Alibaba Cloud's; prices are made up, of a likely size."""
-    shapes = (
-        Shape("ecs.g6.large", 2, 8, Decimal("0.65")),
-        Shape("ecs.g6.xlarge", 4, 16, Decimal("1.3")),
-        Shape("ecs.g6.4xlarge", 16, 64, Decimal("5.2")),
-        Shape("ecs.gn6i-c4g1.xlarge", 4, 15, Decimal("8.68"), 1, "NVIDIA T4", 16),
-        Shape("ecs.gn6v-c8g1.2xlarge", 8, 32, Decimal("14.1"), 1, "NVIDIA V100", 16),
-        Shape("ecs.gn7i-c16g1.4xlarge", 16, 60, Decimal("11.63"), 1, "NVIDIA A10", 24, available=False),
+    instance_types = (
+        InstanceType("ecs.g6.large", 2, 8, Decimal("0.65")),
+        InstanceType("ecs.g6.xlarge", 4, 16, Decimal("1.3")),
+        InstanceType("ecs.g6.4xlarge", 16, 64, Decimal("5.2")),
+        InstanceType("ecs.gn6i-c4g1.xlarge", 4, 15, Decimal("8.68"), 1, "NVIDIA T4", 16),
+        InstanceType("ecs.gn6v-c8g1.2xlarge", 8, 32, Decimal("14.1"), 1, "NVIDIA V100", 16),
+        InstanceType("ecs.gn7i-c16g1.4xlarge", 16, 60, Decimal("11.63"), 1, "NVIDIA A10", 24, available=False),
     )
-    return {shape.id: shape for shape in shapes}
+    return {instance_type.id: instance_type for instance_type in instance_types}
 
 
 @dataclass
-class Quirks:
+class Behavior:
     """Where nobody knows what the real cloud does: each way can be tried. All ASSUMED."""
 
     timer_while_booting: bool = True  # whether a shutdown timer may be set before the instance runs
@@ -67,15 +65,15 @@ class World:
     """One cloud."""
 
     clock: Clock
-    regions: dict[str, dict[str, Shape]]
+    regions: dict[str, dict[str, InstanceType]]
     pace: Pace = field(default_factory=Pace)
-    quirks: Quirks = field(default_factory=Quirks)
+    behavior: Behavior = field(default_factory=Behavior)
     directory: Directory = field(default_factory=Directory)
     faults: Faults = field(default_factory=Faults)
-    journal: CallLog = field(default_factory=CallLog)
+    call_log: CallLog = field(default_factory=CallLog)
     nonces: Nonces = field(default_factory=Nonces)
     files: Files = field(default_factory=Files)
-    passes: AccessTokens = field(default_factory=AccessTokens)
+    access_tokens: AccessTokens = field(default_factory=AccessTokens)
     skew: timedelta = timedelta()
     source_ip: str = "127.0.0.1"
     gates: str = ""
@@ -104,14 +102,6 @@ class World:
         """Have something happen at a time to come."""
         when = self.clock.now() + timedelta(seconds=seconds)
         heapq.heappush(self._later, (when, next(self._order), act))
-
-    def may(self, caller: Caller, action: str) -> bool:
-        """Whether a caller has a right, apart from any instance."""
-        try:
-            sts.authorize(self.directory, caller, (action,), {"acs:SourceIp": self.source_ip})
-        except ApiError:
-            return False
-        return True
 
     def bill(self, account: str) -> list[billing.Line]:
         """All lines of an account's bill by now, those of what is gone included."""

@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 from playwright.sync_api import Browser, Page, expect
 
-from spawner.local import preflight
 from tests.browser import lab
 from tests.browser.visitor import IDLE, READY, STARTING, Visitor, button, card, heading
-from tests.stack import PROJECT, Stack, running_stack
+from tests.stack import PROJECT, Stack, local_settings, running_stack
 
 Picture = Callable[[Page, str], None]
 
@@ -126,12 +124,10 @@ def light_image_only(folder: Path) -> Iterator[Stack]:
     """A Freepool that has only the default image."""
     (folder / "images").mkdir()
     (folder / "images" / "light").symlink_to(PROJECT / ".images" / "light")
-    settings = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
-    paths = {name: str((PROJECT / "hub_config" / settings[name]).resolve()) for name in preflight.PATHS}
-    (folder / "local.yaml").write_text(yaml.safe_dump({**settings, **paths, "images": str(folder / "images")}))
+    settings = local_settings(folder / "local.yaml", images=str(folder / "images"))
     state = Path(tempfile.mkdtemp(prefix="freepool-"))  # a short path, for sockets
     try:
-        with running_stack(state, settings=folder / "local.yaml") as stack:
+        with running_stack(state, settings=settings) as stack:
             yield stack
     finally:
         shutil.rmtree(state, ignore_errors=True)

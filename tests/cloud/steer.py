@@ -35,7 +35,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One call that the cloud has seen; see `spawner.demo_cloud.api.call_log.Call`."""
+    """One call that the cloud has seen; see `spawner.demo_cloud.call_log.Call`."""
 
     number: int
     at: str
@@ -127,7 +127,7 @@ class Steer:
     # -- luck
 
     def fault(self, action: str, kind: str, **more: Any) -> None:
-        """See `spawner.demo_cloud.api.faults`: `times`, `seconds`, `status`, `code`, `message`, `account`, `url`."""
+        """See `spawner.demo_cloud.faults`: `times`, `seconds`, `status`, `code`, `message`, `account`, `url`."""
         self.ask("fault", action=action, kind=kind, **more)
 
     def clear_faults(self) -> None:
@@ -135,7 +135,7 @@ class Steer:
         self.ask("clear_faults")
 
     def quirk(self, **changes: Any) -> None:
-        """See `spawner.demo_cloud.world.Quirks`; also `skew`, `source_ip`, `pace`."""
+        """See `spawner.demo_cloud.world.Behavior`; also `skew`, `source_ip`, `pace`."""
         self.ask("quirk", **changes)
 
     # -- what is there, and what was asked

@@ -9,7 +9,7 @@ from alibabacloud_pai_dsw20220101 import models as dsw
 from alibabacloud_pai_dsw20220101.client import Client as Dsw
 from darabonba.runtime import RuntimeOptions
 
-from spawner.demo_cloud.api.faults import BEFORE, Kind
+from spawner.demo_cloud.faults import BEFORE, Kind
 from tests.cloud.by_sdk import client
 from tests.cloud.steer import ADA, LI, Refused, Steer, cloud_in_thread
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spawner.demo_cloud.api.policy import BadPolicy, Verdict, evaluate, parse, trusts
+from spawner.demo_cloud.policy import BadPolicy, Verdict, evaluate, parse, trusts
 
 US = "acs:ram::1:user/freepool"
 

@@ -23,7 +23,7 @@ def instance(**changes: object) -> Instance:
         "account": "2",
         "region": "cn-hangzhou",
         "workspace": "21",
-        "shape": "ecs.g6.large",
+        "instance_type": "ecs.g6.large",
         "price": Decimal("0.65"),
         "disk": 100,
         "creator": "acs:ram::2:role/x",

@@ -8,11 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import yaml
 
 from tests.cloud.steer import steer_beside
 from tests.hub.paid import Person, Platform
-from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, write_catalog
+from tests.stack import Stack, eventually, free_port, local_settings, running_stack, write_catalog
 
 PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
@@ -32,10 +31,7 @@ def test_desk_and_hub_share_a_host_and_notebooks_do_not() -> None:
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
     port = free_port()
     host = f"http://localhost:{port}"
-    local = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
-    paths = {name: str((PROJECT / "hub_config" / local[name]).resolve()) for name in local}
-    settings = folder / "local.yaml"
-    settings.write_text(yaml.safe_dump(paths | {"public": f"{host}/", "subdomain_host": host}))
+    settings = local_settings(folder / "local.yaml", public=f"{host}/", subdomain_host=host)
     catalog = write_catalog(folder / "catalog.yaml")
     try:
         with running_stack(

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from spawner.demo_cloud.api.faults import Fault, Kind
+from spawner.demo_cloud.faults import Fault, Kind
 
 JSON = "application/json;charset=utf-8"
 PROXY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"

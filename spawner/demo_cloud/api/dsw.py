@@ -9,11 +9,12 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
-from spawner.demo_cloud.api.errors import ApiError
+from spawner.demo_cloud.api import sts
 from spawner.demo_cloud.api.operations import Answer, Ask, Operation
-from spawner.demo_cloud.api.views import instance_view, shape_view
+from spawner.demo_cloud.api.views import instance_type_view, instance_view
+from spawner.demo_cloud.errors import ApiError
 from spawner.demo_cloud.notebooks.instance import BOOT, DELETABLE, INCLUDED_DISK, STARTABLE, UNSTOPPABLE, Instance
-from spawner.demo_cloud.world import Shape, World
+from spawner.demo_cloud.world import InstanceType, World
 
 NAME = re.compile(r"[A-Za-z0-9_]{1,27}")
 MOST_LABELS_IN_A_FILTER = 4
@@ -33,13 +34,13 @@ def find(world: World, ask: Ask) -> Instance:
     return instance
 
 
-def _shape(world: World, ask: Ask, name: str) -> Shape:
-    shape = world.regions[ask.region].get(name)
-    if shape is None:
+def _instance_type(world: World, ask: Ask, name: str) -> InstanceType:
+    instance_type = world.regions[ask.region].get(name)
+    if instance_type is None:
         raise invalid("EcsSpec is invalid")
-    if not shape.available:
+    if not instance_type.available:
         raise ApiError(400, "InternalError", f"The resource {name} is out of stock now", Success=False)  # ASSUMED
-    return shape
+    return instance_type
 
 
 def _solvent(world: World, ask: Ask) -> None:
@@ -61,10 +62,10 @@ def create(world: World, ask: Ask) -> Answer:
     if workspace not in account.workspaces:
         raise ApiError(404, "ValidationError", f"Workspace {workspace} not found", Success=False)
     for other in world.instances.values():
-        same = other.workspace == workspace if world.quirks.names_per_workspace else True
+        same = other.workspace == workspace if world.behavior.names_per_workspace else True
         if (other.account, other.region, other.name) == (account.id, ask.region, name) and same:
             raise invalid("instance name already exists")  # the status and these words are documented, the code not
-    shape = _shape(world, ask, str(ask.body.get("EcsSpec", "")))
+    instance_type = _instance_type(world, ask, str(ask.body.get("EcsSpec", "")))
     _solvent(world, ask)
     disks = [d for d in ask.body.get("CloudDisks", []) if d.get("SubType") == "rootfs"]
     instance = Instance(
@@ -73,8 +74,8 @@ def create(world: World, ask: Ask) -> Answer:
         account=account.id,
         region=ask.region,
         workspace=workspace,
-        shape=shape.id,
-        price=shape.price or Decimal(0),
+        instance_type=instance_type.id,
+        price=instance_type.price or Decimal(0),
         disk=int(str(disks[0]["Capacity"]).removesuffix("Gi")) if disks else INCLUDED_DISK,
         creator=ask.caller.creator,
         created=ask.when,
@@ -125,7 +126,7 @@ def _seen(world: World, ask: Ask, instance: Instance) -> bool:
     """Private ones of other creators need a right of their own."""
     if instance.creator == ask.caller.creator:
         return world.directory.account(ask.caller.account).sees_own
-    return instance.accessibility == "PUBLIC" or world.may(ask.caller, "paidsw:ListAllInstances")
+    return instance.accessibility == "PUBLIC" or sts.is_allowed(world, ask.caller, "paidsw:ListAllInstances")
 
 
 def start(world: World, ask: Ask) -> Answer:
@@ -133,9 +134,9 @@ def start(world: World, ask: Ask) -> Answer:
     instance = find(world, ask)
     if instance.status not in STARTABLE:
         raise invalid(f"Instance status {instance.status} does not support Start")
-    shape = _shape(world, ask, instance.shape)
+    instance_type = _instance_type(world, ask, instance.instance_type)
     _solvent(world, ask)
-    instance.price = shape.price or Decimal(0)
+    instance.price = instance_type.price or Decimal(0)
     instance.change(BOOT[0], ask.when)
     return {"InstanceId": instance.id}
 
@@ -153,22 +154,26 @@ def stop(world: World, ask: Ask) -> Answer:
 def delete(world: World, ask: Ask) -> Answer:
     """The end, of the files, too. ASSUMED: only of what has stopped."""
     instance = find(world, ask)
-    if instance.status not in DELETABLE and not world.quirks.delete_while_running:
+    if instance.status not in DELETABLE and not world.behavior.delete_while_running:
         raise invalid(f"Instance status {instance.status} does not support Delete")
     instance.held = False
     instance.change("Deleting", ask.when)
     return {"InstanceId": instance.id}
 
 
-def shapes(world: World, ask: Ask) -> Answer:
+def instance_types(world: World, ask: Ask) -> Answer:
     """One page of the price list."""
     wanted = ask.query.get("AcceleratorType")
     if wanted not in ("CPU", "GPU"):
         raise invalid("AcceleratorType is invalid")
-    rows = [shape for shape in world.regions[ask.region].values() if (wanted == "GPU") == bool(shape.gpus)]
+    rows = [
+        instance_type
+        for instance_type in world.regions[ask.region].values()
+        if (wanted == "GPU") == bool(instance_type.gpus)
+    ]
     size, page = int(ask.query.get("PageSize", 10)), int(ask.query.get("PageNumber", 1))
     chosen = rows[(page - 1) * size : page * size]
-    return {"EcsSpecs": [shape_view(shape) for shape in chosen], "TotalCount": len(rows)}
+    return {"EcsSpecs": [instance_type_view(instance_type) for instance_type in chosen], "TotalCount": len(rows)}
 
 
 def user_config(world: World, ask: Ask) -> Answer:
@@ -190,7 +195,7 @@ def token(world: World, ask: Ask) -> Answer:
     instance = find(world, ask)
     seconds = float(ask.query.get("ExpireTime") or 3600)
     kind = ask.query.get("Type", "Access")
-    return {"Token": world.passes.mint(instance.id, kind, ask.when, seconds)}
+    return {"Token": world.access_tokens.mint(instance.id, kind, ask.when, seconds)}
 
 
 def _op(
@@ -208,7 +213,7 @@ OPERATIONS: dict[str, Operation] = {
     "StartInstance": _op(start, "StartInstance", mutates=True, on_instance=True),
     "StopInstance": _op(stop, "StopInstance", mutates=True, on_instance=True),
     "DeleteInstance": _op(delete, "DeletePostPaidInstance", "DeleteInstance", mutates=True, on_instance=True),
-    "ListEcsSpecs": _op(shapes, "ListEcsSpecs"),
+    "ListEcsSpecs": _op(instance_types, "ListEcsSpecs"),
     "GetUserConfig": _op(user_config, "GetUserConfig"),
     "GetInstanceEvents": _op(events, "GetInstanceEvents", on_instance=True),
     "GetToken": _op(token, "GetToken", "OpenInstance", on_instance=True),

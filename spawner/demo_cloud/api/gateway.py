@@ -13,13 +13,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiohttp import web
 
 from spawner.demo_cloud.accounts import Caller
-from spawner.demo_cloud.api import dsw, other_services, sts
+from spawner.demo_cloud.api import dsw, other_services, sts, timers
 from spawner.demo_cloud.api.broken_answers import answer
-from spawner.demo_cloud.api.errors import ApiError
-from spawner.demo_cloud.api.faults import BEFORE, Fault, Kind
 from spawner.demo_cloud.api.operations import Ask, Operation
 from spawner.demo_cloud.api.signature import Signed
-from spawner.demo_cloud.notebooks import timers
+from spawner.demo_cloud.errors import ApiError
+from spawner.demo_cloud.faults import BEFORE, Fault, Kind
 from spawner.demo_cloud.world import World
 
 VERSIONS = {
@@ -122,7 +121,7 @@ class Gateway:
             operation.run(self._world, late)
         except ApiError as error:
             code = error.code
-        self._world.journal.add(
+        self._world.call_log.add(
             at=due.isoformat(),
             service=operation.service,
             region=self._region,
@@ -156,7 +155,7 @@ class Gateway:
         operation, session = OPERATIONS.get(action), self._world.directory.sessions.get(key)
         known = self._world.directory.keys.get(key)
         body = _body(signed)
-        self._world.journal.add(
+        self._world.call_log.add(
             at=when.isoformat(),
             service=operation.service if operation else "",
             region=self._region,

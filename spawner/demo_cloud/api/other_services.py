@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spawner.demo_cloud.api import sts
-from spawner.demo_cloud.api.errors import ApiError
 from spawner.demo_cloud.api.operations import Answer, Ask, Operation
+from spawner.demo_cloud.errors import ApiError
 from spawner.demo_cloud.world import World
 
 
@@ -30,13 +30,13 @@ def workspaces(world: World, ask: Ask) -> Answer:
 
 
 def price(world: World, ask: Ask) -> Answer:
-    """BSS: the hourly price of one shape, as this account would pay it. ASSUMED module code."""
+    """BSS: the hourly price of one instance type, as this account would pay it. ASSUMED module code."""
     config = dict(part.split(":", 1) for part in ask.query.get("ModuleList.1.Config", "").split(",") if ":" in part)
-    shapes = world.regions.get(ask.query.get("Region", ask.region), {})
-    shape = shapes.get(config.get("InstanceType", ""))
-    if ask.query.get("ProductCode") != "learn" or shape is None or shape.price is None:
+    instance_types = world.regions.get(ask.query.get("Region", ask.region), {})
+    instance_type = instance_types.get(config.get("InstanceType", ""))
+    if ask.query.get("ProductCode") != "learn" or instance_type is None or instance_type.price is None:
         raise ApiError(400, "InvalidParameter", "The specified product or module is invalid.")
-    cost = float(shape.price)
+    cost = float(instance_type.price)
     module = {
         "ModuleCode": ask.query.get("ModuleList.1.ModuleCode", ""),
         "UnitPrice": cost,
@@ -47,7 +47,7 @@ def price(world: World, ask: Ask) -> Answer:
     return {
         "Success": True,
         "Code": "Success",
-        "Data": {"Currency": shape.currency, "ModuleDetails": {"ModuleDetail": [module]}},
+        "Data": {"Currency": instance_type.currency, "ModuleDetails": {"ModuleDetail": [module]}},
     }
 
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from spawner.demo_cloud.api.errors import ApiError
 from spawner.demo_cloud.clock import ISO
+from spawner.demo_cloud.errors import ApiError
+from spawner.demo_cloud.nonces import Nonces
 
 AUTHORIZATION = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]{64})")
 TOLERANCE = timedelta(minutes=15)
 MUST_BE_SIGNED = {"host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-content-sha256"}
-NONCES = 100_000
-"""How many are remembered: far more than come within the tolerance."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +77,6 @@ class Signed:
             raise ApiError(400, "IncompleteSignature", "The request signature does not conform to Aliyun standards.")
         key_id, names, signature = match.groups()
         return key_id, names, signature
-
-
-class Nonces:
-    """Those that were used, the oldest forgotten first."""
-
-    def __init__(self) -> None:
-        self._used: OrderedDict[str, None] = OrderedDict()
-
-    def use(self, nonce: str) -> None:
-        """Raises `ApiError` at the second time."""
-        if not nonce or nonce in self._used:
-            raise ApiError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
-        self._used[nonce] = None
-        while len(self._used) > NONCES:
-            self._used.popitem(last=False)
 
 
 def _encode(text: str) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from spawner.demo_cloud import policy
 from spawner.demo_cloud.accounts import Caller, Directory, Session
-from spawner.demo_cloud.api import policy
-from spawner.demo_cloud.api.errors import ApiError
 from spawner.demo_cloud.clock import iso
+from spawner.demo_cloud.errors import ApiError
+from spawner.demo_cloud.world import World
 
 SHORTEST = 900
 LONGEST_POLICY = 2048
@@ -92,6 +93,15 @@ def authorize(directory: Directory, caller: Caller, actions: Sequence[str], cont
         verdict = policy.evaluate(document, actions, context)
         if verdict is not policy.Verdict.ALLOW:
             raise _denied(caller, actions[0], verdict)
+
+
+def is_allowed(world: World, caller: Caller, action: str) -> bool:
+    """Whether a caller may perform an action that is about no particular instance."""
+    try:
+        authorize(world.directory, caller, (action,), {"acs:SourceIp": world.source_ip})
+    except ApiError:
+        return False
+    return True
 
 
 def _denied(caller: Caller, action: str, verdict: policy.Verdict) -> ApiError:

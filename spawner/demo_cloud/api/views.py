@@ -1,4 +1,4 @@
-"""What the API says of an instance and of a shape, field by field."""
+"""What the API says of an instance and of an instance type, field by field."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from spawner.demo_cloud.clock import iso
 from spawner.demo_cloud.notebooks.instance import Instance
-from spawner.demo_cloud.world import Shape, World
+from spawner.demo_cloud.world import InstanceType, World
 
 
 def instance_view(world: World, instance: Instance, now: datetime) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def instance_view(world: World, instance: Instance, now: datetime) -> dict[str, 
     view: dict[str, Any] = {
         "InstanceId": instance.id,
         "InstanceName": instance.name,
-        "EcsSpec": instance.shape,
+        "EcsSpec": instance.instance_type,
         "WorkspaceId": instance.workspace,
         "Status": instance.status,
         "ReasonCode": instance.reason[0],
@@ -71,21 +71,21 @@ def culler_view(instance: Instance, now: datetime) -> dict[str, Any] | None:
     }
 
 
-def shape_view(shape: Shape) -> dict[str, Any]:
+def instance_type_view(instance_type: InstanceType) -> dict[str, Any]:
     """As ListEcsSpecs has it: the price is a float, per hour, which is how the real one writes it."""
     view: dict[str, Any] = {
-        "InstanceType": shape.id,
-        "AcceleratorType": "GPU" if shape.gpus else "CPU",
-        "CPU": shape.cpu,
-        "Memory": shape.memory,
-        "GPU": shape.gpus,
-        "SystemDiskCapacity": shape.disk,
-        "IsAvailable": shape.available,
+        "InstanceType": instance_type.id,
+        "AcceleratorType": "GPU" if instance_type.gpus else "CPU",
+        "CPU": instance_type.cpu,
+        "Memory": instance_type.memory,
+        "GPU": instance_type.gpus,
+        "SystemDiskCapacity": instance_type.disk,
+        "IsAvailable": instance_type.available,
         "SpotStockStatus": "NoStock",
         "Labels": [],
     }
-    if shape.gpus:
-        view |= {"GPUType": shape.gpu, "GPUMemorySize": shape.gpu_memory}
-    if shape.price is not None:
-        view |= {"Price": float(shape.price), "Currency": shape.currency}
+    if instance_type.gpus:
+        view |= {"GPUType": instance_type.gpu, "GPUMemorySize": instance_type.gpu_memory}
+    if instance_type.price is not None:
+        view |= {"Price": float(instance_type.price), "Currency": instance_type.currency}
     return view

@@ -63,7 +63,7 @@ class Instance:
     account: str
     region: str
     workspace: str
-    shape: str
+    instance_type: str
     price: Decimal
     disk: int
     creator: str

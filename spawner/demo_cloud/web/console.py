@@ -7,11 +7,11 @@ from typing import Any
 from aiohttp import web
 
 from spawner.demo_cloud.accounts import Account
-from spawner.demo_cloud.api.policy import BadPolicy
 from spawner.demo_cloud.notebooks.billing import lines
 from spawner.demo_cloud.notebooks.instance import DELETABLE, UNSTOPPABLE, Instance
+from spawner.demo_cloud.pages import page
+from spawner.demo_cloud.policy import BadPolicy
 from spawner.demo_cloud.settings import NOTE
-from spawner.demo_cloud.web.pages import page
 from spawner.demo_cloud.world import World
 
 LONGEST_STEP = 31 * 24 * 3600
@@ -43,7 +43,7 @@ class Console:
             now=now,
             speed=self._world.clock.speed,
             accounts=[(one, self._world.owes(one.id)) for one in self._world.directory.accounts.values()],
-            calls=list(self._world.journal)[-20:][::-1],
+            calls=list(self._world.call_log)[-20:][::-1],
         )
 
     async def time(self, request: web.Request) -> web.Response:

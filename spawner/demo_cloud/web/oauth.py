@@ -19,8 +19,8 @@ import jwt
 from aiohttp import BasicAuth, web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from spawner.demo_cloud.pages import page
 from spawner.demo_cloud.settings import Keys
-from spawner.demo_cloud.web.pages import page
 from spawner.demo_cloud.world import World
 
 CODE_LIFE = timedelta(minutes=10)
@@ -205,7 +205,7 @@ class OAuth:
         return web.json_response({"error": error}, status=status)
 
     def _note(self, action: str, status: int, account: str, *, code: str = "", **params: str) -> None:
-        self._world.journal.add(
+        self._world.call_log.add(
             at=self._world.now().isoformat(),
             service="oauth",
             region="",

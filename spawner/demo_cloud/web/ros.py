@@ -13,8 +13,8 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from spawner.demo_cloud.api import policy
-from spawner.demo_cloud.web.pages import page
+from spawner.demo_cloud import policy
+from spawner.demo_cloud.pages import page
 from spawner.demo_cloud.world import World
 
 LARGEST_TEMPLATE = 1024 * 1024

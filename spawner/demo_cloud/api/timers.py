@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from spawner.demo_cloud.api.dsw import find, invalid
-from spawner.demo_cloud.api.errors import ApiError
 from spawner.demo_cloud.api.operations import Answer, Ask, Operation
 from spawner.demo_cloud.api.views import culler_view, timer_view
 from spawner.demo_cloud.clock import ISO
+from spawner.demo_cloud.errors import ApiError
 from spawner.demo_cloud.notebooks.instance import BOOT, Culler
 from spawner.demo_cloud.world import World
 
@@ -17,9 +17,9 @@ from spawner.demo_cloud.world import World
 def set_timer(world: World, ask: Ask) -> Answer:
     """Stop it at a time, or so many milliseconds from now."""
     instance = find(world, ask)
-    if instance.status != "Running" and not (world.quirks.timer_while_booting and instance.status in BOOT):
+    if instance.status != "Running" and not (world.behavior.timer_while_booting and instance.status in BOOT):
         raise invalid(f"Instance status {instance.status} does not support CreateInstanceShutdownTimer")
-    if instance.due is not None and not world.quirks.timer_replaces:
+    if instance.due is not None and not world.behavior.timer_replaces:
         raise invalid("The shutdown timer already exists")
     if "RemainingTimeInMs" in ask.body:
         remaining = int(ask.body["RemainingTimeInMs"])
@@ -54,7 +54,7 @@ def drop_timer(world: World, ask: Ask) -> Answer:
 def set_culler(world: World, ask: Ask) -> Answer:
     """Stop it after so many minutes without use."""
     instance = find(world, ask)
-    if instance.culler is not None and not world.quirks.timer_replaces:
+    if instance.culler is not None and not world.behavior.timer_replaces:
         raise invalid("The idle instance culler already exists")
     idle = int(ask.body.get("MaxIdleTimeInMinutes", 0))
     cpu, gpu = (int(ask.body.get(f"{kind}PercentThreshold", 10)) for kind in ("Cpu", "Gpu"))

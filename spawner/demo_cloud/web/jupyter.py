@@ -17,13 +17,13 @@ from aiohttp import web
 
 from spawner.demo_cloud.notebooks import contents, terminal
 from spawner.demo_cloud.notebooks.instance import Instance
-from spawner.demo_cloud.web.pages import page
+from spawner.demo_cloud.pages import page
 from spawner.demo_cloud.world import World
 
 COOKIE, XSRF = "dsw_gateway_token", "_xsrf"
 
 
-class Gate:
+class JupyterEndpoints:
     """The gates of all instances."""
 
     def __init__(self, world: World) -> None:
@@ -53,7 +53,7 @@ class Gate:
         folder = f"/gate/{instance.id}/"
         token = request.query.get("token")
         if token is not None:
-            if self._world.passes.opens(token, instance.id, now) is None:
+            if self._world.access_tokens.opens(token, instance.id, now) is None:
                 return page("gate_closed.html", status=403, instance=instance)
             answer = web.Response(status=302, headers={"Location": f"{folder}lab", "Referrer-Policy": "no-referrer"})
             answer.set_cookie(COOKIE, token, path=folder, httponly=True, samesite="Lax")
@@ -151,7 +151,7 @@ class Gate:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         token = given if scheme.lower() in ("token", "bearer") else ""
         token = token or request.query.get("token", "") or request.cookies.get(COOKIE, "")
-        return self._world.passes.opens(token, instance.id, now)
+        return self._world.access_tokens.opens(token, instance.id, now)
 
 
 def _error(status: int, message: str) -> web.Response:
