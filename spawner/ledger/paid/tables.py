@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text, text
 
-from spawner.ledger.pool.tables import ForeignName, PlainJson, PlainText, UtcDateTime, metadata
+from spawner.ledger.pool.tables import ForeignName, PlainJson, PlainString, PlainText, UtcDateTime, metadata
 
 LINKED = text("state != 'unlinked'")
 ACCEPTED = text("state = 'accepted'")
@@ -128,7 +128,7 @@ orders = Table(
     Column("reason", String(32)),
     Column("seen_at", UtcDateTime),
     Column("remote_state", String(16)),
-    Column("raw_state", PlainText(64)),
+    Column("raw_state", PlainString(64)),
     Column("remote_reason", PlainText),
     Column("running", Float),
     Column("ran_before", Float, nullable=False),
@@ -172,7 +172,7 @@ order_events = Table(
     Column("what", String(32), nullable=False),
     Column("before", String(16), nullable=False),
     Column("after", String(16), nullable=False),
-    Column("request_id", PlainText(128), nullable=False),
+    Column("request_id", PlainString(128), nullable=False),
     Column("params", PlainJson, nullable=False),
 )
 Index("order_events_by_order", order_events.c.order_id, order_events.c.seq)

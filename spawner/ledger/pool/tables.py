@@ -38,22 +38,26 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class PlainText(TypeDecorator[str]):
-    """Text that a program, a cluster or a cloud chose: `printable`, and cut to the column's length if it has one."""
+    """Text that a program, a cluster or a cloud chose: `printable`."""
 
     impl = Text
     cache_ok = True
 
-    def __init__(self, length: int | None = None) -> None:
-        super().__init__()
-        self.length = length
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """What is written."""
+        return None if value is None else printable(value)
 
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """A column of limited length is VARCHAR."""
-        return dialect.type_descriptor(Text() if self.length is None else String(self.length))
+
+class PlainString(TypeDecorator[str]):
+    """`PlainText`, cut to the column's length."""
+
+    impl = String
+    cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """What is written."""
-        return None if value is None else printable(value)[: self.length]
+        length: int | None = getattr(self.impl_instance, "length", None)
+        return None if value is None else printable(value)[:length]
 
 
 class PlainJson(TypeDecorator[Any]):
