@@ -163,7 +163,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test begins."""
+    """A test begins. On the cluster it fails unless it is in the cluster's network."""
+    failure = item.config.stash[NETWORK].failure
+    if failure and is_on_cluster(item.nodeid):
+        pytest.fail(failure, pytrace=False)
     logs.note_sizes(item)
 
 
