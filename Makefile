@@ -27,6 +27,12 @@ export PORT STATE PYTHON TORCH_INDEX
 # UNSAFE=0 is as good as no UNSAFE.
 on = $(filter-out 0 no off false,$(1))
 
+# A misspelt variable on the command line would go unnoticed.
+VARIABLES := PORT STATE PYTHON UNSAFE HEAVY TORCH_INDEX DEMO_CLOUD BENCH IMAGES REGISTRY TAG ENGINE BASE SHELL CI VENV LOCAL UV
+named = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+unknown := $(if $(filter 0,$(MAKELEVEL)),$(filter-out $(VARIABLES) FREEPOOL_% UV_% PIP_% NPM_% npm_% %_PROXY %_proxy SSL_%,$(named)))
+$(if $(unknown),$(info freepool: there is no variable $(unknown): `make help` names those that there are))
+
 .PHONY: run setup heavy test suite lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check check-python clean help
 .DEFAULT_GOAL := help
 

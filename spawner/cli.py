@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="run everything on this machine, in the foreground")
     up.add_argument("--settings", type=Path, default=LOCAL_FILE, help="settings for one machine (%(default)s)")
-    up.add_argument("--port", type=int, default=_number("PORT", 8000), help="public port, or PORT (8000)")
+    up.add_argument("--port", default=os.environ.get("PORT") or "8000", help="public port, or PORT (8000)")
     up.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
     up.add_argument("--catalog", type=Path, help="another catalog than the settings name")
     up.add_argument("--ledger", help="SQLAlchemy URL of the ledger (default: SQLite in the state folder)")
@@ -79,10 +79,6 @@ def _state() -> Path:
     return Path(os.environ.get("STATE") or ".freepool")
 
 
-def _number(variable: str, default: int) -> int | str:
-    return os.environ.get(variable) or default  # argparse applies `type` to a text, and complains in its own words
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run one command. Errors of ours are printed as they are, and the exit code is 1."""
     options = build_parser().parse_args(arguments)
@@ -98,12 +94,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _up(options: argparse.Namespace) -> None:
+    from spawner.local.preflight import port_number
     from spawner.local.up import prepare, up
 
     installation = prepare(
         local_file=options.settings,
         state=options.state,
-        port=options.port,
+        port=port_number(options.port),
         isolation=Isolation.NONE if options.unsafe_no_sandbox else Isolation.BUBBLEWRAP,
         catalog=options.catalog,
         ledger_url=options.ledger,

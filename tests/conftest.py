@@ -19,6 +19,7 @@ from tests.stack import PROJECT, Stack, running_stack, write_catalog
 
 RUN, BEFORE, LEFT = pytest.StashKey[Path](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
 NETWORK = pytest.StashKey[Network]()
+MARK, MACHINE, APPEARED = pytest.StashKey[int | None](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
 
 
 @pytest.fixture
@@ -96,10 +97,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[RUN] = leftovers.make_run_folder()
         config.add_cleanup(lambda: shutil.rmtree(config.stash[RUN], ignore_errors=True))
         config.stash[BEFORE] = leftovers.networks()
+        config.stash[MACHINE] = leftovers.machine()
         if config.rootpath == PROJECT:  # not for a small run that a test starts elsewhere
             shutil.rmtree(logs.KEPT, ignore_errors=True)
         config.option.loadscopereorder = False  # xdist's own order is by the number of tests
-    config.stash[LEFT] = []
+    config.stash[LEFT], config.stash[APPEARED] = [], []
+    config.stash[MARK] = leftovers.mark()
     leftovers.use(config.stash[RUN])
 
 
@@ -119,11 +122,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     run, left = config.stash[RUN], config.stash[LEFT]
     if hasattr(config, "workeroutput"):
-        config.workeroutput["freepool_left"] = leftovers.left_in(run)
+        config.workeroutput["freepool_left"] = leftovers.left_in(run, config.stash[MARK])
         return
     left += [f"network: {name}" for name in sorted(leftovers.networks() - config.stash[BEFORE])]
     workers = [f"file: {path}" for path in run.glob("gw*")]
-    left += [one for one in leftovers.left_in(run) if one not in (*workers, *left)]
+    left += [one for one in leftovers.left_in(run, config.stash[MARK]) if one not in (*workers, *left)]
+    config.stash[APPEARED] = [one for one in leftovers.appeared_since(config.stash[MACHINE]) if one not in left]
+    if os.environ.get("FREEPOOL_TEST_ALONE"):
+        left += config.stash[APPEARED]
     if left and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -163,7 +169,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test begins."""
+    """A test begins. On the cluster it fails unless it is in the cluster's network."""
+    failure = item.config.stash[NETWORK].failure
+    if failure and is_on_cluster(item.nodeid):
+        pytest.fail(failure, pytrace=False)
     logs.note_sizes(item)
 
 
@@ -185,4 +194,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Parts, what was left, and what was skipped."""
     summary.write_parts(terminalreporter)
     summary.write_left(terminalreporter, config.stash[LEFT])
+    if not os.environ.get("FREEPOOL_TEST_ALONE"):
+        summary.write_appeared(terminalreporter, config.stash[APPEARED])
     summary.write_skipped(terminalreporter)

@@ -26,6 +26,7 @@ PATHS = ("catalog", "hub_config", "images", "examples")
 """Settings whose values are paths relative to the settings file."""
 PORT_NAMES = ("hub_port", "proxy_api_port", "desk_port")
 LOOPBACK = "127.0.0.1"
+LARGEST_PORT = 65535
 
 
 def take_state_folder(state: Path) -> int:
@@ -51,6 +52,17 @@ def take_state_folder(state: Path) -> int:
             state=state,
         ) from None
     return lock
+
+
+def port_number(text: str) -> int:
+    """A port that was typed. Raises `SetupError`."""
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= LARGEST_PORT:
+        return int(text)
+    raise SetupError(
+        "Port {port} cannot be used: it must be a number from 1 to 65535.",
+        next_step="Choose another with PORT=8001 make run (or --port).",
+        port=text,
+    )
 
 
 def require_free_port(port: int, address: str = LOOPBACK) -> None:

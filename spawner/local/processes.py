@@ -16,6 +16,8 @@ from typing import BinaryIO
 
 log = logging.getLogger("freepool.up")
 STABLE_SECONDS = 5
+SHOW_LOG_AFTER = 3
+"""How many quick ends in a row make the supervisor print the end of the program's log."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 END_SECONDS = 8
@@ -45,6 +47,7 @@ class Program:
     async def keep_running(self) -> None:
         """Start it, and again whenever it ends; faster deaths wait longer."""
         pause = FIRST_PAUSE
+        quick_ends = 0
         while not self.ending:
             started = time.monotonic()
             with self._open_log() as output:
@@ -59,8 +62,13 @@ class Program:
             code = await self.process.wait()
             if self.ending:
                 return
-            pause = FIRST_PAUSE if time.monotonic() - started > STABLE_SECONDS else min(LONGEST_PAUSE, pause * 2)
+            was_stable = time.monotonic() - started > STABLE_SECONDS
+            pause = FIRST_PAUSE if was_stable else min(LONGEST_PAUSE, pause * 2)
+            quick_ends = 0 if was_stable else quick_ends + 1
             log.warning("%s ended (%s); starting it again in %.1f s", self.name, code, pause)
+            if quick_ends == SHOW_LOG_AFTER:
+                text = "%s ended %d times in a row. Its log is %s, which ends:\n%s"
+                log.error(text, self.name, quick_ends, self.log_file, self.last_words(5))
             await asyncio.sleep(pause)
 
     def _open_log(self) -> BinaryIO:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import hashlib
+import itertools
 import os
 import subprocess
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent.parent
 SCRIPTS = PROJECT / "tests" / "cluster"
 NUMBER_VARIABLE = "FREEPOOL_TEST_CLUSTER"
+LEASE_VARIABLE = "FREEPOOL_TEST_LEASE"
+"""The process that holds the lock of the cluster's number."""
 CANNOT = 77
 """Exit code of `ensure` on a machine that can have no cluster."""
 ON_CLUSTER = (
@@ -47,7 +50,8 @@ def usual_cache() -> Path:
 
 def cache() -> Path:
     """The folder that is used, as tests/cluster/parts/common.sh has it."""
-    return Path(os.environ.get("FREEPOOL_TEST_CACHE") or usual_cache())
+    named = os.environ.get("FREEPOOL_TEST_CACHE")
+    return Path(os.path.realpath(named)) if named else usual_cache()
 
 
 def identity() -> str:
@@ -56,7 +60,7 @@ def identity() -> str:
     tests/cluster/parts/common.sh gives the network namespace the same name.
     """
     number = os.environ.get(NUMBER_VARIABLE, "1")
-    if cache() == usual_cache():
+    if cache() in (usual_cache(), usual_cache().resolve()):
         return number
     return f"{hashlib.sha256(str(cache()).encode()).hexdigest()[:6]}-{number}"
 
@@ -75,14 +79,14 @@ def lease() -> int | None:
     """Reserve a cluster's number for this process and its children, as tests/cluster/lease does.
 
     Returns the descriptor that holds the lock, which lasts until the process ends; None where a number is reserved.
+    A number that was chosen by hand is used as it is, and locked where it is free.
     """
-    if NUMBER_VARIABLE in os.environ:
+    if LEASE_VARIABLE in os.environ:
         return None
     folder = cache() / "clusters"
     folder.mkdir(parents=True, exist_ok=True)
-    candidate = 0
-    while True:
-        candidate += 1
+    chosen = os.environ.get(NUMBER_VARIABLE)
+    for candidate in [int(chosen)] if chosen else itertools.count(1):
         descriptor = os.open(folder / f"{candidate}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,7 +94,14 @@ def lease() -> int | None:
             os.close(descriptor)
             continue
         os.environ[NUMBER_VARIABLE] = str(candidate)
+        os.environ[LEASE_VARIABLE] = str(os.getpid())
         return descriptor
+    return None
+
+
+def cluster_kind() -> str:
+    """`given`, `kind` or `own`; `none` where this machine can have no cluster. See `ensure`."""
+    return subprocess.run([SCRIPTS / "ensure", "--kind"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 class Network:
@@ -99,18 +110,26 @@ class Network:
     def __init__(self) -> None:
         self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         self._is_inside = False
+        self.failure = ""
+        """Why our own cluster's network could not be entered. No test on the cluster may go on in the machine's."""
 
     def enter(self) -> None:
-        """Start our own cluster, if it is built, and enter its network."""
-        if self._is_inside:
+        """Start the cluster, if it is built, and enter its network if it is our own."""
+        if self._is_inside or cluster_kind() != "own":
             return
-        subprocess.run([SCRIPTS / "ensure", "--built"], check=False, capture_output=True)
-        if namespace_file().exists():
+        done = subprocess.run([SCRIPTS / "ensure", "--built"], check=False, capture_output=True, text=True)
+        self.failure = done.stderr.strip() or "it cannot be started" if done.returncode else ""
+        if self.failure:
+            return
+        try:
             inside = os.open(namespace_file(), os.O_RDONLY)
             try:
                 _setns(inside)
             finally:
                 os.close(inside)
+        except OSError as error:
+            self.failure = f"the network of the test cluster cannot be entered: {error}"
+        else:
             self._is_inside = True
 
     def leave(self) -> None:

@@ -13,6 +13,8 @@ COMMANDS = {
     "the image gpu is not built": "make images IMAGES=gpu",
 }
 """Beginnings of reasons for which a test is skipped, and what to run first so that it is not."""
+SHOWN = 10
+"""Lines of what other programs may have made."""
 ALLOWED_SKIPS = (
     "the image cpu is not built",  # 3 to 7 GB, and ten minutes; its packages are tried as the local image torch
     "the image gpu is not built",  # gigabytes of CUDA, and no device to run it on
@@ -55,6 +57,16 @@ def write_left(reporter: pytest.TerminalReporter, left: list[str]) -> None:
         reporter.section("left behind by tests", red=True)
         for one in left:
             reporter.write_line(one)
+
+
+def write_appeared(reporter: pytest.TerminalReporter, appeared: list[str]) -> None:
+    """What is new on this machine: this run or another program made it."""
+    if appeared:
+        reporter.section("new on this machine since the run began, made by it or by other programs")
+        for one in appeared[:SHOWN]:
+            reporter.write_line(one)
+        if len(appeared) > SHOWN:
+            reporter.write_line(f"and {len(appeared) - SHOWN} more")
 
 
 def write_skipped(reporter: pytest.TerminalReporter) -> None:

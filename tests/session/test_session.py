@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,13 +33,17 @@ import subprocess, tempfile
 
 STARTED = []
 
+def test_hidden():
+    command = ["env", "-i", "/bin/sleep", "611"]
+    STARTED.append(subprocess.Popen(command, start_new_session=True, cwd="/"))
+
 def test_it():
     tempfile.mkdtemp(prefix="forgotten-")
     STARTED.append(subprocess.Popen(["sleep", "600"], start_new_session=True))
 """
 
 
-def run_suite(folder: Path, text: str, *options: str) -> tuple[int, str]:
+def run_suite(folder: Path, text: str, *options: str, **variables: str) -> tuple[int, str]:
     """Run some tests as this suite runs its own. The exit code, and what was printed."""
     (folder / "conftest.py").write_text("from tests.conftest import *\n")
     (folder / "pytest.ini").write_text(CONFIGURATION)
@@ -45,7 +52,7 @@ def run_suite(folder: Path, text: str, *options: str) -> tuple[int, str]:
     done = subprocess.run(
         command,
         cwd=folder,
-        env={"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", **variables},
         capture_output=True,
         text=True,
         timeout=120,
@@ -70,7 +77,7 @@ def test_a_run_that_leaves_a_process_and_a_file_fails(tmp_path: Path, options: t
     for line in processes:
         psutil.Process(int(line.split()[1].strip(":"))).kill()
     assert code == 1, printed
-    assert [line.split(": ")[1] for line in processes] == ["sleep 600"]
+    assert sorted(line.split(": ")[1] for line in processes) == ["/bin/sleep 611", "sleep 600"]
     files = [Path(line.removeprefix("file: ")) for line in left if line.startswith("file: ")]
     assert [path.name.split("-")[0] for path in files] == ["forgotten"]
     assert not files[0].exists(), "it is removed all the same"
@@ -85,9 +92,88 @@ def test_a_network_of_this_run_is_seen_and_those_of_clusters_and_other_runs_are_
     for name in ("freepool-tests-1", "freepool-outside-2-abc", "freepool-outside-11-abc"):
         (tmp_path / name).touch()
     assert leftovers.networks() == set()
-    for name in ("freepool-outside-1-abc", "veth0"):
+    ours = ("freepool-outside-1-abc", "veth0", "freepool-tests-x")
+    for name in ours:
         (tmp_path / name).touch()
-    assert leftovers.networks() == {str(tmp_path / "freepool-outside-1-abc"), str(tmp_path / "veth0")}
+    (tmp_path / "freepool-tests-0a1b2c-3").touch()
+    assert leftovers.networks() == {str(tmp_path / name) for name in ours}
+
+
+APART = """
+import os
+
+def test_it():
+    os.mkdir({folder!r})
+"""
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_what_another_program_may_have_made_is_shown_and_fails_only_a_run_that_is_alone(
+    tmp_path: Path, is_alone: bool
+) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="apart-", dir="/dev/shm"))
+    folder.rmdir()
+    variables = {"FREEPOOL_TEST_ALONE": "1"} if is_alone else {}
+    try:
+        code, printed = run_suite(tmp_path, APART.format(folder=str(folder)), **variables)
+    finally:
+        folder.rmdir()
+    assert f"file: {folder}\n" in printed
+    assert ("left behind by tests" in printed) == is_alone
+    assert code == 0 or is_alone, printed
+
+
+def test_mounts_and_control_groups_of_clusters_and_other_runs_are_not_taken_for_this_run_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theirs = [
+        "mount: /run/netns/freepool-tests-2", "mount: /var/cache/freepool-tests/clusters/1/kubelet/pods/x",
+        "mount: /tmp/fp-abc/x", "file: /tmp/fp-abc", "control group: /sys/fs/cgroup/memory/freepool-tests-2",
+    ]  # fmt: skip
+    maybe_ours = {"mount: /tmp/x", "control group: /sys/fs/cgroup/memory/x", "file: /dev/shm/x", "shared memory: 3"}
+    monkeypatch.setattr(leftovers, "_of_machine", lambda: iter([*theirs, *maybe_ours]))
+    assert leftovers.machine() == maybe_ours
+
+
+def shell(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run some lines of shell after the cluster's scripts' common part."""
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f". {SCRIPTS}/parts/common.sh; {script}"],
+        env={"PATH": os.environ["PATH"], "HOME": "/root", **variables}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_command_for_our_own_cluster_never_runs_in_the_machine_s_network(tmp_path: Path) -> None:
+    variables = {"FREEPOOL_TEST_CACHE": str(tmp_path), NUMBER_VARIABLE: "9"}
+    done = shell("KIND=own; inside echo reached", **variables)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert "cluster 9 does not run: it has no network namespace" in done.stderr
+    assert shell("inside echo reached", FREEPOOL_TEST_KUBECONFIG="given", **variables).stdout == "reached\n"
+
+
+def test_a_daemon_that_ends_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "clusters" / "9" / "run").mkdir(parents=True)
+    (tmp_path / "clusters" / "9" / "log").mkdir()
+    lines = 'STARTED=(etcd); (echo "no space left"; exit 1) >$LOG/etcd.log & echo $! >$RUN/etcd.pid; wait || true'
+    done = shell(f"{lines}; await 600 false", FREEPOOL_TEST_CACHE=str(tmp_path), FREEPOOL_TEST_CLUSTER="9")
+    assert done.returncode == 1
+    assert "etcd has ended" in done.stderr
+    assert "no space left" in done.stderr
+
+
+def test_a_cluster_is_not_stopped_while_another_run_has_it(tmp_path: Path) -> None:
+    variables = {"FREEPOOL_TEST_CACHE": str(tmp_path), NUMBER_VARIABLE: "9", "FREEPOOL_TEST_KUBECONFIG": "given"}
+    (tmp_path / "clusters").mkdir()
+    leased = f"{SCRIPTS}/lease {SCRIPTS}/down"
+    assert shell(leased, **variables).returncode == 0
+    with (tmp_path / "clusters" / "9.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "tests are running on cluster 9" in shell(f"{SCRIPTS}/down", **variables).stderr
+        mistaken = variables | {"FREEPOOL_TEST_LEASE": str(os.getppid())}
+        assert "tests are running on cluster 9" in shell(f"{SCRIPTS}/down", **mistaken).stderr
+        ours = variables | {"FREEPOOL_TEST_LEASE": str(os.getpid())}
+        assert shell(f"{SCRIPTS}/down", **ours).returncode == 0
 
 
 @pytest.mark.parametrize(

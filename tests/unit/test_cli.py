@@ -20,6 +20,17 @@ def installation(folder: Path, public: str, *, settings: str) -> Path:
     return folder / settings
 
 
+def test_a_port_that_is_no_number_gets_a_sentence_and_no_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT", "abc")
+    with pytest.raises(SystemExit):
+        main(["up"])
+    said = capsys.readouterr().err
+    assert said.startswith("freepool: Port abc cannot be used: it must be a number from 1 to 65535.")
+    assert said.count("\n") == 1
+
+
 def test_a_link_is_made_from_mounted_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,13 @@ def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
         preflight.require_free_port(port)
 
 
+@pytest.mark.parametrize("port", ["abc", "", "0", "80231", "-1", "8000.0", "²"])
+def test_what_is_no_port_is_named_in_one_sentence(port: str) -> None:
+    with pytest.raises(SetupError, match=rf"Port {port} cannot be used: it must be a number from 1 to 65535\."):
+        preflight.port_number(port)
+    assert preflight.port_number("65535") == 65535
+
+
 def test_the_same_ports_are_chosen_again_because_instances_know_them(tmp_path: Path) -> None:
     first = preflight.choose_ports(tmp_path)
     assert set(first) == set(preflight.PORT_NAMES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -136,14 +137,16 @@ def index(tmp_path: Path) -> Path:
     return folder
 
 
-def set_up(tmp_path: Path, index: Path, version: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def set_up(
+    tmp_path: Path, index: Path, version: str, project: Path = PROJECT, **variables: str
+) -> subprocess.CompletedProcess[str]:
     lock = tmp_path / "requirements.lock"
     lock.write_text(f"# a lock\nheavy=={version}\npackaging==99.0\n")
     (tmp_path / "imports").write_text("# promised\nheavy\n")
     environment = {**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)}
     return subprocess.run(
-        [PROJECT / "hub_config/setup", "image", tmp_path / "heavy", lock],
-        cwd=PROJECT, env={**environment, "UV_CACHE_DIR": str(tmp_path / "cache"), **variables},
+        ["hub_config/setup", "image", tmp_path / "heavy", lock],
+        cwd=project, env={**environment, "UV_CACHE_DIR": str(tmp_path / "cache"), **variables},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -193,6 +196,47 @@ def test_an_environment_that_other_checkouts_use_is_left_alone(tmp_path: Path, i
     assert set_up(tmp_path, index, "3.0").returncode == 0
     assert not (tmp_path / "heavy").is_symlink()
     assert not [*(tmp_path / "shared").iterdir()]
+
+
+# A copy of the project with uv of its own
+
+UV_VERSION = "0.13.9"
+FAKE_UV = f'''
+import os, sys
+def main():
+    os.execv("{PROJECT}/.uv/bin/uv", ["uv", *sys.argv[1:]])
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: Path) -> Path:
+    """As much of the project as an image's environment needs. `.uv` is its own, with the installed one's packages."""
+    folder = tmp_path / "project"
+    shutil.copytree(PROJECT / "hub_config", folder / "hub_config", ignore=shutil.ignore_patterns("node_modules"))
+    (folder / "images").symlink_to(PROJECT / "images")
+    (folder / ".uv").mkdir()
+    for path in (PROJECT / ".uv").iterdir():
+        (folder / ".uv" / path.name).symlink_to(path)
+    scripts = f"uv-{UV_VERSION}.dist-info/entry_points.txt"
+    wheel(index, "uv", UV_VERSION, {"fake_uv.py": FAKE_UV, scripts: "[console_scripts]\nuv = fake_uv:main\n"})
+    return folder
+
+
+def test_uv_is_made_anew_where_its_python_is_gone(project: Path, tmp_path: Path, index: Path) -> None:
+    (project / ".uv" / "bin").unlink()
+    (project / ".uv" / "bin").mkdir()
+    (project / ".uv" / "bin" / "uv").symlink_to(PROJECT / ".uv" / "bin" / "uv")
+    (project / ".uv" / "bin" / "python").symlink_to("/nowhere/python3")
+    done = set_up(tmp_path, index, "3.0", project=project)
+    assert done.returncode == 0, done.stderr
+    assert "installing uv, which installs the packages (once)" in done.stdout
+    assert (project / ".uv" / "bin" / "python").exists()
+
+
+def test_a_home_that_cannot_be_written_is_not_needed(project: Path, tmp_path: Path, index: Path) -> None:
+    done = set_up(tmp_path, index, "3.0", project=project, HOME="/proc/none", XDG_CACHE_HOME="", UV_CACHE_DIR="")
+    assert done.returncode == 0, done.stderr
+    assert (project / ".uv" / "cache").is_dir()
 
 
 # pip's settings and uv

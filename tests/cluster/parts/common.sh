@@ -8,8 +8,8 @@
 # of network namespaces are the machine's: with another cache than the usual one they also say which.
 if [[ $EUID == 0 ]]; then CACHE=/var/cache/freepool-tests; else CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/freepool-tests; fi
 CACHE_TAG=
-if [[ -n ${FREEPOOL_TEST_CACHE:-} && ${FREEPOOL_TEST_CACHE%/} != "$CACHE" ]]; then
-  CACHE=${FREEPOOL_TEST_CACHE%/}
+if [[ -n ${FREEPOOL_TEST_CACHE:-} && $(readlink -m "$FREEPOOL_TEST_CACHE") != "$(readlink -m "$CACHE")" ]]; then
+  CACHE=$(readlink -m "$FREEPOOL_TEST_CACHE")
   CACHE_TAG=$(printf %s "$CACHE" | sha256sum | head -c 6)-
 fi
 PROGRAMS=$(cd "$(dirname "${BASH_SOURCE[0]}")/../programs" && pwd)
@@ -31,8 +31,24 @@ cluster_kind() {
   fi
 }
 
-# A command inside the cluster's network namespace, where there is one.
-inside() { if [[ -e $NETWORK_FILE ]]; then nsenter --net="$NETWORK_FILE" -- "$@"; else "$@"; fi; }
+# inside COMMAND…: runs a command in the network namespace of our own cluster. A cluster that is given or that kind makes
+# is reached by the machine's network. KIND is asked for once; `up` sets it.
+KIND=
+inside() {
+  KIND=${KIND:-$(cluster_kind)}
+  if [[ $KIND != own ]]; then "$@"; return; fi
+  [[ -e $NETWORK_FILE ]] || { note "cluster $NUMBER does not run: it has no network namespace $NETWORK"; return 1; }
+  nsenter --net="$NETWORK_FILE" -- "$@"
+}
+
+# The file that a test run keeps locked while it uses the cluster. Descriptor 7 holds the lock.
+LOCK=$CACHE/clusters/$NUMBER.lock
+
+# is_leased: whether `lease` started this process, and its command still runs: that one has the lock file open.
+is_leased() {
+  [[ ${FREEPOOL_TEST_LEASE:-} =~ ^[0-9]+$ ]] &&
+    find -L "/proc/$FREEPOOL_TEST_LEASE/fd" -samefile "$LOCK" 2>/dev/null | grep . >/dev/null
+}
 
 # kubectl as the cluster's administrator.
 kubectl_program() { if [[ -x $STATE/bin/kubectl ]]; then echo "$STATE/bin/kubectl"; else echo kubectl; fi; }
@@ -42,15 +58,30 @@ kube() { inside "$(kubectl_program)" --kubeconfig="$ADMIN" "$@"; }
 # It warns of version 1 of control groups each time.
 containers() { "$STATE/bin/ctr" -a "$STATE/containerd.sock" -n k8s.io "$@" 2> >(grep -v DEPRECATION >&2); }
 
+# our_daemons: the process ids of the daemons of this cluster that run.
+our_daemons() {
+  local file
+  for file in "$RUN"/*.pid; do
+    if is_ours "$file" "$STATE/" || is_ours "$file" "$CACHE/programs/"; then echo "$(<"$file")"; fi
+  done
+}
+
 # await SECONDS COMMAND…: tries ten times a second until the command succeeds. The programs offer nothing to wait on.
+# Fails at once, with the end of the log, where a daemon that `start` started has ended.
 await() {
-  local tries=$(($1 * 10))
+  local until=$((SECONDS + $1)) name
   shift
-  for ((; tries > 0; tries--)); do
+  while true; do
     "$@" >/dev/null 2>&1 && return 0
+    for name in "${STARTED[@]}"; do
+      kill -0 "$(<"$RUN/$name.pid")" 2>/dev/null && continue
+      note "$name has ended. The end of $LOG/$name.log:"
+      tail -n 5 "$LOG/$name.log" | cut -c 1-300 >&2
+      return 1
+    done
+    ((SECONDS < until)) || return 1
     sleep 0.1
   done
-  return 1
 }
 
 # is_ours FILE PROGRAM: the process in the pid file is alive, and is that program.
@@ -60,13 +91,16 @@ is_ours() {
 
 # start NAME COMMAND…: a daemon in the cluster's network, with its pid and its log. A daemon that runs is left alone,
 # but for a test that was cut off while it held one up (SIGSTOP).
+STARTED=()
 start() {
   local name=$1
   shift
+  STARTED+=("$name")
   if is_ours "$RUN/$name.pid" "$1"; then kill -CONT "$(<"$RUN/$name.pid")"; return 0; fi
   # nsenter becomes the program, so the pid stays. No descriptor of ours goes along, as one may hold a lock, and nothing
-  # of the environment: a test run has a TMPDIR of its own, which ends with it.
-  setsid env -i HOME=/root PATH="$STATE/bin:$PATH" nsenter --net="$NETWORK_FILE" -- "$@" >"$LOG/$name.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
+  # of the environment: a test run has a TMPDIR of its own, which ends with it, and marks what it starts by a limit
+  # (tests/session/leftovers.py).
+  setsid env -i HOME=/root PATH="$STATE/bin:$PATH" prlimit --rttime=unlimited: nsenter --net="$NETWORK_FILE" -- "$@" >"$LOG/$name.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
   echo $! >"$RUN/$name.pid"
 }
 

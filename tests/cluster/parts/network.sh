@@ -1,6 +1,24 @@
 # shellcheck shell=bash
 # The cluster's own network namespace. It has no way out of the machine.
 
+# Whether all daemons that run are in the cluster's namespace. They are not after it was deleted while they ran.
+daemons_share_network() {
+  local pid
+  for pid in $(our_daemons); do
+    [[ /proc/$pid/ns/net -ef $NETWORK_FILE ]] || return 1
+  done
+}
+
+# Whether the namespace of this name is another cluster's: another etcd than ours runs in it.
+network_is_foreign() {
+  local pid
+  for pid in $(ip netns pids "$NETWORK" 2>/dev/null); do
+    [[ $(readlink "/proc/$pid/exe") == */etcd ]] || continue
+    tr '\0' '\n' <"/proc/$pid/cmdline" | grep -Fx -- "$STATE/etcd" >/dev/null || return 0
+  done
+  return 1
+}
+
 network() {
   # The pods' bridge comes up last. Where it is not up, a run was cut off here, and the network is made anew.
   if [[ -e $NETWORK_FILE ]]; then

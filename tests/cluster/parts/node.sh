@@ -23,7 +23,7 @@ node() {
 
 # The container that holds a pod's namespaces: it sleeps, and reaps.
 pause_image() {
-  [[ -f $CACHE/pause.tar ]] && return 0
+  tar -tf "$CACHE/pause.tar" >/dev/null 2>&1 && return 0 # whole; a copy that was cut off is not
   local folder container
   folder=$(mktemp -d)
   cat >"$folder/pause.c" <<'C'
@@ -41,7 +41,8 @@ C
   buildah commit -q "$container" registry.local/pause:1 >/dev/null
   buildah rm "$container" >/dev/null
   buildah push -q registry.local/pause:1 "docker-archive:$folder/pause.tar:registry.local/pause:1"
-  mv "$folder/pause.tar" "$CACHE/pause.tar"
+  mv "$folder/pause.tar" "$CACHE/pause.tar.$NUMBER" # to another file system it is a copy
+  mv "$CACHE/pause.tar.$NUMBER" "$CACHE/pause.tar"
   rm -rf "$folder"
 }
 

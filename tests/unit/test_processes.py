@@ -1,0 +1,30 @@
+"""The supervisor starts a program again, and says why where it never stays up."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from spawner.local import processes
+from spawner.local.processes import Program
+
+
+async def test_a_program_that_never_stays_up_shows_the_end_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(processes, "FIRST_PAUSE", 0.01)
+    file = tmp_path / "hub.log"
+    code = "raise ModuleNotFoundError('tornado')"
+    program = Program("hub", [sys.executable, "-c", code], {}, file)
+    keeping = asyncio.create_task(program.keep_running())
+    while not (errors := [record for record in caplog.records if record.levelname == "ERROR"]):
+        await asyncio.sleep(0.02)
+    await program.end()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    (record,) = errors
+    assert record.getMessage().startswith(f"hub ended 3 times in a row. Its log is {file}, which ends:\n")
+    assert record.getMessage().endswith("ModuleNotFoundError: tornado")
