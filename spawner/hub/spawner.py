@@ -20,7 +20,7 @@ from spawner.hub.refusal import SpawnRefused
 from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
 from spawner.paid.orders.service import START_TOKEN, is_paid
-from spawner.pool.options import TICKET, choose
+from spawner.pool.options import read_options
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, STEP_TEXTS
 from spawner.pool.start import Start
@@ -130,18 +130,14 @@ class InstanceSpawner(Spawner):
             raise NotAllowed("Named servers of the pool are not offered here.", next_step="Start your server.")
         self._revoke_tokens(but=self.api_token)
         environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
-        options = dict(self.user_options)
-        ticket_id = options.pop(TICKET, None)
-        choice = choose(self.pool.catalog, options)
         start = Start(
             self.pool,
             self.pool_server,
-            choice,
+            read_options(self.pool.catalog, self.user_options),
             environment,
             self.server.base_url,
             self._stepped.notify,
             groups=tuple(group.name for group in self.user.groups),
-            ticket_id=None if ticket_id is None else str(ticket_id),
             is_hub_ending=self._hub_pool.is_ending,
         )
         instance = await start.run()

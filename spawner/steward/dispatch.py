@@ -16,7 +16,7 @@ from spawner.errors import LostRace
 from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import EndReason, Ticket, TicketState
 from spawner.ledger.pool import tickets
-from spawner.pool.options import TICKET
+from spawner.pool.options import ticket_options
 from spawner.pool.pool import Pool
 from spawner.steward import queue_actions
 from spawner.steward.snapshots import read_queue
@@ -98,9 +98,7 @@ class Dispatcher:
 
     async def _ask_hub(self, ticket: Ticket) -> None:
         """Have the hub start somebody's instance, for them."""
-        options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
-        if ticket.example:
-            options["example"] = ticket.example
+        options = ticket_options(ticket)
         try:
             await self._hub.start(ticket.user_name, self._hub_token, options, server_name=ticket.server_name)
         except HubRefused as said:
