@@ -12,7 +12,7 @@ from spawner.errors import NotOffered, StartFailed
 from spawner.ledger import Instance, Ticket, TicketState, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
-from spawner.ledger.pool import tickets
+from spawner.ledger.pool import instances, tickets
 from spawner.pool.options import CalledTicket, Choice
 from spawner.pool.pool import Server
 from spawner.pool.start import Start
@@ -72,7 +72,7 @@ async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: PaperPool) ->
     for ticket_id in ("unknown", cancelled.id):
         with pytest.raises(StartFailed):
             await admit(pool, ticket_id)
-    assert all(slot.instance_id is None for slot in pool.slots())
+    assert pool.ledger.read(instances.unended) == []
 
 
 async def test_what_the_backend_cannot_serve_any_more_is_refused_and_the_ticket_stays(pool: PaperPool) -> None:
