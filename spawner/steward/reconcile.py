@@ -172,7 +172,7 @@ def _about_held(slot: Slot, found: Slots) -> Action | None:
 
 
 def _is_lent_unknown_to_the_pool(status: SlotStatus) -> bool:
-    return status.phase is Phase.READY and not status.lent
+    return status.phase is Phase.READY and not status.assigned
 
 
 def cause_pending_since(found: Slots, before: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
