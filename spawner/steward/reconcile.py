@@ -89,10 +89,10 @@ def decide(
 ) -> Iterator[Action]:
     """The actions that reconcile ledger and backend.
 
-    `slots`, `instances` and `tickets` (the open ones) must be read *after* `found`: a slot is in the ledger before it
-    is in the backend, so a found slot without a row is an orphan. From `closes_at` on no instance runs. `cause_pending`:
-    for slots that ended without a final cause, when the end was first seen. `requires_user_namespaces`: flavors for
-    which the catalog asks for user namespaces, whatever nodes support.
+    `slots`, `instances` and `tickets` (the open ones) must be read *after* `found`: a row is written before its slot is
+    created, so a found slot without a row is an orphan. From `closes_at` on no instance runs. `cause_pending`: for
+    slots that ended without a final cause, when the end was first seen. `requires_user_namespaces`: flavors for which
+    the catalog asks for user namespaces, whatever nodes support.
     """
     held = {ticket.id for ticket in tickets}
     known = {slot.id: slot for slot in slots}
