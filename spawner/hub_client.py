@@ -20,11 +20,11 @@ HUB_SECONDS = 320
 STOPPING = "stopping"
 STOPPING_SECONDS = 10.0
 STOPPING_PAUSE = 0.1
-"""Between attempts at a start that JupyterHub refuses because it is still busy with the stop before, which the ledger,
-and so the person, knows to be over. JupyterHub has no event for it."""
+"""Between attempts at a start while JupyterHub still finishes the previous stop, which has ended in the ledger.
+JupyterHub has no event for it."""
 STOP_TRIES, STOP_PAUSE = 4, 0.5
-"""Where two clients interrupt one start, JupyterHub fails for the second: the stop of the first is under way when it
-comes to its own. A moment later it says so."""
+"""Where two clients stop one start, JupyterHub answers 500 to the second, because the first stop is pending. The next
+try gets the right answer."""
 
 
 class HubRefused(Refusal):
@@ -60,8 +60,8 @@ class HubClient:
             try:
                 await self._call("POST", path, token, body)
                 return
-            except HubRefused as said:
-                if said.code != STOPPING:
+            except HubRefused as refusal:
+                if refusal.code != STOPPING:
                     raise
                 await asyncio.sleep(STOPPING_PAUSE)
         await self._call("POST", path, token, body)
@@ -73,18 +73,18 @@ class HubClient:
             try:
                 await self._call("DELETE", path, token)
                 return
-            except HubRefused as said:
-                if said.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            except HubRefused as refusal:
+                if refusal.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
                 await asyncio.sleep(STOP_PAUSE)
         await self._call("DELETE", path, token)
 
     async def last_activity(self, user_name: str, token: str, *, server_name: str = "") -> datetime | None:
-        """When somebody last used a server, as the proxy has seen it; None where JupyterHub has no such server."""
+        """When a server was last used, as the proxy saw it; None where JupyterHub has no such server."""
         model = await self._call("GET", f"users/{quote(user_name, safe='')}", token)
         server = (model.get("servers") or {}).get(server_name) or {}
-        found = server.get("last_activity")
-        return datetime.fromisoformat(found) if found else None
+        last_activity = server.get("last_activity")
+        return datetime.fromisoformat(last_activity) if last_activity else None
 
     async def _call(self, method: str, path: str, token: str, body: object = None) -> dict[str, Any]:
         url = f"{self._api_url}/{path}"
@@ -99,7 +99,7 @@ class HubClient:
                 if answer.status < 400:
                     text = await answer.text()
                     return dict(json.loads(text)) if text.startswith("{") else {}
-                raise _said(answer.status, answer.headers.get(REFUSAL_HEADER), await answer.text())
+                raise _refusal_of(answer.status, answer.headers.get(REFUSAL_HEADER), await answer.text())
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise BackendUnavailable(
                 "The hub does not answer just now. What runs goes on running.",
@@ -107,7 +107,7 @@ class HubClient:
             ) from error
 
 
-def _said(status: int, refusal: str | None, body: str) -> FreepoolError:
+def _refusal_of(status: int, refusal: str | None, body: str) -> FreepoolError:
     if refusal:
         fields = json.loads(refusal)
         return HubRefused(

@@ -1,4 +1,4 @@
-"""A refusal on its way through JupyterHub's REST API, so that the desk can say it in the reader's language."""
+"""Encodes refusals for JupyterHub's REST API, so that the desk can translate them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 from spawner.errors import FreepoolError, Queued
 
 REFUSAL_HEADER = "X-Freepool-Refusal"
-"""HTTP header of the answer: JSON with code, template, next, details, params, and for a place in line its facts."""
+"""HTTP header of the answer: JSON with code, template, next, details, params; of a queued request also its facts."""
 LONGEST_DETAILS = 500
 
 
 def encode_refusal(error: FreepoolError) -> str:
-    """One line of ASCII."""
+    """The header's value: one line of ASCII JSON."""
     return json.dumps(
         {
             "code": getattr(error, "code", "error"),

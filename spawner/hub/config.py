@@ -1,4 +1,4 @@
-"""Configuring JupyterHub for Freepool: `configure(c, settings)` is all that a hub's own file needs to call."""
+"""Configures JupyterHub for Freepool: a hub's own file calls `configure(c, settings)` only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AUTOMATION = "automation"
 DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
 
 MAX_NAMED_SERVERS = 100
-"""Names of servers that JupyterHub keeps for one person: a bound on what somebody who means ill can make it write."""
+"""The most named servers per user in JupyterHub: bounds the rows that a hostile user can make it write."""
 
 
 def configure(c: Any, settings: Settings) -> None:
@@ -32,7 +32,7 @@ def configure(c: Any, settings: Settings) -> None:
     hub.db_url = settings.hub_database
     hub.cookie_secret_file = str(settings.state / "secrets" / "cookies")
     hub.pid_file = ""
-    # The proxy and the services are siblings of the hub, so that none of them falls with another.
+    # The proxy and the services are siblings of the hub, so none of them ends with another.
     hub.hub_bind_url = f"http://{settings.address}:{settings.hub_port}"
     hub.hub_connect_url = settings.hub_url.removesuffix("/hub/")
     hub.bind_url = settings.public_url
@@ -41,8 +41,8 @@ def configure(c: Any, settings: Settings) -> None:
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = settings.proxy_api_url
     c.ConfigurableHTTPProxy.auth_token = settings.secret("proxy")
-    # A proxy that was restarted has forgotten all routes. JupyterHub looks after a proxy of its own every few seconds,
-    # but after a sibling only together with the activity of users, by default every 5 minutes.
+    # A restarted proxy has no routes. JupyterHub checks a proxy of its own every few seconds, but an external one only
+    # when it reads users' activity, by default every 5 minutes.
     hub.last_activity_interval = 5
     add_freepool(c, settings)
 
@@ -52,25 +52,25 @@ def add_freepool(c: Any, settings: Settings) -> None:
     log_plain_text()
     hub = c.JupyterHub
     if "last_activity_interval" not in hub:
-        hub.last_activity_interval = 5  # by it the steward sees who has come for what was started for them
+        hub.last_activity_interval = 5  # the steward reads it to see whether users have come for their instances
     hub.spawner_class = InstanceSpawner
     hub.tornado_settings = _there(hub, "tornado_settings", {}) | {
         "freepool_settings_file": os.environ[SETTINGS_VARIABLE]
     }
     hub.template_paths = [str(Path(__file__).parent / "templates"), *_there(hub, "template_paths", [])]
-    # Admission is the pool's: the hub must neither refuse with 429 before the pool was asked, nor end itself because
-    # several people in a row were refused in words.
+    # The pool admits starts: the hub must not refuse them with 429 itself, nor exit because several starts in a row
+    # were refused.
     hub.concurrent_spawn_limit = 0
     hub.active_server_limit = 0
     c.Spawner.consecutive_failure_limit = 0
-    # Polls are cheap here and decide from the ledger, so after a restart wait for all of them: a server that is
-    # still being checked could not be stopped.
+    # Polls are cheap: they read the ledger. So wait for all of them after a restart: a server that is still being
+    # checked cannot be stopped.
     hub.init_spawners_timeout = -1
     c.Spawner.poll_interval = 10
     c.Spawner.start_timeout = 300
     c.Spawner.http_timeout = 30
     c.Spawner.default_url = "/lab"
-    # A hub's own name for itself may be short, and instances live in another namespace.
+    # The hub's own name may be short, and instances run in another namespace.
     c.Spawner.hub_connect_url = settings.hub_url.removesuffix("/hub/")
     if settings.subdomain_host is not None:
         configure_subdomains(hub, settings.subdomain_host)
@@ -85,7 +85,7 @@ def add_freepool(c: Any, settings: Settings) -> None:
 
 
 def _offer_paid(c: Any) -> None:
-    """A paid instance is a named server. Others are as the hub's file has allowed them before, or not at all."""
+    """Allow named servers, which paid instances are. Others stay as the hub's file has set them, else are refused."""
     hub = c.JupyterHub
     if _there(hub, "allow_named_servers", False):
         c.InstanceSpawner.named_servers = True
@@ -95,7 +95,7 @@ def _offer_paid(c: Any) -> None:
 
 
 def _there(section: Any, name: str, nothing: Any) -> Any:
-    """What the hub's file has set before us, or has added to what is the default."""
+    """The value that the hub's file has set before, with what it has added to the default."""
     found = section.get(name, nothing)
     return found.get_value(nothing) if isinstance(found, LazyConfigValue) else found
 
@@ -131,7 +131,7 @@ def _roles() -> list[dict[str, Any]]:
 
 
 def use_login_links(c: Any, settings: Settings) -> None:
-    """People log in by the link that `freepool up` prints; this machine's user is the administrator."""
+    """Users log in by the link that `freepool up` prints; this machine's user is the administrator."""
     c.JupyterHub.authenticator_class = LinkAuthenticator
     c.LinkAuthenticator.link_secret = settings.secret("link")
     c.Authenticator.allow_all = True

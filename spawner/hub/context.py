@@ -1,4 +1,4 @@
-"""The pool of this hub process. It lives in the hub's own settings, so there is one per hub and none per module."""
+"""The pool of this hub process, kept in the hub's own Tornado settings: one per hub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HUB_POOL_KEY = "freepool"
 
 @dataclass
 class HubPool:
-    """One hub's pool, what it attends to, and the tasks that keep both awake."""
+    """One hub's pool, its exit watcher, and the tasks that run both."""
 
     settings: Settings
     pool: Pool
@@ -33,7 +33,7 @@ class HubPool:
     background: TaskSet = field(default_factory=lambda: TaskSet(_log_failure))
 
     def is_ending(self) -> bool:
-        """Whether the hub is being ended. JupyterHub then cancels all there is, and these tasks otherwise never end."""
+        """Whether the hub is shutting down: JupyterHub then cancels all tasks, and these never end otherwise."""
         return any(task.done() for task in self.tasks)
 
 
@@ -42,7 +42,7 @@ def _log_failure(subject: str, error: BaseException) -> None:
 
 
 def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
-    """The pool of the hub whose Tornado settings these are; made at the first call, inside the hub's event loop."""
+    """The pool of the hub with these Tornado settings. Created at the first call, inside the hub's event loop."""
     if HUB_POOL_KEY not in hub_settings:
         hub_settings[HUB_POOL_KEY] = _make(load_settings(Path(hub_settings[SETTINGS_KEY])))
     found: HubPool = hub_settings[HUB_POOL_KEY]
@@ -52,5 +52,5 @@ def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
 def _make(settings: Settings) -> HubPool:
     pool = make_pool(settings, session=aiohttp.ClientSession(), epoch=new_id())
     exit_watcher = ExitWatcher(pool.view)
-    tasks = [pool.view.start(), asyncio.create_task(exit_watcher.run(), name="freepool-attendance")]
+    tasks = [pool.view.start(), asyncio.create_task(exit_watcher.run(), name="freepool-exit-watcher")]
     return HubPool(settings, pool, exit_watcher, tasks)

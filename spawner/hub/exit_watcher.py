@@ -1,7 +1,6 @@
-"""Notices at once when a running instance has ended, whoever ended it, and lets JupyterHub clean up after it.
+"""Has JupyterHub clean up as soon as a running instance has ended.
 
-JupyterHub itself asks each spawner every few seconds. The pool's view wakes us sooner: the route is gone, and the desk
-right, within milliseconds of the end.
+JupyterHub itself polls each spawner every few seconds. The pool's view shows an end within milliseconds.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ log = logging.getLogger("freepool.hub")
 
 
 class WatchedSpawner(Protocol):
-    """What we need of a running spawner."""
+    """The part of a running spawner that is used here."""
 
     slot_id: str | None
 
     async def poll_and_notify(self) -> int | None:
-        """Look, and clean up if it is over."""
+        """Poll, and clean up if the server has ended."""
         ...
 
 
@@ -35,15 +34,15 @@ class ExitWatcher:
         self._cleanups = TaskSet(_log_failed_cleanup)
 
     def add(self, spawner: WatchedSpawner) -> None:
-        """Begin to look after a spawner."""
+        """Watch a spawner's instance."""
         self._spawners.add(spawner)
 
     def remove(self, spawner: WatchedSpawner) -> None:
-        """Its server is being stopped by JupyterHub itself."""
+        """Stop watching: JupyterHub itself is stopping the server."""
         self._spawners.discard(spawner)
 
     async def run(self) -> None:
-        """Look at every change of the pool."""
+        """Check the watched spawners at every change of the pool, until cancelled."""
         while True:
             self._look(await self._view.changed())
 

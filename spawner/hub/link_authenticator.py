@@ -1,4 +1,4 @@
-"""Logging in by a link, for the pool on one machine: who can read the state folder can make links."""
+"""Login by link, for the local pool: who can read the state folder can make links."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ class LinkHandler(BaseHandler):
         user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:
             raise InvalidLink(403, "a link that is not valid", reason="Forbidden")
-        self.redirect(self.settings["default_url"])  # not get_next_url, which would carry the token along
+        self.redirect(self.settings["default_url"])  # get_next_url would keep the token in the URL
 
 
 class LinkAuthenticator(Authenticator):
-    """Checks links. Names are JupyterHub's to normalize."""
+    """Checks links. JupyterHub normalizes the names."""
 
     link_secret = Unicode(help="The secret that links are signed with.").tag(config=True)
     custom_html = LOGIN_PAGE
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
-        """Adds the link's own page."""
+        """Adds the page that the link opens."""
         return [*super().get_handlers(app), (r"/link", LinkHandler)]
 
     def login_url(self, base_url: str) -> str:
-        """Where somebody who is not logged in is told about the link."""
+        """The page for users who are not logged in: it describes the link."""
         return url_path_join(base_url, "login")
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:  # noqa: ARG002

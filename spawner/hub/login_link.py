@@ -1,4 +1,4 @@
-"""The link that logs a user in, for the pool on one machine. Imports nothing of JupyterHub, which takes half a second.
+"""The login link of the local pool. Does not import JupyterHub, which takes half a second.
 
 The link carries HMAC-SHA256(secret, user name). The secret lies in the state folder with mode 0600.
 """
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 
 def link_token(secret: str, user_name: str) -> str:
-    """What the link of one user carries."""
+    """The token in the link of one user."""
     return hmac.new(secret.encode(), b"freepool link v1\0" + user_name.encode(), "sha256").hexdigest()
 
 

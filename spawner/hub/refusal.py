@@ -1,4 +1,4 @@
-"""Our refusals, in the form that JupyterHub shows to people."""
+"""Refusals in the form that JupyterHub shows to users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""InstanceSpawner: JupyterHub's verbs, passed on to the pool, or to the ledger for what runs in people's own clouds."""
+"""InstanceSpawner: passes JupyterHub's verbs on to the pool, or to the ledger for paid instances."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
 from spawner.paid.names import is_paid
 from spawner.paid.orders.service import pop_start_token
-from spawner.pool.options import TICKET, choose
+from spawner.pool.options import read_options
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, STEP_TEXTS
 from spawner.pool.start import Start
 from spawner.settings import PaidSettings
 
 SHARED_VARIABLES = "JUPYTERHUB_"
-"""Prefix of the variables that an instance is given: the hub's own PATH, virtual environment and the like stay here."""
+"""Prefix of the variables that an instance gets. The hub's own PATH, virtual environment and others stay in the hub."""
 
 
 class InstanceSpawner(Spawner):
-    """Lends a slot of the pool to a user for one run of a notebook server.
+    """Assigns a slot of the pool to a user for one run of a notebook server.
 
-    A server whose name begins with `paid-` is never the pool's: it is an instance in its person's own cloud.
+    A server whose name begins with `paid-` is an instance in the user's own cloud account, and never in the pool.
     """
 
     named_servers = Bool(
@@ -58,12 +58,12 @@ class InstanceSpawner(Spawner):
 
     @property
     def pool_server(self) -> Server:
-        """Whose, and which."""
+        """This server in the pool."""
         return Server(user_name=self.user.name, server_name=self.name)
 
     @property
     def paid(self) -> PaidServer | None:
-        """This server's way to the ledger, where its name says that it is in a person's own cloud."""
+        """The paid server of this name; None where the name is not a paid server's."""
         if not is_paid(self.name):
             return None
         context = self._hub_pool
@@ -81,26 +81,26 @@ class InstanceSpawner(Spawner):
         return PaidServer(context.pool.ledger, key, services)
 
     def _is_paid_offered(self, paid: PaidSettings | None) -> bool:
-        """Not where a script in somebody's notebook could click for them, whatever the hub's own file says."""
+        """Not where a script in a user's notebook could act on the desk's pages, whatever the hub's own file says."""
         return paid is not None and bool(paid.demo or paid.trust_notebooks or self.user.settings.get("subdomain_host"))
 
     @default("apply_user_options")
     def _leave_options_to_start(self) -> Any:
-        # They are checked in start(): from here JupyterHub would log every typing mistake with a traceback.
+        # They are checked in start(): JupyterHub would log each bad option with a traceback here.
         return lambda spawner, options: None  # noqa: ARG005
 
     def _forget_options(self) -> None:
-        """JupyterHub would replay them at the next start; here no options always means the default flavor."""
+        """JupyterHub would use them again at the next start; here no options always mean the default flavor."""
         self.orm_spawner.user_options = {}
         session = inspect(self.orm_spawner).session
         if session is not None:
             session.commit()
 
     async def start(self) -> str:
-        """Lend an instance and return its URL. Raises `Refused` in words for the user."""
+        """Assign an instance and return its URL. Raises `SpawnRefused` with a message for the user."""
         self._forget_options()
         try:
-            return await (self._lend() if self.paid is None else self._start_paid(self.paid))
+            return await (self._assign() if self.paid is None else self._start_paid(self.paid))
         except Refusal as refusal:
             raise SpawnRefused(refusal) from refusal
         except FreepoolError as error:
@@ -114,35 +114,31 @@ class InstanceSpawner(Spawner):
             ) from error
 
     def _note_activity(self) -> None:
-        self.orm_spawner.last_activity = utcnow(with_tz=False)  # as JupyterHub keeps it
+        self.orm_spawner.last_activity = utcnow(with_tz=False)  # naive UTC, as in JupyterHub's database
         session = inspect(self.orm_spawner).session
         if session is not None:
             session.commit()
 
     async def _start_paid(self, paid: PaidServer) -> str:
-        """Only its own person's request counts, whoever else JupyterHub lets start servers."""
+        """Start it only on the owner's own request, although JupyterHub lets administrators start servers."""
         word = pop_start_token(self.user_options)
-        self._revoke_tokens()  # it is given none
+        self._revoke_tokens()  # a paid instance gets no token
         by_owner = self.handler is not None and self.handler.current_user is self.user
         return await paid.start(by_owner=by_owner, word=word)
 
-    async def _lend(self) -> str:
+    async def _assign(self) -> str:
         if self.name and not self.named_servers and self._hub_pool.settings.paid is not None:
             raise NotAllowed("Named servers of the pool are not offered here.", next_step="Start your server.")
         self._revoke_tokens(but=self.api_token)
         environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
-        options = dict(self.user_options)
-        ticket_id = options.pop(TICKET, None)
-        choice = choose(self.pool.catalog, options)
         start = Start(
             self.pool,
             self.pool_server,
-            choice,
+            read_options(self.pool.catalog, self.user_options),
             environment,
             self.server.base_url,
             self._stepped.notify,
             groups=tuple(group.name for group in self.user.groups),
-            ticket_id=None if ticket_id is None else str(ticket_id),
             is_hub_ending=self._hub_pool.is_ending,
         )
         instance = await start.run()
@@ -151,18 +147,18 @@ class InstanceSpawner(Spawner):
         return instance.url
 
     def start_polling(self) -> None:
-        """It runs: from now on its end is noticed at once."""
+        """The server runs: watch for its end."""
         super().start_polling()
         if self.paid is None:
             self._hub_pool.exit_watcher.add(self)
 
     def stop_polling(self) -> None:
-        """JupyterHub is stopping it."""
+        """JupyterHub is stopping the server."""
         self._hub_pool.exit_watcher.remove(self)
         super().stop_polling()
 
-    async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so there is nothing to wait for)
-        """End the instance. Never raises: what could not be done now is written down, and the steward finishes it."""
+    async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so `now` makes no difference)
+        """End the instance. Never raises: the intent is written, and the steward finishes what fails here."""
         if self.paid is not None:
             return await self.paid.stop()
         try:
@@ -170,17 +166,17 @@ class InstanceSpawner(Spawner):
             if instance is not None:
                 await self.pool.end_soon(instance.id, EndReason.STOPPED)
         except Exception:
-            self.log.exception("stop of %s is left to the steward", self._log_name)
+            self.log.exception("stop of %s failed; the steward finishes it", self._log_name)
 
     def run_post_stop_hook(self) -> Any:
-        """It is over, whoever ended it: nothing that it was given is worth anything any more."""
+        """Revoke the server's tokens, however it ended."""
         self._revoke_tokens()
         return super().run_post_stop_hook()
 
     def _revoke_tokens(self, *, but: str = "") -> None:
-        """Take back the API tokens of this server's runs.
+        """Revoke the API tokens of this server's runs, except `but`.
 
-        JupyterHub itself does so only where it has not been restarted since: it knows a token from memory.
+        JupyterHub revokes a token only if it has not been restarted since it issued it.
         """
         session = inspect(self.orm_spawner).session
         if session is None:
@@ -193,15 +189,15 @@ class InstanceSpawner(Spawner):
         session.commit()
 
     async def poll(self) -> int | None:
-        """None while it runs, and also while nobody can tell: unknown is not stopped."""
+        """None while it runs, and while its state is unknown; 0 where it has ended."""
         if self.paid is not None:
             return await self.paid.poll()
         try:
             running = await self.pool.is_running(self.pool_server)
         except FreepoolError:
-            self.log.exception("poll of %s: unknown", self._log_name)
+            self.log.exception("%s cannot be polled; its state is unknown", self._log_name)
             return None
-        if running and self.slot_id is None:  # this hub has been restarted since it was lent
+        if running and self.slot_id is None:  # this hub has been restarted since the start
             instance = await self.pool.ledger.aread(instances.latest, *self._key)
             self.slot_id = instance.slot_id if instance else None
         return 0 if running is False else None
@@ -211,7 +207,7 @@ class InstanceSpawner(Spawner):
         return self.user.name, self.name
 
     async def get_url(self) -> str:
-        """From the ledger, which knows more than the hub after a crash."""
+        """The URL in the ledger: after a crash the hub's own record may be older."""
         if self.paid is not None:
             return url_path_join(self.paid.url, self.server.base_url)
         instance = await self.pool.ledger.aread(instances.latest, *self._key)
@@ -220,7 +216,7 @@ class InstanceSpawner(Spawner):
         return url_path_join(instance.url, self.server.base_url)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """The lines of this start from the first one on, for every tab that asks."""
+        """The progress events of this start, from the first, for each caller."""
         if self.paid is not None:
             async for line in self.paid.progress():
                 yield line

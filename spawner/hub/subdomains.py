@@ -1,4 +1,4 @@
-"""Hosts below the hub's own: each person's notebooks get one, and so an origin apart; desk and steward need none."""
+"""A subdomain per user, so that each user's notebooks have an origin of their own. Services get none."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from jupyterhub.utils import subdomain_hook_idna
 
 
 def subdomains_for_users(name: str, domain: str, kind: str) -> str:
-    """As JupyterHub's `subdomain_hook`: services are ours, and stay where the hub is."""
+    """JupyterHub's `subdomain_hook`: services stay on the hub's host."""
     return str(subdomain_hook_idna(name, domain, kind)) if kind == "user" else domain
 
 
 def configure_subdomains(hub: Any, host: str) -> None:
-    """Where the hub's own file says nothing else."""
+    """Set the subdomain host and hook, unless the hub's own file has set them."""
     if "subdomain_host" not in hub:
         hub.subdomain_host = host
     if "subdomain_hook" not in hub:

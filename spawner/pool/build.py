@@ -1,4 +1,4 @@
-"""Putting a pool together from settings: the one place that knows which kinds of backend there are."""
+"""Build a pool from settings. The only module that knows the kinds of backend."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from spawner.pool.slot_view import SlotView
 from spawner.settings import Isolation, Settings
 
 CLUSTER_SLOTS_AT_ONCE = 64
-"""How many nodes there are is not for us to know, so this is more than a small cluster does well with."""
+"""Freepool may not read the number of nodes, so this is more than a small cluster handles well."""
 
 
 def make_backend(settings: Settings, catalog: Catalog) -> Backend:
     """The backend that these settings ask for."""
     if settings.kubernetes is not None:
-        # Only where it is needed: the cluster's libraries take a second to import.
+        # Imported only where needed: the Kubernetes libraries take a second to import.
         from spawner.pool.backends.kubernetes.backend import KubernetesBackend  # noqa: PLC0415
 
         return KubernetesBackend(settings.kubernetes)
@@ -39,23 +39,23 @@ def make_backend(settings: Settings, catalog: Catalog) -> Backend:
 
 
 def new_id() -> str:
-    """A fresh id for an instance or a slot: 16 lower-case hexadecimal digits, random enough never to meet again."""
+    """A new id for an instance, slot or ticket: 16 random lower-case hexadecimal digits."""
     return secrets.token_hex(8)
 
 
 def utc_now() -> datetime:
-    """The time, aware and in UTC."""
+    """Now, aware and in UTC."""
     return datetime.now(UTC)
 
 
 def slots_at_once(settings: Settings, catalog: Catalog) -> int:
-    """How many slots may be made for somebody at one moment."""
+    """How many slots may be created for starts at the same time."""
     here = os.cpu_count() or 1
     return catalog.limits.slots_at_once or (here if settings.kubernetes is None else CLUSTER_SLOTS_AT_ONCE)
 
 
 def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str) -> Pool:
-    """The pool of one process. `epoch` names this run of it; nothing is asked of the backend yet."""
+    """The pool of one process. `epoch` identifies this run of it. Makes no request to the backend."""
     catalog = load_catalog(settings.catalog)
     backend = make_backend(settings, catalog)
     return Pool(

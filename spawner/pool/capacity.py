@@ -1,4 +1,4 @@
-"""What can be had now: pure counting over the catalog and the slots that take up room."""
+"""How many instances can start now. Pure: counts over the catalog and the slots that take up room."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Capacity:
 
 
 def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> int:
-    """How many more slots of a flavor may be created, given those that take up room already."""
+    """How many more slots of a flavor may be created beside these. `memory` is the backend's, in bytes."""
     slots = list(slots)
     room = flavor.limit - sum(slot.flavor == flavor.id for slot in slots)
     if memory is not None:
@@ -36,9 +36,9 @@ def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: in
 def capacity_of(
     catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable[Slot], *, without_room: Collection[str] = ()
 ) -> Capacity:
-    """The stock of one flavor over all images. Slots of other flavors that wait for nobody count as room.
+    """The capacity for one flavor over all images. Unassigned slots of other flavors count as room.
 
-    `without_room` are flavors for which the backend had none just now, whatever the catalog's limits say.
+    `without_room` are flavors for which the backend had no room within `limits.no_room_seconds`.
     """
     why_not = backend.why_not(flavor)
     if why_not is not None:
@@ -54,9 +54,9 @@ def capacity_of(
 def slot_to_preempt(
     catalog: Catalog, flavor: Flavor, image: Image, slots: Iterable[Slot], memory: int | None
 ) -> Slot | None:
-    """A slot that waits for nobody and gives its room to somebody who is here: the youngest of another kind.
+    """The unassigned slot to destroy for a start: the youngest of another flavor or image.
 
-    None where even all of them together would not make room: then none should be given up for nothing.
+    None where destroying all of them would not make room.
     """
     slots = list(slots)
     waiting = [slot for slot in slots if is_unassigned(slot) and (slot.flavor, slot.image) != (flavor.id, image.id)]
@@ -67,5 +67,5 @@ def slot_to_preempt(
 
 
 def is_unassigned(slot: Slot) -> bool:
-    """Whether a slot is there, or on its way, for whoever comes next."""
+    """Whether a slot is warm, or becomes warm, and no instance or ticket holds it."""
     return slot.holder_id is None and slot.state in (SlotState.WARM, SlotState.CREATING)

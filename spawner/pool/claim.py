@@ -1,4 +1,4 @@
-"""Pushing an identity into a waiting slot, and waiting for the server that it becomes."""
+"""Push a claim into a warm slot, and wait for the server to answer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from spawner.errors import ClaimFailed
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH, Claim, seal
 
 CLAIM_SECONDS = 20.0
-"""A claim is one packet to a process that does nothing but wait for it. But with two hundred starts at once it is our
-own side that takes seconds to send it and to read the answer."""
+"""The agent answers at once, but with two hundred starts at the same time this process takes seconds to send the claim
+and to read the answer."""
 VALID_SECONDS = 24 * 3600.0
-"""How long a sealed claim may be used: longer than any two clocks differ. A slot takes one claim in its life, and no
-other slot could open this one, so a short life would protect nobody."""
+"""How long a sealed claim is valid: longer than any two clocks differ. A slot takes one claim ever, and no other slot
+can open it, so a shorter time would protect nothing."""
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 ANSWER_PAUSE = 0.02
-"""Seconds between attempts while a port refuses: there is no event for "it listens now"."""
+"""Seconds between attempts while the port refuses connections: there is no event for its opening."""
 
 
 async def push_claim(
@@ -55,7 +55,7 @@ async def push_claim(
 async def wait_until_warm(session: aiohttp.ClientSession, url: str, *, seconds: float) -> None:
     """Wait until the agent at `url` takes claims. Raises `TimeoutError` when it does not after `seconds`.
 
-    Its port listens before it is ready, so most of the wait is one request in a queue.
+    The port listens before the agent is ready, so most of the wait is one pending request.
     """
     async with asyncio.timeout(seconds):
         while True:
@@ -74,7 +74,7 @@ async def wait_for_answer(session: aiohttp.ClientSession, url: str, *, seconds: 
     deadline = loop.time() + seconds
     while (left := deadline - loop.time()) > 0:
         try:
-            # The port has been listening since before the claim, so this one request waits in its queue.
+            # The port listens since before the claim, so this request is pending until the server accepts it.
             async with session.get(url, timeout=aiohttp.ClientTimeout(total=left), allow_redirects=False) as answer:
                 if answer.status < 500:
                     return

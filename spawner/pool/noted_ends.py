@@ -1,4 +1,4 @@
-"""Ends that are noted before their cause is known: the backend tells the effect first, see `SlotStatus.settled`."""
+"""Ends that are written before their cause is known: see `SlotStatus.is_final`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState
 from spawner.pool.backends.base import SlotStatus
 
 PROVISIONAL_REASONS = (EndReason.CRASHED, EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_DISK, EndReason.LOST)
-"""What an end may look like before its cause is known."""
+"""Reasons that an end may have until its cause is known."""
 
 
 def reason_of_running(status: SlotStatus) -> EndReason:
@@ -22,7 +22,7 @@ def reason_of_running(status: SlotStatus) -> EndReason:
 
 
 def is_noted_only(instance: Instance, slots: Iterable[Slot]) -> bool:
-    """Whether an instance's end is written down and nothing has been done about it: its slot is not being destroyed."""
+    """Whether an instance's end is written, but its slot is not being destroyed yet."""
     return (
         instance.state is InstanceState.STOPPING
         and instance.reason in PROVISIONAL_REASONS

@@ -1,4 +1,4 @@
-"""The pool: what all its users share, how a loan ends, and whether one runs. `start.py` is how one begins."""
+"""The pool: its shared parts, how an instance ends, and whether one runs. `start.py` has how one starts."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from spawner.pool.user_namespaces import Silences, decide, new_observations, sil
 
 log = logging.getLogger("freepool.pool")
 ASSIGN_SECONDS = 3.0
-"""A pool that is away tells so only after its own timeout; whoever starts meanwhile does not wait for that."""
+"""Shorter than the backend's own timeout: a start does not wait for an unreachable backend."""
 DEADLINE_SLACK = timedelta(minutes=10)
-"""How long after its deadline the backend itself ends an instance that no steward has ended."""
+"""How long after its deadline the backend ends an instance that no steward has ended."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """Which of JupyterHub's servers an instance is: the default one has the empty name."""
+    """One server of JupyterHub; the default server has the empty name."""
 
     user_name: str
     server_name: str
@@ -42,10 +42,10 @@ class Server:
 
 @dataclass
 class Pool:
-    """Lends instances of one catalog from one backend.
+    """Assigns instances of one catalog from one backend.
 
-    `master_key` derives slot keys; `hub_epoch` names this run of the hub; `now` and `new_id` are passed in so that
-    tests control them.
+    Slot keys are derived from `master_key`. `hub_epoch` identifies this run of the hub. Tests pass their own `now` and
+    `new_id`.
     """
 
     catalog: Catalog
@@ -58,7 +58,7 @@ class Pool:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     coming_up: asyncio.Semaphore
-    """Held by each start whose slot is being made: more at once, on too few processors, and all of them are late."""
+    """Held by each start whose slot is being created: too many at once, and all of them are late."""
     admission: Admission = field(init=False)
     _endings: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_ending))
     _silences: Silences = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Pool:
         environment: Mapping[str, str] | None = None,
         user_namespace: bool = False,
     ) -> SlotSpec:
-        """What the backend needs to make a slot."""
+        """The specification of a slot, with its key and the examples of its image."""
         return SlotSpec(
             id=slot_id,
             flavor=flavor,
@@ -89,7 +89,7 @@ class Pool:
         )
 
     async def wants_user_namespace(self, flavor: Flavor) -> bool:
-        """Whether a new slot of this flavor is to have users of its own."""
+        """Whether a new slot of this flavor gets a user namespace."""
         if not self.backend.supports_user_namespaces:
             return False
         tried = await self.ledger.aread(user_namespaces.all_of)
@@ -98,16 +98,16 @@ class Pool:
     async def record_user_namespaces(
         self, found: Slots, of: Iterable[Slot], tried: Iterable[user_namespaces.NodeSupport]
     ) -> None:
-        """Write down what these slots show of their nodes: whether those can give a pod users of its own."""
+        """Record whether the nodes of these slots support user namespaces."""
         of, now = list(of), self.now()
         self._silences = silent_since(found, of, self._silences, now)
         for seen in new_observations(found, of, tried, now, catalog=self.catalog, silences=self._silences):
             if not seen.works:
-                log.warning("flavor %s does without user namespaces: %s", seen.flavor, seen.detail)
+                log.warning("flavor %s is used without user namespaces: %s", seen.flavor, seen.detail)
             await self.ledger.awrite(user_namespaces.note, seen)
 
     async def intend_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
-        """Write the intent to end an instance and its slots; if it is ending already, nothing."""
+        """Write the intent to end an instance and its slots. Does nothing where it is ending already."""
 
         def write(connection: Connection, detail: str | None) -> None:
             instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
@@ -116,11 +116,11 @@ class Pool:
                 if slot.state is not SlotState.DESTROYING:
                     slots.mark_destroying(connection, slot.id, reason=reason)
 
-        with contextlib.suppress(LostRace):  # it is ending already, and the first reason is the one to tell
+        with contextlib.suppress(LostRace):  # it is ending already: the first reason stays
             await self._write_end(write, detail)
 
     async def note_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
-        """Write that an instance is over. Its slot is left as it is until the cause is known: `correct_reason`."""
+        """Write that an instance has ended. Its slot stays until the cause is known: see `correct_reason`."""
 
         def write(connection: Connection, detail: str | None) -> None:
             instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
@@ -130,7 +130,7 @@ class Pool:
             await self._write_end(write, detail)
 
     async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
-        """Write the cause of an end that was noted before; of any other end the first reason stays."""
+        """Write the cause of an end that `note_end` wrote. Does nothing for any other end: its first reason stays."""
 
         def write(connection: Connection, detail: str | None) -> None:
             noted = instances.get(connection, instance_id)
@@ -143,7 +143,7 @@ class Pool:
     async def end(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
         """End an instance: intent, destroy its slots, ENDED. Idempotent; the first reason stays.
 
-        Returns False where the pool could not be reached: the intent is written, and the steward finishes.
+        Returns False where the backend is unreachable: the intent is written, and the steward finishes.
         """
         await self.intend_end(instance_id, reason, detail)
         for slot in await self.ledger.aread(slots.of_holder, instance_id):
@@ -154,16 +154,16 @@ class Pool:
         return True
 
     async def end_soon(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> None:
-        """Write the intent, and let the rest go on by itself: nobody needs to wait until the last byte is wiped.
+        """Write the intent, and destroy the slots in the background.
 
-        Nothing can be had of the slot from now on: it is never lent again, and JupyterHub takes its route and its
-        token away. If this process ends before the slot has, the steward finishes.
+        The slot is never assigned again, and JupyterHub removes its route and token. If this process ends first, the
+        steward finishes.
         """
         await self.intend_end(instance_id, reason, detail)
         self._endings.start(self.end(instance_id, reason, detail=detail))
 
     async def destroy_slot(self, slot_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
-        """Destroy a slot and note it. Idempotent. False where the backend could not make sure."""
+        """Destroy a slot and write that it is gone. Idempotent. False where the backend is unreachable."""
         await self._intend_destroy(slot_id, reason, detail)
         try:
             await self.backend.destroy(slot_id)
@@ -175,7 +175,7 @@ class Pool:
         return True
 
     async def destroy_slot_soon(self, slot_id: str, reason: EndReason, *, detail: str | None = None) -> None:
-        """Write the intent to destroy a slot, and let the rest go on by itself."""
+        """Write the intent to destroy a slot, and destroy it in the background."""
         await self._intend_destroy(slot_id, reason, detail)
         self._endings.start(self.destroy_slot(slot_id, reason))
 
@@ -183,7 +183,7 @@ class Pool:
         def write(connection: Connection, detail: str | None) -> None:
             slots.mark_destroying(connection, slot_id, reason=reason, detail=detail)
 
-        with contextlib.suppress(LostRace):  # already being destroyed; destroying again does no harm
+        with contextlib.suppress(LostRace):  # it is being destroyed already; `destroy` is idempotent
             await self._write_end(write, detail)
 
     async def _write_end(self, write: Callable[[Connection, str | None], None], detail: str | None) -> None:
@@ -197,27 +197,27 @@ class Pool:
             await self.ledger.awrite(write, None)
 
     async def assign(self, slot: Slot, ends_at: datetime) -> bool:
-        """Tell the backend that a slot is somebody's until then. False where it cannot be told just now."""
+        """Mark a slot as assigned in the backend until `ends_at`. False where the backend is unreachable."""
         seconds = (ends_at - slot.created_at + DEADLINE_SLACK).total_seconds()
         try:
             async with asyncio.timeout(ASSIGN_SECONDS):
                 await self.backend.assign(slot.id, seconds=seconds)
         except (TimeoutError, BackendUnavailable) as error:
-            log.warning("slot %s is lent, and the pool does not know yet: %s", slot.id, error or "no answer")
+            log.warning("slot %s is assigned, but not yet marked so in the backend: %s", slot.id, error or "no answer")
             return False
         return True
 
     async def close(self) -> None:
-        """Let what is ending end, and close the connections."""
+        """Wait for background endings, and close the connections."""
         await self._endings.join()
         await self.backend.close()
         self.ledger.close()
 
     async def is_running(self, server: Server) -> bool | None:
-        """Whether a server's instance runs: True, False, or None where nobody can tell just now.
+        """Whether a server's instance runs: True, False, or None where the backend is unreachable.
 
-        A STARTING row of an earlier run of the hub is adopted when its server answers, else it is over: the start
-        that would have gone on with it died with that hub.
+        A STARTING row of an earlier run of the hub is adopted where its server answers. Else it is ended: its start
+        died with that hub.
         """
         instance = await self.ledger.aread(instances.latest, server.user_name, server.server_name)
         if instance is None or instance.state is InstanceState.ENDED:
@@ -226,7 +226,7 @@ class Pool:
         try:
             status = (await self.view.now()).get(slot_id)
             if status is None and slot_id:
-                status = await self.backend.find(slot_id)  # absent is a strong word: only the truth itself may say it
+                status = await self.backend.find(slot_id)  # Confirm absence with an uncached read.
         except BackendUnavailable:
             return None
         if instance.state is InstanceState.STARTING:
@@ -249,7 +249,7 @@ class Pool:
         return True
 
     def mark_running(self, connection: Connection, instance: Instance, url: str) -> Instance:
-        """It can be used, and its time runs from here; after a restart while others wait, no more than it had."""
+        """Write RUNNING and the deadline: a full session, or what is left of it for a restart while others wait."""
         now = self.now()
         ends_at = now + timedelta(minutes=self.catalog.flavor(instance.flavor).session_minutes)
         ticket = tickets.of_instance(connection, instance.id)

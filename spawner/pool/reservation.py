@@ -1,4 +1,4 @@
-"""The slot of a start: the one that is reserved for it, and the room for it where others are on their way out."""
+"""The slot of a start: the one that admission reserved, and the wait for room while other slots end."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from spawner.pool.options import Choice
 from spawner.pool.pool import Pool
 
 MAX_WAIT_SECONDS = 120.0
-"""How long a start waits for slots on their way out: its room is promised, and theirs to leave."""
+"""How long a start waits for slots that are being destroyed."""
 POLL_SECONDS = 0.1
-"""Between looks whether one has left. The ledger has no event for it that crosses processes."""
+"""Between reads of the ledger, which has no events across processes."""
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """A slot that is reserved for an instance. One that `is_new` may be a row only: it is still to be created."""
+    """A slot reserved for an instance. `is_new`: it may be a row only, and the caller creates it."""
 
     slot: Slot
     is_new: bool
 
 
 async def reserve_slot(pool: Pool, choice: Choice, instance_id: str) -> Reservation:
-    """The slot that admission has reserved, or where that one was bad, another. Raises `NoRoom`."""
+    """The slot that admission reserved; another one where that slot has failed. Raises `NoRoom`."""
 
-    def take(connection: Connection) -> Slot:
+    def reserve(connection: Connection) -> Slot:
         for slot in slots.of_holder(connection, instance_id):
             if slot.state in (SlotState.CREATING, SlotState.CLAIMED):
                 return slot
         return pool.admission.reserve(connection, flavor=choice.flavor.id, image=choice.image.id, holder=instance_id)
 
-    slot = await pool.ledger.awrite(take)
+    slot = await pool.ledger.awrite(reserve)
     is_new = slot.state is SlotState.CREATING
     if is_new:
         await _wait_for_room(pool, choice, slot)
@@ -45,27 +45,27 @@ async def reserve_slot(pool: Pool, choice: Choice, instance_id: str) -> Reservat
 
 
 async def _wait_for_room(pool: Pool, choice: Choice, slot: Slot) -> None:
-    """Wait until those who leave have left, as far as this slot needs their room."""
+    """Wait until enough of the slots that are being destroyed are gone."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + MAX_WAIT_SECONDS
-    is_first_look = True
+    is_first_read = True
     while True:
-        others = [one for one in await pool.ledger.aread(slots.occupying) if one.id != slot.id]
-        leaving = [one for one in others if one.state is SlotState.DESTROYING]
-        there = [one for one in others if not _comes_after(one, slot)]
-        if not leaving or room_for(pool.catalog, choice.flavor, there, pool.backend.memory()) >= 1:
+        others = [other for other in await pool.ledger.aread(slots.occupying) if other.id != slot.id]
+        ending = [other for other in others if other.state is SlotState.DESTROYING]
+        ahead = [other for other in others if not _comes_after(other, slot)]
+        if not ending or room_for(pool.catalog, choice.flavor, ahead, pool.backend.memory()) >= 1:
             return
-        if is_first_look:
-            for one in leaving:
-                if one.reason is EndReason.SURPLUS:  # it gave way to us, so it is for us to see it off
-                    await pool.destroy_slot_soon(one.id, EndReason.SURPLUS)
-            is_first_look = False
+        if is_first_read:
+            for other in ending:
+                if other.reason is EndReason.SURPLUS:  # We preempted this slot, so we delete it.
+                    await pool.destroy_slot_soon(other.id, EndReason.SURPLUS)
+            is_first_read = False
         if loop.time() > deadline:
-            raise NoRoom("Those who leave take too long.", details=f"slot {leaving[0].id} has not ended")
+            raise NoRoom("Those who leave take too long.", details=f"slot {ending[0].id} has not ended")
         await asyncio.sleep(POLL_SECONDS)
 
 
 def _comes_after(other: Slot, slot: Slot) -> bool:
-    """Whether another slot that is not there yet waits for its room behind this one."""
+    """Whether another slot is a row only, and waits for room behind this one."""
     is_row_only = other.state is SlotState.CREATING and not is_unassigned(other)
     return is_row_only and (other.created_at, other.id) > (slot.created_at, slot.id)

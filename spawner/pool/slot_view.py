@@ -1,6 +1,6 @@
-"""What exists in the pool, kept up to date by the backend's wake-ups: wait on it instead of polling.
+"""The backend's slots, refreshed at each of its events: callers wait on the view instead of polling.
 
-A view that could not be refreshed says so (`BackendUnavailable`) instead of showing what was true once.
+A view that cannot be refreshed raises `BackendUnavailable` instead of returning old slots.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from spawner.pool.backends.base import Backend, Slots
 log = logging.getLogger("freepool.pool")
 RETRY_SECONDS = 1.0
 STALE_SECONDS = 5.0
-"""A view older than this is refreshed before it is believed."""
+"""A view older than this is refreshed before `now` returns it."""
 
 
 class SlotView:
-    """The newest `Backend.list()`, shared by everybody in this process."""
+    """The newest `Backend.list()`, shared by all of this process."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -53,15 +53,15 @@ class SlotView:
                     async for _ in wakes:
                         await self.refresh()
             except (BackendUnavailable, OSError) as error:
-                log.warning("the pool cannot be watched, trying again: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)  # a backend that is away must not be asked in a tight loop
+                log.warning("the backend cannot be watched, trying again: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)  # an unreachable backend is not asked in a tight loop
 
     async def refresh(self) -> Slots:
-        """Ask the backend now."""
+        """List the slots now. Concurrent callers share a failure. Raises `BackendUnavailable`."""
         failures = self._failures
         async with self._refreshing:
             if self._failures != failures:
-                # To learn that may have taken its full timeout: all who waited are told, not one after the other.
+                # A failure takes the backend's full timeout, so callers that waited for it share it.
                 raise BackendUnavailable("The pool did not answer just now.")
             try:
                 slots = await self._backend.list()
@@ -76,18 +76,18 @@ class SlotView:
         return slots
 
     async def changed(self) -> Slots:
-        """Wait until something is different from now."""
+        """Wait for the next change."""
         async with self._changed:
             await self._changed.wait()
             return self._slots
 
     @property
     def last_seen(self) -> Slots:
-        """What existed at the last look, however long ago that was."""
+        """The slots of the last refresh, of any age."""
         return self._slots
 
     async def now(self) -> Slots:
-        """What exists; at most `STALE_SECONDS` old. Raises `BackendUnavailable` if that cannot be had."""
+        """The slots, at most `STALE_SECONDS` old. Raises `BackendUnavailable`."""
         if asyncio.get_running_loop().time() - self._seen_at > STALE_SECONDS:
             return await self.refresh()
         return self._slots

@@ -1,1 +1,1 @@
-"""The steward: keeps promises over time. One file per promise; `loop` runs them; every decision is a pure function."""
+"""The steward: keeps ledger and pool in step over time. `runner` runs its rounds; the decisions are pure functions."""

@@ -1,5 +1,5 @@
-"""Sees people from the line to their instances: calls them, has the hub start what is theirs, tells them, and gives
-what nobody came for to the next."""
+"""Dispatches the queue: calls tickets, has the hub start their instances, notifies the webhook, and ends instances that
+their user did not come for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spawner.errors import LostRace
 from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import EndReason, Ticket, TicketState
 from spawner.ledger.pool import tickets
-from spawner.pool.options import TICKET
+from spawner.pool.options import ticket_options
 from spawner.pool.pool import Pool
 from spawner.steward import queue_actions
 from spawner.steward.snapshots import read_queue
@@ -24,15 +24,15 @@ from spawner.steward.webhooks import MAX_AGE, Webhook
 
 log = logging.getLogger("freepool.steward")
 RETRY_AFTER = timedelta(seconds=5)
-"""Between attempts at the same thing for the same ticket."""
+"""Between attempts at the same action for the same ticket."""
 START_ACTIVITY = timedelta(seconds=10)
-"""A start itself looks like activity for so long."""
+"""JupyterHub counts a start as activity for so long."""
 ACTIVITY_DELAY = timedelta(seconds=10)
-"""Activity is known to the hub only after the proxy has told it, every 5 s: whoever has come is not missed before."""
+"""The hub learns of activity from the proxy every 5 s, so it may be known only after this."""
 
 
 class Dispatcher:
-    """Carries out what `line` says is due."""
+    """Carries out the actions of `queue_actions`."""
 
     def __init__(
         self, pool: Pool, tasks: KeyedTaskSet, *, hub: HubClient, hub_token: str, webhook: Webhook | None
@@ -45,27 +45,27 @@ class Dispatcher:
         self._tried: dict[str, datetime] = {}
 
     async def round(self) -> None:
-        """Call those whose turn has come, and see to it that each gets what was promised."""
-        for _ in range(2):  # whom the first look calls, the second starts
-            if not await self._look():
+        """Call the tickets that are due, and carry out what open tickets need."""
+        for _ in range(2):  # the second pass starts the tickets that the first has called
+            if not await self._pass():
                 return
 
-    async def _look(self) -> bool:
-        """True where somebody was called."""
+    async def _pass(self) -> bool:
+        """One pass. True where a ticket was called."""
         pool = self._pool
         now = pool.now()
         snapshot = await pool.ledger.aread(read_queue, told_since=now - MAX_AGE)
         for action in queue_actions.decide(
             snapshot.tickets, slots=snapshot.slots, instances=snapshot.instances, catalog=pool.catalog, now=now
         ):
-            with contextlib.suppress(LostRace):  # its person was faster
+            with contextlib.suppress(LostRace):  # the user was faster
                 await self._carry_out(action)
         hold = timedelta(seconds=pool.catalog.queue.hold_seconds) + START_ACTIVITY + ACTIVITY_DELAY
         for ticket in queue_actions.unclaimed(snapshot.uncollected, snapshot.tickets, now=now, hold=hold):
-            self._tasks.begin(ticket.id, partial(self._look_for, ticket))
+            self._tasks.begin(ticket.id, partial(self._check_collected, ticket))
         if self._webhook:
             for ticket in queue_actions.to_notify(snapshot.untold, snapshot.instances):
-                self._try(f"news of {ticket.id}", partial(self._tell, ticket))
+                self._try(f"notification of {ticket.id}", partial(self._notify, ticket))
         if not any(ticket.state is TicketState.WAITING for ticket in snapshot.tickets):
             return False
         is_due = await pool.ledger.aread(pool.admission.has_due_ticket)
@@ -77,19 +77,21 @@ class Dispatcher:
             case queue_actions.SettleTicket(_, instance_id):
                 await pool.ledger.awrite(pool.admission.settle, instance_id)
             case queue_actions.RequeueTicket():
-                log.info("ticket %s: what was held for it is lost", ticket.id)
+                log.info("ticket %s is queued again: its slot is lost", ticket.id)
                 await pool.ledger.awrite(pool.admission.put_back, ticket)
             case queue_actions.ExpireTicket():
-                log.info("ticket %s: nobody came", ticket.id)
+                log.info("ticket %s expires: its user did not come", ticket.id)
                 await pool.ledger.awrite(pool.admission.release, ticket.id, TicketState.EXPIRED)
             case queue_actions.FailTicket():
-                log.info("ticket %s: %s with %s is not offered any more", ticket.id, ticket.flavor, ticket.image)
+                log.info(
+                    "ticket %s fails: %s with %s is not in the catalog any more", ticket.id, ticket.flavor, ticket.image
+                )
                 await pool.ledger.awrite(pool.admission.release, ticket.id, TicketState.FAILED)
             case queue_actions.StartTicket():
                 self._try(ticket.id, partial(self._ask_hub, ticket))
 
     def _try(self, subject: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Begin it, but not again for a while."""
+        """Begin `work`, unless it began less than `RETRY_AFTER` ago for this subject."""
         now = self._pool.now()
         self._tried = {known: at for known, at in self._tried.items() if now - at < RETRY_AFTER}
         if subject not in self._tried:
@@ -97,39 +99,37 @@ class Dispatcher:
             self._tasks.begin(subject, work)
 
     async def _ask_hub(self, ticket: Ticket) -> None:
-        """Have the hub start somebody's instance, for them."""
-        options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
-        if ticket.example:
-            options["example"] = ticket.example
+        """Have the hub start the ticket's instance, with the steward's own token."""
+        options = ticket_options(ticket)
         try:
             await self._hub.start(ticket.user_name, self._hub_token, options, server_name=ticket.server_name)
-        except HubRefused as said:
-            if said.status == HTTPStatus.NOT_FOUND:
+        except HubRefused as refusal:
+            if refusal.status == HTTPStatus.NOT_FOUND:
                 await self._pool.ledger.awrite(
                     self._pool.admission.release,
                     ticket.id,
                     TicketState.FAILED,
                     detail="the user is not there any more",
                 )
-            elif said.code != "busy":
-                log.warning("the start of %s for %s: %s", ticket.id, ticket.user_name, said)
-                if ticket.hold_until and ticket.hold_until <= self._pool.now():  # refused ever since
+            elif refusal.code != "busy":
+                log.warning("the start of %s for %s: %s", ticket.id, ticket.user_name, refusal)
+                if ticket.hold_until and ticket.hold_until <= self._pool.now():  # refused until the hold time was over
                     await self._pool.ledger.awrite(
-                        self._pool.admission.release, ticket.id, TicketState.EXPIRED, detail=said.message
+                        self._pool.admission.release, ticket.id, TicketState.EXPIRED, detail=refusal.message
                     )
 
-    async def _look_for(self, ticket: Ticket) -> None:
-        """Whether the person of a running instance has come; if not, it goes to the next in line."""
+    async def _check_collected(self, ticket: Ticket) -> None:
+        """End a running instance whose user has not been active; else note that they came."""
         seen = await self._hub.last_activity(ticket.user_name, self._hub_token, server_name=ticket.server_name)
         assert ticket.served_at is not None
         assert ticket.instance_id is not None
         if seen is not None and seen < ticket.served_at + START_ACTIVITY:
-            log.info("instance %s ends: nobody came", ticket.instance_id)
+            log.info("instance %s ends: its user did not come", ticket.instance_id)
             await self._pool.end(ticket.instance_id, EndReason.NOT_COLLECTED)
         with contextlib.suppress(LostRace):
             await self._pool.ledger.awrite(tickets.collect, ticket.id, now=self._pool.now())
 
-    async def _tell(self, ticket: Ticket) -> None:
+    async def _notify(self, ticket: Ticket) -> None:
         assert self._webhook is not None
         if await self._webhook.tell(ticket):
             await self._pool.ledger.awrite(tickets.note_told, ticket.id, now=self._pool.now())

@@ -1,6 +1,6 @@
-"""The paid path's promises, kept beside the pool's: in a task, with a lease and a ledger's connections of their own.
+"""Runs the reconciler of paid orders beside the steward: in its own task, with its own lease and ledger connections.
 
-A cloud that is slow, or a mistake in here, holds nobody up who has nothing to do with it.
+So neither a slow cloud nor a defect here delays the pool.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from spawner.settings import Settings
 
 log = logging.getLogger("freepool.paid")
 TICK_SECONDS = 1.0
-"""Between looks at what is due, at most: limits pass without any event."""
+"""The longest pause between ticks: deadlines pass without an event."""
 PATIENCE = 1.0
-"""Seconds that a tick waits for the clouds. What takes longer goes on meanwhile, and the lease is renewed."""
+"""Seconds that a tick waits for the clouds. Slower calls go on while the lease is renewed."""
 
 
 @contextlib.asynccontextmanager
 async def keeping_paid(settings: Settings, holder: str) -> AsyncIterator[None]:
-    """Keep them until the block ends, where clouds are configured. Raises `SetupError` where they cannot be used."""
+    """Reconcile while the block runs, where clouds are configured. Raises `SetupError` where they cannot be used."""
     if settings.paid is None:
         yield
         return
     ledger = open_ledger(settings.ledger)
     paid = make_paid(settings.paid, ledger)
-    keeper = Reconciler(paid, holder=holder)
-    task = asyncio.create_task(_keep(keeper), name="freepool-paid")
+    reconciler = Reconciler(paid, holder=holder)
+    task = asyncio.create_task(_reconcile(reconciler), name="freepool-paid")
     try:
         yield
     finally:
-        # What is under way is in the ledger, and whoever comes next goes on with it.
+        # Work in progress is in the ledger, and the next holder of the lease continues it.
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await keeper.rest()
+        await reconciler.rest()
         with contextlib.suppress(FreepoolError):
             await ledger.awrite(leases.release, LEASE, holder=holder)
         await close(paid)
         ledger.close()
 
 
-async def _keep(keeper: Reconciler) -> None:
+async def _reconcile(reconciler: Reconciler) -> None:
     while True:
         try:
-            await keeper.tick(patience=PATIENCE)
-        except Exception:  # whatever it is: people's instances are to be looked after
-            log.exception("a look at the paid orders failed, and is tried again")
-        await asyncio.sleep(min(TICK_SECONDS, keeper.paid.rules.poll_soon))
+            await reconciler.tick(patience=PATIENCE)
+        except Exception:  # of any kind: paid instances must be looked after
+            log.exception("a tick of the paid orders failed and is tried again")
+        await asyncio.sleep(min(TICK_SECONDS, reconciler.paid.rules.poll_soon))

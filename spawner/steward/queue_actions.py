@@ -1,4 +1,4 @@
-"""The line: whose ticket is to be settled, started, given up, and who is to be told. Pure; the loop carries it out."""
+"""The actions that open tickets need: settle, requeue, expire, fail, start, notify. Pure; `dispatch` acts on them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from spawner.catalog import Catalog
 from spawner.ledger import Instance, InstanceState, Slot, SlotState, Ticket, TicketState
 
 GRACE = timedelta(seconds=3)
-"""How long whoever reserved a slot for themselves may take to start it, before it is started for them."""
+"""How long the desk may take to start a ticket that it got at once, before the steward starts it."""
 
 
 @dataclass(frozen=True)
 class SettleTicket:
-    """The start of a called ticket is over, and did not come to an instance."""
+    """The start of a called ticket has ended without a running instance."""
 
     ticket: Ticket
     instance_id: str
@@ -24,28 +24,28 @@ class SettleTicket:
 
 @dataclass(frozen=True)
 class RequeueTicket:
-    """What was reserved for a called ticket is lost: it waits again, at its place."""
+    """The slot of a called ticket is lost: queue it again at its place."""
 
     ticket: Ticket
 
 
 @dataclass(frozen=True)
 class ExpireTicket:
-    """Nobody came for what was held."""
+    """The user did not come while the slot was held."""
 
     ticket: Ticket
 
 
 @dataclass(frozen=True)
 class FailTicket:
-    """The catalog does not have any more what somebody waits for."""
+    """The catalog has dropped the ticket's flavor or image."""
 
     ticket: Ticket
 
 
 @dataclass(frozen=True)
 class StartTicket:
-    """Start the instance of somebody whose turn has come."""
+    """Start the instance of a called ticket."""
 
     ticket: Ticket
 
@@ -61,14 +61,14 @@ def decide(
     catalog: Catalog,
     now: datetime,
 ) -> Iterator[Action]:
-    """What is due for living tickets. `slots` take up room, `instances` are not over; all of one moment."""
-    flavors, images = {one.id for one in catalog.flavors}, {one.id for one in catalog.images}
-    loans = {one.id: one for one in instances if one.state is not InstanceState.STOPPING}
-    busy = {(one.user_name, one.server_name) for one in loans.values()}
-    holders = {one.holder_id for one in slots if one.state is not SlotState.DESTROYING}
+    """The actions for open tickets. `slots` take up room, `instances` are not ended; all of one snapshot."""
+    flavors, images = {flavor.id for flavor in catalog.flavors}, {image.id for image in catalog.images}
+    live = {instance.id: instance for instance in instances if instance.state is not InstanceState.STOPPING}
+    busy = {(instance.user_name, instance.server_name) for instance in live.values()}
+    holders = {slot.holder_id for slot in slots if slot.state is not SlotState.DESTROYING}
     for ticket in tickets:
         if ticket.instance_id is not None:
-            if ticket.instance_id not in loans:
+            if ticket.instance_id not in live:
                 yield SettleTicket(ticket, ticket.instance_id)
         elif ticket.flavor not in flavors or ticket.image not in images:
             yield FailTicket(ticket)
@@ -76,7 +76,7 @@ def decide(
             continue
         elif ticket.id not in holders:
             yield RequeueTicket(ticket)
-        elif (ticket.user_name, ticket.server_name) in busy:  # they have something else meanwhile, and must choose
+        elif (ticket.user_name, ticket.server_name) in busy:  # the server runs another instance: the user must choose
             if ticket.hold_until is not None and ticket.hold_until <= now:
                 yield ExpireTicket(ticket)
         elif not _starts_itself(ticket, now):
@@ -84,12 +84,12 @@ def decide(
 
 
 def _starts_itself(ticket: Ticket, now: datetime) -> bool:
-    """Whether its person is just about to start it: it never had to wait."""
+    """Whether the desk is about to start it: the ticket never waited."""
     return ticket.called_at == ticket.joined_at and now - ticket.joined_at < GRACE
 
 
 def to_notify(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[Ticket]:
-    """Those who waited, and have now something to come for: it runs, or is held beside what runs for them already."""
+    """Called tickets to notify about: their instance runs, or a slot is held beside a running instance."""
     busy = {(one.user_name, one.server_name) for one in instances if one.state is InstanceState.RUNNING}
     return [
         ticket
@@ -100,9 +100,9 @@ def to_notify(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[T
 
 
 def unclaimed(served: Iterable[Ticket], waiting: Iterable[Ticket], *, now: datetime, hold: timedelta) -> list[Ticket]:
-    """Those whose instance has run for too long without them while somebody waits for one like it.
+    """Served tickets whose user has not come within `hold` while others wait for the flavor.
 
-    `served` are tickets whose person is not known to have come. As many as wait, and first whose runs longest.
+    `served` are tickets whose user has not been active. Returns as many per flavor as wait, the longest running first.
     """
     wanted = Counter(ticket.flavor for ticket in waiting if ticket.state is TicketState.WAITING)
     missing = [one for one in served if one.served_at and now - one.served_at >= hold]

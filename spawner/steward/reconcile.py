@@ -1,6 +1,6 @@
-"""Orphans, both ways: what the pool has and the ledger does not know, and what the ledger believes and is gone.
+"""Reconciles the ledger with the backend: slots that the ledger does not know, and rows whose slot is gone.
 
-`decide` is pure: it looks at one moment and says what to do about it. Everything it says is safe to do twice.
+`decide` is pure: it maps one snapshot to actions. Each action is idempotent.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from spawner.pool.backends.base import Phase, Slots, SlotStatus
 from spawner.pool.noted_ends import is_noted_only, reason_of_running
 
 CREATE_GRACE = timedelta(seconds=15)
-"""How long a committed intent may take to be seen in the pool before it is taken for one that was never carried out."""
+"""How long after its intent a slot may be missing from the backend before it counts as never created."""
 END_CAUSE_TIMEOUT = timedelta(seconds=10)
-"""How long the cause of an instance's end is waited for before the first guess counts. A kubelet writes it within two
-seconds; where it never comes (its node is gone, or another container of the pod goes on) the instance ends anyway."""
+"""How long to wait for the cause of an instance's end before the provisional reason stays. A kubelet writes the cause
+within two seconds, or never: its node is gone, or another container of the pod still runs."""
 PLATFORM_REASONS = (EndReason.EVICTED, EndReason.LOST)
-"""Endings by the platform: a slot that was being made and is lost so says nothing against its flavor or image."""
+"""Ends by the platform: a slot that is lost so during creation is no failure of its flavor or image."""
 ABSENT = "it was not in the pool any more"
 START_GRACE = timedelta(seconds=330)
-"""A start that is older than JupyterHub's own limit (300 s) has nobody left who goes on with it."""
+"""Longer than JupyterHub's own limit for a start (300 s): nothing continues an older one."""
 
 
 @dataclass(frozen=True)
 class DestroySlot:
-    """Destroy a slot; the ledger may or may not know it."""
+    """Destroy a slot, whether or not the ledger has it."""
 
     slot_id: str
     reason: EndReason
@@ -37,14 +37,14 @@ class DestroySlot:
 
 @dataclass(frozen=True)
 class MarkWarm:
-    """A slot that waits for nobody in particular is ready."""
+    """An unassigned slot is ready."""
 
     slot_id: str
 
 
 @dataclass(frozen=True)
 class NoteEnd:
-    """Write that a loan is over, with the reason as it looks now; its slot stays until the cause is known."""
+    """Write that an instance has ended, with a provisional reason. Its slot stays until the cause is known."""
 
     instance_id: str
     reason: EndReason
@@ -53,20 +53,20 @@ class NoteEnd:
 
 @dataclass(frozen=True)
 class EndInstance:
-    """End a loan, or finish ending it."""
+    """End an instance, or finish ending it."""
 
     instance_id: str
     reason: EndReason
     detail: str | None = None
     slot_id: str | None = None
-    """Where the reason is that this slot was not found: make sure of that first."""
+    """The slot whose absence is the reason: confirm it with an uncached read."""
     corrects: bool = False
-    """Whether its end was noted before, and this is the cause."""
+    """Whether `NoteEnd` wrote the end before, and this is its cause."""
 
 
 @dataclass(frozen=True)
 class AssignSlot:
-    """Tell the pool until when a slot is somebody's; the start could not."""
+    """Mark a slot as assigned in the backend, because its start could not."""
 
     slot: Slot
     ends_at: datetime
@@ -87,12 +87,12 @@ def decide(
     cause_pending: Mapping[str, datetime] | None = None,
     requires_user_namespaces: Collection[str] = (),
 ) -> Iterator[Action]:
-    """What brings ledger and pool together.
+    """The actions that reconcile ledger and backend.
 
-    `slots`, `instances` and `tickets` (all that are not over) must have been read *after* `found`: a slot is in the
-    ledger before it is in the pool, so what is found and not known is truly nobody's. From `closes_at` on nothing runs.
-    `unsettled`: since when the ends of slots are known whose cause is not. `insists`: flavors for which the catalog
-    asks for user namespaces, whatever nodes support.
+    `slots`, `instances` and `tickets` (the open ones) must be read *after* `found`: a row is written before its slot is
+    created, so a found slot without a row is an orphan. From `closes_at` on no instance runs. `cause_pending`: for
+    slots that ended without a final cause, when the end was first seen. `requires_user_namespaces`: flavors for which
+    the catalog asks for user namespaces, whatever nodes support.
     """
     held = {ticket.id for ticket in tickets}
     known = {slot.id: slot for slot in slots}
@@ -130,7 +130,7 @@ def _about_slot(
     if slot.state is SlotState.DESTROYING:
         return DestroySlot(slot.id, slot.reason or EndReason.ORPHANED)
     if slot.holder_id is not None:
-        # Its instance decides, as long as there is one: ending it destroys the slot.
+        # Ending the instance destroys its slot.
         loan = loans.get(slot.holder_id)
         if loan is None:
             return DestroySlot(slot.id, EndReason.ORPHANED)
@@ -142,7 +142,7 @@ def _about_slot(
         return None if is_fresh else DestroySlot(slot.id, EndReason.LOST, ABSENT)
     if status.phase is Phase.DEAD:
         reason = status.reason or EndReason.LOST
-        # Where the catalog insists on what its nodes cannot do, every slot fails: that counts, and backs off.
+        # Where the catalog requires user namespaces that no node supports, every slot fails: count it and back off.
         is_its_own = reason not in PLATFORM_REASONS or (
             status.lacks_user_namespace and slot.flavor in requires_user_namespaces
         )
@@ -160,7 +160,7 @@ def _about_slot(
 
 
 def _about_held(slot: Slot, found: Slots) -> Action | None:
-    """A slot that is reserved for somebody whose start has not begun. One that was warm must stay so."""
+    """A slot that is reserved for a called ticket. It was warm, or is being created; a warm one must stay so."""
     if slot.state is SlotState.DESTROYING:
         return DestroySlot(slot.id, slot.reason or EndReason.ORPHANED)
     if slot.state is not SlotState.CLAIMED:
@@ -172,11 +172,11 @@ def _about_held(slot: Slot, found: Slots) -> Action | None:
 
 
 def _is_lent_unknown_to_the_pool(status: SlotStatus) -> bool:
-    return status.phase is Phase.READY and not status.lent
+    return status.phase is Phase.READY and not status.assigned
 
 
 def cause_pending_since(found: Slots, before: Mapping[str, datetime], now: datetime) -> dict[str, datetime]:
-    """Since when each slot's end is known whose cause is not; `before` is what this said at the last look."""
+    """When each end without a final cause was first seen. `before` is the result of the previous round."""
     return {
         slot_id: before.get(slot_id, now)
         for slot_id, status in found.items()
@@ -217,10 +217,10 @@ def _cause_may_come(status: SlotStatus, now: datetime, cause_pending: Mapping[st
 def _about_ending(
     instance: Instance, slot: Slot | None, found: Slots, now: datetime, cause_pending: Mapping[str, datetime]
 ) -> EndInstance | None:
-    """Finish an end. Where it was only noted, its slot is not being destroyed yet: first the cause must be known."""
+    """Finish an end. Where `NoteEnd` wrote it, destroy the slot only when the cause is known."""
     status = found.get(instance.slot_id or "")
     if slot is not None and is_noted_only(instance, [slot]):
-        if status is None and instance.reason is EndReason.CRASHED:  # a guess; any other reason was stated as the cause
+        if status is None and instance.reason is EndReason.CRASHED:  # provisional; any other reason is the cause
             return EndInstance(instance.id, EndReason.LOST, ABSENT, corrects=True)
         if status is not None and status.phase is Phase.DEAD:
             if _cause_may_come(status, now, cause_pending):

@@ -1,6 +1,6 @@
-"""Runs the promises, one steward at a time: whoever holds the lease. Two stewards are safe; one of them rests.
+"""Runs the steward's rounds. Only the holder of the lease acts, so two stewards may run.
 
-A round starts when the pool has changed, or after a second: deadlines pass without any event.
+A round starts when the pool changes, and at least every second: deadlines pass without an event.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ LEASE = "steward"
 LEASE_DURATION = timedelta(seconds=5)
 ROUND_SECONDS = 1.0
 PATIENCE = 1.0
-"""Seconds that a round waits for what it has begun. A pod on a node that is away takes minutes to end, and the lease
-must be renewed and everybody else looked after meanwhile."""
+"""Seconds that a round waits for the actions that it has begun. A pod on an unreachable node takes minutes to end;
+meanwhile the lease must be renewed and other actions carried out."""
 PRUNE_EVERY = timedelta(hours=1)
 
 
 class Steward:
-    """Holds one pool to its promises."""
+    """The steward of one pool."""
 
     def __init__(
         self, pool: Pool, *, holder: str, hub: HubClient, hub_token: str, webhook: Webhook | None = None
@@ -56,21 +56,21 @@ class Steward:
         self._cause_pending: dict[str, datetime] = {}
 
     async def round(self) -> bool:
-        """Do what is due. False when another steward holds the lease."""
+        """One round. False where another steward holds the lease."""
         pool = self.pool
         if not await pool.ledger.awrite(
             leases.hold, LEASE, holder=self.holder, now=pool.now(), duration=LEASE_DURATION
         ):
             return False
-        await self._keep_order()
+        await self._reconcile()
         await self._dispatcher.round()
         await self._keep_warm()
         await self._prune()
         return True
 
-    async def _keep_order(self) -> None:
+    async def _reconcile(self) -> None:
         pool = self.pool
-        found = await pool.view.refresh()  # first the pool, then the ledger: see `order.decide`
+        found = await pool.view.refresh()  # first the backend, then the ledger: see `reconcile.decide`
         snapshot = await pool.ledger.aread(read_reconcile)
         drain = snapshot.controls.drain
         now = pool.now()
@@ -93,12 +93,12 @@ class Steward:
             await asyncio.wait(tasks, timeout=PATIENCE)
 
     async def rest(self) -> None:
-        """Let go of what is under way: it is in the ledger, and whoever comes next goes on with it."""
+        """Cancel running actions: their intents are in the ledger, and the next holder of the lease continues them."""
         await self._tasks.cancel()
 
     async def _carry_out(self, action: reconcile.Action) -> None:
         pool = self.pool
-        with contextlib.suppress(LostRace):  # somebody else took care of it in the meantime
+        with contextlib.suppress(LostRace):  # another process was faster
             match action:
                 case reconcile.MarkWarm(slot_id):
                     await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
@@ -111,7 +111,7 @@ class Steward:
                     await pool.note_end(instance_id, reason, detail)
                 case reconcile.EndInstance(instance_id, reason, detail, slot_id, corrects):
                     if slot_id is not None and await pool.backend.find(slot_id) is not None:
-                        return  # what we were shown was older than the slot
+                        return  # the snapshot was older than the slot
                     if corrects:
                         await pool.correct_reason(instance_id, reason, detail)
                     log.info("instance %s ends: %s %s", instance_id, reason, detail or "")
@@ -134,7 +134,7 @@ class Steward:
         for decision in decisions:
             match decision:
                 case actions.RemoveSlot(slot_id):
-                    await self._give_up(slot_id)
+                    await self._remove(slot_id)
                 case actions.CreateSlot(flavor, image):
                     slot_id = pool.new_id()
                     await pool.ledger.awrite(
@@ -150,15 +150,15 @@ class Steward:
                         user_namespace = await pool.wants_user_namespace(flavor)
                         await pool.backend.create(pool.spec(slot_id, flavor, image, user_namespace=user_namespace))
                     except (SlotFailed, NoRoom) as error:
-                        log.warning("a warm slot could not be made: %s", error)
+                        log.warning("a warm slot could not be created: %s", error)
                         reason = EndReason.NO_ROOM if isinstance(error, NoRoom) else EndReason.START_FAILED
                         await pool.destroy_slot_soon(slot_id, reason, detail=error.message)
 
-    async def _give_up(self, slot_id: str) -> None:
+    async def _remove(self, slot_id: str) -> None:
         try:
             await self.pool.ledger.awrite(slots.withdraw, slot_id)
         except LostRace:
-            return  # somebody got it just now: theirs it is
+            return  # a start has just claimed it
         await self.pool.destroy_slot_soon(slot_id, EndReason.SURPLUS)
 
     async def _prune(self) -> None:
@@ -203,21 +203,21 @@ async def run(settings: Settings) -> None:
             hub = HubClient(session, settings.hub_api_url)
             webhook = Webhook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
             steward = Steward(pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), webhook=webhook)
-            await _keep_promises(steward, stopping)
+            await _run_rounds(steward, stopping)
             await steward.rest()
         with contextlib.suppress(FreepoolError):
             await pool.ledger.awrite(leases.release, LEASE, holder=holder)
         await pool.close()
 
 
-async def _keep_promises(steward: Steward, stopping: asyncio.Event) -> None:
+async def _run_rounds(steward: Steward, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         try:
             await steward.round()
         except BackendUnavailable as error:
-            log.warning("the pool is unreachable, nothing is concluded from that: %s", error)
+            log.warning("the backend is unreachable, so this round was skipped: %s", error)
         except FreepoolError:
-            log.exception("a round failed, and is tried again")
+            log.exception("a round failed and is tried again")
         await _until_next_round(steward.pool.view, stopping)
 
 

@@ -1,4 +1,4 @@
-"""What the steward looks at, each read in one transaction."""
+"""The steward's snapshots of the ledger, each read in one transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["QueueSnapshot", "ReconcileSnapshot", "read_demand", "read_queue", "r
 
 @dataclass(frozen=True)
 class ReconcileSnapshot:
-    """What the ledger has: all that is not over, and what operators have set."""
+    """All open rows, and the administrators' settings."""
 
     slots: list[Slot]
     instances: list[Instance]
@@ -28,7 +28,7 @@ class ReconcileSnapshot:
 
 
 def read_reconcile(connection: Connection) -> ReconcileSnapshot:
-    """For `order`. Read at different moments, a slot that was given back in between would look like nobody's."""
+    """For `reconcile`. In one transaction: else a slot released between two reads would look like an orphan."""
     return ReconcileSnapshot(
         slots=slots.occupying(connection),
         instances=instances.unended(connection),
@@ -40,9 +40,10 @@ def read_reconcile(connection: Connection) -> ReconcileSnapshot:
 
 @dataclass(frozen=True)
 class QueueSnapshot:
-    """Who waits, and for whom what is held. `uncollected`: whose person is not known to have come.
+    """The queue and the slots held for it.
 
-    `untold`: whose turn has come, and the operator's hook has not heard of it.
+    `uncollected`: served tickets whose user has not been active yet. `untold`: called tickets that the webhook has not
+    accepted yet.
     """
 
     tickets: list[Ticket]
@@ -53,7 +54,7 @@ class QueueSnapshot:
 
 
 def read_queue(connection: Connection, *, told_since: datetime) -> QueueSnapshot:
-    """For `line`."""
+    """For `queue_actions`."""
     return QueueSnapshot(
         tickets=tickets.alive(connection),
         uncollected=tickets.uncollected(connection),

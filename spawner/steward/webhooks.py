@@ -1,8 +1,8 @@
-"""Tells the operator's hook that somebody's turn has come. It may send a mail, or a message in a chat.
+"""Notifies the administrator's webhook that a ticket's turn has come, so that it can send a mail or a chat message.
 
-The POST has JSON: `event` is `ready` (the instance runs) or `held` (it is kept beside the one that runs already, until
-`hold_until`), with `user`, `server`, `flavor`, `image`, `ticket` and the desk's `url`. An answer below 300 means that
-it was taken; anything else is tried again, for a while. A hook may hear the same twice: `ticket` and `event` tell.
+The POST has JSON: `event` is `ready` (the instance runs) or `held` (a slot is held until `hold_until`, beside a running
+instance), with `user`, `server`, `flavor`, `image`, `ticket` and the desk's `url`. A status below 300 means accepted;
+anything else is retried for a while. A notification may arrive twice: `ticket` and `event` identify it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from spawner.ledger import Ticket, TicketState
 log = logging.getLogger("freepool.steward")
 TIMEOUT_SECONDS = 10
 MAX_AGE = timedelta(hours=1)
-"""News that could not be told for so long is none any more."""
+"""Notifications older than this are dropped."""
 DESK_PATH = "services/desk/"
 
 
 class Webhook:
-    """One URL. `public_url` is where people find the platform, with a slash at its end."""
+    """One webhook URL. `public_url` is the platform's, with a slash at its end."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, public_url: str) -> None:
         self._session = session
@@ -31,19 +31,23 @@ class Webhook:
         self._desk = public_url + DESK_PATH
 
     async def tell(self, ticket: Ticket) -> bool:
-        """Post the news; False where it was not taken."""
+        """Post the notification. False where it was not accepted."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         try:
             async with self._session.post(self._url, json=self.news(ticket), timeout=timeout) as answer:
                 if answer.status < 300:
                     return True
-                log.warning("the hook did not take the news of ticket %s: status %d", ticket.id, answer.status)
+                log.warning(
+                    "the webhook did not accept the notification of ticket %s: status %d", ticket.id, answer.status
+                )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            log.warning("the hook did not take the news of ticket %s: %s", ticket.id, error or type(error).__name__)
+            log.warning(
+                "the webhook did not accept the notification of ticket %s: %s", ticket.id, error or type(error).__name__
+            )
         return False
 
     def news(self, ticket: Ticket) -> dict[str, Any]:
-        """What is posted."""
+        """The JSON of a notification."""
         is_ready = ticket.state is TicketState.SERVED
         return {
             "event": "ready" if is_ready else "held",

@@ -254,7 +254,7 @@ class BackendConformance:
         async with slot(backend, spec()) as status:
             await backend.assign(status.id, seconds=3600)
             await backend.assign(status.id, seconds=3600)
-            assert await other.find(status.id) == replace(status, lent=True)
+            assert await other.find(status.id) == replace(status, assigned=True)
             assert await answers(str(status.url)) == "warm"
         await backend.assign(status.id, seconds=3600)  # gone by now
 

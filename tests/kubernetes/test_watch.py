@@ -378,7 +378,7 @@ async def test_three_thousand_pods_stop_nobody(
             began = time.monotonic()
             async with loop.measured(monkeypatch):
                 await paper.mark(some, **{"freepool/lent": "true"})
-                await watched.view.wait_until(lambda found: all(found[name].lent for name in some), seconds=SECONDS)
+                await watched.view.wait_until(lambda found: all(found[name].assigned for name in some), seconds=SECONDS)
             said.append(loop.told(f"{len(some)} events one by one in {time.monotonic() - began:.1f} s"))
             assert loop.longest < LONGEST_CALLBACK, loop.told(loop.what)
         # Nobody listens for a while, and then it all comes at once.
@@ -387,7 +387,7 @@ async def test_three_thousand_pods_stop_nobody(
         began = time.monotonic()
         async with loop.measured(monkeypatch), watched.view.following():
             await watched.view.wait_until(
-                lambda found: all(found[name].lent for name in slot_ids[:1200]), seconds=SECONDS
+                lambda found: all(found[name].assigned for name in slot_ids[:1200]), seconds=SECONDS
             )
         said.append(loop.told(f"800 events at once in {time.monotonic() - began:.1f} s"))
     await watched.backend.close()

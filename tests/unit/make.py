@@ -125,7 +125,7 @@ def ticket(name: str, state: TicketState = TicketState.WAITING, **changes: Any) 
 
 
 def status(name: str, phase: Phase = Phase.READY, reason: EndReason | None = None, detail: str = "") -> SlotStatus:
-    return SlotStatus(id=name, phase=phase, url="http://127.0.0.1:1", reason=reason, detail=detail, lent=True)
+    return SlotStatus(id=name, phase=phase, url="http://127.0.0.1:1", reason=reason, detail=detail, assigned=True)
 
 
 @dataclass

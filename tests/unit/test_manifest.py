@@ -142,11 +142,11 @@ def test_a_pod_that_was_made_for_a_person_counts_as_lent_only_once_its_deadline_
     made["metadata"] |= {"uid": "u", "resourceVersion": "1"}
     found = read_pod(made)
     assert found is not None
-    assert not found.status.lent
+    assert not found.status.assigned
     made["metadata"]["labels"][ASSIGNED_LABEL] = ASSIGNED
-    lent = read_pod(made)
-    assert lent is not None
-    assert lent.status.lent
+    assigned = read_pod(made)
+    assert assigned is not None
+    assert assigned.status.assigned
 
 
 @pytest.mark.parametrize("field", sorted(OURS_TO_DECIDE))

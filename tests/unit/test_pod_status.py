@@ -87,12 +87,12 @@ def pod(
     phase: str = "Running",
     *conditions: Json,
     deleted: bool = False,
-    lent: str | None = ASSIGNED,
+    assigned: str | None = ASSIGNED,
     version: int = 7,
     has_hook: bool = False,
     **status: str,
 ) -> Json:
-    labels = {SLOT_LABEL: "one"} | ({ASSIGNED_LABEL: lent} if lent else {})
+    labels = {SLOT_LABEL: "one"} | ({ASSIGNED_LABEL: assigned} if assigned else {})
     metadata: Json = {"name": "freepool-one", "uid": "u", "resourceVersion": str(version), "labels": labels}
     if deleted:
         metadata["deletionTimestamp"] = "2026-03-01T12:00:00Z"
@@ -370,16 +370,22 @@ def test_an_evicted_pod_whose_container_is_forgotten_is_no_new_one() -> None:
 @pytest.mark.parametrize(
     ("found", "reason", "detail"),
     [
-        (pod(exited(1), "Failed", lent=None), EndReason.START_FAILED, "exit code 1: Error"),
-        (pod(exited(1), "Failed", lent=AWAITED), EndReason.START_FAILED, "exit code 1: Error"),
+        (pod(exited(1), "Failed", assigned=None), EndReason.START_FAILED, "exit code 1: Error"),
+        (pod(exited(1), "Failed", assigned=AWAITED), EndReason.START_FAILED, "exit code 1: Error"),
         (
-            pod(None, "Failed", lent=None, reason="OutOfcpu", message="Pod was rejected: Node didn't have enough cpu"),
+            pod(
+                None,
+                "Failed",
+                assigned=None,
+                reason="OutOfcpu",
+                message="Pod was rejected: Node didn't have enough cpu",
+            ),
             EndReason.START_FAILED,
             "OutOfcpu: Pod was rejected: Node didn't have enough cpu",
         ),
-        (pod(None, "Failed", lent=None, reason="Evicted", message=NODE_LOW), EndReason.EVICTED, NODE_LOW),
+        (pod(None, "Failed", assigned=None, reason="Evicted", message=NODE_LOW), EndReason.EVICTED, NODE_LOW),
         (
-            pod(None, "Pending", EVICTION_API, deleted=True, lent=None),
+            pod(None, "Pending", EVICTION_API, deleted=True, assigned=None),
             EndReason.LOST,
             "EvictionByEvictionAPI: Eviction API: evicting",
         ),
@@ -452,5 +458,5 @@ def test_control_characters_of_a_program_do_not_reach_a_status() -> None:
 def test_an_image_that_cannot_be_had_stays_the_cause_while_its_pod_is_deleted() -> None:
     waiting = {"restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
     for deleted in (False, True):
-        status = status_of(pod(waiting, "Pending", deleted=deleted, lent=None))
+        status = status_of(pod(waiting, "Pending", deleted=deleted, assigned=None))
         assert (status.reason, status.detail) == (EndReason.NO_IMAGE, "ImagePullBackOff: no such image")

@@ -183,7 +183,7 @@ def test_an_instance_without_a_slot_in_the_pool_is_lost() -> None:
 
 
 def test_a_pool_that_does_not_know_who_has_a_slot_is_told() -> None:
-    unknown = replace(make.status("s"), lent=False)
+    unknown = replace(make.status("s"), assigned=False)
     assert about(slot=CLAIMED, instance=running(), status=unknown).decide() == [AssignSlot(CLAIMED, running().ends_at)]
 
 

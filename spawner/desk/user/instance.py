@@ -19,7 +19,7 @@ from spawner.hub_client import HubRefused
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.rows import LIVE
-from spawner.pool.options import TICKET, choose
+from spawner.pool.options import choose, ticket_options
 from spawner.pool.queue.admission import SpawnRequest
 from spawner.pool.queue.responses import not_offered
 
@@ -45,12 +45,8 @@ class SpawnRequestHandler(UserHandler, JsonHandler):
 
     async def begin(self, ticket: Ticket) -> None:
         """Ask the hub for what a ticket is for; what takes longer than `PATIENCE` is seen in the live state."""
-        # Only for that ticket: a stop may overtake the start, and then nobody wants it any more.
-        options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
-        if ticket.example:
-            options["example"] = ticket.example
         start = self.desk.starts.start(
-            self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), options),
+            self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), ticket_options(ticket)),
             subject=f"a start of {self.user_name}",
         )
         done, _ = await asyncio.wait([start], timeout=START_WAIT_SECONDS)

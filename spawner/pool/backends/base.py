@@ -1,6 +1,6 @@
-"""What a pool backend promises. One conformance suite (`tests/backends`) runs against every one of them.
+"""The interface of a pool backend. One conformance suite (`tests/backends`) runs against each kind.
 
-A backend knows slots and nothing of users, loans or rows. It is one plain object per process, shared by all.
+A backend knows slots; it knows no users, instances or rows. There is one per process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spawner.plain_text import printable
 
 
 class Phase(StrEnum):
-    """What a slot is, as the backend sees it. Whether a READY one is claimed, only the ledger knows."""
+    """A slot's state in the backend. Whether a READY slot is claimed is in the ledger."""
 
     CREATING = "creating"
     READY = "ready"
@@ -35,11 +35,11 @@ class Unavailable(StrEnum):
 
 @dataclass(frozen=True)
 class SlotSpec:
-    """A slot to be made. `key` is its one-time claim key (32 bytes).
+    """A slot to create. `key` is its one-time claim key (32 bytes).
 
-    `awaited` says that somebody waits for it, rather than it for somebody. `environment` is the identity of an image
-    that knows no claim (`Image.agent` is false): it cannot be told later. `own_users` asks for users of its own, apart
-    from the machine's, where the flavor does not say it (`PodFields.host_users`).
+    `awaited`: a start waits for it, so it is no warm slot. `environment` is the server's, for an image without the
+    agent (`Image.agent` is false): it takes no claim later. `user_namespace` asks for a user namespace where the flavor
+    does not decide it (`PodFields.host_users`).
     """
 
     id: str
@@ -54,14 +54,13 @@ class SlotSpec:
 
 @dataclass(frozen=True)
 class SlotStatus:
-    """A slot that exists. `url` is where its notebook port answers, without a trailing slash.
+    """A slot that exists. `url` is its notebook port's, without a trailing slash.
 
-    A CREATING slot may have a URL already: whoever is in a hurry may ask there. `no_room` says why it could not be
-    placed yet, in the scheduler's words. `reason` and `detail` say why a DEAD one died, where that is known. Until they
-    are `settled` a better reason may follow within seconds: the cause of an end can come after the end. `lent` is
-    whether the backend knows that it has an owner, see `Backend.lend`. `node` is the machine it is on, where there are
-    several; `own_users` says that it was made with users of its own, and `no_users` that it died because its node
-    cannot do that.
+    A CREATING slot may have a URL already: its agent can be asked there. `no_room` is the scheduler's message while the
+    slot has no node. `reason` and `detail` say why a DEAD slot died, where that is known; until `is_final` a better
+    reason may follow within seconds, because Kubernetes may write the cause after the end. `assigned`: `Backend.assign`
+    was called for it. `node` is the node's name, where there are several. `user_namespace`: it was created with one;
+    `lacks_user_namespace`: it died because its node supports none.
     """
 
     id: str
@@ -70,7 +69,7 @@ class SlotStatus:
     reason: EndReason | None = None
     detail: str = ""
     no_room: str = ""
-    lent: bool = False
+    assigned: bool = False
     is_final: bool = True
     node: str = ""
     user_namespace: bool = False
@@ -88,54 +87,54 @@ Slots = Mapping[str, SlotStatus]
 
 
 class Backend(Protocol):
-    """The verbs of a pool, and what it can serve."""
+    """What a pool can do and what it can serve."""
 
     @property
     def isolated(self) -> bool:
-        """Whether strangers' instances are kept apart from each other and from the platform."""
+        """Whether instances are isolated from each other and from the platform."""
         ...
 
     @property
     def supports_user_namespaces(self) -> bool:
-        """Whether `SlotSpec.own_users` means anything here, and `SlotStatus.no_users` tells where it does not work."""
+        """Whether `SlotSpec.user_namespace` and `SlotStatus.lacks_user_namespace` have a meaning here."""
         ...
 
     async def create(self, spec: SlotSpec) -> None:
-        """Begin to make a slot. Idempotent by `spec.id`. Returns as soon as the slot is on its way.
+        """Begin to create a slot, and return before it is ready. Idempotent by `spec.id`.
 
-        Raises `NoRoom` when the backend has no room for it, `SlotFailed` when it cannot be made,
-        `BackendUnavailable` when nobody can tell.
+        Raises `NoRoom` where the backend has no room for it, `SlotFailed` where it cannot be created,
+        `BackendUnavailable` where the outcome is unknown.
         """
         ...
 
     async def assign(self, slot_id: str, *, seconds: float) -> None:
-        """Note that somebody has the slot now, which from now on must end within so many seconds of its creation.
+        """Mark the slot as assigned, with a hard deadline of so many seconds after its creation.
 
-        The last line of a session's limit, for the day when no steward runs. Idempotent. A slot that is gone is fine.
-        Raises `BackendUnavailable`; the steward then tries again, as `SlotStatus.lent` tells it.
+        The deadline ends the session where no steward runs. Idempotent; does nothing where the slot does not exist.
+        Raises `BackendUnavailable`; the steward then tries again while `SlotStatus.assigned` is false.
         """
         ...
 
     async def destroy(self, slot_id: str) -> None:
-        """Make a slot not be: when this returns, its processes are dead and its storage is gone. Idempotent.
+        """Destroy a slot. On return its processes are dead and its storage is deleted. Idempotent.
 
-        Raises `BackendUnavailable` when that could not be made sure of; the caller tries again later.
+        Raises `BackendUnavailable` where that is not certain; the caller tries again later.
         """
         ...
 
     async def list(self) -> Slots:
-        """Everything of ours that exists, by id: whole, or `BackendUnavailable`; never a part.
+        """All slots that exist, by id: complete, else raises `BackendUnavailable`.
 
-        What others have just made may be missing for a moment. Who concludes something from an absence asks `find`.
+        Slots that another process has just created may be missing. Confirm absence with `find`.
         """
         ...
 
     async def find(self, slot_id: str) -> SlotStatus | None:
-        """One slot, asked of the truth itself; None if it does not exist. Raises `BackendUnavailable`."""
+        """One slot, by an uncached read; None if it does not exist. Raises `BackendUnavailable`."""
         ...
 
     def watch(self) -> AsyncGenerator[None, None]:
-        """Yields whenever `list` may have something new to say; the first time at once. Never ends."""
+        """Yields when the result of `list` may have changed, and once at the start. Never ends."""
         ...
 
     def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:
@@ -143,13 +142,13 @@ class Backend(Protocol):
         ...
 
     def version(self, image: Image) -> str:
-        """What changes when the image does: waiting slots of another version are replaced."""
+        """A text that changes with the image. Warm slots of another version are replaced."""
         ...
 
     def memory(self) -> int | None:
-        """Bytes of memory that all slots together may set aside; None where only the scheduler knows."""
+        """Bytes of memory that all slots together may reserve; None where only the scheduler knows."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections. Slots stay."""
+        """Close connections. Slots stay."""
         ...

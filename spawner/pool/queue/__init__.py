@@ -1,1 +1,1 @@
-"""The queue: who gets a slot now, who waits, and how long."""
+"""The queue: which requests get a slot now, which wait, and how long."""

@@ -1,7 +1,6 @@
-"""Admission: who may have an instance now, and who stands in line. Rows in, rows out, within one write of the ledger.
+"""Admission: which spawn requests get a slot now, and which are queued. Rows in, rows out, in one ledger transaction.
 
-All ways to a start come through here, so nobody overtakes the line: the desk, JupyterHub's own API and pages, and the
-steward when somebody's turn has come.
+Each new request passes here, from the desk and from JupyterHub's own API and pages, so none overtakes the queue.
 """
 
 from __future__ import annotations
@@ -25,18 +24,15 @@ from spawner.pool.queue.ordering import USE_WINDOW, due_tickets, has_room, rank,
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistories
 
-NO_ROOM_TTL = timedelta(seconds=30)
-"""How long "no machine has room for it" is believed without another try."""
-
 PLATFORM_FAILURES = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)
-"""Why a start ends that says nothing against it."""
+"""End reasons that are not the start's fault: its ticket is queued again, without counting a failure."""
 MAX_FAILED_STARTS = 3
-"""Starts that fail before somebody who stood in line is told so."""
+"""Failed starts after which the ticket of a queued request fails."""
 
 
 @dataclass(frozen=True)
 class SpawnRequest:
-    """Who wants what. `groups` are JupyterHub's, where they are known."""
+    """A request for an instance. `groups` are the user's in JupyterHub, where they are known."""
 
     user_name: str
     server_name: str
@@ -46,7 +42,7 @@ class SpawnRequest:
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """Where somebody stands: the place from 1, and how long it will take, where that can be told."""
+    """A ticket's place in the queue, from 1, and its estimated wait, where there is an estimate."""
 
     ticket: Ticket
     place: int
@@ -55,7 +51,7 @@ class QueuePosition:
 
 @dataclass(frozen=True)
 class Admission:
-    """Decides for one pool. `now` and `new_id` are passed in so that tests control them."""
+    """Admission of one pool. Tests pass their own `now` and `new_id`."""
 
     catalog: Catalog
     backend: Backend
@@ -66,35 +62,35 @@ class Admission:
     def __post_init__(self) -> None:
         object.__setattr__(self, "wait_histories", WaitHistories(self.catalog, self.now))
 
-    def ask(self, connection: Connection, wish: SpawnRequest, *, by_user: bool = False) -> Ticket:
-        """The ticket for a wish: CALLED, with a slot reserved, where it is its turn, else WAITING.
+    def ask(self, connection: Connection, request: SpawnRequest, *, by_user: bool = False) -> Ticket:
+        """The ticket for a spawn request: CALLED, with a slot reserved, where it is its turn, else WAITING.
 
-        Asking again is harmless: it is the same ticket, and it keeps its place. `is_here`: the person asks, and no
-        program for them. Raises `PoolFull` where the line is full, `AlreadyQueued` where the person waits for something
-        else, `Paused` and `Maintenance` where nothing is lent.
+        Idempotent: the same request gets the same ticket at the same place. `by_user`: the user asks in person, so the
+        instance counts as collected. Raises `PoolFull` where the queue is full, `AlreadyQueued` where the user waits
+        for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
         """
-        mine = tickets.alive(connection, wish.user_name)
-        for ticket in mine:
-            if _is_for(ticket, wish):
+        open_tickets = tickets.alive(connection, request.user_name)
+        for ticket in open_tickets:
+            if _is_for(ticket, request):
                 is_due = ticket.state is TicketState.WAITING and self._is_due(connection, ticket)
                 return self._call(connection, ticket) if is_due else ticket
-        choice = wish.choice
+        choice = request.choice
         self._refuse_closed(connection, choice.flavor)
         ticket = self._new_ticket(
-            wish.user_name,
-            wish.server_name,
+            request.user_name,
+            request.server_name,
             flavor=choice.flavor.id,
             image=choice.image.id,
             example=choice.example.id if choice.example else None,
-            rank_at=self._rank(connection, wish),
+            rank_at=self._rank(connection, request),
             collected_at=None,
         )
         if self._is_due(connection, ticket, ticket):
-            self._refuse_another(mine)
+            self._refuse_second_reservation(open_tickets)
             return self._call(
                 connection, replace(ticket, collected_at=ticket.joined_at if by_user else None), is_new=True
             )
-        waiting = [one for one in mine if one.state is TicketState.WAITING or one.called_at != one.joined_at]
+        waiting = [own for own in open_tickets if own.state is TicketState.WAITING or own.called_at != own.joined_at]
         if waiting:
             raise AlreadyQueued(
                 "You are in line for {flavor} already.",
@@ -104,30 +100,32 @@ class Admission:
         return tickets.join(connection, self._with_estimate(connection, ticket))
 
     def has_due_ticket(self, connection: Connection) -> bool:
-        """Whether `call_due` has anything to do. For a reader: a long line must not keep writers waiting."""
+        """Whether `call_due` would call a ticket. A read, so that a long queue does not block writers."""
         occupying, memory = slots.occupying(connection), self.backend.memory()
         has_any = any(has_room(self.catalog, flavor, occupying, memory) for flavor in self.catalog.flavors)
         return has_any and bool(self._due(connection))
 
     def call_due(self, connection: Connection) -> list[Ticket]:
-        """Call everybody whose turn has come, and reserve a slot for each."""
+        """Call all tickets whose turn has come, and reserve a slot for each."""
         return [self._call(connection, ticket) for ticket in self._due(connection).values()]
 
     def reserve_replacement(self, connection: Connection, running: Instance) -> Ticket:
-        """A called ticket for an instance in the place of a running one, which the caller ends.
+        """A called ticket for the restart of a running instance, which the caller ends.
 
-        So a restart does not go to the end of the line; and where others stand in it, gets no more time either.
+        A restart is not queued. Where others wait for the flavor, the new instance keeps the old deadline.
         """
         flavor = self.catalog.flavor(running.flavor)
         self._refuse_closed(connection, flavor)
-        for one in tickets.alive(connection, running.user_name):  # asked twice: it is the same
+        for one in tickets.alive(connection, running.user_name):  # idempotent
             kind = (one.server_name, one.flavor, one.image)
             is_held = one.state is TicketState.CALLED and one.instance_id is None
             if is_held and kind == (running.server_name, running.flavor, running.image):
                 return one
         has_rivals = any(one.flavor == flavor.id for one in waiting_in_order(tickets.alive(connection)))
         own = tickets.of_instance(connection, running.id)
-        ends_by = running.ends_at or (own.ends_by if own is not None else None)  # the latter while it still starts
+        ends_by = running.ends_at or (
+            own.ends_by if own is not None else None
+        )  # a starting instance has no deadline yet
         now = self.now()
         ticket = self._new_ticket(
             running.user_name,
@@ -141,9 +139,9 @@ class Admission:
         return self._call(connection, replace(ticket, ends_by=ends_by if has_rivals else None), is_new=True)
 
     def release(self, connection: Connection, ticket_id: str, state: TicketState, *, detail: str | None = None) -> None:
-        """End a ticket before its start has begun, and give back what was reserved for it. Else raises `LostRace`.
+        """End a ticket whose start has not begun, and release its slot.
 
-        A start that has begun is ended as an instance.
+        Raises `LostRace` where the start has begun: then end the instance instead.
         """
         if tickets.get(connection, ticket_id).instance_id is not None:
             raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket_id)
@@ -151,9 +149,9 @@ class Admission:
         slots.release(connection, ticket_id)
 
     def settle(self, connection: Connection, instance_id: str) -> None:
-        """What becomes of the ticket of an instance that ended before it ran; nothing where there is none.
+        """Close or requeue the ticket of an instance that ended before it ran. Does nothing where it has no ticket.
 
-        Whoever stood in line, or met no fault of their own, keeps their place; else the failure has been told.
+        Requeued: starts that the platform broke, and queued requests with fewer than `MAX_FAILED_STARTS` failures.
         """
         ticket = tickets.of_instance(connection, instance_id)
         if ticket is None or ticket.state is not TicketState.CALLED:
@@ -162,7 +160,7 @@ class Admission:
         if instance.state in LIVE:
             return
         had_waited = ticket.called_at != ticket.joined_at
-        is_left_over = had_waited and instance.reason is EndReason.SUPERSEDED  # by a hub that was killed meanwhile
+        is_left_over = had_waited and instance.reason is EndReason.SUPERSEDED  # its hub was killed meanwhile
         has_failed = instance.reason not in PLATFORM_FAILURES and not is_left_over
         tries = MAX_FAILED_STARTS if had_waited else 1
         if has_failed and ticket.tries + 1 >= tries:
@@ -171,31 +169,33 @@ class Admission:
             self.put_back(connection, ticket, has_failed=has_failed)
 
     def put_back(self, connection: Connection, ticket: Ticket, *, has_failed: bool = False) -> None:
-        """A called ticket waits again, at its place: what was reserved for it is lost.
+        """Queue a called ticket again at its place, because its slot is lost.
 
-        Raises `LostRace` where its start is another than when the caller looked.
+        Raises `LostRace` where its start has changed since the caller read it.
         """
         if tickets.get(connection, ticket.id).instance_id != ticket.instance_id:
             raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket.id)
         if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.user_name)):
-            tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now())  # nobody stands in line twice
+            tickets.close(
+                connection, ticket.id, TicketState.FAILED, now=self.now()
+            )  # at most one waiting ticket per user
         else:
             tickets.put_back(connection, ticket.id, has_failed=has_failed)
 
     def position_of(self, connection: Connection, ticket: Ticket) -> QueuePosition:
-        """Where a waiting ticket stands."""
+        """The place and estimated wait of a waiting ticket."""
         place = tickets.ahead(connection, ticket) + 1
         return QueuePosition(ticket, place, self.estimate(connection, ticket.flavor, place))
 
     def estimate(self, connection: Connection, flavor: str, place: int) -> WaitEstimate | None:
-        """How long the one at this place will wait; None where nothing is known that could end."""
+        """The estimated wait at a place; None where no running instance could end."""
         wait_history = self.wait_histories.of(connection).get(flavor)
-        return None if wait_history is None else wait_history.wait(place)  # the catalog may not have it any more
+        return None if wait_history is None else wait_history.wait(place)  # None: the catalog has dropped the flavor
 
     def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
-        """A waiting slot, else the intent of a new one; where others give their room for it, they are withdrawn."""
+        """An unassigned slot, else the intent of a new one. Unassigned slots of other kinds are preempted for it."""
         now = self.now()
-        if self.catalog.image(image).agent:  # what knows no claim cannot wait for one
+        if self.catalog.image(image).agent:  # without the agent there are no warm slots
             waiting = slots.claim_waiting(connection, flavor=flavor, image=image, holder_id=holder, now=now)
             if waiting is not None:
                 return waiting
@@ -214,18 +214,18 @@ class Admission:
             slots.withdraw(connection, gives_way.id)
 
     def closed(self, connection: Connection) -> set[str]:
-        """Flavors that nobody is given just now: paused, drained, not served here, or without room in the cluster."""
+        """Flavors that no request gets now: paused, drained, not served here, or without room in the cluster."""
         now = self.now()
         return (
             AdminSettings(admin_settings.all_of(connection)).closed(self.catalog)
-            | slots.without_room(connection, since=now - NO_ROOM_TTL)
+            | slots.without_room(connection, since=now - self.catalog.limits.no_room_ttl)
             | {flavor.id for flavor in self.catalog.flavors if self.backend.why_not(flavor) is not None}
         )
 
     def _is_due(self, connection: Connection, ticket: Ticket, *new: Ticket) -> bool:
         flavor = self.catalog.flavor(ticket.flavor)
         if not has_room(self.catalog, flavor, slots.occupying(connection), self.backend.memory()):
-            return False  # a crowd in front of a full pool does not read the line one after the other
+            return False  # spares reading the queue while the pool is full
         return ticket.id in self._due(connection, *new)
 
     def _due(self, connection: Connection, *new: Ticket) -> dict[str, Ticket]:
@@ -250,9 +250,9 @@ class Admission:
         self.reserve(connection, flavor=ticket.flavor, image=ticket.image, holder=ticket.id)
         return tickets.get(connection, ticket.id)
 
-    def _refuse_another(self, mine: Iterable[Ticket]) -> None:
-        """Nobody has two slots reserved: one could take everything without ever starting any of it."""
-        for ticket in mine:
+    def _refuse_second_reservation(self, open_tickets: Iterable[Ticket]) -> None:
+        """At most one reserved slot per user: else a user could reserve the whole pool without starting anything."""
+        for ticket in open_tickets:
             if ticket.state is TicketState.CALLED and ticket.instance_id is None:
                 raise AlreadyQueued(
                     "The shape {flavor} is held for you.", next_step="Start it, or give it up.", flavor=ticket.flavor
@@ -269,13 +269,13 @@ class Admission:
                 "The shape {flavor} is paused by the operator.", next_step="Try another shape.", flavor=flavor.id
             )
 
-    def _rank(self, connection: Connection, wish: SpawnRequest) -> datetime:
+    def _rank(self, connection: Connection, request: SpawnRequest) -> datetime:
         now = self.now()
-        used = instances.used_since(connection, wish.user_name, now - USE_WINDOW, now=now)
-        return rank(self.catalog.queue, now=now, used=used, groups=wish.groups)
+        used = instances.used_since(connection, request.user_name, now - USE_WINDOW, now=now)
+        return rank(self.catalog.queue, now=now, used=used, groups=request.groups)
 
     def _with_estimate(self, connection: Connection, ticket: Ticket) -> Ticket:
-        """With the wait that it begins with. Raises `PoolFull` where the line has no more places."""
+        """The ticket with its estimated wait. Raises `PoolFull` where the queue is full."""
         if tickets.in_line(connection, ticket.flavor) >= self.catalog.queue.longest:
             raise PoolFull(
                 "Everything of the shape {flavor} is lent out just now, and the line is full.",
@@ -324,7 +324,7 @@ class Admission:
         )
 
 
-def _is_for(ticket: Ticket, wish: SpawnRequest) -> bool:
-    """Whether a ticket is for this very wish. An example is only which notebook is opened."""
-    choice = wish.choice
-    return (ticket.server_name, ticket.flavor, ticket.image) == (wish.server_name, choice.flavor.id, choice.image.id)
+def _is_for(ticket: Ticket, request: SpawnRequest) -> bool:
+    """Whether a ticket is for this request. Examples may differ: they only choose the notebook file to open."""
+    choice = request.choice
+    return (ticket.server_name, ticket.flavor, ticket.image) == (request.server_name, choice.flavor.id, choice.image.id)

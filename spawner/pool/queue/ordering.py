@@ -1,8 +1,8 @@
-"""The order of the queue, and whose turn it is. Pure: it looks at rows of one moment.
+"""The order of the queue, and which tickets are due. Pure: computed from rows of one snapshot.
 
-First come, first served; who has used the pool in the last day stands behind by a part of that time, at most by the
-catalog's longest handicap. A rank is fixed when its ticket is made, so nobody is overtaken by more than those who come
-within that time: nobody starves.
+First come, first served, but recent use of the pool delays a ticket's rank by a part of that time, at most by the
+catalog's longest handicap. A rank is fixed when its ticket is created. So a ticket is overtaken only by those created
+within the handicap, and none starves.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def rank(rules: Queue, *, now: datetime, used: timedelta, groups: Iterable[str] = ()) -> datetime:
-    """Where somebody who comes now stands, given what they `used` in the last day. The best of their groups counts."""
+    """The rank of a request made now, by what the user `used` in the last day. The best of the groups counts."""
     weight = max((rules.weights[group] for group in groups if group in rules.weights), default=1.0)
-    behind = used.total_seconds() * rules.use_counts / weight  # of a tiny weight it may be more than a timedelta holds
+    behind = used.total_seconds() * rules.use_counts / weight  # divided by a tiny weight it may overflow a timedelta
     return now + timedelta(seconds=min(behind, rules.longest_handicap_minutes * 60))
 
 
 def waiting_in_order(tickets: Iterable[Ticket]) -> list[Ticket]:
-    """Those who wait, first the one who is served first."""
+    """The waiting tickets, first to be served first."""
     waiting = (ticket for ticket in tickets if ticket.state is TicketState.WAITING)
     return sorted(waiting, key=lambda ticket: (ticket.rank_at, ticket.joined_at, ticket.id))
 
 
 def place_of(ticket: Ticket, ordered: Sequence[Ticket]) -> int:
-    """The place, from 1, among those who wait for the same flavor."""
+    """The place, from 1, among the tickets that wait for the same flavor."""
     rivals = [other.id for other in ordered if other.flavor == ticket.flavor]
     return rivals.index(ticket.id) + 1
 
@@ -45,12 +45,12 @@ def due_tickets(
     *,
     closed: Collection[str] = (),
 ) -> Iterator[Ticket]:
-    """Those who can have an instance now, in order.
+    """The tickets to call now, in order.
 
-    `slots` are all that take up room. Those on their way out count as room: whoever is called waits for them to have
-    left. So do those that wait for nobody, because they give way. `closed` are flavors that cannot be had now.
-    Where one memory is shared (this machine's), who does not fit holds it against all that come after, or a large
-    shape would never find room beside many small ones.
+    `slots` are all that take up room. Slots that are being destroyed count as room: the called start waits for their
+    end. Unassigned slots count as room: they are preempted. Flavors in `closed` are not called. Where all flavors share
+    one memory (the local pool), a ticket that does not fit blocks those after it; else a large flavor would never find
+    room beside many small ones.
     """
     ordered = waiting_in_order(tickets)
     cloud_locks = _turns(catalog, [ticket.flavor for ticket in ordered], slots, memory, closed)
@@ -66,7 +66,7 @@ def would_be_called(
     *,
     closed: Collection[str] = (),
 ) -> bool:
-    """Whether somebody who comes now, behind all in `line`, would be given this flavor at once."""
+    """Whether a request made now, behind all tickets of `line`, would get this flavor at once."""
     *_, is_due = _turns(catalog, [*(ticket.flavor for ticket in waiting_in_order(line)), flavor], slots, memory, closed)
     return is_due
 
@@ -74,7 +74,7 @@ def would_be_called(
 def _turns(
     catalog: Catalog, wishes: Iterable[str], slots: Iterable[Slot], memory: int | None, closed: Collection[str]
 ) -> Iterator[bool]:
-    """For each wished flavor, in the order of the line, whether it is its turn."""
+    """For each requested flavor, in the order of the queue, whether it is due."""
     held = _held(slots)
     offered = {flavor.id: flavor for flavor in catalog.flavors if flavor.id not in closed}
     is_held_up = False
@@ -91,7 +91,7 @@ def _turns(
 
 
 def has_room(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> bool:
-    """Whether anybody at all could have this flavor now. Where not, the line need not be read to say no."""
+    """Whether any request could get this flavor now. If not, the queue need not be read."""
     held = _held(slots)
     return not _is_all_lent(flavor, held) and room_for(catalog, flavor, held, memory) >= 1
 
@@ -105,5 +105,5 @@ def _is_all_lent(flavor: Flavor, held: Iterable[Slot]) -> bool:
 
 
 def planned_slot(flavor: str) -> Slot:
-    """The slot that somebody will have, for counting."""
+    """A slot that stands for a due ticket in the count."""
     return Slot("", flavor, "", SlotState.CREATING, "", NEVER, None, None, None, None, None)

@@ -1,4 +1,4 @@
-"""A place in line, as it is told to whoever asked for an instance."""
+"""Answers to spawn requests that get no slot now: the place in the queue, or why the pool cannot serve them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from spawner.pool.backends.base import Unavailable
 from spawner.pool.queue.admission import QueuePosition
 
 TICKET_PATH = "/services/desk/api/ticket"
-"""Where a program asks again, with its user's token."""
+"""The path that a program polls, with its user's token."""
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 5, 60
-"""Seconds: how soon asking again makes sense, and how late it still does."""
+"""Bounds of the suggested polling interval, in seconds."""
 FULL = "Everything of the shape {flavor} is lent out just now."
 NO_MACHINE = "No machine has room for the shape {flavor} just now."
 PLACE = "You are number {place} in line."
@@ -33,40 +33,42 @@ def not_offered(why: Unavailable) -> NotOffered:
     return NotOffered(UNAVAILABLE_TEXTS[why], next_step="Choose another shape or image.")
 
 
-def queued(line: QueuePosition, *, why: str = FULL, details: str = "") -> Queued:
-    """The refusal that says where somebody stands."""
-    wait = line.wait
-    params = {"flavor": line.ticket.flavor, "place": line.place}
+def queued(position: QueuePosition, *, why: str = FULL, details: str = "") -> Queued:
+    """The refusal that states the place in the queue and the estimated wait."""
+    wait = position.wait
+    params = {"flavor": position.ticket.flavor, "place": position.place}
     template = f"{why} {PLACE}"
     if wait is not None:
         template += f" {WAIT}"
         low, high = minutes(wait.low, wait.high)
         params |= {"low": low, "high": high}
-    return Queued(template, next_step=STAY, details=details, facts=position_fields(line), **params)
+    return Queued(template, next_step=STAY, details=details, facts=position_fields(position), **params)
 
 
-def position_fields(line: QueuePosition) -> dict[str, object]:
-    """The same for programs. `expected_seconds` is a range, or null where nobody can tell."""
-    wait = line.wait
+def position_fields(position: QueuePosition) -> dict[str, object]:
+    """The position as JSON. `expected_seconds` is a range, or null without an estimate."""
+    wait = position.wait
     return {
-        "ticket": line.ticket.id,
-        "flavor": line.ticket.flavor,
-        "image": line.ticket.image,
-        "place": line.place,
+        "ticket": position.ticket.id,
+        "flavor": position.ticket.flavor,
+        "image": position.ticket.image,
+        "place": position.place,
         "expected_seconds": None if wait is None else [round(wait.low), round(wait.high)],
-        "retry_after": retry_after(line),
+        "retry_after": retry_after(position),
         "poll": TICKET_PATH,
     }
 
 
-def retry_after(line: QueuePosition) -> int:
-    """Seconds after which asking again makes sense."""
+def retry_after(position: QueuePosition) -> int:
+    """The suggested polling interval, in seconds."""
     return (
-        MIN_RETRY_SECONDS if line.wait is None else round(min(max(line.wait.low, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS))
+        MIN_RETRY_SECONDS
+        if position.wait is None
+        else round(min(max(position.wait.low, MIN_RETRY_SECONDS), MAX_RETRY_SECONDS))
     )
 
 
 def minutes(low: float, high: float) -> tuple[int, int]:
-    """A range of seconds in whole minutes, never empty: 0 to 1 at least."""
+    """A range of seconds in whole minutes; at least 0 to 1."""
     first = math.floor(low / 60)
     return first, max(first + 1, math.ceil(high / 60))

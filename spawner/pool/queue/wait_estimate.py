@@ -1,7 +1,6 @@
-"""How long somebody in line will wait: from when instances have ended so far, and from the deadlines of those that run.
+"""Estimates a queued ticket's wait from the lengths of past sessions and the deadlines of running instances.
 
-Pure. A foretold wait is a range that holds in three of five cases by its own reckoning; `calibrated` then stretches it
-to what past ranges were worth.
+Pure. An estimate is a range with a nominal probability of 60 %; `calibrated` stretches it by how past estimates fared.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from statistics import NormalDist
 
 LOW, MIDDLE, HIGH = 0.2, 0.5, 0.8
 PRIOR_SESSIONS = 8
-"""How many made-up sessions, evenly spread up to the longest, count beside those that were seen."""
+"""Number of prior sessions, evenly spread up to the longest, that count beside the observed ones."""
 EXACT_UP_TO = 12
-"""Up to so many running instances the chance is reckoned exactly, above by the normal distribution."""
+"""Up to so many running instances the probability is exact; above, the normal distribution approximates it."""
 STEPS = 12
-"""Halvings from the last deadline down: of four hours that is 4 s."""
+"""Bisection steps below the last deadline: a precision of 4 s for four hours."""
 MIN_PAST_WAITS = 8
-"""Fewer past waits than this say nothing about how good the foretelling is."""
+"""The least number of past waits for a calibration."""
 
 
 @dataclass(frozen=True)
 class WaitEstimate:
-    """A foretold wait: seconds."""
+    """An estimated wait, in seconds."""
 
     low: float
     middle: float
@@ -34,20 +33,20 @@ class WaitEstimate:
 
     @property
     def centre(self) -> float:
-        """Half-way between its ends: what is kept of it."""
+        """The middle of the range, which the ledger keeps."""
         return (self.low + self.high) / 2
 
 
 @dataclass(frozen=True)
 class Running:
-    """An instance that holds a place: seconds that it runs already, and seconds to its deadline."""
+    """A running instance: seconds since its start, and seconds to its deadline."""
 
     age: float
     left: float
 
 
 class SessionLengths:
-    """How long sessions of one flavor last. `seen` are lengths of past ones, `longest` the limit, in seconds."""
+    """The distribution of session lengths of one flavor. `seen` are past lengths, `longest` the limit, in seconds."""
 
     def __init__(self, seen: Iterable[float], longest: float) -> None:
         made_up = [longest * (number + 0.5) / PRIOR_SESSIONS for number in range(PRIOR_SESSIONS)]
@@ -55,28 +54,28 @@ class SessionLengths:
 
     @property
     def mean(self) -> float:
-        """Of one session."""
+        """Of a session's length, in seconds."""
         return sum(self._lengths) / len(self._lengths)
 
     def chance_to_end(self, running: Running, within: float) -> float:
-        """That a running one is over within so many seconds."""
+        """The probability that a running instance ends within so many seconds."""
         if within >= running.left:
             return 1.0
         older = len(self._lengths) - bisect_right(self._lengths, running.age)
-        if not older:  # it runs for longer than any before it: all that is known is its deadline
+        if not older:  # longer than any observed session: only its deadline is known
             return within / running.left
         return 1 - (len(self._lengths) - bisect_right(self._lengths, running.age + within)) / older
 
 
 def estimate_wait(place: int, running: Sequence[Running], sessions: SessionLengths) -> WaitEstimate | None:
-    """The wait of whoever has this place (from 1) in line. None where nothing runs whose end could be waited for."""
+    """The wait at this place (from 1) in the queue. None where no running instance could end."""
     if not running:
         return None
     odds = _Odds(running, sessions)
     rounds, rest = divmod(place - 1, len(running))
     later = rounds * sessions.mean
     low, middle, high = (later + odds.time_until(rest + 1, chance) for chance in (LOW, MIDDLE, HIGH))
-    if rounds:  # nobody is told less than whoever stands before them: here the last one of the round before
+    if rounds:  # not less than the estimate of the place before: here the last place of the previous round
         before = (rounds - 1) * sessions.mean
         low, middle, high = (
             max(wait, before + odds.time_until(len(running), chance))
@@ -86,9 +85,9 @@ def estimate_wait(place: int, running: Sequence[Running], sessions: SessionLengt
 
 
 def calibrate(wait: WaitEstimate, past: Sequence[tuple[float, float]]) -> WaitEstimate:
-    """Stretched to how far off past waits were. `past` are (centre as foretold, actual) in seconds.
+    """The range stretched by the errors of past estimates. `past` are (estimated centre, actual) in seconds.
 
-    As foretold means before it was stretched, or what was learned once would be forgotten at the next look.
+    The estimated centre is the one before calibration: else a calibration would undo itself the next time.
     """
     ratios = sorted(actual / foretold for foretold, actual in past if foretold > 0)
     if len(ratios) < MIN_PAST_WAITS:
@@ -98,16 +97,16 @@ def calibrate(wait: WaitEstimate, past: Sequence[tuple[float, float]]) -> WaitEs
 
 
 class _Odds:
-    """How many of those that run will have ended by when. Each time is reckoned once: all questions share them."""
+    """How many running instances will have ended by a time. Results are cached per time."""
 
     def __init__(self, running: Sequence[Running], sessions: SessionLengths) -> None:
         self._running = running
         self._sessions = sessions
-        self._last = max(0.0, *(one.left for one in running))  # the steward may be late to end one
+        self._last = max(0.0, *(one.left for one in running))  # the steward may end one late
         self._ended: dict[float, Callable[[int], float]] = {}
 
     def time_until(self, number: int, chance: float) -> float:
-        """The time by which `number` of them have ended with this chance."""
+        """The time by which `number` instances have ended with this probability."""
         low, high = 0.0, self._last
         for _ in range(STEPS):
             middle = (low + high) / 2
@@ -118,14 +117,14 @@ class _Odds:
         return high
 
     def _by(self, within: float) -> Callable[[int], float]:
-        """The chance that at least so many have ended within so many seconds."""
+        """The probability that at least so many have ended within so many seconds."""
         if within not in self._ended:
             self._ended[within] = at_least([self._sessions.chance_to_end(one, within) for one in self._running])
         return self._ended[within]
 
 
 def at_least(chances: Sequence[float]) -> Callable[[int], float]:
-    """The chance that at least so many, from 0, of independent events happen."""
+    """Returns the probability that at least so many (from 0) of independent events happen."""
     if len(chances) > EXACT_UP_TO:
         mean = sum(chances)
         spread = math.sqrt(sum(chance * (1 - chance) for chance in chances))

@@ -1,4 +1,4 @@
-"""What the ledger knows about how long people will wait, flavor by flavor."""
+"""Reads from the ledger what wait estimates are made from, by flavor."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from spawner.ledger.pool.rows import LIVE
 from spawner.pool.queue.wait_estimate import Running, SessionLengths, WaitEstimate, calibrate, estimate_wait
 
 HISTORY_WINDOW = timedelta(days=7)
-"""How far back sessions and waits are looked at to foretell the next."""
+"""Age of the oldest sessions and waits that estimates use."""
 MAX_ROWS = 200
-"""Of each, at most: more would tell no more, and take longer to look through."""
+"""The most of each that estimates use: more take longer and add no precision."""
 CACHE_TTL = timedelta(seconds=30)
-"""How long what was learned from them holds before it is looked up again: a crowd in line asks all the time."""
+"""How long they are cached: many queued clients poll."""
 
 
 @dataclass(frozen=True)
 class WaitHistory:
-    """What one flavor's waits are foretold from. `past` are (centre as foretold, actual) seconds."""
+    """The input of one flavor's estimates. `past` are (estimated centre, actual) seconds."""
 
     running: Sequence[Running]
     sessions: SessionLengths
     past: Sequence[tuple[float, float]]
 
     def wait(self, place: int) -> WaitEstimate | None:
-        """How long the one at this place, from 1, will wait; None where nothing runs that could end."""
+        """The calibrated estimate at a place, from 1; None where no running instance could end."""
         wait = self.raw_estimate(place)
         return None if wait is None else calibrate(wait, self.past)
 
     def raw_estimate(self, place: int) -> WaitEstimate | None:
-        """The same before it is calibrated: what to keep, to learn from."""
+        """The estimate before calibration, which the ticket keeps for later calibrations."""
         return estimate_wait(place, self.running, self.sessions)
 
 
@@ -48,7 +48,7 @@ class _Cached:
 
 
 class WaitHistories:
-    """Makes them from the ledger's rows."""
+    """Makes wait histories from the ledger's rows."""
 
     def __init__(self, catalog: Catalog, now: Callable[[], datetime]) -> None:
         self._catalog = catalog
@@ -56,7 +56,7 @@ class WaitHistories:
         self._learned: _Cached | None = None
 
     def of(self, connection: Connection) -> dict[str, WaitHistory]:
-        """The outlook of each flavor."""
+        """The wait history of each flavor."""
         learned = self._learn(connection)
         running = instances.unended(connection)
         return {
@@ -67,7 +67,7 @@ class WaitHistories:
         }
 
     def _running(self, loans: Sequence[Instance], flavor: str) -> list[Running]:
-        """Those that are only starting count as well: in a rush, everybody comes before the first one runs."""
+        """Running and starting instances. In a rush most requests come before the first instance runs."""
         now = self._now()
         longest = self._longest(flavor)
         return [

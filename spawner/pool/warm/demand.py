@@ -1,4 +1,4 @@
-"""What was asked for lately, and what stands in the way of keeping slots warm: read in one transaction."""
+"""Reads the input of the warm targets in one transaction: recent demand, failures, settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from spawner.pool.admin.settings import AdminSettings, FlavorImage
 from spawner.pool.warm.sizing import LOOKBACK_SECONDS
 
 FAILURE_WINDOW = timedelta(minutes=15)
-"""How long a slot that never became ready counts against its template."""
+"""How long a slot that never became ready delays new ones of its flavor and image."""
 LEAD_TIME_WINDOW = timedelta(hours=6)
-"""How far back it is looked how long slots took to become warm."""
+"""Age of the oldest slots whose lead time counts."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What was asked for lately. `arrivals`: how many seconds ago, by template; `leads`: seconds that slots took."""
+    """Recent demand by flavor and image. `arrivals`: seconds since each request; `leads`: seconds to become warm."""
 
     arrivals: Mapping[FlavorImage, Sequence[float]]
     leads: Mapping[FlavorImage, Sequence[float]]
@@ -33,7 +33,7 @@ NO_DEMAND = Demand({}, {})
 
 @dataclass(frozen=True)
 class WarmSnapshot:
-    """What there is, what is asked for, and what operators have set."""
+    """Slots, tickets, demand and the administrators' settings of one time."""
 
     slots: list[Slot]
     failures: list[Slot]
@@ -43,7 +43,7 @@ class WarmSnapshot:
 
 
 def read_demand(connection: Connection, *, now: datetime) -> WarmSnapshot:
-    """For deciding what is kept warm, and for saying why."""
+    """The snapshot for the warm targets and for the page that explains them."""
     arrivals: dict[FlavorImage, list[float]] = defaultdict(list)
     for ticket in tickets.since(connection, now - timedelta(seconds=LOOKBACK_SECONDS)):
         arrivals[ticket.flavor, ticket.image].append((now - ticket.joined_at).total_seconds())

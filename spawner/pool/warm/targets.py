@@ -1,7 +1,7 @@
-"""How many slots should wait for each flavor and image, and why so many. Pure.
+"""The target number of warm slots for each flavor and image, and the reason for it. Pure.
 
-Between the floor and the ceiling of the catalog as many as its demand asks for; what operators set may go beyond. What
-the catalog does not know (any more) is nobody's wish: a floor or a plan that names it changes nothing.
+Demand decides between the catalog's floor and ceiling; administrators' settings may exceed both. A floor or plan for a
+flavor or image that the catalog does not have is ignored.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from spawner.pool.warm.sizing import lead_time, slots_to_keep
 
 LONGEST_BACKOFF = timedelta(minutes=5)
 PLAN_LEAD = timedelta(minutes=5)
-"""How long before a class its slots are begun."""
+"""How long before a plan begins its slots are created."""
 
 
 class TargetReason(StrEnum):
-    """What decides how many slots of a template wait."""
+    """What decides a target."""
 
     QUIET = "quiet"
     CATALOG = "catalog"
@@ -50,12 +50,12 @@ TARGET_REASONS: dict[TargetReason, str] = {
     TargetReason.DRAIN: "None waits during maintenance.",
     TargetReason.NOT_SERVED: "This pool cannot keep it waiting.",
 }
-"""In words. The desk translates them."""
+"""In English; the desk translates them."""
 
 
 @dataclass(frozen=True)
 class WarmTarget:
-    """So many `slots` should wait. `floor` and `ceiling` are the catalog's."""
+    """A target of `slots` warm slots. `floor` and `ceiling` are the catalog's."""
 
     slots: int
     why: TargetReason
@@ -72,7 +72,7 @@ def warm_targets(
     tickets: Iterable[Ticket],
     now: datetime,
 ) -> dict[FlavorImage, WarmTarget]:
-    """For each template that is kept warm at all, or that an operator has named."""
+    """For each flavor and image that the catalog keeps warm, or that an administrator has named."""
     known = {flavor.id for flavor in catalog.flavors}
     in_line = {one.flavor for one in tickets if one.state is TicketState.WAITING} & known
     plans = [plan for plan in controls.plans.values() if plan.holds(now, lead=PLAN_LEAD)]
@@ -110,7 +110,7 @@ def _weigh(rule: Warm, template: FlavorImage, demand: Demand, *, planned: int, f
 def _against(
     catalog: Catalog, backend: Backend, flavor: Flavor, image: Image, in_line: Collection[str], controls: AdminSettings
 ) -> TargetReason | None:
-    """Why none should wait, whatever is asked for."""
+    """Why the target is 0 whatever the demand; None where it need not be."""
     if not image.agent or backend.why_not(flavor, image):
         return TargetReason.NOT_SERVED
     if controls.drain is not None:
@@ -123,7 +123,7 @@ def _against(
 def _rules(
     catalog: Catalog, flavor: Flavor, plans: Iterable[Plan], floors: Mapping[FlavorImage, int]
 ) -> Iterable[Warm]:
-    """The catalog's rules, and one for each template that only operators name."""
+    """The catalog's rules, and one for each flavor and image that only administrators name."""
     named = {rule.image or catalog.defaults.image for rule in flavor.warm}
     by_operators = {plan.image for plan in plans if plan.flavor == flavor.id}
     by_operators |= {image for name, image in floors if name == flavor.id}
@@ -132,7 +132,7 @@ def _rules(
 
 
 def _is_scarce(catalog: Catalog, backend: Backend, flavor: Flavor, in_line: Collection[str]) -> bool:
-    """Whether somebody stands in line for what a waiting slot of this flavor would take up."""
+    """Whether a queued ticket needs the room that a warm slot of this flavor would take up."""
     if not in_line:
         return False
     if flavor.id in in_line or backend.memory() is not None:
@@ -143,7 +143,7 @@ def _is_scarce(catalog: Catalog, backend: Backend, flavor: Flavor, in_line: Coll
 
 @dataclass(frozen=True)
 class BackOff:
-    """A template that fails is left alone for a while. `slot` is its newest failure, one of `failures` in a row."""
+    """A pause after slots of a flavor and image failed. `slot` is the newest failure, one of `failures` in a row."""
 
     slot: Slot
     failures: int
@@ -151,7 +151,7 @@ class BackOff:
 
 
 def back_off(flavor: str, image: str, failures: Iterable[Slot], now: datetime) -> BackOff | None:
-    """None where the template may be tried. `failures`: newest first."""
+    """The pause that holds now; None where slots may be created. `failures`: newest first."""
     bad = [slot for slot in failures if (slot.flavor, slot.image) == (flavor, image)]
     if not bad:
         return None

@@ -54,7 +54,7 @@ class PodEnd:
     is_final: bool = True
 
 
-def read_end(pod: Json, container: Json, *, lent: bool) -> PodEnd | None:
+def read_end(pod: Json, container: Json, *, assigned: bool) -> PodEnd | None:
     """The end of a pod with this status of its container; None while it lives."""
     status = pod.get("status", {})
     is_deleted = "deletionTimestamp" in pod["metadata"]
@@ -62,7 +62,7 @@ def read_end(pod: Json, container: Json, *, lent: bool) -> PodEnd | None:
     terminated = terminated_state(container)
     if not (is_terminal or is_deleted or terminated):
         return _never_begins(container)
-    told = _told(status, lent=lent) if is_terminal or is_deleted else None
+    told = _told(status, assigned=assigned) if is_terminal or is_deleted else None
     is_final = is_terminal or is_deleted
     if told is not None:
         return told
@@ -81,7 +81,7 @@ def read_end(pod: Json, container: Json, *, lent: bool) -> PodEnd | None:
         return never if has_no_image else PodEnd(EndReason.LOST, "its pod was deleted")
     if status.get("phase") == "Succeeded" and _has_prestop_hook(pod) and _own_message(terminated) == PRESTOP_MARK:
         return PodEnd(EndReason.OUT_OF_DISK, "evicted for its own use of the disk")
-    return PodEnd(*_why_it_terminated(terminated, str(status.get("message") or ""), lent=lent), is_final)
+    return PodEnd(*_why_it_terminated(terminated, str(status.get("message") or ""), assigned=assigned), is_final)
 
 
 def _has_prestop_hook(pod: Json) -> bool:
@@ -114,7 +114,7 @@ def _never_begins(container: Json) -> PodEnd | None:
     return None
 
 
-def _told(status: Json, *, lent: bool) -> PodEnd | None:
+def _told(status: Json, *, assigned: bool) -> PodEnd | None:
     """By the pod's own reason, which only the platform writes."""
     reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
     if not reason:
@@ -129,7 +129,7 @@ def _told(status: Json, *, lent: bool) -> PodEnd | None:
     if reason in SHUTDOWN:
         return PodEnd(EndReason.LOST, message)
     # Such as OutOfcpu or UnexpectedAdmissionError: the node did not take it in after all.
-    return PodEnd(EndReason.LOST if lent else EndReason.START_FAILED, f"{reason}: {message}")
+    return PodEnd(EndReason.LOST if assigned else EndReason.START_FAILED, f"{reason}: {message}")
 
 
 def _disrupted(status: Json) -> PodEnd | None:
@@ -145,15 +145,15 @@ def _disrupted(status: Json) -> PodEnd | None:
     return None
 
 
-def _why_it_terminated(terminated: Json, message: str, *, lent: bool) -> tuple[EndReason, str]:
+def _why_it_terminated(terminated: Json, message: str, *, assigned: bool) -> tuple[EndReason, str]:
     code, reason = terminated.get("exitCode"), terminated.get("reason")
     if (code, reason) == RUNTIME_LOST_IT:
         return EndReason.LOST, _own_message(terminated) or "its node has restarted"
     if reason == OOM:  # not what ended it, see `read_end`
         reason = None
     last_words = (_own_message(terminated) or message or str(reason or "")).strip()
-    if reason == UNKNOWN_STATUS or (lent and not terminated):
+    if reason == UNKNOWN_STATUS or (assigned and not terminated):
         return EndReason.LOST, last_words or "its node knows nothing of it"
     parts = ([] if code is None else [f"exit code {code}"]) + [last_words]
     detail = ": ".join(part for part in parts if part)
-    return (EndReason.CRASHED if lent else EndReason.START_FAILED), detail
+    return (EndReason.CRASHED if assigned else EndReason.START_FAILED), detail

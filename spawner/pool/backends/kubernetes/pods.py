@@ -104,19 +104,25 @@ def _lacks_sandbox(pod: Json) -> bool:
 
 def _status(slot_id: str, pod: Json) -> SlotStatus:
     status = pod.get("status", {})
-    lent = pod["metadata"].get("labels", {}).get(ASSIGNED_LABEL, AWAITED) != AWAITED
+    assigned = pod["metadata"].get("labels", {}).get(ASSIGNED_LABEL, AWAITED) != AWAITED
     url = _url(status)
     container = _container(pod)
-    ending = read_end(pod, container, lent=lent)
+    ending = read_end(pod, container, assigned=assigned)
     if ending is not None:
         return SlotStatus(
-            slot_id, Phase.DEAD, url, ending.reason, ending.detail[:LONGEST_DETAIL], lent=lent, is_final=ending.is_final
+            slot_id,
+            Phase.DEAD,
+            url,
+            ending.reason,
+            ending.detail[:LONGEST_DETAIL],
+            assigned=assigned,
+            is_final=ending.is_final,
         )
     if status.get("phase") != "Running" or "running" not in container.get("state", {}):
-        return SlotStatus(slot_id, Phase.CREATING, no_room=_no_room(status), lent=lent)
+        return SlotStatus(slot_id, Phase.CREATING, no_room=_no_room(status), assigned=assigned)
     # Not `ready`: Kubernetes makes all pods of a node unready that does not answer, and their notebooks still run.
     is_ready = container.get("started", False)
-    return SlotStatus(slot_id, Phase.READY if is_ready and url else Phase.CREATING, url, lent=lent)
+    return SlotStatus(slot_id, Phase.READY if is_ready and url else Phase.CREATING, url, assigned=assigned)
 
 
 def _container(pod: Json) -> Json:

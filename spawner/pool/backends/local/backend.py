@@ -1,7 +1,7 @@
-"""This machine as a pool: one sandbox per slot, each looked after by its own keeper process.
+"""The local pool: one sandbox per slot on this machine, each with its own keeper process.
 
-The truth about what exists is the operating system's: one folder per slot, locked by its keeper for as long as that
-lives. Any process may ask; none needs to remember.
+The file system holds the state: one folder per slot, locked by its keeper while the keeper lives. Any process can read
+it; none keeps a copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,10 @@ from spawner.pool.backends.local.keeper import write_status
 FIRST_USER_ID = 0x70000000
 """Real user ids of sandboxes made by root start here: far above any account, below what the kernel reserves."""
 SHARE_OF_MEMORY = 0.8
-"""What of this machine's memory may be lent where the catalog names no amount: the rest is for the platform."""
+"""The share of this machine's memory for slots where the catalog names no amount; the rest is for the platform."""
 DESTROY_SECONDS = 15
 UNSAFE_FOLDERS = ("workspace", "home", "tmp")
-"""What an instance without a sandbox writes to; they go with the slot's folder."""
+"""Folders that an instance without a sandbox writes to; removed with the slot's folder."""
 
 
 class LocalBackend:
@@ -63,11 +63,11 @@ class LocalBackend:
 
     @property
     def supports_user_namespaces(self) -> bool:
-        """No: bubblewrap has its own way (`spawner/pool/backends/local/sandbox.py`)."""
+        """No: bubblewrap makes them itself (`spawner/pool/backends/local/sandbox.py`)."""
         return False
 
     def memory(self) -> int | None:
-        """Bytes that may be lent."""
+        """The catalog's `local_memory`, else `SHARE_OF_MEMORY` of this machine's."""
         if self._memory is not None:
             return self._memory
         return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * SHARE_OF_MEMORY)
@@ -86,23 +86,23 @@ class LocalBackend:
         return None
 
     def version(self, image: Image) -> str:
-        """When it was installed."""
+        """The time of its installation."""
         try:
             return str((self._environment(image) / ".ready").stat().st_mtime_ns)
         except OSError:
             return ""
 
     def _is_installed(self, image: Image) -> bool:
-        """The mark is `hub_config/setup`'s: what is being installed, or was interrupted, may lack anything."""
+        """`hub_config/setup` leaves `.unfinished` in an image while it installs it, and where it was interrupted."""
         folder = self._environment(image)
         return folder.is_dir() and not (folder / ".unfinished").exists()
 
     def _environment(self, image: Image) -> Path:
-        assert image.environment is not None  # see `why_not`, which is asked before anything is made
+        assert image.environment is not None  # `why_not` has refused other images
         return self.images / image.environment
 
     async def create(self, spec: SlotSpec) -> None:
-        """Make the slot's folder, lock it, and hand the lock to a keeper."""
+        """Make and lock the slot's folder, and pass the lock to a new keeper."""
         await asyncio.to_thread(self._create, spec)
 
     def _create(self, spec: SlotSpec) -> None:
@@ -112,59 +112,24 @@ class LocalBackend:
         draft = self.folder / f".{spec.id}.{secrets.token_hex(4)}"
         try:
             draft.mkdir(mode=0o711)
-            lock = os.open(draft / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with _new_lock(draft) as lock:
+                run_as = self._free_user_id() if self._isolated and os.geteuid() == 0 else None
+                orders = self._orders(spec, final, run_as)
+                self._write_draft(draft, spec.id, run_as, orders)
+                if _move_into_place(draft, final):
+                    _start_keeper(final, lock, orders)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise _cannot(error) from error
-        keeper: subprocess.Popen[bytes] | None = None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            run_as = self._free_user_id() if self._isolated and os.geteuid() == 0 else None
-            if not self._isolated:
-                for name in UNSAFE_FOLDERS:
-                    (draft / name).mkdir()
-            for name, text in sandbox.passwd_files(run_as).items():
-                (draft / name).write_text(text)
-                (draft / name).chmod(0o644)
-            orders = self._orders(spec, final, run_as)
-            (draft / "orders.json").write_text(json.dumps({"id": spec.id, "run_as": run_as, "group": orders["group"]}))
-            try:
-                draft.rename(final)
-            except OSError:
-                if final.exists():  # somebody else was as fast: theirs it is
-                    shutil.rmtree(draft, ignore_errors=True)
-                    return
-                raise
-            log = os.open(final / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            keeper = subprocess.Popen(
-                [sys.executable, "-S", "-m", "spawner.pool.backends.local.keeper"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                cwd="/",
-                env={
-                    "PYTHONPATH": str(sandbox.package_folder().parent),
-                    "PATH": os.environ.get("PATH", os.defpath),
-                },
-                pass_fds=(lock,),
-                start_new_session=True,
-            )
-            os.close(log)
-            # Before it has its orders: a slot whose keeper nobody knows could not be destroyed.
-            write_status(final, {"id": spec.id, "pid": keeper.pid, "run_as": run_as, "phase": Phase.CREATING.value})
-            assert keeper.stdin is not None
-            keeper.stdin.write(json.dumps(orders).encode())
-            keeper.stdin.close()
-            _reap_when_done(keeper)
-        except OSError as error:
-            if keeper is not None:
-                keeper.kill()
-                keeper.communicate()
-            shutil.rmtree(draft, ignore_errors=True)
-            shutil.rmtree(final, ignore_errors=True)
-            raise _cannot(error) from error
-        finally:
-            os.close(lock)
+
+    def _write_draft(self, draft: Path, slot_id: str, run_as: int | None, orders: dict[str, Any]) -> None:
+        if not self._isolated:
+            for name in UNSAFE_FOLDERS:
+                (draft / name).mkdir()
+        for name, text in sandbox.passwd_files(run_as).items():
+            (draft / name).write_text(text)
+            (draft / name).chmod(0o644)
+        (draft / "orders.json").write_text(json.dumps({"id": slot_id, "run_as": run_as, "group": orders["group"]}))
 
     def _orders(self, spec: SlotSpec, folder: Path, run_as: int | None) -> dict[str, Any]:
         flavor = spec.flavor
@@ -178,7 +143,7 @@ class LocalBackend:
             threads=max(1, int(flavor.cpu)),
         )
         program = sandbox.agent_command(box.environment)
-        # Files in a tmpfs are memory, so the room for them is added to what programs may use.
+        # Files in a tmpfs are memory, so the limit is memory and disk together.
         limits = cgroup.Limits(memory=int(flavor.memory) + int(flavor.disk), processes=flavor.processes, cpu=flavor.cpu)
         group = cgroup.place(*self._groups, spec.id) if self._groups else None
         root, examples, directory, environment = (
@@ -211,7 +176,7 @@ class LocalBackend:
                 "slot_id": spec.id,
                 "key": spec.key.hex(),
                 "root": root,
-                # Without a sandbox root's instances run as root, which Jupyter Server wants to hear said.
+                # Without a sandbox, root's instances run as root, which Jupyter Server must be told to allow.
                 "arguments": [*server_arguments(root), f"--ServerApp.allow_root={not self._isolated}"],
                 "examples_from": examples,
                 "examples": list(spec.examples),
@@ -236,10 +201,10 @@ class LocalBackend:
             ) from error
 
     async def assign(self, slot_id: str, *, seconds: float) -> None:
-        """Nothing to do: a keeper has no clock of its own."""
+        """Does nothing: a keeper has no deadline of its own."""
 
     async def destroy(self, slot_id: str) -> None:
-        """Ask the keeper to end; where it is dead, do its work."""
+        """Have the keeper remove the slot; where the keeper is dead, remove it here."""
         await asyncio.to_thread(self._destroy, slot_id)
 
     def _destroy(self, slot_id: str) -> None:
@@ -251,7 +216,7 @@ class LocalBackend:
             self._end_keeper(folder, int(keeper))
         if _locked(folder):
             raise BackendUnavailable("The slot {slot} does not end.", slot=slot_id, next_step="It is tried again.")
-        # The keeper is dead, and with it (parent-death signal) the sandbox; what a group still holds is killed here.
+        # The sandbox died with its keeper (parent-death signal). Kill the processes that are left in the group.
         group = _orders_of(folder).get("group")
         if group and not cgroup.remove(cgroup.Group(**group)):
             raise BackendUnavailable(
@@ -269,7 +234,7 @@ class LocalBackend:
         except OSError:
             return
         try:
-            if not _locked(folder):  # it died before we held on to it: the number may be somebody else's by now
+            if not _locked(folder):  # it died before pidfd_open: the number may be another process's
                 return
             signal.pidfd_send_signal(handle, signal.SIGTERM)
             with contextlib.suppress(ProcessLookupError):
@@ -307,14 +272,14 @@ class LocalBackend:
             url=f"http://127.0.0.1:{status['port']}" if "port" in status else None,
             reason=EndReason(reason) if reason else None,
             detail=status.get("detail", ""),
-            lent=True,
+            assigned=True,
         )
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: no connections are held."""
 
     async def watch(self) -> AsyncGenerator[None, None]:
-        """Wakes on changes in the slots' folders, and once a second: a killed keeper changes no file."""
+        """Yields on changes in the slots' folders, and once a second: a killed keeper changes no file."""
         yield None
         async for _ in awatch(
             self.folder, recursive=True, debounce=10, step=5, rust_timeout=1000, yield_on_timeout=True,
@@ -323,9 +288,69 @@ class LocalBackend:
             yield None
 
     def memory_used(self, slot_id: str) -> int:
-        """Bytes of memory that a slot is charged for now; 0 where nothing counts it."""
+        """Bytes of memory charged to a slot now; 0 without a control group."""
         group = _orders_of(self.folder / slot_id).get("group")
         return cgroup.memory_used(cgroup.Group(**group)) if group else 0
+
+
+@contextlib.contextmanager
+def _new_lock(folder: Path) -> Iterator[int]:
+    """The descriptor of a locked file in the folder. The keeper inherits it, and with it the lock."""
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _move_into_place(draft: Path, final: Path) -> bool:
+    """Rename the draft. False where another process has created the same slot meanwhile."""
+    try:
+        draft.rename(final)
+    except OSError:
+        if not final.exists():
+            raise
+        shutil.rmtree(draft, ignore_errors=True)
+        return False
+    return True
+
+
+def _start_keeper(folder: Path, lock: int, orders: dict[str, Any]) -> None:
+    """Start the keeper of a slot's folder and send it its orders. Raises `OSError`, and then removes the folder."""
+    keeper: subprocess.Popen[bytes] | None = None
+    try:
+        keeper = _popen_keeper(folder, lock)
+        # Before the keeper has its orders: `destroy` finds it by this file.
+        creating = {"id": orders["id"], "pid": keeper.pid, "run_as": orders["run_as"], "phase": Phase.CREATING.value}
+        write_status(folder, creating)
+        assert keeper.stdin is not None
+        keeper.stdin.write(json.dumps(orders).encode())
+        keeper.stdin.close()
+        _reap_when_done(keeper)
+    except OSError:
+        if keeper is not None:
+            keeper.kill()
+            keeper.communicate()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _popen_keeper(folder: Path, lock: int) -> subprocess.Popen[bytes]:
+    log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-S", "-m", "spawner.pool.backends.local.keeper"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd="/",
+            env={"PYTHONPATH": str(sandbox.package_folder().parent), "PATH": os.environ.get("PATH", os.defpath)},
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
 
 
 def _status_of(folder: Path) -> dict[str, Any]:
@@ -365,7 +390,7 @@ def _wait(handle: int, seconds: float) -> bool:
 
 
 def _reap_when_done(keeper: subprocess.Popen[bytes]) -> None:
-    """A keeper outlives its maker, but while the maker lives it must not become its zombie."""
+    """Wait for the keeper in a thread, so that it does not stay a zombie. It may outlive this process."""
     threading.Thread(target=keeper.wait, daemon=True, name=f"keeper-{keeper.pid}").start()
 
 
