@@ -272,7 +272,8 @@ def test_only_the_user_who_was_asked_can_consent(browse: Browse, cloud: Steer, a
     )  # fmt: skip
     posts = (
         f"paid/accounts/{binding}", f"paid/accounts/{binding}/unlink",
-        f"paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}", f"paid/consents/{consent}/accept", f"paid/consents/{consent}/start", f"paid/consents/{consent}/withdraw",
+        f"paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}", f"paid/consents/{consent}/accept",
+        f"paid/consents/{consent}/start", f"paid/consents/{consent}/withdraw",
     )  # fmt: skip
     for other in (eve, admin):
         for path in paths:
