@@ -66,4 +66,4 @@ def choose_language(chosen: str | None, accept: str | None) -> str:
         "zh_HK": "zh_CN",
     }
     found = negotiate_locale([aliases.get(tag, tag) for tag in wanted], ["en", "zh_CN"], sep="_")
-    return "zh-CN" if found and found.startswith("zh") else "en"
+    return "zh-CN" if found and found.partition("_")[0] == "zh" else "en"

@@ -30,6 +30,7 @@ from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers import messages as provider_words
 from spawner.paid.providers.dsw.provider import DswProvider
 from spawner.pool import user_namespaces
+from spawner.pool.backends.base import Unavailable
 from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
 from spawner.pool.warm import targets
@@ -127,6 +128,7 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
+        *(("responses.py", sentence) for sentence in responses.UNAVAILABLE_TEXTS.values()),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(
             ("consent.py", value)
@@ -192,6 +194,7 @@ def test_no_text_is_translated_twice() -> None:
 def test_every_step_and_every_end_reason_has_a_text() -> None:
     assert set(STEP_TEXTS) == set(StartStep)
     assert set(END_TEXTS) == set(EndReason)
+    assert set(responses.UNAVAILABLE_TEXTS) == set(Unavailable)
     assert set(FAILURES).isdisjoint(USER_REQUESTED)
     assert all(STEP_TEXTS[step][0] == 100 for step in LAST_STEPS)
 

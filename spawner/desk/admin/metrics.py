@@ -16,13 +16,12 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog
+from spawner.catalog import Catalog, Limits
 from spawner.ledger import Instance, TicketState, leases
 from spawner.ledger.pool import instances, slots
 from spawner.ledger.pool.rows import OCCUPYING, UNENDED
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of
-from spawner.pool.queue.admission import NO_ROOM_TTL
 from spawner.pool.statistics import Day, Statistics, read_day, statistics_of
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
 from spawner.pool.warm.targets import warm_targets
@@ -45,12 +44,12 @@ class Scrape:
     now: datetime
 
 
-def read_scrape(connection: Connection, *, now: datetime) -> Scrape:
+def read_scrape(connection: Connection, *, limits: Limits, now: datetime) -> Scrape:
     """Everything that the metrics are made from."""
     return Scrape(
         warm=read_demand(connection, now=now),
         unended=instances.unended(connection),
-        without_room=slots.without_room(connection, since=now - NO_ROOM_TTL),
+        without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         now=now,
@@ -60,7 +59,7 @@ def read_scrape(connection: Connection, *, now: datetime) -> Scrape:
 def exposition(connection: Connection, *, now: datetime, catalog: Catalog, backend: Backend) -> bytes:
     """The text that Prometheus reads."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PoolCollector(read_scrape(connection, now=now), catalog, backend))
+    registry.register(PoolCollector(read_scrape(connection, limits=catalog.limits, now=now), catalog, backend))
     return generate_latest(registry)
 
 

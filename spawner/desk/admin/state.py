@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog, Flavor
+from spawner.catalog import Catalog, Flavor, Limits
 from spawner.desk.admin.views import (
     AdminFlavorView,
     AdminState,
@@ -35,7 +35,7 @@ from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, IgnoredSetting, Plan
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of, is_unassigned
-from spawner.pool.queue.admission import NO_ROOM_TTL
+from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, read_day, statistics_of
 from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
@@ -68,12 +68,12 @@ class AdminSnapshot:
     tried: list[NodeSupport]
 
 
-def read_admin(connection: Connection, *, now: datetime) -> AdminSnapshot:
+def read_admin(connection: Connection, *, limits: Limits, now: datetime) -> AdminSnapshot:
     """Everything that the page is built from."""
     return AdminSnapshot(
         warm=read_demand(connection, now=now),
         unended=instances.unended(connection),
-        without_room=slots.without_room(connection, since=now - NO_ROOM_TTL),
+        without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         tried=user_namespaces.all_of(connection),
@@ -138,7 +138,7 @@ class AdminStateBuilder:
         stock = capacity_of(self.catalog, self.backend, flavor, snapshot.warm.slots, without_room=snapshot.without_room)
         reason = None
         if stock.why_not is not None:
-            reason = stock.why_not[self.texts.language.startswith("zh")]
+            reason = self.texts.say(UNAVAILABLE_TEXTS[stock.why_not])
         elif flavor.id in snapshot.without_room:
             reason = self.texts.say(NO_MACHINE)
         return AdminFlavorView(

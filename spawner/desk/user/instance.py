@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -15,15 +14,15 @@ from spawner.desk.requests import EmptyRequest, parse
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.requests import StartRequest
 from spawner.desk.user.snapshot import UserSnapshot
-from spawner.errors import AlreadyRunning, FreepoolError, LostRace, NotCalled, NotOffered, NotRunning, Queued
+from spawner.errors import AlreadyRunning, FreepoolError, LostRace, NotCalled, NotRunning, Queued
 from spawner.hub_client import HubRefused
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.rows import LIVE
-from spawner.pool.options import TICKET, choose
+from spawner.pool.options import choose, ticket_options
 from spawner.pool.queue.admission import SpawnRequest
+from spawner.pool.queue.responses import not_offered
 
-log = logging.getLogger("freepool.desk")
 START_WAIT_SECONDS = 0.8
 """Seconds that a POST waits for a start before it answers 202: a warm start is over by then, and the page shows the
 progress of any other."""
@@ -40,20 +39,16 @@ class SpawnRequestHandler(UserHandler, JsonHandler):
         body = parse(StartRequest, self.request.body)
         choice = choose(self.desk.catalog, body.model_dump())
         why_not = self.desk.backend.why_not(choice.flavor, choice.image)
-        if why_not is not None:  # the hub would refuse it too, but knows the reader's language not
-            why = why_not[self.language_texts.language.startswith("zh")]
-            raise NotOffered("{why}", next_step="Choose another shape or image.", why=why)
+        if why_not is not None:
+            raise not_offered(why_not)
         return SpawnRequest(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
 
     async def begin(self, ticket: Ticket) -> None:
         """Ask the hub for what a ticket is for; what takes longer than `PATIENCE` is seen in the live state."""
-        # Only for that ticket: a stop may overtake the start, and then nobody wants it any more.
-        options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
-        if ticket.example:
-            options["example"] = ticket.example
-        start = asyncio.create_task(self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), options))
-        self.desk.starts.add(start)
-        start.add_done_callback(self._started)
+        start = self.desk.starts.start(
+            self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), ticket_options(ticket)),
+            subject=f"start of user {self.user_name}",
+        )
         done, _ = await asyncio.wait([start], timeout=START_WAIT_SECONDS)
         if done:
             self.accept(start)
@@ -69,11 +64,6 @@ class SpawnRequestHandler(UserHandler, JsonHandler):
         except HubRefused as said:
             if said.code != Queued.code:
                 raise
-
-    def _started(self, start: asyncio.Task[None]) -> None:
-        self.desk.starts.discard(start)
-        if not start.cancelled() and start.exception() is not None:
-            log.info("a start of %s ended: %s", self.user_name, start.exception())
 
 
 class StartHandler(SpawnRequestHandler):

@@ -14,7 +14,7 @@ from spawner.ledger import Event, Instance, Slot, Ticket, TicketState
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.transitions import revision
 from spawner.pool.admin.settings import AdminSettings
-from spawner.pool.queue.admission import NO_ROOM_TTL, Admission
+from spawner.pool.queue.admission import Admission
 from spawner.pool.queue.ordering import waiting_in_order, would_be_called
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistory
@@ -110,7 +110,7 @@ class SnapshotReader:
                     revision=current,
                     at=now,
                     slots=occupying,
-                    without_room=slots.without_room(connection, since=now - NO_ROOM_TTL),
+                    without_room=slots.without_room(connection, since=now - catalog.limits.no_room_ttl),
                     controls=AdminSettings(admin_settings.all_of(connection)),
                     line=line,
                     free_now={

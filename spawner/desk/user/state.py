@@ -21,6 +21,7 @@ from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of
 from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
+from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
 
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
@@ -245,7 +246,7 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapsh
     available = stock.available if flavor.id in pool.free_now else 0
     reason = None
     if stock.why_not is not None:
-        reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]
+        reason = texts.say(UNAVAILABLE_TEXTS[stock.why_not])
     elif is_closed:
         reason = texts.say(PAUSED if pool.controls.drain is None else MAINTENANCE)
     elif available == 0:
@@ -293,7 +294,7 @@ def _image(image: object, catalog: Catalog, backend: Backend, texts: Translation
         title=known.title.in_language(texts.language),
         summary=known.summary.in_language(texts.language),
         available=why_not is None,
-        reason=None if why_not is None else why_not[1 if texts.language.startswith("zh") else 0],
+        reason=None if why_not is None else texts.say(UNAVAILABLE_TEXTS[why_not]),
     )
 
 
