@@ -49,4 +49,4 @@ class Desk:
 
 
 def _log_failed_start(subject: str, error: BaseException) -> None:
-    log.info("%s ended: %s", subject, error)
+    log.info("%s failed: %s", subject, error)

@@ -69,7 +69,7 @@ class AnswerHandler(OffersHandler):
 
         Returns as soon as the consent is used, or after `SPENT_SECONDS`. Raises `HubRefused`.
         """
-        start = self.desk.starts.start(self._start(consent), subject=f"a paid start of {self.user_name}")
+        start = self.desk.starts.start(self._start(consent), subject=f"paid start of user {self.user_name}")
         loop = asyncio.get_running_loop()
         until = loop.time() + SPENT_SECONDS
         while loop.time() < until:
