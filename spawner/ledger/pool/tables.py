@@ -1,37 +1,11 @@
-"""The tables. They are Freepool's own: JupyterHub's database is never touched."""
+"""Tables of the free pool. They are in Freepool's own database; JupyterHub's is never used."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import Any
+from sqlalchemy import JSON, Boolean, Column, Index, Integer, String, Table, Text, text
 
-from sqlalchemy import JSON, Boolean, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text, text
-from sqlalchemy.types import TypeDecorator
-
-metadata = MetaData()
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC times in and out, also on SQLite, which forgets time zones."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Refuse naive times: they are somebody's local guess."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("times in the ledger are aware; pass datetime.now(timezone.utc)")
-        return value.astimezone(timezone.utc)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give the time zone back."""
-        if value is None:
-            return None
-        stored: datetime = value
-        return stored.replace(tzinfo=timezone.utc) if stored.tzinfo is None else stored.astimezone(timezone.utc)
-
+from spawner.ledger.pool.rows import EndReason, InstanceState, SlotState, StartStep, TicketState
+from spawner.ledger.schema import EnumText, UtcDateTime, metadata
 
 instances = Table(
     "instances",
@@ -42,7 +16,7 @@ instances = Table(
     Column("flavor", String(31), nullable=False),
     Column("image", String(31), nullable=False),
     Column("example", String(31)),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(InstanceState, 16), nullable=False),
     Column("hub_epoch", String(32), nullable=False),
     Column("slot_id", String(32)),
     Column("url", String(255)),
@@ -51,12 +25,12 @@ instances = Table(
     Column("ends_at", UtcDateTime),
     Column("stopping_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
-    Column("reason", String(32)),
+    Column("reason", EnumText(EndReason, 32)),
     Column("detail", Text),
 )
 Index("instances_by_user", instances.c.user_name, instances.c.server_name, instances.c.requested_at)
 Index("instances_by_state", instances.c.state)
-# Whatever goes wrong above it, the database itself never holds two live loans for one server.
+# The database itself rejects a second live instance of one server.
 Index(
     "instances_one_live",
     instances.c.user_name,
@@ -72,13 +46,13 @@ slots = Table(
     Column("id", String(32), primary_key=True),
     Column("flavor", String(31), nullable=False),
     Column("image", String(31), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(SlotState, 16), nullable=False),
     Column("holder_id", String(32)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("warm_at", UtcDateTime),
     Column("claimed_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
-    Column("reason", String(32)),
+    Column("reason", EnumText(EndReason, 32)),
     Column("detail", Text),
     Column("version", String(128)),
 )
@@ -93,7 +67,7 @@ tickets = Table(
     Column("flavor", String(31), nullable=False),
     Column("image", String(31), nullable=False),
     Column("example", String(31)),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(TicketState, 16), nullable=False),
     Column("joined_at", UtcDateTime, nullable=False),
     Column("rank_at", UtcDateTime, nullable=False),
     Column("called_at", UtcDateTime),
@@ -112,7 +86,7 @@ tickets = Table(
 Index("tickets_by_user", tickets.c.user_name, tickets.c.state)
 Index("tickets_by_state", tickets.c.state, tickets.c.rank_at)
 Index("tickets_by_instance", tickets.c.instance_id)
-# Whatever goes wrong above it, nobody ever stands in line twice.
+# The database itself rejects a second waiting ticket of one user.
 Index(
     "tickets_one_waiting",
     tickets.c.user_name,
@@ -136,18 +110,10 @@ events = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("instance_id", String(32), nullable=False),
     Column("at", UtcDateTime, nullable=False),
-    Column("step", String(32), nullable=False),
+    Column("step", EnumText(StartStep, 32), nullable=False),
     Column("params", JSON, nullable=False),
 )
 Index("events_by_instance", events.c.instance_id, events.c.seq)
-
-leases = Table(
-    "leases",
-    metadata,
-    Column("name", String(32), primary_key=True),
-    Column("holder", String(64), nullable=False),
-    Column("expires_at", UtcDateTime, nullable=False),
-)
 
 user_namespaces = Table(
     "user_namespaces",
@@ -157,11 +123,4 @@ user_namespaces = Table(
     Column("works", Boolean, nullable=False),
     Column("detail", Text, nullable=False),
     Column("noted_at", UtcDateTime, nullable=False),
-)
-
-revisions = Table(
-    "revisions",
-    metadata,
-    Column("name", String(32), primary_key=True),
-    Column("value", Integer, nullable=False),
 )
