@@ -125,4 +125,4 @@ class SnapshotReader:
 
 def _own_ticket(alive: list[Ticket]) -> Ticket | None:
     """The ticket of the default server that its person should see: one that waits or waited."""
-    return next((one for one in alive if one.server_name == "" and one.called_at != one.joined_at), None)
+    return next((one for one in alive if one.server_name == "" and one.has_waited), None)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from spawner.ledger.paid.rows import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
+from spawner.ledger.paid.rows import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderChanges, OrderState, StopReason
 from spawner.paid.orders.observation import observe
 from spawner.paid.orders.policy import Action, NextAction, Rules, is_fresh, seconds_left
 from spawner.paid.orders.updates import FREEPOOL, OrderUpdate, UserNotice, notice
@@ -87,7 +86,7 @@ def apply_result(
     who try again.
     """
     step = _settle(order, consent, act, outcome, now, was, rules)
-    changes: dict[str, Any] = {"busy_until": None, "begun_at": began}
+    changes: OrderChanges = {"busy_until": None, "begun_at": began}
     after = replace(order, **step.changes)
     if isinstance(outcome, Trouble):
         changes |= _after_trouble(after, consent, outcome.error, step, now, rules, jitter)
@@ -123,9 +122,9 @@ def _after_trouble(
     now: datetime,
     rules: Rules,
     jitter: float,
-) -> dict[str, Any]:
+) -> OrderChanges:
     """When to try again: later each time, not before the cloud says, and not after a limit has passed."""
-    changes: dict[str, Any] = {}
+    changes: OrderChanges = {}
     if isinstance(error, AuthLost):
         changes |= {"blocked": Block.AUTH_LOST, "blocked_at": order.blocked_at or now}
     elif order.blocked is Block.AUTH_LOST and isinstance(error, Rejected):
@@ -175,7 +174,7 @@ def _ended(order: Order, reason: StopReason, now: datetime, why: Sentence | None
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
     told = () if reason is StopReason.CANCELLED else (notice(kind, order, reason=reason, **_words(why)),)
     state = OrderState.REJECTED if order.remote_id is None else OrderState.STOPPED
-    changes: dict[str, Any] = {
+    changes: OrderChanges = {
         "state": state,
         "reason": reason,
         "stop_wanted_at": None,
@@ -203,7 +202,7 @@ def _asked_to_run(
         case Saw(remote):
             return _adopted(order, consent, remote, now, rules)
         case Took(remote_id):
-            changes: dict[str, Any] = {
+            changes: OrderChanges = {
                 "state": OrderState.ACTIVE,
                 "active_at": now,
                 "run_began_at": now,
@@ -240,7 +239,7 @@ def _asked_to_run(
 def _no_more(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
     """It is not asked for again, but an earlier request may still be carried out: its name is watched for."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
-    changes = {
+    changes: OrderChanges = {
         "state": OrderState.UNKNOWN,
         "reason": order.reason or reason,
         "stop_wanted_at": order.stop_wanted_at or now,
@@ -264,7 +263,7 @@ def _looked_for(
                 return _ended(order, order.reason or StopReason.CANCELLED, now)
             if not order.is_unwanted and not is_fresh(consent, now, rules):
                 return _no_more(order, StopReason.TOO_LATE, now)
-            changes: dict[str, Any] = {"state": OrderState.UNKNOWN, "unsure": False, "tries": 0}
+            changes: OrderChanges = {"state": OrderState.UNKNOWN, "unsure": False, "tries": 0}
             # Soon while somebody waits for it; else as seldom as something forgotten may cost.
             pause = rules.poll if order.is_unwanted else rules.poll_soon
             return OrderUpdate(changes | {"next_try_at": now + timedelta(seconds=pause)})
@@ -274,7 +273,7 @@ def _looked_for(
 
 def _adopted(order: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
     """It is there: whoever asked for it, it is this order's. What nobody wants any more is ended and deleted."""
-    changes: dict[str, Any] = {
+    changes: OrderChanges = {
         "state": OrderState.ACTIVE,
         "remote_id": remote.id,
         "active_at": now,
@@ -316,7 +315,7 @@ def _auto_stop_set(order: Order, act: NextAction, outcome: Outcome | None, now: 
     match outcome:
         case Took():
             stops_at = now + timedelta(seconds=act.stop_in or 0)
-            changes: dict[str, Any] = {"auto_stop_set_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
+            changes: OrderChanges = {"auto_stop_set_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
             return OrderUpdate(changes, what="armed", params={"stop_in": act.stop_in})
         case Trouble(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING, RemoteState.STOPPED):
             # It is not there enough yet, or not shown to be. It is looked at meanwhile, and armed once it runs.
@@ -332,7 +331,7 @@ def _auto_stop_set(order: Order, act: NextAction, outcome: Outcome | None, now: 
 
 def _asked_to_end(order: Order, act: NextAction, outcome: Outcome | None, now: datetime, rules: Rules) -> OrderUpdate:
     verb = "stop" if act.what is Action.STOP else "delete"
-    changes: dict[str, Any]
+    changes: OrderChanges
     if not isinstance(outcome, Trouble):
         changes = {"asked_at": now, "tries": 0, "next_try_at": now + timedelta(seconds=rules.poll_soon)}
         return OrderUpdate(changes, what=f"{verb}_taken")

@@ -74,7 +74,7 @@ def decide(
             actions.append(RemoveSlot(stale[0].id))
         making = max(0, min(missing, room))
         actions += [CreateSlot(flavor, image)] * making
-        planned += [_plan(flavor, image, now)] * making
+        planned += [Slot.planned(flavor.id, image.id, holder_id=None, created_at=now)] * making
     actions += [RemoveSlot(one.id) for one in slots if is_unassigned(one) and (one.flavor, one.image) not in templates]
     return _without_doubles(actions)
 
@@ -107,7 +107,3 @@ def _waiting(slots: Iterable[Slot], flavor: str, image: str) -> list[Slot]:
     """Oldest first."""
     found = [one for one in slots if (one.flavor, one.image) == (flavor, image) and is_unassigned(one)]
     return sorted(found, key=lambda one: one.created_at)
-
-
-def _plan(flavor: Flavor, image: Image, now: datetime) -> Slot:
-    return Slot("", flavor.id, image.id, SlotState.CREATING, None, now, None, None, None, None, None)
