@@ -1,7 +1,8 @@
 """The ledger: what Freepool knows, as rows. Deadlines, claims and leases are data here, never timers or dicts."""
 
 from spawner.ledger.engine import Ledger, open_ledger
-from spawner.ledger.paid import tables  # noqa: F401  (whoever has the ledger's metadata has these tables in it)
+from spawner.ledger.paid import tables as _paid_tables  # noqa: F401  (adds the tables to the metadata)
+from spawner.ledger.pool import tables as _pool_tables  # noqa: F401
 from spawner.ledger.pool.rows import (
     EndReason,
     Event,

@@ -107,7 +107,6 @@ def make_engine(url: str) -> Engine:
         connection.isolation_level = None  # transactions begin where we say, below
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # in WAL mode durable against kill -9, not against power loss
-        connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.pool.tables import leases
+from spawner.ledger.schema import leases
 
 STEWARD = "steward"
 """Who keeps the promises."""

@@ -1,8 +1,8 @@
-"""The one way a row changes state: compare-and-set, or a loud `LostRace`."""
+"""Compare-and-set changes of a row's state, and the revision counter that each change increments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, select, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.pool.tables import revisions
+from spawner.ledger.schema import revisions
 
 _TOUCH = update(revisions).where(revisions.c.name == "ledger").values(value=revisions.c.value + 1)
 _REVISION = select(revisions.c.value).where(revisions.c.name == "ledger")
@@ -26,16 +26,17 @@ def change(
     version: int | None = None,
     **values: Any,
 ) -> None:
-    """Move row `row_id` to state `to` if it is in one of `expected`; else raise `LostRace` and write nothing.
+    """Set `to` and `values` in row `row_id` if its state is one of `expected`; else raise `LostRace`, write nothing.
 
-    Where `version` is given, the row must also be the one that was read, and counts one up.
+    With `version`, the row must also still have that version, which is then incremented. Each table's module wraps
+    this function with the types of its columns.
     """
-    allowed = [str(state) for state in expected]
+    allowed = tuple(expected)
     query = update(table).where(table.c.id == row_id, table.c.state.in_(allowed))
     if version is not None:
         query = query.where(table.c.version == version)
         values |= {"version": version + 1}
-    if rows_changed(connection.execute(query.values(plain(values | {"state": to})))) != 1:
+    if rows_changed(connection.execute(query.values(state=to, **values))) != 1:
         found = connection.execute(select(table.c.state).where(table.c.id == row_id)).scalar()
         raise LostRace(
             "{table} {row_id} is {found}, not {allowed}: somebody else was first.",
@@ -47,19 +48,14 @@ def change(
     touch(connection)
 
 
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as drivers take them: the word of an enumeration, not the thing."""
-    return {name: str(value) if isinstance(value, StrEnum) else value for name, value in values.items()}
-
-
 def touch(connection: Connection) -> None:
-    """Count the change, so that whoever shows the ledger to people knows when to look again.
+    """Increment the revision, so that the desk knows that its snapshot is out of date.
 
-    Always the last statement of a transaction: it is the one row that all writers share.
+    Call it last in a transaction: all writers update this one row.
     """
     connection.execute(_TOUCH)
 
 
 def revision(connection: Connection) -> int:
-    """A number that grows with every change to instances, slots and progress."""
+    """The number of changes so far."""
     return int(connection.execute(_REVISION).scalar_one())

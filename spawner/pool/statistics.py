@@ -130,7 +130,7 @@ def start_seconds(instance: Instance, ticket: Ticket | None) -> float:
 
 def has_waited(ticket: Ticket) -> bool:
     """Whether somebody stood in line; else there was room at once."""
-    return ticket.called_at is not None and ticket.called_at > ticket.joined_at
+    return ticket.called_at is not None and ticket.has_waited
 
 
 def wait_seconds(ticket: Ticket) -> float:

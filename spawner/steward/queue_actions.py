@@ -85,7 +85,7 @@ def decide(
 
 def _starts_itself(ticket: Ticket, now: datetime) -> bool:
     """Whether the desk is about to start it: the ticket never waited."""
-    return ticket.called_at == ticket.joined_at and now - ticket.joined_at < GRACE
+    return not ticket.has_waited and now - ticket.joined_at < GRACE
 
 
 def to_notify(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[Ticket]:

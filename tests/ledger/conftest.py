@@ -17,7 +17,8 @@ from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
-from spawner.ledger.pool.tables import controls, events, instances, leases, revisions, slots, tickets, user_namespaces
+from spawner.ledger.pool.tables import controls, events, instances, slots, tickets, user_namespaces
+from spawner.ledger.schema import leases, revisions
 from tests.ledger.postgres import fresh_database, running_postgres
 
 T = TypeVar("T")

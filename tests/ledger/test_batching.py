@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, event, insert, select
 
 from spawner.errors import LedgerUnusable, LostRace
 from spawner.ledger import Ledger
-from spawner.ledger.pool.tables import leases
+from spawner.ledger.schema import leases
 from tests.ledger.rows import NOW
 
 Write = Callable[[Connection], Any]

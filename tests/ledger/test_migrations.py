@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from spawner.errors import LedgerUnusable
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import VERSION_TABLE, check_version, migrate, migrate_when_it_answers
-from spawner.ledger.pool.tables import metadata
+from spawner.ledger.schema import metadata
 from tests.ledger.conftest import Together
 
 

@@ -170,7 +170,7 @@ class Walk:
         assert max([*waiting.values(), *having.values()], default=0) <= 1
         called = [ticket for ticket in alive if ticket.state is TicketState.CALLED]
         for had_waited in (True, False):  # what they waited for is held beside what they took meanwhile
-            each = Counter(one.user_name for one in called if (one.called_at != one.joined_at) is had_waited)
+            each = Counter(one.user_name for one in called if one.has_waited is had_waited)
             assert max(each.values(), default=0) <= 1
         self._check_that_nobody_is_overtaken(alive)
         self._check_that_nobody_is_lost(alive)
@@ -201,7 +201,7 @@ class Walk:
         for lost in self.known.keys() - {ticket.id for ticket in alive} - self.over:
             ticket = self.pool.ticket(self.known[lost])
             assert ticket.state in (TicketState.SERVED, TicketState.FAILED)
-            if ticket.state is TicketState.FAILED and ticket.called_at != ticket.joined_at:
+            if ticket.state is TicketState.FAILED and ticket.has_waited:
                 others = [one for one in alive if one.user_name == ticket.user_name]
                 assert ticket.tries >= 2 or others, "who waited is tried three times"
 
@@ -237,6 +237,6 @@ def test_nobody_is_lost_doubled_or_overtaken(ledger: Ledger, seed: int, memory: 
     served = [
         one
         for one in ledger.read(tickets.since, pool.time - timedelta(days=30))
-        if one.state is TicketState.SERVED and one.called_at != one.joined_at
+        if one.state is TicketState.SERVED and one.has_waited
     ]
     assert len(served) > 10, "enough of those who were served had to wait"

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine
 
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import VERSION_TABLE, check_version, migrate
-from spawner.ledger.pool.tables import metadata
+from spawner.ledger.schema import metadata
 
 
 def definitions(engine: Engine) -> dict[str, str]:

@@ -128,7 +128,7 @@ class StopHandler(SpawnRequestHandler):
         """
         has_instance = False
         for ticket in tickets.alive(connection, self.user_name):
-            if ticket.server_name or (has_waited and ticket.called_at == ticket.joined_at):
+            if ticket.server_name or (has_waited and not ticket.has_waited):
                 continue
             if ticket.instance_id is None:
                 self.parts.admission.release(connection, ticket.id, TicketState.CANCELLED)

@@ -126,4 +126,4 @@ class SnapshotReader:
 
 def _own_ticket(alive: list[Ticket]) -> Ticket | None:
     """The ticket of the default server that the page shows: one that waits or has waited."""
-    return next((ticket for ticket in alive if ticket.server_name == "" and ticket.called_at != ticket.joined_at), None)
+    return next((ticket for ticket in alive if ticket.server_name == "" and ticket.has_waited), None)

@@ -3,7 +3,7 @@
 from alembic import context
 
 from spawner.ledger.migrate import VERSION_TABLE
-from spawner.ledger.pool.tables import metadata
+from spawner.ledger.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from spawner.ledger.paid.rows import Notice, NoticeKind, OrderEvent
 from spawner.ledger.paid.tables import notices, order_events
@@ -66,7 +66,7 @@ def tell(
         insert(notices).values(
             mark=mark,
             user_name=user_name,
-            kind=kind.value,
+            kind=kind,
             order_id=order_id,
             binding_id=binding_id,
             at=at,
@@ -82,7 +82,7 @@ def notices_of(connection: Connection, user_name: str, *, unseen_only: bool = Fa
     query = select(notices).where(notices.c.user_name == user_name).order_by(notices.c.seq.desc())
     if unseen_only:
         query = query.where(notices.c.seen_at.is_(None))
-    return [_notice(row) for row in connection.execute(query)]
+    return [Notice(**row._mapping) for row in connection.execute(query)]
 
 
 def see(connection: Connection, user_name: str, seq: int, *, now: datetime) -> None:
@@ -95,8 +95,3 @@ def see(connection: Connection, user_name: str, seq: int, *, now: datetime) -> N
     theirs = and_(notices.c.user_name == user_name, notices.c.seq <= seq, notices.c.seen_at.is_(None))
     connection.execute(update(notices).where(theirs, about).values(seen_at=now))
     touch(connection)
-
-
-def _notice(row: Row[Any]) -> Notice:
-    values = dict(row._mapping)
-    return Notice(**values | {"kind": NoticeKind(values["kind"])})

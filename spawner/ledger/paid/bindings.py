@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -12,13 +12,35 @@ from sqlalchemy.exc import IntegrityError
 from spawner.errors import LostRace
 from spawner.ledger.paid.rows import LINKED, Binding, BindingState, Block
 from spawner.ledger.paid.tables import bindings
-from spawner.ledger.transitions import change, plain, touch
+from spawner.ledger.transitions import change, touch
+
+
+class _Changes(TypedDict, total=False):
+    """Columns that change together with the state."""
+
+    role: str
+    workspaces: dict[str, str]
+    probed_at: datetime
+    blocked: Block | None
+    blocked_at: datetime | None
+    unlinked_at: datetime
+
+
+def _change(
+    connection: Connection,
+    row_id: str,
+    *,
+    expected: Iterable[BindingState],
+    to: BindingState,
+    **values: Unpack[_Changes],
+) -> None:
+    change(connection, bindings, row_id, expected=expected, to=to, **values)
 
 
 def prove(connection: Connection, binding: Binding) -> None:
     """Write a new binding, whose account its person has just proven to own. `LostRace` where they have it linked."""
     try:
-        connection.execute(insert(bindings).values(plain(vars(binding))))
+        connection.execute(insert(bindings).values(**vars(binding)))
     except IntegrityError as error:
         raise LostRace("The account {account} is linked already.", account=binding.account_id) from error
     touch(connection)
@@ -28,9 +50,8 @@ def activate(
     connection: Connection, binding_id: str, *, role: str, workspaces: Mapping[str, str], now: datetime
 ) -> None:
     """A probe found nothing against it: PROVEN or BLOCKED to ACTIVE. An ACTIVE one is probed again."""
-    change(
+    _change(
         connection,
-        bindings,
         binding_id,
         expected=(BindingState.PROVEN, *LINKED),
         to=BindingState.ACTIVE,
@@ -44,9 +65,8 @@ def activate(
 
 def block(connection: Connection, binding_id: str, why: Block, *, now: datetime) -> None:
     """ACTIVE to BLOCKED: nothing new is made there. `LostRace` where it is blocked already: its person was told."""
-    change(
+    _change(
         connection,
-        bindings,
         binding_id,
         expected=(BindingState.ACTIVE,),
         to=BindingState.BLOCKED,
@@ -57,9 +77,8 @@ def block(connection: Connection, binding_id: str, why: Block, *, now: datetime)
 
 def unblock(connection: Connection, binding_id: str) -> None:
     """BLOCKED to ACTIVE, without a probe: the cloud lets us in again."""
-    change(
+    _change(
         connection,
-        bindings,
         binding_id,
         expected=(BindingState.BLOCKED,),
         to=BindingState.ACTIVE,
@@ -70,9 +89,8 @@ def unblock(connection: Connection, binding_id: str) -> None:
 
 def unlink(connection: Connection, binding_id: str, *, now: datetime) -> None:
     """Any to UNLINKED: it is history. Whether that may be is the caller's to decide, in the same transaction."""
-    change(
+    _change(
         connection,
-        bindings,
         binding_id,
         expected=(BindingState.PROVEN, *LINKED),
         to=BindingState.UNLINKED,
@@ -82,12 +100,12 @@ def unlink(connection: Connection, binding_id: str, *, now: datetime) -> None:
 
 def get(connection: Connection, binding_id: str) -> Binding:
     """The row with this id."""
-    return _binding(connection.execute(select(bindings).where(bindings.c.id == binding_id)).one())
+    return Binding(**connection.execute(select(bindings).where(bindings.c.id == binding_id)).one()._mapping)
 
 
 def of_user(connection: Connection, user_name: str) -> list[Binding]:
     """What a person has linked or begun to link, oldest first."""
-    query = select(bindings).where(bindings.c.user_name == user_name, bindings.c.state != BindingState.UNLINKED.value)
+    query = select(bindings).where(bindings.c.user_name == user_name, bindings.c.state != BindingState.UNLINKED)
     return _all(connection.execute(query.order_by(bindings.c.proven_at)))
 
 
@@ -97,14 +115,8 @@ def linked(connection: Connection) -> list[Binding]:
 
 
 def _in(states: Iterable[BindingState]) -> Any:
-    return bindings.c.state.in_([state.value for state in states])
+    return bindings.c.state.in_(list(states))
 
 
 def _all(rows: Iterable[Row[Any]]) -> list[Binding]:
-    return [_binding(row) for row in rows]
-
-
-def _binding(row: Row[Any]) -> Binding:
-    values = dict(row._mapping)
-    blocked = values["blocked"]
-    return Binding(**values | {"state": BindingState(values["state"]), "blocked": Block(blocked) if blocked else None})
+    return [Binding(**row._mapping) for row in rows]

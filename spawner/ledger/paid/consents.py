@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace
-from spawner.ledger.paid.rows import Consent, ConsentKind, ConsentState
+from spawner.ledger.paid.rows import Consent, ConsentState
 from spawner.ledger.paid.tables import consents
-from spawner.ledger.transitions import change, plain, touch
+from spawner.ledger.transitions import change, touch
+
+
+class _Changes(TypedDict, total=False):
+    """Columns that change together with the state."""
+
+    accepted_at: datetime
+    spent_at: datetime
+    closed_at: datetime
+
+
+def _change(
+    connection: Connection,
+    row_id: str,
+    *,
+    expected: Iterable[ConsentState],
+    to: ConsentState,
+    **values: Unpack[_Changes],
+) -> None:
+    change(connection, consents, row_id, expected=expected, to=to, **values)
 
 
 def offer(connection: Connection, consent: Consent) -> None:
     """Write what a person is being asked."""
-    connection.execute(insert(consents).values(plain(vars(consent))))
+    connection.execute(insert(consents).values(**vars(consent)))
     touch(connection)
 
 
@@ -26,9 +46,8 @@ def accept(connection: Connection, consent_id: str, *, now: datetime) -> None:
     _expire(connection, consent.user_name, consent.server_name, now=now)
     try:
         with connection.begin_nested():
-            change(
+            _change(
                 connection,
-                consents,
                 consent_id,
                 expected=(ConsentState.OFFERED,),
                 to=ConsentState.ACCEPTED,
@@ -40,14 +59,13 @@ def accept(connection: Connection, consent_id: str, *, now: datetime) -> None:
 
 def spend(connection: Connection, consent_id: str, *, now: datetime) -> None:
     """ACCEPTED to SPENT, once. The caller writes what it is spent for in the same transaction."""
-    change(connection, consents, consent_id, expected=(ConsentState.ACCEPTED,), to=ConsentState.SPENT, spent_at=now)
+    _change(connection, consent_id, expected=(ConsentState.ACCEPTED,), to=ConsentState.SPENT, spent_at=now)
 
 
 def withdraw(connection: Connection, consent_id: str, *, now: datetime) -> None:
     """Its person does not want it any more. `LostRace` where it is spent: there is something to stop, then."""
-    change(
+    _change(
         connection,
-        consents,
         consent_id,
         expected=(ConsentState.OFFERED, ConsentState.ACCEPTED),
         to=ConsentState.WITHDRAWN,
@@ -59,9 +77,9 @@ def withdraw_all(connection: Connection, binding_id: str, *, now: datetime) -> N
     """Nothing that is asked or agreed under a binding, and not spent, is good any more."""
     query = update(consents).where(
         consents.c.binding_id == binding_id,
-        consents.c.state.in_([ConsentState.OFFERED.value, ConsentState.ACCEPTED.value]),
+        consents.c.state.in_([ConsentState.OFFERED, ConsentState.ACCEPTED]),
     )
-    connection.execute(query.values(state=ConsentState.WITHDRAWN.value, closed_at=now))
+    connection.execute(query.values(state=ConsentState.WITHDRAWN, closed_at=now))
 
 
 def accepted(
@@ -72,11 +90,11 @@ def accepted(
         consents.c.user_name == user_name,
         consents.c.user_since == user_since,
         consents.c.server_name == server_name,
-        consents.c.state == ConsentState.ACCEPTED.value,
+        consents.c.state == ConsentState.ACCEPTED,
         consents.c.expires_at > now,
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else _consent(row)
+    return None if row is None else Consent(**row._mapping)
 
 
 def expire(connection: Connection, *, now: datetime) -> int:
@@ -86,30 +104,25 @@ def expire(connection: Connection, *, now: datetime) -> int:
 
 def _expire(connection: Connection, user_name: str | None, server_name: str | None, *, now: datetime) -> int:
     query = update(consents).where(
-        consents.c.state.in_([ConsentState.OFFERED.value, ConsentState.ACCEPTED.value]), consents.c.expires_at <= now
+        consents.c.state.in_([ConsentState.OFFERED, ConsentState.ACCEPTED]), consents.c.expires_at <= now
     )
     if user_name is not None:
         query = query.where(consents.c.user_name == user_name, consents.c.server_name == server_name)
-    return connection.execute(query.values(state=ConsentState.EXPIRED.value, closed_at=now)).rowcount
+    return connection.execute(query.values(state=ConsentState.EXPIRED, closed_at=now)).rowcount
 
 
 def get(connection: Connection, consent_id: str) -> Consent:
     """The row with this id."""
-    return _consent(connection.execute(select(consents).where(consents.c.id == consent_id)).one())
+    return Consent(**connection.execute(select(consents).where(consents.c.id == consent_id)).one()._mapping)
 
 
 def find(connection: Connection, consent_id: str) -> Consent | None:
     """The row with this id, if there is one."""
     row = connection.execute(select(consents).where(consents.c.id == consent_id)).one_or_none()
-    return None if row is None else _consent(row)
+    return None if row is None else Consent(**row._mapping)
 
 
 def of_user(connection: Connection, user_name: str) -> list[Consent]:
     """All that a person was ever asked, newest first."""
     query = select(consents).where(consents.c.user_name == user_name).order_by(consents.c.offered_at.desc())
-    return [_consent(row) for row in connection.execute(query)]
-
-
-def _consent(row: Row[Any]) -> Consent:
-    values = dict(row._mapping)
-    return Consent(**values | {"state": ConsentState(values["state"]), "kind": ConsentKind(values["kind"])})
+    return [Consent(**row._mapping) for row in connection.execute(query)]

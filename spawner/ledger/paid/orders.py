@@ -6,25 +6,25 @@ wish needs no version, and the steward never writes a wish that is there away.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, case, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.paid.rows import OVER, BindingState, Block, Order, OrderState, StopReason
+from spawner.ledger.paid.rows import OVER, BindingState, Order, OrderChanges, OrderState, StopReason
 from spawner.ledger.paid.tables import bindings, orders
-from spawner.ledger.transitions import change, plain, touch
+from spawner.ledger.transitions import change, touch
 
 
 def insert_new(connection: Connection, order: Order) -> None:
     """Write a new order. `LostRace` where its server has a live one, or its id, name or consent is used already."""
     try:
         with connection.begin_nested():
-            connection.execute(insert(orders).values(plain(vars(order))))
+            connection.execute(insert(orders).values(**vars(order)))
     except IntegrityError as error:
         raise LostRace(
             "The server {server} of {user} is ordered already.", server=order.server_name, user=order.user_name
@@ -32,11 +32,12 @@ def insert_new(connection: Connection, order: Order) -> None:
     touch(connection)
 
 
-def update_read(connection: Connection, order: Order, changes: Mapping[str, Any]) -> None:
+def update_read(connection: Connection, order: Order, changes: OrderChanges) -> None:
     """Change a row that is still as it was read (but for wishes); else `LostRace`, and nothing is written."""
-    values = dict(changes)
-    to = OrderState(values.pop("state", order.state))
-    change(connection, orders, order.id, expected=(order.state,), to=to, version=order.version, **values)
+    values: dict[str, Any] = {"state": order.state, **changes}
+    change(
+        connection, orders, order.id, expected=(order.state,), to=values.pop("state"), version=order.version, **values
+    )
 
 
 def want_stop(
@@ -46,8 +47,12 @@ def want_stop(
     return _want(
         connection,
         order_id,
-        and_(orders.c.stop_wanted_at.is_(None), orders.c.state != OrderState.STOPPED.value),
-        {"stop_wanted_at": now, "stop_wanted_by": by, "reason": func.coalesce(orders.c.reason, reason.value)},
+        and_(orders.c.stop_wanted_at.is_(None), orders.c.state != OrderState.STOPPED),
+        {
+            "stop_wanted_at": now,
+            "stop_wanted_by": by,
+            "reason": func.coalesce(orders.c.reason, literal(reason, orders.c.reason.type)),
+        },
     )
 
 
@@ -79,14 +84,14 @@ def due(connection: Connection, *, now: datetime, at_most: int, but: Collection[
     ends = or_(
         orders.c.stop_wanted_at.is_not(None),
         orders.c.delete_wanted_at.is_not(None),
-        orders.c.state.in_([OrderState.STOPPING.value, OrderState.DELETING.value]),
+        orders.c.state.in_([OrderState.STOPPING, OrderState.DELETING]),
     )
     query = (
         select(orders)
         .join(bindings, bindings.c.id == orders.c.binding_id)
         .where(
             ~_in(OVER),
-            bindings.c.state != BindingState.UNLINKED.value,
+            bindings.c.state != BindingState.UNLINKED,
             orders.c.id.not_in(but),
             or_(orders.c.busy_until.is_(None), orders.c.busy_until <= now, has_gone_back),
             or_(orders.c.next_try_at.is_(None), orders.c.next_try_at <= now, wish, has_gone_back),
@@ -103,13 +108,13 @@ def _younger(wish: Any) -> Any:
 
 def get(connection: Connection, order_id: str) -> Order:
     """The row with this id."""
-    return _order(connection.execute(select(orders).where(orders.c.id == order_id)).one())
+    return Order(**connection.execute(select(orders).where(orders.c.id == order_id)).one()._mapping)
 
 
 def find(connection: Connection, order_id: str) -> Order | None:
     """The row with this id, if there is one."""
     row = connection.execute(select(orders).where(orders.c.id == order_id)).one_or_none()
-    return None if row is None else _order(row)
+    return None if row is None else Order(**row._mapping)
 
 
 def of_server(connection: Connection, user_name: str, server_name: str) -> Order | None:
@@ -121,7 +126,7 @@ def of_server(connection: Connection, user_name: str, server_name: str) -> Order
         .limit(1)
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else _order(row)
+    return None if row is None else Order(**row._mapping)
 
 
 def of_user(connection: Connection, user_name: str) -> list[Order]:
@@ -158,20 +163,8 @@ def watched_bindings(connection: Connection, *, since: datetime) -> set[str]:
 
 
 def _in(states: Iterable[OrderState]) -> Any:
-    return orders.c.state.in_([state.value for state in states])
+    return orders.c.state.in_(list(states))
 
 
 def _all(rows: Iterable[Row[Any]]) -> list[Order]:
-    return [_order(row) for row in rows]
-
-
-def _order(row: Row[Any]) -> Order:
-    values = dict(row._mapping)
-    return Order(
-        **values
-        | {
-            "state": OrderState(values["state"]),
-            "blocked": Block(values["blocked"]) if values["blocked"] else None,
-            "reason": StopReason(values["reason"]) if values["reason"] else None,
-        }
-    )
+    return [Order(**row._mapping) for row in rows]

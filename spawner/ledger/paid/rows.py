@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 
 class BindingState(StrEnum):
@@ -251,6 +251,53 @@ class Order:
     def is_unwanted(self) -> bool:
         """Whether it is to be stopped, or deleted."""
         return self.stop_wanted_at is not None or self.delete_wanted_at is not None
+
+
+class OrderChanges(TypedDict, total=False):
+    """Columns of an order to change: all but its id and its version."""
+
+    user_name: str
+    user_since: str
+    server_name: str
+    consent_id: str | None
+    binding_id: str
+    provider: str
+    region: str
+    instance_type: str
+    name: str
+    state: OrderState
+    created_at: datetime
+    workspace: str | None
+    remote_id: str | None
+    recovered_at: datetime | None
+    blocked: Block | None
+    blocked_at: datetime | None
+    next_try_at: datetime | None
+    busy_until: datetime | None
+    begun_at: datetime | None
+    tries: int
+    unsure: bool
+    posted_at: datetime | None
+    asked_at: datetime | None
+    ending_since: datetime | None
+    active_at: datetime | None
+    run_began_at: datetime | None
+    auto_stop_set_at: datetime | None
+    stopped_at: datetime | None
+    ended_at: datetime | None
+    reason: StopReason | None
+    seen_at: datetime | None
+    remote_state: str | None
+    raw_state: str | None
+    remote_reason: str | None
+    running: float | None
+    ran_before: float
+    stops_at: datetime | None
+    spent: str | None
+    stop_wanted_at: datetime | None
+    stop_wanted_by: str | None
+    delete_wanted_at: datetime | None
+    delete_wanted_by: str | None
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,27 @@
-"""The tables of the paid path. An amount of money is text, because no number of a database is exact everywhere."""
+"""Tables of paid instances. Amounts of money are text: SQLite has no exact decimal numbers."""
 
 from __future__ import annotations
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text, text
 
-from spawner.ledger.pool.tables import ForeignName, PlainJson, PlainString, PlainText, UtcDateTime, metadata
+from spawner.ledger.paid.rows import (
+    BindingState,
+    Block,
+    ConsentKind,
+    ConsentState,
+    NoticeKind,
+    OrderState,
+    StopReason,
+)
+from spawner.ledger.schema import (
+    EnumText,
+    ForeignName,
+    PlainJson,
+    PlainString,
+    PlainText,
+    UtcDateTime,
+    metadata,
+)
 
 LINKED = text("state != 'unlinked'")
 ACCEPTED = text("state = 'accepted'")
@@ -23,8 +40,8 @@ bindings = Table(
     Column("external_id", String(128), nullable=False, unique=True),
     Column("role", ForeignName(255)),
     Column("workspaces", JSON, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("blocked", String(16)),
+    Column("state", EnumText(BindingState, 16), nullable=False),
+    Column("blocked", EnumText(Block, 16)),
     Column("blocked_at", UtcDateTime),
     Column("proven_at", UtcDateTime, nullable=False),
     Column("probed_at", UtcDateTime),
@@ -50,7 +67,7 @@ consents = Table(
     Column("user_since", ForeignName(40), nullable=False),
     Column("session", ForeignName(64), nullable=False),
     Column("server_name", ForeignName(255), nullable=False),
-    Column("kind", String(16), nullable=False),
+    Column("kind", EnumText(ConsentKind, 16), nullable=False),
     Column("order_id", String(32)),
     Column("binding_id", String(32), nullable=False),
     Column("provider", String(31), nullable=False),
@@ -75,13 +92,13 @@ consents = Table(
     Column("language", String(16), nullable=False),
     Column("text", Text, nullable=False),
     Column("answer_hash", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(ConsentState, 16), nullable=False),
     Column("accepted_at", UtcDateTime),
     Column("spent_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
 )
 Index("consents_by_user", consents.c.user_name, consents.c.offered_at)
-# Two tabs may ask the same question; only one of them is answered with yes.
+# Several consents may be offered for one server at once (in two tabs); one of them can be accepted.
 Index(
     "consents_one_accepted",
     consents.c.user_name,
@@ -104,13 +121,13 @@ orders = Table(
     Column("region", ForeignName(31), nullable=False),
     Column("instance_type", ForeignName(64), nullable=False),
     Column("name", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", EnumText(OrderState, 16), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("version", Integer, nullable=False),
     Column("workspace", ForeignName(64)),
     Column("remote_id", ForeignName(128)),
     Column("recovered_at", UtcDateTime),
-    Column("blocked", String(16)),
+    Column("blocked", EnumText(Block, 16)),
     Column("blocked_at", UtcDateTime),
     Column("next_try_at", UtcDateTime),
     Column("busy_until", UtcDateTime),
@@ -125,7 +142,7 @@ orders = Table(
     Column("auto_stop_set_at", UtcDateTime),
     Column("stopped_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
-    Column("reason", String(32)),
+    Column("reason", EnumText(StopReason, 32)),
     Column("seen_at", UtcDateTime),
     Column("remote_state", String(16)),
     Column("raw_state", PlainString(64)),
@@ -141,7 +158,7 @@ orders = Table(
 )
 Index("orders_by_state", orders.c.state, orders.c.next_try_at)
 Index("orders_by_user", orders.c.user_name, orders.c.created_at)
-# What is yet to be seen is known by its name, and then by its id: another workspace may hold one of the same name.
+# Until its id is known an instance is identified by name; later by id, as another workspace may use the same name.
 Index(
     "orders_by_name",
     orders.c.binding_id,
@@ -152,7 +169,7 @@ Index(
     postgresql_where=UNSEEN,
 )
 Index("orders_by_remote", orders.c.binding_id, orders.c.region, orders.c.remote_id, unique=True)
-# Whatever goes wrong above it, the database itself never holds two paid instances for one server.
+# The database itself rejects a second order of one server that is not over.
 Index(
     "orders_one_active",
     orders.c.user_name,
@@ -183,7 +200,7 @@ notices = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mark", String(128), nullable=False, unique=True),
     Column("user_name", ForeignName(255), nullable=False),
-    Column("kind", String(32), nullable=False),
+    Column("kind", EnumText(NoticeKind, 32), nullable=False),
     Column("order_id", String(32)),
     Column("binding_id", String(32)),
     Column("at", UtcDateTime, nullable=False),

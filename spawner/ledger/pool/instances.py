@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace, TooMany
@@ -16,15 +16,39 @@ from spawner.ledger.pool.tables import events, instances
 from spawner.ledger.transitions import change, touch
 
 
+class _Changes(TypedDict, total=False):
+    """Columns that change together with the state."""
+
+    slot_id: str
+    url: str
+    usable_at: datetime
+    ends_at: datetime
+    stopping_at: datetime
+    ended_at: datetime
+    reason: EndReason
+    detail: str | None
+
+
+def _change(
+    connection: Connection,
+    row_id: str,
+    *,
+    expected: Iterable[InstanceState],
+    to: InstanceState,
+    **values: Unpack[_Changes],
+) -> None:
+    change(connection, instances, row_id, expected=expected, to=to, **values)
+
+
 def _in(states: Iterable[InstanceState]) -> Any:
-    return instances.c.state.in_([state.value for state in states])
+    return instances.c.state.in_(list(states))
 
 
 _UNENDED = select(instances).where(_in(UNENDED)).order_by(instances.c.requested_at, instances.c.id)
 _UNENDED_OF = _UNENDED.where(instances.c.user_name == bindparam("of"))
 _LAST_ENDED = (
     select(instances)
-    .where(instances.c.user_name == bindparam("of"), instances.c.state == InstanceState.ENDED.value)
+    .where(instances.c.user_name == bindparam("of"), instances.c.state == InstanceState.ENDED)
     .order_by(instances.c.ended_at.desc())
     .limit(1)
 )
@@ -71,7 +95,7 @@ def request(
                 flavor=flavor,
                 image=image,
                 example=example,
-                state=InstanceState.STARTING.value,
+                state=InstanceState.STARTING,
                 hub_epoch=hub_epoch,
                 requested_at=now,
             )
@@ -88,9 +112,8 @@ def request(
 
 def attach_slot(connection: Connection, instance_id: str, slot_id: str) -> None:
     """Note which slot a STARTING instance is to become, before the claim is sent."""
-    change(
+    _change(
         connection,
-        instances,
         instance_id,
         expected=(InstanceState.STARTING,),
         to=InstanceState.STARTING,
@@ -100,9 +123,8 @@ def attach_slot(connection: Connection, instance_id: str, slot_id: str) -> None:
 
 def mark_running(connection: Connection, instance_id: str, *, url: str, now: datetime, ends_at: datetime) -> Instance:
     """STARTING to RUNNING: the server has answered. The deadline is fixed here."""
-    change(
+    _change(
         connection,
-        instances,
         instance_id,
         expected=(InstanceState.STARTING,),
         to=InstanceState.RUNNING,
@@ -127,13 +149,12 @@ def mark_stopping(
 
     Where its user ends it before it ran, its ticket is over too; else that stays, and its turn comes again.
     """
-    change(
+    _change(
         connection,
-        instances,
         instance_id,
         expected=expected,
         to=InstanceState.STOPPING,
-        reason=reason.value,
+        reason=reason,
         detail=detail,
         stopping_at=now,
     )
@@ -143,22 +164,20 @@ def mark_stopping(
 
 def correct_reason(connection: Connection, instance_id: str, *, reason: EndReason, detail: str | None) -> None:
     """Write the cause of an end, once it is known, in place of what was first taken for it."""
-    change(
+    _change(
         connection,
-        instances,
         instance_id,
         expected=(InstanceState.STOPPING,),
         to=InstanceState.STOPPING,
-        reason=reason.value,
+        reason=reason,
         detail=detail,
     )
 
 
 def mark_ended(connection: Connection, instance_id: str, *, now: datetime) -> None:
     """STOPPING to ENDED: its slot is known to be gone."""
-    change(
+    _change(
         connection,
-        instances,
         instance_id,
         expected=(InstanceState.STOPPING,),
         to=InstanceState.ENDED,
@@ -168,7 +187,7 @@ def mark_ended(connection: Connection, instance_id: str, *, now: datetime) -> No
 
 def get(connection: Connection, instance_id: str) -> Instance:
     """The row with this id."""
-    return _instance(connection.execute(select(instances).where(instances.c.id == instance_id)).one())
+    return Instance(**connection.execute(select(instances).where(instances.c.id == instance_id)).one()._mapping)
 
 
 def latest(connection: Connection, user_name: str, server_name: str) -> Instance | None:
@@ -179,19 +198,19 @@ def latest(connection: Connection, user_name: str, server_name: str) -> Instance
         .order_by(instances.c.requested_at.desc(), instances.c.id.desc())
         .limit(1)
     ).one_or_none()
-    return None if row is None else _instance(row)
+    return None if row is None else Instance(**row._mapping)
 
 
 def unended(connection: Connection, user_name: str | None = None) -> list[Instance]:
     """All loans that have not ended, oldest first; of one user if named."""
     found = connection.execute(_UNENDED) if user_name is None else connection.execute(_UNENDED_OF, {"of": user_name})
-    return [_instance(row) for row in found]
+    return [Instance(**row._mapping) for row in found]
 
 
 def last_ended(connection: Connection, user_name: str) -> Instance | None:
     """The loan of this user that ended last."""
     row = connection.execute(_LAST_ENDED, {"of": user_name}).one_or_none()
-    return None if row is None else _instance(row)
+    return None if row is None else Instance(**row._mapping)
 
 
 def history(connection: Connection, user_name: str | None = None) -> list[Instance]:
@@ -199,7 +218,7 @@ def history(connection: Connection, user_name: str | None = None) -> list[Instan
     query = select(instances).order_by(instances.c.requested_at, instances.c.id)
     if user_name is not None:
         query = query.where(instances.c.user_name == user_name)
-    return [_instance(row) for row in connection.execute(query)]
+    return [Instance(**row._mapping) for row in connection.execute(query)]
 
 
 def lengths(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[float]:
@@ -207,7 +226,7 @@ def lengths(connection: Connection, flavor: str, *, since: datetime, at_most: in
     rows = connection.execute(
         select(instances.c.usable_at, instances.c.ended_at)
         .where(
-            instances.c.state == InstanceState.ENDED.value,
+            instances.c.state == InstanceState.ENDED,
             instances.c.flavor == flavor,
             instances.c.ended_at >= since,
             instances.c.usable_at.is_not(None),
@@ -222,16 +241,16 @@ def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
     """Loans that have ended since a moment, oldest first."""
     rows = connection.execute(
         select(instances)
-        .where(instances.c.state == InstanceState.ENDED.value, instances.c.ended_at >= moment)
+        .where(instances.c.state == InstanceState.ENDED, instances.c.ended_at >= moment)
         .order_by(instances.c.ended_at)
     )
-    return [_instance(row) for row in rows]
+    return [Instance(**row._mapping) for row in rows]
 
 
 def usable_since(connection: Connection, moment: datetime) -> list[Instance]:
     """Loans that came to run since a moment, oldest first."""
     rows = connection.execute(select(instances).where(instances.c.usable_at >= moment).order_by(instances.c.usable_at))
-    return [_instance(row) for row in rows]
+    return [Instance(**row._mapping) for row in rows]
 
 
 def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartStep]) -> dict[str, set[StartStep]]:
@@ -239,12 +258,12 @@ def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartS
     rows = connection.execute(
         select(events.c.instance_id, events.c.step)
         .join(instances, instances.c.id == events.c.instance_id)
-        .where(instances.c.usable_at >= moment, events.c.step.in_([step.value for step in steps]))
+        .where(instances.c.usable_at >= moment, events.c.step.in_(list(steps)))
         .distinct()
     )
     found: dict[str, set[StartStep]] = {}
     for instance_id, step in rows:
-        found.setdefault(instance_id, set()).add(StartStep(step))
+        found.setdefault(instance_id, set()).add(step)
     return found
 
 
@@ -257,7 +276,7 @@ def used_since(connection: Connection, user_name: str, moment: datetime, *, now:
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Forget loans that ended before a time, with their progress. Returns how many."""
-    old = select(instances.c.id).where(instances.c.state == InstanceState.ENDED.value, instances.c.ended_at < before)
+    old = select(instances.c.id).where(instances.c.state == InstanceState.ENDED, instances.c.ended_at < before)
     connection.execute(delete(events).where(events.c.instance_id.in_(old)))
     return connection.execute(delete(instances).where(instances.c.id.in_(old))).rowcount
 
@@ -271,9 +290,7 @@ def add_event(
     params: Mapping[str, str] | None = None,
 ) -> None:
     """Append one line of progress."""
-    connection.execute(
-        insert(events).values(instance_id=instance_id, at=now, step=step.value, params=dict(params or {}))
-    )
+    connection.execute(insert(events).values(instance_id=instance_id, at=now, step=step, params=dict(params or {})))
     touch(connection)
 
 
@@ -282,14 +299,4 @@ def events_of(connection: Connection, instance_id: str, *, after: int = 0) -> li
     rows = connection.execute(
         select(events).where(events.c.instance_id == instance_id, events.c.seq > after).order_by(events.c.seq)
     )
-    return [
-        Event(seq=row.seq, instance_id=row.instance_id, at=row.at, step=StartStep(row.step), params=row.params)
-        for row in rows
-    ]
-
-
-def _instance(row: Row[Any]) -> Instance:
-    values = dict(row._mapping)
-    values["state"] = InstanceState(values["state"])
-    values["reason"] = None if values["reason"] is None else EndReason(values["reason"])
-    return Instance(**values)
+    return [Event(**row._mapping) for row in rows]

@@ -145,6 +145,23 @@ class Slot:
     detail: str | None
     version: str | None = None
 
+    @classmethod
+    def planned(cls, flavor: str, image: str, *, holder_id: str | None, created_at: datetime) -> Slot:
+        """A CREATING slot that a plan counts and that is not in the ledger; it has no id."""
+        return cls(
+            id="",
+            flavor=flavor,
+            image=image,
+            state=SlotState.CREATING,
+            holder_id=holder_id,
+            created_at=created_at,
+            warm_at=None,
+            claimed_at=None,
+            ended_at=None,
+            reason=None,
+            detail=None,
+        )
+
 
 @dataclass(frozen=True)
 class Ticket:
@@ -178,6 +195,11 @@ class Ticket:
     tries: int
     ends_by: datetime | None
     detail: str | None
+
+    @property
+    def has_waited(self) -> bool:
+        """False if it was called at the very time it joined: there was room."""
+        return self.called_at != self.joined_at
 
 
 @dataclass(frozen=True)

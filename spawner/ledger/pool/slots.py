@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -14,11 +14,30 @@ from spawner.ledger.pool.rows import OCCUPYING, EndReason, Slot, SlotState
 from spawner.ledger.pool.tables import slots
 from spawner.ledger.transitions import change, touch
 
-_OCCUPYING = (
-    select(slots)
-    .where(slots.c.state.in_([state.value for state in OCCUPYING]))
-    .order_by(slots.c.created_at, slots.c.id)
-)
+
+class _Changes(TypedDict, total=False):
+    """Columns that change together with the state."""
+
+    holder_id: str | None
+    warm_at: datetime
+    claimed_at: datetime | None
+    ended_at: datetime
+    reason: EndReason
+    detail: str | None
+
+
+def _change(
+    connection: Connection,
+    row_id: str,
+    *,
+    expected: Iterable[SlotState],
+    to: SlotState,
+    **values: Unpack[_Changes],
+) -> None:
+    change(connection, slots, row_id, expected=expected, to=to, **values)
+
+
+_OCCUPYING = select(slots).where(slots.c.state.in_(OCCUPYING)).order_by(slots.c.created_at, slots.c.id)
 
 
 def intend(
@@ -37,7 +56,7 @@ def intend(
             id=slot_id,
             flavor=flavor,
             image=image,
-            state=SlotState.CREATING.value,
+            state=SlotState.CREATING,
             holder_id=holder_id,
             created_at=now,
             version=version,
@@ -54,13 +73,13 @@ def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id:
     it will be ready before a fresh one could be.
     """
     for state, values in (
-        (SlotState.WARM, {"state": SlotState.CLAIMED.value, "claimed_at": now}),
+        (SlotState.WARM, {"state": SlotState.CLAIMED, "claimed_at": now}),
         (SlotState.CREATING, {}),
     ):
         candidate = (
             select(slots.c.id)
             .where(
-                slots.c.state == state.value,
+                slots.c.state == state,
                 slots.c.flavor == flavor,
                 slots.c.image == image,
                 slots.c.holder_id.is_(None),
@@ -74,7 +93,7 @@ def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id:
             continue
         result = connection.execute(
             update(slots)
-            .where(slots.c.id == slot_id, slots.c.state == state.value, slots.c.holder_id.is_(None))
+            .where(slots.c.id == slot_id, slots.c.state == state, slots.c.holder_id.is_(None))
             .values(holder_id=holder_id, **values)
         )
         if rows_changed(result) == 1:
@@ -85,14 +104,13 @@ def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id:
 
 def mark_warm(connection: Connection, slot_id: str, *, now: datetime) -> None:
     """CREATING to WARM, for a slot that waits for nobody in particular."""
-    change(connection, slots, slot_id, expected=(SlotState.CREATING,), to=SlotState.WARM, warm_at=now)
+    _change(connection, slot_id, expected=(SlotState.CREATING,), to=SlotState.WARM, warm_at=now)
 
 
 def mark_claimed(connection: Connection, slot_id: str, *, now: datetime) -> None:
     """CREATING to CLAIMED: a reserved slot has become ready for its instance."""
-    change(
+    _change(
         connection,
-        slots,
         slot_id,
         expected=(SlotState.CREATING,),
         to=SlotState.CLAIMED,
@@ -110,13 +128,12 @@ def mark_destroying(
     expected: Iterable[SlotState] = (SlotState.CREATING, SlotState.WARM, SlotState.CLAIMED),
 ) -> None:
     """Write the intent to destroy."""
-    change(
+    _change(
         connection,
-        slots,
         slot_id,
         expected=expected,
         to=SlotState.DESTROYING,
-        reason=reason.value,
+        reason=reason,
         detail=detail,
     )
 
@@ -125,7 +142,7 @@ def transfer(connection: Connection, *, ticket_id: str, instance_id: str) -> Non
     """What was reserved for a ticket is its instance's from now on."""
     connection.execute(
         update(slots)
-        .where(slots.c.holder_id == ticket_id, slots.c.state != SlotState.GONE.value)
+        .where(slots.c.holder_id == ticket_id, slots.c.state != SlotState.GONE)
         .values(holder_id=instance_id)
     )
 
@@ -134,9 +151,8 @@ def release(connection: Connection, ticket_id: str) -> None:
     """Give back what was reserved for a ticket: a slot that still waits for its claim waits for anybody again."""
     for slot in of_holder(connection, ticket_id):
         if slot.state is SlotState.CLAIMED:
-            change(
+            _change(
                 connection,
-                slots,
                 slot.id,
                 expected=(SlotState.CLAIMED,),
                 to=SlotState.WARM,
@@ -164,7 +180,7 @@ def failures(connection: Connection, *, since: datetime) -> list[Slot]:
         .limit(50)
     )
     bad: list[Slot] = []
-    for slot in map(_slot, rows):
+    for slot in (Slot(**row._mapping) for row in rows):
         if slot.warm_at is not None:
             break
         if slot.reason in (EndReason.START_FAILED, EndReason.NO_ROOM):
@@ -177,7 +193,7 @@ def warmed_since(connection: Connection, moment: datetime, *, at_most: int = 200
     rows = connection.execute(
         select(slots).where(slots.c.warm_at >= moment).order_by(slots.c.warm_at.desc()).limit(at_most)
     )
-    return [_slot(row) for row in rows]
+    return [Slot(**row._mapping) for row in rows]
 
 
 def without_room(connection: Connection, *, since: datetime) -> set[str]:
@@ -190,54 +206,43 @@ def without_room(connection: Connection, *, since: datetime) -> set[str]:
     )
     found: dict[str, bool] = {}
     for flavor, reason, created_at in connection.execute(decided.order_by(slots.c.created_at)):
-        found[flavor] = reason == EndReason.NO_ROOM.value and (last_left is None or last_left < created_at)
+        found[flavor] = reason == EndReason.NO_ROOM and (last_left is None or last_left < created_at)
     return {flavor for flavor, no_room in found.items() if no_room}
 
 
 def _reason_is_not(reason: EndReason) -> ColumnElement[bool]:
-    return or_(slots.c.reason.is_(None), slots.c.reason != reason.value)
+    return or_(slots.c.reason.is_(None), slots.c.reason != reason)
 
 
 def mark_gone(connection: Connection, slot_id: str, *, now: datetime) -> None:
     """DESTROYING to GONE: the backend has said so."""
-    change(connection, slots, slot_id, expected=(SlotState.DESTROYING,), to=SlotState.GONE, ended_at=now)
+    _change(connection, slot_id, expected=(SlotState.DESTROYING,), to=SlotState.GONE, ended_at=now)
 
 
 def get(connection: Connection, slot_id: str) -> Slot:
     """The row with this id."""
-    return _slot(connection.execute(select(slots).where(slots.c.id == slot_id)).one())
+    return Slot(**connection.execute(select(slots).where(slots.c.id == slot_id)).one()._mapping)
 
 
 def find(connection: Connection, slot_id: str) -> Slot | None:
     """The row with this id, or None."""
     row = connection.execute(select(slots).where(slots.c.id == slot_id)).one_or_none()
-    return None if row is None else _slot(row)
+    return None if row is None else Slot(**row._mapping)
 
 
 def of_holder(connection: Connection, holder_id: str) -> list[Slot]:
     """Slots that were ever given to an instance and are not gone."""
-    rows = connection.execute(
-        select(slots).where(slots.c.holder_id == holder_id, slots.c.state != SlotState.GONE.value)
-    )
-    return [_slot(row) for row in rows]
+    rows = connection.execute(select(slots).where(slots.c.holder_id == holder_id, slots.c.state != SlotState.GONE))
+    return [Slot(**row._mapping) for row in rows]
 
 
 def occupying(connection: Connection) -> list[Slot]:
     """All slots that take up room, oldest first."""
-    return [_slot(row) for row in connection.execute(_OCCUPYING)]
+    return [Slot(**row._mapping) for row in connection.execute(_OCCUPYING)]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Forget slots that are gone since before a time. Returns how many."""
     return connection.execute(
-        delete(slots).where(
-            slots.c.state == SlotState.GONE.value, or_(slots.c.ended_at.is_(None), slots.c.ended_at < before)
-        )
+        delete(slots).where(slots.c.state == SlotState.GONE, or_(slots.c.ended_at.is_(None), slots.c.ended_at < before))
     ).rowcount
-
-
-def _slot(row: Row[Any]) -> Slot:
-    values = dict(row._mapping)
-    values["state"] = SlotState(values["state"])
-    values["reason"] = None if values["reason"] is None else EndReason(values["reason"])
-    return Slot(**values)

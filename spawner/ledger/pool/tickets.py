@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -17,18 +17,43 @@ from spawner.ledger.pool.rows import OPEN, Ticket, TicketState
 from spawner.ledger.pool.tables import tickets
 from spawner.ledger.transitions import change, touch
 
+
+class _Changes(TypedDict, total=False):
+    """Columns that change together with the state."""
+
+    called_at: datetime | None
+    hold_until: datetime | None
+    instance_id: str | None
+    collected_at: datetime | None
+    ended_at: datetime
+    tries: ColumnElement[int]
+    ends_by: datetime | None
+    detail: str | None
+
+
+def _change(
+    connection: Connection,
+    row_id: str,
+    *,
+    expected: Iterable[TicketState],
+    to: TicketState,
+    **values: Unpack[_Changes],
+) -> None:
+    change(connection, tickets, row_id, expected=expected, to=to, **values)
+
+
 OVER = (TicketState.SERVED, TicketState.CANCELLED, TicketState.EXPIRED, TicketState.FAILED)
 
 
 def _in(states: Iterable[TicketState]) -> Any:
-    return tickets.c.state.in_([state.value for state in states])
+    return tickets.c.state.in_(list(states))
 
 
 _ORDER = (tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
 _JOIN = insert(tickets)
 _ALIVE = select(tickets).where(_in(OPEN)).order_by(*_ORDER)
 _ALIVE_OF = _ALIVE.where(tickets.c.user_name == bindparam("of"))
-_IN_LINE = select(func.count()).where(tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING.value)
+_IN_LINE = select(func.count()).where(tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING)
 _AHEAD = _IN_LINE.where(tuple_(*_ORDER) < tuple_(*(bindparam(column.name, type_=column.type) for column in _ORDER)))
 _LAST_OVER = (
     select(tickets)
@@ -40,17 +65,15 @@ _LAST_OVER = (
 
 def join(connection: Connection, ticket: Ticket) -> Ticket:
     """Write a new ticket. Raises `IntegrityError` where its person stands in line already: look before."""
-    values = {name: getattr(ticket, name) for name in tickets.c.keys()}  # noqa: SIM118  (columns are no mapping)
-    connection.execute(_JOIN, values | {"state": ticket.state.value})
+    connection.execute(_JOIN, vars(ticket))
     touch(connection)
     return ticket
 
 
 def call(connection: Connection, ticket_id: str, *, now: datetime, hold_until: datetime) -> None:
     """WAITING to CALLED: its turn has come, and the caller reserves a slot in the same transaction."""
-    change(
+    _change(
         connection,
-        tickets,
         ticket_id,
         expected=(TicketState.WAITING,),
         to=TicketState.CALLED,
@@ -61,17 +84,15 @@ def call(connection: Connection, ticket_id: str, *, now: datetime, hold_until: d
 
 def begin(connection: Connection, ticket_id: str, *, instance_id: str) -> None:
     """A CALLED ticket's instance is being started."""
-    change(
-        connection, tickets, ticket_id, expected=(TicketState.CALLED,), to=TicketState.CALLED, instance_id=instance_id
-    )
+    _change(connection, ticket_id, expected=(TicketState.CALLED,), to=TicketState.CALLED, instance_id=instance_id)
 
 
 def serve(connection: Connection, instance_id: str, *, now: datetime) -> None:
     """CALLED to SERVED, for the ticket of an instance that runs now; nothing where it had none."""
     connection.execute(
         update(tickets)
-        .where(tickets.c.instance_id == instance_id, tickets.c.state == TicketState.CALLED.value)
-        .values(state=TicketState.SERVED.value, served_at=now, ended_at=now)
+        .where(tickets.c.instance_id == instance_id, tickets.c.state == TicketState.CALLED)
+        .values(state=TicketState.SERVED, served_at=now, ended_at=now)
     )
 
 
@@ -80,9 +101,8 @@ def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> Non
 
     What it was called with is void: a restart's deadline, and that its person was there.
     """
-    change(
+    _change(
         connection,
-        tickets,
         ticket_id,
         expected=(TicketState.CALLED,),
         to=TicketState.WAITING,
@@ -99,15 +119,15 @@ def close(
     connection: Connection, ticket_id: str, state: TicketState, *, now: datetime, detail: str | None = None
 ) -> None:
     """Any living ticket to CANCELLED, EXPIRED or FAILED."""
-    change(connection, tickets, ticket_id, expected=OPEN, to=state, ended_at=now, detail=detail)
+    _change(connection, ticket_id, expected=OPEN, to=state, ended_at=now, detail=detail)
 
 
 def close_of_instance(connection: Connection, instance_id: str, *, now: datetime) -> None:
     """Cancel the ticket of a start that its person has cancelled; nothing where it had none."""
     connection.execute(
         update(tickets)
-        .where(tickets.c.instance_id == instance_id, tickets.c.state == TicketState.CALLED.value)
-        .values(state=TicketState.CANCELLED.value, ended_at=now)
+        .where(tickets.c.instance_id == instance_id, tickets.c.state == TicketState.CALLED)
+        .values(state=TicketState.CANCELLED, ended_at=now)
     )
 
 
@@ -123,13 +143,13 @@ def collect(connection: Connection, ticket_id: str, *, now: datetime) -> None:
 
 def get(connection: Connection, ticket_id: str) -> Ticket:
     """The row with this id."""
-    return _ticket(connection.execute(select(tickets).where(tickets.c.id == ticket_id)).one())
+    return Ticket(**connection.execute(select(tickets).where(tickets.c.id == ticket_id)).one()._mapping)
 
 
 def is_called(connection: Connection, ticket_id: str) -> bool:
     """Whether a ticket's turn has come, and its start is yet to begin. False for an id that is none."""
     found = select(tickets.c.id).where(
-        tickets.c.id == ticket_id, tickets.c.state == TicketState.CALLED.value, tickets.c.instance_id.is_(None)
+        tickets.c.id == ticket_id, tickets.c.state == TicketState.CALLED, tickets.c.instance_id.is_(None)
     )
     return connection.execute(found).scalar() is not None
 
@@ -137,13 +157,13 @@ def is_called(connection: Connection, ticket_id: str) -> bool:
 def of_instance(connection: Connection, instance_id: str) -> Ticket | None:
     """The ticket that an instance was started for."""
     row = connection.execute(select(tickets).where(tickets.c.instance_id == instance_id)).one_or_none()
-    return None if row is None else _ticket(row)
+    return None if row is None else Ticket(**row._mapping)
 
 
 def alive(connection: Connection, user_name: str | None = None) -> list[Ticket]:
     """All tickets that still stand for something, in the order of the queue; of one user if named."""
     found = connection.execute(_ALIVE) if user_name is None else connection.execute(_ALIVE_OF, {"of": user_name})
-    return [_ticket(row) for row in found]
+    return [Ticket(**row._mapping) for row in found]
 
 
 def in_line(connection: Connection, flavor: str) -> int:
@@ -160,11 +180,11 @@ def ahead(connection: Connection, ticket: Ticket) -> int:
 def uncollected(connection: Connection) -> list[Ticket]:
     """Tickets whose instance runs and whose person is not known to have come."""
     query = select(tickets).where(
-        tickets.c.state == TicketState.SERVED.value,
+        tickets.c.state == TicketState.SERVED,
         tickets.c.collected_at.is_(None),
         tickets.c.hold_until.is_not(None),
     )
-    return [_ticket(row) for row in connection.execute(query.order_by(tickets.c.served_at))]
+    return [Ticket(**row._mapping) for row in connection.execute(query.order_by(tickets.c.served_at))]
 
 
 def untold(connection: Connection, *, since: datetime) -> list[Ticket]:
@@ -175,7 +195,7 @@ def untold(connection: Connection, *, since: datetime) -> list[Ticket]:
         tickets.c.called_at >= since,
         tickets.c.told_at.is_(None),
     )
-    return [_ticket(row) for row in connection.execute(query.order_by(tickets.c.called_at))]
+    return [Ticket(**row._mapping) for row in connection.execute(query.order_by(tickets.c.called_at))]
 
 
 def note_told(connection: Connection, ticket_id: str, *, now: datetime) -> None:
@@ -186,13 +206,13 @@ def note_told(connection: Connection, ticket_id: str, *, now: datetime) -> None:
 def last_over(connection: Connection, user_name: str) -> Ticket | None:
     """The ticket of this user that came to an end last."""
     row = connection.execute(_LAST_OVER, {"of": user_name}).one_or_none()
-    return None if row is None else _ticket(row)
+    return None if row is None else Ticket(**row._mapping)
 
 
 def since(connection: Connection, moment: datetime) -> list[Ticket]:
     """Tickets made since a moment, oldest first."""
     rows = connection.execute(select(tickets).where(tickets.c.joined_at >= moment).order_by(tickets.c.joined_at))
-    return [_ticket(row) for row in rows]
+    return [Ticket(**row._mapping) for row in rows]
 
 
 def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[tuple[float, float]]:
@@ -218,7 +238,7 @@ def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
     """Tickets to which anything happened since a moment, and those that still stand for something; oldest first."""
     happened = [tickets.c.joined_at >= moment, tickets.c.called_at >= moment, tickets.c.ended_at >= moment]
     rows = connection.execute(select(tickets).where(or_(*happened, _in(OPEN))).order_by(tickets.c.joined_at))
-    return [_ticket(row) for row in rows]
+    return [Ticket(**row._mapping) for row in rows]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
@@ -226,8 +246,3 @@ def prune(connection: Connection, *, before: datetime) -> int:
     return connection.execute(
         delete(tickets).where(_in(OVER), or_(tickets.c.ended_at.is_(None), tickets.c.ended_at < before))
     ).rowcount
-
-
-def _ticket(row: Row[Any]) -> Ticket:
-    values = dict(row._mapping)
-    return Ticket(**values | {"state": TicketState(values["state"])})

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from spawner.ledger.paid import audit, bindings, consents, orders
-from spawner.ledger.paid.rows import OVER, NoticeKind, OrderState, StopReason
+from spawner.ledger.paid.rows import OVER, NoticeKind, OrderChanges, OrderState, StopReason
 from spawner.paid.accounts.binding import Reach, in_the_way_of_unlinking
 from spawner.paid.orders.service import want_stop
 from spawner.paid.orders.updates import notice
@@ -29,7 +29,12 @@ def unlink_or_stop(connection: Connection, binding_id: str, *, by: str, now: dat
         if order.state in OVER:
             continue
         # It is not gone from the cloud, only from here: whoever links the account again gets it back by a sweep.
-        changes = {"state": OrderState.GONE, "reason": StopReason.UNLINKED, "ended_at": now, "next_try_at": None}
+        changes: OrderChanges = {
+            "state": OrderState.GONE,
+            "reason": StopReason.UNLINKED,
+            "ended_at": now,
+            "next_try_at": None,
+        }
         orders.update_read(connection, order, changes)
         audit.note(connection, order.id, at=now, by=by, what="left", before=order.state, after=OrderState.GONE)
         telling = notice(NoticeKind.LEFT, order)

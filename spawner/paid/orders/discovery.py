@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -26,6 +25,7 @@ from spawner.ledger.paid.rows import (
     ConsentState,
     NoticeKind,
     Order,
+    OrderChanges,
     OrderState,
     StopReason,
 )
@@ -214,7 +214,7 @@ def _revive(
     if remote.state is RemoteState.DELETING or (is_fresh and remote.id == order.remote_id and not was_left):
         return  # a listing may show for a while what is gone
     is_stopped = remote.state is RemoteState.STOPPED
-    changes: dict[str, Any] = {
+    changes: OrderChanges = {
         "state": OrderState.STOPPED if is_stopped else OrderState.RECOVERED,
         "stopped_at": (order.stopped_at or now) if is_stopped else None,
         "binding_id": binding.id,

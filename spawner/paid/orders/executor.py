@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from spawner.errors import LostRace
 from spawner.ledger.paid import audit, bindings, consents, orders
-from spawner.ledger.paid.rows import Binding, Block, Consent, ConsentState, NoticeKind, Order
+from spawner.ledger.paid.rows import Binding, Block, Consent, ConsentState, NoticeKind, Order, OrderChanges
 from spawner.paid.accounts.binding import account_for, may_order
 from spawner.paid.consent.rules import change_since
 from spawner.paid.creation_pause import is_paused
@@ -258,7 +258,7 @@ def _creation_policy(connection: Connection, binding: Binding, *, has_discovered
 
 
 def _record_intent(
-    connection: Connection, order: Order, action: NextAction, intent: dict[str, object], *, now: datetime, rules: Rules
+    connection: Connection, order: Order, action: NextAction, intent: OrderChanges, *, now: datetime, rules: Rules
 ) -> Order:
     """Write the intent, if the order is still as it was read and, for what costs money, still allowed."""
     orders.update_read(connection, order, intent)

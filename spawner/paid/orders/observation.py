@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-from spawner.ledger.paid.rows import Consent, NoticeKind, Order, OrderState, StopReason
+from spawner.ledger.paid.rows import Consent, NoticeKind, Order, OrderChanges, OrderState, StopReason
 from spawner.paid.orders.policy import limit_of, spent_by
 from spawner.paid.orders.updates import OrderUpdate, UserNotice, notice
 from spawner.paid.providers.base import RemoteInstance, RemoteState
@@ -26,7 +25,7 @@ def apply_observation(
     order: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules
 ) -> OrderUpdate:
     """What to write after the cloud has shown it."""
-    changes: dict[str, Any] = {
+    changes: OrderChanges = {
         "seen_at": now,
         "remote_state": remote.state,
         "raw_state": remote.raw_state,
@@ -67,7 +66,7 @@ def _state_notices(order: Order, remote: RemoteInstance) -> tuple[UserNotice, ..
     return ()
 
 
-def _retry_in(now: datetime, seconds: float) -> dict[str, Any]:
+def _retry_in(now: datetime, seconds: float) -> OrderChanges:
     return {"next_try_at": now + timedelta(seconds=seconds)}
 
 
@@ -113,7 +112,7 @@ def _running(
         pause = min(pause, rules.first_pause * 2 ** min(order.tries, 16))
     elif order.is_unwanted:
         pause = 0
-    changes: dict[str, Any] = _retry_in(now, pause)
+    changes: OrderChanges = _retry_in(now, pause)
     if order.auto_stop_set_at is not None and not order.is_unwanted:
         changes["tries"] = 0
     return OrderUpdate(changes, tuple(told))
@@ -147,7 +146,7 @@ def _to_stopped(order: Order, consent: Consent | None, now: datetime, rules: Rul
     # When it really stopped, while nobody looked, the cloud's own count says; what we saw before stands.
     counted = spent_by(replace(order, run_began_at=None), consent, now)
     spent = counted if counted is None else str(max(Decimal(counted), Decimal(order.spent or 0)))
-    changes: dict[str, Any] = {
+    changes: OrderChanges = {
         "state": OrderState.STOPPED,
         "reason": reason,
         "stopped_at": now if order.stopped_at is None or _has_run(order) else order.stopped_at,
@@ -187,7 +186,7 @@ def _stopping(
 
 def _stopped(order: Order, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
     if remote.state in ALIVE:
-        changes: dict[str, Any] = {
+        changes: OrderChanges = {
             "state": OrderState.RECOVERED,
             "recovered_at": now,
             "consent_id": None,
@@ -238,6 +237,6 @@ def _starting(
         stopped = _to_stopped(replace(order, reason=StopReason.NOT_STARTED), consent, now, rules)
         told = notice(NoticeKind.NOT_MADE, order, reason=StopReason.NOT_STARTED)
         return replace(stopped, notices=(told,), what="not_started")
-    active: dict[str, Any] = {"state": OrderState.ACTIVE, "active_at": now, "tries": 0}
+    active: OrderChanges = {"state": OrderState.ACTIVE, "active_at": now, "tries": 0}
     update = _running(replace(order, **active), was, consent, remote, now, rules)
     return replace(update, changes=active | update.changes | _retry_in(now, 0), what="started")

@@ -28,9 +28,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from spawner.ledger.paid.rows import Consent, Order, OrderState, StopReason
+from spawner.ledger.paid.rows import Consent, Order, OrderChanges, OrderState, StopReason
 from spawner.paid.providers.base import RemoteState
 from spawner.paid.quotes import cap_seconds, cost, terms_of
 from spawner.paid.rules import Rules
@@ -238,9 +237,9 @@ def spent_by(order: Order, consent: Consent | None, now: datetime) -> str | None
     return None if consent is None else cost(terms_of(consent).hourly, seconds_run(order, now)).text
 
 
-def intent_of(order: Order, action: NextAction, now: datetime, rules: Rules) -> dict[str, Any]:
+def intent_of(order: Order, action: NextAction, now: datetime, rules: Rules) -> OrderChanges:
     """What is written, and committed, before the cloud is asked for anything that changes something there."""
-    changes: dict[str, Any] = {"begun_at": now, "busy_until": now + timedelta(seconds=rules.busy)}
+    changes: OrderChanges = {"begun_at": now, "busy_until": now + timedelta(seconds=rules.busy)}
     match action.kind:
         case Action.CREATE | Action.START:
             return changes | {"state": OrderState.CREATING, "posted_at": now}

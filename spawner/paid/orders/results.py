@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from spawner.ledger.paid.rows import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderState, StopReason
+from spawner.ledger.paid.rows import ENDS, RUNS, Block, Consent, NoticeKind, Order, OrderChanges, OrderState, StopReason
 from spawner.paid.orders.observation import apply_observation
 from spawner.paid.orders.policy import Action, NextAction, is_fresh, seconds_left
 from spawner.paid.orders.updates import FREEPOOL, OrderUpdate, UserNotice, notice
@@ -88,7 +87,7 @@ def apply_result(
     who try again.
     """
     update = _update_for(order, consent, action, result, now, was, rules)
-    changes: dict[str, Any] = {"busy_until": None, "begun_at": began}
+    changes: OrderChanges = {"busy_until": None, "begun_at": began}
     after = replace(order, **update.changes)
     if isinstance(result, CallFailed):
         changes |= _retry_changes(after, consent, result.error, update, now, rules, jitter)
@@ -124,9 +123,9 @@ def _retry_changes(
     now: datetime,
     rules: Rules,
     jitter: float,
-) -> dict[str, Any]:
+) -> OrderChanges:
     """When to try again: later each time, not before the cloud says, and not after a limit has passed."""
-    changes: dict[str, Any] = {}
+    changes: OrderChanges = {}
     if isinstance(error, AuthLost):
         changes |= {"blocked": Block.AUTH_LOST, "blocked_at": order.blocked_at or now}
     elif order.blocked is Block.AUTH_LOST and isinstance(error, Rejected):
@@ -176,7 +175,7 @@ def _give_up(order: Order, reason: StopReason, now: datetime, why: Sentence | No
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
     told = () if reason is StopReason.CANCELLED else (notice(kind, order, reason=reason, **_words(why)),)
     state = OrderState.REJECTED if order.remote_id is None else OrderState.STOPPED
-    changes: dict[str, Any] = {
+    changes: OrderChanges = {
         "state": state,
         "reason": reason,
         "stop_wanted_at": None,
@@ -204,7 +203,7 @@ def _after_run_request(
         case InstanceSeen(remote):
             return _adopted(order, consent, remote, now, rules)
         case RequestTaken(remote_id):
-            changes: dict[str, Any] = {
+            changes: OrderChanges = {
                 "state": OrderState.ACTIVE,
                 "active_at": now,
                 "run_began_at": now,
@@ -243,7 +242,7 @@ def _after_run_request(
 def _no_longer_requested(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
     """It is not asked for again, but an earlier request may still be carried out: its name is watched for."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
-    changes = {
+    changes: OrderChanges = {
         "state": OrderState.UNKNOWN,
         "reason": order.reason or reason,
         "stop_wanted_at": order.stop_wanted_at or now,
@@ -267,7 +266,7 @@ def _after_find(
                 return _give_up(order, order.reason or StopReason.CANCELLED, now)
             if not order.is_unwanted and not is_fresh(consent, now, rules):
                 return _no_longer_requested(order, StopReason.TOO_LATE, now)
-            changes: dict[str, Any] = {"state": OrderState.UNKNOWN, "unsure": False, "tries": 0}
+            changes: OrderChanges = {"state": OrderState.UNKNOWN, "unsure": False, "tries": 0}
             # Soon while somebody waits for it; else as seldom as something forgotten may cost.
             pause = rules.poll if order.is_unwanted else rules.poll_soon
             return OrderUpdate(changes | {"next_try_at": now + timedelta(seconds=pause)})
@@ -277,7 +276,7 @@ def _after_find(
 
 def _adopted(order: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
     """It is there: whoever asked for it, it is this order's. What nobody wants any more is ended and deleted."""
-    changes: dict[str, Any] = {
+    changes: OrderChanges = {
         "state": OrderState.ACTIVE,
         "remote_id": remote.id,
         "active_at": now,
@@ -321,7 +320,7 @@ def _after_set_auto_stop(
     match result:
         case RequestTaken():
             stops_at = now + timedelta(seconds=action.stop_in or 0)
-            changes: dict[str, Any] = {"auto_stop_set_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
+            changes: OrderChanges = {"auto_stop_set_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
             return OrderUpdate(changes, what="armed", params={"stop_in": action.stop_in})
         case CallFailed(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING, RemoteState.STOPPED):
             # It is not there enough yet, or not shown to be. It is looked at meanwhile, and armed once it runs.
@@ -339,7 +338,7 @@ def _after_end_request(
     order: Order, action: NextAction, result: CallResult | None, now: datetime, rules: Rules
 ) -> OrderUpdate:
     verb = "stop" if action.kind is Action.STOP else "delete"
-    changes: dict[str, Any]
+    changes: OrderChanges
     if not isinstance(result, CallFailed):
         changes = {"asked_at": now, "tries": 0, "next_try_at": now + timedelta(seconds=rules.poll_soon)}
         return OrderUpdate(changes, what=f"{verb}_taken")

@@ -23,6 +23,7 @@ from spawner.ledger.paid.rows import (
     Consent,
     ConsentKind,
     Order,
+    OrderChanges,
     OrderEvent,
     OrderState,
     StopReason,
@@ -137,11 +138,19 @@ def _again(connection: Connection, consent: Consent) -> Order:
     order = orders.get(connection, order_id_of(consent))
     if order.state is not OrderState.STOPPED or order.delete_wanted_at is not None:
         raise LostRace("It is not stopped any more.")
-    nothing = dict.fromkeys(
-        ("stop_wanted_at", "stop_wanted_by", "recovered_at", "posted_at", "asked_at", "active_at", "run_began_at",
-         "auto_stop_set_at", "stops_at", "reason", "spent", "next_try_at")
-    )  # fmt: skip
-    changes = nothing | {
+    changes: OrderChanges = {
+        "stop_wanted_at": None,
+        "stop_wanted_by": None,
+        "recovered_at": None,
+        "posted_at": None,
+        "asked_at": None,
+        "active_at": None,
+        "run_began_at": None,
+        "auto_stop_set_at": None,
+        "stops_at": None,
+        "reason": None,
+        "spent": None,
+        "next_try_at": None,
         "state": OrderState.INTENDED,
         "consent_id": consent.id,
         "ran_before": order.running or 0.0,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spawner.ledger.paid.rows import Block, NoticeKind, Order
+from spawner.ledger.paid.rows import Block, NoticeKind, Order, OrderChanges
 
 FREEPOOL = "freepool"
 """Who wishes an end where no person does. It is only shown: no rule asks for it."""
@@ -25,7 +25,7 @@ class UserNotice:
 class OrderUpdate:
     """`what` is empty where nothing happened that belongs into the record. `block`: what is wrong with the binding."""
 
-    changes: dict[str, Any]
+    changes: OrderChanges
     notices: tuple[UserNotice, ...] = ()
     what: str = ""
     request_id: str = ""

@@ -90,7 +90,7 @@ class Admission:
             return self._call(
                 connection, replace(ticket, collected_at=ticket.joined_at if by_user else None), is_new=True
             )
-        waiting = [own for own in open_tickets if own.state is TicketState.WAITING or own.called_at != own.joined_at]
+        waiting = [own for own in open_tickets if own.has_waited]
         if waiting:
             raise AlreadyQueued(
                 "You are in line for {flavor} already.",
@@ -159,7 +159,7 @@ class Admission:
         instance = instances.get(connection, instance_id)
         if instance.state in LIVE:
             return
-        had_waited = ticket.called_at != ticket.joined_at
+        had_waited = ticket.has_waited
         is_left_over = had_waited and instance.reason is EndReason.SUPERSEDED  # its hub was killed meanwhile
         has_failed = instance.reason not in PLATFORM_FAILURES and not is_left_over
         tries = MAX_FAILED_STARTS if had_waited else 1

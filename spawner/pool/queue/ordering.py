@@ -106,4 +106,4 @@ def _is_all_lent(flavor: Flavor, held: Iterable[Slot]) -> bool:
 
 def planned_slot(flavor: str) -> Slot:
     """A slot that stands for a due ticket in the count."""
-    return Slot("", flavor, "", SlotState.CREATING, "", NEVER, None, None, None, None, None)
+    return Slot.planned(flavor, "", holder_id="", created_at=NEVER)
