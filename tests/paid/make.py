@@ -13,11 +13,11 @@ from spawner.paid.consent.text import hash_of
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ACCOUNT = "2000000000000002"
 SINCE = "2026-01-01T00:00:00Z"
-WORD = "w0rd"
+TOKEN = "w0rd"
 
 
-def word_of(consent_id: str) -> str:
-    return WORD
+def token_of(consent_id: str) -> str:
+    return TOKEN
 
 
 def later(seconds: float) -> datetime:
@@ -76,7 +76,7 @@ def consent(name: str = "c1", state: ConsentState = ConsentState.OFFERED, **chan
         "text_hash": "0" * 64,
         "language": "en",
         "text": "…",
-        "answer_hash": hash_of(WORD),
+        "answer_hash": hash_of(TOKEN),
         "state": state,
     }
     return Consent(**values | changes)

@@ -68,7 +68,7 @@ def test_the_hub_imports_no_sdk_of_any_cloud() -> None:
         {"user_name": "bob"},
         {"user_since": "2026-02-02T00:00:00Z"},
         {"server_name": "paid-2"},
-        {"word": ""},
+        {"token": ""},
         {"key": "1" * 64},
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spawner.paid.consent import rules as consent_rules
-from spawner.paid.consent.rules import Chosen
+from spawner.paid.consent.rules import Chosen, Page, Parties
 from spawner.paid.money import Money
 from spawner.paid.providers.dsw import sdk
 from spawner.paid.providers.dsw.assumptions import DswAssumptions
@@ -33,10 +33,13 @@ async def test_a_disk_that_nobody_asked_for_is_priced_and_said(moto: Moto, tmp_p
     best = quote(instance_types, Needs(), disk=None, read_at=NOW)[0]
     assert (best.compute, best.disk) == (Money(Decimal("0.05"), "USD"), Money(Decimal("0.007"), "USD"))
     asked = consent_rules.ask(
-        consent_id="c1", binding=make.make_binding(provider="sagemaker"), region="us-east-1", quote=best,
-        chosen=Chosen("paid-1", Money(Decimal(5), "USD"), 3600), session="5e55", token="", language="en", title="AWS",
-        capabilities=provider.capabilities, now=NOW,
-    )  # fmt: skip
+        "c1",
+        Parties(make.make_binding(provider="sagemaker"), "us-east-1", "AWS", provider.capabilities),
+        best,
+        Chosen("paid-1", Money(Decimal(5), "USD"), 3600),
+        Page("5e55", "en", token=""),
+        now=NOW,
+    )
     assert asked.disk == 7 * GIB, "this is what is made"
     assert "7 GiB" in asked.text
     assert "0.007" in asked.text

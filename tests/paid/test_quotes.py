@@ -20,7 +20,7 @@ from spawner.paid import money, quotes
 from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import text as consent_text
-from spawner.paid.consent.rules import Chosen, ask, change_since, check_answer
+from spawner.paid.consent.rules import Chosen, Page, Parties, ask, change_since, check_answer
 from spawner.paid.money import Money
 from spawner.paid.names import NAME_LENGTH, name_of
 from spawner.paid.providers.base import Capability, InstanceType, Probe
@@ -46,17 +46,22 @@ def instance_type(name: str = "s", price: str | None = "0.65", **changes: Any) -
     return InstanceType(**values | changes)
 
 
-RIGHT = {"user_since": make.SINCE, "word": make.TOKEN}
+RIGHT = {"user_since": make.SINCE, "token": make.TOKEN}
 
 
 def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) -> Consent:
+    parties = Parties(make.make_binding(), "cn-hangzhou", "A Cloud", ALL)
+    page = Page("5e55", "en", make.TOKEN)
+    parties = replace(
+        parties, **{name: changes[name] for name in {"binding", "capabilities", "order"} & changes.keys()}
+    )
+    page = replace(page, **{name: changes[name] for name in changes.keys() & {"language"}})
     values: dict[str, Any] = {
-        "consent_id": "c1", "binding": make.make_binding(), "region": "cn-hangzhou",
         "quote": quote([one or instance_type()], Needs(), disk=None, read_at=NOW)[0],
-        "chosen": Chosen("paid-1", yuan("2.60"), 8 * 3600, idle_seconds=1800), "session": "5e55", "language": "en",
-        "title": "A Cloud", "capabilities": ALL, "word": make.TOKEN, "now": later(now),
-    }  # fmt: skip
-    return ask(**values | changes)
+        "chosen": Chosen("paid-1", yuan("2.60"), 8 * 3600, idle_seconds=1800),
+    }
+    values |= {name: changes[name] for name in changes.keys() & values.keys()}
+    return ask("c1", parties, page=page, now=later(now), **values)
 
 
 # -- quotes
@@ -249,7 +254,7 @@ def test_who_may_answer_and_until_when(
     with pytest.raises(error):
         check_answer(make.consent(**changes), user_name=who, session=session, now=later(at), **RIGHT)
     check_answer(make.consent(), user_name="ann", session="5e55", now=later(599), **RIGHT)
-    for wrong in ({"word": ""}, {"word": "x"}, {"word": make.consent().answer_hash}, {"user_since": ""}):
+    for wrong in ({"token": ""}, {"token": "x"}, {"token": make.consent().answer_hash}, {"user_since": ""}):
         with pytest.raises(NoConsent):
             check_answer(make.consent(), user_name="ann", session="5e55", now=NOW, **RIGHT | wrong)
 

@@ -1,7 +1,4 @@
-"""The question to a person and their yes: who may give it, for what, until when, and what makes it void.
-
-Asking and answering is the desk's, by POST alone. Here are the rules, as functions of rows.
-"""
+"""Rules of consents, as pure functions: what may be offered, who may accept until when, and what voids an offer."""
 
 from __future__ import annotations
 
@@ -21,9 +18,9 @@ from spawner.paid.providers.base import Capability, InstanceType
 from spawner.paid.quotes import UNIT, Quote
 
 GOOD_FOR = timedelta(minutes=10)
-"""From when the price was read: then it is read and asked again."""
+"""How long an offer is valid after its price was read."""
 SHORTEST_RUN = 600
-"""Seconds: below that most of the money would go into starting and stopping."""
+"""Seconds. Shorter runs would mostly pay for starting and stopping."""
 LONGEST_RUN = 7 * 24 * 3600
 NOT_FROM_THE_PAGE = "This yes did not come from the page with the question."
 NOTHING_NEW = "Nothing new can be made in this cloud account just now."
@@ -35,7 +32,7 @@ PRICE_CHANGED = "The price of {instance_type} has changed from {old} to {new} an
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the person chose beside the shape. `idle_seconds` and `image` may be left to the cloud; disk in bytes."""
+    """Choices beside the instance type. `disk` in bytes; None leaves `idle_seconds` or `image` to the cloud."""
 
     server_name: str
     cap: Money
@@ -45,27 +42,88 @@ class Chosen:
     image: str | None = None
 
 
-def ask(
-    *,
-    consent_id: str,
-    binding: Binding,
-    region: str,
-    quote: Quote,
-    chosen: Chosen,
-    session: str,
-    language: str,
-    title: str,
-    capabilities: frozenset[Capability],
-    token: str,
-    now: datetime,
-    order: Order | None = None,
-) -> Consent:
-    """Put a quote and what was chosen into a question. With `order`: to start that stopped instance again.
+@dataclass(frozen=True)
+class Parties:
+    """Who is billed by whom: the user's binding, and the cloud with its title, region and capabilities.
 
-    `word` is what the page with the question must send along with the yes; only its hash is kept.
-
-    Raises `NotAllowed`, `OfferChanged` or `BadOption` where it cannot be asked.
+    `order`: the stopped instance to start again; None to create one.
     """
+
+    binding: Binding
+    region: str
+    title: str
+    capabilities: frozenset[Capability]
+    order: Order | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page that shows the offer. It must send `token` with the acceptance; only the token's hash is stored."""
+
+    session: str
+    language: str
+    token: str
+
+
+def ask(consent_id: str, parties: Parties, quote: Quote, chosen: Chosen, page: Page, *, now: datetime) -> Consent:
+    """Make the offer of a quote with the user's choices. Raises `NotAllowed`, `OfferChanged` or `BadOption`."""
+    binding, order = parties.binding, parties.order
+    hourly, compute = _price_of(binding, quote, now)
+    run_seconds = _run_seconds(chosen, hourly)
+    can_cull = Capability.IDLE_CULLER in parties.capabilities
+    facts = Facts(
+        kind=ConsentKind.CREATE if order is None else ConsentKind.START,
+        provider=parties.title,
+        capabilities=parties.capabilities,
+        account_id=binding.account_id,
+        region=parties.region,
+        instance_type=quote.instance_type,
+        price=compute,
+        disk=quote.instance_type.least_disk if chosen.disk is None else chosen.disk,
+        disk_price=quote.disk,
+        cap=chosen.cap,
+        run_seconds=run_seconds,
+        idle_seconds=chosen.idle_seconds if can_cull else None,
+        read_at=quote.read_at,
+        now=now,
+    )
+    text = consent_text.write(facts, page.language)
+    return Consent(
+        id=consent_id,
+        user_name=binding.user_name,
+        user_since=binding.user_since,
+        session=page.session,
+        server_name=chosen.server_name,
+        kind=facts.kind,
+        order_id=None if order is None else order.id,
+        binding_id=binding.id,
+        provider=binding.provider,
+        region=parties.region,
+        account_id=binding.account_id,
+        instance_type=quote.instance_type.id,
+        image=chosen.image,
+        price=compute.text,
+        currency=compute.currency,
+        unit=UNIT,
+        disk=facts.disk,
+        disk_price=None if quote.disk is None else quote.disk.text,
+        cap=chosen.cap.text,
+        max_seconds=chosen.max_seconds,
+        run_seconds=run_seconds,
+        idle_seconds=facts.idle_seconds,
+        read_at=quote.read_at,
+        offered_at=now,
+        expires_at=quote.read_at + GOOD_FOR,
+        text_version=consent_text.VERSION,
+        text_hash=consent_text.hash_of(text),
+        language=ENGLISH if page.language == ENGLISH else consent_text.CHINESE,
+        text=text,
+        answer_hash=consent_text.hash_of(page.token),
+    )
+
+
+def _price_of(binding: Binding, quote: Quote, now: datetime) -> tuple[Money, Money]:
+    """Price of an hour in all, and of its computing, if the quote may be offered under the binding now."""
     if not may_order(binding):
         raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     hourly = quote.hourly
@@ -77,58 +135,7 @@ def ask(
         )
     if now >= quote.read_at + GOOD_FOR:
         raise OfferChanged("This price is too old.", next_step="Load the prices again.")
-    run_seconds = _run_seconds(chosen, hourly)
-    disk = quote.instance_type.least_disk if chosen.disk is None else chosen.disk
-    kind = ConsentKind.CREATE if order is None else ConsentKind.START
-    facts = Facts(
-        kind=kind,
-        provider=title,
-        capabilities=capabilities,
-        account_id=binding.account_id,
-        region=region,
-        instance_type=quote.instance_type,
-        price=quote.compute,
-        disk=disk,
-        disk_price=quote.disk,
-        cap=chosen.cap,
-        run_seconds=run_seconds,
-        idle_seconds=chosen.idle_seconds if Capability.IDLE_CULLER in capabilities else None,
-        read_at=quote.read_at,
-        now=now,
-    )
-    text = consent_text.write(facts, language)
-    return Consent(
-        id=consent_id,
-        user_name=binding.user_name,
-        user_since=binding.user_since,
-        session=session,
-        server_name=chosen.server_name,
-        kind=kind,
-        order_id=None if order is None else order.id,
-        binding_id=binding.id,
-        provider=binding.provider,
-        region=region,
-        account_id=binding.account_id,
-        instance_type=quote.instance_type.id,
-        image=chosen.image,
-        price=quote.compute.text,
-        currency=quote.compute.currency,
-        unit=UNIT,
-        disk=disk,
-        disk_price=None if quote.disk is None else quote.disk.text,
-        cap=chosen.cap.text,
-        max_seconds=chosen.max_seconds,
-        run_seconds=run_seconds,
-        idle_seconds=facts.idle_seconds,
-        read_at=quote.read_at,
-        offered_at=now,
-        expires_at=quote.read_at + GOOD_FOR,
-        text_version=consent_text.VERSION,
-        text_hash=consent_text.hash_of(text),
-        language=ENGLISH if language == ENGLISH else consent_text.CHINESE,
-        text=text,
-        answer_hash=consent_text.hash_of(token),
-    )
+    return hourly, quote.compute
 
 
 def _run_seconds(chosen: Chosen, hourly: Money) -> int:
@@ -164,10 +171,7 @@ def check_answer(consent: Consent, *, user_name: str, user_since: str, session: 
 
 
 def change_since(consent: Consent, instance_types: Iterable[InstanceType]) -> tuple[str, Mapping[str, str]] | None:
-    """What is not as it was agreed to any more, as a sentence; None where all is as it was.
-
-    A price that fell is a change, too: what a person agreed to is what they get.
-    """
+    """What differs from the consent now, as (template, params); None where nothing does. A lower price differs, too."""
     instance_type = next((one for one in instance_types if one.id == consent.instance_type), None)
     if instance_type is None:
         return SHAPE_GONE, {"instance_type": consent.instance_type}

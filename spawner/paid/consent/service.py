@@ -13,7 +13,7 @@ from spawner.errors import BadOption, LostRace, NoConsent, NotAllowed, NotOffere
 from spawner.ledger.paid import bindings, consents
 from spawner.ledger.paid.rows import Binding, Consent, Order, OrderState
 from spawner.paid.accounts.binding import account_of, is_same, may_order
-from spawner.paid.consent.rules import NOTHING_NEW, Chosen, ask, change_since, check_answer
+from spawner.paid.consent.rules import NOTHING_NEW, Chosen, Page, Parties, ask, change_since, check_answer
 from spawner.paid.creation_pause import refuse_if_paused
 from spawner.paid.paid import Paid
 from spawner.paid.providers.base import Provider
@@ -23,14 +23,14 @@ SWITCHED_OFF = "This cloud, or this region of it, is switched off here just now.
 
 
 def provider_of(paid: Paid, binding: Binding, region: str) -> Provider:
-    """The cloud, where it and the region are on. Raises `NotOffered`."""
+    """The provider of a binding. Raises `NotOffered` where the settings do not name it or the region."""
     if not paid.reaches(binding.provider, region):
         raise NotOffered(SWITCHED_OFF, next_step="Choose another cloud or region.")
     return paid.providers[binding.provider]
 
 
 async def quotes(paid: Paid, binding: Binding, region: str, needs: Needs, *, disk: int | None = None) -> list[Quote]:
-    """What is on offer now, the cheapest that fits first. Raises `ProviderError`."""
+    """Current quotes, the cheapest that fits first. Raises `NotOffered` or `ProviderError`."""
     read_at = paid.now()
     instance_types = await provider_of(paid, binding, region).instance_types(account_of(binding, region))
     return quote(instance_types, needs, disk=disk, read_at=read_at)
@@ -48,52 +48,46 @@ async def offer(
     token_of: Callable[[str], str],
     order: Order | None = None,
 ) -> Consent:
-    """Ask a person, at a price that is read now. With `order`: whether to start that stopped instance again.
+    """Offer an instance at a price that is read now. With `order`: offer to start that stopped instance again.
 
-    `word_of` makes of a consent's id the word that the page with the question sends along with the yes.
+    `token_of` makes the one-time token for a consent's id, which the page with the offer sends with the acceptance.
     """
     await paid.ledger.aread(refuse_if_paused)
     if not may_order(binding):
         raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     if order is not None and (not is_same(order, binding) or order.binding_id != binding.id):
         raise NotAllowed("This is not yours.")
-    as_it_is = order is None or (order.instance_type, order.region, order.server_name) == (
+    is_unchanged = order is None or (order.instance_type, order.region, order.server_name) == (
         instance_type,
         region,
         chosen.server_name,
     )
-    if not as_it_is:
+    if not is_unchanged:
         raise BadOption("What is stopped can only be started again as it is.")
     if order is not None and (order.state is not OrderState.STOPPED or order.delete_wanted_at is not None):
         raise OfferChanged("It is not stopped.", next_step="Wait until it is.")
-    found = await quotes(paid, binding, region, Needs(), disk=chosen.disk)
-    wanted = next((one for one in found if one.instance_type.id == instance_type), None)
-    if wanted is None:
+    quoted = await quotes(paid, binding, region, Needs(), disk=chosen.disk)
+    chosen_quote = next((each for each in quoted if each.instance_type.id == instance_type), None)
+    if chosen_quote is None:
         raise OfferChanged(
             "{instance_type} cannot be had just now.", next_step="Choose another one.", instance_type=instance_type
         )
     provider = provider_of(paid, binding, region)
     consent_id = paid.new_id()
     consent = ask(
-        consent_id=consent_id,
-        binding=binding,
-        region=region,
-        quote=wanted,
-        chosen=chosen,
-        session=session,
-        language=language,
-        title=provider.title,
-        capabilities=provider.capabilities,
-        token=token_of(consent_id),
+        consent_id,
+        Parties(binding, region, provider.title, provider.capabilities, order),
+        chosen_quote,
+        chosen,
+        Page(session, language, token_of(consent_id)),
         now=paid.now(),
-        order=order,
     )
     await paid.ledger.awrite(consents.offer, consent)
     return consent
 
 
 async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, token: str) -> Consent:
-    """Take a person's yes, if all is still as they were told, and it comes from the page that told them.
+    """Accept an offer that is still true, for the page that showed it.
 
     Raises `NoConsent`, `OfferChanged` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
     """

@@ -1,14 +1,14 @@
-"""Looking through a whole account: what is ours there and not in the ledger, and what the list does not show.
+"""Compare the instances listed in a cloud account with the ledger.
 
-The cloud is asked first and the ledger read afterwards: what is about to be made is in the ledger before it is in the
-cloud, so what is found and not known there is truly nobody's.
+The cloud is listed before the ledger is read. An order is written before its instance is created, so an instance that
+the ledger does not know is not one that is just being created.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -46,7 +46,7 @@ ORDER_ID = re.compile(r"[0-9a-f]{8,32}")
 
 @dataclass(frozen=True)
 class _AccountListing:
-    """One listing: where, what, and when it was begun."""
+    """All instances with our label in one region of an account. `began`: when the list call was sent."""
 
     binding: Binding
     region: str
@@ -55,7 +55,7 @@ class _AccountListing:
 
 
 async def discover(paid: Paid, binding: Binding, region: str) -> None:
-    """Compare one region of an account with the ledger. Raises `ProviderError` where it cannot be listed."""
+    """List one region of an account and compare it with the ledger. Raises `ProviderError` where listing fails."""
     provider = paid.providers[binding.provider]
     began = paid.now()
     remotes = await provider.owned(account_of(binding, region), {HUB_LABEL: paid.hub_label})
@@ -63,25 +63,25 @@ async def discover(paid: Paid, binding: Binding, region: str) -> None:
     for order_id in missing:
         snapshot = await paid.ledger.aread(read_snapshot, order_id, has_discovered=False, now=paid.now())
         try:
-            done = await execute_action(paid, provider, snapshot, DESCRIBE)
+            update = await execute_action(paid, provider, snapshot, DESCRIBE)
         except LostRace:
-            continue  # somebody is at it just now: the next look will tell
-        if done.changes.get("remote_state") not in (None, RemoteState.DELETING):
+            continue  # another step is under way; the next discovery compares again
+        if update.changes.get("remote_state") not in (None, RemoteState.DELETING):
             await paid.ledger.awrite(_block_incomplete_listing, order_id, now=paid.now())
 
 
 def lose_access(connection: Connection, binding_id: str, *, now: datetime) -> None:
-    """The role is gone, or does not let us look any more."""
+    """Block the binding: its role is gone, or denies list calls."""
     block(connection, binding_id, Block.AUTH_LOST, now=now)
 
 
 def is_lost(binding: Binding) -> bool:
-    """Whether we could not get in when we last tried."""
+    """Whether the last access with this role was denied."""
     return binding.state is BindingState.BLOCKED and binding.blocked is Block.AUTH_LOST
 
 
 def regain_access(connection: Connection, binding_id: str, *, seen_at: datetime) -> None:
-    """Allow new ones again, where every region was seen after access was lost and nothing there is refused to us."""
+    """Unblock the binding if every region was listed after access was lost (`seen_at`) and no order is still denied."""
     binding = bindings.get(connection, binding_id)
     if not is_lost(binding) or (binding.blocked_at is not None and seen_at <= binding.blocked_at):
         return
@@ -91,35 +91,48 @@ def regain_access(connection: Connection, binding_id: str, *, seen_at: datetime)
 
 
 def _compare(connection: Connection, paid: Paid, listing: _AccountListing) -> list[str]:
-    """Take in what the ledger did not know. Returns the orders that the list ought to have shown and did not."""
-    now = paid.now()
+    """Apply a listing to the ledger. Returns the ids of orders that it should contain and does not."""
     binding = bindings.get(connection, listing.binding.id)
     known = [
         order
         for order in orders.of_account(connection, binding.provider, binding.account_id)
         if order.region == listing.region
     ]
-    by_id = {order.remote_id: order for order in known if order.remote_id is not None}
-    # A name tells only of what has no id yet: what bears it and is another instance is another order.
-    by_name = {order.name: order for order in known if order.remote_id is None}
-    for remote in listing.remotes:
-        order = by_id.get(remote.id) or by_name.get(remote.name)
+    for remote, order in _matches(known, listing.remotes):
         try:
             with connection.begin_nested():
                 _apply_remote(connection, paid, listing, binding, order, remote)
-        except LostRace as error:  # one row that is not as it should be hides none of the others
+        except LostRace as error:  # one inconsistent row must not hide the others
             log.error("%s in the account of binding %s: %s", remote.id, binding.id, error.message)
-    listed = {remote.id for remote in listing.remotes}
-    is_final = listing.began - timedelta(seconds=paid.rules.seen_within)
-    return [
-        order.id
-        for order in known
-        if order.binding_id == binding.id
+    return [order.id for order in known if _is_missing(order, binding, listing, paid)]
+
+
+def _matches(
+    known: Sequence[Order], remotes: Sequence[RemoteInstance]
+) -> Iterator[tuple[RemoteInstance, Order | None]]:
+    """Each instance with its order, None where the ledger has none.
+
+    A name matches only orders without a cloud id: the same name with another id is another instance.
+    """
+    by_id = {order.remote_id: order for order in known if order.remote_id is not None}
+    by_name = {order.name: order for order in known if order.remote_id is None}
+    for remote in remotes:
+        yield remote, by_id.get(remote.id) or by_name.get(remote.name)
+
+
+def _is_missing(order: Order, binding: Binding, listing: _AccountListing, paid: Paid) -> bool:
+    """Whether the listing should contain the order's instance, and does not.
+
+    A listing may lag behind for `seen_within`, and says nothing about an order with a call under way.
+    """
+    must_be_listed_since = listing.began - timedelta(seconds=paid.rules.seen_within)
+    return (
+        order.binding_id == binding.id
         and order.state in LISTED_STATES
-        and order.remote_id not in listed
-        and (order.active_at or order.created_at) < is_final
-        and (order.busy_until is None or order.busy_until <= now)
-    ]
+        and order.remote_id not in {remote.id for remote in listing.remotes}
+        and (order.active_at or order.created_at) < must_be_listed_since
+        and (order.busy_until is None or order.busy_until <= paid.now())
+    )
 
 
 def _apply_remote(
@@ -140,11 +153,11 @@ def _apply_remote(
         elif order.binding_id != binding.id:
             orders.update_read(connection, order, {"binding_id": binding.id})
         elif order.state is OrderState.STOPPED and remote.state in ALIVE and order.busy_until is None:
-            orders.update_read(connection, order, {"next_try_at": now})  # what is stopped is looked at seldom
+            orders.update_read(connection, order, {"next_try_at": now})  # do not wait for the slow poll of STOPPED
 
 
 def _belongs_to_other_binding(connection: Connection, binding: Binding, remote: RemoteInstance) -> bool:
-    """Whether it was made under another link to the same account that still stands: then that one takes it in."""
+    """Whether its label names another linked binding of the same account: that binding's discovery records it."""
     other = remote.labels.get(BINDING_LABEL)
     return other != binding.id and any(
         one.id == other and (one.provider, one.account_id) == (binding.provider, binding.account_id)
@@ -153,7 +166,7 @@ def _belongs_to_other_binding(connection: Connection, binding: Binding, remote: 
 
 
 def _belongs_to_binding(connection: Connection, order: Order, binding: Binding) -> bool:
-    """Whether an order is this link's: made under it, or under one of the same person that is gone."""
+    """Whether the order was made under this binding, or under an unlinked one of the same user."""
     if order.binding_id == binding.id:
         return True
     was_under = bindings.get(connection, order.binding_id)
@@ -161,7 +174,7 @@ def _belongs_to_binding(connection: Connection, order: Order, binding: Binding) 
 
 
 def _recover(connection: Connection, paid: Paid, binding: Binding, remote: RemoteInstance, now: datetime) -> None:
-    """Something of ours that the ledger does not know: it gets a timer, and its person is told. It is never deleted."""
+    """Record an instance of ours that the ledger lost. It gets an auto-stop, its user a notice; it is never deleted."""
     order_id = _labelled_id(connection, binding, remote, now) or paid.new_id()
     is_stopped = remote.state is RemoteState.STOPPED
     order = Order(
@@ -192,13 +205,13 @@ def _recover(connection: Connection, paid: Paid, binding: Binding, remote: Remot
 
 
 def _labelled_id(connection: Connection, binding: Binding, remote: RemoteInstance, now: datetime) -> str | None:
-    """The id that it was ordered by, where a lost order of this very account had it. Its consent is used up."""
+    """The order id in its label, if no order has that id and its consent is of this binding. Spends that consent."""
     named = remote.labels.get(ORDER_LABEL, "")
     if ORDER_ID.fullmatch(named) is None or orders.find(connection, named) is not None:
         return None
     consent = consents.find(connection, consent_id_of(named))
     if consent is not None and consent.binding_id != binding.id:
-        return None  # labels are anybody's to write
+        return None  # users can write any label in their own accounts
     if consent is not None and consent.state is ConsentState.ACCEPTED:
         consents.spend(connection, consent.id, now=now)
     return named
@@ -207,12 +220,12 @@ def _labelled_id(connection: Connection, binding: Binding, remote: RemoteInstanc
 def _revive(
     connection: Connection, paid: Paid, order: Order, binding: Binding, remote: RemoteInstance, began: datetime
 ) -> None:
-    """It was taken for gone, or for never made, and is there. `began`: when the look was."""
+    """Reopen an order that was closed although its instance exists. `began`: when the listing was requested."""
     now = paid.now()
     is_fresh = order.ended_at is not None and began - order.ended_at < timedelta(seconds=paid.rules.seen_within)
-    was_left = order.reason is StopReason.UNLINKED  # and never gone
+    was_left = order.reason is StopReason.UNLINKED  # closed by unlinking, not because the instance was gone
     if remote.state is RemoteState.DELETING or (is_fresh and remote.id == order.remote_id and not was_left):
-        return  # a listing may show for a while what is gone
+        return  # listings still show deleted instances for a while
     is_stopped = remote.state is RemoteState.STOPPED
     changes: OrderChanges = {
         "state": OrderState.STOPPED if is_stopped else OrderState.RECOVERED,
@@ -247,20 +260,20 @@ def _revive(
 def _record_recovery(
     connection: Connection, order: Order, remote: RemoteInstance, now: datetime, *, before: str
 ) -> None:
-    log.warning("order %s was found in a cloud as %s", order.id, remote.raw_state)
+    log.warning("order %s was discovered in the cloud as %s", order.id, remote.raw_state)
     params = {"remote": remote.id, "raw": remote.raw_state}
     audit.note(
         connection, order.id, at=now, by=STEWARD, what="recovered", before=before, after=order.state, params=params
     )
-    user_notice = notice(NoticeKind.RECOVERED, order, **params)
+    recovered = notice(NoticeKind.RECOVERED, order, **params)
     audit.tell(
-        connection, order.user_name, user_notice.kind, occasion=user_notice.occasion, at=now,
-        order_id=order.id, binding_id=order.binding_id, params=user_notice.params,
+        connection, order.user_name, recovered.kind, occasion=recovered.occasion, at=now,
+        order_id=order.id, binding_id=order.binding_id, params=recovered.params,
     )  # fmt: skip
 
 
 def _block_incomplete_listing(connection: Connection, order_id: str, *, now: datetime) -> None:
-    """It is there, and the list did not show it: what we cannot see we could not find again. Nothing more is made."""
+    """The instance exists but the list omits it. Stop it and block the binding: lost orders could not be recovered."""
     order = orders.get(connection, order_id)
     block(connection, order.binding_id, Block.LIST_BLIND, now=now)
     if order.state in RUNS and orders.want_stop(

@@ -1,4 +1,7 @@
-"""What a look at an instance makes of its order: the cloud decides what is, and the row says what was meant to be."""
+"""How the observed state of a cloud instance changes its order. Pure functions.
+
+The observation decides the state; the row tells whether the user or Freepool intended it.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,18 @@ from spawner.paid.providers.base import RemoteInstance, RemoteState
 from spawner.paid.rules import Rules
 
 ALIVE = (RemoteState.PROVISIONING, RemoteState.RUNNING, RemoteState.UNKNOWN)
-"""It computes, or may."""
+"""States in which the instance computes, or may."""
 MAY_BILL = (*ALIVE, RemoteState.FAILED)
-"""What has failed may bill all the same; what stops is about to end that."""
+"""A failed instance may still be billed; a stopping one no longer counts."""
 MOST_SPENT_SHARE = Decimal("0.8")
 TIMER_SLACK = timedelta(seconds=120)
-"""Stopped so close to when the timer was due, it was the timer."""
+"""A stop this close to the timer's due time is ascribed to the timer."""
 
 
 def apply_observation(
     order: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules
 ) -> OrderUpdate:
-    """What to write after the cloud has shown it."""
+    """The update to write after a describe, find or list call returned the instance."""
     changes: OrderChanges = {
         "seen_at": now,
         "remote_state": remote.state,
@@ -58,7 +61,7 @@ def apply_observation(
 
 
 def _state_notices(order: Order, remote: RemoteInstance) -> tuple[UserNotice, ...]:
-    """A state that we have never heard of, or that needs a person."""
+    """Notices for states that Freepool does not know, or that the user must resolve."""
     if remote.state is RemoteState.UNKNOWN:
         return (notice(NoticeKind.STRANGE_STATE, order, raw=remote.raw_state),)
     if remote.state is RemoteState.FAILED:
@@ -73,49 +76,70 @@ def _retry_in(now: datetime, seconds: float) -> OrderChanges:
 def _running(
     order: Order, was: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules
 ) -> OrderUpdate:
-    if remote.state is RemoteState.STOPPED:
-        just_started = order.active_at is not None and now - order.active_at < timedelta(seconds=rules.seen_within)
-        was_seen = was.remote_state not in (None, RemoteState.STOPPED) or _has_run(order)
-        if just_started and not was_seen and not order.is_unwanted:
-            return OrderUpdate(_retry_in(now, rules.poll_soon))  # the start was taken, and is not shown yet
-        return _to_stopped(order, consent, now, rules)
-    if remote.state is RemoteState.STOPPING:
-        reason = order.reason or _stop_reason(order, consent, now)
-        return OrderUpdate(
-            {"state": OrderState.STOPPING, "asked_at": now, "reason": reason, **_retry_in(now, rules.poll_soon)},
-            what="stops",
-            params={"raw": remote.raw_state},
-        )
-    if remote.state is RemoteState.DELETING:
-        return OrderUpdate(
-            {"state": OrderState.DELETING, "asked_at": now, **_retry_in(now, rules.poll_soon)}, what="deletes"
-        )
-    had_auto_stop = order.auto_stop_set_at is not None and now - order.auto_stop_set_at >= timedelta(
-        seconds=rules.seen_within
-    )
-    if remote.state is RemoteState.RUNNING and had_auto_stop and remote.stops_at is None:
-        # Stopped and started again while nobody looked, or somebody took its timer away: it gets one once more.
+    match remote.state:
+        case RemoteState.STOPPED:
+            return _stopped_while_active(order, was, consent, now, rules)
+        case RemoteState.STOPPING:
+            reason = order.reason or _stop_reason(order, consent, now)
+            return OrderUpdate(
+                {"state": OrderState.STOPPING, "asked_at": now, "reason": reason, **_retry_in(now, rules.poll_soon)},
+                what="stops",
+                params={"raw": remote.raw_state},
+            )
+        case RemoteState.DELETING:
+            return _deletes(now, rules)
+    if _has_lost_auto_stop(order, remote, now, rules):
         return OrderUpdate({"auto_stop_set_at": None, "tries": 0, **_retry_in(now, 0)}, what="timer_lost")
-    told: list[UserNotice] = []
-    if remote.state is RemoteState.RUNNING and order.state is OrderState.ACTIVE:
-        told.append(notice(NoticeKind.RUNNING, order))
-        if (
-            consent is not None
-            and order.spent is not None
-            and Decimal(order.spent) >= Decimal(consent.cap) * MOST_SPENT_SHARE
-        ):
-            told.append(notice(NoticeKind.MOST_SPENT, order, spent=order.spent, **_limits(consent)))
-    # What is unarmed, or to be ended, goes on at once; a step that failed has its pause from `tries`.
-    waits_for_us = order.auto_stop_set_at is None or order.is_unwanted
-    pause = rules.poll if remote.state is RemoteState.RUNNING else rules.poll_soon
-    if waits_for_us and order.tries:
-        pause = min(pause, rules.first_pause * 2 ** min(order.tries, 16))
-    elif order.is_unwanted:
-        pause = 0
-    changes: OrderChanges = _retry_in(now, pause)
+    changes: OrderChanges = _retry_in(now, _pause_while_active(order, remote, rules))
     if order.auto_stop_set_at is not None and not order.is_unwanted:
         changes["tries"] = 0
-    return OrderUpdate(changes, tuple(told))
+    return OrderUpdate(changes, _running_notices(order, consent, remote))
+
+
+def _stopped_while_active(
+    order: Order, was: Order, consent: Consent | None, now: datetime, rules: Rules
+) -> OrderUpdate:
+    """The cloud shows STOPPED. Shortly after a start that may be the state before the start."""
+    just_started = order.active_at is not None and now - order.active_at < timedelta(seconds=rules.seen_within)
+    was_seen = was.remote_state not in (None, RemoteState.STOPPED) or _has_run(order)
+    if just_started and not was_seen and not order.is_unwanted:
+        return OrderUpdate(_retry_in(now, rules.poll_soon))
+    return _to_stopped(order, consent, now, rules)
+
+
+def _deletes(now: datetime, rules: Rules) -> OrderUpdate:
+    changes: OrderChanges = {"state": OrderState.DELETING, "asked_at": now, **_retry_in(now, rules.poll_soon)}
+    return OrderUpdate(changes, what="deletes")
+
+
+def _has_lost_auto_stop(order: Order, remote: RemoteInstance, now: datetime, rules: Rules) -> bool:
+    """The instance was restarted, or its timer deleted, outside of Freepool. New timers appear late."""
+    if remote.state is not RemoteState.RUNNING or remote.stops_at is not None or order.auto_stop_set_at is None:
+        return False
+    return now - order.auto_stop_set_at >= timedelta(seconds=rules.seen_within)
+
+
+def _running_notices(order: Order, consent: Consent | None, remote: RemoteInstance) -> tuple[UserNotice, ...]:
+    if remote.state is not RemoteState.RUNNING or order.state is not OrderState.ACTIVE:
+        return ()
+    is_mostly_spent = (
+        consent is not None
+        and order.spent is not None
+        and Decimal(order.spent) >= Decimal(consent.cap) * MOST_SPENT_SHARE
+    )
+    running = notice(NoticeKind.RUNNING, order)
+    if consent is None or not is_mostly_spent:
+        return (running,)
+    return running, notice(NoticeKind.MOST_SPENT, order, spent=order.spent, **_limits(consent))
+
+
+def _pause_while_active(order: Order, remote: RemoteInstance, rules: Rules) -> float:
+    """Seconds until the next look: none where an action is due, a backoff where that action has failed."""
+    action_is_due = order.auto_stop_set_at is None or order.is_unwanted
+    pause = rules.poll if remote.state is RemoteState.RUNNING else rules.poll_soon
+    if action_is_due and order.tries:
+        return min(pause, rules.first_pause * float(2 ** min(order.tries, 16)))
+    return 0 if order.is_unwanted else pause
 
 
 def _limits(consent: Consent) -> dict[str, str]:
@@ -123,16 +147,16 @@ def _limits(consent: Consent) -> dict[str, str]:
 
 
 def _stop_reason(order: Order, consent: Consent | None, now: datetime) -> StopReason:
-    """Why it stops without us: its timer, or else somebody in the cloud, or the cloud's idle culler."""
+    """Why it stopped without a request of ours: the auto-stop, or else the cloud's console or idle culler."""
     by_timer = order.auto_stop_set_at is not None and order.stops_at is not None and now >= order.stops_at - TIMER_SLACK
     if order.auto_stop_set_at is not None and consent is not None and not by_timer:
-        # `stops_at` is by our clock. The cloud's own count tells the same where the two disagree.
+        # `stops_at` is by our clock; the cloud's run time is right where the clocks disagree.
         by_timer = _cloud_seconds(order) >= consent.run_seconds - TIMER_SLACK.total_seconds()
     return limit_of(consent) if by_timer else StopReason.OUTSIDE
 
 
 def _cloud_seconds(order: Order) -> float:
-    """Seconds of the present run, by the cloud's own count."""
+    """Seconds of the current run, as the cloud counts them."""
     return max(0.0, (order.running or 0.0) - order.ran_before)
 
 
@@ -141,9 +165,9 @@ def _has_run(order: Order) -> bool:
 
 
 def _to_stopped(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> OrderUpdate:
-    """It computes no more. A wish that it stop has come true; one that it be deleted stands."""
+    """Record that the instance is stopped. A pending stop request is done; a pending delete request stays."""
     reason = order.reason or _stop_reason(order, consent, now)
-    # When it really stopped, while nobody looked, the cloud's own count says; what we saw before stands.
+    # The stop may be older than this observation: use the cloud's run time, but never less than was estimated before.
     counted = spent_by(replace(order, run_began_at=None), consent, now)
     spent = counted if counted is None else str(max(Decimal(counted), Decimal(order.spent or 0)))
     changes: OrderChanges = {
@@ -169,17 +193,15 @@ def _stopping(
     if remote.state is RemoteState.STOPPED:
         return _to_stopped(order, consent, now, rules)
     if remote.state is RemoteState.DELETING:
-        return OrderUpdate(
-            {"state": OrderState.DELETING, "asked_at": now, **_retry_in(now, rules.poll_soon)}, what="deletes"
-        )
+        return _deletes(now, rules)
     if remote.state is RemoteState.FAILED:
         if order.delete_wanted_at is not None:
             return OrderUpdate({"state": OrderState.DELETING, "asked_at": None, **_retry_in(now, 0)})
-        return _to_stopped(order, consent, now, rules)  # no more of a stop than this is to be had
+        return _to_stopped(order, consent, now, rules)  # a failed instance cannot be stopped any further
     if remote.state is RemoteState.STOPPING:
         return OrderUpdate({"asked_at": order.asked_at or now, **_retry_in(now, rules.poll_soon)})
     pause = rules.poll_soon
-    if order.asked_at is None:  # it was not taken: asked again, later each time
+    if order.asked_at is None:  # the stop was not accepted: retry with backoff
         pause = min(rules.longest_stop_pause, rules.first_pause * 2 ** min(order.tries, 16)) if order.tries > 1 else 0
     return OrderUpdate(_retry_in(now, pause))
 
@@ -199,17 +221,15 @@ def _stopped(order: Order, remote: RemoteInstance, now: datetime, rules: Rules) 
             "tries": 0,
             **_retry_in(now, 0),
         }
-        told = notice(NoticeKind.RECOVERED, replace(order, **changes), raw=remote.raw_state)
-        return OrderUpdate(changes, (told,), what="started_outside")
+        recovered = notice(NoticeKind.RECOVERED, replace(order, **changes), raw=remote.raw_state)
+        return OrderUpdate(changes, (recovered,), what="started_outside")
     if remote.state is RemoteState.DELETING:
-        return OrderUpdate(
-            {"state": OrderState.DELETING, "asked_at": now, **_retry_in(now, rules.poll_soon)}, what="deletes"
-        )
-    told_soon: tuple[UserNotice, ...] = ()
+        return _deletes(now, rules)
+    notices: tuple[UserNotice, ...] = ()
     if order.stopped_at is not None and now - order.stopped_at >= rules.wiped_warning:
-        told_soon = (notice(NoticeKind.WIPED_SOON, order),)
+        notices = (notice(NoticeKind.WIPED_SOON, order),)
     pause = rules.poll_seldom if order.delete_wanted_at is None else 0
-    return OrderUpdate({"tries": 0 if pause else order.tries, **_retry_in(now, pause)}, told_soon)
+    return OrderUpdate({"tries": 0 if pause else order.tries, **_retry_in(now, pause)}, notices)
 
 
 def _deleting(order: Order, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
@@ -220,23 +240,23 @@ def _deleting(order: Order, remote: RemoteInstance, now: datetime, rules: Rules)
         if order.asked_at is None:
             pause = min(rules.longest_pause, rules.first_pause * 2 ** min(order.tries, 16)) if order.tries > 1 else 0
         return OrderUpdate(_retry_in(now, pause))
-    # It runs, or is about to stop: it must be stopped first.
-    asked = now if remote.state is RemoteState.STOPPING else None
-    return OrderUpdate({"state": OrderState.STOPPING, "asked_at": asked, **_retry_in(now, 0)})
+    # It runs or is stopping: it must be stopped before it can be deleted.
+    asked_at = now if remote.state is RemoteState.STOPPING else None
+    return OrderUpdate({"state": OrderState.STOPPING, "asked_at": asked_at, **_retry_in(now, 0)})
 
 
 def _starting(
     order: Order, was: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules
 ) -> OrderUpdate:
-    """It was asked to start, and whether that was taken is not known. It is never asked again."""
+    """The outcome of the start request is unknown. It is never sent again; the observed state decides."""
     if remote.state is RemoteState.STOPPED:
         if (remote.running or 0.0) > (was.running or 0.0):
             return _to_stopped(order, consent, now, rules)
         if order.posted_at is not None and now - order.posted_at < timedelta(seconds=rules.quiet):
             return OrderUpdate(_retry_in(now, rules.poll_soon))
         stopped = _to_stopped(replace(order, reason=StopReason.NOT_STARTED), consent, now, rules)
-        told = notice(NoticeKind.NOT_MADE, order, reason=StopReason.NOT_STARTED)
-        return replace(stopped, notices=(told,), what="not_started")
+        not_made = notice(NoticeKind.NOT_MADE, order, reason=StopReason.NOT_STARTED)
+        return replace(stopped, notices=(not_made,), what="not_started")
     active: OrderChanges = {"state": OrderState.ACTIVE, "active_at": now, "tries": 0}
     update = _running(replace(order, **active), was, consent, remote, now, rules)
     return replace(update, changes=active | update.changes | _retry_in(now, 0), what="started")
