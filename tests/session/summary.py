@@ -13,7 +13,7 @@ COMMANDS = {
     "the image gpu is not built": "make images IMAGES=gpu",
 }
 """Beginnings of reasons for which a test is skipped, and what to run first so that it is not."""
-SHOWN = 10
+SHOWN = 40
 """Lines of what other programs may have made."""
 ALLOWED_SKIPS = (
     "the image cpu is not built",  # 3 to 7 GB, and ten minutes; its packages are tried as the local image torch
