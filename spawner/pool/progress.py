@@ -1,4 +1,4 @@
-"""How a start is told to people: one English sentence and a percentage per step. The desk translates the sentence."""
+"""English sentences for the steps of a start and for the ends of instances and tickets. The desk translates them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TICKET_END_TEXTS: dict[TicketState, str] = {
     "in line.",
     TicketState.FAILED: "It was your turn, but the start did not succeed.",
 }
-"""Where the end of a place in line needs words."""
+"""Ends of tickets that users are told about."""
 
 FAILURES = (
     EndReason.CRASHED,
@@ -61,4 +61,4 @@ FAILURES = (
     EndReason.LOST,
 )
 USER_REQUESTED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SUPERSEDED)
-"""Endings that their user asked for: nothing needs to be explained."""
+"""Ends that the user asked for, which need no explanation."""

@@ -1,8 +1,8 @@
-"""How people were served lately: waits, starts, failures. Pure: rows of the ledger in, numbers out.
+"""Statistics of waits, starts and failures of the last day. Pure, except for the reading of rows.
 
-A start has two parts. The wait in line is from when somebody asked until their turn came; nothing where there was room.
-The start is from then until the notebook could be used. Where somebody had stood in line it counts from the request
-itself, because what is held for a person who is away, or still works in another instance, waits for them.
+A request has two parts. The wait lasts from the request until the ticket is called: 0 where there was room. The start
+lasts from then until the notebook can be used. For a queued ticket the start counts from the instance's request,
+because a held slot may wait for its user.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from spawner.pool.progress import FAILURES
 DAY = timedelta(days=1)
 HOURS = 24
 COLD = StartStep.SLOT_CREATING
-"""Taken by each start that found no slot ready, or none that was of use."""
+"""The step of each start that found no usable warm slot."""
 REPORTED = (*FAILURES, EndReason.NO_ROOM)
-"""Endings that an operator should look into."""
+"""Ends that an administrator should look into."""
 
 
 @dataclass(frozen=True)
 class Percentiles:
-    """How many there were, and the seconds that half of them, and 95 in 100, took at most. None where none was."""
+    """The count, the median and the 95th percentile, in seconds; None where there were none."""
 
     count: int
     p50: float | None
@@ -38,7 +38,7 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class Hour:
-    """Those whose turn came in one hour: how many `came`, how many of them `waited`, and how long, in seconds."""
+    """The tickets called in one hour: how many (`came`), how many of them `waited`, and how long, in seconds."""
 
     begins: datetime
     came: int
@@ -49,7 +49,7 @@ class Hour:
 
 @dataclass(frozen=True)
 class EstimateAccuracy:
-    """How many waits were within what was foretold, shorter, or longer."""
+    """How many waits were within their estimate, shorter, or longer."""
 
     within: int
     shorter: int
@@ -63,7 +63,7 @@ class EstimateAccuracy:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of one flavor, over one day. `warm_seconds`, `cold_seconds` and `wait_seconds` are every single one."""
+    """Of one flavor over one day. `warm_seconds`, `cold_seconds` and `wait_seconds` have one entry each."""
 
     warm_seconds: Sequence[float]
     cold_seconds: Sequence[float]
@@ -81,7 +81,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Day:
-    """What a day's statistics are made from. `steps`: see `instances.steps_since`."""
+    """The rows of one day. `steps`: see `instances.steps_since`."""
 
     tickets: list[Ticket]
     started: list[Instance]
@@ -122,19 +122,19 @@ def statistics_of(day: Day, flavor: str, *, now: datetime) -> Statistics:
 
 
 def start_seconds(instance: Instance, ticket: Ticket | None) -> float:
-    """From when it was somebody's turn until their notebook could be used."""
+    """The seconds from the call of the ticket until the notebook could be used."""
     assert instance.usable_at is not None
     begun = instance.requested_at if ticket is None or has_waited(ticket) else ticket.joined_at
     return max(0.0, (instance.usable_at - begun).total_seconds())
 
 
 def has_waited(ticket: Ticket) -> bool:
-    """Whether somebody stood in line; else there was room at once."""
+    """Whether a ticket was queued; else there was room at once."""
     return ticket.called_at is not None and ticket.has_waited
 
 
 def wait_seconds(ticket: Ticket) -> float:
-    """From when they asked until their turn came."""
+    """The seconds from the request until the ticket was called."""
     assert ticket.called_at is not None
     return (ticket.called_at - ticket.joined_at).total_seconds()
 
@@ -146,7 +146,7 @@ def percentiles(seconds: Iterable[float]) -> Percentiles:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest of them that so large a share does not exceed."""
+    """The smallest value that this share of the values does not exceed."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 

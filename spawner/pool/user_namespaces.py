@@ -1,11 +1,11 @@
-"""Whether pods of a flavor get users of their own (`hostUsers: false`). Pure: what nodes have shown goes in.
+"""Whether pods of a flavor get a user namespace (`hostUsers: false`). Pure.
 
-With a user namespace, root in a container and every other user of it have no rights on the node. Whether a node can do
-it depends on its kernel, file systems and container runtime, and the hub has no right to read nodes. So the pods are
-looked at: one that runs with users of its own shows that its node can; one for which the node makes no sandbox shows
-that this node cannot (`backends/kubernetes/watch.py`), and the next pods of such flavors do without for a while.
+With a user namespace, root in a container and every other user of it have no rights on the node. Whether a node can
+support it depends on its kernel, file systems and container runtime, and the hub may not read nodes. So pods show it: a
+pod that runs with a user namespace shows that its node supports it; a pod that gets no sandbox shows that its node does
+not (`backends/kubernetes/watch.py`), and for a while the next pods of such flavors get none.
 
-A pod's fields are fixed before its node is chosen. So one node that cannot do it decides for all flavors whose pods may
+A pod's fields are fixed before its node is chosen. So one node without support decides for all flavors whose pods may
 go there: those with the same node selector and RuntimeClass.
 """
 
@@ -22,9 +22,9 @@ from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.backends.base import Phase, SlotStatus
 
 RETRY_AFTER = timedelta(hours=6)
-"""After this a node that could not do it is tried again: it may have been updated, or its trouble was another one."""
+"""After this a node without support is tried again: it may have been updated, or the failure had another cause."""
 REFRESH_EVERY = timedelta(days=1)
-"""How often it is written down that a node still can."""
+"""How often a node's support is written again."""
 RETENTION = timedelta(days=7)
 NODE_DOWN_AFTER = timedelta(minutes=1)
 """After this a node that is down gets no new pods: the cluster notices within 50 s."""
@@ -50,12 +50,12 @@ NAMESPACE_REASONS: dict[NamespaceReason, str] = {
     NamespaceReason.WORKS: "User namespaces are on. Nodes that support them: {nodes}.",
     NamespaceReason.REFUSED: "User namespaces are off, because a node does not support them: {nodes}.",
 }
-"""In words. The desk translates them."""
+"""In English; the desk translates them."""
 
 
 @dataclass(frozen=True)
 class NamespaceDecision:
-    """`own`: whether the pods get users of their own. `nodes` are those that show it, `details` what a node said."""
+    """`own`: whether the pods get a user namespace. `nodes` are the nodes that decide, `details` a node's message."""
 
     own: bool
     why: NamespaceReason
@@ -129,7 +129,7 @@ def new_observations(
     catalog: Catalog,
     silences: Silences,
 ) -> Iterator[NodeSupport]:
-    """What the pods show that is not written down yet.
+    """What the pods show of their nodes and is not written yet.
 
     A node that is down is as silent as one that does not support user namespaces. So where a node is known to support
     them, the silence of another one counts only if it is still silent when a node that is down would get no more pods.
@@ -149,7 +149,7 @@ def new_observations(
                 seen = None
         elif status.phase is Phase.READY:
             seen = NodeSupport(slot.flavor, status.node, True, "", now)
-            # One that ran before its node was found unable proves nothing.
+            # A pod from before its node failed proves nothing.
             is_older = before is not None and not before.works and before.noted_at >= slot.created_at
             if is_older or (before is not None and before.works and now - before.noted_at < REFRESH_EVERY):
                 seen = None

@@ -18,7 +18,7 @@ from spawner.ledger.pool import admin_settings
 from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, WEEK, Drain, Plan
 
 MAX_AHEAD = timedelta(days=366)
-"""How far ahead a plan may begin or a drain may end things: what is farther is a slip of the finger."""
+"""How far ahead a plan or drain may be: a later time is taken for a typing mistake."""
 MAX_PLANS = 200
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=63)]
@@ -26,7 +26,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Command(BaseModel):
-    """Base of all: what is not known is a mistake, and a number is not a text."""
+    """Base of all commands: unknown fields are errors, and numbers are not texts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -36,7 +36,7 @@ class EmptyCommand(Command):
 
 
 class FloorChange(Command):
-    """At least so many `slots` wait; null: as the catalog says."""
+    """Set the least number of warm `slots`; null: the catalog's."""
 
     flavor: Name
     image: Name
@@ -50,14 +50,14 @@ class FlavorChange(Command):
 
 
 class DrainChange(Command):
-    """Nobody new from now on. Whoever still runs at `at` is ended then; null: nobody is ended."""
+    """No new instances from now on. Those that still run at `at` are ended then; null: none is ended."""
 
     at: AwareDatetime | None = None
     reason: str = Field(default="", max_length=200)
 
 
 class PlanChange(Command):
-    """So many `slots` are warm from `begins` until `ends`, every week if `weekly`. The same name replaces a plan."""
+    """`slots` are warm from `begins` until `ends`, every week if `weekly`. Replaces a plan of the same name."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     flavor: Name
@@ -69,13 +69,13 @@ class PlanChange(Command):
 
 
 class PlanName(Command):
-    """Take a plan away."""
+    """Remove a plan."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=75)]
 
 
 def read(model: type[Model], values: object) -> Model:
-    """`values` as `model`. Raises `BadOption` that says what to mend."""
+    """`values` as `model`. Raises `BadOption`."""
     try:
         return model.model_validate(values, strict=False)
     except ValidationError as error:
@@ -83,7 +83,7 @@ def read(model: type[Model], values: object) -> Model:
 
 
 def bad_option(model: type[BaseModel], error: ValidationError) -> BadOption:
-    """The first mistake, in words."""
+    """The first error as a refusal."""
     first: Any = error.errors()[0]
     place, kind = ".".join(str(step) for step in first["loc"][:1]), first["type"]
     if not place:
@@ -116,7 +116,7 @@ def bad_option(model: type[BaseModel], error: ValidationError) -> BadOption:
 
 
 def set_floor(connection: Connection, catalog: Catalog, change: FloorChange, *, now: datetime, by: str) -> None:
-    """Set the least number of slots that wait, or give it back to the catalog."""
+    """Set the least number of warm slots, or remove the setting."""
     name = f"{FLOOR}{change.flavor}:{change.image}"
     if change.slots is None:
         admin_settings.clear(connection, name)
@@ -127,19 +127,19 @@ def set_floor(connection: Connection, catalog: Catalog, change: FloorChange, *, 
 
 
 def pause(connection: Connection, catalog: Catalog, change: FlavorChange, *, now: datetime, by: str) -> None:
-    """Nobody new gets this flavor; who waits keeps their place."""
+    """Pause a flavor: no new instances; queued tickets keep their place."""
     flavor = catalog.flavor(change.flavor)
     if PAUSE + flavor.id not in admin_settings.all_of(connection):
         admin_settings.put(connection, PAUSE + flavor.id, True, now=now, by=by)
 
 
 def resume(connection: Connection, catalog: Catalog, change: FlavorChange, *, now: datetime, by: str) -> None:  # noqa: ARG001
-    """Lend it again."""
+    """Resume a paused flavor."""
     admin_settings.clear(connection, PAUSE + change.flavor)
 
 
 def drain(connection: Connection, catalog: Catalog, change: DrainChange, *, now: datetime, by: str) -> None:  # noqa: ARG001
-    """Close the platform for maintenance, or change how."""
+    """Close the platform for maintenance, or change the present maintenance."""
     if change.at is not None:
         _refuse_far(change.at, now)
         if change.at <= now:
@@ -154,7 +154,7 @@ def drain(connection: Connection, catalog: Catalog, change: DrainChange, *, now:
 
 
 def end_drain(connection: Connection, catalog: Catalog, change: EmptyCommand, *, now: datetime, by: str) -> None:  # noqa: ARG001
-    """Open again."""
+    """End the maintenance."""
     admin_settings.clear(connection, DRAIN)
 
 
@@ -182,7 +182,7 @@ def plan(connection: Connection, catalog: Catalog, change: PlanChange, *, now: d
 
 
 def unplan(connection: Connection, catalog: Catalog, change: PlanName, *, now: datetime, by: str) -> None:  # noqa: ARG001
-    """Take a plan away. Raises `BadOption` where there is none of this name."""
+    """Remove a plan. Raises `BadOption` where none has this name."""
     if not admin_settings.clear(connection, PLAN + change.name):
         known = ", ".join(
             name.removeprefix(PLAN) for name in admin_settings.all_of(connection) if name.startswith(PLAN)

@@ -1,7 +1,7 @@
-"""What operators can set while the platform runs: pause a flavor, drain the pool, change a floor, plan for a class.
+"""Settings that administrators change at run time: pause a flavor, drain the pool, set a floor, plan for a class.
 
-A setting may outlive what it names: the catalog changes, and a newer version may have written what this one cannot
-read. Such a setting counts for nothing, and is listed as what it is.
+A setting may name what the catalog no longer has, or be written by a newer version in a form that this one cannot read.
+It is then ignored, and listed as ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FlavorImage = tuple[str, str]
 
 
 class Plan(BaseModel):
-    """So many slots of one flavor and image are to be warm from `begins` until `ends`, every week if `weekly`."""
+    """A schedule: `slots` of one flavor and image are warm from `begins` until `ends`, every week if `weekly`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,12 +37,12 @@ class Plan(BaseModel):
     weekly: bool = False
 
     def holds(self, now: datetime, *, lead: timedelta) -> bool:
-        """Whether its slots should be there now; they are begun `lead` before."""
+        """Whether it holds now; it holds from `lead` before its beginning."""
         begins, ends = self.next(now, lead=lead)
         return begins - lead <= now < ends
 
     def next(self, now: datetime, *, lead: timedelta = timedelta()) -> tuple[datetime, datetime]:
-        """The time that holds now or comes next; where all is over, the last one."""
+        """The present or next period; the last one where all are over."""
         if not self.weekly or now < self.ends:
             return self.begins, self.ends
         later = WEEK * ((now - (self.begins - lead)) // WEEK)
@@ -52,7 +52,7 @@ class Plan(BaseModel):
 
 
 class Drain(BaseModel):
-    """Nobody new from now on; whoever still runs at `at` is ended then."""
+    """No new instances from now on; those that still run at `at` are ended then."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,22 +62,22 @@ class Drain(BaseModel):
 
 @dataclass(frozen=True)
 class IgnoredSetting:
-    """A setting that counts for nothing. `missing` is the flavor or image that the catalog does not know, if that is
-    why; else it cannot be read."""
+    """A setting that is ignored. `missing` is the flavor or image that the catalog does not have; None where the setting
+    cannot be read."""
 
     control: AdminSetting
     missing: str | None
 
 
 class AdminSettings:
-    """The settings of one moment."""
+    """The settings of one snapshot."""
 
     def __init__(self, rows: Mapping[str, AdminSetting]) -> None:
         self.rows = rows
 
     @property
     def drain(self) -> Drain | None:
-        """The maintenance that is on, if any: also where its details cannot be read."""
+        """The present maintenance, if any, even where its details cannot be read."""
         row = self.rows.get(DRAIN)
         if row is None:
             return None
@@ -87,16 +87,16 @@ class AdminSettings:
             return Drain()
 
     def is_paused(self, flavor: str) -> bool:
-        """Whether an operator has paused a flavor."""
+        """Whether an administrator has paused a flavor."""
         return PAUSE + flavor in self.rows
 
     def floor(self, flavor: str, image: str) -> int | None:
-        """How many slots an operator wants to wait at least; None where the catalog decides."""
+        """The administrators' least number of warm slots; None where the catalog decides."""
         return self.floors.get((flavor, image))
 
     @property
     def floors(self) -> dict[FlavorImage, int]:
-        """Floors that operators have set, by template."""
+        """Floors that administrators have set, by flavor and image."""
         found: dict[FlavorImage, int] = {}
         for name, row in self.rows.items():
             flavor, _, image = name.removeprefix(FLOOR).partition(":")
@@ -114,11 +114,11 @@ class AdminSettings:
         return found
 
     def closed(self, catalog: Catalog) -> set[str]:
-        """Flavors of which nobody gets anything just now."""
+        """Flavors that no request gets now."""
         return {flavor.id for flavor in catalog.flavors if self.drain or self.is_paused(flavor.id)}
 
     def ignored(self, catalog: Catalog) -> Iterator[IgnoredSetting]:
-        """Settings that count for nothing, because of what they name or what they are."""
+        """Settings that are ignored, because of what they name or because they cannot be read."""
         flavors = {flavor.id for flavor in catalog.flavors}
         images = {image.id for image in catalog.images}
         for name, row in self.rows.items():
@@ -147,7 +147,7 @@ def _plan(row: AdminSetting) -> Plan | None:
 
 
 def _named(name: str, row: AdminSetting) -> tuple[str | None, str | None]:
-    """The flavor and the image that a setting is about."""
+    """The flavor and the image of a setting."""
     if name.startswith(PAUSE):
         return name.removeprefix(PAUSE), None
     if name.startswith(FLOOR):

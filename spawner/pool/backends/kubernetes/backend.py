@@ -1,7 +1,7 @@
-"""A Kubernetes namespace as a pool: one pod per slot.
+"""The Kubernetes pool: one pod per slot in one namespace.
 
-The truth about what exists is the API server's. A process that watches keeps a copy of it, and uses it for as long as
-the watch is known to be alive; one that does not watch asks each time.
+The API server holds the state. A process that watches keeps a copy, and uses it while the watch is fresh. A process
+without a watch lists the pods each time.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from spawner.pool.backends.kubernetes.watch import PodStore, list_pods
 from spawner.settings import KubernetesPool
 
 DESTROY_SECONDS = 30.0
-"""A node ends a pod in 1 to 3 s; one that takes longer than this is not waited for here, but tried again."""
+"""A node ends a pod in 1 to 3 s. A longer end is not waited for; the caller tries again."""
 ASK_SECONDS = 0.5
-"""Between questions whether a pod is gone, where no watch tells."""
+"""Between reads of a pod that is being deleted, without a watch."""
 TRUST_SECONDS = 5.0
-"""How long a watch is waited for before it is asked after."""
+"""How long to wait for the watch before the pod is read."""
 
 
 class KubernetesBackend:
-    """Slots as pods of one namespace, which is the pool's own."""
+    """Slots as pods of the pool's namespace."""
 
     def __init__(self, pool: KubernetesPool) -> None:
         self._pool = pool
@@ -37,16 +37,16 @@ class KubernetesBackend:
 
     @property
     def isolated(self) -> bool:
-        """Always: a pod is a sandbox."""
+        """Always True."""
         return True
 
     @property
     def supports_user_namespaces(self) -> bool:
-        """Nodes differ in it."""
+        """True, but not on every node."""
         return True
 
     def memory(self) -> int | None:
-        """Only the scheduler knows."""
+        """None: only the scheduler knows."""
         return None
 
     def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:  # noqa: ARG002
@@ -56,7 +56,7 @@ class KubernetesBackend:
         return None
 
     def version(self, image: Image) -> str:
-        """Its reference."""
+        """The image's reference."""
         return image.reference or ""
 
     async def create(self, spec: SlotSpec) -> None:
@@ -72,7 +72,7 @@ class KubernetesBackend:
         return pod
 
     async def assign(self, slot_id: str, *, seconds: float) -> None:
-        """Mark the pod as somebody's: no autoscaler moves it, and the node ends it at the latest then."""
+        """Label the pod, keep autoscalers from evicting it, and set its `activeDeadlineSeconds`."""
         changes = {
             "metadata": {"labels": {ASSIGNED_LABEL: ASSIGNED}, "annotations": {EVICTABLE: "false"}},
             "spec": {"activeDeadlineSeconds": max(1, round(seconds))},
@@ -82,7 +82,7 @@ class KubernetesBackend:
             await self._note(changed)
 
     async def destroy(self, slot_id: str) -> None:
-        """Delete the pod, and wait until its node has ended it and cleared its volumes away."""
+        """Delete the pod, and wait until its node has ended it and deleted its volumes."""
         name = pod_name(slot_id)
         answer = await self._cluster.delete(name)
         pod = None if answer is None else await self._note(answer)
@@ -104,10 +104,10 @@ class KubernetesBackend:
             if answer is None or answer["metadata"]["uid"] != pod.uid:
                 return
             if not self._store.is_fresh:
-                await asyncio.sleep(ASK_SECONDS)  # nobody tells us, so we ask
+                await asyncio.sleep(ASK_SECONDS)  # no watch, so poll
 
     async def list(self) -> Slots:
-        """From the watch while that is alive, else a list of the server's."""
+        """From the watch while it is fresh, else from a list request."""
         if self._store.is_fresh:
             return self._store.slots()
         pods, _ = await list_pods(self._cluster)
@@ -120,9 +120,9 @@ class KubernetesBackend:
         return None if pod is None else pod.status
 
     async def watch(self) -> AsyncGenerator[None, None]:
-        """Follow the pods. Raises `BackendUnavailable` where that breaks off; call it again then.
+        """Watch the pods. Raises `BackendUnavailable` where the watch breaks; then call it again.
 
-        Also wakes when a node has been given enough time for a sandbox: there is no event for what does not happen.
+        Also yields when a pod's sandbox is overdue, for which there is no event.
         """
         async with aclosing(self._store.follow()) as changes:
             upcoming = asyncio.ensure_future(anext(changes))

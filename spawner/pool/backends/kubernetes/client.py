@@ -1,7 +1,7 @@
-"""The API server as far as a pool needs it: six verbs on the pods of one namespace.
+"""Six verbs on the pods of one namespace of the API server.
 
-Answers are JSON, not models: a model of a pod costs a hundred times what is read from it here. Whatever keeps an answer
-from being one is `BackendUnavailable`, because nothing may be concluded from it.
+Answers are JSON, not models: to build the model of a pod takes a hundred times as long as to read the few fields used
+here. Each failure without an answer is `BackendUnavailable`: the state is then unknown.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from spawner.settings import KubernetesPool
 Json = dict[str, Any]
 REQUEST_SECONDS = 10.0
 GRACE_SECONDS = 1
-"""What an instance gets between "end" and "now". Nothing is kept, so there is nothing to save; 0 would make the API
-server forget the pod before its node has ended it."""
+"""Seconds between SIGTERM and SIGKILL. Instances have nothing to save; but with 0 the API server removes the pod before
+its node has ended it."""
 PAGE = 100
-"""Pods per page of a list: its JSON (6 to 9 KB per pod) is parsed in 10 to 15 ms, and others wait no longer."""
+"""Pods per page of a list: its JSON (6 to 9 KB per pod) is parsed in 10 to 15 ms, while other tasks wait."""
 
 
 class WatchBroken(BackendUnavailable):
-    """The server cannot go on from where a watch stopped: only a new list tells."""
+    """The watch cannot continue from its resource version: list again."""
 
 
 class Cluster:
-    """One namespace of one API server. Connects at the first call, inside the caller's event loop."""
+    """One namespace of one API server. Connects at the first call, in the caller's event loop."""
 
     def __init__(self, pool: KubernetesPool) -> None:
         self._pool = pool
@@ -107,7 +107,7 @@ class Cluster:
         return self._good(status, answer)
 
     async def pages(self, selector: str) -> AsyncIterator[Json]:
-        """All pods that match, a page at a time. Raises `BackendUnavailable` where the list broke off."""
+        """All pods that match, page by page. Raises `BackendUnavailable` where the list breaks off."""
         following: str | None = None
         while True:
             more = {"_continue": following} if following else {}
@@ -120,7 +120,7 @@ class Cluster:
 
     @asynccontextmanager
     async def watching(self, selector: str, *, since: str, seconds: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The lines of a watch that the server ends after `seconds`; a silence that outlasts it is an error."""
+        """The lines of a watch that the server ends after `seconds`. Raises where it does not end in time."""
         api = await self._connect()
         with _unavailable():
             answer: Any = await api.list_namespaced_pod(
@@ -160,7 +160,7 @@ class Cluster:
             return answer.status, _parse(text)
 
     async def _let_go_of_credentials(self, status: int) -> None:
-        """Credentials change: after a 401 the next call reads them anew."""
+        """Credentials rotate: after a 401 the next call reads them again."""
         if status == 401:
             await self.close()
 
@@ -182,8 +182,8 @@ class Cluster:
 
 
 def _parse(text: bytes) -> Json:
-    """Read JSON with the garbage collector at rest: a page has no cycles, and the tens of thousands of objects of
-    one would have it look through the whole process, which takes 100 ms in a hub, several times per list."""
+    """Parse JSON with the garbage collector off. A page has no cycles, but its tens of thousands of objects would
+    trigger full collections, which take 100 ms each in a hub, several times per list."""
     was_on = gc.isenabled()
     gc.disable()
     try:

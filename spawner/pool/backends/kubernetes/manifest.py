@@ -1,7 +1,7 @@
-"""The pod of a slot. Pure: a spec goes in, a manifest comes out, and nothing is asked of anybody.
+"""The pod manifest of a slot. Pure.
 
-`kubespawner.objects.make_pod` makes what every notebook pod has. What protects the platform and its users from each
-other is written last, over whatever a catalog adds, so that no catalog can take it away.
+`kubespawner.objects.make_pod` makes the common fields of a notebook pod. The fields that protect the platform and its
+users are set last, over those of the catalog, so that no catalog can remove them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from spawner.settings import KubernetesPool
 
 SLOT_LABEL = "freepool/slot"
 ASSIGNED_LABEL = "freepool/lent"
-"""On every pod that belongs to a person, and on no other: the chart's disruption budget guards what carries it."""
+"""On each pod that is, or will be, assigned to a user, and on no other: the chart's PodDisruptionBudget selects it."""
 ASSIGNED, AWAITED = "true", "awaited"
-"""Its values: in use, with its deadline set; made for a person who waits for it."""
+"""Its values: assigned, with a deadline; created for a start that waits for it."""
 OURS = {"app.kubernetes.io/name": "freepool", "app.kubernetes.io/component": "instance"}
 SELECTOR = ",".join(f"{name}={value}" for name, value in OURS.items())
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
@@ -34,16 +34,16 @@ PORT = 8888
 HOME = "/home/jovyan"
 EXAMPLES = "/opt/freepool/examples"
 USER_ID = 1000
-"""User and group of every instance, as in the Jupyter images."""
+"""User and group ids of every instance, as in the Jupyter images."""
 LEAST_SCRATCH = 256 * 1024 * 1024
 LOG_ROOM = 256 * 1024 * 1024
 SMALLEST_CPU_REQUEST = 0.05
 CPU_SHARE = 8
-"""Notebooks rest most of the time, so one processor is set aside for this many that may use it."""
+"""Notebooks are idle most of the time, so the processor request is the limit divided by this."""
 START_PROBES = 600
-"""Seconds after which the kubelet ends what has not begun to answer; the pool gives up on it sooner."""
+"""Seconds after which the kubelet kills a container that does not answer yet; the pool gives up sooner."""
 AWAY_SECONDS = 60
-"""How long an instance stays on a node that does not answer before Kubernetes gives it up."""
+"""How long a pod stays on an unreachable node before Kubernetes evicts it."""
 
 
 def pod_name(slot_id: str) -> str:
@@ -57,19 +57,19 @@ def scratch(flavor: Flavor) -> int:
 
 
 def ephemeral_storage(flavor: Flavor) -> int:
-    """Bytes of the node's disk that one instance may fill, its log included."""
+    """Bytes of ephemeral storage of one instance, its log included."""
     return int(flavor.disk) + 2 * scratch(flavor) + LOG_ROOM
 
 
 def cpu_request(flavor: Flavor) -> float:
-    """Processors set aside for one instance. With an accelerator all of them: it must not wait for data."""
+    """The processor request of one instance. With an accelerator it is the limit: data loading must not slow it."""
     if flavor.accelerator is not None:
         return flavor.cpu
     return max(SMALLEST_CPU_REQUEST, flavor.cpu / CPU_SHARE)
 
 
 def resources(flavor: Flavor) -> tuple[dict[str, str], dict[str, str]]:
-    """What one instance sets aside (requests), and the most it gets (limits)."""
+    """The resource requests and limits of one instance."""
     requests = {
         "cpu": _cpu(cpu_request(flavor)),
         "memory": str(flavor.reserved),
@@ -122,13 +122,13 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
         extra_resource_guarantees=requests,
         priority_class_name=pool.priority_class if spec.awaited else pool.warm_priority_class,
     )
-    # The client's own way from its models to JSON; it needs nothing of a client that is connected.
+    # The client's own serialization of its models; it needs no connection.
     manifest: dict[str, Any] = ApiClient.sanitize_for_serialization(ApiClient.__new__(ApiClient), pod)
     body = _merge(manifest["spec"], flavor.pod.extra)
     container = next(one for one in body["containers"] if one["name"] == CONTAINER)
     container["ports"] = [{"name": CONTAINER, "containerPort": PORT}]
     container["startupProbe"] = _startup_probe(spec)
-    # The last lines of the log travel with the pod's status, so nobody needs the right to read logs.
+    # The last log lines are in the pod's status, so Freepool needs no right to read logs.
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     if not image.agent:
         say_it = f"echo '{PRESTOP_MARK}' > /dev/termination-log"
@@ -144,7 +144,7 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
 
 
 def harden(body: dict[str, Any]) -> dict[str, Any]:
-    """Write what protects over a pod's spec, whatever it says: Pod Security "restricted", and more."""
+    """Set the protecting fields of a pod's spec over existing ones: Pod Security "restricted", and more."""
     for container in [*body["containers"], *body.get("initContainers", [])]:
         container["securityContext"] = {
             "privileged": False,
@@ -165,7 +165,7 @@ def harden(body: dict[str, Any]) -> dict[str, Any]:
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    # A container that was restarted in its pod would find its old files: emptyDir and /dev/shm belong to the pod.
+    # A container restarted in its pod would find old files: emptyDir and /dev/shm belong to the pod.
     body["restartPolicy"] = "Never"
     body["terminationGracePeriodSeconds"] = 1
     body["automountServiceAccountToken"] = False
@@ -201,7 +201,7 @@ def _environment(spec: SlotSpec) -> dict[str, str]:
 
 
 def _literally(value: str) -> str:
-    """Kubernetes would fill in `$(NAME)`."""
+    """Escape `$(NAME)`, which Kubernetes would expand."""
     return value.replace("$(", "$$(")
 
 
@@ -211,7 +211,7 @@ def _volumes(flavor: Flavor) -> list[dict[str, Any]]:
         {"name": "workspace", "emptyDir": {"sizeLimit": str(int(flavor.disk))}},
         {"name": "home", "emptyDir": {"sizeLimit": str(room)}},
         {"name": "tmp", "emptyDir": {"sizeLimit": str(room)}},
-        # Data loaders of several processes share memory here; it counts against the memory limit.
+        # Data loaders share memory between processes here; it counts against the memory limit.
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(int(flavor.memory) // 2)}},
     ]
 
@@ -230,7 +230,7 @@ def _patience() -> list[dict[str, Any]]:
 
 
 def _startup_probe(spec: SlotSpec) -> dict[str, Any]:
-    """Ready is "began to answer"; from then on nobody is asked again, because asking costs each instance time."""
+    """A startup probe only: later probes would cost each instance processor time."""
     asks: dict[str, Any] = {"httpGet": {"path": HEALTH_PATH, "port": PORT}}
     if not spec.image.agent:
         asks = {"tcpSocket": {"port": PORT}}
@@ -238,7 +238,7 @@ def _startup_probe(spec: SlotSpec) -> dict[str, Any]:
 
 
 def _merge(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Add fields: mappings are merged, lists are made longer, anything else is set."""
+    """Add fields in place: mappings are merged, lists are extended, other values are replaced."""
     merged = dict(body)
     for name, value in extra.items():
         there = merged.get(name)

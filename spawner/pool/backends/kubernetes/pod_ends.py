@@ -1,17 +1,17 @@
-"""Why a pod ended. Pure: the API server's JSON goes in, the reason comes out.
+"""Reads from a pod's JSON why it ended. Pure.
 
-Kubernetes writes an effect before its cause. The kubelet publishes the end of a container (exit code 0, 137 or 143)
+Kubernetes writes the end before its cause. The kubelet publishes the end of a container (exit code 0, 137 or 143)
 while the pod's phase is still `Running`; why it ended the container (`Evicted`, `DeadlineExceeded`, `Preempting`, a
 shutdown of the node) follows with the terminal phase, `Failed` or `Succeeded`. What deletes a pod (scheduler, eviction
 API, taint manager, pod garbage collector) writes the condition `DisruptionTarget` first. So a reason is final
-(`settled`) once the phase is terminal or the pod is being deleted, and not before.
+(`is_final`) once the phase is terminal or the pod is being deleted, and not before.
 
 Kubernetes loses the reason of an eviction where the container exits with 0 when it is told to end: its phase is then
 `Succeeded` (since 1.27, kubernetes/kubernetes#118310). So the agent exits with 143 after SIGTERM. A container without
-the agent leaves `TOLD` as its last words before the kubelet ends it (a preStop hook, which does not run where a program
-ends by itself). Every other cause is still told: by `DisruptionTarget`, by `DeadlineExceeded`, by the deletion. So what
-is left is an eviction for the pod's own use of the disk. (The hook also runs where the pod's sandbox dies, but that
-does not happen by itself.)
+the agent writes `PRESTOP_MARK` to its termination message from a preStop hook, which does not run where a program ends
+by itself. All other causes are visible otherwise: `DisruptionTarget`, `DeadlineExceeded`, the deletion. So the mark
+alone means an eviction for the pod's own disk use. (The hook also runs where the pod's sandbox dies, which does not
+happen by itself.)
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from spawner.ledger.pool.rows import EndReason
 Json = Mapping[str, Any]
 NO_IMAGE = frozenset({"ErrImageNeverPull", "ImageInspectError", "ImagePullBackOff", "InvalidImageName"})
 NO_CONTAINER = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-"""Reasons of a waiting container that do not pass by themselves. (`ErrImagePull` is the first try of several.)"""
+"""Waiting reasons that are permanent. (`ErrImagePull` is not: the kubelet retries.)"""
 OWN_LIMIT_MESSAGES = (
     "Usage of EmptyDir volume",
     "exceeded its local ephemeral storage limit",
     "usage exceeds the total limit",
 )
-"""Parts of the kubelet's messages about a pod that is evicted for its own use of the disk, not for the node's need."""
+"""Parts of the kubelet's messages for an eviction because of the pod's own disk use, not because of node pressure."""
 SHUTDOWN = ("Terminated", "Shutdown", "NodeShutdown", "NodeLost")
-"""Pod reasons that are about the node: it is shut down, or has not answered for long."""
+"""Pod reasons caused by the node: it shuts down, or is unreachable for long."""
 PRESTOP_MARK = "freepool: the node ends this container"
 UNKNOWN_STATUS = "ContainerStatusUnknown"
-"""The kubelet finds no container where it knows of one: its runtime has forgotten it."""
+"""The kubelet's reason where the container runtime has lost a container."""
 RUNTIME_LOST_IT = (255, "Unknown")
 """Exit code and reason of a container that containerd no longer finds after a restart, such as a reboot of the node. A
 program's own exit code 255 has the reason `Error`."""
@@ -47,7 +47,7 @@ KILLED = 137
 
 @dataclass(frozen=True)
 class PodEnd:
-    """Why a pod ended, and the cluster's own words for it. Until it is `settled` a better reason may follow."""
+    """Why a pod ended, with the cluster's message. Until `is_final` a better reason may follow."""
 
     reason: EndReason
     detail: str
@@ -55,7 +55,7 @@ class PodEnd:
 
 
 def read_end(pod: Json, container: Json, *, assigned: bool) -> PodEnd | None:
-    """The end of a pod with this status of its container; None while it lives."""
+    """The end of a pod with this container status; None while it runs."""
     status = pod.get("status", {})
     is_deleted = "deletionTimestamp" in pod["metadata"]
     is_terminal = status.get("phase") in ("Failed", "Succeeded")
@@ -75,7 +75,7 @@ def read_end(pod: Json, container: Json, *, assigned: bool) -> PodEnd | None:
     if disrupted is not None:
         return disrupted
     if is_deleted:
-        # Its program ended because it was told to.
+        # The program ended after SIGTERM.
         never = _never_begins(container)
         has_no_image = never is not None and never.reason is EndReason.NO_IMAGE
         return never if has_no_image else PodEnd(EndReason.LOST, "its pod was deleted")
@@ -94,11 +94,10 @@ def _own_message(terminated: Json) -> str:
 
 
 def terminated_state(container: Json) -> Json:
-    """How the container ended; empty while it has not.
+    """The container's terminated state; empty while it runs.
 
-    A container that the runtime has forgotten is shown as one that waits to be created (`ContainerCreating`), with a
-    restart count of 1, and its end as the last state. It was not restarted: pods here are never restarted in place
-    (`restartPolicy: Never`), so whatever has a last state is over.
+    A container that the runtime has lost is shown as waiting (`ContainerCreating`), with a restart count of 1 and its
+    end as the last state. It was not restarted: `restartPolicy` is `Never`, so a last state means the end.
     """
     state = container.get("state", {})
     last = container.get("lastState", {}).get("terminated", {})
@@ -115,7 +114,7 @@ def _never_begins(container: Json) -> PodEnd | None:
 
 
 def _told(status: Json, *, assigned: bool) -> PodEnd | None:
-    """By the pod's own reason, which only the platform writes."""
+    """From the pod's `reason`, which only Kubernetes writes."""
     reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
     if not reason:
         return None
@@ -124,16 +123,16 @@ def _told(status: Json, *, assigned: bool) -> PodEnd | None:
         return PodEnd(EndReason.OUT_OF_DISK if own else EndReason.EVICTED, message)
     if reason == "DeadlineExceeded":
         return PodEnd(EndReason.DEADLINE, message)
-    if reason == "Preempting":  # the kubelet's: for a pod that the node itself needs
+    if reason == "Preempting":  # the kubelet preempted it for a critical pod of the node
         return PodEnd(EndReason.EVICTED, message)
     if reason in SHUTDOWN:
         return PodEnd(EndReason.LOST, message)
-    # Such as OutOfcpu or UnexpectedAdmissionError: the node did not take it in after all.
+    # Such as OutOfcpu or UnexpectedAdmissionError: the node did not admit the pod.
     return PodEnd(EndReason.LOST if assigned else EndReason.START_FAILED, f"{reason}: {message}")
 
 
 def _disrupted(status: Json) -> PodEnd | None:
-    """By the condition `DisruptionTarget`, which Kubernetes sets before it disrupts a pod."""
+    """From the condition `DisruptionTarget`, which Kubernetes sets before it disrupts a pod."""
     for condition in status.get("conditions", ()):
         if condition["type"] == "DisruptionTarget" and condition.get("status") == "True":
             reason, message = str(condition.get("reason") or ""), str(condition.get("message") or "")

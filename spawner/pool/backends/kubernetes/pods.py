@@ -1,4 +1,4 @@
-"""What a pod tells about its slot. Pure: the API server's JSON goes in, a status comes out."""
+"""Reads a slot's status from its pod's JSON. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from spawner.pool.backends.kubernetes.pod_ends import read_end, terminated_state
 Json = Mapping[str, Any]
 LONGEST_DETAIL = 500
 USER_NAMESPACE_ERROR = re.compile(r"user ?(namespace|ns)|\bid-?map|[ug]id_map|IDMAP|remount-private", re.IGNORECASE)
-"""What runtimes and kernels say where users of its own are why a container cannot be made."""
+"""Parts of the messages of runtimes and kernels that support no user namespaces."""
 QUOTED_WORD = re.compile(r'"[^"\s]*"')
 """In such a message: the name of a command or a path, such as "start-userns.sh"."""
 RUNTIME_REASONS = frozenset({"StartError", "ContainerCannotRun"})
-"""Reasons of an end whose message is the runtime's: the program has not run. Any other message is the program's own."""
+"""Reasons whose message is the runtime's, because the program never ran. Any other message is the program's."""
 NO_VERSION = 0
-"""For a resource version: where a pod vanishes while it is being deleted, the API server's answer has none."""
+"""In place of a resource version: the answer to the deletion of a pod that vanishes meanwhile has none."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """What is kept of a pod: a few hundred bytes of its several thousand. `version` is its resource version."""
+    """The part of a pod that is kept: hundreds of its thousands of bytes. `version` is its resource version."""
 
     name: str
     uid: str
@@ -35,12 +35,12 @@ class Pod:
     placed: bool
     status: SlotStatus
     lacks_sandbox: bool = False
-    """Its node has taken it in with users of its own, and has made no sandbox for it yet. That takes a second; where
-    the node cannot give it users of its own it never comes, and only an event says why, which we may not read."""
+    """The pod has a user namespace, is bound to a node, and has no sandbox yet. That takes a second; on a node without
+    support it never comes, and only an event says why, which Freepool may not read."""
 
 
 def read_pod(pod: Json) -> Pod | None:
-    """A pod of ours; None for one that carries no slot."""
+    """The pod; None where it has no slot label."""
     metadata = pod["metadata"]
     slot_id = metadata.get("labels", {}).get(SLOT_LABEL)
     if not slot_id:
@@ -73,7 +73,7 @@ def _names_user_namespaces(message: str) -> bool:
 
 
 def without_user_namespace(status: SlotStatus, detail: str, *, is_silent: bool = False) -> SlotStatus:
-    """The status of a slot that its node cannot give users of its own. The node's fault, not the flavor's."""
+    """The status of a slot whose node supports no user namespaces. No failure of its flavor."""
     return replace(
         status,
         phase=Phase.DEAD,
@@ -86,7 +86,7 @@ def without_user_namespace(status: SlotStatus, detail: str, *, is_silent: bool =
 
 
 def _lacks_sandbox(pod: Json) -> bool:
-    """Not where volumes come from elsewhere: a node attaches them first, and that takes its time."""
+    """Whether the pod waits for its sandbox only. Not with external volumes, which a node attaches first, slowly."""
     spec, status = pod.get("spec", {}), pod.get("status", {})
     is_waiting = any(
         one["type"] == "PodReadyToStartContainers" and one.get("status") == "False"
@@ -120,13 +120,13 @@ def _status(slot_id: str, pod: Json) -> SlotStatus:
         )
     if status.get("phase") != "Running" or "running" not in container.get("state", {}):
         return SlotStatus(slot_id, Phase.CREATING, no_room=_no_room(status), assigned=assigned)
-    # Not `ready`: Kubernetes makes all pods of a node unready that does not answer, and their notebooks still run.
+    # Not `ready`: Kubernetes marks all pods of an unreachable node unready while their notebooks run on.
     is_ready = container.get("started", False)
     return SlotStatus(slot_id, Phase.READY if is_ready and url else Phase.CREATING, url, assigned=assigned)
 
 
 def _container(pod: Json) -> Json:
-    """The status of the notebook's container; empty before a kubelet has written it."""
+    """The status of the notebook's container; empty until a kubelet has written it."""
     found = pod.get("status", {}).get("containerStatuses", ())
     return next((one for one in found if one["name"] == CONTAINER), {})
 

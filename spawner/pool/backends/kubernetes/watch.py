@@ -1,9 +1,8 @@
-"""What is known of the pool's pods: one list, and from then on every change, as the API server tells them.
+"""A local copy of the pool's pods: one list, then a watch.
 
-A watch that has died looks just like a quiet day. So each one is short: the server ends it after a few seconds, and one
-that was not ended in time is dead. Between two of them nothing is missed, because each goes on from the resource
-version where the last one stopped (bookmarks keep that fresh while nothing happens). What is known is served only for
-as long as that chain is whole; after that the store says that it does not know.
+A dead watch looks like one without events. So each watch is short: the server ends it after a few seconds, and one that
+is not ended in time is dead. No event is missed in between, because each watch continues from the last resource version
+(bookmarks advance it without events). The store is fresh only while that chain is unbroken.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from spawner.pool.backends.kubernetes.pods import NO_VERSION, Pod, read_pod, wit
 log = logging.getLogger("freepool.kube")
 WATCH_SECONDS = 5
 FRESH_SECONDS = 9.0
-"""How old the last word of the server may be: one watch, its slack, and a little."""
+"""The longest time since the server's last message: one watch, its slack, and a margin."""
 SANDBOX_SECONDS = 15.0
-"""What a node gets for the sandbox of a pod with users of its own. It takes one second; after these it is taken for one
-that cannot do it."""
+"""How long a node may take for the sandbox of a pod with a user namespace. It takes one second; after these the node
+counts as one without support."""
 MAX_DELETED = 1000
-"""Deleted pods whose late news are recognised as such."""
+"""Number of deleted pods whose late events are ignored."""
 
 
 class PodStore:
-    """The pods of one namespace. `follow` keeps it true; without a follower it is never fresh."""
+    """The pods of one namespace. Fresh only while `follow` runs."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -46,11 +45,11 @@ class PodStore:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether what is known is what the server said a few seconds ago at most."""
+        """Whether the copy is at most a few seconds old."""
         return self._followers > 0 and asyncio.get_running_loop().time() - self._heard_at < FRESH_SECONDS
 
     def slots(self) -> Slots:
-        """The slots of the pods that are known."""
+        """The status of each slot, by id."""
         return {pod.status.id: self._judged(pod) for pod in self._pods.values()}
 
     def _judged(self, pod: Pod) -> SlotStatus:
@@ -61,16 +60,16 @@ class PodStore:
         return without_user_namespace(pod.status, detail, is_silent=True)
 
     def patience(self) -> float | None:
-        """Seconds until the next pod has waited long enough for a sandbox; None where none waits."""
+        """Seconds until the next pod's sandbox is overdue; None where no pod waits for one."""
         now = asyncio.get_running_loop().time()
         left = [since + SANDBOX_SECONDS - now for since in self._without_sandbox.values()]
         return min((one for one in left if one > 0), default=None)
 
     async def follow(self) -> AsyncGenerator[None, None]:
-        """Yield once it is known what there is, and then after every change. Raises `BackendUnavailable`.
+        """Yield once the copy is complete, then after every change. Raises `BackendUnavailable`.
 
-        Called again after that, it goes on where it stopped, unless that is too long ago: a watch does not say when it
-        has told all that came in between, and until then what is known would be old and look fresh.
+        Called again, it continues from the last resource version, unless that is too old: a watch does not say when it
+        has caught up, so the copy would be stale and look fresh.
         """
         loop = asyncio.get_running_loop()
         self._followers += 1
@@ -84,7 +83,7 @@ class PodStore:
                     async for _ in changes:
                         yield
                 if loop.time() - began < 1:
-                    await asyncio.sleep(1)  # a server that is going down ends every watch at once
+                    await asyncio.sleep(1)  # a server that shuts down ends every watch at once
         finally:
             self._followers -= 1
 
@@ -93,7 +92,7 @@ class PodStore:
         for uid in self._pods.keys() - pods.keys():
             self._forget(uid)
         self._pods = pods
-        self._without_sandbox = {}  # what happened since the last news is not known: the time counts anew
+        self._without_sandbox = {}  # events since the last one are unknown, so measure the time again
         for pod in pods.values():
             self._time(pod)
         self._since = since
@@ -106,20 +105,20 @@ class PodStore:
                 await self._heard(False)
                 async for line in lines:
                     event = json.loads(line)
-                    if event["type"] == "ERROR":  # most often 410: the server has forgotten that point
+                    if event["type"] == "ERROR":  # most often 410: the resource version is too old
                         raise WatchBroken("The watch starts anew: {why}", why=event["object"].get("message"))
                     changed = self._take(event)
                     await self._heard(changed)
                     if changed:
                         yield
-                    await asyncio.sleep(0)  # after a silence hundreds come at once, and others have their turn between
+                    await asyncio.sleep(0)  # after a pause hundreds come at once: let other tasks run in between
         except WatchBroken:
             self._since = None
             raise
-        await self._heard(False)  # ended by the server, in time: nothing was missed until now
+        await self._heard(False)  # the server ended it in time: no event was missed
 
     def _take(self, event: dict[str, Any]) -> bool:
-        """Note an event; whether anything is different now."""
+        """Apply an event. True where it changed the copy."""
         found = event["object"]
         self._since = found["metadata"]["resourceVersion"]
         if event["type"] == "BOOKMARK":
@@ -143,7 +142,7 @@ class PodStore:
         self._pods[pod.uid] = pod
         self._time(pod)
         if known is None or known.lacks_sandbox != pod.lacks_sandbox:
-            return True  # `patience` is another one now
+            return True  # `patience` has changed
         return known.status != pod.status or known.leaving != pod.leaving
 
     def _time(self, pod: Pod) -> None:
@@ -159,7 +158,7 @@ class PodStore:
             del self._deleted[next(iter(self._deleted))]
 
     async def note(self, pod: Pod) -> None:
-        """Take in an answer of the server that was not an event, such as that to a creation."""
+        """Apply an answer of the server that is no event, such as that to a creation."""
         if self._put(pod):
             await self._announce()
 
@@ -178,7 +177,7 @@ class PodStore:
             self._changed.notify_all()
 
     async def wait_gone(self, uid: str, *, seconds: float) -> bool:
-        """Wait until a pod that was noted here is known to be gone; False where it is still there after so long."""
+        """Wait until a noted pod is gone. False where it still exists after so many seconds."""
         try:
             async with asyncio.timeout(seconds), self._changed:
                 await self._changed.wait_for(lambda: uid not in self._pods)
@@ -188,7 +187,7 @@ class PodStore:
 
 
 async def list_pods(cluster: Cluster) -> tuple[dict[str, Pod], str]:
-    """All pods of the pool by uid, and the resource version to watch from. Whole, or `BackendUnavailable`."""
+    """All pods of the pool by uid, and the resource version to watch from. Raises `BackendUnavailable`."""
     pods: dict[str, Pod] = {}
     since = ""
     async for page in cluster.pages(SELECTOR):
@@ -197,5 +196,5 @@ async def list_pods(cluster: Cluster) -> tuple[dict[str, Pod], str]:
             pod = read_pod(item)
             if pod is not None:
                 pods[pod.uid] = pod
-        await asyncio.sleep(0)  # between pages the others of this process have their turn
+        await asyncio.sleep(0)  # let other tasks run between pages
     return pods, since

@@ -1,4 +1,4 @@
-"""Limits by control group, in either version of the kernel's interface, where this user may use them.
+"""Resource limits by control groups, version 1 or 2, where this user may create them.
 
 Standard library only: the keeper imports it, and the keeper must be small.
 """
@@ -21,7 +21,7 @@ CPU_PERIOD = 100_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What one slot may use: bytes, processes and threads, processors (1.5 is one and a half)."""
+    """Limits of one slot: bytes, processes and threads, processors (1.5 is one and a half)."""
 
     memory: int
     processes: int
@@ -30,20 +30,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class Group:
-    """The folders of one slot's group: one in version 2, one per controller in version 1."""
+    """The folders of one slot's control group: one in version 2, one per controller in version 1."""
 
     version: int
     folders: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """For the keeper's orders."""
+        """The form in the keeper's orders."""
         return asdict(self)
 
 
 def available(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> tuple[int, dict[str, Path]] | None:
-    """The version and the parent folders under which groups can be made here, or None.
+    """The version and the parent folders under which groups can be created; None where they cannot.
 
-    Seen by doing: a group is made, limited and removed.
+    Tested by creating, limiting and removing a group.
     """
     for version, parents in _candidates(root, membership):
         probe = Group(
@@ -82,7 +82,7 @@ def place(version: int, parents: dict[str, Path], slot_id: str) -> Group:
 
 
 def make(group: Group, limits: Limits) -> None:
-    """Make the group and set its limits."""
+    """Create the group and set its limits."""
     for name, folder in group.folders.items():
         path = Path(folder)
         path.mkdir(exist_ok=True)
@@ -135,7 +135,7 @@ def memory_used(group: Group) -> int:
 
 
 def remove(group: Group, *, seconds: float = 5) -> bool:
-    """Kill what is left in the group and remove it. False if something would not die in time."""
+    """Kill the group's processes and remove it. False where one does not die in time."""
     deadline = time.monotonic() + seconds
     left = dict(group.folders)
     while left:
@@ -150,5 +150,5 @@ def remove(group: Group, *, seconds: float = 5) -> bool:
         if left and time.monotonic() > deadline:
             return False
         if left:
-            time.sleep(0.005)  # the kernel gives no event for "the last process of a version 1 group is gone"
+            time.sleep(0.005)  # the kernel has no event for the end of a version 1 group's last process
     return True

@@ -1,13 +1,13 @@
 """The keeper: one small process per slot, outside its sandbox.
 
-It starts the sandbox and outlives whatever happens inside, because three things need somebody there:
-- the notebook port: while the keeper holds the listening socket, no neighbour can bind the port of an instance that
-  died and receive its user's requests;
-- the truth: it holds a lock on the slot's folder as long as it lives, so that anybody can ask the operating system
-  what exists, without trusting a process id;
-- the end: killing it kills the sandbox (parent-death signal), and asking it to stop leaves nothing behind.
+It starts the sandbox and outlives all processes inside, for three reasons:
+- the notebook port: while the keeper holds the listening socket, no other instance can bind the port of one that died
+  and receive its user's requests;
+- the state: it holds a lock on the slot's folder while it lives, so any process can see which slots exist without
+  relying on process ids;
+- the end: killing it kills the sandbox (parent-death signal), and on SIGTERM it removes the slot completely.
 
-It survives hub, desk and steward. Standard library only, so that a waiting slot costs little.
+It survives hub, desk and steward. Standard library only, so that a warm slot costs little memory.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from spawner.pool.backends.local import cgroup
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 WATCH_SECONDS = 0.5
-"""How often memory is looked at where no control group does it."""
+"""Between checks of the memory use, without a control group."""
 LOST_SECONDS = 5
-"""How often the keeper looks whether its folder is still there: without it nobody could find the slot again."""
+"""Between checks that the slot's folder still exists: without it no process could find the slot."""
 END_SECONDS = 10
 LARGEST_LOG = 1024 * 1024
-"""Bytes of what a sandbox prints that are kept in its folder. Strangers' code prints there, on the operator's disk."""
+"""The most bytes of a sandbox's output that are kept: untrusted code writes it to the administrator's disk."""
 LAST_WORDS = 4096
 PIPE = 64 * 1024
-"""Bytes that a pipe holds: one read empties it."""
+"""The capacity of a pipe in bytes: one read empties it."""
 
 
 class Keeper:
@@ -58,12 +58,12 @@ class Keeper:
             "phase": "creating",
         }
         self.program: subprocess.Popen[bytes] | None = None
-        self.said = -1  # what the sandbox prints comes out of this pipe
+        self.said = -1  # the sandbox's output
         self.log_room, self.last_words = LARGEST_LOG, b""
         self.inside: int | None = None  # a pidfd of the sandbox's first process; readable when all in it are dead
 
     def run(self) -> None:
-        """Start the sandbox, then keep it until told to end."""
+        """Start the sandbox, and run until it ends or SIGTERM comes."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
@@ -105,7 +105,7 @@ class Keeper:
         self.listener = listener
         self._say(port=listener.getsockname()[1])
         with os.fdopen(info_read) as stream:
-            info = stream.read() if self.orders["isolated"] else ""  # nobody else would close the other end
+            info = stream.read() if self.orders["isolated"] else ""  # only this process would close the other end
         if info:
             with contextlib.suppress(ProcessLookupError):
                 self.inside = os.pidfd_open(json.loads(info)["child-pid"])
@@ -146,7 +146,7 @@ class Keeper:
                 self._kill()
 
     def _hear(self) -> bool:
-        """Take one pipeful of what the sandbox prints, and keep what there is room for. False at its end."""
+        """Read the sandbox's output once, and keep it up to the limit. False at its end."""
         try:
             heard = os.read(self.said, PIPE)
         except BlockingIOError:
@@ -159,7 +159,7 @@ class Keeper:
         return bool(heard)
 
     def _reap(self) -> None:
-        """Collect what has ended: the sandbox itself, and orphans that the kernel gave to us as subreaper."""
+        """Reap ended children: the sandbox, and orphans that this process gets as subreaper."""
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if self.program and ended[0] == self.program.pid:
@@ -168,7 +168,7 @@ class Keeper:
             return
         code = self.program.returncode
         self.program = None
-        # A notebook may have run out of memory earlier on, and the server gone on: then it is not why it leaves now.
+        # A kernel may have run out of memory earlier while the server went on: then that is not the reason now.
         if code != 0 and self.group and cgroup.ran_out_of_memory(self.group):
             self._died("out_of_memory", "")
         elif self.status["phase"] == "creating":
@@ -187,9 +187,7 @@ class Keeper:
 
     def _say(self, **news: Any) -> None:
         self.status.update(news)
-        with contextlib.suppress(
-            OSError
-        ):  # a full disk must not take the instance down; `list` then still sees the lock
+        with contextlib.suppress(OSError):  # a full disk must not end the instance; `list` still sees the lock
             write_status(self.folder, self.status)
 
     def _kill(self) -> None:
@@ -201,7 +199,7 @@ class Keeper:
                 os.killpg(self.program.pid, signal.SIGKILL)
 
     def _end(self) -> None:
-        """Kill everything, make sure of it, remove the folder, exit. The lock goes last, with the process."""
+        """Kill all processes, wait for their end, remove the folder, exit. The lock ends with this process."""
         self._kill()
         if self.inside is not None:
             waiter = select.poll()
@@ -216,13 +214,13 @@ class Keeper:
 
 
 def write_status(folder: Path, status: dict[str, Any]) -> None:
-    """Replace the slot's status file in one step, so that readers see the old or the new one, whole."""
+    """Replace the slot's status file atomically."""
     fresh, text = folder / "status.new", json.dumps(status)
     try:
         fresh.write_text(text)
         fresh.replace(folder / "status.json")
     except OSError:
-        # On a full disk there is no room for a second file, but the first one's block is ours already.
+        # A full disk has no room for a second file, but the existing file's block can be overwritten.
         fresh.unlink(missing_ok=True)
         if not (folder / "status.json").exists():
             raise
@@ -236,7 +234,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _descendants() -> list[int]:
-    """Ids of all processes below this one, nearest first. As subreaper it is the ancestor of those that daemonized."""
+    """Ids of all descendants, nearest first. As subreaper this process is also the ancestor of daemons."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -270,7 +268,7 @@ def _kill_descendants() -> None:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        time.sleep(0.002)  # a killed process takes a moment to become one that can be reaped
+        time.sleep(0.002)  # a killed process can be reaped only after a short time
 
 
 def main() -> None:

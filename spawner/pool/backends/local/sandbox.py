@@ -1,11 +1,10 @@
-"""The command line of one sandbox. Pure: what it needs is passed in, and it starts nothing.
+"""The command line of one sandbox. Pure.
 
 The instance gets its own user, process, mount, IPC and host-name namespaces. It sees the system's programs and its
-image read-only, and can write only to sized tmpfs mounts that are born with it and die with it. That is the whole of
-"wiped": there is no file to forget.
+image read-only, and can write only to sized tmpfs mounts, which end with it. So "wiped" needs no deletion of files.
 
-It shares the machine's network: the notebook port is on the loopback interface. That is why kernels talk over sockets
-in the private file system (`transport=ipc`) and why the keeper outside holds the port.
+It shares the machine's network: the notebook port is on the loopback interface. So kernels use sockets in the private
+file system (`transport=ipc`), and the keeper outside holds the port.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ USER = "freepool"
 USER_ID = 1000
 """User id inside the sandbox, where it has its own user namespace."""
 SIDE_ROOM = 256 * 1024 * 1024
-"""Bytes of each of /tmp, the home and /dev/shm; they count against the memory limit."""
+"""Bytes of /tmp, the home and /dev/shm each; they count against the memory limit."""
 
 SYSTEM = ("/usr", "/opt/conda")
 SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -33,16 +32,16 @@ ETC = (
     "/etc/mime.types", "/etc/nsswitch.conf", "/etc/pki", "/etc/resolv.conf", "/etc/ssl", "/etc/timezone",
 )  # fmt: skip
 HIDDEN = ("/usr/bin/node", "/usr/bin/npm", "/usr/local/bin/node", "/usr/local/bin/npm")
-"""JupyterLab and its language-server extension run these at every start if they find them: 0.3 s for nothing."""
+"""JupyterLab and its language-server extension run these at each start if they exist, which costs 0.3 s."""
 
 DEBUGGER = "lib/python3*/site-packages/debugpy/server"
-"""Left empty, so that kernels say they have no debugger: it would listen on the shared loopback interface and, once its
-user has closed it, obey whoever connects, which is every neighbour."""
+"""Hidden, so that kernels offer no debugger: it would listen on the shared loopback interface, and after its user has
+closed it, accept commands from any other instance."""
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What one sandbox is made of. Sizes are bytes; `run_as` is a real user id when root makes the sandbox."""
+    """The parts of one sandbox. Sizes are bytes; `run_as` is a real user id where root creates the sandbox."""
 
     environment: Path
     package: Path
@@ -54,7 +53,7 @@ class Sandbox:
 
 
 def environment_prefixes(environment: Path) -> tuple[Path, ...]:
-    """Folders outside the system that the image's Python needs: itself, and what it was made from."""
+    """Folders outside the system that the image's Python needs: its environment and its base installation."""
     found = [environment.resolve()]
     python = (environment / "bin" / "python").resolve()
     prefix = python.parent.parent
@@ -64,17 +63,17 @@ def environment_prefixes(environment: Path) -> tuple[Path, ...]:
 
 
 def python_of(environment: Path) -> str:
-    """Path of an image's interpreter. Not resolved: the link is what makes it the image's."""
+    """Path of an image's interpreter. Not resolved: Python finds the environment by the link."""
     return str(environment.resolve() / "bin" / "python")
 
 
 def agent_command(environment: Path) -> list[str]:
-    """What runs inside. `{orders}` is filled with the file descriptor of the agent's orders."""
+    """The command inside the sandbox. `{orders}` is replaced by the file descriptor of the agent's orders."""
     return [python_of(environment), "-m", "spawner.instance.agent", "{orders}"]
 
 
 def variables(sandbox: Sandbox) -> dict[str, str]:
-    """The whole environment of an instance before its claim. Nothing of the platform's own is in it."""
+    """The complete environment of an instance before its claim, without any of the platform's variables."""
     threads = str(sandbox.threads)
     return {
         "PATH": f"{sandbox.environment.resolve() / 'bin'}:/usr/local/bin:/usr/bin:/bin",
@@ -93,7 +92,7 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
 
 
 def bubblewrap_command(sandbox: Sandbox, program: Sequence[str]) -> list[str]:
-    """The full `bwrap …` command line. `{info}` is filled with the descriptor for bubblewrap's own report."""
+    """The full `bwrap …` command line. `{info}` is replaced by the descriptor of bubblewrap's report."""
     return [
         "bwrap",
         *_namespaces(sandbox),
@@ -111,8 +110,8 @@ def _namespaces(sandbox: Sandbox) -> Iterator[str]:
     if sandbox.run_as is None:
         yield from ("--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID), "--cap-drop", "ALL")
     else:
-        # Root makes the mounts with its own rights, so that folders above the image may stay private, and then
-        # becomes a user id that nobody else has. These three let setpriv do that; it drops them with the rest.
+        # Root mounts with its own rights, so that the parent folders of the image may stay private, and then changes
+        # to a unique user id. setpriv needs these three capabilities for that, and drops them with the others.
         yield from ("--cap-drop", "ALL")
         for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
             yield from ("--cap-add", capability)
@@ -136,7 +135,7 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
             yield from ("--symlink", str(Path(path).readlink()), path)
         else:
             yield from ("--ro-bind-try", path, path)
-    # A folder that bubblewrap makes on the way to a file is root's alone, and the user could read none of these.
+    # bubblewrap creates parent folders for root only; the user could not read these.
     yield from ("--perms", "0755", "--dir", "/etc")
     for path in ETC:
         yield from ("--ro-bind-try", path, path)
@@ -150,7 +149,7 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     yield from _writable("/tmp", SIDE_ROOM, "1777")  # noqa: S108
     yield from _writable(HOME, SIDE_ROOM, "0777")
     yield from _writable(WORKSPACE, sandbox.disk, "0777")
-    # After the writable mounts, which would otherwise hide an installation that lies below one of them.
+    # After the writable mounts, which would hide an installation below one of them.
     for prefix in environment_prefixes(sandbox.environment):
         yield from _read_only(prefix, prefix)
     for hidden in sandbox.environment.resolve().glob(DEBUGGER):
@@ -158,7 +157,7 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     yield from _read_only(sandbox.package / "__init__.py", Path(PACKAGE) / "spawner" / "__init__.py")
     yield from _read_only(sandbox.package / "instance", Path(PACKAGE) / "spawner" / "instance")
     yield from _read_only(sandbox.examples, Path(EXAMPLES))
-    # The tmpfs that bubblewrap mounts everything on has no size of its own: nobody may write there.
+    # bubblewrap's root tmpfs has no size limit, so it is read-only.
     yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE)
 
 
@@ -181,7 +180,7 @@ def _variables(sandbox: Sandbox) -> Iterator[str]:
 
 
 def passwd_files(run_as: int | None) -> dict[str, str]:
-    """The two files that give the instance's user a name."""
+    """/etc/passwd and /etc/group, which name the instance's user."""
     number = USER_ID if run_as is None else run_as
     return {
         "passwd": f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n{USER}:x:{number}:{number}::{HOME}:/bin/bash\n",
@@ -190,5 +189,5 @@ def passwd_files(run_as: int | None) -> dict[str, str]:
 
 
 def package_folder() -> Path:
-    """Where the `spawner` package lies, to be shown to instances (its `instance` part only)."""
+    """The folder of the `spawner` package. Instances see only its `instance` part."""
     return Path(sys.modules["spawner"].__path__[0])
