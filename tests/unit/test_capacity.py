@@ -1,4 +1,4 @@
-"""What is promised can be had: never less than nothing, never more than limits and memory allow."""
+"""Capacity is never negative, and never exceeds limits and memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Flavor
 from spawner.ledger import Slot, SlotState
 from spawner.ledger.pool.rows import OCCUPYING
+from spawner.pool.backends.base import Unavailable
 from spawner.pool.capacity import Capacity, capacity_of, room_for, slot_to_preempt
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
@@ -56,7 +57,7 @@ def test_room_is_never_negative_and_never_more_than_limit_and_memory_allow(
 
 @quick
 @given(flavors, _slots(("a",)), st.integers(0, 20))
-def test_room_that_is_there_is_not_withheld(shape: tuple[int, int, int | None], slots: list[Slot], memory: int) -> None:
+def test_existing_room_is_reported(shape: tuple[int, int, int | None], slots: list[Slot], memory: int) -> None:
     catalog = make.catalog(_flavor("a", shape))
     flavor = catalog.flavor("a")
     room = room_for(catalog, flavor, slots, memory)
@@ -66,7 +67,7 @@ def test_room_that_is_there_is_not_withheld(shape: tuple[int, int, int | None], 
 
 @quick
 @given(flavors, _slots(("a", "b")), st.none() | st.integers(0, 20))
-def test_stock_counts_waiting_slots_and_room(
+def test_capacity_counts_unassigned_slots_and_room(
     shape: tuple[int, int, int | None], slots: list[Slot], memory: int | None
 ) -> None:
     catalog = make.catalog(_flavor("a", shape), _flavor("b", shape))
@@ -79,24 +80,26 @@ def test_stock_counts_waiting_slots_and_room(
         assert stock.available <= flavor.limit - len([slot for slot in taken if slot in occupying])
 
 
-def test_a_flavor_that_cannot_be_served_says_why_in_two_languages() -> None:
+def test_a_flavor_that_cannot_be_served_has_a_reason() -> None:
     catalog = make.catalog()
     backend = make.PaperBackend(refused=("small",))
-    assert capacity_of(catalog, backend, catalog.flavor("small"), [make.slot("s")]) == Capacity(0, 0, ("No.", "不行。"))
+    assert capacity_of(catalog, backend, catalog.flavor("small"), [make.slot("s")]) == Capacity(
+        0, 0, Unavailable.NO_GPU
+    )
 
 
-def test_a_slot_that_is_being_destroyed_takes_room_and_is_no_stock() -> None:
+def test_a_slot_that_is_being_destroyed_takes_room_and_is_not_available() -> None:
     catalog = make.catalog(make.flavor(limit=2))
     slots = [make.slot("a", SlotState.DESTROYING), make.slot("b", SlotState.WARM)]
     assert capacity_of(catalog, make.PaperBackend(), catalog.flavor("small"), slots) == Capacity(available=1, warm=1)
 
 
-def test_less_than_the_memory_may_be_reserved_so_that_more_people_fit() -> None:
+def test_a_flavor_may_reserve_less_than_its_memory() -> None:
     catalog = make.catalog(make.flavor(memory=4 * GIB, reserve=GIB, limit=100))
     assert room_for(catalog, catalog.flavor("small"), [], 8 * GIB) == 8
 
 
-def test_the_youngest_waiting_slot_gives_way_to_somebody_who_is_here() -> None:
+def test_the_youngest_unassigned_slot_is_preempted_for_a_start() -> None:
     catalog = make.catalog(make.flavor("small"), make.flavor("large"))
     old, young = (make.slot(name, created_at=NOW - timedelta(minutes=age)) for name, age in (("old", 9), ("young", 1)))
     taken = make.slot("taken", SlotState.CLAIMED, holder_id="i", created_at=NOW)
@@ -116,7 +119,7 @@ def test_the_youngest_waiting_slot_gives_way_to_somebody_who_is_here() -> None:
 
 @quick
 @given(_slots(("a", "b", "forgotten")), st.integers(0, 9))
-def test_giving_way_again_and_again_ends_in_room(slots: list[Slot], memory: int) -> None:
+def test_repeated_preemption_ends_in_room(slots: list[Slot], memory: int) -> None:
     catalog = make.catalog(make.flavor("a", memory=2, limit=9), make.flavor("b", memory=1, limit=9))
     flavor, image = catalog.flavor("a"), catalog.image("cpu")
     first = slot_to_preempt(catalog, flavor, image, slots, memory)
@@ -129,7 +132,7 @@ def test_giving_way_again_and_again_ends_in_room(slots: list[Slot], memory: int)
         slots = [slot for slot in slots if slot != going]
 
 
-def test_where_the_cluster_has_no_room_only_what_waits_can_be_had() -> None:
+def test_where_the_cluster_has_no_room_only_unassigned_slots_are_available() -> None:
     catalog, backend = make.catalog(make.flavor("a", limit=5)), make.PaperBackend()
     waiting = make.slot("s", SlotState.WARM, flavor="a")
     assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting]).available == 5

@@ -1,4 +1,4 @@
-"""Limits by control group, in both versions of the kernel's interface, on trees made of plain folders."""
+"""Limits by control groups of both versions, on trees of plain folders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def candidates(root: Path, text: str, tmp_path: Path) -> list[tuple[int, dict[st
     return list(cgroup._candidates(root, membership(tmp_path, text)))
 
 
-def test_version_2_goes_beside_our_own_group_then_above_it(two: Path, tmp_path: Path) -> None:
+def test_version_2_prefers_the_group_beside_this_process_then_its_ancestors(two: Path, tmp_path: Path) -> None:
     assert candidates(two, "0::/user.slice/user-0.slice/session-1.scope\n", tmp_path) == [
         (2, {"unified": two / "user.slice" / "user-0.slice"}),
         (2, {"unified": two / "user.slice"}),
@@ -43,7 +43,7 @@ def test_version_2_goes_beside_our_own_group_then_above_it(two: Path, tmp_path: 
     ]
 
 
-def test_version_2_passes_over_a_group_that_hands_no_controllers_down(two: Path, tmp_path: Path) -> None:
+def test_version_2_skips_a_group_that_delegates_no_controllers(two: Path, tmp_path: Path) -> None:
     (two / "user.slice" / "user-0.slice" / "cgroup.subtree_control").write_text("pids\n")
     assert candidates(two, "0::/user.slice/user-0.slice/session-1.scope\n", tmp_path)[0] == (
         2,
@@ -63,24 +63,22 @@ def test_version_1_uses_the_group_of_each_controller(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "4:memory:/\n", "0::/x\n"])
-def test_where_nothing_is_offered_there_is_no_candidate(text: str, tmp_path: Path) -> None:
+def test_without_controllers_there_is_no_candidate(text: str, tmp_path: Path) -> None:
     assert candidates(tmp_path, text, tmp_path) == []
 
 
-def test_where_membership_cannot_be_read_there_is_none(tmp_path: Path) -> None:
+def test_where_membership_cannot_be_read_there_is_no_candidate(tmp_path: Path) -> None:
     assert cgroup.available(tmp_path, tmp_path / "nowhere") is None
 
 
-def test_what_is_available_is_seen_by_making_a_group(
-    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_availability_is_tested_by_creating_a_group(two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "remove", _remove_folder)  # a folder with files in it goes only in a real tree
     path = membership(tmp_path, "0::/user.slice/user-0.slice/session-1.scope\n")
     assert cgroup.available(two, path) == (2, {"unified": two / "user.slice" / "user-0.slice"})
     assert not list(two.rglob("freepool-probe-*"))
 
 
-def test_a_parent_that_lets_nobody_in_is_passed_over(
+def test_a_parent_without_write_permission_is_skipped(
     two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cgroup, "remove", _remove_folder)
@@ -131,12 +129,12 @@ def test_limits_of_version_1(tmp_path: Path) -> None:
     }
 
 
-def test_a_group_survives_being_written_down() -> None:
+def test_a_group_survives_a_json_round_trip() -> None:
     group = Group(2, {"unified": "/x"})
     assert Group(**group.to_json()) == group
 
 
-def test_joining_names_oneself_in_every_controller(tmp_path: Path) -> None:
+def test_joining_writes_the_process_to_every_controller(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     cgroup.join(Group(1, {name: str(tmp_path / name) for name in ("a", "b")}))
@@ -159,7 +157,7 @@ def test_members_are_those_of_all_controllers_once(tmp_path: Path) -> None:
         (1, "memory", "memory.oom_control", "under_oom 1\noom_kill 0\n", "under_oom 0\noom_kill 1\n"),
     ],
 )
-def test_a_kill_for_lack_of_memory_is_seen(
+def test_a_kill_for_lack_of_memory_is_reported(
     version: int, name: str, file: str, before: str, after: str, tmp_path: Path
 ) -> None:
     group = Group(version, {name: str(tmp_path)})
@@ -173,14 +171,14 @@ def test_a_kill_for_lack_of_memory_is_seen(
 @pytest.mark.parametrize(
     ("version", "name", "file"), [(1, "memory", "memory.usage_in_bytes"), (2, "unified", "memory.current")]
 )
-def test_memory_in_use_is_read_or_nothing(version: int, name: str, file: str, tmp_path: Path) -> None:
+def test_memory_in_use_is_0_where_it_cannot_be_read(version: int, name: str, file: str, tmp_path: Path) -> None:
     group = Group(version, {name: str(tmp_path)})
     assert cgroup.memory_used(group) == 0
     (tmp_path / file).write_text("12345\n")
     assert cgroup.memory_used(group) == 12345
 
 
-def test_removing_kills_who_is_left_and_says_when_somebody_stays(tmp_path: Path) -> None:
+def test_removing_kills_the_processes_and_returns_false_where_one_stays(tmp_path: Path) -> None:
     folder = tmp_path / "group"
     folder.mkdir()
     group = Group(2, {"unified": str(folder)})
@@ -194,5 +192,5 @@ def test_removing_kills_who_is_left_and_says_when_somebody_stays(tmp_path: Path)
     assert not folder.exists()
 
 
-def test_removing_what_is_not_there_is_fine(tmp_path: Path) -> None:
+def test_removing_a_missing_group_succeeds(tmp_path: Path) -> None:
     assert cgroup.remove(Group(2, {"unified": str(tmp_path / "gone")}), seconds=0)

@@ -1,4 +1,4 @@
-"""Clocks that differ: a node whose clock is wrong by ten minutes takes claims, and ends instances at the right time."""
+"""A node whose clock is wrong by ten minutes takes claims, and ends instances at the right time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_a_slot_whose_clock_is_ten_minutes_off_takes_its_claim(sealed: byt
     assert claim == Claim("loan-1", HUB_TIME + VALID_SECONDS, {"JUPYTERHUB_USER": "ann"})
 
 
-async def test_a_claim_of_the_day_before_is_refused_all_the_same(sealed: bytes) -> None:
+async def test_a_claim_of_the_day_before_is_refused(sealed: bytes) -> None:
     with pytest.raises(ClaimRefused):
         unseal(sealed, key=KEY, slot_id="slot-1", now=lambda: HUB_TIME + VALID_SECONDS + TEN_MINUTES)
 
@@ -85,7 +85,7 @@ def pool(backend: Lender, now: datetime) -> Pool:
 
 
 @pytest.mark.parametrize("off", [timedelta(minutes=-10), timedelta(0), timedelta(minutes=10)])
-async def test_the_last_line_is_told_as_a_length_of_time_between_two_times_of_the_ledger(off: timedelta) -> None:
+async def test_the_backends_deadline_is_a_duration_between_two_times_of_the_ledger(off: timedelta) -> None:
     """Kubernetes counts it from the pod's start by the node's own clock, so no two clocks are compared."""
     backend = Lender()
     slot = make.slot("one", created_at=make.NOW - timedelta(hours=3))
@@ -93,7 +93,7 @@ async def test_the_last_line_is_told_as_a_length_of_time_between_two_times_of_th
     assert backend.lent == {"one": (timedelta(hours=4) + DEADLINE_SLACK).total_seconds()}
 
 
-async def test_a_pool_that_does_not_answer_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_backend_does_not_delay_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spawner.pool.pool.ASSIGN_SECONDS", 0.05)
     assert ASSIGN_SECONDS <= 3
     assert not await pool(Lender(answers=False), make.NOW).assign(make.slot("one"), make.NOW)

@@ -1,4 +1,4 @@
-"""What Freepool sets in a hub: everything in its own, and only what lending needs in somebody else's."""
+"""What Freepool sets in JupyterHub: everything in its own hub, and only what the pool needs in an existing one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def foreign() -> Any:
     return c
 
 
-def test_a_hub_of_our_own_is_set_up_whole(settings: Settings) -> None:
+def test_freepools_own_hub_is_configured_completely(settings: Settings) -> None:
     c: Any = Config()
     configure(c, settings)
     assert c.JupyterHub.spawner_class is InstanceSpawner
@@ -63,7 +63,7 @@ def test_a_hub_of_our_own_is_set_up_whole(settings: Settings) -> None:
     assert [service["name"] for service in c.JupyterHub.services] == ["desk", "steward"]
 
 
-def test_somebody_elses_hub_keeps_its_own(settings: Settings) -> None:
+def test_an_existing_hub_keeps_its_own_settings(settings: Settings) -> None:
     c, before = foreign(), foreign()
     add_freepool(c, settings)
     for name in ("db_url", "hub_bind_url", "hub_connect_url"):
@@ -74,7 +74,7 @@ def test_somebody_elses_hub_keeps_its_own(settings: Settings) -> None:
     assert c.JupyterHub.tornado_settings["slow_spawn_timeout"] == 0
 
 
-def test_somebody_elses_hub_gets_what_lending_needs(settings: Settings) -> None:
+def test_an_existing_hub_gets_the_settings_that_the_pool_needs(settings: Settings) -> None:
     c = foreign()
     add_freepool(c, settings)
     assert c.JupyterHub.spawner_class is InstanceSpawner

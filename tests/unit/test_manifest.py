@@ -1,4 +1,4 @@
-"""No catalog makes a pod that lacks a line of what protects the platform and its users."""
+"""No catalog makes a pod without the fields that protect the platform and its users."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def check_protected(pod: dict[str, Any]) -> None:
 
 @quick
 @given(flavors, images, st.booleans())
-def test_no_manifest_lacks_a_line_of_what_protects(flavor: Flavor, image: Image, awaited: bool) -> None:
+def test_every_manifest_has_all_protecting_fields(flavor: Flavor, image: Image, awaited: bool) -> None:
     pod = make_manifest(spec(flavor, image, awaited=awaited), POOL)
     check_protected(pod)
     (container,) = pod["spec"]["containers"]
@@ -130,13 +130,13 @@ def test_no_manifest_lacks_a_line_of_what_protects(flavor: Flavor, image: Image,
         assert limit == container["resources"]["requests"][flavor.accelerator.resource] == str(flavor.accelerator.count)
 
 
-def test_a_pod_belongs_to_a_person_from_the_start_or_to_nobody_yet() -> None:
+def test_a_pod_is_labelled_as_awaited_or_as_unassigned() -> None:
     """The chart's disruption budget guards what carries the label: `tests/helm/test_promises.py`."""
     labels = [make_manifest(spec(awaited=awaited), POOL)["metadata"]["labels"] for awaited in (True, False)]
     assert [found.get(ASSIGNED_LABEL) for found in labels] == [AWAITED, None]
 
 
-def test_a_pod_that_was_made_for_a_person_counts_as_lent_only_once_its_deadline_is_set() -> None:
+def test_an_awaited_pod_counts_as_assigned_only_once_its_deadline_is_set() -> None:
     """The steward sets what a start could not: it goes by the label's value."""
     made = make_manifest(spec(awaited=True), POOL)
     made["metadata"] |= {"uid": "u", "resourceVersion": "1"}
@@ -150,7 +150,7 @@ def test_a_pod_that_was_made_for_a_person_counts_as_lent_only_once_its_deadline_
 
 
 @pytest.mark.parametrize("field", sorted(OURS_TO_DECIDE))
-def test_a_catalog_may_not_set_what_protects(field: str) -> None:
+def test_a_catalog_may_not_set_protecting_fields(field: str) -> None:
     with pytest.raises(ValidationError, match=f"may not set {field}"):
         PodFields(extra={field: True})
 
@@ -159,12 +159,12 @@ def test_a_catalog_may_not_set_what_protects(field: str) -> None:
     "volume",
     [{"hostPath": {"path": "/"}}, {"persistentVolumeClaim": {"claimName": "x"}}, {"persistentVolumeClaim": {}}],
 )
-def test_a_catalog_may_not_mount_what_outlives_an_instance(volume: dict[str, Any]) -> None:
+def test_a_catalog_may_not_mount_volumes_that_outlive_an_instance(volume: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="outlives an instance"):
         PodFields(extra={"volumes": [{"name": "x", **volume}]})
 
 
-def test_whatever_is_in_a_pods_body_is_overruled() -> None:
+def test_protecting_fields_override_any_pod_body() -> None:
     """The second fence: should a field pass the catalog's check one day, it would still be written over."""
     hostile = {
         "containers": [
@@ -186,7 +186,7 @@ def test_whatever_is_in_a_pods_body_is_overruled() -> None:
     assert not body["hostNetwork"]
 
 
-def test_the_agent_gets_its_orders_and_an_image_without_one_its_identity() -> None:
+def test_the_agent_gets_its_orders_and_an_image_without_it_the_servers_environment() -> None:
     def variables(pod: dict[str, Any]) -> dict[str, str]:
         return {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
 
@@ -203,7 +203,7 @@ def test_the_agent_gets_its_orders_and_an_image_without_one_its_identity() -> No
     assert theirs["spec"]["containers"][0]["args"] == ["run", "it"]
 
 
-def test_a_program_without_the_agent_tells_when_its_node_ends_it() -> None:
+def test_a_container_without_the_agent_marks_its_end_by_the_node() -> None:
     """Where it exits with 0, nothing else tells that from an end by itself: see `pod_ends.py`."""
     stacks = Image(id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False)
     (container,) = make_manifest(spec(image=stacks), POOL)["spec"]["containers"]
@@ -216,7 +216,7 @@ def test_a_program_without_the_agent_tells_when_its_node_ends_it() -> None:
     assert "lifecycle" not in ours, "a stop waits for no hook"
 
 
-def test_what_a_slot_sets_aside() -> None:
+def test_the_resource_requests_of_a_slot() -> None:
     requests, limits = resources(make.flavor(cpu=2, memory=2 * GIB, disk=GIB, reserve=GIB))
     assert (requests["cpu"], limits["cpu"]) == ("250m", "2000m")
     assert (requests["memory"], limits["memory"]) == (str(GIB), str(2 * GIB))

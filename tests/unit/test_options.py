@@ -1,4 +1,4 @@
-"""Whatever somebody sends as options, they get a choice from the catalog or one sentence that says what to send."""
+"""Spawn options give a choice from the catalog, a called ticket, or a refusal that says what to send."""
 
 from __future__ import annotations
 
@@ -82,18 +82,18 @@ def test_an_unknown_option_names_the_known_ones() -> None:
     "value",
     [1, True, 1.5, ["small"], {"id": "small"}, "x" * 32, "x" * 1_000_000, "sm\u0430ll", "\ud800", "😀", "small\ud800"],
 )
-def test_what_is_no_id_is_refused_by_name(key: str, value: object) -> None:
+def test_a_value_that_is_no_id_is_refused_with_its_option(key: str, value: object) -> None:
     error = refused({key: value})
     assert error.message.endswith(f" is no {key}.")
     assert "Send the id of one, as text: " in error.next_step
 
 
 @pytest.mark.parametrize("value", ["moon", "\x00", "small\n", " small", "SMALL", "../small", "{wanted}", "%s"])
-def test_an_id_that_is_not_in_the_catalog_is_refused_with_those_that_are(value: str) -> None:
+def test_an_unknown_id_is_refused_with_the_known_ones(value: str) -> None:
     assert refused({"flavor": value}).next_step == "Choose one of: small, large."
 
 
-def test_what_is_nested_too_deeply_to_be_shown_is_refused_all_the_same() -> None:
+def test_deeply_nested_values_are_refused() -> None:
     assert refused({"flavor": nested(100_000)}).message.endswith("is no flavor.")
 
 
@@ -101,7 +101,7 @@ def test_what_is_nested_too_deeply_to_be_shown_is_refused_all_the_same() -> None
 @given(st.dictionaries(keys, anything | ids, max_size=5))
 @example({"flavor": "\ud800" * 31})
 @example({"\udfff": 1})
-def test_nothing_that_json_can_say_does_more_than_be_refused(options: dict[Any, Any]) -> None:
+def test_any_json_is_a_choice_or_a_short_refusal(options: dict[Any, Any]) -> None:
     try:
         choice = choose(CATALOG, options)
     except BadOption as refusal:

@@ -286,7 +286,7 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
 
 
 @EVERY
-async def test_the_cause_is_recorded_and_nothing_before_it(end: Recorded) -> None:
+async def test_only_the_final_cause_is_recorded(end: Recorded) -> None:
     statuses = [pod(RUNNING), *end.statuses]
     ending = await recorded(statuses, looks=[True] * len(statuses), patience=timedelta())
     assert ending is not None, "where the last status is known, nothing is waited for"
@@ -295,7 +295,7 @@ async def test_the_cause_is_recorded_and_nothing_before_it(end: Recorded) -> Non
 
 @quick
 @given(st.sampled_from(sorted(ENDS)), st.data())
-async def test_whichever_statuses_are_seen_the_recorded_reason_is_the_right_one(name: str, data: st.DataObject) -> None:
+async def test_the_recorded_reason_is_right_whichever_statuses_are_seen(name: str, data: st.DataObject) -> None:
     end = ENDS[name]
     statuses = [pod(RUNNING), *end.statuses]
     looks = data.draw(st.lists(st.booleans(), min_size=len(statuses), max_size=len(statuses)))
@@ -307,7 +307,7 @@ async def test_whichever_statuses_are_seen_the_recorded_reason_is_the_right_one(
 
 @quick
 @given(st.sampled_from(sorted(ENDS)), st.data())
-async def test_news_that_come_late_or_twice_change_nothing(name: str, data: st.DataObject) -> None:
+async def test_late_or_repeated_events_change_nothing(name: str, data: st.DataObject) -> None:
     """A watch that goes on elsewhere may repeat what is older: the newest version of a pod is what counts."""
     end = ENDS[name]
     statuses = [pod(RUNNING), *end.statuses]
@@ -323,7 +323,7 @@ async def test_news_that_come_late_or_twice_change_nothing(name: str, data: st.D
 
 
 @EVERY
-def test_every_last_word_is_final(end: Recorded) -> None:
+def test_every_last_status_is_final(end: Recorded) -> None:
     *_, last = map(status_of, end.statuses)
     assert (last.phase, last.reason, last.is_final) == (Phase.DEAD, end.reason, True)
 
@@ -346,7 +346,7 @@ async def test_the_cause_is_recorded_where_the_pool_does_not_know_that_the_slot_
     assert ending.reason is end.reason
 
 
-async def test_a_cause_that_never_comes_is_waited_for_only_so_long() -> None:
+async def test_the_wait_for_a_cause_has_a_limit() -> None:
     """Such as where a second container of the pod, put there by the cluster's own admission, goes on."""
     statuses = [pod(RUNNING), pod(exited(1))]
     assert await recorded(statuses, looks=[True, True], patience=END_CAUSE_TIMEOUT - timedelta(seconds=1)) is None
@@ -355,7 +355,7 @@ async def test_a_cause_that_never_comes_is_waited_for_only_so_long() -> None:
     assert (ending.reason, ending.detail) == (EndReason.CRASHED, "exit code 1: Error")
 
 
-def test_an_evicted_pod_whose_container_is_forgotten_is_no_new_one() -> None:
+def test_an_evicted_pod_with_a_lost_container_has_ended() -> None:
     """A restart count of 1 and "ContainerCreating" where nothing was restarted: the phase says that it is over, and a
     pod that is never restarted in place has no last state while it lives."""
     for phase in ("Running", "Failed"):
@@ -391,11 +391,11 @@ def test_an_evicted_pod_whose_container_is_forgotten_is_no_new_one() -> None:
         ),
     ],
 )
-def test_a_pod_that_waits_for_its_person_or_for_nobody_yet(found: Json, reason: EndReason, detail: str) -> None:
+def test_the_end_of_an_unassigned_or_awaited_pod_is_a_failed_start(found: Json, reason: EndReason, detail: str) -> None:
     assert (status_of(found).reason, status_of(found).detail) == (reason, detail)
 
 
-def test_a_condition_that_was_taken_back_is_no_cause() -> None:
+def test_a_condition_with_status_false_is_no_cause() -> None:
     """The disruption controller sets it to False where nothing followed from it."""
     stale = EVICTION_API | {"status": "False"}
     assert status_of(pod(exited(1), "Failed", stale)).reason is EndReason.CRASHED
@@ -455,7 +455,7 @@ def test_control_characters_of_a_program_do_not_reach_a_status() -> None:
     assert status_of(pod(ended, "Failed")).detail == "exit code 1: a bred \nnext"
 
 
-def test_an_image_that_cannot_be_had_stays_the_cause_while_its_pod_is_deleted() -> None:
+def test_an_unavailable_image_stays_the_cause_while_its_pod_is_deleted() -> None:
     waiting = {"restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
     for deleted in (False, True):
         status = status_of(pod(waiting, "Pending", deleted=deleted, assigned=None))

@@ -1,4 +1,4 @@
-"""What a pod's status is read as."""
+"""How the status of a pod is read."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_out_of_memory_is_the_reason_only_where_the_server_was_killed(code: int,
     assert ended(exitCode=code, reason=said).reason is reason
 
 
-async def test_a_pod_that_vanished_while_it_was_deleted_is_not_taken_for_one_that_is_there() -> None:
+async def test_a_pod_that_vanishes_during_its_deletion_is_gone() -> None:
     metadata = {"name": "freepool-s", "uid": "u", "labels": {SLOT_LABEL: "s"}}  # no resource version
     pod = read_pod({"metadata": metadata})
     assert pod is not None

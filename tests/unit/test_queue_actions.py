@@ -1,4 +1,4 @@
-"""What the steward does for those whose turn has come: each case of `line`, alone."""
+"""Each action of the steward for open tickets, alone."""
 
 from __future__ import annotations
 
@@ -45,40 +45,40 @@ def look(ticket: Ticket, *, slots: list[Slot] | None = None, instances: list[Ins
     return list(decide([ticket], slots=slots or [], instances=instances or [], catalog=CATALOG, now=NOW))
 
 
-def test_who_waits_goes_on_waiting() -> None:
+def test_a_waiting_ticket_needs_no_action() -> None:
     assert look(make.ticket("t")) == []
 
 
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
-def test_who_was_called_is_started(state: SlotState) -> None:
+def test_a_called_ticket_is_started(state: SlotState) -> None:
     ticket = called()
     assert look(ticket, slots=[held(ticket, state)]) == [StartTicket(ticket)]
 
 
 @pytest.mark.parametrize("state", [None, SlotState.DESTROYING])
-def test_whose_slot_is_lost_waits_again(state: SlotState | None) -> None:
+def test_a_called_ticket_without_its_slot_is_requeued(state: SlotState | None) -> None:
     ticket = called()
     assert look(ticket, slots=[held(ticket, state)] if state else []) == [RequeueTicket(ticket)]
 
 
-def test_anothers_slot_is_not_theirs() -> None:
+def test_the_slot_of_another_ticket_does_not_count() -> None:
     ticket = called()
     assert look(ticket, slots=[held(called("other"))]) == [RequeueTicket(ticket)]
 
 
 @pytest.mark.parametrize("state", [InstanceState.STARTING, InstanceState.RUNNING])
-def test_what_has_begun_is_left_alone(state: InstanceState) -> None:
+def test_a_ticket_whose_start_has_begun_needs_no_action(state: InstanceState) -> None:
     ticket = called(instance_id="i", hold_until=NOW - MINUTE)
     assert look(ticket, instances=[make.instance("i", state)]) == []
 
 
 @pytest.mark.parametrize("instances", [[], [make.instance("i", InstanceState.STOPPING)]], ids=["ended", "stopping"])
-def test_a_start_that_is_over_is_settled(instances: list[Instance]) -> None:
+def test_a_start_that_has_ended_is_settled(instances: list[Instance]) -> None:
     ticket = called(instance_id="i")
     assert look(ticket, instances=instances) == [SettleTicket(ticket, "i")]
 
 
-def test_what_is_held_beside_another_for_too_long_is_given_up() -> None:
+def test_a_ticket_held_beside_another_instance_expires() -> None:
     running = make.instance("i", user_name="t")
     for hold_until, expected in ((NOW, [ExpireTicket]), (NOW + timedelta(seconds=1), [])):
         ticket = called(hold_until=hold_until)
@@ -86,21 +86,21 @@ def test_what_is_held_beside_another_for_too_long_is_given_up() -> None:
         assert [type(action) for action in actions] == expected
 
 
-def test_what_the_platform_could_not_start_in_time_is_not_given_up() -> None:
+def test_a_ticket_that_the_platform_could_not_start_does_not_expire() -> None:
     """The hub may have been away: that is not its person's fault."""
     ticket = called(hold_until=NOW - MINUTE)
     assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
 
 @pytest.mark.parametrize("changes", [{"flavor": "dropped"}, {"image": "dropped"}])
-def test_what_the_catalog_has_dropped_is_given_up(changes: dict[str, str]) -> None:
+def test_a_ticket_for_a_dropped_flavor_or_image_fails(changes: dict[str, str]) -> None:
     for ticket in (make.ticket("t", **changes), called(**changes)):
         assert look(ticket, slots=[held(ticket)]) == [FailTicket(ticket)]
     begun = called(instance_id="i", **changes)
     assert look(begun, instances=[make.instance("i")]) == []
 
 
-def test_who_runs_another_is_not_started_over_it() -> None:
+def test_a_ticket_is_not_started_over_a_running_instance() -> None:
     ticket = called()
     for state in (InstanceState.STARTING, InstanceState.RUNNING):
         assert look(ticket, slots=[held(ticket)], instances=[make.instance("i", state, user_name="t")]) == []
@@ -112,7 +112,7 @@ def test_who_runs_another_is_not_started_over_it() -> None:
         assert look(ticket, slots=[held(ticket)], instances=[other]) == [StartTicket(ticket)]
 
 
-def test_who_never_waited_has_a_moment_to_start_by_themselves() -> None:
+def test_the_desk_has_a_grace_period_to_start_a_ticket_that_never_waited() -> None:
     young = NOW - GRACE + timedelta(milliseconds=1)
     ticket = called(joined_at=young, called_at=young)
     assert look(ticket, slots=[held(ticket)]) == []
@@ -121,7 +121,7 @@ def test_who_never_waited_has_a_moment_to_start_by_themselves() -> None:
     assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
 
-def test_whose_turn_came_just_now_is_started_at_once() -> None:
+def test_a_ticket_that_waited_is_started_at_once() -> None:
     ticket = called(called_at=NOW)
     assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
@@ -156,7 +156,7 @@ def moments(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], list[Instance]]:
 
 @quick
 @given(moments())
-def test_at_most_one_thing_is_done_for_each_and_what_runs_is_never_touched(
+def test_each_ticket_gets_at_most_one_action_and_running_instances_none(
     moment: tuple[list[Ticket], list[Slot], list[Instance]],
 ) -> None:
     tickets, slots, instances = moment
@@ -180,23 +180,23 @@ def missing(tickets: list[Ticket], waiting: list[Ticket]) -> list[Ticket]:
     return unclaimed(tickets, waiting, now=NOW, hold=HOLD)
 
 
-def test_who_does_not_come_is_missed_while_somebody_waits_for_the_same() -> None:
+def test_an_unclaimed_instance_ends_while_another_ticket_waits_for_its_flavor() -> None:
     ticket = served()
     assert missing([ticket], [make.ticket("next")]) == [ticket]
 
 
-def test_nobody_is_missed_before_the_time_is_over() -> None:
+def test_an_instance_is_not_unclaimed_before_the_hold_time_is_over() -> None:
     assert missing([served(ago=HOLD - timedelta(seconds=1))], [make.ticket("next")]) == []
 
 
 @pytest.mark.parametrize(
     "waiting", [[], [make.ticket("next", flavor="large")], [make.ticket("next", TicketState.CALLED)]]
 )
-def test_where_nobody_waits_for_the_same_nobody_is_missed(waiting: list[Ticket]) -> None:
+def test_an_unclaimed_instance_stays_where_no_ticket_waits_for_its_flavor(waiting: list[Ticket]) -> None:
     assert missing([served()], waiting) == []
 
 
-def test_only_as_many_lose_theirs_as_wait_and_first_who_had_it_longest() -> None:
+def test_as_many_unclaimed_instances_end_as_tickets_wait_the_oldest_first() -> None:
     missed = [served("a", ago=3 * HOLD), served("b", ago=2 * HOLD), served("c")]
     assert missing(missed, [make.ticket("next")]) == missed[:1]
     assert missing(list(reversed(missed)), [make.ticket("next"), make.ticket("one more")]) == missed[:2]
@@ -205,7 +205,7 @@ def test_only_as_many_lose_theirs_as_wait_and_first_who_had_it_longest() -> None
 # Who is told
 
 
-def test_who_waited_is_told_when_it_runs_or_is_held_for_them() -> None:
+def test_a_ticket_that_waited_is_notified_when_it_runs_or_is_held() -> None:
     runs, starts, choosing = served("runs"), called("starts", instance_id="i"), called("choosing")
     soon = called("soon")
     instances = [

@@ -1,4 +1,4 @@
-"""Who is served next: first come first served, a little behind for much use, and nobody forgotten."""
+"""Which ticket is served next: first come, first served, a little later after much use, and none starves."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def turn(
 # Ranks
 
 
-def test_who_never_used_the_pool_stands_where_they_come() -> None:
+def test_without_earlier_use_the_rank_is_the_time_of_the_request() -> None:
     assert rank(Queue(), now=NOW, used=timedelta()) == NOW
 
 
-def test_use_puts_behind_by_a_part_of_itself() -> None:
+def test_use_delays_the_rank_by_a_part_of_it() -> None:
     assert rank(Queue(use_counts=0.25), now=NOW, used=HOUR) == NOW + timedelta(minutes=15)
     assert rank(Queue(use_counts=0), now=NOW, used=HOUR) == NOW
 
@@ -62,14 +62,14 @@ def test_use_puts_behind_by_a_part_of_itself() -> None:
     ("groups", "minutes"),
     [((), 60), (("strangers",), 60), (("class",), 30), (("penalty",), 120), (("class", "penalty"), 30)],
 )
-def test_the_best_of_somebodys_groups_counts(groups: tuple[str, ...], minutes: int) -> None:
+def test_the_best_of_a_users_groups_counts(groups: tuple[str, ...], minutes: int) -> None:
     weighted = Queue(use_counts=1, longest_handicap_minutes=600, weights={"class": 2, "penalty": 0.5})
     assert rank(weighted, now=NOW, used=HOUR, groups=groups) == NOW + timedelta(minutes=minutes)
 
 
 @quick
 @given(rules, uses, uses, st.lists(st.sampled_from(["staff", "class", "other"])))
-def test_more_use_never_stands_before_less_and_never_behind_the_limit(
+def test_more_use_never_ranks_before_less_nor_behind_the_limit(
     queue: Queue, used: timedelta, more: timedelta, groups: list[str]
 ) -> None:
     first, second = (rank(queue, now=NOW, used=span, groups=groups) for span in sorted((used, more)))
@@ -90,18 +90,18 @@ def test_first_come_first_served_among_equals() -> None:
     assert waiting_in_order(reversed(line)) == line
 
 
-def test_at_one_moment_the_ledgers_order_is_one_and_the_same() -> None:
+def test_at_equal_times_the_order_is_the_ledgers() -> None:
     line = [make.ticket(name) for name in "abc"]
     assert waiting_in_order(reversed(line)) == line
 
 
-def test_only_who_waits_is_in_order() -> None:
+def test_only_waiting_tickets_are_in_the_queue() -> None:
     others = [make.ticket(state.value, state) for state in TicketState if state is not TicketState.WAITING]
     (one,) = waiting("one")
     assert waiting_in_order([*others, one]) == [one]
 
 
-def test_places_are_counted_among_those_who_want_the_same() -> None:
+def test_places_are_counted_by_flavor() -> None:
     line = [*waiting("a", "b"), *waiting("x", "y", flavor="large")]
     ordered = waiting_in_order(line)
     assert {ticket.id: place_of(ticket, ordered) for ticket in line} == {"a": 1, "b": 2, "x": 1, "y": 2}
@@ -112,7 +112,7 @@ arrivals = st.lists(st.tuples(st.integers(0, 4 * 3600), uses), min_size=2, max_s
 
 @quick
 @given(rules, arrivals)
-def test_nobody_is_overtaken_by_anyone_who_comes_later_than_the_longest_handicap(
+def test_no_ticket_is_overtaken_by_one_later_than_the_longest_handicap(
     queue: Queue, people: list[tuple[int, timedelta]]
 ) -> None:
     """So nobody starves: behind them stands everybody who comes after that."""
@@ -130,7 +130,7 @@ def test_nobody_is_overtaken_by_anyone_who_comes_later_than_the_longest_handicap
 
 @quick
 @given(arrivals)
-def test_those_who_used_the_same_are_served_as_they_came(people: list[tuple[int, timedelta]]) -> None:
+def test_equal_use_is_served_in_order_of_the_requests(people: list[tuple[int, timedelta]]) -> None:
     joined = [NOW + timedelta(seconds=offset) for offset, _ in people]
     tickets = [
         make.ticket(f"t{number:02}", joined_at=at, rank_at=rank(Queue(), now=at, used=HOUR))
@@ -142,12 +142,12 @@ def test_those_who_used_the_same_are_served_as_they_came(people: list[tuple[int,
 # Whose turn it is
 
 
-def test_as_many_as_there_is_room_for() -> None:
+def test_as_many_tickets_are_due_as_there_is_room_for() -> None:
     assert turn(make.catalog(make.flavor(limit=2)), waiting("a", "b", "c")) == ["a", "b"]
 
 
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
-def test_what_is_lent_or_reserved_is_no_room(state: SlotState) -> None:
+def test_assigned_and_reserved_slots_are_no_room(state: SlotState) -> None:
     lent = make.slot("s", state, holder_id="i")
     assert turn(make.catalog(make.flavor(limit=1)), waiting("a"), [lent]) == []
 
@@ -158,36 +158,36 @@ def test_what_is_lent_or_reserved_is_no_room(state: SlotState) -> None:
     make.slot("s", SlotState.CREATING),
     make.slot("s", SlotState.WARM, image="torch"),
 ], ids=["leaving", "warm", "being made for nobody", "warm, of another image"])  # fmt: skip
-def test_what_leaves_or_waits_for_nobody_is_room_for_one(slot: Slot) -> None:
+def test_an_ending_or_unassigned_slot_is_room_for_one(slot: Slot) -> None:
     assert turn(make.catalog(make.flavor(limit=1)), waiting("a", "b"), [slot]) == ["a"]
 
 
-def test_waiting_slots_of_another_flavor_give_way_where_memory_is_shared() -> None:
+def test_unassigned_slots_of_another_flavor_are_room_where_memory_is_shared() -> None:
     catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=4 * GIB))
     warm = [make.slot(f"w{number}") for number in range(4)]
     assert turn(catalog, waiting("a", "b", flavor="large"), warm, memory=4 * GIB) == ["a"]
 
 
-def test_a_closed_flavor_is_skipped_and_holds_nobody_up() -> None:
+def test_a_closed_flavor_is_skipped_and_blocks_no_other() -> None:
     catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1))
     line = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
     assert turn(catalog, line, memory=9 * GIB, closed=("large",)) == ["c"]
     assert turn(catalog, line, closed=("large", "small")) == []
 
 
-def test_a_full_flavor_is_skipped_and_holds_nobody_up() -> None:
+def test_a_full_flavor_is_skipped_and_blocks_no_other() -> None:
     catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
     line = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
     lent = make.slot("s", SlotState.CLAIMED, flavor="large", holder_id="i")
     assert turn(catalog, line, [lent], memory=99 * GIB) == ["c", "d"]
 
 
-def test_a_flavor_that_the_catalog_has_dropped_holds_nobody_up() -> None:
+def test_a_dropped_flavor_blocks_no_other() -> None:
     line = [*waiting("a", flavor="dropped"), *waiting("b")]
     assert turn(make.catalog(), line) == ["b"]
 
 
-def test_a_large_shape_is_not_starved_by_many_small_ones() -> None:
+def test_a_large_flavor_is_not_starved_by_many_small_ones() -> None:
     """Small ones come all the time, and one of four ends every minute; the large one came first."""
     catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
     (large,) = waiting("large", flavor="large")
@@ -235,7 +235,7 @@ def shapes() -> Catalog:
 
 @quick
 @given(worlds())
-def test_turns_never_exceed_limits_or_memory_and_keep_the_order(
+def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
     world: tuple[list[Ticket], list[Slot], int | None, tuple[str, ...]],
 ) -> None:
     tickets, slots, memory, closed = world
@@ -260,7 +260,7 @@ def test_turns_never_exceed_limits_or_memory_and_keep_the_order(
 
 @quick
 @given(st.lists(st.tuples(st.integers(0, 600), uses), min_size=1, max_size=12), st.integers(1, 3))
-def test_a_line_is_served_to_its_end_in_order(people: list[tuple[int, timedelta]], limit: int) -> None:
+def test_a_queue_is_served_to_its_end_in_order(people: list[tuple[int, timedelta]], limit: int) -> None:
     """One after the other leaves: everybody is called once, by rank."""
     catalog = make.catalog(make.flavor(limit=limit))
     tickets = [

@@ -1,4 +1,4 @@
-"""Ledger and pool come together again, whatever was lost on the way, and nothing that works is touched."""
+"""Ledger and backend are reconciled whatever was lost, and nothing that works is touched."""
 
 from __future__ import annotations
 
@@ -97,20 +97,20 @@ def test_a_destruction_that_was_begun_is_finished_with_its_first_reason(phase: P
     assert about(slot=slot).decide() == [DestroySlot("s", EndReason.STOPPED)]
 
 
-def test_a_slot_whose_loan_is_over_is_destroyed() -> None:
+def test_the_slot_of_an_ended_instance_is_destroyed() -> None:
     slot = make.slot("s", SlotState.CLAIMED, holder_id="gone")
     assert about(slot=slot, status=make.status("s")).decide() == [DestroySlot("s", EndReason.ORPHANED)]
 
 
 @pytest.mark.parametrize("status", [None, make.status("s", Phase.DEAD), make.status("s", Phase.CREATING)])
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
-def test_a_slot_of_a_loan_that_starts_is_left_to_that_start(state: SlotState, status: SlotStatus | None) -> None:
+def test_the_slot_of_a_starting_instance_is_left_to_its_start(state: SlotState, status: SlotStatus | None) -> None:
     slot = make.slot("s", state, holder_id="i", created_at=NOW - timedelta(seconds=200))
     loan = make.instance("i", InstanceState.STARTING, requested_at=NOW - timedelta(seconds=200))
     assert about(slot=slot, instance=loan, status=status).decide() == []
 
 
-def test_a_committed_intent_has_a_while_to_be_seen() -> None:
+def test_a_committed_intent_has_a_grace_period() -> None:
     fresh = make.slot("s", SlotState.CREATING, created_at=NOW - CREATE_GRACE + timedelta(seconds=1))
     assert about(slot=fresh).decide() == []
     stale = replace(fresh, created_at=NOW - CREATE_GRACE)
@@ -119,7 +119,7 @@ def test_a_committed_intent_has_a_while_to_be_seen() -> None:
     assert action.reason is EndReason.LOST
 
 
-def test_a_warm_slot_that_is_not_there_is_lost_at_once() -> None:
+def test_a_missing_warm_slot_is_lost_at_once() -> None:
     slot = make.slot("s", SlotState.WARM, created_at=NOW)
     (action,) = about(slot=slot).decide()
     assert action == DestroySlot("s", EndReason.LOST, "it was not in the pool any more")
@@ -134,16 +134,16 @@ def test_a_slot_that_died_before_it_was_ready_has_failed_to_start() -> None:
 @pytest.mark.parametrize(
     ("said", "reason"), [(EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_MEMORY), (None, EndReason.LOST)]
 )
-def test_a_warm_slot_that_died_says_why_if_that_is_known(said: EndReason | None, reason: EndReason) -> None:
+def test_a_dead_warm_slot_keeps_its_reason(said: EndReason | None, reason: EndReason) -> None:
     status = make.status("s", Phase.DEAD, said)
     assert about(slot=make.slot("s"), status=status).decide() == [DestroySlot("s", reason)]
 
 
-def test_a_slot_that_has_become_ready_is_noted() -> None:
+def test_a_slot_that_has_become_ready_is_marked_warm() -> None:
     assert about(slot=make.slot("s", SlotState.CREATING), status=make.status("s")).decide() == [MarkWarm("s")]
 
 
-def test_a_slot_that_does_not_become_ready_is_given_up() -> None:
+def test_a_slot_that_does_not_become_ready_is_destroyed() -> None:
     edge = NOW - timedelta(seconds=LIMITS.start_seconds)
     slot = make.slot("s", SlotState.CREATING, created_at=edge)
     creating = make.status("s", Phase.CREATING)
@@ -152,7 +152,7 @@ def test_a_slot_that_does_not_become_ready_is_given_up() -> None:
     assert action == DestroySlot("s", EndReason.START_FAILED, "not ready after 60 s")
 
 
-def test_a_warm_slot_that_waits_is_left_alone() -> None:
+def test_a_warm_slot_needs_no_action() -> None:
     assert about(slot=make.slot("s"), status=make.status("s")).decide() == []
 
 
@@ -166,7 +166,7 @@ def running(**changes: object) -> Instance:
 CLAIMED = make.slot("s", SlotState.CLAIMED, holder_id="i")
 
 
-def test_an_instance_that_runs_is_left_alone() -> None:
+def test_a_running_instance_needs_no_action() -> None:
     assert about(slot=CLAIMED, instance=running(), status=make.status("s")).decide() == []
 
 
@@ -177,18 +177,18 @@ def test_an_instance_ends_at_its_deadline() -> None:
     ]
 
 
-def test_an_instance_without_a_slot_in_the_pool_is_lost() -> None:
+def test_an_instance_without_a_slot_in_the_backend_is_lost() -> None:
     (action,) = about(slot=CLAIMED, instance=running()).decide()
     assert action == EndInstance("i", EndReason.LOST, "it was not in the pool any more", slot_id="s")
 
 
-def test_a_pool_that_does_not_know_who_has_a_slot_is_told() -> None:
+def test_a_slot_that_is_not_marked_as_assigned_is_marked() -> None:
     unknown = replace(make.status("s"), assigned=False)
     assert about(slot=CLAIMED, instance=running(), status=unknown).decide() == [AssignSlot(CLAIMED, running().ends_at)]
 
 
 @pytest.mark.parametrize(("seconds", "given_up"), [(5, False), (15, True)])
-def test_a_slot_that_finds_no_place_is_given_up_after_a_while(seconds: int, given_up: bool) -> None:
+def test_a_slot_without_a_node_is_destroyed_after_the_schedule_limit(seconds: int, given_up: bool) -> None:
     stuck = replace(make.status("s", Phase.CREATING), no_room="0/1 nodes are available")
     slot = make.slot("s", SlotState.CREATING, created_at=NOW - timedelta(seconds=seconds))
     expected = [DestroySlot("s", EndReason.NO_ROOM, "0/1 nodes are available")] if given_up else []
@@ -203,7 +203,7 @@ def test_an_instance_whose_slot_died_ends_with_its_reason(said: EndReason | None
     assert about(slot=CLAIMED, instance=running(), status=dead).decide() == [EndInstance("i", reason, "exit code 137")]
 
 
-def test_what_killed_an_instance_is_told_even_after_its_deadline() -> None:
+def test_the_cause_of_an_end_is_recorded_even_after_the_deadline() -> None:
     dead = make.status("s", Phase.DEAD, EndReason.OUT_OF_MEMORY)
     late = replace(running(), ends_at=NOW - timedelta(seconds=1))
     assert about(slot=CLAIMED, instance=late, status=dead).decide() == [EndInstance("i", EndReason.OUT_OF_MEMORY)]
@@ -216,14 +216,14 @@ def test_an_end_that_was_begun_is_finished_with_its_first_reason() -> None:
     ]
 
 
-def test_a_start_that_nobody_goes_on_with_is_ended() -> None:
+def test_an_abandoned_start_is_ended() -> None:
     loan = make.instance("i", InstanceState.STARTING, requested_at=NOW - START_GRACE)
     assert about(instance=loan).decide() == []
     (action,) = about(instance=replace(loan, requested_at=NOW - START_GRACE - timedelta(seconds=1))).decide()
     assert action == EndInstance("i", EndReason.LOST, "its start was abandoned")
 
 
-def test_a_flavor_that_insists_on_user_namespaces_backs_off_where_no_node_has_them() -> None:
+def test_a_flavor_that_requires_user_namespaces_backs_off_where_no_node_has_them() -> None:
     slot = make.slot("s", SlotState.CREATING)
     status = replace(make.status("s", Phase.DEAD, EndReason.LOST, "no sandbox"), lacks_user_namespace=True)
 
@@ -265,20 +265,20 @@ def test_a_pod_that_is_gone_before_its_cause_was_known_was_lost() -> None:
 
 
 @pytest.mark.parametrize("cause", [EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_DISK])
-def test_a_cause_that_was_stated_stays_when_the_pod_is_gone(cause: EndReason) -> None:
+def test_a_final_cause_stays_when_the_pod_is_gone(cause: EndReason) -> None:
     noted = replace(running(), state=InstanceState.STOPPING, reason=cause)
     (action,) = about(slot=CLAIMED, instance=noted).decide()
     assert action == EndInstance("i", cause)
 
 
 @pytest.mark.parametrize("reason", [EndReason.STOPPED, EndReason.DEADLINE, EndReason.MAINTENANCE, EndReason.CANCELLED])
-def test_an_end_that_the_platform_or_its_person_asked_for_waits_for_no_cause(reason: EndReason) -> None:
+def test_a_requested_end_waits_for_no_cause(reason: EndReason) -> None:
     guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), is_final=False)
     asked = replace(running(), state=InstanceState.STOPPING, reason=reason)
     assert about(slot=CLAIMED, instance=asked, status=guess).decide() == [EndInstance("i", reason)]
 
 
-def test_a_cause_that_was_recorded_stays_while_the_slot_goes() -> None:
+def test_a_recorded_cause_stays_while_the_slot_is_destroyed() -> None:
     leaving = replace(CLAIMED, state=SlotState.DESTROYING)
     over = replace(running(), state=InstanceState.STOPPING, reason=EndReason.CRASHED)
     deleted = make.status("s", Phase.DEAD, EndReason.LOST, "its pod was deleted")
@@ -289,7 +289,7 @@ def test_a_cause_that_was_recorded_stays_while_the_slot_goes() -> None:
 @pytest.mark.parametrize(
     ("ago", "ends"), [(END_CAUSE_TIMEOUT - timedelta(seconds=1), False), (END_CAUSE_TIMEOUT, True)]
 )
-def test_a_cause_is_waited_for_only_so_long(ago: timedelta, ends: bool) -> None:
+def test_the_wait_for_a_cause_is_limited(ago: timedelta, ends: bool) -> None:
     guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), is_final=False)
     actions = decide(
         slots=[CLAIMED],
@@ -302,13 +302,13 @@ def test_a_cause_is_waited_for_only_so_long(ago: timedelta, ends: bool) -> None:
     assert list(actions) == [EndInstance("i", EndReason.CRASHED) if ends else NoteEnd("i", EndReason.CRASHED)]
 
 
-def test_a_slot_that_waits_for_nobody_goes_at_once_whatever_ended_it() -> None:
+def test_a_dead_unassigned_slot_is_destroyed_at_once() -> None:
     """Until it is gone a start could be given it."""
     guess = replace(make.status("s", Phase.DEAD, EndReason.START_FAILED), is_final=False)
     assert about(slot=make.slot("s"), status=guess).decide() == [DestroySlot("s", EndReason.START_FAILED)]
 
 
-def test_since_when_a_cause_is_missing_is_kept_until_it_is_known() -> None:
+def test_the_time_of_an_end_without_a_cause_is_kept_until_the_cause_is_known() -> None:
     guess = replace(make.status("s", Phase.DEAD, EndReason.CRASHED), is_final=False)
     later = NOW + timedelta(seconds=3)
     first = cause_pending_since({"s": guess, "well": make.status("well")}, {}, NOW)
@@ -319,7 +319,7 @@ def test_since_when_a_cause_is_missing_is_kept_until_it_is_known() -> None:
 
 
 @pytest.mark.parametrize("reason", [EndReason.EVICTED, EndReason.LOST])
-def test_a_slot_that_the_platform_takes_away_while_it_is_made_is_no_failure_of_its_flavor(reason: EndReason) -> None:
+def test_a_slot_that_the_platform_ends_during_creation_is_no_failure_of_its_flavor(reason: EndReason) -> None:
     """A drain or a node that runs short: the next one is made at once, and not after a pause."""
     status = make.status("s", Phase.DEAD, reason, "drained")
     assert about(slot=make.slot("s", SlotState.CREATING), status=status).decide() == [
@@ -366,7 +366,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 @quick
 @given(worlds())
-def test_every_slot_that_nobody_knows_is_destroyed(world: World) -> None:
+def test_every_orphan_slot_is_destroyed(world: World) -> None:
     unknown = world.found.keys() - world.slots.keys()
     destroyed = {action.slot_id: action for action in world.decide() if isinstance(action, DestroySlot)}
     assert unknown <= destroyed.keys()
@@ -375,7 +375,7 @@ def test_every_slot_that_nobody_knows_is_destroyed(world: World) -> None:
 
 @quick
 @given(worlds())
-def test_a_loan_that_runs_on_a_ready_slot_before_its_deadline_is_never_touched(world: World) -> None:
+def test_a_running_instance_on_a_ready_slot_before_its_deadline_is_never_ended(world: World) -> None:
     healthy = {
         loan.id: loan.slot_id
         for loan in world.instances.values()
@@ -397,7 +397,7 @@ def test_a_loan_that_runs_on_a_ready_slot_before_its_deadline_is_never_touched(w
 
 @quick
 @given(worlds())
-def test_each_thing_is_decided_once(world: World) -> None:
+def test_each_slot_and_instance_gets_at_most_one_action(world: World) -> None:
     actions = world.decide()
     about_slots = [action.slot_id for action in actions if not isinstance(action, EndInstance | NoteEnd)]
     about_loans = [action.instance_id for action in actions if isinstance(action, EndInstance | NoteEnd)]
@@ -407,7 +407,7 @@ def test_each_thing_is_decided_once(world: World) -> None:
 
 @quick
 @given(worlds())
-def test_only_what_is_there_is_noted_as_ready(world: World) -> None:
+def test_only_existing_slots_are_marked_warm(world: World) -> None:
     for action in world.decide():
         if isinstance(action, MarkWarm):
             assert world.found[action.slot_id].phase is Phase.READY
@@ -416,7 +416,7 @@ def test_only_what_is_there_is_noted_as_ready(world: World) -> None:
 
 @quick
 @given(worlds())
-def test_what_is_carried_out_twice_does_no_more_than_once(world: World) -> None:
+def test_actions_are_idempotent(world: World) -> None:
     actions = world.decide()
     world.carry_out(actions)
     once = (dict(world.slots), dict(world.instances), dict(world.found))

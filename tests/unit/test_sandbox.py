@@ -1,4 +1,4 @@
-"""The sandbox shows an instance its programs and nothing of the platform, and lets it write only where it is wiped."""
+"""The sandbox shows an instance its programs and nothing of the platform; it can write only to what is wiped."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def behind(box: Sandbox) -> list[str]:
     return words[words.index("--") + 1 :]
 
 
-def test_nothing_is_shown_that_is_not_meant_to_be_seen(box: Sandbox, tmp_path: Path) -> None:
+def test_only_listed_paths_are_mounted(box: Sandbox, tmp_path: Path) -> None:
     sources = {Path(source) for option, source, _ in (o for o in options(box) if o[0] in READ_ONLY)}
     mine = {path for path in sources if path.is_relative_to(tmp_path)}
     assert mine == {
@@ -72,13 +72,13 @@ def test_nothing_is_shown_that_is_not_meant_to_be_seen(box: Sandbox, tmp_path: P
     assert sources - mine <= system
 
 
-def test_no_folder_is_shown_that_holds_the_state_or_a_home(box: Sandbox) -> None:
+def test_no_folder_with_state_or_a_home_is_mounted(box: Sandbox) -> None:
     for option, source, _ in (o for o in options(box) if o[0] in READ_ONLY):
         for secret in (box.folder, box.folder.parent, box.folder.parent.parent / "secrets", Path.home(), Path("/proc")):
             assert not secret.is_relative_to(source), f"{option} {source}"
 
 
-def test_nothing_of_the_machine_is_shown_writable(box: Sandbox) -> None:
+def test_the_machines_paths_are_mounted_read_only(box: Sandbox) -> None:
     used = {option[0] for option in options(box)}
     assert not used & {
         "--bind",
@@ -92,7 +92,7 @@ def test_nothing_of_the_machine_is_shown_writable(box: Sandbox) -> None:
     assert not used & {"--overlay", "--tmp-overlay", "--mqueue", "--lock-file", "--unshare-all", "--disable-userns"}
 
 
-def test_what_is_writable_has_a_size_and_is_born_empty(box: Sandbox) -> None:
+def test_writable_mounts_have_a_size_and_are_empty(box: Sandbox) -> None:
     found = {}
     for before, size, mount in zip(*(list(options(box))[skip:] for skip in (0, 1, 2)), strict=False):
         if mount[0] == "--tmpfs":
@@ -106,7 +106,7 @@ def test_what_is_writable_has_a_size_and_is_born_empty(box: Sandbox) -> None:
     }
 
 
-def test_what_holds_the_mounts_is_made_read_only_after_all_of_them(box: Sandbox) -> None:
+def test_the_root_becomes_read_only_after_all_mounts(box: Sandbox) -> None:
     given = list(options(box))
     kinds = [option[0] for option in given]
     last_mount = max(index for index, kind in enumerate(kinds) if kind in {*READ_ONLY, "--tmpfs", "--dir", "--symlink"})
@@ -150,7 +150,7 @@ def test_the_program_becomes_a_user_of_its_own(box: Sandbox) -> None:
         } == set(dropping[1:])  # fmt: skip
 
 
-def test_nothing_secret_is_in_the_command_line(box: Sandbox) -> None:
+def test_the_command_line_has_no_secrets(box: Sandbox) -> None:
     words = bubblewrap_command(box, sandbox.agent_command(box.environment))
     assert "{orders}" in words, "orders come by a descriptor"
     assert not [word for word in words if "key" in word.lower() and word != "--new-session"]
@@ -174,11 +174,11 @@ def test_the_user_has_a_name_and_root_has_no_home(run_as: int | None, number: in
     assert files["group"] == f"root:x:0:\nfreepool:x:{number}:\n"
 
 
-def test_kernels_talk_over_private_sockets() -> None:
+def test_kernels_use_private_sockets() -> None:
     assert "--KernelManager.transport=ipc" in server_arguments("/w")
 
 
-def test_a_debugger_that_would_listen_for_neighbours_is_left_out(box: Sandbox) -> None:
+def test_the_debugger_is_hidden(box: Sandbox) -> None:
     server = box.environment / "lib" / "python3.11" / "site-packages" / "debugpy" / "server"
     server.mkdir(parents=True)
     given = list(options(box))

@@ -1,4 +1,4 @@
-"""A person who starts again at once after their instance has ended still reads why it ended."""
+"""A user who starts again at once after their instance ended still reads why it ended."""
 
 from __future__ import annotations
 
@@ -76,19 +76,19 @@ async def superseded(*shown: SlotStatus | None) -> list[tuple[str, EndReason, st
     return pool.ended
 
 
-async def test_the_cause_of_the_end_is_recorded_not_that_a_new_one_was_started() -> None:
+async def test_the_cause_of_the_end_is_recorded_instead_of_superseded() -> None:
     assert await superseded(CAUSE) == [("i", EndReason.OUT_OF_DISK, "the workspace is full")]
 
 
-async def test_a_cause_that_comes_a_moment_later_is_waited_for() -> None:
+async def test_a_start_waits_for_a_cause_that_follows_the_end() -> None:
     assert await superseded(GUESS, CAUSE) == [("i", EndReason.OUT_OF_DISK, "the workspace is full")]
 
 
-async def test_a_cause_that_does_not_come_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_waits_only_so_long_for_a_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "END_CAUSE_SECONDS", 0.05)
     assert await superseded(GUESS) == [("i", EndReason.CRASHED, "exit code 143")]
 
 
 @pytest.mark.parametrize("status", [None, make.status("s")])
-async def test_an_instance_that_still_runs_makes_place_for_the_new_one(status: SlotStatus | None) -> None:
+async def test_a_running_instance_is_superseded(status: SlotStatus | None) -> None:
     assert await superseded(status) == [("i", EndReason.SUPERSEDED, None)]

@@ -1,4 +1,4 @@
-"""How people were served: what counts as a wait, what as a start, and how they are added up."""
+"""What counts as a wait and what as a start, and how they are summed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def day(
     return Day(tickets or [], instances or [], ended or [], {name: {StartStep.SLOT_CREATING} for name in cold})
 
 
-def test_a_day_without_anybody_is_all_nothing() -> None:
+def test_a_day_without_requests_has_empty_statistics() -> None:
     found = statistics_of(day(), "small", now=NOW)
     assert (found.warm_seconds, found.cold_seconds, found.wait_seconds, found.failures) == ([], [], [], {})
     assert found.foretold == EstimateAccuracy(0, 0, 0)
@@ -70,14 +70,14 @@ def test_a_day_without_anybody_is_all_nothing() -> None:
     assert percentiles([]) == Percentiles(0, None, None)
 
 
-def test_who_found_room_started_when_they_asked_and_did_not_wait() -> None:
+def test_a_request_that_found_room_started_at_once_and_did_not_wait() -> None:
     """The hub's own part is in it: that is what the person waits for."""
     at_once = ticket("t", joined=100, called=100, instance_id="i")
     found = statistics_of(day([at_once], [started("i", requested=99.5, usable=99)]), "small", now=NOW)
     assert (found.warm_seconds, found.wait_seconds) == ([1.0], [])
 
 
-def test_who_stood_in_line_waited_until_called_and_started_when_it_was_asked_for() -> None:
+def test_a_queued_ticket_waited_until_called_and_started_with_its_instance() -> None:
     """In between it may have been held for them, because they were away."""
     held = ticket("t", joined=900, called=600, instance_id="i")
     found = statistics_of(day([held], [started("i", requested=100, usable=97)], cold=("i",)), "small", now=NOW)
@@ -89,11 +89,11 @@ def test_an_instance_from_before_there_were_tickets_counts_from_its_request() ->
     assert found.warm_seconds == [2.0]
 
 
-def test_who_still_waits_has_no_wait_yet() -> None:
+def test_a_waiting_ticket_has_no_wait_yet() -> None:
     assert statistics_of(day([ticket("t", TicketState.WAITING, joined=500)]), "small", now=NOW).wait_seconds == []
 
 
-def test_one_flavor_is_not_another() -> None:
+def test_flavors_are_counted_apart() -> None:
     rows = day(
         [ticket("t", joined=20, called=10, flavor="large")],
         [started("i", requested=10, usable=8, flavor="large")],
@@ -105,7 +105,7 @@ def test_one_flavor_is_not_another() -> None:
 
 
 @pytest.mark.parametrize(("waited", "foretold"), [(59, (0, 1, 0)), (60, (1, 0, 0)), (120, (1, 0, 0)), (121, (0, 0, 1))])
-def test_a_wait_is_compared_with_what_was_foretold(waited: int, foretold: tuple[int, int, int]) -> None:
+def test_a_wait_is_compared_with_its_estimate(waited: int, foretold: tuple[int, int, int]) -> None:
     told = ticket("t", joined=waited + 5, called=5, expected_low=60, expected_high=120)
     untold = ticket("u", joined=50, called=5)
     found = statistics_of(day([told, untold]), "small", now=NOW).foretold
@@ -113,7 +113,7 @@ def test_a_wait_is_compared_with_what_was_foretold(waited: int, foretold: tuple[
     assert found.count == 1
 
 
-def test_only_what_hurts_is_a_failure_and_the_most_frequent_comes_first() -> None:
+def test_failures_are_listed_the_most_frequent_first() -> None:
     reasons = [EndReason.STOPPED, EndReason.LOST, EndReason.CRASHED, EndReason.CRASHED, EndReason.DEADLINE]
     rows = [make.instance(str(number), InstanceState.ENDED, reason=reason) for number, reason in enumerate(reasons)]
     found = statistics_of(day(ended=rows), "small", now=NOW)
@@ -121,7 +121,7 @@ def test_only_what_hurts_is_a_failure_and_the_most_frequent_comes_first() -> Non
     assert sum(found.endings.values()) == 5
 
 
-def test_hours_hold_those_whose_turn_came_in_them() -> None:
+def test_hours_count_the_tickets_called_in_them() -> None:
     tickets = [
         ticket("a", joined=30, called=30),
         ticket("b", joined=400, called=100),
@@ -136,7 +136,7 @@ def test_hours_hold_those_whose_turn_came_in_them() -> None:
 
 @quick
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1))
-def test_so_many_do_not_exceed_a_quantile_and_fewer_would_be_too_few(values: list[float], share: float) -> None:
+def test_a_quantile_is_the_smallest_value_that_its_share_does_not_exceed(values: list[float], share: float) -> None:
     ordered = sorted(values)
     found = quantile(ordered, share)
     assert found in ordered

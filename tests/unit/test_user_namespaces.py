@@ -1,4 +1,4 @@
-"""User namespaces where nodes support them: what pods show of their nodes, and what is picked for the next ones."""
+"""User namespaces: what pods show of their nodes, and what is decided for the next pods."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def host_users(flavor: Flavor, *, user_namespace: bool) -> Any:
     return make_manifest(spec, POOL)["spec"].get("hostUsers")
 
 
-def test_the_catalogs_word_is_the_last() -> None:
+def test_the_catalogs_setting_decides() -> None:
     for said in (True, False):
         flavor = make.flavor(pod=PodFields(host_users=said))
         for user_namespace in (True, False):
@@ -67,18 +67,18 @@ def test_the_catalogs_word_is_the_last() -> None:
         assert decide(catalog, flavor, [], NOW).own is not said
 
 
-def test_without_its_word_the_pick_decides() -> None:
+def test_without_a_setting_what_nodes_have_shown_decides() -> None:
     assert host_users(make.flavor(), user_namespace=True) is False
     assert host_users(make.flavor(), user_namespace=False) is None
 
 
-def test_a_flavor_with_devices_keeps_the_nodes_users() -> None:
+def test_a_flavor_with_devices_gets_no_user_namespace() -> None:
     gpu = make.flavor(accelerator=Accelerator(name="A10", memory=GIB))
     assert decide(make.catalog(gpu), gpu, [WORKS], NOW).why is NamespaceReason.ACCELERATOR
     assert not decide(make.catalog(gpu), gpu, [], NOW).own
 
 
-def test_they_are_tried_until_a_node_has_refused_them() -> None:
+def test_user_namespaces_are_used_until_a_node_fails() -> None:
     catalog = make.catalog()
     flavor = catalog.flavors[0]
     assert (decide(catalog, flavor, [], NOW).own, decide(catalog, flavor, [], NOW).why) == (
@@ -92,7 +92,7 @@ def test_they_are_tried_until_a_node_has_refused_them() -> None:
     assert (refused.details, refused.until) == ("no sandbox", REFUSED.noted_at + RETRY_AFTER)
 
 
-def test_a_node_that_has_refused_them_is_tried_again_later() -> None:
+def test_a_node_that_failed_is_tried_again_later() -> None:
     catalog = make.catalog()
     assert decide(catalog, catalog.flavors[0], [REFUSED], REFUSED.noted_at + RETRY_AFTER).own
 
@@ -111,7 +111,7 @@ def test_a_node_counts_for_all_flavors_whose_pods_may_go_there(other: dict[str, 
     assert decide(make.catalog(small, large), large, [REFUSED], NOW).own is not counts
 
 
-def test_a_flavor_that_the_catalog_no_longer_has_counts_for_nothing() -> None:
+def test_a_dropped_flavor_is_ignored() -> None:
     catalog = make.catalog()
     assert decide(catalog, catalog.flavors[0], [replace(REFUSED, flavor="gone")], NOW).own
 
@@ -133,26 +133,26 @@ def found_out(
     return list(new_observations({"s": status}, [slot], tried, NOW, catalog=make.catalog(), silences=silences or {}))
 
 
-def test_a_pod_that_runs_shows_that_its_node_can() -> None:
+def test_a_running_pod_shows_that_its_node_supports_them() -> None:
     assert found_out(own()) == [NodeSupport("small", "node-1", True, "", NOW)]
     for other in (own(Phase.CREATING), own(Phase.DEAD), replace(own(), user_namespace=False), replace(own(), node="")):
         assert found_out(other) == []
 
 
-def test_a_pod_without_a_sandbox_shows_that_its_node_cannot() -> None:
+def test_a_pod_without_a_sandbox_shows_that_its_node_does_not() -> None:
     status = own(Phase.DEAD, lacks_user_namespace=True, detail="no sandbox")
     assert found_out(status) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
     assert found_out(status, WORKS) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
 
 
-def test_what_is_known_is_not_written_again_each_second() -> None:
+def test_known_support_is_not_written_again() -> None:
     assert found_out(own(), WORKS) == []
     assert found_out(own(), replace(WORKS, noted_at=NOW - REFRESH_EVERY)) != []
     refused = NodeSupport("small", "node-1", False, "no sandbox", NOW)
     assert found_out(own(Phase.DEAD, lacks_user_namespace=True, detail="no sandbox"), refused) == []
 
 
-def test_a_pod_of_before_does_not_take_back_what_a_later_one_has_shown() -> None:
+def test_an_older_pod_does_not_override_a_later_one() -> None:
     refused = NodeSupport("small", "node-1", False, "no sandbox", NOW - timedelta(minutes=2))
     assert found_out(own(), refused, age=timedelta(minutes=5)) == []
     assert found_out(own(), refused, age=timedelta(minutes=1)) == [NodeSupport("small", "node-1", True, "", NOW)]
@@ -209,7 +209,7 @@ def test_a_silence_begins_with_its_first_pod_and_ends_with_one_that_runs() -> No
 
 @quick
 @given(st.lists(st.sampled_from([own(), own(Phase.DEAD, lacks_user_namespace=True), own(Phase.CREATING)]), max_size=6))
-def test_looking_again_finds_nothing_new(statuses: list[SlotStatus]) -> None:
+def test_a_second_pass_records_nothing(statuses: list[SlotStatus]) -> None:
     slots = [make.slot(f"s{number}", SlotState.WARM) for number in range(len(statuses))]
     found = {slot.id: replace(status, id=slot.id) for slot, status in zip(slots, statuses, strict=True)}
     known: dict[tuple[str, str], NodeSupport] = {}
@@ -254,7 +254,7 @@ def read(found: dict[str, Any]) -> Any:
         (pod(CREATING, NO_SANDBOX, volumes=[{"name": "x", "persistentVolumeClaim": {"claimName": "x"}}]), False),
     ],
 )
-def test_a_sandbox_that_does_not_come_is_seen(found: dict[str, Any], lacks: bool) -> None:
+def test_a_missing_sandbox_is_detected(found: dict[str, Any], lacks: bool) -> None:
     assert read(found).lacks_sandbox is lacks
     assert read(found).status.phase is Phase.CREATING
 
@@ -268,7 +268,7 @@ def test_a_sandbox_that_does_not_come_is_seen(found: dict[str, Any], lacks: bool
         "id-mapped mounts are not supported",
     ],
 )
-def test_a_container_that_cannot_be_made_because_of_its_users_is_the_nodes_fault(message: str) -> None:
+def test_a_container_that_fails_for_its_user_namespace_is_the_nodes_failure(message: str) -> None:
     for reason in ("CreateContainerError", "RunContainerError"):
         waiting = {"waiting": {"reason": reason, "message": message}}
         status = read(pod(waiting)).status
@@ -277,7 +277,7 @@ def test_a_container_that_cannot_be_made_because_of_its_users_is_the_nodes_fault
         assert not read(pod(waiting, hostUsers=True)).status.lacks_user_namespace
 
 
-def test_a_container_that_cannot_be_made_for_another_reason_is_not() -> None:
+def test_a_container_that_fails_for_another_reason_is_not_the_nodes_failure() -> None:
     waiting = {"waiting": {"reason": "RunContainerError", "message": 'exec: "jupyter": executable file not found'}}
     status = read(pod(waiting)).status
     assert (status.reason, status.lacks_user_namespace) == (EndReason.START_FAILED, False)
@@ -290,7 +290,7 @@ def test_the_name_of_a_command_says_nothing_about_its_node(name: str) -> None:
     assert (status.reason, status.lacks_user_namespace) == (EndReason.START_FAILED, False)
 
 
-def test_a_programs_own_last_words_say_nothing_about_its_node() -> None:
+def test_a_programs_own_message_says_nothing_about_its_node() -> None:
     def ended(reason: str, code: int, message: str) -> SlotStatus:
         terminated = pod({"terminated": {"exitCode": code, "reason": reason, "message": message}})
         terminated["status"]["phase"] = "Failed"
@@ -303,7 +303,7 @@ def test_a_programs_own_last_words_say_nothing_about_its_node() -> None:
     assert (status.reason, status.lacks_user_namespace) == (EndReason.LOST, True)
 
 
-async def test_the_time_without_news_does_not_count_against_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_time_without_a_watch_does_not_count_against_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
     store = KubernetesBackend(POOL)._store
     lacking = read(pod(CREATING, NO_SANDBOX))
     await store.note(lacking)
@@ -361,7 +361,7 @@ async def test_the_time_in_which_this_process_was_frozen_does_not_count_against_
     assert True not in judged
 
 
-async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_are_woken(
+async def test_a_slot_whose_sandbox_is_overdue_is_dead_and_watchers_are_woken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(watch, "SANDBOX_SECONDS", 0.1)
@@ -391,7 +391,7 @@ async def test_after_a_while_a_slot_without_a_sandbox_is_dead_and_its_watchers_a
     assert store.patience() is None, "it wakes the watch once"
 
 
-async def test_whoever_follows_hears_when_a_pod_begins_to_lack_its_sandbox() -> None:
+async def test_the_watch_wakes_when_a_pod_begins_to_wait_for_its_sandbox() -> None:
     """Its slot's status is the same as before, but from now on the time counts."""
     store = KubernetesBackend(POOL)._store
     events = [pod(CREATING, version=1), pod(CREATING, NO_SANDBOX, version=2), pod(CREATING, NO_SANDBOX, version=3)]
@@ -412,7 +412,7 @@ async def test_a_sandbox_that_comes_in_time_is_not_waited_for_any_more() -> None
 # --- the ledger ------------------------------------------------------------------------------------------------------
 
 
-def test_the_last_word_about_a_node_is_kept_and_forgotten_in_time(tmp_path: Any) -> None:
+def test_the_last_observation_of_a_node_is_kept_and_pruned(tmp_path: Any) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     engine = make_engine(url)
     migrate(engine)
@@ -443,7 +443,9 @@ def test_the_last_word_about_a_node_is_kept_and_forgotten_in_time(tmp_path: Any)
         ("zh-CN", "用户命名空间已启用。支持的节点：node-1。", "用户命名空间已关闭，因为有节点不支持：node-2。"),
     ],
 )
-def test_the_operators_page_says_what_was_picked_and_why(tmp_path: Any, language: str, on: str, off: str) -> None:
+def test_the_administrators_page_shows_the_decision_and_its_reason(
+    tmp_path: Any, language: str, on: str, off: str
+) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     engine = make_engine(url)
     migrate(engine)

@@ -1,4 +1,4 @@
-"""How long it will take: an honest range, or nothing at all."""
+"""Wait estimates are ranges that hold as often as promised; without data there is none."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ ages = st.floats(0, LONGEST + 60)  # the steward may be a little late
 running_ones = st.lists(ages.map(lambda age: Running(age=age, left=LONGEST - age)), min_size=1, max_size=20)
 
 
-def test_where_nothing_runs_nothing_can_be_told() -> None:
+def test_without_running_instances_there_is_no_estimate() -> None:
     assert estimate_wait(1, [], SessionLengths([], LONGEST)) is None
 
 
-def test_nobody_waits_longer_than_to_the_last_deadline_of_those_that_run() -> None:
+def test_no_estimate_exceeds_the_last_deadline() -> None:
     running = [Running(age=3 * HOUR, left=HOUR), Running(age=0, left=LONGEST)]
     for place in (1, 2):
         wait = estimate_wait(place, running, SessionLengths([LONGEST] * 50, LONGEST))
@@ -50,13 +50,13 @@ def test_nobody_waits_longer_than_to_the_last_deadline_of_those_that_run() -> No
         assert wait.high <= LONGEST
 
 
-def test_one_that_is_about_to_end_is_soon() -> None:
+def test_an_instance_near_its_deadline_makes_a_short_wait() -> None:
     wait = estimate_wait(1, [Running(age=LONGEST - 10, left=10), *fresh(3)], SessionLengths([LONGEST] * 50, LONGEST))
     assert wait is not None
     assert wait.high < 11
 
 
-def test_what_is_past_its_deadline_is_no_wait_at_all_and_never_less() -> None:
+def test_an_instance_past_its_deadline_makes_a_wait_of_zero() -> None:
     assert estimate_wait(1, [Running(age=LONGEST + 5, left=-5)], SessionLengths([], LONGEST)) == WaitEstimate(0, 0, 0)
 
 
@@ -67,7 +67,7 @@ def test_short_sessions_make_a_short_wait() -> None:
     assert short.middle < 15 * 60 < long.middle
 
 
-def test_a_session_that_outlasted_all_before_it_is_known_by_its_deadline_only() -> None:
+def test_for_a_session_longer_than_all_others_only_the_deadline_counts() -> None:
     sessions = SessionLengths([60.0] * 50, LONGEST)
     old = Running(age=LONGEST * 0.99, left=LONGEST * 0.01)
     assert sessions.chance_to_end(old, old.left) == 1
@@ -77,7 +77,7 @@ def test_a_session_that_outlasted_all_before_it_is_known_by_its_deadline_only() 
 
 @quick
 @given(lengths, ages, st.floats(0, LONGEST), st.floats(0, LONGEST))
-def test_chances_are_chances_and_grow_with_time(seen: list[float], age: float, one: float, other: float) -> None:
+def test_probabilities_are_valid_and_grow_with_time(seen: list[float], age: float, one: float, other: float) -> None:
     sessions, running = SessionLengths(seen, LONGEST), Running(age=age, left=LONGEST - age)
     sooner, later = (sessions.chance_to_end(running, within) for within in sorted((one, other)))
     assert 0 <= sooner <= later <= 1
@@ -90,7 +90,7 @@ def tails(chances: list[float]) -> list[float]:
 
 @quick
 @given(st.lists(st.floats(0, 1), max_size=8))
-def test_chances_of_several_are_those_of_all_combinations(chances: list[float]) -> None:
+def test_probabilities_of_several_match_all_combinations(chances: list[float]) -> None:
     by_hand = [0.0] * (len(chances) + 1)
     for outcome in product((0, 1), repeat=len(chances)):
         chance = math.prod(one if ended else 1 - one for one, ended in zip(chances, outcome, strict=True))
@@ -99,7 +99,7 @@ def test_chances_of_several_are_those_of_all_combinations(chances: list[float]) 
     assert tails(chances) == pytest.approx(by_hand, abs=1e-9)
 
 
-def test_of_many_the_chances_are_near_those_of_the_exact_way() -> None:
+def test_the_approximation_is_near_the_exact_probabilities() -> None:
     for chance in (0.1, 0.5, 0.9):
         number = EXACT_UP_TO + 8
         exact = [
@@ -121,7 +121,7 @@ def test_a_range_is_in_order_and_finite(seen: list[float], running: list[Running
 
 @quick
 @given(lengths, running_ones)
-def test_who_stands_behind_is_never_told_less(seen: list[float], running: list[Running]) -> None:
+def test_a_later_place_never_has_a_shorter_estimate(seen: list[float], running: list[Running]) -> None:
     sessions = SessionLengths(seen, LONGEST)
     waits = [estimate_wait(place, running, sessions) for place in range(1, 3 * len(running) + 2)]
     for before, after in pairwise(waits):
@@ -138,20 +138,20 @@ FORETOLD = WaitEstimate(60, 100, 180)
 """Half-way between its ends lies 120."""
 
 
-def test_few_past_waits_say_nothing() -> None:
+def test_few_past_waits_do_not_calibrate() -> None:
     assert calibrate(FORETOLD, [(100, 1000)] * (MIN_PAST_WAITS - 1)) == FORETOLD
     assert calibrate(FORETOLD, [(0, 1000)] * 100) == FORETOLD
 
 
-def test_what_was_always_right_is_told_as_it_is() -> None:
+def test_right_estimates_are_not_stretched() -> None:
     assert calibrate(FORETOLD, [(100, 100)] * 20) == WaitEstimate(120, 120, 120)
 
 
-def test_what_was_always_twice_as_long_is_told_twice_as_long() -> None:
+def test_waits_of_twice_the_estimate_double_the_estimate() -> None:
     assert calibrate(FORETOLD, [(100, 200)] * 20) == WaitEstimate(240, 240, 240)
 
 
-def test_the_worse_the_past_the_wider_the_range() -> None:
+def test_larger_past_errors_widen_the_range() -> None:
     good = calibrate(FORETOLD, [(100, 100 + 2 * number) for number in range(-10, 11)])
     bad = calibrate(FORETOLD, [(100, 100 + 9 * number) for number in range(-10, 11)])
     assert good.middle == bad.middle == 120
@@ -237,7 +237,7 @@ def to_the_end(dice: random.Random) -> float:
 
 @pytest.mark.parametrize("length", [memoryless, in_classes, to_the_end], ids=lambda one: one.__name__)
 @pytest.mark.parametrize("size", [2, 5, 20])
-def test_what_is_told_holds_about_as_often_as_it_says(
+def test_estimates_hold_about_as_often_as_promised(
     length: Callable[[random.Random], float], size: int, record_property: Callable[[str, object], None]
 ) -> None:
     """Three in five by its own reckoning. People come as fast as others leave, so lines of all lengths are seen."""

@@ -1,4 +1,4 @@
-"""Somebody who comes finds a waiting slot, and the pool never makes more of them than it may."""
+"""Warm slots are created up to their target, and never beyond limits and memory."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_empty_pool_is_filled_to_its_targets_with_the_default_image() -> None
 
 
 @pytest.mark.parametrize("state", [SlotState.WARM, SlotState.CREATING])
-def test_what_waits_or_is_being_made_counts(state: SlotState) -> None:
+def test_warm_and_creating_slots_count(state: SlotState) -> None:
     assert run(make.catalog(make.flavor(warm=1)), [make.slot("s", state)]) == []
 
 
@@ -61,7 +61,7 @@ def test_what_waits_or_is_being_made_counts(state: SlotState) -> None:
         make.slot("s", SlotState.DESTROYING),
     ],
 )
-def test_what_is_somebodys_or_on_its_way_out_does_not_count(slot: Slot) -> None:
+def test_assigned_and_ending_slots_do_not_count(slot: Slot) -> None:
     assert made(run(make.catalog(make.flavor(warm=1)), [slot])) == ["small"]
 
 
@@ -80,7 +80,7 @@ def test_a_flavor_that_cannot_be_served_is_not_kept_warm() -> None:
     assert actions == [RemoveSlot("s")]
 
 
-def test_after_a_claim_the_person_has_the_processor_first() -> None:
+def test_creation_pauses_after_a_claim() -> None:
     catalog = make.catalog(make.flavor(warm=1), replenish_after_seconds=2)
 
     def claimed(seconds_ago: float) -> list[Slot]:
@@ -92,7 +92,7 @@ def test_after_a_claim_the_person_has_the_processor_first() -> None:
 
 
 @pytest.mark.parametrize(("failures", "pause"), [(1, 2), (2, 4), (3, 8), (7, 128), (9, 300), (50, 300)])
-def test_a_template_that_fails_is_tried_less_and_less_often(failures: int, pause: int) -> None:
+def test_creation_of_a_failing_kind_backs_off(failures: int, pause: int) -> None:
     assert pause <= LONGEST_BACKOFF.total_seconds()
     catalog = make.catalog(make.flavor(warm=1))
 
@@ -104,24 +104,24 @@ def test_a_template_that_fails_is_tried_less_and_less_often(failures: int, pause
     assert after(pause) == ["small"]
 
 
-def test_the_failures_of_one_flavor_are_not_anothers() -> None:
+def test_failures_of_one_flavor_do_not_delay_another() -> None:
     catalog = make.catalog(make.flavor("bad", warm=1), make.flavor("good", warm=1))
     assert made(run(catalog, failures=[failed("f", seconds_ago=0, flavor="bad")])) == ["good"]
     other_image = failed("f", seconds_ago=0, flavor="bad", image="torch")
     assert made(run(catalog, failures=[other_image])) == ["bad", "good"]
 
 
-def test_more_than_the_target_is_given_up_the_youngest_first() -> None:
+def test_slots_beyond_the_target_are_removed_the_youngest_first() -> None:
     slots = [make.slot(f"s{age}", created_at=NOW - timedelta(minutes=age)) for age in (1, 3, 2)]
     assert run(make.catalog(make.flavor(warm=1)), slots) == [RemoveSlot("s2"), RemoveSlot("s1")]
 
 
 @pytest.mark.parametrize("changes", [{"flavor": "forgotten"}, {"image": "forgotten"}, {"image": "torch"}])
-def test_what_waits_for_a_shape_that_is_not_kept_warm_is_given_up(changes: dict[str, str]) -> None:
+def test_warm_slots_of_a_flavor_that_is_not_kept_warm_are_removed(changes: dict[str, str]) -> None:
     assert run(make.catalog(), [make.slot("s", **changes)]) == [RemoveSlot("s")]
 
 
-def test_surplus_is_given_up_even_while_nothing_may_be_made() -> None:
+def test_surplus_is_removed_even_while_creation_pauses() -> None:
     claimed = make.slot("c", SlotState.CLAIMED, holder_id="i", claimed_at=NOW)
     assert run(make.catalog(make.flavor(warm=0)), [claimed, make.slot("s")]) == [RemoveSlot("s")]
 
@@ -178,7 +178,7 @@ def test_never_more_than_targets_limits_and_memory_allow(pool: tuple[Catalog, li
 
 @quick
 @given(pools())
-def test_only_what_waits_for_nobody_is_given_up_and_each_once(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
+def test_only_unassigned_slots_are_removed_and_each_once(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
     catalog, slots, backend = pool
     names = given_up(run(catalog, slots, backend=backend))
     assert len(set(names)) == len(names)

@@ -1,4 +1,4 @@
-"""As many slots wait as people come, between a floor and a ceiling; and that is worth more than a fixed number."""
+"""The target of warm slots follows demand between floor and ceiling, and serves better than a fixed number."""
 
 from __future__ import annotations
 
@@ -58,23 +58,23 @@ def later(arrivals: list[float], seconds: float) -> list[float]:
 
 
 @pytest.mark.parametrize("floor", [0, 1, 7])
-def test_where_nobody_comes_the_floor_waits(floor: int) -> None:
+def test_without_requests_the_target_is_the_floor(floor: int) -> None:
     assert wanted([], floor=floor) == floor
 
 
-def test_one_who_comes_alone_moves_nothing() -> None:
+def test_a_single_request_changes_nothing() -> None:
     assert wanted([0.0]) == 0
 
 
-def test_a_few_people_an_hour_need_one_that_waits() -> None:
+def test_a_few_requests_an_hour_need_one_warm_slot() -> None:
     assert wanted(every(300)) == 1
 
 
-def test_the_faster_people_come_the_more_wait() -> None:
+def test_a_higher_rate_raises_the_target() -> None:
     assert [wanted(every(seconds)) for seconds in (300, 60, 10, 3, 1)] == [1, 2, 3, 6, 14]
 
 
-def test_the_longer_a_slot_takes_the_more_wait() -> None:
+def test_a_longer_lead_time_raises_the_target() -> None:
     assert [wanted(every(10), lead=lead) for lead in (1, 5, 20, 60, 300)] == [2, 3, 5, 10, 37]
 
 
@@ -91,11 +91,13 @@ def test_a_rush_is_seen_through_a_busy_quarter_of_an_hour_and_the_other_way_roun
 
 
 @pytest.mark.parametrize(("floor", "ceiling", "planned", "expected"), [(0, 5, 0, 5), (0, 5, 9, 9), (7, 5, 0, 7)])
-def test_demand_stops_at_the_ceiling_but_not_an_operator(floor: int, ceiling: int, planned: int, expected: int) -> None:
+def test_demand_stops_at_the_ceiling_but_administrators_may_exceed_it(
+    floor: int, ceiling: int, planned: int, expected: int
+) -> None:
     assert wanted(every(1), floor=floor, ceiling=ceiling, planned=planned) == expected
 
 
-def test_a_plan_does_not_come_on_top_of_demand() -> None:
+def test_a_plan_is_not_added_to_demand() -> None:
     assert wanted(every(1), planned=3) == wanted(every(1))
 
 
@@ -122,25 +124,27 @@ def test_never_below_the_floor_nor_above_what_somebody_allowed(
 
 @quick
 @given(arrivals, ages, leads)
-def test_nobody_makes_it_less_by_coming(arrivals: list[float], one: float, lead: float) -> None:
+def test_a_further_request_never_lowers_the_target(arrivals: list[float], one: float, lead: float) -> None:
     assert wanted([*arrivals, one], lead=lead) >= wanted(arrivals, lead=lead)
 
 
 @quick
 @given(arrivals, leads, leads)
-def test_a_longer_lead_time_never_makes_it_less(arrivals: list[float], one: float, other: float) -> None:
+def test_a_longer_lead_time_never_lowers_the_target(arrivals: list[float], one: float, other: float) -> None:
     assert wanted(arrivals, lead=min(one, other)) <= wanted(arrivals, lead=max(one, other))
 
 
 @quick
 @given(arrivals, st.floats(0, LOOKBACK_SECONDS), leads)
-def test_while_nobody_comes_it_only_falls(arrivals: list[float], seconds: float, lead: float) -> None:
+def test_without_requests_the_target_only_falls(arrivals: list[float], seconds: float, lead: float) -> None:
     assert wanted(later(arrivals, seconds), lead=lead) <= wanted(arrivals, lead=lead)
 
 
 @quick
 @given(arrivals, leads, numbers)
-def test_a_quarter_of_an_hour_later_it_is_the_floor_again(arrivals: list[float], lead: float, floor: int) -> None:
+def test_a_quarter_of_an_hour_later_the_target_is_the_floor_again(
+    arrivals: list[float], lead: float, floor: int
+) -> None:
     assert wanted(later(arrivals, LOOKBACK_SECONDS + 1), lead=lead, floor=floor) == floor
 
 

@@ -1,4 +1,4 @@
-"""How many slots should wait and why; and that what operators have set never stops the steward, whatever it names."""
+"""Targets of warm slots and their reasons. No administrator's setting stops the steward."""
 
 from __future__ import annotations
 
@@ -77,11 +77,13 @@ VERY_BUSY = Demand({TEMPLATE: [10.0] * 200}, {TEMPLATE: [60.0]})
         ({"drain": {}, "pause:small": True}, BUSY, (0, TargetReason.DRAIN)),
     ],
 )
-def test_what_decides_is_told(values: dict[str, Any], demand: Demand, expected: tuple[int, TargetReason]) -> None:
+def test_the_deciding_reason_is_reported(
+    values: dict[str, Any], demand: Demand, expected: tuple[int, TargetReason]
+) -> None:
     assert said(targets(values=values, demand=demand)[TEMPLATE]) == expected
 
 
-def test_demand_below_the_ceiling_is_told_as_demand() -> None:
+def test_demand_below_the_ceiling_is_reported_as_demand() -> None:
     catalog = make.catalog(make.flavor(warm=({"ceiling": 500},), limit=1000))
     found = targets(catalog, demand=BUSY)[TEMPLATE]
     assert 1 < found.slots < 500
@@ -89,22 +91,22 @@ def test_demand_below_the_ceiling_is_told_as_demand() -> None:
     assert said(targets(catalog)[TEMPLATE]) == (0, TargetReason.QUIET)
 
 
-def test_nothing_is_kept_from_those_in_line() -> None:
+def test_no_slot_is_kept_warm_while_queued_tickets_need_its_room() -> None:
     waiting = ticket("t", TicketState.WAITING, joined=5)
     assert said(targets(tickets=(waiting,))[TEMPLATE]) == (0, TargetReason.LINE)
 
 
-def test_what_cannot_be_served_does_not_wait() -> None:
+def test_a_flavor_that_cannot_be_served_has_no_target() -> None:
     assert said(targets(backend=PaperBackend(refused=("small",)))[TEMPLATE]) == (0, TargetReason.NOT_SERVED)
 
 
-def test_operators_may_name_a_template_that_the_catalog_does_not_keep_warm() -> None:
+def test_administrators_may_name_a_flavor_that_the_catalog_does_not_keep_warm() -> None:
     found = targets(make.catalog(), {"floor:small:torch": 2, "plan:a": plan()})
     assert said(found["small", "torch"]) == (2, TargetReason.FLOOR)
     assert said(found["small", "cpu"]) == (4, TargetReason.PLAN)
 
 
-def test_every_reason_has_its_words() -> None:
+def test_every_reason_has_a_sentence() -> None:
     assert set(TARGET_REASONS) == set(TargetReason)
 
 
@@ -120,7 +122,7 @@ GONE: dict[str, Any] = {
 }
 
 
-def test_settings_that_name_what_is_gone_count_for_nothing_and_are_listed() -> None:
+def test_settings_for_dropped_flavors_and_images_are_ignored_and_listed() -> None:
     assert said(targets(values=GONE)[TEMPLATE]) == (1, TargetReason.CATALOG)
     found = {one.control.name: one.missing for one in settings(GONE).ignored(make.catalog())}
     assert found == {
@@ -135,7 +137,7 @@ def test_settings_that_name_what_is_gone_count_for_nothing_and_are_listed() -> N
     }
 
 
-def test_what_names_what_is_there_is_not_listed() -> None:
+def test_valid_settings_are_not_listed_as_ignored() -> None:
     good = {"floor:small:cpu": 3, "plan:a": plan(), "pause:small": True, "drain": {}}
     assert list(settings(good).ignored(make.catalog())) == []
 
@@ -144,7 +146,7 @@ def test_a_drain_that_cannot_be_read_is_a_drain() -> None:
     assert settings({"drain": {"at": "soon"}}).drain is not None
 
 
-def test_the_steward_goes_on_whatever_rows_name() -> None:
+def test_no_setting_stops_the_steward() -> None:
     """The catalog may have lost a flavor that people still have, wait for, or that an operator has planned for."""
     catalog, backend = make.catalog(make.flavor(warm=1)), PaperBackend(8 * make.GIB)
     slots = [make.slot("a", flavor="gone"), make.slot("b", SlotState.CLAIMED, image="gone", holder_id="i")]
@@ -168,7 +170,7 @@ def test_the_steward_goes_on_whatever_rows_name() -> None:
     assert slot_to_preempt(catalog, flavor, image, slots, 2 * make.GIB) == slots[0]
 
 
-def test_a_failure_is_told_with_how_often_and_until_when() -> None:
+def test_a_pause_is_reported_with_its_failures_and_its_end() -> None:
     bad = [make.slot(f"f{age}", SlotState.GONE, created_at=NOW - timedelta(seconds=age)) for age in (1, 2, 3)]
     found = back_off("small", "cpu", bad, NOW)
     assert found is not None

@@ -1,4 +1,4 @@
-"""The operator's hook: what it is told, and when it counts as told."""
+"""The administrator's webhook: what it gets, and when a notification counts as accepted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def hooked(status: int) -> AsyncIterator[tuple[Webhook, list[dict[str, Any
         await runner.cleanup()
 
 
-async def test_it_is_told_who_has_what_to_come_for() -> None:
+async def test_a_notification_names_user_flavor_and_ticket() -> None:
     held = replace(make_ticket("t", state=TicketState.CALLED), hold_until=NOW + timedelta(minutes=10))
     async with hooked(204) as (webhook, heard):
         assert await webhook.tell(held)
@@ -61,13 +61,13 @@ async def test_it_is_told_who_has_what_to_come_for() -> None:
 
 
 @pytest.mark.parametrize("status", [302, 400, 500])
-async def test_what_is_not_taken_is_not_told(status: int) -> None:
+async def test_a_refused_notification_does_not_count(status: int) -> None:
     async with hooked(status) as (webhook, heard):
         assert not await webhook.tell(make_ticket("t", state=TicketState.SERVED))
         assert len(heard) == 1
 
 
-async def test_a_hook_that_is_away_is_not_told() -> None:
+async def test_an_unreachable_webhook_does_not_count() -> None:
     async with hooked(200) as (webhook, _):
         pass
     async with aiohttp.ClientSession() as session:

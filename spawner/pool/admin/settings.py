@@ -62,8 +62,8 @@ class Drain(BaseModel):
 
 @dataclass(frozen=True)
 class IgnoredSetting:
-    """A setting that is ignored. `missing` is the flavor or image that the catalog does not have; None where the setting
-    cannot be read."""
+    """A setting that is ignored. `missing` is the flavor or image that the catalog does not have; None where the
+    setting cannot be read."""
 
     control: AdminSetting
     missing: str | None
