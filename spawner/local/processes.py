@@ -67,8 +67,12 @@ class Program:
             quick_ends = 0 if was_stable else quick_ends + 1
             log.warning("%s ended (%s); starting it again in %.1f s", self.name, code, pause)
             if quick_ends == SHOW_LOG_AFTER:
-                text = "%s ended %d times in a row. Its log is %s, which ends:\n%s"
-                log.error(text, self.name, quick_ends, self.log_file, self.last_words(5))
+                file = self.log_file
+                log.error("%s ended %d times in a row. Its log is %s, which ends:", self.name, quick_ends, file)
+                    "%s ended %d times in a row. Its log is %s, which ends:", self.name, quick_ends, self.log_file
+                )
+                for line in self.last_words(5).splitlines():  # one record each: a record is one line
+                    log.error("%s: %s", self.name, line)
             await asyncio.sleep(pause)
 
     def _open_log(self) -> BinaryIO:

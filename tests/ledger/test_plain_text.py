@@ -59,7 +59,7 @@ def pool(ledger: Ledger) -> Pool:
 def run_instance(ledger: Ledger) -> None:
     """`i1` runs on `s1`."""
     request(ledger, "i1")
-    ledger.write(slots.intend, slot_id="s1", flavor="small", image="cpu", instance_id="i1", now=later(0))
+    ledger.write(slots.intend, slot_id="s1", flavor="small", image="cpu", holder_id="i1", now=later(0))
     ledger.write(slots.mark_claimed, "s1", now=later(1))
     ledger.write(instances.attach_slot, "i1", "s1")
     ledger.write(instances.mark_running, "i1", url="http://x", now=later(1), ends_at=later(60))

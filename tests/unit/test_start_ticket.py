@@ -55,7 +55,7 @@ async def test_flavor_image_and_example_are_the_tickets(pool: PaperPool) -> None
     assert (choice.flavor.id, choice.image.id, choice.example and choice.example.id) == ("large", "torch", "ocr")
     assert (instance.flavor, instance.image, instance.example) == ("large", "torch", "ocr")
     assert pool.ledger.read(tickets.get, ticket.id).instance_id == instance.id
-    assert [slot.instance_id for slot in pool.slots()] == [instance.id]
+    assert [slot.holder_id for slot in pool.slots()] == [instance.id]
 
 
 @pytest.mark.parametrize("server", [{"user": "bob"}, {"server": "second"}])

@@ -26,6 +26,7 @@ from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import service as consent_service
 from spawner.paid.orders import progress
+from spawner.paid.orders import service as order_service
 from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers import messages as provider_words
 from spawner.paid.providers.dsw.provider import DswProvider
@@ -112,7 +113,7 @@ def paid_texts() -> Iterator[str]:
     yield from role.PERMISSION_WORDS
     for pair in provider_words.MESSAGES.values():
         yield from filter(None, pair)
-    for module in (assume_role_checks, accounts, base, consents, forms, oauth_proof, offers, role_check):
+    for module in (assume_role_checks, accounts, base, consents, forms, oauth_proof, offers, order_service, role_check):
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
     yield role_check.IN_REGION
     yield from (consent_service.SWITCHED_OFF, words.OUT_OF_REACH)
