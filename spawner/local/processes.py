@@ -69,8 +69,6 @@ class Program:
             if quick_ends == SHOW_LOG_AFTER:
                 file = self.log_file
                 log.error("%s ended %d times in a row. Its log is %s, which ends:", self.name, quick_ends, file)
-                    "%s ended %d times in a row. Its log is %s, which ends:", self.name, quick_ends, self.log_file
-                )
                 for line in self.last_words(5).splitlines():  # one record each: a record is one line
                     log.error("%s: %s", self.name, line)
             await asyncio.sleep(pause)
