@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, TypeVar
 
@@ -46,7 +47,7 @@ class Text(Part):
 
     def in_language(self, language: str) -> str:
         """The text for a BCP 47 tag such as `zh-CN`; English where the language is not ours."""
-        return self.zh if language.lower().startswith("zh") else self.en
+        return self.zh if language.lower().partition("-")[0] == "zh" else self.en
 
 
 class Accelerator(Part):
@@ -236,12 +237,23 @@ class Limits(Part):
         description="How long a pod may wait for a node before its start is refused. More where an autoscaler brings "
         "new nodes.",
     )
+    no_room_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="How long a flavor is closed after the cluster had no room for it. Then its queue is tried again.",
+    )
     warm_hours: float = Field(
         default=24.0, gt=0, le=24 * 365, description="A slot that has waited for so long is replaced by a fresh one."
     )
     local_memory: ByteSize | None = Field(
         default=None, description="Memory that the local pool may lend. Default: 80 % of the machine's."
     )
+
+    @property
+    def no_room_ttl(self) -> timedelta:
+        """`no_room_seconds` as a duration."""
+        return timedelta(seconds=self.no_room_seconds)
 
 
 class Queue(Part):

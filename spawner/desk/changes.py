@@ -1,4 +1,4 @@
-"""Tells open pages when there is something new to show."""
+"""Notifies open pages of changes of the ledger."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from spawner.ledger import Ledger
 from spawner.ledger.transitions import revision
 
 POLL_SECONDS = 0.15
-"""The ledger's writers are other processes, and SQLite has no notifications: so one tiny query for all open pages
-together, and only while there are any."""
+"""Other processes write to the ledger, and SQLite has no notifications. One query serves all open pages; without open
+pages there is none."""
 
 
 class ChangeNotifier:
-    """One look at the ledger's revision for any number of listeners."""
+    """Polls the ledger's revision once for any number of listeners."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -25,16 +25,19 @@ class ChangeNotifier:
         self._task: asyncio.Task[None] | None = None
         self.listeners = 0
         self.number = 0
-        """How many changes were noticed."""
+        """Number of changes seen so far."""
 
     async def next(self, *, seconds: float, after: int | None = None) -> bool:
-        """Wait for the next change, or the first `after` that many; False if there was none within `seconds`."""
+        """Wait for a change; False if there was none within `seconds`.
+
+        With `after`, return at once if `number` is not that any more: nothing between two waits is missed.
+        """
         if after is not None and after != self.number:
             return True
         self.listeners += 1
         waiter = self._signal.waiter()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
+            self._task = asyncio.create_task(self._poll())
         try:
             done, _ = await asyncio.wait([waiter], timeout=seconds)
             return bool(done)
@@ -42,7 +45,7 @@ class ChangeNotifier:
             self._signal.forget(waiter)
             self.listeners -= 1
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while self.listeners:
             with contextlib.suppress(LedgerError):
                 current = await self._ledger.aread(revision)
@@ -50,5 +53,5 @@ class ChangeNotifier:
                     self._seen = current
                     self.number += 1
                     self._signal.notify()
-                    await asyncio.sleep(0)  # lets the woken listeners register again before we count them
+                    await asyncio.sleep(0)  # so that woken listeners register again before they are counted
             await asyncio.sleep(POLL_SECONDS)

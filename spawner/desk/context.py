@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from jinja2 import Environment
 from sqlalchemy import Connection
 
+from spawner.aio import TaskSet
 from spawner.catalog import Catalog
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.i18n import Translations
@@ -17,6 +18,8 @@ from spawner.hub_client import HubClient
 from spawner.ledger import Ledger
 from spawner.pool.backends.base import Backend
 from spawner.settings import Settings
+
+log = logging.getLogger("freepool.desk")
 
 
 class Exposition(Protocol):
@@ -41,5 +44,9 @@ class Desk:
     base: str
     expositions: list[Exposition] = field(default_factory=list)
     """What `/metrics` serves, in this order."""
-    starts: set[asyncio.Task[None]] = field(default_factory=set)
-    """Requests to the hub that outlive the request to the desk: asyncio itself keeps only weak references to them."""
+    starts: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_start))
+    """Requests to the hub that outlive the request to the desk."""
+
+
+def _log_failed_start(subject: str, error: BaseException) -> None:
+    log.info("%s failed: %s", subject, error)

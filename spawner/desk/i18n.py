@@ -1,4 +1,4 @@
-"""Two languages: English as it is written, Simplified Chinese from the catalogue (`translations/`, gettext)."""
+"""Translations. English texts are in the code; Simplified Chinese is in `translations/` (gettext)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRANSLATIONS = Path(__file__).parent / "translations"
 
 @dataclass(frozen=True)
 class Translations:
-    """Texts in one language (a BCP 47 tag of `LANGUAGES`)."""
+    """Texts in one language. `language` is one of `LANGUAGES`, a BCP 47 tag."""
 
     language: str
     translations: Mapping[str, str]
@@ -26,17 +26,17 @@ class Translations:
         return template.format(**params) if params else template
 
     def together(self, *sentences: str) -> str:
-        """One paragraph of several sentences; empty ones are left out."""
+        """Sentences joined to one paragraph, without the empty ones."""
         return ("" if self.language == "zh-CN" else " ").join(sentence for sentence in sentences if sentence)
 
     @property
     def gettext(self) -> Callable[[str], str]:
-        """For templates."""
+        """The name under which Jinja expects `say`."""
         return self.say
 
 
 def load_translations() -> dict[str, Translations]:
-    """Texts by language."""
+    """By language."""
     with (TRANSLATIONS / "zh_CN" / "LC_MESSAGES" / "messages.po").open("rb") as stream:
         chinese = read_po(stream, locale="zh_CN")
     entries = {str(message.id): str(message.string) for message in chinese if message.id and message.string}
@@ -44,7 +44,7 @@ def load_translations() -> dict[str, Translations]:
 
 
 def choose_language(chosen: str | None, accept: str | None) -> str:
-    """The language that was chosen before, else the browser's (an Accept-Language header), else English."""
+    """The language of the cookie, else the best of an Accept-Language header, else English."""
     if chosen in LANGUAGES:
         return chosen
     ranked: list[tuple[float, str]] = []
@@ -66,4 +66,4 @@ def choose_language(chosen: str | None, accept: str | None) -> str:
         "zh_HK": "zh_CN",
     }
     found = negotiate_locale([aliases.get(tag, tag) for tag in wanted], ["en", "zh_CN"], sep="_")
-    return "zh-CN" if found and found.startswith("zh") else "en"
+    return "zh-CN" if found and found.partition("_")[0] == "zh" else "en"

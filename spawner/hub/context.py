@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, MutableMapping
+import logging
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from spawner.aio import TaskSet
 from spawner.hub.exit_watcher import ExitWatcher
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.settings import Settings, load_settings
 
+log = logging.getLogger("freepool.hub")
 SETTINGS_KEY = "freepool_settings_file"
 HUB_POOL_KEY = "freepool"
 
@@ -27,17 +30,15 @@ class HubPool:
     pool: Pool
     exit_watcher: ExitWatcher
     tasks: list[asyncio.Task[None]]
-    background: set[asyncio.Task[None]] = field(default_factory=set)
+    background: TaskSet = field(default_factory=lambda: TaskSet(_log_failure))
 
     def is_ending(self) -> bool:
         """Whether the hub is being ended. JupyterHub then cancels all there is, and these tasks otherwise never end."""
         return any(task.done() for task in self.tasks)
 
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have it done while nobody waits for it."""
-        task = asyncio.create_task(work)
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
+
+def _log_failure(subject: str, error: BaseException) -> None:
+    log.error("a background task of the hub failed: %s", subject, exc_info=error)
 
 
 def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:

@@ -6,10 +6,10 @@ right, within milliseconds of the end.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Protocol
 
+from spawner.aio import TaskSet
 from spawner.pool.backends.base import Phase, Slots
 from spawner.pool.slot_view import SlotView
 
@@ -32,7 +32,7 @@ class ExitWatcher:
     def __init__(self, view: SlotView) -> None:
         self._view = view
         self._spawners: set[WatchedSpawner] = set()
-        self._tasks: set[asyncio.Task[int | None]] = set()
+        self._cleanups = TaskSet(_log_failed_cleanup)
 
     def add(self, spawner: WatchedSpawner) -> None:
         """Begin to look after a spawner."""
@@ -52,11 +52,8 @@ class ExitWatcher:
             status = found.get(spawner.slot_id or "")
             if spawner.slot_id is not None and (status is None or status.phase is Phase.DEAD):
                 self._spawners.discard(spawner)
-                task = asyncio.create_task(spawner.poll_and_notify())
-                self._tasks.add(task)
-                task.add_done_callback(self._done)
+                self._cleanups.start(spawner.poll_and_notify())
 
-    def _done(self, task: asyncio.Task[int | None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("cleaning up after an instance failed", exc_info=task.exception())
+
+def _log_failed_cleanup(subject: str, error: BaseException) -> None:  # noqa: ARG001
+    log.error("the cleanup after an ended instance failed", exc_info=error)

@@ -1,6 +1,6 @@
-"""A named server that is an instance in its person's own cloud: JupyterHub's verbs, turned into rows of the ledger.
+"""A paid named server: JupyterHub's verbs as rows of the ledger. The steward acts on the rows; the hub calls no cloud.
 
-JupyterHub's own record of it may be lost at any moment, and nothing is: the ledger has it, and the steward acts on it.
+The ledger holds the state, so nothing is lost where JupyterHub loses its own record of the server.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,44 +20,60 @@ from spawner.paid.orders import service as order_service
 from spawner.paid.orders.progress import Line, ending, lines
 
 log = logging.getLogger("freepool.hub")
-SHOWN_SECONDS = 120
-"""How long a start waits for the instance: far from JupyterHub's own limit. The desk's page shows the rest."""
-LOOK_SECONDS = 0.4
-"""Between looks at an order: the steward is another process, and SQLite has no notifications."""
-INSIST_SECONDS = 2.0
+START_WAIT_SECONDS = 120
+"""How long a start waits for the instance: well below JupyterHub's own limit. The desk's page shows the rest."""
+POLL_SECONDS = 0.4
+"""Between reads of an order: the steward is another process, and SQLite has no notifications."""
+RETRY_SECONDS = 2.0
 HUB = "hub"
 
 
-class PaidServer:
-    """One person's `paid-…` server. `url` is the desk's, whose gate lets its owner in; `key` makes start words.
+@dataclass(frozen=True)
+class PaidServerKey:
+    """Which server: `user_since` is when JupyterHub created the user, so a later user of the same name is another."""
 
-    `user_since` is when JupyterHub made this user: what somebody of the same name had before is not theirs.
+    user_name: str
+    server_name: str
+    user_since: str
+
+
+@dataclass(frozen=True)
+class HubServices:
+    """What a paid server uses of its hub.
+
+    `url` is the desk's: its gate lets the owner in. `signing_key` returns the key that one-time start tokens are signed
+    with. `in_background` starts a task that the hub keeps.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        user_name: str,
-        server_name: str,
-        *,
-        user_since: str,
-        url: str,
-        key: Callable[[], str],
-        is_offered: bool,
-        now: Callable[[], datetime],
-        is_hub_ending: Callable[[], bool],
-        in_background: Callable[[Coroutine[Any, Any, None]], None],
-        note_activity: Callable[[], None],
-    ) -> None:
-        self.url = url
-        self._ledger, self._key, self._now, self._is_offered = ledger, key, now, is_offered
-        self._who, self._user_since = {"user_name": user_name, "server_name": server_name}, user_since
-        self._is_hub_ending, self._in_background = is_hub_ending, in_background
-        self._note_activity = note_activity
+    url: str
+    signing_key: Callable[[], str]
+    is_offered: bool
+    now: Callable[[], datetime]
+    is_ending: Callable[[], bool]
+    in_background: Callable[[Coroutine[Any, Any, None]], object]
+    note_activity: Callable[[], None]
+
+
+class PaidServer:
+    """One user's `paid-…` server."""
+
+    def __init__(self, ledger: Ledger, key: PaidServerKey, hub: HubServices) -> None:
+        self._ledger = ledger
+        self._key = key
+        self._hub = hub
+        self._server = {"user_name": key.user_name, "server_name": key.server_name}
+
+    @property
+    def url(self) -> str:
+        """The desk's URL, without the server's path."""
+        return self._hub.url
 
     async def start(self, *, by_owner: bool, word: object) -> str:
-        """Spend the person's consent, and wait a while for the instance. The gate's URL. Raises `Refusal`."""
-        if not self._is_offered:
+        """Spend the user's consent and wait up to `START_WAIT_SECONDS` for the instance. Returns the gate's URL.
+
+        `word` is the one-time start token. Raises `Refusal`.
+        """
+        if not self._hub.is_offered:
             raise NotOffered("Paid instances are not offered here.")
         if not by_owner:
             raise NoConsent("Only its owner can start a paid instance.", next_step="They start it on the desk.")
@@ -64,83 +81,83 @@ class PaidServer:
         try:
             order = await self._ledger.awrite(
                 order_service.begin,
-                **self._who,
-                user_since=self._user_since,
+                **self._server,
+                user_since=self._key.user_since,
                 word=word,
-                key=self._key(),
-                now=self._now(),
+                key=self._hub.signing_key(),
+                now=self._hub.now(),
             )
             return await self._until_open(order)
         except asyncio.CancelledError:
-            await asyncio.sleep(0)  # where the hub ends everything is cancelled at once: that shows one turn later
-            if not self._is_hub_ending():
-                await self.stop()  # after what was being written: the ledger's writes are one after the other
+            await asyncio.sleep(0)  # Yield once so that hub shutdown is visible.
+            if not self._hub.is_ending():
+                await self.stop()  # The ledger serializes writes, so this follows the one that was cancelled.
             raise
 
     async def _until_open(self, order: Order) -> str:
         loop = asyncio.get_running_loop()
-        until = loop.time() + SHOWN_SECONDS
+        until = loop.time() + START_WAIT_SECONDS
         while not order_service.is_open(order) and loop.time() < until:
             if not order_service.is_wanted(order):
                 raise StartFailed(ending(order), next_step="Look at what has come of it, or ask again.")
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             try:
                 order = await self._ledger.aread(orders.get, order.id)
             except LedgerError:
-                log.warning("a paid order cannot be looked at just now; it is waited for")
+                log.warning("a paid order cannot be read; trying again")
         return self.url
 
     async def stop(self) -> None:
-        """SpawnRequest its end. Never raises: what cannot be written now is written as soon as it can."""
+        """Write the request to stop it. Never raises: a failed write is retried in the background."""
         try:
-            await self._wish_end()
+            await self._request_end()
         except Exception:
-            log.exception("the wish to stop a paid instance of %s is not written yet", self._who["user_name"])
-            self._in_background(self._insist())
+            log.exception("the stop request for a paid instance of %s is not written yet", self._key.user_name)
+            self._hub.in_background(self._retry_end())
 
-    async def _wish_end(self) -> None:
-        await self._ledger.awrite(order_service.end, **self._who, by=HUB, now=self._now())
+    async def _request_end(self) -> None:
+        await self._ledger.awrite(order_service.end, **self._server, by=HUB, now=self._hub.now())
 
-    async def _insist(self) -> None:
+    async def _retry_end(self) -> None:
         while True:
-            await asyncio.sleep(INSIST_SECONDS)  # the ledger cannot tell us that it is back
+            await asyncio.sleep(RETRY_SECONDS)  # The ledger has no event for its return.
             try:
-                return await self._wish_end()
+                return await self._request_end()
             except FreepoolError as error:
-                log.warning("the wish to stop a paid instance is still not written: %s", error.message)
+                log.warning("the stop request for a paid instance is still not written: %s", error.message)
 
     async def poll(self) -> int | None:
-        """0 when the ledger says that it is over; else None, also when that cannot be read.
+        """0 where the ledger says that the instance has ended; else None, also where the ledger cannot be read.
 
-        Nobody's use of it passes JupyterHub's proxy. So that no culler of idle servers ends what its owner pays for,
-        it counts as active as long as it is there: what nobody uses, the cloud's own culler stops.
+        Traffic to a paid instance does not pass JupyterHub's proxy. So each poll notes activity: else an idle culler
+        of the hub would stop it. The cloud's own idle timer stops unused instances.
         """
         try:
-            order = await self._mine()
+            order = await self._order()
         except Exception:
-            log.exception("poll of a paid instance: unknown")
+            log.exception("a paid instance cannot be polled; its state is unknown")
             return None
         if order_service.is_over(order):
             return 0
-        self._note_activity()
+        self._hub.note_activity()
         return None
 
-    async def _mine(self) -> Order | None:
-        order = await self._ledger.aread(orders.of_server, **self._who)
-        return order if order is not None and order.user_since == self._user_since else None
+    async def _order(self) -> Order | None:
+        order = await self._ledger.aread(orders.of_server, **self._server)
+        return order if order is not None and order.user_since == self._key.user_since else None
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """The lines of this start from the first one on, for every tab that asks."""
-        told: list[Line] = []
+        """The progress events of this start, from the first, for each caller."""
+        sent: list[Line] = []
         while True:
-            order = await self._mine()
-            if order is not None and (told or not order_service.is_over(order)):
-                found = lines(await self._ledger.aread(order_service.read_progress, order.id))
-                for line in found:
-                    if line not in told:
-                        told.append(line)
+            order = await self._order()
+            if order is not None and (sent or not order_service.is_over(order)):
+                current = lines(await self._ledger.aread(order_service.read_progress, order.id))
+                for line in current:
+                    if line not in sent:
+                        sent.append(line)
                         percent, template, words = line
                         yield {"progress": percent, "message": template.format(**words)}
-                if found and found[-1][0] == 100:
+                if current and current[-1][0] == 100:
                     return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)

@@ -15,12 +15,12 @@ from traitlets import Bool, default
 from spawner.aio import Signal
 from spawner.errors import FreepoolError, NotAllowed, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
-from spawner.hub.paid_server import PaidServer
+from spawner.hub.paid_server import HubServices, PaidServer, PaidServerKey
 from spawner.hub.refusal import SpawnRefused
 from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
 from spawner.paid.orders.service import START_TOKEN, is_paid
-from spawner.pool.options import TICKET, choose
+from spawner.pool.options import read_options
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, STEP_TEXTS
 from spawner.pool.start import Start
@@ -67,19 +67,17 @@ class InstanceSpawner(Spawner):
             return None
         context = self._hub_pool
         settings = context.settings
-        return PaidServer(
-            context.pool.ledger,
-            self.user.name,
-            self.name,
-            user_since=isoformat(self.user.created) or "",
+        services = HubServices(
             url=settings.desk_url,
-            key=lambda: settings.secret("desk"),
+            signing_key=lambda: settings.secret("desk"),
             is_offered=self._is_paid_offered(settings.paid),
             now=context.pool.now,
-            is_hub_ending=context.is_ending,
-            in_background=context.in_background,
+            is_ending=context.is_ending,
+            in_background=context.background.start,
             note_activity=self._note_activity,
         )
+        key = PaidServerKey(self.user.name, self.name, user_since=isoformat(self.user.created) or "")
+        return PaidServer(context.pool.ledger, key, services)
 
     def _is_paid_offered(self, paid: PaidSettings | None) -> bool:
         """Not where a script in somebody's notebook could click for them, whatever the hub's own file says."""
@@ -132,18 +130,14 @@ class InstanceSpawner(Spawner):
             raise NotAllowed("Named servers of the pool are not offered here.", next_step="Start your server.")
         self._revoke_tokens(but=self.api_token)
         environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
-        options = dict(self.user_options)
-        ticket_id = options.pop(TICKET, None)
-        choice = choose(self.pool.catalog, options)
         start = Start(
             self.pool,
             self.pool_server,
-            choice,
+            read_options(self.pool.catalog, self.user_options),
             environment,
             self.server.base_url,
             self._stepped.notify,
             groups=tuple(group.name for group in self.user.groups),
-            ticket_id=None if ticket_id is None else str(ticket_id),
             is_hub_ending=self._hub_pool.is_ending,
         )
         instance = await start.run()

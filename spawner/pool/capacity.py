@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from spawner.catalog import Catalog, Flavor, Image
 from spawner.ledger.pool.rows import Slot, SlotState
-from spawner.pool.backends.base import Backend
+from spawner.pool.backends.base import Backend, Unavailable
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """`available` more people can have this flavor now; `warm` of them without waiting.
+    """How many more instances of a flavor can start now; `warm` of them from a warm slot.
 
-    `why_not` is said in English and Chinese where the flavor cannot be served here at all.
+    `why_not` says why the backend cannot serve the flavor at all.
     """
 
     available: int
     warm: int
-    why_not: tuple[str, str] | None = None
+    why_not: Unavailable | None = None
 
 
 def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> int:

@@ -1,4 +1,4 @@
-"""What a person asked for, as they sent it, made into what the catalog has."""
+"""Spawn options: from the ids that a client sends to the catalog's flavor, image and example."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 from spawner.catalog import Catalog, Example, Flavor, Image, echo
 from spawner.errors import BadOption
+from spawner.ledger import Ticket
 
 KNOWN = ("flavor", "image", "example")
 TICKET = "ticket"
-"""What the steward and the desk add where they start what is held for somebody: only for that ticket, or not at all."""
+"""The option by which the desk and the steward start a called ticket. The hub then reads no other option."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,36 @@ class Choice:
         """The ids, as they are sent to JupyterHub."""
         options = {"flavor": self.flavor.id, "image": self.image.id}
         return options | ({"example": self.example.id} if self.example else {})
+
+    @classmethod
+    def of_ticket(cls, catalog: Catalog, ticket: Ticket) -> Choice:
+        """What a ticket is for. Raises `BadOption` where the catalog does not have it any more."""
+        example = catalog.example(ticket.example) if ticket.example else None
+        return cls(catalog.flavor(ticket.flavor), catalog.image(ticket.image), example)
+
+
+@dataclass(frozen=True)
+class CalledTicket:
+    """A ticket that admission has called: its flavor, image and example are in the ledger."""
+
+    ticket_id: str
+
+
+def ticket_options(ticket: Ticket) -> dict[str, str]:
+    """The options that start a called ticket.
+
+    The hub reads only `ticket`. The others are for a hub of the release before, and for `pre_spawn_hook`s.
+    """
+    options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
+    return options | ({"example": ticket.example} if ticket.example else {})
+
+
+def read_options(catalog: Catalog, options: Mapping[Any, Any]) -> Choice | CalledTicket:
+    """The called ticket that the options name, else the choice that they make. Raises `BadOption`."""
+    ticket_id = options.get(TICKET)
+    if ticket_id is not None:
+        return CalledTicket(str(ticket_id))
+    return choose(catalog, {key: value for key, value in options.items() if key != TICKET})
 
 
 def choose(catalog: Catalog, options: Mapping[Any, Any]) -> Choice:

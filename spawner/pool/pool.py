@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import aiohttp
 from sqlalchemy import Connection
 
+from spawner.aio import TaskSet
 from spawner.catalog import Catalog, Flavor, Image
 from spawner.compat import timeout
 from spawner.errors import BackendUnavailable, LostRace
@@ -60,7 +60,7 @@ class Pool:
     coming_up: asyncio.Semaphore
     """Held by each start whose slot is being made: more at once, on too few processors, and all of them are late."""
     admission: Admission = field(init=False)
-    _endings: set[asyncio.Task[bool]] = field(default_factory=set)
+    _endings: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_ending))
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.catalog, self.backend, self.now, self.new_id)
@@ -157,7 +157,7 @@ class Pool:
         token away. If this process ends before the slot has, the steward finishes.
         """
         await self.intend_end(instance_id, reason, detail)
-        self._in_the_background(self.end(instance_id, reason, detail=detail))
+        self._endings.start(self.end(instance_id, reason, detail=detail))
 
     async def destroy_slot(self, slot_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
         """Destroy a slot and note it. Idempotent. False where the backend could not make sure."""
@@ -174,21 +174,11 @@ class Pool:
     async def destroy_slot_soon(self, slot_id: str, reason: EndReason, *, detail: str | None = None) -> None:
         """Write the intent to destroy a slot, and let the rest go on by itself."""
         await self._intend_destroy(slot_id, reason, detail)
-        self._in_the_background(self.destroy_slot(slot_id, reason))
+        self._endings.start(self.destroy_slot(slot_id, reason))
 
     async def _intend_destroy(self, slot_id: str, reason: EndReason, detail: str | None) -> None:
         with contextlib.suppress(LostRace):  # already being destroyed; destroying again does no harm
             await self.ledger.awrite(slots.mark_destroying, slot_id, reason=reason, detail=detail)
-
-    def _in_the_background(self, ending: Coroutine[Any, Any, bool]) -> None:
-        task = asyncio.create_task(ending)
-        self._endings.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[bool]) -> None:
-        self._endings.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("an ending is left to the steward", exc_info=task.exception())
 
     async def assign(self, slot: Slot, ends_at: datetime) -> bool:
         """Tell the backend that a slot is somebody's until then. False where it cannot be told just now."""
@@ -203,7 +193,7 @@ class Pool:
 
     async def close(self) -> None:
         """Let what is ending end, and close the connections."""
-        await asyncio.gather(*self._endings, return_exceptions=True)
+        await self._endings.join()
         await self.backend.close()
         self.ledger.close()
 
@@ -250,3 +240,7 @@ class Pool:
         if ticket is not None and ticket.ends_by is not None:
             ends_at = min(ends_at, ticket.ends_by)
         return instances.mark_running(connection, instance.id, url=url, now=now, ends_at=ends_at)
+
+
+def _log_failed_ending(subject: str, error: BaseException) -> None:  # noqa: ARG001
+    log.error("an instance or slot has not ended; the steward retries", exc_info=error)

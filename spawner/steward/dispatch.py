@@ -11,15 +11,15 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from spawner.aio import KeyedTaskSet
 from spawner.errors import LostRace
 from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import EndReason, Ticket, TicketState
 from spawner.ledger.pool import tickets
-from spawner.pool.options import TICKET
+from spawner.pool.options import ticket_options
 from spawner.pool.pool import Pool
 from spawner.steward import queue_actions
 from spawner.steward.snapshots import read_queue
-from spawner.steward.tasks import Tasks
 from spawner.steward.webhooks import MAX_AGE, Webhook
 
 log = logging.getLogger("freepool.steward")
@@ -34,7 +34,9 @@ ACTIVITY_DELAY = timedelta(seconds=10)
 class Dispatcher:
     """Carries out what `line` says is due."""
 
-    def __init__(self, pool: Pool, tasks: Tasks, *, hub: HubClient, hub_token: str, webhook: Webhook | None) -> None:
+    def __init__(
+        self, pool: Pool, tasks: KeyedTaskSet, *, hub: HubClient, hub_token: str, webhook: Webhook | None
+    ) -> None:
         self._pool = pool
         self._tasks = tasks
         self._hub = hub
@@ -96,9 +98,7 @@ class Dispatcher:
 
     async def _ask_hub(self, ticket: Ticket) -> None:
         """Have the hub start somebody's instance, for them."""
-        options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
-        if ticket.example:
-            options["example"] = ticket.example
+        options = ticket_options(ticket)
         try:
             await self._hub.start(ticket.user_name, self._hub_token, options, server_name=ticket.server_name)
         except HubRefused as said:

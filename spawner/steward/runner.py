@@ -15,6 +15,7 @@ from functools import partial
 
 import aiohttp
 
+from spawner.aio import KeyedTaskSet
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
 from spawner.hub_client import HubClient
 from spawner.ledger import EndReason, leases
@@ -23,13 +24,12 @@ from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView
 from spawner.pool.user_namespaces import RETENTION
-from spawner.pool.warm import plan
+from spawner.pool.warm import actions
 from spawner.settings import Settings
 from spawner.steward import reconcile
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.paid import keeping_paid
 from spawner.steward.snapshots import read_demand, read_reconcile
-from spawner.steward.tasks import Tasks
 from spawner.steward.webhooks import Webhook
 
 log = logging.getLogger("freepool.steward")
@@ -50,7 +50,7 @@ class Steward:
     ) -> None:
         self.pool = pool
         self.holder = holder
-        self._tasks = Tasks()
+        self._tasks = KeyedTaskSet(_log_failure)
         self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook)
         self._pruned_at: datetime | None = None
         self._cause_pending: dict[str, datetime] = {}
@@ -121,7 +121,7 @@ class Steward:
         pool = self.pool
         now = pool.now()
         snapshot = await pool.ledger.aread(read_demand, now=now)
-        decisions = plan.decide(
+        decisions = actions.decide(
             catalog=pool.catalog,
             backend=pool.backend,
             slots=snapshot.slots,
@@ -133,9 +133,9 @@ class Steward:
         )
         for decision in decisions:
             match decision:
-                case plan.RemoveSlot(slot_id):
+                case actions.RemoveSlot(slot_id):
                     await self._give_up(slot_id)
-                case plan.CreateSlot(flavor, image):
+                case actions.CreateSlot(flavor, image):
                     slot_id = pool.new_id()
                     await pool.ledger.awrite(
                         slots.intend,
@@ -171,6 +171,13 @@ class Steward:
         await self.pool.ledger.awrite(tickets.prune, before=before)
         await self.pool.ledger.awrite(user_namespaces.prune, before=now - RETENTION)
         self._pruned_at = now
+
+
+def _log_failure(subject: str, error: BaseException) -> None:
+    if isinstance(error, BackendUnavailable):
+        log.warning("work on %s is retried in a later round: %s", subject, error)
+    else:
+        log.error("work on %s failed and is retried in a later round", subject, exc_info=error)
 
 
 def _subject(action: reconcile.Action) -> str:

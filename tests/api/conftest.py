@@ -1,4 +1,4 @@
-"""Users of the desk's API, each with a token."""
+"""Callers of the desk's API, each with a token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.stack import Stack, eventually
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who calls the desk's API with a token."""
+    """A user who calls the desk's API with a token."""
 
     stack: Stack
     user: str
@@ -32,12 +32,12 @@ class Caller:
         return self.stack.desk("POST", path, token=self.token, **kwargs)
 
     def instance(self) -> dict[str, Any] | None:
-        """What the desk says about their instance."""
-        found: dict[str, Any] | None = self.get("api/state").json()["instance"]
-        return found
+        """The user's instance, as the desk shows it."""
+        instance: dict[str, Any] | None = self.get("api/state").json()["instance"]
+        return instance
 
     def wait_running(self) -> dict[str, Any]:
-        """Wait until their instance runs."""
+        """Wait until the user's instance runs."""
 
         def running() -> dict[str, Any] | None:
             instance = self.instance()
@@ -48,27 +48,27 @@ class Caller:
 
 @pytest.fixture
 def caller(shared_stack: Stack, request: pytest.FixtureRequest) -> Iterator[Caller]:
-    """A new user without an instance, whose instance is ended afterwards."""
+    """A new user without an instance. Their instance is stopped after the test."""
     user = "api-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[-30:].strip("-")
     shared_stack.add_user(user)
     yield Caller(shared_stack, user, shared_stack.user_token(user))
     shared_stack.stop(user)
     eventually(
-        lambda: not [loan for loan in shared_stack.unended() if loan.user_name == user],
+        lambda: not [instance for instance in shared_stack.unended() if instance.user_name == user],
         seconds=60,
         what=f"the end of {user}'s instance",
     )
 
 
 def clear(stack: Stack) -> None:
-    """Take back all that operators have set."""
+    """Remove all settings of administrators."""
     stack.ledger.write(lambda connection: connection.execute(controls.delete()))
 
 
 @pytest.fixture
-def operator(shared_stack: Stack) -> Iterator[Caller]:
-    """An administrator. What they set is taken back afterwards, and the pool is as warm as before."""
-    name = f"operator-{secrets.token_hex(3)}"
+def admin(shared_stack: Stack) -> Iterator[Caller]:
+    """An administrator. Their settings are removed after the test, and the warm slots restored."""
+    name = f"admin-{secrets.token_hex(3)}"
     assert shared_stack.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
     yield Caller(shared_stack, name, shared_stack.user_token(name))
     clear(shared_stack)

@@ -1,4 +1,4 @@
-"""The live stream: the present at once, every change after it, and a reader who leaves is no event."""
+"""The event stream: the state at once, then every change; a client that disconnects causes no error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stack import eventually
 
 @contextmanager
 def listening(caller: Caller, language: str = "en") -> Iterator[Iterator[dict[str, Any]]]:
-    """The states that the desk sends to one reader."""
+    """The states that the desk sends to one client."""
     headers = {"Authorization": f"token {caller.token}", "Accept-Language": language}
     address = f"{caller.stack.url}/services/desk/api/events"
     with caller.stack.http.stream("GET", address, headers=headers, timeout=60) as answer:
@@ -23,7 +23,7 @@ def listening(caller: Caller, language: str = "en") -> Iterator[Iterator[dict[st
 
 
 def states(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Events without a name are states; `alive` only says that somebody is there."""
+    """Events without a name are states; `alive` is the keepalive."""
     name = ""
     for line in lines:
         field, _, value = line.partition(": ")
@@ -35,7 +35,7 @@ def states(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             name = ""
 
 
-def test_the_present_comes_first_and_every_state_of_a_loan_after_it(caller: Caller) -> None:
+def test_the_current_state_comes_first_and_every_state_of_an_instance_after_it(caller: Caller) -> None:
     with listening(caller) as events:
         first = next(events)
         assert (first["user"]["name"], first["instance"]) == (caller.user, None)
@@ -51,16 +51,16 @@ def test_the_present_comes_first_and_every_state_of_a_loan_after_it(caller: Call
     assert clocks == sorted(clocks)
 
 
-def test_the_stream_has_the_shape_and_the_language_of_the_state(caller: Caller) -> None:
+def test_the_stream_has_the_fields_and_the_language_of_the_state(caller: Caller) -> None:
     with listening(caller, language="zh-CN") as events:
-        told = next(events)
-    asked = caller.get("api/state", headers={"Accept-Language": "zh-CN"}).json()
-    assert told.keys() == asked.keys()
-    assert told["examples"] == asked["examples"]
-    assert told["flavors"][0]["title"] == "CPU 基础型"
+        sent = next(events)
+    read = caller.get("api/state", headers={"Accept-Language": "zh-CN"}).json()
+    assert sent.keys() == read.keys()
+    assert sent["examples"] == read["examples"]
+    assert sent["flavors"][0]["title"] == "CPU 基础型"
 
 
-def test_somebody_elses_loan_is_seen_only_as_stock(caller: Caller) -> None:
+def test_another_users_instance_shows_only_in_the_capacity(caller: Caller) -> None:
     stack = caller.stack
     with listening(caller) as events:
         before = next(events)
@@ -74,17 +74,17 @@ def test_somebody_elses_loan_is_seen_only_as_stock(caller: Caller) -> None:
     assert "somebody-else" not in json.dumps(after)
 
 
-def test_a_reader_who_leaves_is_no_error(caller: Caller) -> None:
+def test_a_client_that_disconnects_is_not_logged_as_an_error(caller: Caller) -> None:
     before = len(caller.stack.log("desk"))
     for _ in range(3):
         with listening(caller) as events:
             next(events)
-    caller.post("api/instance")  # something happens, and nobody reads it
+    caller.post("api/instance")  # a change that no client reads
 
     def ended() -> bool:
         return caller.stack.log("desk")[before:].count("GET /services/desk/api/events") >= 3
 
     eventually(ended, what="the end of three streams in the desk's log")
-    said = caller.stack.log("desk")[before:]
-    assert "Traceback" not in said
-    assert "ERROR" not in said
+    log = caller.stack.log("desk")[before:]
+    assert "Traceback" not in log
+    assert "ERROR" not in log

@@ -1,4 +1,4 @@
-"""The desk's API in words: what each request does, and what is said where it does nothing."""
+"""The user's API: the effect of each request, and its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.stack import Stack
 
 
 def error_of(answer: httpx.Response, status: int) -> dict[str, str]:
-    """The error that an answer carries, always in the same four fields."""
+    """The error of an answer. It always has the same four fields."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"].startswith("application/json")
     error: dict[str, str] = answer.json()["error"]
@@ -41,7 +41,7 @@ def test_start_restart_stop(caller: Caller) -> None:
     assert (answer.status_code, answer.json()["instance"]) == (200, None)
 
 
-def test_no_options_are_the_defaults_and_an_example_brings_its_image(caller: Caller) -> None:
+def test_missing_options_are_the_defaults_and_an_example_selects_its_image(caller: Caller) -> None:
     assert caller.post("api/instance", json={"example": "ocr"}).status_code in (201, 202)
     instance = caller.wait_running()
     assert (instance["flavor"], instance["image"], instance["example"]) == ("cpu-basic", "light", "ocr")
@@ -63,7 +63,7 @@ def test_a_second_start_is_refused_and_changes_nothing(caller: Caller) -> None:
     assert caller.wait_running() == before
 
 
-def test_stopping_what_is_stopped_is_fine_and_restarting_it_is_not(caller: Caller) -> None:
+def test_without_an_instance_a_stop_succeeds_and_a_restart_is_refused(caller: Caller) -> None:
     answer = caller.post("api/instance/stop", json={})
     assert (answer.status_code, answer.json()["instance"]) == (200, None)
     error = error_of(caller.post("api/instance/restart", json={}), 409)
@@ -76,7 +76,7 @@ def test_stopping_what_is_stopped_is_fine_and_restarting_it_is_not(caller: Calle
     assert caller.instance() is None
 
 
-def test_a_shape_that_this_pool_cannot_serve_is_refused_with_the_reason(caller: Caller) -> None:
+def test_a_flavor_that_this_pool_cannot_serve_is_refused_with_the_reason(caller: Caller) -> None:
     error = error_of(caller.post("api/instance", json={"flavor": "gpu-24g"}), 503)
     assert error == {
         "code": "not_offered",
@@ -123,7 +123,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("what", BAD_BODIES)
-def test_what_cannot_be_understood_is_refused_in_words_and_starts_nothing(caller: Caller, what: str) -> None:
+def test_an_invalid_body_is_refused_and_starts_nothing(caller: Caller, what: str) -> None:
     body, message, following = BAD_BODIES[what]
     error = error_of(caller.post("api/instance", content=body), 400)
     assert error["code"] == "bad_option"
@@ -142,13 +142,13 @@ def test_stop_and_restart_take_no_options(caller: Caller, path: str) -> None:
     assert caller.wait_running() == before
 
 
-def test_a_huge_body_is_cut_off(caller: Caller) -> None:
-    """By the desk, which closes the connection: what that looks like from here is up to the proxy."""
+def test_the_connection_of_a_huge_body_is_closed(caller: Caller) -> None:
+    """The desk closes it; the proxy decides what the client sees."""
     with closing(http.client.HTTPConnection("127.0.0.1", caller.stack.port, timeout=30)) as connection:
         connection.putrequest("POST", "/services/desk/api/instance")
         connection.putheader("Authorization", f"token {caller.token}")
         connection.putheader("Content-Length", str(10**9))
-        connection.endheaders(b" " * 65_536)  # and nothing more: the answer must not wait for the rest
+        connection.endheaders(b" " * 65_536)  # and no more: the answer must not wait for the rest
         assert connection.getresponse().status in (400, 413, 503)
     assert caller.instance() is None
 
@@ -169,21 +169,23 @@ def test_a_wrong_method_is_405(caller: Caller, method: str, path: str) -> None:
     assert error_of(answer, 405)["message"] == "Method Not Allowed"
 
 
-def test_what_is_not_there_is_404_as_json(caller: Caller) -> None:
+def test_an_unknown_path_is_404_as_json(caller: Caller) -> None:
     error_of(caller.get("api/nothing"), 404)
     error_of(caller.get("api/"), 404)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "token made-up"}], ids=["none", "made up"])
 @pytest.mark.parametrize(("method", "path"), [("GET", "state"), ("GET", "events"), ("POST", "instance")])
-def test_nobody_is_served_without_a_token(shared_stack: Stack, method: str, path: str, headers: dict[str, str]) -> None:
+def test_a_request_without_a_valid_token_is_refused(
+    shared_stack: Stack, method: str, path: str, headers: dict[str, str]
+) -> None:
     answer = shared_stack.http.request(
         method, f"{shared_stack.url}/services/desk/api/{path}", headers=headers, timeout=30
     )
     assert error_of(answer, 403)["code"] == "signed_out"
 
 
-def test_a_service_is_not_a_person(shared_stack: Stack) -> None:
+def test_a_service_is_not_a_user(shared_stack: Stack) -> None:
     assert error_of(shared_stack.desk("GET", "api/state", token=shared_stack.token), 403)["code"] == "signed_out"
 
 
@@ -195,7 +197,7 @@ CHINESE: list[tuple[str, dict[str, Any], int, str, str]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "status", "message", "following"), CHINESE, ids=["GPU", "option", "restart"])
-def test_refusals_are_said_in_chinese_to_who_reads_it(
+def test_refusals_are_in_the_language_of_the_request(
     caller: Caller, path: str, body: dict[str, Any], status: int, message: str, following: str
 ) -> None:
     answer = caller.post(path, json=body, headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"})
@@ -203,7 +205,7 @@ def test_refusals_are_said_in_chinese_to_who_reads_it(
     assert (error["message"], error["next"]) == (message, following)
 
 
-def test_the_state_is_said_in_chinese_to_who_reads_it(caller: Caller) -> None:
+def test_the_state_is_in_the_language_of_the_request(caller: Caller) -> None:
     state = caller.get("api/state", headers={"Accept-Language": "zh-CN"}).json()
     assert {flavor["id"]: flavor["reason"] for flavor in state["flavors"]}["gpu-24g"] == "本机资源池没有 GPU。"
     assert state["examples"][0]["title"] == "识别图片中的文字"

@@ -1,4 +1,4 @@
-"""Whatever is sent to the desk's API, it answers as its own OpenAPI document says."""
+"""Answers to valid and invalid requests match the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ OPERATIONS = [
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
 ]
-FOR_OPERATORS = [("GET", "/api/admin"), *(("POST", f"/api/admin/{path}") for path in COMMANDS)]
+FOR_ADMINS = [("GET", "/api/admin"), *(("POST", f"/api/admin/{path}") for path in COMMANDS)]
 EXAMPLES = 30
-"""Of requests that the document allows, and as many of requests that it does not."""
+"""Number of requests that the document allows; as many again are sent that it does not."""
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def described(shared_stack: Stack) -> BaseSchema:
     return schemathesis.openapi.from_url(f"{shared_stack.url}/services/desk/api/openapi.json")
 
 
-def test_the_document_describes_all_that_can_be_asked(described: BaseSchema) -> None:
+def test_the_document_has_every_operation(described: BaseSchema) -> None:
     operations = [result.ok() for result in described.get_all_operations()]
-    assert [(operation.method.upper(), operation.path) for operation in operations] == OPERATIONS + FOR_OPERATORS
+    assert [(operation.method.upper(), operation.path) for operation in operations] == OPERATIONS + FOR_ADMINS
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_document_describes_all_that_can_be_asked(described: BaseSchema) -> 
     [(GenerationMode.POSITIVE, *operation) for operation in OPERATIONS]
     + [(GenerationMode.NEGATIVE, *operation) for operation in OPERATIONS if operation[0] == "POST"],
 )
-def test_every_answer_is_as_described(
+def test_answers_to_users_match_the_document(
     described: BaseSchema, caller: Caller, mode: GenerationMode, method: str, path: str
 ) -> None:
     check_answers(described, caller, mode, method, path)
@@ -68,20 +68,20 @@ def test_every_answer_is_as_described(
 
 @pytest.mark.parametrize(
     ("mode", "method", "path"),
-    [(GenerationMode.POSITIVE, *operation) for operation in FOR_OPERATORS]
-    + [(GenerationMode.NEGATIVE, *operation) for operation in FOR_OPERATORS if operation[0] == "POST"],
+    [(GenerationMode.POSITIVE, *operation) for operation in FOR_ADMINS]
+    + [(GenerationMode.NEGATIVE, *operation) for operation in FOR_ADMINS if operation[0] == "POST"],
 )
-def test_every_answer_to_operators_is_as_described(
-    described: BaseSchema, operator: Caller, mode: GenerationMode, method: str, path: str
+def test_answers_to_administrators_match_the_document(
+    described: BaseSchema, admin: Caller, mode: GenerationMode, method: str, path: str
 ) -> None:
-    check_answers(described, operator, mode, method, path)
+    check_answers(described, admin, mode, method, path)
 
 
 def check_answers(described: BaseSchema, caller: Caller, mode: GenerationMode, method: str, path: str) -> None:
-    """Ask as the document allows, or as it does not, and compare the answers with it."""
+    """Send requests that the document allows, or others, and compare the answers with it."""
     requests = described[path][method].as_strategy(generation_mode=mode)
 
-    # Not shrunk: each example is a real request, and the failing one is printed as a curl command.
+    # No shrinking: each example is a real request, and the failing one is printed as a curl command.
     @settings(
         max_examples=EXAMPLES,
         deadline=None,

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.ledger.pool.rows import EndReason
-from spawner.pool.backends.base import Backend, Phase
+from spawner.pool.backends.base import Backend, Phase, Unavailable
 from spawner.pool.backends.local.backend import LocalBackend
 from tests.backends import machine
 from tests.backends.conformance import (
@@ -240,9 +240,9 @@ async def test_a_folder_that_cannot_be_read_is_unknown_and_not_empty(backend: Lo
 
 def test_too_little_memory_and_missing_images_are_said(backend: LocalBackend) -> None:
     large = SMALL.model_copy(update={"memory": 5 * 1024**3})
-    assert "too little memory" in str(backend.why_not(large))
+    assert backend.why_not(large) is Unavailable.TOO_LITTLE_MEMORY
     assert backend.why_not(large.model_copy(update={"reserve": 1024**3})) is None
-    assert "not installed" in str(backend.why_not(SMALL, image("nowhere")))
+    assert backend.why_not(SMALL, image("nowhere")) is Unavailable.NOT_INSTALLED
 
 
 # A full disk

@@ -213,7 +213,7 @@ def catalog_of_all(data: dict[str, Any]) -> None:
     ]
     data["examples"] = [example for example in data["examples"] if example["image"] == light["id"]]
     data["defaults"] = {"flavor": "waits", "image": light["id"]}
-    data["limits"] |= {"schedule_seconds": 2, "start_seconds": 120}
+    data["limits"] |= {"schedule_seconds": 2, "start_seconds": 120, "no_room_seconds": 10}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from jupyterhub.utils import utcnow
 
 from spawner.errors import NoConsent, NotOffered, SetupError
 from spawner.hub import paid_server as hub_paid
-from spawner.hub.paid_server import PaidServer
+from spawner.hub.paid_server import HubServices, PaidServer, PaidServerKey
 from spawner.hub.spawner import InstanceSpawner
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.paid import audit, consents, orders
@@ -41,17 +41,16 @@ def ledger(migrated: Path, tmp_path: Path) -> Ledger:
 
 
 def server(ledger: Ledger, later: list[Coroutine[Any, Any, None]] | None = None, **changes: Any) -> PaidServer:
-    options: dict[str, Any] = {
-        "user_since": SINCE,
+    services: dict[str, Any] = {
         "url": "http://desk",
-        "key": lambda: KEY,
+        "signing_key": lambda: KEY,
         "is_offered": True,
         "now": lambda: NOW,
-        "is_hub_ending": lambda: False,
+        "is_ending": lambda: False,
         "in_background": (later if later is not None else []).append,
         "note_activity": lambda: None,
     }
-    return PaidServer(ledger, "ann", "paid-1", **options | changes)
+    return PaidServer(ledger, PaidServerKey("ann", "paid-1", SINCE), HubServices(**services | changes))
 
 
 def test_the_hub_imports_no_sdk_of_any_cloud() -> None:
@@ -115,7 +114,7 @@ async def test_a_start_that_is_cancelled_is_wished_ended_but_not_by_the_hubs_own
     ledger: Ledger, is_hub_ending: bool
 ) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
-    paid = server(ledger, is_hub_ending=lambda: is_hub_ending)
+    paid = server(ledger, is_ending=lambda: is_hub_ending)
     start = asyncio.create_task(paid.start(by_owner=True, word=start_token(KEY, "c1")))
     await asyncio.sleep(0)  # as early as it can be: the order is being written
     start.cancel()
@@ -129,7 +128,7 @@ async def test_a_start_that_is_cancelled_is_wished_ended_but_not_by_the_hubs_own
 async def test_a_ledger_that_cannot_be_read_or_written_ends_nothing_and_forgets_no_wish(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_paid, "INSIST_SECONDS", 0.05)
+    monkeypatch.setattr(hub_paid, "RETRY_SECONDS", 0.05)
     write_order(ledger, "o1", OrderState.ACTIVE, server_name="paid-1")
     waiting: list[Coroutine[Any, Any, None]] = []
     paid = server(ledger, waiting)

@@ -1,4 +1,4 @@
-"""People who come by the desk's pages, to the Freepool that has the stand-in cloud beside it."""
+"""Users of the desk's pages, on a platform that is configured with the demo cloud."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def cloud(cloud_beside: Steer) -> Steer:
 
 @pytest.fixture
 def account(cloud: Steer) -> str:
-    """A customer of the cloud, new."""
+    """A new account of the demo cloud."""
     return fresh_account(cloud, next(NUMBERS), "somebody")
 
 
 @pytest.fixture
 def browse(stack: Stack) -> Iterator[Callable[..., Browser]]:
-    """Makes people at the desk, each new unless named."""
-    made: list[Browser] = []
+    """Opens a browser for a user, a new one unless a name is given."""
+    browsers: list[Browser] = []
 
     def make(name: str = "", **options: str) -> Browser:
-        made.append(Browser(stack, name or f"person-{next(NUMBERS)}", **options))
-        return made[-1]
+        browsers.append(Browser(stack, name or f"person-{next(NUMBERS)}", **options))
+        return browsers[-1]
 
     yield make
-    for one in made:
-        one.client.close()
+    for browser in browsers:
+        browser.client.close()

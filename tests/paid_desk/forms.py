@@ -1,4 +1,4 @@
-"""Somebody at the desk with a browser that runs no script: pages, links and forms, and nothing else."""
+"""A browser without scripts: pages, links and forms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 from tests.cloud.steer import Steer
 from tests.stack import NO_TLS, Stack, eventually
 
-SHAPE = "ecs.g6.large"
+INSTANCE_TYPE = "ecs.g6.large"
 ORDER = re.compile(r"/paid/instances/([0-9a-f]{32})")
 CONSENT = re.compile(r"/paid/consents/([0-9a-f]{32})")
 ACCOUNT = re.compile(r"/paid/accounts/([0-9a-f]{32})")
@@ -21,7 +21,7 @@ ACCOUNT = re.compile(r"/paid/accounts/([0-9a-f]{32})")
 
 @dataclass
 class Form:
-    """A form of a page, as a browser would send it."""
+    """A form as a browser sends it. `buttons` are (name, value, text)."""
 
     action: str
     method: str
@@ -30,7 +30,7 @@ class Form:
 
 
 class _Reader(HTMLParser):
-    """Forms, links and the refresh of a page."""
+    """Collects the forms and links of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class _Reader(HTMLParser):
 
 
 class Browser:
-    """One person's session. `page` is where they are."""
+    """The session of one user. `page` is the last answer."""
 
     def __init__(self, stack: Stack, user: str, *, language: str = "en") -> None:
         stack.add_user(user)
@@ -86,7 +86,7 @@ class Browser:
         self.at("/services/desk/paid")
 
     def at(self, path: str) -> httpx.Response:
-        """Go there."""
+        """Load a page. A relative path is relative to the current page."""
         base = self.stack.url if path.startswith("/services/") else str(self.page.url)
         self.page = self.client.get(urljoin(base, path))
         return self.page
@@ -97,13 +97,13 @@ class Browser:
         return reader
 
     def form(self, button: str) -> tuple[Form, tuple[str, str, str]]:
-        """The form with this button."""
-        found = [(form, one) for form in self._read().forms for one in form.buttons if one[2].startswith(button)]
+        """The form with a button whose text starts so."""
+        found = [(form, entry) for form in self._read().forms for entry in form.buttons if entry[2].startswith(button)]
         assert found, f"no button {button!r} on {self.page.url}: {self.text[:2000]}"
         return found[0]
 
     def press(self, button: str, **values: str) -> httpx.Response:
-        """Fill in a form, and send it by this button."""
+        """Fill in the form of a button, and send it."""
         form, (name, value, _) = self.form(button)
         fields = form.fields | ({name: value} if name else {}) | values
         url = urljoin(str(self.page.url), form.action or str(self.page.url))
@@ -115,21 +115,21 @@ class Browser:
         return self.page
 
     def follow(self, link: str) -> httpx.Response:
-        """A link by its words."""
+        """Load the target of the link whose text starts so."""
         found = [href for href, text in self._read().links if text.startswith(link)]
         assert found, f"no link {link!r} on {self.page.url}: {self.text[:2000]}"
         return self.at(found[0])
 
     @property
     def text(self) -> str:
-        """What one reads, without tags."""
+        """The text of the page, without tags."""
         plain = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", self.page.text, flags=re.DOTALL)
         return " ".join(plain.replace("&nbsp;", " ").replace("&#39;", "'").split())
 
-    # -- the way, in pieces
+    # -- steps of the way from the account to the instance
 
     def link(self, account: str, *, role: bool = True) -> str:
-        """Link a cloud account, and make the role by the cloud's one-click page. The binding's id."""
+        """Link a cloud account, and create its role with the one-click link. Returns the binding's id."""
         self.at("/services/desk/paid")
         self.press("Link")
         self.follow("Go on")
@@ -147,7 +147,7 @@ class Browser:
         return found[1]
 
     def make_role(self, account: str) -> None:
-        """By the link on the page."""
+        """Create the role with the one-click link of the page."""
         here = str(self.page.url)
         self.follow("Make the role at the cloud")
         assert self.page.status_code == 200, self.page.text
@@ -156,8 +156,8 @@ class Browser:
         assert self.page.status_code == 200, self.page.text
         self.page = self.client.get(here)
 
-    def ask(self, binding: str, *, instance_type: str = SHAPE, cap: str | None = None) -> str:
-        """From the prices to the question. The consent's id."""
+    def ask(self, binding: str, *, instance_type: str = INSTANCE_TYPE, cap: str | None = None) -> str:
+        """Choose an instance type and its limits. Returns the consent's id."""
         self.at(f"/services/desk/paid/new/{binding}")
         self.follow(f"Choose {instance_type}")
         self.press("Read the terms", **({"cap": cap} if cap else {}))
@@ -166,14 +166,14 @@ class Browser:
         return found[1]
 
     def agree(self) -> str:
-        """Say yes. The order's id."""
+        """Consent. Returns the order's id."""
         self.press("Start and be billed")
         found = ORDER.search(str(self.page.url))
         assert found, self.text[:1500]
         return found[1]
 
     def wait(self, order: str, *words: str, seconds: float = 90) -> None:
-        """Until the instance's page says all of it."""
+        """Reload the instance's page until it contains all `words`."""
 
         def look() -> bool:
             self.at(f"/services/desk/paid/instances/{order}")
@@ -185,7 +185,7 @@ class Browser:
             raise AssertionError(f"{error}: {self.text[:1500]}") from None
 
     def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """The desk's JSON API, as a script of the desk's own pages calls it."""
+        """Call the JSON API as a script of the desk's pages does."""
         found = re.search(r'name="_xsrf" value="([^"]+)"', self.page.text) or re.search(
             r'data-xsrf="([^"]+)"', self.client.get(f"{self.stack.url}/services/desk/paid").text
         )
@@ -197,7 +197,7 @@ class Browser:
 
 
 def fresh_account(cloud: Steer, number: int, name: str) -> str:
-    """A customer of the cloud that nobody else in these tests is."""
+    """A new account of the demo cloud. `number` is unique among the tests."""
     account = str(4000000000000000 + number)
     cloud.account(account, name=name)
     return account

@@ -1,4 +1,4 @@
-"""The paid path on the desk, by pages and forms alone: what a person does, and what nobody can do in their place."""
+"""The pages of paid instances without scripts: the user's way, and requests that must not create anything."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from spawner.ledger.pool import admin_settings
 from spawner.paid.consent.service import NO_NEW, name_of
 from spawner.pool.build import utc_now
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import SHAPE, Browser
+from tests.paid_desk.forms import INSTANCE_TYPE, Browser
 from tests.stack import NO_TLS, Stack, eventually
 
 Browse = Callable[..., Browser]
 DESK = "/services/desk/"
 EXPECTED = (303, 400, 403, 404, 405, 409)
-"""Answers to those who try."""
+"""Statuses of refused requests."""
 
 
 def reads(stack: Stack, query: Callable[..., object], *args: object) -> object:
@@ -38,7 +38,7 @@ def reads(stack: Stack, query: Callable[..., object], *args: object) -> object:
 
 
 def end(browser: Browser, order: str) -> None:
-    """Delete what a test has made."""
+    """Delete the instance of a test."""
     browser.at(f"{DESK}paid/instances/{order}/delete")
     browser.press("Delete it for good")
     eventually(lambda: reads(browser.stack, orders.get, order).state is OrderState.GONE, seconds=90)  # type: ignore[attr-defined]
@@ -50,12 +50,14 @@ def test_from_the_link_to_the_receipt_without_a_script(
     since, ann = cloud.last(), browse()
     binding = ann.link(account)
     ann.at(f"{DESK}paid/new/{binding}")
-    order_of = [ann.page.text.index(one) for one in (SHAPE, "ecs.g6.xlarge", "ecs.g6.4xlarge", "ecs.gn6v-c8g1.2xlarge")]
-    assert order_of == sorted(order_of), "the cheapest first"
+    order_of = [
+        ann.page.text.index(one) for one in (INSTANCE_TYPE, "ecs.g6.xlarge", "ecs.g6.4xlarge", "ecs.gn6v-c8g1.2xlarge")
+    ]
+    assert order_of == sorted(order_of), "the cheapest is first"
     consent = ann.ask(binding, cap="1.5")
     assert f"account ending in {account[-4:]}" in ann.text
     assert "CNY 1.50 at most" in ann.text
-    assert cloud.mutations(since=since) == [], "linking, looking and being asked cost nothing"
+    assert cloud.mutations(since=since) == [], "linking, reading and being asked create nothing"
     order = ann.agree()
     assert order == consent
     ann.wait(order, "Open JupyterLab")
@@ -81,10 +83,10 @@ def test_from_the_link_to_the_receipt_without_a_script(
     assert ann.agree() == order
     ann.wait(order, "Open JupyterLab", "Its runs so far", "You stopped it.", "of CNY 1.50 at most")
     ann.at(f"{DESK}paid/record.json")
-    mine = ann.page.json()
-    assert {mine["demo"], kept["demo"]} == {True}
-    assert [one["id"] for one in mine["orders"]] == [order]
-    assert "stopped" in {one["what"] for one in mine["order_events"]}
+    record = ann.page.json()
+    assert {record["demo"], kept["demo"]} == {True}
+    assert [one["id"] for one in record["orders"]] == [order]
+    assert "stopped" in {one["what"] for one in record["order_events"]}
     ann.at(f"{DESK}paid/accounts/{binding}/unlink")
     assert "This runs, and is stopped first" in ann.text
     ann.press("Stop what runs")
@@ -98,25 +100,25 @@ def test_from_the_link_to_the_receipt_without_a_script(
     assert cloud.instances(account) == []
 
 
-def begin(one: Browser) -> tuple[str, str]:
-    """Off to the cloud: its address, and what the browser keeps."""
-    one.at(f"{DESK}paid")
-    one.press("Link")
-    href = next(href for href, text in one._read().links if text.startswith("Go on"))
-    return href, next(cookie.value or "" for cookie in one.client.cookies.jar if cookie.name == COOKIE)
+def begin(browser: Browser) -> tuple[str, str]:
+    """Start to link an account. Returns the URL of the cloud's sign-in and the cookie."""
+    browser.at(f"{DESK}paid")
+    browser.press("Link")
+    href = next(href for href, text in browser._read().links if text.startswith("Go on"))
+    return href, next(cookie.value or "" for cookie in browser.client.cookies.jar if cookie.name == COOKIE)
 
 
-def keep(one: Browser, value: str) -> None:
-    """Another visit's cookie, or none."""
-    for cookie in [cookie for cookie in one.client.cookies.jar if cookie.name == COOKIE]:
-        one.client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
-    one.client.cookies.set(COOKIE, value, domain="127.0.0.1", path=f"{DESK}paid/linked")
+def set_cookie(browser: Browser, value: str) -> None:
+    """Replace the cookie of the sign-in."""
+    for cookie in [cookie for cookie in browser.client.cookies.jar if cookie.name == COOKIE]:
+        browser.client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
+    browser.client.cookies.set(COOKIE, value, domain="127.0.0.1", path=f"{DESK}paid/linked")
 
 
-def test_a_sign_in_at_the_cloud_counts_once_for_who_began_it(
+def test_a_sign_in_at_the_cloud_counts_once_and_only_for_the_user_who_started_it(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
-    """Whoever comes back has a cookie that is good, but for another visit: the code is spent by none of them."""
+    """A request with the valid cookie of another sign-in is refused before the code is exchanged."""
     since, ann, eve = cloud.last(), browse(), browse()
     href, kept = begin(ann)
     ann.at(href)
@@ -145,23 +147,23 @@ def test_a_sign_in_at_the_cloud_counts_once_for_who_began_it(
         (eve, back, eves), (eve, back, kept), (ann, back, other), (ann, back, ""), (ann, expired, kept),
         (ann, back, old(kept)), (ann, str(parts.copy_remove_param("state")), kept), (ann, f"{back}x", other),
     )  # fmt: skip
-    for thief, path, cookie in attempts:
-        keep(thief, cookie)
-        answer = thief.at(path)
-        assert answer.status_code == 403, (thief.user, path)
-        assert "begun in another window" in thief.text
-    assert cloud.calls(action="Token", since=since) == [], "nobody's code was spent"
+    for browser, path, cookie in attempts:
+        set_cookie(browser, cookie)
+        answer = browser.at(path)
+        assert answer.status_code == 403, (browser.user, path)
+        assert "begun in another window" in browser.text
+    assert cloud.calls(action="Token", since=since) == [], "no code was exchanged"
     assert reads(stack, bindings.of_user, ann.user) == reads(stack, bindings.of_user, eve.user) == []
-    keep(ann, kept)
-    assert "/paid/accounts/" in str(ann.at(back).url), "and she, with what she kept, comes in"
+    set_cookie(ann, kept)
+    assert "/paid/accounts/" in str(ann.at(back).url), "the user's own cookie is accepted"
     assert [call.params["pkce"] for call in cloud.calls(action="Token", since=since)] == ["S256"]
-    keep(ann, kept)
-    assert ann.at(back).status_code == 403, "once"
+    set_cookie(ann, kept)
+    assert ann.at(back).status_code == 403, "a sign-in is used once"
     assert len(reads(stack, bindings.of_user, ann.user)) == 1  # type: ignore[arg-type]
     assert "code=" not in stack.log("desk")
 
 
-def test_a_role_that_is_too_open_is_refused_in_words(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+def test_a_role_that_is_too_open_is_refused(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
     ann = browse()
     binding = ann.link(account, role=False)
     external_id = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
@@ -176,10 +178,10 @@ def test_a_role_that_is_too_open_is_refused_in_words(browse: Browse, cloud: Stee
     assert "/paid/accounts/" in str(ann.page.url), "no prices before it is linked"
 
 
-def test_two_workspaces_are_a_choice(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+def test_the_user_chooses_between_two_workspaces(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
     cloud.account(account, workspaces={"101": "lab", "102": "course"})
     ann = browse(language="zh-CN")
-    binding = ann_links_in_chinese(ann, account)
+    binding = link_in_chinese(ann, account)
     ann.press("检查")
     assert "请选择创建实例所用的工作空间" in ann.text
     ann.press("检查", **{"workspace-cn-hangzhou": "102", "workspace-cn-shanghai": "101"})
@@ -188,7 +190,7 @@ def test_two_workspaces_are_a_choice(browse: Browse, cloud: Steer, account: str,
     assert found.workspaces == {"cn-hangzhou": "102", "cn-shanghai": "101"}  # type: ignore[attr-defined]
 
 
-def ann_links_in_chinese(ann: Browser, account: str) -> str:
+def link_in_chinese(ann: Browser, account: str) -> str:
     ann.at(f"{DESK}paid")
     ann.press("关联")
     ann.follow("继续")
@@ -203,7 +205,7 @@ def ann_links_in_chinese(ann: Browser, account: str) -> str:
     return here.rpartition("/")[2]
 
 
-def test_a_changed_price_is_a_new_question_and_makes_nothing(
+def test_after_a_change_of_the_price_the_user_is_asked_again_and_nothing_is_created(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
     since, ann = cloud.last(), browse()
@@ -230,11 +232,11 @@ def test_a_changed_price_is_a_new_question_and_makes_nothing(
     assert cloud.mutations(since=since) == []
 
 
-def test_two_tabs_and_two_clicks_make_one(browse: Browse, cloud: Steer, account: str) -> None:
+def test_two_tabs_and_two_clicks_create_one_instance(browse: Browse, cloud: Steer, account: str) -> None:
     since, ann = cloud.last(), browse()
     binding = ann.link(account)
     forms = {ann.ask(binding): ann.form("Start and be billed")[0].fields for _ in range(2)}
-    questions = list(forms)
+    consent_ids = list(forms)
 
     def click(consent: str) -> httpx.Response:
         url = f"{ann.stack.url}{DESK}paid/consents/{consent}/accept"
@@ -243,7 +245,7 @@ def test_two_tabs_and_two_clicks_make_one(browse: Browse, cloud: Steer, account:
             return tab.post(url, data=forms[consent])
 
     with ThreadPoolExecutor(4) as tabs:
-        answers = list(tabs.map(click, questions * 2))
+        answers = list(tabs.map(click, consent_ids * 2))
     assert {answer.status_code for answer in answers} <= {303, 409}, [answer.text[:300] for answer in answers]
     made = {call.params["InstanceName"] for call in cloud.calls(action="CreateInstance", since=since)}
     started = {answer.headers["Location"].rpartition("/")[2] for answer in answers if answer.status_code == 303}
@@ -257,22 +259,23 @@ def test_two_tabs_and_two_clicks_make_one(browse: Browse, cloud: Steer, account:
     end(ann, order)
 
 
-def test_hers_is_hers(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
-    """Another user, an administrator, a token of her own, another session: nobody says yes in her place."""
+def test_only_the_user_who_was_asked_can_consent(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+    """Not another user, an administrator, an API token of the user, or another session of theirs."""
     ann, eve = browse(), browse()
     binding = ann.link(account)
     consent = ann.ask(binding)
     since = cloud.last()
-    operator = Browser(stack, httpx.URL(stack.link).params["user"])
+    admin = Browser(stack, httpx.URL(stack.link).params["user"])
     paths = (
         f"paid/accounts/{binding}", f"paid/accounts/{binding}/unlink", f"paid/new/{binding}",
-        f"paid/new/{binding}/cn-hangzhou/{SHAPE}", f"paid/consents/{consent}", f"paid/consents/{consent}.json",
+        f"paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}", f"paid/consents/{consent}", f"paid/consents/{consent}.json",
     )  # fmt: skip
     posts = (
-        f"paid/accounts/{binding}", f"paid/accounts/{binding}/unlink", f"paid/new/{binding}/cn-hangzhou/{SHAPE}",
-        f"paid/consents/{consent}/accept", f"paid/consents/{consent}/start", f"paid/consents/{consent}/withdraw",
+        f"paid/accounts/{binding}", f"paid/accounts/{binding}/unlink",
+        f"paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}", f"paid/consents/{consent}/accept",
+        f"paid/consents/{consent}/start", f"paid/consents/{consent}/withdraw",
     )  # fmt: skip
-    for other in (eve, operator):
+    for other in (eve, admin):
         for path in paths:
             assert other.at(DESK + path).status_code == 404, (other.user, path)
         other.at(f"{DESK}paid")
@@ -285,23 +288,23 @@ def test_hers_is_hers(browse: Browse, cloud: Steer, account: str, stack: Stack) 
     token = stack.user_token(ann.user)
     assert stack.desk("POST", f"paid/consents/{consent}/accept", token=token, json={}).status_code == 403
     assert stack.desk("GET", "api/paid", token=token).json()["accounts"][0]["id"] == binding
-    again = Browser(stack, ann.user)  # she herself, signed in anew: it is asked there, and not here
+    again = Browser(stack, ann.user)  # the same user in a new session, which was not asked
     again.at(f"{DESK}paid/consents/{consent}")
     assert again.press("Start and be billed").status_code == 409
     assert "another session" in again.text
     assert cloud.mutations(since=since) == []
-    operator.client.close()
+    admin.client.close()
     again.client.close()
 
 
-def test_two_hundred_who_try_cost_nobody_anything(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+def test_two_hundred_forged_requests_create_nothing(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
     ann, eve = browse(), browse()
     binding = ann.link(account)
     consent = ann.ask(binding)
     since = cloud.last()
     yes = f"{DESK}paid/consents/{consent}/accept"
     api = f"{DESK}api/paid/consents/{consent}/accept"
-    ask = f"{DESK}paid/new/{binding}/cn-hangzhou/{SHAPE}"
+    ask = f"{DESK}paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}"
     terms = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
     good = ann.form("Start and be billed")[0].fields["_xsrf"]
     eves = eve.form("Link")[0].fields["_xsrf"]
@@ -332,7 +335,7 @@ def test_two_hundred_who_try_cost_nobody_anything(browse: Browse, cloud: Steer, 
         (ann, "POST", ask, terms | {"_xsrf": good, "currency": "USD"}, {}),
         (ann, "POST", ask, terms | {"_xsrf": good, "hours": "1e9"}, {}),
         (ann, "POST", ask, terms | {"_xsrf": good, "idle": "x"}, {}),
-        (ann, "POST", ask.replace(SHAPE, "ecs.none"), terms | {"_xsrf": good}, {}),
+        (ann, "POST", ask.replace(INSTANCE_TYPE, "ecs.none"), terms | {"_xsrf": good}, {}),
         (ann, "POST", ask.replace("hangzhou", "beijing"), terms | {"_xsrf": good}, {}),
         (ann, "GET", f"{DESK}paid/instances/{consent}", {}, {}),
         (ann, "POST", f"{DESK}paid/instances/{consent}/delete", {"_xsrf": good}, {}),
@@ -368,7 +371,7 @@ def test_two_hundred_who_try_cost_nobody_anything(browse: Browse, cloud: Steer, 
     assert cloud.mutations(since=since) == []
 
 
-def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
+def test_an_administrator_sees_all_instances_opens_none_and_can_pause_them(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
     ann = browse()
@@ -378,41 +381,41 @@ def test_the_operator_sees_all_opens_nothing_and_can_say_no_more(
     ann.wait(order, "Open JupyterLab")
     assert ann.at(f"{DESK}admin/paid").status_code == 403
     assert ann.at(f"{DESK}admin/paid/audit.jsonl").status_code == 403
-    operator = Browser(stack, httpx.URL(stack.link).params["user"])
+    admin = Browser(stack, httpx.URL(stack.link).params["user"])
     try:
-        operator.at(f"{DESK}admin/paid")
-        assert ann.user in operator.text
-        assert "/paid/open/" not in operator.page.text
-        assert account not in operator.page.text, "the last digits are enough"
-        operator.press("No new paid instances")
-        assert "Nobody can make or start any" in operator.text
-        ann.at(f"{DESK}paid/new/{binding}/cn-hangzhou/{SHAPE}")
+        admin.at(f"{DESK}admin/paid")
+        assert ann.user in admin.text
+        assert "/paid/open/" not in admin.page.text
+        assert account not in admin.page.text, "only the last digits are shown"
+        admin.press("No new paid instances")
+        assert "Nobody can make or start any" in admin.text
+        ann.at(f"{DESK}paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}")
         assert ann.press("Read the terms").status_code == 503
         assert "No new paid instances can be made just now" in ann.text
-        operator.at(f"{DESK}admin/paid/audit.jsonl")
-        lines = [json.loads(line) for line in operator.page.text.splitlines()]
+        admin.at(f"{DESK}admin/paid/audit.jsonl")
+        lines = [json.loads(line) for line in admin.page.text.splitlines()]
         assert {line["record"] for line in lines} == {"binding", "consent", "order", "event", "notice"}
         assert all(line["demo"] for line in lines)
-        assert any(line.get("what") == "no_new" and line["by"] == operator.user for line in lines)
+        assert any(line.get("what") == "no_new" and line["by"] == admin.user for line in lines)
         keys = [(line["record"], line.get("seq") or line["id"]) for line in lines]
         assert len(keys) == len(set(keys))
         assert any(line["record"] == "consent" and line["id"] == consent for line in lines)
         secret = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
-        assert secret not in operator.page.text
-        operator.at(f"{DESK}metrics")
-        assert 'freepool_paid_orders{state="active"} 1.0' in operator.page.text
-        assert "freepool_paid_paused 1.0" in operator.page.text
+        assert secret not in admin.page.text
+        admin.at(f"{DESK}metrics")
+        assert 'freepool_paid_orders{state="active"} 1.0' in admin.page.text
+        assert "freepool_paid_paused 1.0" in admin.page.text
     finally:
         stack.ledger.write(admin_settings.clear, NO_NEW)
     end(ann, order)
-    operator.client.close()
+    admin.client.close()
 
 
-def test_a_region_that_is_switched_off_says_where_to_look_instead(
+def test_an_instance_in_a_removed_region_shows_where_to_stop_it(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
-    """And offers nothing that it could not do; switched on again, all is as before."""
-    ann, operator = browse(), Browser(stack, httpx.URL(stack.link).params["user"])
+    """It has no buttons there. Once the region is in the settings again, the page is as before."""
+    ann, admin = browse(), Browser(stack, httpx.URL(stack.link).params["user"])
     binding = ann.link(account)
     ann.ask(binding)
     order = ann.agree()
@@ -434,10 +437,10 @@ def test_a_region_that_is_switched_off_says_where_to_look_instead(
                 ann.form("Stop")
         ann.at(open_path)
         assert texts.OUT_OF_REACH in ann.text
-        operator.at(f"{DESK}admin/paid")
-        assert alarms.KINDS["switched_off"] in operator.text
-        operator.at(f"{DESK}metrics")
-        assert 'freepool_paid_alarms{kind="switched_off"} 1.0' in operator.page.text
+        admin.at(f"{DESK}admin/paid")
+        assert alarms.KINDS["switched_off"] in admin.text
+        admin.at(f"{DESK}metrics")
+        assert 'freepool_paid_alarms{kind="switched_off"} 1.0' in admin.page.text
         assert cloud.mutations(since=since) == []
     finally:
         path.write_text(before)
@@ -445,17 +448,19 @@ def test_a_region_that_is_switched_off_says_where_to_look_instead(
     ann.at(f"{DESK}paid/instances/{order}")
     assert "Open JupyterLab" in ann.text
     end(ann, order)
-    operator.client.close()
+    admin.client.close()
 
 
 def restart(stack: Stack) -> None:
-    """Desk and steward, as after a change of the settings."""
+    """Restart desk and steward, as after a change of the settings."""
     for name in ("desk", "steward"):
         stack.kill(name)
     eventually(lambda: stack.http.get(f"{stack.url}{DESK}health").status_code == 200, seconds=60, what="the desk")
 
 
-def test_an_expired_question_is_asked_again(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
+def test_after_an_expired_price_the_user_is_asked_again(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
     from datetime import timedelta
 
     from sqlalchemy import update
@@ -472,10 +477,10 @@ def test_an_expired_question_is_asked_again(browse: Browse, cloud: Steer, accoun
     assert cloud.mutations(since=since) == []
 
 
-def test_a_yes_that_nobody_took_up_makes_nothing_and_can_be_said_again(
+def test_a_consent_that_no_steward_processed_in_time_creates_nothing(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
-    """A steward that has just begun cannot know what the one before it did with an older yes."""
+    """A new steward cannot know whether the one before it has acted on an older consent."""
     since, ann = cloud.last(), browse()
     ann.ask(ann.link(account))
     stack.kill("steward")
@@ -490,7 +495,7 @@ def test_a_yes_that_nobody_took_up_makes_nothing_and_can_be_said_again(
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_every_page_says_that_it_is_a_demonstration(browse: Browse, account: str, language: str) -> None:
+def test_every_page_of_the_demo_says_so(browse: Browse, account: str, language: str) -> None:
     ann = browse(language=language)
     said = {"en": "no money is real", "zh-CN": "不涉及真实费用"}[language]
     for path in ("", "paid", "paid/consents", "paid/nothing"):

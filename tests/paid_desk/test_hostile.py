@@ -1,4 +1,4 @@
-"""Who else could click: restarts, a full pool, a script with the page's own token, somebody with her name. Nobody."""
+"""Attempts to create a paid instance without the user's consent: restarts, scripts, another user of the same name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spawner.ledger.paid.rows import ConsentState
 from spawner.paid.orders.reconciler import LEASE
 from spawner.paid.orders.service import START_TOKEN, start_token
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import SHAPE, Browser
+from tests.paid_desk.forms import INSTANCE_TYPE, Browser
 from tests.paid_desk.test_desk import DESK, end, reads
 from tests.stack import Stack, eventually
 
@@ -24,14 +24,14 @@ FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Si
 TERMS = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
 
 
-def keeper(stack: Stack) -> object:
-    """Who watches what is paid for, or did last."""
+def reconciler(stack: Stack) -> object:
+    """The last holder of the reconciler's lease."""
     return reads(stack, partial(leases.holder_of, name=LEASE, now=datetime.min.replace(tzinfo=timezone.utc)))
 
 
 def kill_all(stack: Stack) -> None:
-    """And wait for those that come after them: what was agreed to before the new steward began would not be made."""
-    before = keeper(stack)
+    """Kill hub, desk and steward, and wait for new ones. A new steward ignores consents older than itself."""
+    before = reconciler(stack)
     for name in ("hub", "desk", "steward"):
         stack.kill(name)
 
@@ -43,13 +43,13 @@ def kill_all(stack: Stack) -> None:
             return False
 
     eventually(answers, seconds=60, what="the platform")
-    eventually(lambda: keeper(stack) != before, seconds=60, what="another steward")
+    eventually(lambda: reconciler(stack) != before, seconds=60, what="another steward")
 
 
-def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
+def test_linking_reading_prices_and_being_asked_create_nothing_in_the_cloud(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
-    """With her own cookie and token, which a script in her notebook can have where it shares the desk's origin."""
+    """Not even for a script with the user's cookie and XSRF token, as a notebook of the same origin can have."""
     since, ann = cloud.last(), browse()
     binding = ann.link(account)
     consent = ann.ask(binding)
@@ -58,17 +58,20 @@ def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
         stack.add_user(name)
         stack.desk("POST", "api/instance", token=stack.user_token(name), json={"flavor": "cpu-large"})
     ticket = stack.desk("GET", "api/ticket", token=stack.user_token("second")).json()["ticket"]
-    assert ticket is not None, "the pool is full, and there is a line"
+    assert ticket is not None, "the pool is full, and the second user is queued"
 
     ann.at(f"{DESK}paid/consents/{consent}")
     form = ann.form("Start and be billed")[0].fields
     token, word = form["_xsrf"], form["word"]
     here = f"{stack.url}{DESK}"
-    ask = f"paid/new/{binding}/cn-hangzhou/{SHAPE}"
-    wish = {"account": binding, "region": "cn-hangzhou", "instance_type": SHAPE, "cap": "2", "currency": "CNY"}
-    by_form = {"Sec-Fetch-Site": "same-origin", "Origin": stack.url}  # a script may submit a form: then she sees it
+    ask = f"paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}"
+    terms = {"account": binding, "region": "cn-hangzhou", "instance_type": INSTANCE_TYPE, "cap": "2", "currency": "CNY"}
+    by_form = {
+        "Sec-Fetch-Site": "same-origin",
+        "Origin": stack.url,
+    }  # a script can submit a form, but then the user sees the page
     own = SCRIPT | {"X-XSRFToken": token}
-    tries: list[tuple[str, str, dict[str, str], dict[str, object]]] = [
+    attempts: list[tuple[str, str, dict[str, str], dict[str, object]]] = [
         ("GET", f"paid/consents/{consent}", own, {}),
         ("GET", f"paid/consents/{consent}", SCRIPT | {"Sec-Fetch-Mode": "no-cors"}, {}),
         ("GET", f"paid/consents/{consent}", FRAME, {}),
@@ -76,7 +79,7 @@ def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
         ("GET", ask, own, {}),
         ("POST", ask, own, {"data": TERMS | {"_xsrf": token}}),
         ("POST", ask, FRAME, {"data": TERMS | {"_xsrf": token}}),
-        ("POST", "api/paid/consents", own, {"json": wish}),
+        ("POST", "api/paid/consents", own, {"json": terms}),
         ("POST", f"api/paid/consents/{consent}/accept", own, {"json": {}}),
         ("POST", f"api/paid/consents/{consent}/accept", own, {"json": {"word": word}}),
         ("POST", f"paid/consents/{consent}/accept", own, {"data": {"_xsrf": token, "word": word}}),
@@ -88,7 +91,7 @@ def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
         ("GET", f"paid/consents/{consent}/accept?_xsrf={token}&word={word}", {}, {}),
     ]
     for number in range(200):
-        method, path, headers, body = tries[number % len(tries)]
+        method, path, headers, body = attempts[number % len(attempts)]
         body = {**body, "follow_redirects": False}
         answer = ann.client.request(method, here + path, headers=headers, **body)  # type: ignore[arg-type]
         to_sign_in = answer.status_code == 302 and "/oauth2/authorize" in answer.headers["Location"]
@@ -108,22 +111,24 @@ def test_linking_browsing_and_being_asked_cost_nothing_whatever_happens(
     stack.stop("first")
 
 
-def test_her_name_alone_is_not_her(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
-    """An administrator gives her name to somebody else."""
+def test_another_user_of_the_same_name_sees_and_starts_nothing(
+    browse: Browse, cloud: Steer, account: str, stack: Stack
+) -> None:
+    """An administrator has renamed one user and given the name to another."""
     ann, eve = browse(), browse()
     binding = ann.link(account)
     consent = ann.ask(binding)
     since = cloud.last()
     for name, new in ((ann.user, f"{ann.user}-before"), (eve.user, ann.user)):
         assert stack.api("PATCH", f"/users/{name}", json={"name": new}).status_code == 200
-    with_her_name = Browser(stack, ann.user)
+    new_user = Browser(stack, ann.user)
     try:
-        assert "None is linked" in with_her_name.text
+        assert "None is linked" in new_user.text
         for path in (f"paid/accounts/{binding}", f"paid/consents/{consent}", f"paid/new/{binding}"):
-            assert with_her_name.at(DESK + path).status_code == 404, path
-        assert with_her_name.api("GET", "paid").json()["accounts"] == []
-        assert with_her_name.api("GET", "paid/consents").json()["consents"] == []
-        assert consent not in with_her_name.at(f"{DESK}paid/record.json").text
+            assert new_user.at(DESK + path).status_code == 404, path
+        assert new_user.api("GET", "paid").json()["accounts"] == []
+        assert new_user.api("GET", "paid/consents").json()["consents"] == []
+        assert consent not in new_user.at(f"{DESK}paid/record.json").text
         word = start_token(stack.settings.secret("desk"), consent)
         started = stack.api(
             "POST", f"/users/{ann.user}/servers/paid-1", token=stack.user_token(ann.user),
@@ -131,12 +136,12 @@ def test_her_name_alone_is_not_her(browse: Browse, cloud: Steer, account: str, s
         )  # fmt: skip
         assert started.status_code == 403
     finally:
-        with_her_name.client.close()
+        new_user.client.close()
     assert cloud.mutations(since=since) == []
 
 
 def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
-    """What the platform knows of the cloud, and what only a role's trust is to know."""
+    """Neither the platform's keys nor the external id of a role."""
     ann = browse()
     binding = ann.link(account)
     ann.ask(binding)
@@ -148,17 +153,17 @@ def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, acco
         "the platform's key": cloud.keys.access_key_secret,
         "the sign-in's secret": cloud.keys.oauth_client_secret,
         "the desk's token": key,
-        "a start word": start_token(key, order),
+        "a start token": start_token(key, order),
         "an external id": external_id,
     }
     pages = (
         "", "paid", "paid/consents", f"paid/consents/{order}", f"paid/consents/{order}.json", "paid/record.json",
         f"paid/instances/{order}", f"paid/instances/{order}/stop", f"paid/instances/{order}/delete",
-        f"paid/accounts/{binding}/unlink", f"paid/new/{binding}", f"paid/new/{binding}/cn-hangzhou/{SHAPE}",
+        f"paid/accounts/{binding}/unlink", f"paid/new/{binding}", f"paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}",
         "paid/role-template.json", "paid/nothing", "api/paid", "api/state", "api/paid/consents",
         f"api/paid/quotes?account={binding}", "api/openapi.json",
     )  # fmt: skip
-    operators = (
+    admin_pages = (
         "admin",
         "admin/paid",
         "admin/paid/audit.jsonl",
@@ -166,21 +171,21 @@ def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, acco
         "api/admin/paid",
         "metrics",
     )
-    operator = Browser(stack, httpx.URL(stack.link).params["user"])
+    admin = Browser(stack, httpx.URL(stack.link).params["user"])
     try:
-        looked = [(ann, page) for page in pages] + [(operator, page) for page in (*operators, *pages)]
-        for who, page in looked:
-            text = who.at(DESK + page).text
+        loads = [(ann, page) for page in pages] + [(admin, page) for page in (*admin_pages, *pages)]
+        for browser, page in loads:
+            text = browser.at(DESK + page).text
             leaks = [what for what, secret in secrets.items() if secret in text]
-            assert leaks == [], (who.user, page)
-        assert "freepool_paid_orders" in operator.at(f"{DESK}metrics").text
-        assert external_id in ann.at(f"{DESK}paid/accounts/{binding}").text, "its own person's page, to be copied"
+            assert leaks == [], (browser.user, page)
+        assert "freepool_paid_orders" in admin.at(f"{DESK}metrics").text
+        assert external_id in ann.at(f"{DESK}paid/accounts/{binding}").text, "on the user's own page, to be copied"
     finally:
-        operator.client.close()
+        admin.client.close()
     end(ann, order)
 
 
-def test_an_account_stays_hers_to_see_and_to_unlink_when_a_check_finds_it_open(
+def test_an_account_with_an_open_role_is_blocked_until_the_next_good_check(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
     ann = browse()
@@ -193,7 +198,7 @@ def test_an_account_stays_hers_to_see_and_to_unlink_when_a_check_finds_it_open(
     assert reads(stack, bindings.get, binding).state == "blocked"  # type: ignore[attr-defined]
     assert "found something to mend" in ann.client.get(f"{stack.url}{DESK}paid").text
     ann.at(f"{DESK}paid/new/{binding}")
-    assert "/paid/accounts/" in str(ann.page.url), "no prices meanwhile"
+    assert "/paid/accounts/" in str(ann.page.url), "no prices while it is blocked"
     cloud.role(linked.external_id, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[attr-defined]
     ann.press("Check")
     assert "All is well" in ann.text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spawner.catalog import Catalog, Flavor, Image, Text
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, Ticket, TicketState
-from spawner.pool.backends.base import Phase, SlotStatus
+from spawner.pool.backends.base import Phase, SlotStatus, Unavailable
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 GIB = 1024**3
@@ -145,8 +145,8 @@ class PaperBackend:
     def version(self, image: Image) -> str:
         return "1"
 
-    def why_not(self, flavor: Flavor, image: Image | None = None) -> tuple[str, str] | None:
-        return ("No.", "不行。") if flavor.id in self.refused else None
+    def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:
+        return Unavailable.NO_GPU if flavor.id in self.refused else None
 
 
 def moments(*, seconds: int = 3600) -> st.SearchStrategy[datetime]:

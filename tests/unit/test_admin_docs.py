@@ -1,4 +1,4 @@
-"""The operators' page in docs names every metric, and commands that exist."""
+"""docs/operators.md lists every metric, and its commands exist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_every_metric_is_in_the_table_and_no_other() -> None:
     assert named == {family.name for family in PoolCollector(EMPTY, CATALOG, PaperBackend()).collect()}
 
 
-def test_the_commands_are_understood() -> None:
+def test_the_commands_are_valid() -> None:
     (block,) = [one for one in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if "freepool warm" in one]
     commands = [shlex.split(line, comments=True) for line in block.replace("\\\n", "").splitlines()]
     assert len(commands) == 5
@@ -32,9 +32,9 @@ def test_the_commands_are_understood() -> None:
         assert build_parser().parse_args(words).command == "warm"
 
 
-def test_every_metric_of_the_paid_path_is_in_its_table() -> None:
+def test_every_metric_of_paid_instances_is_in_its_table() -> None:
     table = PAGE.split("| paid metric | labels | |")[1].split("\n\n")[0]
-    moment = AlarmSnapshot([], {}, None, None, {}, {}, {})
+    snapshot = AlarmSnapshot([], {}, None, None, {}, {}, {})
     assert set(re.findall(r"`(freepool_\w+)`", table)) == {
-        family.name for family in PaidCollector(moment, utc_now(), lambda *_: True).collect()
+        family.name for family in PaidCollector(snapshot, utc_now(), lambda *_: True).collect()
     }

@@ -1,4 +1,4 @@
-"""Prometheus reads the ledger as it is, and the dashboard shows all of it and nothing else."""
+"""The metrics match the ledger, and the dashboard shows every metric."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def value(scrape: Scrape, name: str, **labels: str) -> float:
 
 
 def full() -> Scrape:
-    """A moment in which there is something of everything."""
+    """A snapshot with rows of every kind."""
     started = make.instance("i", requested_at=NOW - timedelta(seconds=90), usable_at=NOW - timedelta(seconds=87))
     ended = make.instance("e", InstanceState.ENDED, ended_at=NOW, reason=EndReason.OUT_OF_MEMORY)
     waited = ticket("t", called=600, joined=700, instance_id="i", expected_low=60, expected_high=200)
@@ -59,7 +59,7 @@ def full() -> Scrape:
     )
 
 
-def test_what_there_is_is_counted() -> None:
+def test_rows_are_counted() -> None:
     scrape = full()
     assert value(scrape, "freepool_slots", flavor="small", state="warm") == 1
     assert value(scrape, "freepool_slots", flavor="gone", state="warm") == 1
@@ -77,7 +77,7 @@ def test_what_there_is_is_counted() -> None:
     assert value(scrape, "freepool_endings_last_day", flavor="small", reason="out_of_memory") == 1
 
 
-def test_starts_and_waits_are_told_apart() -> None:
+def test_starts_and_waits_are_separate_metrics() -> None:
     scrape = full()
     assert value(scrape, "freepool_starts_last_day", flavor="small", start="cold") == 1
     assert value(scrape, "freepool_starts_last_day", flavor="small", start="warm") == 0
@@ -90,18 +90,18 @@ def test_starts_and_waits_are_told_apart() -> None:
     assert value(scrape, "freepool_foretold_last_day", flavor="small", wait="within") == 1
 
 
-def test_nobody_is_named() -> None:
-    someone = replace(full().unended[0], user_name="secret-name")
-    assert "secret-name" not in str(exported(replace(full(), unended=[someone])))
+def test_no_metric_contains_a_user_name() -> None:
+    instance = replace(full().unended[0], user_name="secret-name")
+    assert "secret-name" not in str(exported(replace(full(), unended=[instance])))
 
 
-def test_an_empty_pool_says_so_in_numbers() -> None:
+def test_an_empty_pool_exports_zeros() -> None:
     assert value(EMPTY, "freepool_steward_lease_seconds") == 0
     assert value(EMPTY, "freepool_warm_target", flavor="small", image="cpu") == 2
     assert value(EMPTY, "freepool_start_seconds_count", flavor="small", start="warm") == 0
 
 
-def test_what_covers_a_day_says_so() -> None:
+def test_the_help_of_a_metric_over_a_day_says_so() -> None:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(PoolCollector(full(), CATALOG, PaperBackend()))
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
@@ -120,17 +120,17 @@ def test_the_dashboard_shows_every_metric_and_no_other() -> None:
     assert shown == names
 
 
-def test_the_dashboards_labels_exist() -> None:
+def test_the_dashboard_uses_labels_that_exist() -> None:
     labels = {label for _, pairs in exported(full()) for label, _ in pairs} | {"le"}
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", ()):
             grouped = {name for names in re.findall(r"by \(([^)]*)\)", target["expr"]) for name in names.split(", ")}
             selected = set(re.findall(r"(\w+)=~?\"", target["expr"]))
-            said = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
-            assert grouped | selected | said <= labels
+            legend = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            assert grouped | selected | legend <= labels
 
 
-def test_the_dashboard_takes_its_data_from_wherever_it_is_imported() -> None:
+def test_the_dashboard_has_no_fixed_data_source() -> None:
     assert (DASHBOARD["uid"], DASHBOARD.get("id")) == ("freepool", None)
     assert [one["name"] for one in DASHBOARD["templating"]["list"] if one["type"] == "datasource"] == ["datasource"]
     for panel in DASHBOARD["panels"]:

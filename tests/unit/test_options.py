@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spawner.errors import BadOption
-from spawner.pool.options import KNOWN, Choice, choose
+from spawner.pool.options import KNOWN, CalledTicket, Choice, choose, read_options, ticket_options
 from spawner.refusals import encode_refusal
 from tests.unit import make
 from tests.unit.make import quick
@@ -51,6 +51,20 @@ def test_an_example_brings_its_image() -> None:
     choice = choose(CATALOG, {"example": "ocr"})
     assert (choice.image.id, choice.flavor.id) == ("torch", "small")
     assert choice.to_options() == {"flavor": "small", "image": "torch", "example": "ocr"}
+
+
+def test_options_with_a_ticket_are_the_ticket_whatever_else_they_name() -> None:
+    ticket = make.ticket("t", flavor="large", image="torch", example="ocr")
+    options = ticket_options(ticket)
+    assert options == {"flavor": "large", "image": "torch", "example": "ocr", "ticket": "t"}
+    assert read_options(CATALOG, options) == read_options(CATALOG, {"ticket": "t"}) == CalledTicket("t")
+    assert Choice.of_ticket(CATALOG, ticket).to_options() == {"flavor": "large", "image": "torch", "example": "ocr"}
+
+
+def test_options_without_a_ticket_are_a_choice() -> None:
+    assert read_options(CATALOG, {"flavor": "large", "ticket": None}) == choose(CATALOG, {"flavor": "large"})
+    with pytest.raises(BadOption):
+        read_options(CATALOG, {"flavor": "no-such"})
 
 
 def test_an_example_with_another_image_is_refused() -> None:

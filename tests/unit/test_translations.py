@@ -1,4 +1,4 @@
-"""Everything that a person can read on the desk is there in both languages, with the same blanks to fill."""
+"""Every text of the desk exists in both languages, with the same placeholders."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner import errors
-from spawner.desk.admin import state as operator_state
-from spawner.desk.admin import strings as operator_strings
+from spawner.desk.admin import state as admin_state
+from spawner.desk.admin import strings as admin_strings
 from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, choose_language, load_translations
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
@@ -30,6 +30,7 @@ from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers import messages as provider_words
 from spawner.paid.providers.dsw.provider import DswProvider
 from spawner.pool import user_namespaces
+from spawner.pool.backends.base import Unavailable
 from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
 from spawner.pool.warm import targets
@@ -41,15 +42,16 @@ CHINESE = load_translations()["zh-CN"]
 FOR_PEOPLE = {"HubRefused", "BackendUnavailable", "LedgerUnusable"} | {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal)
 }
-"""Errors that the desk may have to say. The others end at the operator's terminal, which speaks English."""
+"""Errors that the desk can show to users. The others are printed in a terminal, in English."""
 PAST_THE_DESK = {"ledger/migrate.py", "pool/backends/local/backend.py", "pool/slot_view.py", "cli_warm.py"}
-"""Raised where nobody waits for a page: at the start of a process, inside the steward's rounds, at a terminal."""
-OPERATORS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE")
+"""Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
+command."""
+ADMIN_TEXTS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE")
 AT_THE_START = {"The ledger needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
 
 
 def _sentences(node: ast.expr | None) -> Iterator[str]:
-    """The string constants of an expression: one, or those of both sides of a choice."""
+    """The string constants of an expression, including both sides of a conditional."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.IfExp):
@@ -60,8 +62,8 @@ def _sentences(node: ast.expr | None) -> Iterator[str]:
             yield from _sentences(part)
 
 
-def _said_in_code() -> Iterator[tuple[str, str]]:
-    """Where and what: messages of errors for people, and what the desk's handlers say themselves."""
+def _texts_in_code() -> Iterator[tuple[str, str]]:
+    """Place and text: messages of errors for users, and arguments of the handlers' `say`."""
     for path in sorted(SOURCE.rglob("*.py")):
         if str(path.relative_to(SOURCE)) in PAST_THE_DESK:
             continue
@@ -77,13 +79,13 @@ def _said_in_code() -> Iterator[tuple[str, str]]:
                         yield f"{path.relative_to(PROJECT)}:{node.lineno}", sentence
 
 
-def _said_in_templates() -> Iterator[tuple[str, str]]:
+def _texts_in_templates() -> Iterator[tuple[str, str]]:
     for path in sorted((SOURCE / "desk" / "templates").rglob("*.html")):
         for found in re.finditer(r"""_\((["'])(.*?)\1[,)]""", path.read_text()):
             yield path.name, found[2]
 
 
-def _said_by_the_ledger() -> Iterator[tuple[str, str]]:
+def _texts_of_the_ledger() -> Iterator[tuple[str, str]]:
     from spawner.ledger import engine
 
     for _, sentence, following in engine._SAID_BY_SQLITE:
@@ -91,8 +93,8 @@ def _said_by_the_ledger() -> Iterator[tuple[str, str]]:
         yield "engine.py", following
 
 
-def said_of_the_paid_path() -> Iterator[str]:
-    """What stands in tables there."""
+def paid_texts() -> Iterator[str]:
+    """Texts of paid instances that are in tables and constants."""
     yield from (binding.OTHER_ACCOUNT, progress.STAGE, progress.READY, progress.NOT_STARTED)
     yield from (sentence for _, sentence in progress.DONE.values())
     yield from progress.ENDINGS.values()
@@ -118,40 +120,41 @@ def said_of_the_paid_path() -> Iterator[str]:
 
 
 def _all() -> dict[str, str]:
-    said = [
-        *_said_in_code(),
-        *_said_in_templates(),
-        *_said_by_the_ledger(),
+    texts = [
+        *_texts_in_code(),
+        *_texts_in_templates(),
+        *_texts_of_the_ledger(),
         *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
+        *(("responses.py", sentence) for sentence in responses.UNAVAILABLE_TEXTS.values()),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(
             ("consent.py", value)
             for name, value in vars(consent_rules).items()
             if name.isupper() and str(value).endswith(".")
         ),
-        *(("paid", sentence) for sentence in said_of_the_paid_path()),
+        *(("paid", sentence) for sentence in paid_texts()),
         *(("strings.py", sentence) for sentence in strings.USER_STRINGS.values()),
         *(("wanted.py", sentence) for sentence in targets.TARGET_REASONS.values()),
         *(("user_namespaces.py", sentence) for sentence in user_namespaces.NAMESPACE_REASONS.values()),
-        *(("operator_state.py", sentence) for sentence in operator_state.REASONS.values()),
-        *(("operator_state.py", operator_state.__dict__[name]) for name in OPERATORS),
-        *(("operator_strings.py", sentence) for sentence in operator_strings.ADMIN_STRINGS.values()),
+        *(("admin_state.py", sentence) for sentence in admin_state.REASONS.values()),
+        *(("admin_state.py", admin_state.__dict__[name]) for name in ADMIN_TEXTS),
+        *(("admin_strings.py", sentence) for sentence in admin_strings.ADMIN_STRINGS.values()),
     ]
-    return {sentence: where for where, sentence in said if re.search(r"[A-Za-z]", re.sub(r"\{.*?\}", "", sentence))}
+    return {sentence: where for where, sentence in texts if re.search(r"[A-Za-z]", re.sub(r"\{.*?\}", "", sentence))}
 
 
 ALL = _all()
 
 
-def blanks(text: str) -> Counter[str]:
+def placeholders(text: str) -> Counter[str]:
     return Counter(name for _, name, _, _ in Formatter().parse(text) if name is not None)
 
 
-def test_the_search_for_sentences_finds_them() -> None:
-    """A search that finds nothing would let everything pass."""
+def test_the_search_for_texts_finds_them() -> None:
+    """A search that finds nothing would pass every other test."""
     for sentence in (
         "There is no {kind} called {wanted}.",
         "Choose one of: {known}.",
@@ -168,18 +171,18 @@ def test_the_search_for_sentences_finds_them() -> None:
 
 
 @pytest.mark.parametrize("sentence", ALL, ids=range(len(ALL)))
-def test_every_sentence_is_there_in_chinese_with_the_same_blanks(sentence: str) -> None:
+def test_every_text_has_a_translation_with_the_same_placeholders(sentence: str) -> None:
     assert sentence in CHINESE.translations, f"{ALL[sentence]}: no Chinese for {sentence!r}"
     translation = CHINESE.translations[sentence]
-    assert set(blanks(translation)) == set(blanks(sentence))
+    assert set(placeholders(translation)) == set(placeholders(sentence))
     assert re.search(r"[\u4e00-\u9fff]", translation) or not re.search(r"[a-z]{3}", sentence)
 
 
-def test_nothing_is_translated_that_nobody_says() -> None:
+def test_the_catalogue_has_no_unused_text() -> None:
     assert CHINESE.translations.keys() - ALL.keys() == set()
 
 
-def test_no_sentence_is_translated_twice() -> None:
+def test_no_text_is_translated_twice() -> None:
     text = (TRANSLATIONS / "zh_CN" / "LC_MESSAGES" / "messages.po").read_text()
     ids = [
         "".join(re.findall(r'"(.*)"', block)) for block in re.findall(r'^msgid ((?:".*"\n)+)', text, flags=re.MULTILINE)
@@ -188,26 +191,27 @@ def test_no_sentence_is_translated_twice() -> None:
     assert [name for name, count in Counter(ids).items() if count > 1] == []
 
 
-def test_every_step_and_every_ending_has_its_words() -> None:
+def test_every_step_and_every_end_reason_has_a_text() -> None:
     assert set(STEP_TEXTS) == set(StartStep)
     assert set(END_TEXTS) == set(EndReason)
+    assert set(responses.UNAVAILABLE_TEXTS) == set(Unavailable)
     assert set(FAILURES).isdisjoint(USER_REQUESTED)
     assert all(STEP_TEXTS[step][0] == 100 for step in LAST_STEPS)
 
 
-def test_a_sentence_is_said_in_its_language_with_its_blanks_filled() -> None:
+def test_a_text_is_translated_and_its_placeholders_are_filled() -> None:
     texts = load_translations()
     assert set(texts) == set(LANGUAGES)
     assert texts["en"].say("{n} free", n=3) == "3 free"
     assert texts["zh-CN"].say("{n} free", n=3) == "空闲 3 个"
 
 
-def test_a_sentence_that_is_not_in_the_catalogue_is_said_as_it_is() -> None:
+def test_a_text_without_a_translation_stays_in_english() -> None:
     assert CHINESE.say("No such sentence: {x}", x="{y}") == "No such sentence: {y}"
 
 
 @pytest.mark.parametrize("error", [errors.BadOption("a {x}", next_step="b {x}", x="{braces} %s"), errors.PoolFull("c")])
-def test_what_a_person_sent_is_never_taken_for_a_blank(error: errors.Refusal) -> None:
+def test_a_parameter_is_never_read_as_a_placeholder(error: errors.Refusal) -> None:
     assert CHINESE.say(error.template, **error.params) == error.message
 
 
@@ -237,7 +241,7 @@ def test_what_a_person_sent_is_never_taken_for_a_blank(error: errors.Refusal) ->
         ("", None, "en"),
     ],
 )
-def test_the_language_is_the_chosen_one_then_the_browsers_then_english(
+def test_the_language_is_the_cookies_then_the_browsers_then_english(
     chosen: str | None, accept: str | None, language: str
 ) -> None:
     assert choose_language(chosen, accept) == language
@@ -245,7 +249,7 @@ def test_the_language_is_the_chosen_one_then_the_browsers_then_english(
 
 @quick
 @given(st.text(st.sampled_from("zhenCNTW-_,;=q0159.* \x00\ud800"), max_size=60))
-def test_whatever_a_browser_sends_there_is_a_language(accept: str) -> None:
+def test_every_accept_language_header_gives_a_language(accept: str) -> None:
     assert choose_language(None, accept) in LANGUAGES
 
 

@@ -338,7 +338,7 @@ def test_the_operators_page_says_what_was_picked_and_why(tmp_path: Any, language
     catalog = make.catalog(make.flavor(), gpu)
 
     def users(backend: Any) -> list[UserNamespacesView | None]:
-        moment = ledger.read(read_admin, now=NOW)
+        moment = ledger.read(read_admin, limits=catalog.limits, now=NOW)
         board = AdminStateBuilder(moment, catalog, backend, load_translations()[language], NOW)
         return [flavor.user_namespaces for flavor in board.state(UserView(name="ann", admin=True)).flavors]
 

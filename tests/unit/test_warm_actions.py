@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Catalog
 from spawner.ledger import EndReason, Slot, SlotState
 from spawner.ledger.pool.rows import OCCUPYING
-from spawner.pool.warm.plan import CreateSlot, RemoveSlot, decide
+from spawner.pool.warm.actions import CreateSlot, RemoveSlot, decide
 from spawner.pool.warm.targets import LONGEST_BACKOFF
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend, quick

@@ -14,8 +14,8 @@ from spawner.ledger import EndReason, SlotState, Ticket, TicketState
 from spawner.ledger.pool.admin_settings import AdminSetting
 from spawner.pool.admin.settings import AdminSettings, Plan
 from spawner.pool.capacity import capacity_of, room_for, slot_to_preempt
+from spawner.pool.warm.actions import CreateSlot, decide
 from spawner.pool.warm.demand import NO_DEMAND, Demand
-from spawner.pool.warm.plan import CreateSlot, decide
 from spawner.pool.warm.targets import PLAN_LEAD, TARGET_REASONS, TargetReason, WarmTarget, back_off, warm_targets
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend, quick

@@ -1,4 +1,4 @@
-"""What operators can change through the API: each path with its request, what it does, and how it is described."""
+"""The commands of the administrator's API: path, request, effect and summary of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_BODY = 4 * 1024
 
 @dataclass(frozen=True)
 class AdminCommand:
-    """One POST. `apply(connection, catalog, request, now=…, by=…)` is one write of the ledger."""
+    """`apply(connection, catalog, request, now=…, by=…)` runs in one write transaction of the ledger."""
 
     summary: str
     model: type[BaseModel]
@@ -37,7 +37,7 @@ COMMANDS: dict[str, AdminCommand] = {
 
 
 def parse_command(model: type[BaseModel], body: bytes) -> BaseModel:
-    """A request's body; an empty one is an empty object. Raises `BadOption`."""
+    """A JSON body as `model`; an empty body is an empty object. Raises `BadOption`."""
     if len(body) > LARGEST_BODY:
         raise BadOption("The request is too large.", next_step="Send one change at a time.")
     try:

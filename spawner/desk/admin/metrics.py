@@ -1,7 +1,7 @@
-"""What Prometheus reads: the ledger at one moment, as numbers, and the last day as numbers. No names of people.
+"""Prometheus metrics of the pool: the ledger's current rows, and the last 24 hours. They contain no user names.
 
-The ledger forgets, and several desks may answer; so what is counted over time is not a counter that only grows, but
-the last 24 hours at each scrape. Each help text says so: such a number is shown as it is, without `rate()`.
+Old rows are deleted, and several desks may answer scrapes, so metrics over time are no counters: each is a gauge over
+the last 24 hours at the time of the scrape. Their help texts say so; they are shown without `rate()`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog
+from spawner.catalog import Catalog, Limits
 from spawner.ledger import Instance, TicketState, leases
 from spawner.ledger.pool import instances, slots
 from spawner.ledger.pool.rows import OCCUPYING, UNENDED
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of
-from spawner.pool.queue.admission import NO_ROOM_TTL
 from spawner.pool.statistics import Day, Statistics, read_day, statistics_of
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
 from spawner.pool.warm.targets import warm_targets
@@ -35,7 +34,7 @@ LAST_DAY = "Over the last 24 hours; not a counter, so without rate()."
 
 @dataclass(frozen=True)
 class Scrape:
-    """The rows of one moment."""
+    """The rows that the metrics are computed from."""
 
     warm: WarmSnapshot
     unended: list[Instance]
@@ -45,12 +44,12 @@ class Scrape:
     now: datetime
 
 
-def read_scrape(connection: Connection, *, now: datetime) -> Scrape:
-    """Everything that the metrics are made from."""
+def read_scrape(connection: Connection, *, limits: Limits, now: datetime) -> Scrape:
+    """Read them in the transaction of `connection`."""
     return Scrape(
         warm=read_demand(connection, now=now),
         unended=instances.unended(connection),
-        without_room=slots.without_room(connection, since=now - NO_ROOM_TTL),
+        without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         now=now,
@@ -58,27 +57,27 @@ def read_scrape(connection: Connection, *, now: datetime) -> Scrape:
 
 
 def exposition(connection: Connection, *, now: datetime, catalog: Catalog, backend: Backend) -> bytes:
-    """The text that Prometheus reads."""
+    """The metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PoolCollector(read_scrape(connection, now=now), catalog, backend))
+    registry.register(PoolCollector(read_scrape(connection, limits=catalog.limits, now=now), catalog, backend))
     return generate_latest(registry)
 
 
 class PoolCollector(Collector):
-    """One scrape as metrics. Flavors that the catalog no longer has are there for as long as rows name them."""
+    """One scrape as metrics. A flavor that the catalog does not have any more is exported while rows have it."""
 
     def __init__(self, scrape: Scrape, catalog: Catalog, backend: Backend) -> None:
         self.scrape = scrape
         self.catalog = catalog
         self.backend = backend
         warm, day = scrape.warm, scrape.day
-        named = {one.flavor for one in warm.slots} | {one.flavor for one in (*warm.tickets, *day.tickets)}
-        named |= {one.flavor for one in (*scrape.unended, *day.started, *day.ended)}
+        named = {slot.flavor for slot in warm.slots} | {ticket.flavor for ticket in (*warm.tickets, *day.tickets)}
+        named |= {instance.flavor for instance in (*scrape.unended, *day.started, *day.ended)}
         known = [flavor.id for flavor in catalog.flavors]
         self.flavors = [*known, *sorted(named - set(known))]
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry."""
+        """Called by the registry."""
         yield from self._rows()
         yield from self._queue()
         yield from self._room()
@@ -86,35 +85,36 @@ class PoolCollector(Collector):
         yield from self._day()
 
     def _rows(self) -> Iterator[Metric]:
-        held = Counter((one.flavor, one.state.value) for one in self.scrape.warm.slots)
+        counts = Counter((slot.flavor, slot.state.value) for slot in self.scrape.warm.slots)
         yield _gauge(
             "freepool_slots",
-            "Slots of the pool that take up room.",
+            "Slots that occupy resources of the pool.",
             ("flavor", "state"),
-            (((flavor, state.value), held[flavor, state.value]) for flavor in self.flavors for state in OCCUPYING),
+            (((flavor, state.value), counts[flavor, state.value]) for flavor in self.flavors for state in OCCUPYING),
         )
-        lent = Counter((one.flavor, one.state.value) for one in self.scrape.unended)
+        counts = Counter((instance.flavor, instance.state.value) for instance in self.scrape.unended)
         yield _gauge(
             "freepool_instances",
-            "People's instances that have not ended.",
+            "Instances that have not ended.",
             ("flavor", "state"),
-            (((flavor, state.value), lent[flavor, state.value]) for flavor in self.flavors for state in UNENDED),
+            (((flavor, state.value), counts[flavor, state.value]) for flavor in self.flavors for state in UNENDED),
         )
 
     def _queue(self) -> Iterator[Metric]:
-        waiting = [one for one in self.scrape.warm.tickets if one.state is TicketState.WAITING]
-        length = Counter(one.flavor for one in waiting)
-        oldest = {one.flavor: one.joined_at for one in sorted(waiting, key=lambda one: one.joined_at, reverse=True)}
+        waiting = [ticket for ticket in self.scrape.warm.tickets if ticket.state is TicketState.WAITING]
+        length = Counter(ticket.flavor for ticket in waiting)
+        newest_first = sorted(waiting, key=lambda ticket: ticket.joined_at, reverse=True)
+        oldest = {ticket.flavor: ticket.joined_at for ticket in newest_first}
         now = self.scrape.now
         yield _gauge(
             "freepool_queue_length",
-            "People who stand in line.",
+            "Tickets that wait in the queue.",
             ("flavor",),
             (((flavor,), length[flavor]) for flavor in self.flavors),
         )
         yield _gauge(
             "freepool_queue_oldest_seconds",
-            "How long whoever has stood in line for longest has waited; 0 where nobody does.",
+            "Age of the oldest waiting ticket; 0 where none waits.",
             ("flavor",),
             (((flavor,), (now - oldest.get(flavor, now)).total_seconds()) for flavor in self.flavors),
         )
@@ -122,11 +122,11 @@ class PoolCollector(Collector):
     def _room(self) -> Iterator[Metric]:
         yield _gauge(
             "freepool_flavor_limit",
-            "How many of a flavor may exist at once, as the catalog says.",
+            "Maximum number of slots of a flavor, from the catalog.",
             ("flavor",),
             (((flavor.id,), flavor.limit) for flavor in self.catalog.flavors),
         )
-        stocks = {
+        capacities = {
             flavor.id: capacity_of(
                 self.catalog, self.backend, flavor, self.scrape.warm.slots, without_room=self.scrape.without_room
             )
@@ -134,9 +134,9 @@ class PoolCollector(Collector):
         }
         yield _gauge(
             "freepool_available",
-            "How many more people could have a flavor now, those in line and pauses not considered.",
+            "Number of instances that could start now, without regard to the queue and to pauses.",
             ("flavor",),
-            (((flavor,), stock.available) for flavor, stock in stocks.items()),
+            (((flavor,), capacity.available) for flavor, capacity in capacities.items()),
         )
 
     def _settings(self) -> Iterator[Metric]:
@@ -151,13 +151,13 @@ class PoolCollector(Collector):
         )
         yield _gauge(
             "freepool_warm_target",
-            "How many slots should wait, started, for the next person.",
+            "Number of unassigned slots that should exist.",
             ("flavor", "image"),
             ((template, target.slots) for template, target in targets.items()),
         )
         yield _gauge(
             "freepool_paused",
-            "1 where an operator has paused a flavor.",
+            "1 where an administrator has paused a flavor.",
             ("flavor",),
             (((flavor.id,), snapshot.controls.is_paused(flavor.id)) for flavor in self.catalog.flavors),
         )
@@ -170,8 +170,7 @@ class PoolCollector(Collector):
         left = (self.scrape.lease_ends_at - now).total_seconds() if self.scrape.lease_ends_at else 0.0
         yield _gauge(
             "freepool_steward_lease_seconds",
-            "For how long the steward's lease still holds. It renews it every second or so; 0 or less: no steward "
-            "works.",
+            "Remaining time of the steward's lease, which it renews about every second; 0 or less: no steward runs.",
             (),
             [((), left)],
         )
@@ -180,48 +179,56 @@ class PoolCollector(Collector):
         day = {flavor: statistics_of(self.scrape.day, flavor, now=self.scrape.now) for flavor in self.flavors}
         yield _gauge(
             "freepool_starts_last_day",
-            f"Starts that succeeded, from a slot that waited (warm) or that had to be made (cold). {LAST_DAY}",
+            f"Successful starts, on an existing slot (warm) or on a new one (cold). {LAST_DAY}",
             ("flavor", "start"),
-            (((flavor, start), len(seconds)) for flavor, one in day.items() for start, seconds in _starts(one)),
+            (
+                ((flavor, start), len(seconds))
+                for flavor, statistics in day.items()
+                for start, seconds in _starts(statistics)
+            ),
         )
         yield _gauge(
             "freepool_endings_last_day",
-            f"Instances that ended, by reason; a reason that did not occur is not there. {LAST_DAY}",
+            f"Instances that ended, by reason; reasons that did not occur are left out. {LAST_DAY}",
             ("flavor", "reason"),
             (
                 ((flavor, reason.value), count)
-                for flavor, one in day.items()
-                for reason, count in sorted(one.endings.items())
+                for flavor, statistics in day.items()
+                for reason, count in sorted(statistics.endings.items())
             ),
         )
         yield _gauge(
             "freepool_foretold_last_day",
-            f"Waits that were within what had been foretold, shorter, or longer. {LAST_DAY}",
+            f"Waits that were within the estimate, shorter, or longer. {LAST_DAY}",
             ("flavor", "wait"),
             (
-                ((flavor, wait), getattr(one.foretold, wait))
-                for flavor, one in day.items()
+                ((flavor, wait), getattr(statistics.foretold, wait))
+                for flavor, statistics in day.items()
                 for wait in ("within", "shorter", "longer")
             ),
         )
         yield _histogram(
             "freepool_start_seconds",
-            f"From somebody's turn until their notebook could be used. {LAST_DAY}",
+            f"Time from the call of a ticket until its notebook can be used. {LAST_DAY}",
             ("flavor", "start"),
             START_BUCKETS,
-            (((flavor, start), seconds) for flavor, one in day.items() for start, seconds in _starts(one)),
+            (
+                ((flavor, start), seconds)
+                for flavor, statistics in day.items()
+                for start, seconds in _starts(statistics)
+            ),
         )
         yield _histogram(
             "freepool_wait_seconds",
-            f"How long those who stood in line waited for their turn. {LAST_DAY}",
+            f"Time that queued tickets waited until they were called. {LAST_DAY}",
             ("flavor",),
             WAIT_BUCKETS,
-            (((flavor,), one.wait_seconds) for flavor, one in day.items()),
+            (((flavor,), statistics.wait_seconds) for flavor, statistics in day.items()),
         )
 
 
-def _starts(one: Statistics) -> tuple[tuple[str, Sequence[float]], ...]:
-    return ("warm", one.warm_seconds), ("cold", one.cold_seconds)
+def _starts(statistics: Statistics) -> tuple[tuple[str, Sequence[float]], ...]:
+    return ("warm", statistics.warm_seconds), ("cold", statistics.cold_seconds)
 
 
 def _gauge(
@@ -242,6 +249,6 @@ def _histogram(
 ) -> HistogramMetricFamily:
     family = HistogramMetricFamily(name, text, labels=labels)
     for label_values, seconds in values:
-        counts = [(str(float(bound)), float(sum(one <= bound for one in seconds))) for bound in buckets]
+        counts = [(str(float(bound)), float(sum(value <= bound for value in seconds))) for bound in buckets]
         family.add_metric(label_values, buckets=[*counts, ("+Inf", float(len(seconds)))], sum_value=sum(seconds))
     return family

@@ -1,4 +1,4 @@
-"""The operator's page at one moment: built from the catalog and one transaction of the ledger."""
+"""The state of the administrator's page, built from the catalog and one transaction of the ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog, Flavor
+from spawner.catalog import Catalog, Flavor, Limits
 from spawner.desk.admin.views import (
     AdminFlavorView,
     AdminState,
@@ -35,7 +35,7 @@ from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, IgnoredSetting, Plan
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of, is_unassigned
-from spawner.pool.queue.admission import NO_ROOM_TTL
+from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, read_day, statistics_of
 from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
@@ -58,7 +58,7 @@ REASONS: dict[EndReason, str] = {
 
 @dataclass(frozen=True)
 class AdminSnapshot:
-    """What is read."""
+    """The rows that the page shows. `tried` are the observations of user namespaces on nodes."""
 
     warm: WarmSnapshot
     unended: list[Instance]
@@ -68,12 +68,12 @@ class AdminSnapshot:
     tried: list[NodeSupport]
 
 
-def read_admin(connection: Connection, *, now: datetime) -> AdminSnapshot:
-    """Everything that the page is built from."""
+def read_admin(connection: Connection, *, limits: Limits, now: datetime) -> AdminSnapshot:
+    """Read them in the transaction of `connection`."""
     return AdminSnapshot(
         warm=read_demand(connection, now=now),
         unended=instances.unended(connection),
-        without_room=slots.without_room(connection, since=now - NO_ROOM_TTL),
+        without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         tried=user_namespaces.all_of(connection),
@@ -82,7 +82,7 @@ def read_admin(connection: Connection, *, now: datetime) -> AdminSnapshot:
 
 @dataclass(frozen=True)
 class AdminStateBuilder:
-    """Says one moment in the reader's language."""
+    """Builds the state in the user's language."""
 
     snapshot: AdminSnapshot
     catalog: Catalog
@@ -116,7 +116,7 @@ class AdminStateBuilder:
                 (self._plan(name, plan) for name, plan in warm.controls.plans.items()),
                 key=lambda plan: (plan.state == "over", plan.next_begins, plan.name),
             ),
-            ignored=[self._ignored(one) for one in warm.controls.ignored(self.catalog)],
+            ignored=[self._ignored(ignored) for ignored in warm.controls.ignored(self.catalog)],
             now=self.now,
         )
 
@@ -133,12 +133,18 @@ class AdminStateBuilder:
 
     def _flavor(self, flavor: Flavor, targets: dict[tuple[str, str], WarmTarget]) -> AdminFlavorView:
         snapshot = self.snapshot
-        waiting = [one for one in snapshot.warm.tickets if one.flavor == flavor.id and one.state is TicketState.WAITING]
-        states = [one.state for one in snapshot.unended if one.flavor == flavor.id]
-        stock = capacity_of(self.catalog, self.backend, flavor, snapshot.warm.slots, without_room=snapshot.without_room)
+        waiting = [
+            ticket
+            for ticket in snapshot.warm.tickets
+            if ticket.flavor == flavor.id and ticket.state is TicketState.WAITING
+        ]
+        states = [instance.state for instance in snapshot.unended if instance.flavor == flavor.id]
+        capacity = capacity_of(
+            self.catalog, self.backend, flavor, snapshot.warm.slots, without_room=snapshot.without_room
+        )
         reason = None
-        if stock.why_not is not None:
-            reason = stock.why_not[self.texts.language.startswith("zh")]
+        if capacity.why_not is not None:
+            reason = self.texts.say(UNAVAILABLE_TEXTS[capacity.why_not])
         elif flavor.id in snapshot.without_room:
             reason = self.texts.say(NO_MACHINE)
         return AdminFlavorView(
@@ -148,8 +154,8 @@ class AdminStateBuilder:
             starting=states.count(InstanceState.STARTING),
             stopping=states.count(InstanceState.STOPPING),
             queued=len(waiting),
-            oldest_seconds=max(((self.now - one.joined_at).total_seconds() for one in waiting), default=None),
-            slots=_slots(flavor, snapshot.warm.slots, stock.available),
+            oldest_seconds=max(((self.now - ticket.joined_at).total_seconds() for ticket in waiting), default=None),
+            slots=_slots(flavor, snapshot.warm.slots, capacity.available),
             reason=reason,
             user_namespaces=self._user_namespaces(flavor),
             paused=self._set(PAUSE + flavor.id),
@@ -164,14 +170,16 @@ class AdminStateBuilder:
     def _user_namespaces(self, flavor: Flavor) -> UserNamespacesView | None:
         if not self.backend.supports_user_namespaces:
             return None
-        picked = decide(self.catalog, flavor, self.snapshot.tried, self.now)
-        text = self.texts.say(NAMESPACE_REASONS[picked.why], nodes=", ".join(picked.nodes))
-        return UserNamespacesView(enabled=picked.own, text=text, details=picked.details, until=picked.until)
+        decision = decide(self.catalog, flavor, self.snapshot.tried, self.now)
+        text = self.texts.say(NAMESPACE_REASONS[decision.why], nodes=", ".join(decision.nodes))
+        return UserNamespacesView(enabled=decision.own, text=text, details=decision.details, until=decision.until)
 
     def _target(self, flavor: Flavor, image_id: str, target: WarmTarget) -> TargetView:
         warm = self.snapshot.warm
-        mine = [one for one in warm.slots if (one.flavor, one.image) == (flavor.id, image_id) and is_unassigned(one)]
-        ready = sum(one.state is SlotState.WARM for one in mine)
+        unassigned = [
+            slot for slot in warm.slots if (slot.flavor, slot.image) == (flavor.id, image_id) and is_unassigned(slot)
+        ]
+        ready = sum(slot.state is SlotState.WARM for slot in unassigned)
         floor = warm.controls.floor(flavor.id, image_id)
         row = warm.controls.rows.get(f"{FLOOR}{flavor.id}:{image_id}")
         in_catalog = any((rule.image or self.catalog.defaults.image) == image_id for rule in flavor.warm)
@@ -179,7 +187,7 @@ class AdminStateBuilder:
             image=image_id,
             image_title=self.catalog.image(image_id).title.in_language(self.texts.language),
             warm=ready,
-            making=len(mine) - ready,
+            making=len(unassigned) - ready,
             target=target.slots,
             why=self.texts.say(TARGET_REASONS[target.why]),
             floor=None if floor is None or row is None else FloorView(by=row.set_by, at=row.set_at, slots=floor),
@@ -188,25 +196,25 @@ class AdminStateBuilder:
             backs_off=self._back_off(back_off(flavor.id, image_id, warm.failures, self.now)),
         )
 
-    def _back_off(self, found: BackOff | None) -> BackOffView | None:
-        if found is None:
+    def _back_off(self, pause: BackOff | None) -> BackOffView | None:
+        if pause is None:
             return None
-        reason = found.slot.reason or EndReason.START_FAILED
+        reason = pause.slot.reason or EndReason.START_FAILED
         return BackOffView(
-            failures=found.failures,
-            until=found.until,
+            failures=pause.failures,
+            until=pause.until,
             reason=self.texts.say(REASONS.get(reason, REASONS[EndReason.START_FAILED])),
-            details=found.slot.detail or "",
+            details=pause.slot.detail or "",
         )
 
     def _day(self, day: Statistics) -> DayView:
         return DayView(
-            warm=_span(percentiles(day.warm_seconds)),
-            cold=_span(percentiles(day.cold_seconds)),
-            waits=_span(percentiles(day.wait_seconds)),
+            warm=_percentiles(percentiles(day.warm_seconds)),
+            cold=_percentiles(percentiles(day.cold_seconds)),
+            waits=_percentiles(percentiles(day.wait_seconds)),
             hours=[
-                HourView(begins=one.begins, came=one.came, waited=one.waited, p50=one.p50, longest=one.longest)
-                for one in day.hours
+                HourView(begins=hour.begins, came=hour.came, waited=hour.waited, p50=hour.p50, longest=hour.longest)
+                for hour in day.hours
             ],
             foretold=EstimateAccuracyView(
                 within=day.foretold.within, shorter=day.foretold.shorter, longer=day.foretold.longer
@@ -239,9 +247,11 @@ class AdminStateBuilder:
             }
         )
 
-    def _ignored(self, one: IgnoredSetting) -> IgnoredView:
-        row, name = one.control, one.control.name
-        text = self.texts.say(NOT_IN_CATALOG, missing=one.missing) if one.missing else self.texts.say(UNREADABLE)
+    def _ignored(self, ignored: IgnoredSetting) -> IgnoredView:
+        row, name = ignored.control, ignored.control.name
+        text = (
+            self.texts.say(NOT_IN_CATALOG, missing=ignored.missing) if ignored.missing else self.texts.say(UNREADABLE)
+        )
         view = {"name": name, "text": text, "by": row.set_by, "at": row.set_at}
         if name.startswith(PLAN):
             view |= {"path": "unplan", "body": {"name": name.removeprefix(PLAN)}}
@@ -254,20 +264,20 @@ class AdminStateBuilder:
 
 
 def _slots(flavor: Flavor, everything: list[Slot], free: int) -> SlotsView:
-    mine = [one for one in everything if one.flavor == flavor.id]
-    waiting = [one for one in mine if is_unassigned(one)]
-    warm = sum(one.state is SlotState.WARM for one in waiting)
-    leaving = sum(one.state is SlotState.DESTROYING for one in mine)
+    own = [slot for slot in everything if slot.flavor == flavor.id]
+    unassigned = [slot for slot in own if is_unassigned(slot)]
+    warm = sum(slot.state is SlotState.WARM for slot in unassigned)
+    leaving = sum(slot.state is SlotState.DESTROYING for slot in own)
     return SlotsView(
         limit=flavor.limit,
-        assigned=len(mine) - len(waiting) - leaving,
+        assigned=len(own) - len(unassigned) - leaving,
         warm=warm,
-        making=len(waiting) - warm,
+        making=len(unassigned) - warm,
         leaving=leaving,
-        room=max(0, free - len(waiting)),
+        room=max(0, free - len(unassigned)),
         free=free,
     )
 
 
-def _span(found: Percentiles) -> PercentilesView:
-    return PercentilesView(count=found.count, p50=found.p50, p95=found.p95)
+def _percentiles(values: Percentiles) -> PercentilesView:
+    return PercentilesView(count=values.count, p50=values.p50, p95=values.p95)

@@ -1,4 +1,4 @@
-"""The English texts that the operator page's script shows; see `strings.py`."""
+"""English texts of the administrator page's script; see `user/strings.py`."""
 
 ADMIN_STRINGS: dict[str, str] = {
     "title": "Operation",

@@ -1,4 +1,4 @@
-"""What the operator's page and its API show: the shapes. `operator_state.py` fills them."""
+"""Models of the administrator's page and API. `state.py` fills them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from spawner.desk.views import DEPRECATED, UserView
 
 
 class SetView(BaseModel):
-    """Who has set something, and when."""
+    """Who has changed a setting, and when."""
 
     by: str
     at: datetime
 
 
 class FloorView(SetView):
-    """An operator's own floor."""
+    """A floor that an administrator has set."""
 
     slots: int
 
 
 class BackOffView(BaseModel):
-    """The pool could not make it `failures` times in a row, and tries again at `until`. `details`: somebody else's
-    own words."""
+    """The pool failed to create a slot `failures` times in a row, and tries again at `until`.
+
+    `details` is the output of another program, such as the cluster; it is not translated.
+    """
 
     failures: int
     until: datetime
@@ -34,9 +36,9 @@ class BackOffView(BaseModel):
 
 
 class TargetView(BaseModel):
-    """Waiting slots of one flavor and image: `warm` and `making` now, `target` wanted, and `why` in words.
+    """Unassigned slots of one flavor and image: `warm` and `making` exist now, `target` is how many should, and `why`.
 
-    `catalog_floor` and `catalog_ceiling` are null where the catalog keeps none of it waiting.
+    `catalog_floor` and `catalog_ceiling` are null where the catalog has no rule for them.
     """
 
     image: str
@@ -52,7 +54,7 @@ class TargetView(BaseModel):
 
 
 class PercentilesView(BaseModel):
-    """How many, and the seconds that half of them, and 95 in 100, took at most."""
+    """Count, median and 95th percentile. Seconds; null where the count is 0."""
 
     count: int
     p50: float | None
@@ -60,7 +62,8 @@ class PercentilesView(BaseModel):
 
 
 class HourView(BaseModel):
-    """Those whose turn came in the hour from `begins`. Seconds; null where nobody waited."""
+    """Tickets that were called in the hour from `begins`: `came` in all, `waited` not at once. Seconds; null where none
+    waited."""
 
     begins: datetime
     came: int
@@ -70,7 +73,7 @@ class HourView(BaseModel):
 
 
 class EstimateAccuracyView(BaseModel):
-    """How many waits were within what had been foretold, shorter, or longer."""
+    """Number of waits within the estimate, shorter, and longer."""
 
     within: int
     shorter: int
@@ -78,7 +81,7 @@ class EstimateAccuracyView(BaseModel):
 
 
 class FailureView(BaseModel):
-    """How often something went wrong in the last day."""
+    """How often instances failed for this reason in the last 24 hours."""
 
     reason: str
     text: str
@@ -97,7 +100,7 @@ class DayView(BaseModel):
 
 
 class SlotsView(BaseModel):
-    """What takes up room. `free`: how many more people could have one now, waiting slots included; `room` without."""
+    """Slots of a flavor. `free`: how many more instances can start now; `room`: the same without unassigned slots."""
 
     limit: int
     assigned: int
@@ -131,7 +134,7 @@ class UserNamespacesView(BaseModel):
 
 
 class AdminFlavorView(BaseModel):
-    """One flavor. `reason`: why none of it can be had, in words. `user_namespaces` is null in the local pool."""
+    """One flavor. `reason`: why none of it can be started. `user_namespaces` is null in the local pool."""
 
     id: str
     title: str
@@ -154,7 +157,7 @@ class AdminFlavorView(BaseModel):
 
 
 class PlanView(SetView):
-    """A plan; `next_begins` and `next_ends` are of the time that holds now or comes next."""
+    """A plan. `next_begins` and `next_ends` are those of the current or the next time."""
 
     name: str
     flavor: str
@@ -169,14 +172,14 @@ class PlanView(SetView):
 
 
 class DrainView(SetView):
-    """Maintenance: nobody new; whoever runs at `ends_all_at` is ended then."""
+    """Maintenance: no new instances; those that run are ended at `ends_all_at`."""
 
     ends_all_at: datetime | None
     reason: str
 
 
 class IgnoredView(SetView):
-    """A setting that counts for nothing, and why. `path` and `body` are the request that takes it away."""
+    """A setting without effect, and why. `path` and `body` are of the request that removes it."""
 
     name: str
     text: str
@@ -185,14 +188,14 @@ class IgnoredView(SetView):
 
 
 class NamedView(BaseModel):
-    """Something to choose."""
+    """An option of a form."""
 
     id: str
     title: str
 
 
 class AdminState(BaseModel):
-    """The whole page. `steward`: whether one works."""
+    """The whole page. `steward`: whether a steward holds the lease."""
 
     user: UserView
     steward: bool

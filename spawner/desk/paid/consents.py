@@ -68,9 +68,7 @@ class AnswerHandler(OffersHandler):
 
         Returns as soon as the consent is used, or after `SPENT_SECONDS`. Raises `HubRefused`.
         """
-        start = asyncio.create_task(self._start(consent))
-        self.desk.starts.add(start)
-        start.add_done_callback(self._started)
+        start = self.desk.starts.start(self._start(consent), subject=f"paid start of user {self.user_name}")
         loop = asyncio.get_running_loop()
         until = loop.time() + SPENT_SECONDS
         while loop.time() < until:
@@ -97,11 +95,6 @@ class AnswerHandler(OffersHandler):
             if is_spent or loop.time() > until:
                 return
             await asyncio.sleep(BUSY_PAUSE)
-
-    def _started(self, start: asyncio.Task[None]) -> None:
-        self.desk.starts.discard(start)
-        if not start.cancelled() and start.exception() is not None:
-            log.info("paid start of user %s failed: %s", self.user_name, start.exception())
 
     async def ask_anew(self, old: Consent) -> Consent:
         """Ask for the same at the price of now, and withdraw the old consent."""

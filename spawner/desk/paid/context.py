@@ -26,7 +26,7 @@ class SignIn:
 
 @dataclass(frozen=True)
 class Proof:
-    """The account that was signed in to. `subject` is the cloud's id of the person."""
+    """The account that the user signed in to. `subject` is the cloud's id of that login."""
 
     account_id: str
     subject: str

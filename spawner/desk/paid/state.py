@@ -115,7 +115,7 @@ class PaidViewBuilder:
         return OrderInstance(
             order=order,
             consent=self.snapshot.consents.get(order.consent_id or ""),
-            binding=next((one for one in self.snapshot.bindings if one.id == order.binding_id), None),
+            binding=next((link for link in self.snapshot.bindings if link.id == order.binding_id), None),
             is_asked=self.unused_consent(order) is not None,
             record=self.snapshot.records.get(order.id),
             context=self._context,

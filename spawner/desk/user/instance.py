@@ -1,11 +1,9 @@
-"""What people do: start, stop, restart, stand in line. Every change is a POST that JupyterHub's own XSRF check has let
-through."""
+"""The user's API: start, stop, restart, and the ticket in the queue. JupyterHub checks the XSRF token of each POST."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -15,87 +13,85 @@ from spawner.desk.requests import EmptyRequest, parse
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.requests import StartRequest
 from spawner.desk.user.snapshot import UserSnapshot
-from spawner.errors import AlreadyRunning, FreepoolError, LostRace, NotCalled, NotOffered, NotRunning, Queued
+from spawner.errors import AlreadyRunning, FreepoolError, LostRace, NotCalled, NotRunning, Queued
 from spawner.hub_client import HubRefused
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.rows import LIVE
-from spawner.pool.options import TICKET, choose
+from spawner.pool.options import choose, ticket_options
 from spawner.pool.queue.admission import SpawnRequest
+from spawner.pool.queue.responses import not_offered
 
-log = logging.getLogger("freepool.desk")
 START_WAIT_SECONDS = 0.8
-"""Seconds that a POST waits for a start before it answers 202: a warm start is over by then, and the page shows the
-progress of any other."""
+"""How long a POST waits for a start before it answers 202. A warm start is faster; of a cold one the page shows the
+progress."""
 STOP_SECONDS = 20
 MAX_SNAPSHOT_AGE = timedelta(seconds=0.5)
-"""How old the rest of the pool may be in the answer to somebody who joins the line: each of a crowd changes it."""
+"""Maximum age of the shared part of the state in the answer to a request that is queued. When many users queue at the
+same time, each changes it."""
 
 
 class SpawnRequestHandler(UserHandler, JsonHandler):
-    """Base of what may lead to an instance."""
+    """Base of handlers that start an instance."""
 
-    def wish(self) -> SpawnRequest:
-        """What the request asks for."""
+    def spawn_request(self) -> SpawnRequest:
+        """The options of the request. Raises `BadOption`, and `NotOffered` where the pool cannot serve them."""
         body = parse(StartRequest, self.request.body)
         choice = choose(self.desk.catalog, body.model_dump())
         why_not = self.desk.backend.why_not(choice.flavor, choice.image)
-        if why_not is not None:  # the hub would refuse it too, but knows the reader's language not
-            why = why_not[self.language_texts.language.startswith("zh")]
-            raise NotOffered("{why}", next_step="Choose another shape or image.", why=why)
+        if why_not is not None:
+            raise not_offered(why_not)
         return SpawnRequest(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
 
     async def begin(self, ticket: Ticket) -> None:
-        """Ask the hub for what a ticket is for; what takes longer than `PATIENCE` is seen in the live state."""
-        # Only for that ticket: a stop may overtake the start, and then nobody wants it any more.
-        options = {"flavor": ticket.flavor, "image": ticket.image, TICKET: ticket.id}
-        if ticket.example:
-            options["example"] = ticket.example
-        start = asyncio.create_task(self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), options))
-        self.desk.starts.add(start)
-        start.add_done_callback(self._started)
+        """Have the hub start the instance of a ticket. Answers 201 if it runs after `START_WAIT_SECONDS`, else 202."""
+        start = self.desk.starts.start(
+            self.desk.hub.start(self.user_name, self.hub_auth.get_token(self), ticket_options(ticket)),
+            subject=f"start of user {self.user_name}",
+        )
         done, _ = await asyncio.wait([start], timeout=START_WAIT_SECONDS)
         if done:
-            self.accept(start)
+            self.raise_refusal(start)
         state = await self.state()
         is_running = state.instance is not None and state.instance.state == "running"
         self.answer(state, 201 if is_running else 202)
 
     @staticmethod
-    def accept(start: asyncio.Task[None]) -> None:
-        """Raise what the hub refused, except that somebody now stands in line: the state says so."""
+    def raise_refusal(start: asyncio.Task[None]) -> None:
+        """Raise the hub's refusal, unless it only says that the ticket is queued: the state shows that."""
         try:
             start.result()
-        except HubRefused as said:
-            if said.code != Queued.code:
+        except HubRefused as error:
+            if error.code != Queued.code:
                 raise
-
-    def _started(self, start: asyncio.Task[None]) -> None:
-        self.desk.starts.discard(start)
-        if not start.cancelled() and start.exception() is not None:
-            log.info("a start of %s ended: %s", self.user_name, start.exception())
 
 
 class StartHandler(SpawnRequestHandler):
     """POST /api/instance"""
 
     async def post(self) -> None:
-        """Start, and answer 201 when it runs, or 202 while it is on its way or stands in line."""
-        asked = await self.desk.ledger.awrite(self.ask, self.wish())
-        if isinstance(asked, Ticket):
-            await self.begin(asked)
+        """Start. Answers 201 if it runs, 202 while it is starting or queued."""
+        admitted = await self.desk.ledger.awrite(self.admit, self.spawn_request())
+        if isinstance(admitted, Ticket):
+            await self.begin(admitted)
         else:
-            self.answer(await self.describe(asked), 202)
+            self.answer(await self.describe(admitted), 202)
 
-    def ask(self, connection: Connection, wish: SpawnRequest) -> Ticket | UserSnapshot:
-        """A ticket whose turn it is, or how things stand in line: in one transaction, because a crowd asks this."""
-        if any(loan.server_name == "" and loan.state in LIVE for loan in instances.unended(connection, self.user_name)):
+    def admit(self, connection: Connection, request: SpawnRequest) -> Ticket | UserSnapshot:
+        """A called ticket, or the user's snapshot if the ticket is queued. Raises `AlreadyRunning`.
+
+        One transaction for both: many users may start at the same time.
+        """
+        if any(
+            instance.server_name == "" and instance.state in LIVE
+            for instance in instances.unended(connection, self.user_name)
+        ):
             raise AlreadyRunning(
                 "Your instance is already starting, running or stopping.", next_step="Wait a moment, and look again."
             )
-        ticket = self.parts.admission.ask(connection, wish, by_user=True)
+        ticket = self.parts.admission.ask(connection, request, by_user=True)
         if ticket.state is TicketState.WAITING:
-            return self.parts.snapshots.read(connection, self.user_name, patience=MAX_SNAPSHOT_AGE)
+            return self.parts.snapshots.read(connection, self.user_name, max_age=MAX_SNAPSHOT_AGE)
         return ticket
 
 
@@ -103,14 +99,13 @@ class TicketHandler(SpawnRequestHandler):
     """GET and POST /api/ticket"""
 
     async def get(self) -> None:
-        """Where the user stands in line."""
+        """The user's ticket, or null."""
         self.set_header("Content-Type", "application/json")
         self.finish((await self.state()).model_dump_json(include={"ticket"}))
 
     async def post(self) -> None:
-        """Stand in line for another shape while an instance runs: it is held when it is the user's turn."""
-        wish = self.wish()
-        await self.desk.ledger.awrite(self.parts.admission.ask, wish, by_user=True)
+        """Queue for another flavor while an instance runs. When the ticket is called, its slot is held for the user."""
+        await self.desk.ledger.awrite(self.parts.admission.ask, self.spawn_request(), by_user=True)
         self.answer(await self.state(), 202)
 
 
@@ -118,31 +113,31 @@ class StopHandler(SpawnRequestHandler):
     """POST /api/instance/stop"""
 
     async def post(self) -> None:
-        """Stop what runs or starts, or else leave the line; stopping what is stopped is fine."""
+        """Stop the instance, or cancel the tickets of a user without one. Without either, it changes nothing."""
         parse(EmptyRequest, self.request.body)
         unended = await self.desk.ledger.aread(instances.unended, self.user_name)
-        if not any(loan.server_name == "" for loan in unended):
-            await self.desk.ledger.awrite(self.leave_line, has_waited=False)
+        if not any(instance.server_name == "" for instance in unended):
+            await self.desk.ledger.awrite(self.cancel_tickets, has_waited=False)
         await self.stop_instance()
         self.answer(await self.state())
 
-    def leave_line(self, connection: Connection, *, has_waited: bool) -> bool:
-        """Give up places in line, and what was held for them; all, or only those that `has_waited`.
+    def cancel_tickets(self, connection: Connection, *, has_waited: bool) -> bool:
+        """Cancel the user's tickets and release their slots; with `has_waited`, only tickets that were queued.
 
-        True where a start has begun for one of them: the caller stops it.
+        True if one of them has an instance: the caller has to stop it.
         """
-        has_begun = False
+        has_instance = False
         for ticket in tickets.alive(connection, self.user_name):
             if ticket.server_name or (has_waited and ticket.called_at == ticket.joined_at):
                 continue
             if ticket.instance_id is None:
                 self.parts.admission.release(connection, ticket.id, TicketState.CANCELLED)
             else:
-                has_begun = True
-        return has_begun
+                has_instance = True
+        return has_instance
 
     async def stop_instance(self) -> None:
-        """Ask the hub, then wait a while for the ledger to say that it is over."""
+        """Ask the hub, and wait up to `STOP_SECONDS` until the ledger has the instance as ended."""
         await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + STOP_SECONDS
@@ -157,9 +152,9 @@ class CancelTicketHandler(StopHandler):
     """POST /api/ticket/cancel"""
 
     async def post(self) -> None:
-        """Leave the line, whatever its state; an instance that its ticket has begun is stopped."""
+        """Cancel the queued or called ticket. If it has an instance already, stop that."""
         parse(EmptyRequest, self.request.body)
-        if await self.desk.ledger.awrite(self.leave_line, has_waited=True):
+        if await self.desk.ledger.awrite(self.cancel_tickets, has_waited=True):
             await self.stop_instance()
         self.answer(await self.state())
 
@@ -168,53 +163,54 @@ class ClaimTicketHandler(StopHandler):
     """POST /api/ticket/take"""
 
     async def post(self) -> None:
-        """End what runs, which wipes it, and start what is held for the user."""
+        """Stop the running instance, and start the one whose slot is held for the user."""
         parse(EmptyRequest, self.request.body)
-        before = await self.held()
+        before = await self.called_ticket()
         async with self.parts.restart_locks.hold(self.user_name):
-            ticket = await self.held()
+            ticket = await self.called_ticket()
             if ticket is None and before is None:
                 raise NotCalled("Nothing is held for you.", next_step="Wait until it is your turn.")
             if ticket is not None and ticket.instance_id is None:
                 await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
                 await self.begin(ticket)
             else:
-                self.answer(await self.state(), 202)  # another tab was first, and its start may be over by now
+                self.answer(await self.state(), 202)  # a request of another tab has claimed it already
 
-    async def held(self) -> Ticket | None:
-        """The place in line whose turn has come."""
-        mine = await self.desk.ledger.aread(tickets.alive, self.user_name)
-        return next((one for one in mine if one.state is TicketState.CALLED and one.server_name == ""), None)
+    async def called_ticket(self) -> Ticket | None:
+        """The user's ticket for the default server that was called."""
+        own = await self.desk.ledger.aread(tickets.alive, self.user_name)
+        called = (ticket for ticket in own if ticket.state is TicketState.CALLED and ticket.server_name == "")
+        return next(called, None)
 
 
 class RestartHandler(StopHandler):
     """POST /api/instance/restart"""
 
     async def post(self) -> None:
-        """A restart is a stop, which wipes, and a start of the same kind: never the same slot again."""
+        """Stop the instance, and start one with the same options in another slot. All files are lost."""
         parse(EmptyRequest, self.request.body)
-        meant = await self.running()
-        if meant is None and not self.parts.restart_locks.is_held(self.user_name):
+        before = await self.running()
+        if before is None and not self.parts.restart_locks.is_held(self.user_name):
             raise NotRunning("Nothing runs that could be restarted.", next_step="Start an instance.")
         async with self.parts.restart_locks.hold(self.user_name):
-            found = await self.running()
-            if found is not None and meant is not None and found.id == meant.id:
-                await self.restart(found)
+            current = await self.running()
+            if current is not None and before is not None and current.id == before.id:
+                await self.restart(current)
             else:
-                self.answer(await self.state(), 202)  # another tab was first
+                self.answer(await self.state(), 202)  # a request of another tab has restarted it already
 
     async def running(self) -> Instance | None:
-        """What could be restarted."""
-        found = await self.desk.ledger.aread(instances.latest, self.user_name, "")
-        return found if found is not None and found.state in LIVE else None
+        """The instance to restart."""
+        latest = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        return latest if latest is not None and latest.state in LIVE else None
 
     async def restart(self, before: Instance) -> None:
-        """Its place is taken before it is given up: to restart must not mean to find the pool full."""
+        """Reserve a slot before the stop, so that a restart never finds the pool full."""
         ticket = await self.desk.ledger.awrite(self.parts.admission.reserve_replacement, before)
         try:
             await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         except FreepoolError:
-            with contextlib.suppress(LostRace):  # a start has begun for it all the same
+            with contextlib.suppress(LostRace):  # it has an instance already
                 await self.desk.ledger.awrite(self.parts.admission.release, ticket.id, TicketState.CANCELLED)
             raise
         await self.begin(ticket)

@@ -1,4 +1,4 @@
-"""What the desk's pages are drawn from: the pool at one moment, read once for all pages, and what is one person's."""
+"""The rows that the user's page shows: those of the pool, read once for all users, and those of one user."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from spawner.ledger import Event, Instance, Slot, Ticket, TicketState
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.transitions import revision
 from spawner.pool.admin.settings import AdminSettings
-from spawner.pool.queue.admission import NO_ROOM_TTL, Admission
+from spawner.pool.queue.admission import Admission
 from spawner.pool.queue.ordering import waiting_in_order, would_be_called
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistory
 
 CACHE_TTL = timedelta(seconds=1)
-"""How long a moment serves if nothing has changed: waits shorten by themselves."""
+"""How long a snapshot is used while nothing changes. Wait estimates change with time alone."""
 
 
 @dataclass(frozen=True)
 class PoolSnapshot:
-    """What is the same for everybody. `line` are those who wait, in order; `lent_at_once` are flavors for which nobody
-    has to stand in it. `said` is what was made of it for readers, by language.
+    """The rows that are the same for all users.
+
+    `queue` are the waiting tickets in order; `free_now` are flavors that start without queueing. `views` caches the
+    models that were built from it, by language.
     """
 
     revision: int
@@ -34,20 +36,20 @@ class PoolSnapshot:
     slots: list[Slot]
     without_room: set[str]
     controls: AdminSettings
-    line: list[Ticket]
+    queue: list[Ticket]
     free_now: set[str]
     wait_histories: dict[str, WaitHistory]
-    said: dict[str, dict[str, Any]] = field(default_factory=dict)
+    views: dict[str, dict[str, Any]] = field(default_factory=dict)
     _waits: dict[tuple[str, int], WaitEstimate | None] = field(default_factory=dict)
 
-    def in_line(self, flavor: str) -> int:
-        """How many wait for a flavor."""
-        return sum(ticket.flavor == flavor for ticket in self.line)
+    def queued(self, flavor: str) -> int:
+        """Number of tickets that wait for a flavor."""
+        return sum(ticket.flavor == flavor for ticket in self.queue)
 
     def wait(self, flavor: str, place: int) -> WaitEstimate | None:
-        """How long whoever has this place in the line for a flavor will wait."""
+        """The wait estimate for a place (from 1) in the queue of a flavor; None where there is none."""
         wait_history = self.wait_histories.get(flavor)
-        if wait_history is None:  # it is not in the catalog any more
+        if wait_history is None:  # the catalog does not have it any more
             return None
         if (flavor, place) not in self._waits:
             self._waits[flavor, place] = wait_history.wait(place)
@@ -56,7 +58,7 @@ class PoolSnapshot:
 
 @dataclass(frozen=True)
 class UserSnapshot:
-    """One person's default server in the pool. `place` is that of their `ticket` where it waits."""
+    """The rows of one user's default server. `place` is that of `ticket` in the queue, from 1, while it waits."""
 
     pool: PoolSnapshot
     current: Instance | None
@@ -68,7 +70,7 @@ class UserSnapshot:
 
 
 class SnapshotReader:
-    """Reads moments. A crowd of pages asks after every change, and most of what they ask is the same."""
+    """Reads snapshots. After each change all open pages read one, so the shared part is cached."""
 
     def __init__(self, admission: Admission, now: Callable[[], datetime]) -> None:
         self._admission = admission
@@ -76,15 +78,14 @@ class SnapshotReader:
         self._lock = threading.Lock()
         self._pool: PoolSnapshot | None = None
 
-    def read(self, connection: Connection, user_name: str, *, patience: timedelta = timedelta(0)) -> UserSnapshot:
-        """The moment of one person, in the transaction of `connection`.
+    def read(self, connection: Connection, user_name: str, *, max_age: timedelta = timedelta(0)) -> UserSnapshot:
+        """The snapshot of one user, in the transaction of `connection`.
 
-        What is theirs is as new as can be; the rest may be older than the last change by `patience`, which saves much
-        where everybody changes something at once.
+        The user's rows are current. The shared part may lack changes of the last `max_age`.
         """
-        pool = self._read_pool(connection, patience)
-        mine = [loan for loan in instances.unended(connection, user_name) if loan.server_name == ""]
-        current = mine[-1] if mine else None
+        pool = self._read_pool(connection, max_age)
+        own = [instance for instance in instances.unended(connection, user_name) if instance.server_name == ""]
+        current = own[-1] if own else None
         ticket = _own_ticket(tickets.alive(connection, user_name))
         waits = ticket is not None and ticket.state is TicketState.WAITING
         return UserSnapshot(
@@ -97,26 +98,26 @@ class SnapshotReader:
             last_ticket=None if ticket else tickets.last_over(connection, user_name),
         )
 
-    def _read_pool(self, connection: Connection, patience: timedelta) -> PoolSnapshot:
+    def _read_pool(self, connection: Connection, max_age: timedelta) -> PoolSnapshot:
         now, current = self._now(), revision(connection)
         with self._lock:
             pool = self._pool
             age = CACHE_TTL if pool is None else now - pool.at
-            if pool is None or age > (CACHE_TTL if pool.revision == current else patience):
+            if pool is None or age > (CACHE_TTL if pool.revision == current else max_age):
                 catalog, memory = self._admission.catalog, self._admission.backend.memory()
-                line, occupying = waiting_in_order(tickets.alive(connection)), slots.occupying(connection)
+                queue, occupying = waiting_in_order(tickets.alive(connection)), slots.occupying(connection)
                 closed = self._admission.closed(connection)
                 pool = self._pool = PoolSnapshot(
                     revision=current,
                     at=now,
                     slots=occupying,
-                    without_room=slots.without_room(connection, since=now - NO_ROOM_TTL),
+                    without_room=slots.without_room(connection, since=now - catalog.limits.no_room_ttl),
                     controls=AdminSettings(admin_settings.all_of(connection)),
-                    line=line,
+                    queue=queue,
                     free_now={
                         flavor.id
                         for flavor in catalog.flavors
-                        if would_be_called(catalog, flavor.id, line, occupying, memory, closed=closed)
+                        if would_be_called(catalog, flavor.id, queue, occupying, memory, closed=closed)
                     },
                     wait_histories=self._admission.wait_histories.of(connection),
                 )
@@ -124,5 +125,5 @@ class SnapshotReader:
 
 
 def _own_ticket(alive: list[Ticket]) -> Ticket | None:
-    """The ticket of the default server that its person should see: one that waits or waited."""
-    return next((one for one in alive if one.server_name == "" and one.called_at != one.joined_at), None)
+    """The ticket of the default server that the page shows: one that waits or has waited."""
+    return next((ticket for ticket in alive if ticket.server_name == "" and ticket.called_at != ticket.joined_at), None)

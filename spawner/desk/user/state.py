@@ -1,6 +1,6 @@
-"""What the desk shows: one model of everything, built from the catalog and the ledger at one moment.
+"""The user's state: the models of the API, and how they are built from a snapshot.
 
-The same model is the page's first content, each live update, and the API's answer; its fields are the API's contract.
+The page's first content, each live update and the API's answer are the same model.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of
 from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
+from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
 
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
@@ -34,14 +35,14 @@ IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
 
 class MaintenanceView(BaseModel):
-    """Nobody new is let in. What runs is ended `at` that time, if any; `reason` is the operator's, or empty."""
+    """No new instances start. Those that run are ended `at` that time, if any. `reason` is the administrator's text."""
 
     at: datetime | None
     reason: str
 
 
 class PoolView(BaseModel):
-    """The pool as a whole. `notice` is a warning that everybody should see."""
+    """The pool as a whole. `notice` is a warning for all users."""
 
     isolated: bool
     notice: str | None
@@ -57,10 +58,10 @@ class AcceleratorView(BaseModel):
 
 
 class FlavorView(BaseModel):
-    """A shape and its stock. `available`: how many more people can have it now; `warm`: without waiting.
+    """A flavor. `available`: how many more instances can start now; `warm`: how many of them on warm slots.
 
-    `in_line`: how many wait for it; `queue`: whether one more may, and `wait_seconds` how long that would take, as a
-    range, where it can be told.
+    `in_line`: number of queued tickets; `queue`: whether another one is accepted; `wait_seconds`: its wait estimate as
+    a range, null where there is none.
     """
 
     id: str
@@ -80,7 +81,7 @@ class FlavorView(BaseModel):
 
 
 class ImageView(BaseModel):
-    """An image; `reason` says why it is not available."""
+    """`reason` says why the image is not available."""
 
     id: str
     title: str
@@ -90,7 +91,7 @@ class ImageView(BaseModel):
 
 
 class ExampleView(BaseModel):
-    """An example; `path` is relative to the instance's workspace."""
+    """`path` is relative to the instance's workspace."""
 
     id: str
     title: str
@@ -104,14 +105,14 @@ class ExampleView(BaseModel):
 
 
 class DefaultsView(BaseModel):
-    """What a start without options gives."""
+    """The options of a start without options."""
 
     flavor: str
     image: str
 
 
 class ProgressView(BaseModel):
-    """One line of a start."""
+    """One step of a start."""
 
     at: datetime
     percent: int
@@ -119,7 +120,7 @@ class ProgressView(BaseModel):
 
 
 class InstanceView(BaseModel):
-    """The loan that the user has now. `ends_at` is its deadline."""
+    """The user's current instance. `ends_at` is its deadline."""
 
     id: str
     state: Literal["starting", "running", "stopping"]
@@ -135,10 +136,10 @@ class InstanceView(BaseModel):
 
 
 class TicketView(BaseModel):
-    """The user's place in line. `place` is from 1 and `wait_seconds` a range, both null once it is their turn.
+    """The user's ticket. `place` in the queue is from 1, `wait_seconds` is a range; both are null once it is called.
 
-    `reason` says what stands in the way besides the others, such as a cluster that has no machine for it.
-    `held`: it is their turn, and what they waited for is kept until `hold_until` because another instance runs.
+    `reason` says what delays it besides the queue, such as a cluster without a node for it. `held`: it was called
+    while another instance of the user runs, and its slot is held until `hold_until`.
     """
 
     id: str
@@ -155,7 +156,7 @@ class TicketView(BaseModel):
 
 
 class LastView(BaseModel):
-    """How the loan before ended, where that needs words. `details` are a program's own; may be empty."""
+    """How the last instance or ticket ended, if the user should know. `details` is output of another program."""
 
     ended_at: datetime
     text: str
@@ -164,7 +165,7 @@ class LastView(BaseModel):
 
 
 class State(BaseModel):
-    """Everything on the desk. `now` is the server's clock; `paid` is null where there are no paid instances."""
+    """The whole state. `now` is the server's clock; `paid` is null where no paid instances are offered."""
 
     user: UserView
     pool: PoolView
@@ -191,10 +192,10 @@ def build_state(
     now: datetime,
     paid: PaidView | None = None,
 ) -> State:
-    """Say it all in the reader's language. `base` is the desk's URL prefix, `/services/desk/`."""
-    offer = snapshot.pool.said.get(texts.language)
-    if offer is None:  # a crowd that reads one language is told the same
-        offer = snapshot.pool.said[texts.language] = _offer(snapshot.pool, catalog, backend, texts, base)
+    """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`."""
+    offer = snapshot.pool.views.get(texts.language)
+    if offer is None:  # it is the same for all users of one language
+        offer = snapshot.pool.views[texts.language] = _offer(snapshot.pool, catalog, backend, texts, base)
     return State(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(
@@ -213,7 +214,7 @@ def build_state(
 
 
 def _offer(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Translations, base: str) -> dict[str, Any]:
-    """What can be had: the same for everybody."""
+    """Flavors, images and examples."""
     images = [_image(image, catalog, backend, texts) for image in catalog.images]
     missing = {image.id: image for image in images if not image.available}
     return {
@@ -239,18 +240,18 @@ def _offer(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Transl
 
 
 def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapshot, texts: Translations) -> FlavorView:
-    stock = capacity_of(catalog, backend, flavor, pool.slots, without_room=pool.without_room)
-    in_line = pool.in_line(flavor.id)
+    capacity = capacity_of(catalog, backend, flavor, pool.slots, without_room=pool.without_room)
+    queued = pool.queued(flavor.id)
     is_closed = pool.controls.drain is not None or pool.controls.is_paused(flavor.id)
-    available = stock.available if flavor.id in pool.free_now else 0
+    available = capacity.available if flavor.id in pool.free_now else 0
     reason = None
-    if stock.why_not is not None:
-        reason = stock.why_not[1] if texts.language.startswith("zh") else stock.why_not[0]
+    if capacity.why_not is not None:
+        reason = texts.say(UNAVAILABLE_TEXTS[capacity.why_not])
     elif is_closed:
         reason = texts.say(PAUSED if pool.controls.drain is None else MAINTENANCE)
     elif available == 0:
         reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_LENT)
-    can_queue = not is_closed and stock.why_not is None and flavor.limit > 0 and in_line < catalog.queue.longest
+    can_queue = not is_closed and capacity.why_not is None and flavor.limit > 0 and queued < catalog.queue.longest
     accelerator = flavor.accelerator
     return FlavorView(
         id=flavor.id,
@@ -266,16 +267,16 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapsh
         else None,
         session_seconds=flavor.session_minutes * 60,
         available=available,
-        warm=0 if available == 0 else stock.warm,
-        in_line=in_line,
+        warm=0 if available == 0 else capacity.warm,
+        in_line=queued,
         queue=can_queue,
-        wait_seconds=_seconds(pool.wait(flavor.id, in_line + 1)) if can_queue and available == 0 else None,
+        wait_seconds=_seconds(pool.wait(flavor.id, queued + 1)) if can_queue and available == 0 else None,
         reason=reason,
     )
 
 
 def _counting_own(flavor: FlavorView, snapshot: UserSnapshot) -> FlavorView:
-    """Count a user who waits: their place is newer than the count of all, and "first of none" would make no sense."""
+    """Count the user's own ticket, which may be newer than the shared part of the snapshot."""
     if snapshot.ticket is None or snapshot.ticket.flavor != flavor.id or snapshot.place is None:
         return flavor
     return flavor.model_copy(update={"in_line": max(flavor.in_line, snapshot.place)})
@@ -293,25 +294,25 @@ def _image(image: object, catalog: Catalog, backend: Backend, texts: Translation
         title=known.title.in_language(texts.language),
         summary=known.summary.in_language(texts.language),
         available=why_not is None,
-        reason=None if why_not is None else why_not[1 if texts.language.startswith("zh") else 0],
+        reason=None if why_not is None else texts.say(UNAVAILABLE_TEXTS[why_not]),
     )
 
 
 def _instance(snapshot: UserSnapshot, texts: Translations) -> InstanceView:
-    loan = snapshot.current
-    assert loan is not None
-    assert loan.state is not InstanceState.ENDED
+    instance = snapshot.current
+    assert instance is not None
+    assert instance.state is not InstanceState.ENDED
     drain = snapshot.pool.controls.drain
-    url = f"/user/{quote(loan.user_name, safe='@~')}/"
+    url = f"/user/{quote(instance.user_name, safe='@~')}/"
     return InstanceView(
-        id=loan.id,
-        state=loan.state.value,
-        flavor=loan.flavor,
-        image=loan.image,
-        example=loan.example,
-        requested_at=loan.requested_at,
-        usable_at=loan.usable_at,
-        ends_at=_first(loan.ends_at, drain.at if drain else None),
+        id=instance.id,
+        state=instance.state.value,
+        flavor=instance.flavor,
+        image=instance.image,
+        example=instance.example,
+        requested_at=instance.requested_at,
+        usable_at=instance.usable_at,
+        ends_at=_first(instance.ends_at, drain.at if drain else None),
         url=url,
         open_url=f"{url}lab",
         progress=[
@@ -347,8 +348,8 @@ def _ticket(snapshot: UserSnapshot, texts: Translations) -> TicketView | None:
     )
 
 
-def _first(*snapshots: datetime | None) -> datetime | None:
-    return min((snapshot for snapshot in snapshots if snapshot is not None), default=None)
+def _first(*times: datetime | None) -> datetime | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 def _seconds(wait: WaitEstimate | None) -> tuple[int, int] | None:
@@ -356,18 +357,22 @@ def _seconds(wait: WaitEstimate | None) -> tuple[int, int] | None:
 
 
 def _last(snapshot: UserSnapshot, texts: Translations) -> LastView | None:
-    """What happened last that needs words: to the instance, or to the place in line."""
-    loan, ticket = snapshot.last, snapshot.last_ticket
-    if ticket is not None and ticket.ended_at and ticket.state in TICKET_END_TEXTS and _is_newer(ticket, loan):
+    """The last end of an instance or ticket, if the user should know of it."""
+    instance, ticket = snapshot.last, snapshot.last_ticket
+    if ticket is not None and ticket.ended_at and ticket.state in TICKET_END_TEXTS and _is_newer(ticket, instance):
         is_gone = ticket.state is TicketState.FAILED and ticket.called_at is None
         text = texts.say(NO_LONGER_OFFERED if is_gone else TICKET_END_TEXTS[ticket.state])
         return LastView(ended_at=ticket.ended_at, text=text, failed=True, details=ticket.detail or "")
-    if loan is None or loan.reason is None or loan.ended_at is None or loan.reason in USER_REQUESTED:
+    if instance is None or instance.reason is None or instance.ended_at is None or instance.reason in USER_REQUESTED:
         return None
-    text = texts.say(END_TEXTS[loan.reason])
-    failed = loan.reason in FAILURES
-    return LastView(ended_at=loan.ended_at, text=text, failed=failed, details=(loan.detail or "") if failed else "")
+    text = texts.say(END_TEXTS[instance.reason])
+    failed = instance.reason in FAILURES
+    return LastView(
+        ended_at=instance.ended_at, text=text, failed=failed, details=(instance.detail or "") if failed else ""
+    )
 
 
-def _is_newer(ticket: Ticket, loan: Instance | None) -> bool:
-    return loan is None or loan.ended_at is None or ticket.ended_at is None or loan.ended_at < ticket.ended_at
+def _is_newer(ticket: Ticket, instance: Instance | None) -> bool:
+    return (
+        instance is None or instance.ended_at is None or ticket.ended_at is None or instance.ended_at < ticket.ended_at
+    )

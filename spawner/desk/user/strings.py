@@ -1,9 +1,7 @@
-"""The English texts that the desk's script shows.
+"""English texts of the user page's script.
 
-They live here, not in the script, so that the server can translate them with
-the same catalogue as the templates.  ``{placeholders}`` are filled in the
-browser, where numbers and times are written the way the reader's language
-writes them.
+They are here so that they are translated together with the templates. The script fills the `{placeholders}`, with
+numbers and times in the format of the user's language.
 """
 
 USER_STRINGS: dict[str, str] = {

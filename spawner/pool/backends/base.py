@@ -22,6 +22,16 @@ class Phase(StrEnum):
     DEAD = "dead"
 
 
+class Unavailable(StrEnum):
+    """Why a backend can never serve a flavor or image. `queue/responses.py` has the sentences."""
+
+    NO_GPU = "no_gpu"
+    TOO_LITTLE_MEMORY = "too_little_memory"
+    KUBERNETES_ONLY = "kubernetes_only"
+    NOT_ON_KUBERNETES = "not_on_kubernetes"
+    NOT_INSTALLED = "not_installed"
+
+
 @dataclass(frozen=True)
 class SlotSpec:
     """A slot to be made. `key` is its one-time claim key (32 bytes).
@@ -120,8 +130,8 @@ class Backend(Protocol):
         """Yields whenever `list` may have something new to say; the first time at once. Never ends."""
         ...
 
-    def why_not(self, flavor: Flavor, image: Image | None = None) -> tuple[str, str] | None:
-        """Why this backend can never serve a flavor (or image), in English and Chinese; None if it can."""
+    def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:
+        """Why this backend can never serve a flavor (or image); None if it can."""
         ...
 
     def version(self, image: Image) -> str:

@@ -25,9 +25,6 @@ from spawner.pool.queue.ordering import USE_WINDOW, due_tickets, has_room, rank,
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistories
 
-NO_ROOM_TTL = timedelta(seconds=30)
-"""How long "no machine has room for it" is believed without another try."""
-
 PLATFORM_FAILURES = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)
 """Why a start ends that says nothing against it."""
 MAX_FAILED_STARTS = 3
@@ -218,7 +215,7 @@ class Admission:
         now = self.now()
         return (
             AdminSettings(admin_settings.all_of(connection)).closed(self.catalog)
-            | slots.without_room(connection, since=now - NO_ROOM_TTL)
+            | slots.without_room(connection, since=now - self.catalog.limits.no_room_ttl)
             | {flavor.id for flavor in self.catalog.flavors if self.backend.why_not(flavor) is not None}
         )
 

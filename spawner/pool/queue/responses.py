@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from spawner.errors import Queued
+from spawner.errors import NotOffered, Queued
+from spawner.pool.backends.base import Unavailable
 from spawner.pool.queue.admission import QueuePosition
 
 TICKET_PATH = "/services/desk/api/ticket"
@@ -16,6 +17,20 @@ NO_MACHINE = "No machine has room for the shape {flavor} just now."
 PLACE = "You are number {place} in line."
 WAIT = "That takes about {low} to {high} minutes."
 STAY = "You need not stay: your instance is started when it is your turn."
+
+UNAVAILABLE_TEXTS: dict[Unavailable, str] = {
+    Unavailable.NO_GPU: "This machine's pool has no GPU.",
+    Unavailable.TOO_LITTLE_MEMORY: "This machine has too little memory for it.",
+    Unavailable.KUBERNETES_ONLY: "This image is served on Kubernetes.",
+    Unavailable.NOT_ON_KUBERNETES: "This image is not served on Kubernetes.",
+    Unavailable.NOT_INSTALLED: "This image is not installed on this machine.",
+}
+"""In English; the desk translates them."""
+
+
+def not_offered(why: Unavailable) -> NotOffered:
+    """The refusal of a start that the backend can never serve."""
+    return NotOffered(UNAVAILABLE_TEXTS[why], next_step="Choose another shape or image.")
 
 
 def queued(line: QueuePosition, *, why: str = FULL, details: str = "") -> Queued:

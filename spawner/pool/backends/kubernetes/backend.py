@@ -13,7 +13,7 @@ from contextlib import aclosing
 from spawner.catalog import Flavor, Image
 from spawner.compat import timeout
 from spawner.errors import BackendUnavailable
-from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus
+from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, Unavailable
 from spawner.pool.backends.kubernetes.client import Cluster
 from spawner.pool.backends.kubernetes.manifest import ASSIGNED, ASSIGNED_LABEL, EVICTABLE, make_manifest, pod_name
 from spawner.pool.backends.kubernetes.pods import Pod, read_pod
@@ -50,10 +50,10 @@ class KubernetesBackend:
         """Only the scheduler knows."""
         return None
 
-    def why_not(self, flavor: Flavor, image: Image | None = None) -> tuple[str, str] | None:  # noqa: ARG002
-        """Any flavor may find a node one day; an image without a reference never finds one."""
+    def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:  # noqa: ARG002
+        """An image without a reference. Any flavor may be served: a node for it can be added at any time."""
         if image is not None and image.reference is None:
-            return "This image is not served on Kubernetes.", "Kubernetes 资源池不提供该镜像。"
+            return Unavailable.NOT_ON_KUBERNETES
         return None
 
     def version(self, image: Image) -> str:

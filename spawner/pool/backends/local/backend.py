@@ -29,7 +29,7 @@ from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.ledger.pool.rows import EndReason
-from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus
+from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus, Unavailable
 from spawner.pool.backends.local import cgroup, sandbox
 from spawner.pool.backends.local.keeper import write_status
 
@@ -72,17 +72,17 @@ class LocalBackend:
             return self._memory
         return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * SHARE_OF_MEMORY)
 
-    def why_not(self, flavor: Flavor, image: Image | None = None) -> tuple[str, str] | None:
-        """This machine lends no accelerators, and only images that are installed."""
+    def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:
+        """The local pool has no GPUs, and serves only installed images."""
         if flavor.accelerator is not None:
-            return "This machine's pool has no GPU.", "本机资源池没有 GPU。"
+            return Unavailable.NO_GPU
         room = self.memory()
         if room is not None and flavor.reserved > room:
-            return "This machine has too little memory for it.", "本机内存不足以提供该规格。"
+            return Unavailable.TOO_LITTLE_MEMORY
         if image is not None and image.environment is None:
-            return "This image is served on Kubernetes.", "该镜像由 Kubernetes 资源池提供。"
+            return Unavailable.KUBERNETES_ONLY
         if image is not None and not self._is_installed(image):
-            return "This image is not installed on this machine.", "本机尚未安装该镜像。"
+            return Unavailable.NOT_INSTALLED
         return None
 
     def version(self, image: Image) -> str:

@@ -1,0 +1,83 @@
+"""A start that carries a called ticket starts what the ticket is for, without a second admission."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from spawner.errors import NotOffered, StartFailed
+from spawner.ledger import Instance, Ticket, TicketState, open_ledger
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import migrate
+from spawner.ledger.pool import instances, tickets
+from spawner.pool.options import CalledTicket, Choice
+from spawner.pool.pool import Server
+from spawner.pool.start import Start
+from tests.ledger.pool import PaperPool
+from tests.unit import make
+from tests.unit.make import PaperBackend
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> PaperPool:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+    return PaperPool(open_ledger(url), catalog=make.catalog(make.flavor("small"), make.flavor("large")))
+
+
+async def admit(pool: PaperPool, ticket_id: str, *, user: str = "ann", server: str = "") -> tuple[Instance, Choice]:
+    """The part of a start that ends with the committed intent. Admission must not be asked."""
+    parts: Any = SimpleNamespace(
+        ledger=pool.ledger,
+        catalog=pool.catalog,
+        backend=pool.backend,
+        hub_epoch="1",
+        now=lambda: pool.time,
+        new_id=pool.new_id,
+        admission=None,
+    )
+    start = Start(parts, Server(user, server), CalledTicket(ticket_id), {}, "/user/ann/", lambda: None)
+    return await start._admit()
+
+
+def called(pool: PaperPool, **options: Any) -> Ticket:
+    return pool.ask("ann", flavor="large", example="ocr", **options)
+
+
+async def test_flavor_image_and_example_are_the_tickets(pool: PaperPool) -> None:
+    ticket = called(pool)
+    instance, choice = await admit(pool, ticket.id)
+    assert (choice.flavor.id, choice.image.id, choice.example and choice.example.id) == ("large", "torch", "ocr")
+    assert (instance.flavor, instance.image, instance.example) == ("large", "torch", "ocr")
+    assert pool.ledger.read(tickets.get, ticket.id).instance_id == instance.id
+    assert [slot.instance_id for slot in pool.slots()] == [instance.id]
+
+
+@pytest.mark.parametrize("server", [{"user": "bob"}, {"server": "second"}])
+async def test_the_ticket_of_another_server_starts_nothing(pool: PaperPool, server: dict[str, str]) -> None:
+    ticket = called(pool)
+    with pytest.raises(StartFailed):
+        await admit(pool, ticket.id, **server)
+    assert pool.ticket(ticket).instance_id is None
+
+
+async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: PaperPool) -> None:
+    cancelled = called(pool)
+    pool.ledger.write(pool.admission.release, cancelled.id, TicketState.CANCELLED)
+    for ticket_id in ("unknown", cancelled.id):
+        with pytest.raises(StartFailed):
+            await admit(pool, ticket_id)
+    assert pool.ledger.read(instances.unended) == []
+
+
+async def test_what_the_backend_cannot_serve_any_more_is_refused_and_the_ticket_stays(pool: PaperPool) -> None:
+    ticket = called(pool)
+    pool.backend = PaperBackend(refused=("large",))
+    with pytest.raises(NotOffered):
+        await admit(pool, ticket.id)
+    assert pool.ticket(ticket).instance_id is None
