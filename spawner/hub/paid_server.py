@@ -68,22 +68,22 @@ class PaidServer:
         """The desk's URL, without the server's path."""
         return self._hub.url
 
-    async def start(self, *, by_owner: bool, word: object) -> str:
+    async def start(self, *, by_owner: bool, token: object) -> str:
         """Spend the user's consent and wait up to `START_WAIT_SECONDS` for the instance. Returns the gate's URL.
 
-        `word` is the one-time start token. Raises `Refusal`.
+        `token` is the one-time start token. Raises `Refusal`.
         """
         if not self._hub.is_offered:
             raise NotOffered("Paid instances are not offered here.")
         if not by_owner:
             raise NoConsent("Only its owner can start a paid instance.", next_step="They start it on the desk.")
-        word = word if isinstance(word, str) else ""
+        token = token if isinstance(token, str) else ""
         try:
             order = await self._ledger.awrite(
                 order_service.begin,
                 **self._server,
                 user_since=self._key.user_since,
-                token=word,
+                token=token,
                 key=self._hub.signing_key(),
                 now=self._hub.now(),
             )

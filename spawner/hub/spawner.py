@@ -121,10 +121,10 @@ class InstanceSpawner(Spawner):
 
     async def _start_paid(self, paid: PaidServer) -> str:
         """Start it only on the owner's own request, although JupyterHub lets administrators start servers."""
-        word = pop_start_token(self.user_options)
+        token = pop_start_token(self.user_options)
         self._revoke_tokens()  # a paid instance gets no token
         by_owner = self.handler is not None and self.handler.current_user is self.user
-        return await paid.start(by_owner=by_owner, word=word)
+        return await paid.start(by_owner=by_owner, token=token)
 
     async def _assign(self) -> str:
         if self.name and not self.named_servers and self._hub_pool.settings.paid is not None:

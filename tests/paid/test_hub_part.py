@@ -103,9 +103,9 @@ async def test_only_its_owner_starts_it_and_only_where_it_is_offered(ledger: Led
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     word = start_token(KEY, "c1")
     with pytest.raises(NoConsent):
-        await server(ledger).start(by_owner=False, word=word)
+        await server(ledger).start(by_owner=False, token=word)
     with pytest.raises(NotOffered):
-        await server(ledger, is_offered=False).start(by_owner=True, word=word)
+        await server(ledger, is_offered=False).start(by_owner=True, token=word)
     assert ledger.read(orders.alive) == []
 
 
@@ -115,7 +115,7 @@ async def test_a_start_that_is_cancelled_is_wished_ended_but_not_by_the_hubs_own
 ) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     paid = server(ledger, is_ending=lambda: is_hub_ending)
-    start = asyncio.create_task(paid.start(by_owner=True, word=start_token(KEY, "c1")))
+    start = asyncio.create_task(paid.start(by_owner=True, token=start_token(KEY, "c1")))
     await asyncio.sleep(0)  # as early as it can be: the order is being written
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
