@@ -218,9 +218,9 @@ def test_what_runs_is_armed_or_stopped_before_it_is_looked_at(order: Order, cons
 def test_a_fresh_wish_waits_for_nothing_but_a_call_under_way(order: Order, consent: Consent) -> None:
     order = replace(order, state=OrderState.ACTIVE, remote_id="dsw-1", unsure=False, stop_wanted_at=later(-1),
                     delete_wanted_at=None, begun_at=later(-2), next_try_at=later(300), busy_until=None)  # fmt: skip
-    assert act_on(order, consent).what is Action.STOP
-    assert act_on(replace(order, begun_at=NOW), consent).what is Action.WAIT, "it was tried, and has its pause"
-    assert act_on(replace(order, busy_until=later(1)), consent).what is Action.WAIT
+    assert act_on(order, consent).kind is Action.STOP
+    assert act_on(replace(order, begun_at=NOW), consent).kind is Action.WAIT, "it was tried, and has its pause"
+    assert act_on(replace(order, busy_until=later(1)), consent).kind is Action.WAIT
 
 
 @st.composite
@@ -338,14 +338,14 @@ def test_the_second_line_stops_before_the_cap() -> None:
     began = later(-4 * 3600 + 91)
     order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", auto_stop_set_at=began, run_began_at=began,
                        seen_at=later(-30), remote_state="running")  # fmt: skip
-    assert act_on(order, CONSENT).what is Action.DESCRIBE
+    assert act_on(order, CONSENT).kind is Action.DESCRIBE
     assert act_on(order, CONSENT, later(1)) == NextAction(Action.STOP, StopReason.CAP)
     by_time = replace(CONSENT, max_seconds=3600, run_seconds=3600)
     assert act_on(order, by_time) == NextAction(Action.STOP, StopReason.TIME)
     counted = replace(order, run_began_at=later(-10), running=4 * 3600.0, ran_before=0)
     assert act_on(counted, CONSENT) == NextAction(Action.STOP, StopReason.CAP), "by the cloud's own count"
     earlier = replace(counted, ran_before=4 * 3600.0)
-    assert act_on(earlier, CONSENT).what is Action.DESCRIBE, "what earlier runs have used is not this one's"
+    assert act_on(earlier, CONSENT).kind is Action.DESCRIBE, "what earlier runs have used is not this one's"
 
 
 def test_most_of_the_cap_is_told() -> None:

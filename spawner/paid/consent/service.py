@@ -100,7 +100,7 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
         return consent, bindings.get(connection, consent.binding_id)
 
     consent, binding = await paid.ledger.aread(read)
-    who = {"user_name": user_name, "user_since": user_since, "session": session, "word": token}
+    who = {"user_name": user_name, "user_since": user_since, "session": session, "token": token}
     check_answer(consent, **who, now=paid.now())
     if not may_order(binding):
         raise OfferChanged(NOTHING_NEW, next_step="Look at how it is linked.")
