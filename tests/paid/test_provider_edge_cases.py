@@ -87,7 +87,7 @@ def test_addresses_are_not_logged_whatever_the_root_logger_says() -> None:
     try:
         logger.setLevel(logging.NOTSET)
         root.setLevel(logging.DEBUG)
-        sdk.hold()
+        sdk.harden()
         assert not logging.getLogger("urllib3.connectionpool").isEnabledFor(logging.DEBUG)
     finally:
         logger.setLevel(before[0])

@@ -1,7 +1,7 @@
-"""One step for one order: write what is meant, ask the cloud, write what was seen.
+"""Execute actions for one order: commit the intent, call the cloud, write the result.
 
-What changes something in a cloud is in the ledger before it is asked for, with until when nobody else asks. Whoever is
-killed in the middle leaves a row that says so, and the next one looks before anything else.
+Before a mutating call, the intent and the lock's expiry (`busy_until`) are committed. If the process is killed during
+the call, the next one observes the instance first.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from spawner.paid.rules import Rules
 log = logging.getLogger("freepool.paid")
 STEWARD = "steward"
 MAX_ACTIONS = 3
-"""Steps in a row: made, armed, looked at."""
+"""Actions in a row: create, set the auto-stop, describe."""
 NO_ANSWER = "The cloud has not answered in time."
 NOT_UNDERSTOOD = "The cloud's answer was not understood."
 
 
 @dataclass(frozen=True)
 class OrderSnapshot:
-    """All that a step is decided from, as it was `began`."""
+    """The rows that an action is decided from, read at `began`."""
 
     order: Order
     consent: Consent | None
@@ -64,11 +64,11 @@ class OrderSnapshot:
 
 
 async def execute(paid: Paid, order: Order, *, has_discovered: bool, since: datetime) -> bool:
-    """Do what is next for an order, and what is due at once after that: what was just made is armed without a pause.
+    """Execute the next action for an order, and those due at once after it: a new instance gets its auto-stop.
 
-    What was agreed to before `since`, when this steward began, is not made: it is asked again. False where there was
-    nothing to do, or the operator has switched off its cloud or region: what is there has its timer.
-    Raises `LostRace` where somebody else did something to it, and nothing is written.
+    Consents accepted before `since`, when this process started, create nothing: the user is asked again. False where
+    no action is due, or the settings no longer name the cloud or region: the instance then has its auto-stop only.
+    Raises `LostRace` where another process changed the order; then nothing is written.
     """
     provider = paid.providers[order.provider] if paid.reaches(order.provider, order.region) else None
     can_set_auto_stop = provider is not None and Capability.AUTO_STOP in provider.capabilities
@@ -90,15 +90,15 @@ async def execute(paid: Paid, order: Order, *, has_discovered: bool, since: date
             return True
         if action.kind is Action.WAIT or provider is None:
             return number > 0
-        done = await execute_action(paid, provider, snapshot, action)
-        next_try_at = done.changes.get("next_try_at")
+        update = await execute_action(paid, provider, snapshot, action)
+        next_try_at = update.changes.get("next_try_at")
         if next_try_at is None or next_try_at > paid.now():
             break
     return True
 
 
 async def execute_action(paid: Paid, provider: Provider, snapshot: OrderSnapshot, action: NextAction) -> OrderUpdate:
-    """Take one step and write what came of it."""
+    """Execute one action and write its result."""
     executor = _Executor(paid, provider, account_for(snapshot.binding, snapshot.order), snapshot, action)
     result = await executor.run()
     return await _apply(paid, executor.order, snapshot, action, result)
@@ -108,7 +108,7 @@ async def _apply(
     paid: Paid, order: Order, snapshot: OrderSnapshot, action: NextAction, result: CallResult | None
 ) -> OrderUpdate:
     now = paid.now()
-    done = apply_result(
+    update = apply_result(
         order,
         snapshot.consent,
         action,
@@ -119,12 +119,12 @@ async def _apply(
         rules=paid.rules,
         jitter=paid.dice(),
     )
-    await paid.ledger.awrite(write, order, done, now=now)
-    return done
+    await paid.ledger.awrite(write, order, update, now=now)
+    return update
 
 
 class _Executor:
-    """Carries out one act. `order` is the row as the last write of this step left it."""
+    """Executes one action. `order` is the row after the last write of this step."""
 
     def __init__(
         self, paid: Paid, provider: Provider, account: Account, snapshot: OrderSnapshot, action: NextAction
@@ -133,7 +133,7 @@ class _Executor:
         self.order = snapshot.order
 
     async def run(self) -> CallResult | None:
-        """The act, and what the cloud says to it."""
+        """Send the calls of the action; None for actions without one."""
         order, provider, account = self.order, self.provider, self.account
         remote_id = order.remote_id or ""
         match self.action.kind:
@@ -165,15 +165,15 @@ class _Executor:
         return self.snapshot.consent
 
     async def _check_first(self, then: Callable[[], Awaitable[CallResult]]) -> CallResult:
-        """Whether it is there already, and whether it still is what its person agreed to. Only then ask for it."""
+        """Call `then` only if the instance does not exist yet and the offer still equals the consent."""
         assert self.consent is not None
         consent = self.consent
 
         async def look() -> CallResult | None:
             if self.action.kind is Action.CREATE:
-                found = await self.provider.find(self.account, self.order.name)
-                if found is not None:
-                    return InstanceSeen(found)
+                listed = await self.provider.find(self.account, self.order.name)
+                if listed is not None:
+                    return InstanceSeen(listed)
             changed = change_since(consent, await self.provider.instance_types(self.account))
             return None if changed is None else TermsChanged(changed)
 
@@ -192,22 +192,22 @@ class _Executor:
         return await self._mutate(lambda: self.provider.create(self.account, request))
 
     async def _find(self) -> CallResult:
-        found = await self.provider.find(self.account, self.order.name)
-        return NotListed() if found is None else InstanceSeen(found)
+        listed = await self.provider.find(self.account, self.order.name)
+        return NotListed() if listed is None else InstanceSeen(listed)
 
     async def _describe(self) -> CallResult:
         remote_id = self.order.remote_id or ""
         try:
             return InstanceSeen(await self.provider.describe(self.account, remote_id))
         except NotFound:
-            # One word of the cloud's is not enough to give up what may bill: a whole list must agree.
-            found = await self.provider.find(self.account, self.order.name)
-            if found is not None and found.id == remote_id:
-                return InstanceSeen(found)
+            # One NotFound is not enough to give up an instance that may be billed: the complete list must agree.
+            listed = await self.provider.find(self.account, self.order.name)
+            if listed is not None and listed.id == remote_id:
+                return InstanceSeen(listed)
             raise
 
     async def _mutate(self, call: Callable[[], Awaitable[str | None]]) -> CallResult:
-        """Commit what is about to be asked, then ask."""
+        """Commit the intent, then send the call."""
         now = self.paid.now()
         intent = intent_of(self.order, self.action, now, self.paid.rules)
         self.order = await self.paid.ledger.awrite(
@@ -222,7 +222,7 @@ class _Executor:
         return result
 
     async def _call(self, call: Callable[[], Awaitable[CallResult | None]], *, was_sent: bool) -> CallResult | None:
-        """Ask the cloud. What nobody foresaw counts as an answer that was lost, and so does one that does not come."""
+        """Await a call. A timeout or an unexpected exception counts as a lost response."""
         try:
             return await asyncio.wait_for(call(), self.paid.rules.call)
         except TimeoutError:
@@ -232,7 +232,7 @@ class _Executor:
             log.info("order %s: %s: %s", self.order.id, self.action.kind, error.message)
             return CallFailed(error, was_sent)
         except Exception as error:
-            # Its words may hold anything, so they go nowhere.
+            # Its message may contain credentials, so it is not logged.
             log.error("order %s: %s raised %s", self.order.id, self.action.kind, type(error).__name__)
             return CallFailed((OutcomeUnknown if was_sent else Unavailable)(NOT_UNDERSTOOD), was_sent)
 
@@ -240,7 +240,7 @@ class _Executor:
 def read_snapshot(
     connection: Connection, order_id: str, *, has_discovered: bool, now: datetime, since: datetime | None = None
 ) -> OrderSnapshot:
-    """All that the next step is decided from."""
+    """Read the rows that the next action is decided from."""
     order = orders.get(connection, order_id)
     consent = None if order.consent_id is None else consents.find(connection, order.consent_id)
     binding = bindings.get(connection, order.binding_id)
@@ -260,11 +260,11 @@ def _creation_policy(connection: Connection, binding: Binding, *, has_discovered
 def _record_intent(
     connection: Connection, order: Order, action: NextAction, intent: OrderChanges, *, now: datetime, rules: Rules
 ) -> Order:
-    """Write the intent, if the order is still as it was read and, for what costs money, still allowed."""
+    """Write the intent. Raises `LostRace` if the order has changed or, for CREATE and START, is no longer allowed."""
     orders.update_read(connection, order, intent)
-    claimed = orders.get(connection, order.id)
+    written = orders.get(connection, order.id)
     if action.kind in (Action.CREATE, Action.START):
-        _refuse_unless_allowed(connection, claimed, now=now, rules=rules)
+        _refuse_unless_allowed(connection, written, now=now, rules=rules)
     audit.note(
         connection,
         order.id,
@@ -272,17 +272,17 @@ def _record_intent(
         by=STEWARD,
         what=action.kind,
         before=order.state,
-        after=claimed.state,
+        after=written.state,
         params={"consent": order.consent_id, **({"reason": str(action.reason)} if action.reason else {})},
     )
-    return claimed
+    return written
 
 
 def _refuse_unless_allowed(connection: Connection, order: Order, *, now: datetime, rules: Rules) -> None:
-    """The last look before money is spent. Raising undoes the intent, too."""
+    """Check the rows once more in the transaction that writes the intent. Raising rolls that back."""
     consent = consents.find(connection, order.consent_id or "")
     binding = bindings.get(connection, order.binding_id)
-    is_meant = (
+    is_covered = (
         consent is not None
         and consent.state is ConsentState.SPENT
         and (consent.user_name, consent.binding_id, consent.region, consent.instance_type, consent.account_id)
@@ -291,14 +291,14 @@ def _refuse_unless_allowed(connection: Connection, order: Order, *, now: datetim
     )
     if (
         order.is_unwanted
-        or not is_meant
+        or not is_covered
         or _creation_policy(connection, binding, has_discovered=True) is not CreationPolicy.OPEN
     ):
         raise LostRace("The order {order} is not to be carried out any more.", order=order.id)
 
 
 def write(connection: Connection, order: Order, update: OrderUpdate, *, now: datetime) -> None:
-    """What a step came to: the row, the record, what people are told, what is wrong with the binding."""
+    """Write an update: the row, its event, the user's notices, the binding's block."""
     orders.update_read(connection, order, update.changes)
     if update.what:
         audit.note(
@@ -328,7 +328,7 @@ def write(connection: Connection, order: Order, update: OrderUpdate, *, now: dat
 
 
 def block(connection: Connection, binding_id: str, why: Block, *, now: datetime) -> None:
-    """Make nothing new there, and tell its person: once for each time that it is blocked."""
+    """Block the binding for new instances. Its user gets one notice for each time that it is blocked."""
     binding = bindings.get(connection, binding_id)
     if may_order(binding):
         bindings.block(connection, binding_id, why, now=now)

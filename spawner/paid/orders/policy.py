@@ -1,26 +1,26 @@
-"""What to do next about one order: `next_act`, from the row and the time alone.
+"""The next action for one order: `next_action`, a pure function of the row and the time.
 
-    state                  wanted?  what is done                                  and what comes of it
+    state                  wanted?  action                                         resulting state
     INTENDED               yes      CREATE: look at the price, look for the name,  CREATING is committed just before the
                                     ask the cloud. START, where it is there        cloud is asked; then ACTIVE, REJECTED
                                     already: the same, without looking             (STOPPED for a start), or UNKNOWN
-                           no       GIVE_UP: nothing was ever asked                REJECTED (STOPPED)
-    CREATING, UNKNOWN      yes      FIND the name; when it was quiet for a while   ACTIVE as soon as it is seen
-                                    and the consent is fresh, CREATE it again
+                           no       GIVE_UP: no request was ever sent              REJECTED (STOPPED)
+    CREATING, UNKNOWN      yes      FIND the name; after `quiet` seconds, while    ACTIVE as soon as it is listed
+                                    the consent is fresh, CREATE again
                            no       FIND, for a day                                ACTIVE, and ended; or REJECTED
-      with an id (a start) both     DESCRIBE                                       ACTIVE, STOPPED; never asked twice
-    ACTIVE, RECOVERED      yes      ARM the timer, before all else; STOP where     STOPPING
-                                    that fails, or where the cap or time is used
-                                    up; DESCRIBE                                   what is seen: STOPPED, DELETING, GONE
+      with an id (a start) both     DESCRIBE                                       ACTIVE, STOPPED; never sent twice
+    ACTIVE, RECOVERED      yes      SET_AUTO_STOP first; STOP where that fails,    STOPPING
+                                    or where the cap or time is used up;
+                                    DESCRIBE                                       as observed: STOPPED, DELETING, GONE
                            no       STOP                                           STOPPING
-    STOPPING                        STOP until the cloud takes it; DESCRIBE        STOPPED
-    STOPPED                yes      DESCRIBE, seldom                               RECOVERED where somebody started it
+    STOPPING                        STOP until the cloud accepts it; DESCRIBE      STOPPED
+    STOPPED                yes      DESCRIBE, seldom                               RECOVERED if it was started elsewhere
                            deleted  DELETE                                         DELETING
-    DELETING                        DELETE until the cloud takes it; DESCRIBE      GONE, by the cloud's own word only
+    DELETING                        DELETE until the cloud accepts it; DESCRIBE    GONE only if the cloud says NotFound
 
-After an answer that was lost it is looked first; an end that is due is asked for all the same where looks fail, too.
-What has FAILED is not armed, but has its limits. What an answer makes of the row is in `outcome`. Both are pure.
-"Wanted" means that nobody wishes it stopped or deleted.
+After a lost response the next action is DESCRIBE. If that fails, too, a due STOP or DELETE is sent all the same.
+A FAILED instance gets no auto-stop, but its limits apply. `results` says how a response changes the row.
+"Wanted" means that no stop or delete was requested.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from spawner.paid.rules import Rules
 
 
 class CreationPolicy(StrEnum):
-    """Whether anything new may be made under a binding."""
+    """Whether instances may be created or started under a binding."""
 
     OPEN = "open"
-    NOT_YET = "not_yet"  # what is there already has not been looked at since we started
+    NOT_YET = "not_yet"  # discovery has not finished since this process started
     SHUT = "shut"
-    TOO_OLD = "too_old"  # its person agreed before we began: in a ledger that was restored, it may have run since
+    TOO_OLD = "too_old"  # accepted before this process started: in a restored ledger, the run may be over already
 
 
 class Action(StrEnum):
-    """What the steward does for an order, in one step."""
+    """What the steward does for an order in one step. Values are stored in order_events.what."""
 
     WAIT = "wait"
     GIVE_UP = "give_up"
@@ -53,7 +53,7 @@ class Action(StrEnum):
     START = "start"
     FIND = "find"
     DESCRIBE = "describe"
-    SET_AUTO_STOP = "arm"  # the value is stored in order_events.what
+    SET_AUTO_STOP = "arm"
     STOP = "stop"
     DELETE = "delete"
 
@@ -63,7 +63,7 @@ MUTATING = (Action.CREATE, Action.START, Action.SET_AUTO_STOP, Action.STOP, Acti
 
 @dataclass(frozen=True)
 class NextAction:
-    """One step. `reason` says why something is stopped or given up, `stop_in` (seconds) is for `ARM`."""
+    """`reason` is for `STOP` and `GIVE_UP`, `stop_in` (seconds) for `SET_AUTO_STOP`."""
 
     kind: Action
     reason: StopReason | None = None
@@ -83,7 +83,7 @@ def next_action(
     can_set_auto_stop: bool,
     rules: Rules,
 ) -> NextAction:
-    """What to do about an order now. `consent` is that of its present run; None where it was found."""
+    """The action for an order now. `consent` is that of its current run, None for a discovered instance."""
     if not clock_went_back(order, now):
         if order.busy_until is not None and now < order.busy_until:
             return WAIT
@@ -107,18 +107,18 @@ def next_action(
 
 
 def has_new_end_request(order: Order) -> bool:
-    """Whether somebody wants an end since the last step: that does not wait for its time."""
-    wishes = [at for at in (order.stop_wanted_at, order.delete_wanted_at) if at is not None]
-    return any(order.begun_at is None or at >= order.begun_at for at in wishes)
+    """Whether a stop or delete was requested since the last step: it does not wait for `next_try_at`."""
+    requests = [at for at in (order.stop_wanted_at, order.delete_wanted_at) if at is not None]
+    return any(order.begun_at is None or at >= order.begun_at for at in requests)
 
 
 def clock_went_back(order: Order, now: datetime) -> bool:
-    """Whether the clock was set back since the last step: then every time in the row lies too far ahead."""
+    """Whether the clock was set back since the last step: then the row's times lie too far ahead to wait for."""
     return order.begun_at is not None and order.begun_at > now
 
 
 def is_fresh(consent: Consent | None, now: datetime, rules: Rules) -> bool:
-    """Whether its person still waits for what they agreed to. What is older is never made or started."""
+    """Whether the consent was spent within `create_within`. With an older one nothing is created or started."""
     spent_at = consent.spent_at if consent is not None else None
     return spent_at is not None and now - spent_at < timedelta(seconds=rules.create_within)
 
@@ -155,7 +155,7 @@ def _for_running(
         return end if end is not None and _asks_without_observation(order, rules) else DESCRIBE
     is_old = order.seen_at is None or now - order.seen_at > timedelta(seconds=2 * rules.poll)
     if not order.is_unwanted and is_old and order.auto_stop_set_at is not None and order.tries == 0:
-        return DESCRIBE  # nobody has looked for long: what is meant to be stopped may have stopped
+        return DESCRIBE  # the row is outdated: the instance may have stopped already
     if end is not None:
         return end
     if can_set_auto_stop and order.auto_stop_set_at is None and order.remote_state != RemoteState.FAILED:
@@ -166,7 +166,7 @@ def _for_running(
 def _due_end(
     order: Order, consent: Consent | None, now: datetime, can_set_auto_stop: bool, rules: Rules
 ) -> NextAction | None:
-    """How it is to be ended now, and why; None where it may run on."""
+    """The STOP or DELETE that is due now, with its reason; None where the instance may run on."""
     has_failed = order.remote_state == RemoteState.FAILED
     if order.is_unwanted:
         ends_it = has_failed and order.delete_wanted_at is not None
@@ -179,16 +179,16 @@ def _due_end(
 
 
 def _asks_without_observation(order: Order, rules: Rules) -> bool:
-    """Whether an end is asked for though nobody can look: that does no harm twice. In turns with looks."""
+    """Whether to send STOP or DELETE although DESCRIBE fails. Both are idempotent. Alternates with DESCRIBE."""
     return order.tries >= rules.auto_stop_tries and (order.tries - rules.auto_stop_tries) % 2 == 0
 
 
 def _until_accepted(order: Order, action: NextAction, now: datetime, rules: Rules) -> NextAction:
-    """Ask until the cloud takes it, then look; ask again where that has no effect, or cannot be seen."""
+    """Send until the cloud accepts, then observe; send again where that has no effect, or cannot be observed."""
     if order.asked_at is None and not order.unsure:
         return action
-    has_looked = order.asked_at is not None and order.seen_at is not None and order.seen_at > order.asked_at
-    if order.unsure or not has_looked:
+    was_observed = order.asked_at is not None and order.seen_at is not None and order.seen_at > order.asked_at
+    if order.unsure or not was_observed:
         return action if _asks_without_observation(order, rules) else DESCRIBE
     assert order.asked_at is not None
     is_under_way = order.remote_state in (RemoteState.STOPPING, RemoteState.DELETING)
@@ -197,18 +197,18 @@ def _until_accepted(order: Order, action: NextAction, now: datetime, rules: Rule
 
 
 def seconds_run(order: Order, now: datetime) -> float:
-    """How long the present run has cost something: by the cloud's count or by ours, whichever is more.
+    """Billed seconds of the current run: the cloud's count or ours, whichever is larger.
 
-    Clouds count from when it runs, and may bill from before that: so ours begins when it was made.
+    Clouds count from RUNNING and may bill from creation; ours begins at creation.
     """
     ours = (now - order.run_began_at).total_seconds() if order.run_began_at is not None else 0.0
     return max(ours, (order.running or 0.0) - order.ran_before, 0.0)
 
 
 def seconds_left(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> float:
-    """Until we stop it ourselves: the second line, should the timer in the cloud fail.
+    """Seconds until Freepool sends STOP, in case the cloud's auto-stop fails.
 
-    Before the cap, by the time until we look again and the cloud has stopped: that may cost, too.
+    It stops before the cap, by one poll interval and the cloud's stop latency, which are billed, too.
     """
     if consent is None:
         since = order.recovered_at or order.created_at
@@ -219,26 +219,26 @@ def seconds_left(order: Order, consent: Consent | None, now: datetime, rules: Ru
 
 
 def limit_of(consent: Consent | None) -> StopReason:
-    """Which of the two limits of a run comes first."""
+    """Whether the time limit or the cap ends the run."""
     if consent is None or consent.run_seconds >= consent.max_seconds:
         return StopReason.TIME
     return StopReason.CAP
 
 
 def _auto_stop_seconds(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> float:
-    """For how long the cloud's own timer is set: what is left of the run, to the second of the cap."""
+    """Seconds from now for the cloud's auto-stop: the rest of the run, at least 1."""
     if consent is None:
         return max(1.0, seconds_left(order, None, now, rules))
     return max(1.0, consent.run_seconds - seconds_run(order, now))
 
 
 def spent_by(order: Order, consent: Consent | None, now: datetime) -> str | None:
-    """An estimate of what the present run has cost so far, as exact text."""
+    """Estimated cost of the current run so far, as an exact decimal; None without a consent."""
     return None if consent is None else cost(terms_of(consent).hourly, seconds_run(order, now)).text
 
 
 def intent_of(order: Order, action: NextAction, now: datetime, rules: Rules) -> OrderChanges:
-    """What is written, and committed, before the cloud is asked for anything that changes something there."""
+    """Changes to commit before a mutating call is sent."""
     changes: OrderChanges = {"begun_at": now, "busy_until": now + timedelta(seconds=rules.busy)}
     match action.kind:
         case Action.CREATE | Action.START:

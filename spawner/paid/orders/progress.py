@@ -1,4 +1,4 @@
-"""How a paid start is told to people: sentences as templates with their parameters, and a percentage."""
+"""Progress messages of a paid start: percentage, template and parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DONE: Mapping[str, tuple[int, str]] = {
     "armed": (40, "Its timer is set in the cloud, so that it ends even without us"),
     "arming_failed": (35, "Its timer could not be set; trying again, and else it is stopped"),
 }
-"""What the record of an order says, as far as it is news for its person."""
+"""Message for each event of an order that users see."""
 STAGE = "The cloud says: {stage}"
 READY = "It runs. Opening it"
 STAGE_PERCENT = {RemoteState.PROVISIONING: 60, RemoteState.RUNNING: 100}
@@ -39,27 +39,27 @@ ENDINGS: Mapping[StopReason, str] = {
     StopReason.NOT_STARTED: "Your cloud did not start it.",
     StopReason.OUTSIDE: "It was stopped in your cloud.",
 }
-"""Why there is nothing to open, where that needs words of its own."""
+"""Why the instance cannot be opened; other reasons have `NOT_STARTED`."""
 
 
 def lines(watched: OrderProgress) -> list[Line]:
-    """All that there is to tell of this run by now, in order."""
+    """The messages of the current run so far, in order."""
     order = watched.order
-    told: list[Line] = [(*DONE[event.what], {}) for event in watched.record if event.what in DONE]
+    messages: list[Line] = [(*DONE[event.what], {}) for event in watched.record if event.what in DONE]
     if is_open(order):
-        return [*told, (100, READY, {})]
+        return [*messages, (100, READY, {})]
     if is_over(order) or order.is_unwanted:
-        return [*told, (100, ending(order), {})]
+        return [*messages, (100, ending(order), {})]
     if order.raw_state:
-        told.append((STAGE_PERCENT.get(RemoteState(order.remote_state or "unknown"), 50), STAGE, stage_of(order)))
-    return told
+        messages.append((STAGE_PERCENT.get(RemoteState(order.remote_state or "unknown"), 50), STAGE, stage_of(order)))
+    return messages
 
 
 def stage_of(order: Order) -> Mapping[str, str]:
-    """The cloud's own word for what it does."""
+    """The instance's state as the cloud names it."""
     return {"stage": order.raw_state or ""}
 
 
 def ending(order: Order) -> str:
-    """Why there is nothing to open."""
+    """Why the instance cannot be opened."""
     return ENDINGS.get(order.reason, NOT_STARTED) if order.reason is not None else NOT_STARTED

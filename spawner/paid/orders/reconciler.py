@@ -1,6 +1,6 @@
-"""The steward's part of the paid path: begins what is due, for orders and for whole accounts.
+"""The steward's loop for paid instances: starts the due actions of orders and the due discovery of accounts.
 
-What is kept here may be lost at any moment: which accounts were looked through since we began, and what is under way.
+Its memory may be lost at any time: which accounts were discovered since it started, and the tasks under way.
 Everything else is in the ledger.
 """
 
@@ -27,19 +27,19 @@ from spawner.paid.providers.base import AuthLost, ProviderError, Throttled
 log = logging.getLogger("freepool.paid")
 LEASE = "paid"
 MAX_DISCOVERIES = 8
-"""Looks through accounts under way. They are slow, and what somebody wants ended is not to wait for one."""
+"""Concurrent discoveries. They are slow, so they do not share the limit of the orders' actions."""
 EXPIRE_EVERY = timedelta(minutes=1)
 
 AccountRegion = tuple[str, str]
-"""A binding's id and a region."""
+"""Binding id and region."""
 K = TypeVar("K", str, AccountRegion)
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Reconciler:
-    """Keeps every paid order's promises. `holder` names this process; one of them works at a time, by a lease.
+    """Reconciles paid orders with the cloud. One process (`holder`) at a time works, by a lease.
 
-    `at_once` bounds how many orders are worked on.
+    `at_once`: maximum number of orders worked on concurrently.
     """
 
     def __init__(self, paid: Paid, *, holder: str, at_once: int = 16) -> None:
@@ -59,18 +59,18 @@ class Reconciler:
         self._left_out: set[tuple[str, str]] = set()
 
     async def tick(self, *, patience: float | None = None) -> bool:
-        """Begin what is due and wait for it, `patience` seconds at most. False where another steward does this.
+        """Start the due tasks and wait at most `patience` seconds for them. False while another process has the lease.
 
-        May be cancelled at any point. What takes longer goes on, and is not begun twice; `rest` ends it.
+        May be cancelled at any point. Tasks that take longer go on and are not started twice; `rest` cancels them.
         """
         if not await self._hold_lease():
             return False
         now = self._current_time()
         self._idle = {order_id: idle for order_id, idle in self._idle.items() if idle[1] > now}
         room = max(0, self.at_once - len(self._order_tasks))
-        but = {*self._order_tasks, *self._idle}
+        excluded = {*self._order_tasks, *self._idle}
         due, linked, busy = await self.paid.ledger.aread(
-            _due, now=now, at_most=room, but=but, watch_for=self.paid.rules.watch_for
+            _due, now=now, at_most=room, excluded=excluded, watch_for=self.paid.rules.watch_for
         )
         known = {binding.id: binding for binding in linked}
         for order in due:
@@ -85,7 +85,7 @@ class Reconciler:
         return True
 
     def _current_time(self) -> datetime:
-        """Now. Where the clock was set back, what was to be done at a later time is to be done again."""
+        """Now. If the clock was set back, forget all times kept in memory: they lie too far ahead."""
         now = self.paid.now()
         if self._ticked_at is not None and now < self._ticked_at:
             self._discovered_at.clear()
@@ -100,18 +100,18 @@ class Reconciler:
         if await execute(self.paid, order, has_discovered=may_create, since=self._since):
             return
         if binding is None or self.has_discovered(binding) == may_create:
-            # It waits for something that takes a while: it is not to take the place of those who do not.
+            # It waits for discovery or its cloud: leave its place to orders that can be worked on.
             self._idle[order.id] = order.binding_id, self.paid.now() + timedelta(seconds=self.paid.rules.poll)
 
     async def rest(self) -> None:
-        """End what is under way. It is in the ledger, and whoever comes next goes on with it."""
+        """Cancel all tasks. The ledger holds their state; the next process continues."""
         tasks = [*self._order_tasks.values(), *self._discovery_tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def has_discovered(self, binding: Binding) -> bool:
-        """Whether all that is in an account was looked at since we began, in every region."""
+        """Whether every region of the account was discovered since this process started."""
         return all((binding.id, region) in self._discovered_at for region in self.paid.regions_of(binding))
 
     async def _hold_lease(self) -> bool:
@@ -120,16 +120,18 @@ class Reconciler:
             self._held_until = None
             return False
         if self._held_until is None or now > self._held_until:
-            # Somebody else may have acted meanwhile, or the ledger may have come back from a backup.
+            # Another process may have worked meanwhile, or the ledger may have been restored from a backup.
             self._since = now
             self._discovered_at.clear()
             self._retry_at.clear()
-        self._since = min(self._since, now)  # where the clock was set back, nobody who agrees now did so long ago
+        self._since = min(
+            self._since, now
+        )  # after the clock was set back, new consents must not count as older than this process
         self._held_until = now + duration
         return True
 
     def _due_for_discovery(self, linked: list[Binding], busy: set[str], now: datetime) -> list[tuple[Binding, str]]:
-        """Where to look: first where we never did since we began, then where it is longest due."""
+        """Account regions due for discovery: first those never discovered by this process, then the longest due."""
         due = [
             (self._due_at((binding.id, region), binding.id in busy or is_lost(binding)), binding.id, region, binding)
             for binding in linked
@@ -145,7 +147,7 @@ class Reconciler:
                 self._left_out.add((binding.provider, region))
                 log.error(
                     "accounts of %s are linked for the region %s, which the settings do not name any more: "
-                    "what is there is neither found nor stopped by us",
+                    "Freepool neither discovers nor stops instances there",
                     binding.provider,
                     region,
                 )
@@ -160,17 +162,17 @@ class Reconciler:
     async def _discover(self, binding: Binding, region: str) -> None:
         rules, place = self.paid.rules, (binding.id, region)
         failures = self._failures.get(place, 0)
-        # Written before, so that what is cancelled or fails otherwise is not tried in every tick.
+        # Set before the call, so that a cancelled or failed discovery is not retried in every tick.
         self._retry_at[place] = self.paid.now() + timedelta(seconds=rules.pause(failures + 1, self.paid.dice()))
         try:
             await discover(self.paid, binding, region)
         except ProviderError as error:
-            # Nothing follows from it: what could not be listed is not known to be empty.
+            # A failed listing says nothing about the account's instances.
             self._failures[place] = failures + 1
             if isinstance(error, Throttled) and error.after is not None:
                 pause = max(rules.pause(failures + 1, self.paid.dice()), min(error.after, rules.longest_pause))
                 self._retry_at[place] = self.paid.now() + timedelta(seconds=pause)
-            log.warning("the account of binding %s could not be looked through: %s", binding.id, error.message)
+            log.warning("the account of binding %s could not be listed: %s", binding.id, error.message)
             if isinstance(error, AuthLost):
                 await self.paid.ledger.awrite(lose_access, binding.id, now=self.paid.now())
             return
@@ -191,7 +193,7 @@ class Reconciler:
         self, tasks: dict[K, asyncio.Task[None]], key: K, work: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         if key not in tasks:
-            subject = f"order {key}" if isinstance(key, str) else f"sweep {' '.join(key)}"
+            subject = f"order {key}" if isinstance(key, str) else f"discovery {' '.join(key)}"
             tasks[key] = asyncio.create_task(_guarded(subject, work), name=f"freepool-{subject}")
             tasks[key].add_done_callback(lambda _: tasks.pop(key, None))
 
@@ -200,16 +202,16 @@ async def _guarded(subject: str, work: Callable[[], Coroutine[Any, Any, None]]) 
     try:
         await work()
     except LostRace as error:
-        log.info("%s: %s", subject, error.message)  # somebody else was first: the ledger has what is true now
+        log.info("%s: %s", subject, error.message)  # another process changed the row first
     except FreepoolError as error:
-        log.warning("%s failed, and is tried again: %s", subject, error.message)
+        log.warning("%s failed and is retried: %s", subject, error.message)
     except Exception:
-        log.exception("%s failed, which nobody foresaw, and is tried again", subject)
+        log.exception("%s failed unexpectedly and is retried", subject)
 
 
 def _due(
-    connection: Connection, *, now: datetime, at_most: int, but: Collection[str], watch_for: timedelta
+    connection: Connection, *, now: datetime, at_most: int, excluded: Collection[str], watch_for: timedelta
 ) -> tuple[list[Order], list[Binding], set[str]]:
-    """What to do, every account, and in which of them something may be: also what was ended by mistake."""
-    due = orders.due(connection, now=now, at_most=at_most, but=but)
+    """Due orders, all linked bindings, and the ids of those that may have instances, lately closed orders included."""
+    due = orders.due(connection, now=now, at_most=at_most, but=excluded)
     return due, bindings.linked(connection), orders.watched_bindings(connection, since=now - watch_for)

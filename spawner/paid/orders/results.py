@@ -1,7 +1,7 @@
-"""What an answer of the cloud makes of an order: `settle`, from the row, the step and the answer alone.
+"""How the result of a cloud call changes an order: `apply_result`, a pure function.
 
-See `orders` for the states and the steps. Nothing here forgets an instance: GONE comes only from the cloud's own word,
-REJECTED only from a definite no, or from a name that did not appear for a day.
+`policy` describes states and actions. An order is closed only on proof: GONE after the cloud said NotFound, REJECTED
+after a definite refusal, or after the name was not listed for a day.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ Sentence = tuple[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class InstanceSeen:
-    """The cloud showed it."""
+    """The cloud returned the instance."""
 
     remote: RemoteInstance
 
 
 @dataclass(frozen=True)
 class NotListed:
-    """A complete listing has no such name."""
+    """A complete listing does not contain the order's name."""
 
 
 @dataclass(frozen=True)
 class RequestTaken:
-    """The cloud did, or will do, what was asked. `remote_id`: of what it made."""
+    """The cloud accepted the request. `remote_id`: of a created instance."""
 
     remote_id: str | None = None
 
 
 @dataclass(frozen=True)
 class TermsChanged:
-    """What was agreed to is not what is on offer any more. Nothing was asked of the cloud."""
+    """The offer no longer equals the consent. No mutating call was sent."""
 
     sentence: Sentence
 
 
 @dataclass(frozen=True)
 class CallFailed:
-    """The cloud did not do it, or we do not know. `was_sent`: it was asked to change something."""
+    """The call failed, or its outcome is unknown. `was_sent`: it was a mutating call."""
 
     error: ProviderError
     was_sent: bool
@@ -81,10 +81,10 @@ def apply_result(
     rules: Rules,
     jitter: float,
 ) -> OrderUpdate:
-    """What to write after a step. `was` is the row before the step, `order` as its intent has left it.
+    """The update to write after an action. `was` is the row before it, `order` the row after its intent.
 
-    `began`: when the row was read, so that a wish that came meanwhile is younger. `jitter`, from 0 to 1, spreads those
-    who try again.
+    `began`: when the row was read, so that a stop requested meanwhile counts as newer. `jitter` (0 to 1) spreads
+    retries.
     """
     update = _update_for(order, consent, action, result, now, was, rules)
     changes: OrderChanges = {"busy_until": None, "begun_at": began}
@@ -106,7 +106,7 @@ def apply_result(
 
 
 def _is_still_refused(order: Order, action: NextAction) -> bool:
-    """That we may look says nothing of whether we may end it, where that was not taken yet."""
+    """A DESCRIBE that is allowed does not prove that a pending STOP or DELETE is."""
     return action.kind is Action.DESCRIBE and order.state in ENDS and order.asked_at is None
 
 
@@ -124,7 +124,7 @@ def _retry_changes(
     rules: Rules,
     jitter: float,
 ) -> OrderChanges:
-    """When to try again: later each time, not before the cloud says, and not after a limit has passed."""
+    """The time of the retry: exponential backoff, the cloud's Retry-After, but not beyond a limit of the run."""
     changes: OrderChanges = {}
     if isinstance(error, AuthLost):
         changes |= {"blocked": Block.AUTH_LOST, "blocked_at": order.blocked_at or now}
@@ -135,7 +135,9 @@ def _retry_changes(
     longest = rules.longest_stop_pause if order.state is OrderState.STOPPING else rules.longest_pause
     pause = rules.pause(order.tries, jitter, longest=longest)
     if isinstance(error, Throttled) and error.after is not None:
-        pause = min(max(pause, error.after * (1 + jitter / 10)), longest)  # a day is no answer where money runs
+        pause = min(
+            max(pause, error.after * (1 + jitter / 10)), longest
+        )  # Retry-After must not outlast the pause allowed while the instance bills
     if order.state in RUNS:
         left = seconds_left(order, consent, now, rules)
         pause = min(pause, left) if left > 0 else pause
@@ -171,9 +173,9 @@ def _update_for(
 
 
 def _give_up(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
-    """Nothing was made, or started, for sure."""
+    """Close the order: no instance was created or started."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
-    told = () if reason is StopReason.CANCELLED else (notice(kind, order, reason=reason, **_words(why)),)
+    notices = () if reason is StopReason.CANCELLED else (notice(kind, order, reason=reason, **_words(why)),)
     state = OrderState.REJECTED if order.remote_id is None else OrderState.STOPPED
     changes: OrderChanges = {
         "state": state,
@@ -186,18 +188,18 @@ def _give_up(order: Order, reason: StopReason, now: datetime, why: Sentence | No
     }
     if state is OrderState.REJECTED:
         changes["ended_at"] = now
-    return OrderUpdate(changes, told, what="given_up", params={"reason": str(reason), **_words(why)})
+    return OrderUpdate(changes, notices, what="given_up", params={"reason": str(reason), **_words(why)})
 
 
 def _words(why: Sentence | None) -> dict[str, str]:
-    """A sentence as parameters of a notice or of a line of the record."""
+    """A sentence as parameters of a notice or an event."""
     return {} if why is None else {"why": why[0], **{f"why_{name}": str(value) for name, value in why[1].items()}}
 
 
 def _after_run_request(
     order: Order, consent: Consent | None, result: CallResult | None, now: datetime, was: Order, rules: Rules
 ) -> OrderUpdate:
-    """The cloud was asked to make it or to start it, or the look at the price before that found something."""
+    """After CREATE or START, or after the checks before them ended it."""
     was_asked_before = was.posted_at is not None
     match result:
         case InstanceSeen(remote):
@@ -235,12 +237,12 @@ def _after_run_request(
                 what="unknown",
                 request_id=error.request_id,
             )
-        case _:  # the look before it failed: nothing was asked
+        case _:  # a check before it failed: no request was sent
             return OrderUpdate({"tries": order.tries + 1})
 
 
 def _no_longer_requested(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
-    """It is not asked for again, but an earlier request may still be carried out: its name is watched for."""
+    """Send no further request. An earlier one may still take effect, so its name is looked for."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
     changes: OrderChanges = {
         "state": OrderState.UNKNOWN,
@@ -267,7 +269,7 @@ def _after_find(
             if not order.is_unwanted and not is_fresh(consent, now, rules):
                 return _no_longer_requested(order, StopReason.TOO_LATE, now)
             changes: OrderChanges = {"state": OrderState.UNKNOWN, "unsure": False, "tries": 0}
-            # Soon while somebody waits for it; else as seldom as something forgotten may cost.
+            # Poll soon while the user waits for it.
             pause = rules.poll if order.is_unwanted else rules.poll_soon
             return OrderUpdate(changes | {"next_try_at": now + timedelta(seconds=pause)})
         case _:
@@ -275,7 +277,7 @@ def _after_find(
 
 
 def _adopted(order: Order, consent: Consent | None, remote: RemoteInstance, now: datetime, rules: Rules) -> OrderUpdate:
-    """It is there: whoever asked for it, it is this order's. What nobody wants any more is ended and deleted."""
+    """Take the listed instance as the order's. If the order is no longer wanted, it is stopped and deleted."""
     changes: OrderChanges = {
         "state": OrderState.ACTIVE,
         "remote_id": remote.id,
@@ -284,11 +286,11 @@ def _adopted(order: Order, consent: Consent | None, remote: RemoteInstance, now:
         "next_try_at": now,
         "tries": 0,
     }
-    if order.is_unwanted:  # nobody has ever been in it, so nothing is lost
+    if order.is_unwanted:  # it was never used, so no data is lost
         changes["delete_wanted_at"] = order.delete_wanted_at or now
         changes["delete_wanted_by"] = order.delete_wanted_by or FREEPOOL
-    seen = apply_observation(replace(order, **changes), consent, remote, now, rules)
-    return replace(seen, changes=changes | seen.changes | {"next_try_at": now}, what="adopted")
+    update = apply_observation(replace(order, **changes), consent, remote, now, rules)
+    return replace(update, changes=changes | update.changes | {"next_try_at": now}, what="adopted")
 
 
 def _after_describe(
@@ -323,7 +325,7 @@ def _after_set_auto_stop(
             changes: OrderChanges = {"auto_stop_set_at": now, "stops_at": stops_at, "tries": 0, "next_try_at": now}
             return OrderUpdate(changes, what="armed", params={"stop_in": action.stop_in})
         case CallFailed(Conflict()) if order.remote_state in (None, RemoteState.PROVISIONING, RemoteState.STOPPED):
-            # It is not there enough yet, or not shown to be. It is looked at meanwhile, and armed once it runs.
+            # The cloud refuses a timer until the instance runs: observe it and retry.
             return OrderUpdate({"unsure": True, "next_try_at": now + timedelta(seconds=rules.poll_soon)})
         case CallFailed(NotFound() | Conflict()):
             return OrderUpdate({"unsure": True, "tries": order.tries + 1, "next_try_at": now})
@@ -344,8 +346,8 @@ def _after_end_request(
         return OrderUpdate(changes, what=f"{verb}_taken")
     changes = {"unsure": True, "tries": order.tries + 1}
     if isinstance(result.error, Conflict | NotFound) and order.tries == 0:
-        changes["next_try_at"] = now  # its state has changed without us, and decides
-    told: tuple[UserNotice, ...] = ()
+        changes["next_try_at"] = now  # its state has changed in the cloud: observe it first
+    notices: tuple[UserNotice, ...] = ()
     if order.tries + 1 >= rules.tell_after:
-        told = (_end_failed_notice(order),)
-    return OrderUpdate(changes, told, what=f"{verb}_failed", request_id=result.error.request_id)
+        notices = (_end_failed_notice(order),)
+    return OrderUpdate(changes, notices, what=f"{verb}_failed", request_id=result.error.request_id)

@@ -1,7 +1,7 @@
-"""From a person's click on the desk to an order that runs: what the hub needs of the paid path. It asks no cloud.
+"""Place orders and request their end: the calls of the hub and the desk. They make no cloud calls.
 
-A consent is spent only with the word that belongs to it, which the desk makes for the person who has just agreed. It
-is in no table, no page and no log: whoever starts a server without the desk, an administrator included, has none.
+Spending a consent takes its one-time token, which the desk makes when the user accepts. It is in no table, page or
+log, so a server that is started without the desk, by an administrator too, spends nothing.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def pop_start_token(options: MutableMapping[str, Any]) -> object:
 
 
 def start_token(key: str, consent_id: str) -> str:
-    """What the desk must send to have an accepted consent spent: good for this one, and so once. `key` is secret."""
+    """The one-time token that spends an accepted consent. `key` is the desk's secret."""
     return hmac.new(key.encode(), b"freepool paid start v1\0" + consent_id.encode(), "sha256").hexdigest()
 
 
 def answer_token(key: str, consent_id: str) -> str:
-    """What the page with a question sends along with the yes. It stands in that page and nowhere else."""
+    """The one-time token that the page with an offer sends with the acceptance. It is nowhere but in that page."""
     return hmac.new(key.encode(), b"freepool paid answer v1\0" + consent_id.encode(), "sha256").hexdigest()
 
 
@@ -69,13 +69,13 @@ def begin(
     key: str,
     now: datetime,
 ) -> Order:
-    """The order of this person's server: what is under way already, else what their consent is now spent for.
+    """The open order of the user's server, or else a new one for which their consent is spent.
 
     Raises `NoConsent`, `NotAllowed`, `PaidPaused`, or `OfferChanged`.
     """
     order = orders.of_server(connection, user_name, server_name)
     if order is not None and order.user_since == user_since and is_wanted(order):
-        return order  # a second click, or a hub that has forgotten it: nothing is spent
+        return order  # a second click, or a hub that lost its own record
     consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
     if consent is None or not hmac.compare_digest(token.encode(), start_token(key, consent.id).encode()):
         refuse_if_paused(connection)
@@ -89,7 +89,7 @@ def begin(
 
 
 def place(connection: Connection, *, user_name: str, user_since: str, server_name: str, now: datetime) -> Order:
-    """Spend this person's yes for this server: consent SPENT and order INTENDED, both or neither.
+    """Spend the user's consent for this server: consent SPENT and order INTENDED, both or neither.
 
     Raises `NoConsent` where there is none, `PaidPaused`, `NotAllowed` where the account is not linked any more or
     blocked, and `LostRace` where the server is ordered already.
@@ -133,8 +133,7 @@ def _new(connection: Connection, consent: Consent, binding: Binding, now: dateti
 
 
 def _again(connection: Connection, consent: Consent) -> Order:
-    """A stopped instance is to run once more: nothing of its last run counts for this one. Until it does, it counts as
-    stopped since then: the cloud, too, counts on."""
+    """Reset a stopped order for another run. `stopped_at` stays until it runs: the cloud keeps counting from it."""
     order = orders.get(connection, order_id_of(consent))
     if order.state is not OrderState.STOPPED or order.delete_wanted_at is not None:
         raise LostRace("It is not stopped any more.")
@@ -164,13 +163,13 @@ def _again(connection: Connection, consent: Consent) -> Order:
 def want_stop(
     connection: Connection, order_id: str, *, by: str, now: datetime, reason: StopReason = StopReason.ASKED
 ) -> None:
-    """Somebody who may wants it stopped. Safe to say twice."""
+    """Request a stop; the caller has checked that `by` may. Idempotent."""
     if orders.want_stop(connection, order_id, by=by, now=now, reason=reason):
         audit.note(connection, order_id, at=now, by=by, what="stop_wanted")
 
 
 def want_delete(connection: Connection, order_id: str, *, by: str, now: datetime) -> None:
-    """Its owner wants it gone, with all that is in it. Safe to say twice. Raises `NotAllowed` for anybody else."""
+    """Request that the instance and its disk be deleted. Idempotent. Raises `NotAllowed` unless `by` owns it."""
     if orders.get(connection, order_id).user_name != by:
         raise NotAllowed("Only its owner can delete this.")
     if orders.want_delete(connection, order_id, by=by, now=now):
@@ -178,22 +177,21 @@ def want_delete(connection: Connection, order_id: str, *, by: str, now: datetime
 
 
 def end(connection: Connection, *, user_name: str, server_name: str, by: str, now: datetime) -> None:
-    """The hub has ended the server, for whomever: a wish, which the steward carries out. Safe to say twice, and of
-    nothing."""
+    """Request a stop because the hub ended the server. Idempotent; does nothing where there is no open order."""
     order = orders.of_server(connection, user_name, server_name)
     if order is not None and order.state in UNDER_WAY:
         want_stop(connection, order.id, by=by, now=now, reason=StopReason.HUB)
 
 
 def is_wanted(order: Order) -> bool:
-    """Whether it runs, or will, and nobody wants its end."""
+    """Whether it runs or will run, and no stop or delete was requested."""
     return order.state in UNDER_WAY and not order.is_unwanted
 
 
 def is_over(order: Order | None) -> bool:
-    """Whether there is no run any more. What is still being ended may bill, and so is not over.
+    """Whether the run is over. A stopping instance may still bill, so it is not.
 
-    A name that is only watched for, should it still appear, is.
+    An order whose name is only looked for in case a lost request takes effect is over.
     """
     if order is None:
         return True
@@ -203,20 +201,20 @@ def is_over(order: Order | None) -> bool:
 
 
 def is_open(order: Order) -> bool:
-    """Whether there is something to go into."""
+    """Whether the user can open the instance."""
     return order.state in RUNS and order.remote_state == RemoteState.RUNNING and not order.is_unwanted
 
 
 @dataclass(frozen=True)
 class OrderProgress:
-    """An order and the record of its present run."""
+    """An order and the events of its current run."""
 
     order: Order
     record: list[OrderEvent]
 
 
 def read_progress(connection: Connection, order_id: str) -> OrderProgress:
-    """As it is now."""
+    """Read an order with the events since it was last placed."""
     record = audit.record_of(connection, order_id)
     began = max((number for number, event in enumerate(record) if event.what == "ordered"), default=0)
     return OrderProgress(orders.get(connection, order_id), record[began:])

@@ -1,4 +1,4 @@
-"""What is written after one step of an order: the row, what its person is told, and a line of the record."""
+"""The changes that one step of an order writes: the row, notices for the user, an event."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from spawner.ledger.paid.rows import Block, NoticeKind, Order, OrderChanges
 
 FREEPOOL = "freepool"
-"""Who wishes an end where no person does. It is only shown: no rule asks for it."""
+"""Shown as the requester of a stop that no user requested. No rule depends on it."""
 
 
 @dataclass(frozen=True)
 class UserNotice:
-    """A notice to leave. `occasion`: one of its kind is left for each."""
+    """A notice for the order's user. One notice of a kind is kept for each `occasion`."""
 
     kind: NoticeKind
     occasion: str
@@ -23,7 +23,7 @@ class UserNotice:
 
 @dataclass(frozen=True)
 class OrderUpdate:
-    """`what` is empty where nothing happened that belongs into the record. `block`: what is wrong with the binding."""
+    """`what` names the event, empty for none. `block`: the reason to block the binding for."""
 
     changes: OrderChanges
     notices: tuple[UserNotice, ...] = ()
@@ -34,7 +34,7 @@ class OrderUpdate:
 
 
 def notice(kind: NoticeKind, order: Order, **params: object) -> UserNotice:
-    """A notice about the present run of an order: one of each kind."""
+    """A notice about the current run of an order, one of each kind per run."""
     run = order.consent_id or (order.recovered_at.isoformat() if order.recovered_at else "")
     words = {
         "instance_type": order.instance_type,
