@@ -1,4 +1,4 @@
-"""The ledger: what Freepool knows, as rows. Deadlines, claims and leases are data here, never timers or dicts."""
+"""The ledger: Freepool's database. Deadlines, claims and leases are rows, so they survive a restart."""
 
 from spawner.ledger.engine import Ledger, open_ledger
 from spawner.ledger.paid import tables as _paid_tables  # noqa: F401  (adds the tables to the metadata)

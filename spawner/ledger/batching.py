@@ -1,4 +1,4 @@
-"""Writers that wait at the same time share one transaction: a crowd does not pay for one turn at the database each."""
+"""Write batching: writes that wait at the same time share one transaction."""
 
 from __future__ import annotations
 
@@ -16,56 +16,56 @@ T = TypeVar("T")
 Query = Callable[[Connection], Any]
 
 MAX_BATCH = 25
-"""Writes in one transaction, at most: other processes have to come in between."""
+"""Maximum writes in one transaction, so that other processes get their turn."""
 
 
 class _BatchFailed(Exception):
-    """One of several writes met what is neither a rule of ours nor of a table: none of them is written."""
+    """A write of a batch raised an unexpected error. The batch is rolled back and each write is run alone."""
 
 
 class WriteBatcher:
-    """Runs writes in a thread of its own, in the order in which they come.
+    """Runs writes in its own thread, in order of submission.
 
-    `write` runs a query in a transaction and commits it. Each write that shares a transaction is undone on its own
-    where it raises, as if it were alone; a commit that fails fails for all of them.
+    `write` runs a query in a transaction and commits it. A write that raises is rolled back alone, to its savepoint;
+    a failed commit fails all writes of the batch.
     """
 
     def __init__(self, write: Callable[[Query], Any]) -> None:
         self._write = write
         self._waiting: deque[tuple[Query, Future[Any]]] = deque()
-        # Writers that wait for each other in the loop's own threads would keep all others from the readers.
+        # In the event loop's default executor, waiting writers would use up the threads that readers need.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
 
     def submit(self, query: Callable[[Connection], T]) -> Future[T]:
-        """Write it soon. The result is there when the rows are durable."""
+        """Queue a write. The future is done when its rows are durable."""
         result: Future[T] = Future()
         self._waiting.append((query, result))
         self._thread.submit(self._serve)
         return result
 
     def close(self) -> None:
-        """Write what waits, and end."""
+        """Run all queued writes, then stop the thread."""
         self._thread.shutdown()
 
     def _serve(self) -> None:
-        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
-        if len(taken) > 1:
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+        if len(batch) > 1:
             try:
-                found = self._write(lambda connection: [_run_in_savepoint(connection, query) for query, _ in taken])
+                results = self._write(lambda connection: [_run_in_savepoint(connection, query) for query, _ in batch])
             except _BatchFailed:
                 pass
             except Exception as error:
-                for _, result in taken:
+                for _, result in batch:
                     result.set_exception(error)
                 return
             else:
-                for (_, result), (value, refusal) in zip(taken, found, strict=True):
+                for (_, result), (value, refusal) in zip(batch, results, strict=True):
                     if refusal is None:
                         result.set_result(value)
                     else:
                         result.set_exception(refusal)
                 return
-        for query, result in taken:
+        for query, result in batch:
             try:
                 result.set_result(self._write(query))
             except Exception as error:
@@ -73,7 +73,7 @@ class WriteBatcher:
 
 
 def _run_in_savepoint(connection: Connection, query: Query) -> tuple[Any, Exception | None]:
-    """What a write gives, or what it refuses with."""
+    """The result of a write, or the expected error that it raised."""
     try:
         with connection.begin_nested():
             return query(connection), None

@@ -1,4 +1,4 @@
-"""Leases: who may do what only one at a time should do. A row with an end, so a dead holder blocks nobody long."""
+"""Leases: one process at a time does a job. A lease expires, so a dead holder blocks others only until then."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from spawner.ledger.engine import rows_changed
 from spawner.ledger.schema import leases
 
 STEWARD = "steward"
-"""Who keeps the promises."""
+"""Lease of the active steward."""
 
 
 def hold(connection: Connection, name: str, *, holder: str, now: datetime, duration: timedelta) -> bool:
-    """Take or renew a lease. True if `holder` has it until `now + duration`; False if somebody else does."""
+    """Take or renew a lease. True if `holder` has it until `now + duration`; False if another holder has it."""
     until = now + duration
     result = connection.execute(
         update(leases)
@@ -24,7 +24,7 @@ def hold(connection: Connection, name: str, *, holder: str, now: datetime, durat
     )
     if rows_changed(result) == 1:
         return True
-    # Asked first, because a database writes each refused insert into its log, and somebody rests here every second.
+    # Look first: PostgreSQL logs each failed insert, and a standby steward tries every second.
     if connection.execute(select(leases.c.name).where(leases.c.name == name)).first() is not None:
         return False
     try:
@@ -36,15 +36,15 @@ def hold(connection: Connection, name: str, *, holder: str, now: datetime, durat
 
 
 def release(connection: Connection, name: str, *, holder: str) -> None:
-    """Give a lease back early, so that the next holder need not wait for its end."""
+    """Release a lease early, so that the next holder need not wait for its expiry."""
     connection.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))
 
 
 def ends_at(connection: Connection, name: str) -> datetime | None:
-    """Until when a lease holds, or held; None if nobody has it."""
+    """Expiry of a lease, also a past one; None if there is no row."""
     return connection.execute(select(leases.c.expires_at).where(leases.c.name == name)).scalar()
 
 
 def holder_of(connection: Connection, name: str, *, now: datetime) -> str | None:
-    """Who holds a lease now; None if nobody does."""
+    """Current holder of a lease; None if there is none."""
     return connection.execute(select(leases.c.holder).where(leases.c.name == name, leases.c.expires_at >= now)).scalar()

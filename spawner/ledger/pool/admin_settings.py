@@ -1,4 +1,4 @@
-"""What operators set while the platform runs, beside the catalog: a row per setting, with who set it and when."""
+"""Settings that administrators change at run time: one row per setting, with who set it and when."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALL = select(controls).order_by(controls.c.name)
 
 @dataclass(frozen=True)
 class AdminSetting:
-    """One setting. `value` is JSON."""
+    """One setting. `value` is any JSON value."""
 
     name: str
     value: Any
@@ -26,7 +26,7 @@ class AdminSetting:
 
 
 def put(connection: Connection, name: str, value: Any, *, now: datetime, by: str) -> None:
-    """Set it, whatever it was."""
+    """Insert or replace a setting."""
     values = {"value": value, "set_at": now, "set_by": by}
     if rows_changed(connection.execute(update(controls).where(controls.c.name == name).values(**values))) != 1:
         connection.execute(insert(controls).values(name=name, **values))
@@ -34,13 +34,13 @@ def put(connection: Connection, name: str, value: Any, *, now: datetime, by: str
 
 
 def clear(connection: Connection, name: str) -> bool:
-    """Back to what the catalog says. False where nothing was set."""
+    """Delete a setting, so that the catalog applies. False if it was not set."""
     was_there = rows_changed(connection.execute(delete(controls).where(controls.c.name == name))) == 1
     touch(connection)
     return was_there
 
 
 def all_of(connection: Connection) -> dict[str, AdminSetting]:
-    """Every setting by name."""
+    """All settings by name."""
     rows = connection.execute(_ALL)
     return {row.name: AdminSetting(**row._mapping) for row in rows}

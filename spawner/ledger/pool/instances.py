@@ -1,4 +1,4 @@
-"""Loans: one row from request to end, and the lines of progress that belong to it."""
+"""Queries of instances and of the progress of their starts."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def request(
     now: datetime,
     at_most: int,
 ) -> Instance:
-    """Write the intent to lend: a STARTING row. The caller commits it before anything is started.
+    """Write a STARTING instance. The caller commits it before it starts anything.
 
-    Raises `TooMany` when the user already has `at_most` live loans, `LostRace` when this very server has one.
+    Raises `TooMany` if the user has `at_most` other live instances, `LostRace` if this server has a live one.
     """
     live = connection.execute(
         select(instances.c.server_name).where(instances.c.user_name == user_name, _in(LIVE))
@@ -111,7 +111,7 @@ def request(
 
 
 def attach_slot(connection: Connection, instance_id: str, slot_id: str) -> None:
-    """Note which slot a STARTING instance is to become, before the claim is sent."""
+    """Set the slot of a STARTING instance, before the claim is sent to it."""
     _change(
         connection,
         instance_id,
@@ -122,7 +122,7 @@ def attach_slot(connection: Connection, instance_id: str, slot_id: str) -> None:
 
 
 def mark_running(connection: Connection, instance_id: str, *, url: str, now: datetime, ends_at: datetime) -> Instance:
-    """STARTING to RUNNING: the server has answered. The deadline is fixed here."""
+    """STARTING to RUNNING: the server answers. Sets the deadline."""
     _change(
         connection,
         instance_id,
@@ -145,9 +145,9 @@ def mark_stopping(
     detail: str | None = None,
     expected: Iterable[InstanceState] = LIVE,
 ) -> None:
-    """Write the intent to end a live instance, with the reason that its user will read.
+    """Write the intent to end a live instance, with the reason shown to its user.
 
-    Where its user ends it before it ran, its ticket is over too; else that stays, and its turn comes again.
+    If the user ended it before it ran, its ticket is cancelled; for other reasons the ticket stays called.
     """
     _change(
         connection,
@@ -163,7 +163,7 @@ def mark_stopping(
 
 
 def correct_reason(connection: Connection, instance_id: str, *, reason: EndReason, detail: str | None) -> None:
-    """Write the cause of an end, once it is known, in place of what was first taken for it."""
+    """Replace the reason of a STOPPING instance, when the cause is found later."""
     _change(
         connection,
         instance_id,
@@ -175,7 +175,7 @@ def correct_reason(connection: Connection, instance_id: str, *, reason: EndReaso
 
 
 def mark_ended(connection: Connection, instance_id: str, *, now: datetime) -> None:
-    """STOPPING to ENDED: its slot is known to be gone."""
+    """STOPPING to ENDED: its slot is gone."""
     _change(
         connection,
         instance_id,
@@ -191,7 +191,7 @@ def get(connection: Connection, instance_id: str) -> Instance:
 
 
 def latest(connection: Connection, user_name: str, server_name: str) -> Instance | None:
-    """The newest loan of one server, ended or not; None if it never had one."""
+    """The newest instance of a server, ended or not."""
     row = connection.execute(
         select(instances)
         .where(instances.c.user_name == user_name, instances.c.server_name == server_name)
@@ -202,19 +202,19 @@ def latest(connection: Connection, user_name: str, server_name: str) -> Instance
 
 
 def unended(connection: Connection, user_name: str | None = None) -> list[Instance]:
-    """All loans that have not ended, oldest first; of one user if named."""
-    found = connection.execute(_UNENDED) if user_name is None else connection.execute(_UNENDED_OF, {"of": user_name})
-    return [Instance(**row._mapping) for row in found]
+    """Instances that have not ended, oldest first; of one user if named."""
+    rows = connection.execute(_UNENDED) if user_name is None else connection.execute(_UNENDED_OF, {"of": user_name})
+    return [Instance(**row._mapping) for row in rows]
 
 
 def last_ended(connection: Connection, user_name: str) -> Instance | None:
-    """The loan of this user that ended last."""
+    """This user's instance that ended last."""
     row = connection.execute(_LAST_ENDED, {"of": user_name}).one_or_none()
     return None if row is None else Instance(**row._mapping)
 
 
 def history(connection: Connection, user_name: str | None = None) -> list[Instance]:
-    """All loans that are remembered, oldest first; of one user if named."""
+    """All instances, oldest first; of one user if named."""
     query = select(instances).order_by(instances.c.requested_at, instances.c.id)
     if user_name is not None:
         query = query.where(instances.c.user_name == user_name)
@@ -222,7 +222,7 @@ def history(connection: Connection, user_name: str | None = None) -> list[Instan
 
 
 def lengths(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[float]:
-    """Seconds for which the last loans of a flavor ran, the newest first, of those that have ended since a moment."""
+    """Run times in seconds of a flavor's instances that ended since then, newest first."""
     rows = connection.execute(
         select(instances.c.usable_at, instances.c.ended_at)
         .where(
@@ -238,7 +238,7 @@ def lengths(connection: Connection, flavor: str, *, since: datetime, at_most: in
 
 
 def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
-    """Loans that have ended since a moment, oldest first."""
+    """Instances that ended since then, oldest first."""
     rows = connection.execute(
         select(instances)
         .where(instances.c.state == InstanceState.ENDED, instances.c.ended_at >= moment)
@@ -248,13 +248,13 @@ def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
 
 
 def usable_since(connection: Connection, moment: datetime) -> list[Instance]:
-    """Loans that came to run since a moment, oldest first."""
+    """Instances that became usable since then, oldest first."""
     rows = connection.execute(select(instances).where(instances.c.usable_at >= moment).order_by(instances.c.usable_at))
     return [Instance(**row._mapping) for row in rows]
 
 
 def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartStep]) -> dict[str, set[StartStep]]:
-    """Which of these steps were taken by each loan that came to run since a moment."""
+    """By instance id, which of these steps it took; for instances that became usable since then."""
     rows = connection.execute(
         select(events.c.instance_id, events.c.step)
         .join(instances, instances.c.id == events.c.instance_id)
@@ -268,14 +268,14 @@ def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartS
 
 
 def used_since(connection: Connection, user_name: str, moment: datetime, *, now: datetime) -> timedelta:
-    """How long a user has had instances since a moment, all added up."""
+    """Total run time of a user's instances since then."""
     rows = connection.execute(_USED_SINCE, {"of": user_name, "moment": moment})
     spans = (((ended or now) - max(usable, moment)) for usable, ended in rows)
     return sum((max(span, timedelta()) for span in spans), timedelta())
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Forget loans that ended before a time, with their progress. Returns how many."""
+    """Delete instances that ended before a time, with their progress. Returns how many."""
     old = select(instances.c.id).where(instances.c.state == InstanceState.ENDED, instances.c.ended_at < before)
     connection.execute(delete(events).where(events.c.instance_id.in_(old)))
     return connection.execute(delete(instances).where(instances.c.id.in_(old))).rowcount
@@ -289,13 +289,13 @@ def add_event(
     now: datetime,
     params: Mapping[str, str] | None = None,
 ) -> None:
-    """Append one line of progress."""
+    """Append a step to the progress of an instance."""
     connection.execute(insert(events).values(instance_id=instance_id, at=now, step=step, params=dict(params or {})))
     touch(connection)
 
 
 def events_of(connection: Connection, instance_id: str, *, after: int = 0) -> list[Event]:
-    """The progress of an instance from its beginning, or what came after line `after`."""
+    """The progress of an instance, after the event with sequence number `after`."""
     rows = connection.execute(
         select(events).where(events.c.instance_id == instance_id, events.c.seq > after).order_by(events.c.seq)
     )

@@ -1,4 +1,4 @@
-"""Plain records of the ledger, and the states that they go through.
+"""Records of the free pool, and the transitions of their states.
 
 instance   STARTING ──> RUNNING ──> STOPPING ──> ENDED
               └────────────────────────^
@@ -17,7 +17,7 @@ from enum import StrEnum
 
 
 class InstanceState(StrEnum):
-    """Where one loan stands."""
+    """State of an instance."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -26,13 +26,13 @@ class InstanceState(StrEnum):
 
 
 LIVE = (InstanceState.STARTING, InstanceState.RUNNING)
-"""States that count against a person's limit: a loan that is being wiped no longer does."""
+"""States that count against a user's limit. A stopping instance does not."""
 
 UNENDED = (*LIVE, InstanceState.STOPPING)
 
 
 class SlotState(StrEnum):
-    """Where one slot of the pool stands."""
+    """State of a slot."""
 
     CREATING = "creating"
     WARM = "warm"
@@ -42,11 +42,11 @@ class SlotState(StrEnum):
 
 
 OCCUPYING = (SlotState.CREATING, SlotState.WARM, SlotState.CLAIMED, SlotState.DESTROYING)
-"""States in which a slot takes up room in the pool."""
+"""States in which a slot uses capacity."""
 
 
 class TicketState(StrEnum):
-    """Where somebody's wish for an instance stands."""
+    """State of a ticket."""
 
     WAITING = "waiting"
     CALLED = "called"
@@ -57,7 +57,7 @@ class TicketState(StrEnum):
 
 
 OPEN = (TicketState.WAITING, TicketState.CALLED)
-"""States in which a ticket still stands for something to come."""
+"""States of a ticket whose instance does not run yet."""
 
 
 class EndReason(StrEnum):
@@ -83,11 +83,11 @@ class EndReason(StrEnum):
 
 
 USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED)
-"""Endings by the user's own hand."""
+"""The user ended it."""
 
 
 class StartStep(StrEnum):
-    """What a start has come to; each is one line of the progress that people see."""
+    """A step of a start. Users see each as a line of progress."""
 
     REQUESTED = "requested"
     SLOT_WARM = "slot_warm"
@@ -103,7 +103,7 @@ class StartStep(StrEnum):
 
 @dataclass(frozen=True)
 class Instance:
-    """One loan, from request to end. Times are aware and in UTC."""
+    """One instance, from the request to its end. Times are aware and in UTC."""
 
     id: str
     user_name: str
@@ -126,10 +126,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Slot:
-    """One slot of the pool, from the intent to create it until it is known to be gone.
+    """One slot, from the intent to create it until the backend confirms that it is gone.
 
-    `holder_id` is whom it is for: an instance, or a ticket whose instance does not exist yet. `version` is its
-    image's, as the catalog had it then.
+    `holder_id` is the id of its instance, or of its ticket while there is no instance yet; None while unassigned.
+    `version` is the version of its image when the slot was created.
     """
 
     id: str
@@ -165,13 +165,12 @@ class Slot:
 
 @dataclass(frozen=True)
 class Ticket:
-    """One wish for an instance, from when it is made until it is served. Where there is room it never waits.
+    """One spawn request, until its instance runs. Where there is room it is called at once.
 
-    `rank_at` orders the queue. `called_at`: its turn came, and a slot is reserved, until `hold_until` if nobody
-    starts it. `expected_low` and `expected_high` are the wait in seconds as it was reckoned when it was made,
-    before it was calibrated by earlier ones.
-    `collected_at`: its person is known to have come. `told_at`: the operator's hook was called. `ends_by`: the
-    deadline of the instance that it replaces.
+    The queue is ordered by `rank_at`. From `called_at` to `hold_until` a slot is reserved for it. `expected_low` and
+    `expected_high` are the estimated wait in seconds, made when it joined and before calibration by earlier waits.
+    `collected_at`: the user opened the instance. `told_at`: the administrator's webhook was called. `ends_by`: the
+    deadline of the instance that this one replaces.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Slots: what the pool holds or is about to hold. The row is always older than the thing."""
+"""Queries of slots. A slot's row is committed before the backend is asked to create it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def intend(
     now: datetime,
     version: str | None = None,
 ) -> Slot:
-    """Write the intent to create a slot, for one instance or ticket, or (None) for whoever comes next."""
+    """Write the intent to create a slot for an instance or ticket, or (None) an unassigned one."""
     connection.execute(
         insert(slots).values(
             id=slot_id,
@@ -67,10 +67,9 @@ def intend(
 
 
 def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id: str, now: datetime) -> Slot | None:
-    """Give one waiting slot to an instance, atomically; None if there is none.
+    """Assign an unassigned slot to an instance or ticket, atomically; None if there is none.
 
-    A warm one is preferred, the oldest first. Otherwise one that is still being created for nobody is reserved:
-    it will be ready before a fresh one could be.
+    The oldest warm slot is preferred, then the oldest that is being created: it is ready before a new one could be.
     """
     for state, values in (
         (SlotState.WARM, {"state": SlotState.CLAIMED, "claimed_at": now}),
@@ -103,12 +102,12 @@ def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id:
 
 
 def mark_warm(connection: Connection, slot_id: str, *, now: datetime) -> None:
-    """CREATING to WARM, for a slot that waits for nobody in particular."""
+    """CREATING to WARM, for an unassigned slot."""
     _change(connection, slot_id, expected=(SlotState.CREATING,), to=SlotState.WARM, warm_at=now)
 
 
 def mark_claimed(connection: Connection, slot_id: str, *, now: datetime) -> None:
-    """CREATING to CLAIMED: a reserved slot has become ready for its instance."""
+    """CREATING to CLAIMED: an assigned slot is ready."""
     _change(
         connection,
         slot_id,
@@ -139,7 +138,7 @@ def mark_destroying(
 
 
 def transfer(connection: Connection, *, ticket_id: str, instance_id: str) -> None:
-    """What was reserved for a ticket is its instance's from now on."""
+    """Assign the slots of a ticket to its instance."""
     connection.execute(
         update(slots)
         .where(slots.c.holder_id == ticket_id, slots.c.state != SlotState.GONE)
@@ -148,7 +147,7 @@ def transfer(connection: Connection, *, ticket_id: str, instance_id: str) -> Non
 
 
 def release(connection: Connection, ticket_id: str) -> None:
-    """Give back what was reserved for a ticket: a slot that still waits for its claim waits for anybody again."""
+    """Release the slots of a ticket: a ready one becomes warm again, the others are destroyed."""
     for slot in of_holder(connection, ticket_id):
         if slot.state is SlotState.CLAIMED:
             _change(
@@ -164,7 +163,7 @@ def release(connection: Connection, ticket_id: str) -> None:
 
 
 def withdraw(connection: Connection, slot_id: str) -> None:
-    """Take a waiting slot off the offer, if it is still nobody's; else raise `LostRace`."""
+    """Start to destroy an unassigned slot. Raises `LostRace` if it is assigned or gone."""
     row = find(connection, slot_id)
     if row is None or row.holder_id is not None:
         raise LostRace("The slot {slot} is somebody's.", slot=slot_id)
@@ -172,24 +171,24 @@ def withdraw(connection: Connection, slot_id: str) -> None:
 
 
 def failures(connection: Connection, *, since: datetime) -> list[Slot]:
-    """Slots made for nobody in particular that never became ready, newest first, back to the last one that did."""
+    """Slots that failed to become ready since the last one that did, newest first; at most 50 rows are read."""
     rows = connection.execute(
         select(slots)
         .where(slots.c.created_at >= since, or_(slots.c.warm_at.is_not(None), slots.c.reason.is_not(None)))
         .order_by(slots.c.created_at.desc(), slots.c.id)
         .limit(50)
     )
-    bad: list[Slot] = []
+    failed: list[Slot] = []
     for slot in (Slot(**row._mapping) for row in rows):
         if slot.warm_at is not None:
             break
         if slot.reason in (EndReason.START_FAILED, EndReason.NO_ROOM):
-            bad.append(slot)
-    return bad
+            failed.append(slot)
+    return failed
 
 
 def warmed_since(connection: Connection, moment: datetime, *, at_most: int = 200) -> list[Slot]:
-    """Slots that became warm since a moment, the newest first."""
+    """Slots that became ready since then, newest first."""
     rows = connection.execute(
         select(slots).where(slots.c.warm_at >= moment).order_by(slots.c.warm_at.desc()).limit(at_most)
     )
@@ -197,7 +196,7 @@ def warmed_since(connection: Connection, moment: datetime, *, at_most: int = 200
 
 
 def without_room(connection: Connection, *, since: datetime) -> set[str]:
-    """Flavors for which the backend had no room at the last try, unless some slot has left since then."""
+    """Flavors whose last slot found no room in the backend, unless another slot ended since then."""
     last_left = connection.execute(
         select(func.max(slots.c.ended_at)).where(slots.c.ended_at.is_not(None), _reason_is_not(EndReason.NO_ROOM))
     ).scalar()
@@ -215,7 +214,7 @@ def _reason_is_not(reason: EndReason) -> ColumnElement[bool]:
 
 
 def mark_gone(connection: Connection, slot_id: str, *, now: datetime) -> None:
-    """DESTROYING to GONE: the backend has said so."""
+    """DESTROYING to GONE: the backend confirmed it."""
     _change(connection, slot_id, expected=(SlotState.DESTROYING,), to=SlotState.GONE, ended_at=now)
 
 
@@ -231,18 +230,18 @@ def find(connection: Connection, slot_id: str) -> Slot | None:
 
 
 def of_holder(connection: Connection, holder_id: str) -> list[Slot]:
-    """Slots that were ever given to an instance and are not gone."""
+    """Slots of an instance or ticket that are not gone."""
     rows = connection.execute(select(slots).where(slots.c.holder_id == holder_id, slots.c.state != SlotState.GONE))
     return [Slot(**row._mapping) for row in rows]
 
 
 def occupying(connection: Connection) -> list[Slot]:
-    """All slots that take up room, oldest first."""
+    """All slots that use capacity, oldest first."""
     return [Slot(**row._mapping) for row in connection.execute(_OCCUPYING)]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Forget slots that are gone since before a time. Returns how many."""
+    """Delete slots that were gone before a time. Returns how many."""
     return connection.execute(
         delete(slots).where(slots.c.state == SlotState.GONE, or_(slots.c.ended_at.is_(None), slots.c.ended_at < before))
     ).rowcount

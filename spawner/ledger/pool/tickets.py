@@ -1,6 +1,6 @@
-"""Tickets: who wants an instance and has none yet, in which order, and what has become of each wish.
+"""Queries of tickets.
 
-What a crowd asks is built once, at import: to put such a statement together takes longer than to run it.
+Frequent statements are built once, at import: building one takes longer than running it.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ _LAST_OVER = (
 
 
 def join(connection: Connection, ticket: Ticket) -> Ticket:
-    """Write a new ticket. Raises `IntegrityError` where its person stands in line already: look before."""
+    """Write a new ticket. Raises `IntegrityError` if its user has a waiting one: check first."""
     connection.execute(_JOIN, vars(ticket))
     touch(connection)
     return ticket
 
 
 def call(connection: Connection, ticket_id: str, *, now: datetime, hold_until: datetime) -> None:
-    """WAITING to CALLED: its turn has come, and the caller reserves a slot in the same transaction."""
+    """WAITING to CALLED. The caller reserves a slot in the same transaction."""
     _change(
         connection,
         ticket_id,
@@ -83,12 +83,12 @@ def call(connection: Connection, ticket_id: str, *, now: datetime, hold_until: d
 
 
 def begin(connection: Connection, ticket_id: str, *, instance_id: str) -> None:
-    """A CALLED ticket's instance is being started."""
+    """Set the instance of a CALLED ticket: its start has begun."""
     _change(connection, ticket_id, expected=(TicketState.CALLED,), to=TicketState.CALLED, instance_id=instance_id)
 
 
 def serve(connection: Connection, instance_id: str, *, now: datetime) -> None:
-    """CALLED to SERVED, for the ticket of an instance that runs now; nothing where it had none."""
+    """CALLED to SERVED, for the ticket of an instance that now runs. Does nothing if it has none."""
     connection.execute(
         update(tickets)
         .where(tickets.c.instance_id == instance_id, tickets.c.state == TicketState.CALLED)
@@ -97,9 +97,9 @@ def serve(connection: Connection, instance_id: str, *, now: datetime) -> None:
 
 
 def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> None:
-    """CALLED to WAITING: the slot that was reserved is lost, or (`has_failed`) the start. It keeps its place.
+    """CALLED to WAITING at its old place: its reserved slot was lost, or (`has_failed`) its start failed.
 
-    What it was called with is void: a restart's deadline, and that its person was there.
+    `collected_at` and `ends_by` are cleared.
     """
     _change(
         connection,
@@ -118,12 +118,12 @@ def put_back(connection: Connection, ticket_id: str, *, has_failed: bool) -> Non
 def close(
     connection: Connection, ticket_id: str, state: TicketState, *, now: datetime, detail: str | None = None
 ) -> None:
-    """Any living ticket to CANCELLED, EXPIRED or FAILED."""
+    """An open ticket to CANCELLED, EXPIRED or FAILED."""
     _change(connection, ticket_id, expected=OPEN, to=state, ended_at=now, detail=detail)
 
 
 def close_of_instance(connection: Connection, instance_id: str, *, now: datetime) -> None:
-    """Cancel the ticket of a start that its person has cancelled; nothing where it had none."""
+    """Cancel the ticket of a start that its user cancelled. Does nothing if it has none."""
     connection.execute(
         update(tickets)
         .where(tickets.c.instance_id == instance_id, tickets.c.state == TicketState.CALLED)
@@ -132,7 +132,7 @@ def close_of_instance(connection: Connection, instance_id: str, *, now: datetime
 
 
 def collect(connection: Connection, ticket_id: str, *, now: datetime) -> None:
-    """Note that its person has come."""
+    """Note that the user opened the instance. Raises `LostRace` if that was noted before."""
     result = connection.execute(
         update(tickets).where(tickets.c.id == ticket_id, tickets.c.collected_at.is_(None)).values(collected_at=now)
     )
@@ -147,38 +147,38 @@ def get(connection: Connection, ticket_id: str) -> Ticket:
 
 
 def is_called(connection: Connection, ticket_id: str) -> bool:
-    """Whether a ticket's turn has come, and its start is yet to begin. False for an id that is none."""
-    found = select(tickets.c.id).where(
+    """Whether a ticket is called and its start has not begun. False for an unknown id."""
+    query = select(tickets.c.id).where(
         tickets.c.id == ticket_id, tickets.c.state == TicketState.CALLED, tickets.c.instance_id.is_(None)
     )
-    return connection.execute(found).scalar() is not None
+    return connection.execute(query).scalar() is not None
 
 
 def of_instance(connection: Connection, instance_id: str) -> Ticket | None:
-    """The ticket that an instance was started for."""
+    """The ticket of an instance."""
     row = connection.execute(select(tickets).where(tickets.c.instance_id == instance_id)).one_or_none()
     return None if row is None else Ticket(**row._mapping)
 
 
 def alive(connection: Connection, user_name: str | None = None) -> list[Ticket]:
-    """All tickets that still stand for something, in the order of the queue; of one user if named."""
-    found = connection.execute(_ALIVE) if user_name is None else connection.execute(_ALIVE_OF, {"of": user_name})
-    return [Ticket(**row._mapping) for row in found]
+    """Open tickets in the order of the queue, of one user if named."""
+    rows = connection.execute(_ALIVE) if user_name is None else connection.execute(_ALIVE_OF, {"of": user_name})
+    return [Ticket(**row._mapping) for row in rows]
 
 
 def in_line(connection: Connection, flavor: str) -> int:
-    """How many wait for a flavor."""
+    """The number of tickets that wait for a flavor."""
     return int(connection.execute(_IN_LINE, {"of": flavor}).scalar_one())
 
 
 def ahead(connection: Connection, ticket: Ticket) -> int:
-    """How many who wait for the same flavor come before this ticket, which need not be written yet."""
-    mine = {column.name: getattr(ticket, column.name) for column in _ORDER}
-    return int(connection.execute(_AHEAD, {"of": ticket.flavor, **mine}).scalar_one())
+    """The number of tickets of the same flavor before this one, which need not be written yet."""
+    rank = {column.name: getattr(ticket, column.name) for column in _ORDER}
+    return int(connection.execute(_AHEAD, {"of": ticket.flavor, **rank}).scalar_one())
 
 
 def uncollected(connection: Connection) -> list[Ticket]:
-    """Tickets whose instance runs and whose person is not known to have come."""
+    """Tickets whose instance runs and was not opened by its user yet."""
     query = select(tickets).where(
         tickets.c.state == TicketState.SERVED,
         tickets.c.collected_at.is_(None),
@@ -188,7 +188,7 @@ def uncollected(connection: Connection) -> list[Ticket]:
 
 
 def untold(connection: Connection, *, since: datetime) -> list[Ticket]:
-    """Tickets that had to wait, whose turn has come since a moment, and of which the operator's hook knows nothing."""
+    """Tickets that waited, were called since then, and were not yet sent to the administrator's webhook."""
     query = select(tickets).where(
         _in((TicketState.CALLED, TicketState.SERVED)),
         tickets.c.called_at > tickets.c.joined_at,
@@ -199,26 +199,26 @@ def untold(connection: Connection, *, since: datetime) -> list[Ticket]:
 
 
 def note_told(connection: Connection, ticket_id: str, *, now: datetime) -> None:
-    """The operator's hook has taken the news. No page shows it, so nobody is woken."""
+    """The webhook was called. No page shows it, so the revision stays."""
     connection.execute(update(tickets).where(tickets.c.id == ticket_id).values(told_at=now))
 
 
 def last_over(connection: Connection, user_name: str) -> Ticket | None:
-    """The ticket of this user that came to an end last."""
+    """This user's ticket that ended last."""
     row = connection.execute(_LAST_OVER, {"of": user_name}).one_or_none()
     return None if row is None else Ticket(**row._mapping)
 
 
 def since(connection: Connection, moment: datetime) -> list[Ticket]:
-    """Tickets made since a moment, oldest first."""
+    """Tickets that joined since then, oldest first."""
     rows = connection.execute(select(tickets).where(tickets.c.joined_at >= moment).order_by(tickets.c.joined_at))
     return [Ticket(**row._mapping) for row in rows]
 
 
 def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[tuple[float, float]]:
-    """What was foretold and what it became, in seconds, of the last who were called of those that came since then.
+    """Pairs of estimated and actual wait in seconds, for called tickets that joined since then, newest first.
 
-    What was foretold is the centre of the range that was kept.
+    The estimate is the centre of the stored range.
     """
     rows = connection.execute(
         select(tickets.c.expected_low, tickets.c.expected_high, tickets.c.joined_at, tickets.c.called_at)
@@ -235,14 +235,14 @@ def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int)
 
 
 def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
-    """Tickets to which anything happened since a moment, and those that still stand for something; oldest first."""
+    """Tickets that joined, were called or ended since then, and open ones; oldest first."""
     happened = [tickets.c.joined_at >= moment, tickets.c.called_at >= moment, tickets.c.ended_at >= moment]
     rows = connection.execute(select(tickets).where(or_(*happened, _in(OPEN))).order_by(tickets.c.joined_at))
     return [Ticket(**row._mapping) for row in rows]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Forget tickets that were over before a time. Returns how many."""
+    """Delete tickets that ended before a time. Returns how many."""
     return connection.execute(
         delete(tickets).where(_in(OVER), or_(tickets.c.ended_at.is_(None), tickets.c.ended_at < before))
     ).rowcount

@@ -1,4 +1,4 @@
-"""Which nodes of a cluster have given pods users of their own (a user namespace), and which could not."""
+"""Which Kubernetes nodes ran pods in user namespaces, and which could not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALL = select(user_namespaces).order_by(user_namespaces.c.flavor, user_namespace
 
 @dataclass(frozen=True)
 class NodeSupport:
-    """What came of it on one node, with pods of one flavor. `detail`: why it did not work."""
+    """Whether pods of a flavor got user namespaces on a node. `detail`: the error where they did not."""
 
     flavor: str
     node: str
@@ -26,7 +26,7 @@ class NodeSupport:
 
 
 def note(connection: Connection, tried: NodeSupport) -> None:
-    """Write it down, in place of what was known of this flavor and node."""
+    """Insert or replace the row of this flavor and node."""
     is_this = (user_namespaces.c.flavor == tried.flavor) & (user_namespaces.c.node == tried.node)
     values = {"works": tried.works, "detail": tried.detail, "noted_at": tried.noted_at}
     if rows_changed(connection.execute(update(user_namespaces).where(is_this).values(**values))) != 1:
@@ -35,10 +35,10 @@ def note(connection: Connection, tried: NodeSupport) -> None:
 
 
 def all_of(connection: Connection) -> list[NodeSupport]:
-    """Everything that is known."""
+    """All rows, by flavor and node."""
     return [NodeSupport(**row._mapping) for row in connection.execute(_ALL)]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Forget what was last seen before a time: nodes come and go. Returns how many."""
+    """Delete rows older than a time, because nodes come and go. Returns how many."""
     return connection.execute(delete(user_namespaces).where(user_namespaces.c.noted_at < before)).rowcount
