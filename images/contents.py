@@ -1,7 +1,7 @@
 """Tells what an image that was just built holds: the size of each layer, and a bill of materials in dist/.
 
 Usage: contents.py ENGINE IMAGE NAME LIKE. Fails where the image is larger than images/limits allows for LIKE:
-images grow unseen, a package at a time, and a node's disk and everybody's first start pay for it.
+images grow by one package at a time; node disks and first starts pay for it.
 """
 
 from __future__ import annotations

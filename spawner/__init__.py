@@ -1,7 +1,7 @@
-"""Freepool: free, ephemeral notebooks on loan.
+"""Freepool: free, ephemeral notebooks.
 
 The package is also put into every instance (`spawner.instance`), where start-up time is what people feel, so
-importing it must cost nothing: the spawner class is looked up only when somebody asks for it.
+importing it must be cheap: the spawner class is imported on first access.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ CATALOG_FILE = Path("hub_config/catalog.yaml")
 
 def build_parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    parser = argparse.ArgumentParser(prog="freepool", description="Lends free, ephemeral notebooks.")
+    parser = argparse.ArgumentParser(prog="freepool", description="Starts free, ephemeral notebooks.")
     parser.add_argument("--version", action="version", version=f"freepool {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="run everything on this machine, in the foreground")
@@ -32,9 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     up.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
     up.add_argument("--catalog", type=Path, help="another catalog than the settings name")
     up.add_argument("--ledger", help="SQLAlchemy URL of the ledger (default: SQLite in the state folder)")
-    up.add_argument(
-        "--unsafe-no-sandbox", action="store_true", help="run instances without bubblewrap: isolates nobody"
-    )
+    up.add_argument("--unsafe-no-sandbox", action="store_true", help="run instances without bubblewrap: no isolation")
     up.add_argument(
         "--demo-cloud",
         action="store_true",

@@ -86,20 +86,20 @@ def local_time(text: str) -> datetime:
 
 def _list(ledger: Ledger, catalog: Catalog, backend: Backend, say: Callable[[str], object]) -> None:
     now = utc_now()
-    moment = ledger.read(read_demand, now=now)
+    snapshot = ledger.read(read_demand, now=now)
     found = warm_targets(
-        catalog, backend, demand=moment.demand, controls=moment.controls, tickets=moment.tickets, now=now
+        catalog, backend, demand=snapshot.demand, controls=snapshot.controls, tickets=snapshot.tickets, now=now
     )
-    waiting = [one for one in moment.slots if is_unassigned(one) and one.state is SlotState.WARM]
+    waiting = [one for one in snapshot.slots if is_unassigned(one) and one.state is SlotState.WARM]
     rows: list[tuple[str, ...]] = [("FLAVOR", "IMAGE", "WARM", "TARGET", "WHY")]
     for (flavor, image), target in found.items():
         count = sum((one.flavor, one.image) == (flavor, image) for one in waiting)
         rows.append((flavor, image, str(count), str(target.slots), TARGET_REASONS[target.why]))
     parts: list[list[tuple[str, ...]]] = [
         rows,
-        [("FLOOR", "SET BY", "AT"), *_floors(moment.controls)],
-        [("PLAN", "WHAT", "SET BY"), *_plans(moment.controls)],
-        [("IGNORED", "BECAUSE"), *_ignored(moment.controls, catalog)],
+        [("FLOOR", "SET BY", "AT"), *_floors(snapshot.controls)],
+        [("PLAN", "WHAT", "SET BY"), *_plans(snapshot.controls)],
+        [("IGNORED", "BECAUSE"), *_ignored(snapshot.controls, catalog)],
     ]
     say("\n".join(_table(part) for part in parts if len(part) > 1))
 
@@ -122,7 +122,7 @@ def _ignored(controls: AdminSettings, catalog: Catalog) -> Iterator[tuple[str, .
 
 
 def _told(plan: Plan | PlanChange) -> str:
-    begins, ends = (commands.format_time(moment.astimezone()) for moment in (plan.begins, plan.ends))
+    begins, ends = (commands.format_time(time.astimezone()) for time in (plan.begins, plan.ends))
     weekly = ", every week" if plan.weekly else ""
     return f"{plan.slots} of {plan.flavor} with {plan.image} from {begins} to {ends}{weekly}"
 

@@ -1,4 +1,4 @@
-"""Where one installation lives: files, addresses, secrets. Read once at the start of each process and passed on.
+"""Settings of one installation: files, addresses, secrets. Each process reads them once at its start.
 
 On one machine the supervisor writes the resolved settings into the state folder, and the hub, the desk and the
 steward read that file. On a cluster they are a mounted file.
@@ -23,7 +23,7 @@ TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
 
 
 class Isolation(StrEnum):
-    """How the local pool keeps strangers apart."""
+    """How the local pool isolates instances."""
 
     BUBBLEWRAP = "bubblewrap"
     NONE = "none"
@@ -38,12 +38,12 @@ class KubernetesPool(BaseModel):
     kubeconfig: Path | None = Field(default=None, description="Default: this pod's own service account.")
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
-    priority_class: str | None = Field(default=None, description="Of pods that are made for somebody.")
-    warm_priority_class: str | None = Field(default=None, description="Of pods that wait for the next person.")
+    priority_class: str | None = Field(default=None, description="Priority class of pods that are made for a user.")
+    warm_priority_class: str | None = Field(default=None, description="Priority class of warm pods.")
 
 
 class OAuthSettings(BaseModel):
-    """The application by which people prove which cloud account is theirs. The defaults are Alibaba Cloud's own."""
+    """The OAuth client with which users prove that a cloud account is theirs. The defaults are Alibaba Cloud's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,9 +65,9 @@ class OAuthSettings(BaseModel):
 
 
 class PaidSettings(BaseModel):
-    """Instances in people's own clouds. Each cloud's section is what its module in `spawner.paid.providers` reads.
+    """Paid instances. Each cloud's section is read by its package in `spawner.paid.providers`.
 
-    A cloud that is not named is off: nothing of its SDK is imported anywhere.
+    A cloud without a section is off, and its SDK is not imported.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,7 +102,7 @@ class PaidSettings(BaseModel):
         description="Seconds after a steward was killed until another one takes its orders over.",
     )
     oauth: OAuthSettings | None = Field(default=None, description="Needed for linking Alibaba Cloud accounts.")
-    dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw_settings.py.")
+    dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw/settings.py.")
     sagemaker: dict[str, Any] | None = Field(default=None, description="Not offered yet.")
 
     @model_validator(mode="after")
@@ -115,7 +115,7 @@ class PaidSettings(BaseModel):
 
     @model_validator(mode="after")
     def _demo_is_no_cloud(self) -> PaidSettings:
-        """No page may say that no money is real while it is."""
+        """A page that says "no money is real" must be right."""
         if self.demo != bool((self.dsw or {}).get("plain_http")):
             raise ValueError("demo and dsw.plain_http go together: both for a stand-in on this machine, else neither")
         return self
@@ -140,7 +140,9 @@ class Settings(BaseModel):
     shared_database: bool = Field(
         default=False, description="Whether JupyterHub's own tables live in the ledger's database; their names differ."
     )
-    kubernetes: KubernetesPool | None = Field(default=None, description="Where instances are pods; else they are here.")
+    kubernetes: KubernetesPool | None = Field(
+        default=None, description="The cluster, where instances are pods; unset: instances run on this machine."
+    )
     address: str = Field(default="127.0.0.1", description="What hub, proxy and desk listen on.")
     hub_host: str | None = Field(default=None, description="Name of the hub for its siblings and instances.")
     proxy_host: str | None = Field(default=None, description="Name of the proxy's API for the hub.")
@@ -160,10 +162,10 @@ class Settings(BaseModel):
     notify_url: str | None = Field(
         default=None,
         pattern="^https?://",
-        description="A URL that is posted to when somebody who stood in line has something to come for.",
+        description="Webhook: gets a POST when a queued user's turn has come.",
     )
 
-    paid: PaidSettings | None = Field(default=None, description="Instances in people's own clouds; off where unset.")
+    paid: PaidSettings | None = Field(default=None, description="Paid instances; off where unset.")
 
     @model_validator(mode="after")
     def _one_host(self) -> Settings:
@@ -172,8 +174,8 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _nobody_clicks_for_people(self) -> Settings:
-        """A script in a notebook of the same origin can do all that its person can, a service worker even see it."""
+    def _require_an_origin_per_user(self) -> Settings:
+        """On the desk's origin, a notebook's script can do what its user can, and a service worker can read along."""
         if self.paid is None or self.paid.demo or self.paid.trust_notebooks:
             return self
         if self.subdomain_host is None or not self.subdomain_host.startswith("https://"):
@@ -220,7 +222,7 @@ class Settings(BaseModel):
 
     @property
     def is_demo(self) -> bool:
-        """Whether there is a paid path and its money is not real: every page about it then says so."""
+        """Whether the cloud is the demo cloud: every page about paid instances then says so."""
         return self.paid is not None and self.paid.demo
 
     @property
@@ -230,7 +232,7 @@ class Settings(BaseModel):
 
     @property
     def is_secure(self) -> bool:
-        """Whether browsers say of every request what it is for: they do over https, and to this machine itself."""
+        """Whether browsers send Fetch Metadata headers: they do over https, and to loopback addresses."""
         url = urlsplit(self.public_url)
         return url.scheme == "https" or url.hostname in ("localhost", "127.0.0.1", "::1")
 

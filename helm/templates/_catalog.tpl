@@ -62,7 +62,7 @@ What the pool's namespace must admit, computed from the catalog. The numbers of 
 {{- $total | toJson -}}
 {{- end }}
 
-{{/* JSON: the largest single pod that is lent */}}
+{{/* JSON: the largest single pod of the catalog */}}
 {{- define "freepool.largest" -}}
 {{- $largest := dict -}}
 {{- range .Values.catalog.flavors -}}

@@ -105,9 +105,9 @@ Whether the trial database has a volume. Unless values say so: as it has been, a
 has a default storage class. Without one a claim would wait for ever, and with it everything else.
 */}}
 {{- define "freepool.persistent" -}}
-{{- $wish := .Values.database.embedded.persistence.enabled -}}
-{{- if kindIs "bool" $wish -}}
-{{- if $wish }}yes{{ end -}}
+{{- $wanted := .Values.database.embedded.persistence.enabled -}}
+{{- if kindIs "bool" $wanted -}}
+{{- if $wanted }}yes{{ end -}}
 {{- else if not (lookup "v1" "Namespace" "" "kube-system") -}}
 yes
 {{- else if lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "freepool.name" (list . "postgres")) -}}

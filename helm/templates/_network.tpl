@@ -1,4 +1,4 @@
-{{/* Who is who, and which addresses are nobody's business, for the NetworkPolicies. */}}
+{{/* Pod selectors and refused address ranges of the NetworkPolicies. */}}
 
 {{/* Labels of the pool's pods */}}
 {{- define "freepool.instance" -}}

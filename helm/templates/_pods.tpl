@@ -132,7 +132,7 @@ seccompProfile: {type: RuntimeDefault}
       {{- end }}
 {{- end }}
 
-{{/* Brings the ledger's tables to this version, or finds that somebody has; waits for a database that is starting. */}}
+{{/* Migrates the ledger if needed; waits for a database that is starting. */}}
 {{- define "freepool.migrate" -}}
 - name: migrate
   image: {{ include "freepool.image" (list . "hub") }}

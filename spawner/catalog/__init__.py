@@ -1,4 +1,4 @@
-"""The catalog: what this platform lends (flavors, images, examples, limits), in one YAML file that a person writes."""
+"""The catalog: the flavors, images, examples and limits on offer, in one YAML file."""
 
 from spawner.catalog.model import (
     LONGEST_ECHO,

@@ -28,7 +28,7 @@ OURS_TO_DECIDE = frozenset(
         "shareProcessNamespace", "terminationGracePeriodSeconds", "tolerations",
     }
 )  # fmt: skip
-"""Fields of a pod's spec that are not for a catalog to set by hand: each protects somebody, or has its own key."""
+"""Fields of a pod's spec that a catalog may not set: each protects users or the platform, or has a key of its own."""
 LONGEST_ECHO = 40
 """Characters of a rejected value that are shown again to the person who sent it."""
 
@@ -117,8 +117,8 @@ class Flavor(Part):
     processes: int = Field(default=512, ge=64, le=32768)
     reserve: ByteSize | None = Field(
         default=None,
-        description="Memory set aside per slot when room is counted. Notebooks rest most of the time, so less than "
-        "`memory` lends to more people. Default: all of `memory`.",
+        description="Memory set aside per slot when room is counted. Notebooks are idle most of the time, so less than "
+        "`memory` serves more users. Default: all of `memory`.",
     )
     accelerator: Accelerator | None = None
     session_minutes: int = Field(default=240, ge=1, le=7 * 24 * 60)
@@ -160,7 +160,7 @@ class Image(Part):
     agent: bool = Field(
         default=True,
         description="false for a container image that knows nothing of Freepool, such as the Jupyter Docker Stacks: "
-        "it is started when somebody asks, and never waits.",
+        "it is started on request and never kept warm.",
     )
     command: tuple[str, ...] = Field(
         default=("jupyterhub-singleuser",), min_length=1, description="What an image without the agent runs."
@@ -212,7 +212,7 @@ class Defaults(Part):
 
 
 class Limits(Part):
-    """Rules that hold for everybody. Times are seconds."""
+    """Limits for all users. Times are in seconds."""
 
     instances_per_user: int = Field(default=1, ge=1, le=100)
     start_seconds: int = Field(default=60, ge=5, le=3600, description="A start that takes longer has failed.")
@@ -220,7 +220,7 @@ class Limits(Part):
         default=None,
         ge=1,
         le=10_000,
-        description="How many slots may be made for somebody at one moment; whoever comes next waits for that. "
+        description="How many slots may be created for users at once; further starts wait. "
         "Default: one for each processor of this machine; 64 on a cluster. Two for each of its processors serve well.",
     )
     keep_history_days: int = Field(default=90, ge=1)
@@ -247,7 +247,7 @@ class Limits(Part):
         default=24.0, gt=0, le=24 * 365, description="A slot that has waited for so long is replaced by a fresh one."
     )
     local_memory: ByteSize | None = Field(
-        default=None, description="Memory that the local pool may lend. Default: 80 % of the machine's."
+        default=None, description="Memory that all local slots may reserve together. Default: 80 % of the machine's."
     )
 
     @property
@@ -259,19 +259,17 @@ class Limits(Part):
 class Queue(Part):
     """What happens when the pool is full."""
 
-    longest: int = Field(default=1000, ge=0, description="How many may wait for one flavor; 0: nobody waits.")
+    longest: int = Field(default=1000, ge=0, description="How many tickets may wait for one flavor; 0: no queue.")
     hold_seconds: int = Field(
-        default=600, ge=10, le=24 * 3600, description="How long an instance waits for somebody whose turn has come."
+        default=600, ge=10, le=24 * 3600, description="How long a slot is held for a user whose turn has come."
     )
     use_counts: float = Field(
         default=0.25,
         ge=0,
         le=10,
-        description="Minutes that somebody stands behind for each minute of instance they had in the last day.",
+        description="Minutes of handicap for each minute of use in the last day.",
     )
-    longest_handicap_minutes: int = Field(
-        default=60, ge=0, le=24 * 60, description="And at most this: nobody can be overtaken for longer."
-    )
+    longest_handicap_minutes: int = Field(default=60, ge=0, le=24 * 60, description="The largest handicap.")
     weights: dict[str, float] = Field(
         default={}, description="Groups whose members' use counts less (2: half) or more (0.5: double)."
     )

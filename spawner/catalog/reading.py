@@ -1,6 +1,6 @@
 """Reading the file: every mistake in it is told at once, with its line and how to mend it.
 
-Nobody likes to learn of them one restart at a time.
+Reporting one mistake per restart would take many restarts.
 """
 
 from __future__ import annotations

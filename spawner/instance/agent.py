@@ -1,6 +1,6 @@
 """The instance agent: imports everything, waits for one claim, then *becomes* the Jupyter server.
 
-Same process, same port: what costs seconds (imports) is done before anybody comes, and what is left after the claim
+Same process, same port: imports, which take seconds, are done before the claim, and what is left after the claim
 is about a tenth of a second. The listening socket stays open throughout, so the first request after the claim waits
 in its queue instead of being refused.
 
@@ -102,7 +102,7 @@ PRELOADED = (
 
 
 def preload() -> None:
-    """Import what the server will need, so that nobody waits for it later."""
+    """Import what the server needs before the claim arrives."""
     for name in PRELOADED:
         importlib.import_module(name)
     from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS

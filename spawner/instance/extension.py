@@ -13,7 +13,7 @@ from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH
 
 
 class _ClaimHandler(RequestHandler):
-    """A claim that comes too late, whoever sends it."""
+    """Refuses a second claim."""
 
     def check_xsrf_cookie(self) -> None:
         """No cookie is involved: nothing is granted here."""

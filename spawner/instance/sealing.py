@@ -1,4 +1,4 @@
-"""The claim on the wire: how a waiting slot learns whose it is, and why nobody else can tell it.
+"""The claim on the wire: how a warm slot gets its identity, and why no other sender can give it one.
 
 A claim is JSON, sealed with ChaCha20-Poly1305 (RFC 8439) under the slot's own one-time key:
 

@@ -1,4 +1,4 @@
-"""Programs that are kept running: started, restarted when they die, ended when we end."""
+"""Child programs of the supervisor: started, restarted when they die, ended with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGEST_LOG = 20 * 1024 * 1024
 
 
 def _dying_with_parent(command: Sequence[str]) -> list[str]:
-    """The command, to be killed by the kernel if the supervisor is: it must not go on without anybody to end it.
+    """Wrap the command so that the kernel kills it when the supervisor dies: nothing else would end it.
 
     Not by a `preexec_fn`: that runs Python between fork and exec, and has been seen to hang where there are threads.
     """

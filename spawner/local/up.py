@@ -203,18 +203,18 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
 async def _wait_for_a_slot(pool: Pool, stopping: asyncio.Event, *, since: datetime) -> str | None:
     """Wait for the first slot, where any is to wait for people; say why where none will. `since` is when we began."""
     while not stopping.is_set() and (now := pool.now()) - since < timedelta(seconds=READY_SECONDS):
-        moment = await pool.ledger.aread(read_demand, now=now)
+        snapshot = await pool.ledger.aread(read_demand, now=now)
         targets = warm_targets(
             pool.catalog,
             pool.backend,
-            demand=moment.demand,
-            controls=moment.controls,
-            tickets=moment.tickets,
+            demand=snapshot.demand,
+            controls=snapshot.controls,
+            tickets=snapshot.tickets,
             now=now,
         )
         if not any(target.slots for target in targets.values()):
             return None
-        if any(slot.warm_at is not None for slot in moment.slots):
+        if any(slot.warm_at is not None for slot in snapshot.slots):
             return None
         failed = await pool.ledger.aread(slots.failures, since=since)
         if failed:
@@ -241,12 +241,12 @@ async def _pause(stopping: asyncio.Event) -> None:
 
 
 async def end_everything(settings: Settings) -> None:
-    """End every loan and every slot, known or not, and say so in the ledger."""
+    """End every instance and every slot, known or not, and record it in the ledger."""
     async with aiohttp.ClientSession() as session:
         pool = make_pool(settings, session=session, epoch="up")
         try:
-            loans = await pool.ledger.aread(instances.unended)
-            await asyncio.gather(*(pool.end(loan.id, EndReason.SHUTDOWN) for loan in loans))
+            unended = await pool.ledger.aread(instances.unended)
+            await asyncio.gather(*(pool.end(instance.id, EndReason.SHUTDOWN) for instance in unended))
             known = [slot.id for slot in await pool.ledger.aread(slots.occupying)]
             found = {*known, *await pool.backend.list()}
             await asyncio.gather(*(pool.destroy_slot(slot_id, EndReason.SHUTDOWN) for slot_id in found))
