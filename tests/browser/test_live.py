@@ -45,6 +45,19 @@ def test_a_cancelled_start_leaves_nothing_and_the_next_start_works(visitor: Visi
     expect(heading(desk)).to_have_text(READY["en"])
 
 
+def test_a_disabled_button_looks_disabled_under_the_pointer_too(visitor: Visitor) -> None:
+    """After a click the pointer is still on the button that now says "Starting…"."""
+    desk = visitor.open_desk()
+    desk.emulate_media(reduced_motion="reduce")  # else the colour would still be in transition
+    start = button(desk, "Start")
+    colours = "one => [getComputedStyle(one).color, getComputedStyle(one).backgroundColor]"
+    enabled = start.evaluate(colours)
+    start.evaluate("one => one.setAttribute('aria-disabled', 'true')")
+    disabled = start.evaluate(colours)
+    start.hover(force=True)
+    assert start.evaluate(colours) == disabled != enabled
+
+
 def test_a_start_and_a_stop_by_the_rest_api_show_at_once(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     visitor.stack.start(visitor.user)
