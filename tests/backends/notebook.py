@@ -149,7 +149,7 @@ async def claim(
 
 
 @asynccontextmanager
-async def lent(
+async def assigned(
     backend: Backend, session: aiohttp.ClientSession, hub: FakeHub, wanted: SlotSpec, user: str
 ) -> AsyncIterator[Notebook]:
     """A fresh instance of a user; destroyed afterwards."""

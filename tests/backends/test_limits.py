@@ -17,7 +17,7 @@ from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.sandbox import SIDE_ROOM, WORKSPACE
 from tests.backends import canary, machine
 from tests.backends.conformance import SMALL, spec
-from tests.backends.notebook import CodeFailed, KernelDied, Notebook, eventually, lent
+from tests.backends.notebook import CodeFailed, KernelDied, Notebook, assigned, eventually
 from tests.backends.two_tenants import WRITABLE, TwoTenants
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -58,7 +58,7 @@ async def test_the_other_folders_have_an_end_too(folder: str, alice: Notebook) -
 
 
 async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: TwoTenants) -> None:
-    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+    async with assigned(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
         allowed = int(SMALL.memory) + int(SMALL.disk)
         code = """
         import sys
@@ -79,7 +79,7 @@ async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: TwoTe
 
 
 async def test_processes_have_an_end_and_the_neighbour_notices_nothing(street: TwoTenants) -> None:
-    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+    async with assigned(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
         await mallory.open_kernel()
         filling = asyncio.create_task(
             mallory.ask(
@@ -144,7 +144,7 @@ async def test_what_is_printed_does_not_fill_the_operators_disk(street: TwoTenan
 
 
 async def test_an_instance_that_kills_itself_is_dead_and_says_so(street: TwoTenants) -> None:
-    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+    async with assigned(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
         with pytest.raises((KernelDied, aiohttp.ClientError)):
             await mallory.run("import os, signal; os.kill(-1, signal.SIGKILL)", seconds=20)
         found = await eventually(lambda: _status(street.backend, mallory.slot_id, Phase.DEAD))
@@ -159,7 +159,7 @@ async def _status(backend: LocalBackend, slot_id: str, phase: Phase) -> object:
 async def test_nothing_of_an_instance_is_there_for_the_next(street: TwoTenants) -> None:
     """A canary in every writable place, a process that wants to stay, a port that listens: all gone, same id or not."""
     wanted = spec()
-    async with lent(street.backend, street.session, street.hub, wanted, "mallory") as mallory:
+    async with assigned(street.backend, street.session, street.hub, wanted, "mallory") as mallory:
         planted = await canary.plant(mallory)
         assert planted.mounts == WRITABLE
         assert machine.mentioned(planted.canary), "the process that wants to stay is there"
@@ -171,7 +171,7 @@ async def test_nothing_of_an_instance_is_there_for_the_next(street: TwoTenants) 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", planted.port), timeout=5)
     assert machine.groups_of(wanted.id) == []
-    async with lent(
+    async with assigned(
         street.backend, street.session, street.hub, replace(wanted, key=secrets.token_bytes(32)), "carol"
     ) as carol:
         assert await canary.search(carol, planted) == []

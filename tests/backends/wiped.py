@@ -84,7 +84,7 @@ class Ground(Protocol):
 
     stack: Stack
 
-    def body(self, loan: Instance) -> Body:
+    def body(self, instance: Instance) -> Body:
         """What the loan is made of."""
         ...
 
@@ -138,9 +138,11 @@ class Tenant:
 
     def running(self) -> Instance | None:
         """The newest loan, if it runs for the hub too."""
-        loan, servers = self.latest(), self.servers() or {}
-        is_running = loan is not None and loan.state is InstanceState.RUNNING and servers.get("", {}).get("ready")
-        return loan if is_running else None
+        instance, servers = self.latest(), self.servers() or {}
+        is_running = (
+            instance is not None and instance.state is InstanceState.RUNNING and servers.get("", {}).get("ready")
+        )
+        return instance if is_running else None
 
     def move_in(self) -> Instance:
         """The instance that runs; a fresh one where none does and none is on its way."""
@@ -316,9 +318,9 @@ class Ways:
 
     @alone
     def the_hub_killed_amid_a_session(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("hub killed, then stop", EndReason.STOPPED) as loan:
+        with tenant.loses_everything("hub killed, then stop", EndReason.STOPPED) as instance:
             _kill_hub(tenant)
-            assert tenant.latest() == loan, "the notebook goes on"
+            assert tenant.latest() == instance, "the notebook goes on"
             assert tenant.run("print(6 * 7)") == "42\n"
             assert tenant.stack.stop(tenant.name).status_code in (202, 204)
 

@@ -39,22 +39,22 @@ class Guest(threading.Thread):
 
     def run(self) -> None:
         ledger = self.person.stack.ledger
-        while not self._stands_or_has(ledger):
+        while not self._is_queued_or_has_instance(ledger):
             self._ask()
             time.sleep(self.dice.uniform(0.2, 0.6))
-        while not self._runs(ledger):
+        while not self._has_running_instance(ledger):
             time.sleep(0.2)
         self.is_served.set()
         time.sleep(self.dice.uniform(0.2, 1))
-        while self._stands_or_has(ledger):
+        while self._is_queued_or_has_instance(ledger):
             self._go()
             time.sleep(0.5)
 
-    def _stands_or_has(self, ledger: Ledger) -> bool:
+    def _is_queued_or_has_instance(self, ledger: Ledger) -> bool:
         return bool(ledger.read(tickets.alive, self.name) or ledger.read(instances.unended, self.name))
 
-    def _runs(self, ledger: Ledger) -> bool:
-        return any(loan.state == "running" for loan in ledger.read(instances.unended, self.name))
+    def _has_running_instance(self, ledger: Ledger) -> bool:
+        return any(instance.state == "running" for instance in ledger.read(instances.unended, self.name))
 
     def _ask(self) -> None:
         with contextlib.suppress(httpx.HTTPError):
@@ -84,16 +84,16 @@ class Watcher(threading.Thread):
             self._look(ledger)
 
     def _look(self, ledger: Ledger) -> None:
-        line, held = ledger.read(lambda connection: (tickets.alive(connection), slots.occupying(connection)))
-        for ticket in line:
+        queue, held = ledger.read(lambda connection: (tickets.alive(connection), slots.occupying(connection)))
+        for ticket in queue:
             if ticket.called_at is not None:
                 self.first_calls.setdefault(ticket.id, ticket.called_at)
-        each = Counter(ticket.user_name for ticket in line)
+        each = Counter(ticket.user_name for ticket in queue)
         if max(each.values(), default=0) > 1:
             self.wrong.append(f"two tickets: {each}")
-        lent = [slot for slot in held if slot.state is not SlotState.DESTROYING and slot.holder_id]
-        if len(lent) > SIZE:
-            self.wrong.append(f"promised more than there is: {lent}")
+        assigned = [slot for slot in held if slot.state is not SlotState.DESTROYING and slot.holder_id]
+        if len(assigned) > SIZE:
+            self.wrong.append(f"promised more than there is: {assigned}")
 
 
 @pytest.mark.timeout(600)
@@ -141,7 +141,7 @@ def _tickets(stack: Stack) -> list[Ticket]:
 
 
 def _check_that_each_was_served_once(stack: Stack, guests: list[Guest]) -> None:
-    ran = Counter(loan.user_name for loan in history(stack) if loan.usable_at is not None)
+    ran = Counter(instance.user_name for instance in history(stack) if instance.usable_at is not None)
     assert ran == {guest.name: 1 for guest in guests}
     served = Counter(one.user_name for one in _tickets(stack) if one.state is TicketState.SERVED)
     assert served == {guest.name: 1 for guest in guests}

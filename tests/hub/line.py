@@ -77,13 +77,13 @@ class Person:
         return ticket["place"] if ticket else None
 
     @property
-    def loan(self) -> Instance | None:
-        return next((loan for loan in self.stack.unended() if loan.user_name == self.name), None)
+    def instance(self) -> Instance | None:
+        return next((instance for instance in self.stack.unended() if instance.user_name == self.name), None)
 
     @property
     def runs(self) -> bool:
-        loan = self.loan
-        return loan is not None and loan.state == "running"
+        instance = self.instance
+        return instance is not None and instance.state == "running"
 
     def wait_running(self, seconds: float = 60) -> None:
         eventually(lambda: self.runs, seconds=seconds, what=f"{self.name}'s instance")
@@ -109,15 +109,15 @@ def wait_for_order(stack: Stack, *, seconds: float = 40) -> None:
     """Wait until ledger, pool and hub say the same, and nothing is kept for nobody."""
 
     def in_order() -> bool:
-        slots, loans, line = stack.slots(), stack.unended(), alive(stack)
+        slots, unended, queue = stack.slots(), stack.unended(), alive(stack)
         servers = {user["name"] for user in stack.api("GET", "/users?state=ready").json()}
         return (
-            all(loan.state == "running" for loan in loans)
-            and servers == {loan.user_name for loan in loans}
-            and {slot.holder_id for slot in slots} == {loan.id for loan in loans}
+            all(instance.state == "running" for instance in unended)
+            and servers == {instance.user_name for instance in unended}
+            and {slot.holder_id for slot in slots} == {instance.id for instance in unended}
             and all(slot.state is SlotState.CLAIMED for slot in slots)
             and stack.slot_folders() == {slot.id for slot in slots}
-            and not any(ticket.state is TicketState.CALLED for ticket in line)
+            and not any(ticket.state is TicketState.CALLED for ticket in queue)
         )
 
     eventually(in_order, seconds=seconds, what="order")

@@ -52,9 +52,9 @@ def processes_of(state: Path) -> list[str]:
     return found
 
 
-def loan_of(stack: Stack, user: str):  # type: ignore[no-untyped-def]
+def instance_of(stack: Stack, user: str):  # type: ignore[no-untyped-def]
     """The user's loan that is not over, or None."""
-    return next((loan for loan in stack.unended() if loan.user_name == user), None)
+    return next((instance for instance in stack.unended() if instance.user_name == user), None)
 
 
 def keeper_of(stack: Stack, slot_id: str) -> int:
@@ -66,11 +66,11 @@ def wait_for_order(stack: Stack, seconds: float = 30) -> None:
     """Wait until the ledger equals reality, and every loan that lives has its slot."""
     deadline = time.monotonic() + seconds
     while True:
-        rows, folders, loans = stack.slots(), stack.slot_folders(), stack.unended()
+        rows, folders, unended = stack.slots(), stack.slot_folders(), stack.unended()
         known = {slot.id for slot in rows}
-        if folders == known and all(loan.state == "running" and loan.slot_id in known for loan in loans):
+        if folders == known and all(instance.state == "running" and instance.slot_id in known for instance in unended):
             return
-        assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\nloans {loans}"
+        assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\ninstances {unended}"
         time.sleep(0.1)
 
 
@@ -134,7 +134,7 @@ def test_a_slot_that_died_while_it_waited_costs_its_next_user_nothing(shared_sta
         if slot.state == "warm":
             os.kill(keeper_of(stack, slot.id), signal.SIGKILL)
     assert stack.start("unlucky").status_code == 201
-    assert loan_of(stack, "unlucky").state == "running"
+    assert instance_of(stack, "unlucky").state == "running"
     stack.stop("unlucky")
     wait_for_order(stack)
 
@@ -148,10 +148,10 @@ def test_a_slot_that_dies_between_claim_and_answer_is_replaced(shared_stack: Sta
     def kill_first_claimed() -> None:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and not killed:
-            loan = loan_of(stack, "unluckier")
-            if loan and loan.slot_id:
-                os.kill(keeper_of(stack, loan.slot_id), signal.SIGKILL)
-                killed.append(loan.slot_id)
+            instance = instance_of(stack, "unluckier")
+            if instance and instance.slot_id:
+                os.kill(keeper_of(stack, instance.slot_id), signal.SIGKILL)
+                killed.append(instance.slot_id)
 
     killer = threading.Thread(target=kill_first_claimed)
     killer.start()
@@ -161,8 +161,8 @@ def test_a_slot_that_dies_between_claim_and_answer_is_replaced(shared_stack: Sta
     assert answer.status_code in (201, 202)
     # Either it was replaced in time, or it had answered already and then its end was noticed.
     wait_for_order(stack)
-    loan = loan_of(stack, "unluckier")
-    assert loan is None or loan.slot_id != killed[0]
+    instance = instance_of(stack, "unluckier")
+    assert instance is None or instance.slot_id != killed[0]
     stack.stop("unluckier")
 
 
@@ -170,18 +170,18 @@ def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: S
     stack = shared_stack
     stack.add_user("late")
     stack.start("late")
-    loan = loan_of(stack, "late")
-    assert loan.ends_at - loan.usable_at == timedelta(minutes=240)
+    instance = instance_of(stack, "late")
+    assert instance.ends_at - instance.usable_at == timedelta(minutes=240)
     ledger = stack.ledger
     ledger.write(
         lambda connection: connection.execute(
-            update(instances_table).where(instances_table.c.id == loan.id).values(ends_at=utc_now())
+            update(instances_table).where(instances_table.c.id == instance.id).values(ends_at=utc_now())
         )
     )
     eventually(lambda: stack.api("GET", "/users/late").json()["servers"] == {}, what="the end at the deadline")
     last = eventually(lambda: ledger.read(instances.last_ended, "late"))
     assert last.reason is EndReason.DEADLINE
-    assert loan.slot_id not in stack.slot_folders()
+    assert instance.slot_id not in stack.slot_folders()
     said = stack.desk("GET", "api/state", token=stack.user_token("late")).json()["last"]
     assert "longest time" in said["text"]
 
@@ -203,9 +203,9 @@ def test_a_loan_whose_slot_is_gone_is_ended(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("robbed")
     stack.start("robbed")
-    loan = loan_of(stack, "robbed")
-    os.kill(keeper_of(stack, loan.slot_id), signal.SIGKILL)
-    eventually(lambda: loan_of(stack, "robbed") is None, what="the end")
+    instance = instance_of(stack, "robbed")
+    os.kill(keeper_of(stack, instance.slot_id), signal.SIGKILL)
+    eventually(lambda: instance_of(stack, "robbed") is None, what="the end")
     eventually(lambda: stack.api("GET", "/users/robbed").json()["servers"] == {}, what="the hub's notice")
     wait_for_order(stack)
 
@@ -240,7 +240,7 @@ def test_a_hub_killed_during_a_start_leaves_order_behind(state: Path) -> None:
         for flavor, pause in (("cpu-large", 0.3), ("cpu-large", 1.0), ("cpu-basic", 0.0), ("cpu-basic", 0.1)):
             starting = threading.Thread(target=_start_ignoring_the_cut, args=(stack, flavor))
             starting.start()
-            eventually(lambda: loan_of(stack, "mid"), what="the row")
+            eventually(lambda: instance_of(stack, "mid"), what="the row")
             time.sleep(pause)  # where in the start the hub dies is what this test varies
             stack.kill("hub")
             starting.join()
@@ -248,7 +248,7 @@ def test_a_hub_killed_during_a_start_leaves_order_behind(state: Path) -> None:
             eventually(lambda: _is_agreed(stack), seconds=60, what="one word of hub and ledger")
             wait_for_order(stack, 40)
             stack.stop("mid")
-            eventually(lambda: loan_of(stack, "mid") is None, what="the stop")
+            eventually(lambda: instance_of(stack, "mid") is None, what="the stop")
             assert stack.start("mid").status_code in (201, 202)
             eventually(lambda: stack.api("GET", "/users/mid").json()["servers"].get("", {}).get("ready"), what="again")
             stack.stop("mid")
@@ -258,8 +258,8 @@ def _is_agreed(stack: Stack) -> bool:
     """Hub and ledger say the same, and nobody wants anything any more: whose start was lost is started again."""
     wants = bool(alive(stack))
     server = stack.api("GET", "/users/mid").json()["servers"].get("")
-    loan = loan_of(stack, "mid")
-    return not wants and bool(server and server["ready"]) == (loan is not None and loan.state == "running")
+    instance = instance_of(stack, "mid")
+    return not wants and bool(server and server["ready"]) == (instance is not None and instance.state == "running")
 
 
 def _start_ignoring_the_cut(stack: Stack, flavor: str) -> None:
@@ -278,13 +278,13 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
     with running_stack(state / "s") as first:
         first.add_user("survivor")
         first.start("survivor")
-        loan = loan_of(first, "survivor")
+        instance = instance_of(first, "survivor")
         first.process.kill()
         first.process.wait()
     eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
     with running_stack(state / "s") as second:
-        adopted = loan_of(second, "survivor")
-        assert adopted.id == loan.id
+        adopted = instance_of(second, "survivor")
+        assert adopted.id == instance.id
         eventually(lambda: second.api("GET", "/users/survivor").json()["servers"][""]["ready"], what="adoption")
         token = second.user_token("survivor")
         answer = second.http.get(f"{second.url}/user/survivor/api/status", headers={"Authorization": f"token {token}"})

@@ -38,7 +38,7 @@ async def test_two_starts_of_one_person_are_one_instance(shared_stack: Stack) ->
     assert codes.count(201) >= 1
     assert set(codes) <= {201, 202, 400}
     eventually(lambda: stack.api("GET", "/users/double").json()["servers"].get("", {}).get("ready"))
-    assert len([loan for loan in stack.unended() if loan.user_name == "double"]) == 1
+    assert len([instance for instance in stack.unended() if instance.user_name == "double"]) == 1
     stack.stop("double")
 
 
@@ -48,11 +48,12 @@ def test_stop_during_start_leaves_nothing(shared_stack: Stack) -> None:
     for _ in range(3):
         starting = threading.Thread(target=lambda: stack.start("hasty", flavor="cpu-large"))
         starting.start()
-        eventually(lambda: [loan for loan in stack.unended() if loan.user_name == "hasty"], what="the row")
+        eventually(lambda: [instance for instance in stack.unended() if instance.user_name == "hasty"], what="the row")
         assert stack.stop("hasty").status_code in (202, 204)
         starting.join()
         eventually(
-            lambda: not [loan for loan in stack.unended() if loan.user_name == "hasty"], what="the end of the loan"
+            lambda: not [instance for instance in stack.unended() if instance.user_name == "hasty"],
+            what="the end of the loan",
         )
     eventually(lambda: stack.slot_folders() == {slot.id for slot in stack.slots()}, what="order")
     assert stack.start("hasty").status_code == 201
@@ -83,11 +84,11 @@ async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Pat
 
         # A busy hub answers 202 to those whom it has not come to yet.
         eventually(lambda: len(waiting()) == len(users) - 8, seconds=60, what="everybody's place in line")
-        line = waiting()
-        assert {refusal["facts"]["ticket"] for refusal in placed} <= {ticket.id for ticket in line}
+        queue = waiting()
+        assert {refusal["facts"]["ticket"] for refusal in placed} <= {ticket.id for ticket in queue}
 
         def running() -> set[str]:
-            return {loan.user_name for loan in stack.unended() if loan.state == "running"}
+            return {instance.user_name for instance in stack.unended() if instance.state == "running"}
 
         eventually(lambda: len(running()) == 8, seconds=120, what="the first eight")
         eventually(  # the hub looks at each once more after the ledger has it
@@ -97,9 +98,9 @@ async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Pat
         )
         for user in running():
             assert stack.stop(user).status_code in (202, 204)
-        following = {ticket.user_name for ticket in line[:8]}
+        following = {ticket.user_name for ticket in queue[:8]}
         eventually(lambda: running() == following, seconds=120, what="the next eight, in their turn")
-        assert waiting() == line[8:]
+        assert waiting() == queue[8:]
 
 
 @pytest.mark.timeout(400)
@@ -116,16 +117,16 @@ async def test_twenty_at_once_are_all_served_in_their_turn(state: Path, lean: Pa
         deadline = time.monotonic() + 300
         while len(stopped) < len(users):
             assert time.monotonic() < deadline, f"{len(stopped)} of {len(users)} were served: {alive(stack)}"
-            for loan in stack.unended():
-                if loan.state == "running" and loan.user_name not in stopped:
-                    stack.api("DELETE", f"/users/{loan.user_name}/server")
-                    stopped.add(loan.user_name)
+            for instance in stack.unended():
+                if instance.state == "running" and instance.user_name not in stopped:
+                    stack.api("DELETE", f"/users/{instance.user_name}/server")
+                    stopped.add(instance.user_name)
             await asyncio.sleep(0.1)
         eventually(lambda: not stack.unended(), seconds=60, what="the end of the last")
         assert not alive(stack)
-        loans = history(stack)
-        assert sorted(loan.user_name for loan in loans if loan.usable_at) == sorted(users), "each once"
-        served = stack.ledger.read(tickets.since, loans[0].requested_at.replace(year=2000))
+        started = history(stack)
+        assert sorted(instance.user_name for instance in started if instance.usable_at) == sorted(users), "each once"
+        served = stack.ledger.read(tickets.since, started[0].requested_at.replace(year=2000))
         called = sorted(
             (one for one in served if one.user_name in cloud_locks), key=lambda one: one.called_at or one.joined_at
         )
@@ -145,10 +146,14 @@ async def test_a_crowd_is_made_one_after_the_other(state: Path) -> None:
         stack.api("POST", "/users", json={"usernames": users})
         codes = [answer.status_code for answer in await start_all(stack, users)]
         assert set(codes) <= {201, 202}
-        eventually(lambda: [loan.state for loan in stack.unended()] == ["running"] * 3, seconds=60, what="all three")
-        told = sorted((steps_of(stack, loan.id) for loan in stack.unended()), key=lambda told: told[StartStep.RUNNING])
-        assert StartStep.OTHERS_FIRST not in told[0]
-        for one, next_one in pairwise(told):
+        eventually(
+            lambda: [instance.state for instance in stack.unended()] == ["running"] * 3, seconds=60, what="all three"
+        )
+        steps = sorted(
+            (steps_of(stack, instance.id) for instance in stack.unended()), key=lambda start: start[StartStep.RUNNING]
+        )
+        assert StartStep.OTHERS_FIRST not in steps[0]
+        for one, next_one in pairwise(steps):
             assert next_one[StartStep.OTHERS_FIRST] < one[StartStep.RUNNING]
             assert one[StartStep.CLAIMED] >= one[StartStep.SLOT_CREATING]
             assert next_one[StartStep.SLOT_CREATING] >= one[StartStep.SLOT_CREATING] + SHORTEST_BOOT

@@ -97,9 +97,12 @@ def test_maintenance_lets_nobody_in_and_ends_what_runs_at_its_time(state: Path, 
         assert refused.json()["error"]["code"] == "maintenance"
         assert stack.start("late").status_code == 503
 
-        eventually(lambda: not inside.loan, seconds=30, what="the end of what ran")
-        (loan,) = history(stack)
-        assert (loan.reason, loan.ended_at is not None and loan.ended_at >= closes) == (EndReason.MAINTENANCE, True)
+        eventually(lambda: not inside.instance, seconds=30, what="the end of what ran")
+        (instance,) = history(stack)
+        assert (instance.reason, instance.ended_at is not None and instance.ended_at >= closes) == (
+            EndReason.MAINTENANCE,
+            True,
+        )
         assert waits.place == 1, "who waits keeps the place"
         assert stack.desk("GET", "api/state", token=inside.token).json()["last"]["text"].startswith("The platform was")
 

@@ -35,7 +35,7 @@ def test_rubbish_is_refused_with_a_sentence(shared_stack: Stack, options: Any, h
     assert hint in answer.json()["message"]
     assert len(answer.json()["message"]) < 400
     assert shared_stack.api("GET", "/users/typist").json()["servers"] == {}
-    assert not [loan for loan in shared_stack.unended() if loan.user_name == "typist"]
+    assert not [instance for instance in shared_stack.unended() if instance.user_name == "typist"]
 
 
 def test_a_refused_option_is_not_remembered(shared_stack: Stack) -> None:
@@ -56,7 +56,7 @@ def test_what_this_machine_cannot_serve_is_said_with_its_reason(shared_stack: St
         shared_stack.stop("gamer")
     else:
         assert "not installed" in torch.json()["message"]
-    assert not [loan for loan in shared_stack.unended() if loan.user_name == "gamer"]
+    assert not [instance for instance in shared_stack.unended() if instance.user_name == "gamer"]
 
 
 def test_a_refusal_is_shown_on_jupyterhubs_own_progress_page(shared_stack: Stack) -> None:

@@ -21,7 +21,7 @@ def test_without_a_sandbox_it_works_and_says_so_to_everybody(state: Path) -> Non
         shown = stack.desk("GET", "api/state", token=token).json()["pool"]
         assert shown["isolated"] is False
         assert "isolates nobody" in shown["notice"]
-        slot = next(loan.slot_id for loan in stack.unended())
+        slot = next(instance.slot_id for instance in stack.unended())
         assert stack.stop("trusting").status_code == 204
         assert slot not in stack.slot_folders()
 
@@ -34,7 +34,7 @@ def test_on_postgresql(state: Path) -> None:
     ):
         stack.add_user("ann")
         assert stack.start("ann").status_code == 201
-        assert [loan.user_name for loan in stack.unended()] == ["ann"]
+        assert [instance.user_name for instance in stack.unended()] == ["ann"]
         assert stack.stop("ann").status_code == 204
         last = stack.ledger.read(instances.last_ended, "ann")
         assert last is not None

@@ -320,4 +320,4 @@ def test_named_servers_of_the_pool_are_refused_in_words(platform: Platform) -> N
 
 
 def is_running_anywhere(platform: Platform, user: str) -> bool:
-    return any(loan.user_name == user for loan in platform.stack.unended())
+    return any(instance.user_name == user for instance in platform.stack.unended())

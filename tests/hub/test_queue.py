@@ -102,8 +102,8 @@ def test_the_desk_answers_with_a_place_and_the_example_is_kept(stack: Stack) -> 
     assert (basic["available"], basic["in_line"], basic["queue"]) == (0, 1, True)
     bob.stop()
     cat.wait_running()
-    assert cat.loan is not None
-    assert cat.loan.example == "ocr"
+    assert cat.instance is not None
+    assert cat.instance.example == "ocr"
     ann.stop()
 
 
@@ -119,9 +119,9 @@ def test_six_people_are_served_by_two_in_the_order_in_which_they_came(stack: Sta
         next_one.wait_running()
     for person in everybody[4:]:
         person.stop()
-    loans = [loan for loan in history(stack) if loan.user_name in {person.name for person in everybody}]
-    assert [loan.user_name for loan in loans] == [person.name for person in everybody]
-    assert {loan.reason for loan in loans} == {EndReason.STOPPED}
+    started = [instance for instance in history(stack) if instance.user_name in {person.name for person in everybody}]
+    assert [instance.user_name for instance in started] == [person.name for person in everybody]
+    assert {instance.reason for instance in started} == {EndReason.STOPPED}
     wait_for_order(stack)
 
 
@@ -131,7 +131,7 @@ def test_a_restart_keeps_its_place_while_others_wait(stack: Stack, gap: float) -
     ann, bob = fill(stack, "ann", "bob")
     (cat,) = people(stack, "cat")
     cat.ask()
-    before = ann.loan
+    before = ann.instance
     assert before is not None
 
     def press(number: int) -> int:
@@ -141,11 +141,11 @@ def test_a_restart_keeps_its_place_while_others_wait(stack: Stack, gap: float) -
     with ThreadPoolExecutor() as tabs:
         assert set(tabs.map(press, range(2))) <= {201, 202}
     ann.wait_running()
-    eventually(lambda: ann.loan is not None and ann.loan.id != before.id and ann.runs, what="the new instance")
-    assert ann.loan is not None
+    eventually(lambda: ann.instance is not None and ann.instance.id != before.id and ann.runs, what="the new instance")
+    assert ann.instance is not None
     assert before.ends_at is not None
-    assert ann.loan.ends_at is not None
-    assert ann.loan.ends_at <= before.ends_at, "where others wait it gets no more time"
+    assert ann.instance.ends_at is not None
+    assert ann.instance.ends_at <= before.ends_at, "where others wait it gets no more time"
     assert cat.place == 1
     wait_for_order(stack)
     cat.leave()
@@ -154,17 +154,17 @@ def test_a_restart_keeps_its_place_while_others_wait(stack: Stack, gap: float) -
 
 def test_what_is_held_is_taken_once_from_however_many_tabs(stack: Stack) -> None:
     (ann,) = fill(stack, "ann")
-    before = ann.loan
+    before = ann.instance
     assert before is not None
     assert stack.desk("POST", "api/ticket", token=ann.token, json={}).status_code == 202
     with ThreadPoolExecutor() as tabs:
         taken = list(tabs.map(lambda _: ann.take().status_code, range(3)))
     assert set(taken) <= {201, 202}
     ann.wait_running()
-    assert ann.loan is not None
-    assert ann.loan.id != before.id
-    since = [loan for loan in history(stack) if loan.requested_at > before.requested_at]
-    assert [loan.id for loan in since] == [ann.loan.id], "one start, which nobody has interrupted"
+    assert ann.instance is not None
+    assert ann.instance.id != before.id
+    since = [instance for instance in history(stack) if instance.requested_at > before.requested_at]
+    assert [instance.id for instance in since] == [ann.instance.id], "one start, which nobody has interrupted"
     wait_for_order(stack)
     ann.stop()
 
@@ -183,7 +183,7 @@ def called(person: Person, leaver: Person) -> None:
 
 def starting(person: Person, leaver: Person) -> None:
     leaver.stop()
-    eventually(lambda: person.loan, what="the start")
+    eventually(lambda: person.instance, what="the start")
 
 
 def running(person: Person, leaver: Person) -> None:
@@ -221,7 +221,7 @@ def test_leaving_is_free_at_any_moment_and_any_number_of_times(
         assert dan.place == 1
         ann.stop()
     dan.wait_running()
-    eventually(lambda: cat.loan is None, what="the end of what had begun")
+    eventually(lambda: cat.instance is None, what="the end of what had begun")
     wait_for_order(stack)
     assert not alive(stack), "nobody stands in line without having asked"
     bob.stop()
@@ -250,10 +250,10 @@ def test_cancelling_in_the_middle_of_a_call_never_leaves_a_ghost(stack: Stack) -
     for _ in range(8):
         cat.ask()
         ann.stop()
-        eventually(lambda: any(one.called_at for one in alive(stack)) or cat.loan, what="cat's turn")
+        eventually(lambda: any(one.called_at for one in alive(stack)) or cat.instance, what="cat's turn")
         cat.leave()
         eventually(lambda: not alive(stack), seconds=15, what="an empty line")
-        eventually(lambda: cat.loan is None, seconds=15, what="the end of what had begun")
+        eventually(lambda: cat.instance is None, seconds=15, what="the end of what had begun")
         ann.ask()
         ann.wait_running()
     bob.stop()
@@ -268,7 +268,7 @@ def test_a_hub_that_ends_during_a_start_costs_nobody_their_place(stack: Stack, n
     before = cat.ticket
     assert before is not None
     ann.stop()
-    eventually(lambda: cat.loan, what="the start")
+    eventually(lambda: cat.instance, what="the start")
     for pid in stack.pids("hub"):
         os.kill(pid, number)
     cat.wait_running(90)
@@ -307,8 +307,8 @@ def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it(state: Path
         visitor = threading.Thread(target=work)
         visitor.start()
         try:
-            loans = {loan.user_name: loan for loan in history(stack)}
-            assert loans["absent"].reason is EndReason.NOT_COLLECTED
+            started = {instance.user_name: instance for instance in history(stack)}
+            assert started["absent"].reason is EndReason.NOT_COLLECTED
             assert come.wait(35) is False
             assert present.runs, "whoever has come keeps it"
             assert last.place == 1
@@ -317,7 +317,7 @@ def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it(state: Path
             visitor.join()
         present.stop()
         last.wait_running()
-        everything = stack.ledger.read(tickets.since, loans["absent"].requested_at.replace(year=2000))
+        everything = stack.ledger.read(tickets.since, started["absent"].requested_at.replace(year=2000))
         assert [one.user_name for one in everything if one.state is TicketState.SERVED] == [
             "ann",
             "absent",

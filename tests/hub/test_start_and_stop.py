@@ -50,7 +50,7 @@ def test_start_use_stop(shared_stack: Stack, name: str) -> None:
     assert listing.status_code == 200
     assert [entry["name"] for entry in listing.json()["content"]] == ["examples"]
     assert stack.stop(name).status_code == 204
-    assert not [loan for loan in stack.unended() if loan.user_name == name]
+    assert not [instance for instance in stack.unended() if instance.user_name == name]
 
 
 def test_the_server_is_listed_with_its_shape_while_it_runs(shared_stack: Stack) -> None:
@@ -72,10 +72,10 @@ def test_restart_is_a_fresh_slot_and_nothing_is_left(shared_stack: Stack) -> Non
     assert contents(stack, "wiped", token, "PUT", "canary.txt", json={
         "type": "file", "format": "text", "content": "still here?"
     }).status_code == 201  # fmt: skip
-    before = next(loan for loan in stack.unended() if loan.user_name == "wiped").slot_id
+    before = next(instance for instance in stack.unended() if instance.user_name == "wiped").slot_id
     stack.stop("wiped")
     stack.start("wiped")
-    after = next(loan for loan in stack.unended() if loan.user_name == "wiped").slot_id
+    after = next(instance for instance in stack.unended() if instance.user_name == "wiped").slot_id
     assert after != before
     assert contents(stack, "wiped", token, "GET", "canary.txt").status_code == 404
     assert before not in stack.slot_folders()
@@ -89,8 +89,8 @@ def test_no_options_are_the_default_whatever_ran_before(shared_stack: Stack) -> 
     eventually(lambda: stack.api("GET", "/users/forgetful").json()["servers"].get("", {}).get("ready"), seconds=60)
     stack.stop("forgetful")
     stack.start("forgetful")
-    loan = next(loan for loan in stack.unended() if loan.user_name == "forgetful")
-    assert (loan.flavor, loan.image) == ("cpu-basic", "light")
+    instance = next(instance for instance in stack.unended() if instance.user_name == "forgetful")
+    assert (instance.flavor, instance.image) == ("cpu-basic", "light")
     stack.stop("forgetful")
 
 
@@ -99,7 +99,7 @@ def test_an_automation_may_read_the_progress_from_its_start(shared_stack: Stack)
     stack.add_user("watched")
     starting = threading.Thread(target=lambda: stack.start("watched", flavor="cpu-large"))
     starting.start()
-    eventually(lambda: [loan for loan in stack.unended() if loan.user_name == "watched"], what="the row")
+    eventually(lambda: [instance for instance in stack.unended() if instance.user_name == "watched"], what="the row")
 
     def read() -> list[str]:
         with stack.http.stream(

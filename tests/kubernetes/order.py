@@ -48,9 +48,9 @@ class Platform:
         found = self.pool.admin.pods(self.pool.name).values()
         return {pod["metadata"]["labels"]["freepool/slot"]: pod for pod in found}
 
-    def loan(self, user: str) -> Instance | None:
+    def instance(self, user: str) -> Instance | None:
         """The user's loan that is not over."""
-        return next((loan for loan in self.stack.unended() if loan.user_name == user), None)
+        return next((instance for instance in self.stack.unended() if instance.user_name == user), None)
 
     def stop(self, user: str) -> None:
         """Ask for the end of a user's server, without waiting until everything of it is wiped."""
@@ -64,19 +64,20 @@ class Platform:
         """
         deadline = time.monotonic() + seconds
         while True:
-            rows, pods, loans = self.stack.slots(), self.pods(), self.stack.unended()
+            rows, pods, unended = self.stack.slots(), self.pods(), self.stack.unended()
             known = {slot.id for slot in rows}
             is_over = not any(slot.state == "destroying" for slot in rows)
             if (
                 pods.keys() == known
                 and (is_over or not all_over)
                 and all(
-                    (loan.state == "stopping" and not all_over) or (loan.state == "running" and loan.slot_id in known)
-                    for loan in loans
+                    (instance.state == "stopping" and not all_over)
+                    or (instance.state == "running" and instance.slot_id in known)
+                    for instance in unended
                 )
             ):
                 return
-            assert time.monotonic() < deadline, f"rows {rows}\npods {list(pods)}\nloans {loans}"
+            assert time.monotonic() < deadline, f"rows {rows}\npods {list(pods)}\ninstances {unended}"
             time.sleep(0.2)
 
     def state(self, user: str) -> dict[str, Any]:

@@ -43,10 +43,12 @@ def platform(shared: Cluster) -> Iterator[Platform]:
     found = Platform(shared.stack, shared.pool)
     yield found
     shared.gate.open()
-    for loan in shared.stack.unended():
-        if loan.state != "stopping":
-            found.stop(loan.user_name)
-    eventually(lambda: not any(loan.image == "light" for loan in shared.stack.unended()), seconds=120, what="the end")
+    for instance in shared.stack.unended():
+        if instance.state != "stopping":
+            found.stop(instance.user_name)
+    eventually(
+        lambda: not any(instance.image == "light" for instance in shared.stack.unended()), seconds=120, what="the end"
+    )
     found.wait_for_order()
 
 
@@ -59,8 +61,8 @@ def running(platform: Platform, user: str, **options: str) -> Instance:
 
 
 def is_running(platform: Platform, user: str) -> Instance | None:
-    loan = platform.loan(user)
-    return loan if loan and loan.state == "running" else None
+    instance = platform.instance(user)
+    return instance if instance and instance.state == "running" else None
 
 
 def steps(platform: Platform, instance_id: str) -> list[StartStep]:
@@ -97,7 +99,7 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
     assert answers(platform, early, token)
     starting = threading.Thread(target=stack.start, args=(late,), kwargs={"flavor": "made"})
     starting.start()
-    asked = eventually(lambda: platform.loan(late), what="the row")
+    asked = eventually(lambda: platform.instance(late), what="the row")
     eventually(
         lambda: StartStep.POOL_AWAY in steps(platform, asked.id), seconds=20, what="the news that the pool is away"
     )
@@ -105,10 +107,10 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
     assert said[-1] == "The pool does not answer just now; trying again"
     platform.stop(early)
     while time.monotonic() - closed < AWAY:
-        assert platform.loan(meanwhile), "unknown is not stopped"
+        assert platform.instance(meanwhile), "unknown is not stopped"
         time.sleep(0.5)
     assert first.slot_id in platform.pods(), "nobody could be told yet"
-    assert platform.loan(late).state == "starting"  # type: ignore[union-attr]
+    assert platform.instance(late).state == "starting"  # type: ignore[union-attr]
     gate.open()
     opened = time.monotonic()
     starting.join(60)
@@ -116,13 +118,13 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
     eventually(lambda: first.slot_id not in platform.pods(), seconds=60, what="the end that was remembered")
     platform.wait_for_order()
     print(f"{how}: in order {time.monotonic() - opened:.1f} s after it came back")
-    eventually(lambda: _is_lent(platform, meanwhile), seconds=30, what="the pod's own deadline, made up for")
+    eventually(lambda: _is_assigned(platform, meanwhile), seconds=30, what="the pod's own deadline, made up for")
 
 
-def _is_lent(platform: Platform, user: str) -> bool:
-    loan = platform.loan(user)
-    assert loan is not None
-    pod = platform.pods()[loan.slot_id or ""]
+def _is_assigned(platform: Platform, user: str) -> bool:
+    instance = platform.instance(user)
+    assert instance is not None
+    pod = platform.pods()[instance.slot_id or ""]
     return "freepool/lent" in pod["metadata"]["labels"] and "activeDeadlineSeconds" in pod["spec"]
 
 
@@ -174,11 +176,11 @@ def test_a_quota_that_is_used_up(platform: Platform) -> None:
 
 def test_an_instance_that_is_evicted(platform: Platform) -> None:
     admin, name = platform.pool.admin, platform.pool.name
-    loan = running(platform, "guest")
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"freepool-{loan.slot_id}"}}
-    path = f"/api/v1/namespaces/{name}/pods/freepool-{loan.slot_id}/eviction"
+    instance = running(platform, "guest")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"freepool-{instance.slot_id}"}}
+    path = f"/api/v1/namespaces/{name}/pods/freepool-{instance.slot_id}/eviction"
     admin.kubectl("create", "--raw", path, "-f", "-", given=_json(eviction))
-    eventually(lambda: platform.loan("guest") is None, seconds=30, what="the end")
+    eventually(lambda: platform.instance("guest") is None, seconds=30, what="the end")
     last = platform.state("guest")["last"]
     assert last["text"] == "Your instance was lost by the platform. We are sorry. Nothing of it was kept."
     eventually(lambda: platform.stack.api("GET", "/users/guest").json()["servers"] == {}, what="the hub's notice")
@@ -202,7 +204,7 @@ os.kill(os.getppid(), signal.SIGKILL)
 def test_an_instance_whose_last_words_no_database_can_store(platform: Platform) -> None:
     """Like `printf 'a\\0b' >/dev/termination-log; kill -9 1` in a terminal."""
     stack = platform.stack
-    loan = running(platform, "hostile")
+    instance = running(platform, "hostile")
     wait_usable(stack, "hostile")
 
     async def run() -> None:
@@ -212,8 +214,8 @@ def test_an_instance_whose_last_words_no_database_can_store(platform: Platform) 
                 await notebook.run(BAD_WORDS, seconds=20)
 
     asyncio.run(run())
-    eventually(lambda: platform.loan("hostile") is None, seconds=60, what="its end")
-    over = stack.ledger.read(instances.get, loan.id)
+    eventually(lambda: platform.instance("hostile") is None, seconds=60, what="its end")
+    over = stack.ledger.read(instances.get, instance.id)
     assert (over.state, over.reason) == ("ended", EndReason.CRASHED)
     assert over.detail is not None
     assert over.detail.endswith("a bred")
@@ -234,9 +236,9 @@ def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platf
             if slot.state == "warm":
                 platform.pool.admin.kubectl("delete", "pod", f"freepool-{slot.id}", "-n", platform.pool.name)
         began = time.monotonic()
-        loan = running(platform, "unlucky")
+        instance = running(platform, "unlucky")
         assert time.monotonic() - began < 20
-        assert StartStep.RETRYING in steps(platform, loan.id)
+        assert StartStep.RETRYING in steps(platform, instance.id)
     finally:
         os.kill(steward, signal.SIGCONT)
     platform.wait_for_order()
@@ -254,7 +256,7 @@ def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> Non
     hold("freepool.test/held")
     try:
         platform.stop("held")
-        eventually(lambda: platform.loan("held").state == "stopping", what="the stop")  # type: ignore[union-attr]
+        eventually(lambda: platform.instance("held").state == "stopping", what="the stop")  # type: ignore[union-attr]
         time.sleep(2)  # a round or two of the steward, which tries to end it, too
         began = time.monotonic()
         running(platform, "next")
@@ -267,10 +269,10 @@ def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> Non
         took = time.monotonic() - began
         print(f"\nbeside a pod that does not end: a start and two warm slots in {took:.1f} s")
         assert took < 20
-        assert platform.loan("held"), "it is not forgotten"
+        assert platform.instance("held"), "it is not forgotten"
     finally:
         hold()
-    eventually(lambda: platform.loan("held") is None, seconds=60, what="its end")
+    eventually(lambda: platform.instance("held") is None, seconds=60, what="its end")
     platform.wait_for_order()
 
 
@@ -283,8 +285,8 @@ def test_an_image_that_cannot_be_had(image: str, reason: str, platform: Platform
     assert refused.next == "Choose another image, or tell the operator."
     assert reason in refused.details
     platform.wait_for_order()
-    loan = platform.loan(image)
-    assert loan is None or (loan.reason is EndReason.START_FAILED and reason in (loan.detail or ""))
+    instance = platform.instance(image)
+    assert instance is None or (instance.reason is EndReason.START_FAILED and reason in (instance.detail or ""))
 
 
 # --- the platform's own processes ------------------------------------------------------------------------------------
@@ -333,8 +335,8 @@ def _wait_for_step(platform: Platform, user: str, step: StartStep) -> None:
     ledger = platform.stack.ledger
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for loan in ledger.read(instances.unended, user):
-            if any(event.step == step for event in ledger.read(instances.events_of, loan.id)):
+        for instance in ledger.read(instances.unended, user):
+            if any(event.step == step for event in ledger.read(instances.events_of, instance.id)):
                 return
         time.sleep(0.002)  # the moment is what this test is about
     raise AssertionError(f"{step} did not come")
@@ -403,16 +405,16 @@ def node_is_ready(platform: Platform) -> bool:
 
 
 def test_a_node_that_is_away_for_a_moment_ends_nobodys_work(platform: Platform, kubelet: int) -> None:
-    loan = running(platform, "worker")
+    instance = running(platform, "worker")
     token = platform.stack.user_token("worker")
     os.kill(kubelet, signal.SIGSTOP)
     eventually(lambda: not node_is_ready(platform), seconds=90, what="the node's silence being noticed")
     time.sleep(3)  # what follows from it would follow within one round
-    assert is_running(platform, "worker") == loan, "not ready is not dead"
+    assert is_running(platform, "worker") == instance, "not ready is not dead"
     assert answers(platform, "worker", token)
     os.kill(kubelet, signal.SIGCONT)
     eventually(lambda: node_is_ready(platform), seconds=60, what="the node")
-    assert is_running(platform, "worker") == loan
+    assert is_running(platform, "worker") == instance
     assert answers(platform, "worker", token)
 
 
@@ -424,6 +426,6 @@ def test_the_last_word_of_an_ending_is_in_the_ledger(platform: Platform) -> None
     assert last["text"] == "The last start did not succeed."
     assert "InvalidImageName" in last["details"]
     everything = platform.stack.ledger.read(instances.history)
-    for loan in everything:
-        assert (loan.state == "ended") == (loan.ended_at is not None)
-        assert loan.state != "ended" or isinstance(loan.reason, EndReason)
+    for instance in everything:
+        assert (instance.state == "ended") == (instance.ended_at is not None)
+        assert instance.state != "ended" or isinstance(instance.reason, EndReason)

@@ -45,14 +45,14 @@ def gpus(shared: Cluster) -> Iterator[Gpus]:
 def platform(shared: Cluster) -> Iterator[Platform]:
     """The shared Freepool; afterwards no user has a GPU."""
     yield Platform(shared.stack, shared.pool)
-    for loan in shared.stack.unended():
-        if loan.flavor == "gpu":
-            shared.stack.stop(loan.user_name)
+    for instance in shared.stack.unended():
+        if instance.flavor == "gpu":
+            shared.stack.stop(instance.user_name)
 
 
 def is_running(platform: Platform, user: str) -> bool:
-    loan = platform.loan(user)
-    return loan is not None and loan.state == "running"
+    instance = platform.instance(user)
+    return instance is not None and instance.state == "running"
 
 
 def seen_in(stack: Stack, user: str) -> dict[str, Any]:
@@ -117,7 +117,9 @@ def test_as_many_as_there_are_and_the_truth_after_that(platform: Platform, gpus:
     assert seen_in(stack, "late")["visible"] == seen[people[0]]["visible"], "the device that was freed"
     for user in (*people[1:], "late"):
         platform.stop(user)
-    eventually(lambda: not any(loan.flavor == "gpu" for loan in stack.unended()), seconds=60, what="the end of all")
+    eventually(
+        lambda: not any(instance.flavor == "gpu" for instance in stack.unended()), seconds=60, what="the end of all"
+    )
     platform.wait_for_order(all_over=True)
 
 

@@ -30,14 +30,19 @@ def pods(shared: Cluster) -> dict[str, str]:
         shared.stack.add_user(user)
         assert shared.stack.start(user, flavor="waits").status_code in (201, 202)
     for user in PEOPLE:
-        loan = eventually(
+        instance = eventually(
             lambda user=user: next(
-                (loan for loan in shared.stack.unended() if loan.user_name == user and loan.state == "running"), None
+                (
+                    instance
+                    for instance in shared.stack.unended()
+                    if instance.user_name == user and instance.state == "running"
+                ),
+                None,
             ),
             seconds=60,
             what=f"{user}'s instance",
         )
-        pod = shared.pool.admin.json("get", "pod", "-n", shared.pool.name, f"freepool-{loan.slot_id}")
+        pod = shared.pool.admin.json("get", "pod", "-n", shared.pool.name, f"freepool-{instance.slot_id}")
         assert pod["spec"]["hostUsers"] is False
         found[user] = pod["metadata"]["uid"]
     return found

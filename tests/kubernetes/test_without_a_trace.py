@@ -16,8 +16,8 @@ TRACES_SECONDS = 90
 
 def test_nothing_at_all_is_left_on_the_node(shared: Cluster, node: Node) -> None:
     """No volume, no process, no log of any pod that is not there any more."""
-    for loan in shared.stack.unended():
-        shared.stack.stop(loan.user_name)
+    for instance in shared.stack.unended():
+        shared.stack.stop(instance.user_name)
     there = {pod["metadata"]["uid"] for pod in shared.pool.admin.pods(shared.pool.name).values()}
     gone = shared.records.pods().keys() - there
     assert gone
