@@ -1,4 +1,4 @@
-"""Bad luck, one piece at a time: a clear message, the ledger right, nothing left running."""
+"""Single failures: each gives a clear message, a correct ledger, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, wr
 
 
 def freepool(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the `freepool` command until it ends."""
     command = [sys.executable, "-m", "spawner.cli", *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def processes_of(state: Path) -> list[str]:
-    """Command lines of live processes that have to do with a state folder."""
+    """Command lines of live processes that have a state folder in their arguments or environment."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -53,7 +53,7 @@ def processes_of(state: Path) -> list[str]:
 
 
 def instance_of(stack: Stack, user: str):  # type: ignore[no-untyped-def]
-    """The user's loan that is not over, or None."""
+    """The user's unended instance, or None."""
     return next((instance for instance in stack.unended() if instance.user_name == user), None)
 
 
@@ -63,7 +63,7 @@ def keeper_of(stack: Stack, slot_id: str) -> int:
 
 
 def wait_for_order(stack: Stack, seconds: float = 30) -> None:
-    """Wait until the ledger equals reality, and every loan that lives has its slot."""
+    """Wait until the ledger matches the slot folders and every unended instance runs in a slot."""
     deadline = time.monotonic() + seconds
     while True:
         rows, folders, unended = stack.slots(), stack.slot_folders(), stack.unended()
@@ -77,7 +77,7 @@ def wait_for_order(stack: Stack, seconds: float = 30) -> None:
 # --- before anything starts ------------------------------------------------------------------------------------------
 
 
-def test_a_broken_catalog_stops_the_start_with_every_mistake(state: Path) -> None:
+def test_a_broken_catalog_stops_the_start_and_lists_every_mistake(state: Path) -> None:
     catalog = write_catalog(state / "catalog.yaml", lambda data: data["flavors"][0].update(cpu=-1, colour="red"))
     ended = freepool("up", "--state", str(state / "s"), "--port", str(free_port()), "--catalog", str(catalog))
     assert ended.returncode == 1
@@ -87,7 +87,7 @@ def test_a_broken_catalog_stops_the_start_with_every_mistake(state: Path) -> Non
     assert not (state / "s").exists()
 
 
-def test_a_taken_port_is_one_line(state: Path) -> None:
+def test_a_used_port_gives_a_message_of_one_line(state: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = freepool("up", "--state", str(state / "s"), "--port", str(port))
@@ -97,7 +97,7 @@ def test_a_taken_port_is_one_line(state: Path) -> None:
     assert "PORT=" in ended.stderr
 
 
-def test_a_damaged_ledger_is_said_before_anything_starts(state: Path) -> None:
+def test_a_damaged_ledger_stops_the_start_with_a_message(state: Path) -> None:
     (state / "ledger.sqlite").write_bytes(b"SQLite format 3\0" + os.urandom(8192))
     ended = freepool("up", "--state", str(state), "--port", str(free_port()))
     assert ended.returncode == 1
@@ -105,7 +105,7 @@ def test_a_damaged_ledger_is_said_before_anything_starts(state: Path) -> None:
     assert "backup" in ended.stderr
 
 
-def test_a_ledger_of_a_newer_version_is_left_alone(state: Path) -> None:
+def test_a_ledger_of_a_newer_version_is_refused(state: Path) -> None:
     (state / "s").mkdir(mode=0o700)
     engine = make_engine(f"sqlite:///{state / 's' / 'ledger.sqlite'}")
     migrate(engine)
@@ -126,7 +126,7 @@ def test_a_second_supervisor_on_the_same_state_is_refused(shared_stack: Stack) -
     assert "already runs" in ended.stderr
 
 
-def test_a_slot_that_died_while_it_waited_costs_its_next_user_nothing(shared_stack: Stack) -> None:
+def test_a_start_replaces_a_warm_slot_that_died(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("unlucky")
     stack.wait_warm()
@@ -159,7 +159,7 @@ def test_a_slot_that_dies_between_claim_and_answer_is_replaced(shared_stack: Sta
     killer.join()
     assert killed
     assert answer.status_code in (201, 202)
-    # Either it was replaced in time, or it had answered already and then its end was noticed.
+    # Either the slot was replaced in time, or it had already answered and its end was noticed later.
     wait_for_order(stack)
     instance = instance_of(stack, "unluckier")
     assert instance is None or instance.slot_id != killed[0]
@@ -186,7 +186,7 @@ def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: S
     assert "longest time" in said["text"]
 
 
-async def test_a_slot_that_nobody_knows_is_ended(shared_stack: Stack) -> None:
+async def test_a_slot_without_a_ledger_row_is_destroyed(shared_stack: Stack) -> None:
     stack = shared_stack
     settings = stack.settings
     catalog = load_catalog(settings.catalog)
@@ -196,10 +196,10 @@ async def test_a_slot_that_nobody_knows_is_ended(shared_stack: Stack) -> None:
     while "deadbeef" in await backend.list():
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.1)
-    assert "slot deadbeef ends: orphaned" in stack.log("steward")  # it may be over before we look
+    assert "slot deadbeef ends: orphaned" in stack.log("steward")  # it may have ended before the first list
 
 
-def test_a_loan_whose_slot_is_gone_is_ended(shared_stack: Stack) -> None:
+def test_an_instance_whose_slot_is_gone_is_ended(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("robbed")
     stack.start("robbed")
@@ -234,14 +234,14 @@ def test_two_stewards_keep_one_warm_slot(shared_stack: Stack) -> None:
 # --- the platform's own processes ------------------------------------------------------------------------------------
 
 
-def test_a_hub_killed_during_a_start_leaves_order_behind(state: Path) -> None:
+def test_a_hub_killed_during_a_start_recovers(state: Path) -> None:
     with running_stack(state / "s") as stack:
         stack.add_user("mid")
         for flavor, pause in (("cpu-large", 0.3), ("cpu-large", 1.0), ("cpu-basic", 0.0), ("cpu-basic", 0.1)):
-            starting = threading.Thread(target=_start_ignoring_the_cut, args=(stack, flavor))
+            starting = threading.Thread(target=_start_ignoring_errors, args=(stack, flavor))
             starting.start()
             eventually(lambda: instance_of(stack, "mid"), what="the row")
-            time.sleep(pause)  # where in the start the hub dies is what this test varies
+            time.sleep(pause)  # varies at which step of the start the hub dies
             stack.kill("hub")
             starting.join()
             eventually(lambda: _answers(stack), seconds=40, what="the hub")
@@ -255,14 +255,16 @@ def test_a_hub_killed_during_a_start_leaves_order_behind(state: Path) -> None:
 
 
 def _is_agreed(stack: Stack) -> bool:
-    """Hub and ledger say the same, and nobody wants anything any more: whose start was lost is started again."""
-    wants = bool(alive(stack))
+    """Hub and ledger agree, and no ticket is live: a lost start is tried again."""
+    has_tickets = bool(alive(stack))
     server = stack.api("GET", "/users/mid").json()["servers"].get("")
     instance = instance_of(stack, "mid")
-    return not wants and bool(server and server["ready"]) == (instance is not None and instance.state == "running")
+    return not has_tickets and bool(server and server["ready"]) == (
+        instance is not None and instance.state == "running"
+    )
 
 
-def _start_ignoring_the_cut(stack: Stack, flavor: str) -> None:
+def _start_ignoring_errors(stack: Stack, flavor: str) -> None:
     with contextlib.suppress(httpx.HTTPError):
         stack.start("mid", flavor=flavor)
 
@@ -292,7 +294,7 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
         assert second.stop("survivor").status_code == 204
 
 
-def test_ctrl_c_leaves_no_process_and_says_so_in_the_ledger(state: Path) -> None:
+def test_ctrl_c_leaves_no_process_and_is_recorded_in_the_ledger(state: Path) -> None:
     with running_stack(state / "s") as stack:
         stack.add_user("guest")
         stack.start("guest")
@@ -307,7 +309,7 @@ def test_ctrl_c_leaves_no_process_and_says_so_in_the_ledger(state: Path) -> None
     assert last.reason is EndReason.SHUTDOWN
 
 
-def test_secrets_are_for_their_owner_alone(shared_stack: Stack) -> None:
+def test_secrets_have_private_files_and_are_in_no_log(shared_stack: Stack) -> None:
     state = shared_stack.state
     assert state.stat().st_mode & 0o077 == 0
     for secret in (state / "secrets").iterdir():
