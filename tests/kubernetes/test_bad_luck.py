@@ -1,4 +1,4 @@
-"""Bad luck on a cluster: the user reads what happened in words, and ledger and cluster agree again soon."""
+"""Failures on a cluster: the user reads a clear message, and ledger and cluster agree again soon."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.kubernetes.order import Platform
 from tests.stack import eventually
 
 AWAY = 12.0
-"""Seconds that the API server is away: longer than what is known of the pods stays fresh."""
+"""Seconds without the API server: longer than the backend's view of the pods counts as fresh."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def gate(shared: Cluster) -> Gate:
 
 @pytest.fixture
 def platform(shared: Cluster) -> Iterator[Platform]:
-    """The shared Freepool, in order before and after: whatever happens in one test, the next finds it so."""
+    """The shared Freepool. After each test all instances are stopped, and ledger and cluster agree."""
     found = Platform(shared.stack, shared.pool)
     yield found
     shared.gate.open()
@@ -53,7 +53,7 @@ def platform(shared: Cluster) -> Iterator[Platform]:
 
 
 def running(platform: Platform, user: str, **options: str) -> Instance:
-    """Start, and wait until it runs."""
+    """Start an instance and wait until it runs."""
     platform.stack.add_user(user)
     answer = platform.stack.start(user, **options)
     assert answer.status_code in (201, 202), answer.text
@@ -66,7 +66,7 @@ def is_running(platform: Platform, user: str) -> Instance | None:
 
 
 def steps(platform: Platform, instance_id: str) -> list[StartStep]:
-    """What a start has come to, step by step."""
+    """Recorded steps of a start."""
     return [event.step for event in platform.stack.ledger.read(instances.events_of, instance_id)]
 
 
@@ -80,7 +80,7 @@ def answers(platform: Platform, user: str, token: str) -> bool:
 
 
 @pytest.mark.parametrize("how", ["shut", "stall"])
-def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
+def test_without_the_api_server_warm_slots_are_assigned_and_the_rest_is_retried(
     how: str, platform: Platform, gate: Gate
 ) -> None:
     stack = platform.stack
@@ -128,10 +128,10 @@ def _is_assigned(platform: Platform, user: str) -> bool:
     return "freepool/lent" in pod["metadata"]["labels"] and "activeDeadlineSeconds" in pod["spec"]
 
 
-# --- what cannot be made ---------------------------------------------------------------------------------------------
+# --- starts that cannot succeed ---------------------------------------------------------------------------------------
 
 
-def test_a_shape_that_no_machine_has_room_for(platform: Platform) -> None:
+def test_a_flavor_that_no_node_has_room_for_is_queued(platform: Platform) -> None:
     platform.stack.add_user("dreamer")
     assert platform.flavor("dreamer", "huge")["available"] == 2
     began = time.monotonic()
@@ -147,7 +147,7 @@ def test_a_shape_that_no_machine_has_room_for(platform: Platform) -> None:
     platform.wait_for_order()
 
 
-def test_a_quota_that_is_used_up(platform: Platform) -> None:
+def test_a_start_beyond_the_quota_is_queued(platform: Platform) -> None:
     admin, name = platform.pool.admin, platform.pool.name
     running(platform, "quick")
     platform.stack.add_user("slow")
@@ -171,10 +171,10 @@ def test_a_quota_that_is_used_up(platform: Platform) -> None:
     eventually(lambda: is_running(platform, "slow"), seconds=120, what="the turn of who waited for the quota")
 
 
-# --- what is lost ----------------------------------------------------------------------------------------------------
+# --- lost pods --------------------------------------------------------------------------------------------------------
 
 
-def test_an_instance_that_is_evicted(platform: Platform) -> None:
+def test_an_evicted_instance_is_lost_and_its_user_reads_so(platform: Platform) -> None:
     admin, name = platform.pool.admin, platform.pool.name
     instance = running(platform, "guest")
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"freepool-{instance.slot_id}"}}
@@ -201,7 +201,7 @@ os.kill(os.getppid(), signal.SIGKILL)
 """
 
 
-def test_an_instance_whose_last_words_no_database_can_store(platform: Platform) -> None:
+def test_a_termination_message_that_no_database_can_store_is_cleaned(platform: Platform) -> None:
     """Like `printf 'a\\0b' >/dev/termination-log; kill -9 1` in a terminal."""
     stack = platform.stack
     instance = running(platform, "hostile")
@@ -223,8 +223,8 @@ def test_an_instance_whose_last_words_no_database_can_store(platform: Platform) 
     assert platform.stack.start("hostile").status_code in (201, 202), "it can start again"
 
 
-def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platform: Platform) -> None:
-    """The steward, which would have noticed, is held up at this very moment."""
+def test_a_pod_that_is_lost_between_ready_and_claim_is_replaced_within_seconds(platform: Platform) -> None:
+    """The steward is suspended, so that it cannot notice the loss."""
     stack = platform.stack
     stack.add_user("unlucky")
     wait_warm(stack)
@@ -244,7 +244,7 @@ def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platf
     platform.wait_for_order()
 
 
-def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> None:
+def test_a_pod_that_does_not_end_delays_no_other_start(platform: Platform) -> None:
     admin, name, stack = platform.pool.admin, platform.pool.name, platform.stack
     pod = f"freepool-{running(platform, 'held').slot_id}"
     wait_warm(stack)
@@ -257,7 +257,7 @@ def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> Non
     try:
         platform.stop("held")
         eventually(lambda: platform.instance("held").state == "stopping", what="the stop")  # type: ignore[union-attr]
-        time.sleep(2)  # a round or two of the steward, which tries to end it, too
+        time.sleep(2)  # one or two reconcile rounds, in which the steward tries to destroy it
         began = time.monotonic()
         running(platform, "next")
         wait_warm(stack)
@@ -277,7 +277,7 @@ def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> Non
 
 
 @pytest.mark.parametrize(("image", "reason"), [("missing", "ErrImageNeverPull"), ("misspelt", "InvalidImageName")])
-def test_an_image_that_cannot_be_had(image: str, reason: str, platform: Platform) -> None:
+def test_an_image_that_cannot_be_pulled_fails_the_start(image: str, reason: str, platform: Platform) -> None:
     platform.stack.add_user(image)
     refused = platform.refused(image, image=image).in_words()
     assert refused.code == "start_failed"
@@ -296,9 +296,7 @@ WARM = [("waits", step) for step in (StartStep.SLOT_WARM, StartStep.CLAIMED)]
 
 
 @pytest.mark.parametrize("victims", [("hub",), ("steward",), ("hub", "steward")], ids="+".join)
-def test_whoever_dies_at_whatever_step_of_a_start_leaves_order_behind(
-    victims: tuple[str, ...], platform: Platform
-) -> None:
+def test_a_process_killed_at_any_step_of_a_start_recovers(victims: tuple[str, ...], platform: Platform) -> None:
     stack = platform.stack
     worst = 0.0
     for number, (flavor, step) in enumerate([*COLD, *WARM] if victims == ("hub",) else [*COLD[1:3], *WARM[:1]]):
@@ -306,7 +304,7 @@ def test_whoever_dies_at_whatever_step_of_a_start_leaves_order_behind(
         stack.add_user(user)
         if flavor == "waits":
             wait_warm(stack)
-        starting = threading.Thread(target=_start_whatever_comes, args=(platform, user, flavor))
+        starting = threading.Thread(target=_start_ignoring_errors, args=(platform, user, flavor))
         starting.start()
         _wait_for_step(platform, user, step)
         for victim in victims:
@@ -325,10 +323,10 @@ def test_whoever_dies_at_whatever_step_of_a_start_leaves_order_behind(
 
 
 def _is_agreed(platform: Platform, user: str) -> bool:
-    """Hub and ledger say the same of a user, who wants nothing any more: whose start was lost is started again."""
-    wants = bool(alive(platform.stack))
+    """Hub and ledger agree about a user, and no ticket is live: a lost start is tried again."""
+    has_tickets = bool(alive(platform.stack))
     server = platform.stack.api("GET", f"/users/{user}").json()["servers"].get("")
-    return not wants and bool(server and server["ready"]) == bool(is_running(platform, user))
+    return not has_tickets and bool(server and server["ready"]) == bool(is_running(platform, user))
 
 
 def _wait_for_step(platform: Platform, user: str, step: StartStep) -> None:
@@ -338,11 +336,11 @@ def _wait_for_step(platform: Platform, user: str, step: StartStep) -> None:
         for instance in ledger.read(instances.unended, user):
             if any(event.step == step for event in ledger.read(instances.events_of, instance.id)):
                 return
-        time.sleep(0.002)  # the moment is what this test is about
+        time.sleep(0.002)  # the exact step is what this test is about
     raise AssertionError(f"{step} did not come")
 
 
-def _start_whatever_comes(platform: Platform, user: str, flavor: str) -> None:
+def _start_ignoring_errors(platform: Platform, user: str, flavor: str) -> None:
     with contextlib.suppress(httpx.HTTPError):
         platform.stack.start(user, flavor=flavor)
 
@@ -354,7 +352,7 @@ def _hub_answers(platform: Platform) -> bool:
         return False
 
 
-def test_of_two_stewards_one_acts(platform: Platform) -> None:
+def test_only_one_of_two_stewards_acts(platform: Platform) -> None:
     stack = platform.stack
     second = subprocess.Popen(
         [sys.executable, "-m", "spawner.cli", "steward"],
@@ -377,7 +375,7 @@ def test_of_two_stewards_one_acts(platform: Platform) -> None:
         assert most <= 1
         assert len([slot for slot in stack.slots() if slot.holder_id is None]) == 1
         assert len(holders) == 1, "whoever has the lease keeps it"
-        stack.kill("steward")  # the other one takes over when the lease runs out
+        stack.kill("steward")  # the second steward takes over when the lease expires
         platform.wait_for_order()
         running(platform, "between")
         wait_warm(stack)
@@ -401,15 +399,17 @@ def kubelet(platform: Platform, node: Node) -> Iterator[int]:
 
 def node_is_ready(platform: Platform) -> bool:
     (node,) = platform.pool.admin.json("get", "nodes")["items"]
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True" for condition in node["status"]["conditions"]
+    )
 
 
-def test_a_node_that_is_away_for_a_moment_ends_nobodys_work(platform: Platform, kubelet: int) -> None:
+def test_a_node_that_is_briefly_not_ready_ends_no_instance(platform: Platform, kubelet: int) -> None:
     instance = running(platform, "worker")
     token = platform.stack.user_token("worker")
     os.kill(kubelet, signal.SIGSTOP)
     eventually(lambda: not node_is_ready(platform), seconds=90, what="the node's silence being noticed")
-    time.sleep(3)  # what follows from it would follow within one round
+    time.sleep(3)  # longer than one reconcile round
     assert is_running(platform, "worker") == instance, "not ready is not dead"
     assert answers(platform, "worker", token)
     os.kill(kubelet, signal.SIGCONT)
@@ -418,8 +418,8 @@ def test_a_node_that_is_away_for_a_moment_ends_nobodys_work(platform: Platform, 
     assert answers(platform, "worker", token)
 
 
-def test_the_last_word_of_an_ending_is_in_the_ledger(platform: Platform) -> None:
-    """All that these tests have lent has an end and a reason."""
+def test_every_end_is_recorded_with_its_reason(platform: Platform) -> None:
+    """Each ended instance of these tests has an end time and a reason."""
     platform.wait_for_order(all_over=True)
     last = platform.state("misspelt")["last"]
     assert last["failed"]

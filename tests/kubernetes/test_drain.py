@@ -1,4 +1,4 @@
-"""`kubectl drain` of a node: notebooks that wait leave at once, and one that a person has holds it until it ends."""
+"""`kubectl drain` of a node: warm slots are evicted at once, and an assigned one blocks the drain until it ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def node_of(platform: Platform) -> str:
     return str(node["metadata"]["name"])
 
 
-def test_a_drain_waits_for_people_and_for_no_one_else(platform: Platform) -> None:
+def test_a_drain_waits_only_for_assigned_slots(platform: Platform) -> None:
     stack, admin = platform.stack, platform.pool.admin
     wait_warm(stack)
     stack.add_user("drained")

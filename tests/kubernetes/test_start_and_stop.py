@@ -13,7 +13,9 @@ from tests.kubernetes.conftest import PoolNamespace, wait_warm
 from tests.stack import Stack, eventually
 
 
-def test_a_pod_is_lent_runs_code_and_is_gone_after_the_stop(kube_stack: Stack, pool_namespace: PoolNamespace) -> None:
+def test_a_pod_is_assigned_runs_code_and_is_gone_after_the_stop(
+    kube_stack: Stack, pool_namespace: PoolNamespace
+) -> None:
     wait_warm(kube_stack)
     kube_stack.add_user("ann")
     assert kube_stack.start("ann", flavor="waits", example="ocr").status_code == 201
@@ -45,7 +47,7 @@ async def _run(url: str, token: str, code: str) -> str:
         return (await Notebook(session, f"{url}/user/ann/", token, "").run(code)).strip()
 
 
-def test_without_a_waiting_pod_one_is_made(kube_stack: Stack) -> None:
+def test_without_a_warm_pod_one_is_created(kube_stack: Stack) -> None:
     kube_stack.add_user("bob")
     assert kube_stack.start("bob", flavor="made").status_code in (201, 202)
 

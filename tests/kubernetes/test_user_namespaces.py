@@ -24,7 +24,7 @@ print(open('/proc/self/uid_map').read(), '|', open('/proc/self/gid_map').read(),
 
 @pytest.fixture
 def pods(shared: Cluster) -> dict[str, str]:
-    """A notebook for each person: the uid of its pod."""
+    """A notebook for each user: its pod's uid."""
     found = {}
     for user in PEOPLE:
         shared.stack.add_user(user)

@@ -47,7 +47,7 @@ class Pods:
         return self.cluster.stack
 
     def body(self, instance: Instance) -> Pod:
-        """The pod of a loan."""
+        """The pod of an instance."""
         pool = self.cluster.pool
         pod = pool.admin.json("get", "pod", "-n", pool.name, f"freepool-{instance.slot_id}")
         # Which a node without them would not show otherwise: the next pods would do without.
@@ -89,7 +89,7 @@ class KubernetesWays(Ways):
 
     @alone
     def the_nodes_agent_away(self, tenant: Tenant) -> None:
-        """The old pod cannot end just now, but it is no user's; and a user who has one notices nothing."""
+        """The old pod cannot end now, but is no longer assigned; other users notice nothing."""
         node = self._node()
         with tenant.loses_everything("kubelet killed, stop", EndReason.STOPPED) as instance:
             wait_warm(tenant.stack)
