@@ -26,7 +26,7 @@ WITNESS = "jupyterlab"
 
 
 class Person(threading.Thread):
-    """Somebody who starts and stops at random, and puts up with whatever the platform answers."""
+    """A user who starts and stops at random and accepts any answer of the platform."""
 
     def __init__(self, stack: Stack, name: str, dice: random.Random, over: threading.Event) -> None:
         super().__init__(name=name, daemon=True)
@@ -56,7 +56,7 @@ def answers(stack: Stack, path: str, token: str | None = None) -> bool:
 
 
 @pytest.mark.timeout(600)
-def test_killing_everything_twenty_times_leaves_order(state: Path, lean: Path) -> None:
+def test_twenty_kills_of_each_process_leave_a_correct_state(state: Path, lean: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         with_lean(data)
         data["images"].append(data["images"][0] | {"id": WITNESS, "environment": "light"})
@@ -75,10 +75,10 @@ def test_killing_everything_twenty_times_leaves_order(state: Path, lean: Path) -
         kills = [victim for victim in VICTIMS for _ in range(KILLS)]
         dice.shuffle(kills)
         for victim in kills:
-            time.sleep(dice.uniform(0.1, 0.6))  # a random moment is the point
+            time.sleep(dice.uniform(0.1, 0.6))  # kills must come at random times
             eventually(lambda victim=victim: stack.pids(victim), seconds=30, what=victim)
             stack.kill(victim)
-            if victim == "hub" and dice.random() < 0.7:  # else it comes thick and fast
+            if victim == "hub" and dice.random() < 0.7:  # otherwise the next kill follows at once
                 successes = _successes(people)
                 eventually(lambda before=successes: _successes(people) > before, seconds=60, what="a start")
         over.set()
@@ -95,7 +95,7 @@ def test_killing_everything_twenty_times_leaves_order(state: Path, lean: Path) -
 
 
 def _start_witness(stack: Stack) -> str:
-    """A notebook that runs through all of it, with a file in it. Returns its loan's id."""
+    """Start a notebook that runs through all kills, with a file in it. Returns its instance's id."""
     stack.add_user("witness")
     assert stack.start("witness", image=WITNESS).status_code in (201, 202)
     eventually(lambda: stack.api("GET", "/users?state=ready").json(), what="the witness")
@@ -116,7 +116,7 @@ def _read_witness(stack: Stack) -> str:
 
 
 def _check_order(stack: Stack) -> None:
-    """Ledger, pool and hub say the same within a minute."""
+    """Ledger, pool and hub agree within a minute."""
     deadline = time.monotonic() + 60
     while True:
         rows, folders, unended = stack.slots(), stack.slot_folders(), stack.unended()
@@ -137,7 +137,7 @@ def _check_order(stack: Stack) -> None:
 
 
 def _check_history(stack: Stack) -> None:
-    """Every loan that is over has an end and a reason; nobody ever had two at once."""
+    """Every ended instance has an end time and a reason; no user ever had two at once."""
     everything = stack.ledger.read(instances.history)
     assert len(everything) > 20
     for instance in everything:
