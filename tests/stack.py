@@ -136,7 +136,7 @@ class Stack:
         """DELETE /users/USER/server, and wait until the wipe that it begins is over."""
         answer = self.api("DELETE", f"/users/{quote(user, safe='')}/server")
         eventually(
-            lambda: not any(loan.user_name == user and loan.state == "stopping" for loan in self.unended()),
+            lambda: not any(instance.user_name == user and instance.state == "stopping" for instance in self.unended()),
             seconds=60,
             what="the end of the wipe",
         )

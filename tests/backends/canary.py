@@ -1,4 +1,4 @@
-"""A canary: left wherever the user of an instance can leave anything, and looked for in the next instance.
+"""A canary: written to every place that a user of an instance can write to, and searched for in the next instance.
 
 Both are code of the user, run in a notebook of a real instance. The places are not on a list: they are what
 `/proc/self/mountinfo` and a search of the whole file system, as the user, find to be writable. Beside files a process
@@ -121,7 +121,7 @@ for process in filter(str.isdigit, os.listdir('/proc')):
             pass
 try:
     with socket.create_connection(('127.0.0.1', port), timeout=5) as probe:
-        hits += [f'port {port}'] * (canary.encode() in probe.recv(100))  # the number may be somebody else's by now
+        hits += [f'port {port}'] * (canary.encode() in probe.recv(100))  # the port may be in use by another process
 except OSError:
     pass
 hits += [name for name, result in get().items() if result >= 0]
@@ -143,12 +143,12 @@ class Planted:
 
 
 def new_canary() -> str:
-    """A name that is nowhere else."""
+    """A unique name."""
     return f"canary-{secrets.token_hex(8)}"
 
 
 async def plant(notebook: Notebook) -> Planted:
-    """Leave a canary everywhere, and see that it is there."""
+    """Leave a canary in every place and check that it is found."""
     canary = new_canary()
     mounts, folders, files, kept, port, token = await notebook.ask(
         "[sorted({mount(path) for path in folders}), folders, files, kept, port, os.environ['JUPYTERHUB_API_TOKEN']]",

@@ -1,4 +1,4 @@
-"""What every pool backend keeps, whatever it is made of. A backend's own test module inherits `BackendConformance`.
+"""The contract of pool backends. Each backend's test module inherits `BackendConformance`.
 
 It provides three fixtures: `backend`, an empty pool; `other`, a second object on the same pool, as another process
 has it; and `specs`, which makes specs of slots with a real image, or with one whose program cannot start.
@@ -59,7 +59,7 @@ def spec(image_id: str = "light", flavor: Flavor = SMALL) -> SlotSpec:
 
 
 async def wait(backend: Backend, holds: Callable[[Slots], bool], *, seconds: float = START_SECONDS) -> Slots:
-    """What exists as soon as `holds` is true of it, looked at whenever the backend wakes us."""
+    """The slots as soon as `holds` is true of them, read at each wake-up of the backend's watch."""
     found: Slots = {}
     try:
         async with asyncio.timeout(seconds), aclosing(backend.watch()) as wakes:  # type: ignore[type-var]
@@ -87,12 +87,12 @@ async def dead(backend: Backend, slot_id: str) -> SlotStatus:
 
 
 async def destroy(backend: Backend, slot_id: str) -> None:
-    """Destroy, as its callers do: what could not be made sure of is tried again."""
+    """Destroy as the callers do: retry if the backend could not confirm it."""
     for _ in range(100):
         try:
             return await backend.destroy(slot_id)
         except BackendUnavailable:
-            await asyncio.sleep(0.1)  # the contract has no event for "try again now"
+            await asyncio.sleep(0.1)  # the contract has no event to wait for
     raise AssertionError(f"{slot_id} could not be destroyed")
 
 
@@ -120,11 +120,11 @@ class BackendConformance:
         raise NotImplementedError
 
     def broken(self) -> Image:
-        """An image whose program ends at once, with a word."""
+        """An image whose program prints a message and exits at once."""
         return image("broken")
 
     def impossible(self) -> tuple[Flavor, Image]:
-        """What this pool can never serve."""
+        """A flavor and image that this pool can never serve."""
         gpu = Accelerator.model_validate({"name": "None such", "memory": "1TiB", "count": 16, "resource": "none/such"})
         return SMALL.model_copy(update={"accelerator": gpu}), image("light")
 
@@ -147,7 +147,7 @@ class BackendConformance:
         await backend.destroy(wanted.id)
         await self.gone(backend, wanted.id, status.url)
 
-    async def test_creating_again_is_creating_once(self, backend: Backend) -> None:
+    async def test_create_is_idempotent(self, backend: Backend) -> None:
         wanted = spec()
         await asyncio.gather(*(backend.create(wanted) for _ in range(4)))
         try:
@@ -166,11 +166,11 @@ class BackendConformance:
             assert status.url is not None
             assert await answers(status.url) == "warm"
 
-    async def test_destroying_what_is_not_there_is_fine(self, backend: Backend) -> None:
+    async def test_destroying_an_unknown_slot_is_no_error(self, backend: Backend) -> None:
         await backend.destroy("neverwas")
         assert await backend.list() == {}
 
-    async def test_list_is_whole_and_each_slot_has_a_url_of_its_own(self, backend: Backend) -> None:
+    async def test_list_is_complete_and_each_slot_has_its_own_url(self, backend: Backend) -> None:
         wanted = [spec() for _ in range(3)]
         await asyncio.gather(*(backend.create(one) for one in wanted))
         assert set(await backend.list()) == {one.id for one in wanted}
@@ -229,7 +229,7 @@ class BackendConformance:
         try:
             await backend.create(wanted)
         except SlotFailed:
-            return  # found out before anything was made, and said
+            return  # refused before the slot was created
         status = await dead(backend, wanted.id)
         assert status.reason is EndReason.START_FAILED
         assert status.detail
@@ -248,7 +248,7 @@ class BackendConformance:
         await destroy(backend, wanted.id)
         assert await other.find(wanted.id) is None
 
-    async def test_lending_is_known_to_everybody_and_changes_nothing_else(
+    async def test_assigning_is_seen_by_all_processes_and_changes_nothing_else(
         self, backend: Backend, other: Backend
     ) -> None:
         async with slot(backend, spec()) as status:
@@ -270,7 +270,7 @@ class BackendConformance:
 
 
 async def answers(url: str) -> str | None:
-    """What a slot says about its health; None if nobody is there."""
+    """A slot's health status; None if nothing answers."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,

@@ -1,4 +1,4 @@
-"""Pools on this machine, and what stands in for an image and a hub."""
+"""Fixtures of local pools, with fakes of an image and a hub."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def program(environment: Path, text: str) -> None:
 
 @pytest.fixture
 def slots_folder() -> Iterator[Path]:
-    """Where the slots of one test live."""
+    """The slots folder of one test."""
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
     yield folder / "slots"
     shutil.rmtree(folder)
@@ -65,10 +65,10 @@ def local_backend(folder: Path, images: Path) -> LocalBackend:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def street(images: Path) -> AsyncIterator[TwoTenants]:
-    """Alice and Bob have an instance each. Everything of the platform that holds a secret is really there."""
-    state = Path(tempfile.mkdtemp(prefix="freepool-", dir="/var/tmp"))  # not below a folder that instances have too
-    state.chmod(0o755)  # worse than it ever is: only the sandbox keeps people out
+async def tenants(images: Path) -> AsyncIterator[TwoTenants]:
+    """Alice and Bob have an instance each. The state folder contains all of the platform's secrets."""
+    state = Path(tempfile.mkdtemp(prefix="freepool-", dir="/var/tmp"))  # not below a folder mounted in instances
+    state.chmod(0o755)  # more open than in production: only the sandbox protects it
     for name in ("secrets/slots", "ledger.sqlite", "settings.json", "readable"):
         path = state / name
         path.parent.mkdir(exist_ok=True)
@@ -90,5 +90,5 @@ async def street(images: Path) -> AsyncIterator[TwoTenants]:
 
 
 @pytest.fixture
-def alice(street: TwoTenants) -> Notebook:
-    return street.alice
+def alice(tenants: TwoTenants) -> Notebook:
+    return tenants.alice

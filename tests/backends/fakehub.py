@@ -1,4 +1,4 @@
-"""As much of JupyterHub as one instance needs: it says hello, and whose a token is."""
+"""The part of JupyterHub that an instance needs: its version, and the owner of a token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiohttp import web
 
 @dataclass
 class FakeHub:
-    """`tokens` maps a token to the user whose it is."""
+    """`tokens` maps tokens to user names."""
 
     url: str = ""
     tokens: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What the operating system has of a slot, looked at from outside: processes, groups, ports, folders."""
+"""A slot seen from the host: its processes, control groups, ports and folders."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def groups_of(slot_id: str) -> list[Path]:
 
 
 def gone(processes: list[psutil.Process], *, seconds: float = 5) -> bool:
-    """Whether they all end within a while: the kernel takes a moment after a kill."""
+    """Whether all of them end within some time: the kernel needs a moment after a kill."""
     _, left = psutil.wait_procs(processes, timeout=seconds)
     return not left
 
 
 def can_bind(url: str) -> bool:
-    """Whether somebody else could take a slot's port."""
+    """Whether another process could bind a slot's port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

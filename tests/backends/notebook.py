@@ -1,4 +1,4 @@
-"""A person at a notebook: runs code in an instance over Jupyter's own API, as JupyterLab does."""
+"""A client of a notebook: runs code in an instance by Jupyter's API, as JupyterLab does."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class KernelDied(Exception):
 
 @dataclass
 class Notebook:
-    """An instance that its user has open. `slot_id` is the slot that it is."""
+    """A user's running instance in the slot `slot_id`."""
 
     session: aiohttp.ClientSession
     url: str
@@ -60,7 +60,7 @@ class Notebook:
         self.kernel = model["id"]
 
     async def debug(self, command: str, **arguments: Any) -> dict[str, Any] | None:
-        """Ask the kernel's debugger, as JupyterLab does; None if nobody answers."""
+        """Send a command to the kernel's debugger, as JupyterLab does; None without an answer."""
         address = f"{self.url}api/kernels/{self.kernel}/channels"
         headers = {"Authorization": f"token {self.token}"}
         async with self.session.ws_connect(address, headers=headers) as socket:
@@ -149,7 +149,7 @@ async def claim(
 
 
 @asynccontextmanager
-async def lent(
+async def assigned(
     backend: Backend, session: aiohttp.ClientSession, hub: FakeHub, wanted: SlotSpec, user: str
 ) -> AsyncIterator[Notebook]:
     """A fresh instance of a user; destroyed afterwards."""

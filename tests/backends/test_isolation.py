@@ -1,7 +1,6 @@
-"""Strangers in neighbouring instances: what each of them really tries, from inside, against the real sandbox.
+"""Isolation of two users' instances on one machine, tried from inside the real sandbox.
 
-The code here runs in a real kernel of a real claimed slot, and does what somebody would do who wants out, or wants the
-neighbour's files.
+The code runs in a real kernel of a claimed slot and does what an attacker would: escape, or read another user's files.
 """
 
 from __future__ import annotations
@@ -37,28 +36,28 @@ def links(process):
 """
 
 
-# What can be seen
+# Reading
 
 
-async def test_only_ones_own_processes_are_there(street: TwoTenants) -> None:
-    seen = await street.alice.ask(
+async def test_only_own_processes_are_visible(tenants: TwoTenants) -> None:
+    seen = await tenants.alice.ask(
         "{p: open(f'/proc/{p}/cmdline').read() for p in __import__('os').listdir('/proc') if p.isdigit()}"
     )
     assert 2 <= len(seen) <= 8
     for line in seen.values():
-        assert street.specs["bob"].id not in line
+        assert tenants.specs["bob"].id not in line
         assert "pytest" not in line
         assert "keeper" not in line
-    outside = {process.pid for process in machine.processes_of(street.backend.folder, street.specs["alice"].id)}
+    outside = {process.pid for process in machine.processes_of(tenants.backend.folder, tenants.specs["alice"].id)}
     assert len(seen) <= len(outside)
 
 
-async def test_nothing_of_the_platform_can_be_read(street: TwoTenants) -> None:
-    state = street.state
+async def test_nothing_of_the_platform_can_be_read(tenants: TwoTenants) -> None:
+    state = tenants.state
     wanted = [
         state, state / "secrets", state / "secrets" / "slots", state / "ledger.sqlite", state / "readable",
-        state / "slots", state / "slots" / street.specs["bob"].id, state / "slots" / street.specs["alice"].id,
-        state / "slots" / street.specs["alice"].id / "orders.json", Path("/root/.ssh"), Path("/root/.bashrc"),
+        state / "slots", state / "slots" / tenants.specs["bob"].id, state / "slots" / tenants.specs["alice"].id,
+        state / "slots" / tenants.specs["alice"].id / "orders.json", Path("/root/.ssh"), Path("/root/.bashrc"),
         Path("/etc/shadow"), Path("/etc/machine-id"), Path("/var"), Path("/sys"), Path("/run"), Path("/boot"),
         Path("/dev/sda"), Path("/dev/vda"), Path("/dev/mem"), Path("/proc/kcore"), Path("/proc/1/root/etc/shadow"),
         Path.home() / ".bash_history", Path.home() / ".ssh", Path(__file__), Path("/opt/freepool/spawner/ledger"),
@@ -66,7 +65,7 @@ async def test_nothing_of_the_platform_can_be_read(street: TwoTenants) -> None:
     ]  # fmt: skip
     # The image's own folder is seen where it is, and so are the names of the folders on the way to it.
     wanted = [path for path in wanted if path not in PROJECT.parents]
-    found = await street.alice.ask(
+    found = await tenants.alice.ask(
         "[w for w in wanted if readable(w)]",
         setup=f"""
         import os
@@ -81,11 +80,11 @@ async def test_nothing_of_the_platform_can_be_read(street: TwoTenants) -> None:
     assert found == []
 
 
-async def test_a_search_of_everything_that_is_there_finds_no_secret(street: TwoTenants) -> None:
+async def test_a_search_of_all_readable_files_finds_no_secret(tenants: TwoTenants) -> None:
     """All that can be opened outside of the system's and the image's own folders."""
-    secret = [SECRET, *(one.key.hex() for one in street.specs.values())]
+    secret = [SECRET, *(one.key.hex() for one in tenants.specs.values())]
     backwards = [text[::-1] for text in secret]
-    found = await street.alice.ask(
+    found = await tenants.alice.ask(
         "[len(looked), hits]",
         setup=f"""
         import os
@@ -116,9 +115,9 @@ async def test_a_search_of_everything_that_is_there_finds_no_secret(street: TwoT
     assert hits == []
 
 
-async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(street: TwoTenants) -> None:
-    key = street.specs["alice"].key.hex()
-    found = await street.alice.ask(
+async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(tenants: TwoTenants) -> None:
+    key = tenants.specs["alice"].key.hex()
+    found = await tenants.alice.ask(
         "[environments, lines, descriptors]",
         setup=f"""
         {textwrap.indent(LINKS, " " * 8).strip()}
@@ -144,21 +143,21 @@ async def test_the_slots_key_is_in_no_environment_command_line_or_descriptor(str
         "=FREEPOOL", ""
     )
     for path in (path for paths in descriptors.values() for path in paths or ()):
-        assert not path.startswith(str(street.state)), path
-    assert str(street.state / "secrets") not in str(lines)
+        assert not path.startswith(str(tenants.state)), path
+    assert str(tenants.state / "secrets") not in str(lines)
 
 
-async def test_the_neighbours_files_are_not_there(street: TwoTenants) -> None:
+async def test_another_users_files_are_not_visible(tenants: TwoTenants) -> None:
     for folder in sorted(WRITABLE):
-        await street.bob.run(
+        await tenants.bob.run(
             f"open('{folder}/of-bob', 'w').write('of bob'); __import__('os').chmod('{folder}/of-bob', 0o777)"
         )
-    assert await street.bob.ask("open('/mnt/workspace/of-bob').read()") == "of bob"
-    found = await street.alice.ask(f"[f for f in {sorted(WRITABLE)} if __import__('os').path.exists(f + '/of-bob')]")
+    assert await tenants.bob.ask("open('/mnt/workspace/of-bob').read()") == "of bob"
+    found = await tenants.alice.ask(f"[f for f in {sorted(WRITABLE)} if __import__('os').path.exists(f + '/of-bob')]")
     assert found == []
 
 
-# What can be changed
+# Writing
 
 
 async def test_what_is_writable_is_exactly_the_mounts_that_are_wiped(alice: Notebook) -> None:
@@ -181,7 +180,7 @@ async def test_what_is_writable_is_exactly_the_mounts_that_are_wiped(alice: Note
     assert set(found) == WRITABLE
 
 
-async def test_each_of_them_has_its_size_and_no_programs_of_other_users(alice: Notebook) -> None:
+async def test_writable_mounts_are_sized_nosuid_tmpfs_and_all_others_read_only(alice: Notebook) -> None:
     found = await alice.ask(
         "{line.split()[4]: [line.split()[5], line.split(' - ')[1].split()[0]] for line in open('/proc/self/mountinfo')}"
     )
@@ -199,7 +198,7 @@ async def test_each_of_them_has_its_size_and_no_programs_of_other_users(alice: N
 
 
 async def test_the_kernels_settings_cannot_be_written(alice: Notebook) -> None:
-    """Some can be opened by everybody; a write, of what is there already, is what tells."""
+    """Some can be opened by all users, so the test writes their present value."""
     found = await alice.ask(
         "written",
         setup="""
@@ -226,9 +225,9 @@ async def test_the_kernels_settings_cannot_be_written(alice: Notebook) -> None:
     assert found == []
 
 
-async def test_nobody_outside_can_be_killed_or_traced(street: TwoTenants) -> None:
-    outside = [os.getpid(), os.getppid(), machine.keeper_of(street.backend.folder, street.specs["bob"].id).pid]
-    found = await street.alice.ask(
+async def test_no_process_outside_can_be_killed_or_traced(tenants: TwoTenants) -> None:
+    outside = [os.getpid(), os.getppid(), machine.keeper_of(tenants.backend.folder, tenants.specs["bob"].id).pid]
+    found = await tenants.alice.ask(
         "results",
         setup=f"""
         import ctypes, os, signal
@@ -251,15 +250,15 @@ async def test_nobody_outside_can_be_killed_or_traced(street: TwoTenants) -> Non
     assert found == []
 
 
-async def test_the_first_process_cannot_be_killed_with_roots_rights(street: TwoTenants) -> None:
+async def test_the_first_process_cannot_be_killed_with_roots_rights(tenants: TwoTenants) -> None:
     """It is root's where root makes the sandbox; and killing everything ends only what is one's own."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     with pytest.raises(CodeFailed, match="PermissionError"):
-        await street.alice.run("import os, signal; os.kill(1, signal.SIGTERM)")
+        await tenants.alice.run("import os, signal; os.kill(1, signal.SIGTERM)")
 
 
-async def test_nobody_becomes_root(alice: Notebook) -> None:
+async def test_no_program_gains_root(alice: Notebook) -> None:
     found = await alice.ask(
         "[tried, status, uids]",
         setup="""
@@ -327,7 +326,7 @@ async def test_a_user_namespace_of_ones_own_gives_nothing_over_the_system(alice:
     ]
 
 
-# Who can be reached
+# Connecting
 
 
 LISTENING = f"""
@@ -339,20 +338,20 @@ ports = sorted({{int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f 
 """
 
 
-async def test_kernels_take_orders_on_no_port(street: TwoTenants) -> None:
+async def test_kernels_take_orders_on_no_port(tenants: TwoTenants) -> None:
     """Their channels are private files. The one port they open is for the output of processes that they fork, and what
     comes there without the kernel's own random mark is dropped."""
-    notebook = int(street.alice.url.split(":")[2].split("/")[0])
-    connection = await street.alice.ask(
+    notebook = int(tenants.alice.url.split(":")[2].split("/")[0])
+    connection = await tenants.alice.ask(
         "json.load(open(ipykernel.connect.get_connection_file()))", setup="import ipykernel, json"
     )
     assert connection["transport"] == "ipc"
     assert connection["ip"].startswith(HOME)
-    ports = set(await street.alice.ask("ports", setup=LISTENING))
+    ports = set(await tenants.alice.ask("ports", setup=LISTENING))
     assert notebook in ports
     assert len(ports) <= 2, "the notebook's, and one kernel's for output"
     for port in ports - {notebook}:
-        await street.bob.run(
+        await tenants.bob.run(
             f"""
             import json, zmq
             with zmq.Context() as context, context.socket(zmq.PUSH) as push:
@@ -363,11 +362,11 @@ async def test_kernels_take_orders_on_no_port(street: TwoTenants) -> None:
                                          json.dumps({{'name': 'stdout', 'text': 'forged'}}).encode()])
             """
         )
-    assert await street.alice.run("import time; time.sleep(0.5); print('mine')") == "mine\n"
+    assert await tenants.alice.run("import time; time.sleep(0.5); print('mine')") == "mine\n"
 
 
-async def test_a_debugger_opens_no_door(alice: Notebook) -> None:
-    """It would listen for whoever comes on the loopback interface, and neighbours come there too."""
+async def test_a_debugger_opens_no_port(alice: Notebook) -> None:
+    """It would listen on the loopback interface, which other instances can reach."""
     before = await alice.ask("ports", setup=LISTENING)
     answer = await alice.debug("initialize", clientID="x", adapterID="python", pathFormat="path")
     assert not (answer or {}).get("success")
@@ -375,12 +374,14 @@ async def test_a_debugger_opens_no_door(alice: Notebook) -> None:
     assert await alice.ask("1 + 1") == 2
 
 
-async def test_the_neighbours_kernels_cannot_be_reached(street: TwoTenants) -> None:
+async def test_another_users_kernels_cannot_be_reached(tenants: TwoTenants) -> None:
     """Their sockets are files in their own home; an abstract socket would be shared along with the network."""
-    seen = await street.alice.ask("[line.split()[-1] for line in open('/proc/net/unix') if '/' in line or '@' in line]")
-    sockets = await street.bob.ask("__import__('glob').glob('/home/freepool/.jupyter-runtime/kernel*ipc*')")
+    seen = await tenants.alice.ask(
+        "[line.split()[-1] for line in open('/proc/net/unix') if '/' in line or '@' in line]"
+    )
+    sockets = await tenants.bob.ask("__import__('glob').glob('/home/freepool/.jupyter-runtime/kernel*ipc*')")
     assert sockets, "the kernel's sockets are in the private home"
-    reached = await street.alice.ask(
+    reached = await tenants.alice.ask(
         "[path for path in paths if connects(path)]",
         setup=f"""
         import socket
@@ -398,13 +399,13 @@ async def test_the_neighbours_kernels_cannot_be_reached(street: TwoTenants) -> N
     assert not [path for path in seen if path.startswith("@") and "kernel" in path]
 
 
-async def test_the_neighbours_notebook_asks_who_is_there(street: TwoTenants) -> None:
-    for token in ("", street.alice.token, "rubbish"):
-        status = await street.alice.ask(
+async def test_another_users_notebook_requires_authentication(tenants: TwoTenants) -> None:
+    for token in ("", tenants.alice.token, "rubbish"):
+        status = await tenants.alice.ask(
             "status",
             setup=f"""
             import urllib.request, urllib.error
-            url, headers = {street.bob.url + "api/contents"!r}, {{'Authorization': 'token {token}'}}
+            url, headers = {tenants.bob.url + "api/contents"!r}, {{'Authorization': 'token {token}'}}
             try:
                 status = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10).status
             except urllib.error.HTTPError as error:
@@ -414,9 +415,9 @@ async def test_the_neighbours_notebook_asks_who_is_there(street: TwoTenants) -> 
         assert status == 403
 
 
-async def test_the_neighbours_port_cannot_be_taken(street: TwoTenants) -> None:
-    port = int(street.bob.url.split(":")[2].split("/")[0])
-    found = await street.alice.ask(
+async def test_another_users_port_cannot_be_bound(tenants: TwoTenants) -> None:
+    port = int(tenants.bob.url.split(":")[2].split("/")[0])
+    found = await tenants.alice.ask(
         "results",
         setup=f"""
         import socket

@@ -1,4 +1,4 @@
-"""What is lent has an end, and nothing of it is there for the next: tried from inside a real claimed slot."""
+"""Limits of an instance, and the wipe of all that it wrote: tried from inside a claimed slot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.sandbox import SIDE_ROOM, WORKSPACE
 from tests.backends import canary, machine
 from tests.backends.conformance import SMALL, spec
-from tests.backends.notebook import CodeFailed, KernelDied, Notebook, eventually, lent
+from tests.backends.notebook import CodeFailed, KernelDied, Notebook, assigned, eventually
 from tests.backends.two_tenants import WRITABLE, TwoTenants
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MIB = 1024**2
 
 
-async def test_the_workspace_holds_as_much_as_was_lent_and_the_instance_goes_on(alice: Notebook) -> None:
+async def test_a_full_workspace_holds_the_flavors_disk_and_the_instance_goes_on(alice: Notebook) -> None:
     written = await _fill(alice, WORKSPACE)
     assert 0.9 * int(SMALL.disk) <= written <= int(SMALL.disk)
     assert await alice.ask("1 + 1") == 2
@@ -52,13 +52,13 @@ async def _fill(notebook: Notebook, folder: str) -> int:
 
 
 @pytest.mark.parametrize("folder", sorted(WRITABLE - {WORKSPACE}))
-async def test_the_other_folders_have_an_end_too(folder: str, alice: Notebook) -> None:
+async def test_the_other_folders_are_limited(folder: str, alice: Notebook) -> None:
     assert 0.9 * SIDE_ROOM <= await _fill(alice, folder) <= SIDE_ROOM
     assert await alice.ask("1 + 1") == 2
 
 
-async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: TwoTenants) -> None:
-    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+async def test_memory_is_limited_and_another_instance_goes_on(tenants: TwoTenants) -> None:
+    async with assigned(tenants.backend, tenants.session, tenants.hub, spec(), "mallory") as mallory:
         allowed = int(SMALL.memory) + int(SMALL.disk)
         code = """
         import sys
@@ -74,12 +74,12 @@ async def test_memory_has_an_end_and_the_neighbour_notices_nothing(street: TwoTe
         held = int(await mallory.ask("open('/mnt/workspace/held').read()")) * MIB
         assert allowed * 0.3 < held < allowed
         assert await mallory.is_well()
-        assert (await street.backend.list())[mallory.slot_id].phase is Phase.READY
-    assert await street.bob.ask("1 + 1") == 2
+        assert (await tenants.backend.list())[mallory.slot_id].phase is Phase.READY
+    assert await tenants.bob.ask("1 + 1") == 2
 
 
-async def test_processes_have_an_end_and_the_neighbour_notices_nothing(street: TwoTenants) -> None:
-    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+async def test_processes_are_limited_and_another_instance_goes_on(tenants: TwoTenants) -> None:
+    async with assigned(tenants.backend, tenants.session, tenants.hub, spec(), "mallory") as mallory:
         await mallory.open_kernel()
         filling = asyncio.create_task(
             mallory.ask(
@@ -103,17 +103,17 @@ async def test_processes_have_an_end_and_the_neighbour_notices_nothing(street: T
                 """,
             )
         )
-        inside = await eventually(lambda: _crowd(street.backend, mallory.slot_id))
+        inside = await eventually(lambda: _crowd(tenants.backend, mallory.slot_id))
         assert len(inside) <= SMALL.processes + 1
-        assert await street.bob.ask("__import__('subprocess').run(['true']).returncode") == 0
+        assert await tenants.bob.ask("__import__('subprocess').run(['true']).returncode") == 0
         assert 20 < await filling < SMALL.processes
         assert await mallory.is_well()
-        # And the one that nobody can stop from inside: it ends with its instance.
+        # A fork bomb that cannot be stopped from inside ends with its instance.
         bomb = "(b() { b | b & }; b) >/dev/null 2>&1 &"
         await mallory.run(f"import subprocess; subprocess.Popen(['bash', '-c', {bomb!r}], start_new_session=True)")
-        assert await street.bob.ask("1 + 1") == 2
-        assert (await street.backend.list())[mallory.slot_id].phase is Phase.READY
-        inside = machine.processes_of(street.backend.folder, mallory.slot_id)
+        assert await tenants.bob.ask("1 + 1") == 2
+        assert (await tenants.backend.list())[mallory.slot_id].phase is Phase.READY
+        inside = machine.processes_of(tenants.backend.folder, mallory.slot_id)
     assert machine.gone(inside)
 
 
@@ -122,9 +122,9 @@ async def _crowd(backend: LocalBackend, slot_id: str) -> list[psutil.Process]:
     return found if len(found) > SMALL.processes // 2 else []
 
 
-async def test_what_is_printed_does_not_fill_the_operators_disk(street: TwoTenants) -> None:
+async def test_printed_output_does_not_fill_the_hosts_disk(tenants: TwoTenants) -> None:
     """A kernel's own output goes to its notebook, but it can find the server's, which goes to a file outside."""
-    await street.alice.run(
+    await tenants.alice.run(
         """
         import os
         for descriptor in map(int, os.listdir('/proc/self/fd')):
@@ -140,14 +140,14 @@ async def test_what_is_printed_does_not_fill_the_operators_disk(street: TwoTenan
                 pass
         """
     )
-    assert (street.backend.folder / street.specs["alice"].id / "log").stat().st_size < 2 * MIB
+    assert (tenants.backend.folder / tenants.specs["alice"].id / "log").stat().st_size < 2 * MIB
 
 
-async def test_an_instance_that_kills_itself_is_dead_and_says_so(street: TwoTenants) -> None:
-    async with lent(street.backend, street.session, street.hub, spec(), "mallory") as mallory:
+async def test_an_instance_that_kills_itself_is_reported_dead(tenants: TwoTenants) -> None:
+    async with assigned(tenants.backend, tenants.session, tenants.hub, spec(), "mallory") as mallory:
         with pytest.raises((KernelDied, aiohttp.ClientError)):
             await mallory.run("import os, signal; os.kill(-1, signal.SIGKILL)", seconds=20)
-        found = await eventually(lambda: _status(street.backend, mallory.slot_id, Phase.DEAD))
+        found = await eventually(lambda: _status(tenants.backend, mallory.slot_id, Phase.DEAD))
         assert found.reason is EndReason.CRASHED
 
 
@@ -156,22 +156,22 @@ async def _status(backend: LocalBackend, slot_id: str, phase: Phase) -> object:
     return status if status and status.phase is phase else None
 
 
-async def test_nothing_of_an_instance_is_there_for_the_next(street: TwoTenants) -> None:
+async def test_nothing_of_an_instance_is_left_for_the_next(tenants: TwoTenants) -> None:
     """A canary in every writable place, a process that wants to stay, a port that listens: all gone, same id or not."""
     wanted = spec()
-    async with lent(street.backend, street.session, street.hub, wanted, "mallory") as mallory:
+    async with assigned(tenants.backend, tenants.session, tenants.hub, wanted, "mallory") as mallory:
         planted = await canary.plant(mallory)
         assert planted.mounts == WRITABLE
         assert machine.mentioned(planted.canary), "the process that wants to stay is there"
         with socket.create_connection(("127.0.0.1", planted.port), timeout=5):
             pass
-        inside = machine.processes_of(street.backend.folder, wanted.id)
+        inside = machine.processes_of(tenants.backend.folder, wanted.id)
     assert machine.gone(inside, seconds=1)
     assert machine.mentioned(planted.canary) == []
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", planted.port), timeout=5)
     assert machine.groups_of(wanted.id) == []
-    async with lent(
-        street.backend, street.session, street.hub, replace(wanted, key=secrets.token_bytes(32)), "carol"
+    async with assigned(
+        tenants.backend, tenants.session, tenants.hub, replace(wanted, key=secrets.token_bytes(32)), "carol"
     ) as carol:
         assert await canary.search(carol, planted) == []

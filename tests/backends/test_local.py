@@ -93,7 +93,7 @@ async def test_when_the_keeper_is_killed_its_slot_is_dead_and_nothing_of_it_runs
     assert machine.groups_of(wanted.id) == []
 
 
-async def test_when_the_agent_dies_the_slot_is_dead_and_its_port_is_nobodys(backend: LocalBackend) -> None:
+async def test_when_the_agent_dies_the_slot_is_dead_and_its_port_stays_reserved(backend: LocalBackend) -> None:
     wanted = spec(quick())
     async with slot(backend, wanted) as status:
         assert status.url is not None
@@ -175,7 +175,7 @@ async def test_a_keeper_that_hangs_is_killed_with_its_slot(
 
 
 async def test_a_slot_whose_folder_was_removed_ends_itself(backend: LocalBackend) -> None:
-    """Nobody could find it any more: `rm -rf` of a state folder must not leave people's programs running for good."""
+    """`rm -rf` of a state folder must not leave users' programs running, which no process could find any more."""
     wanted = spec(quick())
     await backend.create(wanted)
     await ready(backend, wanted.id)
@@ -185,7 +185,7 @@ async def test_a_slot_whose_folder_was_removed_ends_itself(backend: LocalBackend
     assert machine.groups_of(wanted.id) == []
 
 
-async def test_what_an_instance_prints_does_not_fill_the_operators_disk(backend: LocalBackend) -> None:
+async def test_output_of_an_instance_does_not_fill_the_hosts_disk(backend: LocalBackend) -> None:
     wanted = spec("chatty")
     await backend.create(wanted)
     found = await dead(backend, wanted.id)
@@ -194,8 +194,8 @@ async def test_what_an_instance_prints_does_not_fill_the_operators_disk(backend:
     assert found.detail == "exit code 1: the end"
 
 
-async def test_nothing_in_the_slots_folder_is_for_others(backend: LocalBackend) -> None:
-    """Neither for instances (who run as other users) nor for people on this machine."""
+async def test_the_slots_folder_is_not_readable_by_other_users(backend: LocalBackend) -> None:
+    """Neither for instances, which run as other users, nor for other users of this machine."""
     wanted = spec(quick())
     async with slot(backend, wanted):
         assert backend.folder.stat().st_mode & 0o077 == 0
@@ -238,7 +238,7 @@ async def test_a_folder_that_cannot_be_read_is_unknown_and_not_empty(backend: Lo
     assert await backend.list() == {}
 
 
-def test_too_little_memory_and_missing_images_are_said(backend: LocalBackend) -> None:
+def test_too_little_memory_and_missing_images_are_reported(backend: LocalBackend) -> None:
     large = SMALL.model_copy(update={"memory": 5 * 1024**3})
     assert backend.why_not(large) is Unavailable.TOO_LITTLE_MEMORY
     assert backend.why_not(large.model_copy(update={"reserve": 1024**3})) is None

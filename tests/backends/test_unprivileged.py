@@ -1,4 +1,4 @@
-"""The local backend works, and isolates, for an operator who is not root: on somebody's own laptop, say."""
+"""The local backend works and isolates without root, such as on a laptop."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def seen(images: Path) -> dict[str, Any]:
     return seen
 
 
-@as_root  # who is not root runs the whole of the other suites in this way
+@as_root  # without root, all other suites run unprivileged anyway
 class TestWithoutRights:
     """One run, looked at from several sides."""
 
-    def test_it_really_has_none(self, seen: dict[str, Any]) -> None:
+    def test_the_run_has_no_root_rights(self, seen: dict[str, Any]) -> None:
         assert seen["me"] == NOBODY
         assert not seen["groups"]
 

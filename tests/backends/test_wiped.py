@@ -43,11 +43,11 @@ class ThisMachine:
     def folder(self) -> Path:
         return self.stack.settings.slots_dir
 
-    def body(self, loan: Instance) -> Sandbox:
+    def body(self, instance: Instance) -> Sandbox:
         """The slot's keeper, and all that is below it."""
-        assert loan.slot_id is not None
-        keeper, *inside = machine.processes_of(self.folder, loan.slot_id)
-        return Sandbox(f"{keeper.pid}@{keeper.create_time()}", self.folder / loan.slot_id, (keeper, *inside))
+        assert instance.slot_id is not None
+        keeper, *inside = machine.processes_of(self.folder, instance.slot_id)
+        return Sandbox(f"{keeper.pid}@{keeper.create_time()}", self.folder / instance.slot_id, (keeper, *inside))
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +68,15 @@ class LocalWays(Ways):
         self._ground = ground
 
     def the_sandbox_killed_from_outside(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of the sandbox", EndReason.CRASHED, "ended by itself") as loan:
-            for process in self._ground.body(loan).processes[1:]:
+        with tenant.loses_everything("kill -9 of the sandbox", EndReason.CRASHED, "ended by itself") as instance:
+            for process in self._ground.body(instance).processes[1:]:
                 if process.name() == "bwrap":
                     os.kill(process.pid, signal.SIGKILL)
                     break
 
     def the_keeper_killed(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of the keeper", EndReason.LOST, "lost by the platform") as loan:
-            os.kill(self._ground.body(loan).processes[0].pid, signal.SIGKILL)
+        with tenant.loses_everything("kill -9 of the keeper", EndReason.LOST, "lost by the platform") as instance:
+            os.kill(self._ground.body(instance).processes[0].pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A street: two strangers in neighbouring instances, and what their landlord keeps around them."""
+"""Two tenants: two users' instances on one machine, with the platform's state and secrets around them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRET = f"secret-{secrets.token_hex(8)}"
 
 
 class TwoTenants:
-    """Two neighbours on one machine, and the state folder."""
+    """Two users' notebooks on one machine, and the state folder."""
 
     def __init__(self, state: Path, backend: LocalBackend, session: aiohttp.ClientSession, hub: FakeHub) -> None:
         self.state, self.backend, self.session, self.hub = state, backend, session, hub

@@ -1,8 +1,8 @@
-"""Wiped, whatever ended it. One suite for every backend; its own test module extends `Ways` by its own ways.
+"""An instance is wiped, however it ends. One suite for all backends; each backend's test module extends `Ways`.
 
-A person leaves a canary in every place of an instance, and loses the instance. What they get next is a new one in which
-nothing of the canary is, nothing of the old one is left on the machine, the old one's token is refused, and where the
-person did not ask for the end the desk says in words why it came.
+A user leaves a canary in every place of an instance and loses the instance. The next instance contains nothing of the
+canary, nothing of the old one is left on the machine, its token is refused, and the desk shows why it ended unless the
+user asked for it.
 
 Each way has a user of its own, and several run side by side (`Matrix`): most of their time they wait for an instance.
 Those that affect more than their own instance, such as the death of the hub, are marked `alone`.
@@ -75,7 +75,7 @@ class Body(Protocol):
     id: str
 
     def left(self) -> list[str]:
-        """What of it is still there, in words."""
+        """Descriptions of its parts that still exist."""
         ...
 
 
@@ -84,14 +84,14 @@ class Ground(Protocol):
 
     stack: Stack
 
-    def body(self, loan: Instance) -> Body:
-        """What the loan is made of."""
+    def body(self, instance: Instance) -> Body:
+        """The parts of the instance on the machine."""
         ...
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one way of losing an instance has come to."""
+    """The result of one way to lose an instance."""
 
     way: str
     is_new: bool
@@ -105,7 +105,7 @@ HEADINGS = ("way", "new", "canary found", "gone after", "token", "words")
 
 
 def table(rows: list[Row]) -> str:
-    """For people."""
+    """The rows as a printable table."""
     lines = [HEADINGS] + [
         (
             row.way,
@@ -133,17 +133,19 @@ class Tenant:
         self.rows: list[Row] = []
 
     def latest(self) -> Instance | None:
-        """The newest loan."""
+        """The user's newest instance."""
         return self.ledger.read(instances.latest, self.name, "")
 
     def running(self) -> Instance | None:
-        """The newest loan, if it runs for the hub too."""
-        loan, servers = self.latest(), self.servers() or {}
-        is_running = loan is not None and loan.state is InstanceState.RUNNING and servers.get("", {}).get("ready")
-        return loan if is_running else None
+        """The newest instance, if the hub has it running, too."""
+        instance, servers = self.latest(), self.servers() or {}
+        is_running = (
+            instance is not None and instance.state is InstanceState.RUNNING and servers.get("", {}).get("ready")
+        )
+        return instance if is_running else None
 
     def move_in(self) -> Instance:
-        """The instance that runs; a fresh one where none does and none is on its way."""
+        """The running instance; starts one unless one is starting."""
         if self.servers() == {}:
             answer = self.stack.start(self.name, **self.options)
             assert answer.status_code in (201, 202, 400)  # 400: the desk was faster
@@ -187,9 +189,9 @@ class Tenant:
 
     @contextmanager
     def loses_everything(self, way: str, reason: EndReason, words: str = "") -> Iterator[Instance]:
-        """What is done in the block ends the loan that it is given, for this reason; the desk says so in these words.
+        """The block ends the yielded instance for this reason; the desk's text about it contains `words`.
 
-        Without words the desk says nothing, because the person asked for it.
+        Without words the desk shows no text, because the user asked for the end.
         """
         self.kernel = ""
         before = self.move_in()
@@ -231,7 +233,7 @@ class Tenant:
         return status == 200
 
     def _wait_for_end(self, before: Instance) -> str:
-        """Wait until ledger and hub know that it is over; what the desk says about it, if there is no next one yet."""
+        """Wait until it has ended in ledger and hub; the desk's text about it, if no instance followed yet."""
 
         def is_over() -> bool:
             latest = self.latest()
@@ -316,9 +318,9 @@ class Ways:
 
     @alone
     def the_hub_killed_amid_a_session(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("hub killed, then stop", EndReason.STOPPED) as loan:
+        with tenant.loses_everything("hub killed, then stop", EndReason.STOPPED) as instance:
             _kill_hub(tenant)
-            assert tenant.latest() == loan, "the notebook goes on"
+            assert tenant.latest() == instance, "the notebook goes on"
             assert tenant.run("print(6 * 7)") == "42\n"
             assert tenant.stack.stop(tenant.name).status_code in (202, 204)
 
@@ -347,7 +349,7 @@ class Matrix:
             getattr(self._ways, name)(tenant)
 
     def loses(self, name: str) -> None:
-        """What came of one way; raises what it has raised."""
+        """Wait for one way; raises its exception."""
         if name in self._running:
             self._running[name].result()
         else:

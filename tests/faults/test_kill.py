@@ -26,7 +26,7 @@ WITNESS = "jupyterlab"
 
 
 class Person(threading.Thread):
-    """Somebody who starts and stops at random, and puts up with whatever the platform answers."""
+    """A user who starts and stops at random and accepts any answer of the platform."""
 
     def __init__(self, stack: Stack, name: str, dice: random.Random, over: threading.Event) -> None:
         super().__init__(name=name, daemon=True)
@@ -56,7 +56,7 @@ def answers(stack: Stack, path: str, token: str | None = None) -> bool:
 
 
 @pytest.mark.timeout(600)
-def test_killing_everything_twenty_times_leaves_order(state: Path, lean: Path) -> None:
+def test_twenty_kills_of_each_process_leave_a_correct_state(state: Path, lean: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         with_lean(data)
         data["images"].append(data["images"][0] | {"id": WITNESS, "environment": "light"})
@@ -75,10 +75,10 @@ def test_killing_everything_twenty_times_leaves_order(state: Path, lean: Path) -
         kills = [victim for victim in VICTIMS for _ in range(KILLS)]
         dice.shuffle(kills)
         for victim in kills:
-            time.sleep(dice.uniform(0.1, 0.6))  # a random moment is the point
+            time.sleep(dice.uniform(0.1, 0.6))  # kills must come at random times
             eventually(lambda victim=victim: stack.pids(victim), seconds=30, what=victim)
             stack.kill(victim)
-            if victim == "hub" and dice.random() < 0.7:  # else it comes thick and fast
+            if victim == "hub" and dice.random() < 0.7:  # otherwise the next kill follows at once
                 successes = _successes(people)
                 eventually(lambda before=successes: _successes(people) > before, seconds=60, what="a start")
         over.set()
@@ -95,7 +95,7 @@ def test_killing_everything_twenty_times_leaves_order(state: Path, lean: Path) -
 
 
 def _start_witness(stack: Stack) -> str:
-    """A notebook that runs through all of it, with a file in it. Returns its loan's id."""
+    """Start a notebook that runs through all kills, with a file in it. Returns its instance's id."""
     stack.add_user("witness")
     assert stack.start("witness", image=WITNESS).status_code in (201, 202)
     eventually(lambda: stack.api("GET", "/users?state=ready").json(), what="the witness")
@@ -103,7 +103,7 @@ def _start_witness(stack: Stack) -> str:
     body = {"type": "file", "format": "text", "content": "untouched"}
     url = f"{stack.url}/user/witness/api/contents/witness.txt"
     assert stack.http.put(url, json=body, headers=headers, timeout=20).status_code == 201
-    return next(loan.id for loan in stack.unended() if loan.user_name == "witness")
+    return next(instance.id for instance in stack.unended() if instance.user_name == "witness")
 
 
 def _read_witness(stack: Stack) -> str:
@@ -112,39 +112,42 @@ def _read_witness(stack: Stack) -> str:
     eventually(lambda: answers(stack, path, token), seconds=60, what="the witness' route")
     answer = stack.http.get(f"{stack.url}/{path}", headers={"Authorization": f"token {token}"}, timeout=20)
     assert answer.json()["content"] == "untouched"
-    return next(loan.id for loan in stack.unended() if loan.user_name == "witness")
+    return next(instance.id for instance in stack.unended() if instance.user_name == "witness")
 
 
 def _check_order(stack: Stack) -> None:
-    """Ledger, pool and hub say the same within a minute."""
+    """Ledger, pool and hub agree within a minute."""
     deadline = time.monotonic() + 60
     while True:
-        rows, folders, loans = stack.slots(), stack.slot_folders(), stack.unended()
+        rows, folders, unended = stack.slots(), stack.slot_folders(), stack.unended()
         known = {slot.id for slot in rows}
         servers = {
             user["name"]: user["servers"][""]["ready"] for user in stack.api("GET", "/users").json() if user["servers"]
         }
         if (
             folders == known
-            and all(loan.state == "running" and loan.slot_id in known for loan in loans)
-            and servers == {loan.user_name: True for loan in loans}
+            and all(instance.state == "running" and instance.slot_id in known for instance in unended)
+            and servers == {instance.user_name: True for instance in unended}
             and sum(slot.holder_id is None for slot in rows) == 2
-            and {slot.holder_id for slot in rows if slot.holder_id} == {loan.id for loan in loans}
+            and {slot.holder_id for slot in rows if slot.holder_id} == {instance.id for instance in unended}
         ):
             return
-        assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\nloans {loans}\nservers {servers}"
+        assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\ninstances {unended}\nservers {servers}"
         time.sleep(0.2)
 
 
 def _check_history(stack: Stack) -> None:
-    """Every loan that is over has an end and a reason; nobody ever had two at once."""
+    """Every ended instance has an end time and a reason; no user ever had two at once."""
     everything = stack.ledger.read(instances.history)
     assert len(everything) > 20
-    for loan in everything:
-        assert (loan.state == "ended") == (loan.ended_at is not None)
-        assert loan.state != "ended" or loan.reason is not None
-    for user in {loan.user_name for loan in everything}:
-        mine = sorted((loan for loan in everything if loan.user_name == user), key=lambda loan: loan.requested_at)
-        for before, after in itertools.pairwise(mine):
+    for instance in everything:
+        assert (instance.state == "ended") == (instance.ended_at is not None)
+        assert instance.state != "ended" or instance.reason is not None
+    for user in {instance.user_name for instance in everything}:
+        of_user = sorted(
+            (instance for instance in everything if instance.user_name == user),
+            key=lambda instance: instance.requested_at,
+        )
+        for before, after in itertools.pairwise(of_user):
             assert before.stopping_at is not None
             assert before.stopping_at <= after.requested_at

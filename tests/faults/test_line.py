@@ -1,4 +1,4 @@
-"""A crowd in line while steward, hub and desk are killed at random: everybody is served once, in their turn."""
+"""Many queued users while steward, hub and desk are killed at random: each is served once, in queue order."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LOOK_SECONDS = 0.05
 
 
 class Guest(threading.Thread):
-    """Somebody who asks until they are in line or have an instance, waits, has it for a moment, and goes.
+    """A user who asks until queued or served, waits for the instance, uses it briefly and stops it.
 
-    Half of them ask the desk, half JupyterHub. What they know of themselves is what the ledger says: whatever answer
-    is cut off by a kill, they do not ask twice for what they have.
+    Half of the requests go to the desk, half to JupyterHub. The user reads the own state from the ledger, so that no
+    request is repeated because a kill cut off its answer.
     """
 
     def __init__(self, person: Person, dice: random.Random) -> None:
@@ -39,22 +39,22 @@ class Guest(threading.Thread):
 
     def run(self) -> None:
         ledger = self.person.stack.ledger
-        while not self._stands_or_has(ledger):
+        while not self._is_queued_or_has_instance(ledger):
             self._ask()
             time.sleep(self.dice.uniform(0.2, 0.6))
-        while not self._runs(ledger):
+        while not self._has_running_instance(ledger):
             time.sleep(0.2)
         self.is_served.set()
         time.sleep(self.dice.uniform(0.2, 1))
-        while self._stands_or_has(ledger):
+        while self._is_queued_or_has_instance(ledger):
             self._go()
             time.sleep(0.5)
 
-    def _stands_or_has(self, ledger: Ledger) -> bool:
+    def _is_queued_or_has_instance(self, ledger: Ledger) -> bool:
         return bool(ledger.read(tickets.alive, self.name) or ledger.read(instances.unended, self.name))
 
-    def _runs(self, ledger: Ledger) -> bool:
-        return any(loan.state == "running" for loan in ledger.read(instances.unended, self.name))
+    def _has_running_instance(self, ledger: Ledger) -> bool:
+        return any(instance.state == "running" for instance in ledger.read(instances.unended, self.name))
 
     def _ask(self) -> None:
         with contextlib.suppress(httpx.HTTPError):
@@ -69,7 +69,7 @@ class Guest(threading.Thread):
 
 
 class Watcher(threading.Thread):
-    """Looks at the ledger all the time: when each ticket was called first, and what must never be."""
+    """Polls the ledger: records when each ticket was first called, and violated invariants."""
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(daemon=True)
@@ -84,20 +84,20 @@ class Watcher(threading.Thread):
             self._look(ledger)
 
     def _look(self, ledger: Ledger) -> None:
-        line, held = ledger.read(lambda connection: (tickets.alive(connection), slots.occupying(connection)))
-        for ticket in line:
+        queue, held = ledger.read(lambda connection: (tickets.alive(connection), slots.occupying(connection)))
+        for ticket in queue:
             if ticket.called_at is not None:
                 self.first_calls.setdefault(ticket.id, ticket.called_at)
-        each = Counter(ticket.user_name for ticket in line)
+        each = Counter(ticket.user_name for ticket in queue)
         if max(each.values(), default=0) > 1:
             self.wrong.append(f"two tickets: {each}")
-        lent = [slot for slot in held if slot.state is not SlotState.DESTROYING and slot.holder_id]
-        if len(lent) > SIZE:
-            self.wrong.append(f"promised more than there is: {lent}")
+        assigned = [slot for slot in held if slot.state is not SlotState.DESTROYING and slot.holder_id]
+        if len(assigned) > SIZE:
+            self.wrong.append(f"promised more than there is: {assigned}")
 
 
 @pytest.mark.timeout(600)
-def test_a_crowd_is_served_once_and_in_turn_whatever_is_killed(state: Path, lean: Path) -> None:
+def test_queued_users_are_served_once_and_in_order_despite_kills(state: Path, lean: Path) -> None:
     dice = random.Random(SEED)
     catalog = write_catalog(state / "catalog.yaml", lean_pool_of(SIZE))
     with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
@@ -110,11 +110,11 @@ def test_a_crowd_is_served_once_and_in_turn_whatever_is_killed(state: Path, lean
         for guest in guests:
             guest.start()
         for _ in range(KILLS):
-            time.sleep(dice.uniform(0.3, 1.5))  # a random moment is the point
+            time.sleep(dice.uniform(0.3, 1.5))  # kills must come at random times
             victim = dice.choice(VICTIMS)
             eventually(lambda victim=victim: stack.pids(victim), seconds=30, what=victim)
             stack.kill(victim)
-            if victim == "hub" and dice.random() < 0.7:  # else it comes thick and fast
+            if victim == "hub" and dice.random() < 0.7:  # otherwise the next kill follows at once
                 served = _served(guests)
                 eventually(
                     lambda before=served: _served(guests) > before or before == CROWD, seconds=90, what="the next one"
@@ -141,18 +141,18 @@ def _tickets(stack: Stack) -> list[Ticket]:
 
 
 def _check_that_each_was_served_once(stack: Stack, guests: list[Guest]) -> None:
-    ran = Counter(loan.user_name for loan in history(stack) if loan.usable_at is not None)
+    ran = Counter(instance.user_name for instance in history(stack) if instance.usable_at is not None)
     assert ran == {guest.name: 1 for guest in guests}
-    served = Counter(one.user_name for one in _tickets(stack) if one.state is TicketState.SERVED)
+    served = Counter(ticket.user_name for ticket in _tickets(stack) if ticket.state is TicketState.SERVED)
     assert served == {guest.name: 1 for guest in guests}
 
 
 def _check_turns(stack: Stack, first_calls: dict[str, datetime]) -> None:
-    """Nobody who was there already was called after somebody behind them."""
-    everybody = [one for one in _tickets(stack) if one.id in first_calls]
-    assert sum(one.has_waited for one in everybody) >= CROWD - 2 * SIZE, "a line, not a walk-in"
-    for first in everybody:
-        for second in everybody:
+    """No ticket was called while a ticket that ranks before it was queued and not yet called."""
+    called = [ticket for ticket in _tickets(stack) if ticket.id in first_calls]
+    assert sum(ticket.has_waited for ticket in called) >= CROWD - 2 * SIZE, "a line, not a walk-in"
+    for first in called:
+        for second in called:
             was_known = first.joined_at < first_calls[second.id]
             if was_known and (first.rank_at, first.joined_at) < (second.rank_at, second.joined_at):
                 assert first_calls[first.id] <= first_calls[second.id], f"{second} before {first}"

@@ -47,7 +47,7 @@ def page(release: Release) -> Iterator[Page]:
             release.stop("newcomer")
 
 
-def lent(release: Release) -> set[str]:
+def assigned_pods(release: Release) -> set[str]:
     """Unique ids of the pods that somebody has."""
     return {
         pod["metadata"]["uid"]
@@ -65,7 +65,7 @@ def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
     button(page, "Start").click()
     expect(heading(page)).to_have_text(READY["en"], timeout=FIRST_SECONDS * 1000)
     picture(page, "running")
-    (before,) = lent(release)
+    (before,) = assigned_pods(release)
 
     card(page, "Which language is this?").get_by_role("link", name="Open").click()
     page.wait_for_url("**/lab/tree/examples/language/language.ipynb")
@@ -77,7 +77,7 @@ def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
 
     page.goto(desk)
     ask(page, "Restart (wipes everything)").get_by_role("button", name="Wipe and restart").click()
-    eventually(lambda: lent(release) - {before}, seconds=FIRST_SECONDS, what="another pod")
+    eventually(lambda: assigned_pods(release) - {before}, seconds=FIRST_SECONDS, what="another pod")
     expect(heading(page)).to_have_text(READY["en"], timeout=FIRST_SECONDS * 1000)
     page.goto(f"{release.url}/user/newcomer/lab")
     expect(page.locator("#jp-main-dock-panel")).to_be_visible()
@@ -87,4 +87,4 @@ def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
     page.goto(desk)
     ask(page, "Stop").get_by_role("button", name="Wipe and stop").click()
     expect(heading(page)).to_have_text(IDLE["en"], timeout=FIRST_SECONDS * 1000)
-    eventually(lambda: not lent(release), seconds=FIRST_SECONDS, what="the end of the pod")
+    eventually(lambda: not assigned_pods(release), seconds=FIRST_SECONDS, what="the end of the pod")

@@ -62,10 +62,12 @@ def test_a_link_leads_to_the_desk_and_to_a_notebook(release: Release) -> None:
         assert desk_state(release, client)["user"]["name"] == "ann"
         assert release.start("ann").status_code in (201, 202)
         open_notebook(release, client, "ann")
-        (lent,) = [pod for pod in release.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
-        assert lent["metadata"]["namespace"] == release.pool
+        (assigned,) = [
+            pod for pod in release.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"
+        ]
+        assert assigned["metadata"]["namespace"] == release.pool
         assert release.stop("ann").status_code in (202, 204)
-        gone = lent["metadata"]["name"]
+        gone = assigned["metadata"]["name"]
         eventually(
             lambda: gone not in [pod["metadata"]["name"] for pod in release.pods("instance")],
             seconds=60,
@@ -153,14 +155,14 @@ def test_an_upgrade_keeps_secrets_people_and_notebooks(release: Release) -> None
         open_notebook(release, client, "bob")
         before = secret_of(release)
         pods = {component: release.pods(component)[0]["metadata"]["uid"] for component in PLATFORM}
-        lent = [pod for pod in release.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
+        assigned = [pod for pod in release.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
         release.upgrade({"hub": {"config": {"JupyterHub": {"log_level": "DEBUG"}}}})
         try:
             assert secret_of(release) == before
             restarted = {name for name in PLATFORM if release.pods(name)[0]["metadata"]["uid"] != pods[name]}
             assert restarted == {"hub"}, "only it reads what was changed"
             uids = {pod["metadata"]["uid"] for pod in release.pods("instance")}
-            assert {pod["metadata"]["uid"] for pod in lent} <= uids
+            assert {pod["metadata"]["uid"] for pod in assigned} <= uids
             assert desk_state(release, client)["user"]["name"] == "bob", "who was logged in still is"
             assert client.get(f"{release.url}/user/bob/api/status").status_code == 200
         finally:

@@ -48,8 +48,8 @@ def test_their_hub_lends_a_notebook(beside: Release) -> None:
         return ask(beside, "GET", "/user/ann/api/status").status_code == 200
 
     eventually(runs, seconds=120, what="the notebook")
-    (lent,) = [pod for pod in beside.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
-    assert lent["metadata"]["namespace"] == beside.pool
+    (assigned,) = [pod for pod in beside.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
+    assert assigned["metadata"]["namespace"] == beside.pool
     assert ask(beside, "DELETE", "/hub/api/users/ann/server").status_code in (202, 204)
 
 

@@ -1,4 +1,4 @@
-"""People who stand in line: a small pool, and what each of them sees of it."""
+"""Users in the queue of a small pool, and what the API shows each of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def pool_of(limit: int, *, hold_seconds: int = 600, **flavor: Any) -> Change:
-    """One shape of which so many can be had, nothing kept warm."""
+    """A catalog change: one flavor with this limit and no warm slots."""
 
     def change(data: dict[str, Any]) -> None:
-        data["flavors"] = [one for one in data["flavors"] if one["id"] == FLAVOR]
+        data["flavors"] = [flavor for flavor in data["flavors"] if flavor["id"] == FLAVOR]
         data["flavors"][0] |= {"limit": limit, "warm": 0, "reserve": "256MiB"} | flavor
         data["queue"] = {"hold_seconds": hold_seconds, "use_counts": 0}
 
@@ -29,7 +29,7 @@ def pool_of(limit: int, *, hold_seconds: int = 600, **flavor: Any) -> Change:
 
 
 def lean_pool_of(limit: int, **more: Any) -> Change:
-    """The same with lean notebooks (`tests/lean.py`). The stack needs the settings of the fixture `lean`."""
+    """`pool_of` with lean notebooks (`tests/lean.py`). The stack needs the settings of the fixture `lean`."""
     small = pool_of(limit, **more)
 
     def change(data: dict[str, Any]) -> None:
@@ -41,14 +41,14 @@ def lean_pool_of(limit: int, **more: Any) -> Change:
 
 @dataclass(frozen=True)
 class Person:
-    """One user with a token of their own."""
+    """A user with an API token."""
 
     stack: Stack
     name: str
     token: str
 
     def ask(self, **options: str) -> httpx.Response:
-        """The desk's way to an instance."""
+        """Request an instance at the desk."""
         return self.stack.desk("POST", "api/instance", token=self.token, json=options)
 
     def leave(self) -> httpx.Response:
@@ -65,7 +65,7 @@ class Person:
 
     @property
     def ticket(self) -> dict[str, Any] | None:
-        """As the polling path has it."""
+        """The live ticket as `GET api/ticket` returns it."""
         answer = self.stack.desk("GET", "api/ticket", token=self.token)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] | None = answer.json()["ticket"]
@@ -77,47 +77,47 @@ class Person:
         return ticket["place"] if ticket else None
 
     @property
-    def loan(self) -> Instance | None:
-        return next((loan for loan in self.stack.unended() if loan.user_name == self.name), None)
+    def instance(self) -> Instance | None:
+        return next((instance for instance in self.stack.unended() if instance.user_name == self.name), None)
 
     @property
     def runs(self) -> bool:
-        loan = self.loan
-        return loan is not None and loan.state == "running"
+        instance = self.instance
+        return instance is not None and instance.state == "running"
 
     def wait_running(self, seconds: float = 60) -> None:
         eventually(lambda: self.runs, seconds=seconds, what=f"{self.name}'s instance")
 
 
 def people(stack: Stack, *names: str) -> list[Person]:
-    """New users."""
+    """Create users in the hub."""
     assert stack.api("POST", "/users", json={"usernames": list(names)}).status_code == 201
     return [Person(stack, name, stack.user_token(name)) for name in names]
 
 
 def alive(stack: Stack) -> list[Ticket]:
-    """Tickets that stand for something to come."""
+    """Tickets that are waiting or called."""
     return stack.ledger.read(tickets.alive)
 
 
 def history(stack: Stack) -> list[Instance]:
-    """All loans, oldest first."""
+    """All instances, the oldest first."""
     return stack.ledger.read(instances.history)
 
 
 def wait_for_order(stack: Stack, *, seconds: float = 40) -> None:
-    """Wait until ledger, pool and hub say the same, and nothing is kept for nobody."""
+    """Wait until ledger, pool and hub agree and no slot is held for a called ticket."""
 
     def in_order() -> bool:
-        slots, loans, line = stack.slots(), stack.unended(), alive(stack)
+        slots, unended, queue = stack.slots(), stack.unended(), alive(stack)
         servers = {user["name"] for user in stack.api("GET", "/users?state=ready").json()}
         return (
-            all(loan.state == "running" for loan in loans)
-            and servers == {loan.user_name for loan in loans}
-            and {slot.holder_id for slot in slots} == {loan.id for loan in loans}
+            all(instance.state == "running" for instance in unended)
+            and servers == {instance.user_name for instance in unended}
+            and {slot.holder_id for slot in slots} == {instance.id for instance in unended}
             and all(slot.state is SlotState.CLAIMED for slot in slots)
             and stack.slot_folders() == {slot.id for slot in slots}
-            and not any(ticket.state is TicketState.CALLED for ticket in line)
+            and not any(ticket.state is TicketState.CALLED for ticket in queue)
         )
 
     eventually(in_order, seconds=seconds, what="order")

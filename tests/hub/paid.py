@@ -1,4 +1,4 @@
-"""People who have linked an account of the stand-in cloud, and do by calls what the desk's pages let them do."""
+"""Users with a linked account of the demo cloud, who do by calls what they would do on the desk's pages."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from tests.stack import NO_TLS, Stack, eventually
 SMALL = "ecs.g6.large"
 FIRST_ACCOUNT = 3000000000000000
 NUMBERS = itertools.count()
-"""Of accounts: one stand-in serves many tests."""
+"""For unique account ids: one demo cloud serves many tests."""
 SESSION = "5e55"
 KILLED = ("hub", "desk", "steward")
 
 
 @dataclass
 class Platform:
-    """A stack with the stand-in cloud beside it."""
+    """A stack with the demo cloud beside it."""
 
     stack: Stack
     cloud: Steer
     ledger: Ledger
 
     def kill(self, *names: str) -> None:
-        """kill -9 at one moment. What runs out by itself then (a lease, a call under way) is not waited for."""
+        """kill -9 of these processes at once. The lease and the locks of a killed steward are released at once."""
         pids = [pid for name in names for pid in self.stack.pids(name)]
         assert len(pids) == len(names)
         for pid in pids:
@@ -72,13 +72,13 @@ class Platform:
             return False
 
     def creates(self, since: int) -> list[str]:
-        """The names that the cloud was asked to make."""
+        """Names in the cloud's CreateInstance calls."""
         calls = self.cloud.calls(action="CreateInstance", since=since)
         return [str(call.params["InstanceName"]) for call in calls]
 
 
 class Person:
-    """Somebody with a linked account."""
+    """A user with a linked account."""
 
     def __init__(self, platform: Platform, name: str) -> None:
         self.platform, self.name = platform, name
@@ -96,19 +96,19 @@ class Person:
         platform.ledger.write(bindings.activate, linked.id, role=arn, workspaces={}, now=utc_now())
         self.binding = platform.ledger.read(bindings.get, linked.id)
 
-    # -- what the desk does
+    # -- the desk's calls
 
     def agree(self, server: str, *, order: Order | None = None) -> Consent:
-        """Look at a price, and say yes."""
+        """Ask for a quote and accept it."""
 
         async def ask(paid: Paid) -> Consent:
-            wish = Chosen(server, Money(Decimal("2.60"), "CNY"), 3600, idle_seconds=1800)
+            chosen = Chosen(server, Money(Decimal("2.60"), "CNY"), 3600, idle_seconds=1800)
             offered = await consent_service.offer(
                 paid,
                 self.binding,
                 HANGZHOU,
                 SMALL,
-                wish,
+                chosen,
                 session=SESSION,
                 language="en",
                 token_of=self.answer,
@@ -124,12 +124,12 @@ class Person:
     def answer(self, consent_id: str) -> str:
         return answer_token(self.platform.stack.settings.secret("desk"), consent_id)
 
-    def word(self, consent: Consent) -> str:
+    def one_time_token(self, consent: Consent) -> str:
         return start_token(self.platform.stack.settings.secret("desk"), consent.id)
 
     def start(self, consent: Consent, **kwargs: Any) -> httpx.Response:
-        """The desk's request after the click, with this person's own token."""
-        options = {"user_options": {START_TOKEN: self.word(consent)}}
+        """The desk's start request after consent, with this user's token."""
+        options = {"user_options": {START_TOKEN: self.one_time_token(consent)}}
         return self.post(consent.server_name, **{"token": self.token, "json": options, **kwargs})
 
     def post(self, server: str, **kwargs: Any) -> httpx.Response:
@@ -137,7 +137,7 @@ class Person:
 
     @contextmanager
     def clicking(self, consent: Consent) -> Iterator[None]:
-        """The same while something else is done; how it goes is not asked."""
+        """Start in the background while the block runs. The answer is ignored."""
         with ThreadPoolExecutor(1) as thread:
             click = thread.submit(self.start, consent)
             yield
@@ -156,7 +156,7 @@ class Person:
 
         return asyncio.run(run())
 
-    # -- what they do and see
+    # -- the user's actions and views
 
     def delete(self, server: str) -> None:
         self.platform.ledger.write(order_service.want_delete, self.order(server).id, by=self.name, now=utc_now())
@@ -165,7 +165,7 @@ class Person:
         return self.platform.stack.api("DELETE", f"/users/{self.name}/servers/{server}", token=self.token)
 
     def billed(self) -> list[dict[str, Any]]:
-        """What is in the account."""
+        """Instances in the user's cloud account."""
         return self.platform.cloud.instances(self.account)
 
     def order(self, server: str) -> Order:
@@ -187,14 +187,14 @@ class Person:
         return self.wait(server, lambda order: order.state in states, what=" or ".join(states))
 
     def server(self, server: str) -> dict[str, Any] | None:
-        """As JupyterHub has it, while it runs or is pending."""
+        """JupyterHub's model of a server that runs or is pending."""
         model = self.platform.stack.api("GET", f"/users/{self.name}").json()
         found: dict[str, Any] | None = model["servers"].get(server)
         return found
 
     @contextmanager
     def browser(self) -> Iterator[httpx.Client]:
-        """Signed in, at the desk."""
+        """An HTTP client that is signed in at the desk."""
         with httpx.Client(follow_redirects=True, timeout=30, verify=NO_TLS) as client:
             assert client.get(self.platform.stack.link_for(self.name)).status_code == 200
             yield client

@@ -1,4 +1,4 @@
-"""All of an instance's files as one download: for its owner, and whoever was let in, and nobody else."""
+"""The download of all files of an instance: only for its owner and users with access to the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRET = "for nobody else"
 
 @pytest.fixture(scope="module")
 def stack(shared_stack: Stack) -> Iterator[Stack]:
-    """With an instance that has a file in it."""
+    """A stack with an instance that contains a file."""
     for name in (OWNER, OTHER):
         shared_stack.add_user(name)
     shared_stack.wait_warm()
@@ -35,18 +35,18 @@ def stack(shared_stack: Stack) -> Iterator[Stack]:
 
 
 def fetch(stack: Stack, token: str = "", client: httpx.Client | None = None) -> httpx.Response:
-    """Ask for it, as a program does with a token, or as a browser with its cookies."""
+    """Request the archive with a token, or with a browser's cookies."""
     headers = {"Authorization": f"token {token}"} if token else {}
     url = f"{stack.url}/user/{OWNER}/{ARCHIVE}"
     return client.get(url) if client else stack.http.get(url, headers=headers, timeout=30)
 
 
 def refused(answer: httpx.Response) -> bool:
-    """Nothing of it came."""
+    """The answer is 403 without archive data."""
     return answer.status_code == 403 and not answer.content.startswith(b"PK")
 
 
-def test_its_owner_gets_all_of_it(stack: Stack) -> None:
+def test_the_owner_gets_the_archive(stack: Stack) -> None:
     with httpx.Client(follow_redirects=True, timeout=30, verify=NO_TLS) as browser:
         assert browser.get(stack.link_for(OWNER)).status_code == 200
         for answer in (fetch(stack, stack.user_token(OWNER)), fetch(stack, client=browser)):
@@ -63,15 +63,15 @@ def test_without_a_sign_in_there_is_only_the_sign_in(stack: Stack) -> None:
         assert not answer.content
 
 
-def test_another_user_gets_nothing(stack: Stack) -> None:
+def test_another_user_is_refused(stack: Stack) -> None:
     assert refused(fetch(stack, stack.user_token(OTHER)))
     with httpx.Client(follow_redirects=True, timeout=30, verify=NO_TLS) as browser:
         assert browser.get(stack.link_for(OTHER)).status_code == 200
         assert refused(fetch(stack, client=browser))
 
 
-def test_a_token_that_may_not_go_in_gets_nothing(stack: Stack) -> None:
-    """One that the owner has made for looking at who they are and at what runs."""
+def test_a_token_without_access_to_the_server_is_refused(stack: Stack) -> None:
+    """The owner's token with scopes for reading the user and starting servers only."""
     asked = {"note": "narrow", "scopes": ["read:users!user", "read:servers!user", "servers!user"]}
     made = stack.api("POST", f"/users/{OWNER}/tokens", token=stack.user_token(OWNER), json=asked)
     assert made.status_code == 201, made.text
@@ -80,8 +80,8 @@ def test_a_token_that_may_not_go_in_gets_nothing(stack: Stack) -> None:
     assert refused(fetch(stack, narrow))
 
 
-def test_a_share_that_only_shows_the_server_does_not_show_its_files(stack: Stack) -> None:
-    """One that lets somebody in does: they could open each of them."""
+def test_a_share_needs_access_to_the_server_for_its_files(stack: Stack) -> None:
+    """`read:servers` is not enough. The default share gives access, and so the archive."""
     shares = f"/shares/{OWNER}/"
     made = stack.api("POST", shares, json={"user": OTHER, "scopes": ["read:servers"]})
     assert (made.status_code, made.json()["scopes"]) == (200, [f"read:servers!server={OWNER}/"])

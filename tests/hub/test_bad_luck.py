@@ -1,4 +1,4 @@
-"""Bad luck, one piece at a time: a clear message, the ledger right, nothing left running."""
+"""Single failures: each gives a clear message, a correct ledger, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, wr
 
 
 def freepool(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the `freepool` command until it ends."""
     command = [sys.executable, "-m", "spawner.cli", *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def processes_of(state: Path) -> list[str]:
-    """Command lines of live processes that have to do with a state folder."""
+    """Command lines of live processes that have a state folder in their arguments or environment."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -52,9 +52,9 @@ def processes_of(state: Path) -> list[str]:
     return found
 
 
-def loan_of(stack: Stack, user: str):  # type: ignore[no-untyped-def]
-    """The user's loan that is not over, or None."""
-    return next((loan for loan in stack.unended() if loan.user_name == user), None)
+def instance_of(stack: Stack, user: str):  # type: ignore[no-untyped-def]
+    """The user's unended instance, or None."""
+    return next((instance for instance in stack.unended() if instance.user_name == user), None)
 
 
 def keeper_of(stack: Stack, slot_id: str) -> int:
@@ -63,21 +63,21 @@ def keeper_of(stack: Stack, slot_id: str) -> int:
 
 
 def wait_for_order(stack: Stack, seconds: float = 30) -> None:
-    """Wait until the ledger equals reality, and every loan that lives has its slot."""
+    """Wait until the ledger matches the slot folders and every unended instance runs in a slot."""
     deadline = time.monotonic() + seconds
     while True:
-        rows, folders, loans = stack.slots(), stack.slot_folders(), stack.unended()
+        rows, folders, unended = stack.slots(), stack.slot_folders(), stack.unended()
         known = {slot.id for slot in rows}
-        if folders == known and all(loan.state == "running" and loan.slot_id in known for loan in loans):
+        if folders == known and all(instance.state == "running" and instance.slot_id in known for instance in unended):
             return
-        assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\nloans {loans}"
+        assert time.monotonic() < deadline, f"rows {rows}\nfolders {folders}\ninstances {unended}"
         time.sleep(0.1)
 
 
 # --- before anything starts ------------------------------------------------------------------------------------------
 
 
-def test_a_broken_catalog_stops_the_start_with_every_mistake(state: Path) -> None:
+def test_a_broken_catalog_stops_the_start_and_lists_every_mistake(state: Path) -> None:
     catalog = write_catalog(state / "catalog.yaml", lambda data: data["flavors"][0].update(cpu=-1, colour="red"))
     ended = freepool("up", "--state", str(state / "s"), "--port", str(free_port()), "--catalog", str(catalog))
     assert ended.returncode == 1
@@ -87,7 +87,7 @@ def test_a_broken_catalog_stops_the_start_with_every_mistake(state: Path) -> Non
     assert not (state / "s").exists()
 
 
-def test_a_taken_port_is_one_line(state: Path) -> None:
+def test_a_used_port_gives_a_message_of_one_line(state: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = freepool("up", "--state", str(state / "s"), "--port", str(port))
@@ -97,7 +97,7 @@ def test_a_taken_port_is_one_line(state: Path) -> None:
     assert "PORT=" in ended.stderr
 
 
-def test_a_damaged_ledger_is_said_before_anything_starts(state: Path) -> None:
+def test_a_damaged_ledger_stops_the_start_with_a_message(state: Path) -> None:
     (state / "ledger.sqlite").write_bytes(b"SQLite format 3\0" + os.urandom(8192))
     ended = freepool("up", "--state", str(state), "--port", str(free_port()))
     assert ended.returncode == 1
@@ -105,7 +105,7 @@ def test_a_damaged_ledger_is_said_before_anything_starts(state: Path) -> None:
     assert "backup" in ended.stderr
 
 
-def test_a_ledger_of_a_newer_version_is_left_alone(state: Path) -> None:
+def test_a_ledger_of_a_newer_version_is_refused(state: Path) -> None:
     (state / "s").mkdir(mode=0o700)
     engine = make_engine(f"sqlite:///{state / 's' / 'ledger.sqlite'}")
     migrate(engine)
@@ -126,7 +126,7 @@ def test_a_second_supervisor_on_the_same_state_is_refused(shared_stack: Stack) -
     assert "already runs" in ended.stderr
 
 
-def test_a_slot_that_died_while_it_waited_costs_its_next_user_nothing(shared_stack: Stack) -> None:
+def test_a_start_replaces_a_warm_slot_that_died(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("unlucky")
     stack.wait_warm()
@@ -134,7 +134,7 @@ def test_a_slot_that_died_while_it_waited_costs_its_next_user_nothing(shared_sta
         if slot.state == "warm":
             os.kill(keeper_of(stack, slot.id), signal.SIGKILL)
     assert stack.start("unlucky").status_code == 201
-    assert loan_of(stack, "unlucky").state == "running"
+    assert instance_of(stack, "unlucky").state == "running"
     stack.stop("unlucky")
     wait_for_order(stack)
 
@@ -148,10 +148,10 @@ def test_a_slot_that_dies_between_claim_and_answer_is_replaced(shared_stack: Sta
     def kill_first_claimed() -> None:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and not killed:
-            loan = loan_of(stack, "unluckier")
-            if loan and loan.slot_id:
-                os.kill(keeper_of(stack, loan.slot_id), signal.SIGKILL)
-                killed.append(loan.slot_id)
+            instance = instance_of(stack, "unluckier")
+            if instance and instance.slot_id:
+                os.kill(keeper_of(stack, instance.slot_id), signal.SIGKILL)
+                killed.append(instance.slot_id)
 
     killer = threading.Thread(target=kill_first_claimed)
     killer.start()
@@ -159,10 +159,10 @@ def test_a_slot_that_dies_between_claim_and_answer_is_replaced(shared_stack: Sta
     killer.join()
     assert killed
     assert answer.status_code in (201, 202)
-    # Either it was replaced in time, or it had answered already and then its end was noticed.
+    # Either the slot was replaced in time, or it had already answered and its end was noticed later.
     wait_for_order(stack)
-    loan = loan_of(stack, "unluckier")
-    assert loan is None or loan.slot_id != killed[0]
+    instance = instance_of(stack, "unluckier")
+    assert instance is None or instance.slot_id != killed[0]
     stack.stop("unluckier")
 
 
@@ -170,23 +170,23 @@ def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: S
     stack = shared_stack
     stack.add_user("late")
     stack.start("late")
-    loan = loan_of(stack, "late")
-    assert loan.ends_at - loan.usable_at == timedelta(minutes=240)
+    instance = instance_of(stack, "late")
+    assert instance.ends_at - instance.usable_at == timedelta(minutes=240)
     ledger = stack.ledger
     ledger.write(
         lambda connection: connection.execute(
-            update(instances_table).where(instances_table.c.id == loan.id).values(ends_at=utc_now())
+            update(instances_table).where(instances_table.c.id == instance.id).values(ends_at=utc_now())
         )
     )
     eventually(lambda: stack.api("GET", "/users/late").json()["servers"] == {}, what="the end at the deadline")
     last = eventually(lambda: ledger.read(instances.last_ended, "late"))
     assert last.reason is EndReason.DEADLINE
-    assert loan.slot_id not in stack.slot_folders()
+    assert instance.slot_id not in stack.slot_folders()
     said = stack.desk("GET", "api/state", token=stack.user_token("late")).json()["last"]
     assert "longest time" in said["text"]
 
 
-async def test_a_slot_that_nobody_knows_is_ended(shared_stack: Stack) -> None:
+async def test_a_slot_without_a_ledger_row_is_destroyed(shared_stack: Stack) -> None:
     stack = shared_stack
     settings = stack.settings
     catalog = load_catalog(settings.catalog)
@@ -196,16 +196,16 @@ async def test_a_slot_that_nobody_knows_is_ended(shared_stack: Stack) -> None:
     while "deadbeef" in await backend.list():
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.1)
-    assert "slot deadbeef ends: orphaned" in stack.log("steward")  # it may be over before we look
+    assert "slot deadbeef ends: orphaned" in stack.log("steward")  # it may have ended before the first list
 
 
-def test_a_loan_whose_slot_is_gone_is_ended(shared_stack: Stack) -> None:
+def test_an_instance_whose_slot_is_gone_is_ended(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("robbed")
     stack.start("robbed")
-    loan = loan_of(stack, "robbed")
-    os.kill(keeper_of(stack, loan.slot_id), signal.SIGKILL)
-    eventually(lambda: loan_of(stack, "robbed") is None, what="the end")
+    instance = instance_of(stack, "robbed")
+    os.kill(keeper_of(stack, instance.slot_id), signal.SIGKILL)
+    eventually(lambda: instance_of(stack, "robbed") is None, what="the end")
     eventually(lambda: stack.api("GET", "/users/robbed").json()["servers"] == {}, what="the hub's notice")
     wait_for_order(stack)
 
@@ -234,35 +234,37 @@ def test_two_stewards_keep_one_warm_slot(shared_stack: Stack) -> None:
 # --- the platform's own processes ------------------------------------------------------------------------------------
 
 
-def test_a_hub_killed_during_a_start_leaves_order_behind(state: Path) -> None:
+def test_a_hub_killed_during_a_start_recovers(state: Path) -> None:
     with running_stack(state / "s") as stack:
         stack.add_user("mid")
         for flavor, pause in (("cpu-large", 0.3), ("cpu-large", 1.0), ("cpu-basic", 0.0), ("cpu-basic", 0.1)):
-            starting = threading.Thread(target=_start_ignoring_the_cut, args=(stack, flavor))
+            starting = threading.Thread(target=_start_ignoring_errors, args=(stack, flavor))
             starting.start()
-            eventually(lambda: loan_of(stack, "mid"), what="the row")
-            time.sleep(pause)  # where in the start the hub dies is what this test varies
+            eventually(lambda: instance_of(stack, "mid"), what="the row")
+            time.sleep(pause)  # varies at which step of the start the hub dies
             stack.kill("hub")
             starting.join()
             eventually(lambda: _answers(stack), seconds=40, what="the hub")
             eventually(lambda: _is_agreed(stack), seconds=60, what="one word of hub and ledger")
             wait_for_order(stack, 40)
             stack.stop("mid")
-            eventually(lambda: loan_of(stack, "mid") is None, what="the stop")
+            eventually(lambda: instance_of(stack, "mid") is None, what="the stop")
             assert stack.start("mid").status_code in (201, 202)
             eventually(lambda: stack.api("GET", "/users/mid").json()["servers"].get("", {}).get("ready"), what="again")
             stack.stop("mid")
 
 
 def _is_agreed(stack: Stack) -> bool:
-    """Hub and ledger say the same, and nobody wants anything any more: whose start was lost is started again."""
-    wants = bool(alive(stack))
+    """Hub and ledger agree, and no ticket is live: a lost start is tried again."""
+    has_tickets = bool(alive(stack))
     server = stack.api("GET", "/users/mid").json()["servers"].get("")
-    loan = loan_of(stack, "mid")
-    return not wants and bool(server and server["ready"]) == (loan is not None and loan.state == "running")
+    instance = instance_of(stack, "mid")
+    return not has_tickets and bool(server and server["ready"]) == (
+        instance is not None and instance.state == "running"
+    )
 
 
-def _start_ignoring_the_cut(stack: Stack, flavor: str) -> None:
+def _start_ignoring_errors(stack: Stack, flavor: str) -> None:
     with contextlib.suppress(httpx.HTTPError):
         stack.start("mid", flavor=flavor)
 
@@ -278,13 +280,13 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
     with running_stack(state / "s") as first:
         first.add_user("survivor")
         first.start("survivor")
-        loan = loan_of(first, "survivor")
+        instance = instance_of(first, "survivor")
         first.process.kill()
         first.process.wait()
     eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
     with running_stack(state / "s") as second:
-        adopted = loan_of(second, "survivor")
-        assert adopted.id == loan.id
+        adopted = instance_of(second, "survivor")
+        assert adopted.id == instance.id
         eventually(lambda: second.api("GET", "/users/survivor").json()["servers"][""]["ready"], what="adoption")
         token = second.user_token("survivor")
         answer = second.http.get(f"{second.url}/user/survivor/api/status", headers={"Authorization": f"token {token}"})
@@ -292,7 +294,7 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
         assert second.stop("survivor").status_code == 204
 
 
-def test_ctrl_c_leaves_no_process_and_says_so_in_the_ledger(state: Path) -> None:
+def test_ctrl_c_leaves_no_process_and_is_recorded_in_the_ledger(state: Path) -> None:
     with running_stack(state / "s") as stack:
         stack.add_user("guest")
         stack.start("guest")
@@ -307,7 +309,7 @@ def test_ctrl_c_leaves_no_process_and_says_so_in_the_ledger(state: Path) -> None
     assert last.reason is EndReason.SHUTDOWN
 
 
-def test_secrets_are_for_their_owner_alone(shared_stack: Stack) -> None:
+def test_secrets_have_private_files_and_are_in_no_log(shared_stack: Stack) -> None:
     state = shared_stack.state
     assert state.stat().st_mode & 0o077 == 0
     for secret in (state / "secrets").iterdir():

@@ -1,4 +1,4 @@
-"""Many at once, and the same person twice."""
+"""Many starts at once, and several starts of one user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.stack import Stack, eventually, running_stack, write_catalog
 
 
 async def start_all(stack: Stack, users: list[str], **options: str) -> list[httpx.Response]:
-    """POST /server for all users at the same moment."""
+    """POST /server for all users at once."""
     async with httpx.AsyncClient(
         headers={"Authorization": f"token {stack.token}"}, timeout=120, limits=httpx.Limits(max_connections=300)
     ) as client:
@@ -31,35 +31,36 @@ async def start_all(stack: Stack, users: list[str], **options: str) -> list[http
         )
 
 
-async def test_two_starts_of_one_person_are_one_instance(shared_stack: Stack) -> None:
+async def test_simultaneous_starts_of_one_user_give_one_instance(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("double")
     codes = [answer.status_code for answer in await start_all(stack, ["double"] * 5)]
     assert codes.count(201) >= 1
     assert set(codes) <= {201, 202, 400}
     eventually(lambda: stack.api("GET", "/users/double").json()["servers"].get("", {}).get("ready"))
-    assert len([loan for loan in stack.unended() if loan.user_name == "double"]) == 1
+    assert len([instance for instance in stack.unended() if instance.user_name == "double"]) == 1
     stack.stop("double")
 
 
-def test_stop_during_start_leaves_nothing(shared_stack: Stack) -> None:
+def test_a_stop_during_a_start_leaves_nothing(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("hasty")
     for _ in range(3):
         starting = threading.Thread(target=lambda: stack.start("hasty", flavor="cpu-large"))
         starting.start()
-        eventually(lambda: [loan for loan in stack.unended() if loan.user_name == "hasty"], what="the row")
+        eventually(lambda: [instance for instance in stack.unended() if instance.user_name == "hasty"], what="the row")
         assert stack.stop("hasty").status_code in (202, 204)
         starting.join()
         eventually(
-            lambda: not [loan for loan in stack.unended() if loan.user_name == "hasty"], what="the end of the loan"
+            lambda: not [instance for instance in stack.unended() if instance.user_name == "hasty"],
+            what="the end of the instance",
         )
     eventually(lambda: stack.slot_folders() == {slot.id for slot in stack.slots()}, what="order")
     assert stack.start("hasty").status_code == 201
     stack.stop("hasty")
 
 
-def test_stopping_twice_is_fine(shared_stack: Stack) -> None:
+def test_a_second_stop_is_no_error(shared_stack: Stack) -> None:
     shared_stack.add_user("twice")
     shared_stack.start("twice")
     assert shared_stack.stop("twice").status_code == 204
@@ -67,7 +68,7 @@ def test_stopping_twice_is_fine(shared_stack: Stack) -> None:
 
 
 @pytest.mark.timeout(400)
-async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Path, lean: Path) -> None:
+async def test_two_hundred_starts_at_once_give_an_instance_or_a_ticket(state: Path, lean: Path) -> None:
     catalog = write_catalog(state / "catalog.yaml", lean_pool_of(8, warm=2))
     with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         users = [f"crowd{number}" for number in range(200)]
@@ -81,59 +82,60 @@ async def test_two_hundred_at_once_get_an_instance_or_a_place_in_line(state: Pat
         def waiting() -> list[Ticket]:
             return [ticket for ticket in alive(stack) if ticket.state == "waiting"]
 
-        # A busy hub answers 202 to those whom it has not come to yet.
+        # A busy hub answers 202 before it has handled the start.
         eventually(lambda: len(waiting()) == len(users) - 8, seconds=60, what="everybody's place in line")
-        line = waiting()
-        assert {refusal["facts"]["ticket"] for refusal in placed} <= {ticket.id for ticket in line}
+        queue = waiting()
+        assert {refusal["facts"]["ticket"] for refusal in placed} <= {ticket.id for ticket in queue}
 
         def running() -> set[str]:
-            return {loan.user_name for loan in stack.unended() if loan.state == "running"}
+            return {instance.user_name for instance in stack.unended() if instance.state == "running"}
 
         eventually(lambda: len(running()) == 8, seconds=120, what="the first eight")
-        eventually(  # the hub looks at each once more after the ledger has it
+        eventually(  # the hub polls each server once more after the ledger has it
             lambda: {user["name"] for user in stack.api("GET", "/users?state=ready").json()} == running(),
             seconds=60,
             what="the hub's word for the same",
         )
         for user in running():
             assert stack.stop(user).status_code in (202, 204)
-        following = {ticket.user_name for ticket in line[:8]}
+        following = {ticket.user_name for ticket in queue[:8]}
         eventually(lambda: running() == following, seconds=120, what="the next eight, in their turn")
-        assert waiting() == line[8:]
+        assert waiting() == queue[8:]
 
 
 @pytest.mark.timeout(400)
-async def test_twenty_at_once_are_all_served_in_their_turn(state: Path, lean: Path) -> None:
-    """Whoever runs stops at once; whoever waits does nothing."""
+async def test_twenty_starts_at_once_are_served_in_queue_order(state: Path, lean: Path) -> None:
+    """Running instances are stopped at once; queued users do nothing."""
     catalog = write_catalog(state / "catalog.yaml", lean_pool_of(5))
     with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         users = [f"crowd{number}" for number in range(20)]
         stack.api("POST", "/users", json={"usernames": users})
         await start_all(stack, users)
-        cloud_locks = [ticket.user_name for ticket in alive(stack) if ticket.state == "waiting"]
-        assert len(cloud_locks) >= 20 - 5
+        queued = [ticket.user_name for ticket in alive(stack) if ticket.state == "waiting"]
+        assert len(queued) >= 20 - 5
         stopped: set[str] = set()
         deadline = time.monotonic() + 300
         while len(stopped) < len(users):
             assert time.monotonic() < deadline, f"{len(stopped)} of {len(users)} were served: {alive(stack)}"
-            for loan in stack.unended():
-                if loan.state == "running" and loan.user_name not in stopped:
-                    stack.api("DELETE", f"/users/{loan.user_name}/server")
-                    stopped.add(loan.user_name)
+            for instance in stack.unended():
+                if instance.state == "running" and instance.user_name not in stopped:
+                    stack.api("DELETE", f"/users/{instance.user_name}/server")
+                    stopped.add(instance.user_name)
             await asyncio.sleep(0.1)
         eventually(lambda: not stack.unended(), seconds=60, what="the end of the last")
         assert not alive(stack)
-        loans = history(stack)
-        assert sorted(loan.user_name for loan in loans if loan.usable_at) == sorted(users), "each once"
-        served = stack.ledger.read(tickets.since, loans[0].requested_at.replace(year=2000))
+        started = history(stack)
+        assert sorted(instance.user_name for instance in started if instance.usable_at) == sorted(users), "each once"
+        served = stack.ledger.read(tickets.since, started[0].requested_at.replace(year=2000))
         called = sorted(
-            (one for one in served if one.user_name in cloud_locks), key=lambda one: one.called_at or one.joined_at
+            (ticket for ticket in served if ticket.user_name in queued),
+            key=lambda ticket: ticket.called_at or ticket.joined_at,
         )
-        assert [one.user_name for one in called] == cloud_locks
+        assert [ticket.user_name for ticket in called] == queued
 
 
-async def test_a_crowd_is_made_one_after_the_other(state: Path) -> None:
-    """As many at once as the catalog says: the first does not wait for the last."""
+async def test_slots_are_created_one_after_the_other(state: Path) -> None:
+    """The catalog limits how many slots are created at once: the first user does not wait for the last slot."""
 
     def change(data: dict[str, Any]) -> None:
         pool_of(3)(data)
@@ -145,10 +147,14 @@ async def test_a_crowd_is_made_one_after_the_other(state: Path) -> None:
         stack.api("POST", "/users", json={"usernames": users})
         codes = [answer.status_code for answer in await start_all(stack, users)]
         assert set(codes) <= {201, 202}
-        eventually(lambda: [loan.state for loan in stack.unended()] == ["running"] * 3, seconds=60, what="all three")
-        told = sorted((steps_of(stack, loan.id) for loan in stack.unended()), key=lambda told: told[StartStep.RUNNING])
-        assert StartStep.OTHERS_FIRST not in told[0]
-        for one, next_one in pairwise(told):
+        eventually(
+            lambda: [instance.state for instance in stack.unended()] == ["running"] * 3, seconds=60, what="all three"
+        )
+        steps = sorted(
+            (steps_of(stack, instance.id) for instance in stack.unended()), key=lambda start: start[StartStep.RUNNING]
+        )
+        assert StartStep.OTHERS_FIRST not in steps[0]
+        for one, next_one in pairwise(steps):
             assert next_one[StartStep.OTHERS_FIRST] < one[StartStep.RUNNING]
             assert one[StartStep.CLAIMED] >= one[StartStep.SLOT_CREATING]
             assert next_one[StartStep.SLOT_CREATING] >= one[StartStep.SLOT_CREATING] + SHORTEST_BOOT
@@ -157,9 +163,9 @@ async def test_a_crowd_is_made_one_after_the_other(state: Path) -> None:
 
 
 SHORTEST_BOOT = timedelta(seconds=0.3)
-"""No JupyterLab comes up in less."""
+"""Minimum time that JupyterLab needs to start."""
 
 
 def steps_of(stack: Stack, instance_id: str) -> dict[StartStep, datetime]:
-    """When its start came to what."""
+    """The time of each step of an instance's start."""
     return {event.step: event.at for event in stack.ledger.read(instances.events_of, instance_id)}

@@ -1,4 +1,4 @@
-"""What operators decide holds for everybody, and reaches the programs that they point at."""
+"""Administrators' commands apply to all users, and webhooks report called tickets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.stack import Stack, eventually, running_stack, write_catalog
 
 @contextmanager
 def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A URL that refuses the first news and takes all others, and what it has heard."""
+    """Yields a URL that refuses the first notification and accepts all others, and the notifications received."""
     heard: list[dict[str, Any]] = []
 
-    class Take(BaseHTTPRequestHandler):
+    class Receive(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(503 if len(heard) == 1 else 204)
@@ -33,7 +33,7 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Take)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receive)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/", heard
@@ -42,7 +42,7 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         server.server_close()
 
 
-def test_a_hook_is_told_once_who_has_something_to_come_for(state: Path, lean: Path) -> None:
+def test_a_webhook_accepts_one_notification_for_each_queued_user(state: Path, lean: Path) -> None:
     with webhook() as (url, heard):
         settings = yaml.safe_load(lean.read_text())
         settings["catalog"] = str(write_catalog(state / "catalog.yaml", lean_pool_of(1)))
@@ -72,14 +72,14 @@ def test_a_hook_is_told_once_who_has_something_to_come_for(state: Path, lean: Pa
             assert len(heard) == 2, "who never waited needs no telling"
 
 
-def operate(stack: Stack, path: str, **change: Any) -> None:
-    """A change by this machine's administrator."""
+def command(stack: Stack, path: str, **change: Any) -> None:
+    """Send a command as this machine's administrator."""
     admin = next(user["name"] for user in stack.api("GET", "/users").json() if user["admin"])
     answer = stack.desk("POST", f"api/admin/{path}", token=stack.user_token(admin), json=change)
     assert answer.status_code == 200, answer.text
 
 
-def test_maintenance_lets_nobody_in_and_ends_what_runs_at_its_time(state: Path, lean: Path) -> None:
+def test_maintenance_refuses_starts_and_ends_instances_at_its_time(state: Path, lean: Path) -> None:
     catalog = write_catalog(state / "catalog.yaml", lean_pool_of(1))
     with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         inside, waits, late = people(stack, "inside", "waits", "late")
@@ -87,7 +87,7 @@ def test_maintenance_lets_nobody_in_and_ends_what_runs_at_its_time(state: Path, 
         inside.wait_running()
         assert waits.ask().status_code == 202
         closes = utc_now() + timedelta(seconds=6)
-        operate(stack, "drain", at=closes.isoformat(), reason="New disks.")
+        command(stack, "drain", at=closes.isoformat(), reason="New disks.")
 
         seen = stack.desk("GET", "api/state", token=inside.token).json()
         assert seen["pool"]["maintenance"]["reason"] == "New disks."
@@ -97,13 +97,16 @@ def test_maintenance_lets_nobody_in_and_ends_what_runs_at_its_time(state: Path, 
         assert refused.json()["error"]["code"] == "maintenance"
         assert stack.start("late").status_code == 503
 
-        eventually(lambda: not inside.loan, seconds=30, what="the end of what ran")
-        (loan,) = history(stack)
-        assert (loan.reason, loan.ended_at is not None and loan.ended_at >= closes) == (EndReason.MAINTENANCE, True)
+        eventually(lambda: not inside.instance, seconds=30, what="the end of what ran")
+        (instance,) = history(stack)
+        assert (instance.reason, instance.ended_at is not None and instance.ended_at >= closes) == (
+            EndReason.MAINTENANCE,
+            True,
+        )
         assert waits.place == 1, "who waits keeps the place"
         assert stack.desk("GET", "api/state", token=inside.token).json()["last"]["text"].startswith("The platform was")
 
-        operate(stack, "drain/end")
+        command(stack, "drain/end")
         waits.wait_running()
         waits.stop()
         wait_for_order(stack)

@@ -1,4 +1,4 @@
-"""What people send as options, and what they hear about it."""
+"""User options: valid ones, invalid ones, and the messages for these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.stack import Stack
 
-RUBBISH: list[tuple[Any, str]] = [
+INVALID: list[tuple[Any, str]] = [
     ({"flavor": "no-such"}, "cpu-basic, cpu-large, gpu-24g"),
     ({"image": "no-such"}, "light, torch"),
     ({"example": "no-such"}, "ocr"),
@@ -27,15 +27,15 @@ RUBBISH: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "hint"), RUBBISH, ids=lambda value: ascii(value)[:40])
-def test_rubbish_is_refused_with_a_sentence(shared_stack: Stack, options: Any, hint: str) -> None:
+@pytest.mark.parametrize(("options", "hint"), INVALID, ids=lambda value: ascii(value)[:40])
+def test_invalid_options_are_refused_with_a_message(shared_stack: Stack, options: Any, hint: str) -> None:
     shared_stack.add_user("typist")
     answer = shared_stack.api("POST", "/users/typist/server", content=json.dumps({"user_options": options}))
     assert answer.status_code == 400
     assert hint in answer.json()["message"]
     assert len(answer.json()["message"]) < 400
     assert shared_stack.api("GET", "/users/typist").json()["servers"] == {}
-    assert not [loan for loan in shared_stack.unended() if loan.user_name == "typist"]
+    assert not [instance for instance in shared_stack.unended() if instance.user_name == "typist"]
 
 
 def test_a_refused_option_is_not_remembered(shared_stack: Stack) -> None:
@@ -45,7 +45,7 @@ def test_a_refused_option_is_not_remembered(shared_stack: Stack) -> None:
     shared_stack.stop("typist")
 
 
-def test_what_this_machine_cannot_serve_is_said_with_its_reason(shared_stack: Stack) -> None:
+def test_options_that_this_machine_cannot_serve_are_refused_with_the_reason(shared_stack: Stack) -> None:
     shared_stack.add_user("gamer")
     answer = shared_stack.start("gamer", flavor="gpu-24g")
     assert answer.status_code == 503
@@ -56,7 +56,7 @@ def test_what_this_machine_cannot_serve_is_said_with_its_reason(shared_stack: St
         shared_stack.stop("gamer")
     else:
         assert "not installed" in torch.json()["message"]
-    assert not [loan for loan in shared_stack.unended() if loan.user_name == "gamer"]
+    assert not [instance for instance in shared_stack.unended() if instance.user_name == "gamer"]
 
 
 def test_a_refusal_is_shown_on_jupyterhubs_own_progress_page(shared_stack: Stack) -> None:

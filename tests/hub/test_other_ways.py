@@ -1,4 +1,4 @@
-"""The same product in its other shapes: without a sandbox, and with PostgreSQL as its ledger."""
+"""Other configurations: without a sandbox, and with a PostgreSQL ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.ledger.postgres import fresh_database, running_postgres
 from tests.stack import running_stack
 
 
-def test_without_a_sandbox_it_works_and_says_so_to_everybody(state: Path) -> None:
+def test_without_a_sandbox_notebooks_run_and_users_see_a_warning(state: Path) -> None:
     with running_stack(state / "s", arguments=("--unsafe-no-sandbox",)) as stack:
         assert any("WARNING" in line and "not kept apart" in line for line in stack.output)
         stack.add_user("trusting")
@@ -21,12 +21,12 @@ def test_without_a_sandbox_it_works_and_says_so_to_everybody(state: Path) -> Non
         shown = stack.desk("GET", "api/state", token=token).json()["pool"]
         assert shown["isolated"] is False
         assert "isolates nobody" in shown["notice"]
-        slot = next(loan.slot_id for loan in stack.unended())
+        slot = next(instance.slot_id for instance in stack.unended())
         assert stack.stop("trusting").status_code == 204
         assert slot not in stack.slot_folders()
 
 
-def test_on_postgresql(state: Path) -> None:
+def test_a_notebook_runs_with_a_postgresql_ledger(state: Path) -> None:
     with (
         running_postgres() as server,
         fresh_database(server, "whole_stack") as url,
@@ -34,7 +34,7 @@ def test_on_postgresql(state: Path) -> None:
     ):
         stack.add_user("ann")
         assert stack.start("ann").status_code == 201
-        assert [loan.user_name for loan in stack.unended()] == ["ann"]
+        assert [instance.user_name for instance in stack.unended()] == ["ann"]
         assert stack.stop("ann").status_code == 204
         last = stack.ledger.read(instances.last_ended, "ann")
         assert last is not None

@@ -1,4 +1,4 @@
-"""Instances in people's own clouds, through the running platform: hub, proxy, desk, steward and a cloud that bills."""
+"""Paid instances with the running platform: hub, proxy, desk, steward and the demo cloud."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 @pytest.fixture
 def platform(demo_stack: Stack, cloud_beside: Steer) -> Platform:
-    """One for all tests here: each has people of its own."""
+    """One platform for all tests of this module; each test has its own users."""
     return Platform(demo_stack, cloud_beside, demo_stack.ledger)
 
 
 def progress_of(person: Person, server: str) -> list[str]:
-    """What JupyterHub's own page says, until the server is ready."""
+    """Messages of JupyterHub's progress API until the server is ready or has failed."""
     url = f"{person.platform.stack.url}/hub/api/users/{person.name}/servers/{server}/progress"
     said = []
     with person.platform.stack.http.stream(
@@ -44,7 +44,7 @@ def progress_of(person: Person, server: str) -> list[str]:
     return [line.get("message", "") for line in said]
 
 
-def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None:  # noqa: PLR0915  (one story)
+def test_a_paid_notebook_from_consent_to_deletion(platform: Platform) -> None:  # noqa: PLR0915  (one story)
     stack, since = platform.stack, platform.cloud.last()
     ann, bob = Person(platform, "ann"), Person(platform, "bob")
     consent = ann.agree("paid-1")
@@ -59,8 +59,8 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None: 
     assert (order.consent_id, order.name) == (consent.id, name_of(consent.id))
     assert platform.creates(since) == [order.name]
     server = eventually(lambda: (ann.server("paid-1") or {}).get("ready") and ann.server("paid-1"))
-    word = ann.word(consent)
-    assert word not in json.dumps(server)
+    one_time_token = ann.one_time_token(consent)
+    assert one_time_token not in json.dumps(server)
     database = sqlite3.connect(stack.state / "jupyterhub.sqlite")
     assert [row for row in database.execute("SELECT user_options FROM spawners") if START_TOKEN in str(row)] == []
     assert [row for row in database.execute("SELECT note FROM api_tokens") if "paid-1" in str(row)] == []
@@ -80,9 +80,11 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None: 
     token = httpx.URL(minted).params["token"]
     assert entered.url == minted
 
-    nobody_else_comes_in(platform, ann, bob)
+    only_its_user_opens_a_notebook(platform, ann, bob)
     leaks = [
-        log.name for log in (stack.state / "logs").iterdir() if token in log.read_text() or word in log.read_text()
+        log.name
+        for log in (stack.state / "logs").iterdir()
+        if token in log.read_text() or one_time_token in log.read_text()
     ]
     assert leaks == []
     assert token.encode() not in b"".join(path.read_bytes() for path in stack.state.glob("*.sqlite*"))
@@ -94,7 +96,7 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None: 
     assert ann.start(consent).status_code == 403, "a yes is for one run"
 
     again = ann.agree("paid-1", order=ann.order("paid-1"))
-    nobody_else_spends_it(platform, ann, bob, again)
+    only_its_user_spends_a_consent(platform, ann, bob, again)
     answer = ann.start(again)
     assert (answer.status_code, "ask again" in answer.text) == (500, True), "it is from before the steward began"
     again = ann.agree("paid-1", order=ann.order("paid-1"))
@@ -107,9 +109,9 @@ def test_from_a_yes_to_the_notebook_and_to_its_end(platform: Platform) -> None: 
     assert ann.billed() == []
 
 
-def nobody_else_spends_it(platform: Platform, ann: Person, bob: Person, consent: Consent) -> None:
-    """Not who her server is shared with, no administrator, and no restart. It shows, with the way to it."""
-    leaked = {"user_options": {START_TOKEN: ann.word(consent)}}
+def only_its_user_spends_a_consent(platform: Platform, ann: Person, bob: Person, consent: Consent) -> None:
+    """A leaked token is refused to other users and administrators, and a restart keeps the consent unspent."""
+    leaked = {"user_options": {START_TOKEN: ann.one_time_token(consent)}}
     for thief in (bob.token, platform.stack.user_token(stack_admin(platform)), platform.stack.token):
         assert ann.post("paid-1", token=thief, json=leaked).status_code in (403, 404)
     platform.kill(*KILLED)
@@ -120,8 +122,8 @@ def nobody_else_spends_it(platform: Platform, ann: Person, bob: Person, consent:
     assert "On its way" in page
 
 
-def nobody_else_comes_in(platform: Platform, ann: Person, bob: Person) -> None:
-    """Not by the route, the desk, an API token of hers, or a share that an administrator makes."""
+def only_its_user_opens_a_notebook(platform: Platform, ann: Person, bob: Person) -> None:
+    """Neither the proxy's route, the desk, her API token nor an administrator's share opens it."""
     stack = platform.stack
     minted_before = len(platform.cloud.calls(action="GetToken"))
     share = stack.api("POST", "/shares/ann/paid-1", json={"user": "bob"})
@@ -139,28 +141,28 @@ def nobody_else_comes_in(platform: Platform, ann: Person, bob: Person) -> None:
 
 
 def stack_admin(platform: Platform) -> str:
-    """Who is the administrator of a `freepool up`."""
+    """Name of the administrator of `freepool up`."""
     user = httpx.URL(platform.stack.link).params["user"]
     assert platform.stack.api("GET", f"/users/{user}").json()["admin"]
     return str(user)
 
 
-def test_two_hundred_who_try_cost_nobody_anything(platform: Platform) -> None:
-    """Her yes is there, and unspent: only her own click may spend it."""
+def test_two_hundred_forged_starts_create_nothing(platform: Platform) -> None:
+    """An accepted consent is spent only with its own one-time token by its own user."""
     stack = platform.stack
     ann, eve = Person(platform, "anna"), Person(platform, "eve")
     consent, other = ann.agree("paid-7"), eve.agree("paid-7")
     since = platform.cloud.last()
     admin_name = stack_admin(platform)
     admin = stack.user_token(admin_name)
-    leaked = {"user_options": {START_TOKEN: ann.word(consent)}}
+    leaked = {"user_options": {START_TOKEN: ann.one_time_token(consent)}}
     guesses = [
         None,
         {},
         {START_TOKEN: ""},
         {START_TOKEN: consent.id},
-        {START_TOKEN: eve.word(other)},
-        {START_TOKEN: [ann.word(consent)]},
+        {START_TOKEN: eve.one_time_token(other)},
+        {START_TOKEN: [ann.one_time_token(consent)]},
         {"consent": consent.id, "i_agree": True, "paid": "yes"},
     ]
     hers = f"/hub/api/users/anna/servers/{consent.server_name}"
@@ -175,7 +177,12 @@ def test_two_hundred_who_try_cost_nobody_anything(platform: Platform) -> None:
         *(("POST", f"/hub/api/users/anna/servers/{name}", ann.token, leaked) for name in ("paid-8", "paid-", "other")),
         ("POST", "/hub/api/users/anna/server", eve.token, leaked),
         *(
-            ("GET", f"/hub/spawn/anna/paid-7?opt-{START_TOKEN}={eve.word(other)}&{START_TOKEN}=x", token, None)
+            (
+                "GET",
+                f"/hub/spawn/anna/paid-7?opt-{START_TOKEN}={eve.one_time_token(other)}&{START_TOKEN}=x",
+                token,
+                None,
+            )
             for token in (eve.token, admin, ann.token)
         ),
         *(
@@ -191,16 +198,16 @@ def test_two_hundred_who_try_cost_nobody_anything(platform: Platform) -> None:
     assert not any(b"Traceback" in answer.content for answer in answers)
 
     with Person(platform, admin_name).browser() as browser:
-        page = browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_TOKEN}={ann.word(consent)}")
+        page = browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_TOKEN}={ann.one_time_token(consent)}")
         assert page.status_code in (403, 200)
-    with ann.browser() as browser:  # her own, but a link in a mail: there is no word in it that is good for anything
+    with ann.browser() as browser:  # a link in a mail: it holds no valid one-time token
         browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_TOKEN}=x")
     assert platform.ledger.read(orders.of_user, "anna") == []
     assert platform.ledger.read(orders.of_user, "eve") == []
     assert platform.ledger.read(consents.get, consent.id).state is ConsentState.ACCEPTED
     assert platform.cloud.mutations(since=since) == []
 
-    # And she herself, twice at once, gets one.
+    # Two valid starts at once create one instance.
     eventually(lambda: not (ann.server("paid-7") or {}).get("pending"), what="an idle server")
     twice = asyncio.run(send_all(platform, [("POST", hers, ann.token, leaked)] * 2))
     assert {answer.status_code for answer in twice} <= {201, 202, 400}
@@ -211,7 +218,7 @@ def test_two_hundred_who_try_cost_nobody_anything(platform: Platform) -> None:
 
 
 async def send_all(platform: Platform, requests: list[tuple[str, str, str, object]]) -> list[httpx.Response]:
-    """Eight at a time."""
+    """Send requests, eight at a time."""
     limit = asyncio.Semaphore(8)
     async with httpx.AsyncClient(base_url=platform.stack.url, timeout=120) as client:
 
@@ -222,11 +229,11 @@ async def send_all(platform: Platform, requests: list[tuple[str, str, str, objec
         return list(await asyncio.gather(*(send(*request) for request in requests)))
 
 
-def test_killed_at_every_step_nothing_is_lost_or_made_twice(platform: Platform) -> None:
+def test_kills_at_every_step_lose_nothing_and_create_nothing_twice(platform: Platform) -> None:
     ann, since = Person(platform, "annette"), platform.cloud.last()
     consent = ann.agree("paid-1")
 
-    # The cloud makes it and is silent: they are killed between its answer and our row.
+    # The cloud creates the instance and delays its answer: the kill comes before the row is updated.
     platform.cloud.fault("CreateInstance", "hang_after", seconds=4)
     with ann.clicking(consent):
         ann.appears("paid-1")
@@ -258,8 +265,8 @@ def test_killed_at_every_step_nothing_is_lost_or_made_twice(platform: Platform) 
     assert ann.server("paid-1") is None
 
 
-def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
-    """Her browser's Stop, an administrator's, a blocked user: JupyterHub cancels the start, and the order is ended."""
+def test_a_cancelled_start_stops_its_order(platform: Platform) -> None:
+    """JupyterHub cancels a start on a stop by the user or an administrator, or when the user is blocked."""
     ann, since = Person(platform, "annabel"), platform.cloud.last()
     consent = ann.agree("paid-2")
     platform.cloud.quirk(pace=STANDSTILL | {"stop": 0.3})
@@ -277,8 +284,8 @@ def test_a_start_that_is_interrupted_is_ended(platform: Platform) -> None:
     ann.wait_state("paid-2", OrderState.GONE)
 
 
-def test_a_ledger_from_an_old_backup_makes_nothing_and_finds_everything(platform: Platform, tmp_path: Path) -> None:
-    """Its consent is unspent again, and what it paid for runs."""
+def test_a_ledger_from_an_old_backup_creates_nothing_and_recovers_orders(platform: Platform, tmp_path: Path) -> None:
+    """In the backup the consent is unspent, while its instance runs."""
     ann, since = Person(platform, "annika"), platform.cloud.last()
     consent = ann.agree("paid-3")
     live, backup = sqlite3.connect(platform.stack.state / "ledger.sqlite"), sqlite3.connect(tmp_path / "backup.sqlite")
@@ -292,8 +299,8 @@ def test_a_ledger_from_an_old_backup_makes_nothing_and_finds_everything(platform
     platform.kill(*KILLED)
     found = eventually(lambda: the_order(platform, before), seconds=60, what="what runs")
     assert found.state is OrderState.RECOVERED
-    told = platform.ledger.read(audit.notices_of, "annika")
-    assert "recovered" in {notice.kind for notice in told}
+    notices = platform.ledger.read(audit.notices_of, "annika")
+    assert "recovered" in {notice.kind for notice in notices}
     for _ in range(3):
         assert ann.start(consent).status_code in (201, 202, 400, 403, 409)
     assert platform.creates(since) == [before.name]
@@ -306,12 +313,12 @@ def test_a_ledger_from_an_old_backup_makes_nothing_and_finds_everything(platform
 
 
 def the_order(platform: Platform, before: Order) -> Order | None:
-    """Of what runs in the cloud."""
-    mine = platform.ledger.read(orders.of_user, before.user_name)
-    return next((order for order in mine if order.remote_id == before.remote_id), None)
+    """The order of the instance that runs in the cloud."""
+    orders_of_user = platform.ledger.read(orders.of_user, before.user_name)
+    return next((order for order in orders_of_user if order.remote_id == before.remote_id), None)
 
 
-def test_named_servers_of_the_pool_are_refused_in_words(platform: Platform) -> None:
+def test_named_servers_of_the_pool_are_refused_with_a_message(platform: Platform) -> None:
     platform.stack.add_user("named")
     answer = platform.stack.api("POST", "/users/named/servers/second", token=platform.stack.user_token("named"))
     assert answer.status_code == 403
@@ -320,4 +327,4 @@ def test_named_servers_of_the_pool_are_refused_in_words(platform: Platform) -> N
 
 
 def is_running_anywhere(platform: Platform, user: str) -> bool:
-    return any(loan.user_name == user for loan in platform.stack.unended())
+    return any(instance.user_name == user for instance in platform.stack.unended())

@@ -1,4 +1,4 @@
-"""A full pool: people stand in line, and get their instance without touching anything."""
+"""A full pool: users are queued, and their instance starts without further action."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.stack import Stack, eventually, running_stack, write_catalog
 
 @pytest.fixture(scope="module")
 def two(lean: Path) -> Iterator[Stack]:
-    """A pool of two; every test leaves it empty."""
+    """A stack with a pool of two; every test leaves it empty."""
     with tempfile.TemporaryDirectory(prefix="freepool-", ignore_cleanup_errors=True) as folder:
         catalog = write_catalog(Path(folder) / "catalog.yaml", lean_pool_of(2))
         with running_stack(Path(folder) / "s", catalog=catalog, settings=lean) as stack:
@@ -36,20 +36,20 @@ def stack(two: Stack) -> Iterator[Stack]:
 
     def is_empty() -> bool:
         if two.api("GET", "/").status_code != 200:
-            return False  # one that was killed is not back yet
+            return False  # a killed hub is not back yet
         for person in two.api("GET", "/users").json():
-            two.api("DELETE", f"/users/{person['name']}")  # refused while something of it is under way
+            two.api("DELETE", f"/users/{person['name']}")  # refused while a start or stop is pending
         return not two.unended() and not alive(two) and not two.api("GET", "/users").json()
 
     eventually(is_empty, seconds=60, what="an empty pool")
 
 
-def test_a_pool_that_keeps_nothing_waiting_is_ready_all_the_same(two: Stack) -> None:
+def test_a_pool_without_warm_slots_is_ready_without_warnings(two: Stack) -> None:
     assert [line for line in two.output if "WARNING" in line] == []
 
 
 def fill(stack: Stack, *names: str) -> list[Person]:
-    """People who take all there is."""
+    """Users whose instances fill the pool."""
     found = people(stack, *names)
     for person in found:
         assert person.ask().status_code in (201, 202)
@@ -58,7 +58,7 @@ def fill(stack: Stack, *names: str) -> list[Person]:
     return found
 
 
-def test_jupyterhubs_api_says_where_one_stands(stack: Stack) -> None:
+def test_jupyterhubs_api_reports_the_place_in_the_queue(stack: Stack) -> None:
     ann, _ = fill(stack, "ann", "bob")
     third, fourth = people(stack, "third", "fourth")
     answer = stack.start("third")
@@ -87,7 +87,7 @@ def test_jupyterhubs_api_says_where_one_stands(stack: Stack) -> None:
     wait_for_order(stack)
 
 
-def test_the_desk_answers_with_a_place_and_the_example_is_kept(stack: Stack) -> None:
+def test_the_desk_reports_the_place_and_keeps_the_example(stack: Stack) -> None:
     ann, bob = fill(stack, "ann", "bob")
     (cat,) = people(stack, "cat")
     before = stack.desk("GET", "api/state", token=cat.token).json()
@@ -102,36 +102,36 @@ def test_the_desk_answers_with_a_place_and_the_example_is_kept(stack: Stack) -> 
     assert (basic["available"], basic["in_line"], basic["queue"]) == (0, 1, True)
     bob.stop()
     cat.wait_running()
-    assert cat.loan is not None
-    assert cat.loan.example == "ocr"
+    assert cat.instance is not None
+    assert cat.instance.example == "ocr"
     ann.stop()
 
 
-def test_six_people_are_served_by_two_in_the_order_in_which_they_came(stack: Stack) -> None:
-    everybody = people(stack, *(f"p{number}" for number in range(6)))
-    for person in everybody:
+def test_six_users_of_a_pool_of_two_are_served_in_order(stack: Stack) -> None:
+    users = people(stack, *(f"p{number}" for number in range(6)))
+    for person in users:
         assert person.ask().status_code in (201, 202)
-    for place, person in enumerate(everybody[2:], 1):
+    for place, person in enumerate(users[2:], 1):
         assert person.place == place
-    for leaver, next_one in zip(everybody, everybody[2:], strict=False):
+    for leaver, next_one in zip(users, users[2:], strict=False):
         leaver.wait_running()
         leaver.stop()
         next_one.wait_running()
-    for person in everybody[4:]:
+    for person in users[4:]:
         person.stop()
-    loans = [loan for loan in history(stack) if loan.user_name in {person.name for person in everybody}]
-    assert [loan.user_name for loan in loans] == [person.name for person in everybody]
-    assert {loan.reason for loan in loans} == {EndReason.STOPPED}
+    started = [instance for instance in history(stack) if instance.user_name in {person.name for person in users}]
+    assert [instance.user_name for instance in started] == [person.name for person in users]
+    assert {instance.reason for instance in started} == {EndReason.STOPPED}
     wait_for_order(stack)
 
 
 @pytest.mark.parametrize("gap", [0, 0.05, 0.4])
-def test_a_restart_keeps_its_place_while_others_wait(stack: Stack, gap: float) -> None:
-    """And pressing the button in two tabs does no harm, whatever the first has come to. `gap`: seconds between them."""
+def test_a_restart_keeps_its_place_while_others_are_queued(stack: Stack, gap: float) -> None:
+    """Two restarts from two tabs, `gap` seconds apart, give one new instance."""
     ann, bob = fill(stack, "ann", "bob")
     (cat,) = people(stack, "cat")
     cat.ask()
-    before = ann.loan
+    before = ann.instance
     assert before is not None
 
     def press(number: int) -> int:
@@ -141,35 +141,35 @@ def test_a_restart_keeps_its_place_while_others_wait(stack: Stack, gap: float) -
     with ThreadPoolExecutor() as tabs:
         assert set(tabs.map(press, range(2))) <= {201, 202}
     ann.wait_running()
-    eventually(lambda: ann.loan is not None and ann.loan.id != before.id and ann.runs, what="the new instance")
-    assert ann.loan is not None
+    eventually(lambda: ann.instance is not None and ann.instance.id != before.id and ann.runs, what="the new instance")
+    assert ann.instance is not None
     assert before.ends_at is not None
-    assert ann.loan.ends_at is not None
-    assert ann.loan.ends_at <= before.ends_at, "where others wait it gets no more time"
+    assert ann.instance.ends_at is not None
+    assert ann.instance.ends_at <= before.ends_at, "where others wait it gets no more time"
     assert cat.place == 1
     wait_for_order(stack)
     cat.leave()
     bob.stop()
 
 
-def test_what_is_held_is_taken_once_from_however_many_tabs(stack: Stack) -> None:
+def test_a_held_slot_is_started_once_from_several_tabs(stack: Stack) -> None:
     (ann,) = fill(stack, "ann")
-    before = ann.loan
+    before = ann.instance
     assert before is not None
     assert stack.desk("POST", "api/ticket", token=ann.token, json={}).status_code == 202
     with ThreadPoolExecutor() as tabs:
         taken = list(tabs.map(lambda _: ann.take().status_code, range(3)))
     assert set(taken) <= {201, 202}
     ann.wait_running()
-    assert ann.loan is not None
-    assert ann.loan.id != before.id
-    since = [loan for loan in history(stack) if loan.requested_at > before.requested_at]
-    assert [loan.id for loan in since] == [ann.loan.id], "one start, which nobody has interrupted"
+    assert ann.instance is not None
+    assert ann.instance.id != before.id
+    since = [instance for instance in history(stack) if instance.requested_at > before.requested_at]
+    assert [instance.id for instance in since] == [ann.instance.id], "one start, which nobody has interrupted"
     wait_for_order(stack)
     ann.stop()
 
 
-# Leaving the line, at any moment and any number of times
+# Leaving the queue, in any state and repeatedly
 
 
 def waiting(person: Person, leaver: Person) -> None:
@@ -178,12 +178,12 @@ def waiting(person: Person, leaver: Person) -> None:
 
 def called(person: Person, leaver: Person) -> None:
     leaver.stop()
-    eventually(lambda: any(one.user_name == person.name and one.called_at for one in alive(person.stack)))
+    eventually(lambda: any(ticket.user_name == person.name and ticket.called_at for ticket in alive(person.stack)))
 
 
 def starting(person: Person, leaver: Person) -> None:
     leaver.stop()
-    eventually(lambda: person.loan, what="the start")
+    eventually(lambda: person.instance, what="the start")
 
 
 def running(person: Person, leaver: Person) -> None:
@@ -201,9 +201,7 @@ WHEN: list[Callable[[Person, Person], None]] = [waiting, called, starting, runni
 
 
 @pytest.mark.parametrize("when", WHEN, ids=lambda when: when.__name__)
-def test_leaving_is_free_at_any_moment_and_any_number_of_times(
-    stack: Stack, when: Callable[[Person, Person], None]
-) -> None:
+def test_a_user_may_leave_in_any_state_and_repeatedly(stack: Stack, when: Callable[[Person, Person], None]) -> None:
     ann, bob = fill(stack, "ann", "bob")
     cat, dan = people(stack, "cat", "dan")
     for person in (cat, dan):
@@ -214,14 +212,14 @@ def test_leaving_is_free_at_any_moment_and_any_number_of_times(
     answers.append(cat.leave())
     assert not [answer.text for answer in answers if answer.status_code != 200]
     assert cat.ticket is None
-    if when is running:  # the line is left already: that was no stop
+    if when is running:  # the ticket is served already: leaving stops nothing
         assert cat.runs
         cat.stop()
     if when is waiting:
         assert dan.place == 1
         ann.stop()
     dan.wait_running()
-    eventually(lambda: cat.loan is None, what="the end of what had begun")
+    eventually(lambda: cat.instance is None, what="the end of what had begun")
     wait_for_order(stack)
     assert not alive(stack), "nobody stands in line without having asked"
     bob.stop()
@@ -229,7 +227,7 @@ def test_leaving_is_free_at_any_moment_and_any_number_of_times(
     wait_for_order(stack)
 
 
-def test_who_leaves_the_line_may_come_again_at_its_end(stack: Stack) -> None:
+def test_a_user_who_left_rejoins_at_the_end_of_the_queue(stack: Stack) -> None:
     ann, _ = fill(stack, "ann", "bob")
     cat, dan = people(stack, "cat", "dan")
     cat.ask()
@@ -243,24 +241,24 @@ def test_who_leaves_the_line_may_come_again_at_its_end(stack: Stack) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_cancelling_in_the_middle_of_a_call_never_leaves_a_ghost(stack: Stack) -> None:
-    """At the moment at which the steward has the hub start what its person has just given up."""
+def test_cancelling_during_a_call_leaves_no_instance(stack: Stack) -> None:
+    """The user leaves while the steward dispatches the called ticket to the hub."""
     ann, bob = fill(stack, "ann", "bob")
     (cat,) = people(stack, "cat")
     for _ in range(8):
         cat.ask()
         ann.stop()
-        eventually(lambda: any(one.called_at for one in alive(stack)) or cat.loan, what="cat's turn")
+        eventually(lambda: any(ticket.called_at for ticket in alive(stack)) or cat.instance, what="cat's turn")
         cat.leave()
         eventually(lambda: not alive(stack), seconds=15, what="an empty line")
-        eventually(lambda: cat.loan is None, seconds=15, what="the end of what had begun")
+        eventually(lambda: cat.instance is None, seconds=15, what="the end of what had begun")
         ann.ask()
         ann.wait_running()
     bob.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
-def test_a_hub_that_ends_during_a_start_costs_nobody_their_place(stack: Stack, number: signal.Signals) -> None:
+def test_a_hub_that_ends_during_a_start_loses_no_place(stack: Stack, number: signal.Signals) -> None:
     ann, bob = fill(stack, "ann", "bob")
     cat, dan = people(stack, "cat", "dan")
     cat.ask()
@@ -268,7 +266,7 @@ def test_a_hub_that_ends_during_a_start_costs_nobody_their_place(stack: Stack, n
     before = cat.ticket
     assert before is not None
     ann.stop()
-    eventually(lambda: cat.loan, what="the start")
+    eventually(lambda: cat.instance, what="the start")
     for pid in stack.pids("hub"):
         os.kill(pid, number)
     cat.wait_running(90)
@@ -282,12 +280,12 @@ def test_a_hub_that_ends_during_a_start_costs_nobody_their_place(stack: Stack, n
         person.stop()
 
 
-# Who does not come
+# Slots that are not collected
 
 
 @pytest.mark.timeout(400)
-def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it(state: Path) -> None:
-    """With JupyterLab: what it reports of its own accord, a moment after its start, is no visit."""
+def test_an_uncollected_instance_goes_to_the_next_user_and_a_used_one_stays(state: Path) -> None:
+    """With JupyterLab: the activity that it reports by itself after its start is no visit."""
     catalog = write_catalog(state / "catalog.yaml", pool_of(1, hold_seconds=10))
     with running_stack(state / "s", catalog=catalog) as stack:
         (ann,) = fill(stack, "ann")
@@ -307,8 +305,8 @@ def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it(state: Path
         visitor = threading.Thread(target=work)
         visitor.start()
         try:
-            loans = {loan.user_name: loan for loan in history(stack)}
-            assert loans["absent"].reason is EndReason.NOT_COLLECTED
+            started = {instance.user_name: instance for instance in history(stack)}
+            assert started["absent"].reason is EndReason.NOT_COLLECTED
             assert come.wait(35) is False
             assert present.runs, "whoever has come keeps it"
             assert last.place == 1
@@ -317,8 +315,8 @@ def test_who_never_comes_loses_it_to_the_next_and_who_comes_keeps_it(state: Path
             visitor.join()
         present.stop()
         last.wait_running()
-        everything = stack.ledger.read(tickets.since, loans["absent"].requested_at.replace(year=2000))
-        assert [one.user_name for one in everything if one.state is TicketState.SERVED] == [
+        everything = stack.ledger.read(tickets.since, started["absent"].requested_at.replace(year=2000))
+        assert [ticket.user_name for ticket in everything if ticket.state is TicketState.SERVED] == [
             "ann",
             "absent",
             "present",

@@ -1,4 +1,4 @@
-"""The free path through JupyterHub's REST API, as its own documentation describes it."""
+"""Free instances by JupyterHub's REST API, used as its documentation describes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def contents(stack: Stack, user: str, token: str, method: str, path: str, **kwar
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_start_use_stop(shared_stack: Stack, name: str) -> None:
+def test_a_user_starts_uses_and_stops_an_instance(shared_stack: Stack, name: str) -> None:
     stack = shared_stack
     stack.add_user(name)
     stack.wait_warm()
@@ -50,10 +50,10 @@ def test_start_use_stop(shared_stack: Stack, name: str) -> None:
     assert listing.status_code == 200
     assert [entry["name"] for entry in listing.json()["content"]] == ["examples"]
     assert stack.stop(name).status_code == 204
-    assert not [loan for loan in stack.unended() if loan.user_name == name]
+    assert not [instance for instance in stack.unended() if instance.user_name == name]
 
 
-def test_the_server_is_listed_with_its_shape_while_it_runs(shared_stack: Stack) -> None:
+def test_a_running_server_is_listed_with_its_options(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("listed")
     stack.start("listed", flavor="cpu-basic", image="light")
@@ -64,7 +64,7 @@ def test_the_server_is_listed_with_its_shape_while_it_runs(shared_stack: Stack) 
     assert stack.api("GET", "/users/listed").json()["servers"] == {}
 
 
-def test_restart_is_a_fresh_slot_and_nothing_is_left(shared_stack: Stack) -> None:
+def test_a_restart_gives_a_new_slot_and_keeps_no_files(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("wiped")
     stack.start("wiped")
@@ -72,34 +72,34 @@ def test_restart_is_a_fresh_slot_and_nothing_is_left(shared_stack: Stack) -> Non
     assert contents(stack, "wiped", token, "PUT", "canary.txt", json={
         "type": "file", "format": "text", "content": "still here?"
     }).status_code == 201  # fmt: skip
-    before = next(loan for loan in stack.unended() if loan.user_name == "wiped").slot_id
+    before = next(instance for instance in stack.unended() if instance.user_name == "wiped").slot_id
     stack.stop("wiped")
     stack.start("wiped")
-    after = next(loan for loan in stack.unended() if loan.user_name == "wiped").slot_id
+    after = next(instance for instance in stack.unended() if instance.user_name == "wiped").slot_id
     assert after != before
     assert contents(stack, "wiped", token, "GET", "canary.txt").status_code == 404
     assert before not in stack.slot_folders()
     stack.stop("wiped")
 
 
-def test_no_options_are_the_default_whatever_ran_before(shared_stack: Stack) -> None:
+def test_a_start_without_options_uses_the_defaults(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("forgetful")
     stack.start("forgetful", flavor="cpu-large")
     eventually(lambda: stack.api("GET", "/users/forgetful").json()["servers"].get("", {}).get("ready"), seconds=60)
     stack.stop("forgetful")
     stack.start("forgetful")
-    loan = next(loan for loan in stack.unended() if loan.user_name == "forgetful")
-    assert (loan.flavor, loan.image) == ("cpu-basic", "light")
+    instance = next(instance for instance in stack.unended() if instance.user_name == "forgetful")
+    assert (instance.flavor, instance.image) == ("cpu-basic", "light")
     stack.stop("forgetful")
 
 
-def test_an_automation_may_read_the_progress_from_its_start(shared_stack: Stack) -> None:
+def test_progress_can_be_read_during_a_start(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("watched")
     starting = threading.Thread(target=lambda: stack.start("watched", flavor="cpu-large"))
     starting.start()
-    eventually(lambda: [loan for loan in stack.unended() if loan.user_name == "watched"], what="the row")
+    eventually(lambda: [instance for instance in stack.unended() if instance.user_name == "watched"], what="the row")
 
     def read() -> list[str]:
         with stack.http.stream(
@@ -119,7 +119,7 @@ def test_an_automation_may_read_the_progress_from_its_start(shared_stack: Stack)
     stack.stop("watched")
 
 
-def test_an_instance_that_ends_by_itself_is_noticed_at_once(shared_stack: Stack) -> None:
+def test_the_hub_notices_at_once_that_an_instance_ended(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("leaver")
     stack.start("leaver")

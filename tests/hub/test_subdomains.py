@@ -1,4 +1,4 @@
-"""People's notebooks on hosts of their own: another origin than the desk's, which stays where the hub is."""
+"""Notebooks on subdomains of their own: another origin than the desk's, which is the hub's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
 class ByName(httpx.HTTPTransport):
-    """Every host below localhost is this machine, as it is for a browser."""
+    """Resolves every host below localhost to 127.0.0.1, as a browser does."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         there = request.url.copy_with(host="127.0.0.1")
@@ -52,13 +52,13 @@ def test_desk_and_hub_share_a_host_and_notebooks_do_not() -> None:
                 answer = eventually(notebook, seconds=60, what="the notebook")
                 assert answer is not None
                 assert urlsplit(str(answer.url)).hostname == "ann.localhost"
-                a_paid_instance_is_reached_by_way_of_the_desk(stack, host, browser)
+                a_paid_instance_is_reached_through_the_desk(stack, host, browser)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def a_paid_instance_is_reached_by_way_of_the_desk(stack: Stack, host: str, browser: httpx.Client) -> None:
-    """From her own host to the desk's, whose cookie says who she is, and on to the cloud. Nobody else's browser is."""
+def a_paid_instance_is_reached_through_the_desk(stack: Stack, host: str, browser: httpx.Client) -> None:
+    """The user's host redirects to the desk, and the desk to the cloud. Another user gets 404."""
     cloud = steer_beside(stack.state)
     platform = Platform(stack, cloud, stack.ledger)
     ann = Person(platform, "ann")

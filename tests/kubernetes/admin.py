@@ -1,4 +1,4 @@
-"""The cluster as its administrator has it: what tests may do that Freepool itself may not."""
+"""The cluster with an administrator's rights, which tests have and Freepool does not."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Admin:
 
     kubeconfig: Path
     program_of: Admin | None = None
-    """Whose kubectl to use, where that is not beside the kubeconfig."""
+    """The `Admin` whose kubectl is used if none is beside this kubeconfig."""
 
     def kubectl(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
-        """What one call of kubectl prints."""
+        """Standard output of one call of kubectl."""
         done = subprocess.run(
             self.command(*arguments),
             input=given,
@@ -50,11 +50,11 @@ class Admin:
         return [*way, program, f"--kubeconfig={self.kubeconfig}", *arguments]
 
     def json(self, *arguments: str) -> Any:
-        """What one call of kubectl says, as JSON."""
+        """Output of one call of kubectl with `-o json`, parsed."""
         return json.loads(self.kubectl(*arguments, "-o", "json"))
 
     def apply(self, *objects: dict[str, Any]) -> None:
-        """Make these objects be."""
+        """Apply these objects."""
         self.kubectl("apply", "-f", "-", given=json.dumps({"kind": "List", "apiVersion": "v1", "items": objects}))
 
     def pods(self, namespace: str) -> dict[str, dict[str, Any]]:
@@ -69,7 +69,7 @@ class Admin:
 
 
 def script(name: str, *arguments: str) -> str:
-    """Run one of the cluster's scripts; what it prints."""
+    """Run one of the cluster's scripts and return its output."""
     done = subprocess.run(
         [str(SCRIPTS / name), *arguments], capture_output=True, text=True, timeout=1800, check=False, env={**os.environ}
     )
@@ -80,4 +80,4 @@ def script(name: str, *arguments: str) -> str:
 
 
 class NoCluster(Exception):
-    """This machine can have no cluster."""
+    """This machine cannot run a cluster."""

@@ -1,4 +1,4 @@
-"""A real cluster, a pool's namespace on it, and an account that may do what the chart allows and no more.
+"""A real cluster, a pool's namespace on it, and an account with exactly the chart's rights.
 
 All tests of this folder that need a Freepool share one (`platform`), whose catalog has a flavor for each purpose. What
 is made for them lives as long as the folder's tests run: they run inside the cluster's network, and so does its end.
@@ -201,7 +201,7 @@ def catalog_of_all(data: dict[str, Any]) -> None:
         {**small, "id": "waits", "warm": 1, "limit": 8},
         {**small, "id": "made", "limit": 6},
         {**small, "id": "huge", "cpu": 200, "memory": "4096GiB", "reserve": "4096GiB", "limit": 2},
-        # On a small node it is the GPUs that shall be short.
+        # Small, so that a small node runs out of GPUs first.
         {"title": TEXT, "summary": TEXT, "id": "gpu", "cpu": 0.1, "memory": "384MiB", "disk": "64MiB",
          "accelerator": gpu, "limit": GPUS + 1},
     ]  # fmt: skip
@@ -218,8 +218,8 @@ def catalog_of_all(data: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What all tests with a Freepool share: it, its namespace, the gate before the API server, what the API server has
-    told of the namespace's pods since its beginning, and what the kernel has refused since then."""
+    """Shared by all tests with a Freepool: the stack, its namespace, the gate before the API server, the recorded
+    events of the namespace's pods, and the kernel's refusals."""
 
     stack: Stack
     pool: PoolNamespace
@@ -235,7 +235,7 @@ class Cluster:
 
 @pytest.fixture(scope="package")
 def shared(pool_namespace: PoolNamespace, host_address: str) -> Iterator[Cluster]:
-    """Hub, proxy, desk and steward on this machine, instances as pods; between them and the API server a gate."""
+    """Hub, proxy, desk and steward on this machine, instances as pods, and a gate before the API server."""
     assert pool_namespace.settings.kubeconfig
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
     copy = folder / "kubeconfig"
@@ -257,20 +257,20 @@ def shared(pool_namespace: PoolNamespace, host_address: str) -> Iterator[Cluster
 
 @pytest.fixture
 def kube_stack(shared: Cluster) -> Stack:
-    """The Freepool that all share."""
+    """The shared Freepool."""
     return shared.stack
 
 
 @pytest.fixture
 def node(shared: Cluster) -> Node:
-    """The node, where it is ours to break."""
+    """The node. Skips where the cluster is not our own."""
     if shared.node is None:
         pytest.skip("the cluster's node is not this machine")
     return shared.node
 
 
 def wait_warm(stack: Stack, flavor: str = "waits") -> str:
-    """Wait until a slot of this flavor waits, started; its id."""
+    """Wait for a warm slot of this flavor; returns its id."""
     return eventually(
         lambda: next((slot.id for slot in stack.slots() if slot.state == "warm" and slot.flavor == flavor), ""),
         seconds=60,
@@ -279,7 +279,7 @@ def wait_warm(stack: Stack, flavor: str = "waits") -> str:
 
 
 def wait_usable(stack: Stack, user: str) -> None:
-    """Wait until the hub calls a user's notebook ready: it routes to it a moment after the ledger has it running."""
+    """Wait until the hub reports a user's server as ready, which is shortly after the ledger has it running."""
 
     def is_ready() -> bool:
         return bool(stack.api("GET", f"/users/{user}").json()["servers"].get("", {}).get("ready"))

@@ -1,4 +1,4 @@
-"""A gate between Freepool and the API server, which tests close in all the ways in which networks fail."""
+"""A TCP proxy before the API server, with which tests simulate network failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHUNK = 64 * 1024
 
 
 class Gate:
-    """A TCP proxy in a thread of its own, so that tests of either kind, with and without a loop, may turn it.
+    """A TCP proxy in its own thread, so that sync and async tests can control it.
 
     `open`, `shut` (connections break and are refused), `stall` (they stay, new ones are accepted, and nothing passes),
     `cut` (all that are open break; new ones pass).
@@ -37,7 +37,7 @@ class Gate:
         self.connections = 0
 
     def start(self) -> None:
-        """Begin, open."""
+        """Start the thread, with the gate open."""
         self._thread.start()
         self.open()
 
@@ -122,7 +122,7 @@ class Gate:
             await writer.drain()
         with contextlib.suppress(OSError):
             writer.write_eof() if writer.can_write_eof() else writer.close()
-        raise ConnectionResetError  # one direction is over: so is the other
+        raise ConnectionResetError  # one direction has ended: end the other
 
 
 @contextmanager

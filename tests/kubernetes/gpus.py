@@ -1,4 +1,4 @@
-"""Pretended GPUs on the cluster's node, which a device plugin offers as a real one would."""
+"""Simulated GPUs on the cluster's node, offered by a device plugin."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ RESOURCE = "nvidia.com/gpu"
 
 @dataclass(frozen=True)
 class Gpus:
-    """The plugin that runs, and what the API server says of it."""
+    """The running device plugin."""
 
     admin: Admin
     process: subprocess.Popen[str]
 
     def set_health(self, number: int, health: str) -> None:
-        """Make one `healthy` or `unhealthy`."""
+        """Make a GPU `healthy` or `unhealthy`."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{health} GPU-pretended-{number}\n")
         self.process.stdin.flush()
 
     def wait_offered(self, count: int) -> None:
-        """Wait until the scheduler may give away so many."""
+        """Wait until the node has this many allocatable GPUs."""
         eventually(lambda: offered(self.admin) == count, seconds=30, what=f"{count} GPUs on the node")
 
 
 def offered(admin: Admin) -> int:
-    """How many GPUs the node says that it can allocate."""
+    """Allocatable GPUs in the node's status."""
     (node,) = admin.json("get", "nodes")["items"]
     return int(node["status"]["allocatable"].get(RESOURCE, 0))
 
 
 @contextmanager
 def pretended_gpus(admin: Admin, node: Node, count: int) -> Iterator[Gpus]:
-    """The node offers so many while the block runs."""
+    """The node offers this many GPUs while the block runs."""
     command = [
         sys.executable,
         "-m",

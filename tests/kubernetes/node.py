@@ -1,4 +1,4 @@
-"""The one node of our own cluster, which is this machine: what only its administrator sees and does."""
+"""The single node of our own cluster, which is this machine: access that needs root on the node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.kubernetes.admin import Admin, script
 
 KERNEL_LOG = Path("/dev/kmsg")
 REFUSAL = re.compile(r"apparmor|audit|denied|seccomp|selinux|userns|idmap", re.IGNORECASE)
-"""What the kernel's refusals have in them. (That a process ran out of its group's memory is none.)"""
+"""Matches the kernel's messages about refusals. (Out of memory in a control group is none.)"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Node:
         return int((self.state / "run" / "kubelet.pid").read_text())
 
     def volumes(self, *uids: str) -> list[str]:
-        """What there is of pods' volumes: their folders, and what is mounted below."""
+        """Folders and mounts of pods' volumes that exist."""
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         folders = [self.kubelet_dir / "pods" / uid for uid in uids]
         return [mount for mount in mounts if any(uid in mount for uid in uids)] + [
@@ -51,7 +51,7 @@ class Node:
         ]
 
     def traces(self, *uids: str) -> list[str]:
-        """What there is of pods: volumes, logs, processes."""
+        """Volumes, logs and processes of pods that exist."""
         logs = [str(path) for path in (self.state / "pod-logs").iterdir() if path.name.rpartition("_")[2] in uids]
         return [*self.volumes(*uids), *logs, *(f"process {pid}" for pid in self.processes(*uids))]
 
@@ -82,11 +82,11 @@ class Node:
         return pause, notebook
 
     def kill_kubelet(self) -> None:
-        """kill -9. What runs goes on running; nothing begins or ends."""
+        """kill -9. Containers go on running; none starts or ends."""
         os.kill(self.kubelet_pid, signal.SIGKILL)
 
     def start_kubelet(self) -> None:
-        """Start what does not run."""
+        """Start the cluster's processes that do not run."""
         script("up")
 
 

@@ -1,4 +1,4 @@
-"""Whether ledger and cluster say the same."""
+"""Checks that ledger and cluster agree."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.stack import Stack
 FOREIGN = re.compile(
     r"\b(pods?|nodes?|quota|namespace|kube\w*|Insufficient|ErrImage\w*|InvalidImage\w*|forbidden)\b", re.IGNORECASE
 )
-"""Words that belong into the details, for the operator."""
+"""Kubernetes terms, which belong into the details for the administrator only."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """What a user reads when something cannot be."""
+    """The texts of a refusal."""
 
     code: str
     message: str
@@ -29,7 +29,7 @@ class Refused:
     details: str
 
     def in_words(self) -> Refused:
-        """Itself, if it is said in words that people know, with what to do next."""
+        """Assert that message and next step are there and free of Kubernetes terms; returns itself."""
         assert self.message, self
         assert self.next, self
         assert not FOREIGN.search(self.message + self.next), self
@@ -38,7 +38,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Platform:
-    """A Freepool, and the namespace that it lends from."""
+    """A Freepool and the namespace of its pool."""
 
     stack: Stack
     pool: PoolNamespace
@@ -48,49 +48,50 @@ class Platform:
         found = self.pool.admin.pods(self.pool.name).values()
         return {pod["metadata"]["labels"]["freepool/slot"]: pod for pod in found}
 
-    def loan(self, user: str) -> Instance | None:
-        """The user's loan that is not over."""
-        return next((loan for loan in self.stack.unended() if loan.user_name == user), None)
+    def instance(self, user: str) -> Instance | None:
+        """The user's unended instance."""
+        return next((instance for instance in self.stack.unended() if instance.user_name == user), None)
 
     def stop(self, user: str) -> None:
-        """Ask for the end of a user's server, without waiting until everything of it is wiped."""
+        """Stop a user's server without waiting for the wipe."""
         answer = self.stack.api("DELETE", f"/users/{user}/server")
         assert answer.status_code in (202, 204), answer.text
 
     def wait_for_order(self, seconds: float = 120, *, all_over: bool = False) -> None:
-        """Wait until the ledger equals the cluster, and every loan has its slot, unless it is ending.
+        """Wait until the ledger matches the cluster and every instance has its slot, unless it is stopping.
 
-        `all_over`: wait for the end of those, too.
+        `all_over`: also wait until stopping instances and slots are gone.
         """
         deadline = time.monotonic() + seconds
         while True:
-            rows, pods, loans = self.stack.slots(), self.pods(), self.stack.unended()
+            rows, pods, unended = self.stack.slots(), self.pods(), self.stack.unended()
             known = {slot.id for slot in rows}
             is_over = not any(slot.state == "destroying" for slot in rows)
             if (
                 pods.keys() == known
                 and (is_over or not all_over)
                 and all(
-                    (loan.state == "stopping" and not all_over) or (loan.state == "running" and loan.slot_id in known)
-                    for loan in loans
+                    (instance.state == "stopping" and not all_over)
+                    or (instance.state == "running" and instance.slot_id in known)
+                    for instance in unended
                 )
             ):
                 return
-            assert time.monotonic() < deadline, f"rows {rows}\npods {list(pods)}\nloans {loans}"
+            assert time.monotonic() < deadline, f"rows {rows}\npods {list(pods)}\ninstances {unended}"
             time.sleep(0.2)
 
     def state(self, user: str) -> dict[str, Any]:
-        """What the desk shows a user."""
+        """The desk's state for a user."""
         answer = self.stack.desk("GET", "api/state", token=self.stack.user_token(user))
         assert answer.status_code == 200, answer.text
         return answer.json()  # type: ignore[no-any-return]
 
     def flavor(self, user: str, flavor: str) -> dict[str, Any]:
         """A flavor as the desk shows it."""
-        return next(one for one in self.state(user)["flavors"] if one["id"] == flavor)
+        return next(shown for shown in self.state(user)["flavors"] if shown["id"] == flavor)
 
     def refused(self, user: str, **options: str) -> Refused:
-        """Start what cannot start; what the user reads."""
+        """Request a start that must fail; returns the refusal."""
         answer = self.stack.start(user, **options)
         assert answer.status_code >= 400, answer.text
         fields = json.loads(answer.headers[REFUSAL_HEADER])

@@ -1,4 +1,4 @@
-"""Pods on paper: real manifests that no scheduler looks at, so that thousands of them cost next to nothing."""
+"""Pods with a real manifest that no scheduler handles, so that thousands of them cost little."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAPER = Image(id="light", title=TEXT, summary=TEXT, reference="freepool/paper:0"
 
 
 def paper_manifest(pool: KubernetesPool) -> tuple[str, dict[str, Any]]:
-    """The id of a new slot, and a pod for it that stays on paper."""
+    """The id of a new slot, and the manifest of a pod for it that is never scheduled."""
     wanted = spec()
     manifest = make_manifest(type(wanted)(wanted.id, SMALL, PAPER, secrets.token_bytes(32)), pool)
     manifest["spec"]["schedulerName"] = NOBODY
@@ -34,7 +34,7 @@ def paper_manifest(pool: KubernetesPool) -> tuple[str, dict[str, Any]]:
 
 
 class Paper:
-    """Makes and changes pods as the administrator does, without a model of any."""
+    """Creates and changes pods with an administrator's rights, without parsing the answers into models."""
 
     def __init__(self, client: ApiClient, pool: KubernetesPool) -> None:
         self._client = client
@@ -52,7 +52,7 @@ class Paper:
             return json.loads(text)  # type: ignore[no-any-return]
 
     async def make(self, count: int = 1) -> list[str]:
-        """Create so many, a few at a time; their slots' ids."""
+        """Create this many pods, a few at a time; returns their slots' ids."""
         made = [paper_manifest(self._pool) for _ in range(count)]
         await _some_at_a_time(self._ask("POST", body=manifest) for _, manifest in made)
         return [slot_id for slot_id, _ in made]
@@ -87,7 +87,7 @@ async def _some_at_a_time(asks: Iterable[Any]) -> None:
 
 @asynccontextmanager
 async def paper_in(kubeconfig: Path, pool: KubernetesPool) -> AsyncIterator[Paper]:
-    """An administrator's hand in one namespace."""
+    """A `Paper` with an administrator's rights in the pool's namespace."""
     configuration = Configuration()
     await config.load_kube_config(str(kubeconfig), client_configuration=configuration)
     async with ApiClient(configuration) as client:

@@ -1,4 +1,4 @@
-"""What the API server has told of a namespace's pods, from beginning to end: a watch that writes it all down."""
+"""Records all events of a namespace's pods with `kubectl get --watch`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PodRecord:
 
 @dataclass(frozen=True)
 class PodRecords:
-    """All that was told, in a file. (Pods of ours have one container.)"""
+    """The recorded events, in a file. (Freepool's pods have one container.)"""
 
     file: Path
 
@@ -48,7 +48,7 @@ class PodRecords:
 
 @contextmanager
 def recorded(admin: Admin, namespace: str, file: Path) -> Iterator[PodRecords]:
-    """Write down what is told while the block runs."""
+    """Record events while the block runs."""
     shown = "|".join(f"{{{field}}}" for field in FIELDS)
     command = admin.command("get", "pods", "-n", namespace, "--watch", "-o", f'jsonpath={shown}{{"\\n"}}')
     with file.open("w") as output, subprocess.Popen(command, stdout=output) as watching:

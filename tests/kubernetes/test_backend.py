@@ -1,4 +1,4 @@
-"""The Kubernetes backend keeps the same contract as the local one, on a real cluster and with the chart's rights."""
+"""The Kubernetes backend passes the conformance suite on a real cluster with the chart's rights."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class TestKubernetesBackend(BackendConformance):
         await made.close()
 
     def broken(self) -> Image:
-        """The light image, with a program that ends at once."""
+        """The light image with a command that exits at once."""
         command = ("sh", "-c", "echo these are my last words >&2; exit 7")
         return Image(id="broken", title=TEXT, summary=TEXT, reference=LIGHT, agent=False, command=command)
 
     def impossible(self) -> tuple[Flavor, Image]:
-        """An image that is no container image."""
+        """A flavor and an image that is no container image."""
         return SMALL, Image(id="local", title=TEXT, summary=TEXT, environment="local")
 
     async def gone(self, backend: Backend, slot_id: str, url: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Bad luck on a cluster: the user reads what happened in words, and ledger and cluster agree again soon."""
+"""Failures on a cluster: the user reads a clear message, and ledger and cluster agree again soon."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.kubernetes.order import Platform
 from tests.stack import eventually
 
 AWAY = 12.0
-"""Seconds that the API server is away: longer than what is known of the pods stays fresh."""
+"""Seconds without the API server: longer than the backend's view of the pods counts as fresh."""
 
 
 @pytest.fixture
@@ -39,19 +39,21 @@ def gate(shared: Cluster) -> Gate:
 
 @pytest.fixture
 def platform(shared: Cluster) -> Iterator[Platform]:
-    """The shared Freepool, in order before and after: whatever happens in one test, the next finds it so."""
+    """The shared Freepool. After each test all instances are stopped, and ledger and cluster agree."""
     found = Platform(shared.stack, shared.pool)
     yield found
     shared.gate.open()
-    for loan in shared.stack.unended():
-        if loan.state != "stopping":
-            found.stop(loan.user_name)
-    eventually(lambda: not any(loan.image == "light" for loan in shared.stack.unended()), seconds=120, what="the end")
+    for instance in shared.stack.unended():
+        if instance.state != "stopping":
+            found.stop(instance.user_name)
+    eventually(
+        lambda: not any(instance.image == "light" for instance in shared.stack.unended()), seconds=120, what="the end"
+    )
     found.wait_for_order()
 
 
 def running(platform: Platform, user: str, **options: str) -> Instance:
-    """Start, and wait until it runs."""
+    """Start an instance and wait until it runs."""
     platform.stack.add_user(user)
     answer = platform.stack.start(user, **options)
     assert answer.status_code in (201, 202), answer.text
@@ -59,12 +61,12 @@ def running(platform: Platform, user: str, **options: str) -> Instance:
 
 
 def is_running(platform: Platform, user: str) -> Instance | None:
-    loan = platform.loan(user)
-    return loan if loan and loan.state == "running" else None
+    instance = platform.instance(user)
+    return instance if instance and instance.state == "running" else None
 
 
 def steps(platform: Platform, instance_id: str) -> list[StartStep]:
-    """What a start has come to, step by step."""
+    """Recorded steps of a start."""
     return [event.step for event in platform.stack.ledger.read(instances.events_of, instance_id)]
 
 
@@ -78,7 +80,7 @@ def answers(platform: Platform, user: str, token: str) -> bool:
 
 
 @pytest.mark.parametrize("how", ["shut", "stall"])
-def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
+def test_without_the_api_server_warm_slots_are_assigned_and_the_rest_is_retried(
     how: str, platform: Platform, gate: Gate
 ) -> None:
     stack = platform.stack
@@ -97,7 +99,7 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
     assert answers(platform, early, token)
     starting = threading.Thread(target=stack.start, args=(late,), kwargs={"flavor": "made"})
     starting.start()
-    asked = eventually(lambda: platform.loan(late), what="the row")
+    asked = eventually(lambda: platform.instance(late), what="the row")
     eventually(
         lambda: StartStep.POOL_AWAY in steps(platform, asked.id), seconds=20, what="the news that the pool is away"
     )
@@ -105,10 +107,10 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
     assert said[-1] == "The pool does not answer just now; trying again"
     platform.stop(early)
     while time.monotonic() - closed < AWAY:
-        assert platform.loan(meanwhile), "unknown is not stopped"
+        assert platform.instance(meanwhile), "unknown is not stopped"
         time.sleep(0.5)
     assert first.slot_id in platform.pods(), "nobody could be told yet"
-    assert platform.loan(late).state == "starting"  # type: ignore[union-attr]
+    assert platform.instance(late).state == "starting"  # type: ignore[union-attr]
     gate.open()
     opened = time.monotonic()
     starting.join(60)
@@ -116,20 +118,20 @@ def test_without_the_api_server_what_waits_is_lent_and_the_rest_is_made_up_for(
     eventually(lambda: first.slot_id not in platform.pods(), seconds=60, what="the end that was remembered")
     platform.wait_for_order()
     print(f"{how}: in order {time.monotonic() - opened:.1f} s after it came back")
-    eventually(lambda: _is_lent(platform, meanwhile), seconds=30, what="the pod's own deadline, made up for")
+    eventually(lambda: _is_assigned(platform, meanwhile), seconds=30, what="the pod's own deadline, made up for")
 
 
-def _is_lent(platform: Platform, user: str) -> bool:
-    loan = platform.loan(user)
-    assert loan is not None
-    pod = platform.pods()[loan.slot_id or ""]
+def _is_assigned(platform: Platform, user: str) -> bool:
+    instance = platform.instance(user)
+    assert instance is not None
+    pod = platform.pods()[instance.slot_id or ""]
     return "freepool/lent" in pod["metadata"]["labels"] and "activeDeadlineSeconds" in pod["spec"]
 
 
-# --- what cannot be made ---------------------------------------------------------------------------------------------
+# --- starts that cannot succeed ---------------------------------------------------------------------------------------
 
 
-def test_a_shape_that_no_machine_has_room_for(platform: Platform) -> None:
+def test_a_flavor_that_no_node_has_room_for_is_queued(platform: Platform) -> None:
     platform.stack.add_user("dreamer")
     assert platform.flavor("dreamer", "huge")["available"] == 2
     began = time.monotonic()
@@ -145,7 +147,7 @@ def test_a_shape_that_no_machine_has_room_for(platform: Platform) -> None:
     platform.wait_for_order()
 
 
-def test_a_quota_that_is_used_up(platform: Platform) -> None:
+def test_a_start_beyond_the_quota_is_queued(platform: Platform) -> None:
     admin, name = platform.pool.admin, platform.pool.name
     running(platform, "quick")
     platform.stack.add_user("slow")
@@ -169,16 +171,16 @@ def test_a_quota_that_is_used_up(platform: Platform) -> None:
     eventually(lambda: is_running(platform, "slow"), seconds=120, what="the turn of who waited for the quota")
 
 
-# --- what is lost ----------------------------------------------------------------------------------------------------
+# --- lost pods --------------------------------------------------------------------------------------------------------
 
 
-def test_an_instance_that_is_evicted(platform: Platform) -> None:
+def test_an_evicted_instance_is_lost_and_its_user_reads_so(platform: Platform) -> None:
     admin, name = platform.pool.admin, platform.pool.name
-    loan = running(platform, "guest")
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"freepool-{loan.slot_id}"}}
-    path = f"/api/v1/namespaces/{name}/pods/freepool-{loan.slot_id}/eviction"
+    instance = running(platform, "guest")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": f"freepool-{instance.slot_id}"}}
+    path = f"/api/v1/namespaces/{name}/pods/freepool-{instance.slot_id}/eviction"
     admin.kubectl("create", "--raw", path, "-f", "-", given=_json(eviction))
-    eventually(lambda: platform.loan("guest") is None, seconds=30, what="the end")
+    eventually(lambda: platform.instance("guest") is None, seconds=30, what="the end")
     last = platform.state("guest")["last"]
     assert last["text"] == "Your instance was lost by the platform. We are sorry. Nothing of it was kept."
     eventually(lambda: platform.stack.api("GET", "/users/guest").json()["servers"] == {}, what="the hub's notice")
@@ -199,10 +201,10 @@ os.kill(os.getppid(), signal.SIGKILL)
 """
 
 
-def test_an_instance_whose_last_words_no_database_can_store(platform: Platform) -> None:
+def test_a_termination_message_that_no_database_can_store_is_cleaned(platform: Platform) -> None:
     """Like `printf 'a\\0b' >/dev/termination-log; kill -9 1` in a terminal."""
     stack = platform.stack
-    loan = running(platform, "hostile")
+    instance = running(platform, "hostile")
     wait_usable(stack, "hostile")
 
     async def run() -> None:
@@ -212,8 +214,8 @@ def test_an_instance_whose_last_words_no_database_can_store(platform: Platform) 
                 await notebook.run(BAD_WORDS, seconds=20)
 
     asyncio.run(run())
-    eventually(lambda: platform.loan("hostile") is None, seconds=60, what="its end")
-    over = stack.ledger.read(instances.get, loan.id)
+    eventually(lambda: platform.instance("hostile") is None, seconds=60, what="its end")
+    over = stack.ledger.read(instances.get, instance.id)
     assert (over.state, over.reason) == ("ended", EndReason.CRASHED)
     assert over.detail is not None
     assert over.detail.endswith("a bred")
@@ -221,8 +223,8 @@ def test_an_instance_whose_last_words_no_database_can_store(platform: Platform) 
     assert platform.stack.start("hostile").status_code in (201, 202), "it can start again"
 
 
-def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platform: Platform) -> None:
-    """The steward, which would have noticed, is held up at this very moment."""
+def test_a_pod_that_is_lost_between_ready_and_claim_is_replaced_within_seconds(platform: Platform) -> None:
+    """The steward is suspended, so that it cannot notice the loss."""
     stack = platform.stack
     stack.add_user("unlucky")
     wait_warm(stack)
@@ -234,15 +236,15 @@ def test_a_pod_that_is_lost_between_ready_and_claim_costs_its_user_seconds(platf
             if slot.state == "warm":
                 platform.pool.admin.kubectl("delete", "pod", f"freepool-{slot.id}", "-n", platform.pool.name)
         began = time.monotonic()
-        loan = running(platform, "unlucky")
+        instance = running(platform, "unlucky")
         assert time.monotonic() - began < 20
-        assert StartStep.RETRYING in steps(platform, loan.id)
+        assert StartStep.RETRYING in steps(platform, instance.id)
     finally:
         os.kill(steward, signal.SIGCONT)
     platform.wait_for_order()
 
 
-def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> None:
+def test_a_pod_that_does_not_end_delays_no_other_start(platform: Platform) -> None:
     admin, name, stack = platform.pool.admin, platform.pool.name, platform.stack
     pod = f"freepool-{running(platform, 'held').slot_id}"
     wait_warm(stack)
@@ -254,8 +256,8 @@ def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> Non
     hold("freepool.test/held")
     try:
         platform.stop("held")
-        eventually(lambda: platform.loan("held").state == "stopping", what="the stop")  # type: ignore[union-attr]
-        time.sleep(2)  # a round or two of the steward, which tries to end it, too
+        eventually(lambda: platform.instance("held").state == "stopping", what="the stop")  # type: ignore[union-attr]
+        time.sleep(2)  # one or two reconcile rounds, in which the steward tries to destroy it
         began = time.monotonic()
         running(platform, "next")
         wait_warm(stack)
@@ -267,15 +269,15 @@ def test_a_pod_that_does_not_end_holds_up_nobody_else(platform: Platform) -> Non
         took = time.monotonic() - began
         print(f"\nbeside a pod that does not end: a start and two warm slots in {took:.1f} s")
         assert took < 20
-        assert platform.loan("held"), "it is not forgotten"
+        assert platform.instance("held"), "it is not forgotten"
     finally:
         hold()
-    eventually(lambda: platform.loan("held") is None, seconds=60, what="its end")
+    eventually(lambda: platform.instance("held") is None, seconds=60, what="its end")
     platform.wait_for_order()
 
 
 @pytest.mark.parametrize(("image", "reason"), [("missing", "ErrImageNeverPull"), ("misspelt", "InvalidImageName")])
-def test_an_image_that_cannot_be_had(image: str, reason: str, platform: Platform) -> None:
+def test_an_image_that_cannot_be_pulled_fails_the_start(image: str, reason: str, platform: Platform) -> None:
     platform.stack.add_user(image)
     refused = platform.refused(image, image=image).in_words()
     assert refused.code == "start_failed"
@@ -283,8 +285,8 @@ def test_an_image_that_cannot_be_had(image: str, reason: str, platform: Platform
     assert refused.next == "Choose another image, or tell the operator."
     assert reason in refused.details
     platform.wait_for_order()
-    loan = platform.loan(image)
-    assert loan is None or (loan.reason is EndReason.START_FAILED and reason in (loan.detail or ""))
+    instance = platform.instance(image)
+    assert instance is None or (instance.reason is EndReason.START_FAILED and reason in (instance.detail or ""))
 
 
 # --- the platform's own processes ------------------------------------------------------------------------------------
@@ -294,9 +296,7 @@ WARM = [("waits", step) for step in (StartStep.SLOT_WARM, StartStep.CLAIMED)]
 
 
 @pytest.mark.parametrize("victims", [("hub",), ("steward",), ("hub", "steward")], ids="+".join)
-def test_whoever_dies_at_whatever_step_of_a_start_leaves_order_behind(
-    victims: tuple[str, ...], platform: Platform
-) -> None:
+def test_a_process_killed_at_any_step_of_a_start_recovers(victims: tuple[str, ...], platform: Platform) -> None:
     stack = platform.stack
     worst = 0.0
     for number, (flavor, step) in enumerate([*COLD, *WARM] if victims == ("hub",) else [*COLD[1:3], *WARM[:1]]):
@@ -304,7 +304,7 @@ def test_whoever_dies_at_whatever_step_of_a_start_leaves_order_behind(
         stack.add_user(user)
         if flavor == "waits":
             wait_warm(stack)
-        starting = threading.Thread(target=_start_whatever_comes, args=(platform, user, flavor))
+        starting = threading.Thread(target=_start_ignoring_errors, args=(platform, user, flavor))
         starting.start()
         _wait_for_step(platform, user, step)
         for victim in victims:
@@ -323,24 +323,24 @@ def test_whoever_dies_at_whatever_step_of_a_start_leaves_order_behind(
 
 
 def _is_agreed(platform: Platform, user: str) -> bool:
-    """Hub and ledger say the same of a user, who wants nothing any more: whose start was lost is started again."""
-    wants = bool(alive(platform.stack))
+    """Hub and ledger agree about a user, and no ticket is live: a lost start is tried again."""
+    has_tickets = bool(alive(platform.stack))
     server = platform.stack.api("GET", f"/users/{user}").json()["servers"].get("")
-    return not wants and bool(server and server["ready"]) == bool(is_running(platform, user))
+    return not has_tickets and bool(server and server["ready"]) == bool(is_running(platform, user))
 
 
 def _wait_for_step(platform: Platform, user: str, step: StartStep) -> None:
     ledger = platform.stack.ledger
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for loan in ledger.read(instances.unended, user):
-            if any(event.step == step for event in ledger.read(instances.events_of, loan.id)):
+        for instance in ledger.read(instances.unended, user):
+            if any(event.step == step for event in ledger.read(instances.events_of, instance.id)):
                 return
-        time.sleep(0.002)  # the moment is what this test is about
+        time.sleep(0.002)  # the exact step is what this test is about
     raise AssertionError(f"{step} did not come")
 
 
-def _start_whatever_comes(platform: Platform, user: str, flavor: str) -> None:
+def _start_ignoring_errors(platform: Platform, user: str, flavor: str) -> None:
     with contextlib.suppress(httpx.HTTPError):
         platform.stack.start(user, flavor=flavor)
 
@@ -352,7 +352,7 @@ def _hub_answers(platform: Platform) -> bool:
         return False
 
 
-def test_of_two_stewards_one_acts(platform: Platform) -> None:
+def test_only_one_of_two_stewards_acts(platform: Platform) -> None:
     stack = platform.stack
     second = subprocess.Popen(
         [sys.executable, "-m", "spawner.cli", "steward"],
@@ -375,7 +375,7 @@ def test_of_two_stewards_one_acts(platform: Platform) -> None:
         assert most <= 1
         assert len([slot for slot in stack.slots() if slot.holder_id is None]) == 1
         assert len(holders) == 1, "whoever has the lease keeps it"
-        stack.kill("steward")  # the other one takes over when the lease runs out
+        stack.kill("steward")  # the second steward takes over when the lease expires
         platform.wait_for_order()
         running(platform, "between")
         wait_warm(stack)
@@ -399,31 +399,33 @@ def kubelet(platform: Platform, node: Node) -> Iterator[int]:
 
 def node_is_ready(platform: Platform) -> bool:
     (node,) = platform.pool.admin.json("get", "nodes")["items"]
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True" for condition in node["status"]["conditions"]
+    )
 
 
-def test_a_node_that_is_away_for_a_moment_ends_nobodys_work(platform: Platform, kubelet: int) -> None:
-    loan = running(platform, "worker")
+def test_a_node_that_is_briefly_not_ready_ends_no_instance(platform: Platform, kubelet: int) -> None:
+    instance = running(platform, "worker")
     token = platform.stack.user_token("worker")
     os.kill(kubelet, signal.SIGSTOP)
     eventually(lambda: not node_is_ready(platform), seconds=90, what="the node's silence being noticed")
-    time.sleep(3)  # what follows from it would follow within one round
-    assert is_running(platform, "worker") == loan, "not ready is not dead"
+    time.sleep(3)  # longer than one reconcile round
+    assert is_running(platform, "worker") == instance, "not ready is not dead"
     assert answers(platform, "worker", token)
     os.kill(kubelet, signal.SIGCONT)
     eventually(lambda: node_is_ready(platform), seconds=60, what="the node")
-    assert is_running(platform, "worker") == loan
+    assert is_running(platform, "worker") == instance
     assert answers(platform, "worker", token)
 
 
-def test_the_last_word_of_an_ending_is_in_the_ledger(platform: Platform) -> None:
-    """All that these tests have lent has an end and a reason."""
+def test_every_end_is_recorded_with_its_reason(platform: Platform) -> None:
+    """Each ended instance of these tests has an end time and a reason."""
     platform.wait_for_order(all_over=True)
     last = platform.state("misspelt")["last"]
     assert last["failed"]
     assert last["text"] == "The last start did not succeed."
     assert "InvalidImageName" in last["details"]
     everything = platform.stack.ledger.read(instances.history)
-    for loan in everything:
-        assert (loan.state == "ended") == (loan.ended_at is not None)
-        assert loan.state != "ended" or isinstance(loan.reason, EndReason)
+    for instance in everything:
+        assert (instance.state == "ended") == (instance.ended_at is not None)
+        assert instance.state != "ended" or isinstance(instance.reason, EndReason)

@@ -1,4 +1,4 @@
-"""`kubectl drain` of a node: notebooks that wait leave at once, and one that a person has holds it until it ends."""
+"""`kubectl drain` of a node: warm slots are evicted at once, and an assigned one blocks the drain until it ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def platform(shared: Cluster) -> Iterator[Platform]:
     finally:
         admin.kubectl("uncordon", node_of(found))
         admin.kubectl("delete", "poddisruptionbudget", "-n", name, f"{RELEASE}-instances")
-        if found.loan("drained"):
+        if found.instance("drained"):
             found.stack.stop("drained")
         found.wait_for_order()
 
@@ -43,20 +43,20 @@ def node_of(platform: Platform) -> str:
     return str(node["metadata"]["name"])
 
 
-def test_a_drain_waits_for_people_and_for_no_one_else(platform: Platform) -> None:
+def test_a_drain_waits_only_for_assigned_slots(platform: Platform) -> None:
     stack, admin = platform.stack, platform.pool.admin
     wait_warm(stack)
     stack.add_user("drained")
     assert stack.start("drained").status_code in (201, 202)
-    loan = eventually(
-        lambda: (found := platform.loan("drained")) and found.state == "running" and found,
+    instance = eventually(
+        lambda: (found := platform.instance("drained")) and found.state == "running" and found,
         seconds=60,
         what="a notebook",
     )
     idle = wait_warm(stack)
     pods = platform.pods()
-    marked = {slot: pods[slot]["metadata"]["annotations"][EVICTABLE] for slot in (idle, loan.slot_id)}
-    assert marked == {idle: "true", loan.slot_id: "false"}, "the autoscaler is told the same"
+    marked = {slot: pods[slot]["metadata"]["annotations"][EVICTABLE] for slot in (idle, instance.slot_id)}
+    assert marked == {idle: "true", instance.slot_id: "false"}, "the autoscaler is told the same"
 
     said: list[str] = []
     began = time.monotonic()
@@ -70,15 +70,15 @@ def test_a_drain_waits_for_people_and_for_no_one_else(platform: Platform) -> Non
             eventually(lambda: idle not in platform.pods(), seconds=10, what="the end of the one that waits")
             left_after = time.monotonic() - began
             # kubectl tries again every 5 s; the second refusal shows that it holds on.
-            refusals = f"freepool-{loan.slot_id}"
+            refusals = f"freepool-{instance.slot_id}"
             eventually(
                 lambda: sum(refusals in line and "disruption budget" in line for line in said) >= 2,
                 seconds=15,
                 what="the drain being held",
             )
             assert process.poll() is None
-            assert platform.loan("drained") == loan, "and the notebook goes on"
-            assert loan.slot_id in platform.pods()
+            assert platform.instance("drained") == instance, "and the notebook goes on"
+            assert instance.slot_id in platform.pods()
             stopped = time.monotonic()
             stack.stop("drained")
             assert process.wait(30) == 0, said

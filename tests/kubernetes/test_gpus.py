@@ -33,7 +33,7 @@ SCHEDULE_SECONDS = 2
 
 @pytest.fixture(scope="module")
 def gpus(shared: Cluster) -> Iterator[Gpus]:
-    """The node offers GPUs; afterwards it has none."""
+    """GPUs on the node, removed afterwards."""
     node = Node.of(shared.pool.admin)
     if node is None:
         pytest.skip("the cluster's node is not this machine")
@@ -45,14 +45,14 @@ def gpus(shared: Cluster) -> Iterator[Gpus]:
 def platform(shared: Cluster) -> Iterator[Platform]:
     """The shared Freepool; afterwards no user has a GPU."""
     yield Platform(shared.stack, shared.pool)
-    for loan in shared.stack.unended():
-        if loan.flavor == "gpu":
-            shared.stack.stop(loan.user_name)
+    for instance in shared.stack.unended():
+        if instance.flavor == "gpu":
+            shared.stack.stop(instance.user_name)
 
 
 def is_running(platform: Platform, user: str) -> bool:
-    loan = platform.loan(user)
-    return loan is not None and loan.state == "running"
+    instance = platform.instance(user)
+    return instance is not None and instance.state == "running"
 
 
 def seen_in(stack: Stack, user: str) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def seen_in(stack: Stack, user: str) -> dict[str, Any]:
     return dict(asyncio.run(ask()))
 
 
-def test_as_many_as_there_are_and_the_truth_after_that(platform: Platform, gpus: Gpus) -> None:
+def test_all_gpus_are_used_and_further_starts_are_queued(platform: Platform, gpus: Gpus) -> None:
     stack = platform.stack
     people = [f"gpu{number}" for number in range(GPUS)]
     for user in (*people, "late"):
@@ -117,11 +117,13 @@ def test_as_many_as_there_are_and_the_truth_after_that(platform: Platform, gpus:
     assert seen_in(stack, "late")["visible"] == seen[people[0]]["visible"], "the device that was freed"
     for user in (*people[1:], "late"):
         platform.stop(user)
-    eventually(lambda: not any(loan.flavor == "gpu" for loan in stack.unended()), seconds=60, what="the end of all")
+    eventually(
+        lambda: not any(instance.flavor == "gpu" for instance in stack.unended()), seconds=60, what="the end of all"
+    )
     platform.wait_for_order(all_over=True)
 
 
-def test_nothing_is_left_for_the_next_who_gets_the_device(
+def test_nothing_is_left_for_the_next_user_of_the_device(
     shared: Cluster, gpus: Gpus, pytestconfig: pytest.Config
 ) -> None:
     """One way of the matrix (`test_wiped.py`) with the node's users, which flavors with a GPU keep."""

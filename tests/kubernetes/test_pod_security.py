@@ -50,7 +50,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_the_server_refuses_it(name: str, pool_namespace: PoolNamespace) -> None:
+def test_the_server_refuses_a_forbidden_field(name: str, pool_namespace: PoolNamespace) -> None:
     pod, word = REFUSED[name]
     taken, said = offer(pool_namespace.admin, pool_namespace.name, pod)
     assert not taken
@@ -82,7 +82,7 @@ OURS: dict[str, Flavor] = {
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_the_server_takes_ours_without_a_warning(name: str, pool_namespace: PoolNamespace) -> None:
+def test_the_server_accepts_our_pods_without_a_warning(name: str, pool_namespace: PoolNamespace) -> None:
     pod = make_manifest(spec(flavor=OURS[name]), pool_namespace.settings)
     assert offer(pool_namespace.admin, pool_namespace.name, pod) == (True, "")
 

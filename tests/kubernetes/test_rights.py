@@ -103,14 +103,14 @@ async def _try(doing: Any) -> str:
     try:
         async with asyncio.timeout(30):
             await doing
-    except Exception as error:  # which one it is is what is tested
+    except Exception as error:  # the test compares the exception's name
         says_what_to_do = getattr(error, "next_step", "") and "forbidden" in getattr(error, "details", "")
         return type(error).__name__ if says_what_to_do else repr(error)
     return "done"
 
 
 async def _watch_for(backend: KubernetesBackend, others: KubernetesBackend) -> None:
-    """Wait for news of a slot that somebody else makes while we watch."""
+    """Wait for the event of a slot that another client creates during the watch."""
     late = replace(spec(), flavor=NOWHERE, image=PAPER)
     making: asyncio.Task[None] | None = None
     try:
@@ -126,7 +126,7 @@ async def _watch_for(backend: KubernetesBackend, others: KubernetesBackend) -> N
             await others.destroy(late.id)
 
 
-# --- and no more -----------------------------------------------------------------------------------------------------
+# --- no further rights ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=[ACCOUNT, "default"])
@@ -190,7 +190,7 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize(("method", "path"), FORBIDDEN, ids=lambda value: value.replace(HERE, "").split("?")[0])
-def test_the_account_can_do_nothing_else(method: str, path: str, account: httpx.Client, namespace: str) -> None:
+def test_the_account_has_no_other_rights(method: str, path: str, account: httpx.Client, namespace: str) -> None:
     body = {} if method in ("POST", "PUT", "PATCH") else None
     kind = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
     answer = account.request(method, path.format(here=namespace), json=body, headers=kind)
@@ -211,7 +211,7 @@ def test_the_account_can_do_nothing_else(method: str, path: str, account: httpx.
         ("escalate", "roles", False),
     ],
 )
-def test_the_server_says_so_too(verb: str, resource: str, allowed: bool, account: httpx.Client, namespace: str) -> None:
+def test_access_reviews_agree(verb: str, resource: str, allowed: bool, account: httpx.Client, namespace: str) -> None:
     kind, _, part = resource.partition("/")
     group = "rbac.authorization.k8s.io" if kind == "roles" else ""
     asked = {"verb": verb, "resource": kind, "subresource": part, "namespace": namespace, "group": group}

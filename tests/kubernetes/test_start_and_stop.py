@@ -13,17 +13,19 @@ from tests.kubernetes.conftest import PoolNamespace, wait_warm
 from tests.stack import Stack, eventually
 
 
-def test_a_pod_is_lent_runs_code_and_is_gone_after_the_stop(kube_stack: Stack, pool_namespace: PoolNamespace) -> None:
+def test_a_pod_is_assigned_runs_code_and_is_gone_after_the_stop(
+    kube_stack: Stack, pool_namespace: PoolNamespace
+) -> None:
     wait_warm(kube_stack)
     kube_stack.add_user("ann")
     assert kube_stack.start("ann", flavor="waits", example="ocr").status_code == 201
-    (loan,) = [loan for loan in kube_stack.unended() if loan.user_name == "ann"]
-    pod = pool_namespace.admin.pods(pool_namespace.name)[f"freepool-{loan.slot_id}"]
+    (instance,) = [instance for instance in kube_stack.unended() if instance.user_name == "ann"]
+    pod = pool_namespace.admin.pods(pool_namespace.name)[f"freepool-{instance.slot_id}"]
     assert pod["metadata"]["labels"]["freepool/lent"] == "true"
     assert pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
-    assert loan.ends_at is not None
-    assert loan.usable_at is not None
-    session = (loan.ends_at - loan.usable_at).total_seconds()
+    assert instance.ends_at is not None
+    assert instance.usable_at is not None
+    session = (instance.ends_at - instance.usable_at).total_seconds()
     assert session < pod["spec"]["activeDeadlineSeconds"] < session + 1200, "the node is the last line of the limit"
     token = kube_stack.user_token("ann")
     assert asyncio.run(_run(kube_stack.url, token, "print(6 * 7)")) == "42"
@@ -37,7 +39,7 @@ def test_a_pod_is_lent_runs_code_and_is_gone_after_the_stop(kube_stack: Stack, p
         seconds=60,
         what="the end of the pod",
     )
-    assert not [loan for loan in kube_stack.unended() if loan.user_name == "ann"]
+    assert not [instance for instance in kube_stack.unended() if instance.user_name == "ann"]
 
 
 async def _run(url: str, token: str, code: str) -> str:
@@ -45,14 +47,18 @@ async def _run(url: str, token: str, code: str) -> str:
         return (await Notebook(session, f"{url}/user/ann/", token, "").run(code)).strip()
 
 
-def test_without_a_waiting_pod_one_is_made(kube_stack: Stack) -> None:
+def test_without_a_warm_pod_one_is_created(kube_stack: Stack) -> None:
     kube_stack.add_user("bob")
     assert kube_stack.start("bob", flavor="made").status_code in (201, 202)
 
-    def loans(state: str) -> list[Instance]:
-        return [loan for loan in kube_stack.unended() if loan.user_name == "bob" and state in (loan.state, "")]
+    def instances_of_bob(state: str) -> list[Instance]:
+        return [
+            instance
+            for instance in kube_stack.unended()
+            if instance.user_name == "bob" and state in (instance.state, "")
+        ]
 
-    (loan,) = eventually(lambda: loans("running"), seconds=60, what="a running pod")
-    assert loan.flavor == "made"
+    (instance,) = eventually(lambda: instances_of_bob("running"), seconds=60, what="a running pod")
+    assert instance.flavor == "made"
     assert kube_stack.stop("bob").status_code in (202, 204)
-    eventually(lambda: not loans(""), seconds=60, what="its end")
+    eventually(lambda: not instances_of_bob(""), seconds=60, what="its end")

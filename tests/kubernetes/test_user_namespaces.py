@@ -24,20 +24,25 @@ print(open('/proc/self/uid_map').read(), '|', open('/proc/self/gid_map').read(),
 
 @pytest.fixture
 def pods(shared: Cluster) -> dict[str, str]:
-    """A notebook for each person: the uid of its pod."""
+    """A notebook for each user: its pod's uid."""
     found = {}
     for user in PEOPLE:
         shared.stack.add_user(user)
         assert shared.stack.start(user, flavor="waits").status_code in (201, 202)
     for user in PEOPLE:
-        loan = eventually(
+        instance = eventually(
             lambda user=user: next(
-                (loan for loan in shared.stack.unended() if loan.user_name == user and loan.state == "running"), None
+                (
+                    instance
+                    for instance in shared.stack.unended()
+                    if instance.user_name == user and instance.state == "running"
+                ),
+                None,
             ),
             seconds=60,
             what=f"{user}'s instance",
         )
-        pod = shared.pool.admin.json("get", "pod", "-n", shared.pool.name, f"freepool-{loan.slot_id}")
+        pod = shared.pool.admin.json("get", "pod", "-n", shared.pool.name, f"freepool-{instance.slot_id}")
         assert pod["spec"]["hostUsers"] is False
         found[user] = pod["metadata"]["uid"]
     return found

@@ -1,4 +1,4 @@
-"""What is known of the pods stays true whatever happens to the connection, and nobody waits for its upkeep."""
+"""The view of the pods stays correct through connection failures, and updating it does not block the event loop."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ SECONDS = 20.0
 """For what takes one: the machine may be busy."""
 MANY = 3000
 LONGEST_CALLBACK = 0.05
-"""Seconds of processor time. Whatever takes longer is felt by everybody whose notebook's page waits meanwhile."""
+"""Seconds of processor time. Longer callbacks delay every request of the hub."""
 
 
 class Counted(Cluster):
-    """Counts what is asked. `between_pages` is done once, after the first page of a list."""
+    """Counts requests. `between_pages` is called once, after the first page of a list."""
 
     def __init__(self, pool: KubernetesPool) -> None:
         super().__init__(pool)
@@ -90,7 +90,7 @@ def gate(backend_namespace: PoolNamespace, tmp_path_factory: pytest.TempPathFact
 
 @pytest_asyncio.fixture
 async def paper(backend_namespace: PoolNamespace) -> AsyncIterator[Paper]:
-    """The administrator's hand; an empty namespace afterwards."""
+    """Pods created by an administrator; the namespace is emptied afterwards."""
     async with paper_in(backend_namespace.admin.kubeconfig, backend_namespace.settings) as hand:
         yield hand
         await hand.clear()
@@ -130,10 +130,10 @@ async def test_after_a_cut_the_watch_goes_on_where_it_stopped(
 
 
 @pytest.mark.parametrize("how", ["stall", "shut"])
-async def test_what_is_old_is_never_served_as_the_truth(
+async def test_a_stale_view_is_never_used(
     how: str, gate: tuple[Gate, Path], watched: Watched, paper: Paper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A half-open connection looks like a quiet day: here it lasts 9 s, in KubeSpawner's reflector for ever."""
+    """A half-open connection looks like a quiet one: it is dropped after 9 s (by KubeSpawner's reflector never)."""
     monkeypatch.setattr(client, "REQUEST_SECONDS", 2.0)
     async with watched.view.following():
         (old,) = await paper.make()
@@ -157,11 +157,11 @@ async def test_what_is_old_is_never_served_as_the_truth(
         gate[0].open()
         await watched.view.wait_until(lambda found: found.keys() == {new}, seconds=SECONDS)
         assert await watched.backend.find(old) is None
-        silent = how == "stall"  # longer than what is known stays fresh: then it is looked at anew
+        silent = how == "stall"  # longer than the view counts as fresh: then the pods are listed again
         assert watched.cluster.asked["list"] - failed == (2 if silent else 1)
 
 
-async def test_many_who_ask_a_stalled_pool_wait_together(
+async def test_concurrent_reads_of_a_stalled_pool_share_one_request(
     gate: tuple[Gate, Path], watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "REQUEST_SECONDS", 1.0)
@@ -176,7 +176,7 @@ async def test_many_who_ask_a_stalled_pool_wait_together(
     assert await watched.view.now() == {}
 
 
-async def test_a_point_that_the_server_has_forgotten_leads_to_a_new_list(
+async def test_an_expired_resource_version_leads_to_a_new_list(
     gate: tuple[Gate, Path], watched: Watched, paper: Paper
 ) -> None:
     async with watched.view.following():
@@ -195,7 +195,7 @@ async def test_a_point_that_the_server_has_forgotten_leads_to_a_new_list(
         assert watched.cluster.asked["list"] == 2, "once at first, and once because of that"
 
 
-async def test_credentials_that_changed_are_read_anew(gate: tuple[Gate, Path], watched: Watched, paper: Paper) -> None:
+async def test_changed_credentials_are_read_again(gate: tuple[Gate, Path], watched: Watched, paper: Paper) -> None:
     good = gate[1].read_text()
     config = json.loads(good)
     config["users"][0]["user"]["token"] = "expired"
@@ -225,7 +225,7 @@ async def test_a_watch_whose_token_has_expired_goes_on_with_the_new_one(
         assert watched.cluster.asked["list"] == 1
 
 
-async def test_what_changes_between_two_pages_of_a_list_is_not_missed(
+async def test_changes_between_two_pages_of_a_list_are_not_missed(
     watched: Watched, paper: Paper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PAGE", 2)
@@ -252,7 +252,7 @@ async def test_what_changes_between_two_pages_of_a_list_is_not_missed(
     assert watched.cluster.asked["list"] == 2, "the watch told the rest"
 
 
-async def test_a_list_that_breaks_off_is_no_list(
+async def test_a_list_that_breaks_off_is_not_used(
     gate: tuple[Gate, Path], watched: Watched, paper: Paper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PAGE", 2)
@@ -317,10 +317,10 @@ class Loop:
         async def tick() -> None:
             while True:
                 began = time.monotonic()
-                await asyncio.sleep(0.005)  # to measure how long a wish to go on takes is the point
+                await asyncio.sleep(0.005)  # measures the delay of a wake-up
                 self.lag = max(self.lag, time.monotonic() - began - 0.005)
 
-        # A process that has run a thousand tests holds more than any hub: to look through that is not what is measured.
+        # A process that has run a thousand tests holds more objects than a hub: collecting them is not measured.
         gc.collect()
         gc.freeze()
         with monkeypatch.context() as patch:
@@ -337,14 +337,14 @@ class Loop:
 
 
 class Said(list[str]):
-    """Numbers, printed as they come."""
+    """Measurements, printed as they come."""
 
     def append(self, line: str) -> None:
         print(f"\n{line}", end="")
         super().append(line)
 
 
-async def test_three_thousand_pods_stop_nobody(
+async def test_three_thousand_pods_do_not_block_the_event_loop(
     admin: Admin, spare_namespace: KubernetesPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = Loop()
@@ -381,7 +381,7 @@ async def test_three_thousand_pods_stop_nobody(
                 await watched.view.wait_until(lambda found: all(found[name].assigned for name in some), seconds=SECONDS)
             said.append(loop.told(f"{len(some)} events one by one in {time.monotonic() - began:.1f} s"))
             assert loop.longest < LONGEST_CALLBACK, loop.told(loop.what)
-        # Nobody listens for a while, and then it all comes at once.
+        # The watch is not read for a while, and then receives all events at once.
         monkeypatch.setattr(watch, "FRESH_SECONDS", 600.0)
         await paper.mark(slot_ids[400:1200], **{"freepool/lent": "true"})
         began = time.monotonic()

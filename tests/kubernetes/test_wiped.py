@@ -46,12 +46,12 @@ class Pods:
     def stack(self) -> Stack:
         return self.cluster.stack
 
-    def body(self, loan: Instance) -> Pod:
-        """The pod of a loan."""
+    def body(self, instance: Instance) -> Pod:
+        """The pod of an instance."""
         pool = self.cluster.pool
-        pod = pool.admin.json("get", "pod", "-n", pool.name, f"freepool-{loan.slot_id}")
+        pod = pool.admin.json("get", "pod", "-n", pool.name, f"freepool-{instance.slot_id}")
         # Which a node without them would not show otherwise: the next pods would do without.
-        is_shared = loan.flavor == "gpu"
+        is_shared = instance.flavor == "gpu"
         assert pod["spec"].get("hostUsers", True) is is_shared, "users of its own, but for those with a GPU"
         return Pod(pod["metadata"]["uid"], pool, self.cluster.node)
 
@@ -68,30 +68,30 @@ class KubernetesWays(Ways):
         return self._pods.cluster.node
 
     def out_of_disk(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("out of disk", EndReason.OUT_OF_DISK, "more than its shape has room") as loan:
+        with tenant.loses_everything("out of disk", EndReason.OUT_OF_DISK, "more than its shape has room") as instance:
             tenant.run_fatally(FILL)
-            eventually(lambda: tenant.latest() != loan, seconds=EVICTION_SECONDS, what="the kubelet's notice")
+            eventually(lambda: tenant.latest() != instance, seconds=EVICTION_SECONDS, what="the kubelet's notice")
 
     def the_first_process_killed_from_outside(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of process 1", EndReason.CRASHED, "ended by itself") as loan:
-            _, notebook = self._node().first_processes(self._pods.body(loan).id)
+        with tenant.loses_everything("kill -9 of process 1", EndReason.CRASHED, "ended by itself") as instance:
+            _, notebook = self._node().first_processes(self._pods.body(instance).id)
             os.kill(notebook, signal.SIGKILL)
 
     def what_holds_the_pod_killed(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of the pause", EndReason.CRASHED, "ended by itself") as loan:
-            pause, _ = self._node().first_processes(self._pods.body(loan).id)
+        with tenant.loses_everything("kill -9 of the pause", EndReason.CRASHED, "ended by itself") as instance:
+            pause, _ = self._node().first_processes(self._pods.body(instance).id)
             os.kill(pause, signal.SIGKILL)
 
     def the_pod_deleted(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kubectl delete pod", EndReason.LOST, "lost by the platform") as loan:
+        with tenant.loses_everything("kubectl delete pod", EndReason.LOST, "lost by the platform") as instance:
             pool = self._pods.cluster.pool
-            pool.admin.kubectl("delete", "pod", "-n", pool.name, f"freepool-{loan.slot_id}", "--wait=false")
+            pool.admin.kubectl("delete", "pod", "-n", pool.name, f"freepool-{instance.slot_id}", "--wait=false")
 
     @alone
     def the_nodes_agent_away(self, tenant: Tenant) -> None:
-        """The old pod cannot end just now, but it is no user's; and a user who has one notices nothing."""
+        """The old pod cannot end now, but is no longer assigned; other users notice nothing."""
         node = self._node()
-        with tenant.loses_everything("kubelet killed, stop", EndReason.STOPPED) as loan:
+        with tenant.loses_everything("kubelet killed, stop", EndReason.STOPPED) as instance:
             wait_warm(tenant.stack)
             node.kill_kubelet()
             try:
@@ -99,7 +99,7 @@ class KubernetesWays(Ways):
                 assert tenant.stack.api("DELETE", f"/users/{tenant.name}/server").status_code in (202, 204)
                 eventually(lambda: tenant.servers() == {}, what="the hub's word that it is stopped")
                 tenant.move_in()
-                assert node.processes(self._pods.body(loan).id), "nothing is there to end it"
+                assert node.processes(self._pods.body(instance).id), "nothing is there to end it"
             finally:
                 node.start_kubelet()
 

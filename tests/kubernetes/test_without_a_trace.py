@@ -1,4 +1,4 @@
-"""After all other tests of this folder: of all pods that their Freepool ever had, nothing is left on the node.
+"""After all other tests of this folder: nothing is left on the node of any pod that they created.
 
 (The name puts it last. The kubelet clears logs away once a minute.)
 """
@@ -14,10 +14,10 @@ from tests.stack import eventually
 TRACES_SECONDS = 90
 
 
-def test_nothing_at_all_is_left_on_the_node(shared: Cluster, node: Node) -> None:
+def test_nothing_of_past_pods_is_left_on_the_node(shared: Cluster, node: Node) -> None:
     """No volume, no process, no log of any pod that is not there any more."""
-    for loan in shared.stack.unended():
-        shared.stack.stop(loan.user_name)
+    for instance in shared.stack.unended():
+        shared.stack.stop(instance.user_name)
     there = {pod["metadata"]["uid"] for pod in shared.pool.admin.pods(shared.pool.name).values()}
     gone = shared.records.pods().keys() - there
     assert gone
@@ -32,7 +32,7 @@ def test_nothing_at_all_is_left_on_the_node(shared: Cluster, node: Node) -> None
     assert left == []
 
 
-def test_the_kernel_has_refused_nothing(shared: Cluster, node: Node) -> None:
+def test_the_kernel_logged_no_refusal(shared: Cluster, node: Node) -> None:
     """No user namespace, no mount, no system call of any of these pods: its log says nothing of the kind."""
     assert shared.refusals() == []
 

@@ -54,8 +54,8 @@ def running(ledger: Ledger) -> Instance:
 
 def seen(ledger: Ledger) -> tuple[InstanceState, EndReason | None, str | None, SlotState]:
     """The instance's row, and its slot's state."""
-    loan = ledger.read(instances.get, "i1")
-    return loan.state, loan.reason, loan.detail, ledger.read(slots.get, "s1").state
+    instance = ledger.read(instances.get, "i1")
+    return instance.state, instance.reason, instance.detail, ledger.read(slots.get, "s1").state
 
 
 async def test_the_cause_takes_the_place_of_what_was_noted(pool: Pool, running: Instance, ledger: Ledger) -> None:

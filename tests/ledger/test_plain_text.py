@@ -66,8 +66,8 @@ def run_instance(ledger: Ledger) -> None:
 
 
 def ended(ledger: Ledger) -> tuple[InstanceState, EndReason | None, str | None, SlotState]:
-    loan = ledger.read(instances.get, "i1")
-    return loan.state, loan.reason, loan.detail, ledger.read(slots.get, "s1").state
+    instance = ledger.read(instances.get, "i1")
+    return instance.state, instance.reason, instance.detail, ledger.read(slots.get, "s1").state
 
 
 def failed_pod(message: str) -> SlotStatus:

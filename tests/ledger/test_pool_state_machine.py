@@ -62,7 +62,7 @@ class Walk:
 
     def ask(self) -> None:
         user, flavor = self.dice.choice(PEOPLE), self.dice.choice(list(LIMITS))
-        if any(loan.user_name == user for loan in self.live()):
+        if any(instance.user_name == user for instance in self.live()):
             return
         try:
             ticket = self.pool.ask(user, flavor=flavor, by_user=self.dice.random() < 0.5)
@@ -73,7 +73,7 @@ class Walk:
             self.pool.begin(ticket)  # else the steward will
 
     def end(self) -> None:
-        running = [loan for loan in self.live() if loan.state is InstanceState.RUNNING]
+        running = [instance for instance in self.live() if instance.state is InstanceState.RUNNING]
         if running:
             self.pool.end(self.dice.choice(running), self.dice.choice(ENDS))
 
@@ -92,23 +92,23 @@ class Walk:
     # What becomes of starts
 
     def starting(self) -> Instance | None:
-        found = [loan for loan in self.live() if loan.state is InstanceState.STARTING]
+        found = [instance for instance in self.live() if instance.state is InstanceState.STARTING]
         return self.dice.choice(found) if found else None
 
     def come_up(self) -> None:
-        loan = self.starting()
-        if loan:
-            self.pool.run(loan)
+        instance = self.starting()
+        if instance:
+            self.pool.run(instance)
 
     def fail(self) -> None:
-        loan = self.starting()
-        if loan:
-            self.pool.end(loan, self.dice.choice(FAILURES))
+        instance = self.starting()
+        if instance:
+            self.pool.end(instance, self.dice.choice(FAILURES))
 
     def lose_a_slot(self) -> None:
         held = [slot for slot in self.pool.slots() if slot.state is not SlotState.DESTROYING]
-        by_loan = {loan.id for loan in self.live()}
-        free = [slot for slot in held if slot.holder_id not in by_loan]
+        instance_ids = {instance.id for instance in self.live()}
+        free = [slot for slot in held if slot.holder_id not in instance_ids]
         if free:
             self.pool.ledger.write(slots.mark_destroying, self.dice.choice(free).id, reason=EndReason.LOST)
 
@@ -154,7 +154,11 @@ class Walk:
     # What must be true at any time
 
     def live(self) -> list[Instance]:
-        return [loan for loan in self.pool.ledger.read(instances.unended) if loan.state is not InstanceState.STOPPING]
+        return [
+            instance
+            for instance in self.pool.ledger.read(instances.unended)
+            if instance.state is not InstanceState.STOPPING
+        ]
 
     def check(self) -> None:
         alive, live = self.pool.alive(), self.live()
@@ -164,9 +168,9 @@ class Walk:
         holders = Counter(slot.holder_id for slot in held)
         assert max(holders.values(), default=0) <= 1
         assert self._memory(Counter(slot.flavor for slot in held)) <= self.memory
-        assert set(holders) <= {ticket.id for ticket in alive} | {loan.id for loan in live}
+        assert set(holders) <= {ticket.id for ticket in alive} | {instance.id for instance in live}
         waiting = Counter(ticket.user_name for ticket in alive if ticket.state is TicketState.WAITING)
-        having = Counter(loan.user_name for loan in live)
+        having = Counter(instance.user_name for instance in live)
         assert max([*waiting.values(), *having.values()], default=0) <= 1
         called = [ticket for ticket in alive if ticket.state is TicketState.CALLED]
         for had_waited in (True, False):  # what they waited for is held beside what they took meanwhile
@@ -180,15 +184,15 @@ class Walk:
         """Whoever is called leaves room for all who stand before them and are yet to be called."""
         before = {ticket.id for ticket in self.known.values() if ticket.state is TicketState.WAITING}
         still = [ticket for ticket in alive if ticket.id in before and ticket.state is TicketState.WAITING]
-        lent = Counter(slot.flavor for slot in self.pool.held())
+        assigned = Counter(slot.flavor for slot in self.pool.held())
         for ticket in alive:
             was = self.known.get(ticket.id)
             if ticket.state is TicketState.CALLED and (was is None or was.state is TicketState.WAITING):
                 first = [one for one in still if (one.rank_at, one.id) < (ticket.rank_at, ticket.id)]
                 passed = [one for one in first if one.flavor == ticket.flavor]
                 if passed:
-                    assert lent[ticket.flavor] + len(passed) <= LIMITS[ticket.flavor]
-                    assert self._memory(lent) + self._memory(Counter(one.flavor for one in passed)) <= self.memory
+                    assert assigned[ticket.flavor] + len(passed) <= LIMITS[ticket.flavor]
+                    assert self._memory(assigned) + self._memory(Counter(one.flavor for one in passed)) <= self.memory
 
     @property
     def memory(self) -> float:
@@ -210,11 +214,11 @@ class Walk:
         left = {ticket.id for ticket in self.pool.alive()}
         for _ in range(60):
             self.pool.pass_time(61)
-            for loan in self.live():
-                if loan.state is InstanceState.STARTING:
-                    self.pool.run(loan)
+            for instance in self.live():
+                if instance.state is InstanceState.STARTING:
+                    self.pool.run(instance)
                 else:
-                    self.pool.end(loan)
+                    self.pool.end(instance)
             self.pool.sweep()
             self.steward()
             self.check()

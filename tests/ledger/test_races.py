@@ -138,29 +138,32 @@ def test_two_who_change_the_same_rows_in_another_order_both_come_through(
 ) -> None:
     """A start attaches a slot (slot, then loan) while somebody ends that loan: neither may break off the other."""
     for number in range(4):
-        loan, slot = f"i{number}", f"s{number}"
-        request(ledger, loan, user=loan)
-        ledger.write(slots.intend, slot_id=slot, flavor="small", image="cpu", holder_id=loan, now=NOW)
+        instance_id, slot = f"i{number}", f"s{number}"
+        request(ledger, instance_id, user=instance_id)
+        ledger.write(slots.intend, slot_id=slot, flavor="small", image="cpu", holder_id=instance_id, now=NOW)
         slot_changed = threading.Event()
 
         def attach(
-            connection: Connection, loan: str = loan, slot: str = slot, done: threading.Event = slot_changed
+            connection: Connection,
+            instance_id: str = instance_id,
+            slot: str = slot,
+            done: threading.Event = slot_changed,
         ) -> None:
             slots.mark_claimed(connection, slot, now=NOW)
             done.set()
             time.sleep(0.1)  # time for the other to change the loan, if nothing keeps it from that
-            instances.attach_slot(connection, loan, slot)
+            instances.attach_slot(connection, instance_id, slot)
 
         def start(attach: Callable[[Connection], None] = attach) -> None:
             with contextlib.suppress(LostRace):
                 ledger.write(attach)
 
-        def end(loan: str = loan, done: threading.Event = slot_changed) -> None:
+        def end(instance_id: str = instance_id, done: threading.Event = slot_changed) -> None:
             done.wait(10)
-            ledger.write(instances.mark_stopping, loan, reason=EndReason.CANCELLED, now=NOW)
+            ledger.write(instances.mark_stopping, instance_id, reason=EndReason.CANCELLED, now=NOW)
 
         together([start, end])
-        assert ledger.read(instances.get, loan).state is InstanceState.STOPPING
+        assert ledger.read(instances.get, instance_id).state is InstanceState.STOPPING
 
 
 def test_a_reader_sees_one_moment(ledger: Ledger) -> None:

@@ -111,11 +111,11 @@ def test_what_a_loan_was_told_stays_with_it(ledger: Ledger) -> None:
     ledger.write(instances.mark_running, "i1", url="http://127.0.0.1:1", now=later(1), ends_at=later(60))
     ledger.write(instances.mark_stopping, "i1", reason=EndReason.OUT_OF_MEMORY, now=later(2), detail="猫 😀")
     ledger.write(instances.mark_ended, "i1", now=later(3))
-    loan = ledger.read(instances.get, "i1")
-    assert (loan.slot_id, loan.url, loan.reason, loan.detail) == (
+    instance = ledger.read(instances.get, "i1")
+    assert (instance.slot_id, instance.url, instance.reason, instance.detail) == (
         "s1", "http://127.0.0.1:1", EndReason.OUT_OF_MEMORY, "猫 😀",
     )  # fmt: skip
-    assert (loan.requested_at, loan.usable_at, loan.stopping_at, loan.ended_at, loan.ends_at) == (
+    assert (instance.requested_at, instance.usable_at, instance.stopping_at, instance.ended_at, instance.ends_at) == (
         later(0), later(1), later(2), later(3), later(60),
     )  # fmt: skip
 
@@ -136,7 +136,7 @@ def test_one_server_has_one_live_loan(state: InstanceState, ledger: Ledger) -> N
     instance_in(ledger, state)
     with pytest.raises(LostRace, match=r"The server \(default\) of ann is being started already"):
         request(ledger, "i2", at_most=5)
-    assert [loan.id for loan in ledger.read(instances.unended)] == ["i1"]
+    assert [instance.id for instance in ledger.read(instances.unended)] == ["i1"]
 
 
 @pytest.mark.parametrize("state", [InstanceState.STOPPING, InstanceState.ENDED])
@@ -155,7 +155,7 @@ def test_a_person_has_no_more_than_allowed(ledger: Ledger) -> None:
     with pytest.raises(TooMany, match="You already have an instance running"):
         request(ledger, "i3", server="c", at_most=1)
     request(ledger, "i3", user="bob", server="c", at_most=1)
-    assert [loan.id for loan in ledger.read(instances.unended, "ann")] == ["i1", "i2"]
+    assert [instance.id for instance in ledger.read(instances.unended, "ann")] == ["i1", "i2"]
 
 
 def test_strange_names_are_kept_as_they_are(ledger: Ledger) -> None:
@@ -271,7 +271,7 @@ def test_what_is_over_long_enough_is_forgotten_with_its_progress(ledger: Ledger)
         ledger.write(instances.add_event, name, StartStep.REQUESTED, now=later(0))
     assert ledger.write(instances.prune, before=later(3)) == 0, "it ended at that very moment, not before"
     assert ledger.write(instances.prune, before=later(4)) == 1
-    assert [loan.id for loan in ledger.read(instances.unended)] == ["ending"]
+    assert [instance.id for instance in ledger.read(instances.unended)] == ["ending"]
     assert ledger.read(instances.latest, "ann", "").id == "ending"  # type: ignore[union-attr]
     assert ledger.read(instances.events_of, "old") == []
     assert len(ledger.read(instances.events_of, "ending")) == 1

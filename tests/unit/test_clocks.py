@@ -57,20 +57,20 @@ async def test_a_claim_of_the_day_before_is_refused(sealed: bytes) -> None:
 
 
 @dataclass
-class Lender:
-    """As much of a backend as a lend needs."""
+class AssigningBackend:
+    """The part of a backend that assigning a slot uses."""
 
     answers: bool = True
-    lent: dict[str, float] = field(default_factory=dict)
+    assigned_seconds: dict[str, float] = field(default_factory=dict)
 
     async def assign(self, slot_id: str, *, seconds: float) -> None:
-        self.lent[slot_id] = seconds
+        self.assigned_seconds[slot_id] = seconds
         if not self.answers:
             await asyncio.Event().wait()
 
 
-def pool(backend: Lender, now: datetime) -> Pool:
-    """A pool of which only `lend` is used."""
+def pool(backend: AssigningBackend, now: datetime) -> Pool:
+    """A pool of which only `assign` is used."""
     parts: dict[str, Any] = dict.fromkeys(("ledger", "view", "session"))
     return Pool(
         catalog=make.catalog(),
@@ -87,13 +87,13 @@ def pool(backend: Lender, now: datetime) -> Pool:
 @pytest.mark.parametrize("off", [timedelta(minutes=-10), timedelta(0), timedelta(minutes=10)])
 async def test_the_backends_deadline_is_a_duration_between_two_times_of_the_ledger(off: timedelta) -> None:
     """Kubernetes counts it from the pod's start by the node's own clock, so no two clocks are compared."""
-    backend = Lender()
+    backend = AssigningBackend()
     slot = make.slot("one", created_at=make.NOW - timedelta(hours=3))
     assert await pool(backend, make.NOW + off).assign(slot, make.NOW + timedelta(hours=1))
-    assert backend.lent == {"one": (timedelta(hours=4) + DEADLINE_SLACK).total_seconds()}
+    assert backend.assigned_seconds == {"one": (timedelta(hours=4) + DEADLINE_SLACK).total_seconds()}
 
 
 async def test_an_unreachable_backend_does_not_delay_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spawner.pool.pool.ASSIGN_SECONDS", 0.05)
     assert ASSIGN_SECONDS <= 3
-    assert not await pool(Lender(answers=False), make.NOW).assign(make.slot("one"), make.NOW)
+    assert not await pool(AssigningBackend(answers=False), make.NOW).assign(make.slot("one"), make.NOW)

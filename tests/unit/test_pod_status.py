@@ -254,21 +254,21 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
     """What the steward records of a running instance whose pod goes through these statuses, of which it misses those
     where `looks` is false, and which it watches for so long after the last one."""
     store = PodStore(Cluster(KubernetesPool(namespace="pool")))
-    loan = make.instance("loan", slot_id="one")
+    instance = make.instance("loan", slot_id="one")
     slot = make.slot("one", SlotState.CLAIMED, holder_id="loan")
     since: dict[str, Any] = {}
 
     def look(now: Any) -> EndInstance | None:
-        nonlocal since, loan
+        nonlocal since, instance
         found = store.slots()
         since = cause_pending_since(found, since, now)
-        actions = decide(slots=[slot], instances=[loan], found=found, now=now, limits=Limits(), cause_pending=since)
+        actions = decide(slots=[slot], instances=[instance], found=found, now=now, limits=Limits(), cause_pending=since)
         for action in actions:
             match action:
                 case EndInstance():
                     return action
                 case NoteEnd(_, reason, detail):
-                    loan = replace(loan, state=InstanceState.STOPPING, reason=reason, detail=detail)
+                    instance = replace(instance, state=InstanceState.STOPPING, reason=reason, detail=detail)
         return None
 
     now = NOW
@@ -281,7 +281,7 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
             return ending
     ending = look(now) or look(now + patience)
     if ending is None and any("terminated" in str(status) for status in statuses):
-        assert loan.state is InstanceState.STOPPING, "that it is over is known all the same"
+        assert instance.state is InstanceState.STOPPING, "that it is over is known all the same"
     return ending
 
 

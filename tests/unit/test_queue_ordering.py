@@ -148,8 +148,8 @@ def test_as_many_tickets_are_due_as_there_is_room_for() -> None:
 
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
 def test_assigned_and_reserved_slots_are_no_room(state: SlotState) -> None:
-    lent = make.slot("s", state, holder_id="i")
-    assert turn(make.catalog(make.flavor(limit=1)), waiting("a"), [lent]) == []
+    assigned = make.slot("s", state, holder_id="i")
+    assert turn(make.catalog(make.flavor(limit=1)), waiting("a"), [assigned]) == []
 
 
 @pytest.mark.parametrize("slot", [
@@ -178,8 +178,8 @@ def test_a_closed_flavor_is_skipped_and_blocks_no_other() -> None:
 def test_a_full_flavor_is_skipped_and_blocks_no_other() -> None:
     catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
     line = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
-    lent = make.slot("s", SlotState.CLAIMED, flavor="large", holder_id="i")
-    assert turn(catalog, line, [lent], memory=99 * GIB) == ["c", "d"]
+    assigned = make.slot("s", SlotState.CLAIMED, flavor="large", holder_id="i")
+    assert turn(catalog, line, [assigned], memory=99 * GIB) == ["c", "d"]
 
 
 def test_a_dropped_flavor_blocks_no_other() -> None:
@@ -191,12 +191,12 @@ def test_a_large_flavor_is_not_starved_by_many_small_ones() -> None:
     """Small ones come all the time, and one of four ends every minute; the large one came first."""
     catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
     (large,) = waiting("large", flavor="large")
-    lent = [make.slot(f"s{number}", SlotState.CLAIMED, holder_id=f"i{number}") for number in range(4)]
+    assigned = [make.slot(f"s{number}", SlotState.CLAIMED, holder_id=f"i{number}") for number in range(4)]
     tickets = [large]
     for minute in range(1, 5):
         tickets += waiting(f"small{minute}", joined_at=NOW + timedelta(minutes=minute))
-        lent.pop()
-        called = turn(catalog, tickets, lent, memory=4 * GIB)
+        assigned.pop()
+        called = turn(catalog, tickets, assigned, memory=4 * GIB)
         if minute < 3:
             assert called == [], "what is free is kept for the one who came first"
         else:
@@ -242,8 +242,8 @@ def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
     catalog = shapes()
     called = list(due_tickets(catalog, tickets, slots, memory, closed=closed))
     assert len({ticket.id for ticket in called}) == len(called)
-    lent = [slot for slot in slots if slot.state is not SlotState.DESTROYING and slot.holder_id is not None]
-    held = Counter(slot.flavor for slot in lent)
+    assigned = [slot for slot in slots if slot.state is not SlotState.DESTROYING and slot.holder_id is not None]
+    held = Counter(slot.flavor for slot in assigned)
     new = Counter(ticket.flavor for ticket in called)
     for name, (_, limit) in SHAPES.items():
         assert not new[name] or held[name] + new[name] <= limit
@@ -254,7 +254,7 @@ def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
         assert sum(SHAPES[name][0] * count for name, count in (held + new).items()) * GIB <= memory
     # Nobody who could be served is left out: whoever is first among the rest finds no room.
     rest = [ticket for ticket in waiting_in_order(tickets) if ticket not in called and ticket.flavor not in closed]
-    again = [*lent, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
+    again = [*assigned, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
     assert list(due_tickets(catalog, rest, again, memory, closed=closed)) == []
 
 
@@ -269,12 +269,12 @@ def test_a_queue_is_served_to_its_end_in_order(people: list[tuple[int, timedelta
     ]
     expected = [ticket.id for ticket in waiting_in_order(tickets)]
     served: list[str] = []
-    lent: list[Slot] = []
+    assigned: list[Slot] = []
     while tickets:
-        for ticket in list(due_tickets(catalog, tickets, lent, None)):
+        for ticket in list(due_tickets(catalog, tickets, assigned, None)):
             served.append(ticket.id)
             tickets.remove(ticket)
-            lent.append(make.slot(ticket.id, SlotState.CLAIMED, holder_id=ticket.id))
-        assert len(lent) <= limit
-        lent.pop(0)
+            assigned.append(make.slot(ticket.id, SlotState.CLAIMED, holder_id=ticket.id))
+        assert len(assigned) <= limit
+        assigned.pop(0)
     assert served == expected

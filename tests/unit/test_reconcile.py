@@ -61,8 +61,8 @@ class World:
                 case DestroySlot(slot_id):
                     self._remove(slot_id)
                 case NoteEnd(instance_id, reason):
-                    loan = self.instances[instance_id]
-                    self.instances[instance_id] = replace(loan, state=InstanceState.STOPPING, reason=reason)
+                    instance = self.instances[instance_id]
+                    self.instances[instance_id] = replace(instance, state=InstanceState.STOPPING, reason=reason)
                 case EndInstance(instance_id):
                     self.instances.pop(instance_id, None)
                     for slot in list(self.slots.values()):
@@ -106,8 +106,8 @@ def test_the_slot_of_an_ended_instance_is_destroyed() -> None:
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
 def test_the_slot_of_a_starting_instance_is_left_to_its_start(state: SlotState, status: SlotStatus | None) -> None:
     slot = make.slot("s", state, holder_id="i", created_at=NOW - timedelta(seconds=200))
-    loan = make.instance("i", InstanceState.STARTING, requested_at=NOW - timedelta(seconds=200))
-    assert about(slot=slot, instance=loan, status=status).decide() == []
+    instance = make.instance("i", InstanceState.STARTING, requested_at=NOW - timedelta(seconds=200))
+    assert about(slot=slot, instance=instance, status=status).decide() == []
 
 
 def test_a_committed_intent_has_a_grace_period() -> None:
@@ -210,16 +210,16 @@ def test_the_cause_of_an_end_is_recorded_even_after_the_deadline() -> None:
 
 
 def test_an_end_that_was_begun_is_finished_with_its_first_reason() -> None:
-    loan = make.instance("i", InstanceState.STOPPING, reason=EndReason.CANCELLED, slot_id="s")
-    assert about(slot=CLAIMED, instance=loan, status=make.status("s")).decide() == [
+    instance = make.instance("i", InstanceState.STOPPING, reason=EndReason.CANCELLED, slot_id="s")
+    assert about(slot=CLAIMED, instance=instance, status=make.status("s")).decide() == [
         EndInstance("i", EndReason.CANCELLED)
     ]
 
 
 def test_an_abandoned_start_is_ended() -> None:
-    loan = make.instance("i", InstanceState.STARTING, requested_at=NOW - START_GRACE)
-    assert about(instance=loan).decide() == []
-    (action,) = about(instance=replace(loan, requested_at=NOW - START_GRACE - timedelta(seconds=1))).decide()
+    instance = make.instance("i", InstanceState.STARTING, requested_at=NOW - START_GRACE)
+    assert about(instance=instance).decide() == []
+    (action,) = about(instance=replace(instance, requested_at=NOW - START_GRACE - timedelta(seconds=1))).decide()
     assert action == EndInstance("i", EndReason.LOST, "its start was abandoned")
 
 
@@ -330,7 +330,7 @@ def test_a_slot_that_the_platform_ends_during_creation_is_no_failure_of_its_flav
 # Whatever the world looks like
 
 names = st.sampled_from([f"s{number}" for number in range(5)])
-loans = st.sampled_from([f"i{number}" for number in range(4)])
+instance_ids = st.sampled_from([f"i{number}" for number in range(4)])
 reasons = st.none() | st.sampled_from(EndReason)
 
 
@@ -340,7 +340,7 @@ def worlds(draw: st.DrawFn) -> World:
         name: make.slot(
             name,
             draw(st.sampled_from(OCCUPYING)),
-            holder_id=draw(st.none() | loans),
+            holder_id=draw(st.none() | instance_ids),
             created_at=draw(make.moments()),
             reason=draw(reasons),
         )
@@ -355,7 +355,7 @@ def worlds(draw: st.DrawFn) -> World:
             ends_at=draw(st.none() | make.moments()),
             reason=draw(reasons),
         )
-        for name in draw(st.sets(loans))
+        for name in draw(st.sets(instance_ids))
     }
     found = {
         name: replace(make.status(name, draw(st.sampled_from(Phase)), draw(reasons)), is_final=draw(st.booleans()))
@@ -377,15 +377,15 @@ def test_every_orphan_slot_is_destroyed(world: World) -> None:
 @given(worlds())
 def test_a_running_instance_on_a_ready_slot_before_its_deadline_is_never_ended(world: World) -> None:
     healthy = {
-        loan.id: loan.slot_id
-        for loan in world.instances.values()
-        if loan.state is InstanceState.RUNNING
-        and loan.slot_id in world.slots
-        and world.slots[loan.slot_id].state is SlotState.CLAIMED
-        and world.slots[loan.slot_id].holder_id == loan.id
-        and loan.slot_id in world.found
-        and world.found[loan.slot_id].phase is Phase.READY
-        and (loan.ends_at is None or loan.ends_at > NOW)
+        instance.id: instance.slot_id
+        for instance in world.instances.values()
+        if instance.state is InstanceState.RUNNING
+        and instance.slot_id in world.slots
+        and world.slots[instance.slot_id].state is SlotState.CLAIMED
+        and world.slots[instance.slot_id].holder_id == instance.id
+        and instance.slot_id in world.found
+        and world.found[instance.slot_id].phase is Phase.READY
+        and (instance.ends_at is None or instance.ends_at > NOW)
     }
     for action in world.decide():
         match action:
@@ -400,9 +400,9 @@ def test_a_running_instance_on_a_ready_slot_before_its_deadline_is_never_ended(w
 def test_each_slot_and_instance_gets_at_most_one_action(world: World) -> None:
     actions = world.decide()
     about_slots = [action.slot_id for action in actions if not isinstance(action, EndInstance | NoteEnd)]
-    about_loans = [action.instance_id for action in actions if isinstance(action, EndInstance | NoteEnd)]
+    about_instances = [action.instance_id for action in actions if isinstance(action, EndInstance | NoteEnd)]
     assert len(set(about_slots)) == len(about_slots)
-    assert len(set(about_loans)) == len(about_loans)
+    assert len(set(about_instances)) == len(about_instances)
 
 
 @quick

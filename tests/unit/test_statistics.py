@@ -71,14 +71,14 @@ def test_a_day_without_requests_has_empty_statistics() -> None:
 
 
 def test_a_request_that_found_room_started_at_once_and_did_not_wait() -> None:
-    """The hub's own part is in it: that is what the person waits for."""
+    """The hub's own part is in it: the user waits for it, too."""
     at_once = ticket("t", joined=100, called=100, instance_id="i")
     found = statistics_of(day([at_once], [started("i", requested=99.5, usable=99)]), "small", now=NOW)
     assert (found.warm_seconds, found.wait_seconds) == ([1.0], [])
 
 
 def test_a_queued_ticket_waited_until_called_and_started_with_its_instance() -> None:
-    """In between it may have been held for them, because they were away."""
+    """In between, the slot may have been held while the user was away."""
     held = ticket("t", joined=900, called=600, instance_id="i")
     found = statistics_of(day([held], [started("i", requested=100, usable=97)], cold=("i",)), "small", now=NOW)
     assert (found.cold_seconds, found.wait_seconds) == ([3.0], [300.0])
@@ -104,12 +104,12 @@ def test_flavors_are_counted_apart() -> None:
     assert (large.warm_seconds, large.wait_seconds, large.failures) == ([2.0], [10.0], {EndReason.CRASHED: 1})
 
 
-@pytest.mark.parametrize(("waited", "foretold"), [(59, (0, 1, 0)), (60, (1, 0, 0)), (120, (1, 0, 0)), (121, (0, 0, 1))])
-def test_a_wait_is_compared_with_its_estimate(waited: int, foretold: tuple[int, int, int]) -> None:
-    told = ticket("t", joined=waited + 5, called=5, expected_low=60, expected_high=120)
-    untold = ticket("u", joined=50, called=5)
-    found = statistics_of(day([told, untold]), "small", now=NOW).foretold
-    assert (found.within, found.shorter, found.longer) == foretold
+@pytest.mark.parametrize(("waited", "counts"), [(59, (0, 1, 0)), (60, (1, 0, 0)), (120, (1, 0, 0)), (121, (0, 0, 1))])
+def test_a_wait_is_compared_with_its_estimate(waited: int, counts: tuple[int, int, int]) -> None:
+    estimated = ticket("t", joined=waited + 5, called=5, expected_low=60, expected_high=120)
+    without_estimate = ticket("u", joined=50, called=5)
+    found = statistics_of(day([estimated, without_estimate]), "small", now=NOW).foretold
+    assert (found.within, found.shorter, found.longer) == counts
     assert found.count == 1
 
 
