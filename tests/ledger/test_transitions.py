@@ -1,4 +1,4 @@
-"""A row moves only along the arrows of `model.py`, from where its mover believes it to be; else nothing is written."""
+"""A row moves only along the arrows of `pool/rows.py`, from where its mover believes it to be; else nothing is written."""
 
 from __future__ import annotations
 

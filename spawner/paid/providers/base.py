@@ -2,7 +2,7 @@
 
 A provider holds no state of ours. Every call names the account it is for; what may be cached is a session of the
 cloud's, in memory. A call that changes something in the cloud is *mutating*: `create`, `start`, `stop`, `delete` and
-`arm`. Only the steward makes those, and only for an order, which stands for a consent.
+`set_auto_stop`. Only the steward makes those, and only for an order, which stands for a consent.
 
 Calls are idempotent by `name`, which the caller derives from its own order before it calls.
 """
