@@ -1,4 +1,4 @@
-"""A row moves only along the arrows of `pool/rows.py`, from where its mover believes it to be; else nothing is written."""
+"""A row takes only the transitions of `pool/rows.py`, from a state that its caller expects; else nothing is written."""
 
 from __future__ import annotations
 
