@@ -1,4 +1,4 @@
-"""A stand-in for a hub that another chart runs: set up as zero-to-jupyterhub's is, as far as lending sees it.
+"""A hub of another chart, configured like zero-to-jupyterhub's as far as the pool is concerned.
 
 What helm/z2jh-values.yaml says is put where that chart puts it: volumes, environment, lines for the hub's file.
 """
@@ -36,7 +36,7 @@ c.Authenticator.allow_all = True
 
 
 def objects(namespace: str) -> list[Manifest]:
-    """Everything of theirs: a hub, a proxy, and how they find each other."""
+    """The other chart's objects: a hub, a proxy and their Services."""
     theirs = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
     file = FILE + "".join(program for _, program in sorted(theirs["extraConfig"].items()))
     account = {"metadata": {"name": "hub", "namespace": namespace}}

@@ -1,4 +1,4 @@
-"""The chart's jupyterhub_config.py, run as JupyterHub runs it, with values as people write them."""
+"""The chart's jupyterhub_config.py, run as JupyterHub runs it, with values as administrators write them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helm.chart import CHART, RELEASE, VALUE_SETS, Values, decoded, one, r
 
 
 def config_of(values: Values, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What JupyterHub reads in the hub's pod; its folders are here."""
+    """The configuration that JupyterHub reads in the hub's pod, with local folders."""
     manifests = render(values)
     settings = settings_of(manifests) | {"state": str(folder)}
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
@@ -35,7 +35,7 @@ def config_of(values: Values, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return PyFileConfigLoader("jupyterhub_config.py", path=str(folder)).load_config()
 
 
-def test_people_log_in_by_link_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_log_in_by_link_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     c = config_of({}, tmp_path, monkeypatch)
     assert c.JupyterHub.authenticator_class is LinkAuthenticator
     assert c.JupyterHub.spawner_class is InstanceSpawner
@@ -44,7 +44,7 @@ def test_people_log_in_by_link_at_first(tmp_path: Path, monkeypatch: pytest.Monk
     assert c.ConfigurableHTTPProxy.api_url == "http://freepool-proxy-api.lab.svc:8001"
 
 
-def test_a_login_of_your_own_takes_the_links_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_authenticator_replaces_login_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = {
         "config": {
             "JupyterHub": {
