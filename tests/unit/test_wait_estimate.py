@@ -165,12 +165,12 @@ def test_calibration_keeps_the_range_in_order(past: list[tuple[float, float]]) -
     assert 0 <= wait.low <= wait.middle <= wait.high
 
 
-# A pool that is always full, with sessions of known lengths, and people who come at random
+# Simulation: a full pool, sessions of known lengths, and users who arrive at random
 
 
 @dataclass(frozen=True)
 class Told:
-    """What somebody was told when they came, and what it became."""
+    """A user's estimate on arrival and the real wait."""
 
     wait: WaitEstimate
     actual: float
@@ -194,7 +194,7 @@ class Pool:
     told: list[Told] = field(default_factory=list)
 
     def come(self, at: float) -> None:
-        """Somebody comes, and is told what the pool can tell."""
+        """A user arrives and gets the pool's estimate."""
         self._until(at)
         running = [Running(age=at - began, left=began + LONGEST - at) for _, began in self.running]
         raw = None
@@ -240,7 +240,7 @@ def to_the_end(dice: random.Random) -> float:
 def test_estimates_hold_about_as_often_as_promised(
     length: Callable[[random.Random], float], size: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Three in five by its own reckoning. People come as fast as others leave, so lines of all lengths are seen."""
+    """Ranges promise three in five. Users arrive as fast as others leave, so queues of all lengths occur."""
     dice = random.Random(f"{length.__name__} {size}")
     mean = sum(length(dice) for _ in range(1000)) / 1000
     pool = Pool(lambda: length(dice), size)
