@@ -38,11 +38,13 @@ class PaperPool:
     def pass_time(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
-    def wish(self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str) -> SpawnRequest:
+    def spawn_request(
+        self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str
+    ) -> SpawnRequest:
         return SpawnRequest(user, server, choose(self.catalog, options), groups)
 
     def ask(self, user: str, *, by_user: bool = False, **options: Any) -> Ticket:
-        return self.ledger.write(self.admission.ask, self.wish(user, **options), by_user=by_user)
+        return self.ledger.write(self.admission.ask, self.spawn_request(user, **options), by_user=by_user)
 
     def call_due(self) -> list[Ticket]:
         return self.ledger.write(self.admission.call_due)

@@ -139,9 +139,9 @@ def test_a_user_has_one_ticket(pool: PaperPool) -> None:
     pool.start("ann", flavor="small")
     pool.start("ann2", flavor="large")
     first = pool.ask("bob", flavor="small")
-    for wish in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}, {"flavor": "small", "server": "second"}):
+    for other in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}, {"flavor": "small", "server": "second"}):
         with pytest.raises(AlreadyQueued, match="in line for small already"):
-            pool.ask("bob", **wish)
+            pool.ask("bob", **other)
     assert [ticket for ticket in pool.alive() if ticket.user_name == "bob"] == [first]
 
 
@@ -157,9 +157,9 @@ def test_a_user_has_at_most_one_reserved_slot(pool: PaperPool) -> None:
     """Otherwise one user could reserve the whole pool, ten minutes at a time, without starting anything."""
     pool.catalog = make.catalog(make.flavor("small", limit=9), make.flavor("large", limit=9))
     pool.ask("bob", flavor="small")
-    for wish in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}):
+    for other in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}):
         with pytest.raises(AlreadyQueued):
-            pool.ask("bob", **wish)
+            pool.ask("bob", **other)
     assert len(pool.held()) == 1
 
 
@@ -524,12 +524,12 @@ def test_pending_starts_give_an_estimate(pool: PaperPool) -> None:
 def test_estimates_converge_to_the_real_waits(pool: PaperPool) -> None:
     """All wait 15 minutes though session lengths suggest twice as much, because users ahead leave the queue."""
     pool.start("ann")
-    told = []
+    estimates = []
     for number in range(40):
         ticket = pool.ask(f"u{number}")
         wait = pool.ledger.read(pool.admission.position_of, ticket).wait
         assert wait is not None
-        told.append(wait.middle)
+        estimates.append(wait.middle)
         called_at = pool.time + timedelta(minutes=15)
         pool.ledger.write(pool.admission.release, ticket.id, TicketState.CANCELLED)
         pool.ledger.write(
@@ -537,8 +537,8 @@ def test_estimates_converge_to_the_real_waits(pool: PaperPool) -> None:
                 update(tickets_table).where(tickets_table.c.id == of).values(called_at=at)
             )
         )
-    assert told[0] > 3600, "half of the longest session, as long as nothing is known"
-    assert told[-1] == pytest.approx(900, rel=0.01)
+    assert estimates[0] > 3600, "half of the longest session, as long as nothing is known"
+    assert estimates[-1] == pytest.approx(900, rel=0.01)
 
 
 # Concurrency
