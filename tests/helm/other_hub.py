@@ -37,11 +37,11 @@ c.Authenticator.allow_all = True
 
 def objects(namespace: str) -> list[Manifest]:
     """The other chart's objects: a hub, a proxy and their Services."""
-    theirs = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
-    file = FILE + "".join(program for _, program in sorted(theirs["extraConfig"].items()))
+    values = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
+    file = FILE + "".join(program for _, program in sorted(values["extraConfig"].items()))
     account = {"metadata": {"name": "hub", "namespace": namespace}}
     config = {"name": "config", "configMap": {"name": "hub"}}
-    environment = theirs["extraEnv"] | {"CONFIGPROXY_AUTH_TOKEN": "word", "HOME": "/tmp"}
+    environment = values["extraEnv"] | {"CONFIGPROXY_AUTH_TOKEN": "word", "HOME": "/tmp"}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", **account},
         {"apiVersion": "v1", "kind": "ConfigMap", **account, "data": {"jupyterhub_config.py": file}},
@@ -53,11 +53,11 @@ def objects(namespace: str) -> list[Manifest]:
             namespace,
             args=["python", "-m", "jupyterhub", "-f", "/usr/local/etc/jupyterhub/jupyterhub_config.py"],
             environment=environment,
-            volumes=[config, {"name": "srv", "emptyDir": {}}, *theirs["extraVolumes"]],
+            volumes=[config, {"name": "srv", "emptyDir": {}}, *values["extraVolumes"]],
             mounts=[
                 {"name": "config", "mountPath": "/usr/local/etc/jupyterhub"},
                 {"name": "srv", "mountPath": "/srv/jupyterhub"},
-                *theirs["extraVolumeMounts"],
+                *values["extraVolumeMounts"],
             ],
             folder="/srv/jupyterhub",
             port=8081,

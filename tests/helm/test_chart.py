@@ -95,7 +95,10 @@ def test_the_version_is_the_projects() -> None:
 
 def test_the_catalog_is_the_projects() -> None:
     """Except for what only a cluster has: container images, and no GPUs yet."""
-    ours, theirs = copy.deepcopy(DEFAULTS["catalog"]), yaml.safe_load((PROJECT / "hub_config/catalog.yaml").read_text())
+    ours, project = (
+        copy.deepcopy(DEFAULTS["catalog"]),
+        yaml.safe_load((PROJECT / "hub_config/catalog.yaml").read_text()),
+    )
     (gpu,) = [flavor for flavor in ours["flavors"] if "accelerator" in flavor]
     gpu["limit"] = 4
     for image, name in zip(ours["images"], ("light", "cpu"), strict=True):
@@ -104,7 +107,7 @@ def test_the_catalog_is_the_projects() -> None:
     for example in ours["examples"]:
         example["image"] = {"cpu": "torch"}.get(example["image"], example["image"])
     for kind in ("flavors", "examples", "defaults", "limits"):
-        assert ours[kind] == theirs[kind]
+        assert ours[kind] == project[kind]
 
 
 @pytest.mark.parametrize(

@@ -70,20 +70,20 @@ def test_another_authenticator_replaces_login_links(tmp_path: Path, monkeypatch:
 
 
 def test_values_for_zero_to_jupyterhub_fit_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
+    other_hub = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
     manifests = render(VALUE_SETS["hub of another chart"])
-    volumes = {volume["name"]: volume for volume in theirs["extraVolumes"]}
-    mounts = {mount["name"]: mount["mountPath"] for mount in theirs["extraVolumeMounts"]}
+    volumes = {volume["name"]: volume for volume in other_hub["extraVolumes"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in other_hub["extraVolumeMounts"]}
     assert set(volumes) == set(mounts)
     config = one(manifests, "ConfigMap", volumes["freepool"]["configMap"]["name"])
-    named = Path(theirs["extraEnv"][SETTINGS_VARIABLE])
+    named = Path(other_hub["extraEnv"][SETTINGS_VARIABLE])
     assert named.parent == Path(mounts["freepool"])
     settings = yaml.safe_load(config["data"][named.name])
     assert settings["state"] + "/secrets" == mounts["freepool-secrets"]
     secret = decoded(one(manifests, "Secret", volumes["freepool-secrets"]["secret"]["secretName"]))
     keys = {item["key"] for item in volumes["freepool-secrets"]["secret"]["items"]}
     assert keys < set(secret)
-    (rule,) = theirs["networkPolicy"]["ingress"]
+    (rule,) = other_hub["networkPolicy"]["ingress"]
     assert rule["ports"] == [{"protocol": "TCP", "port": settings["hub_port"]}]
 
     (tmp_path / "secrets").mkdir()
@@ -93,7 +93,7 @@ def test_values_for_zero_to_jupyterhub_fit_the_release(tmp_path: Path, monkeypat
     monkeypatch.setenv(SETTINGS_VARIABLE, str(tmp_path / "settings.json"))
     c: Any = Config()
     c.JupyterHub.services = [{"name": "theirs"}]
-    for _, program in sorted(theirs["extraConfig"].items()):
+    for _, program in sorted(other_hub["extraConfig"].items()):
         exec(program, {"c": c})
     assert c.JupyterHub.spawner_class is InstanceSpawner
     assert [service["name"] for service in c.JupyterHub.services] == ["theirs", "desk", "steward"]

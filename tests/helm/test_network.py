@@ -185,13 +185,13 @@ def test_internet_access_can_be_turned_off() -> None:
 
 def test_a_hub_of_another_chart_replaces_ours() -> None:
     own = policies(VALUE_SETS["hub of another chart"])
-    theirs = {name: Pod(NAMESPACE, {"app": "jupyterhub", "component": name}) for name in ("hub", "proxy")}
-    for who in theirs.values():
+    other_hub = {name: Pod(NAMESPACE, {"app": "jupyterhub", "component": name}) for name in ("hub", "proxy")}
+    for who in other_hub.values():
         assert passes(own, who, INSTANCE, NOTEBOOK)
         assert passes(own, who, platform("desk"), DESK)
-    assert passes(own, INSTANCE, theirs["hub"], HUB_API)
-    assert passes(own, theirs["hub"], platform("postgres"), DATABASE)
-    assert not passes(own, theirs["proxy"], platform("postgres"), DATABASE)
+    assert passes(own, INSTANCE, other_hub["hub"], HUB_API)
+    assert passes(own, other_hub["hub"], platform("postgres"), DATABASE)
+    assert not passes(own, other_hub["proxy"], platform("postgres"), DATABASE)
     assert not passes(own, platform("hub"), INSTANCE, NOTEBOOK)
 
 

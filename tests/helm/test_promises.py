@@ -240,7 +240,7 @@ def test_budgets_guard_people_and_the_platform_and_nothing_that_waits(values: Va
 
 
 def test_a_spread_without_a_selector_is_over_the_components_own_pods() -> None:
-    """Of a null selector the API server says that it matches no pod. One of the operator's own stays."""
+    """Of a null selector the API server says that it matches no pod. One that an administrator sets stays."""
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
     own = spread | {"labelSelector": {"matchLabels": {"mine": "yes"}}}
     for component, pod in pods(render({"platform": {"topologySpreadConstraints": [spread, own]}})):

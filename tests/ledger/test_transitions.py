@@ -17,7 +17,7 @@ from tests.ledger.rows import claim, instance_in, intend, later, request, slot_i
 
 Move = Callable[..., Any]
 
-LOANS: dict[str, tuple[Move, set[InstanceState], InstanceState]] = {
+INSTANCES: dict[str, tuple[Move, set[InstanceState], InstanceState]] = {
     "attach": (
         partial(instances.attach_slot, slot_id="s1"),
         {InstanceState.STARTING},
@@ -53,9 +53,9 @@ def on_row(move: Move, name: str) -> Callable[[Connection], Any]:
 
 
 @pytest.mark.parametrize("state", InstanceState)
-@pytest.mark.parametrize("name", LOANS)
+@pytest.mark.parametrize("name", INSTANCES)
 def test_an_instance_changes_only_from_the_expected_state(name: str, state: InstanceState, ledger: Ledger) -> None:
-    move, right, to = LOANS[name]
+    move, right, to = INSTANCES[name]
     before = instance_in(ledger, state)
     counted = ledger.read(revision)
     if state in right:
@@ -86,7 +86,7 @@ def test_a_slot_changes_only_from_the_expected_state(name: str, state: SlotState
     assert ledger.read(revision) == counted
 
 
-@pytest.mark.parametrize("move", [move for move, _, _ in [*LOANS.values(), *SLOTS.values()]])
+@pytest.mark.parametrize("move", [move for move, _, _ in [*INSTANCES.values(), *SLOTS.values()]])
 def test_a_row_that_is_not_there_cannot_move(move: Move, ledger: Ledger) -> None:
     with pytest.raises(LostRace):
         ledger.write(on_row(move, "nowhere"))
