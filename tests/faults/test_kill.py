@@ -25,7 +25,7 @@ WITNESS = "jupyterlab"
 """The image with a real notebook; the others are only started and stopped."""
 
 
-class Person(threading.Thread):
+class RandomUser(threading.Thread):
     """A user who starts and stops at random and accepts any answer of the platform."""
 
     def __init__(self, stack: Stack, name: str, dice: random.Random, over: threading.Event) -> None:
@@ -43,7 +43,7 @@ class Person(threading.Thread):
             self.over.wait(self.dice.uniform(0.05, 0.8))
 
 
-def _successes(people: list[Person]) -> int:
+def _successes(people: list[RandomUser]) -> int:
     return sum(person.answers.count(201) for person in people)
 
 
@@ -68,7 +68,7 @@ def test_twenty_kills_of_each_process_leave_a_correct_state(state: Path, lean: P
     with running_stack(state / "s", catalog=catalog, settings=lean) as stack:
         witness = _start_witness(stack)
         over = threading.Event()
-        people = [Person(stack, f"person{n}", random.Random(SEED + n), over) for n in range(PEOPLE)]
+        people = [RandomUser(stack, f"person{n}", random.Random(SEED + n), over) for n in range(PEOPLE)]
         stack.api("POST", "/users", json={"usernames": [person.name for person in people]})
         for person in people:
             person.start()

@@ -12,7 +12,7 @@ import helm_python as helm
 import yaml
 
 CHART = Path(__file__).parents[2] / "helm"
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, in C, where it is there
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C implementation, if available
 RELEASE, NAMESPACE, POOL = "freepool", "lab", "lab-pool"
 Manifest = dict[str, Any]
 Values = dict[str, Any]
@@ -49,7 +49,7 @@ APART: Values = {
     "public": "https://lab.example.org/",
     "hub": {"config": {"JupyterHub": {"subdomain_host": "https://lab.example.org"}}},
 }
-"""What the paid path needs besides: notebooks on hosts of their own."""
+"""Further values that paid instances need: notebooks on subdomains."""
 
 VALUE_SETS: dict[str, Values] = {
     "default": {},
@@ -155,7 +155,7 @@ def render(values: Values | None = None, *, namespace: str = NAMESPACE) -> list[
 
 
 def notes(values: Values | None = None) -> str:
-    """What Helm prints at the end."""
+    """The rendered NOTES.txt."""
     return _chart().render(values or {}, name=RELEASE, namespace=NAMESPACE)["freepool/templates/NOTES.txt"]
 
 
@@ -165,12 +165,12 @@ def _chart() -> helm.Chart:
 
 
 def of_kind(manifests: list[Manifest], *kinds: str) -> list[Manifest]:
-    """Those of some kinds."""
+    """Objects of these kinds."""
     return [manifest for manifest in manifests if manifest["kind"] in kinds]
 
 
 def one(manifests: list[Manifest], kind: str, name: str) -> Manifest:
-    """The one with this kind and name."""
+    """The object with this kind and name."""
     (found,) = [manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"] == name]
     return found
 
@@ -188,7 +188,7 @@ def containers(pod: Manifest) -> list[Manifest]:
 
 
 def decoded(secret: Manifest) -> dict[str, str]:
-    """What a Secret holds."""
+    """A Secret's decoded data."""
     return {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
 
 

@@ -16,7 +16,7 @@ from tests.kubernetes.conftest import require_images
 
 @cache
 def cluster() -> Admin:
-    """A real cluster; where there can be none, the test is skipped."""
+    """A real cluster. Skips the test on machines that cannot run one."""
     try:
         return Admin(Path(script("ensure", "--built").strip().splitlines()[-1]))
     except NoCluster as why:
@@ -33,6 +33,6 @@ def cluster_with_images() -> Admin:
 
 @pytest.fixture(scope="package")
 def release() -> Iterator[Release]:
-    """The chart with its defaults, on a real cluster; gone before other suites need what the node has."""
+    """The chart with its defaults on a real cluster, uninstalled before other suites need the node's resources."""
     with installed_release(cluster_with_images(), f"freepool-chart-{secrets.token_hex(3)}") as installed:
         yield installed

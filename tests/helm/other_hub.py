@@ -1,4 +1,4 @@
-"""A stand-in for a hub that another chart runs: set up as zero-to-jupyterhub's is, as far as lending sees it.
+"""A hub of another chart, configured like zero-to-jupyterhub's as far as the pool is concerned.
 
 What helm/z2jh-values.yaml says is put where that chart puts it: volumes, environment, lines for the hub's file.
 """
@@ -36,12 +36,12 @@ c.Authenticator.allow_all = True
 
 
 def objects(namespace: str) -> list[Manifest]:
-    """Everything of theirs: a hub, a proxy, and how they find each other."""
-    theirs = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
-    file = FILE + "".join(program for _, program in sorted(theirs["extraConfig"].items()))
+    """The other chart's objects: a hub, a proxy and their Services."""
+    values = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
+    file = FILE + "".join(program for _, program in sorted(values["extraConfig"].items()))
     account = {"metadata": {"name": "hub", "namespace": namespace}}
     config = {"name": "config", "configMap": {"name": "hub"}}
-    environment = theirs["extraEnv"] | {"CONFIGPROXY_AUTH_TOKEN": "word", "HOME": "/tmp"}
+    environment = values["extraEnv"] | {"CONFIGPROXY_AUTH_TOKEN": "word", "HOME": "/tmp"}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", **account},
         {"apiVersion": "v1", "kind": "ConfigMap", **account, "data": {"jupyterhub_config.py": file}},
@@ -53,11 +53,11 @@ def objects(namespace: str) -> list[Manifest]:
             namespace,
             args=["python", "-m", "jupyterhub", "-f", "/usr/local/etc/jupyterhub/jupyterhub_config.py"],
             environment=environment,
-            volumes=[config, {"name": "srv", "emptyDir": {}}, *theirs["extraVolumes"]],
+            volumes=[config, {"name": "srv", "emptyDir": {}}, *values["extraVolumes"]],
             mounts=[
                 {"name": "config", "mountPath": "/usr/local/etc/jupyterhub"},
                 {"name": "srv", "mountPath": "/srv/jupyterhub"},
-                *theirs["extraVolumeMounts"],
+                *values["extraVolumeMounts"],
             ],
             folder="/srv/jupyterhub",
             port=8081,

@@ -1,9 +1,9 @@
-"""What NetworkPolicies mean, as a pure function: would this connection be made?
+"""Evaluates NetworkPolicies as a pure function: is a connection allowed?
 
 For what packets on the test cluster (`test_packets.py`) cannot show: IPv6, which that cluster has not; other values
 than the defaults; every port; the edges of address ranges; pods that no release has.
 
-After the Kubernetes API's own words: a pod that no policy selects for a direction is open in that direction; once one
+By the Kubernetes API's documentation: a pod that no policy selects for a direction is open in that direction; once one
 does, only what some policy allows passes; a connection needs both its ends to agree.
 """
 
@@ -25,7 +25,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Host:
-    """Whatever is not a pod."""
+    """An address outside of the cluster."""
 
     address: str
 

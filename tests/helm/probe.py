@@ -15,7 +15,7 @@ SECONDS = 2.5
 
 
 def probe(targets):  # type: ignore[no-untyped-def]
-    """What came of each target, in the same order: `reached`, or how it failed."""
+    """The result of each target, in the same order: `reached`, or the error."""
     with ThreadPoolExecutor(len(targets)) as threads:
         return list(threads.map(_try, targets))
 

@@ -71,7 +71,7 @@ class Release:
             self._wait_for_routes()
 
     def _wait_for_routes(self) -> None:
-        """Hub and desk are ready a moment before their proxy knows where they are; until then it answers 404."""
+        """Hub and desk are ready shortly before the proxy has their routes; until then it answers 404."""
         if self.values.get("existingHub"):
             return
         for page in ("hub/health", "services/desk/health"):
@@ -79,7 +79,7 @@ class Release:
             eventually(lambda url=url: httpx.get(url).status_code == 200, seconds=30, what=f"{page} through the proxy")  # type: ignore[misc]
 
     def uninstall(self) -> str:
-        """Remove it; returns what Helm says that it kept."""
+        """Uninstall; returns Helm's list of kept objects."""
         self._reached.clear()  # another installation's Services have other addresses
         return str(self._helm("uninstall", self.name, ignore_not_found=True)["info"])
 
@@ -124,13 +124,13 @@ class Release:
             raise AssertionError(f"{error}\n{self.describe()}") from error
 
     def describe(self) -> str:
-        """What the pods are doing, for a person who has to find out why they are not ready."""
+        """Status and logs of the pods, for a failure message about pods that are not ready."""
         parts = [self.kubectl("get", "pods", "-o", "wide")]
         for pod in json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]:
             for status in pod["status"].get("initContainerStatuses", []) + pod["status"].get("containerStatuses", []):
                 if not status["ready"]:
                     parts.append(f"{pod['metadata']['name']} {status['name']}: {json.dumps(status['state'])}")
-                    with contextlib.suppress(AssertionError):  # one that has not begun has no log
+                    with contextlib.suppress(AssertionError):  # a container that has not started has no log
                         parts.append(self.kubectl("logs", pod["metadata"]["name"], "-c", status["name"], "--tail=30"))
         return "\n".join(parts)
 
@@ -185,13 +185,13 @@ class Release:
         return f"http://127.0.0.1:{here}"
 
     def close(self) -> None:
-        """End what runs on this machine."""
+        """End the processes on this machine."""
         for forward in self._forwards:
             forward.terminate()
             forward.wait(10)
 
     def link_for(self, user: str) -> str:
-        """A link that logs `user` in, as the operator gets it; with the address that this machine reaches."""
+        """A link that logs `user` in, as `freepool` prints it, with an address that this machine reaches."""
         printed = self.kubectl("exec", f"deploy/{self.name}-hub", "-c", "hub", "--", "freepool", "link", user).strip()
         return self.url + "/hub/link?" + printed.partition("/hub/link?")[2]
 
@@ -201,16 +201,16 @@ class Release:
         return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=120, **kwargs)
 
     def server(self, user: str) -> dict[str, Any]:
-        """What JupyterHub says of their server; nothing where there is none."""
+        """JupyterHub's model of the user's server; empty without one."""
         return dict(self.api("GET", f"/users/{quote(user, safe='')}").json()["servers"].get("") or {})
 
     def start(self, user: str, **options: Any) -> httpx.Response:
-        """Make a user, if it is not there, and start their server."""
+        """Create a user if needed and start the server."""
         assert self.api("POST", f"/users/{quote(user, safe='')}").status_code in (201, 409)
         return self.api("POST", f"/users/{quote(user, safe='')}/server", json=options or None)
 
     def stop(self, user: str) -> httpx.Response:
-        """Stop their server."""
+        """Stop the user's server."""
         return self.api("DELETE", f"/users/{quote(user, safe='')}/server")
 
 
@@ -222,7 +222,7 @@ def _accepts(address: str, port: int) -> bool:
 
 @contextmanager
 def installed_release(admin: Admin, namespace: str, values: Values | None = None) -> Iterator[Release]:
-    """Install the chart from the images that were built here; afterwards nothing of it is left."""
+    """Install the chart with the images built here; uninstalled completely afterwards."""
     release = Release(admin, namespace)
     try:
         release.install(values or {})

@@ -1,6 +1,6 @@
 """The catalog's part of the chart's values.schema.json is the catalog's own model.
 
-`python -m tests.helm.schema` writes it there after a change of the model; a test finds where that was forgotten.
+`python -m tests.helm.schema` writes it there after a change of the model; a test fails where that was forgotten.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def picture() -> Callable[[Page, str], None]:
 
 @pytest.fixture
 def page(release: Release) -> Iterator[Page]:
-    """A browser of one person, on their desk."""
+    """A user's browser at the desk."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = launch(playwright)
@@ -48,7 +48,7 @@ def page(release: Release) -> Iterator[Page]:
 
 
 def assigned_pods(release: Release) -> set[str]:
-    """Unique ids of the pods that somebody has."""
+    """Uids of the assigned pods."""
     return {
         pod["metadata"]["uid"]
         for pod in release.pods("instance")

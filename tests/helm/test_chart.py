@@ -37,7 +37,7 @@ DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 
 @EVERY
 @pytest.mark.parametrize("version", ["v1.30.0", "v1.35.0", "v1.36.3", "v1.37.0"])
-def test_it_lints(values: Values, version: str) -> None:
+def test_the_chart_lints(values: Values, version: str) -> None:
     report = helm.lint(CHART, values, strict=True, namespace=NAMESPACE, kube_version=version)
     assert report["errors"] == []
     assert [message["error"] for message in report["messages"]] == ["icon is recommended"]
@@ -58,14 +58,14 @@ def test_programs_understand_the_settings_and_the_catalog(values: Values, tmp_pa
     assert all(image.reference and "{" not in image.reference for image in load_catalog(catalog).images)
 
 
-def test_desk_and_steward_are_told_of_the_clouds() -> None:
+def test_desk_and_steward_get_the_cloud_settings() -> None:
     settings = Settings.model_validate(settings_of(render({"paid": PAID, **APART}), RELEASE))
     assert settings.paid is not None
     assert settings.paid.model_dump(mode="json", exclude_unset=True) == PAID["settings"]
     assert Settings.model_validate(settings_of(render(), RELEASE)).paid is None
 
 
-def test_keys_of_clouds_that_nobody_mounts_are_missed_at_once() -> None:
+def test_cloud_keys_that_are_not_mounted_are_reported_at_once() -> None:
     with pytest.raises(Exception, match="name the Secret that holds them"):
         render({"paid": {"settings": PAID["settings"]}, **APART})
 
@@ -94,8 +94,11 @@ def test_the_version_is_the_projects() -> None:
 
 
 def test_the_catalog_is_the_projects() -> None:
-    """Besides what can only be said on a cluster: container images, and that there are no GPUs yet."""
-    ours, theirs = copy.deepcopy(DEFAULTS["catalog"]), yaml.safe_load((PROJECT / "hub_config/catalog.yaml").read_text())
+    """Except for what only a cluster has: container images, and no GPUs yet."""
+    ours, project = (
+        copy.deepcopy(DEFAULTS["catalog"]),
+        yaml.safe_load((PROJECT / "hub_config/catalog.yaml").read_text()),
+    )
     (gpu,) = [flavor for flavor in ours["flavors"] if "accelerator" in flavor]
     gpu["limit"] = 4
     for image, name in zip(ours["images"], ("light", "cpu"), strict=True):
@@ -104,7 +107,7 @@ def test_the_catalog_is_the_projects() -> None:
     for example in ours["examples"]:
         example["image"] = {"cpu": "torch"}.get(example["image"], example["image"])
     for kind in ("flavors", "examples", "defaults", "limits"):
-        assert ours[kind] == theirs[kind]
+        assert ours[kind] == project[kind]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_the_catalog_is_the_projects() -> None:
         ({"catalog": {"limits": {"instances": 1}}}, "instances"),
     ],
 )
-def test_a_typing_mistake_is_refused(values: Values, said: str) -> None:
+def test_an_unknown_value_is_refused(values: Values, said: str) -> None:
     with pytest.raises(helm.HelmValuesError, match=said):
         render(values)
 
@@ -132,12 +135,12 @@ def test_a_typing_mistake_is_refused(values: Values, said: str) -> None:
         ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is no size"),
     ],
 )
-def test_what_cannot_work_is_refused_in_words(values: Values, said: str) -> None:
+def test_values_that_cannot_work_are_refused_with_a_message(values: Values, said: str) -> None:
     with pytest.raises(helm.HelmError, match=said):
         render(values)
 
 
-def test_the_schema_knows_every_value_and_says_what_it_is() -> None:
+def test_the_schema_describes_every_value() -> None:
     schema = json.loads(FILE.read_text())
 
     def compare(values: dict[str, Any], part: dict[str, Any], where: str) -> None:
@@ -157,13 +160,13 @@ def test_the_schema_of_the_catalog_is_the_catalogs_own() -> None:
     assert (schema["properties"]["catalog"], schema["$defs"]) == catalog_schema(), "run python -m tests.helm.schema"
 
 
-def test_links_show_the_address_that_people_use() -> None:
+def test_links_use_the_public_address() -> None:
     assert settings_of(render())["public"] == "http://127.0.0.1:8000/"
     assert settings_of(render(VALUE_SETS["ingress"]))["public"] == "https://lab.example.org/"
     assert settings_of(render({"public": "https://a.example.org/"}))["public"] == "https://a.example.org/"
 
 
-def test_notes_say_what_to_do_next() -> None:
+def test_notes_explain_the_next_steps() -> None:
     assert "exec deploy/freepool-hub -- freepool link ann" in notes()
     assert "port-forward svc/freepool-proxy" in notes()
     own_login = notes({"hub": {"config": {"JupyterHub": {"authenticator_class": "github"}}}})
@@ -184,7 +187,7 @@ def test_notes_say_how_pod_security_is_enforced() -> None:
     assert platform not in notes(VALUE_SETS["hub of another chart"]), "its pods are not ours to speak for"
 
 
-def test_a_values_file_of_before_is_still_accepted() -> None:
+def test_a_values_file_of_an_older_release_is_accepted() -> None:
     """Until Kubernetes 1.22 NetworkPolicies knew no port ranges, and a value listed ports instead."""
     before: Values = {"network": {"internet": {"portsWithoutRanges": [80, 443, 8443]}}}
     assert of_kind(render(before), "NetworkPolicy") == of_kind(render(), "NetworkPolicy")
@@ -192,7 +195,7 @@ def test_a_values_file_of_before_is_still_accepted() -> None:
     assert "portsWithoutRanges" not in notes()
 
 
-def test_a_change_restarts_what_reads_it_and_nothing_else() -> None:
+def test_a_change_restarts_only_the_pods_that_read_it() -> None:
     secret = {"existingSecret": "mine"}  # so that two renderings have the same secrets: none
 
     def sums(values: Values) -> dict[str, Any]:

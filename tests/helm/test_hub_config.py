@@ -1,4 +1,4 @@
-"""The chart's jupyterhub_config.py, run as JupyterHub runs it, with values as people write them."""
+"""The chart's jupyterhub_config.py, run as JupyterHub runs it, with values as administrators write them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helm.chart import CHART, RELEASE, VALUE_SETS, Values, decoded, one, r
 
 
 def config_of(values: Values, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What JupyterHub reads in the hub's pod; its folders are here."""
+    """The configuration that JupyterHub reads in the hub's pod, with local folders."""
     manifests = render(values)
     settings = settings_of(manifests) | {"state": str(folder)}
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
@@ -35,7 +35,7 @@ def config_of(values: Values, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return PyFileConfigLoader("jupyterhub_config.py", path=str(folder)).load_config()
 
 
-def test_people_log_in_by_link_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_log_in_by_link_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     c = config_of({}, tmp_path, monkeypatch)
     assert c.JupyterHub.authenticator_class is LinkAuthenticator
     assert c.JupyterHub.spawner_class is InstanceSpawner
@@ -44,7 +44,7 @@ def test_people_log_in_by_link_at_first(tmp_path: Path, monkeypatch: pytest.Monk
     assert c.ConfigurableHTTPProxy.api_url == "http://freepool-proxy-api.lab.svc:8001"
 
 
-def test_a_login_of_your_own_takes_the_links_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_authenticator_replaces_login_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = {
         "config": {
             "JupyterHub": {
@@ -70,20 +70,20 @@ def test_a_login_of_your_own_takes_the_links_place(tmp_path: Path, monkeypatch: 
 
 
 def test_values_for_zero_to_jupyterhub_fit_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
+    other_hub = yaml.safe_load((CHART / "z2jh-values.yaml").read_text())["hub"]
     manifests = render(VALUE_SETS["hub of another chart"])
-    volumes = {volume["name"]: volume for volume in theirs["extraVolumes"]}
-    mounts = {mount["name"]: mount["mountPath"] for mount in theirs["extraVolumeMounts"]}
+    volumes = {volume["name"]: volume for volume in other_hub["extraVolumes"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in other_hub["extraVolumeMounts"]}
     assert set(volumes) == set(mounts)
     config = one(manifests, "ConfigMap", volumes["freepool"]["configMap"]["name"])
-    named = Path(theirs["extraEnv"][SETTINGS_VARIABLE])
+    named = Path(other_hub["extraEnv"][SETTINGS_VARIABLE])
     assert named.parent == Path(mounts["freepool"])
     settings = yaml.safe_load(config["data"][named.name])
     assert settings["state"] + "/secrets" == mounts["freepool-secrets"]
     secret = decoded(one(manifests, "Secret", volumes["freepool-secrets"]["secret"]["secretName"]))
     keys = {item["key"] for item in volumes["freepool-secrets"]["secret"]["items"]}
     assert keys < set(secret)
-    (rule,) = theirs["networkPolicy"]["ingress"]
+    (rule,) = other_hub["networkPolicy"]["ingress"]
     assert rule["ports"] == [{"protocol": "TCP", "port": settings["hub_port"]}]
 
     (tmp_path / "secrets").mkdir()
@@ -93,7 +93,7 @@ def test_values_for_zero_to_jupyterhub_fit_the_release(tmp_path: Path, monkeypat
     monkeypatch.setenv(SETTINGS_VARIABLE, str(tmp_path / "settings.json"))
     c: Any = Config()
     c.JupyterHub.services = [{"name": "theirs"}]
-    for _, program in sorted(theirs["extraConfig"].items()):
+    for _, program in sorted(other_hub["extraConfig"].items()):
         exec(program, {"c": c})
     assert c.JupyterHub.spawner_class is InstanceSpawner
     assert [service["name"] for service in c.JupyterHub.services] == ["theirs", "desk", "steward"]

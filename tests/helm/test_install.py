@@ -1,4 +1,4 @@
-"""`helm install` on a real cluster: everything becomes ready, people work, and what is promised of upgrades holds."""
+"""`helm install` on a real cluster: all pods become ready, users work, and upgrades keep notebooks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def secret_of(release: Release, name: str = "freepool") -> dict[str, str]:
 
 @contextmanager
 def visitor(release: Release, user: str) -> Iterator[httpx.Client]:
-    """Somebody who has opened their link."""
+    """An HTTP client that has opened the user's login link."""
     with httpx.Client(follow_redirects=True, timeout=60) as client:
         assert client.get(release.link_for(user)).status_code == 200
         yield client
@@ -81,7 +81,7 @@ def test_helm_test_passes(release: Release) -> None:
         assert line in printed
 
 
-def test_the_account_may_do_what_is_promised_and_nothing_else(release: Release, tmp_path: Path) -> None:
+def test_the_account_has_exactly_the_documented_rights(release: Release, tmp_path: Path) -> None:
     account = Admin(release.admin.account(release.namespace, release.name, tmp_path / "kubeconfig"))
 
     def may(verb: str, what: str, namespace: str) -> bool:
@@ -135,10 +135,10 @@ def test_secrets_are_readable_by_their_user_only(release: Release) -> None:
     assert set(re.findall("0o[0-7]+", shown)) == {"0o440"}
 
 
-def test_the_namespace_refuses_what_is_larger_than_any_flavor(release: Release) -> None:
+def test_the_namespace_refuses_pods_larger_than_any_flavor(release: Release) -> None:
     def attempt(limits: dict[str, str]) -> str:
         container = {"name": "odd", "image": "any", "resources": {"limits": limits}}
-        # As Pod Security wants it, so that it is the size that is refused.
+        # Allowed by Pod Security, so that only the size is refused.
         spec = harden({"containers": [container]})
         pod = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "odd"}, "spec": spec}
         with pytest.raises(AssertionError) as refused:
@@ -149,7 +149,7 @@ def test_the_namespace_refuses_what_is_larger_than_any_flavor(release: Release) 
     assert "exceeded quota" in attempt({"nvidia.com/gpu": "1"}), "no flavor lends a GPU yet"
 
 
-def test_an_upgrade_keeps_secrets_people_and_notebooks(release: Release) -> None:
+def test_an_upgrade_keeps_secrets_users_and_notebooks(release: Release) -> None:
     assert release.start("bob").status_code in (201, 202)
     with visitor(release, "bob") as client:
         open_notebook(release, client, "bob")
@@ -169,12 +169,12 @@ def test_an_upgrade_keeps_secrets_people_and_notebooks(release: Release) -> None
             release.stop("bob")
 
 
-def test_another_catalog_is_another_quota(release: Release) -> None:
+def test_another_catalog_changes_the_quota(release: Release) -> None:
     hard = release.get("resourcequota", "freepool", namespace=release.pool)["spec"]["hard"]
     assert (hard["pods"], hard["requests.nvidia.com/gpu"]) == ("28", "0")
 
 
-def test_what_an_uninstall_leaves(release: Release) -> None:
+def test_an_uninstall_leaves_only_the_secret_and_a_new_install_uses_it(release: Release) -> None:
     before = secret_of(release)
     said = release.uninstall()
     assert "[Secret] freepool" in said

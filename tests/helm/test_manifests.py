@@ -1,4 +1,4 @@
-"""Everything that the chart renders is valid for the Kubernetes versions that people run."""
+"""All rendered manifests are valid for the supported Kubernetes versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def manifests() -> list[Manifest]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_it_is_valid(version: str, manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_is_valid(version: str, manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     # The package reads the same large files again for each manifest.
     monkeypatch.setattr(kubernetes_validate, "schema_contents", cache(kubernetes_validate.schema_contents))
     mistakes = []
@@ -38,6 +38,6 @@ def test_it_is_valid(version: str, manifests: list[Manifest], monkeypatch: pytes
     assert mistakes == []
 
 
-def test_the_newest_version_is_among_them() -> None:
+def test_the_newest_version_is_checked() -> None:
     assert kubernetes_validate.latest_version() in VERSIONS
     assert len(VERSIONS) >= 8

@@ -52,7 +52,7 @@ def test_hub_and_proxy_reach_a_notebook(component: str) -> None:
 @pytest.mark.parametrize(
     "who", [NEIGHBOUR, STRANGER, BROWSER, platform("desk"), platform("steward"), platform("hub", "elsewhere")]
 )
-def test_nobody_else_reaches_a_notebook(who: Pod | Host) -> None:
+def test_only_hub_and_proxy_reach_a_notebook(who: Pod | Host) -> None:
     assert not passes(DEFAULT, who, INSTANCE, NOTEBOOK)
 
 
@@ -145,12 +145,12 @@ def test_the_platform_talks_to_itself_only(port: int, target: str, friends: set[
         assert not passes(DEFAULT, stranger, platform(target), port)
 
 
-def test_everybody_reaches_the_proxys_public_port() -> None:
+def test_any_source_reaches_the_proxys_public_port() -> None:
     for who in (BROWSER, STRANGER, INSTANCE, platform("test")):
         assert passes(DEFAULT, who, platform("proxy"), PUBLIC)
 
 
-def test_the_hub_reaches_the_cluster_and_who_people_log_in_with() -> None:
+def test_the_hub_reaches_the_cluster_and_login_providers() -> None:
     for who in ("hub", "steward"):
         assert passes(DEFAULT, platform(who), Host("10.96.0.1"), 443)
     assert passes(DEFAULT, platform("hub"), Host("140.82.112.3"), 443)
@@ -158,7 +158,7 @@ def test_the_hub_reaches_the_cluster_and_who_people_log_in_with() -> None:
     assert not passes(DEFAULT, platform("postgres"), Host("93.184.216.34"), 443)
 
 
-def test_ports_and_addresses_of_your_own() -> None:
+def test_configured_ports_and_addresses() -> None:
     own = policies(VALUE_SETS["as much as possible"])
     assert not passes(own, INSTANCE, Host("203.0.113.9"), 443)
     assert passes(own, INSTANCE, Host("10.9.8.7"), 443)
@@ -177,25 +177,25 @@ def test_exactly_the_refused_ports_are_closed(refused: list[int], asked: list[in
         assert passes(own, INSTANCE, Host("93.184.216.34"), port) == (port not in refused)
 
 
-def test_no_internet_at_all() -> None:
+def test_internet_access_can_be_turned_off() -> None:
     own = policies({"network": {"internet": {"enabled": False}}})
     assert not passes(own, INSTANCE, Host("93.184.216.34"), 443)
     assert passes(own, INSTANCE, platform("hub"), HUB_API)
 
 
-def test_a_hub_of_another_chart_takes_the_place_of_ours() -> None:
+def test_a_hub_of_another_chart_replaces_ours() -> None:
     own = policies(VALUE_SETS["hub of another chart"])
-    theirs = {name: Pod(NAMESPACE, {"app": "jupyterhub", "component": name}) for name in ("hub", "proxy")}
-    for who in theirs.values():
+    other_hub = {name: Pod(NAMESPACE, {"app": "jupyterhub", "component": name}) for name in ("hub", "proxy")}
+    for who in other_hub.values():
         assert passes(own, who, INSTANCE, NOTEBOOK)
         assert passes(own, who, platform("desk"), DESK)
-    assert passes(own, INSTANCE, theirs["hub"], HUB_API)
-    assert passes(own, theirs["hub"], platform("postgres"), DATABASE)
-    assert not passes(own, theirs["proxy"], platform("postgres"), DATABASE)
+    assert passes(own, INSTANCE, other_hub["hub"], HUB_API)
+    assert passes(own, other_hub["hub"], platform("postgres"), DATABASE)
+    assert not passes(own, other_hub["proxy"], platform("postgres"), DATABASE)
     assert not passes(own, platform("hub"), INSTANCE, NOTEBOOK)
 
 
-def test_a_connection_needs_both_ends() -> None:
+def test_a_connection_must_be_allowed_at_both_ends() -> None:
     """The evaluator's own test."""
     closed = {"metadata": {"namespace": "a"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}
     here, there = Pod("a", {}), Pod("b", {})

@@ -1,4 +1,4 @@
-"""A hub that another chart runs lends from the pool that this chart has made beside it."""
+"""A hub of another chart assigns notebooks of the pool that this chart has installed beside it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMESPACE = "freepool-beside"
 
 @pytest.fixture(scope="module")
 def beside() -> Iterator[Release]:
-    """Our chart without hub and proxy, and theirs."""
+    """Our chart without hub and proxy, beside another chart's hub and proxy."""
     with installed_release(cluster_with_images(), NAMESPACE, VALUE_SETS["hub of another chart"]) as release:
         release.admin.apply(*objects(NAMESPACE))
         for name in ("hub", "proxy"):
@@ -33,13 +33,13 @@ def ask(release: Release, method: str, path: str, **kwargs: Any) -> httpx.Respon
     return httpx.request(method, url, headers={"Authorization": f"token {TOKEN}"}, timeout=120, **kwargs)
 
 
-def test_only_desk_steward_and_the_pool_are_ours(beside: Release) -> None:
+def test_our_chart_runs_only_desk_steward_and_pool(beside: Release) -> None:
     ours = beside.get("deployments")["items"]
     names = {found["metadata"]["name"] for found in ours}
     assert names == {"hub", "proxy", "freepool-desk", "freepool-steward", "freepool-postgres"}
 
 
-def test_their_hub_lends_a_notebook(beside: Release) -> None:
+def test_the_other_hub_starts_a_notebook(beside: Release) -> None:
     eventually(lambda: ask(beside, "GET", "/hub/health").status_code == 200, seconds=120, what="their hub")
     assert ask(beside, "POST", "/hub/api/users/ann").status_code == 201
     assert ask(beside, "POST", "/hub/api/users/ann/server", json={"flavor": "cpu-basic"}).status_code in (201, 202)
@@ -53,7 +53,7 @@ def test_their_hub_lends_a_notebook(beside: Release) -> None:
     assert ask(beside, "DELETE", "/hub/api/users/ann/server").status_code in (202, 204)
 
 
-def test_the_desk_is_behind_their_proxy(beside: Release) -> None:
+def test_the_desk_is_behind_the_other_proxy(beside: Release) -> None:
     def is_healthy() -> bool:
         return ask(beside, "GET", "/services/desk/health").status_code == 200
 
@@ -63,6 +63,6 @@ def test_the_desk_is_behind_their_proxy(beside: Release) -> None:
     assert "desk" in landing.url.params["next"]
 
 
-def test_their_tables_are_where_they_were(beside: Release) -> None:
+def test_the_other_hubs_tables_are_unchanged(beside: Release) -> None:
     listed = beside.kubectl("exec", "deploy/hub", "--", "ls", "/srv/jupyterhub")
     assert "jupyterhub.sqlite" in listed

@@ -48,7 +48,7 @@ PRIVATE = {
 
 @dataclass(frozen=True)
 class Target:
-    """One way that a packet may go. `source` is what sends it."""
+    """One connection to try. `source` is the sender."""
 
     source: str
     name: str
@@ -64,7 +64,7 @@ class Target:
 
 
 def world() -> list[Target]:
-    """What a notebook tries outside of the cluster."""
+    """Targets of a notebook outside of the cluster."""
     there = [
         *(("internet", "tcp", INTERNET, port, REACHED) for port in (22, 80, 443, 8443, 50000)),
         ("internet", "udp", INTERNET, 443, REACHED),
@@ -88,7 +88,7 @@ class Room:
     targets: list[Target] = field(default_factory=list)
 
     def run(self, source: str, targets: list[Target]) -> list[str]:
-        """What comes of each target, tried from this source."""
+        """The result of each target, tried from this source."""
         asked = json.dumps([[target.kind, target.host, target.port] for target in targets])
         if source == "notebook":
             printed = asyncio.run(self._run_in_notebook(f"{PROGRAM}\nprint('=>' + json.dumps(probe({asked})))"))
@@ -111,7 +111,7 @@ class Room:
             return await Notebook(session, url, self.token, "").run(text)
 
     def look(self) -> dict[Target, str]:
-        """What comes of every target."""
+        """The results of all targets."""
         found: dict[Target, str] = {}
         for source in dict.fromkeys(target.source for target in self.targets):
             targets = [target for target in self.targets if target.source == source]
@@ -121,7 +121,7 @@ class Room:
 
 @pytest.fixture
 def room(release: Release) -> Iterator[Room]:
-    """Everything that sends packets, and everything that gets them."""
+    """All senders and receivers of packets."""
     admin, namespace = release.admin, f"{release.namespace}-stranger"
     admin.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
@@ -140,7 +140,7 @@ def room(release: Release) -> Iterator[Room]:
 
 
 def stranger(namespace: str) -> dict[str, Any]:
-    """A pod that answers on the notebooks' port, as whatever else runs on a cluster may."""
+    """A pod that answers on the notebooks' port, such as an unrelated service in the cluster."""
     image = built_images()
     return {
         "apiVersion": "v1",
@@ -161,7 +161,7 @@ def stranger(namespace: str) -> dict[str, Any]:
 
 
 def addresses(release: Release) -> dict[str, bool]:
-    """Notebooks' pods that are ready: their address, and whether they are lent."""
+    """Addresses of the notebooks' ready pods, and whether each is assigned."""
     return {
         pod["status"]["podIP"]: pod["metadata"]["labels"].get("freepool/lent") == "true"
         for pod in release.pods("instance")

@@ -224,7 +224,7 @@ def test_no_notebook_ends_another() -> None:
 
 
 @EVERY
-def test_budgets_guard_people_and_the_platform_and_nothing_that_waits(values: Values) -> None:
+def test_budgets_guard_assigned_slots_and_the_platform_and_no_warm_slot(values: Values) -> None:
     """A warm pod carries no `freepool/lent`: it holds up no drain, and a cluster autoscaler may remove its node."""
     budgets = {found["metadata"]["name"]: found["spec"] for found in of_kind(render(values), "PodDisruptionBudget")}
     people = {name: spec for name, spec in budgets.items() if name.endswith("-instances")}
@@ -240,7 +240,7 @@ def test_budgets_guard_people_and_the_platform_and_nothing_that_waits(values: Va
 
 
 def test_a_spread_without_a_selector_is_over_the_components_own_pods() -> None:
-    """Of a null selector the API server says that it matches no pod. One of the operator's own stays."""
+    """Of a null selector the API server says that it matches no pod. One that an administrator sets stays."""
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
     own = spread | {"labelSelector": {"matchLabels": {"mine": "yes"}}}
     for component, pod in pods(render({"platform": {"topologySpreadConstraints": [spread, own]}})):

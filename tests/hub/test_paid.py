@@ -252,7 +252,7 @@ def test_kills_at_every_step_lose_nothing_and_create_nothing_twice(platform: Pla
     assert ann.order("paid-1").stop_wanted_at is None
 
     assert ann.stop("paid-1").status_code in (202, 204)
-    assert ann.order("paid-1").stop_wanted_at is not None, "the wish is written before anything else"
+    assert ann.order("paid-1").stop_wanted_at is not None, "the request is written before anything else"
     platform.kill(*KILLED)
     ann.wait_state("paid-1", OrderState.STOPPED)
     ann.delete("paid-1")

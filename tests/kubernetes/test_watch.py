@@ -332,7 +332,7 @@ class Loop:
                 ticking.cancel()
                 gc.unfreeze()
 
-    def told(self, what: str) -> str:
+    def report(self, what: str) -> str:
         return f"{what}: longest callback {self.longest * 1000:.1f} ms of CPU, loop late by {self.lag * 1000:.0f} ms"
 
 
@@ -359,8 +359,8 @@ async def test_three_thousand_pods_do_not_block_the_event_loop(
         async with loop.measured(monkeypatch):
             pods, _ = await list_pods(watched.cluster)
         assert len(pods) == MANY
-        said.append(loop.told(f"list in {time.monotonic() - began:.1f} s"))
-        assert loop.longest < LONGEST_CALLBACK, loop.told(loop.what)
+        said.append(loop.report(f"list in {time.monotonic() - began:.1f} s"))
+        assert loop.longest < LONGEST_CALLBACK, loop.report(loop.what)
         del pods
 
         tracemalloc.start()
@@ -379,8 +379,8 @@ async def test_three_thousand_pods_do_not_block_the_event_loop(
             async with loop.measured(monkeypatch):
                 await paper.mark(some, **{"freepool/lent": "true"})
                 await watched.view.wait_until(lambda found: all(found[name].assigned for name in some), seconds=SECONDS)
-            said.append(loop.told(f"{len(some)} events one by one in {time.monotonic() - began:.1f} s"))
-            assert loop.longest < LONGEST_CALLBACK, loop.told(loop.what)
+            said.append(loop.report(f"{len(some)} events one by one in {time.monotonic() - began:.1f} s"))
+            assert loop.longest < LONGEST_CALLBACK, loop.report(loop.what)
         # The watch is not read for a while, and then receives all events at once.
         monkeypatch.setattr(watch, "FRESH_SECONDS", 600.0)
         await paper.mark(slot_ids[400:1200], **{"freepool/lent": "true"})
@@ -389,7 +389,7 @@ async def test_three_thousand_pods_do_not_block_the_event_loop(
             await watched.view.wait_until(
                 lambda found: all(found[name].assigned for name in slot_ids[:1200]), seconds=SECONDS
             )
-        said.append(loop.told(f"800 events at once in {time.monotonic() - began:.1f} s"))
+        said.append(loop.report(f"800 events at once in {time.monotonic() - began:.1f} s"))
     await watched.backend.close()
-    assert loop.longest < LONGEST_CALLBACK, loop.told(loop.what)
+    assert loop.longest < LONGEST_CALLBACK, loop.report(loop.what)
     assert watched.cluster.asked["list"] == 3, "once each to connect, to measure, to follow"

@@ -41,7 +41,7 @@ def postgres_url(postgres: URL) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where an empty ledger may be made."""
+    """URL for a new, empty ledger."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     return str(request.getfixturevalue("postgres_url"))
@@ -49,7 +49,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file to be copied, which is faster than to migrate again."""
+    """A migrated file to copy, which is faster than another migration."""
     path = tmp_path_factory.mktemp("ledger") / "migrated.sqlite"
     _migrate(f"sqlite:///{path}")
     return path
@@ -57,7 +57,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: URL) -> Iterator[str]:
-    """A database to be emptied, which is faster than to make it again."""
+    """A migrated database to empty, which is faster than creating another."""
     with fresh_database(postgres, "migrated") as url:
         _migrate(text_of(url))
         yield text_of(url)
@@ -90,7 +90,7 @@ def sqlite_ledger(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger(request: pytest.FixtureRequest) -> Ledger:
-    """A migrated, empty ledger in either."""
+    """A migrated, empty ledger in each database."""
     name = "sqlite_ledger" if request.param == "sqlite" else "postgres_ledger"
     found = request.getfixturevalue(name)
     assert isinstance(found, Ledger)
@@ -109,7 +109,7 @@ def _migrate(url: str) -> None:
 
 @pytest.fixture
 def together() -> Iterator[Together[object]]:
-    """Runs functions in threads of their own, all at the same moment, and returns what each returned."""
+    """Runs functions in threads that start at the same time, and returns their results."""
     with ThreadPoolExecutor(64) as threads:
 
         def run(tasks: list[Callable[[], T]]) -> list[T]:

@@ -1,4 +1,4 @@
-"""A pool on paper for tests of admission: the real decisions on a real ledger, with a clock and ids that tests hold."""
+"""A simulated pool for tests of admission: real decisions on a real ledger, with the tests' clock and ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.unit.make import NOW, PaperBackend
 
 @dataclass
 class PaperPool:
-    """What hub, desk and steward write, without the hub, the desk, the steward and the slots."""
+    """Writes to the ledger what hub, desk and steward would write, without running them."""
 
     ledger: Ledger
     catalog: Catalog = field(default_factory=lambda: make.catalog(make.flavor(limit=1)))
@@ -38,11 +38,13 @@ class PaperPool:
     def pass_time(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
-    def wish(self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str) -> SpawnRequest:
+    def spawn_request(
+        self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str
+    ) -> SpawnRequest:
         return SpawnRequest(user, server, choose(self.catalog, options), groups)
 
     def ask(self, user: str, *, by_user: bool = False, **options: Any) -> Ticket:
-        return self.ledger.write(self.admission.ask, self.wish(user, **options), by_user=by_user)
+        return self.ledger.write(self.admission.ask, self.spawn_request(user, **options), by_user=by_user)
 
     def call_due(self) -> list[Ticket]:
         return self.ledger.write(self.admission.call_due)
@@ -51,7 +53,7 @@ class PaperPool:
         return self.ledger.read(self.admission.position_of, ticket).place
 
     def ticket(self, ticket: Ticket) -> Ticket:
-        """As it is now."""
+        """The ticket's present row."""
         return self.ledger.read(tickets.get, ticket.id)
 
     def alive(self) -> list[Ticket]:
@@ -61,11 +63,11 @@ class PaperPool:
         return self.ledger.read(slots.occupying)
 
     def held(self) -> list[Slot]:
-        """What is lent or reserved: all that counts against the limit."""
+        """Assigned and reserved slots: all that count against the limit."""
         return [slot for slot in self.slots() if slot.state is not SlotState.DESTROYING and slot.holder_id]
 
     def begin(self, ticket: Ticket) -> Instance:
-        """What the hub's start writes first, in one transaction."""
+        """Write the first transaction of the hub's start."""
         name = self.new_id()
 
         def write(connection: Connection) -> Instance:
@@ -88,7 +90,7 @@ class PaperPool:
         return self.ledger.write(write)
 
     def run(self, instance: Instance) -> Instance:
-        """It came up."""
+        """The instance runs."""
 
         def write(connection: Connection) -> Instance:
             for slot in slots.of_holder(connection, instance.id):
@@ -102,13 +104,13 @@ class PaperPool:
         return self.ledger.write(write)
 
     def start(self, user: str, **options: Any) -> Instance:
-        """Somebody for whom there is room."""
+        """Request and start an instance for which there is room."""
         ticket = self.ask(user, **options)
         assert ticket.state is TicketState.CALLED, f"{user} has to wait"
         return self.run(self.begin(ticket))
 
     def end(self, instance: Instance, reason: EndReason = EndReason.STOPPED) -> None:
-        """The intent to end it, which `sweep` finishes."""
+        """Write the intent to end it, which `sweep` finishes."""
 
         def write(connection: Connection) -> None:
             instances.mark_stopping(connection, instance.id, reason=reason, now=self.time)
@@ -120,7 +122,7 @@ class PaperPool:
         self.ledger.write(write)
 
     def sweep(self) -> None:
-        """What leaves has left, and what ends has ended."""
+        """Finish all slots and instances that are ending."""
 
         def write(connection: Connection) -> None:
             for slot in slots.occupying(connection):

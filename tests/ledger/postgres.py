@@ -52,7 +52,7 @@ def running_postgres() -> Iterator[URL]:
             eventually(lambda: _answers(url), seconds=START_SECONDS, what="PostgreSQL")
             yield url
         finally:
-            server.send_signal(signal.SIGINT)  # a fast shutdown: whoever is connected is cut off
+            server.send_signal(signal.SIGINT)  # a fast shutdown, which closes all connections
             server.wait(START_SECONDS)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What operators set is kept with who and when, in any database, and what they may not set is not kept at all."""
+"""Administrators' settings are stored with name and time in both databases; invalid ones are not stored."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def plan(**changes: Any) -> PlanChange:
     return PlanChange.model_validate(values | changes)
 
 
-def test_a_floor_is_set_changed_and_given_back(ledger: Ledger) -> None:
+def test_a_floor_is_set_changed_and_removed(ledger: Ledger) -> None:
     found = change(ledger, commands.set_floor, FloorChange(flavor="small", image="cpu", slots=3))
     assert found.floor("small", "cpu") == 3
     row = found.rows["floor:small:cpu"]
@@ -81,7 +81,7 @@ def test_plans_are_added_replaced_and_removed(ledger: Ledger) -> None:
     assert change(ledger, commands.unplan, PlanName(name="a")).plans == {}
 
 
-def test_there_is_an_end_to_plans(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_plans_is_limited(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "MAX_PLANS", 1)
     change(ledger, commands.plan, plan())
     with pytest.raises(BadOption, match="There are 1 plans already"):
@@ -109,7 +109,7 @@ MISTAKES: list[tuple[Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("apply", "request_", "message"), MISTAKES, ids=range(len(MISTAKES)))
-def test_a_mistake_is_told_with_what_to_do_and_nothing_is_kept(
+def test_a_mistake_is_refused_with_a_remedy_and_not_stored(
     ledger: Ledger, apply: Any, request_: Any, message: str
 ) -> None:
     with pytest.raises(BadOption) as refused:
@@ -119,7 +119,7 @@ def test_a_mistake_is_told_with_what_to_do_and_nothing_is_kept(
     assert ledger.read(admin_settings.all_of) == {}
 
 
-def test_a_day_is_read_with_all_that_belongs_to_it(ledger: Ledger) -> None:
+def test_a_day_is_read_with_all_its_rows(ledger: Ledger) -> None:
     request(ledger, "i1")
     for step in (StartStep.REQUESTED, StartStep.SLOT_CREATING, StartStep.RUNNING):
         ledger.write(instances.add_event, "i1", step, now=later(1))

@@ -1,4 +1,4 @@
-"""Who gets an instance, who stands in line, and that nothing is lost, doubled or promised twice on the way."""
+"""Admission and the queue: which users get a slot, which are queued, and that no ticket is lost or doubled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WAITING, CALLED = TicketState.WAITING, TicketState.CALLED
 
 @pytest.fixture
 def pool(ledger: Ledger) -> PaperPool:
-    """One instance for everybody."""
+    """A pool of one instance."""
     return PaperPool(ledger)
 
 
@@ -41,7 +41,7 @@ def reserved(pool: PaperPool, ticket: Ticket) -> list[Slot]:
 # Where there is room
 
 
-def test_where_there_is_room_it_is_their_turn_at_once(pool: PaperPool) -> None:
+def test_with_free_room_a_ticket_is_called_at_once(pool: PaperPool) -> None:
     ticket = pool.ask("ann", example="ocr")
     assert (ticket.state, ticket.example) == (CALLED, "ocr")
     assert ticket.called_at == ticket.joined_at == pool.time
@@ -50,14 +50,14 @@ def test_where_there_is_room_it_is_their_turn_at_once(pool: PaperPool) -> None:
     assert (slot.flavor, slot.image, slot.state) == ("small", "torch", SlotState.CREATING)
 
 
-def test_a_waiting_slot_is_taken_rather_than_made(pool: PaperPool) -> None:
+def test_a_warm_slot_is_reserved_before_one_is_created(pool: PaperPool) -> None:
     warm(pool, "w")
     ticket = pool.ask("ann")
     assert [(slot.id, slot.state) for slot in reserved(pool, ticket)] == [("w", SlotState.CLAIMED)]
     assert len(pool.slots()) == 1
 
 
-def test_a_waiting_slot_of_another_kind_gives_way(pool: PaperPool) -> None:
+def test_a_warm_slot_of_another_kind_is_removed_for_a_request(pool: PaperPool) -> None:
     warm(pool, "w", image="torch")
     ticket = pool.ask("ann")
     assert ticket.state is CALLED
@@ -65,17 +65,17 @@ def test_a_waiting_slot_of_another_kind_gives_way(pool: PaperPool) -> None:
     assert len(pool.held()) == 1
 
 
-def test_whoever_starts_and_runs_is_served(pool: PaperPool) -> None:
+def test_a_ticket_is_served_when_its_instance_runs(pool: PaperPool) -> None:
     instance = pool.start("ann")
     (ticket,) = pool.ledger.read(tickets.since, pool.time)
     assert (ticket.state, ticket.instance_id) == (TicketState.SERVED, instance.id)
     assert [slot.holder_id for slot in pool.held()] == [instance.id]
 
 
-# In line
+# In the queue
 
 
-def test_where_all_is_lent_people_stand_in_line(pool: PaperPool) -> None:
+def test_in_a_full_pool_users_are_queued(pool: PaperPool) -> None:
     pool.start("ann")
     line = [pool.ask(user) for user in ("bob", "cat", "dan")]
     assert [ticket.state for ticket in line] == [WAITING] * 3
@@ -95,7 +95,7 @@ def test_asking_again_is_the_same_ticket_and_place(pool: PaperPool) -> None:
     assert len(pool.alive()) == 2
 
 
-def test_asking_when_it_is_ones_turn_takes_it(pool: PaperPool) -> None:
+def test_a_request_with_a_called_ticket_starts_it(pool: PaperPool) -> None:
     ann = pool.start("ann")
     bob, cat = pool.ask("bob"), pool.ask("cat")
     pool.end(ann)
@@ -107,7 +107,7 @@ def test_asking_when_it_is_ones_turn_takes_it(pool: PaperPool) -> None:
     assert pool.place(cat) == 1
 
 
-def test_nobody_new_comes_before_those_who_wait(pool: PaperPool) -> None:
+def test_a_new_user_is_not_called_before_queued_ones(pool: PaperPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
     pool.pass_time(1)
@@ -116,7 +116,7 @@ def test_nobody_new_comes_before_those_who_wait(pool: PaperPool) -> None:
     assert [ticket.user_name for ticket in pool.call_due()] == ["bob"]
 
 
-def test_who_has_used_it_stands_behind_who_has_not(pool: PaperPool) -> None:
+def test_a_user_with_recent_use_ranks_behind_one_without(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=1), queue={"use_counts": 1})
     ann = pool.start("ann")
     pool.pass_time(1800)
@@ -134,18 +134,18 @@ def test_who_has_used_it_stands_behind_who_has_not(pool: PaperPool) -> None:
     pool.end(dan)
 
 
-def test_one_line_for_each_person(pool: PaperPool) -> None:
+def test_a_user_has_one_ticket(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1))
     pool.start("ann", flavor="small")
     pool.start("ann2", flavor="large")
     first = pool.ask("bob", flavor="small")
-    for wish in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}, {"flavor": "small", "server": "second"}):
+    for other in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}, {"flavor": "small", "server": "second"}):
         with pytest.raises(AlreadyQueued, match="in line for small already"):
-            pool.ask("bob", **wish)
+            pool.ask("bob", **other)
     assert [ticket for ticket in pool.alive() if ticket.user_name == "bob"] == [first]
 
 
-def test_who_stands_in_line_may_have_what_is_free(pool: PaperPool) -> None:
+def test_a_queued_user_may_start_another_flavor_that_is_free(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
     pool.start("ann", flavor="large")
     place = pool.ask("bob", flavor="large")
@@ -153,17 +153,17 @@ def test_who_stands_in_line_may_have_what_is_free(pool: PaperPool) -> None:
     assert pool.ticket(place).state is WAITING
 
 
-def test_nobody_has_two_slots_reserved(pool: PaperPool) -> None:
-    """Else one person could take everything, ten minutes at a time, without starting any of it."""
+def test_a_user_has_at_most_one_reserved_slot(pool: PaperPool) -> None:
+    """Otherwise one user could reserve the whole pool, ten minutes at a time, without starting anything."""
     pool.catalog = make.catalog(make.flavor("small", limit=9), make.flavor("large", limit=9))
     pool.ask("bob", flavor="small")
-    for wish in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}):
+    for other in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}):
         with pytest.raises(AlreadyQueued):
-            pool.ask("bob", **wish)
+            pool.ask("bob", **other)
     assert len(pool.held()) == 1
 
 
-def test_a_full_line_refuses_and_keeps_nothing(pool: PaperPool) -> None:
+def test_a_full_queue_refuses_and_stores_nothing(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1), queue={"longest": 2})
     for flavor in ("small", "large"):
         pool.start(f"ann-{flavor}", flavor=flavor)
@@ -176,7 +176,7 @@ def test_a_full_line_refuses_and_keeps_nothing(pool: PaperPool) -> None:
     assert len(pool.alive()) == 3
 
 
-def test_no_line_at_all(pool: PaperPool) -> None:
+def test_without_a_queue_a_full_pool_refuses(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=1), queue={"longest": 0})
     pool.start("ann")
     with pytest.raises(PoolFull):
@@ -184,10 +184,10 @@ def test_no_line_at_all(pool: PaperPool) -> None:
     assert pool.alive() == []
 
 
-# Turns
+# Calls
 
 
-def test_turns_come_in_order_each_with_a_slot(pool: PaperPool) -> None:
+def test_tickets_are_called_in_order_each_with_a_slot(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=2))
     running = [pool.start("ann"), pool.start("ann2")]
     line = [pool.ask(user) for user in ("bob", "cat", "dan")]
@@ -205,7 +205,7 @@ def test_turns_come_in_order_each_with_a_slot(pool: PaperPool) -> None:
     assert pool.place(line[2]) == 1
 
 
-def test_a_lost_slot_costs_no_place(pool: PaperPool) -> None:
+def test_a_lost_slot_keeps_the_tickets_place(pool: PaperPool) -> None:
     ann = pool.start("ann")
     bob, _ = pool.ask("bob"), pool.ask("cat")
     pool.end(ann)
@@ -219,7 +219,7 @@ def test_a_lost_slot_costs_no_place(pool: PaperPool) -> None:
 
 
 @pytest.mark.parametrize("state", [TicketState.CANCELLED, TicketState.EXPIRED, TicketState.FAILED])
-def test_what_was_held_goes_to_the_next(pool: PaperPool, state: TicketState) -> None:
+def test_a_held_slot_goes_to_the_next_ticket(pool: PaperPool, state: TicketState) -> None:
     ann = pool.start("ann")
     bob, cat = pool.ask("bob"), pool.ask("cat")
     pool.end(ann)
@@ -234,7 +234,7 @@ def test_what_was_held_goes_to_the_next(pool: PaperPool, state: TicketState) -> 
         pool.ledger.write(pool.admission.release, bob.id, state)
 
 
-def test_a_warm_slot_that_was_held_waits_for_anybody_again(pool: PaperPool) -> None:
+def test_a_warm_slot_that_was_held_becomes_free_again(pool: PaperPool) -> None:
     warm(pool, "w")
     ticket = pool.ask("ann")
     pool.ledger.write(pool.admission.release, ticket.id, TicketState.CANCELLED)
@@ -242,7 +242,7 @@ def test_a_warm_slot_that_was_held_waits_for_anybody_again(pool: PaperPool) -> N
     assert (slot.id, slot.state, slot.holder_id, slot.claimed_at) == ("w", SlotState.WARM, None, None)
 
 
-def test_leaving_the_line_costs_those_behind_nothing(pool: PaperPool) -> None:
+def test_leaving_the_queue_does_not_delay_later_tickets(pool: PaperPool) -> None:
     pool.start("ann")
     bob, cat = pool.ask("bob"), pool.ask("cat")
     pool.ledger.write(pool.admission.release, bob.id, TicketState.CANCELLED)
@@ -250,8 +250,8 @@ def test_leaving_the_line_costs_those_behind_nothing(pool: PaperPool) -> None:
     assert pool.place(pool.ask("bob")) == 2
 
 
-def test_a_start_that_has_begun_meanwhile_is_not_taken_for_one_that_has_not(pool: PaperPool) -> None:
-    """The steward decided on an older look: in between, the start of this ticket has begun."""
+def test_a_start_that_began_after_the_snapshot_is_not_expired(pool: PaperPool) -> None:
+    """The steward decided on an older snapshot: in between, the start of this ticket has begun."""
     ann = pool.start("ann")
     bob = pool.ask("bob")
     pool.end(ann)
@@ -269,14 +269,14 @@ def test_a_start_that_has_begun_meanwhile_is_not_taken_for_one_that_has_not(pool
 # Starts that fail
 
 
-def test_a_start_that_fails_is_told_where_nobody_had_waited(pool: PaperPool) -> None:
+def test_a_failed_start_that_had_not_waited_ends_its_ticket(pool: PaperPool) -> None:
     ticket = pool.ask("ann")
     instance = pool.begin(ticket)
     pool.end(instance, EndReason.START_FAILED)
     assert pool.ticket(ticket).state is TicketState.FAILED
 
 
-def test_who_had_waited_is_tried_again_a_few_times(pool: PaperPool) -> None:
+def test_a_failed_start_that_had_waited_is_retried_a_few_times(pool: PaperPool) -> None:
     dan = pool.start("dan")
     bob = pool.ask("bob")
     pool.pass_time(1)
@@ -291,14 +291,14 @@ def test_who_had_waited_is_tried_again_a_few_times(pool: PaperPool) -> None:
 
 
 @pytest.mark.parametrize("reason", [EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN, EndReason.SUPERSEDED])
-def test_the_platforms_own_trouble_never_costs_the_place(pool: PaperPool, reason: EndReason) -> None:
-    """Nor does a hub that was killed in the middle, whose leftover the next start supersedes."""
+def test_failures_of_the_platform_keep_the_place(pool: PaperPool, reason: EndReason) -> None:
+    """So does a hub killed during a start, which the next start supersedes."""
     dan = pool.start("dan")
     bob = pool.ask("bob")
     pool.pass_time(1)
     pool.end(dan)
     for _ in range(MAX_FAILED_STARTS + 2):
-        pool.pass_time(120)  # what had no room is tried again after a while
+        pool.pass_time(120)  # a flavor without room is retried after a pause
         (called,) = pool.call_due()
         pool.end(pool.begin(called), reason)
         pool.sweep()
@@ -306,7 +306,7 @@ def test_the_platforms_own_trouble_never_costs_the_place(pool: PaperPool, reason
     assert pool.place(bob) == 1
 
 
-def test_who_finds_no_machine_stands_in_line_from_then_on(pool: PaperPool) -> None:
+def test_a_start_without_a_machine_is_queued(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=5))
     ticket = pool.ask("ann", by_user=True)
     pool.end(pool.begin(ticket), EndReason.NO_ROOM)
@@ -315,13 +315,13 @@ def test_who_finds_no_machine_stands_in_line_from_then_on(pool: PaperPool) -> No
     assert found.collected_at is None, "whoever waits may have left since"
 
 
-def test_a_start_that_never_waited_and_was_given_up_for_another_is_over(pool: PaperPool) -> None:
+def test_a_superseded_start_that_had_not_waited_ends_its_ticket(pool: PaperPool) -> None:
     ticket = pool.ask("ann")
     pool.end(pool.begin(ticket), EndReason.SUPERSEDED)
     assert pool.ticket(ticket).state is TicketState.FAILED
 
 
-def test_a_cancelled_start_is_over(pool: PaperPool) -> None:
+def test_a_cancelled_start_ends_its_ticket(pool: PaperPool) -> None:
     ann = pool.start("ann")
     bob, cat = pool.ask("bob"), pool.ask("cat")
     pool.end(ann)
@@ -333,7 +333,7 @@ def test_a_cancelled_start_is_over(pool: PaperPool) -> None:
     assert [ticket.id for ticket in pool.call_due()] == [cat.id]
 
 
-def test_who_failed_while_in_line_for_something_else_keeps_that_line_only(pool: PaperPool) -> None:
+def test_a_failed_start_keeps_the_users_ticket_of_another_flavor(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
     pool.start("ann", flavor="large")
     place = pool.ask("bob", flavor="large")
@@ -354,19 +354,19 @@ def test_settling_twice_or_too_early_does_nothing(pool: PaperPool) -> None:
     assert pool.ticket(ticket).state is TicketState.FAILED
 
 
-# Whether somebody is there
+# Whether the user is present
 
 
-def test_who_asks_in_person_and_gets_it_has_come(pool: PaperPool) -> None:
+def test_a_request_in_a_browser_that_starts_at_once_counts_as_collected(pool: PaperPool) -> None:
     assert pool.ask("ann", by_user=True).collected_at == pool.time
 
 
-def test_who_asks_by_a_program_is_yet_to_come(pool: PaperPool) -> None:
+def test_a_request_by_a_program_does_not_count_as_collected(pool: PaperPool) -> None:
     assert pool.ask("ann").collected_at is None
 
 
-def test_who_asked_in_person_and_had_to_wait_is_yet_to_come(pool: PaperPool) -> None:
-    """That they were there hours ago does not mean that they are there now."""
+def test_a_request_in_a_browser_that_was_queued_does_not_count_as_collected(pool: PaperPool) -> None:
+    """A user who was present hours ago may be away now."""
     ann = pool.start("ann")
     pool.ask("bob", by_user=True)
     pool.end(ann)
@@ -379,7 +379,7 @@ def test_who_asked_in_person_and_had_to_wait_is_yet_to_come(pool: PaperPool) -> 
 # Restarts
 
 
-def test_a_restart_keeps_its_place_while_others_wait(pool: PaperPool) -> None:
+def test_a_restart_keeps_its_slot_while_others_are_queued(pool: PaperPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
     pool.pass_time(60)
@@ -394,7 +394,7 @@ def test_a_restart_keeps_its_place_while_others_wait(pool: PaperPool) -> None:
     assert len(pool.held()) == 1
 
 
-def test_a_restart_where_nobody_waits_begins_with_all_its_time(pool: PaperPool) -> None:
+def test_a_restart_with_an_empty_queue_gets_the_full_time(pool: PaperPool) -> None:
     assert pool.ledger.write(pool.admission.reserve_replacement, pool.start("ann")).ends_by is None
 
 
@@ -416,10 +416,10 @@ def test_two_restarts_at_once_hold_one_slot(pool: PaperPool) -> None:
     assert len(pool.held()) == 2
 
 
-# Closed by an operator
+# Closed by an administrator
 
 
-def test_a_paused_flavor_is_refused_and_its_line_waits(pool: PaperPool) -> None:
+def test_a_paused_flavor_is_refused_and_its_queue_waits(pool: PaperPool) -> None:
     ann = pool.start("ann")
     bob = pool.ask("bob")
     pool.ledger.write(admin_settings.put, "pause:small", True, now=pool.time, by="op")
@@ -435,7 +435,7 @@ def test_a_paused_flavor_is_refused_and_its_line_waits(pool: PaperPool) -> None:
     assert [ticket.id for ticket in pool.call_due()] == [bob.id]
 
 
-def test_a_drained_pool_lends_nothing_and_forgets_nobody(pool: PaperPool) -> None:
+def test_a_drained_pool_starts_nothing_and_keeps_its_queue(pool: PaperPool) -> None:
     ann = pool.start("ann")
     bob = pool.ask("bob")
     pool.ledger.write(admin_settings.put, "drain", {"reason": "new disks"}, now=pool.time, by="op")
@@ -449,7 +449,7 @@ def test_a_drained_pool_lends_nothing_and_forgets_nobody(pool: PaperPool) -> Non
     assert [ticket.id for ticket in pool.call_due()] == [bob.id]
 
 
-def test_where_the_cluster_just_had_no_room_nobody_is_called_for_a_minute(pool: PaperPool) -> None:
+def test_after_a_cluster_without_room_no_ticket_is_called_for_a_minute(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=5))
     ticket = pool.ask("ann")
     instance = pool.begin(ticket)
@@ -461,15 +461,15 @@ def test_where_the_cluster_just_had_no_room_nobody_is_called_for_a_minute(pool: 
     assert [one.user_name for one in pool.call_due()] == ["ann", "bob"]
 
 
-def test_what_this_pool_cannot_serve_waits_and_holds_nobody_up(pool: PaperPool) -> None:
+def test_a_ticket_that_cannot_be_served_waits_and_delays_no_other(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor("small"), make.flavor("gpu"))
     pool.backend = PaperBackend(refused=("gpu",))
     assert pool.ask("ann", flavor="gpu").state is WAITING
     assert pool.ask("bob", flavor="small").state is CALLED
 
 
-def test_a_flavor_that_the_catalog_has_dropped_is_still_told_about_and_holds_nobody_up(pool: PaperPool) -> None:
-    """Until the steward has ended what waits for it."""
+def test_a_ticket_of_a_dropped_flavor_is_shown_and_delays_no_other(pool: PaperPool) -> None:
+    """Until the steward has ended its tickets."""
     pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("old", limit=1))
     pool.start("ann", flavor="old")
     lost = pool.ask("bob", flavor="old")
@@ -480,10 +480,10 @@ def test_a_flavor_that_the_catalog_has_dropped_is_still_told_about_and_holds_nob
     assert pool.call_due() == []
 
 
-# Where one memory is shared
+# Shared memory
 
 
-def test_a_large_shape_gets_its_room_before_small_ones_that_came_later(pool: PaperPool) -> None:
+def test_a_large_flavor_gets_room_before_later_small_ones(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
     pool.backend = PaperBackend(bytes=4 * GIB)
     running = [pool.start(f"small{number}", flavor="small") for number in range(4)]
@@ -498,14 +498,14 @@ def test_a_large_shape_gets_its_room_before_small_ones_that_came_later(pool: Pap
     assert pool.ticket(late).state is WAITING
 
 
-# What is foretold
+# Estimates
 
 
-def test_nothing_is_foretold_where_nothing_runs(pool: PaperPool) -> None:
+def test_without_running_instances_there_is_no_estimate(pool: PaperPool) -> None:
     assert pool.ledger.read(pool.admission.estimate, "small", 1) is None
 
 
-def test_what_was_foretold_is_kept_beside_what_became(pool: PaperPool) -> None:
+def test_an_estimate_is_stored_with_the_real_wait(pool: PaperPool) -> None:
     pool.start("ann")
     bob = pool.ask("bob")
     line = pool.ledger.read(pool.admission.position_of, bob)
@@ -513,23 +513,23 @@ def test_what_was_foretold_is_kept_beside_what_became(pool: PaperPool) -> None:
     assert (bob.expected_low, bob.expected_high) == (round(line.wait.low), round(line.wait.high))
 
 
-def test_a_pool_whose_starts_are_under_way_foretells(pool: PaperPool) -> None:
-    """In a rush everybody comes before the first one runs."""
+def test_pending_starts_give_an_estimate(pool: PaperPool) -> None:
+    """In a rush all users come before the first instance runs."""
     pool.begin(pool.ask("ann"))
     bob = pool.ask("bob")
     assert bob.expected_high is not None
     assert 0 < bob.expected_high <= 4 * 3600
 
 
-def test_foretelling_settles_at_the_truth(pool: PaperPool) -> None:
-    """All wait a quarter of an hour, though the lengths of sessions say two: others leave the line before them."""
+def test_estimates_converge_to_the_real_waits(pool: PaperPool) -> None:
+    """All wait 15 minutes though session lengths suggest twice as much, because users ahead leave the queue."""
     pool.start("ann")
-    told = []
+    estimates = []
     for number in range(40):
         ticket = pool.ask(f"u{number}")
         wait = pool.ledger.read(pool.admission.position_of, ticket).wait
         assert wait is not None
-        told.append(wait.middle)
+        estimates.append(wait.middle)
         called_at = pool.time + timedelta(minutes=15)
         pool.ledger.write(pool.admission.release, ticket.id, TicketState.CANCELLED)
         pool.ledger.write(
@@ -537,14 +537,14 @@ def test_foretelling_settles_at_the_truth(pool: PaperPool) -> None:
                 update(tickets_table).where(tickets_table.c.id == of).values(called_at=at)
             )
         )
-    assert told[0] > 3600, "half of the longest session, as long as nothing is known"
-    assert told[-1] == pytest.approx(900, rel=0.01)
+    assert estimates[0] > 3600, "half of the longest session, as long as nothing is known"
+    assert estimates[-1] == pytest.approx(900, rel=0.01)
 
 
-# At the same moment
+# Concurrency
 
 
-def test_of_many_who_want_the_last_one_exactly_one_gets_it(pool: PaperPool, together: Together[Ticket]) -> None:
+def test_of_many_concurrent_requests_one_gets_the_last_slot(pool: PaperPool, together: Together[Ticket]) -> None:
     users = [f"u{number}" for number in range(16)]
     found = together([lambda user=user: pool.ask(user) for user in users])  # type: ignore[misc]
     assert [ticket.state for ticket in found].count(CALLED) == 1
@@ -553,15 +553,15 @@ def test_of_many_who_want_the_last_one_exactly_one_gets_it(pool: PaperPool, toge
     assert sorted(pool.place(ticket) for ticket in line) == list(range(1, 16))
 
 
-def test_one_person_from_many_clients_has_one_ticket(pool: PaperPool, together: Together[Ticket]) -> None:
+def test_concurrent_requests_of_one_user_give_one_ticket(pool: PaperPool, together: Together[Ticket]) -> None:
     for state, user in ((CALLED, "ann"), (WAITING, "bob")):
         found = together([lambda user=user: pool.ask(user) for _ in range(8)])  # type: ignore[misc]
         assert len({ticket.id for ticket in found}) == 1
         assert {ticket.state for ticket in found} == {state}
 
 
-def test_turns_are_called_once(pool: PaperPool, together: Together[list[Ticket]]) -> None:
-    """Two stewards, and everybody in line asking by themselves."""
+def test_tickets_are_called_once(pool: PaperPool, together: Together[list[Ticket]]) -> None:
+    """Two stewards call, while all queued users ask again."""
     pool.catalog = make.catalog(make.flavor(limit=4))
     running = [pool.start(f"r{number}") for number in range(4)]
     line = []
@@ -576,7 +576,7 @@ def test_turns_are_called_once(pool: PaperPool, together: Together[list[Ticket]]
     assert len(pool.held()) == 4
 
 
-def test_cancel_and_call_at_once_leave_order(pool: PaperPool, together: Together[None]) -> None:
+def test_concurrent_cancel_and_call_leave_a_consistent_ledger(pool: PaperPool, together: Together[None]) -> None:
     for _ in range(4):
         ann = pool.start("ann")
         bob = pool.ask("bob")

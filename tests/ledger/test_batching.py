@@ -1,4 +1,4 @@
-"""Writes that share a transaction: each stands for itself, and none is lost."""
+"""Writes that share a transaction succeed or fail independently, and none is lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _names(ledger: Ledger, table: Table = leases) -> set[str]:
 
 
 async def _all_at_once(ledger: Ledger, *writes: Write) -> list[Any]:
-    """The first holds the writers' thread until all have come."""
+    """The first write blocks the writing thread until all are submitted."""
     everybody = threading.Event()
 
     def first(connection: Connection) -> None:
@@ -52,15 +52,15 @@ def commits(ledger: Ledger) -> list[int]:
     return found
 
 
-async def test_a_crowd_shares_a_transaction(ledger: Ledger, commits: list[int]) -> None:
+async def test_concurrent_writes_share_a_transaction(ledger: Ledger, commits: list[int]) -> None:
     assert await _all_at_once(ledger, *(_row(f"row{number}") for number in range(10))) == [
         f"row{number}" for number in range(10)
     ]
     assert _names(ledger) >= {f"row{number}" for number in range(10)}
-    assert len(commits) == 2  # the one that held the thread, and theirs
+    assert len(commits) == 2  # the blocking write, and the batch
 
 
-async def test_who_is_refused_takes_nobody_along(ledger: Ledger) -> None:
+async def test_a_refused_write_does_not_affect_the_others(ledger: Ledger) -> None:
     def refused(connection: Connection) -> None:
         _row("half")(connection)
         raise LostRace("Somebody was first.")
@@ -74,7 +74,7 @@ async def test_who_is_refused_takes_nobody_along(ledger: Ledger) -> None:
     assert "half" not in _names(ledger)
 
 
-async def test_a_fault_is_only_whose_it_is(ledger: Ledger) -> None:
+async def test_an_error_reaches_only_its_own_caller(ledger: Ledger) -> None:
     def broken(connection: Connection) -> None:
         _row("half")(connection)
         raise ZeroDivisionError
@@ -87,12 +87,12 @@ async def test_a_fault_is_only_whose_it_is(ledger: Ledger) -> None:
     assert "half" not in _names(ledger)
 
 
-async def test_a_commit_that_fails_is_told_to_all(ledger: Ledger) -> None:
+async def test_a_failed_commit_is_raised_to_all_callers(ledger: Ledger) -> None:
     commits: list[int] = []
 
     def fail(connection: Connection) -> None:
         commits.append(1)
-        if len(commits) > 1:  # the first is the one that holds the thread
+        if len(commits) > 1:  # the first is the blocking write
             raise LedgerUnusable("The disk is full.")
 
     event.listen(ledger._engine, "commit", fail)
@@ -103,7 +103,7 @@ async def test_a_commit_that_fails_is_told_to_all(ledger: Ledger) -> None:
     assert not {"one", "two"} & _names(ledger)
 
 
-async def test_who_leaves_meanwhile_is_written_all_the_same(ledger: Ledger) -> None:
+async def test_a_write_whose_caller_is_cancelled_is_still_written(ledger: Ledger) -> None:
     writes = [asyncio.ensure_future(ledger.awrite(_row(f"row{number}"))) for number in range(5)]
     await asyncio.sleep(0)
     writes[2].cancel()

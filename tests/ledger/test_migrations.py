@@ -33,7 +33,7 @@ def test_migrated_tables_are_the_tables_of_the_code(url: str) -> None:
 
 
 def test_several_may_migrate_at_once(postgres_url: str, together: Together[None]) -> None:
-    """As pods do that are started together."""
+    """As pods that start together do."""
 
     def one() -> None:
         engine = make_engine(postgres_url)
@@ -46,7 +46,7 @@ def test_several_may_migrate_at_once(postgres_url: str, together: Together[None]
 
 def test_a_database_that_does_not_answer_is_waited_for_and_then_named() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: whoever comes is refused
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         engine = make_engine(f"postgresql+psycopg://freepool@127.0.0.1:{taken.getsockname()[1]}/freepool")
         began = time.monotonic()
         with pytest.raises(LedgerUnusable, match=r"does not answer: .*refused"):

@@ -17,7 +17,7 @@ from tests.unit import make
 
 @dataclass
 class Gone:
-    """A backend that has destroyed whatever it is asked to."""
+    """A backend whose `destroy` always succeeds."""
 
     destroyed: list[str] = field(default_factory=list)
 
@@ -75,10 +75,10 @@ async def test_an_end_that_is_noted_twice_keeps_its_time(pool: Pool, running: In
 
 
 @pytest.mark.parametrize("reason", [EndReason.STOPPED, EndReason.DEADLINE, EndReason.CRASHED])
-async def test_the_reason_of_an_end_that_is_under_way_stays(
+async def test_the_reason_of_a_stopping_instance_stays(
     reason: EndReason, pool: Pool, running: Instance, ledger: Ledger
 ) -> None:
-    """Such as a stop by its person: that its pod is being deleted is no news."""
+    """For example a stop by its user, which causes the pod's deletion."""
     await pool.intend_end(running.id, reason)
     await pool.correct_reason(running.id, EndReason.LOST, "its pod was deleted")
     assert seen(ledger) == (InstanceState.STOPPING, reason, None, SlotState.DESTROYING)

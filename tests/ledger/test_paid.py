@@ -81,7 +81,7 @@ def test_a_consent_changes_from_the_right_state_or_not_at_all(ledger: Ledger, na
     assert replace(after, **stamps) == before, "what was asked never changes"
 
 
-def test_of_many_who_accept_or_spend_one_consent_one_does(ledger: Ledger, together: Together[bool]) -> None:
+def test_a_consent_is_accepted_and_spent_only_once_concurrently(ledger: Ledger, together: Together[bool]) -> None:
     def tried(change: Change) -> bool:
         try:
             ledger.write(change)
@@ -95,7 +95,7 @@ def test_of_many_who_accept_or_spend_one_consent_one_does(ledger: Ledger, togeth
     assert ledger.read(consents.get, "c1").state is ConsentState.SPENT
 
 
-def test_two_tabs_accept_one_question_for_one_server(ledger: Ledger, together: Together[bool]) -> None:
+def test_of_two_tabs_one_accepts_a_consent_for_a_server(ledger: Ledger, together: Together[bool]) -> None:
     def accept(name: str) -> bool:
         try:
             ledger.write(consents.accept, name, now=NOW)
@@ -108,7 +108,7 @@ def test_two_tabs_accept_one_question_for_one_server(ledger: Ledger, together: T
     assert together([lambda n=n: accept(f"t{n}") for n in range(THREADS)]).count(True) == 1  # type: ignore[misc]
 
 
-def test_a_yes_is_good_until_it_expires(ledger: Ledger) -> None:
+def test_an_accepted_consent_is_valid_until_it_expires(ledger: Ledger) -> None:
     write_consent(ledger)
     ledger.write(consents.accept, "c1", now=NOW)
     assert ledger.read(consents.accepted, "ann", "paid-1", user_since=SINCE, now=later(599)) is not None
@@ -116,7 +116,7 @@ def test_a_yes_is_good_until_it_expires(ledger: Ledger) -> None:
     assert ledger.read(consents.accepted, "bob", "paid-1", user_since=SINCE, now=NOW) is None
     assert ledger.read(consents.accepted, "ann", "paid-2", user_since=SINCE, now=NOW) is None
     write_consent(ledger, "c2", expires_at=later(2000))
-    ledger.write(consents.accept, "c2", now=later(700))  # what is too old does not stand in the way
+    ledger.write(consents.accept, "c2", now=later(700))  # an expired consent does not block a new one
     assert ledger.read(consents.get, "c1").state is ConsentState.EXPIRED
     assert ledger.write(consents.expire, now=later(3000)) == 1
     assert [one.id for one in ledger.read(consents.of_user, "ann")] in (["c1", "c2"], ["c2", "c1"])
@@ -160,13 +160,13 @@ def test_nothing_that_must_be_unique_is_used_twice(ledger: Ledger, same: str) ->
         ledger.write(orders.insert_new, order("o2", **{same: getattr(first, same)}))
 
 
-def test_a_name_of_ours_in_a_strangers_account_is_not_in_the_way(ledger: Ledger) -> None:
+def test_the_same_name_in_another_account_is_no_conflict(ledger: Ledger) -> None:
     first = write_order(ledger)
     write_order(ledger, "o2", name=first.name, binding_id="b2")
 
 
 @pytest.mark.parametrize("to", [OrderState.INTENDED, OrderState.CREATING])
-def test_of_many_who_read_one_version_one_writes(ledger: Ledger, together: Together[bool], to: OrderState) -> None:
+def test_of_many_writers_of_one_version_one_succeeds(ledger: Ledger, together: Together[bool], to: OrderState) -> None:
     """Also where its state stays: what was decided from a row is done only while the row is that."""
     read = write_order(ledger, state=OrderState.INTENDED)
 
@@ -181,7 +181,7 @@ def test_of_many_who_read_one_version_one_writes(ledger: Ledger, together: Toget
     assert ledger.read(orders.get, "o1").version == 1
 
 
-def test_a_wish_is_never_lost_to_what_the_steward_writes(ledger: Ledger, together: Together[object]) -> None:
+def test_a_users_request_is_not_overwritten_by_the_steward(ledger: Ledger, together: Together[object]) -> None:
     for round_ in range(5):
         name = f"o{round_}"
         read = write_order(ledger, name, OrderState.ACTIVE)
@@ -197,7 +197,7 @@ def test_a_wish_is_never_lost_to_what_the_steward_writes(ledger: Ledger, togethe
         assert (found.running, found.stop_wanted_by, found.reason) == (1.0, "ann", StopReason.ASKED)
 
 
-def test_a_wish_counts_once_and_not_for_what_is_over(ledger: Ledger) -> None:
+def test_a_users_request_counts_once_and_not_for_ended_orders(ledger: Ledger) -> None:
     write_order(ledger)
     write_order(ledger, "o2", OrderState.GONE)
     count = ledger.read(revision)
@@ -209,7 +209,7 @@ def test_a_wish_counts_once_and_not_for_what_is_over(ledger: Ledger) -> None:
     assert ledger.read(orders.get, "o1").stop_wanted_by == "ann"
 
 
-def test_what_is_due_comes_in_the_order_of_its_urgency(ledger: Ledger) -> None:
+def test_due_orders_are_read_by_urgency(ledger: Ledger) -> None:
     write_binding(ledger)
     write_binding(ledger, "b2", BindingState.UNLINKED, account_id="other")
     poll = {"state": OrderState.ACTIVE, "begun_at": later(-10)}
@@ -227,7 +227,7 @@ def test_what_is_due_comes_in_the_order_of_its_urgency(ledger: Ledger) -> None:
     assert [one.id for one in ledger.read(orders.due, now=NOW, at_most=2)] == ids[:2]
 
 
-def test_orders_are_found_by_account_whoever_linked_it(ledger: Ledger) -> None:
+def test_orders_are_found_by_account_for_any_user(ledger: Ledger) -> None:
     write_binding(ledger)
     write_binding(ledger, "b2", user_name="bob")
     write_binding(ledger, "b3", user_name="bob", account_id="other")
@@ -238,7 +238,7 @@ def test_orders_are_found_by_account_whoever_linked_it(ledger: Ledger) -> None:
     assert [one.id for one in ledger.read(bindings.of_user, "bob")] == ["b2", "b3"]
 
 
-def test_an_account_is_linked_once_by_a_person(ledger: Ledger) -> None:
+def test_a_user_links_an_account_once(ledger: Ledger) -> None:
     write_binding(ledger)
     with pytest.raises(LostRace):
         write_binding(ledger, "b2")
@@ -255,7 +255,7 @@ def test_the_record_keeps_its_order(ledger: Ledger) -> None:
     assert ledger.read(audit.record_of, "o2") == []
 
 
-def test_a_person_is_told_once(ledger: Ledger, together: Together[bool]) -> None:
+def test_a_user_gets_a_notice_once(ledger: Ledger, together: Together[bool]) -> None:
     def tell(user: str = "ann") -> bool:
         return ledger.write(audit.tell, user, NoticeKind.AUTH_LOST, occasion="b1", at=NOW, params={"role": "r"})
 

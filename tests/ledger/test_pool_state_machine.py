@@ -1,6 +1,6 @@
-"""A long random walk through admission and the steward's look along the line, beside a simple model of both.
+"""A long random walk through admission and the steward's queue actions, compared with a simple model of both.
 
-Whatever happens in whatever order: nobody is lost, doubled or overtaken, and no more is promised than there is.
+After any sequence of events no ticket is lost, doubled or overtaken, and no more slots are reserved than exist.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def catalog() -> Catalog:
 
 @dataclass
 class Walk:
-    """`over` are tickets whose end we have caused ourselves."""
+    """`over` holds the tickets that this test has ended."""
 
     pool: PaperPool
     dice: random.Random
@@ -58,7 +58,7 @@ class Walk:
         self.counts[act.__name__] += 1
         self.check()
 
-    # What people do
+    # Users' actions
 
     def ask(self) -> None:
         user, flavor = self.dice.choice(PEOPLE), self.dice.choice(list(LIMITS))
@@ -70,7 +70,7 @@ class Walk:
             self.counts[refusal.code] += 1
             return
         if ticket.state is TicketState.CALLED and ticket.instance_id is None and self.dice.random() < 0.5:
-            self.pool.begin(ticket)  # else the steward will
+            self.pool.begin(ticket)  # otherwise the steward begins it
 
     def end(self) -> None:
         running = [instance for instance in self.live() if instance.state is InstanceState.RUNNING]
@@ -78,7 +78,7 @@ class Walk:
             self.pool.end(self.dice.choice(running), self.dice.choice(ENDS))
 
     def leave(self) -> None:
-        """Whatever has come of the ticket so far."""
+        """In any state of the ticket."""
         alive = self.pool.alive()
         if not alive:
             return
@@ -89,7 +89,7 @@ class Walk:
         else:
             self.pool.end(self.pool.ledger.read(instances.get, ticket.instance_id), EndReason.CANCELLED)
 
-    # What becomes of starts
+    # Results of starts
 
     def starting(self) -> Instance | None:
         found = [instance for instance in self.live() if instance.state is InstanceState.STARTING]
@@ -113,7 +113,7 @@ class Walk:
             self.pool.ledger.write(slots.mark_destroying, self.dice.choice(free).id, reason=EndReason.LOST)
 
     def warm_up(self) -> None:
-        """What the steward makes for nobody: only where there is room."""
+        """The steward creates a warm slot, if there is room."""
         if len(self.pool.slots()) < sum(LIMITS.values()) and not self.pool.alive():
             name = self.pool.new_id()
             self.pool.ledger.write(
@@ -121,7 +121,7 @@ class Walk:
             )
             self.pool.ledger.write(slots.mark_warm, name, now=self.pool.time)
 
-    # What the steward does
+    # The steward's actions
 
     def steward(self) -> None:
         pool = self.pool
@@ -151,7 +151,7 @@ class Walk:
             case queue_actions.FailTicket():
                 raise AssertionError("the catalog stays as it is")
 
-    # What must be true at any time
+    # Invariants
 
     def live(self) -> list[Instance]:
         return [
@@ -173,7 +173,7 @@ class Walk:
         having = Counter(instance.user_name for instance in live)
         assert max([*waiting.values(), *having.values()], default=0) <= 1
         called = [ticket for ticket in alive if ticket.state is TicketState.CALLED]
-        for had_waited in (True, False):  # what they waited for is held beside what they took meanwhile
+        for had_waited in (True, False):  # a slot that was waited for is held beside one that was started meanwhile
             each = Counter(one.user_name for one in called if one.has_waited is had_waited)
             assert max(each.values(), default=0) <= 1
         self._check_that_nobody_is_overtaken(alive)
@@ -181,7 +181,7 @@ class Walk:
         self.known = {ticket.id: ticket for ticket in alive}
 
     def _check_that_nobody_is_overtaken(self, alive: list[Ticket]) -> None:
-        """Whoever is called leaves room for all who stand before them and are yet to be called."""
+        """A called ticket leaves room for all tickets before it that are not yet called."""
         before = {ticket.id for ticket in self.known.values() if ticket.state is TicketState.WAITING}
         still = [ticket for ticket in alive if ticket.id in before and ticket.state is TicketState.WAITING]
         assigned = Counter(slot.flavor for slot in self.pool.held())
@@ -210,7 +210,7 @@ class Walk:
                 assert ticket.tries >= 2 or others, "who waited is tried three times"
 
     def to_the_end(self) -> None:
-        """Nobody comes any more, and nothing fails: everybody who stands in line is served."""
+        """Without new requests and failures, all queued tickets are served."""
         left = {ticket.id for ticket in self.pool.alive()}
         for _ in range(60):
             self.pool.pass_time(61)
@@ -231,7 +231,7 @@ class Walk:
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("memory", [None, 4 * GIB], ids=["a cluster", "one machine"])
-def test_nobody_is_lost_doubled_or_overtaken(ledger: Ledger, seed: int, memory: int | None) -> None:
+def test_no_ticket_is_lost_doubled_or_overtaken(ledger: Ledger, seed: int, memory: int | None) -> None:
     pool = PaperPool(ledger, catalog(), PaperBackend(bytes=memory))
     walk = Walk(pool, random.Random(seed))
     for _ in range(STEPS):

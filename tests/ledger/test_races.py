@@ -1,4 +1,4 @@
-"""What happens at the same moment in several threads, as it does in hub, desk and steward."""
+"""Concurrent changes by several threads, as hub, desk and steward make them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from tests.unit import make
 THREADS = 16
 
 
-def test_sixteen_who_want_eight_slots_get_each_exactly_once(ledger: Ledger, together: Together[Slot | None]) -> None:
+def test_sixteen_concurrent_claims_get_each_of_eight_slots_once(
+    ledger: Ledger, together: Together[Slot | None]
+) -> None:
     for number in range(8):
         slot_in(ledger, SlotState.WARM, f"s{number}", at=number)
     given = together([lambda n=n: claim(ledger, f"i{n}") for n in range(THREADS)])  # type: ignore[misc]
@@ -36,18 +38,18 @@ def test_sixteen_who_want_eight_slots_get_each_exactly_once(ledger: Ledger, toge
         assert ledger.read(slots.get, slot.id) == slot
 
 
-def test_sixteen_who_want_the_lease_leave_it_with_one(ledger: Ledger, together: Together[bool]) -> None:
+def test_of_sixteen_concurrent_callers_one_gets_the_lease(ledger: Ledger, together: Together[bool]) -> None:
     def hold(name: str, *, at: float) -> bool:
         return ledger.write(leases.hold, "steward", holder=name, now=later(at), duration=timedelta(seconds=5))
 
-    for at in (0, 60):  # nobody had it; it has run out
+    for at in (0, 60):  # not held before; expired
         names = [f"h{at}-{number}" for number in range(THREADS)]
         held = together([lambda n=n, a=at: hold(n, at=a) for n in names])  # type: ignore[misc]
         assert held.count(True) == 1
         assert ledger.read(leases.holder_of, "steward", now=later(at)) == names[held.index(True)]
 
 
-def test_of_two_requests_of_one_person_one_wins(ledger: Ledger, together: Together[str]) -> None:
+def test_of_two_requests_of_one_user_one_wins(ledger: Ledger, together: Together[str]) -> None:
     for round_ in range(8):
 
         def ask(server: str, user: str = f"u{round_}") -> str:
@@ -126,17 +128,15 @@ def _take(ledger: Ledger, catalog: Catalog, name: str) -> bool:
     return ledger.write(take)
 
 
-def test_room_is_given_once(ledger: Ledger, together: Together[bool]) -> None:
+def test_free_room_is_used_once(ledger: Ledger, together: Together[bool]) -> None:
     catalog = make.catalog(make.flavor("small", limit=3))
     took = together([lambda n=n: _take(ledger, catalog, f"s{n}") for n in range(THREADS)])  # type: ignore[misc]
     assert took.count(True) == 3
     assert len(ledger.read(slots.occupying)) == 3
 
 
-def test_two_who_change_the_same_rows_in_another_order_both_come_through(
-    ledger: Ledger, together: Together[None]
-) -> None:
-    """A start attaches a slot (slot, then loan) while somebody ends that loan: neither may break off the other."""
+def test_changes_of_the_same_rows_in_another_order_do_not_deadlock(ledger: Ledger, together: Together[None]) -> None:
+    """A start attaches a slot (slot, then instance) while another thread ends the instance: both must succeed."""
     for number in range(4):
         instance_id, slot = f"i{number}", f"s{number}"
         request(ledger, instance_id, user=instance_id)
@@ -151,7 +151,7 @@ def test_two_who_change_the_same_rows_in_another_order_both_come_through(
         ) -> None:
             slots.mark_claimed(connection, slot, now=NOW)
             done.set()
-            time.sleep(0.1)  # time for the other to change the loan, if nothing keeps it from that
+            time.sleep(0.1)  # time for the other thread to change the instance, unless a lock prevents it
             instances.attach_slot(connection, instance_id, slot)
 
         def start(attach: Callable[[Connection], None] = attach) -> None:
@@ -166,8 +166,8 @@ def test_two_who_change_the_same_rows_in_another_order_both_come_through(
         assert ledger.read(instances.get, instance_id).state is InstanceState.STOPPING
 
 
-def test_a_reader_sees_one_moment(ledger: Ledger) -> None:
-    """What the desk shows is read in several queries; a change in between must not show in half of them."""
+def test_a_reader_sees_one_snapshot(ledger: Ledger) -> None:
+    """The desk reads several queries in one transaction; a change in between must not show in some of them."""
     request(ledger)
 
     def look(connection: Connection) -> tuple[int, int]:
@@ -241,5 +241,5 @@ async def test_a_row_is_written_even_if_its_writer_is_cancelled(ledger: Ledger) 
     for _ in range(200):
         if await ledger.aread(instances.events_of, "i1"):
             return
-        await asyncio.sleep(0.02)  # nobody is told when a thread that nobody waits for is done
+        await asyncio.sleep(0.02)  # a thread that is not awaited has no event for its end
     raise AssertionError("the row was not written")

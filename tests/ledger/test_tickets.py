@@ -1,4 +1,4 @@
-"""Tickets: every change happens once, or is refused; nobody stands in line twice."""
+"""Tickets: every change happens once or is refused; no user is queued twice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHANGES: dict[str, tuple[tuple[TicketState, ...], TicketState, Change]] = {
 
 
 def join(ledger: Ledger, name: str = "t", state: TicketState = TicketState.WAITING, **changes: object) -> Ticket:
-    """A ticket of a person who is named like it."""
+    """A ticket whose user has the ticket's id as name."""
     return ledger.write(tickets.join, make.ticket(name, state, **changes))
 
 
@@ -67,7 +67,7 @@ def test_what_is_written_is_read(ledger: Ledger) -> None:
     assert ledger.read(tickets.get, "t") == ticket
 
 
-def test_nobody_stands_in_line_twice(ledger: Ledger) -> None:
+def test_a_user_is_queued_once(ledger: Ledger) -> None:
     join(ledger, "a", user_name="ann")
     for changes in ({}, {"flavor": "large"}, {"server_name": "second"}):
         with pytest.raises(IntegrityError):
@@ -78,7 +78,7 @@ def test_nobody_stands_in_line_twice(ledger: Ledger) -> None:
     assert [ticket.id for ticket in ledger.read(tickets.alive, "ann")] == ["a", "c"]
 
 
-def test_who_waits_again_keeps_the_place_and_nothing_of_the_call(ledger: Ledger) -> None:
+def test_a_requeued_ticket_keeps_its_place_and_drops_its_call(ledger: Ledger) -> None:
     before = join(ledger, rank_at=later(3), expected_low=1, expected_high=2)
     ledger.write(tickets.call, "t", now=later(4), hold_until=later(9))
     ledger.write(tickets.begin, "t", instance_id="i1")
@@ -114,7 +114,7 @@ def test_a_ticket_is_served_when_its_instance_runs_and_only_then(ledger: Ledger)
 
 
 @pytest.mark.parametrize("reason", list(EndReason))
-def test_a_start_that_its_person_ends_ends_their_ticket(ledger: Ledger, reason: EndReason) -> None:
+def test_a_start_that_its_user_ends_ends_the_ticket(ledger: Ledger, reason: EndReason) -> None:
     request(ledger, "i1")
     join(ledger, state=TicketState.CALLED, instance_id="i1")
     ledger.write(instances.mark_stopping, "i1", reason=reason, now=later(5))
@@ -127,7 +127,7 @@ def test_an_instance_without_a_ticket_runs_and_ends_as_well(ledger: Ledger) -> N
     assert ledger.read(tickets.of_instance, "i1") is None
 
 
-def test_the_line_is_read_in_its_order(ledger: Ledger) -> None:
+def test_the_queue_is_read_in_order(ledger: Ledger) -> None:
     for name, rank, joined in (("c", 9, 0), ("b", 5, 1), ("a", 5, 0), ("e", 5, 1)):
         join(ledger, name, rank_at=later(rank), joined_at=later(joined))
     for number, state in enumerate(OVER):
@@ -136,7 +136,7 @@ def test_the_line_is_read_in_its_order(ledger: Ledger) -> None:
     assert [ticket.id for ticket in ledger.read(tickets.alive, "b")] == ["b"]
 
 
-def test_what_is_called_and_not_begun_is_known(ledger: Ledger) -> None:
+def test_called_tickets_without_a_start_are_found(ledger: Ledger) -> None:
     join(ledger)
     assert not ledger.read(tickets.is_called, "t")
     ledger.write(tickets.call, "t", now=NOW, hold_until=later(9))
@@ -146,7 +146,7 @@ def test_what_is_called_and_not_begun_is_known(ledger: Ledger) -> None:
     assert not ledger.read(tickets.is_called, "unknown")
 
 
-def test_who_came_is_noted_once(ledger: Ledger) -> None:
+def test_a_visit_is_recorded_once(ledger: Ledger) -> None:
     join(ledger, state=TicketState.SERVED, served_at=NOW, hold_until=later(9))
     assert [ticket.id for ticket in ledger.read(tickets.uncollected)] == ["t"]
     ledger.write(tickets.collect, "t", now=later(5))
@@ -156,7 +156,7 @@ def test_who_came_is_noted_once(ledger: Ledger) -> None:
     assert ledger.read(tickets.get, "t").collected_at == later(5)
 
 
-def test_the_last_one_that_ended_is_told(ledger: Ledger) -> None:
+def test_the_last_ended_ticket_is_found(ledger: Ledger) -> None:
     assert ledger.read(tickets.last_over, "ann") is None
     for name, ended in (("a", 1), ("c", 3), ("b", 2)):
         join(ledger, name, TicketState.EXPIRED, user_name="ann", ended_at=later(ended))
@@ -177,7 +177,7 @@ def test_past_waits_are_the_last_ones_of_one_flavor(ledger: Ledger) -> None:
     assert len(ledger.read(tickets.waits, "small", since=later(1), at_most=99)) == 4
 
 
-def test_what_is_long_over_is_forgotten_and_what_stands_never(ledger: Ledger) -> None:
+def test_old_ended_tickets_are_deleted_and_live_ones_never(ledger: Ledger) -> None:
     old, young = NOW - timedelta(days=8), NOW - timedelta(days=6)
     for number, state in enumerate(TicketState):
         join(ledger, f"old{number}", state, ended_at=None if state in OPEN else old)

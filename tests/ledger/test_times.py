@@ -1,4 +1,4 @@
-"""Times in the ledger are moments, not somebody's local guess."""
+"""Times in the ledger are stored in UTC, and naive datetimes are rejected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_times_come_back_aware_and_in_utc_to_the_microsecond(ledger: Ledger) -> 
     assert back.microsecond == NOW.microsecond
 
 
-def test_a_time_from_elsewhere_is_the_same_moment(ledger: Ledger) -> None:
+def test_a_time_of_another_zone_is_the_same_time(ledger: Ledger) -> None:
     shanghai = timezone(timedelta(hours=8))
     request(ledger)
     ledger.write(instances.mark_running, "i1", url="x", now=NOW, ends_at=NOW.astimezone(shanghai))
@@ -28,7 +28,7 @@ def test_a_time_from_elsewhere_is_the_same_moment(ledger: Ledger) -> None:
     assert back == NOW
     assert back is not None
     assert back.utcoffset() == timedelta(0)
-    # And it is compared as that moment, too.
+    # Comparisons in SQL use the same time, too.
     assert ledger.write(leases.hold, "x", holder="a", now=NOW.astimezone(shanghai), duration=timedelta(seconds=5))
     assert not ledger.write(leases.hold, "x", holder="b", now=NOW, duration=timedelta(seconds=5))
 

@@ -17,7 +17,7 @@ from tests.ledger.rows import claim, instance_in, intend, later, request, slot_i
 
 Move = Callable[..., Any]
 
-LOANS: dict[str, tuple[Move, set[InstanceState], InstanceState]] = {
+INSTANCES: dict[str, tuple[Move, set[InstanceState], InstanceState]] = {
     "attach": (
         partial(instances.attach_slot, slot_id="s1"),
         {InstanceState.STARTING},
@@ -53,9 +53,9 @@ def on_row(move: Move, name: str) -> Callable[[Connection], Any]:
 
 
 @pytest.mark.parametrize("state", InstanceState)
-@pytest.mark.parametrize("name", LOANS)
-def test_a_loan_moves_only_from_where_it_is_believed_to_be(name: str, state: InstanceState, ledger: Ledger) -> None:
-    move, right, to = LOANS[name]
+@pytest.mark.parametrize("name", INSTANCES)
+def test_an_instance_changes_only_from_the_expected_state(name: str, state: InstanceState, ledger: Ledger) -> None:
+    move, right, to = INSTANCES[name]
     before = instance_in(ledger, state)
     counted = ledger.read(revision)
     if state in right:
@@ -71,7 +71,7 @@ def test_a_loan_moves_only_from_where_it_is_believed_to_be(name: str, state: Ins
 
 @pytest.mark.parametrize("state", SlotState)
 @pytest.mark.parametrize("name", SLOTS)
-def test_a_slot_moves_only_from_where_it_is_believed_to_be(name: str, state: SlotState, ledger: Ledger) -> None:
+def test_a_slot_changes_only_from_the_expected_state(name: str, state: SlotState, ledger: Ledger) -> None:
     move, right, to = SLOTS[name]
     before = slot_in(ledger, state)
     counted = ledger.read(revision)
@@ -86,7 +86,7 @@ def test_a_slot_moves_only_from_where_it_is_believed_to_be(name: str, state: Slo
     assert ledger.read(revision) == counted
 
 
-@pytest.mark.parametrize("move", [move for move, _, _ in [*LOANS.values(), *SLOTS.values()]])
+@pytest.mark.parametrize("move", [move for move, _, _ in [*INSTANCES.values(), *SLOTS.values()]])
 def test_a_row_that_is_not_there_cannot_move(move: Move, ledger: Ledger) -> None:
     with pytest.raises(LostRace):
         ledger.write(on_row(move, "nowhere"))
@@ -105,7 +105,7 @@ def test_what_was_written_before_a_lost_race_is_not_kept(ledger: Ledger) -> None
     assert ledger.read(slots.get, "s1") == before
 
 
-def test_what_a_loan_was_told_stays_with_it(ledger: Ledger) -> None:
+def test_an_instances_fields_are_kept(ledger: Ledger) -> None:
     request(ledger)
     ledger.write(instances.attach_slot, "i1", "s1")
     ledger.write(instances.mark_running, "i1", url="http://127.0.0.1:1", now=later(1), ends_at=later(60))
@@ -132,7 +132,7 @@ def test_the_first_reason_stays(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("state", [InstanceState.STARTING, InstanceState.RUNNING])
-def test_one_server_has_one_live_loan(state: InstanceState, ledger: Ledger) -> None:
+def test_a_server_has_one_live_instance(state: InstanceState, ledger: Ledger) -> None:
     instance_in(ledger, state)
     with pytest.raises(LostRace, match=r"The server \(default\) of ann is being started already"):
         request(ledger, "i2", at_most=5)
@@ -140,14 +140,14 @@ def test_one_server_has_one_live_loan(state: InstanceState, ledger: Ledger) -> N
 
 
 @pytest.mark.parametrize("state", [InstanceState.STOPPING, InstanceState.ENDED])
-def test_a_loan_that_is_being_wiped_is_in_nobodys_way(state: InstanceState, ledger: Ledger) -> None:
+def test_an_instance_that_is_being_wiped_blocks_no_start(state: InstanceState, ledger: Ledger) -> None:
     instance_in(ledger, state)
     assert request(ledger, "i2").state is InstanceState.STARTING
     request(ledger, "i3", user="bob")
     request(ledger, "i4", server="second", at_most=2)
 
 
-def test_a_person_has_no_more_than_allowed(ledger: Ledger) -> None:
+def test_a_user_has_no_more_instances_than_allowed(ledger: Ledger) -> None:
     request(ledger, "i1", server="a", at_most=2)
     request(ledger, "i2", server="b", at_most=2)
     with pytest.raises(TooMany, match="You already have 2 instances running"):
@@ -166,7 +166,7 @@ def test_strange_names_are_kept_as_they_are(ledger: Ledger) -> None:
             request(ledger, "again", user=name)
 
 
-def test_the_latest_loan_of_a_server_is_found(ledger: Ledger) -> None:
+def test_the_latest_instance_of_a_server_is_found(ledger: Ledger) -> None:
     assert ledger.read(instances.latest, "ann", "") is None
     instance_in(ledger, InstanceState.ENDED)
     request(ledger, "i2", at=9)
@@ -193,7 +193,7 @@ def test_the_oldest_warm_slot_is_given_first(ledger: Ledger) -> None:
     assert (first.state, first.holder_id) == (SlotState.CLAIMED, "i0")
 
 
-def test_a_slot_that_is_being_made_for_nobody_is_reserved_when_none_is_warm(ledger: Ledger) -> None:
+def test_an_unassigned_slot_in_creation_is_reserved_when_none_is_warm(ledger: Ledger) -> None:
     intend(ledger, "making", at=0)
     slot_in(ledger, SlotState.WARM, "warm", at=5)
     warm, making = claim(ledger, "i1"), claim(ledger, "i2")
@@ -205,12 +205,12 @@ def test_a_slot_that_is_being_made_for_nobody_is_reserved_when_none_is_warm(ledg
 
 
 @pytest.mark.parametrize("state", [SlotState.CLAIMED, SlotState.DESTROYING, SlotState.GONE])
-def test_what_is_somebodys_or_on_its_way_out_is_not_given(state: SlotState, ledger: Ledger) -> None:
+def test_assigned_and_ending_slots_are_not_reserved(state: SlotState, ledger: Ledger) -> None:
     slot_in(ledger, state)
     assert claim(ledger, "i2") is None
 
 
-def test_another_shape_or_image_is_not_given(ledger: Ledger) -> None:
+def test_a_slot_of_another_flavor_or_image_is_not_reserved(ledger: Ledger) -> None:
     slot_in(ledger, SlotState.WARM)
     assert claim(ledger, "i2", flavor="large") is None
     assert claim(ledger, "i2", image="torch") is None
@@ -264,7 +264,7 @@ def test_every_change_counts_and_reading_does_not(ledger: Ledger) -> None:
     assert ledger.read(revision) == seen[-1]
 
 
-def test_what_is_over_long_enough_is_forgotten_with_its_progress(ledger: Ledger) -> None:
+def test_old_ended_instances_are_deleted_with_their_progress(ledger: Ledger) -> None:
     instance_in(ledger, InstanceState.ENDED, "old")
     instance_in(ledger, InstanceState.STOPPING, "ending")
     for name in ("old", "ending"):
@@ -277,7 +277,7 @@ def test_what_is_over_long_enough_is_forgotten_with_its_progress(ledger: Ledger)
     assert len(ledger.read(instances.events_of, "ending")) == 1
 
 
-def test_slots_that_are_gone_long_enough_are_forgotten(ledger: Ledger) -> None:
+def test_old_gone_slots_are_deleted(ledger: Ledger) -> None:
     for number, state in enumerate(SlotState):
         slot_in(ledger, state, f"s{number}")
     assert ledger.write(slots.prune, before=later(2)) == 0
@@ -303,7 +303,7 @@ def test_failures_are_those_since_the_last_slot_that_became_ready(ledger: Ledger
     assert [slot.id for slot in ledger.read(slots.failures, since=later(3.5))] == ["bad3"]
 
 
-def test_what_was_given_up_before_it_was_ready_is_no_failure(ledger: Ledger) -> None:
+def test_a_slot_given_up_before_it_was_ready_is_no_failure(ledger: Ledger) -> None:
     intend(ledger, "s1")
     ledger.write(slots.withdraw, "s1")
     assert ledger.read(slots.failures, since=later(-1)) == []
@@ -316,7 +316,7 @@ def no_room(ledger: Ledger, name: str, *, at: float, flavor: str = "small") -> N
     ledger.write(slots.mark_gone, name, now=later(at + 1))
 
 
-def test_a_shape_without_room_is_one_whose_last_try_found_none(ledger: Ledger) -> None:
+def test_a_flavor_is_without_room_if_its_last_try_found_none(ledger: Ledger) -> None:
     slot_in(ledger, SlotState.GONE, "before", at=-20)
     assert ledger.read(slots.without_room, since=later(-60)) == set()
     no_room(ledger, "s1", at=0)
@@ -327,7 +327,7 @@ def test_a_shape_without_room_is_one_whose_last_try_found_none(ledger: Ledger) -
     assert ledger.read(slots.without_room, since=later(-60)) == {"large"}, "the next try found room"
 
 
-def test_when_somebody_leaves_there_may_be_room_again(ledger: Ledger) -> None:
+def test_room_is_tried_again_when_an_instance_ends(ledger: Ledger) -> None:
     no_room(ledger, "s1", at=0)
     slot_in(ledger, SlotState.GONE, "left", at=3)
     assert ledger.read(slots.without_room, since=later(-60)) == set()

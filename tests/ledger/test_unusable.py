@@ -24,7 +24,7 @@ PAGE = 4096
 
 
 def refused(url: str) -> LedgerUnusable:
-    """What opening says. It has both: what happened, and what to do."""
+    """The error of opening, which says what happened and what to do."""
     with pytest.raises(LedgerUnusable) as caught:
         open_ledger(url)
     assert caught.value.message
@@ -69,7 +69,7 @@ def test_errors_of_ours_pass_unchanged(ledger: Ledger) -> None:
         ledger.write(instances.mark_ended, "i1", now=later(9))
 
 
-def test_people_named_like_an_error_of_the_database_are_not_taken_for_one(ledger: Ledger) -> None:
+def test_users_named_like_a_database_error_are_not_taken_for_one(ledger: Ledger) -> None:
     intend(ledger, "read-only full malformed")
     with pytest.raises(IntegrityError):
         intend(ledger, "read-only full malformed")

@@ -96,7 +96,7 @@ def instance(name: str, state: InstanceState = InstanceState.RUNNING, **changes:
 
 
 def ticket(name: str, state: TicketState = TicketState.WAITING, **changes: Any) -> Ticket:
-    """By default of a person who is named like it, joined at its rank."""
+    """By default the user is named like the ticket, and joined at its rank."""
     joined_at = changes.get("joined_at", changes.get("rank_at", NOW - timedelta(minutes=5)))
     values: dict[str, Any] = {
         "id": name,
@@ -130,7 +130,7 @@ def status(name: str, phase: Phase = Phase.READY, reason: EndReason | None = Non
 
 @dataclass
 class PaperBackend:
-    """As much of a backend as counting needs: it can say what it serves, and makes nothing."""
+    """The part of a backend that counting needs: `why_not` and memory. It creates nothing."""
 
     bytes: int | None = None
     refused: tuple[str, ...] = ()

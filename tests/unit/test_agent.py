@@ -1,4 +1,4 @@
-"""A waiting slot takes exactly one claim, the right one, and nobody on the network can stop it from doing so."""
+"""A warm slot takes exactly one valid claim, and no other client on the network can prevent it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def get(path: str) -> bytes:
 
 @dataclass
 class Slot:
-    """An agent that waits, and whatever it returned."""
+    """An agent that waits for its claim, and its result."""
 
     listener: socket.socket
     waiting: asyncio.Task[Claim]
@@ -155,7 +155,7 @@ async def test_rubbish_is_dropped_and_the_right_claim_still_taken(name: str) -> 
         await asyncio.wait_for(slot.waiting, PATIENCE)
 
 
-async def test_connections_that_say_nothing_hold_nobody_up() -> None:
+async def test_silent_connections_delay_no_claim() -> None:
     async with waiting() as slot:
         silent = [slot.connect() for _ in range(50)]
         for connection in silent[:25]:

@@ -60,7 +60,7 @@ def test_a_name_that_is_no_text_breaks_nothing_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["is_file", "open"])
-def test_what_goes_while_it_is_packed_breaks_nothing_off(
+def test_files_that_vanish_while_packing_do_not_break_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     for name in ("a.txt", "b.txt", "c.txt"):

@@ -110,7 +110,7 @@ def test_the_youngest_unassigned_slot_is_preempted_for_a_start() -> None:
 
     assert gives_way("large", "cpu", old, young, taken, going) == young
     assert gives_way("small", "torch", old, young, taken, going) == young
-    # What they could have used themselves is not thrown away for them, and what is somebody's never.
+    # Slots that fit the request are not removed for it, and assigned slots never are.
     assert gives_way("small", "cpu", old, young, taken, going) is None
     assert gives_way("large", "cpu", taken, going) is None
     # None goes for nothing: here even both together make no room.

@@ -1,4 +1,4 @@
-"""Whoever writes a catalog learns of every mistake at once, where it is and how to mend it."""
+"""A catalog's mistakes are all reported at once, each with its line and remedy."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_an_id_is_used_once(group: str, tmp_path: Path) -> None:
         ("  image: cpu\n", "  image: gpu\n", "defaults.image"),
     ],
 )
-def test_what_is_referred_to_exists(before: str, after: str, place: str, tmp_path: Path) -> None:
+def test_references_must_exist(before: str, after: str, place: str, tmp_path: Path) -> None:
     head, _, tail = GOOD.rpartition(before)
     text = head + after + tail
     (mistake,) = mistakes_of(text, tmp_path)
@@ -173,18 +173,18 @@ def test_what_is_referred_to_exists(before: str, after: str, place: str, tmp_pat
 
 
 @pytest.mark.parametrize("text", ["flavors: [", "a: b: c", "\tx: 1", "flavors:\n  - a\n - b\n"])
-def test_what_is_not_yaml_says_where(text: str, tmp_path: Path) -> None:
+def test_invalid_yaml_is_reported_with_its_position(text: str, tmp_path: Path) -> None:
     (mistake,) = mistakes_of(text, tmp_path)
     assert re.match(r"line \d+: not YAML: ", mistake)
     assert mistake.endswith("Check indentation and quotes.")
 
 
 @pytest.mark.parametrize("text", ["", "just words", "- a\n- b\n", "42"])
-def test_what_is_no_mapping_says_what_it_should_be(text: str, tmp_path: Path) -> None:
+def test_a_catalog_that_is_no_mapping_is_refused_with_the_expected_form(text: str, tmp_path: Path) -> None:
     assert mistakes_of(text, tmp_path) == ["line 1: must be a mapping with flavors, images and defaults."]
 
 
-def test_what_is_not_utf8_says_at_which_byte(tmp_path: Path) -> None:
+def test_invalid_utf8_is_reported_with_its_byte(tmp_path: Path) -> None:
     place = GOOD.encode().index("轻量".encode())
     assert mistakes_of(GOOD.encode().replace("轻量".encode(), "轻量".encode("gb18030")), tmp_path) == [
         f"is not UTF-8 at byte {place}. Save it as UTF-8."
@@ -226,7 +226,7 @@ def test_one_mistake_is_counted_as_one(tmp_path: Path) -> None:
         load_catalog(tmp_path / "catalog.yaml")
 
 
-def test_asking_for_what_is_not_there_names_what_is() -> None:
+def test_an_unknown_id_is_refused_with_the_known_ones() -> None:
     catalog = load_catalog(SHIPPED)
     with pytest.raises(BadOption, match=r"There is no flavor called 'moon'\. Choose one of: cpu-basic, cpu-large"):
         catalog.flavor("moon")
@@ -243,7 +243,7 @@ def test_what_is_said_again_is_short_and_plain(value: object) -> None:
     said.encode()
 
 
-def test_a_text_is_said_in_the_language_of_its_reader() -> None:
+def test_a_text_is_shown_in_the_users_language() -> None:
     text = Text(en="cat", zh="猫")
     assert [text.in_language(tag) for tag in ("zh", "zh-CN", "ZH-hant", "en", "fr", "")] == [
         "猫", "猫", "猫", "cat", "cat", "cat",

@@ -1,4 +1,4 @@
-"""`freepool warm`: what is set is said again with its zone, and every mistake says what to do."""
+"""`freepool warm` prints each setting with its time zone, and a remedy for every mistake."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def warm(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Say:
 
 @pytest.fixture
 def refused(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Say:
-    """The same for what fails."""
+    """Runs a command that fails and returns its error message."""
 
     def run(*words: str) -> str:
         with pytest.raises(SystemExit) as ended:
@@ -80,13 +80,13 @@ def test_without_anything_the_targets_are_listed(warm: Say) -> None:
     assert "PLAN" not in said
 
 
-def test_a_plan_is_in_local_time_and_is_said_with_its_zone(warm: Say, ledger: Ledger) -> None:
+def test_a_plan_is_in_local_time_and_is_printed_with_its_zone(warm: Say, ledger: Ledger) -> None:
     said = warm("plan", "course", *TEMPLATE, "--slots", "5", *SOON, "--weekly")
-    told = f"5 of cpu-basic with light from {YEAR}-01-05 09:00+08:00 to {YEAR}-01-05 11:00+08:00, every week"
-    assert said == f"Planned: course: {told}.\n"
+    plan_line = f"5 of cpu-basic with light from {YEAR}-01-05 09:00+08:00 to {YEAR}-01-05 11:00+08:00, every week"
+    assert said == f"Planned: course: {plan_line}.\n"
     plan = of(ledger).plans["course"]
     assert (plan.begins, plan.weekly) == (datetime.fromisoformat(f"{YEAR}-01-05T01:00+00:00"), True)
-    assert told in warm()
+    assert plan_line in warm()
     assert warm("unplan", "course") == "Removed: course.\n"
     assert of(ledger).plans == {}
 
@@ -104,7 +104,7 @@ def test_a_floor_is_set_and_given_back(warm: Say, ledger: Ledger) -> None:
     assert of(ledger).floors == {}
 
 
-def test_what_the_catalog_no_longer_has_is_listed_as_that(warm: Say, ledger: Ledger) -> None:
+def test_settings_for_dropped_flavors_are_listed_as_such(warm: Say, ledger: Ledger) -> None:
     ledger.write(rows.put, "floor:gone:light", 3, now=utc_now(), by="ann")
     ledger.write(rows.put, "plan:old", {"flavor": "cpu-basic"}, now=utc_now(), by="ann")
     said = warm()

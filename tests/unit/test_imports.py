@@ -1,4 +1,4 @@
-"""What runs in an instance starts as fast as it can: importing it brings none of the platform with it."""
+"""Importing the agent's modules loads no module of the platform, so that instances start fast."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_keeper_needs_the_standard_library_only() -> None:
     }
 
 
-def test_the_spawner_class_is_there_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_spawner_class_is_imported_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = ModuleType("spawner.hub.spawner")
     stand_in.InstanceSpawner = object()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spawner.hub", ModuleType("spawner.hub"))
@@ -40,7 +40,7 @@ def test_the_spawner_class_is_there_for_who_asks(monkeypatch: pytest.MonkeyPatch
     assert spawner.InstanceSpawner is stand_in.InstanceSpawner  # type: ignore[attr-defined]
 
 
-def test_what_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     import spawner
 
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):

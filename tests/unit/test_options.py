@@ -16,7 +16,7 @@ from tests.unit.make import quick
 
 CATALOG = make.catalog(make.flavor("small"), make.flavor("large"))
 LONGEST_MESSAGE = 400
-"""Characters of a refusal: it is read by a person, and travels in an HTTP header."""
+"""Characters of a refusal: it is read by a user, and sent in an HTTP header."""
 
 rubbish = st.text(st.sampled_from("aZ0 -_./\\'\"{}%\x00\x1b\n\r\u0430\u202e\ud800\udfff\ufeff\uffff😀猫"), max_size=60)
 anything = st.recursive(
@@ -53,7 +53,7 @@ def test_an_example_brings_its_image() -> None:
     assert choice.to_options() == {"flavor": "small", "image": "torch", "example": "ocr"}
 
 
-def test_options_with_a_ticket_are_the_ticket_whatever_else_they_name() -> None:
+def test_options_with_a_ticket_ignore_all_other_options() -> None:
     ticket = make.ticket("t", flavor="large", image="torch", example="ocr")
     options = ticket_options(ticket)
     assert options == {"flavor": "large", "image": "torch", "example": "ocr", "ticket": "t"}

@@ -1,4 +1,4 @@
-"""What settings of the paid path are refused, and in which words, before anything starts."""
+"""Invalid settings of paid instances are refused with a message before any process starts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def settings(paid: Mapping[str, Any], tmp_path: Path, **changes: Any) -> Setting
         {"public": "http://lab.example.org/", "subdomain_host": "http://lab.example.org"},
     ],
 )
-def test_real_money_needs_notebooks_that_cannot_click_for_people(changes: dict[str, str], tmp_path: Path) -> None:
+def test_real_money_needs_notebooks_on_another_origin(changes: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="real money needs"):
         settings(REAL, tmp_path, **changes)
     assert settings(REAL | {"trust_notebooks": True}, tmp_path, **changes).paid is not None
@@ -65,12 +65,14 @@ def test_no_money_is_called_unreal_while_it_is_real(wrong: dict[str, Any]) -> No
         PaidSettings.model_validate(REAL | wrong)
 
 
-def test_a_cloud_whose_accounts_nobody_can_prove_is_refused_in_words() -> None:
+def test_a_cloud_without_account_proof_is_refused_with_a_message() -> None:
     with pytest.raises(ValidationError, match="nothing proves whose an AWS account is"):
         PaidSettings.model_validate(REAL | {"sagemaker": {}})
 
 
-def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_settings_are_reported_before_any_process_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key, secret = tmp_path / "key", tmp_path / "oauth"
     paid = PaidSettings.model_validate(
         REAL | {"dsw": REAL["dsw"] | {"key_file": str(key)}, "oauth": {"client_id": "1", "secret_file": str(secret)}}
@@ -88,7 +90,7 @@ def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path, monkeypa
         require(paid)
 
 
-def test_people_get_hosts_of_their_own_and_services_stay() -> None:
+def test_users_get_subdomains_and_services_keep_the_hubs_host() -> None:
     assert subdomains_for_users("desk", "lab.example.org", "service") == "lab.example.org"
     assert subdomains_for_users("ann", "lab.example.org", "user") == "ann.lab.example.org"
     from traitlets.config import Config

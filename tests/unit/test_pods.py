@@ -17,7 +17,7 @@ from spawner.settings import KubernetesPool
 
 
 def ended(**terminated: Any) -> SlotStatus:
-    """The status of a lent pod whose container ended so."""
+    """The status of an assigned pod with a terminated container."""
     labels = {SLOT_LABEL: "s", ASSIGNED_LABEL: "true"}
     containers = [{"name": CONTAINER, "state": {"terminated": terminated}}]
     pod = read_pod(

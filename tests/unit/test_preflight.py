@@ -1,4 +1,4 @@
-"""What is missing is said before anything starts, in one sentence with a way out."""
+"""Missing requirements are reported before any process starts, in one sentence with a remedy."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
 
 
 @pytest.mark.parametrize("port", ["abc", "", "0", "80231", "-1", "8000.0", "²"])
-def test_what_is_no_port_is_named_in_one_sentence(port: str) -> None:
+def test_an_invalid_port_is_refused_in_one_sentence(port: str) -> None:
     with pytest.raises(SetupError, match=rf"Port {port} cannot be used: it must be a number from 1 to 65535\."):
         preflight.port_number(port)
     assert preflight.port_number("65535") == 65535
@@ -71,7 +71,7 @@ def test_remembered_ports_that_are_of_no_use_are_replaced(text: str, tmp_path: P
     assert json.loads((tmp_path / "ports.json").read_text() or "0") != preflight.choose_ports(tmp_path)
 
 
-def test_a_remembered_port_that_somebody_took_is_replaced(tmp_path: Path) -> None:
+def test_a_remembered_port_that_is_in_use_is_replaced(tmp_path: Path) -> None:
     first = preflight.choose_ports(tmp_path)
     with socket.create_server((preflight.LOOPBACK, first["hub_port"])):
         assert first["hub_port"] not in preflight.choose_ports(tmp_path).values()
@@ -139,7 +139,7 @@ def test_the_real_one_works() -> None:
     preflight.require_sandbox(Isolation.BUBBLEWRAP)
 
 
-# What `make setup` brings
+# Requirements that `make setup` installs
 
 
 def test_a_missing_default_image_is_named_with_how_to_get_it(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_missing_local_file_says_where_to_start(tmp_path: Path) -> None:
         preflight.read_local_file(tmp_path / "local.yaml")
 
 
-def test_settings_that_nobody_named_say_how_to_name_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_settings_are_reported_with_how_to_name_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SETTINGS_VARIABLE, raising=False)
     with pytest.raises(SetupError, match=f"Use `freepool up`, or set {SETTINGS_VARIABLE}"):
         load_settings()

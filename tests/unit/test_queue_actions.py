@@ -31,7 +31,7 @@ CATALOG = make.catalog()
 
 
 def called(name: str = "t", **changes: object) -> Ticket:
-    """One that stood in line for five minutes, and was called a minute ago."""
+    """A ticket that was queued for five minutes and called a minute ago."""
     return make.ticket(
         name, TicketState.CALLED, **{"called_at": NOW - MINUTE, "hold_until": NOW + 9 * MINUTE} | changes
     )
@@ -87,7 +87,7 @@ def test_a_ticket_held_beside_another_instance_expires() -> None:
 
 
 def test_a_ticket_that_the_platform_could_not_start_does_not_expire() -> None:
-    """The hub may have been away: that is not its person's fault."""
+    """The hub may have been away, which is not the user's fault."""
     ticket = called(hold_until=NOW - MINUTE)
     assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
@@ -169,7 +169,7 @@ def test_each_ticket_gets_at_most_one_action_and_running_instances_none(
     assert begun.isdisjoint(one.user_name for one in instances if one.id in live)
 
 
-# Who never came
+# Instances that are not collected
 
 
 def served(name: str = "t", *, ago: timedelta = HOLD, **changes: object) -> Ticket:
@@ -202,7 +202,7 @@ def test_as_many_unclaimed_instances_end_as_tickets_wait_the_oldest_first() -> N
     assert missing(list(reversed(missed)), [make.ticket("next"), make.ticket("one more")]) == missed[:2]
 
 
-# Who is told
+# Notifications
 
 
 def test_a_ticket_that_waited_is_notified_when_it_runs_or_is_held() -> None:

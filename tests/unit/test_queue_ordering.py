@@ -115,7 +115,7 @@ arrivals = st.lists(st.tuples(st.integers(0, 4 * 3600), uses), min_size=2, max_s
 def test_no_ticket_is_overtaken_by_one_later_than_the_longest_handicap(
     queue: Queue, people: list[tuple[int, timedelta]]
 ) -> None:
-    """So nobody starves: behind them stands everybody who comes after that."""
+    """So no ticket starves: all later tickets rank behind it."""
     tickets = []
     for number, (offset, used) in enumerate(people):
         joined = NOW + timedelta(seconds=offset)
@@ -139,7 +139,7 @@ def test_equal_use_is_served_in_order_of_the_requests(people: list[tuple[int, ti
     assert [ticket.joined_at for ticket in waiting_in_order(tickets)] == sorted(joined)
 
 
-# Whose turn it is
+# Due tickets
 
 
 def test_as_many_tickets_are_due_as_there_is_room_for() -> None:
@@ -211,7 +211,7 @@ SHAPES = {"small": (1, 4), "middle": (2, 3), "large": (4, 2)}
 
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], int | None, tuple[str, ...]]:
-    """A line, and slots as they may be at any moment within the limits."""
+    """A queue, and any slots within the limits."""
     names = st.sampled_from(list(SHAPES))
     tickets = [
         make.ticket(f"t{number}", rank_at=NOW + timedelta(seconds=at), flavor=flavor)
@@ -252,7 +252,7 @@ def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
         assert [ticket for ticket in called if ticket.flavor == name] == line[: new[name]], "in order, none left out"
     if memory is not None and called:
         assert sum(SHAPES[name][0] * count for name, count in (held + new).items()) * GIB <= memory
-    # Nobody who could be served is left out: whoever is first among the rest finds no room.
+    # No ticket that fits is left out: the first of the others finds no room.
     rest = [ticket for ticket in waiting_in_order(tickets) if ticket not in called and ticket.flavor not in closed]
     again = [*assigned, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
     assert list(due_tickets(catalog, rest, again, memory, closed=closed)) == []
@@ -261,7 +261,7 @@ def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
 @quick
 @given(st.lists(st.tuples(st.integers(0, 600), uses), min_size=1, max_size=12), st.integers(1, 3))
 def test_a_queue_is_served_to_its_end_in_order(people: list[tuple[int, timedelta]], limit: int) -> None:
-    """One after the other leaves: everybody is called once, by rank."""
+    """Slots are freed one by one: each ticket is called once, by rank."""
     catalog = make.catalog(make.flavor(limit=limit))
     tickets = [
         make.ticket(f"t{number}", rank_at=rank(Queue(), now=NOW + timedelta(seconds=offset), used=used))

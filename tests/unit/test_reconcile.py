@@ -1,4 +1,4 @@
-"""Ledger and backend are reconciled whatever was lost, and nothing that works is touched."""
+"""Ledger and backend are reconciled after any loss, and working instances are not touched."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LIMITS = Limits(start_seconds=60)
 
 @dataclass
 class World:
-    """What the ledger has and what the pool has, at `NOW`."""
+    """The rows of the ledger and the slots of the backend at `NOW`."""
 
     slots: dict[str, Slot] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class World:
         )
 
     def carry_out(self, actions: list[Action]) -> None:
-        """What the steward does with each action, where everything it asks for succeeds."""
+        """Apply each action as the steward does, with every call successful."""
         for action in actions:
             match action:
                 case MarkWarm(slot_id):
@@ -327,7 +327,7 @@ def test_a_slot_that_the_platform_ends_during_creation_is_no_failure_of_its_flav
     ]
 
 
-# Whatever the world looks like
+# In any state of ledger and backend
 
 names = st.sampled_from([f"s{number}" for number in range(5)])
 instance_ids = st.sampled_from([f"i{number}" for number in range(4)])
@@ -426,7 +426,7 @@ def test_actions_are_idempotent(world: World) -> None:
 
 @quick
 @given(worlds())
-def test_what_is_carried_out_leads_to_rest(world: World) -> None:
-    for _ in range(2):  # a loan whose slot belonged to another is found out in the round after that slot went
+def test_applied_actions_lead_to_a_stable_state(world: World) -> None:
+    for _ in range(2):  # an instance with another's slot is found one round after the slot is gone
         world.carry_out(world.decide())
     assert world.decide() == []

@@ -1,4 +1,4 @@
-"""The sandbox shows an instance its programs and nothing of the platform; it can write only to what is wiped."""
+"""The sandbox shows an instance its programs and nothing of the platform; only wiped folders are writable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only the platform can say whose a slot is, only to that slot, only now."""
+"""Only the platform can make a claim, which is valid for one slot and a short time."""
 
 from __future__ import annotations
 

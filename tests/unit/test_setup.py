@@ -25,7 +25,7 @@ ENVIRONMENTS = {
 }
 
 
-# What an environment holds
+# Contents of an environment
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -40,7 +40,7 @@ def test_an_environment_has_all_that_its_packages_require(name: str) -> None:
     assert [*prove.unmet(found)] == []
 
 
-def test_what_is_required_and_not_there_is_named() -> None:
+def test_missing_requirements_are_named() -> None:
     found = {
         "torch": Distribution("2.13.0", ("cuda-toolkit[cudart]==13.0.3; platform_system == 'Linux'", "jinja2")),
         "cuda-toolkit": Distribution("13.0.3.0", ("nvidia-cuda-runtime==13.0.96.*; extra == 'cudart'",)),
@@ -51,7 +51,7 @@ def test_what_is_required_and_not_there_is_named() -> None:
     ]
 
 
-def test_only_what_holds_for_the_machine_is_required() -> None:
+def test_requirements_for_other_machines_and_extras_are_ignored() -> None:
     found = {"a": Distribution("1", ("b; sys_platform == 'win32'", "c; extra == 'more'", "lark>=1"))}
     assert [*prove.unmet(found)] == []
     assert [*prove.unmet(found, {"sys_platform": "win32"})] == [
@@ -72,11 +72,11 @@ def test_a_version_that_does_not_fit_is_named() -> None:
         ("absent==1", "2.13.0", ["absent is in the lock and not installed."]),
     ],
 )
-def test_what_the_lock_says_is_compared(lock: str, there: str, said: list[str]) -> None:
+def test_installed_versions_are_compared_with_the_lock(lock: str, there: str, said: list[str]) -> None:
     assert [*prove.differences([Requirement(lock)], {"torch": Distribution(there)})] == said
 
 
-# What can be imported
+# Imports
 
 
 def test_an_import_that_fails_is_named_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,12 +169,12 @@ def test_an_environment_is_ready_only_when_it_has_been_tried(tmp_path: Path, ind
     assert "image heavy: 3 packages fit together, 1 modules can be imported" in done.stdout
     assert (folder / ".ready").exists()
     assert not (folder / ".unfinished").exists()
-    # What was made before, and no longer holds, is not ready either.
+    # An outdated environment is not ready, either.
     assert set_up(tmp_path, index, "1.0").returncode == 1
     assert not (folder / ".ready").exists()
 
 
-def test_what_is_not_on_the_index_is_named(tmp_path: Path, index: Path) -> None:
+def test_a_package_that_is_not_on_the_index_is_named(tmp_path: Path, index: Path) -> None:
     done = set_up(tmp_path, index, "4.0")
     assert done.returncode == 1
     assert "heavy==4.0" in done.stderr
@@ -272,7 +272,7 @@ def test_uv_goes_where_pip_would_go(tmp_path: Path) -> None:
 # Progress
 
 
-def test_progress_says_what_and_how_far() -> None:
+def test_progress_shows_the_step_and_the_share() -> None:
     progress = packages.Progress("image torch", began=0)
     assert progress.say(now=1) is None
     assert progress.say(now=6) == "image torch: looking up the packages (6 s)"

@@ -23,7 +23,7 @@ CAUSE = make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "the workspace is fu
 
 @dataclass
 class Shown:
-    """A backend that shows what it is told to show."""
+    """A backend that returns the statuses given to it."""
 
     found: Slots = field(default_factory=dict)
 

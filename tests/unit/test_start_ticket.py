@@ -1,4 +1,4 @@
-"""A start that carries a called ticket starts what the ticket is for, without a second admission."""
+"""A start with a called ticket uses the ticket's flavor and image, without a second admission."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: PaperPool) ->
     assert pool.ledger.read(instances.unended) == []
 
 
-async def test_what_the_backend_cannot_serve_any_more_is_refused_and_the_ticket_stays(pool: PaperPool) -> None:
+async def test_a_ticket_that_the_backend_cannot_serve_any_more_is_refused_and_stays(pool: PaperPool) -> None:
     ticket = called(pool)
     pool.backend = PaperBackend(refused=("large",))
     with pytest.raises(NotOffered):

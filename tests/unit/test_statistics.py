@@ -1,4 +1,4 @@
-"""What counts as a wait and what as a start, and how they are summed."""
+"""The definitions of waits and starts, and their statistics."""
 
 from __future__ import annotations
 

@@ -395,8 +395,8 @@ async def test_the_watch_wakes_when_a_pod_begins_to_wait_for_its_sandbox() -> No
     """Its slot's status is the same as before, but from now on the time counts."""
     store = KubernetesBackend(POOL)._store
     events = [pod(CREATING, version=1), pod(CREATING, NO_SANDBOX, version=2), pod(CREATING, NO_SANDBOX, version=3)]
-    told = [store._take({"type": "MODIFIED", "object": found}) for found in events]
-    assert told == [True, True, False]
+    wakes_watchers = [store._take({"type": "MODIFIED", "object": found}) for found in events]
+    assert wakes_watchers == [True, True, False]
     assert store.patience() is not None
 
 
@@ -429,7 +429,7 @@ def test_the_last_observation_of_a_node_is_kept_and_pruned(tmp_path: Any) -> Non
         ledger.close()
 
 
-# --- the operator's page ---------------------------------------------------------------------------------------------
+# --- the administrator's page ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

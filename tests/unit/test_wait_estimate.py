@@ -134,26 +134,26 @@ def test_a_later_place_never_has_a_shorter_estimate(seen: list[float], running: 
 
 # Calibration
 
-FORETOLD = WaitEstimate(60, 100, 180)
+ESTIMATE = WaitEstimate(60, 100, 180)
 """Half-way between its ends lies 120."""
 
 
 def test_few_past_waits_do_not_calibrate() -> None:
-    assert calibrate(FORETOLD, [(100, 1000)] * (MIN_PAST_WAITS - 1)) == FORETOLD
-    assert calibrate(FORETOLD, [(0, 1000)] * 100) == FORETOLD
+    assert calibrate(ESTIMATE, [(100, 1000)] * (MIN_PAST_WAITS - 1)) == ESTIMATE
+    assert calibrate(ESTIMATE, [(0, 1000)] * 100) == ESTIMATE
 
 
 def test_right_estimates_are_not_stretched() -> None:
-    assert calibrate(FORETOLD, [(100, 100)] * 20) == WaitEstimate(120, 120, 120)
+    assert calibrate(ESTIMATE, [(100, 100)] * 20) == WaitEstimate(120, 120, 120)
 
 
 def test_waits_of_twice_the_estimate_double_the_estimate() -> None:
-    assert calibrate(FORETOLD, [(100, 200)] * 20) == WaitEstimate(240, 240, 240)
+    assert calibrate(ESTIMATE, [(100, 200)] * 20) == WaitEstimate(240, 240, 240)
 
 
 def test_larger_past_errors_widen_the_range() -> None:
-    good = calibrate(FORETOLD, [(100, 100 + 2 * number) for number in range(-10, 11)])
-    bad = calibrate(FORETOLD, [(100, 100 + 9 * number) for number in range(-10, 11)])
+    good = calibrate(ESTIMATE, [(100, 100 + 2 * number) for number in range(-10, 11)])
+    bad = calibrate(ESTIMATE, [(100, 100 + 9 * number) for number in range(-10, 11)])
     assert good.middle == bad.middle == 120
     assert bad.low < good.low < good.middle < good.high < bad.high
 
@@ -161,16 +161,16 @@ def test_larger_past_errors_widen_the_range() -> None:
 @quick
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), max_size=40))
 def test_calibration_keeps_the_range_in_order(past: list[tuple[float, float]]) -> None:
-    wait = calibrate(FORETOLD, past)
+    wait = calibrate(ESTIMATE, past)
     assert 0 <= wait.low <= wait.middle <= wait.high
 
 
-# A pool that is always full, with sessions of known lengths, and people who come at random
+# Simulation: a full pool, sessions of known lengths, and users who arrive at random
 
 
 @dataclass(frozen=True)
-class Told:
-    """What somebody was told when they came, and what it became."""
+class EstimatedWait:
+    """A user's estimate on arrival and the real wait."""
 
     wait: WaitEstimate
     actual: float
@@ -191,10 +191,10 @@ class Pool:
     running: list[tuple[float, float]] = field(default_factory=list)
     seen: list[float] = field(default_factory=list)
     past: list[tuple[float, float]] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    waits: list[EstimatedWait] = field(default_factory=list)
 
     def come(self, at: float) -> None:
-        """Somebody comes, and is told what the pool can tell."""
+        """A user arrives and gets the pool's estimate."""
         self._until(at)
         running = [Running(age=at - began, left=began + LONGEST - at) for _, began in self.running]
         raw = None
@@ -215,7 +215,7 @@ class Pool:
         while self.line and len(self.running) < self.size:
             came, wait, raw = self.line.pop(0)
             if wait is not None:
-                self.told.append(Told(wait, self.now - came))
+                self.waits.append(EstimatedWait(wait, self.now - came))
                 self.past.append((raw, self.now - came))
             heapq.heappush(self.running, (self.now + min(self.length(), LONGEST), self.now))
 
@@ -240,7 +240,7 @@ def to_the_end(dice: random.Random) -> float:
 def test_estimates_hold_about_as_often_as_promised(
     length: Callable[[random.Random], float], size: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Three in five by its own reckoning. People come as fast as others leave, so lines of all lengths are seen."""
+    """Ranges promise three in five. Users arrive as fast as others leave, so queues of all lengths occur."""
     dice = random.Random(f"{length.__name__} {size}")
     mean = sum(length(dice) for _ in range(1000)) / 1000
     pool = Pool(lambda: length(dice), size)
@@ -248,7 +248,7 @@ def test_estimates_hold_about_as_often_as_promised(
     for _ in range(500):
         at += dice.expovariate(0.98 * size / mean)
         pool.come(at)
-    later = pool.told[len(pool.told) // 4 :]
+    later = pool.waits[len(pool.waits) // 4 :]
     coverage = sum(one.holds for one in later) / len(later)
     record_property("coverage", coverage)
     print(f"{length.__name__}, {size} at once: {coverage:.0%} of {len(later)} waits were within what was told")

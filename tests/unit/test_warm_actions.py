@@ -190,7 +190,7 @@ def test_only_unassigned_slots_are_removed_and_each_once(pool: tuple[Catalog, li
 
 @quick
 @given(pools())
-def test_what_is_carried_out_leads_to_rest(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
+def test_applied_actions_lead_to_a_stable_state(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
     catalog, slots, backend = pool
     for number in range(4):  # room that a slot gives up may let another be made
         actions = run(catalog, slots, backend=backend)

@@ -115,7 +115,7 @@ def _chance_of_at_most(number: int, mean: float) -> float:
 
 @quick
 @given(arrivals, leads, numbers, numbers, numbers)
-def test_never_below_the_floor_nor_above_what_somebody_allowed(
+def test_the_target_is_never_below_the_floor_nor_above_what_is_allowed(
     arrivals: list[float], lead: float, floor: int, above: int, planned: int
 ) -> None:
     number = slots_to_keep(arrivals, lead=lead, floor=floor, ceiling=floor + above, planned=planned)
@@ -172,7 +172,7 @@ MORNING = 2 * HOUR
 
 
 def lectures(plan: Planned | None = None) -> list[Day]:
-    """Two hours, with sixty people in three minutes after the first."""
+    """Two hours, with sixty requests within three minutes after the first hour."""
     found = []
     for seed in SEEDS:
         dice = random.Random(seed)
@@ -212,11 +212,11 @@ def test_a_quiet_night_costs_no_more_than_the_floor() -> None:
 
 
 def test_the_simulation_counts_what_it_should() -> None:
-    """One is warm from the start. The first to come has it, the second what replaces it, the third one of their own."""
+    """One slot is warm from the start. The first request gets it, the second its replacement, the third a new slot."""
     site = Site(lead=10, spread=0, processors=1, pause=0)
     day = Day("three", 100, (50.0, 52.0, 52.0))
     outcome = live(day, fixed(1), seed=0, site=site)
-    # At 50 the second slot is begun, at 52 the third (theirs) and a fourth for nobody: they share the processor.
+    # At 50 the second slot is begun, at 52 the third (requested) and a fourth (warm): they share the processor.
     assert [round(wait) for wait in outcome.waits] == [0, 24, 28]
     assert round(outcome.idle) == 50 + (100 - 82 + 2)
     assert outcome.given_up == 0

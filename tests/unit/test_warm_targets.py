@@ -147,7 +147,7 @@ def test_a_drain_that_cannot_be_read_is_a_drain() -> None:
 
 
 def test_no_setting_stops_the_steward() -> None:
-    """The catalog may have lost a flavor that people still have, wait for, or that an operator has planned for."""
+    """The catalog may have dropped a flavor with running or queued instances, or with an administrator's plan."""
     catalog, backend = make.catalog(make.flavor(warm=1)), PaperBackend(8 * make.GIB)
     slots = [make.slot("a", flavor="gone"), make.slot("b", SlotState.CLAIMED, image="gone", holder_id="i")]
     waiting = ticket("t", TicketState.WAITING, joined=5, flavor="gone", image="gone")

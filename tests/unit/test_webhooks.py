@@ -22,7 +22,7 @@ DESK = "http://lab.example.org/"
 
 @asynccontextmanager
 async def hooked(status: int) -> AsyncIterator[tuple[Webhook, list[dict[str, Any]]]]:
-    """A hook that answers with this status, and what it has heard."""
+    """A webhook that answers with this status, and the notifications that it received."""
     heard: list[dict[str, Any]] = []
 
     async def take(request: web.Request) -> web.Response:
