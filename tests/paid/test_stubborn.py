@@ -297,7 +297,7 @@ async def test_an_answer_that_does_not_come_is_one_that_was_lost(world: World) -
     order = await world.running()
     world.paid = replace(world.paid, rules=replace(world.rules, call=0.05))
     moment = world.ledger.read(read_snapshot, order.id, has_discovered=True, now=world.time)
-    hand = _Executor(
+    executor = _Executor(
         world.paid, world.provider, account_for(moment.binding, moment.order), moment, NextAction(Action.STOP)
     )
 
@@ -305,7 +305,7 @@ async def test_an_answer_that_does_not_come_is_one_that_was_lost(world: World) -
         await asyncio.sleep(60)
 
     for was_sent, kind in ((True, OutcomeUnknown), (False, Unavailable)):
-        outcome = await hand._ask(never, was_sent=was_sent)
+        outcome = await executor._call(never, was_sent=was_sent)
         assert isinstance(outcome, CallFailed)
         assert (type(outcome.error), outcome.was_sent) == (kind, was_sent)
 
