@@ -36,7 +36,8 @@ def test_an_environment_has_all_that_its_packages_require(name: str) -> None:
     if name == "torch" and os.environ.get("TORCH_INDEX"):
         lock = "images/torch/processor.lock"
     found = prove.installed([str(folder)])
-    assert [*prove.differences(prove.pinned((PROJECT / lock).read_text().splitlines()), found)] == []
+    differences = [*prove.differences(prove.pinned((PROJECT / lock).read_text().splitlines()), found)]
+    assert differences == [], "its lock has changed: `make setup .venv/.dev`, for torch `tests/torch`, install it anew"
     assert [*prove.unmet(found)] == []
 
 
