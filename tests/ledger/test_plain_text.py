@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from sqlalchemy import URL, create_engine, text
@@ -26,48 +24,17 @@ from spawner.steward import reconcile
 from spawner.steward.runner import Steward
 from tests.ledger.conftest import text_of
 from tests.ledger.rows import later, request, slot_in
-from tests.ledger.test_noted_ends import Gone
+from tests.ledger.running import pool_on, run_instance, state_of
 from tests.paid.make import write_binding, write_order
-from tests.unit import make
 
 HOSTILE = "a\0b\x1b[31mred\x1b]0;title\x07\u202e\ud800 c"
 PLAIN = "a bred   c"
 NAMES = ["ann", "ann\0", "\0ann", "ann\ud800", "ann\ufdd0", "ann\ufdd00000", "ann\x1b", "安"]
 
 
-def pool_on(ledger: Ledger) -> Pool:
-    """The real one, but for what makes slots."""
-    parts: dict[str, Any] = dict.fromkeys(("view", "session"))
-    return Pool(
-        catalog=make.catalog(),
-        ledger=ledger,
-        backend=Gone(),  # type: ignore[arg-type]
-        master_key=b"",
-        hub_epoch="1",
-        now=lambda: later(5),
-        new_id=str,
-        coming_up=asyncio.Semaphore(1),
-        **parts,
-    )
-
-
 @pytest.fixture
 def pool(ledger: Ledger) -> Pool:
     return pool_on(ledger)
-
-
-def run_instance(ledger: Ledger) -> None:
-    """`i1` runs on `s1`."""
-    request(ledger, "i1")
-    ledger.write(slots.intend, slot_id="s1", flavor="small", image="cpu", holder_id="i1", now=later(0))
-    ledger.write(slots.mark_claimed, "s1", now=later(1))
-    ledger.write(instances.attach_slot, "i1", "s1")
-    ledger.write(instances.mark_running, "i1", url="http://x", now=later(1), ends_at=later(60))
-
-
-def ended(ledger: Ledger) -> tuple[InstanceState, EndReason | None, str | None, SlotState]:
-    instance = ledger.read(instances.get, "i1")
-    return instance.state, instance.reason, instance.detail, ledger.read(slots.get, "s1").state
 
 
 def failed_pod(message: str) -> SlotStatus:
@@ -108,7 +75,7 @@ async def steward_ends(pool: Pool, status: SlotStatus) -> None:
 async def test_a_user_keeps_no_slot_by_the_words_that_its_program_leaves(pool: Pool, ledger: Ledger) -> None:
     run_instance(ledger)
     await steward_ends(pool, failed_pod(HOSTILE))
-    assert ended(ledger) == (InstanceState.ENDED, EndReason.CRASHED, f"exit code 1: {PLAIN}", SlotState.GONE)
+    assert state_of(ledger) == (InstanceState.ENDED, EndReason.CRASHED, f"exit code 1: {PLAIN}", SlotState.GONE)
 
 
 @pytest.mark.parametrize("noted", [True, False])
@@ -118,7 +85,7 @@ async def test_an_end_is_written_whatever_its_detail(pool: Pool, ledger: Ledger,
         await pool.note_end("i1", EndReason.CRASHED, HOSTILE)
         await pool.correct_reason("i1", EndReason.LOST, HOSTILE)
     assert await pool.end("i1", EndReason.LOST, detail=HOSTILE)
-    assert ended(ledger) == (InstanceState.ENDED, EndReason.LOST, PLAIN, SlotState.GONE)
+    assert state_of(ledger) == (InstanceState.ENDED, EndReason.LOST, PLAIN, SlotState.GONE)
 
 
 async def test_a_slot_and_a_ticket_end_whatever_their_detail(pool: Pool, ledger: Ledger) -> None:
@@ -150,7 +117,7 @@ def latin_ledger(postgres: URL) -> Iterator[Ledger]:
 async def test_an_end_whose_detail_cannot_be_written_is_written_without(latin_ledger: Ledger) -> None:
     run_instance(latin_ledger)
     await steward_ends(pool_on(latin_ledger), failed_pod("猫"))
-    assert ended(latin_ledger) == (InstanceState.ENDED, EndReason.CRASHED, None, SlotState.GONE)
+    assert state_of(latin_ledger) == (InstanceState.ENDED, EndReason.CRASHED, None, SlotState.GONE)
 
 
 def test_users_whose_names_no_database_can_store_are_kept_apart(ledger: Ledger) -> None:

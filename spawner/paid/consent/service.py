@@ -95,7 +95,7 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
     def read(connection: Connection) -> tuple[Consent, Binding]:
         consent = consents.find(connection, consent_id)
         if consent is None:
-            raise NoConsent("Nobody was asked this.")
+            raise NoConsent("Nobody was asked this.", next_step="Choose a machine on the desk, and agree there.")
         refuse_if_paused(connection)
         return consent, bindings.get(connection, consent.binding_id)
 

@@ -97,9 +97,7 @@ def place(connection: Connection, *, user_name: str, user_since: str, server_nam
     refuse_if_paused(connection)
     consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
     if consent is None:
-        raise NoConsent(
-            "Nobody has agreed to being billed for this.", next_step="Choose a machine on the desk, and agree there."
-        )
+        raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
     binding = bindings.get(connection, consent.binding_id)
     if not may_order(binding):
         raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
