@@ -9,6 +9,7 @@ import contextlib
 import getpass
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -39,6 +40,8 @@ from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Isolation, Setti
 log = logging.getLogger("freepool.up")
 READY_SECONDS = 90
 DEMO_CLOUD = "demo-cloud"
+TEMPORARY = "tmp"
+"""The programs' folder for temporary files, inside the state folder: a cluster's credentials are among them."""
 LOOK_SECONDS = 0.05
 """Between looks at programs that have no way to tell us that they are ready."""
 
@@ -82,6 +85,8 @@ def prepare(
     lock = preflight.take_state_folder(state)
     make_secrets(state)
     (state / "logs").mkdir(exist_ok=True)
+    shutil.rmtree(state / TEMPORARY, ignore_errors=True)  # what a killed program had no time to remove
+    (state / TEMPORARY).mkdir(mode=0o700)
     if demo_cloud:
         local["paid"] = demo.demo_settings(state)
     settings = preflight.complete(
@@ -114,7 +119,11 @@ def programs(installation: Installation) -> list[Program]:
         name: value
         for name, value in os.environ.items()
         if name in {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "COVERAGE_PROCESS_START"}
-    } | {SETTINGS_VARIABLE: str(installation.settings_file), "PYTHONUNBUFFERED": "1"}
+    } | {
+        SETTINGS_VARIABLE: str(installation.settings_file),
+        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(settings.state / TEMPORARY),
+    }
     for_hub = dict(base)
     if os.environ.get(TOKEN_VARIABLE):
         for_hub[TOKEN_VARIABLE] = os.environ[TOKEN_VARIABLE]

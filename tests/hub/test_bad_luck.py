@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import psutil
 from sqlalchemy import text, update
 
 from spawner.catalog import load_catalog
@@ -281,12 +282,15 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
         first.add_user("survivor")
         first.start("survivor")
         instance = instance_of(first, "survivor")
+        forgotten = first.state / "tmp" / "forgotten"  # as a killed client of Kubernetes leaves its certificates
+        forgotten.touch()
         first.process.kill()
         first.process.wait()
     eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
     with running_stack(state / "s") as second:
         adopted = instance_of(second, "survivor")
         assert adopted.id == instance.id
+        assert not forgotten.exists()
         eventually(lambda: second.api("GET", "/users/survivor").json()["servers"][""]["ready"], what="adoption")
         token = second.user_token("survivor")
         answer = second.http.get(f"{second.url}/user/survivor/api/status", headers={"Authorization": f"token {token}"})
@@ -312,6 +316,9 @@ def test_ctrl_c_leaves_no_process_and_is_recorded_in_the_ledger(state: Path) -> 
 def test_secrets_have_private_files_and_are_in_no_log(shared_stack: Stack) -> None:
     state = shared_stack.state
     assert state.stat().st_mode & 0o077 == 0
+    for program in ("hub", "desk", "steward", "proxy"):
+        (pid,) = shared_stack.pids(program)
+        assert psutil.Process(pid).environ()["TMPDIR"] == str(state / "tmp"), program
     for secret in (state / "secrets").iterdir():
         assert secret.stat().st_mode & 0o077 == 0, secret.name
     for name in ("hub", "desk", "steward", "proxy"):

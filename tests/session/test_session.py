@@ -72,7 +72,7 @@ def test_a_run_that_leaves_nothing_is_green_and_says_what_it_skipped(tmp_path: P
 @pytest.mark.parametrize("options", [(), ("--numprocesses", "1")], ids=["one process", "a worker"])
 def test_a_run_that_leaves_a_process_and_a_file_fails(tmp_path: Path, options: tuple[str, ...]) -> None:
     code, printed = run_suite(tmp_path, CARELESS, *options)
-    left = printed.partition("left behind by tests")[2].splitlines()
+    left = printed.partition("left behind by tests")[2].partition("\n=")[0].splitlines()
     processes = [line for line in left if line.startswith("process ")]
     for line in processes:
         psutil.Process(int(line.split()[1].strip(":"))).kill()
