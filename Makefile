@@ -44,7 +44,8 @@ run: setup $(if $(call on,$(HEAVY)),heavy) $(if $(call on,$(DEMO_CLOUD)),$(VENV)
 
 # The two are made side by side: each is the work of one processor.
 setup:
-	@$(MAKE) -sq $(ENVIRONMENTS) 2>/dev/null || { hub_config/setup check && $(MAKE) -s -j2 $(ENVIRONMENTS); }
+	@trap 'echo; echo "freepool: stopped. The same command goes on where it was."' INT; \
+	$(MAKE) -sq $(ENVIRONMENTS) 2>/dev/null || { hub_config/setup check && $(MAKE) -s -j2 $(ENVIRONMENTS); }
 
 $(UV)/.ready: hub_config/setup
 	@hub_config/setup uv $(UV)

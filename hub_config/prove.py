@@ -12,6 +12,7 @@ import importlib.metadata
 import os
 import re
 import signal
+import signal
 import subprocess
 import sys
 import tempfile
@@ -215,4 +216,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C in make ends all of its programs: no traceback
     sys.exit(main())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from spawner.pool.backends.kubernetes.manifest import is_assigned
 from tests.browser import lab
 from tests.browser.visitor import IDLE, PATIENCE_MS, READY, ask, button, card, heading, launch
 from tests.helm.release import Release
@@ -49,11 +50,7 @@ def page(release: Release) -> Iterator[Page]:
 
 def assigned_pods(release: Release) -> set[str]:
     """Uids of the assigned pods."""
-    return {
-        pod["metadata"]["uid"]
-        for pod in release.pods("instance")
-        if pod["metadata"]["labels"].get("freepool/lent") == "true"
-    }
+    return {pod["metadata"]["uid"] for pod in release.pods("instance") if is_assigned(pod["metadata"]["labels"])}
 
 
 def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(

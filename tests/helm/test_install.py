@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from spawner.pool.backends.kubernetes.manifest import harden
+from spawner.pool.backends.kubernetes.manifest import harden, is_assigned
 from tests.helm.release import PLATFORM, Release
 from tests.kubernetes.admin import Admin
 from tests.stack import eventually
@@ -62,9 +62,7 @@ def test_a_link_leads_to_the_desk_and_to_a_notebook(release: Release) -> None:
         assert desk_state(release, client)["user"]["name"] == "ann"
         assert release.start("ann").status_code in (201, 202)
         open_notebook(release, client, "ann")
-        (assigned,) = [
-            pod for pod in release.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"
-        ]
+        (assigned,) = [pod for pod in release.pods("instance") if is_assigned(pod["metadata"]["labels"])]
         assert assigned["metadata"]["namespace"] == release.pool
         assert release.stop("ann").status_code in (202, 204)
         gone = assigned["metadata"]["name"]
@@ -155,7 +153,7 @@ def test_an_upgrade_keeps_secrets_users_and_notebooks(release: Release) -> None:
         open_notebook(release, client, "bob")
         before = secret_of(release)
         pods = {component: release.pods(component)[0]["metadata"]["uid"] for component in PLATFORM}
-        assigned = [pod for pod in release.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
+        assigned = [pod for pod in release.pods("instance") if is_assigned(pod["metadata"]["labels"])]
         release.upgrade({"hub": {"config": {"JupyterHub": {"log_level": "DEBUG"}}}})
         try:
             assert secret_of(release) == before

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from spawner.pool.backends.kubernetes.manifest import is_assigned
 from tests.helm.chart import VALUE_SETS
 from tests.helm.conftest import cluster_with_images
 from tests.helm.other_hub import TOKEN, objects
@@ -48,7 +49,7 @@ def test_the_other_hub_starts_a_notebook(beside: Release) -> None:
         return ask(beside, "GET", "/user/ann/api/status").status_code == 200
 
     eventually(runs, seconds=120, what="the notebook")
-    (assigned,) = [pod for pod in beside.pods("instance") if pod["metadata"]["labels"].get("freepool/lent") == "true"]
+    (assigned,) = [pod for pod in beside.pods("instance") if is_assigned(pod["metadata"]["labels"])]
     assert assigned["metadata"]["namespace"] == beside.pool
     assert ask(beside, "DELETE", "/hub/api/users/ann/server").status_code in (202, 204)
 

@@ -21,6 +21,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from spawner.pool.backends.kubernetes.manifest import is_assigned
 from tests.backends.notebook import Notebook
 from tests.cluster.outside import answering, outside
 from tests.helm import probe
@@ -163,7 +164,7 @@ def stranger(namespace: str) -> dict[str, Any]:
 def addresses(release: Release) -> dict[str, bool]:
     """Addresses of the notebooks' ready pods, and whether each is assigned."""
     return {
-        pod["status"]["podIP"]: pod["metadata"]["labels"].get("freepool/lent") == "true"
+        pod["status"]["podIP"]: is_assigned(pod["metadata"]["labels"])
         for pod in release.pods("instance")
         if any(status.get("started") for status in pod["status"].get("containerStatuses", []))
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spawner.pool.backends.kubernetes.manifest import ASSIGNED_LABEL, OURS
+from spawner.pool.backends.kubernetes.manifest import OLD_ASSIGNED_LABEL, OURS, assigned_labels
 from tests.helm.chart import (
     APART,
     NAMESPACE,
@@ -223,14 +223,24 @@ def test_no_notebook_ends_another() -> None:
     assert classes[f"{POOL}-warm"]["value"] == classes[f"{POOL}-instance"]["value"]
 
 
+def selects(selector: Values, labels: dict[str, str]) -> bool:
+    """Whether the expressions of a label selector, each `Exists` or `DoesNotExist`, hold for these labels."""
+    return all((each["operator"] == "Exists") == (each["key"] in labels) for each in selector["matchExpressions"])
+
+
 @EVERY
 def test_budgets_guard_assigned_slots_and_the_platform_and_no_warm_slot(values: Values) -> None:
-    """A warm pod carries no `freepool/lent`: it holds up no drain, and a cluster autoscaler may remove its node."""
+    """A warm pod carries no such label: it holds up no drain, and a cluster autoscaler may remove its node.
+
+    A pod that two budgets select cannot be evicted at all: each pod is selected by one at most.
+    """
     budgets = {found["metadata"]["name"]: found["spec"] for found in of_kind(render(values), "PodDisruptionBudget")}
-    people = {name: spec for name, spec in budgets.items() if name.endswith("-instances")}
+    people = {name: spec for name, spec in budgets.items() if "-instances" in name}
     assert bool(people) is (values.get("pool", {}).get("podDisruptionBudget") != {"enabled": False})
+    if people:
+        for labels, count in (assigned_labels("true"), 1), ({OLD_ASSIGNED_LABEL: "true"}, 1), ({}, 0):
+            assert len([name for name, spec in people.items() if selects(spec["selector"], labels)]) == count
     for spec in people.values():
-        assert spec["selector"]["matchExpressions"] == [{"key": ASSIGNED_LABEL, "operator": "Exists"}]
         assert spec["selector"]["matchLabels"] == OURS
         assert spec["minAvailable"] > 100_000, "more than there are"
         assert spec["unhealthyPodEvictionPolicy"] == "IfHealthyBudget"

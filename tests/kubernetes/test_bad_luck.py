@@ -125,7 +125,7 @@ def _is_assigned(platform: Platform, user: str) -> bool:
     instance = platform.instance(user)
     assert instance is not None
     pod = platform.pods()[instance.slot_id or ""]
-    return "freepool/lent" in pod["metadata"]["labels"] and "activeDeadlineSeconds" in pod["spec"]
+    return "freepool/assigned" in pod["metadata"]["labels"] and "activeDeadlineSeconds" in pod["spec"]
 
 
 # --- starts that cannot succeed ---------------------------------------------------------------------------------------

@@ -9,29 +9,32 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.helm.chart import RELEASE, of_kind, one, render
+from tests.helm.chart import RELEASE, of_kind, render
 from tests.kubernetes.conftest import Cluster, wait_warm
 from tests.kubernetes.order import Platform
 from tests.stack import eventually
 
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+NAME = f"{RELEASE}-instances"
 SLOTS = "--pod-selector=freepool/slot"
 """The cluster may have other tests' pods on its node: only slots are evicted."""
 
 
 @pytest.fixture
 def platform(shared: Cluster) -> Iterator[Platform]:
-    """The shared Freepool with the chart's budget; afterwards the node takes pods again."""
+    """The shared Freepool with the chart's budgets; afterwards the node takes pods again."""
     admin, name = shared.pool.admin, shared.pool.name
-    budget = one(of_kind(render(), "PodDisruptionBudget"), "PodDisruptionBudget", f"{RELEASE}-instances")
-    budget["metadata"]["namespace"] = name
-    admin.apply(budget)
+    budgets = [budget for budget in of_kind(render(), "PodDisruptionBudget") if NAME in budget["metadata"]["name"]]
+    assert len(budgets) == 2
+    for budget in budgets:
+        budget["metadata"]["namespace"] = name
+        admin.apply(budget)
     found = Platform(shared.stack, shared.pool)
     try:
         yield found
     finally:
         admin.kubectl("uncordon", node_of(found))
-        admin.kubectl("delete", "poddisruptionbudget", "-n", name, f"{RELEASE}-instances")
+        admin.kubectl("delete", "poddisruptionbudget", "-n", name, "--all")
         if found.instance("drained"):
             found.stack.stop("drained")
         found.wait_for_order()
@@ -79,6 +82,15 @@ def test_a_drain_waits_only_for_assigned_slots(platform: Platform) -> None:
             assert process.poll() is None
             assert platform.instance("drained") == instance, "and the notebook goes on"
             assert instance.slot_id in platform.pods()
+            # As a notebook from before the upgrade, which has the label under its old name alone.
+            admin.kubectl("label", "pod", "-n", platform.pool.name, refusals, "freepool/assigned-")
+            already = sum(refusals in line and "disruption budget" in line for line in said)
+            eventually(
+                lambda: sum(refusals in line and "disruption budget" in line for line in said) >= already + 2,
+                seconds=15,
+                what="the drain being held for a pod with the old label",
+            )
+            assert "more than one" not in "".join(said), "of two budgets, which would forbid any eviction"
             stopped = time.monotonic()
             stack.stop("drained")
             assert process.wait(30) == 0, said

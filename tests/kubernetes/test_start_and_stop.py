@@ -21,7 +21,7 @@ def test_a_pod_is_assigned_runs_code_and_is_gone_after_the_stop(
     assert kube_stack.start("ann", flavor="waits", example="ocr").status_code == 201
     (instance,) = [instance for instance in kube_stack.unended() if instance.user_name == "ann"]
     pod = pool_namespace.admin.pods(pool_namespace.name)[f"freepool-{instance.slot_id}"]
-    assert pod["metadata"]["labels"]["freepool/lent"] == "true"
+    assert pod["metadata"]["labels"]["freepool/assigned"] == "true"
     assert pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
     assert instance.ends_at is not None
     assert instance.usable_at is not None

@@ -377,13 +377,13 @@ async def test_three_thousand_pods_do_not_block_the_event_loop(
             some = slot_ids[:400]
             began = time.monotonic()
             async with loop.measured(monkeypatch):
-                await paper.mark(some, **{"freepool/lent": "true"})
+                await paper.mark(some, **{"freepool/assigned": "true"})
                 await watched.view.wait_until(lambda found: all(found[name].assigned for name in some), seconds=SECONDS)
             said.append(loop.report(f"{len(some)} events one by one in {time.monotonic() - began:.1f} s"))
             assert loop.longest < LONGEST_CALLBACK, loop.report(loop.what)
         # The watch is not read for a while, and then receives all events at once.
         monkeypatch.setattr(watch, "FRESH_SECONDS", 600.0)
-        await paper.mark(slot_ids[400:1200], **{"freepool/lent": "true"})
+        await paper.mark(slot_ids[400:1200], **{"freepool/assigned": "true"})
         began = time.monotonic()
         async with loop.measured(monkeypatch), watched.view.following():
             await watched.view.wait_until(

@@ -17,6 +17,7 @@ from spawner.pool.backends.kubernetes.manifest import (
     ASSIGNED,
     ASSIGNED_LABEL,
     AWAITED,
+    OLD_ASSIGNED_LABEL,
     SLOT_LABEL,
     ephemeral_storage,
     harden,
@@ -133,7 +134,8 @@ def test_every_manifest_has_all_protecting_fields(flavor: Flavor, image: Image, 
 def test_a_pod_is_labelled_as_awaited_or_as_unassigned() -> None:
     """The chart's disruption budget guards what carries the label: `tests/helm/test_promises.py`."""
     labels = [make_manifest(spec(awaited=awaited), POOL)["metadata"]["labels"] for awaited in (True, False)]
-    assert [found.get(ASSIGNED_LABEL) for found in labels] == [AWAITED, None]
+    for name in (ASSIGNED_LABEL, OLD_ASSIGNED_LABEL):
+        assert [found.get(name) for found in labels] == [AWAITED, None]
 
 
 def test_an_awaited_pod_counts_as_assigned_only_once_its_deadline_is_set() -> None:
@@ -143,10 +145,11 @@ def test_an_awaited_pod_counts_as_assigned_only_once_its_deadline_is_set() -> No
     found = read_pod(made)
     assert found is not None
     assert not found.status.assigned
-    made["metadata"]["labels"][ASSIGNED_LABEL] = ASSIGNED
-    assigned = read_pod(made)
-    assert assigned is not None
-    assert assigned.status.assigned
+    for name in (ASSIGNED_LABEL, OLD_ASSIGNED_LABEL):  # a pod from before an upgrade has the old name alone
+        labels = {key: value for key, value in made["metadata"]["labels"].items() if value != AWAITED}
+        assigned = read_pod(made | {"metadata": made["metadata"] | {"labels": labels | {name: ASSIGNED}}})
+        assert assigned is not None
+        assert assigned.status.assigned, name
 
 
 @pytest.mark.parametrize("field", sorted(OURS_TO_DECIDE))

@@ -14,7 +14,7 @@ from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable
 from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, Unavailable
 from spawner.pool.backends.kubernetes.client import Cluster
-from spawner.pool.backends.kubernetes.manifest import ASSIGNED, ASSIGNED_LABEL, EVICTABLE, make_manifest, pod_name
+from spawner.pool.backends.kubernetes.manifest import ASSIGNED, EVICTABLE, assigned_labels, make_manifest, pod_name
 from spawner.pool.backends.kubernetes.pods import Pod, read_pod
 from spawner.pool.backends.kubernetes.watch import PodStore, list_pods
 from spawner.settings import KubernetesPool
@@ -74,7 +74,7 @@ class KubernetesBackend:
     async def assign(self, slot_id: str, *, seconds: float) -> None:
         """Label the pod, keep autoscalers from evicting it, and set its `activeDeadlineSeconds`."""
         changes = {
-            "metadata": {"labels": {ASSIGNED_LABEL: ASSIGNED}, "annotations": {EVICTABLE: "false"}},
+            "metadata": {"labels": assigned_labels(ASSIGNED), "annotations": {EVICTABLE: "false"}},
             "spec": {"activeDeadlineSeconds": max(1, round(seconds))},
         }
         changed = await self._cluster.patch(pod_name(slot_id), changes)

@@ -22,8 +22,12 @@ from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
 from spawner.settings import KubernetesPool
 
 SLOT_LABEL = "freepool/slot"
-ASSIGNED_LABEL = "freepool/lent"
-"""On each pod that is, or will be, assigned to a user, and on no other: the chart's PodDisruptionBudget selects it."""
+ASSIGNED_LABEL, OLD_ASSIGNED_LABEL = "freepool/assigned", "freepool/lent"
+"""On each pod that is, or will be, assigned to a user, and on no other: the chart's PodDisruptionBudgets select it.
+
+The old name is written as well for one release, for selectors of other programs and for a downgrade; a pod from before
+the upgrade has the old name alone.
+"""
 ASSIGNED, AWAITED = "true", "awaited"
 """Its values: assigned, with a deadline; created for a start that waits for it."""
 OURS = {"app.kubernetes.io/name": "freepool", "app.kubernetes.io/component": "instance"}
@@ -44,6 +48,16 @@ START_PROBES = 600
 """Seconds after which the kubelet kills a container that does not answer yet; the pool gives up sooner."""
 AWAY_SECONDS = 60
 """How long a pod stays on an unreachable node before Kubernetes evicts it."""
+
+
+def assigned_labels(value: str) -> dict[str, str]:
+    """Labels of a pod that is `ASSIGNED` or `AWAITED`, under both names."""
+    return {ASSIGNED_LABEL: value, OLD_ASSIGNED_LABEL: value}
+
+
+def is_assigned(labels: Mapping[str, str]) -> bool:
+    """Whether the labels of a pod say that it is assigned to a user, under either name."""
+    return ASSIGNED in (labels.get(ASSIGNED_LABEL), labels.get(OLD_ASSIGNED_LABEL))
 
 
 def pod_name(slot_id: str) -> str:
@@ -111,7 +125,7 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
             SLOT_LABEL: spec.id,
             "freepool/flavor": flavor.id,
             "freepool/image": image.id,
-            **({ASSIGNED_LABEL: AWAITED} if spec.awaited else {}),
+            **(assigned_labels(AWAITED) if spec.awaited else {}),
         },
         annotations={EVICTABLE: "false" if spec.awaited else "true"},
         cpu_limit=limits.pop("cpu"),

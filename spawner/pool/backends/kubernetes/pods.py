@@ -9,7 +9,7 @@ from typing import Any
 
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase, SlotStatus
-from spawner.pool.backends.kubernetes.manifest import ASSIGNED_LABEL, AWAITED, CONTAINER, PORT, SLOT_LABEL
+from spawner.pool.backends.kubernetes.manifest import CONTAINER, PORT, SLOT_LABEL, is_assigned
 from spawner.pool.backends.kubernetes.pod_ends import read_end, terminated_state
 
 Json = Mapping[str, Any]
@@ -104,7 +104,7 @@ def _lacks_sandbox(pod: Json) -> bool:
 
 def _status(slot_id: str, pod: Json) -> SlotStatus:
     status = pod.get("status", {})
-    assigned = pod["metadata"].get("labels", {}).get(ASSIGNED_LABEL, AWAITED) != AWAITED
+    assigned = is_assigned(pod["metadata"].get("labels", {}))
     url = _url(status)
     container = _container(pod)
     ending = read_end(pod, container, assigned=assigned)
