@@ -12,7 +12,6 @@ import importlib.metadata
 import os
 import re
 import signal
-import signal
 import subprocess
 import sys
 import tempfile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -15,7 +16,7 @@ from packaging.requirements import Requirement
 
 from hub_config import packages, prove
 from hub_config.prove import Distribution
-from tests.stack import PROJECT
+from tests.stack import PROJECT, eventually
 
 SITE = Path(sysconfig.get_path("purelib"))
 ENVIRONMENTS = {
@@ -238,6 +239,31 @@ def test_a_home_that_cannot_be_written_is_not_needed(project: Path, tmp_path: Pa
     done = set_up(tmp_path, index, "3.0", project=project, HOME="/proc/none", XDG_CACHE_HOME="", UV_CACHE_DIR="")
     assert done.returncode == 0, done.stderr
     assert (project / ".uv" / "cache").is_dir()
+
+
+STUCK_UV = """#!/bin/sh
+[ "$1" = --version ] && exec echo "uv {version} (fake)"
+touch "{reached}"
+exec sleep 60
+"""
+
+
+def test_ctrl_c_ends_the_installation_without_a_traceback(project: Path, tmp_path: Path) -> None:
+    reached, said = tmp_path / "reached", tmp_path / "said"
+    (project / ".uv" / "bin").unlink()
+    shutil.copytree(PROJECT / ".uv" / "bin", project / ".uv" / "bin", symlinks=True)
+    (project / ".uv" / "bin" / "uv").write_text(STUCK_UV.format(version=UV_VERSION, reached=reached))
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("heavy==1.0\n")
+    with said.open("w") as output, subprocess.Popen(
+        ["hub_config/setup", "image", tmp_path / "heavy", lock],
+        cwd=project, env={**os.environ, "PYTHON": sys.executable}, stdout=output, stderr=output, start_new_session=True,
+    ) as setup:  # fmt: skip
+        eventually(reached.exists, seconds=60, what="uv")
+        os.killpg(setup.pid, signal.SIGINT)
+        assert setup.wait(10) != 0
+    assert "Traceback" not in said.read_text()
+    assert "cannot be installed" not in said.read_text(), "no advice about the network"
 
 
 # pip's settings and uv
