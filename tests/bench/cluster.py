@@ -30,9 +30,9 @@ from tests.kubernetes.conftest import LIGHT, require_images, write_settings
 from tests.stack import PROJECT, free_port, running_stack
 
 OURS, COLD, STOCK = "ours, warm", "ours, cold", "stock KubeSpawner"
-START = Measure("POST to ready", "s", target_p50=15, target_p95=10)
+START = Measure("POST to ready", "s", target_p50=14, target_p95=14)
 PAGE = Measure("POST to first JupyterLab page", "s")
-RESTART = Measure("stop + start (wiped)", "s", target_p50=25)
+RESTART = Measure("stop + start (wiped)", "s", target_p50=20)
 REQUESTS = Measure("API server requests per start and stop", "")
 CPU = Measure("hub CPU per start and stop", "s")
 HELD = Measure("held per pod in the hub", "B")
@@ -97,7 +97,7 @@ def _bench(n: int, admin: Admin, namespaces: list[str], folder: Path) -> None:
     print(render(rows(MEASURES, OURS, STOCK, names, found)))
     print()
     print("\n".join(verdicts(MEASURES, OURS, STOCK, found)))
-    cold = Measure(START.title, "s", target_p50=1.5)
+    cold = Measure(START.title, "s", target_p50=2)
     print("cold: " + "\ncold: ".join(verdicts([cold], COLD, STOCK, found)))
     for name in names:
         failed = failures.get(name, [])
