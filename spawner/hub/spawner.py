@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from jupyterhub import orm
@@ -13,9 +14,9 @@ from sqlalchemy import inspect
 from traitlets import Bool, default
 
 from spawner.aio import Signal
-from spawner.errors import FreepoolError, NotAllowed, Refusal, StartFailed
+from spawner.errors import FreepoolError, LedgerError, NotAllowed, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
-from spawner.hub.paid_server import HubServices, PaidServer, PaidServerKey
+from spawner.hub.paid_server import RETRY_SECONDS, HubServices, PaidServer, PaidServerKey
 from spawner.hub.refusal import SpawnRefused
 from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
@@ -158,15 +159,29 @@ class InstanceSpawner(Spawner):
         super().stop_polling()
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so `now` makes no difference)
-        """End the instance. Never raises: the intent is written, and the steward finishes what fails here."""
+        """End the instance. Never raises: a failed write of the intent is retried, and the steward finishes."""
         if self.paid is not None:
             return await self.paid.stop()
+        requested_at = self.pool.now()
         try:
-            instance = await self.pool.ledger.aread(instances.latest, *self._key)
-            if instance is not None:
-                await self.pool.end_soon(instance.id, EndReason.STOPPED)
+            await self._end(requested_at)
         except Exception:
-            self.log.exception("stop of %s failed; the steward finishes it", self._log_name)
+            self.log.exception("the stop of %s is not written yet", self._log_name)
+            self._hub_pool.background.start(self._retry_end(requested_at), subject=f"stop of {self._log_name}")
+
+    async def _end(self, requested_at: datetime) -> None:
+        """End the server's instance, but none that was requested after the stop."""
+        instance = await self.pool.ledger.aread(instances.latest, *self._key)
+        if instance is not None and instance.requested_at <= requested_at:
+            await self.pool.end_soon(instance.id, EndReason.STOPPED)
+
+    async def _retry_end(self, requested_at: datetime) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)  # the ledger has no event for its return
+            try:
+                return await self._end(requested_at)
+            except LedgerError as error:
+                self.log.warning("the stop of %s is still not written: %s", self._log_name, error.message)
 
     def run_post_stop_hook(self) -> Any:
         """Revoke the server's tokens, however it ended."""
