@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
 from spawner.ledger.pool.rows import OCCUPYING
-from spawner.pool.queue.ordering import due_tickets, place_of, planned_slot, rank, waiting_in_order
+from spawner.pool.queue.ordering import due_tickets, planned_slot, rank, waiting_in_order
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -99,12 +99,6 @@ def test_only_waiting_tickets_are_in_the_queue() -> None:
     others = [make.ticket(state.value, state) for state in TicketState if state is not TicketState.WAITING]
     (one,) = waiting("one")
     assert waiting_in_order([*others, one]) == [one]
-
-
-def test_places_are_counted_by_flavor() -> None:
-    line = [*waiting("a", "b"), *waiting("x", "y", flavor="large")]
-    ordered = waiting_in_order(line)
-    assert {ticket.id: place_of(ticket, ordered) for ticket in line} == {"a": 1, "b": 2, "x": 1, "y": 2}
 
 
 arrivals = st.lists(st.tuples(st.integers(0, 4 * 3600), uses), min_size=2, max_size=30)

@@ -24,10 +24,10 @@ class AdminCommand:
 
 COMMANDS: dict[str, AdminCommand] = {
     "floor": AdminCommand(
-        "Set how many wait at least; null: as the catalog says", commands.FloorChange, commands.set_floor
+        "Set the least number of warm slots; null: the catalog's", commands.FloorChange, commands.set_floor
     ),
-    "pause": AdminCommand("Lend nothing of a flavor to anybody new", commands.FlavorChange, commands.pause),
-    "resume": AdminCommand("Lend it again", commands.FlavorChange, commands.resume),
+    "pause": AdminCommand("Start no new instances of a flavor", commands.FlavorChange, commands.pause),
+    "resume": AdminCommand("Start them again", commands.FlavorChange, commands.resume),
     "drain": AdminCommand("Close for maintenance", commands.DrainChange, commands.drain),
     "drain/end": AdminCommand("Open again", commands.EmptyCommand, commands.end_drain),
     "plan": AdminCommand("Add a plan, or replace the one of this name", commands.PlanChange, commands.plan),

@@ -16,7 +16,7 @@ ROUTES: tuple[Route, ...] = (
         (
             Operation(
                 "get",
-                "Everything on the operator's page; for administrators, like all below it",
+                "Everything on the administrator's page; for administrators, like all below it",
                 {200: Answer("Now.", AdminState), **errors(FORBIDDEN="Not signed in.")},
             ),
         ),

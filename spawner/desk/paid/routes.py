@@ -23,7 +23,7 @@ REFUSED = errors(
     BAD_REQUEST="A body or a number that cannot be read.",
     FORBIDDEN="Not signed in, or no XSRF token.",
     NOT_FOUND="Nothing of yours has this id.",
-    SERVICE_UNAVAILABLE="The cloud or the hub does not answer, or the operator lets nobody make anything new.",
+    SERVICE_UNAVAILABLE="The cloud or the hub does not answer, or an administrator has paused new instances.",
 )
 
 

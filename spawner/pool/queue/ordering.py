@@ -7,7 +7,7 @@ within the handicap, and none starves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from spawner.catalog import Catalog, Flavor, Queue
@@ -29,12 +29,6 @@ def waiting_in_order(tickets: Iterable[Ticket]) -> list[Ticket]:
     """The waiting tickets, first to be served first."""
     waiting = (ticket for ticket in tickets if ticket.state is TicketState.WAITING)
     return sorted(waiting, key=lambda ticket: (ticket.rank_at, ticket.joined_at, ticket.id))
-
-
-def place_of(ticket: Ticket, ordered: Sequence[Ticket]) -> int:
-    """The place, from 1, among the tickets that wait for the same flavor."""
-    rivals = [other.id for other in ordered if other.flavor == ticket.flavor]
-    return rivals.index(ticket.id) + 1
 
 
 def due_tickets(
@@ -72,15 +66,15 @@ def would_be_called(
 
 
 def _turns(
-    catalog: Catalog, wishes: Iterable[str], slots: Iterable[Slot], memory: int | None, closed: Collection[str]
+    catalog: Catalog, flavor_ids: Iterable[str], slots: Iterable[Slot], memory: int | None, closed: Collection[str]
 ) -> Iterator[bool]:
     """For each requested flavor, in the order of the queue, whether it is due."""
     held = _held(slots)
     offered = {flavor.id: flavor for flavor in catalog.flavors if flavor.id not in closed}
     is_held_up = False
-    for wish in wishes:
-        flavor = offered.get(wish)
-        if flavor is None or is_held_up or _is_all_lent(flavor, held):
+    for flavor_id in flavor_ids:
+        flavor = offered.get(flavor_id)
+        if flavor is None or is_held_up or _is_at_limit(flavor, held):
             yield False
         elif room_for(catalog, flavor, held, memory) < 1:
             is_held_up = True
@@ -93,14 +87,14 @@ def _turns(
 def has_room(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> bool:
     """Whether any request could get this flavor now. If not, the queue need not be read."""
     held = _held(slots)
-    return not _is_all_lent(flavor, held) and room_for(catalog, flavor, held, memory) >= 1
+    return not _is_at_limit(flavor, held) and room_for(catalog, flavor, held, memory) >= 1
 
 
 def _held(slots: Iterable[Slot]) -> list[Slot]:
     return [slot for slot in slots if slot.state is not SlotState.DESTROYING and not is_unassigned(slot)]
 
 
-def _is_all_lent(flavor: Flavor, held: Iterable[Slot]) -> bool:
+def _is_at_limit(flavor: Flavor, held: Iterable[Slot]) -> bool:
     return sum(slot.flavor == flavor.id for slot in held) >= flavor.limit
 
 
