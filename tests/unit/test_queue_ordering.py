@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
 from spawner.ledger.pool.rows import OCCUPYING
-from spawner.pool.queue.ordering import due_tickets, planned_slot, rank, waiting_in_order
+from spawner.pool.queue.ordering import due_tickets, rank, waiting_in_order
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -248,7 +247,10 @@ def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
         assert sum(SHAPES[name][0] * count for name, count in (held + new).items()) * GIB <= memory
     # No ticket that fits is left out: the first of the others finds no room.
     rest = [ticket for ticket in waiting_in_order(tickets) if ticket not in called and ticket.flavor not in closed]
-    again = [*assigned, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
+    again = [
+        *assigned,
+        *(make.slot(ticket.id, SlotState.CLAIMED, flavor=ticket.flavor, holder_id="x") for ticket in called),
+    ]
     assert list(due_tickets(catalog, rest, again, memory, closed=closed)) == []
 
 
