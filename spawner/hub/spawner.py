@@ -204,17 +204,20 @@ class InstanceSpawner(Spawner):
         session.commit()
 
     async def poll(self) -> int | None:
-        """None while it runs, and while its state is unknown; 0 where it has ended."""
-        if self.paid is not None:
-            return await self.paid.poll()
+        """None while it runs, and while its state is unknown; 0 where it has ended.
+
+        Raises nothing: a hub that starts takes an exception for the end of the server, and stops it.
+        """
         try:
+            if self.paid is not None:
+                return await self.paid.poll()
             running = await self.pool.is_running(self.pool_server)
-        except FreepoolError:
+            if running and self.slot_id is None:  # this hub has been restarted since the start
+                instance = await self.pool.ledger.aread(instances.latest, *self._key)
+                self.slot_id = instance.slot_id if instance else None
+        except Exception:
             self.log.exception("%s cannot be polled; its state is unknown", self._log_name)
             return None
-        if running and self.slot_id is None:  # this hub has been restarted since the start
-            instance = await self.pool.ledger.aread(instances.latest, *self._key)
-            self.slot_id = instance.slot_id if instance else None
         return 0 if running is False else None
 
     @property
@@ -222,10 +225,14 @@ class InstanceSpawner(Spawner):
         return self.user.name, self.name
 
     async def get_url(self) -> str:
-        """The URL in the ledger: after a crash the hub's own record may be older."""
-        if self.paid is not None:
-            return url_path_join(self.paid.url, self.server.base_url)
-        instance = await self.pool.ledger.aread(instances.latest, *self._key)
+        """The URL in the ledger: after a crash the hub's own record may be older. That record, if it cannot be read."""
+        try:
+            if self.paid is not None:
+                return url_path_join(self.paid.url, self.server.base_url)
+            instance = await self.pool.ledger.aread(instances.latest, *self._key)
+        except Exception:
+            self.log.exception("the ledger's URL of %s cannot be read", self._log_name)
+            instance = None
         if instance is None or instance.url is None:
             return await super().get_url()
         return url_path_join(instance.url, self.server.base_url)
