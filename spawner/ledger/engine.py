@@ -51,7 +51,7 @@ class Ledger:
             return query(connection, *args, **kwargs)
 
     def write(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `query(connection, …)` and commit. When it returns, the rows are durable; when it raises, it is undone."""
+        """Run `query(connection, …)` and commit. On return the rows are durable; if it raises, it is undone."""
         # One thread at a time waits for the database's lock: this lock does not starve threads, SQLite's may.
         with self._writing, _explained(), self._engine.execution_options(freepool_write=True).begin() as connection:
             if connection.dialect.name == POSTGRESQL:
