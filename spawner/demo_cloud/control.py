@@ -57,15 +57,15 @@ def speed(world: World, data: Data) -> Any:
 
 def account(world: World, data: Data) -> Any:
     """Create or change an account: name, workspaces, sufficient, activated, sees_own."""
-    known = world.directory.accounts.get(data["id"]) or world.directory.add(data["id"], data.get("name", data["id"]))
+    customer = world.directory.accounts.get(data["id"]) or world.directory.add(data["id"], data.get("name", data["id"]))
     for key in data.keys() & {"name", "workspaces", "sufficient", "activated", "sees_own"}:
-        setattr(known, key, data[key])
-    return _account(world, known)
+        setattr(customer, key, data[key])
+    return _account(world, customer)
 
 
 def accounts(world: World, _data: Data) -> Any:
     """All accounts with their roles and amounts owed."""
-    return [_account(world, known) for known in world.directory.accounts.values()]
+    return [_account(world, customer) for customer in world.directory.accounts.values()]
 
 
 def role(world: World, data: Data) -> Any:

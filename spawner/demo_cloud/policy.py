@@ -74,23 +74,23 @@ def trusts(document: Mapping[str, Any], principal: str, context: Context) -> boo
 
 def _conditions(conditions: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
     return all(
-        _condition(operator, _list(wanted), context.get(key))
+        _condition(operator, _list(expected), context.get(key))
         for operator, keys in conditions.items()
-        for key, wanted in keys.items()
+        for key, expected in keys.items()
     )
 
 
-def _condition(operator: str, wanted: Sequence[str], actual: str | None) -> bool:
+def _condition(operator: str, expected: Sequence[str], actual: str | None) -> bool:
     if actual is None:
         return False
     if operator == "StringEquals":
-        return actual in wanted
+        return actual in expected
     if operator == "StringNotEquals":
-        return actual not in wanted
+        return actual not in expected
     if operator == "StringLike":
-        return any(fnmatchcase(actual, pattern) for pattern in wanted)
+        return any(fnmatchcase(actual, pattern) for pattern in expected)
     if operator == "IpAddress":
-        return any(ipaddress.ip_address(actual) in ipaddress.ip_network(network) for network in wanted)
+        return any(ipaddress.ip_address(actual) in ipaddress.ip_network(network) for network in expected)
     return False
 
 

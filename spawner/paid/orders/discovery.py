@@ -46,7 +46,7 @@ ORDER_ID = re.compile(r"[0-9a-f]{8,32}")
 
 @dataclass(frozen=True)
 class _AccountListing:
-    """All instances with our label in one region of an account. `began`: when the list call was sent."""
+    """All instances with this installation's label in one region of an account. `began`: time of the list call."""
 
     binding: Binding
     region: str

@@ -45,7 +45,7 @@ class CreationPolicy(StrEnum):
 
 
 class Action(StrEnum):
-    """What the steward does for an order in one step. Values are stored in order_events.what."""
+    """Actions of the steward for an order. Values are stored in `order_events.what`."""
 
     WAIT = "wait"
     GIVE_UP = "give_up"

@@ -17,7 +17,7 @@ from spawner.paid.providers.dsw.policies import session_policy
 from spawner.paid.providers.dsw.settings import DswSettings
 from spawner.paid.providers.messages import platform_key, say
 
-OUR_OWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSignature")
+PLATFORM_KEY_CODES = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSignature")
 """Codes that STS returns for problems of the platform's key, not of the user's role."""
 
 
@@ -96,7 +96,7 @@ def _blame(error: Exception) -> Exception:
     """Map errors of the platform's key or request to `Unavailable`, so that they do not count as a lost role."""
     if isinstance(error, Expired):
         return say(base.Unavailable, code="PlatformKeyExpired")
-    ours = isinstance(error, base.ProviderError) and error.code.startswith(OUR_OWN)
-    if ours or isinstance(error, base.Rejected):
+    is_ours = isinstance(error, base.ProviderError) and error.code.startswith(PLATFORM_KEY_CODES)
+    if is_ours or isinstance(error, base.Rejected):
         return say(base.Unavailable, code=error.code, request_id=error.request_id)  # type: ignore[attr-defined]
     return error

@@ -30,7 +30,7 @@ ACT = (
 OPEN = ("sagemaker:CreatePresignedNotebookInstanceUrl",)
 EXCESS = ("iam:ListUsers",)
 ACTIONS = {Use.READ: READ, Use.ACT: ACT, Use.OPEN: OPEN, Use.EXCESS: EXCESS}
-OUR_OWN = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch")
+PLATFORM_KEY_CODES = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch")
 """Codes that STS returns for problems of the platform's key, not of the user's role."""
 
 
@@ -142,7 +142,7 @@ def _blame(error: Exception) -> Exception:
     """Map errors of the platform's key or request to `Unavailable`, so that they do not count as a lost role."""
     if isinstance(error, Expired):
         return say(base.Unavailable, code="PlatformKeyExpired")
-    ours = isinstance(error, base.ProviderError) and error.code.startswith(OUR_OWN)
-    if ours or isinstance(error, base.Rejected):
+    is_ours = isinstance(error, base.ProviderError) and error.code.startswith(PLATFORM_KEY_CODES)
+    if is_ours or isinstance(error, base.Rejected):
         return say(base.Unavailable, code=error.code, request_id=error.request_id)  # type: ignore[attr-defined]
     return error
