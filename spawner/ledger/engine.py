@@ -63,7 +63,7 @@ class Ledger:
         return await asyncio.to_thread(lambda: self.read(query, *args, **kwargs))
 
     async def awrite(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`write`, off the event loop. It may share a transaction with other writes, but fails or succeeds alone.
+        """`write`, off the event loop. It may share a transaction with other writes; an error rolls back only its own.
 
         The write goes on if the caller is cancelled. `query` may be run twice; the first run is then undone.
         """

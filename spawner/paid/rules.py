@@ -29,7 +29,7 @@ class Rules:
     longest_stop_pause: float = 60  # longest pause while an instance is billed that should be stopped
     discovery_interval: float = 60  # between discoveries of an account that may have instances
     idle_discovery_interval: float = 3600
-    watch_for: timedelta = timedelta(hours=24)  # how long discovery looks for the name of a lost request
+    watch_for: timedelta = timedelta(hours=24)  # how long Freepool looks for the name of a lost request
     wiped_warning: timedelta = timedelta(days=12)  # the cloud wipes the disk after 15 days
     lease: timedelta = timedelta(seconds=30)
 

@@ -188,7 +188,7 @@ class OAuth:
         return jwt.encode(claims, self._signing, algorithm="RS256", headers={"kid": KEY_ID})
 
     def _problem(self, params: Mapping[str, str]) -> str:
-        """Why the authorization request is invalid; empty if it is valid. Then no redirect to its address is made."""
+        """Why the authorization request is invalid; empty if it is valid. Only valid ones are redirected."""
         redirect = urlsplit(params.get("redirect_uri", ""))
         if not hmac.compare_digest(params.get("client_id", ""), self._keys.oauth_client_id):
             return "This application is not known here (client_id)."

@@ -1,9 +1,9 @@
 """The next action for one order: `next_action`, a pure function of the row and the time.
 
     state                  wanted?  action                                         resulting state
-    INTENDED               yes      CREATE: check the price and that the name is   CREATING is committed just before the
-                                    free, then send. START, of a stopped instance: request; then ACTIVE, REJECTED
-                                    check the price, then send                     (STOPPED for a start), or UNKNOWN
+    INTENDED               yes      CREATE: check name and price, then send.       CREATING is committed just before the
+                                    START (of a stopped instance): check the       request; then ACTIVE, REJECTED
+                                    price, then send                               (STOPPED for a start), or UNKNOWN
                            no       GIVE_UP: no request was sent                   REJECTED (STOPPED)
     CREATING, UNKNOWN      yes      FIND the name; after `quiet` seconds, while    ACTIVE as soon as it is listed
                                     the consent is fresh, CREATE again
