@@ -22,7 +22,7 @@ OTHER_ACCOUNT = "The role belongs to account {found}, but you have signed in to 
 def external_id(randomness: bytes) -> str:
     """The external id that the role's trust policy requires, unique to a user and account."""
     if len(randomness) < EXTERNAL_ID_BYTES:
-        raise ValueError(f"an external id needs {EXTERNAL_ID_BYTES} random bytes")
+        raise ValueError(f"an external id needs {EXTERNAL_ID_BYTES} random bytes: a shorter one can be guessed")
     return f"freepool-{randomness.hex()}"
 
 
