@@ -19,6 +19,7 @@ from spawner.ledger.migrate import migrate
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
 from spawner.ledger.pool.tables import controls, events, instances, slots, tickets, user_namespaces
 from spawner.ledger.schema import leases, revisions
+from tests.ledger.pool import PaperPool
 from tests.ledger.postgres import fresh_database, running_postgres
 
 T = TypeVar("T")
@@ -122,3 +123,9 @@ def together() -> Iterator[Together[object]]:
             return [future.result(60) for future in [threads.submit(one, task) for task in tasks]]
 
         yield run
+
+
+@pytest.fixture
+def pool(ledger: Ledger) -> PaperPool:
+    """A pool of one instance."""
+    return PaperPool(ledger)

@@ -17,6 +17,8 @@ from spawner.pool.queue.admission import Admission, SpawnRequest
 from tests.unit import make
 from tests.unit.make import NOW, PaperBackend
 
+WAITING, CALLED = TicketState.WAITING, TicketState.CALLED
+
 
 @dataclass
 class PaperPool:
@@ -133,3 +135,16 @@ class PaperPool:
                     instances.mark_ended(connection, instance.id, now=self.time)
 
         self.ledger.write(write)
+
+
+def warm(pool: PaperPool, name: str, *, flavor: str = "small", image: str = "cpu") -> None:
+    """Add a warm slot that is a minute old."""
+    pool.ledger.write(
+        slots.intend, slot_id=name, flavor=flavor, image=image, holder_id=None, now=pool.time - timedelta(minutes=1)
+    )
+    pool.ledger.write(slots.mark_warm, name, now=pool.time)
+
+
+def reserved(pool: PaperPool, ticket: Ticket) -> list[Slot]:
+    """The slots that a ticket has reserved."""
+    return [slot for slot in pool.slots() if slot.holder_id == ticket.id and slot.state is not SlotState.DESTROYING]

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spawner.paid.providers.base import Account
+from spawner.paid.providers.base import Account, Request
 from spawner.paid.providers.dsw.settings import DswRegion, DswSettings
 from tests.cloud.steer import ADA, HANGZHOU, ROLE_NAME, Steer
 
+REQUEST = Request(name="fp01j8abc", instance_type="ecs.g6.large", labels={"fp_platform": "p1", "fp_order": "o1"})
 EXTERNAL_ID = "fp-0123456789abcdef0123456789abcdef"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -10,9 +11,12 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from spawner.ledger.paid import orders
+from spawner.ledger.paid.rows import OrderState
 from tests.cloud.steer import Steer
 from tests.stack import NO_TLS, Stack, eventually
 
+DESK = "/services/desk/"
 INSTANCE_TYPE = "ecs.g6.large"
 ORDER = re.compile(r"/paid/instances/([0-9a-f]{32})")
 CONSENT = re.compile(r"/paid/consents/([0-9a-f]{32})")
@@ -196,8 +200,22 @@ class Browser:
         return self.client.request(method, f"{self.stack.url}/services/desk/api/{path}", headers=headers, **kwargs)
 
 
+Browse = Callable[..., Browser]
+
+
 def fresh_account(cloud: Steer, number: int, name: str) -> str:
     """A new account of the demo cloud. `number` is unique among the tests."""
     account = str(4000000000000000 + number)
     cloud.account(account, name=name)
     return account
+
+
+def reads(stack: Stack, query: Callable[..., object], *args: object) -> object:
+    return stack.ledger.read(query, *args)
+
+
+def end(browser: Browser, order: str) -> None:
+    """Delete the instance of a test."""
+    browser.at(f"{DESK}paid/instances/{order}/delete")
+    browser.press("Delete it for good")
+    eventually(lambda: reads(browser.stack, orders.get, order).state is OrderState.GONE, seconds=90)  # type: ignore[attr-defined]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from spawner.desk.paid.routes import API
 from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import OrderState
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import INSTANCE_TYPE, Browser
-from tests.paid_desk.test_desk import end, reads
+from tests.paid_desk.forms import INSTANCE_TYPE, Browse, end, reads
 from tests.stack import Stack, eventually
-
-Browse = Callable[..., Browser]
 
 
 def test_the_document_has_every_route_of_the_api(stack: Stack, browse: Browse) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -14,11 +13,9 @@ from spawner.ledger.paid.rows import ConsentState
 from spawner.paid.orders.reconciler import LEASE
 from spawner.paid.orders.service import START_TOKEN, start_token
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import INSTANCE_TYPE, Browser
-from tests.paid_desk.test_desk import DESK, end, reads
+from tests.paid_desk.forms import DESK, INSTANCE_TYPE, Browse, Browser, end, reads
 from tests.stack import Stack, eventually
 
-Browse = Callable[..., Browser]
 SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}
 FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"}
 TERMS = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
