@@ -1,7 +1,7 @@
-"""moto's server in a process of its own, behind a shim for the little that it lacks: `python -m tests.paid.moto_shim`.
+"""moto's server in a process of its own, behind a shim for what it lacks: `python -m tests.paid.moto_shim`.
 
-moto has no presigned addresses, and does not look at external ids across accounts: the shim does both. It also loses
-connections and answers when told to, by `POST /shim/…`.
+moto has no presigned URLs and does not check external ids across accounts; the shim does both. It also drops
+connections and answers on request, by `POST /shim/…`.
 """
 
 from __future__ import annotations

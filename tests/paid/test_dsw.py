@@ -30,10 +30,10 @@ from tests.paid.dsw import REQUEST, dsw_settings, linked
         ("Hibernating", RemoteState.UNKNOWN),
     ],
 )
-async def test_every_status_is_understood_or_may_cost(
+async def test_every_status_has_a_state_and_counts_as_billed(
     cloud: Steer, dsw: DswProvider, status: str, state: RemoteState
 ) -> None:
-    """And is kept in the cloud's own words."""
+    """The cloud's own status and reason are kept."""
     account = linked(cloud)
     remote_id = await dsw.create(account, REQUEST)
     cloud.advance(60)
@@ -43,11 +43,11 @@ async def test_every_status_is_understood_or_may_cost(
 
 
 async def test_prices_are_exact_or_absent(cloud: Steer, dsw: DswProvider) -> None:
-    """A price without a currency is none; stock is the cloud's word."""
+    """A price without a currency counts as absent; `available` is the cloud's answer."""
     cloud.instance_type("ecs.g6.large", price="0.1")
     cloud.instance_type("ecs.g6.xlarge", price=None)
     cloud.instance_type("ecs.g6.4xlarge", currency="")
-    instance_types = {one.id: one for one in await dsw.instance_types(linked(cloud))}
+    instance_types = {offered.id: offered for offered in await dsw.instance_types(linked(cloud))}
     assert instance_types["ecs.g6.large"].price == Money(Decimal("0.1"), "CNY")
     assert instance_types["ecs.g6.xlarge"].price is None
     assert instance_types["ecs.g6.4xlarge"].price is None
@@ -56,8 +56,8 @@ async def test_prices_are_exact_or_absent(cloud: Steer, dsw: DswProvider) -> Non
 
 
 @pytest.mark.parametrize("replaces", [False, True])
-async def test_arming_again_replaces_whatever_the_cloud_does(cloud: Steer, dsw: DswProvider, replaces: bool) -> None:
-    """Whether a second timer is refused or taken."""
+async def test_a_second_auto_stop_replaces_the_first(cloud: Steer, dsw: DswProvider, replaces: bool) -> None:
+    """Whether or not the cloud accepts a second timer."""
     cloud.quirk(timer_replaces=replaces)
     account = linked(cloud)
     remote_id = await dsw.create(account, REQUEST)
@@ -67,8 +67,8 @@ async def test_arming_again_replaces_whatever_the_cloud_does(cloud: Steer, dsw: 
     assert (await dsw.describe(account, remote_id)).state is RemoteState.STOPPED
 
 
-async def test_what_a_workspace_hides_is_not_found(cloud: Steer, dsw: DswProvider) -> None:
-    """A list-blind binding: what was made is described, but not listed. The caller compares."""
+async def test_an_instance_hidden_from_lists_is_described_but_not_found(cloud: Steer, dsw: DswProvider) -> None:
+    """The caller compares both, to detect such a workspace."""
     account = linked(cloud)
     cloud.account(sees_own=False)
     remote_id = await dsw.create(account, REQUEST)
@@ -76,35 +76,33 @@ async def test_what_a_workspace_hides_is_not_found(cloud: Steer, dsw: DswProvide
     assert (await dsw.describe(account, remote_id)).name == REQUEST.name
 
 
-async def test_all_workspaces_are_looked_through(cloud: Steer, dsw: DswProvider) -> None:
-    """Not only the default one."""
+async def test_find_covers_all_workspaces(cloud: Steer, dsw: DswProvider) -> None:
     cloud.account(workspaces={"1": "default", "2": "freepool"})
     account = linked(cloud)
-    there = Account(**{**account.__dict__, "workspace": "2"})
-    await dsw.create(there, REQUEST)
+    other_workspace = Account(**{**account.__dict__, "workspace": "2"})
+    await dsw.create(other_workspace, REQUEST)
     found = await dsw.find(account, REQUEST.name)
     assert found is not None
     assert cloud.instance(found.id)["workspace"] == "2"
 
 
-async def test_reading_never_holds_up_a_stop(cloud: Steer, tmp_path: Path) -> None:
-    """However many reads hang."""
+async def test_hanging_reads_do_not_delay_a_stop(cloud: Steer, tmp_path: Path) -> None:
     provider = DswProvider(dsw_settings(cloud, tmp_path, readers=2))
     account = linked(cloud)
     remote_id = await provider.create(account, REQUEST)
     await provider.describe(account, remote_id)
     cloud.fault("GetInstance", "hang_before", seconds=5, times=8)
-    looks = [asyncio.create_task(provider.describe(account, remote_id)) for _ in range(8)]
+    reads = [asyncio.create_task(provider.describe(account, remote_id)) for _ in range(8)]
     await asyncio.sleep(0.1)
     await asyncio.wait_for(provider.stop(account, remote_id), 0.9)
-    assert not any(look.done() for look in looks)
-    for outcome in await asyncio.gather(*looks, return_exceptions=True):
+    assert not any(read.done() for read in reads)
+    for outcome in await asyncio.gather(*reads, return_exceptions=True):
         assert isinstance(outcome, base.Unavailable)
     await provider.close()
 
 
-async def test_the_time_left_is_told_by_our_clock(cloud: Steer, tmp_path: Path) -> None:
-    """The cloud's own may stand elsewhere altogether."""
+async def test_the_time_of_auto_stop_is_in_our_clock(cloud: Steer, tmp_path: Path) -> None:
+    """Not in the cloud's, which may differ."""
     now = datetime(2030, 1, 1, tzinfo=UTC)
     provider = DswProvider(dsw_settings(cloud, tmp_path), now=lambda: now)
     account = linked(cloud)

@@ -23,7 +23,7 @@ from tests.paid.dsw import REQUEST, dsw_settings, linked
 
 @contextlib.contextmanager
 def trap() -> Iterator[tuple[str, list[str]]]:
-    """Somewhere else, and what arrives there."""
+    """A server that no call may reach, and the paths of the calls that do."""
     got: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -35,7 +35,7 @@ def trap() -> Iterator[tuple[str, list[str]]]:
         do_POST = do_PUT = do_DELETE = do_GET
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -48,8 +48,8 @@ def trap() -> Iterator[tuple[str, list[str]]]:
         thread.join(10)
 
 
-async def test_nobody_is_followed_elsewhere(cloud: Steer, dsw: DswProvider) -> None:
-    """A redirect would take the session's token along."""
+async def test_redirects_are_not_followed(cloud: Steer, dsw: DswProvider) -> None:
+    """A redirect would take the session's token to another host."""
     account = linked(cloud)
     await dsw.create(account, REQUEST)
     with trap() as (url, got):
@@ -78,19 +78,18 @@ async def test_a_proxy_of_the_environment_is_not_used(
         assert got == []
 
 
-def test_it_does_not_start_where_the_sdk_would_log_credentials(
+def test_the_provider_does_not_start_where_the_sdk_would_log_credentials(
     cloud: Steer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DEBUG=sdk is for somebody else's program."""
     monkeypatch.setenv("DEBUG", "SDK")
     with pytest.raises(SetupError, match="DEBUG"):
         DswProvider(dsw_settings(cloud, tmp_path))
 
 
-async def test_even_debug_set_later_logs_no_secret(
+async def test_debug_set_after_the_start_logs_no_secret(
     cloud: Steer, dsw: DswProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The loggers of the SDK have no handlers left and say nothing below a warning."""
+    """The SDK's loggers have no handlers, and log warnings only."""
     monkeypatch.setenv("DEBUG", "sdk")
     caplog.set_level(logging.DEBUG)
     await dsw.instance_types(linked(cloud))
@@ -98,8 +97,8 @@ async def test_even_debug_set_later_logs_no_secret(
     assert not any(logging.getLogger(name).handlers for name in ("darabonba-core", "alibabacloud-tea", "credentials"))
 
 
-async def test_a_message_that_quotes_the_token_is_struck_out(cloud: Steer, dsw: DswProvider) -> None:
-    """The cloud answers a wrong signature with what it signed, token and all."""
+async def test_a_token_in_an_error_message_is_masked(cloud: Steer, dsw: DswProvider) -> None:
+    """The cloud quotes the signed text, with the token, in its answer to a wrong signature."""
     account = linked(cloud)
     await dsw.owned(account, {})
     token = next(secret for secret in cloud.ask("secrets") if secret.startswith("CAIS"))
@@ -110,8 +109,8 @@ async def test_a_message_that_quotes_the_token_is_struck_out(cloud: Steer, dsw: 
     assert caught.value.details == "SignatureDoesNotMatch: we got [***]"
 
 
-async def test_a_person_is_sent_only_to_the_clouds_own_hosts(cloud: Steer, tmp_path: Path) -> None:
-    """Whatever address the cloud's answer names: the token goes along."""
+async def test_access_urls_point_only_to_the_clouds_own_hosts(cloud: Steer, tmp_path: Path) -> None:
+    """Whatever host the cloud's answer names, because the URL contains a token."""
     settings = dsw_settings(cloud, tmp_path, plain_http=True)
     provider = DswProvider(settings)
     account = linked(cloud)
@@ -126,8 +125,8 @@ async def test_a_person_is_sent_only_to_the_clouds_own_hosts(cloud: Steer, tmp_p
     await provider.close()
 
 
-async def test_without_a_template_the_plain_address_is_given(cloud: Steer, tmp_path: Path) -> None:
-    """And no token is asked for: the person logs in to their own cloud."""
+async def test_without_a_template_the_access_url_has_no_token(cloud: Steer, tmp_path: Path) -> None:
+    """The user signs in at the cloud instead."""
     settings = dsw_settings(cloud, tmp_path, assumptions=DswAssumptions(access_url=None))
     provider = DswProvider(settings)
     account = linked(cloud)
@@ -144,8 +143,7 @@ GOOD = {
 }
 
 
-def test_the_defaults_are_the_clouds_own_doors() -> None:
-    """Over TLS."""
+def test_the_default_endpoints_are_the_clouds_own_over_tls() -> None:
     settings = DswSettings(**GOOD)
     assert settings.endpoint("cn-hangzhou", "dsw") == "pai-dsw.cn-hangzhou.aliyuncs.com"
     assert not settings.plain_http
@@ -168,6 +166,6 @@ def test_the_defaults_are_the_clouds_own_doors() -> None:
     ids=str,
 )
 def test_settings_that_would_send_credentials_elsewhere_are_refused(bad: dict[str, object]) -> None:
-    """Plain HTTP is for this machine, and everything else for the cloud's own hosts."""
+    """Plain HTTP is for loopback; every other endpoint belongs to the cloud."""
     with pytest.raises(ValidationError):
         DswSettings(**{**GOOD, **bad})

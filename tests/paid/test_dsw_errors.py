@@ -12,8 +12,7 @@ from spawner.paid.providers.dsw.provider import DswProvider
 from tests.cloud.steer import Steer
 from tests.paid.dsw import REQUEST, linked
 
-# How the SDK fails, row by row: what the cloud does, what a create makes of it, what a look makes of it, and whether
-# the instance is there afterwards.
+# A failure of the cloud, the error of a create, the error of a read, and whether the instance exists afterwards.
 ROWS = [
     ({"kind": "error", "status": 400, "code": "Whatever"}, base.Rejected, base.Rejected, False),
     ({"kind": "xml", "status": 400, "code": "Whatever"}, base.Rejected, base.Rejected, False),
@@ -55,32 +54,30 @@ ROWS = [
 
 
 def names(rows: list[tuple[dict[str, object], type, type, bool]]) -> list[str]:
-    """What the rows are called."""
     return ["-".join(str(value) for value in row[0].values()) for row in rows]
 
 
-@pytest.mark.parametrize(("fault", "create", "look", "there"), ROWS, ids=names(ROWS))
-async def test_every_failure_has_its_meaning(
-    cloud: Steer, dsw: DswProvider, fault: dict[str, object], create: type, look: type, there: bool
+@pytest.mark.parametrize(("fault", "create", "read", "exists"), ROWS, ids=names(ROWS))
+async def test_each_failure_becomes_one_error(
+    cloud: Steer, dsw: DswProvider, fault: dict[str, object], create: type, read: type, exists: bool
 ) -> None:
-    """For a change and for a look; exactly that error, and no other."""
+    """In a change and in a read."""
     account = linked(cloud)
     cloud.fault("CreateInstance", **fault)  # type: ignore[arg-type]
     with pytest.raises(base.ProviderError) as caught:
         await dsw.create(account, REQUEST)
     assert type(caught.value) is create
-    assert [one["name"] for one in cloud.instances()] == ([REQUEST.name] if there else [])
-    if not there:
+    assert [instance["name"] for instance in cloud.instances()] == ([REQUEST.name] if exists else [])
+    if not exists:
         await dsw.create(account, REQUEST)
     remote_id = cloud.instances()[0]["id"]
     cloud.fault("GetInstance", **fault)  # type: ignore[arg-type]
     with pytest.raises(base.ProviderError) as caught:
         await dsw.describe(account, remote_id)
-    assert type(caught.value) is look
+    assert type(caught.value) is read
 
 
-async def test_a_pause_has_its_length(cloud: Steer, dsw: DswProvider) -> None:
-    """In seconds, where the cloud says so."""
+async def test_a_throttled_error_has_the_clouds_delay_or_none(cloud: Steer, dsw: DswProvider) -> None:
     account = linked(cloud)
     cloud.fault("ListInstances", "throttle", seconds=2.5)
     with pytest.raises(base.Throttled) as caught:
@@ -92,8 +89,8 @@ async def test_a_pause_has_its_length(cloud: Steer, dsw: DswProvider) -> None:
     assert caught.value.after is None
 
 
-async def test_an_answer_without_an_id_is_no_instance_and_no_failure(cloud: Steer, dsw: DswProvider) -> None:
-    """Looking by name finds it."""
+async def test_a_create_answered_without_an_id_has_an_unknown_outcome(cloud: Steer, dsw: DswProvider) -> None:
+    """Find shows the instance."""
     account = linked(cloud)
     cloud.fault("CreateInstance", "no_id")
     with pytest.raises(base.OutcomeUnknown):
@@ -101,8 +98,7 @@ async def test_an_answer_without_an_id_is_no_instance_and_no_failure(cloud: Stee
     assert await dsw.find(account, REQUEST.name)
 
 
-async def test_what_comes_late_is_found_later(cloud: Steer, dsw: DswProvider) -> None:
-    """After the look that did not find it."""
+async def test_an_instance_that_appears_late_is_found_later(cloud: Steer, dsw: DswProvider) -> None:
     account = linked(cloud)
     cloud.fault("CreateInstance", "late", seconds=90)
     with pytest.raises(base.OutcomeUnknown):
@@ -114,8 +110,10 @@ async def test_what_comes_late_is_found_later(cloud: Steer, dsw: DswProvider) ->
         await dsw.create(account, REQUEST)
 
 
-async def test_our_own_bad_key_is_not_the_persons_fault(cloud: Steer, dsw: DswProvider, tmp_path: Path) -> None:
-    """Else one wrong file would block everybody's binding. Put right, it works without a restart."""
+async def test_a_bad_platform_key_is_unavailable_and_not_lost_access(
+    cloud: Steer, dsw: DswProvider, tmp_path: Path
+) -> None:
+    """Otherwise a wrong file would block all bindings. The corrected file works without a restart."""
     account = linked(cloud)
     file = tmp_path / "platform-key.json"
     good = file.read_text()
@@ -132,8 +130,7 @@ async def test_our_own_bad_key_is_not_the_persons_fault(cloud: Steer, dsw: DswPr
     assert await dsw.owned(account, {}) == []
 
 
-async def test_a_clock_that_is_wrong_is_told_apart(cloud: Steer, dsw: DswProvider) -> None:
-    """Nothing is lost or unknown: it is the clock."""
+async def test_a_wrong_clock_has_an_error_of_its_own(cloud: Steer, dsw: DswProvider) -> None:
     account = linked(cloud)
     await dsw.owned(account, {})
     cloud.quirk(skew=1200)
@@ -143,8 +140,8 @@ async def test_a_clock_that_is_wrong_is_told_apart(cloud: Steer, dsw: DswProvide
         await dsw.create(account, REQUEST)
 
 
-async def test_stock_and_balance_at_create(cloud: Steer, dsw: DswProvider) -> None:
-    """They are told apart by the cloud's words, for it has no codes for them."""
+async def test_missing_capacity_and_balance_have_errors_of_their_own(cloud: Steer, dsw: DswProvider) -> None:
+    """They are recognized by the message, because the cloud has no codes for them."""
     account = linked(cloud)
     cloud.instance_type("ecs.g6.large", available=False)
     with pytest.raises(base.NoCapacity):
@@ -157,8 +154,9 @@ async def test_stock_and_balance_at_create(cloud: Steer, dsw: DswProvider) -> No
 
 
 @pytest.mark.parametrize("action", ["CreateInstanceShutdownTimer", "CreateIdleInstanceCuller"])
-async def test_half_an_arming_is_none(cloud: Steer, dsw: DswProvider, action: str) -> None:
-    """Whoever asked for both is told that there are not both."""
+async def test_auto_stop_with_one_failed_call_has_an_unknown_outcome(
+    cloud: Steer, dsw: DswProvider, action: str
+) -> None:
     account = linked(cloud)
     remote_id = await dsw.create(account, REQUEST)
     cloud.fault(action, "error", status=500)
@@ -166,8 +164,7 @@ async def test_half_an_arming_is_none(cloud: Steer, dsw: DswProvider, action: st
         await dsw.set_auto_stop(account, remote_id, stop_in=600, idle=1800)
 
 
-async def test_a_list_that_may_lack_something_is_an_error(cloud: Steer, dsw: DswProvider) -> None:
-    """One page of two is lost."""
+async def test_a_list_with_a_failed_page_is_an_error(cloud: Steer, dsw: DswProvider) -> None:
     account = linked(cloud)
     for number in range(101):
         await dsw.create(account, Request(f"fp{number}", "ecs.g6.large", {"fp": "1"}))

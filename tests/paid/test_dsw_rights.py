@@ -17,8 +17,8 @@ from tests.cloud.steer import ADA, ROLE_NAME, Steer
 from tests.paid.dsw import EXTERNAL_ID, REQUEST, dsw_settings, linked
 
 
-async def test_a_session_may_do_only_what_it_is_for(cloud: Steer, dsw: DswProvider) -> None:
-    """Though the role may do everything: each call is made in the session meant for it."""
+async def test_a_session_may_do_only_what_its_use_needs(cloud: Steer, dsw: DswProvider) -> None:
+    """Though the role may do everything."""
     account = linked(cloud, actions=["*"])
     remote_id = await dsw.create(account, REQUEST)
     cloud.advance(60)
@@ -36,16 +36,17 @@ async def test_a_session_may_do_only_what_it_is_for(cloud: Steer, dsw: DswProvid
 
 
 @pytest.mark.parametrize("use", Use)
-def test_no_session_is_without_limits(use: Use) -> None:
-    """Every use has a policy, none of them with a wildcard, and all short enough."""
+def test_every_session_policy_is_short_and_without_wildcards(use: Use) -> None:
     text = session_policy(use, DswAssumptions())
     assert len(text) <= 2048
     assert "*" not in json.dumps(json.loads(text)["Statement"][0]["Action"])
 
 
 @pytest.mark.parametrize("hardened", [False, True])
-async def test_the_documents_that_people_are_given_are_enough(cloud: Steer, dsw: DswProvider, hardened: bool) -> None:
-    """A role made from them passes the probe, and does all that is needed. Hardened, too."""
+async def test_the_documented_role_passes_the_probe_and_allows_every_call(
+    cloud: Steer, dsw: DswProvider, hardened: bool
+) -> None:
+    """Also in its hardened variant."""
     settings = dsw._settings
     cloud.role(
         EXTERNAL_ID,
@@ -69,24 +70,23 @@ async def test_the_documents_that_people_are_given_are_enough(cloud: Steer, dsw:
     await dsw.delete(account, remote_id)
 
 
-async def test_a_role_that_may_too_much_is_remarked_upon(cloud: Steer, dsw: DswProvider) -> None:
-    """It works, but its owner is told."""
+async def test_a_role_with_too_many_rights_gets_a_remark(cloud: Steer, dsw: DswProvider) -> None:
     probe = await dsw.probe(linked(cloud, actions=["*"]))
     assert list(probe.problems) == []
     assert [params for _, params in probe.remarks] == [{"action": "ram:ListUsers"}]
 
 
 @pytest.mark.parametrize("missing", ["ListInstances", "ListEcsSpecs", "GetUserConfig"])
-async def test_a_role_that_cannot_look_is_refused(cloud: Steer, dsw: DswProvider, missing: str) -> None:
-    """What cannot be listed cannot be kept within its cap."""
+async def test_a_role_without_read_rights_is_refused(cloud: Steer, dsw: DswProvider, missing: str) -> None:
+    """Without lists no cap can be kept."""
     document = permission_document(DswAssumptions())
     document["Statement"].append({"Effect": "Deny", "Action": f"paidsw:{missing}", "Resource": "*"})
     probe = await dsw.probe(linked(cloud, permissions=document))
     assert list(probe.problems) == [(assume_role_checks.CANNOT_READ, {"action": f"paidsw:{missing}"})]
 
 
-async def test_sessions_are_replaced_before_they_end(cloud: Steer, tmp_path: Path) -> None:
-    """With five minutes left, by our own steady clock; the cloud's time plays no part."""
+async def test_sessions_are_replaced_before_they_expire(cloud: Steer, tmp_path: Path) -> None:
+    """Five minutes before, by our monotonic clock."""
     now = [0.0]
     provider = DswProvider(dsw_settings(cloud, tmp_path), monotonic=lambda: now[0])
     account = linked(cloud)
