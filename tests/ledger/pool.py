@@ -55,7 +55,7 @@ class PaperPool:
         return self.ledger.read(self.admission.position_of, ticket).place
 
     def ticket(self, ticket: Ticket) -> Ticket:
-        """The ticket's present row."""
+        """Read the ticket again."""
         return self.ledger.read(tickets.get, ticket.id)
 
     def alive(self) -> list[Ticket]:
@@ -65,7 +65,7 @@ class PaperPool:
         return self.ledger.read(slots.occupying)
 
     def held(self) -> list[Slot]:
-        """Assigned and reserved slots: all that count against the limit."""
+        """Assigned and reserved slots, which count against the limit."""
         return [slot for slot in self.slots() if slot.state is not SlotState.DESTROYING and slot.holder_id]
 
     def begin(self, ticket: Ticket) -> Instance:
@@ -92,7 +92,7 @@ class PaperPool:
         return self.ledger.write(write)
 
     def run(self, instance: Instance) -> Instance:
-        """The instance runs."""
+        """Write that the instance runs."""
 
         def write(connection: Connection) -> Instance:
             for slot in slots.of_holder(connection, instance.id):
@@ -108,7 +108,7 @@ class PaperPool:
     def start(self, user: str, **options: Any) -> Instance:
         """Request and start an instance for which there is room."""
         ticket = self.ask(user, **options)
-        assert ticket.state is TicketState.CALLED, f"{user} has to wait"
+        assert ticket.state is TicketState.CALLED, f"{user} is queued"
         return self.run(self.begin(ticket))
 
     def end(self, instance: Instance, reason: EndReason = EndReason.STOPPED) -> None:

@@ -12,7 +12,7 @@ from spawner.ledger.pool import instances, tickets
 from tests.ledger.pool import CALLED, WAITING, PaperPool, reserved, warm
 from tests.unit import make
 
-# Where there is room
+# With free room
 
 
 def test_with_free_room_a_ticket_is_called_at_once(pool: PaperPool) -> None:
@@ -60,9 +60,9 @@ def test_an_ending_frees_the_server_for_the_next_start(pool: PaperPool) -> None:
 
 def test_in_a_full_pool_users_are_queued(pool: PaperPool) -> None:
     pool.start("ann")
-    line = [pool.ask(user) for user in ("bob", "cat", "dan")]
-    assert [ticket.state for ticket in line] == [WAITING] * 3
-    assert [pool.place(ticket) for ticket in line] == [1, 2, 3]
+    queued = [pool.ask(user) for user in ("bob", "cat", "dan")]
+    assert [ticket.state for ticket in queued] == [WAITING] * 3
+    assert [pool.place(ticket) for ticket in queued] == [1, 2, 3]
     assert len(pool.held()) == 1
 
 
@@ -72,7 +72,7 @@ def test_asking_again_is_the_same_ticket_and_place(pool: PaperPool) -> None:
     pool.ask("cat")
     pool.pass_time(60)
     for _ in range(3):
-        assert pool.ask("bob", image="torch") == first, "an example is only which notebook is opened first"
+        assert pool.ask("bob", image="torch") == first, "an example changes only which notebook file opens first"
     assert pool.place(first) == 1
     assert pool.ticket(first).example == "ocr"
     assert len(pool.alive()) == 2
@@ -95,7 +95,7 @@ def test_a_new_user_is_not_called_before_queued_ones(pool: PaperPool) -> None:
     pool.ask("bob")
     pool.pass_time(1)
     pool.end(ann)
-    assert pool.ask("cat").state is WAITING, "the room is bob's, though nobody has called him yet"
+    assert pool.ask("cat").state is WAITING, "the room is kept for bob, who is not called yet"
     assert [ticket.user_name for ticket in pool.call_due()] == ["bob"]
 
 
@@ -154,8 +154,8 @@ def test_a_full_queue_refuses_and_stores_nothing(pool: PaperPool) -> None:
     pool.ask("cat")
     with pytest.raises(PoolFull, match="the line is full"):
         pool.ask("dan")
-    assert pool.ask("bob") == first, "who stands in it stays"
-    assert pool.ask("dan", flavor="large").state is WAITING, "each flavor has a line of its own"
+    assert pool.ask("bob") == first, "a queued ticket stays"
+    assert pool.ask("dan", flavor="large").state is WAITING, "each flavor has its own queue"
     assert len(pool.alive()) == 3
 
 
@@ -167,7 +167,7 @@ def test_without_a_queue_a_full_pool_refuses(pool: PaperPool) -> None:
     assert pool.alive() == []
 
 
-# Whether the user is present
+# Tickets that count as collected
 
 
 def test_a_request_in_a_browser_that_starts_at_once_counts_as_collected(pool: PaperPool) -> None:

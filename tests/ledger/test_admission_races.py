@@ -16,8 +16,8 @@ def test_of_many_concurrent_requests_one_gets_the_last_slot(pool: PaperPool, tog
     found = together([lambda user=user: pool.ask(user) for user in users])  # type: ignore[misc]
     assert [ticket.state for ticket in found].count(CALLED) == 1
     assert len(pool.held()) == 1
-    line = [ticket for ticket in found if ticket.state is WAITING]
-    assert sorted(pool.place(ticket) for ticket in line) == list(range(1, 16))
+    queued = [ticket for ticket in found if ticket.state is WAITING]
+    assert sorted(pool.place(ticket) for ticket in queued) == list(range(1, 16))
 
 
 def test_concurrent_requests_of_one_user_give_one_ticket(pool: PaperPool, together: Together[Ticket]) -> None:
@@ -31,13 +31,13 @@ def test_tickets_are_called_once(pool: PaperPool, together: Together[list[Ticket
     """Two stewards call, while all queued users ask again."""
     pool.catalog = make.catalog(make.flavor(limit=4))
     running = [pool.start(f"r{number}") for number in range(4)]
-    line = []
+    queued = []
     for number in range(12):
         pool.pass_time(1)
-        line.append(pool.ask(f"u{number:02}"))
+        queued.append(pool.ask(f"u{number:02}"))
     for instance in running:
         pool.end(instance)
-    together([*[pool.call_due] * 4, *(lambda user=t.user_name: [pool.ask(user)] for t in line)])  # type: ignore[misc]
+    together([*[pool.call_due] * 4, *(lambda user=t.user_name: [pool.ask(user)] for t in queued)])  # type: ignore[misc]
     called = [ticket.user_name for ticket in pool.alive() if ticket.state is CALLED]
     assert called == [f"u{number:02}" for number in range(4)]
     assert len(pool.held()) == 4

@@ -98,7 +98,7 @@ async def test_a_failed_commit_is_raised_to_all_callers(ledger: Ledger) -> None:
     event.listen(ledger._engine, "commit", fail)
     said = await _all_at_once(ledger, _row("one"), _row("two"))
     event.remove(ledger._engine, "commit", fail)
-    assert [type(one) for one in said] == [LedgerUnusable, LedgerUnusable]
+    assert [type(error) for error in said] == [LedgerUnusable, LedgerUnusable]
     assert len(commits) == 2
     assert not {"one", "two"} & _names(ledger)
 

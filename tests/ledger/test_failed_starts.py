@@ -33,7 +33,7 @@ def test_a_failed_start_that_had_waited_is_retried_a_few_times(pool: PaperPool) 
 
 @pytest.mark.parametrize("reason", [EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN, EndReason.SUPERSEDED])
 def test_failures_of_the_platform_keep_the_place(pool: PaperPool, reason: EndReason) -> None:
-    """So does a hub killed during a start, which the next start supersedes."""
+    """SUPERSEDED: the hub was killed during a start, and the next start supersedes it."""
     dan = pool.start("dan")
     bob = pool.ask("bob")
     pool.pass_time(1)
@@ -53,7 +53,7 @@ def test_a_start_without_a_machine_is_queued(pool: PaperPool) -> None:
     pool.end(pool.begin(ticket), EndReason.NO_ROOM)
     found = pool.ticket(ticket)
     assert found.state is WAITING
-    assert found.collected_at is None, "whoever waits may have left since"
+    assert found.collected_at is None, "the user may have left while queued"
 
 
 def test_a_superseded_start_that_had_not_waited_ends_its_ticket(pool: PaperPool) -> None:

@@ -19,19 +19,19 @@ from tests.unit.make import GIB, PaperBackend
 def test_tickets_are_called_in_order_each_with_a_slot(pool: PaperPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=2))
     running = [pool.start("ann"), pool.start("ann2")]
-    line = [pool.ask(user) for user in ("bob", "cat", "dan")]
+    queued = [pool.ask(user) for user in ("bob", "cat", "dan")]
     assert pool.call_due() == []
     for instance in running:
         pool.end(instance)
     pool.pass_time(5)
     called = pool.call_due()
-    assert [ticket.id for ticket in called] == [ticket.id for ticket in line[:2]]
+    assert [ticket.id for ticket in called] == [ticket.id for ticket in queued[:2]]
     for ticket in called:
         assert (ticket.state, ticket.called_at) == (CALLED, pool.time)
         assert ticket.hold_until == pool.time + timedelta(seconds=600)
         assert len(reserved(pool, ticket)) == 1
     assert pool.call_due() == []
-    assert pool.place(line[2]) == 1
+    assert pool.place(queued[2]) == 1
 
 
 def test_a_lost_slot_keeps_the_tickets_place(pool: PaperPool) -> None:
@@ -95,7 +95,7 @@ def test_a_start_that_began_after_the_snapshot_is_not_expired(pool: PaperPool) -
     assert pool.ticket(bob).state is TicketState.SERVED
 
 
-# Closed by an administrator
+# Pauses, maintenance and flavors without room
 
 
 def test_a_paused_flavor_is_refused_and_its_queue_waits(pool: PaperPool) -> None:
@@ -137,7 +137,7 @@ def test_after_a_cluster_without_room_no_ticket_is_called_for_a_minute(pool: Pap
     assert pool.ask("bob").state is WAITING
     assert pool.call_due() == []
     pool.pass_time(61)
-    assert [one.user_name for one in pool.call_due()] == ["ann", "bob"]
+    assert [ticket.user_name for ticket in pool.call_due()] == ["ann", "bob"]
 
 
 def test_a_ticket_that_cannot_be_served_waits_and_delays_no_other(pool: PaperPool) -> None:
@@ -153,8 +153,8 @@ def test_a_ticket_of_a_dropped_flavor_is_shown_and_delays_no_other(pool: PaperPo
     pool.start("ann", flavor="old")
     lost = pool.ask("bob", flavor="old")
     pool.catalog = make.catalog(make.flavor("small", limit=1))
-    line = pool.ledger.read(pool.admission.position_of, lost)
-    assert (line.place, line.wait) == (1, None)
+    position = pool.ledger.read(pool.admission.position_of, lost)
+    assert (position.place, position.wait) == (1, None)
     assert pool.ask("cat").state is CALLED
     assert pool.call_due() == []
 

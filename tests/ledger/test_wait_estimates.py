@@ -19,13 +19,13 @@ def test_without_running_instances_there_is_no_estimate(pool: PaperPool) -> None
 def test_an_estimate_is_stored_with_the_real_wait(pool: PaperPool) -> None:
     pool.start("ann")
     bob = pool.ask("bob")
-    line = pool.ledger.read(pool.admission.position_of, bob)
-    assert line.wait is not None
-    assert (bob.expected_low, bob.expected_high) == (round(line.wait.low), round(line.wait.high))
+    position = pool.ledger.read(pool.admission.position_of, bob)
+    assert position.wait is not None
+    assert (bob.expected_low, bob.expected_high) == (round(position.wait.low), round(position.wait.high))
 
 
 def test_pending_starts_give_an_estimate(pool: PaperPool) -> None:
-    """In a rush all users come before the first instance runs."""
+    """Many users may be queued before the first instance runs."""
     pool.begin(pool.ask("ann"))
     bob = pool.ask("bob")
     assert bob.expected_high is not None
@@ -48,5 +48,5 @@ def test_estimates_converge_to_the_real_waits(pool: PaperPool) -> None:
                 update(tickets_table).where(tickets_table.c.id == of).values(called_at=at)
             )
         )
-    assert estimates[0] > 3600, "half of the longest session, as long as nothing is known"
+    assert estimates[0] > 3600, "half of the longest session, without data"
     assert estimates[-1] == pytest.approx(900, rel=0.01)

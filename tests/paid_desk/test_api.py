@@ -16,7 +16,9 @@ def test_the_document_has_every_route_of_the_api(stack: Stack, browse: Browse) -
     document = browse().api("GET", "openapi.json").json()
     described = {re.sub(r"\{\w+\}", "1", path) for path in document["paths"] if "/paid" in path}
     patterns = [re.compile(route.patterns()[0]) for route in API]
-    matched = {one.pattern: [p for p in described if one.fullmatch(p.removeprefix("/"))] for one in patterns}
+    matched = {
+        pattern.pattern: [p for p in described if pattern.fullmatch(p.removeprefix("/"))] for pattern in patterns
+    }
     assert all(matched.values()), matched
     assert described == {path for found in matched.values() for path in found}
 

@@ -19,7 +19,8 @@ def test_from_the_link_to_the_receipt_without_a_script(
     binding = ann.link(account)
     ann.at(f"{DESK}paid/new/{binding}")
     order_of = [
-        ann.page.text.index(one) for one in (INSTANCE_TYPE, "ecs.g6.xlarge", "ecs.g6.4xlarge", "ecs.gn6v-c8g1.2xlarge")
+        ann.page.text.index(instance_type)
+        for instance_type in (INSTANCE_TYPE, "ecs.g6.xlarge", "ecs.g6.4xlarge", "ecs.gn6v-c8g1.2xlarge")
     ]
     assert order_of == sorted(order_of), "the cheapest is first"
     consent = ann.ask(binding, cap="1.5")
@@ -53,8 +54,8 @@ def test_from_the_link_to_the_receipt_without_a_script(
     ann.at(f"{DESK}paid/record.json")
     record = ann.page.json()
     assert {record["demo"], kept["demo"]} == {True}
-    assert [one["id"] for one in record["orders"]] == [order]
-    assert "stopped" in {one["what"] for one in record["order_events"]}
+    assert [entry["id"] for entry in record["orders"]] == [order]
+    assert "stopped" in {event["what"] for event in record["order_events"]}
     ann.at(f"{DESK}paid/accounts/{binding}/unlink")
     assert "This runs, and is stopped first" in ann.text
     ann.press("Stop what runs")

@@ -83,7 +83,7 @@ def test_two_hundred_forged_requests_create_nothing(browse: Browse, cloud: Steer
 
     answers = asyncio.run(send())
     assert len(answers) == 200
-    odd = {(str(one.request.url), one.status_code) for one in answers if one.status_code not in EXPECTED}
+    odd = {(str(answer.request.url), answer.status_code) for answer in answers if answer.status_code not in EXPECTED}
     assert odd == set()
     assert not any(b"Traceback" in answer.content for answer in answers)
     assert reads(stack, orders.of_user, ann.user) == []

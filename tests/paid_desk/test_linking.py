@@ -40,7 +40,7 @@ def test_a_sign_in_at_the_cloud_counts_once_and_only_for_the_user_who_started_it
     since, ann, eve = cloud.last(), browse(), browse()
     href, kept = begin(ann)
     ann.at(href)
-    form = next(one for one in ann._read().forms if one.fields.get("account") == account)
+    form = next(form for form in ann._read().forms if form.fields.get("account") == account)
     name, value, _ = form.buttons[0]
     url = urljoin(str(ann.page.url), form.action)
     agreed = ann.client.post(url, data=form.fields | {name: value}, follow_redirects=False)
@@ -112,12 +112,12 @@ def link_in_chinese(ann: Browser, account: str) -> str:
     ann.at(f"{DESK}paid")
     ann.press("关联")
     ann.follow("继续")
-    form = next(one for one in ann._read().forms if one.fields.get("account") == account)
+    form = next(form for form in ann._read().forms if form.fields.get("account") == account)
     name, value, _ = form.buttons[0]
     ann.page = ann.client.post(urljoin(str(ann.page.url), form.action), data=form.fields | {name: value})
     here = str(ann.page.url)
     ann.follow("在云平台创建角色")
-    form = next(one for one in ann._read().forms if one.buttons and one.buttons[0][1] == account)
+    form = next(form for form in ann._read().forms if form.buttons and form.buttons[0][1] == account)
     ann.client.post(str(ann.page.url), data=form.fields | {"account": account})
     ann.at(here)
     return here.rpartition("/")[2]

@@ -24,7 +24,7 @@ def test_every_metric_is_in_the_table_and_no_other() -> None:
 
 
 def test_the_commands_are_valid() -> None:
-    (block,) = [one for one in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if "freepool warm" in one]
+    (block,) = [block for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if "freepool warm" in block]
     commands = [shlex.split(line, comments=True) for line in block.replace("\\\n", "").splitlines()]
     assert len(commands) == 5
     for program, *words in commands:

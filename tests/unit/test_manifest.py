@@ -191,7 +191,7 @@ def test_protecting_fields_override_any_pod_body() -> None:
 
 def test_the_agent_gets_its_orders_and_an_image_without_it_the_servers_environment() -> None:
     def variables(pod: dict[str, Any]) -> dict[str, str]:
-        return {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
+        return {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
 
     ours = make_manifest(spec(examples=("ocr",)), POOL)
     orders = json.loads(variables(ours)["FREEPOOL_ORDERS"])

@@ -132,7 +132,9 @@ def test_the_dashboard_uses_labels_that_exist() -> None:
 
 def test_the_dashboard_has_no_fixed_data_source() -> None:
     assert (DASHBOARD["uid"], DASHBOARD.get("id")) == ("freepool", None)
-    assert [one["name"] for one in DASHBOARD["templating"]["list"] if one["type"] == "datasource"] == ["datasource"]
+    assert [entry["name"] for entry in DASHBOARD["templating"]["list"] if entry["type"] == "datasource"] == [
+        "datasource"
+    ]
     for panel in DASHBOARD["panels"]:
         for part in (panel, *panel.get("targets", ())):
             if "datasource" in part:

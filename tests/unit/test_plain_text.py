@@ -40,7 +40,7 @@ def test_control_characters_are_taken_out(text: str, plain: str) -> None:
 def test_what_is_left_can_be_stored_and_shown(text: str) -> None:
     plain = printable(text)
     plain.encode()
-    assert all(one.isprintable() or one in "\t\n" or ord(one) > 0x9F for one in plain)
+    assert all(character.isprintable() or character in "\t\n" or ord(character) > 0x9F for character in plain)
     assert printable(plain) == plain
     assert "\n" not in one_line(text)
 

@@ -331,7 +331,7 @@ def test_every_last_status_is_final(end: Recorded) -> None:
 @EVERY
 def test_an_end_is_known_at_once(end: Recorded) -> None:
     """The hub takes the route away at the first sign, whatever the cause turns out to be."""
-    assert {status_of(one).phase for one in end.statuses} == {Phase.DEAD}
+    assert {status_of(status).phase for status in end.statuses} == {Phase.DEAD}
 
 
 @EVERY

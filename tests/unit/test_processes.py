@@ -23,7 +23,11 @@ async def test_a_program_that_never_stays_up_shows_the_end_of_its_log(
     keeping = asyncio.create_task(program.keep_running())
 
     def errors() -> list[str]:
-        return [one.getMessage() for one in caplog.records if (one.name, one.levelname) == ("freepool.up", "ERROR")]
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if (record.name, record.levelname) == ("freepool.up", "ERROR")
+        ]
 
     while not any("ModuleNotFoundError" in line for line in errors()):
         await asyncio.sleep(0.02)

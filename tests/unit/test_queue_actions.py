@@ -162,11 +162,11 @@ def test_each_ticket_gets_at_most_one_action_and_running_instances_none(
     tickets, slots, instances = moment
     actions = list(decide(tickets, slots=slots, instances=instances, catalog=CATALOG, now=NOW))
     assert len({action.ticket.id for action in actions}) == len(actions)
-    live = {one.id for one in instances if one.state is not InstanceState.STOPPING}
+    live = {instance.id for instance in instances if instance.state is not InstanceState.STOPPING}
     for action in actions:
         assert action.ticket.instance_id not in live
     begun = {action.ticket.user_name for action in actions if isinstance(action, StartTicket)}
-    assert begun.isdisjoint(one.user_name for one in instances if one.id in live)
+    assert begun.isdisjoint(instance.user_name for instance in instances if instance.id in live)
 
 
 # Instances that are not collected

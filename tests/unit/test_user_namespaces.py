@@ -147,7 +147,7 @@ def test_a_node_that_goes_down_does_not_turn_user_namespaces_off() -> None:
     dead = without_user_namespace(read(pod(CREATING, NO_SANDBOX)).status, "no sandbox", is_silent=True)
     seen = found_out(dead, *tried, age=timedelta(), silences={("small", "node-1"): NOW})
     catalog = make.catalog()
-    known = {(one.flavor, one.node): one for one in [*tried, *seen]}
+    known = {(observation.flavor, observation.node): observation for observation in [*tried, *seen]}
     assert decide(catalog, catalog.flavors[0], known.values(), NOW).own
 
 
@@ -173,7 +173,7 @@ def test_a_silent_node_of_another_placement_counts_at_once() -> None:
     slot = make.slot("s", SlotState.WARM, created_at=NOW)
     slot = replace(slot, flavor="apart")
     seen = list(new_observations({"s": SILENT}, [slot], [WORKS], NOW, catalog=catalog, silences={}))
-    assert [(one.flavor, one.works) for one in seen] == [("apart", False)]
+    assert [(observation.flavor, observation.works) for observation in seen] == [("apart", False)]
 
 
 def test_a_silence_begins_with_its_first_pod_and_ends_with_one_that_runs() -> None:

@@ -93,7 +93,9 @@ def tails(chances: list[float]) -> list[float]:
 def test_probabilities_of_several_match_all_combinations(chances: list[float]) -> None:
     by_hand = [0.0] * (len(chances) + 1)
     for outcome in product((0, 1), repeat=len(chances)):
-        chance = math.prod(one if ended else 1 - one for one, ended in zip(chances, outcome, strict=True))
+        chance = math.prod(
+            chance_of_one if ended else 1 - chance_of_one for chance_of_one, ended in zip(chances, outcome, strict=True)
+        )
         for number in range(sum(outcome) + 1):
             by_hand[number] += chance
     assert tails(chances) == pytest.approx(by_hand, abs=1e-9)
@@ -249,7 +251,7 @@ def test_estimates_hold_about_as_often_as_promised(
         at += dice.expovariate(0.98 * size / mean)
         pool.come(at)
     later = pool.waits[len(pool.waits) // 4 :]
-    coverage = sum(one.holds for one in later) / len(later)
+    coverage = sum(estimate.holds for estimate in later) / len(later)
     record_property("coverage", coverage)
     print(f"{length.__name__}, {size} at once: {coverage:.0%} of {len(later)} waits were within what was told")
     assert 0.4 <= coverage <= 0.85

@@ -124,7 +124,7 @@ GONE: dict[str, Any] = {
 
 def test_settings_for_dropped_flavors_and_images_are_ignored_and_listed() -> None:
     assert said(targets(values=GONE)[TEMPLATE]) == (1, TargetReason.CATALOG)
-    found = {one.control.name: one.missing for one in settings(GONE).ignored(make.catalog())}
+    found = {ignored.control.name: ignored.missing for ignored in settings(GONE).ignored(make.catalog())}
     assert found == {
         "floor:gone:cpu": "gone",
         "floor:small:gone": "gone",
@@ -161,7 +161,7 @@ def test_no_setting_stops_the_steward() -> None:
         controls=settings(GONE),
         tickets=[waiting],
     )
-    assert [one for one in actions if isinstance(one, CreateSlot)] == [
+    assert [action for action in actions if isinstance(action, CreateSlot)] == [
         CreateSlot(catalog.flavors[0], catalog.images[0])
     ]
     flavor, image = catalog.flavors[0], catalog.images[0]
