@@ -12,7 +12,7 @@ from spawner.ledger.paid import bindings, orders
 from spawner.ledger.pool import admin_settings
 from spawner.paid.creation_pause import NO_NEW
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import DESK, INSTANCE_TYPE, Browse, Browser, end, reads
+from tests.paid_desk.forms import DESK, INSTANCE_TYPE, Browse, Browser, delete_instance
 from tests.stack import Stack, eventually
 
 
@@ -45,21 +45,21 @@ def test_an_administrator_sees_all_instances_opens_none_and_can_pause_them(
         keys = [(line["record"], line.get("seq") or line["id"]) for line in lines]
         assert len(keys) == len(set(keys))
         assert any(line["record"] == "consent" and line["id"] == consent for line in lines)
-        secret = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
+        secret = stack.ledger.read(bindings.get, binding).external_id
         assert secret not in admin.page.text
         admin.at(f"{DESK}metrics")
         assert 'freepool_paid_orders{state="active"} 1.0' in admin.page.text
         assert "freepool_paid_paused 1.0" in admin.page.text
     finally:
         stack.ledger.write(admin_settings.clear, NO_NEW)
-    end(ann, order)
+    delete_instance(ann, order)
     admin.client.close()
 
 
 def test_an_instance_in_a_removed_region_shows_where_to_stop_it(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
-    """It has no buttons there. Once the region is in the settings again, the page is as before."""
+    """The page has no buttons until the region is in the settings again."""
     ann, admin = browse(), Browser(stack, httpx.URL(stack.link).params["user"])
     binding = ann.link(account)
     ann.ask(binding)
@@ -69,7 +69,7 @@ def test_an_instance_in_a_removed_region_shows_where_to_stop_it(
     before = path.read_text()
     less = json.loads(before)
     del less["paid"]["dsw"]["regions"]["cn-hangzhou"]
-    open_path = f"{DESK}paid/open/{reads(stack, orders.get, order).server_name}"  # type: ignore[attr-defined]
+    open_path = f"{DESK}paid/open/{stack.ledger.read(orders.get, order).server_name}"
     try:
         path.write_text(json.dumps(less))
         restart(stack)
@@ -92,7 +92,7 @@ def test_an_instance_in_a_removed_region_shows_where_to_stop_it(
         restart(stack)
     ann.at(f"{DESK}paid/instances/{order}")
     assert "Open JupyterLab" in ann.text
-    end(ann, order)
+    delete_instance(ann, order)
     admin.client.close()
 
 

@@ -8,7 +8,7 @@ from spawner.desk.paid.routes import API
 from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import OrderState
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import INSTANCE_TYPE, Browse, end, reads
+from tests.paid_desk.forms import INSTANCE_TYPE, Browse, delete_instance
 from tests.stack import Stack, eventually
 
 
@@ -53,9 +53,9 @@ def test_a_script_can_read_and_stop_but_not_ask_consent_or_delete(
     eventually(lambda: shown()["state"] == "running" and shown()["timer"], seconds=90, what="the running instance")
     assert (shown()["cap"], shown()["currency"], shown()["can_stop"]) == ("2.00", "CNY", True)
     assert stack.desk("POST", f"api/paid/instances/{consent['id']}/stop", token=token, json={}).status_code == 200
-    eventually(lambda: reads(stack, orders.get, consent["id"]).state is OrderState.STOPPED, seconds=60)  # type: ignore[attr-defined]
+    eventually(lambda: stack.ledger.read(orders.get, consent["id"]).state is OrderState.STOPPED, seconds=60)
     notices = ann.api("GET", "paid").json()["notices"]
     assert [notice["text"].split(".")[0] for notice in notices] == ["Your ecs"]
     after = ann.api("POST", f"paid/notices/{notices[0]['seq']}/seen", json={}).json()
     assert after["notices"] == [], "the older notices of the instance are dismissed, too"
-    end(ann, consent["id"])
+    delete_instance(ann, consent["id"])

@@ -11,7 +11,7 @@ from spawner.ledger.paid.rows import ConsentState
 from spawner.paid.names import name_of
 from spawner.pool.build import utc_now
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import DESK, INSTANCE_TYPE, Browse, Browser, end, reads
+from tests.paid_desk.forms import DESK, INSTANCE_TYPE, Browse, Browser, delete_instance
 from tests.stack import NO_TLS, Stack
 
 
@@ -29,7 +29,7 @@ def test_after_a_change_of_the_price_the_user_is_asked_again_and_nothing_is_crea
         assert "It costs CNY 1.50 an hour" in ann.text
         second = ann.form("Start and be billed")[0].action
         assert first not in second
-        assert reads(stack, consents.get, first).state is ConsentState.WITHDRAWN  # type: ignore[attr-defined]
+        assert stack.ledger.read(consents.get, first).state is ConsentState.WITHDRAWN
         cloud.instance_type("ecs.g6.xlarge", available=False)
         ann.press("Start and be billed")
         assert "is not available just now" in ann.text
@@ -66,11 +66,11 @@ def test_two_tabs_and_two_clicks_create_one_instance(browse: Browse, cloud: Stee
     assert [row["name"] for row in cloud.instances(account)] == [name_of(order)]
     ann.at(f"{DESK}paid/consents/{order}")
     assert "Start and be billed" not in ann.text
-    end(ann, order)
+    delete_instance(ann, order)
 
 
 def test_only_the_user_who_was_asked_can_consent(browse: Browse, cloud: Steer, account: str, stack: Stack) -> None:
-    """Not another user, an administrator, an API token of the user, or another session of theirs."""
+    """Not another user, an administrator, an API token of the user, or another session of the user."""
     ann, eve = browse(), browse()
     binding = ann.link(account)
     consent = ann.ask(binding)
@@ -129,7 +129,7 @@ def test_after_an_expired_price_the_user_is_asked_again(
 def test_a_consent_that_no_steward_processed_in_time_creates_nothing(
     browse: Browse, cloud: Steer, account: str, stack: Stack
 ) -> None:
-    """A new steward cannot know whether the one before it has acted on an older consent."""
+    """A new steward cannot know whether its predecessor has acted on an older consent."""
     since, ann = cloud.last(), browse()
     ann.ask(ann.link(account))
     stack.kill("steward")
@@ -140,4 +140,4 @@ def test_a_consent_that_no_steward_processed_in_time_creates_nothing(
     ann.press("Read the terms")
     again = ann.agree()
     ann.wait(again, "Open JupyterLab")
-    end(ann, again)
+    delete_instance(ann, again)

@@ -1,4 +1,4 @@
-"""The pages of paid instances without scripts: the user's way from the link to the receipt."""
+"""A paid instance on the desk's pages, without scripts: from linking the account to the receipt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spawner.ledger.paid import bindings
 from spawner.ledger.paid.rows import BindingState
 from spawner.paid.names import name_of
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import DESK, INSTANCE_TYPE, Browse, end, reads
+from tests.paid_desk.forms import DESK, INSTANCE_TYPE, Browse, delete_instance
 from tests.stack import Stack
 
 
@@ -18,15 +18,15 @@ def test_from_the_link_to_the_receipt_without_a_script(
     since, ann = cloud.last(), browse()
     binding = ann.link(account)
     ann.at(f"{DESK}paid/new/{binding}")
-    order_of = [
+    positions = [
         ann.page.text.index(instance_type)
         for instance_type in (INSTANCE_TYPE, "ecs.g6.xlarge", "ecs.g6.4xlarge", "ecs.gn6v-c8g1.2xlarge")
     ]
-    assert order_of == sorted(order_of), "the cheapest is first"
+    assert positions == sorted(positions), "the cheapest is first"
     consent = ann.ask(binding, cap="1.5")
     assert f"account ending in {account[-4:]}" in ann.text
     assert "CNY 1.50 at most" in ann.text
-    assert cloud.mutations(since=since) == [], "linking, reading and being asked create nothing"
+    assert cloud.mutations(since=since) == [], "linking, reading and an offer create nothing"
     order = ann.agree()
     assert order == consent
     ann.wait(order, "Open JupyterLab")
@@ -42,8 +42,8 @@ def test_from_the_link_to_the_receipt_without_a_script(
     ann.press("Stop it")
     ann.wait(order, "Receipt", "Stopped", "You stopped it.", "by the cloud's own count", "of CNY 1.50 at most")
     ann.at(f"{DESK}paid/consents/{consent}.json")
-    kept = ann.page.json()
-    assert (kept["state"], kept["cap"], kept["account_id"]) == ("spent", "1.5", account)
+    receipt = ann.page.json()
+    assert (receipt["state"], receipt["cap"], receipt["account_id"]) == ("spent", "1.5", account)
 
     ann.at(f"{DESK}paid/instances/{order}")
     ann.follow("Start again…")
@@ -53,26 +53,26 @@ def test_from_the_link_to_the_receipt_without_a_script(
     ann.wait(order, "Open JupyterLab", "Its runs so far", "You stopped it.", "of CNY 1.50 at most")
     ann.at(f"{DESK}paid/record.json")
     record = ann.page.json()
-    assert {record["demo"], kept["demo"]} == {True}
+    assert {record["demo"], receipt["demo"]} == {True}
     assert [entry["id"] for entry in record["orders"]] == [order]
     assert "stopped" in {event["what"] for event in record["order_events"]}
     ann.at(f"{DESK}paid/accounts/{binding}/unlink")
     assert "This runs, and is stopped first" in ann.text
     ann.press("Stop what runs")
     ann.wait(order, "Stopped")
-    assert reads(stack, bindings.get, binding).state is BindingState.ACTIVE  # type: ignore[attr-defined]
-    end(ann, order)
+    assert stack.ledger.read(bindings.get, binding).state is BindingState.ACTIVE
+    delete_instance(ann, order)
     ann.at(f"{DESK}paid/accounts/{binding}/unlink")
     ann.press("Unlink")
     assert "The account is unlinked" in ann.text
-    assert reads(stack, bindings.get, binding).state is BindingState.UNLINKED  # type: ignore[attr-defined]
+    assert stack.ledger.read(bindings.get, binding).state is BindingState.UNLINKED
     assert cloud.instances(account) == []
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_every_page_of_the_demo_says_so(browse: Browse, account: str, language: str) -> None:
+def test_every_page_of_the_demo_says_that_no_money_is_real(browse: Browse, account: str, language: str) -> None:
     ann = browse(language=language)
-    said = {"en": "no money is real", "zh-CN": "不涉及真实费用"}[language]
+    notice = {"en": "no money is real", "zh-CN": "不涉及真实费用"}[language]
     for path in ("", "paid", "paid/consents", "paid/nothing"):
         ann.at(DESK + path)
-        assert said in ann.text, path
+        assert notice in ann.text, path
