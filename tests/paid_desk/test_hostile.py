@@ -188,7 +188,7 @@ def test_an_account_with_an_open_role_is_blocked_until_the_next_good_check(
     ann = browse()
     binding = ann.link(account)
     linked = stack.ledger.read(bindings.get, binding)
-    cloud.role(None, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[attr-defined]
+    cloud.role(None, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[union-attr]
     ann.at(f"{DESK}paid/accounts/{binding}")
     ann.press("Check")
     assert "too open" in ann.text
@@ -196,7 +196,7 @@ def test_an_account_with_an_open_role_is_blocked_until_the_next_good_check(
     assert "found something to mend" in ann.client.get(f"{stack.url}{DESK}paid").text
     ann.at(f"{DESK}paid/new/{binding}")
     assert "/paid/accounts/" in str(ann.page.url), "no prices while it is blocked"
-    cloud.role(linked.external_id, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[attr-defined]
+    cloud.role(linked.external_id, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[union-attr]
     ann.press("Check")
     assert "All is well" in ann.text
     assert stack.ledger.read(bindings.get, binding).state == "active"

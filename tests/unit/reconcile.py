@@ -23,7 +23,7 @@ LIMITS = Limits(start_seconds=60)
 
 
 @dataclass
-class World:
+class PoolState:
     """The rows of the ledger and the slots of the backend at `NOW`."""
 
     slots: dict[str, Slot] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class World:
             )
         )
 
-    def carry_out(self, actions: list[Action]) -> None:
+    def apply(self, actions: list[Action]) -> None:
         """Apply each action as the steward does, with every call successful."""
         for action in actions:
             match action:
@@ -64,9 +64,11 @@ class World:
         self.found.pop(slot_id, None)
 
 
-def about(*, slot: Slot | None = None, instance: Instance | None = None, status: SlotStatus | None = None) -> World:
-    """A world of one slot, one instance or both."""
-    return World(
+def state_with(
+    *, slot: Slot | None = None, instance: Instance | None = None, status: SlotStatus | None = None
+) -> PoolState:
+    """A state of one slot, one instance or both."""
+    return PoolState(
         {slot.id: slot} if slot else {},
         {instance.id: instance} if instance else {},
         {status.id: status} if status else {},

@@ -1,4 +1,4 @@
-"""What Freepool sets in JupyterHub: everything in its own hub, and only what the pool needs in an existing one."""
+"""Freepool configures its own hub completely, and in an existing hub only what the pool needs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def foreign() -> Any:
-    """As another chart leaves it: some lists are set, some were only added to."""
+    """A configuration of another chart: some lists are set, others only extended."""
     c: Any = Config()
     c.JupyterHub.db_url = "sqlite:///jupyterhub.sqlite"
     c.JupyterHub.hub_bind_url = "http://:8081"

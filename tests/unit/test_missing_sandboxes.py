@@ -15,7 +15,7 @@ from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.pool.backends.kubernetes import watch
 from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.pool.backends.kubernetes.manifest import SLOT_LABEL
-from tests.unit.user_namespaces import CREATING, NO_SANDBOX, POOL, pod, read
+from tests.unit.user_namespaces import CREATING, NO_SANDBOX, POOL, pod, status_of_pod
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ from tests.unit.user_namespaces import CREATING, NO_SANDBOX, POOL, pod, read
     [
         (pod(CREATING, NO_SANDBOX), True),
         (pod(CREATING, NO_SANDBOX | {"status": "True"}), False),
-        (pod(CREATING), False),  # no kubelet has said anything yet
+        (pod(CREATING), False),  # no kubelet has reported anything yet
         (pod(CREATING, NO_SANDBOX, hostUsers=True), False),
         (pod(CREATING, NO_SANDBOX, volumes=[{"name": "x", "persistentVolumeClaim": {"claimName": "x"}}]), False),
     ],
 )
 def test_a_missing_sandbox_is_detected(found: dict[str, Any], lacks: bool) -> None:
-    assert read(found).lacks_sandbox is lacks
-    assert read(found).status.phase is Phase.CREATING
+    assert status_of_pod(found).lacks_sandbox is lacks
+    assert status_of_pod(found).status.phase is Phase.CREATING
 
 
 @pytest.mark.parametrize(
@@ -45,22 +45,22 @@ def test_a_missing_sandbox_is_detected(found: dict[str, Any], lacks: bool) -> No
 def test_a_container_that_fails_for_its_user_namespace_is_the_nodes_failure(message: str) -> None:
     for reason in ("CreateContainerError", "RunContainerError"):
         waiting = {"waiting": {"reason": reason, "message": message}}
-        status = read(pod(waiting)).status
+        status = status_of_pod(pod(waiting)).status
         assert (status.phase, status.reason, status.lacks_user_namespace) == (Phase.DEAD, EndReason.LOST, True)
         assert message in status.detail
-        assert not read(pod(waiting, hostUsers=True)).status.lacks_user_namespace
+        assert not status_of_pod(pod(waiting, hostUsers=True)).status.lacks_user_namespace
 
 
 def test_a_container_that_fails_for_another_reason_is_not_the_nodes_failure() -> None:
     waiting = {"waiting": {"reason": "RunContainerError", "message": 'exec: "jupyter": executable file not found'}}
-    status = read(pod(waiting)).status
+    status = status_of_pod(pod(waiting)).status
     assert (status.reason, status.lacks_user_namespace) == (EndReason.START_FAILED, False)
 
 
 @pytest.mark.parametrize("name", ["start-userns.sh", "/opt/idmap/run", "remount-private"])
 def test_the_name_of_a_command_says_nothing_about_its_node(name: str) -> None:
     message = f'runc create failed: exec: "{name}": executable file not found in $PATH: unknown'
-    status = read(pod({"waiting": {"reason": "RunContainerError", "message": message}})).status
+    status = status_of_pod(pod({"waiting": {"reason": "RunContainerError", "message": message}})).status
     assert (status.reason, status.lacks_user_namespace) == (EndReason.START_FAILED, False)
 
 
@@ -68,7 +68,7 @@ def test_a_programs_own_message_says_nothing_about_its_node() -> None:
     def ended(reason: str, code: int, message: str) -> SlotStatus:
         terminated = pod({"terminated": {"exitCode": code, "reason": reason, "message": message}})
         terminated["status"]["phase"] = "Failed"
-        return read(terminated).status
+        return status_of_pod(terminated).status
 
     for message in ("bwrap: No permissions to create a new user namespace", "ImportError: no module named gridmap"):
         status = ended("Error", 1, message)
@@ -79,7 +79,7 @@ def test_a_programs_own_message_says_nothing_about_its_node() -> None:
 
 async def test_time_without_a_watch_does_not_count_against_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
     store = KubernetesBackend(POOL)._store
-    lacking = read(pod(CREATING, NO_SANDBOX))
+    lacking = status_of_pod(pod(CREATING, NO_SANDBOX))
     await store.note(lacking)
     store._without_sandbox["u"] -= 60
 
@@ -95,7 +95,7 @@ async def test_time_without_a_watch_does_not_count_against_a_node(monkeypatch: p
 async def test_the_time_in_which_this_process_was_frozen_does_not_count_against_a_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After the thaw a line about another pod is read first, and then the one that says that the sandbox was made."""
+    """After it an event of another pod is read first, and then the event that the sandbox exists."""
     backend = KubernetesBackend(POOL)
     loop = asyncio.get_running_loop()
     frozen = 0.0
@@ -143,7 +143,7 @@ async def test_a_slot_whose_sandbox_is_overdue_is_dead_and_watchers_are_woken(
     store = backend._store
 
     async def silence() -> AsyncGenerator[None, None]:
-        """A watch in which nothing follows after the first list."""
+        """A watch without events after the first list."""
         yield None
         await asyncio.Event().wait()
 
@@ -154,7 +154,7 @@ async def test_a_slot_whose_sandbox_is_overdue_is_dead_and_watchers_are_woken(
             wakes += 1
             if wakes == 1:
                 assert store.patience() is None
-                await store.note(read(pod(CREATING, NO_SANDBOX)))
+                await store.note(status_of_pod(pod(CREATING, NO_SANDBOX)))
                 assert store.slots()["s"].phase is Phase.CREATING
             status = store.slots()["s"]
             if status.phase is Phase.DEAD:
@@ -162,11 +162,11 @@ async def test_a_slot_whose_sandbox_is_overdue_is_dead_and_watchers_are_woken(
     assert (status.reason, status.lacks_user_namespace, status.node) == (EndReason.LOST, True, "node-1")
     assert status.is_silent
     assert "node-1 made no sandbox with a user namespace" in status.detail
-    assert store.patience() is None, "it wakes the watch once"
+    assert store.patience() is None, "the watch wakes once"
 
 
 async def test_the_watch_wakes_when_a_pod_begins_to_wait_for_its_sandbox() -> None:
-    """Its slot's status is the same as before, but from now on the time counts."""
+    """The slot's status does not change, but the wait for the sandbox begins."""
     store = KubernetesBackend(POOL)._store
     events = [pod(CREATING, version=1), pod(CREATING, NO_SANDBOX, version=2), pod(CREATING, NO_SANDBOX, version=3)]
     wakes_watchers = [store._take({"type": "MODIFIED", "object": found}) for found in events]
@@ -176,8 +176,8 @@ async def test_the_watch_wakes_when_a_pod_begins_to_wait_for_its_sandbox() -> No
 
 async def test_a_sandbox_that_comes_in_time_is_not_waited_for_any_more() -> None:
     store = KubernetesBackend(POOL)._store
-    await store.note(read(pod(CREATING, NO_SANDBOX)))
+    await store.note(status_of_pod(pod(CREATING, NO_SANDBOX)))
     assert store.patience() is not None
-    await store.note(read(pod(CREATING, NO_SANDBOX | {"status": "True"}, version=2)))
+    await store.note(status_of_pod(pod(CREATING, NO_SANDBOX | {"status": "True"}, version=2)))
     assert store.patience() is None
     assert store.slots()["s"].phase is Phase.CREATING

@@ -1,7 +1,7 @@
 """Why a pod ended, read from statuses in the order in which an API server of Kubernetes 1.36 sends them.
 
-The cause comes after the effect: see `spawner/pool/backends/kubernetes/pod_ends.py`. What a person reads, and what is
-recorded, is the cause, whichever status the steward saw first.
+A status with the cause may follow the status with the end: see `spawner/pool/backends/kubernetes/pod_ends.py`. The
+cause is recorded and shown to the user, whichever status the steward reads first.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ FORGOTTEN: Json = {
         }
     },
 }
-"""A container that containerd has forgotten. It has no id: nothing was restarted."""
+"""A container that containerd has lost. Without an id, because nothing was restarted."""
 UNLOCATED: Json = {
     "restartCount": 1,
     "started": False,
@@ -111,7 +111,7 @@ def status_of(found: Json) -> SlotStatus:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One end: statuses in the server's order after `RUNNING`, and the one right reason."""
+    """One end: the statuses after `RUNNING` in the server's order, and the correct reason."""
 
     reason: EndReason
     statuses: tuple[Json, ...]
@@ -251,11 +251,11 @@ EVERY = pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 
 
 async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedelta) -> EndInstance | None:
-    """What the steward records of a running instance whose pod goes through these statuses, of which it misses those
-    where `looks` is false, and which it watches for so long after the last one."""
+    """The end that the steward records for these statuses of a pod. It misses those where `looks` is false, and waits
+    for `patience` after the last one."""
     store = PodStore(Cluster(KubernetesPool(namespace="pool")))
-    instance = make.instance("loan", slot_id="one")
-    slot = make.slot("one", SlotState.CLAIMED, holder_id="loan")
+    instance = make.instance("instance", slot_id="one")
+    slot = make.slot("one", SlotState.CLAIMED, holder_id="instance")
     since: dict[str, Any] = {}
 
     def look(now: Any) -> EndInstance | None:
@@ -308,7 +308,7 @@ async def test_the_recorded_reason_is_right_whichever_statuses_are_seen(name: st
 @quick
 @given(st.sampled_from(sorted(ENDS)), st.data())
 async def test_late_or_repeated_events_change_nothing(name: str, data: st.DataObject) -> None:
-    """A watch that goes on elsewhere may repeat what is older: the newest version of a pod is what counts."""
+    """A resumed watch may repeat older events: the newest version of a pod counts."""
     end = ENDS[name]
     statuses = [pod(RUNNING), *end.statuses]
     order = data.draw(st.permutations([*range(len(statuses)), *range(len(statuses))]))
@@ -330,13 +330,13 @@ def test_every_last_status_is_final(end: Recorded) -> None:
 
 @EVERY
 def test_an_end_is_known_at_once(end: Recorded) -> None:
-    """The hub takes the route away at the first sign, whatever the cause turns out to be."""
+    """The hub removes the route at the first status of an end, before its cause is known."""
     assert {status_of(status).phase for status in end.statuses} == {Phase.DEAD}
 
 
 @EVERY
 async def test_the_cause_is_recorded_where_the_pool_does_not_know_that_the_slot_is_assigned(end: Recorded) -> None:
-    """The instance runs, and the pod has no label that says so: `assign` did not reach the API server."""
+    """The pod lacks the label because `assign` did not reach the API server."""
     statuses = [
         status | {"metadata": status["metadata"] | {"labels": {SLOT_LABEL: "one"}}}
         for status in (pod(RUNNING), *end.statuses)
@@ -347,7 +347,7 @@ async def test_the_cause_is_recorded_where_the_pool_does_not_know_that_the_slot_
 
 
 async def test_the_wait_for_a_cause_has_a_limit() -> None:
-    """Such as where a second container of the pod, put there by the cluster's own admission, goes on."""
+    """For example if a second container, injected by an admission webhook, goes on running."""
     statuses = [pod(RUNNING), pod(exited(1))]
     assert await recorded(statuses, looks=[True, True], patience=END_CAUSE_TIMEOUT - timedelta(seconds=1)) is None
     ending = await recorded(statuses, looks=[True, True], patience=END_CAUSE_TIMEOUT)
@@ -356,8 +356,8 @@ async def test_the_wait_for_a_cause_has_a_limit() -> None:
 
 
 def test_an_evicted_pod_with_a_lost_container_has_ended() -> None:
-    """A restart count of 1 and "ContainerCreating" where nothing was restarted: the phase says that it is over, and a
-    pod that is never restarted in place has no last state while it lives."""
+    """Restart count 1 and "ContainerCreating", though nothing was restarted: only the phase tells the end, because such
+    a pod has no last state while it runs."""
     for phase in ("Running", "Failed"):
         status = status_of(pod(FORGOTTEN, phase))
         assert status.phase is Phase.DEAD, phase
@@ -396,7 +396,7 @@ def test_the_end_of_an_unassigned_or_awaited_pod_is_a_failed_start(found: Json, 
 
 
 def test_a_condition_with_status_false_is_no_cause() -> None:
-    """The disruption controller sets it to False where nothing followed from it."""
+    """The disruption controller sets it to False if the disruption did not happen."""
     stale = EVICTION_API | {"status": "False"}
     assert status_of(pod(exited(1), "Failed", stale)).reason is EndReason.CRASHED
 
@@ -420,7 +420,7 @@ def test_a_cause_that_is_known_stays_the_cause() -> None:
 )
 @pytest.mark.parametrize("code", [137, 143])
 def test_a_pod_that_is_disrupted_did_not_run_out_of_memory(condition: Json, reason: EndReason, code: int) -> None:
-    """Also one that the kubelet kills because it did not end in time. `OOMKilled`: a kernel's, earlier on."""
+    """Even if the kubelet kills it after the grace period. `OOMKilled` is from an earlier kernel of the notebook."""
     assert status_of(pod(exited(code, "OOMKilled"), "Failed", condition, deleted=True)).reason is reason
 
 
@@ -433,7 +433,7 @@ def test_a_program_that_fails_after_a_kernel_ran_out_of_memory_has_crashed() -> 
     assert (status.reason, status.detail) == (EndReason.CRASHED, "exit code 1")
 
 
-def test_a_restart_of_the_node_is_told() -> None:
+def test_a_restart_of_the_node_is_the_reason() -> None:
     assert status_of(pod(exited(255, "Unknown"), "Failed")).detail == "its node has restarted"
 
 
@@ -445,7 +445,7 @@ def test_a_restart_of_the_node_is_told() -> None:
         pod(told_to_end(1), "Failed"),
     ],
 )
-def test_the_words_of_the_hook_count_only_where_there_is_one_and_the_program_exited_with_0(found: Json) -> None:
+def test_the_hooks_message_counts_only_with_a_hook_and_exit_code_0(found: Json) -> None:
     assert status_of(found).reason is EndReason.CRASHED
 
 

@@ -1,4 +1,4 @@
-"""Each action of the steward for open tickets, alone."""
+"""Each action of the steward for open tickets."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_ticket_held_beside_another_instance_expires() -> None:
 
 
 def test_a_ticket_that_the_platform_could_not_start_does_not_expire() -> None:
-    """The hub may have been away, which is not the user's fault."""
+    """The hub may have been unavailable."""
     ticket = called(hold_until=NOW - MINUTE)
     assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 

@@ -28,7 +28,7 @@ rules = st.builds(
 
 
 def waiting(*names: str, **changes: object) -> list[Ticket]:
-    """Tickets that were made one after the other, a second apart."""
+    """Tickets that joined one second apart."""
     return [
         make.ticket(name, **{"joined_at": NOW + timedelta(seconds=number)} | changes)
         for number, name in enumerate(names)
@@ -97,8 +97,8 @@ def test_at_equal_times_the_order_is_the_ledgers() -> None:
 
 def test_only_waiting_tickets_are_in_the_queue() -> None:
     others = [make.ticket(state.value, state) for state in TicketState if state is not TicketState.WAITING]
-    (one,) = waiting("one")
-    assert waiting_in_order([*others, one]) == [one]
+    (ticket,) = waiting("one")
+    assert waiting_in_order([*others, ticket]) == [ticket]
 
 
 def test_places_are_counted_by_flavor() -> None:
@@ -188,7 +188,7 @@ def test_a_dropped_flavor_blocks_no_other() -> None:
 
 
 def test_a_large_flavor_is_not_starved_by_many_small_ones() -> None:
-    """Small ones come all the time, and one of four ends every minute; the large one came first."""
+    """Small tickets join continually, and one of four instances ends every minute; the large ticket joined first."""
     catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
     (large,) = waiting("large", flavor="large")
     assigned = [make.slot(f"s{number}", SlotState.CLAIMED, holder_id=f"i{number}") for number in range(4)]
@@ -198,11 +198,11 @@ def test_a_large_flavor_is_not_starved_by_many_small_ones() -> None:
         assigned.pop()
         called = turn(catalog, tickets, assigned, memory=4 * GIB)
         if minute < 3:
-            assert called == [], "what is free is kept for the one who came first"
+            assert called == [], "free room is kept for the first ticket"
         else:
             assert called[0] == "large"
             return
-    raise AssertionError("the large one was never called")
+    raise AssertionError("the large ticket was never called")
 
 
 SHAPES = {"small": (1, 4), "middle": (2, 3), "large": (4, 2)}
@@ -249,7 +249,7 @@ def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
         assert not new[name] or held[name] + new[name] <= limit
         assert not new[name] or name not in closed
         line = [ticket for ticket in waiting_in_order(tickets) if ticket.flavor == name]
-        assert [ticket for ticket in called if ticket.flavor == name] == line[: new[name]], "in order, none left out"
+        assert [ticket for ticket in called if ticket.flavor == name] == line[: new[name]], "in order, without gaps"
     if memory is not None and called:
         assert sum(SHAPES[name][0] * count for name, count in (held + new).items()) * GIB <= memory
     # No ticket that fits is left out: the first of the others finds no room.

@@ -23,7 +23,7 @@ TWO = {*READ_ONLY, "--symlink", "--setenv"}
 
 @pytest.fixture(params=["made by root", "made by an ordinary user"])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
-    """A sandbox of a slot in a state folder that has all that must stay unseen."""
+    """A slot's sandbox, in a state folder with files that it must not show."""
     for name in ("state/secrets", "state/slots/s1", "state/slots/s2", "images/cpu/bin", "base/bin", "package", "ex"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "base" / "bin" / "python3").touch()
@@ -152,11 +152,11 @@ def test_the_program_becomes_a_user_of_its_own(box: Sandbox) -> None:
 
 def test_the_command_line_has_no_secrets(box: Sandbox) -> None:
     words = bubblewrap_command(box, sandbox.agent_command(box.environment))
-    assert "{orders}" in words, "orders come by a descriptor"
+    assert "{orders}" in words, "orders arrive through a descriptor"
     assert not [word for word in words if "key" in word.lower() and word != "--new-session"]
 
 
-def test_a_system_python_brings_no_other_folder(tmp_path: Path) -> None:
+def test_a_system_python_adds_no_other_folder(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/usr/bin/env")
     assert sandbox.environment_prefixes(tmp_path) == (tmp_path.resolve(),)

@@ -31,7 +31,7 @@ def pool(tmp_path: Path) -> PaperPool:
 
 
 async def admit(pool: PaperPool, ticket_id: str, *, user: str = "ann", server: str = "") -> tuple[Instance, Choice]:
-    """The part of a start that ends with the committed intent. Admission must not be asked."""
+    """The part of a start that ends with the committed intent. It must not call admission."""
     parts: Any = SimpleNamespace(
         ledger=pool.ledger,
         catalog=pool.catalog,

@@ -28,26 +28,26 @@ from spawner.pool.user_namespaces import (
 )
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
-from tests.unit.user_namespaces import CREATING, NO_SANDBOX, POOL, REFUSED, WORKS, pod, read
+from tests.unit.user_namespaces import CREATING, NO_SANDBOX, POOL, REFUSED, WORKS, pod, status_of_pod
 
 
 def host_users(flavor: Flavor, *, user_namespace: bool) -> Any:
-    """What the pod of such a flavor says; None where it says nothing, which means the node's users."""
+    """`hostUsers` of a flavor's pod; None, if absent, means the node's users."""
     image = make.image("light").model_copy(update={"reference": "light:1"})
     spec = SlotSpec("s", flavor, image, b"k" * 32, user_namespace=user_namespace)
     return make_manifest(spec, POOL)["spec"].get("hostUsers")
 
 
 def test_the_catalogs_setting_decides() -> None:
-    for said in (True, False):
-        flavor = make.flavor(pod=PodFields(host_users=said))
+    for host_users_setting in (True, False):
+        flavor = make.flavor(pod=PodFields(host_users=host_users_setting))
         for user_namespace in (True, False):
-            assert host_users(flavor, user_namespace=user_namespace) is said
+            assert host_users(flavor, user_namespace=user_namespace) is host_users_setting
         catalog = make.catalog(flavor)
         assert decide(catalog, flavor, [WORKS, REFUSED], NOW).why is (
-            NamespaceReason.CATALOG_HOST if said else NamespaceReason.CATALOG_OWN
+            NamespaceReason.CATALOG_HOST if host_users_setting else NamespaceReason.CATALOG_OWN
         )
-        assert decide(catalog, flavor, [], NOW).own is not said
+        assert decide(catalog, flavor, [], NOW).own is not host_users_setting
 
 
 def test_without_a_setting_what_nodes_have_shown_decides() -> None:
@@ -99,11 +99,11 @@ def test_a_dropped_flavor_is_ignored() -> None:
     assert decide(catalog, catalog.flavors[0], [replace(REFUSED, flavor="gone")], NOW).own
 
 
-def own(phase: Phase = Phase.READY, **changes: Any) -> SlotStatus:
+def status_in_namespace(phase: Phase = Phase.READY, **changes: Any) -> SlotStatus:
     return replace(make.status("s", phase), node="node-1", user_namespace=True, **changes)
 
 
-def found_out(
+def observations(
     status: SlotStatus,
     *tried: NodeSupport,
     age: timedelta = timedelta(minutes=5),
@@ -114,38 +114,45 @@ def found_out(
 
 
 def test_a_running_pod_shows_that_its_node_supports_them() -> None:
-    assert found_out(own()) == [NodeSupport("small", "node-1", True, "", NOW)]
-    for other in (own(Phase.CREATING), own(Phase.DEAD), replace(own(), user_namespace=False), replace(own(), node="")):
-        assert found_out(other) == []
+    assert observations(status_in_namespace()) == [NodeSupport("small", "node-1", True, "", NOW)]
+    for other in (
+        status_in_namespace(Phase.CREATING),
+        status_in_namespace(Phase.DEAD),
+        replace(status_in_namespace(), user_namespace=False),
+        replace(status_in_namespace(), node=""),
+    ):
+        assert observations(other) == []
 
 
 def test_a_pod_without_a_sandbox_shows_that_its_node_does_not() -> None:
-    status = own(Phase.DEAD, lacks_user_namespace=True, detail="no sandbox")
-    assert found_out(status) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
-    assert found_out(status, WORKS) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
+    status = status_in_namespace(Phase.DEAD, lacks_user_namespace=True, detail="no sandbox")
+    assert observations(status) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
+    assert observations(status, WORKS) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
 
 
 def test_known_support_is_not_written_again() -> None:
-    assert found_out(own(), WORKS) == []
-    assert found_out(own(), replace(WORKS, noted_at=NOW - REFRESH_EVERY)) != []
+    assert observations(status_in_namespace(), WORKS) == []
+    assert observations(status_in_namespace(), replace(WORKS, noted_at=NOW - REFRESH_EVERY)) != []
     refused = NodeSupport("small", "node-1", False, "no sandbox", NOW)
-    assert found_out(own(Phase.DEAD, lacks_user_namespace=True, detail="no sandbox"), refused) == []
+    assert observations(status_in_namespace(Phase.DEAD, lacks_user_namespace=True, detail="no sandbox"), refused) == []
 
 
 def test_an_older_pod_does_not_override_a_later_one() -> None:
     refused = NodeSupport("small", "node-1", False, "no sandbox", NOW - timedelta(minutes=2))
-    assert found_out(own(), refused, age=timedelta(minutes=5)) == []
-    assert found_out(own(), refused, age=timedelta(minutes=1)) == [NodeSupport("small", "node-1", True, "", NOW)]
+    assert observations(status_in_namespace(), refused, age=timedelta(minutes=5)) == []
+    assert observations(status_in_namespace(), refused, age=timedelta(minutes=1)) == [
+        NodeSupport("small", "node-1", True, "", NOW)
+    ]
 
 
-SILENT = own(Phase.DEAD, lacks_user_namespace=True, is_silent=True, detail="no sandbox")
+SILENT = status_in_namespace(Phase.DEAD, lacks_user_namespace=True, is_silent=True, detail="no sandbox")
 
 
 def test_a_node_that_goes_down_does_not_turn_user_namespaces_off() -> None:
-    """49 nodes support them. One of them dies after it has taken in a pod, and makes no sandbox for it."""
+    """One of 49 nodes that support them fails after a pod was bound to it, and creates no sandbox."""
     tried = [replace(WORKS, node=f"node-{number}") for number in range(1, 50)]
-    dead = without_user_namespace(read(pod(CREATING, NO_SANDBOX)).status, "no sandbox", is_silent=True)
-    seen = found_out(dead, *tried, age=timedelta(), silences={("small", "node-1"): NOW})
+    dead = without_user_namespace(status_of_pod(pod(CREATING, NO_SANDBOX)).status, "no sandbox", is_silent=True)
+    seen = observations(dead, *tried, age=timedelta(), silences={("small", "node-1"): NOW})
     catalog = make.catalog()
     known = {(observation.flavor, observation.node): observation for observation in [*tried, *seen]}
     assert decide(catalog, catalog.flavors[0], known.values(), NOW).own
@@ -157,14 +164,16 @@ def test_a_node_that_stays_silent_does_not_support_them(node: str) -> None:
     silent = replace(SILENT, node=node)
     refused = [NodeSupport("small", node, False, "no sandbox", NOW)]
     first = {("small", node): NOW - NODE_DOWN_AFTER - timedelta(seconds=20)}
-    assert found_out(silent, WORKS, age=timedelta(seconds=20), silences=first) == refused
-    assert found_out(silent, WORKS, age=timedelta(seconds=21), silences=first) == [], "this pod is of the first minute"
-    assert found_out(silent, age=timedelta(), silences={("small", node): NOW}) == refused, "no node is known to work"
+    assert observations(silent, WORKS, age=timedelta(seconds=20), silences=first) == refused
+    assert observations(silent, WORKS, age=timedelta(seconds=21), silences=first) == [], (
+        "this pod was created in the first minute"
+    )
+    assert observations(silent, age=timedelta(), silences={("small", node): NOW}) == refused, "no node is known to work"
 
 
 def test_a_runtime_that_names_user_namespaces_is_believed_at_once() -> None:
-    said = replace(SILENT, is_silent=False)
-    assert found_out(said, WORKS) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
+    named = replace(SILENT, is_silent=False)
+    assert observations(named, WORKS) == [NodeSupport("small", "node-1", False, "no sandbox", NOW)]
 
 
 def test_a_silent_node_of_another_placement_counts_at_once() -> None:
@@ -182,13 +191,26 @@ def test_a_silence_begins_with_its_first_pod_and_ends_with_one_that_runs() -> No
     assert first == {("small", "node-1"): NOW}
     later = NOW + timedelta(minutes=1)
     assert silent_since({"s": SILENT}, [slot], first, later) == first
-    assert silent_since({"s": own()}, [slot], first, later) == first, "it ran before the node fell silent"
-    assert silent_since({"s": own()}, [replace(slot, created_at=later)], first, later) == {}
+    assert silent_since({"s": status_in_namespace()}, [slot], first, later) == first, (
+        "it ran before the node fell silent"
+    )
+    assert silent_since({"s": status_in_namespace()}, [replace(slot, created_at=later)], first, later) == {}
     assert silent_since({}, [], first, NOW + RETRY_AFTER) == {}
 
 
 @quick
-@given(st.lists(st.sampled_from([own(), own(Phase.DEAD, lacks_user_namespace=True), own(Phase.CREATING)]), max_size=6))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                status_in_namespace(),
+                status_in_namespace(Phase.DEAD, lacks_user_namespace=True),
+                status_in_namespace(Phase.CREATING),
+            ]
+        ),
+        max_size=6,
+    )
+)
 def test_a_second_pass_records_nothing(statuses: list[SlotStatus]) -> None:
     slots = [make.slot(f"s{number}", SlotState.WARM) for number in range(len(statuses))]
     found = {slot.id: replace(status, id=slot.id) for slot, status in zip(slots, statuses, strict=True)}

@@ -137,7 +137,7 @@ def test_a_later_place_never_has_a_shorter_estimate(seen: list[float], running: 
 # Calibration
 
 ESTIMATE = WaitEstimate(60, 100, 180)
-"""Half-way between its ends lies 120."""
+"""The middle of this range is 120."""
 
 
 def test_few_past_waits_do_not_calibrate() -> None:
@@ -184,7 +184,7 @@ class EstimatedWait:
 
 @dataclass
 class Pool:
-    """`length` draws how long the next session lasts, `size` run at once. Waits are calibrated by those before."""
+    """`length` draws a session's length, `size` sessions run at once. Past waits calibrate the estimates."""
 
     length: Callable[[], float]
     size: int
@@ -228,7 +228,7 @@ def memoryless(dice: random.Random) -> float:
 
 
 def in_classes(dice: random.Random) -> float:
-    """Either a look, or a lesson."""
+    """Short visits, or whole lessons."""
     return dice.gauss(1.5 * HOUR, 600) if dice.random() < 0.5 else dice.uniform(60, 900)
 
 
@@ -242,7 +242,7 @@ def to_the_end(dice: random.Random) -> float:
 def test_estimates_hold_about_as_often_as_promised(
     length: Callable[[random.Random], float], size: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Ranges promise three in five. Users arrive as fast as others leave, so queues of all lengths occur."""
+    """Ranges should hold in three of five cases. Arrivals match departures, so queues of all lengths occur."""
     dice = random.Random(f"{length.__name__} {size}")
     mean = sum(length(dice) for _ in range(1000)) / 1000
     pool = Pool(lambda: length(dice), size)

@@ -142,7 +142,7 @@ def test_valid_settings_are_not_listed_as_ignored() -> None:
     assert list(settings(good).ignored(make.catalog())) == []
 
 
-def test_a_drain_that_cannot_be_read_is_a_drain() -> None:
+def test_an_unreadable_drain_setting_counts_as_a_drain() -> None:
     assert settings({"drain": {"at": "soon"}}).drain is not None
 
 
@@ -196,7 +196,7 @@ def test_a_weekly_plan_holds_every_week_from_its_first_time_on(length: int, minu
     assert ends - begins == timedelta(minutes=length)
 
 
-def test_a_plan_for_once_is_over_when_it_is_over() -> None:
+def test_a_single_plan_ends_at_its_end() -> None:
     once = Plan.model_validate(plan(NOW - 2 * HOUR, NOW - HOUR))
     assert not once.holds(NOW, lead=PLAN_LEAD)
     assert once.next(NOW) == (NOW - 2 * HOUR, NOW - HOUR)

@@ -19,8 +19,8 @@ CREATING = {"waiting": {"reason": "ContainerCreating"}}
 
 
 def pod(state: dict[str, Any], *conditions: dict[str, Any], version: int = 1, **spec: Any) -> dict[str, Any]:
-    """As the API server has it while the node says `FailedCreatePodSandBox: … remount-private …: permission denied`,
-    which stands in an event only."""
+    """A pod of the API server while the node reports `FailedCreatePodSandBox: … remount-private …: permission denied`,
+    which is in an event only."""
     metadata = {"name": "freepool-s", "uid": "u", "resourceVersion": str(version), "labels": {SLOT_LABEL: "s"}}
     body = {"nodeName": "node-1", "hostUsers": False, "volumes": [{"name": "home", "emptyDir": {}}]} | spec
     status = {
@@ -31,7 +31,7 @@ def pod(state: dict[str, Any], *conditions: dict[str, Any], version: int = 1, **
     return {"metadata": metadata, "spec": body, "status": status}
 
 
-def read(found: dict[str, Any]) -> Any:
+def status_of_pod(found: dict[str, Any]) -> Any:
     made = read_pod(found)
     assert made is not None
     return made
