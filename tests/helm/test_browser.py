@@ -66,8 +66,8 @@ def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
 
     card(page, "Which language is this?").get_by_role("link", name="Open").click()
     page.wait_for_url("**/lab/tree/examples/language/language.ipynb")
-    said = json.loads(lab.run_all(page).inner_text().partition("RESULT: ")[2])
-    assert said["codes"]["Vietnamese"] == "vi"
+    result = json.loads(lab.run_all(page).inner_text().partition("RESULT: ")[2])
+    assert result["codes"]["Vietnamese"] == "vi"
     picture(page, "example")
     note = {"type": "file", "format": "text", "content": "remember me"}
     assert lab.contents(page, "PUT", "note.txt", note)[0] == 201

@@ -111,7 +111,7 @@ def test_the_catalog_is_the_projects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "error_text"),
     [
         ({"databse": {}}, "databse"),
         ({"network": {"polices": False}}, "polices"),
@@ -122,21 +122,21 @@ def test_the_catalog_is_the_projects() -> None:
         ({"catalog": {"limits": {"instances": 1}}}, "instances"),
     ],
 )
-def test_an_unknown_value_is_refused(values: Values, said: str) -> None:
-    with pytest.raises(helm.HelmValuesError, match=said):
+def test_an_unknown_value_is_refused(values: Values, error_text: str) -> None:
+    with pytest.raises(helm.HelmValuesError, match=error_text):
         render(values)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "error_text"),
     [
         ({"database": {"embedded": {"enabled": False}}}, "No database"),
         ({"existingSecret": "mine", "database": {"url": "postgresql+psycopg://db/x"}}, "exclude each other"),
         ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is no size"),
     ],
 )
-def test_values_that_cannot_work_are_refused_with_a_message(values: Values, said: str) -> None:
-    with pytest.raises(helm.HelmError, match=said):
+def test_values_that_cannot_work_are_refused_with_a_message(values: Values, error_text: str) -> None:
+    with pytest.raises(helm.HelmError, match=error_text):
         render(values)
 
 

@@ -174,8 +174,8 @@ def test_another_catalog_changes_the_quota(release: Release) -> None:
 
 def test_an_uninstall_leaves_only_the_secret_and_a_new_install_uses_it(release: Release) -> None:
     before = secret_of(release)
-    said = release.uninstall()
-    assert "[Secret] freepool" in said
+    kept_objects = release.uninstall()
+    assert "[Secret] freepool" in kept_objects
     eventually(
         lambda: not release.kubectl("get", "namespace", release.pool, check=False), seconds=300, what="the pool's end"
     )

@@ -138,8 +138,8 @@ def test_a_pod_that_is_no_notebook_reaches_nothing_from_the_pool() -> None:
     ],
 )
 def test_the_platform_talks_to_itself_only(port: int, target: str, friends: set[str]) -> None:
-    everybody = {"hub", "proxy", "desk", "steward", "postgres", "puller"}
-    reach = {who for who in everybody if passes(DEFAULT, platform(who), platform(target), port)}
+    components = {"hub", "proxy", "desk", "steward", "postgres", "puller"}
+    reach = {who for who in components if passes(DEFAULT, platform(who), platform(target), port)}
     assert reach - {target} == friends
     for stranger in (STRANGER, BROWSER):
         assert not passes(DEFAULT, stranger, platform(target), port)

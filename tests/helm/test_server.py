@@ -69,11 +69,11 @@ def test_the_api_server_refuses_invalid_manifests(admin: Admin, namespace: str) 
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "odd"},
         "spec": {"selector": {"matchLabels": LABELS}, "template": {"metadata": {"labels": LABELS}, "spec": pod}},
     }  # fmt: skip
-    code, said = try_to_apply(admin, namespace, [deployment])
-    assert (code, "would violate PodSecurity" in said) == (1, True)
+    code, output = try_to_apply(admin, namespace, [deployment])
+    assert (code, "would violate PodSecurity" in output) == (1, True)
     typo = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dato": {}}
-    code, said = try_to_apply(admin, namespace, [typo])
-    assert (code, 'unknown field "dato"' in said) == (1, True)
+    code, output = try_to_apply(admin, namespace, [typo])
+    assert (code, 'unknown field "dato"' in output) == (1, True)
     old = {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "odd"}, "spec": {}}
-    code, said = try_to_apply(admin, namespace, [old])
-    assert (code, "no matches for kind" in said) == (1, True)
+    code, output = try_to_apply(admin, namespace, [old])
+    assert (code, "no matches for kind" in output) == (1, True)

@@ -206,7 +206,7 @@ def test_of_many_calls_and_cancels_one_wins(ledger: Ledger, together: Together[s
                 return ""
             return "cancelled"
 
-        said = together([call, cancel] * 4)
-        assert said.count("called") <= 1
-        assert said.count("cancelled") == 1
+        results = together([call, cancel] * 4)
+        assert results.count("called") <= 1
+        assert results.count("cancelled") == 1
         assert ledger.read(tickets.get, name).state is TicketState.CANCELLED

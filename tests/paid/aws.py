@@ -16,7 +16,7 @@ from spawner.paid.providers.base import Account
 from spawner.paid.providers.sagemaker.settings import SageMakerInstanceType, SageMakerSettings
 
 REGION, OTHER_REGION = "us-east-1", "eu-west-1"
-PLATFORM_KEY = {"access_key_id": "AKIAPLATFORMKEY00000", "access_key_secret": "platform-secret-that-nobody-sees"}
+PLATFORM_KEY = {"access_key_id": "AKIAPLATFORMKEY00000", "access_key_secret": "platform-secret-for-tests"}
 EXTERNAL_ID = "fp-0123456789abcdef0123456789abcdef"
 ADA, LI = "222222222222", "333333333333"
 MUTATING = ("CreateNotebookInstance", "StartNotebookInstance", "StopNotebookInstance", "DeleteNotebookInstance")

@@ -171,7 +171,7 @@ def test_an_offer_contains_all_terms() -> None:
     assert made.text_hash == hashlib.sha256(made.text.encode()).hexdigest()
     terms = terms_of(made)
     assert (terms.hourly, terms.cap, terms.idle_seconds) == (cny("0.65"), cny("2.60"), 1800)
-    for said in (
+    for phrase in (
         "CNY 0.65",
         "CNY 2.60",
         "240 minutes",
@@ -182,7 +182,7 @@ def test_an_offer_contains_all_terms() -> None:
         "30 minutes",
         "15 days",
     ):
-        assert said in made.text
+        assert phrase in made.text
 
 
 def test_an_offer_has_the_same_terms_in_both_languages() -> None:
@@ -194,8 +194,8 @@ def test_an_offer_has_the_same_terms_in_both_languages() -> None:
     english, chinese = asked(), asked(language="zh-CN")
     assert chinese.language == "zh-CN"
     assert len(english.text.splitlines()) == len(chinese.text.splitlines())
-    for said in ("CNY 0.65", "CNY 2.60", "240", "0002", "cn-hangzhou"):
-        assert said in chinese.text
+    for phrase in ("CNY 0.65", "CNY 2.60", "240", "0002", "cn-hangzhou"):
+        assert phrase in chinese.text
 
 
 def test_the_texts_are_those_of_their_version() -> None:

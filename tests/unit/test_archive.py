@@ -17,7 +17,7 @@ from spawner.instance.archive import PIECE, pieces
 def test_the_archive_has_all_files_of_the_home_and_none_from_outside(tmp_path: Path) -> None:
     root, secret = tmp_path / "workspace", tmp_path / "secret"
     (root / "data" / ".ipynb_checkpoints").mkdir(parents=True)
-    secret.write_text("not theirs")
+    secret.write_text("from outside")
     large = os.urandom(3 * PIECE + 1)
     (root / "数据.bin").write_bytes(large)
     (root / "data" / "a.ipynb").write_text("{}")

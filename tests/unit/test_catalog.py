@@ -238,9 +238,9 @@ def test_an_unknown_id_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("value", ["x" * 10_000, "\ud800", "😀" * 50, {"a": [1] * 1000}, b"\xff" * 99, None])
 def test_quoted_values_are_short_and_plain(value: object) -> None:
-    said = echo(value)
-    assert len(said) <= LONGEST_ECHO + 1
-    said.encode()
+    echoed = echo(value)
+    assert len(echoed) <= LONGEST_ECHO + 1
+    echoed.encode()
 
 
 def test_a_text_is_shown_in_the_users_language() -> None:

@@ -26,9 +26,9 @@ def test_an_invalid_port_gives_one_sentence_and_no_usage(
     monkeypatch.setenv("PORT", "abc")
     with pytest.raises(SystemExit):
         main(["up"])
-    said = capsys.readouterr().err
-    assert said.startswith("freepool: Port abc cannot be used: it must be a number from 1 to 65535.")
-    assert said.count("\n") == 1
+    error_output = capsys.readouterr().err
+    assert error_output.startswith("freepool: Port abc cannot be used: it must be a number from 1 to 65535.")
+    assert error_output.count("\n") == 1
 
 
 def test_a_link_is_made_from_mounted_settings(

@@ -75,15 +75,15 @@ def of(ledger: Ledger) -> AdminSettings:
 
 
 def test_without_arguments_the_targets_are_listed(warm: Say) -> None:
-    said = warm()
-    assert "cpu-basic  light  0     1       The catalog keeps at least so many." in said
-    assert "PLAN" not in said
+    output = warm()
+    assert "cpu-basic  light  0     1       The catalog keeps at least so many." in output
+    assert "PLAN" not in output
 
 
 def test_a_plan_is_in_local_time_and_is_printed_with_its_zone(warm: Say, ledger: Ledger) -> None:
-    said = warm("plan", "course", *TEMPLATE, "--slots", "5", *SOON, "--weekly")
+    output = warm("plan", "course", *TEMPLATE, "--slots", "5", *SOON, "--weekly")
     plan_line = f"5 of cpu-basic with light from {YEAR}-01-05 09:00+08:00 to {YEAR}-01-05 11:00+08:00, every week"
-    assert said == f"Planned: course: {plan_line}.\n"
+    assert output == f"Planned: course: {plan_line}.\n"
     plan = of(ledger).plans["course"]
     assert (plan.begins, plan.weekly) == (datetime.fromisoformat(f"{YEAR}-01-05T01:00+00:00"), True)
     assert plan_line in warm()
@@ -92,8 +92,8 @@ def test_a_plan_is_in_local_time_and_is_printed_with_its_zone(warm: Say, ledger:
 
 
 def test_a_given_time_zone_is_used(warm: Say) -> None:
-    said = warm("plan", "a", *TEMPLATE, "--slots", "1", "--begins", f"{YEAR}-01-05T01:00Z", "--ends", SOON[3])
-    assert f"from {YEAR}-01-05 09:00+08:00" in said
+    output = warm("plan", "a", *TEMPLATE, "--slots", "1", "--begins", f"{YEAR}-01-05T01:00Z", "--ends", SOON[3])
+    assert f"from {YEAR}-01-05 09:00+08:00" in output
 
 
 def test_a_floor_is_set_and_removed(warm: Say, ledger: Ledger) -> None:
@@ -107,9 +107,9 @@ def test_a_floor_is_set_and_removed(warm: Say, ledger: Ledger) -> None:
 def test_settings_for_dropped_flavors_are_listed_as_such(warm: Say, ledger: Ledger) -> None:
     ledger.write(rows.put, "floor:gone:light", 3, now=utc_now(), by="ann")
     ledger.write(rows.put, "plan:old", {"flavor": "cpu-basic"}, now=utc_now(), by="ann")
-    said = warm()
-    assert "floor:gone:light  the catalog has no gone" in said
-    assert "plan:old          it cannot be read" in said
+    output = warm()
+    assert "floor:gone:light  the catalog has no gone" in output
+    assert "plan:old          it cannot be read" in output
     warm("floor", "--flavor", "gone", "--image", "light", "catalog")
     warm("unplan", "old")
     assert "IGNORED" not in warm()

@@ -200,10 +200,10 @@ def test_the_agent_gets_its_orders_and_an_image_without_it_the_servers_environme
     stacks = Image(
         id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False, command=("run", "it")
     )
-    theirs = make_manifest(spec(image=stacks, environment={"JUPYTERHUB_USER": "$(PATH)"}), POOL)
-    assert variables(theirs)["JUPYTERHUB_USER"] == "$$(PATH)", "Kubernetes must not fill anything in"
-    assert "FREEPOOL_ORDERS" not in variables(theirs)
-    assert theirs["spec"]["containers"][0]["args"] == ["run", "it"]
+    without_agent = make_manifest(spec(image=stacks, environment={"JUPYTERHUB_USER": "$(PATH)"}), POOL)
+    assert variables(without_agent)["JUPYTERHUB_USER"] == "$$(PATH)", "Kubernetes must not fill anything in"
+    assert "FREEPOOL_ORDERS" not in variables(without_agent)
+    assert without_agent["spec"]["containers"][0]["args"] == ["run", "it"]
 
 
 def test_a_container_without_the_agent_marks_its_end_by_the_node() -> None:

@@ -60,8 +60,8 @@ def lines() -> Iterator[io.StringIO]:
 
 
 def test_a_log_record_is_one_line(lines: io.StringIO) -> None:
-    said = "\x1b]0;x\x07exit code 1:\r\nfreepool.steward slot two ends: a\0b"
-    logging.getLogger("freepool.steward").warning("slot %s ends: %s", "one", said)
+    detail = "\x1b]0;x\x07exit code 1:\r\nfreepool.steward slot two ends: a\0b"
+    logging.getLogger("freepool.steward").warning("slot %s ends: %s", "one", detail)
     assert lines.getvalue() == ("freepool.steward slot one ends: exit code 1: freepool.steward slot two ends: a b\n")
 
 

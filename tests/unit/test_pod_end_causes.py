@@ -33,8 +33,8 @@ RUNNING: Json = {"containerID": ID, "restartCount": 0, "started": True, "state":
 
 
 def exited(code: int, reason: str = "") -> Json:
-    said = reason or ("Completed" if code == 0 else "Error")
-    ended = {"exitCode": code, "reason": said, "containerID": ID}
+    reason_of_state = reason or ("Completed" if code == 0 else "Error")
+    ended = {"exitCode": code, "reason": reason_of_state, "containerID": ID}
     return {"containerID": ID, "restartCount": 0, "started": False, "state": {"terminated": ended}}
 
 

@@ -106,7 +106,7 @@ def test_a_ticket_is_not_started_over_a_running_instance() -> None:
         assert look(ticket, slots=[held(ticket)], instances=[make.instance("i", state, user_name="t")]) == []
     for other in (
         make.instance("i", InstanceState.STOPPING, user_name="t"),
-        make.instance("i", user_name="somebody"),
+        make.instance("i", user_name="another"),
         make.instance("i", user_name="t", server_name="second"),
     ):
         assert look(ticket, slots=[held(ticket)], instances=[other]) == [StartTicket(ticket)]

@@ -157,7 +157,7 @@ def test_assigned_and_reserved_slots_are_no_room(state: SlotState) -> None:
     make.slot("s", SlotState.WARM),
     make.slot("s", SlotState.CREATING),
     make.slot("s", SlotState.WARM, image="torch"),
-], ids=["leaving", "warm", "being made for nobody", "warm, of another image"])  # fmt: skip
+], ids=["leaving", "warm", "being created, unassigned", "warm, of another image"])  # fmt: skip
 def test_an_ending_or_unassigned_slot_is_room_for_one(slot: Slot) -> None:
     assert turn(make.catalog(make.flavor(limit=1)), waiting("a", "b"), [slot]) == ["a"]
 

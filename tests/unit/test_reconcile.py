@@ -72,10 +72,10 @@ def test_a_slot_that_died_before_it_was_ready_has_failed_to_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"), [(EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_MEMORY), (None, EndReason.LOST)]
+    ("status_reason", "reason"), [(EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_MEMORY), (None, EndReason.LOST)]
 )
-def test_a_dead_warm_slot_keeps_its_reason(said: EndReason | None, reason: EndReason) -> None:
-    status = make.status("s", Phase.DEAD, said)
+def test_a_dead_warm_slot_keeps_its_reason(status_reason: EndReason | None, reason: EndReason) -> None:
+    status = make.status("s", Phase.DEAD, status_reason)
     assert state_with(slot=make.slot("s"), status=status).decide() == [DestroySlot("s", reason)]
 
 
@@ -140,10 +140,10 @@ def test_a_slot_without_a_node_is_destroyed_after_the_schedule_limit(seconds: in
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"), [(EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_MEMORY), (None, EndReason.CRASHED)]
+    ("status_reason", "reason"), [(EndReason.OUT_OF_MEMORY, EndReason.OUT_OF_MEMORY), (None, EndReason.CRASHED)]
 )
-def test_an_instance_whose_slot_died_ends_with_its_reason(said: EndReason | None, reason: EndReason) -> None:
-    dead = make.status("s", Phase.DEAD, said, "exit code 137")
+def test_an_instance_whose_slot_died_ends_with_its_reason(status_reason: EndReason | None, reason: EndReason) -> None:
+    dead = make.status("s", Phase.DEAD, status_reason, "exit code 137")
     assert state_with(slot=CLAIMED, instance=running(), status=dead).decide() == [
         EndInstance("i", reason, "exit code 137")
     ]

@@ -58,8 +58,8 @@ def behind(box: Sandbox) -> list[str]:
 
 def test_only_listed_paths_are_mounted(box: Sandbox, tmp_path: Path) -> None:
     sources = {Path(source) for option, source, _ in (o for o in options(box) if o[0] in READ_ONLY)}
-    mine = {path for path in sources if path.is_relative_to(tmp_path)}
-    assert mine == {
+    in_folder = {path for path in sources if path.is_relative_to(tmp_path)}
+    assert in_folder == {
         tmp_path / "state/slots/s1/passwd",
         tmp_path / "state/slots/s1/group",
         tmp_path / "images/cpu",
@@ -69,7 +69,7 @@ def test_only_listed_paths_are_mounted(box: Sandbox, tmp_path: Path) -> None:
         tmp_path / "ex",
     }
     system = {Path(path) for path in (*sandbox.SYSTEM, *sandbox.SYSTEM_LINKS, *sandbox.ETC, "/dev/null")}
-    assert sources - mine <= system
+    assert sources - in_folder <= system
 
 
 def test_no_folder_with_state_or_a_home_is_mounted(box: Sandbox) -> None:

@@ -67,15 +67,15 @@ def test_a_version_that_does_not_fit_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "there", "said"),
+    ("lock", "installed", "differences"),
     [
         ("torch==2.13.0", "2.13.0+cu130", []),
         ("torch==2.13.0+cpu", "2.13.0+cu130", ["torch 2.13.0+cu130 is installed, and the lock says ==2.13.0+cpu."]),
         ("absent==1", "2.13.0", ["absent is in the lock and not installed."]),
     ],
 )
-def test_installed_versions_are_compared_with_the_lock(lock: str, there: str, said: list[str]) -> None:
-    assert [*prove.differences([Requirement(lock)], {"torch": Distribution(there)})] == said
+def test_installed_versions_are_compared_with_the_lock(lock: str, installed: str, differences: list[str]) -> None:
+    assert [*prove.differences([Requirement(lock)], {"torch": Distribution(installed)})] == differences
 
 
 # Imports
@@ -88,21 +88,21 @@ def test_an_import_that_fails_is_named_with_its_reason(tmp_path: Path, monkeypat
     )
     (tmp_path / "ends_its_process.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     assert prove.cannot_import(["json", "os.path"]) is None
-    said = prove.cannot_import(["json", "cuda_is_missing", "os"])
-    assert said is not None
-    assert said.startswith("cuda_is_missing cannot be imported: libcudart.so.13 is missing: a library of NVIDIA's")
-    assert "TORCH_INDEX" in said
-    said = prove.cannot_import(["json", "ends_its_process"])
-    assert said is not None
-    assert said.startswith("ends_its_process cannot be imported: the process was ended by SIGILL")
-    said = prove.cannot_import(["no_such_module"])
-    assert said is not None
-    assert "ModuleNotFoundError: No module named 'no_such_module'" in said
+    message = prove.cannot_import(["json", "cuda_is_missing", "os"])
+    assert message is not None
+    assert message.startswith("cuda_is_missing cannot be imported: libcudart.so.13 is missing: a library of NVIDIA's")
+    assert "TORCH_INDEX" in message
+    message = prove.cannot_import(["json", "ends_its_process"])
+    assert message is not None
+    assert message.startswith("ends_its_process cannot be imported: the process was ended by SIGILL")
+    message = prove.cannot_import(["no_such_module"])
+    assert message is not None
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in message
 
 
 def test_a_missing_system_library_is_recognized() -> None:
-    said = prove.what_to_do("ImportError: libGL.so.1: cannot open shared object file: No such file or directory")
-    assert said == "libGL.so.1 is missing: a library of the system. Install the system's package that has it."
+    message = prove.what_to_do("ImportError: libGL.so.1: cannot open shared object file: No such file or directory")
+    assert message == "libGL.so.1 is missing: a library of the system. Install the system's package that has it."
 
 
 # The whole set-up of an image, from a folder of small wheels
@@ -249,21 +249,21 @@ exec sleep 60
 
 
 def test_ctrl_c_ends_the_installation_without_a_traceback(project: Path, tmp_path: Path) -> None:
-    reached, said = tmp_path / "reached", tmp_path / "said"
+    reached, printed = tmp_path / "reached", tmp_path / "printed"
     (project / ".uv" / "bin").unlink()
     shutil.copytree(PROJECT / ".uv" / "bin", project / ".uv" / "bin", symlinks=True)
     (project / ".uv" / "bin" / "uv").write_text(STUCK_UV.format(version=UV_VERSION, reached=reached))
     lock = tmp_path / "requirements.lock"
     lock.write_text("heavy==1.0\n")
-    with said.open("w") as output, subprocess.Popen(
+    with printed.open("w") as output, subprocess.Popen(
         ["hub_config/setup", "image", tmp_path / "heavy", lock],
         cwd=project, env={**os.environ, "PYTHON": sys.executable}, stdout=output, stderr=output, start_new_session=True,
     ) as setup:  # fmt: skip
         eventually(reached.exists, seconds=60, what="uv")
         os.killpg(setup.pid, signal.SIGINT)
         assert setup.wait(10) != 0
-    assert "Traceback" not in said.read_text()
-    assert "cannot be installed" not in said.read_text(), "no advice about the network"
+    assert "Traceback" not in printed.read_text()
+    assert "cannot be installed" not in printed.read_text(), "no advice about the network"
 
 
 # pip's settings and uv

@@ -253,5 +253,5 @@ def test_estimates_hold_about_as_often_as_promised(
     later = pool.waits[len(pool.waits) // 4 :]
     coverage = sum(estimate.holds for estimate in later) / len(later)
     record_property("coverage", coverage)
-    print(f"{length.__name__}, {size} at once: {coverage:.0%} of {len(later)} waits were within what was told")
+    print(f"{length.__name__}, {size} at once: {coverage:.0%} of {len(later)} waits were within their estimate")
     assert 0.4 <= coverage <= 0.85

@@ -187,16 +187,16 @@ def lived(days: list[Day], policy: Policy) -> list[Outcome]:
 
 
 def test_more_starts_are_warm_than_with_a_fixed_number_that_wastes_as_much() -> None:
-    same, mine = lived(lectures(), fixed(2)), lived(lectures(), ours())
-    assert idle_hours(mine) < idle_hours(same)
-    assert served_warm(mine) > served_warm(same) + 0.1
+    fixed_number, adaptive = lived(lectures(), fixed(2)), lived(lectures(), ours())
+    assert idle_hours(adaptive) < idle_hours(fixed_number)
+    assert served_warm(adaptive) > served_warm(fixed_number) + 0.1
 
 
 def test_fewer_slots_are_wasted_than_with_a_fixed_number_that_serves_as_many() -> None:
     decline = [next(day for day in days(seed) if day.name.startswith("decline")) for seed in SEEDS]
-    same, mine = lived(decline, fixed(2)), lived(decline, ours())
-    assert served_warm(mine) > served_warm(same) - 0.02
-    assert idle_hours(mine) < 0.7 * idle_hours(same)
+    fixed_number, adaptive = lived(decline, fixed(2)), lived(decline, ours())
+    assert served_warm(adaptive) > served_warm(fixed_number) - 0.02
+    assert idle_hours(adaptive) < 0.7 * idle_hours(fixed_number)
 
 
 def test_a_planned_class_is_served_by_warm_slots() -> None:
@@ -206,9 +206,9 @@ def test_a_planned_class_is_served_by_warm_slots() -> None:
 
 def test_a_quiet_night_costs_no_more_than_the_floor() -> None:
     night = Day("night", MORNING, (10 * MINUTE, 50 * MINUTE, 100 * MINUTE))
-    mine = lived([night], ours(floor=1))
-    assert served_warm(mine) == 1
-    assert idle_hours(mine) <= MORNING / HOUR
+    adaptive = lived([night], ours(floor=1))
+    assert served_warm(adaptive) == 1
+    assert idle_hours(adaptive) <= MORNING / HOUR
 
 
 def test_the_simulation_counts_warm_and_new_slots() -> None:

@@ -52,7 +52,7 @@ def targets(
     )
 
 
-def said(found: WarmTarget) -> tuple[int, TargetReason]:
+def target_and_reason(found: WarmTarget) -> tuple[int, TargetReason]:
     return found.slots, found.why
 
 
@@ -80,7 +80,7 @@ VERY_BUSY = Demand({TEMPLATE: [10.0] * 200}, {TEMPLATE: [60.0]})
 def test_the_deciding_reason_is_reported(
     values: dict[str, Any], demand: Demand, expected: tuple[int, TargetReason]
 ) -> None:
-    assert said(targets(values=values, demand=demand)[TEMPLATE]) == expected
+    assert target_and_reason(targets(values=values, demand=demand)[TEMPLATE]) == expected
 
 
 def test_demand_below_the_ceiling_is_reported_as_demand() -> None:
@@ -88,22 +88,25 @@ def test_demand_below_the_ceiling_is_reported_as_demand() -> None:
     found = targets(catalog, demand=BUSY)[TEMPLATE]
     assert 1 < found.slots < 500
     assert found.why is TargetReason.DEMAND
-    assert said(targets(catalog)[TEMPLATE]) == (0, TargetReason.QUIET)
+    assert target_and_reason(targets(catalog)[TEMPLATE]) == (0, TargetReason.QUIET)
 
 
 def test_no_slot_is_kept_warm_while_queued_tickets_need_its_room() -> None:
     waiting = ticket("t", TicketState.WAITING, joined=5)
-    assert said(targets(tickets=(waiting,))[TEMPLATE]) == (0, TargetReason.LINE)
+    assert target_and_reason(targets(tickets=(waiting,))[TEMPLATE]) == (0, TargetReason.LINE)
 
 
 def test_a_flavor_that_cannot_be_served_has_no_target() -> None:
-    assert said(targets(backend=PaperBackend(refused=("small",)))[TEMPLATE]) == (0, TargetReason.NOT_SERVED)
+    assert target_and_reason(targets(backend=PaperBackend(refused=("small",)))[TEMPLATE]) == (
+        0,
+        TargetReason.NOT_SERVED,
+    )
 
 
 def test_administrators_may_name_a_flavor_that_the_catalog_does_not_keep_warm() -> None:
     found = targets(make.catalog(), {"floor:small:torch": 2, "plan:a": plan()})
-    assert said(found["small", "torch"]) == (2, TargetReason.FLOOR)
-    assert said(found["small", "cpu"]) == (4, TargetReason.PLAN)
+    assert target_and_reason(found["small", "torch"]) == (2, TargetReason.FLOOR)
+    assert target_and_reason(found["small", "cpu"]) == (4, TargetReason.PLAN)
 
 
 def test_every_reason_has_a_sentence() -> None:
@@ -123,7 +126,7 @@ GONE: dict[str, Any] = {
 
 
 def test_settings_for_dropped_flavors_and_images_are_ignored_and_listed() -> None:
-    assert said(targets(values=GONE)[TEMPLATE]) == (1, TargetReason.CATALOG)
+    assert target_and_reason(targets(values=GONE)[TEMPLATE]) == (1, TargetReason.CATALOG)
     found = {ignored.control.name: ignored.missing for ignored in settings(GONE).ignored(make.catalog())}
     assert found == {
         "floor:gone:cpu": "gone",
