@@ -19,7 +19,7 @@ from spawner.ledger.migrate import migrate
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
 from spawner.ledger.pool.tables import controls, events, instances, slots, tickets, user_namespaces
 from spawner.ledger.schema import leases, revisions
-from tests.ledger.pool import PaperPool
+from tests.ledger.pool import SimulatedPool
 from tests.ledger.postgres import fresh_database, running_postgres
 
 T = TypeVar("T")
@@ -126,6 +126,6 @@ def together() -> Iterator[Together[object]]:
 
 
 @pytest.fixture
-def pool(ledger: Ledger) -> PaperPool:
+def pool(ledger: Ledger) -> SimulatedPool:
     """A pool of one instance."""
-    return PaperPool(ledger)
+    return SimulatedPool(ledger)

@@ -15,18 +15,18 @@ from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.options import choose
 from spawner.pool.queue.admission import Admission, SpawnRequest
 from tests.unit import make
-from tests.unit.make import NOW, PaperBackend
+from tests.unit.make import NOW, SimulatedBackend
 
 WAITING, CALLED = TicketState.WAITING, TicketState.CALLED
 
 
 @dataclass
-class PaperPool:
+class SimulatedPool:
     """Writes to the ledger what hub, desk and steward would write, without running them."""
 
     ledger: Ledger
     catalog: Catalog = field(default_factory=lambda: make.catalog(make.flavor(limit=1)))
-    backend: PaperBackend = field(default_factory=PaperBackend)
+    backend: SimulatedBackend = field(default_factory=SimulatedBackend)
     time: datetime = NOW
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -112,7 +112,7 @@ class PaperPool:
         return self.run(self.begin(ticket))
 
     def end(self, instance: Instance, reason: EndReason = EndReason.STOPPED) -> None:
-        """Write the intent to end it, which `sweep` finishes."""
+        """Write the intent to end it, which `finish_endings` finishes."""
 
         def write(connection: Connection) -> None:
             instances.mark_stopping(connection, instance.id, reason=reason, now=self.time)
@@ -123,7 +123,7 @@ class PaperPool:
 
         self.ledger.write(write)
 
-    def sweep(self) -> None:
+    def finish_endings(self) -> None:
         """Finish all slots and instances that are ending."""
 
         def write(connection: Connection) -> None:
@@ -137,7 +137,7 @@ class PaperPool:
         self.ledger.write(write)
 
 
-def warm(pool: PaperPool, name: str, *, flavor: str = "small", image: str = "cpu") -> None:
+def warm(pool: SimulatedPool, name: str, *, flavor: str = "small", image: str = "cpu") -> None:
     """Add a warm slot that is a minute old."""
     pool.ledger.write(
         slots.intend, slot_id=name, flavor=flavor, image=image, holder_id=None, now=pool.time - timedelta(minutes=1)
@@ -145,6 +145,6 @@ def warm(pool: PaperPool, name: str, *, flavor: str = "small", image: str = "cpu
     pool.ledger.write(slots.mark_warm, name, now=pool.time)
 
 
-def reserved(pool: PaperPool, ticket: Ticket) -> list[Slot]:
+def reserved(pool: SimulatedPool, ticket: Ticket) -> list[Slot]:
     """The slots that a ticket has reserved."""
     return [slot for slot in pool.slots() if slot.holder_id == ticket.id and slot.state is not SlotState.DESTROYING]

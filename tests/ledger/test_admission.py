@@ -9,13 +9,13 @@ import pytest
 from spawner.errors import AlreadyQueued, PoolFull
 from spawner.ledger import InstanceState, SlotState, TicketState
 from spawner.ledger.pool import instances, tickets
-from tests.ledger.pool import CALLED, WAITING, PaperPool, reserved, warm
+from tests.ledger.pool import CALLED, WAITING, SimulatedPool, reserved, warm
 from tests.unit import make
 
 # With free room
 
 
-def test_with_free_room_a_ticket_is_called_at_once(pool: PaperPool) -> None:
+def test_with_free_room_a_ticket_is_called_at_once(pool: SimulatedPool) -> None:
     ticket = pool.ask("ann", example="ocr")
     assert (ticket.state, ticket.example) == (CALLED, "ocr")
     assert ticket.called_at == ticket.joined_at == pool.time
@@ -24,14 +24,14 @@ def test_with_free_room_a_ticket_is_called_at_once(pool: PaperPool) -> None:
     assert (slot.flavor, slot.image, slot.state) == ("small", "torch", SlotState.CREATING)
 
 
-def test_a_warm_slot_is_reserved_before_one_is_created(pool: PaperPool) -> None:
+def test_a_warm_slot_is_reserved_before_one_is_created(pool: SimulatedPool) -> None:
     warm(pool, "w")
     ticket = pool.ask("ann")
     assert [(slot.id, slot.state) for slot in reserved(pool, ticket)] == [("w", SlotState.CLAIMED)]
     assert len(pool.slots()) == 1
 
 
-def test_a_warm_slot_of_another_kind_is_removed_for_a_request(pool: PaperPool) -> None:
+def test_a_warm_slot_of_another_kind_is_removed_for_a_request(pool: SimulatedPool) -> None:
     warm(pool, "w", image="torch")
     ticket = pool.ask("ann")
     assert ticket.state is CALLED
@@ -39,14 +39,14 @@ def test_a_warm_slot_of_another_kind_is_removed_for_a_request(pool: PaperPool) -
     assert len(pool.held()) == 1
 
 
-def test_a_ticket_is_served_when_its_instance_runs(pool: PaperPool) -> None:
+def test_a_ticket_is_served_when_its_instance_runs(pool: SimulatedPool) -> None:
     instance = pool.start("ann")
     (ticket,) = pool.ledger.read(tickets.since, pool.time)
     assert (ticket.state, ticket.instance_id) == (TicketState.SERVED, instance.id)
     assert [slot.holder_id for slot in pool.held()] == [instance.id]
 
 
-def test_an_ending_frees_the_server_for_the_next_start(pool: PaperPool) -> None:
+def test_an_ending_frees_the_server_for_the_next_start(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     pool.end(ann)
     assert pool.ledger.read(instances.get, ann.id).state is InstanceState.STOPPING
@@ -58,7 +58,7 @@ def test_an_ending_frees_the_server_for_the_next_start(pool: PaperPool) -> None:
 # In the queue
 
 
-def test_in_a_full_pool_users_are_queued(pool: PaperPool) -> None:
+def test_in_a_full_pool_users_are_queued(pool: SimulatedPool) -> None:
     pool.start("ann")
     queued = [pool.ask(user) for user in ("bob", "cat", "dan")]
     assert [ticket.state for ticket in queued] == [WAITING] * 3
@@ -66,7 +66,7 @@ def test_in_a_full_pool_users_are_queued(pool: PaperPool) -> None:
     assert len(pool.held()) == 1
 
 
-def test_asking_again_is_the_same_ticket_and_place(pool: PaperPool) -> None:
+def test_asking_again_is_the_same_ticket_and_place(pool: SimulatedPool) -> None:
     pool.start("ann")
     first = pool.ask("bob", example="ocr")
     pool.ask("cat")
@@ -78,7 +78,7 @@ def test_asking_again_is_the_same_ticket_and_place(pool: PaperPool) -> None:
     assert len(pool.alive()) == 2
 
 
-def test_a_request_with_a_called_ticket_starts_it(pool: PaperPool) -> None:
+def test_a_request_with_a_called_ticket_starts_it(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     bob, cat = pool.ask("bob"), pool.ask("cat")
     pool.end(ann)
@@ -90,7 +90,7 @@ def test_a_request_with_a_called_ticket_starts_it(pool: PaperPool) -> None:
     assert pool.place(cat) == 1
 
 
-def test_a_new_user_is_not_called_before_queued_ones(pool: PaperPool) -> None:
+def test_a_new_user_is_not_called_before_queued_ones(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
     pool.pass_time(1)
@@ -99,12 +99,12 @@ def test_a_new_user_is_not_called_before_queued_ones(pool: PaperPool) -> None:
     assert [ticket.user_name for ticket in pool.call_due()] == ["bob"]
 
 
-def test_a_user_with_recent_use_ranks_behind_one_without(pool: PaperPool) -> None:
+def test_a_user_with_recent_use_ranks_behind_one_without(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=1), queue={"use_counts": 1})
     ann = pool.start("ann")
     pool.pass_time(1800)
     pool.end(ann)
-    pool.sweep()
+    pool.finish_endings()
     dan = pool.start("dan")
     again = pool.ask("ann")
     pool.pass_time(60)
@@ -117,7 +117,7 @@ def test_a_user_with_recent_use_ranks_behind_one_without(pool: PaperPool) -> Non
     pool.end(dan)
 
 
-def test_a_user_has_one_ticket(pool: PaperPool) -> None:
+def test_a_user_has_one_ticket(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1))
     pool.start("ann", flavor="small")
     pool.start("ann2", flavor="large")
@@ -128,7 +128,7 @@ def test_a_user_has_one_ticket(pool: PaperPool) -> None:
     assert [ticket for ticket in pool.alive() if ticket.user_name == "bob"] == [first]
 
 
-def test_a_queued_user_may_start_another_flavor_that_is_free(pool: PaperPool) -> None:
+def test_a_queued_user_may_start_another_flavor_that_is_free(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
     pool.start("ann", flavor="large")
     place = pool.ask("bob", flavor="large")
@@ -136,7 +136,7 @@ def test_a_queued_user_may_start_another_flavor_that_is_free(pool: PaperPool) ->
     assert pool.ticket(place).state is WAITING
 
 
-def test_a_user_has_at_most_one_reserved_slot(pool: PaperPool) -> None:
+def test_a_user_has_at_most_one_reserved_slot(pool: SimulatedPool) -> None:
     """Otherwise one user could reserve the whole pool, ten minutes at a time, without starting anything."""
     pool.catalog = make.catalog(make.flavor("small", limit=9), make.flavor("large", limit=9))
     pool.ask("bob", flavor="small")
@@ -146,7 +146,7 @@ def test_a_user_has_at_most_one_reserved_slot(pool: PaperPool) -> None:
     assert len(pool.held()) == 1
 
 
-def test_a_full_queue_refuses_and_stores_nothing(pool: PaperPool) -> None:
+def test_a_full_queue_refuses_and_stores_nothing(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1), queue={"longest": 2})
     for flavor in ("small", "large"):
         pool.start(f"ann-{flavor}", flavor=flavor)
@@ -159,7 +159,7 @@ def test_a_full_queue_refuses_and_stores_nothing(pool: PaperPool) -> None:
     assert len(pool.alive()) == 3
 
 
-def test_without_a_queue_a_full_pool_refuses(pool: PaperPool) -> None:
+def test_without_a_queue_a_full_pool_refuses(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=1), queue={"longest": 0})
     pool.start("ann")
     with pytest.raises(PoolFull):
@@ -170,15 +170,15 @@ def test_without_a_queue_a_full_pool_refuses(pool: PaperPool) -> None:
 # Tickets that count as collected
 
 
-def test_a_request_in_a_browser_that_starts_at_once_counts_as_collected(pool: PaperPool) -> None:
+def test_a_request_in_a_browser_that_starts_at_once_counts_as_collected(pool: SimulatedPool) -> None:
     assert pool.ask("ann", by_user=True).collected_at == pool.time
 
 
-def test_a_request_by_a_program_does_not_count_as_collected(pool: PaperPool) -> None:
+def test_a_request_by_a_program_does_not_count_as_collected(pool: SimulatedPool) -> None:
     assert pool.ask("ann").collected_at is None
 
 
-def test_a_request_in_a_browser_that_was_queued_does_not_count_as_collected(pool: PaperPool) -> None:
+def test_a_request_in_a_browser_that_was_queued_does_not_count_as_collected(pool: SimulatedPool) -> None:
     """A user who was present hours ago may be away now."""
     ann = pool.start("ann")
     pool.ask("bob", by_user=True)

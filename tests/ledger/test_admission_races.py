@@ -7,11 +7,11 @@ import contextlib
 from spawner.errors import LostRace
 from spawner.ledger import Ticket, TicketState
 from tests.ledger.conftest import Together
-from tests.ledger.pool import CALLED, WAITING, PaperPool
+from tests.ledger.pool import CALLED, WAITING, SimulatedPool
 from tests.unit import make
 
 
-def test_of_many_concurrent_requests_one_gets_the_last_slot(pool: PaperPool, together: Together[Ticket]) -> None:
+def test_of_many_concurrent_requests_one_gets_the_last_slot(pool: SimulatedPool, together: Together[Ticket]) -> None:
     users = [f"u{number}" for number in range(16)]
     found = together([lambda user=user: pool.ask(user) for user in users])  # type: ignore[misc]
     assert [ticket.state for ticket in found].count(CALLED) == 1
@@ -20,14 +20,14 @@ def test_of_many_concurrent_requests_one_gets_the_last_slot(pool: PaperPool, tog
     assert sorted(pool.place(ticket) for ticket in queued) == list(range(1, 16))
 
 
-def test_concurrent_requests_of_one_user_give_one_ticket(pool: PaperPool, together: Together[Ticket]) -> None:
+def test_concurrent_requests_of_one_user_give_one_ticket(pool: SimulatedPool, together: Together[Ticket]) -> None:
     for state, user in ((CALLED, "ann"), (WAITING, "bob")):
         found = together([lambda user=user: pool.ask(user) for _ in range(8)])  # type: ignore[misc]
         assert len({ticket.id for ticket in found}) == 1
         assert {ticket.state for ticket in found} == {state}
 
 
-def test_tickets_are_called_once(pool: PaperPool, together: Together[list[Ticket]]) -> None:
+def test_tickets_are_called_once(pool: SimulatedPool, together: Together[list[Ticket]]) -> None:
     """Two stewards call, while all queued users ask again."""
     pool.catalog = make.catalog(make.flavor(limit=4))
     running = [pool.start(f"r{number}") for number in range(4)]
@@ -43,7 +43,7 @@ def test_tickets_are_called_once(pool: PaperPool, together: Together[list[Ticket
     assert len(pool.held()) == 4
 
 
-def test_concurrent_cancel_and_call_leave_a_consistent_ledger(pool: PaperPool, together: Together[None]) -> None:
+def test_concurrent_cancel_and_call_leave_a_consistent_ledger(pool: SimulatedPool, together: Together[None]) -> None:
     for _ in range(4):
         ann = pool.start("ann")
         bob = pool.ask("bob")
@@ -56,4 +56,4 @@ def test_concurrent_cancel_and_call_leave_a_consistent_ledger(pool: PaperPool, t
         together([cancel, cancel, lambda: pool.call_due() and None])
         assert pool.ticket(bob).state is TicketState.CANCELLED
         assert pool.held() == []
-        pool.sweep()
+        pool.finish_endings()

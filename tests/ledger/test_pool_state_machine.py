@@ -19,9 +19,9 @@ from spawner.errors import LostRace, Refusal
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger, SlotState, Ticket, TicketState
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.steward import queue_actions
-from tests.ledger.pool import PaperPool
+from tests.ledger.pool import SimulatedPool
 from tests.unit import make
-from tests.unit.make import GIB, PaperBackend
+from tests.unit.make import GIB, SimulatedBackend
 
 STEPS = 400
 USERS = [f"u{number}" for number in range(14)]
@@ -42,14 +42,14 @@ def catalog() -> Catalog:
 class PoolEvents:
     """`ended_by_test`: tickets that were cancelled or expired. `previous`: live tickets before the last event."""
 
-    pool: PaperPool
+    pool: SimulatedPool
     dice: random.Random
     ended_by_test: set[str] = field(default_factory=set)
     previous: dict[str, Ticket] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def step(self) -> None:
-        often = [*[self.ask] * 3, *[self.steward] * 2, self.run_start, self.end_instance, self.pool.sweep]
+        often = [*[self.ask] * 3, *[self.steward] * 2, self.run_start, self.end_instance, self.pool.finish_endings]
         seldom = [self.fail_start, self.cancel_ticket, self.lose_a_slot, self.create_warm_slot]
         act = self.dice.choice([*often, *often, *seldom])
         self.pool.pass_time(self.dice.choice([0.5, 1, 5, 20]))
@@ -225,7 +225,7 @@ class PoolEvents:
                     self.pool.run(instance)
                 else:
                     self.pool.end(instance)
-            self.pool.sweep()
+            self.pool.finish_endings()
             self.steward()
             self.check()
         assert self.pool.alive() == []
@@ -238,7 +238,7 @@ class PoolEvents:
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("memory", [None, 4 * GIB], ids=["a cluster", "one machine"])
 def test_no_ticket_is_lost_doubled_or_overtaken(ledger: Ledger, seed: int, memory: int | None) -> None:
-    pool = PaperPool(ledger, catalog(), PaperBackend(bytes=memory))
+    pool = SimulatedPool(ledger, catalog(), SimulatedBackend(bytes=memory))
     events = PoolEvents(pool, random.Random(seed))
     for _ in range(STEPS):
         events.step()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.ledger.pool import CALLED, PaperPool
+from tests.ledger.pool import CALLED, SimulatedPool
 
 
-def test_a_restart_keeps_its_slot_while_others_are_queued(pool: PaperPool) -> None:
+def test_a_restart_keeps_its_slot_while_others_are_queued(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
     pool.pass_time(60)
@@ -15,16 +15,16 @@ def test_a_restart_keeps_its_slot_while_others_are_queued(pool: PaperPool) -> No
     assert pool.call_due() == []
     again = pool.run(pool.begin(pool.ask("ann")))
     assert pool.ticket(ticket).instance_id == again.id
-    pool.sweep()
+    pool.finish_endings()
     assert pool.call_due() == []
     assert len(pool.held()) == 1
 
 
-def test_a_restart_with_an_empty_queue_gets_the_full_time(pool: PaperPool) -> None:
+def test_a_restart_with_an_empty_queue_gets_the_full_time(pool: SimulatedPool) -> None:
     assert pool.ledger.write(pool.admission.reserve_replacement, pool.start("ann")).ends_by is None
 
 
-def test_restarting_a_restart_gains_no_time_either(pool: PaperPool) -> None:
+def test_restarting_a_restart_gains_no_time_either(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
     ticket = pool.ledger.write(pool.admission.reserve_replacement, ann)
@@ -34,7 +34,7 @@ def test_restarting_a_restart_gains_no_time_either(pool: PaperPool) -> None:
     assert pool.ledger.write(pool.admission.reserve_replacement, begun).ends_by == ann.ends_at
 
 
-def test_two_restarts_at_once_hold_one_slot(pool: PaperPool) -> None:
+def test_two_restarts_at_once_hold_one_slot(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     pool.ask("bob")
     first, second = (pool.ledger.write(pool.admission.reserve_replacement, ann) for _ in range(2))

@@ -9,14 +9,14 @@ import pytest
 from spawner.errors import LostRace, Maintenance, Paused
 from spawner.ledger import EndReason, SlotState, TicketState
 from spawner.ledger.pool import admin_settings, slots
-from tests.ledger.pool import CALLED, WAITING, PaperPool, reserved, warm
+from tests.ledger.pool import CALLED, WAITING, SimulatedPool, reserved, warm
 from tests.unit import make
-from tests.unit.make import GIB, PaperBackend
+from tests.unit.make import GIB, SimulatedBackend
 
 # Calls
 
 
-def test_tickets_are_called_in_order_each_with_a_slot(pool: PaperPool) -> None:
+def test_tickets_are_called_in_order_each_with_a_slot(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=2))
     running = [pool.start("ann"), pool.start("ann2")]
     queued = [pool.ask(user) for user in ("bob", "cat", "dan")]
@@ -34,7 +34,7 @@ def test_tickets_are_called_in_order_each_with_a_slot(pool: PaperPool) -> None:
     assert pool.place(queued[2]) == 1
 
 
-def test_a_lost_slot_keeps_the_tickets_place(pool: PaperPool) -> None:
+def test_a_lost_slot_keeps_the_tickets_place(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     bob, _ = pool.ask("bob"), pool.ask("cat")
     pool.end(ann)
@@ -48,11 +48,11 @@ def test_a_lost_slot_keeps_the_tickets_place(pool: PaperPool) -> None:
 
 
 @pytest.mark.parametrize("state", [TicketState.CANCELLED, TicketState.EXPIRED, TicketState.FAILED])
-def test_a_held_slot_goes_to_the_next_ticket(pool: PaperPool, state: TicketState) -> None:
+def test_a_held_slot_goes_to_the_next_ticket(pool: SimulatedPool, state: TicketState) -> None:
     ann = pool.start("ann")
     bob, cat = pool.ask("bob"), pool.ask("cat")
     pool.end(ann)
-    pool.sweep()
+    pool.finish_endings()
     pool.call_due()
     pool.ledger.write(pool.admission.release, bob.id, state)
     assert pool.ticket(bob).state is state
@@ -63,7 +63,7 @@ def test_a_held_slot_goes_to_the_next_ticket(pool: PaperPool, state: TicketState
         pool.ledger.write(pool.admission.release, bob.id, state)
 
 
-def test_a_warm_slot_that_was_held_becomes_free_again(pool: PaperPool) -> None:
+def test_a_warm_slot_that_was_held_becomes_free_again(pool: SimulatedPool) -> None:
     warm(pool, "w")
     ticket = pool.ask("ann")
     pool.ledger.write(pool.admission.release, ticket.id, TicketState.CANCELLED)
@@ -71,7 +71,7 @@ def test_a_warm_slot_that_was_held_becomes_free_again(pool: PaperPool) -> None:
     assert (slot.id, slot.state, slot.holder_id, slot.claimed_at) == ("w", SlotState.WARM, None, None)
 
 
-def test_leaving_the_queue_does_not_delay_later_tickets(pool: PaperPool) -> None:
+def test_leaving_the_queue_does_not_delay_later_tickets(pool: SimulatedPool) -> None:
     pool.start("ann")
     bob, cat = pool.ask("bob"), pool.ask("cat")
     pool.ledger.write(pool.admission.release, bob.id, TicketState.CANCELLED)
@@ -79,7 +79,7 @@ def test_leaving_the_queue_does_not_delay_later_tickets(pool: PaperPool) -> None
     assert pool.place(pool.ask("bob")) == 2
 
 
-def test_a_start_that_began_after_the_snapshot_is_not_expired(pool: PaperPool) -> None:
+def test_a_start_that_began_after_the_snapshot_is_not_expired(pool: SimulatedPool) -> None:
     """The steward decided on an older snapshot: in between, the start of this ticket has begun."""
     ann = pool.start("ann")
     bob = pool.ask("bob")
@@ -98,12 +98,12 @@ def test_a_start_that_began_after_the_snapshot_is_not_expired(pool: PaperPool) -
 # Pauses, maintenance and flavors without room
 
 
-def test_a_paused_flavor_is_refused_and_its_queue_waits(pool: PaperPool) -> None:
+def test_a_paused_flavor_is_refused_and_its_queue_waits(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     bob = pool.ask("bob")
     pool.ledger.write(admin_settings.put, "pause:small", True, now=pool.time, by="op")
     pool.end(ann)
-    pool.sweep()
+    pool.finish_endings()
     with pytest.raises(Paused):
         pool.ask("cat")
     with pytest.raises(Paused):
@@ -114,7 +114,7 @@ def test_a_paused_flavor_is_refused_and_its_queue_waits(pool: PaperPool) -> None
     assert [ticket.id for ticket in pool.call_due()] == [bob.id]
 
 
-def test_a_drained_pool_starts_nothing_and_keeps_its_queue(pool: PaperPool) -> None:
+def test_a_drained_pool_starts_nothing_and_keeps_its_queue(pool: SimulatedPool) -> None:
     ann = pool.start("ann")
     bob = pool.ask("bob")
     pool.ledger.write(admin_settings.put, "drain", {"reason": "new disks"}, now=pool.time, by="op")
@@ -128,26 +128,26 @@ def test_a_drained_pool_starts_nothing_and_keeps_its_queue(pool: PaperPool) -> N
     assert [ticket.id for ticket in pool.call_due()] == [bob.id]
 
 
-def test_after_a_cluster_without_room_no_ticket_is_called_for_a_minute(pool: PaperPool) -> None:
+def test_after_a_cluster_without_room_no_ticket_is_called_for_a_minute(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor(limit=5))
     ticket = pool.ask("ann")
     instance = pool.begin(ticket)
     pool.end(instance, EndReason.NO_ROOM)
-    pool.sweep()
+    pool.finish_endings()
     assert pool.ask("bob").state is WAITING
     assert pool.call_due() == []
     pool.pass_time(61)
     assert [ticket.user_name for ticket in pool.call_due()] == ["ann", "bob"]
 
 
-def test_a_ticket_that_cannot_be_served_waits_and_delays_no_other(pool: PaperPool) -> None:
+def test_a_ticket_that_cannot_be_served_waits_and_delays_no_other(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor("small"), make.flavor("gpu"))
-    pool.backend = PaperBackend(refused=("gpu",))
+    pool.backend = SimulatedBackend(refused=("gpu",))
     assert pool.ask("ann", flavor="gpu").state is WAITING
     assert pool.ask("bob", flavor="small").state is CALLED
 
 
-def test_a_ticket_of_a_dropped_flavor_is_shown_and_delays_no_other(pool: PaperPool) -> None:
+def test_a_ticket_of_a_dropped_flavor_is_shown_and_delays_no_other(pool: SimulatedPool) -> None:
     """Until the steward has ended its tickets."""
     pool.catalog = make.catalog(make.flavor("small", limit=1), make.flavor("old", limit=1))
     pool.start("ann", flavor="old")
@@ -162,9 +162,9 @@ def test_a_ticket_of_a_dropped_flavor_is_shown_and_delays_no_other(pool: PaperPo
 # Shared memory
 
 
-def test_a_large_flavor_gets_room_before_later_small_ones(pool: PaperPool) -> None:
+def test_a_large_flavor_gets_room_before_later_small_ones(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
-    pool.backend = PaperBackend(bytes=4 * GIB)
+    pool.backend = SimulatedBackend(bytes=4 * GIB)
     running = [pool.start(f"small{number}", flavor="small") for number in range(4)]
     large = pool.ask("bob", flavor="large")
     pool.pass_time(1)

@@ -9,14 +9,14 @@ from sqlalchemy import update
 
 from spawner.ledger import TicketState
 from spawner.ledger.pool.tables import tickets as tickets_table
-from tests.ledger.pool import PaperPool
+from tests.ledger.pool import SimulatedPool
 
 
-def test_without_running_instances_there_is_no_estimate(pool: PaperPool) -> None:
+def test_without_running_instances_there_is_no_estimate(pool: SimulatedPool) -> None:
     assert pool.ledger.read(pool.admission.estimate, "small", 1) is None
 
 
-def test_an_estimate_is_stored_with_the_real_wait(pool: PaperPool) -> None:
+def test_an_estimate_is_stored_with_the_real_wait(pool: SimulatedPool) -> None:
     pool.start("ann")
     bob = pool.ask("bob")
     position = pool.ledger.read(pool.admission.position_of, bob)
@@ -24,7 +24,7 @@ def test_an_estimate_is_stored_with_the_real_wait(pool: PaperPool) -> None:
     assert (bob.expected_low, bob.expected_high) == (round(position.wait.low), round(position.wait.high))
 
 
-def test_pending_starts_give_an_estimate(pool: PaperPool) -> None:
+def test_pending_starts_give_an_estimate(pool: SimulatedPool) -> None:
     """Many users may be queued before the first instance runs."""
     pool.begin(pool.ask("ann"))
     bob = pool.ask("bob")
@@ -32,7 +32,7 @@ def test_pending_starts_give_an_estimate(pool: PaperPool) -> None:
     assert 0 < bob.expected_high <= 4 * 3600
 
 
-def test_estimates_converge_to_the_real_waits(pool: PaperPool) -> None:
+def test_estimates_converge_to_the_real_waits(pool: SimulatedPool) -> None:
     """All wait 15 minutes though session lengths suggest twice as much, because users ahead leave the queue."""
     pool.start("ann")
     estimates = []

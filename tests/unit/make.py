@@ -129,7 +129,7 @@ def status(name: str, phase: Phase = Phase.READY, reason: EndReason | None = Non
 
 
 @dataclass
-class PaperBackend:
+class SimulatedBackend:
     """The part of a backend that counting uses: `why_not` and `memory`."""
 
     bytes: int | None = None
@@ -149,6 +149,6 @@ class PaperBackend:
         return Unavailable.NO_GPU if flavor.id in self.refused else None
 
 
-def moments(*, seconds: int = 3600) -> st.SearchStrategy[datetime]:
+def times(*, seconds: int = 3600) -> st.SearchStrategy[datetime]:
     """Times within so many seconds of `NOW`."""
     return st.integers(-seconds, seconds).map(lambda offset: NOW + timedelta(seconds=offset))

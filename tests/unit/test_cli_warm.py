@@ -70,7 +70,7 @@ def refused(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Say:
     return run
 
 
-def of(ledger: Ledger) -> AdminSettings:
+def settings_in(ledger: Ledger) -> AdminSettings:
     return AdminSettings(ledger.read(rows.all_of))
 
 
@@ -84,11 +84,11 @@ def test_a_plan_is_in_local_time_and_is_printed_with_its_zone(warm: Say, ledger:
     output = warm("plan", "course", *TEMPLATE, "--slots", "5", *SOON, "--weekly")
     plan_line = f"5 of cpu-basic with light from {YEAR}-01-05 09:00+08:00 to {YEAR}-01-05 11:00+08:00, every week"
     assert output == f"Planned: course: {plan_line}.\n"
-    plan = of(ledger).plans["course"]
+    plan = settings_in(ledger).plans["course"]
     assert (plan.begins, plan.weekly) == (datetime.fromisoformat(f"{YEAR}-01-05T01:00+00:00"), True)
     assert plan_line in warm()
     assert warm("unplan", "course") == "Removed: course.\n"
-    assert of(ledger).plans == {}
+    assert settings_in(ledger).plans == {}
 
 
 def test_a_given_time_zone_is_used(warm: Say) -> None:
@@ -98,10 +98,10 @@ def test_a_given_time_zone_is_used(warm: Say) -> None:
 
 def test_a_floor_is_set_and_removed(warm: Say, ledger: Ledger) -> None:
     assert warm("floor", *TEMPLATE, "7") == "cpu-basic with light: at least 7 warm.\n"
-    assert of(ledger).floor("cpu-basic", "light") == 7
+    assert settings_in(ledger).floor("cpu-basic", "light") == 7
     assert "7       An operator has set this floor." in warm()
     assert warm("floor", *TEMPLATE, "catalog") == "cpu-basic with light: as the catalog says.\n"
-    assert of(ledger).floors == {}
+    assert settings_in(ledger).floors == {}
 
 
 def test_settings_for_dropped_flavors_are_listed_as_such(warm: Say, ledger: Ledger) -> None:
@@ -146,4 +146,4 @@ def test_a_mistake_is_reported_and_nothing_is_written(
     refused: Say, ledger: Ledger, words: tuple[str, ...], message: str
 ) -> None:
     assert refused(*words).startswith(f"freepool: {message}")
-    assert of(ledger).rows == {}
+    assert settings_in(ledger).rows == {}

@@ -32,7 +32,7 @@ def pool_states(draw: st.DrawFn) -> PoolState:
             name,
             draw(st.sampled_from(OCCUPYING)),
             holder_id=draw(st.none() | instance_names),
-            created_at=draw(make.moments()),
+            created_at=draw(make.times()),
             reason=draw(reasons),
         )
         for name in draw(st.sets(names))
@@ -42,8 +42,8 @@ def pool_states(draw: st.DrawFn) -> PoolState:
             name,
             draw(st.sampled_from(UNENDED)),
             slot_id=draw(st.none() | names),
-            requested_at=draw(make.moments()),
-            ends_at=draw(st.none() | make.moments()),
+            requested_at=draw(make.times()),
+            ends_at=draw(st.none() | make.times()),
             reason=draw(reasons),
         )
         for name in draw(st.sets(instance_names))

@@ -85,6 +85,6 @@ def test_the_administrators_page_shows_the_decision_and_its_reason(
         assert small == UserNamespacesView(
             enabled=False, text=off, details="no sandbox", until=REFUSED.noted_at + RETRY_AFTER
         )
-        assert users(make.PaperBackend()) == [None, None], "one machine has no nodes"
+        assert users(make.SimulatedBackend()) == [None, None], "one machine has no nodes"
     finally:
         ledger.close()

@@ -18,7 +18,7 @@ from spawner.pool.warm.actions import CreateSlot, decide
 from spawner.pool.warm.demand import NO_DEMAND, Demand
 from spawner.pool.warm.targets import PLAN_LEAD, TARGET_REASONS, TargetReason, WarmTarget, back_off, warm_targets
 from tests.unit import make
-from tests.unit.make import NOW, PaperBackend, quick
+from tests.unit.make import NOW, SimulatedBackend, quick
 from tests.unit.test_statistics import ticket
 
 HOUR = timedelta(hours=1)
@@ -40,11 +40,11 @@ def targets(
     *,
     demand: Demand = NO_DEMAND,
     tickets: tuple[Ticket, ...] = (),
-    backend: PaperBackend | None = None,
+    backend: SimulatedBackend | None = None,
 ) -> dict[tuple[str, str], WarmTarget]:
     return warm_targets(
         catalog or make.catalog(make.flavor(warm=({"floor": 1, "ceiling": 3},))),
-        backend or PaperBackend(),
+        backend or SimulatedBackend(),
         demand=demand,
         controls=settings(values or {}),
         tickets=tickets,
@@ -97,7 +97,7 @@ def test_no_slot_is_kept_warm_while_queued_tickets_need_its_room() -> None:
 
 
 def test_a_flavor_that_cannot_be_served_has_no_target() -> None:
-    assert target_and_reason(targets(backend=PaperBackend(refused=("small",)))[TEMPLATE]) == (
+    assert target_and_reason(targets(backend=SimulatedBackend(refused=("small",)))[TEMPLATE]) == (
         0,
         TargetReason.NOT_SERVED,
     )
@@ -151,7 +151,7 @@ def test_an_unreadable_drain_setting_counts_as_a_drain() -> None:
 
 def test_no_setting_stops_the_steward() -> None:
     """The catalog may have dropped a flavor with running or queued instances, or with an administrator's plan."""
-    catalog, backend = make.catalog(make.flavor(warm=1)), PaperBackend(8 * make.GIB)
+    catalog, backend = make.catalog(make.flavor(warm=1)), SimulatedBackend(8 * make.GIB)
     slots = [make.slot("a", flavor="gone"), make.slot("b", SlotState.CLAIMED, image="gone", holder_id="i")]
     waiting = ticket("t", TicketState.WAITING, joined=5, flavor="gone", image="gone")
     actions = decide(
