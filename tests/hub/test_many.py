@@ -17,7 +17,7 @@ import pytest
 from spawner.ledger import StartStep, Ticket
 from spawner.ledger.pool import instances, tickets
 from spawner.refusals import REFUSAL_HEADER
-from tests.hub.line import alive, history, lean_pool_of, pool_of
+from tests.hub.queue_users import alive, history, lean_pool_of, pool_of
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 

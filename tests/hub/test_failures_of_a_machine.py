@@ -28,7 +28,7 @@ from spawner.ledger.pool import instances
 from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.build import make_backend, utc_now
-from tests.hub.line import alive
+from tests.hub.queue_users import alive
 from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, write_catalog
 
 
