@@ -256,7 +256,8 @@ def test_ctrl_c_ends_the_installation_without_a_traceback(project: Path, tmp_pat
     lock = tmp_path / "requirements.lock"
     lock.write_text("heavy==1.0\n")
     with printed.open("w") as output, subprocess.Popen(
-        ["hub_config/setup", "image", tmp_path / "heavy", lock],
+        # Where tests run in the background, SIGINT is ignored, and a shell cannot take that back.
+        ["env", "--default-signal=INT", "hub_config/setup", "image", tmp_path / "heavy", lock],
         cwd=project, env={**os.environ, "PYTHON": sys.executable}, stdout=output, stderr=output, start_new_session=True,
     ) as setup:  # fmt: skip
         eventually(reached.exists, seconds=60, what="uv")
