@@ -13,13 +13,15 @@ from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spawner.errors import SetupError
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
 """The token of the service `automation`, for the hub."""
+LARGEST_REQUEST = 1024 * 1024
+"""Bytes of a request's body that hub and desk take. Uploads go to notebooks, and have no limit here."""
 LOOPBACK = "127.0.0.1"
 """Address at which this machine itself always reaches the proxy."""
 
@@ -197,6 +199,25 @@ class Settings(BaseModel):
     )
 
     paid: PaidSettings | None = Field(default=None, description="Paid instances; off where unset.")
+
+    @field_validator("public")
+    @classmethod
+    def _public_is_a_host(cls, public: str | None) -> str | None:
+        """JupyterHub's and the desk's paths begin at the root of a host."""
+        if public is None:
+            return None
+        try:
+            url = urlsplit(public)
+            is_host = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not url.username
+        except ValueError:
+            is_host = False
+        if not is_host:
+            raise ValueError("must be the address that browsers use, such as https://lab.example.org")
+        if url.path not in ("", "/") or url.query or url.fragment:
+            raise ValueError(
+                f"a path is not supported: give Freepool a host name of its own, such as {url.scheme}://lab.example.org"
+            )
+        return public
 
     @model_validator(mode="after")
     def _one_host(self) -> Settings:

@@ -24,7 +24,7 @@ import { readRoutes, writeRoutes } from "./routes.js";
  * @property {string} gate the proxy's own address: a route to it is one to the desk
  * @property {string} host the hub's host name, where routes have hosts; else empty
  * @property {number} connections the most at the same time
- * @property {Partial<typeof LIMITS>} [limits] for tests
+ * @property {Partial<typeof LIMITS>} [limits]
  */
 
 const SECOND = 1000;

@@ -29,7 +29,6 @@ from spawner.desk.paid import gate
 from spawner.desk.paid import routes as paid_routes
 from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.metrics import paid_exposition
-from spawner.desk.requests import LARGEST_BODY
 from spawner.desk.routes import Route, tornado_routes
 from spawner.desk.user import routes as user_routes
 from spawner.desk.user.context import UserParts
@@ -38,7 +37,7 @@ from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.pool.queue.admission import Admission
-from spawner.settings import Settings
+from spawner.settings import LARGEST_REQUEST, Settings
 
 log = logging.getLogger("freepool.desk")
 FOLDER = Path(__file__).parent
@@ -153,7 +152,7 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with open_hub_client(settings) as hub:
         parts = make_parts(settings, hub)
-        server = HTTPServer(make_application(parts), max_body_size=LARGEST_BODY * 4)
+        server = HTTPServer(make_application(parts), max_body_size=LARGEST_REQUEST)
         if settings.desk_socket is None:
             server.listen(settings.desk_port, settings.address)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
+from spawner.hub.limits import limit_requests
 from spawner.hub.link_authenticator import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.subdomains import configure_subdomains
@@ -40,6 +41,7 @@ def configure(c: Any, settings: Settings) -> None:
         # Whatever ends TLS speaks plain HTTP to the proxy, so requests do not tell JupyterHub that its cookies must be
         # Secure.
         hub.public_url = settings.public_url
+        hub.tornado_settings = {"cookie_options": {"secure": True}}  # `public_url` leaves the XSRF cookie out
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     c.ConfigurableHTTPProxy.should_start = False
@@ -54,6 +56,7 @@ def configure(c: Any, settings: Settings) -> None:
 def add_freepool(c: Any, settings: Settings) -> None:
     """What any hub needs to lend from the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
     log_plain_text()
+    limit_requests()
     hub = c.JupyterHub
     if "last_activity_interval" not in hub:
         hub.last_activity_interval = 5  # the steward reads it to see whether users have come for their instances

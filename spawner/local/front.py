@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from spawner.errors import SetupError
-from spawner.settings import LOOPBACK, Settings
+from spawner.settings import LARGEST_REQUEST, LOOPBACK, Settings
 
 BACKLOG = 1024
 COVERS_LOOPBACK = ("0.0.0.0", "::", LOOPBACK)  # noqa: S104
@@ -85,6 +85,7 @@ def front_command(settings: Settings, proxy: Sequence[str], listeners: Sequence[
         "deskPath": f"/{host}/services/desk" if host else "/services/desk",
         "gate": settings.gate_url,
         "host": host,
+        "limits": {"bodyBytes": LARGEST_REQUEST},
         "connections": most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
     }
     return [node, str(STARTER), json.dumps(options)]

@@ -186,6 +186,8 @@ async def up(installation: Installation) -> None:
         await end_everything(settings)
         for listener in installation.listeners:
             listener.close()
+        if settings.sockets is not None:
+            shutil.rmtree(settings.sockets, ignore_errors=True)
 
 
 async def _announce(installation: Installation, siblings: list[Program], stopping: asyncio.Event) -> None:
