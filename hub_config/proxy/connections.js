@@ -1,6 +1,22 @@
-// A limit of connections: each takes two file descriptors, and one client shall not have them all.
+// What Node.js's server does with connections: how long they last, and how many there may be.
+
+import http from "node:http";
 
 /**
+ * A server with limits of time that suit uploads and load balancers. The defaults of Node.js suit neither.
+ * @param {{headersMs: number, checkMs: number, keepAliveMs: number}} limits
+ */
+export const makeServer = ({ headersMs, checkMs, keepAliveMs }) =>
+  http.createServer({
+    keepAlive: true,
+    keepAliveTimeout: keepAliveMs,
+    headersTimeout: headersMs,
+    requestTimeout: 0, // of the whole request, uploads included (300 s by default); bodies.js has the limits of bodies
+    connectionsCheckingInterval: checkMs,
+  });
+
+/**
+ * Each connection takes two file descriptors, and one client shall not have them all.
  * Close what is too much at once; where it becomes tight, close connections that wait for a next request.
  * @param {import("node:http").Server} server
  * @param {number} most at the same time; half as many for one address

@@ -9,7 +9,7 @@ import net from "node:net";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { drain, hasBody, Room, watchBody } from "./bodies.js";
-import { limitConnections } from "./connections.js";
+import { limitConnections, makeServer } from "./connections.js";
 import { readRoutes, writeRoutes } from "./routes.js";
 
 /**
@@ -208,22 +208,16 @@ class Front extends ConfigurableProxy {
     super.handleProxyError(code, kind, req, res, error);
   }
 
-  /** A server with our limits, which answers as the class's own would. */
-  makeServer() {
-    const server = http.createServer({
-      keepAlive: true,
-      keepAliveTimeout: limits.keepAliveMs,
-      headersTimeout: limits.headersMs,
-      requestTimeout: 0, // of the whole request, uploads included; `watchBody` has the limits of bodies
-      connectionsCheckingInterval: limits.checkMs,
-    });
+  /**
+   * Have a server answer as the class's own would.
+   * @param {http.Server} server
+   */
+  answerOn(server) {
     for (const name of ["request", "upgrade"]) {
       for (const listener of this.proxyServer.listeners(name)) {
         server.on(name, /** @type {(...given: unknown[]) => void} */ (listener));
       }
     }
-    limitConnections(server, options.connections);
-    return server;
   }
 }
 
@@ -256,7 +250,9 @@ await front.restore();
 process.umask(0o077);
 fs.rmSync(options.api, { force: true }); // of a proxy that was killed
 front.apiServer.listen(options.api);
-const server = front.makeServer();
+const server = makeServer(limits);
+front.answerOn(server);
+limitConnections(server, options.connections);
 const [first, ...others] = options.descriptors;
 server.listen({ fd: first });
 for (const fd of others) net.createServer((socket) => void server.emit("connection", socket)).listen({ fd });

@@ -74,7 +74,6 @@ def front_command(settings: Settings, proxy: Sequence[str], listeners: Sequence[
     """Runs our starter with the Node.js and the configurable-http-proxy of `proxy` (`preflight.proxy_command`)."""
     node, script = proxy
     assert settings.proxy_api_socket is not None  # on one machine
-    host = (urlsplit(settings.subdomain_host).hostname or "") if settings.subdomain_host else ""
     options = {
         "modules": str(Path(script).parents[2]),
         "descriptors": [listener.fileno() for listener in listeners],
@@ -82,13 +81,23 @@ def front_command(settings: Settings, proxy: Sequence[str], listeners: Sequence[
         "routes": str(routes_file(settings.state)),
         "hub": settings.hub_bind_url,
         "desk": settings.desk_url,
-        "deskPath": f"/{host}/services/desk" if host else "/services/desk",
+        "deskPath": desk_route(settings),
         "gate": settings.gate_url,
-        "host": host,
+        "host": _host(settings),
         "limits": {"bodyBytes": LARGEST_REQUEST},
         "connections": most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
     }
     return [node, str(STARTER), json.dumps(options)]
+
+
+def desk_route(settings: Settings) -> str:
+    """The desk's path in the proxy's table, which begins with the host where routes have one."""
+    host = _host(settings)
+    return f"/{host}/services/desk" if host else "/services/desk"
+
+
+def _host(settings: Settings) -> str:
+    return (urlsplit(settings.subdomain_host).hostname or "") if settings.subdomain_host else ""
 
 
 def routes_file(state: Path) -> Path:

@@ -7,11 +7,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
 import aiohttp
 
 from spawner.errors import FreepoolError
 from spawner.ledger import Ledger, leases, open_ledger
+from spawner.local.front import desk_route
 from spawner.local.processes import Program
 from spawner.pool.build import utc_now
 from spawner.settings import Settings
@@ -81,23 +83,28 @@ def make_questions(settings: Settings, ledger: Ledger) -> Mapping[str, Question]
         return until is not None and until > utc_now()
 
     async def proxy() -> bool:
-        return await answers(f"{settings.local_url}_chp_healthz")
+        # Not at its port, which may have all the connections that it takes.
+        token = {"Authorization": f"token {settings.secret('proxy')}"}
+        return await answers(f"http://proxy/api/routes{desk_route(settings)}", settings.proxy_api_socket, headers=token)
 
     async def hub() -> bool:
-        return await answers("http://hub/hub/health", aiohttp.UnixConnector(path=str(settings.hub_socket)))
+        return await answers("http://hub/hub/health", settings.hub_socket)
 
     async def desk() -> bool:
-        return await answers("http://desk/services/desk/health", aiohttp.UnixConnector(path=str(settings.desk_socket)))
+        return await answers("http://desk/services/desk/health", settings.desk_socket)
 
     return {"proxy": proxy, "hub": hub, "desk": desk, "steward": steward}
 
 
-async def answers(url: str, connector: aiohttp.BaseConnector | None = None, *, seconds: float = 30) -> bool:
-    """Whether a GET brings 200, on a connection of its own."""
+async def answers(
+    url: str, socket: Path | None = None, *, headers: Mapping[str, str] | None = None, seconds: float = 30
+) -> bool:
+    """Whether a GET brings 200, on a connection of its own, over a Unix socket if one is given."""
+    connector = None if socket is None else aiohttp.UnixConnector(path=str(socket))
     timeout = aiohttp.ClientTimeout(total=seconds)
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session,
             session.get(url) as answer,
         ):
             return answer.status == 200

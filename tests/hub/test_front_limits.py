@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from spawner.local import preflight
+from spawner.local.front import STARTER
 from spawner.settings import LOOPBACK
 from tests.hub.front import Front, running_front
 from tests.stack import eventually
@@ -114,6 +117,15 @@ def test_a_connection_that_does_not_say_what_it_wants_is_closed(sent: bytes, fro
         client.sendall(sent)
         answer = client.recv(65536)
         assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_nodes_own_limit_of_a_whole_request_is_off() -> None:
+    """It would end an upload of more than 300 s with 408. No test waits so long, so this one asks the server."""
+    node, _ = preflight.proxy_command()
+    module = STARTER.parent / "connections.js"
+    code = f"const m = await import('{module}'); console.log(m.makeServer({{headersMs: 1, checkMs: 1}}).requestTimeout)"
+    said = subprocess.run([node, "--input-type=module", "-e", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "0"
 
 
 def test_an_idle_connection_outlives_those_of_load_balancers(front: Front) -> None:
