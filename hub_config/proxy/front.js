@@ -199,13 +199,10 @@ class Front extends ConfigurableProxy {
    * @param {string} kind
    * @param {http.IncomingMessage} req
    * @param {http.ServerResponse} res
-   * @param {NodeJS.ErrnoException} [error]
+   * @param {Error} [error]
    */
   handleProxyError(code, kind, req, res, error) {
-    if (this.#refused.has(req)) return;
-    // A program that starts has no socket yet, which says as much as a closed port. Other codes are logged with a trace.
-    if (error?.code === "ENOENT") error.code = "ECONNREFUSED";
-    super.handleProxyError(code, kind, req, res, error);
+    if (!this.#refused.has(req)) super.handleProxyError(code, kind, req, res, error);
   }
 
   /**
@@ -235,6 +232,15 @@ const isAddress = (host) => net.isIP((host ?? "").replace(/:\d+$/, "").replace(/
 const asked = (req, host) => /** @type {http.IncomingMessage} */ ({ url: req.url, headers: { host } });
 
 const log = defaultLogger({ level: "warn" });
+const { error: logError } = log;
+/**
+ * Without the trace of an error of the system: a program that starts has no socket yet, and each request would log ten
+ * lines.
+ * @param {string} text
+ * @param {unknown[]} values
+ */
+log.error = (text, ...values) =>
+  logError.call(log, text, ...values.map((value) => (value instanceof Error && "code" in value ? value.message : value)));
 const front = new Front({
   log,
   authToken: process.env["CONFIGPROXY_AUTH_TOKEN"],

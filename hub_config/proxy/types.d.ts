@@ -3,7 +3,7 @@
 declare module "configurable-http-proxy/lib/log.js" {
   export interface Log {
     warn(text: string): void;
-    error(text: string): void;
+    error(text: string, ...values: unknown[]): void;
   }
   export function defaultLogger(options: { level: string }): Log;
 }
