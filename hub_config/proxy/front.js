@@ -119,7 +119,7 @@ class Front extends ConfigurableProxy {
    */
   async targetForReq(req) {
     const match = await super.targetForReq(options.host && isAddress(req.headers.host) ? asked(req, options.host) : req);
-    return match?.target === options.gate ? { ...match, target: options.desk } : match;
+    return match?.target === options.gate ? { ...match, target: options.desk, isGate: true } : match;
   }
 
   /**
@@ -139,23 +139,25 @@ class Front extends ConfigurableProxy {
    */
   async handleProxyWeb(req, res) {
     delete req.headers.expect; // Node.js has answered it
-    let target;
+    let match;
     try {
-      target = (await this.targetForReq(req))?.target;
+      match = await this.targetForReq(req);
     } catch {
       this.#refuse(req, res, 400);
       return;
     }
-    if (!hasBody(req) || this.#admits(req, res, target)) await super.handleProxyWeb(req, res);
+    if (!hasBody(req) || this.#admits(req, res, match)) await super.handleProxyWeb(req, res);
   }
 
   /**
    * @param {http.IncomingMessage} req
    * @param {http.ServerResponse} res
-   * @param {string | undefined} target
+   * @param {{prefix: string, target: string, isGate?: boolean} | undefined} match
    */
-  #admits(req, res, target) {
-    const isOurs = target === options.hub || target === options.desk;
+  #admits(req, res, match) {
+    // On other routes the desk passes bodies on to notebooks, and keeps none.
+    const isDesks = match?.prefix === options.deskPath || match?.isGate;
+    const isOurs = match?.target === options.hub || (match?.target === options.desk && isDesks);
     const declared = Number(req.headers["content-length"] ?? limits.bodyBytes);
     if (isOurs && (declared > limits.bodyBytes || !this.#room.take(declared, res))) {
       this.#refuse(req, res, declared > limits.bodyBytes ? 413 : 503);

@@ -38,7 +38,7 @@ declare module "configurable-http-proxy" {
     _routes: { add(path: string, route: Route): Promise<void>; getAll(): Promise<Record<string, Route>> };
     addRoute(path: string, data: Route): Promise<void>;
     removeRoute(path: string): Promise<void>;
-    targetForReq(req: IncomingMessage): Promise<{ prefix: string; target: string } | undefined>;
+    targetForReq(req: IncomingMessage): Promise<{ prefix: string; target: string; isGate?: boolean } | undefined>;
     proxyOptsForTarget(target: URL): { target: URL & { socketPath?: string }; agent?: Agent };
     handleProxyWeb(req: IncomingMessage, res: ServerResponse): Promise<void>;
     handleProxyError(code: number, kind: string, req: IncomingMessage, res: ServerResponse, error?: Error): void;

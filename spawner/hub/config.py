@@ -28,6 +28,7 @@ MAX_NAMED_SERVERS = 100
 
 def configure(c: Any, settings: Settings) -> None:
     """A hub of Freepool's own: where it is, its tables, its proxy, and `lend`. What is set afterwards wins."""
+    limit_requests()
     hub = c.JupyterHub
     hub.default_url = f"/services/{DESK}/"
     hub.db_url = settings.hub_database
@@ -56,7 +57,6 @@ def configure(c: Any, settings: Settings) -> None:
 def add_freepool(c: Any, settings: Settings) -> None:
     """What any hub needs to lend from the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
     log_plain_text()
-    limit_requests()
     hub = c.JupyterHub
     if "last_activity_interval" not in hub:
         hub.last_activity_interval = 5  # the steward reads it to see whether users have come for their instances
