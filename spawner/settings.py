@@ -180,6 +180,12 @@ class Settings(BaseModel):
     hub_port: int = Field(default=0, ge=0, le=65535)
     proxy_api_port: int = Field(default=0, ge=0, le=65535)
     desk_port: int = Field(default=0, ge=0, le=65535)
+    gate_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="With `sockets`: the loopback port at which the hub finds the desk's gate.",
+    )
     answer_seconds: float = Field(
         default=30,
         ge=1,
@@ -321,10 +327,10 @@ class Settings(BaseModel):
     def gate_url(self) -> str:
         """URL that JupyterHub has for each paid server: the desk's.
 
-        JupyterHub's table of servers has room for a host and a port only. So where the desk has a socket, this is the
-        proxy's own loopback address, and the proxy takes a route to itself for one to the desk.
+        JupyterHub's table of servers has room for a host and a port only, and the hub looks there before the proxy has
+        a route. So where the desk has a socket, this is a port of the proxy that leads to the desk.
         """
-        return self.local_url.rstrip("/") if self.sockets is not None else self.desk_url
+        return f"http://{LOOPBACK}:{self.gate_port}" if self.sockets is not None else self.desk_url
 
     @property
     def is_demo(self) -> bool:

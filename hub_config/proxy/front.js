@@ -21,7 +21,8 @@ import { readRoutes, writeRoutes } from "./routes.js";
  * @property {string} hub URL of the hub; also its default route
  * @property {string} desk URL of the desk
  * @property {string} deskPath the desk's route, with the host where routes have one
- * @property {string} gate the proxy's own address: a route to it is one to the desk
+ * @property {string} gate URL of the desk's gate as JupyterHub writes it: a port of ours that leads to the desk
+ * @property {number} gatePort that port; 0: there is none
  * @property {string} host the hub's host name, where routes have hosts; else empty
  * @property {number} connections the most at the same time
  * @property {Partial<typeof LIMITS>} [limits]
@@ -118,6 +119,9 @@ class Front extends ConfigurableProxy {
    * @param {http.IncomingMessage} req
    */
   async targetForReq(req) {
+    if (options.gatePort && req.socket.localPort === options.gatePort) {
+      return { prefix: options.deskPath, target: options.desk, isGate: true };
+    }
     const match = await super.targetForReq(options.host && isAddress(req.headers.host) ? asked(req, options.host) : req);
     return match?.target === options.gate ? { ...match, target: options.desk, isGate: true } : match;
   }

@@ -36,6 +36,11 @@ def open_public_sockets(address: str, port: int) -> list[socket.socket]:
     return listeners
 
 
+def open_gate_socket() -> socket.socket:
+    """Listen on a loopback port for the hub, which looks there whether paid servers are up."""
+    return socket.create_server((LOOPBACK, 0), backlog=BACKLOG)
+
+
 def _listen(address: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(
@@ -83,6 +88,7 @@ def front_command(settings: Settings, proxy: Sequence[str], listeners: Sequence[
         "desk": settings.desk_url,
         "deskPath": desk_route(settings),
         "gate": settings.gate_url,
+        "gatePort": settings.gate_port,
         "host": _host(settings),
         "limits": {"bodyBytes": LARGEST_REQUEST},
         "connections": most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),

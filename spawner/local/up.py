@@ -58,7 +58,7 @@ class Installation:
     catalog: Catalog
     proxy: list[str]
     listeners: list[socket.socket]
-    """The public port, held from before the first program starts until after the last has ended."""
+    """The public port, and the gate's, held from before the first program starts until after the last has ended."""
     lock: int
     demo_cloud: list[str] | None = None
     """What runs the stand-in cloud."""
@@ -95,6 +95,10 @@ def prepare(
     (state / TEMPORARY).mkdir(mode=0o700)
     if demo_cloud:
         local["paid"] = demo.demo_settings(state)
+    gate_port = 0
+    if local.get("paid"):
+        listeners.append(front.open_gate_socket())
+        gate_port = listeners[-1].getsockname()[1]
     settings = preflight.complete(
         local,
         state=state,
@@ -102,6 +106,7 @@ def prepare(
         public_port=port,
         isolation=isolation,
         sockets=folders.make_socket_folder(state),
+        gate_port=gate_port,
     )
     if settings.paid is not None:
         require_paid(settings.paid)

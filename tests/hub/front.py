@@ -86,6 +86,7 @@ class Front:
     notebook: Upstream
     command: list[str]
     descriptors: list[int]
+    gate: str
     process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:
@@ -145,11 +146,13 @@ def running_front(host: str = "", connections: int = 100, **limits: int) -> Iter
             stack.callback(upstream.shutdown)
         public, extra = (stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(2))
         port = public.getsockname()[1]
+        gate = stack.enter_context(front.open_gate_socket())
         settings = Settings(
             catalog=folder, state=folder, examples=folder, sockets=folder, public_port=port,
+            gate_port=gate.getsockname()[1],
             public=f"http://{host or LOOPBACK}:{port}", subdomain_host=f"http://{host}:{port}" if host else None,
         )  # fmt: skip
-        command = front.front_command(settings, preflight.proxy_command(), [public, extra])
+        command = front.front_command(settings, preflight.proxy_command(), [public, extra, gate])
         options = json.loads(command[-1]) | {"connections": connections, "limits": {"checkMs": 50, **limits}}
         running = Front(
             folder,
@@ -158,7 +161,8 @@ def running_front(host: str = "", connections: int = 100, **limits: int) -> Iter
             upstreams["desk"],
             notebook,
             [*command[:-1], json.dumps(options)],
-            [public.fileno(), extra.fileno()],
+            [public.fileno(), extra.fileno(), gate.fileno()],
+            settings.gate_url,
         )
         running.start()
         stack.callback(running.kill)

@@ -69,7 +69,7 @@ def test_an_upload_to_a_notebook_has_no_limit_of_size(way: str, front: Front) ->
 def test_what_the_desk_passes_on_has_no_limit_of_size_and_what_its_gate_takes_has(front: Front) -> None:
     desk = f"http+unix://{quote(str(front.folder / 'desk.sock'), safe='')}"
     assert front.routes("POST", "/user/relayed", target=desk).status_code == 201
-    assert front.routes("POST", "/user/ann/paid-1", target=front.url.rstrip("/")).status_code == 201
+    assert front.routes("POST", "/user/ann/paid-1", target=front.gate).status_code == 201
     relayed = httpx.put(f"{front.url}user/relayed/a", content=b"x" * 8 * MIB, timeout=20)
     assert relayed.text == f"desk /user/relayed/a {8 * MIB}"
     assert httpx.put(f"{front.url}user/ann/paid-1/a", content=b"x" * 2 * MIB, timeout=20).status_code == 413

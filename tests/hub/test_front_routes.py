@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from spawner.settings import LOOPBACK
@@ -51,8 +52,11 @@ def test_a_removed_route_does_not_come_back_with_the_next_proxy(front: Front) ->
     assert front.get("services/desk/").text == "desk /services/desk/ 0"
 
 
-def test_a_route_to_the_proxy_itself_leads_to_the_desk(front: Front) -> None:
-    assert front.routes("POST", "/user/ann/paid-1", target=front.url.rstrip("/")).status_code == 201
+def test_the_gates_port_and_routes_to_it_lead_to_the_desk(front: Front) -> None:
+    """The hub looks at the port before the route is there."""
+    assert httpx.get(f"{front.gate}/user/ann/paid-1/api").text == "desk /user/ann/paid-1/api 0"
+    assert front.get("user/ann/paid-1/lab").text == "notebook /user/ann/paid-1/lab 0"
+    assert front.routes("POST", "/user/ann/paid-1", target=front.gate).status_code == 201
     assert front.get("user/ann/paid-1/lab").text == "desk /user/ann/paid-1/lab 0"
 
 
