@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,7 @@ import aiohttp
 
 from spawner.errors import BackendUnavailable, FreepoolError, Refusal
 from spawner.refusals import REFUSAL_HEADER
+from spawner.settings import Settings
 
 HUB_SECONDS = 320
 """Longer than JupyterHub's own limit for a start."""
@@ -112,6 +114,17 @@ class HubClient:
                 "The hub does not answer just now. What runs goes on running.",
                 next_step="Try again in a few seconds.",
             ) from error
+
+
+@asynccontextmanager
+async def open_hub_client(settings: Settings) -> AsyncIterator[HubClient]:
+    """A client of the hub of these settings, with connections of its own: over the hub's socket where it has one."""
+    if settings.hub_socket is None:
+        connector, api_url = None, settings.hub_api_url
+    else:
+        connector, api_url = aiohttp.UnixConnector(path=str(settings.hub_socket)), "http://hub/hub/api"
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield HubClient(session, api_url)
 
 
 def _refusal_of(status: int, refusal: str | None, body: str) -> FreepoolError:

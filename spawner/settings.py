@@ -10,16 +10,20 @@ import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spawner.errors import SetupError
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
 """The token of the service `automation`, for the hub."""
+LARGEST_REQUEST = 1024 * 1024
+"""Bytes of a request's body that hub and desk take. Uploads go to notebooks, and have no limit here."""
+LOOPBACK = "127.0.0.1"
+"""Address at which this machine itself always reaches the proxy."""
 
 
 class Isolation(StrEnum):
@@ -121,8 +125,22 @@ class PaidSettings(BaseModel):
         return self
 
 
+def socket_url(path: Path) -> str:
+    """URL of a Unix socket as JupyterHub and configurable-http-proxy write it."""
+    return f"http+unix://{quote(str(path), safe='')}"
+
+
+def host_in_url(host: str) -> str:
+    """A host name or an address as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 class Settings(BaseModel):
-    """One installation. Ports are TCP ports on `address`; paths are absolute once resolved."""
+    """One installation. Paths are absolute once resolved.
+
+    On one machine hub, desk and the proxy's API listen on Unix sockets in the folder `sockets`, and only the proxy has
+    a port. On a cluster each has a port of its own, on `address`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -155,9 +173,30 @@ class Settings(BaseModel):
         "their own below this one.",
     )
     public_port: int = Field(default=8000, ge=1, le=65535)
+    sockets: Path | None = Field(
+        default=None,
+        description="Folder (mode 0700) of the sockets of hub, desk and the proxy's API; unset: they have ports.",
+    )
     hub_port: int = Field(default=0, ge=0, le=65535)
     proxy_api_port: int = Field(default=0, ge=0, le=65535)
     desk_port: int = Field(default=0, ge=0, le=65535)
+    gate_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="With `sockets`: the loopback port at which the hub finds the desk's gate.",
+    )
+    answer_seconds: float = Field(
+        default=30,
+        ge=1,
+        description="Seconds after which `freepool up` starts a hub, proxy, desk or steward again that lives but does "
+        "not answer.",
+    )
+    log_megabytes: float = Field(
+        default=20,
+        gt=0,
+        description="Size at which `freepool up` turns over the log of a program. One older part is kept.",
+    )
     isolation: Isolation = Isolation.BUBBLEWRAP
     notify_url: str | None = Field(
         default=None,
@@ -166,6 +205,25 @@ class Settings(BaseModel):
     )
 
     paid: PaidSettings | None = Field(default=None, description="Paid instances; off where unset.")
+
+    @field_validator("public")
+    @classmethod
+    def _public_is_a_host(cls, public: str | None) -> str | None:
+        """JupyterHub's and the desk's paths begin at the root of a host."""
+        if public is None:
+            return None
+        try:
+            url = urlsplit(public)
+            is_host = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not url.username
+        except ValueError:
+            is_host = False
+        if not is_host:
+            raise ValueError("must be the address that browsers use, such as https://lab.example.org")
+        if url.path not in ("", "/") or url.query or url.fragment:
+            raise ValueError(
+                f"a path is not supported: give Freepool a host name of its own, such as {url.scheme}://lab.example.org"
+            )
+        return public
 
     @model_validator(mode="after")
     def _one_host(self) -> Settings:
@@ -201,24 +259,78 @@ class Settings(BaseModel):
         return self.ledger if self.shared_database else f"sqlite:///{self.state / 'jupyterhub.sqlite'}"
 
     @property
+    def hub_socket(self) -> Path | None:
+        """Unix socket of the hub process; None where it has a port."""
+        return self.sockets and self.sockets / "hub.sock"
+
+    @property
+    def desk_socket(self) -> Path | None:
+        """Unix socket of the desk process; None where it has a port."""
+        return self.sockets and self.sockets / "desk.sock"
+
+    @property
+    def proxy_api_socket(self) -> Path | None:
+        """Unix socket of the proxy's API; None where it has a port."""
+        return self.sockets and self.sockets / "proxy.sock"
+
+    @property
+    def hub_bind_url(self) -> str:
+        """What the hub process listens on."""
+        if self.hub_socket is not None:
+            return socket_url(self.hub_socket)
+        return f"http://{host_in_url(self.address)}:{self.hub_port}"
+
+    @property
     def hub_url(self) -> str:
-        """Base URL of the hub process itself, without the proxy."""
-        return f"http://{self.hub_host or self.address}:{self.hub_port}/hub/"
+        """Base URL of the hub process itself, without the proxy, for the proxy and the other siblings."""
+        if self.hub_socket is not None:
+            return f"{socket_url(self.hub_socket)}/hub/"
+        return f"http://{self.hub_host or host_in_url(self.address)}:{self.hub_port}/hub/"
 
     @property
     def hub_api_url(self) -> str:
-        """Base URL of JupyterHub's REST API as siblings and instances reach it."""
+        """Base URL of JupyterHub's REST API as the hub's siblings reach it."""
         return f"{self.hub_url}api"
+
+    @property
+    def local_url(self) -> str:
+        """Base URL of the proxy by loopback: without DNS, TLS and whatever stands in front of it.
+
+        With a sandbox's own network this is the one address of the machine that is forwarded.
+        """
+        return f"http://{LOOPBACK}:{self.public_port}/"
+
+    @property
+    def instance_hub_url(self) -> str:
+        """Base URL of the hub for instances: on one machine through the proxy, as the hub itself has no port."""
+        if self.sockets is None:
+            return self.hub_url
+        if self.kubernetes is not None:
+            return f"http://{self.hub_host or host_in_url(self.address)}:{self.public_port}/hub/"
+        return f"{self.local_url}hub/"
 
     @property
     def proxy_api_url(self) -> str:
         """URL of the proxy's API."""
-        return f"http://{self.proxy_host or self.address}:{self.proxy_api_port}"
+        if self.proxy_api_socket is not None:
+            return socket_url(self.proxy_api_socket)
+        return f"http://{self.proxy_host or host_in_url(self.address)}:{self.proxy_api_port}"
 
     @property
     def desk_url(self) -> str:
         """URL of the desk process itself, without the proxy."""
-        return f"http://{self.desk_host or self.address}:{self.desk_port}"
+        if self.desk_socket is not None:
+            return socket_url(self.desk_socket)
+        return f"http://{self.desk_host or host_in_url(self.address)}:{self.desk_port}"
+
+    @property
+    def gate_url(self) -> str:
+        """URL that JupyterHub has for each paid server: the desk's.
+
+        JupyterHub's table of servers has room for a host and a port only, and the hub looks there before the proxy has
+        a route. So where the desk has a socket, this is a port of the proxy that leads to the desk.
+        """
+        return f"http://{LOOPBACK}:{self.gate_port}" if self.sockets is not None else self.desk_url
 
     @property
     def is_demo(self) -> bool:
@@ -228,7 +340,7 @@ class Settings(BaseModel):
     @property
     def public_url(self) -> str:
         """Base URL that a browser uses, ending in a slash."""
-        return (self.public or f"http://{self.address}:{self.public_port}").rstrip("/") + "/"
+        return (self.public or f"http://{host_in_url(self.address)}:{self.public_port}").rstrip("/") + "/"
 
     @property
     def is_secure(self) -> bool:

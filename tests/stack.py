@@ -186,7 +186,7 @@ class Stack:
 
     def pids(self, name: str) -> list[int]:
         """Process ids of `proxy`, `hub`, `desk` or `steward` of this stack."""
-        marks = {"proxy": "configurable-http-proxy", "hub": "jupyterhub", "desk": "desk", "steward": "steward"}
+        marks = {"proxy": "front.js", "hub": "jupyterhub", "desk": "desk", "steward": "steward"}
         found = []
         for entry in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
             try:

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
 from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
@@ -29,16 +29,15 @@ from spawner.desk.paid import gate
 from spawner.desk.paid import routes as paid_routes
 from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.metrics import paid_exposition
-from spawner.desk.requests import LARGEST_BODY
 from spawner.desk.routes import Route, tornado_routes
 from spawner.desk.user import routes as user_routes
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.snapshot import SnapshotReader
-from spawner.hub_client import HubClient
+from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.pool.queue.admission import Admission
-from spawner.settings import Settings
+from spawner.settings import LARGEST_REQUEST, Settings
 
 log = logging.getLogger("freepool.desk")
 FOLDER = Path(__file__).parent
@@ -55,7 +54,7 @@ class Parts:
     paid: PaidParts | None
 
 
-def make_parts(settings: Settings, session: aiohttp.ClientSession) -> Parts:
+def make_parts(settings: Settings, hub: HubClient) -> Parts:
     """Build them from the settings. Raises `SetupError`, `CatalogInvalid` and `LedgerUnusable`."""
     catalog = load_catalog(settings.catalog)
     ledger = open_ledger(settings.ledger)
@@ -66,7 +65,7 @@ def make_parts(settings: Settings, session: aiohttp.ClientSession) -> Parts:
         catalog=catalog,
         backend=backend,
         ledger=ledger,
-        hub=HubClient(session, settings.hub_api_url),
+        hub=hub,
         changes=ChangeNotifier(ledger),
         texts=load_translations(),
         templates=Environment(
@@ -151,10 +150,13 @@ async def run(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with aiohttp.ClientSession() as session:
-        parts = make_parts(settings, session)
-        server = HTTPServer(make_application(parts), max_body_size=LARGEST_BODY * 4)
-        server.listen(settings.desk_port, settings.address)
+    async with open_hub_client(settings) as hub:
+        parts = make_parts(settings, hub)
+        server = HTTPServer(make_application(parts), max_body_size=LARGEST_REQUEST)
+        if settings.desk_socket is None:
+            server.listen(settings.desk_port, settings.address)
+        else:
+            server.add_socket(bind_unix_socket(str(settings.desk_socket), mode=0o600))
         await stopping.wait()
         server.stop()
         if parts.paid is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
+from spawner.hub.limits import limit_requests
 from spawner.hub.link_authenticator import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.subdomains import configure_subdomains
@@ -27,15 +28,21 @@ MAX_NAMED_SERVERS = 100
 
 def configure(c: Any, settings: Settings) -> None:
     """A hub of Freepool's own: its address, its tables, its proxy, and `add_freepool`. Later settings win."""
+    limit_requests()
     hub = c.JupyterHub
     hub.default_url = f"/services/{DESK}/"
     hub.db_url = settings.hub_database
     hub.cookie_secret_file = str(settings.state / "secrets" / "cookies")
     hub.pid_file = ""
     # The proxy and the services are siblings of the hub, so none of them ends with another.
-    hub.hub_bind_url = f"http://{settings.address}:{settings.hub_port}"
+    hub.hub_bind_url = settings.hub_bind_url
     hub.hub_connect_url = settings.hub_url.removesuffix("/hub/")
     hub.bind_url = settings.public_url
+    if settings.public_url.startswith("https://"):
+        # Whatever ends TLS speaks plain HTTP to the proxy, so requests do not tell JupyterHub that its cookies must be
+        # Secure.
+        hub.public_url = settings.public_url
+        hub.tornado_settings = {"cookie_options": {"secure": True}}  # `public_url` leaves the XSRF cookie out
     hub.cleanup_servers = False
     hub.cleanup_proxy = False
     c.ConfigurableHTTPProxy.should_start = False
@@ -70,8 +77,8 @@ def add_freepool(c: Any, settings: Settings) -> None:
     c.Spawner.start_timeout = 300
     c.Spawner.http_timeout = 30
     c.Spawner.default_url = "/lab"
-    # The hub's own name may be short, and instances run in another namespace.
-    c.Spawner.hub_connect_url = settings.hub_url.removesuffix("/hub/")
+    # The hub's own name may be short, and instances run in another namespace; or it has a socket, and they see none.
+    c.Spawner.hub_connect_url = settings.instance_hub_url.removesuffix("/hub/")
     if settings.subdomain_host is not None:
         configure_subdomains(hub, settings.subdomain_host)
     if settings.paid is not None:
@@ -101,10 +108,16 @@ def _there(section: Any, name: str, nothing: Any) -> Any:
 
 
 def _services(settings: Settings) -> list[dict[str, Any]]:
+    # JupyterHub takes no service with a Unix socket, so there the proxy has the route by itself (hub_config/proxy).
+    place = (
+        {"url": settings.desk_url}
+        if settings.desk_socket is None
+        else {"oauth_redirect_uri": f"{settings.subdomain_host or ''}/services/{DESK}/oauth_callback"}
+    )
     return [
         {
             "name": DESK,
-            "url": settings.desk_url,
+            **place,
             "api_token": settings.secret("desk"),
             "oauth_no_confirm": True,
             "oauth_client_allowed_scopes": DESK_SCOPES,

@@ -70,7 +70,7 @@ class InstanceSpawner(Spawner):
         context = self._hub_pool
         settings = context.settings
         services = HubServices(
-            url=settings.desk_url,
+            url=settings.gate_url,
             signing_key=lambda: settings.secret("desk"),
             is_offered=self._is_paid_offered(settings.paid),
             now=context.pool.now,

@@ -6,6 +6,10 @@ WORKSPACE = "/mnt/workspace"
 ARCHIVE = "freepool/files.zip"
 """Below the server's own address: all of its files, as one download."""
 
+LARGEST_MESSAGE = 512 * 1024 * 1024
+"""Bytes of one websocket message, as Jupyter Server's limit for a file by HTTP. Widgets upload a file in one message,
+and Tornado closes a connection with more than 10 MiB without a word."""
+
 
 def server_arguments(root: str) -> list[str]:
     """Lean (nothing that asks the network or node), kernels over private sockets."""
@@ -13,6 +17,7 @@ def server_arguments(root: str) -> list[str]:
         f"--ServerApp.root_dir={root}",
         "--ServerApp.jpserver_extensions={'spawner.instance.extension': True}",
         "--ServerApp.no_browser_open_file=True",
+        f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",
         "--KernelManager.transport=ipc",
         "--LabApp.extension_manager=readonly",
         "--LabApp.news_url=",

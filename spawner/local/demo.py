@@ -10,8 +10,9 @@ from typing import Any
 
 from spawner.demo_cloud.settings import PRINCIPAL, REGIONS, keys_in
 from spawner.errors import SetupError
-from spawner.local.preflight import LOOPBACK, require_free_port
+from spawner.local.preflight import require_free_port
 from spawner.local.secrets import write_secret
+from spawner.settings import LOOPBACK
 
 FOLDER = "demo-cloud"
 LABEL = "freepool-demo"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
-import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,38 +17,11 @@ from pydantic import ValidationError
 
 from spawner.catalog import Catalog
 from spawner.errors import SetupError
-from spawner.settings import Isolation, Settings
+from spawner.settings import LOOPBACK, Isolation, Settings
 
 PATHS = ("catalog", "hub_config", "images", "examples")
 """Settings whose values are paths relative to the settings file."""
-PORT_NAMES = ("hub_port", "proxy_api_port", "desk_port")
-LOOPBACK = "127.0.0.1"
 LARGEST_PORT = 65535
-
-
-def take_state_folder(state: Path) -> int:
-    """Make the state folder (mode 0700) and lock it for this supervisor. Returns the lock's descriptor."""
-    try:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with tempfile.TemporaryFile(dir=state) as probe:
-            probe.write(b"x" * 65536)
-    except OSError as error:
-        raise SetupError(
-            "The state folder {state} cannot be written: {why}.",
-            next_step="Choose another with STATE=/path make run (or --state).",
-            state=state,
-            why=error.strerror,
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise SetupError(
-            "Freepool already runs on the state folder {state}.",
-            next_step="Use that one, stop it, or choose another with STATE=/path make run.",
-            state=state,
-        ) from None
-    return lock
 
 
 def port_number(text: str) -> int:
@@ -78,22 +48,6 @@ def require_free_port(port: int, address: str = LOOPBACK) -> None:
                 port=port,
                 why=getattr(error, "strerror", None) or str(error).rstrip("."),
             ) from None
-
-
-def choose_ports(state: Path, address: str = LOOPBACK) -> dict[str, int]:
-    """Ports for the parts that only this machine talks to: the same ones again, because instances know the hub's."""
-    path = state / "ports.json"
-    try:
-        remembered: dict[str, int] = json.loads(path.read_text())
-        for name in PORT_NAMES:
-            require_free_port(remembered[name], address)
-    except (OSError, ValueError, KeyError, TypeError, SetupError):
-        sockets = [socket.create_server((address, 0)) for _ in PORT_NAMES]
-        remembered = {name: made.getsockname()[1] for name, made in zip(PORT_NAMES, sockets, strict=True)}
-        for made in sockets:
-            made.close()
-        path.write_text(json.dumps(remembered))
-    return remembered
 
 
 def require_sandbox(isolation: Isolation) -> None:

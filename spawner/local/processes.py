@@ -12,7 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+
+from spawner.local.logs import open_log
 
 log = logging.getLogger("freepool.up")
 STABLE_SECONDS = 5
@@ -21,7 +22,6 @@ SHOW_LOG_AFTER = 3
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 END_SECONDS = 8
-LARGEST_LOG = 20 * 1024 * 1024
 
 
 def _dying_with_parent(command: Sequence[str]) -> list[str]:
@@ -35,12 +35,13 @@ def _dying_with_parent(command: Sequence[str]) -> list[str]:
 
 @dataclass
 class Program:
-    """One program. `log_file` takes what it prints; its folder exists."""
+    """One program. `log_file` takes what it prints; its folder exists. It inherits `descriptors`."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log_file: Path
+    descriptors: Sequence[int] = ()
     process: asyncio.subprocess.Process | None = None
     ending: bool = field(default=False)
 
@@ -50,13 +51,14 @@ class Program:
         quick_ends = 0
         while not self.ending:
             started = time.monotonic()
-            with self._open_log() as output:
+            with open_log(self.log_file) as output:
                 self.process = await asyncio.create_subprocess_exec(
                     *_dying_with_parent(self.command),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     env=dict(self.environment),
+                    pass_fds=tuple(self.descriptors),
                     start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
                 )
             code = await self.process.wait()
@@ -73,11 +75,11 @@ class Program:
                     log.error("%s: %s", self.name, line)
             await asyncio.sleep(pause)
 
-    def _open_log(self) -> BinaryIO:
-        with contextlib.suppress(OSError):
-            if self.log_file.stat().st_size > LARGEST_LOG:
-                self.log_file.replace(self.log_file.with_suffix(".log.1"))
-        return self.log_file.open("ab")
+    def kill(self) -> None:
+        """SIGKILL to its whole session: it does not answer, perhaps because it is stopped. It is started again."""
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
         """SIGTERM, then SIGKILL to its whole session."""

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from spawner.ledger import EndReason
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import instances, slots
-from spawner.local import demo, preflight
+from spawner.local import demo, folders, front, liveness, logs, preflight
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
 from spawner.paid.build import require as require_paid
@@ -35,10 +36,11 @@ from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
 from spawner.pool.warm.demand import read_demand
 from spawner.pool.warm.targets import warm_targets
-from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Isolation, Settings
+from spawner.settings import LOOPBACK, SETTINGS_VARIABLE, TOKEN_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")
 READY_SECONDS = 90
+HEALTH_PATHS = ("hub/health", "services/desk/health")
 DEMO_CLOUD = "demo-cloud"
 TEMPORARY = "tmp"
 """The programs' folder for temporary files, inside the state folder: a cluster's credentials are among them."""
@@ -55,6 +57,8 @@ class Installation:
     hub_config: Path
     catalog: Catalog
     proxy: list[str]
+    listeners: list[socket.socket]
+    """The public port, and the gate's, held from before the first program starts until after the last has ended."""
     lock: int
     demo_cloud: list[str] | None = None
     """What runs the stand-in cloud."""
@@ -76,45 +80,55 @@ def prepare(
     if catalog is not None:
         local["catalog"] = catalog.resolve()
     loaded = load_catalog(local["catalog"])
-    address = local.get("address", preflight.LOOPBACK)
+    address = local["address"] = str(local.get("address", LOOPBACK)).strip("[]")
     if "kubernetes" not in local:
         preflight.require_sandbox(isolation)
     proxy = preflight.proxy_command()
-    preflight.require_free_port(port, address)
+    listeners = front.open_public_sockets(address, port)
     state = state.resolve()
-    lock = preflight.take_state_folder(state)
+    lock = folders.take_state_folder(state)
     make_secrets(state)
     (state / "logs").mkdir(exist_ok=True)
+    front.routes_file(state).unlink(missing_ok=True)  # of notebooks that an earlier run may have had
+    (state / "ports.json").unlink(missing_ok=True)  # of 0.1
     shutil.rmtree(state / TEMPORARY, ignore_errors=True)  # what a killed program had no time to remove
     (state / TEMPORARY).mkdir(mode=0o700)
     if demo_cloud:
         local["paid"] = demo.demo_settings(state)
+    gate_port = 0
+    if local.get("paid"):
+        listeners.append(front.open_gate_socket())
+        gate_port = listeners[-1].getsockname()[1]
     settings = preflight.complete(
         local,
         state=state,
         ledger_url=ledger_url or f"sqlite:///{state / 'ledger.sqlite'}",
         public_port=port,
         isolation=isolation,
-        **preflight.choose_ports(state, address),
+        sockets=folders.make_socket_folder(state),
+        gate_port=gate_port,
     )
     if settings.paid is not None:
         require_paid(settings.paid)
     if settings.kubernetes is None:
         preflight.require_default_image(settings, loaded)
     check_sqlite_file(settings.ledger)
+    for database in ("ledger.sqlite", "jupyterhub.sqlite"):
+        folders.make_private_file(state / database)
     engine = make_engine(settings.ledger)
     migrate(engine)
     engine.dispose()
     settings_file = state / "settings.json"
+    folders.make_private_file(settings_file)
     settings_file.write_text(settings.model_dump_json(indent=2))
     stand_in = demo.demo_command(state) if demo_cloud else None
-    return Installation(settings, settings_file, hub_config, loaded, proxy, lock, stand_in)
+    return Installation(settings, settings_file, hub_config, loaded, proxy, listeners, lock, stand_in)
 
 
 def programs(installation: Installation) -> list[Program]:
     """The four siblings, the steward last (`up` ends it first); before them the stand-in cloud, where there is one."""
     settings = installation.settings
-    python, logs = sys.executable, settings.state / "logs"
+    python, folder = sys.executable, settings.state / "logs"
     base = {
         name: value
         for name, value in os.environ.items()
@@ -127,23 +141,21 @@ def programs(installation: Installation) -> list[Program]:
     for_hub = dict(base)
     if os.environ.get(TOKEN_VARIABLE):
         for_hub[TOKEN_VARIABLE] = os.environ[TOKEN_VARIABLE]
-    proxy = [
-        *installation.proxy,
-        "--ip", settings.address, "--port", str(settings.public_port),
-        "--api-ip", settings.address, "--api-port", str(settings.proxy_api_port),
-        "--default-target", f"http://{settings.address}:{settings.hub_port}",
-        "--error-target", f"{settings.hub_url}error",
-        "--log-level", "warn",
-        *(["--host-routing"] if settings.subdomain_host else []),
-    ]  # fmt: skip
+    proxy = Program(
+        "proxy",
+        front.front_command(settings, installation.proxy, installation.listeners),
+        base | {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy")},
+        folder / "proxy.log",
+        descriptors=[listener.fileno() for listener in installation.listeners],
+    )
     siblings = [
-        Program("proxy", proxy, base | {"CONFIGPROXY_AUTH_TOKEN": settings.secret("proxy")}, logs / "proxy.log"),
-        Program("hub", [python, "-m", "jupyterhub", "-f", str(installation.hub_config)], for_hub, logs / "hub.log"),
-        Program("desk", [python, "-m", "spawner.cli", "desk"], base, logs / "desk.log"),
-        Program("steward", [python, "-m", "spawner.cli", "steward"], base, logs / "steward.log"),
+        proxy,
+        Program("hub", [python, "-m", "jupyterhub", "-f", str(installation.hub_config)], for_hub, folder / "hub.log"),
+        Program("desk", [python, "-m", "spawner.cli", "desk"], base, folder / "desk.log"),
+        Program("steward", [python, "-m", "spawner.cli", "steward"], base, folder / "steward.log"),
     ]
     if installation.demo_cloud:
-        siblings.insert(0, Program(DEMO_CLOUD, installation.demo_cloud, base, logs / f"{DEMO_CLOUD}.log"))
+        siblings.insert(0, Program(DEMO_CLOUD, installation.demo_cloud, base, folder / f"{DEMO_CLOUD}.log"))
     return siblings
 
 
@@ -158,9 +170,15 @@ async def up(installation: Installation) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     siblings = programs(installation)
     keeping = [asyncio.create_task(program.keep_running(), name=program.name) for program in siblings]
+    keeping.append(
+        asyncio.create_task(
+            logs.keep_small([program.log_file for program in siblings], largest=int(settings.log_megabytes * 1e6))
+        )
+    )
     try:
-        await _announce(installation, siblings, stopping)
-        await stopping.wait()
+        async with liveness.watching(settings, siblings):
+            await _announce(installation, siblings, stopping)
+            await stopping.wait()
     finally:
         say("Stopping. Instances are ended and wiped.")
         # The steward first: what it saw ending it would only try to explain.
@@ -171,6 +189,10 @@ async def up(installation: Installation) -> None:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
         await end_everything(settings)
+        for listener in installation.listeners:
+            listener.close()
+        if settings.sockets is not None:
+            shutil.rmtree(settings.sockets, ignore_errors=True)
 
 
 async def _announce(installation: Installation, siblings: list[Program], stopping: asyncio.Event) -> None:
@@ -182,7 +204,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
         pool = make_pool(settings, session=session, epoch="up")
         began = pool.now()
         try:
-            while not await _is_ready(session, settings):
+            while not await _is_ready(settings):
                 await _pause(stopping)
                 if stopping.is_set():
                     return
@@ -232,14 +254,10 @@ async def _wait_for_a_slot(pool: Pool, stopping: asyncio.Event, *, since: dateti
     return None if stopping.is_set() else "none became ready in time"
 
 
-async def _is_ready(session: aiohttp.ClientSession, settings: Settings) -> bool:
-    timeout = aiohttp.ClientTimeout(total=2)
-    for path in ("hub/health", "services/desk/health"):
-        try:
-            async with session.get(settings.public_url + path, timeout=timeout) as answer:
-                if answer.status != 200:
-                    return False
-        except (TimeoutError, aiohttp.ClientError, OSError):
+async def _is_ready(settings: Settings) -> bool:
+    """Asked of our own proxy by loopback: this machine may have no way to the address that browsers use."""
+    for path in HEALTH_PATHS:
+        if not await liveness.answers(settings.local_url + path, seconds=2):
             return False
     return True
 

@@ -17,7 +17,7 @@ import aiohttp
 
 from spawner.aio import KeyedTaskSet
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
-from spawner.hub_client import HubClient
+from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import EndReason, leases
 from spawner.ledger.pool import instances, slots, tickets, user_namespaces
 from spawner.pool.build import make_pool, new_id
@@ -196,10 +196,13 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     holder = f"{os.uname().nodename}:{os.getpid()}:{new_id()}"
-    async with aiohttp.ClientSession() as session, keeping_paid(settings, holder):
+    async with (
+        aiohttp.ClientSession() as session,
+        open_hub_client(settings) as hub,
+        keeping_paid(settings, holder),
+    ):
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():
-            hub = HubClient(session, settings.hub_api_url)
             webhook = Webhook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
             steward = Steward(pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), webhook=webhook)
             await _run_rounds(steward, stopping)

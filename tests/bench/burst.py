@@ -154,8 +154,7 @@ async def _measure(
         status = await way(person)
         return time.perf_counter() - began, status
 
-    hub = load_settings(stack.state / "settings.json").hub_url
-    with sampling(f"{hub.rstrip('/')}/health") as busy:
+    with sampling(f"{load_settings(stack.state / 'settings.json').local_url}hub/health") as busy:
         found = await asyncio.gather(*(one(person) for person in crowd))
     times = [seconds for seconds, _ in found]
     answers = Counter(status for _, status in found)

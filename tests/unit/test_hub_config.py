@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from traitlets.config import Config
 
 from spawner.hub.config import add_freepool, configure, lend, log_in_by_link
@@ -58,9 +59,60 @@ def test_freepools_own_hub_is_configured_completely(settings: Settings) -> None:
     assert c.JupyterHub.hub_bind_url == "http://:8081"
     assert c.JupyterHub.hub_connect_url == "http://hub.jhub.svc:8081"
     assert c.JupyterHub.bind_url == "https://lab.example.org/"
+    assert c.JupyterHub.public_url == "https://lab.example.org/"
+    assert c.JupyterHub.tornado_settings["cookie_options"] == {"secure": True}
     assert c.JupyterHub.db_url == settings.ledger
     assert c.ConfigurableHTTPProxy.auth_token == "secret of proxy"
     assert [service["name"] for service in c.JupyterHub.services] == ["desk", "steward"]
+
+
+def test_on_one_machine_nothing_but_the_proxy_has_a_port(settings: Settings) -> None:
+    c: Any = Config()
+    configure(c, settings.model_copy(update={"sockets": Path("/run/free pool"), "public": None, "public_port": 8123}))
+    folder = "http+unix://%2Frun%2Ffree%20pool%2F"
+    assert c.JupyterHub.hub_bind_url == f"{folder}hub.sock"
+    assert c.JupyterHub.hub_connect_url == f"{folder}hub.sock"
+    assert c.ConfigurableHTTPProxy.api_url == f"{folder}proxy.sock"
+    assert c.Spawner.hub_connect_url == "http://127.0.0.1:8123", "instances see no socket"
+    desk = next(service for service in c.JupyterHub.services if service["name"] == "desk")
+    assert "url" not in desk, "JupyterHub takes no service with a socket"
+    assert desk["oauth_redirect_uri"] == "/services/desk/oauth_callback"
+    assert "public_url" not in c.JupyterHub
+
+
+@pytest.mark.parametrize(
+    ("public", "expected"),
+    [
+        ("https://lab.example.org/freepool/", "a path is not supported: give Freepool a host name of its own"),
+        ("https://lab.example.org?x=1", "a path is not supported"),
+        ("lab.example.org", "must be the address that browsers use, such as https://lab.example.org"),
+        ("ftp://lab.example.org", "must be the address that browsers use"),
+        ("https://", "must be the address that browsers use"),
+        ("https://lab.example.org:99999", "must be the address that browsers use"),
+        ("https://[::1", "must be the address that browsers use"),
+        ("https://user:word@lab.example.org", "must be the address that browsers use"),
+    ],
+)
+def test_an_address_that_cannot_work_is_refused_at_once_in_words(
+    public: str, expected: str, settings: Settings
+) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        Settings.model_validate(settings.model_dump() | {"public": public})
+
+
+@pytest.mark.parametrize(
+    ("address", "public", "expected"),
+    [
+        ("::1", None, "http://[::1]:8000/"),
+        ("::1", "http://[2001:db8::1]:8443", "http://[2001:db8::1]:8443/"),
+        ("127.0.0.1", None, "http://127.0.0.1:8000/"),
+    ],
+)
+def test_an_ipv6_address_is_written_as_urls_have_it(
+    address: str, public: str | None, expected: str, settings: Settings
+) -> None:
+    found = Settings.model_validate(settings.model_dump() | {"address": address, "public": public})
+    assert found.public_url == expected
 
 
 def test_an_existing_hub_keeps_its_own_settings(settings: Settings) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +12,8 @@ import pytest
 from spawner.catalog import load_catalog
 from spawner.errors import SetupError
 from spawner.local import preflight
-from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings, load_settings
+from spawner.settings import LOOPBACK, SETTINGS_VARIABLE, Isolation, Settings, load_settings
 from tests.stack import PROJECT
-
-
-@pytest.fixture
-def descriptors() -> Iterator[list[int]]:
-    """Descriptors to close after the test."""
-    held: list[int] = []
-    yield held
-    for descriptor in held:
-        os.close(descriptor)
 
 
 def settings(tmp_path: Path) -> Settings:
@@ -38,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_a_used_port_is_named_with_a_remedy() -> None:
-    with socket.create_server((preflight.LOOPBACK, 0)) as taken:
+    with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SetupError, match=rf"Port {port} cannot be used: Address already in use\. .*PORT=8001"):
             preflight.require_free_port(port)
@@ -56,49 +44,6 @@ def test_an_invalid_port_is_refused_in_one_sentence(port: str) -> None:
     with pytest.raises(SetupError, match=rf"Port {port} cannot be used: it must be a number from 1 to 65535\."):
         preflight.port_number(port)
     assert preflight.port_number("65535") == 65535
-
-
-def test_the_same_ports_are_chosen_again_because_instances_know_them(tmp_path: Path) -> None:
-    first = preflight.choose_ports(tmp_path)
-    assert set(first) == set(preflight.PORT_NAMES)
-    assert len(set(first.values())) == 3
-    assert preflight.choose_ports(tmp_path) == first
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"hub_port": "x"}', "null", '{"hub_port": 99999999}'])
-def test_invalid_remembered_ports_are_replaced(text: str, tmp_path: Path) -> None:
-    (tmp_path / "ports.json").write_text(text)
-    assert json.loads((tmp_path / "ports.json").read_text() or "0") != preflight.choose_ports(tmp_path)
-
-
-def test_a_remembered_port_that_is_in_use_is_replaced(tmp_path: Path) -> None:
-    first = preflight.choose_ports(tmp_path)
-    with socket.create_server((preflight.LOOPBACK, first["hub_port"])):
-        assert first["hub_port"] not in preflight.choose_ports(tmp_path).values()
-
-
-# The state folder
-
-
-def test_the_state_folder_is_made_for_its_owner_alone(tmp_path: Path, descriptors: list[int]) -> None:
-    state = tmp_path / "a" / "state"
-    descriptors.append(preflight.take_state_folder(state))
-    assert state.stat().st_mode & 0o777 == 0o700
-
-
-@pytest.mark.parametrize("inside", ["", "deeper"])
-def test_a_read_only_state_folder_is_named_with_a_remedy(inside: str, tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("a file where the folder should be")
-    with pytest.raises(SetupError, match=r"The state folder .* cannot be written: .*\. Choose another with STATE="):
-        preflight.take_state_folder(tmp_path / "state" / inside)
-
-
-def test_one_state_folder_serves_one_freepool(tmp_path: Path, descriptors: list[int]) -> None:
-    descriptors.append(preflight.take_state_folder(tmp_path))
-    with pytest.raises(SetupError, match=r"already runs on the state folder .*\. Use that one, stop it, or choose"):
-        preflight.take_state_folder(tmp_path)
-    fcntl.flock(descriptors[0], fcntl.LOCK_UN)
-    descriptors.append(preflight.take_state_folder(tmp_path))
 
 
 # The sandbox

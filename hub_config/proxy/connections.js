@@ -1,0 +1,45 @@
+// What Node.js's server does with connections: how long they last, and how many there may be.
+
+import http from "node:http";
+
+/**
+ * A server with limits of time that suit uploads and load balancers. The defaults of Node.js suit neither.
+ * @param {{headersMs: number, checkMs: number, keepAliveMs: number}} limits
+ */
+export const makeServer = ({ headersMs, checkMs, keepAliveMs }) =>
+  http.createServer({
+    keepAlive: true,
+    keepAliveTimeout: keepAliveMs,
+    headersTimeout: headersMs,
+    requestTimeout: 0, // of the whole request, uploads included (300 s by default); bodies.js has the limits of bodies
+    connectionsCheckingInterval: checkMs,
+  });
+
+/**
+ * Each connection takes two file descriptors, and one client shall not have them all.
+ * Close what is too much at once; where it becomes tight, close connections that wait for a next request.
+ * @param {import("node:http").Server} server
+ * @param {number} most at the same time; half as many for one address
+ */
+export const limitConnections = (server, most) => {
+  let open = 0;
+  /** @type {Map<string, number>} */
+  const byAddress = new Map();
+  server.on("connection", (socket) => {
+    const address = socket.remoteAddress ?? "";
+    const same = byAddress.get(address) ?? 0;
+    if (open >= most * 0.8) server.closeIdleConnections();
+    if (open >= most || same >= Math.ceil(most / 2)) {
+      socket.destroy();
+      return;
+    }
+    open += 1;
+    byAddress.set(address, same + 1);
+    socket.once("close", () => {
+      open -= 1;
+      const left = (byAddress.get(address) ?? 1) - 1;
+      if (left) byAddress.set(address, left);
+      else byAddress.delete(address);
+    });
+  });
+};

@@ -1,0 +1,274 @@
+// The proxy in front of hub, desk and notebooks: configurable-http-proxy's own class on sockets that are handed over,
+// with the limits for which its command line has no options.
+//
+//   node front.js OPTIONS     OPTIONS: a JSON object, see `Options`. The API's token is in CONFIGPROXY_AUTH_TOKEN.
+
+import fs from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { drain, hasBody, Room, watchBody } from "./bodies.js";
+import { limitConnections, makeServer } from "./connections.js";
+import { readRoutes, writeRoutes } from "./routes.js";
+
+/**
+ * @typedef {object} Options
+ * @property {string} modules folder of node_modules
+ * @property {number[]} descriptors listening sockets: the supervisor's, which never lets go of the port
+ * @property {string} api Unix socket of the proxy's API
+ * @property {string} routes file that keeps the routes
+ * @property {string} hub URL of the hub; also its default route
+ * @property {string} desk URL of the desk
+ * @property {string} deskPath the desk's route, with the host where routes have one
+ * @property {string} gate URL of the desk's gate as JupyterHub writes it: a port of ours that leads to the desk
+ * @property {number} gatePort that port; 0: there is none
+ * @property {string} host the hub's host name, where routes have hosts; else empty
+ * @property {number} connections the most at the same time
+ * @property {Partial<typeof LIMITS>} [limits]
+ */
+
+const SECOND = 1000;
+const MIB = 1024 * 1024;
+const LIMITS = {
+  /** Headers of a request; Node.js looks every `checkMs`. */
+  headersMs: 15 * SECOND,
+  checkMs: 5 * SECOND,
+  /** A connection without a request: longer than any usual load balancer keeps one (600 s), which answers 502 otherwise. */
+  keepAliveMs: 620 * SECOND,
+  /** Bodies for hub and desk. */
+  bodyBytes: MIB,
+  bodyMs: 60 * SECOND,
+  /** All of them together. */
+  bodiesBytes: 32 * MIB,
+  /** An upload to a notebook may take any time, as long as it goes on. */
+  uploadIdleMs: 300 * SECOND,
+  /** How long the rest of a refused body is read. */
+  drainMs: 10 * SECOND,
+};
+
+/** @type {Options} */
+const options = JSON.parse(process.argv[2] ?? "{}");
+const limits = { ...LIMITS, ...options.limits };
+const folder = path.join(options.modules, "configurable-http-proxy");
+/** @param {string} name */
+const load = (name) => import(pathToFileURL(path.join(folder, name)).href);
+/** @type {typeof import("configurable-http-proxy")} */
+const { ConfigurableProxy } = await load("lib/configproxy.js");
+/** @type {typeof import("configurable-http-proxy/lib/log.js")} */
+const { defaultLogger } = await load("lib/log.js");
+
+const SENTENCES = {
+  400: "The address of this request is not valid.",
+  408: "The request took too long to arrive.",
+  413: `The request is too large: at most ${limits.bodyBytes} bytes are accepted here.`,
+  503: "Too many requests at the same time. Try again in a few seconds.",
+};
+
+class Front extends ConfigurableProxy {
+  /** @type {WeakMap<http.IncomingMessage, http.ClientRequest>} */
+  #upstream = new WeakMap();
+  /** @type {WeakSet<http.IncomingMessage>} */
+  #refused = new WeakSet();
+  /** @type {WeakMap<http.IncomingMessage, () => void>} */
+  #watch = new WeakMap();
+  #room = new Room(limits.bodiesBytes);
+  #socketAgent = new http.Agent({ keepAlive: true });
+  #isReady = false;
+
+  /** @param {import("configurable-http-proxy").ProxyOptions} settings */
+  constructor(settings) {
+    super(settings);
+    this.proxy.on("proxyReq", (upstream, req) => this.#upstream.set(req, upstream));
+    // Just before the body is piped on: whoever listens to it earlier sets it flowing.
+    this.on("proxyRequest", (req) => this.#watch.get(req)?.());
+  }
+
+  /** Fill the table of routes: what it had before it ended, and the desk, which JupyterHub cannot route to a socket. */
+  async restore() {
+    for (const [route, data] of Object.entries(readRoutes(options.routes))) await this._routes.add(route, data);
+    await this._routes.add(options.deskPath, { target: options.desk });
+    this.#isReady = true;
+  }
+
+  /**
+   * @override
+   * @param {string} route
+   * @param {{target: string}} data
+   */
+  async addRoute(route, data) {
+    await super.addRoute(route, data);
+    await this.#keep();
+  }
+
+  /**
+   * @override
+   * @param {string} route
+   */
+  async removeRoute(route) {
+    await super.removeRoute(route);
+    await this.#keep();
+  }
+
+  async #keep() {
+    if (this.#isReady) writeRoutes(options.routes, await this._routes.getAll());
+  }
+
+  /**
+   * @override
+   * @param {http.IncomingMessage} req
+   */
+  async targetForReq(req) {
+    if (options.gatePort && req.socket.localPort === options.gatePort) {
+      return { prefix: options.deskPath, target: options.desk, isGate: true };
+    }
+    const match = await super.targetForReq(options.host && isAddress(req.headers.host) ? asked(req, options.host) : req);
+    return match?.target === options.gate ? { ...match, target: options.desk, isGate: true } : match;
+  }
+
+  /**
+   * @override
+   * @param {URL} target
+   */
+  proxyOptsForTarget(target) {
+    const found = super.proxyOptsForTarget(target);
+    if (found.target.socketPath) found.agent = this.#socketAgent; // keeps connections, as for TCP
+    return found;
+  }
+
+  /**
+   * @override
+   * @param {http.IncomingMessage} req
+   * @param {http.ServerResponse} res
+   */
+  async handleProxyWeb(req, res) {
+    delete req.headers.expect; // Node.js has answered it
+    let match;
+    try {
+      match = await this.targetForReq(req);
+    } catch {
+      this.#refuse(req, res, 400);
+      return;
+    }
+    if (!hasBody(req) || this.#admits(req, res, match)) await super.handleProxyWeb(req, res);
+  }
+
+  /**
+   * @param {http.IncomingMessage} req
+   * @param {http.ServerResponse} res
+   * @param {{prefix: string, target: string, isGate?: boolean} | undefined} match
+   */
+  #admits(req, res, match) {
+    // On other routes the desk passes bodies on to notebooks, and keeps none.
+    const isDesks = match?.prefix === options.deskPath || match?.isGate;
+    const isOurs = match?.target === options.hub || (match?.target === options.desk && isDesks);
+    const declared = Number(req.headers["content-length"] ?? limits.bodyBytes);
+    if (isOurs && (declared > limits.bodyBytes || !this.#room.take(declared, res))) {
+      this.#refuse(req, res, declared > limits.bodyBytes ? 413 : 503);
+      return false;
+    }
+    const { bodyBytes, bodyMs, uploadIdleMs } = limits;
+    const own = isOurs
+      ? { largest: bodyBytes, wholeMs: bodyMs, idleMs: bodyMs }
+      : { largest: Infinity, wholeMs: 0, idleMs: uploadIdleMs };
+    this.#watch.set(req, () => watchBody(req, own, (status) => this.#refuse(req, res, status)));
+    return true;
+  }
+
+  /**
+   * @param {http.IncomingMessage} req
+   * @param {http.ServerResponse} res
+   * @param {number} status
+   */
+  #refuse(req, res, status) {
+    this.#refused.add(req);
+    req.unpipe();
+    this.#upstream.get(req)?.destroy();
+    this.log.warn(`${status} ${req.method} ${(req.url ?? "").split("?", 1)[0]} refused`);
+    const text = `${SENTENCES[/** @type {keyof typeof SENTENCES} */ (status)]}\n`;
+    if (!res.headersSent) {
+      /** @type {Record<string, string | number>} */
+      const headers = { "Content-Type": "text/plain; charset=utf-8", "Content-Length": Buffer.byteLength(text) };
+      if (status === 408) headers["Connection"] = "close";
+      if (status === 503) headers["Retry-After"] = 5;
+      res.writeHead(status, headers);
+      res.end(text);
+    } else {
+      res.destroy();
+    }
+    drain(req, limits.drainMs);
+  }
+
+  /**
+   * @override
+   * @param {number} code
+   * @param {string} kind
+   * @param {http.IncomingMessage} req
+   * @param {http.ServerResponse} res
+   * @param {Error} [error]
+   */
+  handleProxyError(code, kind, req, res, error) {
+    if (!this.#refused.has(req)) super.handleProxyError(code, kind, req, res, error);
+  }
+
+  /**
+   * Have a server answer as the class's own would.
+   * @param {http.Server} server
+   */
+  answerOn(server) {
+    for (const name of ["request", "upgrade"]) {
+      for (const listener of this.proxyServer.listeners(name)) {
+        server.on(name, /** @type {(...given: unknown[]) => void} */ (listener));
+      }
+    }
+  }
+}
+
+/**
+ * Whether a Host header names an address of this machine, not a name: by such a one instances reach the hub's host.
+ * @param {string | undefined} host
+ */
+const isAddress = (host) => net.isIP((host ?? "").replace(/:\d+$/, "").replace(/^\[|\]$/g, "")) !== 0;
+
+/**
+ * A request as the table of routes reads it, for another host.
+ * @param {http.IncomingMessage} req
+ * @param {string} host
+ */
+const asked = (req, host) => /** @type {http.IncomingMessage} */ ({ url: req.url, headers: { host } });
+
+const log = defaultLogger({ level: "warn" });
+const { error: logError } = log;
+/**
+ * Without the trace of an error of the system: a program that starts has no socket yet, and each request would log ten
+ * lines.
+ * @param {string} text
+ * @param {unknown[]} values
+ */
+log.error = (text, ...values) =>
+  logError.call(log, text, ...values.map((value) => (value instanceof Error && "code" in value ? value.message : value)));
+const front = new Front({
+  log,
+  authToken: process.env["CONFIGPROXY_AUTH_TOKEN"],
+  defaultTarget: options.hub,
+  errorTarget: `${options.hub}/hub/error/`,
+  hostRouting: Boolean(options.host),
+  includePrefix: true,
+  prependPath: true,
+  xfwd: true,
+});
+await front.restore();
+
+process.umask(0o077);
+fs.rmSync(options.api, { force: true }); // of a proxy that was killed
+front.apiServer.listen(options.api);
+const server = makeServer(limits);
+front.answerOn(server);
+limitConnections(server, options.connections);
+const [first, ...others] = options.descriptors;
+server.listen({ fd: first });
+for (const fd of others) net.createServer((socket) => void server.emit("connection", socket)).listen({ fd });
+
+process.on("SIGTERM", () => process.exit(0));
+process.on("SIGINT", () => process.exit(0));
+process.on("uncaughtException", (error) => log.error(`Uncaught exception: ${error.stack ?? error.message}`));

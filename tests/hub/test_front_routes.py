@@ -1,0 +1,82 @@
+"""The proxy's port and routes outlive the proxy, and instances reach hub and desk by loopback."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from spawner.settings import LOOPBACK
+from tests.hub.front import Front, running_front
+
+HOST = "lab.localhost"
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    with running_front() as running:
+        yield running
+
+
+def test_a_killed_proxy_gives_its_port_to_nobody_and_answers_what_came_meanwhile(front: Front) -> None:
+    front.kill()
+    for reuse in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        for address in (LOOPBACK, "0.0.0.0"):
+            with socket.socket() as thief:
+                thief.setsockopt(socket.SOL_SOCKET, reuse, 1)
+                with pytest.raises(OSError, match="in use") as caught:
+                    thief.bind((address, front.port))
+                assert caught.value.errno == errno.EADDRINUSE
+    found: list[str] = []
+    asks = threading.Thread(target=lambda: found.append(front.get("user/ann/lab").text))
+    asks.start()
+    front.start()
+    asks.join(30)
+    assert found == ["notebook /user/ann/lab 0"], "the new proxy knows the notebook, without the hub"
+    front.wait()
+
+
+def test_a_removed_route_does_not_come_back_with_the_next_proxy(front: Front) -> None:
+    target = f"http://{LOOPBACK}:{front.notebook.server_address[1]}"
+    assert front.routes("POST", "/user/bob", target=target).status_code == 201
+    assert front.get("user/bob/x").text == "notebook /user/bob/x 0"
+    assert front.routes("DELETE", "/user/bob").status_code == 204
+    front.kill()
+    front.start()
+    front.wait()
+    assert front.get("user/bob/x").text == "hub /user/bob/x 0"
+    assert front.get("services/desk/").text == "desk /services/desk/ 0"
+
+
+def test_the_gates_port_and_routes_to_it_lead_to_the_desk(front: Front) -> None:
+    """The hub looks at the port before the route is there."""
+    assert httpx.get(f"{front.gate}/user/ann/paid-1/api").text == "desk /user/ann/paid-1/api 0"
+    assert front.get("user/ann/paid-1/lab").text == "notebook /user/ann/paid-1/lab 0"
+    assert front.routes("POST", "/user/ann/paid-1", target=front.gate).status_code == 201
+    assert front.get("user/ann/paid-1/lab").text == "desk /user/ann/paid-1/lab 0"
+
+
+def test_only_the_supervisors_siblings_may_use_the_api(front: Front) -> None:
+    assert (front.folder / "proxy.sock").stat().st_mode & 0o077 == 0
+    for port in (front.port, front.port + 1):
+        try:
+            with socket.create_connection((LOOPBACK, port)) as client:
+                client.sendall(b"GET /api/routes HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b"hub /api/routes" in client.recv(65536)
+        except ConnectionRefusedError:
+            continue
+
+
+def test_with_a_host_for_each_person_loopback_stands_for_the_hubs_host() -> None:
+    with running_front(host=HOST) as front:
+        for host in (f"{LOOPBACK}:{front.port}", "[::1]", HOST):
+            assert front.get("services/desk/x", Host=host).text == "desk /services/desk/x 0"
+            assert front.get("hub/api/", Host=host).text == "hub /hub/api/ 0"
+        ann = f"ann.{HOST}:{front.port}"
+        assert front.get("user/ann/x", Host=ann).text == "notebook /user/ann/x 0"
+        assert front.get("user/ann/x", Host=LOOPBACK).text == "hub /user/ann/x 0", "a notebook only under its own host"
+        assert front.get("services/desk/x", Host=ann).text == "hub /services/desk/x 0", "no desk on a notebook's host"

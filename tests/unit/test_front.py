@@ -1,0 +1,67 @@
+"""The public port: which addresses can be listened on, and what a refusal blames."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from contextlib import closing
+
+import pytest
+
+from spawner.errors import SetupError
+from spawner.local import front
+from spawner.settings import LOOPBACK
+from tests.stack import free_port
+
+
+def places(listeners: list[socket.socket]) -> list[str]:
+    found = [str(listener.getsockname()[0]) for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (LOOPBACK, [LOOPBACK]),
+        ("localhost", [LOOPBACK]),
+        ("0.0.0.0", ["0.0.0.0"]),
+        ("", ["0.0.0.0"]),
+        ("::1", ["::1", LOOPBACK]),
+        ("::", ["::"]),
+        ("127.0.0.9", ["127.0.0.9", LOOPBACK]),
+    ],
+)
+def test_every_kind_of_address_is_listened_on_and_loopback_always(address: str, expected: list[str]) -> None:
+    port = free_port()
+    listeners = front.open_public_sockets(address, port)
+    with socket.create_connection((LOOPBACK, port)):
+        pass
+    found = places(listeners)
+    assert found == expected or (address == "localhost" and found == ["::1", LOOPBACK])
+
+
+def test_a_taken_port_is_named_with_a_way_out() -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SetupError, match=rf"Port {port} cannot be used: Address already in use\. .*PORT=8001"):
+            front.open_public_sockets(LOOPBACK, port)
+        with pytest.raises(SetupError, match=rf"Port {port} cannot be used"):
+            front.open_public_sockets("127.0.0.9", port)
+        with closing(socket.create_server(("127.0.0.9", port))):
+            pass  # it was let go of
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_that_this_machine_does_not_have_is_blamed_itself(address: str) -> None:
+    with pytest.raises(SetupError, match=r"The address .* cannot be listened on: .* Set `address`") as caught:
+        front.open_public_sockets(address, free_port())
+    assert "Port" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "expected"), [(1024, 384), (1_048_576, 10_000), (resource.RLIM_INFINITY, 10_000), (64, 1)]
+)
+def test_connections_are_limited_by_the_descriptors_that_there_are(descriptors: int, expected: int) -> None:
+    assert front.most_connections(descriptors) == expected
