@@ -90,6 +90,7 @@ class TestWithoutRights:
         assert lives["user"] == NOBODY
         assert [int(text, 16) for text in lives["capabilities"]] == [0, 0, 0]
         assert lives["no_new_privileges"] == "1"
+        assert lives["filter"] == "2"
 
     def test_only_what_is_wiped_is_mounted_writable(self, seen: dict[str, Any]) -> None:
         writable = {target for target, options in seen["lives"]["mounts"] if "rw" in options.split(",")}

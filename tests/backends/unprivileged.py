@@ -39,6 +39,7 @@ async def _lives(backend: LocalBackend) -> dict[str, Any]:
         "user": processes[-1].uids().real,
         "capabilities": [fields[name] for name in ("CapPrm", "CapEff", "CapAmb")],
         "no_new_privileges": fields["NoNewPrivs"],
+        "filter": fields["Seccomp"].strip(),
         "mounts": [[words[4], words[5]] for words in map(str.split, (inside / "mountinfo").read_text().splitlines())],
     }
     await backend.destroy(wanted.id)

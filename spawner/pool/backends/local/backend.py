@@ -30,7 +30,7 @@ from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus, Unavailable
-from spawner.pool.backends.local import cgroup, sandbox
+from spawner.pool.backends.local import cgroup, sandbox, syscalls
 from spawner.pool.backends.local.keeper import write_status
 
 FIRST_USER_ID = 0x70000000
@@ -141,6 +141,7 @@ class LocalBackend:
             disk=int(flavor.disk),
             run_as=run_as,
             threads=max(1, int(flavor.cpu)),
+            nested_namespaces=not sandbox.can_forbid_user_namespaces(),
         )
         program = sandbox.agent_command(box.environment)
         # Files in a tmpfs are memory, so the limit is memory and disk together.
@@ -170,6 +171,7 @@ class LocalBackend:
             "environment": environment,
             "run_as": run_as,
             "isolated": self._isolated,
+            "filter": syscalls.program().hex() if self._isolated else "",
             "limits": asdict(limits),
             "group": group.to_json() if group else None,
             "agent": {

@@ -85,7 +85,8 @@ class Keeper:
         os.set_blocking(self.said, False)
         if self.group:
             cgroup.make(self.group, self.limits)
-        filled = {"{orders}": str(orders_read), "{info}": str(info_write)}
+        calls = _in_memory(bytes.fromhex(self.orders["filter"]))
+        filled = {"{orders}": str(orders_read), "{info}": str(info_write), "{filter}": str(calls)}
         agent = {**self.orders["agent"], "listener": listener.fileno(), "report": report_write}
         self.program = subprocess.Popen(
             [filled.get(word, word) for word in self.orders["command"]],
@@ -94,11 +95,11 @@ class Keeper:
             stderr=says,
             env=self.orders["environment"],
             cwd=self.orders["directory"],
-            pass_fds=(listener.fileno(), orders_read, report_write, info_write),
+            pass_fds=(listener.fileno(), orders_read, report_write, info_write, calls),
             start_new_session=True,
             preexec_fn=self._limit,  # noqa: PLW1509  (the keeper has one thread)
         )
-        for descriptor in (orders_read, report_write, info_write, says):
+        for descriptor in (orders_read, report_write, info_write, calls, says):
             os.close(descriptor)
         os.write(orders_write, json.dumps(agent).encode())
         os.close(orders_write)
@@ -227,6 +228,14 @@ def write_status(folder: Path, status: dict[str, Any]) -> None:
         with (folder / "status.json").open("r+") as stream:
             stream.write(text)
             stream.truncate()
+
+
+def _in_memory(content: bytes) -> int:
+    """A descriptor from which the content can be read."""
+    descriptor = os.memfd_create("freepool")
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _prctl(option: int, value: int) -> None:

@@ -1,4 +1,4 @@
-"""The command line of one sandbox. Pure.
+"""The command line of one sandbox.
 
 The instance gets its own user, process, mount, IPC and host-name namespaces. It sees the system's programs and its
 image read-only, and can write only to sized tmpfs mounts, which end with it. So "wiped" needs no deletion of files.
@@ -9,9 +9,11 @@ file system (`transport=ipc`), and the keeper outside holds the port.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from spawner.instance.arguments import WORKSPACE
@@ -50,6 +52,8 @@ class Sandbox:
     disk: int
     run_as: int | None
     threads: int
+    nested_namespaces: bool = True
+    """False: forbid user namespaces inside by bubblewrap, too, beside the filter. Needs bubblewrap 0.8."""
 
 
 def environment_prefixes(environment: Path) -> tuple[Path, ...]:
@@ -92,7 +96,8 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
 
 
 def bubblewrap_command(sandbox: Sandbox, program: Sequence[str]) -> list[str]:
-    """The full `bwrap …` command line. `{info}` is replaced by the descriptor of bubblewrap's report."""
+    """The full `bwrap …` command line. The keeper replaces `{info}` and `{filter}` by descriptors: of bubblewrap's
+    report and of the system call filter."""
     return [
         "bwrap",
         *_namespaces(sandbox),
@@ -107,8 +112,11 @@ def bubblewrap_command(sandbox: Sandbox, program: Sequence[str]) -> list[str]:
 def _namespaces(sandbox: Sandbox) -> Iterator[str]:
     yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
     yield from ("--die-with-parent", "--new-session", "--info-fd", "{info}", "--hostname", "notebook")
+    yield from ("--seccomp", "{filter}")
     if sandbox.run_as is None:
         yield from ("--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID), "--cap-drop", "ALL")
+        if not sandbox.nested_namespaces:
+            yield "--disable-userns"
     else:
         # Root mounts with its own rights, so that the parent folders of the image may stay private, and then changes
         # to a unique user id. setpriv needs these three capabilities for that, and drops them with the others.
@@ -125,6 +133,16 @@ def _identity(sandbox: Sandbox) -> list[str]:
         "setpriv", f"--reuid={who}", f"--regid={who}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all",
         "--no-new-privs", "--",
     ]  # fmt: skip
+
+
+@cache
+def can_forbid_user_namespaces() -> bool:
+    """Whether this machine's bubblewrap has `--disable-userns`."""
+    try:
+        said = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return "--disable-userns" in said
 
 
 def _files(sandbox: Sandbox) -> Iterator[str]:
