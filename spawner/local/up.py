@@ -27,6 +27,7 @@ from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import instances, slots
 from spawner.local import demo, preflight
+from spawner.local.memory import spare_the_platform
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
 from spawner.paid.build import require as require_paid
@@ -150,6 +151,7 @@ def programs(installation: Installation) -> list[Program]:
 async def up(installation: Installation) -> None:
     """Run until SIGINT, SIGTERM, or the terminal is closed (SIGHUP)."""
     settings = installation.settings
+    spare_the_platform()
     stopping = asyncio.Event()
     ends_us = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -67,10 +68,11 @@ class LocalBackend:
         return False
 
     def memory(self) -> int | None:
-        """The catalog's `local_memory`, else `SHARE_OF_MEMORY` of this machine's."""
+        """The catalog's `local_memory`, else `SHARE_OF_MEMORY` of what this machine, or Freepool's own group, has."""
         if self._memory is not None:
             return self._memory
-        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * SHARE_OF_MEMORY)
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return int(min(machine, cgroup.most_memory() or machine) * SHARE_OF_MEMORY)
 
     def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:
         """The local pool has no GPUs, and serves only installed images."""
@@ -146,7 +148,7 @@ class LocalBackend:
         program = sandbox.agent_command(box.environment)
         # Files in a tmpfs are memory, so the limit is memory and disk together.
         limits = cgroup.Limits(memory=int(flavor.memory) + int(flavor.disk), processes=flavor.processes, cpu=flavor.cpu)
-        group = cgroup.place(*self._groups, spec.id) if self._groups else None
+        group = self._group(spec.id)
         root, examples, directory, environment = (
             WORKSPACE,
             sandbox.EXAMPLES,
@@ -184,6 +186,13 @@ class LocalBackend:
                 "examples": list(spec.examples),
             },
         }
+
+    def _group(self, slot_id: str) -> cgroup.Group | None:
+        """A slot's control group, below the one of all slots, which has all the memory that the pool may give away."""
+        if not self._groups:
+            return None
+        pool = hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()[:8]
+        return cgroup.place(*self._groups, slot_id, pool=pool, pool_memory=self.memory())
 
     def _free_user_id(self) -> int:
         taken = {orders.get("run_as") for orders in map(_orders_of, self._folders())}

@@ -36,6 +36,9 @@ WATCH_SECONDS = 0.5
 LOST_SECONDS = 5
 """Between checks that the slot's folder still exists: without it no process could find the slot."""
 END_SECONDS = 10
+FIRST_TO_GO = 900
+"""The oom_score_adj of what runs in a sandbox: where memory runs out, the kernel ends a notebook and no program of the
+platform. What root has set (with CAP_SYS_RESOURCE) cannot be lowered from inside."""
 LARGEST_LOG = 1024 * 1024
 """The most bytes of a sandbox's output that are kept: untrusted code writes it to the administrator's disk."""
 LAST_WORDS = 4096
@@ -119,6 +122,7 @@ class Keeper:
         else:
             processes = self.limits.processes
             resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def _watch(self, wake: int, report: int) -> None:
@@ -171,7 +175,7 @@ class Keeper:
         self.program = None
         # A kernel may have run out of memory earlier while the server went on: then that is not the reason now.
         if code != 0 and self.group and cgroup.ran_out_of_memory(self.group):
-            self._died("out_of_memory", "")
+            self._died("out_of_memory" if cgroup.reached_its_limit(self.group) else "evicted", "")
         elif self.status["phase"] == "creating":
             self._died("start_failed", f"exit code {code}: {self._last_words()}")
         elif self.status["phase"] == "ready":
