@@ -99,7 +99,7 @@ async def test_when_the_agent_dies_the_slot_is_dead_and_its_port_stays_reserved(
     wanted = spec(quick())
     async with slot(backend, wanted) as status:
         assert status.url is not None
-        *_, inside = machine.processes_of(backend.folder, wanted.id)
+        *_, inside = machine.inside_of(backend.folder, wanted.id)
         inside.kill()
         found = await dead(backend, wanted.id)
         assert found.reason is EndReason.CRASHED
@@ -211,7 +211,7 @@ async def test_the_slots_folder_is_not_readable_by_other_users(backend: LocalBac
 async def test_users_of_two_slots_are_not_the_same(backend: LocalBackend) -> None:
     one, two = spec(quick()), spec(quick())
     async with slot(backend, one), slot(backend, two):
-        users = {machine.processes_of(backend.folder, each.id)[-1].uids().real for each in (one, two)}
+        users = {machine.inside_of(backend.folder, each.id)[-1].uids().real for each in (one, two)}
         assert len(users) == (2 if os.geteuid() == 0 else 1)
         assert 0 not in users
 
@@ -275,7 +275,8 @@ async def test_one_slot_that_uses_more_than_its_own_share_is_told_so(backend: Lo
 async def test_where_memory_runs_out_a_notebook_goes_before_the_platform(backend: LocalBackend) -> None:
     wanted = spec(quick())
     async with slot(backend, wanted):
-        keeper, *inside = machine.processes_of(backend.folder, wanted.id)
+        keeper = machine.keeper_of(backend.folder, wanted.id)
+        inside = machine.inside_of(backend.folder, wanted.id)
         scores = {Path(f"/proc/{one.pid}/oom_score_adj").read_text() for one in inside}
         assert scores == {f"{FIRST_TO_GO}\n"}
         assert int(Path(f"/proc/{keeper.pid}/oom_score_adj").read_text()) < FIRST_TO_GO

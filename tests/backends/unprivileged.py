@@ -32,11 +32,12 @@ async def _lives(backend: LocalBackend) -> dict[str, Any]:
     status = await ready(backend, wanted.id)
     assert status.url is not None
     processes = machine.processes_of(backend.folder, wanted.id)
-    inside = Path(f"/proc/{processes[-1].pid}")
+    inmost = machine.inside_of(backend.folder, wanted.id)[-1]
+    inside = Path(f"/proc/{inmost.pid}")
     fields = dict(line.split(":\t") for line in (inside / "status").read_text().splitlines() if ":\t" in line)
     seen = {
         "health": await answers(status.url),
-        "user": processes[-1].uids().real,
+        "user": inmost.uids().real,
         "capabilities": [fields[name] for name in ("CapPrm", "CapEff", "CapAmb")],
         "no_new_privileges": fields["NoNewPrivs"],
         "filter": fields["Seccomp"].strip(),

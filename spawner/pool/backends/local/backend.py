@@ -33,11 +33,14 @@ from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus, Unavailable
 from spawner.pool.backends.local import cgroup, sandbox, syscalls
 from spawner.pool.backends.local.keeper import write_status
+from spawner.pool.backends.local.network import Means, Network, plan, resolver
 
 FIRST_USER_ID = 0x70000000
 """Real user ids of sandboxes made by root start here: far above any account, below what the kernel reserves."""
 SHARE_OF_MEMORY = 0.8
 """The share of this machine's memory for slots where the catalog names no amount; the rest is for the platform."""
+MEMORY_OF_NETWORK = 32 * 1024**2
+"""What the program for the internet may use beside the slot itself, in the slot's own control group."""
 DESTROY_SECONDS = 15
 UNSAFE_FOLDERS = ("workspace", "home", "tmp")
 """Folders that an instance without a sandbox writes to; removed with the slot's folder."""
@@ -47,13 +50,21 @@ class LocalBackend:
     """Slots as sandboxes on this machine. `folder` holds one subfolder per slot, `images` the environments."""
 
     def __init__(
-        self, *, folder: Path, images: Path, examples: Path, isolated: bool = True, memory: int | None = None
+        self,
+        *,
+        folder: Path,
+        images: Path,
+        examples: Path,
+        isolated: bool = True,
+        memory: int | None = None,
+        network: Network | None = None,
     ) -> None:
         self.folder = folder
         self.images = images
         self.examples = examples
         self._isolated = isolated
         self._memory = memory
+        self.network = network if network is not None and isolated else Network()
         self._groups = cgroup.available()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -128,7 +139,8 @@ class LocalBackend:
         if not self._isolated:
             for name in UNSAFE_FOLDERS:
                 (draft / name).mkdir()
-        for name, text in sandbox.passwd_files(run_as).items():
+        files = sandbox.passwd_files(run_as) | {"resolv.conf": resolver(self.network.means)}
+        for name, text in files.items():
             (draft / name).write_text(text)
             (draft / name).chmod(0o644)
         (draft / "orders.json").write_text(json.dumps({"id": slot_id, "run_as": run_as, "group": orders["group"]}))
@@ -143,11 +155,17 @@ class LocalBackend:
             disk=int(flavor.disk),
             run_as=run_as,
             threads=max(1, int(flavor.cpu)),
+            own_network=self.network.means is not Means.SHARED,
             nested_namespaces=not sandbox.can_forbid_user_namespaces(),
         )
         program = sandbox.agent_command(box.environment)
+        connection = plan(self.network, run_as)
         # Files in a tmpfs are memory, so the limit is memory and disk together.
-        limits = cgroup.Limits(memory=int(flavor.memory) + int(flavor.disk), processes=flavor.processes, cpu=flavor.cpu)
+        limits = cgroup.Limits(
+            memory=int(flavor.memory) + int(flavor.disk) + (MEMORY_OF_NETWORK if connection else 0),
+            processes=flavor.processes,
+            cpu=flavor.cpu,
+        )
         group = self._group(spec.id)
         root, examples, directory, environment = (
             WORKSPACE,
@@ -173,6 +191,7 @@ class LocalBackend:
             "environment": environment,
             "run_as": run_as,
             "isolated": self._isolated,
+            "network": connection.to_json() if connection else None,
             "filter": syscalls.program().hex() if self._isolated else "",
             "limits": asdict(limits),
             "group": group.to_json() if group else None,

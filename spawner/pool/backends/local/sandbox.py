@@ -3,8 +3,8 @@
 The instance gets its own user, process, mount, IPC and host-name namespaces. It sees the system's programs and its
 image read-only, and can write only to sized tmpfs mounts, which end with it. So "wiped" needs no deletion of files.
 
-It shares the machine's network: the notebook port is on the loopback interface. So kernels use sockets in the private
-file system (`transport=ipc`), and the keeper outside holds the port.
+The keeper makes the slot's network namespace (`namespace.py`) and starts bubblewrap in it. Kernels use sockets in the
+private file system (`transport=ipc`), because not every machine can give each slot a network namespace.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ ETC = (
     "/etc/alternatives", "/etc/ca-certificates", "/etc/fonts", "/etc/hosts", "/etc/ld.so.cache", "/etc/localtime",
     "/etc/mime.types", "/etc/nsswitch.conf", "/etc/pki", "/etc/resolv.conf", "/etc/ssl", "/etc/timezone",
 )  # fmt: skip
+RESOLVER = "/etc/resolv.conf"
 HIDDEN = ("/usr/bin/node", "/usr/bin/npm", "/usr/local/bin/node", "/usr/local/bin/npm")
 """JupyterLab and its language-server extension run these at each start if they exist, which costs 0.3 s."""
 
@@ -54,6 +55,8 @@ class Sandbox:
     threads: int
     nested_namespaces: bool = True
     """False: forbid user namespaces inside by bubblewrap, too, beside the filter. Needs bubblewrap 0.8."""
+    own_network: bool = False
+    """The slot has a network namespace, and so a resolver of its own (`resolv.conf` in its folder)."""
 
 
 def environment_prefixes(environment: Path) -> tuple[Path, ...]:
@@ -156,7 +159,8 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     # bubblewrap creates parent folders for root only; the user could not read these.
     yield from ("--perms", "0755", "--dir", "/etc")
     for path in ETC:
-        yield from ("--ro-bind-try", path, path)
+        source = str(sandbox.folder / "resolv.conf") if path == RESOLVER and sandbox.own_network else path
+        yield from ("--ro-bind-try", source, path)
     for path in HIDDEN:
         if Path(path).exists():
             yield from ("--ro-bind", "/dev/null", path)
