@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spawner.errors import SetupError
 
@@ -27,6 +28,34 @@ class Isolation(StrEnum):
 
     BUBBLEWRAP = "bubblewrap"
     NONE = "none"
+
+
+class InstanceNetwork(BaseModel):
+    """What instances of this machine's pool reach. A cluster's pool has NetworkPolicies instead."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    internet: bool = Field(default=True, description="False: instances reach the hub and the desk, and nothing else.")
+    also_refuse: tuple[str, ...] = Field(
+        default=(), description="Networks beside private ones, such as your servers' public addresses: 198.51.100.0/24."
+    )
+    allow: tuple[str, ...] = Field(
+        default=(), description="Private networks that are reached nevertheless, by TCP: such as a package mirror's."
+    )
+    means: Literal["pasta", "slirp4netns", "closed", "shared"] | None = Field(
+        default=None, description="Filled in by `freepool up`: what works on this machine."
+    )
+    why: str = Field(default="", description="Filled in by `freepool up`: why nothing better does.")
+
+    @field_validator("also_refuse", "allow")
+    @classmethod
+    def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for one in given:
+            try:
+                ip_network(one, strict=False)
+            except ValueError:
+                raise ValueError(f"{one!r} is no network: write 10.1.2.0/24, or an address") from None
+        return given
 
 
 class KubernetesPool(BaseModel):
@@ -159,6 +188,9 @@ class Settings(BaseModel):
     proxy_api_port: int = Field(default=0, ge=0, le=65535)
     desk_port: int = Field(default=0, ge=0, le=65535)
     isolation: Isolation = Isolation.BUBBLEWRAP
+    network: InstanceNetwork = Field(
+        default=InstanceNetwork(), description="What instances on this machine reach; docs/operate.md."
+    )
     notify_url: str | None = Field(
         default=None,
         pattern="^https?://",

@@ -27,6 +27,7 @@ from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import instances, slots
 from spawner.local import demo, preflight
+from spawner.local.instance_network import warning, with_means
 from spawner.local.memory import spare_the_platform
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
@@ -98,6 +99,7 @@ def prepare(
         isolation=isolation,
         **preflight.choose_ports(state, address),
     )
+    settings = with_means(settings)
     if settings.paid is not None:
         require_paid(settings.paid)
     if settings.kubernetes is None:
@@ -204,6 +206,8 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
     link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
     if settings.isolation is Isolation.NONE:
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
+    if network_warning := warning(settings):
+        say(network_warning)
     if failure is not None:
         say(f"WARNING: an instance could not be made, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
     if settings.is_demo and settings.paid and settings.paid.oauth:

@@ -43,6 +43,12 @@ def closed_above(path: Path) -> Path | None:
     return None
 
 
+def shown_to_others() -> list[str]:
+    """For `SHOW`: pairs of a closed folder, and what of it this Python needs."""
+    needed = {Path(sys.base_prefix).resolve(), PROJECT.resolve()}
+    return [str(path) for one in needed if (closed := closed_above(one)) for path in (closed, one)]
+
+
 @pytest.fixture(scope="module")
 def seen(images: Path) -> dict[str, Any]:
     """What a user without rights saw. Everything that this Python needs is shown to it, in mounts of its own."""
@@ -50,15 +56,10 @@ def seen(images: Path) -> dict[str, Any]:
     os.chown(folder, NOBODY, NOBODY)
     (folder / "hold").mkdir()
     images.chmod(0o755)
-    shown: list[str] = []
-    for needed in {Path(sys.base_prefix).resolve(), PROJECT.resolve()}:
-        closed = closed_above(needed)
-        if closed:
-            shown += [str(closed), str(needed)]
     done = subprocess.run(
         [
             "unshare", "--mount", "--propagation", "private",
-            "sh", "-c", SHOW, "sh", str(folder / "hold"), *shown, "--",
+            "sh", "-c", SHOW, "sh", str(folder / "hold"), *shown_to_others(), "--",
             sys.executable, "-m", "tests.backends.unprivileged", str(folder / "slots"), str(images),
         ],
         cwd=PROJECT, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, capture_output=True, text=True,

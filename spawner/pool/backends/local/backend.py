@@ -30,7 +30,7 @@ from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.ledger.pool.rows import EndReason
-from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus, Unavailable
+from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus, Unavailable, Weakness
 from spawner.pool.backends.local import cgroup, sandbox, syscalls
 from spawner.pool.backends.local.keeper import write_status
 from spawner.pool.backends.local.network import Means, Network, plan, resolver
@@ -72,6 +72,13 @@ class LocalBackend:
     def isolated(self) -> bool:
         """False under `--unsafe-no-sandbox`."""
         return self._isolated
+
+    @property
+    def weakness(self) -> Weakness | None:
+        """What this machine, or its operator, does not give."""
+        if not self._isolated:
+            return Weakness.NO_ISOLATION
+        return {Means.SHARED: Weakness.SHARED_NETWORK, Means.CLOSED: Weakness.NO_INTERNET}.get(self.network.means)
 
     @property
     def supports_user_namespaces(self) -> bool:

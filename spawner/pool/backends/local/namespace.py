@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import ipaddress
 import json
 import os
 import select
@@ -29,7 +30,7 @@ READY_SECONDS = 20
 """For a program that is ready within 0.2 s on a machine with nothing else to do."""
 SECOND_TO_GO = 500
 """The oom_score_adj of the program for the internet: after the sandbox, before the platform."""
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8913, 0x8914, 0x8916, 1
 LARGEST = 64 * 1024
 
 
@@ -207,9 +208,19 @@ def _set_up(plan: dict[str, Any], go_in: Callable[[], None]) -> list[int]:
         done = subprocess.run([plan["nft"], "-f", "-"], input=plan["rules"].encode(), capture_output=True, check=False)
         if done.returncode:
             raise OSError(0, f"nft: {done.stderr.decode(errors='replace').strip().splitlines()[:1]}")
-    listeners = [socket.create_server(("127.0.0.1", port), backlog=64) for port in plan["ports"]]
+    listeners = [socket.create_server((_address(plan["target"]), port), backlog=64) for port in plan["ports"]]
     namespaces = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "net")]
     return [*namespaces, *(listener.detach() for listener in listeners)]
+
+
+def _address(target: str) -> str:
+    """The address at which code inside expects the hub: loopback, or the machine's own, which exists here as well."""
+    if target == "localhost" or ipaddress.ip_address(target).is_loopback or ipaddress.ip_address(target).is_unspecified:
+        return "127.0.0.1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        address = struct.pack("16sHH4s8x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(target))
+        fcntl.ioctl(any_socket, SIOCSIFADDR, address)
+    return target
 
 
 def _bring_up(interface: str) -> None:

@@ -136,8 +136,7 @@ def rules(network: Network, own: Iterable[str] = ()) -> str:
     allow4, allow6 = _by_family(network.allow)
     refuse4, refuse6 = _by_family((*REFUSED_IPV4, *REFUSED_IPV6, *network.also_refuse, *own))
     lines = [
-        f'oifname "lo" ip daddr {{ 127.0.0.0/8, {ADDRESS} }} accept',
-        'oifname "lo" meta nfproto ipv6 accept',
+        'oifname "lo" accept',
         f"ip daddr {RESOLVER} udp dport 53 accept",
         f"ip daddr {RESOLVER} tcp dport 53 accept",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept",
