@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from spawner.pool.backends.local.sandbox import HOME, WORKSPACE
-from tests.backends.conftest import as_root
+from tests.backends.conftest import as_root, means
 from tests.stack import PROJECT
 
 NOBODY = 65534
@@ -78,6 +78,7 @@ class TestWithoutRights:
     def test_the_run_has_no_root_rights(self, seen: dict[str, Any]) -> None:
         assert seen["me"] == NOBODY
         assert not seen["groups"]
+        assert seen["means"] == means().value, "a user has the networks that root has"
 
     def test_a_slot_becomes_ready_and_is_gone_when_destroyed(self, seen: dict[str, Any]) -> None:
         lives = seen["lives"]

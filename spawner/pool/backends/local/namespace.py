@@ -99,9 +99,10 @@ class Namespace:
         self._leash = os.dup(program.stdin.fileno())
         program.stdin.close()
         with program.stdout as said:
-            os.write(self._leash, b"x")  # `cat` gives it back once the network is there
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._leash, b"x")  # `cat` gives it back once the network is there
             if not _comes(said.fileno()) or os.read(said.fileno(), 1) != b"x":
-                raise OSError(0, "pasta does not start")
+                raise OSError(0, f"{self.plan['means']} does not start")
         self._holder = int(Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()[0])
         self.user = os.open(f"/proc/{self._holder}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         self.net = os.open(f"/proc/{self._holder}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -163,7 +164,7 @@ class Namespace:
             os.close(is_ready)
         with os.fdopen(ready, "rb", buffering=0) as stream:
             if not _comes(stream.fileno()) or not stream.read(1):
-                raise OSError(0, "slirp4netns does not start")
+                raise OSError(0, f"{self.plan['means']} does not start")
 
     def _popen(self, command: list[str], *, is_root: bool = False, **how: Any) -> subprocess.Popen[bytes]:
         def prepare() -> None:
