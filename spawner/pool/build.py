@@ -44,13 +44,14 @@ def make_backend(settings: Settings, catalog: Catalog) -> Backend:
 
 
 def _network(settings: Settings) -> Network:
-    """Instances reach the hub where its URL says, and the public port, at the same addresses as this machine."""
+    """Instances reach the public port and, where the hub listens on one, the hub's, by the same numbers."""
     chosen, hub = settings.network, urlsplit(settings.hub_api_url)
-    ports = {port for port in (hub.port, settings.public_port) if port}
+    has_port = hub.scheme == "http"  # else a Unix socket, which no instance sees
+    ports = {port for port in (hub.port if has_port else None, settings.public_port) if port}
     return Network(
         means=Means(chosen.means or find_means(internet=chosen.internet)[0]),
         ports=tuple(sorted(ports)),
-        target=hub.hostname or LOOPBACK,
+        target=(hub.hostname if has_port else settings.address) or LOOPBACK,
         also_refuse=chosen.also_refuse,
         allow=chosen.allow,
     )

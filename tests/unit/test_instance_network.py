@@ -160,8 +160,20 @@ def test_what_is_no_network_is_named(field: str) -> None:
         InstanceNetwork.model_validate({field: ["10.0.0.0/40"]})
 
 
-def test_the_hubs_port_and_the_public_port_are_forwarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("hub", "target", "ports"),
+    [
+        ("http://127.0.0.1:8081/hub/api", "127.0.0.1", (8081, 9000)),
+        ("http://192.0.2.1:8081/hub/api", "192.0.2.1", (8081, 9000)),
+        ("http://127.0.0.1:9000/hub/api", "127.0.0.1", (9000,)),
+        ("http+unix://%2Ftmp%2Fhub/hub/api", "127.0.0.1", (9000,)),
+    ],
+)
+def test_the_hubs_port_and_the_public_port_are_forwarded(
+    hub: str, target: str, ports: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("spawner.pool.build.find_means", lambda *, internet: (Means.CLOSED, ""))
+    monkeypatch.setattr(Settings, "hub_api_url", property(lambda _: hub))
 
     class Limits:
         local_memory = None
@@ -169,6 +181,6 @@ def test_the_hubs_port_and_the_public_port_are_forwarded(tmp_path: Path, monkeyp
     class Catalog:
         limits = Limits()
 
-    made = make_backend(settings(tmp_path, hub_port=8081, public_port=9000), Catalog())  # type: ignore[arg-type]
+    made = make_backend(settings(tmp_path, public_port=9000), Catalog())  # type: ignore[arg-type]
     assert isinstance(made, LocalBackend)
-    assert made.network == Network(Means.CLOSED, ports=(8081, 9000))
+    assert made.network == Network(Means.CLOSED, ports=ports, target=target)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
-import ipaddress
 import json
 import os
 import select
@@ -43,8 +42,7 @@ class Namespace:
         self.user = self.net = -1
         self.listeners: list[socket.socket] = []
         self._prepare = prepare
-        self._programs: list[subprocess.Popen[bytes]] = []
-        self._holder = 0
+        self._processes: dict[int, int] = {}
         self._leash = -1
         try:
             if plan["means"] == "pasta":
@@ -81,13 +79,14 @@ class Namespace:
         self._leash = self.user = self.net = -1
         for listener in self.listeners:
             listener.close()
-        for process in (*(program.pid for program in self._programs), self._holder):
-            if process:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-                with contextlib.suppress(ChildProcessError):  # the holder is ours once pasta is gone: we are subreaper
-                    os.waitpid(process, 0)
-        self._programs, self._holder = [], 0
+        for process, handle in self._processes.items():
+            # By handle: the keeper may have reaped it long ago, and the number be another's.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            os.close(handle)
+            with contextlib.suppress(ChildProcessError):  # `cat` is ours once pasta is gone: the keeper is subreaper
+                os.waitpid(process, 0)
+        self._processes = {}
 
     # The two ways to make it
 
@@ -103,9 +102,12 @@ class Namespace:
                 os.write(self._leash, b"x")  # `cat` gives it back once the network is there
             if not _comes(said.fileno()) or os.read(said.fileno(), 1) != b"x":
                 raise OSError(0, f"{self.plan['means']} does not start")
-        self._holder = int(Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()[0])
-        self.user = os.open(f"/proc/{self._holder}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        self.net = os.open(f"/proc/{self._holder}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+        if not children:
+            raise OSError(0, "pasta has ended")
+        self._processes[int(children[0])] = os.pidfd_open(int(children[0]))
+        self.user = os.open(f"/proc/{children[0]}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        self.net = os.open(f"/proc/{children[0]}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
     def _unshare(self) -> None:
         user, group = os.geteuid(), os.getegid()
@@ -185,7 +187,7 @@ class Namespace:
             start_new_session=True,
             preexec_fn=prepare,  # noqa: PLW1509  (the keeper has one thread)
         )
-        self._programs.append(program)
+        self._processes[program.pid] = os.pidfd_open(program.pid)
         return program
 
 
@@ -209,19 +211,20 @@ def _set_up(plan: dict[str, Any], go_in: Callable[[], None]) -> list[int]:
         done = subprocess.run([plan["nft"], "-f", "-"], input=plan["rules"].encode(), capture_output=True, check=False)
         if done.returncode:
             raise OSError(0, f"nft: {done.stderr.decode(errors='replace').strip().splitlines()[:1]}")
-    listeners = [socket.create_server((_address(plan["target"]), port), backlog=64) for port in plan["ports"]]
+    _add_address(plan["target"])
+    # On every address, of which a namespace has loopback, the hub's, and the internet's interface, which lets none in.
+    listeners = [socket.create_server(("", port), backlog=64) for port in plan["ports"]]
     namespaces = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "net")]
     return [*namespaces, *(listener.detach() for listener in listeners)]
 
 
-def _address(target: str) -> str:
-    """The address at which code inside expects the hub: loopback, or the machine's own, which exists here as well."""
-    if target == "localhost" or ipaddress.ip_address(target).is_loopback or ipaddress.ip_address(target).is_unspecified:
-        return "127.0.0.1"
+def _add_address(target: str) -> None:
+    """Where the hub's URL has an address of the machine's, code inside expects the hub there, not on loopback."""
+    if target in ("", "localhost") or ":" in target or target.startswith("127.") or target == "0.0.0.0":  # noqa: S104
+        return
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        address = struct.pack("16sHH4s8x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(target))
-        fcntl.ioctl(any_socket, SIOCSIFADDR, address)
-    return target
+        request = struct.pack("16sHH4s8x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(target))
+        fcntl.ioctl(any_socket, SIOCSIFADDR, request)
 
 
 def _bring_up(interface: str) -> None:
