@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
@@ -31,6 +32,34 @@ class Isolation(StrEnum):
 
     BUBBLEWRAP = "bubblewrap"
     NONE = "none"
+
+
+class InstanceNetwork(BaseModel):
+    """What instances of this machine's pool reach. A cluster's pool has NetworkPolicies instead."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    internet: bool = Field(default=True, description="False: instances reach the hub and the desk, and nothing else.")
+    also_refuse: tuple[str, ...] = Field(
+        default=(), description="Networks beside private ones, such as your servers' public addresses: 198.51.100.0/24."
+    )
+    allow: tuple[str, ...] = Field(
+        default=(), description="Private networks that are reached nevertheless, by TCP: such as a package mirror's."
+    )
+    means: Literal["pasta", "slirp4netns", "closed", "shared"] | None = Field(
+        default=None, description="Filled in by `freepool up`: what works on this machine."
+    )
+    why: str = Field(default="", description="Filled in by `freepool up`: why nothing better does.")
+
+    @field_validator("also_refuse", "allow")
+    @classmethod
+    def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for one in given:
+            try:
+                ip_network(one, strict=False)
+            except ValueError:
+                raise ValueError(f"{one!r} is no network: write 10.1.2.0/24, or an address") from None
+        return given
 
 
 class KubernetesPool(BaseModel):
@@ -198,6 +227,9 @@ class Settings(BaseModel):
         description="Size at which `freepool up` turns over the log of a program. One older part is kept.",
     )
     isolation: Isolation = Isolation.BUBBLEWRAP
+    network: InstanceNetwork = Field(
+        default=InstanceNetwork(), description="What instances on this machine reach; docs/operate.md."
+    )
     notify_url: str | None = Field(
         default=None,
         pattern="^https?://",

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from spawner.catalog import Catalog
 from spawner.errors import SetupError
+from spawner.pool.backends.local import syscalls
 from spawner.settings import LOOPBACK, Isolation, Settings
 
 PATHS = ("catalog", "hub_config", "images", "examples")
@@ -89,6 +90,15 @@ def require_sandbox(isolation: Isolation) -> None:
             "profile for bwrap), or give it up: make run UNSAFE=1 (--unsafe-no-sandbox).",
             why=(trial.stderr.strip().splitlines() or ["no reason given"])[-1],
         )
+    try:
+        syscalls.program()
+    except OSError as error:
+        raise SetupError(
+            "The system call filter cannot be made: {why}.",
+            next_step="Install libseccomp: sudo apt-get install libseccomp2 (Debian, Ubuntu) or sudo dnf install "
+            "libseccomp (Fedora). Or give the sandbox up: make run UNSAFE=1 (--unsafe-no-sandbox).",
+            why=error,
+        ) from None
 
 
 def proxy_command() -> list[str]:

@@ -28,6 +28,8 @@ from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import instances, slots
 from spawner.local import demo, folders, front, liveness, logs, preflight
+from spawner.local.instance_network import warning, with_means
+from spawner.local.memory import spare_the_platform
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
 from spawner.paid.build import require as require_paid
@@ -108,6 +110,7 @@ def prepare(
         sockets=folders.make_socket_folder(state),
         gate_port=gate_port,
     )
+    settings = with_means(settings)
     if settings.paid is not None:
         require_paid(settings.paid)
     if settings.kubernetes is None:
@@ -162,6 +165,7 @@ def programs(installation: Installation) -> list[Program]:
 async def up(installation: Installation) -> None:
     """Run until SIGINT, SIGTERM, or the terminal is closed (SIGHUP)."""
     settings = installation.settings
+    spare_the_platform()
     stopping = asyncio.Event()
     ends_us = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
@@ -224,6 +228,8 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
     link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
     if settings.isolation is Isolation.NONE:
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
+    if network_warning := warning(settings):
+        say(network_warning)
     if failure is not None:
         say(f"WARNING: an instance could not be made, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
     if settings.is_demo and settings.paid and settings.paid.oauth:

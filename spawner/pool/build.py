@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -13,6 +14,8 @@ from spawner.catalog import Catalog, load_catalog
 from spawner.ledger import open_ledger
 from spawner.pool.backends.base import Backend
 from spawner.pool.backends.local.backend import LocalBackend
+from spawner.pool.backends.local.means import find_means
+from spawner.pool.backends.local.network import LOOPBACK, Means, Network
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView
 from spawner.settings import Isolation, Settings
@@ -29,12 +32,28 @@ def make_backend(settings: Settings, catalog: Catalog) -> Backend:
 
         return KubernetesBackend(settings.kubernetes)
     memory = catalog.limits.local_memory
+    isolated = settings.isolation is not Isolation.NONE
     return LocalBackend(
         folder=settings.slots_dir,
         images=settings.images,
         examples=settings.examples,
-        isolated=settings.isolation is not Isolation.NONE,
+        isolated=isolated,
         memory=int(memory) if memory is not None else None,
+        network=_network(settings) if isolated else None,
+    )
+
+
+def _network(settings: Settings) -> Network:
+    """Instances reach the public port and, where the hub listens on one, the hub's, by the same numbers."""
+    chosen, hub = settings.network, urlsplit(settings.hub_api_url)
+    has_port = hub.scheme == "http"  # else a Unix socket, which no instance sees
+    ports = {port for port in (hub.port if has_port else None, settings.public_port) if port}
+    return Network(
+        means=Means(chosen.means or find_means(internet=chosen.internet)[0]),
+        ports=tuple(sorted(ports)),
+        target=(hub.hostname if has_port else settings.address) or LOOPBACK,
+        also_refuse=chosen.also_refuse,
+        allow=chosen.allow,
     )
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
 
 import aiohttp
@@ -14,6 +15,8 @@ import pytest
 import pytest_asyncio
 
 from spawner.pool.backends.local.backend import LocalBackend
+from spawner.pool.backends.local.means import find_means
+from spawner.pool.backends.local.network import Means, Network
 from tests.backends.conformance import destroy, ready
 from tests.backends.fakehub import fake_hub
 from tests.backends.notebook import Notebook, claim
@@ -60,8 +63,16 @@ def slots_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def local_backend(folder: Path, images: Path) -> LocalBackend:
-    return LocalBackend(folder=folder, images=images, examples=EXAMPLES, memory=4 * 1024**3)
+@cache
+def means() -> Means:
+    """What this machine has."""
+    return find_means(internet=True)[0]
+
+
+def local_backend(folder: Path, images: Path, *ports: int) -> LocalBackend:
+    """`ports` of this machine are forwarded into slots."""
+    network = Network(means=means(), ports=ports)
+    return LocalBackend(folder=folder, images=images, examples=EXAMPLES, memory=4 * 1024**3, network=network)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -74,8 +85,8 @@ async def tenants(images: Path) -> AsyncIterator[TwoTenants]:
         path.parent.mkdir(exist_ok=True)
         path.write_text(SECRET)
         path.chmod(0o644)
-    backend = local_backend(state / "slots", images)
     async with aiohttp.ClientSession() as session, fake_hub() as hub:
+        backend = local_backend(state / "slots", images, hub.port)
         made = TwoTenants(state, backend, session, hub)
         try:
             await asyncio.gather(*(backend.create(one) for one in made.specs.values()))

@@ -20,6 +20,11 @@ class FakeHub:
     tokens: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
+    @property
+    def port(self) -> int:
+        """Its TCP port."""
+        return int(self.url.rpartition(":")[2])
+
     async def answer(self, request: web.Request) -> web.Response:
         """GET /user names the owner of the token; everything else is the version."""
         self.asked.append(request.path)

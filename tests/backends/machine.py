@@ -27,6 +27,16 @@ def processes_of(folder: Path, slot_id: str) -> list[psutil.Process]:
     return [keeper, *keeper.children(recursive=True)]
 
 
+def inside_of(folder: Path, slot_id: str) -> list[psutil.Process]:
+    """The processes of the sandbox: bubblewrap and everything below it."""
+    return [
+        process
+        for child in keeper_of(folder, slot_id).children()
+        if child.name() == "bwrap"
+        for process in (child, *child.children(recursive=True))
+    ]
+
+
 def agent_of(folder: Path, slot_id: str) -> psutil.Process:
     """The process that is, or becomes, the notebook server."""
     (agent,) = [

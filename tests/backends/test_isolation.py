@@ -6,6 +6,7 @@ The code runs in a real kernel of a claimed slot and does what an attacker would
 from __future__ import annotations
 
 import os
+import socket
 import textwrap
 from pathlib import Path
 
@@ -338,35 +339,94 @@ ports = sorted({{int(f[1].split(':')[1], 16) for table in ('tcp', 'tcp6') for f 
 """
 
 
+REACHES = """
+import socket
+def reaches(port):
+    try:
+        socket.create_connection(('127.0.0.1', port), timeout=2).close()
+        return True
+    except OSError:
+        return False
+"""
+
+
 async def test_kernels_take_orders_on_no_port(tenants: TwoTenants) -> None:
-    """Their channels are private files. The one port they open is for the output of processes that they fork, and what
-    comes there without the kernel's own random mark is dropped."""
-    notebook = int(tenants.alice.url.split(":")[2].split("/")[0])
+    """Their channels are private files. The one port they open is for the output of processes that they fork."""
     connection = await tenants.alice.ask(
         "json.load(open(ipykernel.connect.get_connection_file()))", setup="import ipykernel, json"
     )
     assert connection["transport"] == "ipc"
     assert connection["ip"].startswith(HOME)
-    ports = set(await tenants.alice.ask("ports", setup=LISTENING))
-    assert notebook in ports
-    assert len(ports) <= 2, "the notebook's, and one kernel's for output"
-    for port in ports - {notebook}:
-        await tenants.bob.run(
-            f"""
-            import json, zmq
-            with zmq.Context() as context, context.socket(zmq.PUSH) as push:
-                push.linger = 1000
-                push.connect('tcp://127.0.0.1:{port}')
-                for mark in (b'', b'x' * 16):
-                    push.send_multipart([mark, b'stream', b'<IDS|MSG>', b'', b'{{}}', b'{{}}', b'{{}}',
-                                         json.dumps({{'name': 'stdout', 'text': 'forged'}}).encode()])
-            """
-        )
-    assert await tenants.alice.run("import time; time.sleep(0.5); print('mine')") == "mine\n"
+    assert len(await tenants.alice.ask("ports", setup=LISTENING)) <= 1
+
+
+async def test_a_neighbour_reaches_no_port_of_a_kernel(tenants: TwoTenants) -> None:
+    """Two large messages to the one for output end a kernel; and so would they to what a user listens on."""
+    await tenants.alice.run("import socket; mine = socket.create_server(('0.0.0.0', 0))")
+    ports = await tenants.alice.ask("ports", setup=LISTENING)
+    assert ports
+    tried = f"{{port: reaches(port) for port in {ports}}}"
+    assert await tenants.alice.ask(tried, setup=REACHES) == {str(port): True for port in ports}
+    assert await tenants.bob.ask(tried, setup=REACHES) == {str(port): False for port in ports}
+    for port in ports:
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", port), timeout=2)
+
+
+async def test_an_instance_reaches_no_port_of_this_machine_but_the_forwarded_one(tenants: TwoTenants) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as private:
+        ports = [private.getsockname()[1], tenants.hub.port, *(port_of(one) for one in (tenants.alice, tenants.bob))]
+        found = await tenants.alice.ask(f"[reaches(port) for port in {ports}]", setup=REACHES)
+    assert found == [False, True, False, False]
+
+
+# A connection can be undone (AF_UNSPEC) and made anew, to any address of the network where the socket was made.
+ANEW = """
+import ctypes, json, os, socket
+libc, found = ctypes.CDLL(None), {}
+for name in os.listdir('/proc/self/fd'):
+    try:
+        mine = socket.socket(fileno=os.dup(int(name)))
+    except OSError:
+        continue
+    if mine.type == socket.SOCK_STREAM:
+        libc.connect(mine.fileno(), bytes(16), 16)
+        try:
+            mine.settimeout(2)
+            mine.connect(('127.0.0.1', PORT))
+            found[name] = 'reached'
+        except (OSError, TypeError) as error:
+            found[name] = str(error)
+    mine.close()
+json.dump(found, open('/mnt/workspace/found', 'w'))
+class Now: pass
+"""
+# The server loads what its user registers as a converter, so the code runs where the server's own sockets are.
+IN_SERVER = """
+import os
+os.makedirs('/mnt/workspace/anew-1.dist-info')
+entry = '[nbconvert.exporters]\\nanew = anew:Now\\n'
+open('/mnt/workspace/anew-1.dist-info/entry_points.txt', 'w').write(entry)
+open('/mnt/workspace/anew.py', 'w').write(code)
+"""
+
+
+async def test_no_socket_of_this_machines_network_is_inside(tenants: TwoTenants) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as private:
+        code = ANEW.replace("PORT", str(private.getsockname()[1]))
+        await tenants.alice.run(f"code = {code!r}\n{IN_SERVER}")
+        headers = {"Authorization": f"token {tenants.alice.token}"}
+        address = f"{tenants.alice.url}nbconvert/anew/any.ipynb"
+        async with tenants.session.get(address, headers=headers) as answer:
+            await answer.read()
+    found = await tenants.alice.ask("json.load(open('/mnt/workspace/found'))", setup="import json")
+    assert len(found) >= 2, "the listening socket, and the connection of this very request"
+    assert "reached" not in found.values()
+    assert await tenants.alice.ask("1 + 1") == 2
 
 
 async def test_a_debugger_opens_no_port(alice: Notebook) -> None:
-    """It would listen on the loopback interface, which other instances can reach."""
+    """It would listen on the loopback interface, which instances share where a machine has no network namespaces."""
     before = await alice.ask("ports", setup=LISTENING)
     answer = await alice.debug("initialize", clientID="x", adapterID="python", pathFormat="path")
     assert not (answer or {}).get("success")
@@ -400,37 +460,23 @@ async def test_another_users_kernels_cannot_be_reached(tenants: TwoTenants) -> N
 
 
 async def test_another_users_notebook_requires_authentication(tenants: TwoTenants) -> None:
+    """Whoever reaches its port, as users do by the proxy."""
     for token in ("", tenants.alice.token, "rubbish"):
-        status = await tenants.alice.ask(
-            "status",
-            setup=f"""
-            import urllib.request, urllib.error
-            url, headers = {tenants.bob.url + "api/contents"!r}, {{'Authorization': 'token {token}'}}
-            try:
-                status = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10).status
-            except urllib.error.HTTPError as error:
-                status = error.code
-            """,
-        )
-        assert status == 403
+        headers = {"Authorization": f"token {token}"}
+        async with tenants.session.get(f"{tenants.bob.url}api/contents", headers=headers) as answer:
+            assert answer.status == 403
 
 
-async def test_another_users_port_cannot_be_bound(tenants: TwoTenants) -> None:
-    port = int(tenants.bob.url.split(":")[2].split("/")[0])
-    found = await tenants.alice.ask(
-        "results",
-        setup=f"""
-        import socket
-        results = []
-        for address in ('127.0.0.1', '0.0.0.0', '127.0.0.2'):
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                try:
-                    probe.bind((address, {port})); probe.listen(); results.append(address)
-                except OSError:
-                    pass
-        """,
-    )
-    assert "127.0.0.1" not in found
-    assert "0.0.0.0" not in found
+async def test_another_users_port_cannot_be_had(tenants: TwoTenants) -> None:
+    """A port of the same number inside is another one, and outside the keeper holds it."""
+    port = port_of(tenants.bob)
+    await tenants.alice.run(f"import socket; taken = socket.create_server(('0.0.0.0', {port}))")
+    assert not machine.can_bind(tenants.bob.url)
+    assert await tenants.bob.ask("2 + 2") == 4
+    await tenants.alice.run("taken.settimeout(0.1)")
+    with pytest.raises(CodeFailed, match="TimeoutError"):
+        await tenants.alice.run("taken.accept()")
+
+
+def port_of(notebook: Notebook) -> int:
+    return int(notebook.url.split(":")[2].split("/")[0])

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Backend, Phase, Unavailable
 from spawner.pool.backends.local.backend import LocalBackend
+from spawner.pool.backends.local.keeper import FIRST_TO_GO
 from tests.backends import machine
 from tests.backends.conformance import (
     SMALL,
@@ -29,7 +31,7 @@ from tests.backends.conformance import (
     spec,
     wait,
 )
-from tests.backends.conftest import as_root, local_backend
+from tests.backends.conftest import EXAMPLES, as_root, local_backend
 from tests.stack import PROJECT
 
 
@@ -97,7 +99,7 @@ async def test_when_the_agent_dies_the_slot_is_dead_and_its_port_stays_reserved(
     wanted = spec(quick())
     async with slot(backend, wanted) as status:
         assert status.url is not None
-        *_, inside = machine.processes_of(backend.folder, wanted.id)
+        *_, inside = machine.inside_of(backend.folder, wanted.id)
         inside.kill()
         found = await dead(backend, wanted.id)
         assert found.reason is EndReason.CRASHED
@@ -209,7 +211,7 @@ async def test_the_slots_folder_is_not_readable_by_other_users(backend: LocalBac
 async def test_users_of_two_slots_are_not_the_same(backend: LocalBackend) -> None:
     one, two = spec(quick()), spec(quick())
     async with slot(backend, one), slot(backend, two):
-        users = {machine.processes_of(backend.folder, each.id)[-1].uids().real for each in (one, two)}
+        users = {machine.inside_of(backend.folder, each.id)[-1].uids().real for each in (one, two)}
         assert len(users) == (2 if os.geteuid() == 0 else 1)
         assert 0 not in users
 
@@ -243,6 +245,43 @@ def test_too_little_memory_and_missing_images_are_reported(backend: LocalBackend
     assert backend.why_not(large) is Unavailable.TOO_LITTLE_MEMORY
     assert backend.why_not(large.model_copy(update={"reserve": 1024**3})) is None
     assert backend.why_not(SMALL, image("nowhere")) is Unavailable.NOT_INSTALLED
+
+
+# A shortage of memory
+
+
+async def test_all_slots_together_use_no_more_memory_than_the_pool_has(slots_folder: Path, images: Path) -> None:
+    """Each is within its own limit. The kernel ends the largest, which is a notebook, and nothing else."""
+    backend = LocalBackend(folder=slots_folder, images=images, examples=EXAMPLES, memory=SMALL.memory // 2)
+    if backend._groups is None:
+        pytest.skip("needs control groups")
+    hungry = spec("hungry")
+    async with slot(backend, spec(quick())) as small:
+        await backend.create(hungry)
+        found = await dead(backend, hungry.id)
+        assert (found.reason, found.phase) == (EndReason.EVICTED, Phase.DEAD)
+        assert (await backend.list())[small.id].phase is Phase.READY
+        await destroy(backend, hungry.id)
+    group = backend._group("any")
+    assert group is not None
+    assert not [folder for folder in group.pool.values() if Path(folder).exists()]
+
+
+async def test_one_slot_that_uses_more_than_its_own_share_is_told_so(backend: LocalBackend) -> None:
+    little = SMALL.model_copy(update={"memory": 64 * 1024**2, "disk": 16 * 1024**2})
+    wanted = replace(spec("hungry"), flavor=little)
+    await backend.create(wanted)
+    assert (await dead(backend, wanted.id)).reason is EndReason.OUT_OF_MEMORY
+
+
+async def test_where_memory_runs_out_a_notebook_goes_before_the_platform(backend: LocalBackend) -> None:
+    wanted = spec(quick())
+    async with slot(backend, wanted):
+        keeper = machine.keeper_of(backend.folder, wanted.id)
+        inside = machine.inside_of(backend.folder, wanted.id)
+        scores = {Path(f"/proc/{one.pid}/oom_score_adj").read_text() for one in inside}
+        assert scores == {f"{FIRST_TO_GO}\n"}
+        assert int(Path(f"/proc/{keeper.pid}/oom_score_adj").read_text()) < FIRST_TO_GO
 
 
 # A full disk

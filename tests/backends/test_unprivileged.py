@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from spawner.pool.backends.local.sandbox import HOME, WORKSPACE
-from tests.backends.conftest import as_root
+from tests.backends.conftest import as_root, means
 from tests.stack import PROJECT
 
 NOBODY = 65534
@@ -43,6 +43,12 @@ def closed_above(path: Path) -> Path | None:
     return None
 
 
+def shown_to_others() -> list[str]:
+    """For `SHOW`: pairs of a closed folder, and what of it this Python needs."""
+    needed = {Path(sys.base_prefix).resolve(), PROJECT.resolve()}
+    return [str(path) for one in needed if (closed := closed_above(one)) for path in (closed, one)]
+
+
 @pytest.fixture(scope="module")
 def seen(images: Path) -> dict[str, Any]:
     """What a user without rights saw. Everything that this Python needs is shown to it, in mounts of its own."""
@@ -50,15 +56,10 @@ def seen(images: Path) -> dict[str, Any]:
     os.chown(folder, NOBODY, NOBODY)
     (folder / "hold").mkdir()
     images.chmod(0o755)
-    shown: list[str] = []
-    for needed in {Path(sys.base_prefix).resolve(), PROJECT.resolve()}:
-        closed = closed_above(needed)
-        if closed:
-            shown += [str(closed), str(needed)]
     done = subprocess.run(
         [
             "unshare", "--mount", "--propagation", "private",
-            "sh", "-c", SHOW, "sh", str(folder / "hold"), *shown, "--",
+            "sh", "-c", SHOW, "sh", str(folder / "hold"), *shown_to_others(), "--",
             sys.executable, "-m", "tests.backends.unprivileged", str(folder / "slots"), str(images),
         ],
         cwd=PROJECT, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, capture_output=True, text=True,
@@ -77,6 +78,7 @@ class TestWithoutRights:
     def test_the_run_has_no_root_rights(self, seen: dict[str, Any]) -> None:
         assert seen["me"] == NOBODY
         assert not seen["groups"]
+        assert seen["means"] == means().value, "a user has the networks that root has"
 
     def test_a_slot_becomes_ready_and_is_gone_when_destroyed(self, seen: dict[str, Any]) -> None:
         lives = seen["lives"]
@@ -90,6 +92,7 @@ class TestWithoutRights:
         assert lives["user"] == NOBODY
         assert [int(text, 16) for text in lives["capabilities"]] == [0, 0, 0]
         assert lives["no_new_privileges"] == "1"
+        assert lives["filter"] == "2"
 
     def test_only_what_is_wiped_is_mounted_writable(self, seen: dict[str, Any]) -> None:
         writable = {target for target, options in seen["lives"]["mounts"] if "rw" in options.split(",")}

@@ -18,10 +18,11 @@ from typing import Any
 from spawner.local.preflight import require_sandbox
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.backends.local.backend import LocalBackend
+from spawner.pool.backends.local.network import Network
 from spawner.settings import Isolation
 from tests.backends import machine
 from tests.backends.conformance import SMALL, answers, dead, ready, spec
-from tests.backends.conftest import EXAMPLES
+from tests.backends.conftest import EXAMPLES, means
 
 LITTLE = SMALL.model_copy(update={"memory": 64 * 1024**2, "disk": 16 * 1024**2})
 
@@ -32,13 +33,15 @@ async def _lives(backend: LocalBackend) -> dict[str, Any]:
     status = await ready(backend, wanted.id)
     assert status.url is not None
     processes = machine.processes_of(backend.folder, wanted.id)
-    inside = Path(f"/proc/{processes[-1].pid}")
+    inmost = machine.inside_of(backend.folder, wanted.id)[-1]
+    inside = Path(f"/proc/{inmost.pid}")
     fields = dict(line.split(":\t") for line in (inside / "status").read_text().splitlines() if ":\t" in line)
     seen = {
         "health": await answers(status.url),
-        "user": processes[-1].uids().real,
+        "user": inmost.uids().real,
         "capabilities": [fields[name] for name in ("CapPrm", "CapEff", "CapAmb")],
         "no_new_privileges": fields["NoNewPrivs"],
+        "filter": fields["Seccomp"].strip(),
         "mounts": [[words[4], words[5]] for words in map(str.split, (inside / "mountinfo").read_text().splitlines())],
     }
     await backend.destroy(wanted.id)
@@ -61,8 +64,8 @@ async def _dies(backend: LocalBackend, wanted: SlotSpec) -> list[str]:
 
 async def main(folder: Path, images: Path) -> None:
     require_sandbox(Isolation.BUBBLEWRAP)
-    backend = LocalBackend(folder=folder, images=images, examples=EXAMPLES)
-    seen = {"me": os.geteuid(), "groups": backend._groups is not None}
+    backend = LocalBackend(folder=folder, images=images, examples=EXAMPLES, network=Network(means=means()))
+    seen = {"me": os.geteuid(), "groups": backend._groups is not None, "means": means().value}
     seen["lives"] = await _lives(backend)
     seen["broken"] = await _dies(backend, spec("broken"))
     seen["hungry"] = await _dies(backend, replace(spec("hungry"), flavor=LITTLE))

@@ -17,8 +17,9 @@ KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 def listen(place: str) -> socket.socket:
     """A socket at KIND:ADDRESS:PORT."""
-    kind, address, port = place.split(":")
-    listener = socket.socket(socket.AF_INET, KINDS[kind])
+    kind, _, there = place.partition(":")
+    address, _, port = there.rpartition(":")
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, KINDS[kind])
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, int(port)))  # not to the wildcard: an answer by UDP must bear the address that was asked
     if kind == "tcp":

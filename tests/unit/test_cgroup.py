@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 from pathlib import Path
@@ -104,13 +105,15 @@ def _remove_folder(group: Group, *, seconds: float = 0) -> bool:
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
 
 
 def test_limits_of_version_2(tmp_path: Path) -> None:
-    group = cgroup.place(2, {"unified": tmp_path}, "s1")
+    group = cgroup.place(2, {"unified": tmp_path}, "s1", pool="p", pool_memory=1024**3)
     cgroup.make(group, LIMITS)
-    assert files_of(tmp_path / "freepool-s1") == {
+    pool = tmp_path / "freepool-pool-p"
+    assert files_of(pool) == {"memory.max": str(1024**3), "cgroup.subtree_control": "+memory +pids +cpu"}
+    assert files_of(pool / "freepool-s1") == {
         "memory.max": str(512 * 1024**2),
         "pids.max": "128",
         "cpu.max": "150000 100000",
@@ -122,17 +125,95 @@ def test_limits_of_version_1(tmp_path: Path) -> None:
     parents = {name: tmp_path / name for name in ("memory", "pids", "cpu")}
     for parent in parents.values():
         parent.mkdir()
-    group = cgroup.place(1, parents, "s1")
+    group = cgroup.place(1, parents, "s1", pool="p", pool_memory=1024**3)
     cgroup.make(group, LIMITS)
-    assert {name: files_of(parent / "freepool-s1") for name, parent in parents.items()} == {
+    pools = {name: parent / "freepool-pool-p" for name, parent in parents.items()}
+    assert {name: files_of(pool) for name, pool in pools.items()} == {
+        "memory": {"memory.use_hierarchy": "1", "memory.limit_in_bytes": str(1024**3)},
+        "pids": {},
+        "cpu": {},
+    }
+    assert {name: files_of(pool / "freepool-s1") for name, pool in pools.items()} == {
         "memory": {"memory.limit_in_bytes": str(512 * 1024**2)},
         "pids": {"pids.max": "128"},
         "cpu": {"cpu.cfs_quota_us": "150000"},
     }
 
 
+def test_a_pool_whose_slots_hold_more_than_its_new_limit_keeps_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_text
+
+    def busy(path: Path, text: str) -> int:
+        if path.name == "memory.max" and text == "1":
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return write(path, text)
+
+    monkeypatch.setattr(Path, "write_text", busy)
+    cgroup.make(cgroup.place(2, {"unified": tmp_path}, "s1", pool="p", pool_memory=1), LIMITS)
+    assert (tmp_path / "freepool-pool-p" / "freepool-s1" / "memory.max").exists()
+
+
+def test_a_pools_group_that_goes_at_the_same_moment_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, times = cgroup._make_pool, []
+
+    def make_and_lose(group: Group) -> None:
+        make(group)
+        times.append(1)
+        if len(times) < 3:
+            shutil.rmtree(tmp_path / "freepool-pool-p")
+
+    monkeypatch.setattr(cgroup, "_make_pool", make_and_lose)
+    cgroup.make(cgroup.place(2, {"unified": tmp_path}, "s1", pool="p", pool_memory=None), LIMITS)
+    assert len(times) == 3
+
+
+def test_the_pools_group_goes_with_its_last_slot(tmp_path: Path) -> None:
+    one, two = (cgroup.place(2, {"unified": tmp_path}, name, pool="p", pool_memory=None) for name in ("s1", "s2"))
+    for group in (one, two):
+        Path(group.folders["unified"]).mkdir(parents=True)
+    assert cgroup.remove(one)
+    assert Path(two.folders["unified"]).exists()
+    assert cgroup.remove(two)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "file", "quiet", "reached"),
+    [
+        (1, "memory", "memory.failcnt", "0\n", "12\n"),
+        (2, "unified", "memory.events", "max 7\noom 0\noom_kill 1\n", "max 9\noom 1\noom_kill 1\n"),
+    ],
+)
+def test_a_slot_within_its_limit_is_told_from_one_beyond_it(
+    version: int, name: str, file: str, quiet: str, reached: str, tmp_path: Path
+) -> None:
+    group = Group(version, {name: str(tmp_path)})
+    (tmp_path / file).write_text(quiet)
+    assert not cgroup.reached_its_limit(group)
+    (tmp_path / file).write_text(reached)
+    assert cgroup.reached_its_limit(group)
+
+
+@pytest.mark.parametrize(
+    ("text", "top", "file"),
+    [("4:memory:/a/b\n1:cpu:/\n0::/\n", "memory", "memory.limit_in_bytes"), ("0::/a/b\n", "", "memory.max")],
+)
+def test_a_limit_above_this_process_counts(text: str, top: str, file: str, tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    (root / top / "a" / "b").mkdir(parents=True)
+    path = membership(tmp_path, text)
+    assert cgroup.most_memory(path, root) is None
+    (root / top / "a" / "b" / file).write_text("max\n")
+    (root / top / "a" / file).write_text("4096\n")
+    assert cgroup.most_memory(path, root) == 4096
+
+
 def test_a_group_survives_a_json_round_trip() -> None:
-    group = Group(2, {"unified": "/x"})
+    group = Group(2, {"unified": "/x"}, {"unified": "/"}, 7)
     assert Group(**group.to_json()) == group
 
 

@@ -80,6 +80,16 @@ def test_a_bubblewrap_that_does_not_work_here_says_why(tmp_path: Path, monkeypat
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_a_missing_libseccomp_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight.syscalls, "LIBRARY", "libnothing.so.2")
+    preflight.syscalls.program.cache_clear()
+    with pytest.raises(SetupError, match=r"filter cannot be made: libnothing\.so\.2") as caught:
+        preflight.require_sandbox(Isolation.BUBBLEWRAP)
+    assert "apt-get install libseccomp2" in caught.value.next_step
+    preflight.require_sandbox(Isolation.NONE)
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 def test_the_installed_bubblewrap_works() -> None:
     preflight.require_sandbox(Isolation.BUBBLEWRAP)
 

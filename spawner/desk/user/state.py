@@ -18,13 +18,22 @@ from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.views import UserView
 from spawner.ledger import Instance, InstanceState, Ticket, TicketState
 from spawner.pool.admin.settings import Drain
-from spawner.pool.backends.base import Backend
+from spawner.pool.backends.base import Backend, Weakness
 from spawner.pool.capacity import capacity_of
 from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
 
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
+SHARED_NETWORK = (
+    "Notebooks here share this machine's network and can reach each other's ports. Do not lend it to strangers."
+)
+NO_INTERNET = "Notebooks here have no internet: pip install and downloads do not work."
+WEAKNESSES = {
+    Weakness.NO_ISOLATION: UNSAFE,
+    Weakness.SHARED_NETWORK: SHARED_NETWORK,
+    Weakness.NO_INTERNET: NO_INTERNET,
+}
 ALL_LENT = "Everything of this shape is lent out just now."
 PAUSED = "The operator lends none of it just now."
 MAINTENANCE = "The platform is closed for maintenance."
@@ -200,7 +209,7 @@ def build_state(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(
             isolated=backend.isolated,
-            notice=None if backend.isolated else texts.say(UNSAFE),
+            notice=texts.say(WEAKNESSES[backend.weakness]) if backend.weakness else None,
             maintenance=_maintenance(snapshot.pool.controls.drain),
         ),
         **offer | {"flavors": [_counting_own(flavor, snapshot) for flavor in offer["flavors"]]},

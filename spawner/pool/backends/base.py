@@ -33,6 +33,14 @@ class Unavailable(StrEnum):
     NOT_INSTALLED = "not_installed"
 
 
+class Weakness(StrEnum):
+    """What a pool lacks of the isolation that users expect. `desk/user/state.py` has the sentences."""
+
+    NO_ISOLATION = "no_isolation"
+    SHARED_NETWORK = "shared_network"
+    NO_INTERNET = "no_internet"
+
+
 @dataclass(frozen=True)
 class SlotSpec:
     """A slot to create. `key` is its one-time claim key (32 bytes).
@@ -92,6 +100,11 @@ class Backend(Protocol):
     @property
     def isolated(self) -> bool:
         """Whether instances are isolated from each other and from the platform."""
+        ...
+
+    @property
+    def weakness(self) -> Weakness | None:
+        """The worst of what this pool lacks; None where it lacks nothing."""
         ...
 
     @property

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable
-from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, Unavailable
+from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, Unavailable, Weakness
 from spawner.pool.backends.kubernetes.client import Cluster
 from spawner.pool.backends.kubernetes.manifest import ASSIGNED, EVICTABLE, assigned_labels, make_manifest, pod_name
 from spawner.pool.backends.kubernetes.pods import Pod, read_pod
@@ -39,6 +39,11 @@ class KubernetesBackend:
     def isolated(self) -> bool:
         """Always True."""
         return True
+
+    @property
+    def weakness(self) -> Weakness | None:
+        """None: the chart's policies say what pods reach."""
+        return None
 
     @property
     def supports_user_namespaces(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -29,14 +30,17 @@ from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.ledger.pool.rows import EndReason
-from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus, Unavailable
-from spawner.pool.backends.local import cgroup, sandbox
+from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus, Unavailable, Weakness
+from spawner.pool.backends.local import cgroup, sandbox, syscalls
 from spawner.pool.backends.local.keeper import write_status
+from spawner.pool.backends.local.network import Means, Network, plan, resolver
 
 FIRST_USER_ID = 0x70000000
 """Real user ids of sandboxes made by root start here: far above any account, below what the kernel reserves."""
 SHARE_OF_MEMORY = 0.8
 """The share of this machine's memory for slots where the catalog names no amount; the rest is for the platform."""
+MEMORY_OF_NETWORK = 32 * 1024**2
+"""What the program for the internet may use beside the slot itself, in the slot's own control group."""
 DESTROY_SECONDS = 15
 UNSAFE_FOLDERS = ("workspace", "home", "tmp")
 """Folders that an instance without a sandbox writes to; removed with the slot's folder."""
@@ -46,13 +50,21 @@ class LocalBackend:
     """Slots as sandboxes on this machine. `folder` holds one subfolder per slot, `images` the environments."""
 
     def __init__(
-        self, *, folder: Path, images: Path, examples: Path, isolated: bool = True, memory: int | None = None
+        self,
+        *,
+        folder: Path,
+        images: Path,
+        examples: Path,
+        isolated: bool = True,
+        memory: int | None = None,
+        network: Network | None = None,
     ) -> None:
         self.folder = folder
         self.images = images
         self.examples = examples
         self._isolated = isolated
         self._memory = memory
+        self.network = network if network is not None and isolated else Network()
         self._groups = cgroup.available()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -62,15 +74,23 @@ class LocalBackend:
         return self._isolated
 
     @property
+    def weakness(self) -> Weakness | None:
+        """What this machine, or its operator, does not give."""
+        if not self._isolated:
+            return Weakness.NO_ISOLATION
+        return {Means.SHARED: Weakness.SHARED_NETWORK, Means.CLOSED: Weakness.NO_INTERNET}.get(self.network.means)
+
+    @property
     def supports_user_namespaces(self) -> bool:
         """No: bubblewrap makes them itself (`spawner/pool/backends/local/sandbox.py`)."""
         return False
 
     def memory(self) -> int | None:
-        """The catalog's `local_memory`, else `SHARE_OF_MEMORY` of this machine's."""
+        """The catalog's `local_memory`, else `SHARE_OF_MEMORY` of what this machine, or Freepool's own group, has."""
         if self._memory is not None:
             return self._memory
-        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * SHARE_OF_MEMORY)
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return int(min(machine, cgroup.most_memory() or machine) * SHARE_OF_MEMORY)
 
     def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:
         """The local pool has no GPUs, and serves only installed images."""
@@ -126,7 +146,8 @@ class LocalBackend:
         if not self._isolated:
             for name in UNSAFE_FOLDERS:
                 (draft / name).mkdir()
-        for name, text in sandbox.passwd_files(run_as).items():
+        files = sandbox.passwd_files(run_as) | {"resolv.conf": resolver(self.network.means)}
+        for name, text in files.items():
             (draft / name).write_text(text)
             (draft / name).chmod(0o644)
         (draft / "orders.json").write_text(json.dumps({"id": slot_id, "run_as": run_as, "group": orders["group"]}))
@@ -141,11 +162,18 @@ class LocalBackend:
             disk=int(flavor.disk),
             run_as=run_as,
             threads=max(1, int(flavor.cpu)),
+            own_network=self.network.means is not Means.SHARED,
+            nested_namespaces=not sandbox.can_forbid_user_namespaces(),
         )
         program = sandbox.agent_command(box.environment)
+        connection = plan(self.network, run_as)
         # Files in a tmpfs are memory, so the limit is memory and disk together.
-        limits = cgroup.Limits(memory=int(flavor.memory) + int(flavor.disk), processes=flavor.processes, cpu=flavor.cpu)
-        group = cgroup.place(*self._groups, spec.id) if self._groups else None
+        limits = cgroup.Limits(
+            memory=int(flavor.memory) + int(flavor.disk) + (MEMORY_OF_NETWORK if connection else 0),
+            processes=flavor.processes,
+            cpu=flavor.cpu,
+        )
+        group = self._group(spec.id)
         root, examples, directory, environment = (
             WORKSPACE,
             sandbox.EXAMPLES,
@@ -170,6 +198,8 @@ class LocalBackend:
             "environment": environment,
             "run_as": run_as,
             "isolated": self._isolated,
+            "network": connection.to_json() if connection else None,
+            "filter": syscalls.program().hex() if self._isolated else "",
             "limits": asdict(limits),
             "group": group.to_json() if group else None,
             "agent": {
@@ -182,6 +212,13 @@ class LocalBackend:
                 "examples": list(spec.examples),
             },
         }
+
+    def _group(self, slot_id: str) -> cgroup.Group | None:
+        """A slot's control group, below the one of all slots, which has all the memory that the pool may give away."""
+        if not self._groups:
+            return None
+        pool = hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()[:8]
+        return cgroup.place(*self._groups, slot_id, pool=pool, pool_memory=self.memory())
 
     def _free_user_id(self) -> int:
         taken = {orders.get("run_as") for orders in map(_orders_of, self._folders())}

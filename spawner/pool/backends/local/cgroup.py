@@ -6,17 +6,20 @@ Standard library only: the keeper imports it, and the keeper must be small.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path("/sys/fs/cgroup")
 CPU_PERIOD = 100_000
 """Microseconds; the kernel's default."""
+TRIES = 20
+"""How often a pool's group is made again that another process removes as empty at the same moment."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Group:
-    """The folders of one slot's control group: one in version 2, one per controller in version 1."""
+    """The folders of one slot's control group: one in version 2, one per controller in version 1.
+
+    `pool` are their parents, the group of all slots of a pool, which together may use `pool_memory` bytes.
+    """
 
     version: int
     folders: dict[str, str]
+    pool: dict[str, str] = field(default_factory=dict)
+    pool_memory: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form in the keeper's orders."""
@@ -76,13 +84,54 @@ def _candidates(root: Path, membership: Path) -> Iterator[tuple[int, dict[str, P
                     yield 2, {"unified": parent}
 
 
-def place(version: int, parents: dict[str, Path], slot_id: str) -> Group:
-    """The group of one slot."""
-    return Group(version, {name: str(parent / f"freepool-{slot_id}") for name, parent in parents.items()})
+def place(version: int, parents: dict[str, Path], slot_id: str, *, pool: str, pool_memory: int | None) -> Group:
+    """The group of one slot, below that of its pool. `pool` is a name that no other pool of this machine has."""
+    above = {name: parent / f"freepool-pool-{pool}" for name, parent in parents.items()}
+    return Group(
+        version,
+        {name: str(parent / f"freepool-{slot_id}") for name, parent in above.items()},
+        {name: str(parent) for name, parent in above.items()},
+        pool_memory,
+    )
 
 
 def make(group: Group, limits: Limits) -> None:
-    """Create the group and set its limits."""
+    """Create the group, its pool's where that is missing, and set their limits."""
+    for attempt in range(TRIES):
+        try:
+            _make_pool(group)
+            return _make(group, limits)
+        except FileNotFoundError:  # the pool's last slot has just gone, and its group with it
+            if attempt == TRIES - 1 or not group.pool:
+                raise
+
+
+def _make_pool(group: Group) -> None:
+    for name, folder in group.pool.items():
+        path = Path(folder)
+        path.mkdir(exist_ok=True)
+        if name in {"memory", "unified"} and group.pool_memory is not None:
+            if group.version == 1:
+                with contextlib.suppress(OSError):  # since Linux 5.11 every group counts those below it
+                    (path / "memory.use_hierarchy").write_text("1")
+            _limit_pool(path / _MEMORY_LIMIT[group.version], group.pool_memory)
+        if name == "unified":
+            (path / "cgroup.subtree_control").write_text("+memory +pids +cpu")
+
+
+def _limit_pool(file: Path, memory: int) -> None:
+    """Set the limit, unless running slots hold more than the operator allows since the last restart."""
+    try:
+        file.write_text(str(memory))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+
+
+_MEMORY_LIMIT = {1: "memory.limit_in_bytes", 2: "memory.max"}
+
+
+def _make(group: Group, limits: Limits) -> None:
     for name, folder in group.folders.items():
         path = Path(folder)
         path.mkdir(exist_ok=True)
@@ -93,7 +142,7 @@ def make(group: Group, limits: Limits) -> None:
 def _values(version: int, name: str, limits: Limits) -> Iterator[tuple[str, str]]:
     quota = str(int(limits.cpu * CPU_PERIOD))
     if name in {"memory", "unified"}:
-        yield ("memory.limit_in_bytes" if version == 1 else "memory.max"), str(limits.memory)
+        yield _MEMORY_LIMIT[version], str(limits.memory)
     if name in {"pids", "unified"}:
         yield "pids.max", str(limits.processes)
     if name == "cpu":
@@ -120,10 +169,40 @@ def members(group: Group) -> list[int]:
 def ran_out_of_memory(group: Group) -> bool:
     """Whether the kernel has killed a process of the group for lack of memory."""
     name, file = ("memory", "memory.oom_control") if group.version == 1 else ("unified", "memory.events")
-    with contextlib.suppress(OSError, KeyError):
-        text = (Path(group.folders[name]) / file).read_text()
-        return any(line.startswith("oom_kill ") and not line.endswith(" 0") for line in text.splitlines())
-    return False
+    return _count(group, name, file, "oom_kill ") > 0
+
+
+def reached_its_limit(group: Group) -> bool:
+    """Whether the group ever used all the memory that it may. If not, what was killed was killed for others' use."""
+    if group.version == 1:
+        return _count(group, "memory", "memory.failcnt", "") > 0
+    return _count(group, "unified", "memory.events", "oom ") > 0
+
+
+def _count(group: Group, name: str, file: str, before: str) -> int:
+    """The number behind a word in a file of the group; 0 where there is none."""
+    with contextlib.suppress(OSError, KeyError, ValueError):
+        for line in (Path(group.folders[name]) / file).read_text().splitlines():
+            if line.startswith(before):
+                return int(line.removeprefix(before))
+    return 0
+
+
+def most_memory(membership: Path = Path("/proc/self/cgroup"), root: Path = ROOT) -> int | None:
+    """Bytes that this process's own group and those above it allow; None where they set no limit."""
+    found = []
+    with contextlib.suppress(OSError):
+        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
+        own = {controller: path for _, controllers, path in lines for controller in controllers.split(",")}
+        name, file, top = ("memory", _MEMORY_LIMIT[1], root / "memory")
+        if "memory" not in own:
+            name, file, top = ("", _MEMORY_LIMIT[2], root)
+        folder = top / own.get(name, "/").lstrip("/")
+        while folder.is_relative_to(top):
+            with contextlib.suppress(OSError, ValueError):  # the uppermost has none, and "max" is none
+                found.append(int((folder / file).read_text()))
+            folder = folder.parent
+    return min(found, default=None)
 
 
 def memory_used(group: Group) -> int:
@@ -151,4 +230,7 @@ def remove(group: Group, *, seconds: float = 5) -> bool:
             return False
         if left:
             time.sleep(0.005)  # the kernel has no event for the end of a version 1 group's last process
+    for folder in group.pool.values():
+        with contextlib.suppress(OSError):  # other slots are in it
+            Path(folder).rmdir()
     return True

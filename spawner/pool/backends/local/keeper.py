@@ -1,8 +1,9 @@
 """The keeper: one small process per slot, outside its sandbox.
 
-It starts the sandbox and outlives all processes inside, for three reasons:
-- the notebook port: while the keeper holds the listening socket, no other instance can bind the port of one that died
-  and receive its user's requests;
+It starts the sandbox and outlives all processes inside, for four reasons:
+- the notebook port: while the keeper holds the listening socket, no other program can bind the port of an instance that
+  died and receive its user's requests;
+- the network: it makes the slot's network namespace and passes connections in and out (`relay.py` says why);
 - the state: it holds a lock on the slot's folder while it lives, so any process can see which slots exist without
   relying on process ids;
 - the end: killing it kills the sandbox (parent-death signal), and on SIGTERM it removes the slot completely.
@@ -28,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from spawner.pool.backends.local import cgroup
+from spawner.pool.backends.local.namespace import Namespace
+from spawner.pool.backends.local.relay import Relay, to_tcp, to_unix
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -36,9 +39,15 @@ WATCH_SECONDS = 0.5
 LOST_SECONDS = 5
 """Between checks that the slot's folder still exists: without it no process could find the slot."""
 END_SECONDS = 10
+FIRST_TO_GO = 900
+"""The oom_score_adj of what runs in a sandbox: where memory runs out, the kernel ends a notebook and no program of the
+platform. What root has set (with CAP_SYS_RESOURCE) cannot be lowered from inside."""
 LARGEST_LOG = 1024 * 1024
 """The most bytes of a sandbox's output that are kept: untrusted code writes it to the administrator's disk."""
 LAST_WORDS = 4096
+MOST_REQUESTS, MOST_CALLS = 512, 64
+"""Connections at once: to the notebook, and from inside to each forwarded port."""
+DESCRIPTORS = 4096
 PIPE = 64 * 1024
 """The capacity of a pipe in bytes: one read empties it."""
 
@@ -58,6 +67,9 @@ class Keeper:
             "phase": "creating",
         }
         self.program: subprocess.Popen[bytes] | None = None
+        self.namespace: Namespace | None = None
+        self.relay = Relay()
+        self.descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)  # as the sandbox gets it
         self.said = -1  # the sandbox's output
         self.log_room, self.last_words = LARGEST_LOG, b""
         self.inside: int | None = None  # a pidfd of the sandbox's first process; readable when all in it are dead
@@ -77,33 +89,34 @@ class Keeper:
         self._watch(wake_read, report)
 
     def _start(self) -> int:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        orders_read, orders_write = os.pipe()
-        report_read, report_write = os.pipe()
-        info_read, info_write = os.pipe()
-        self.said, says = os.pipe()
-        os.set_blocking(self.said, False)
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         if self.group:
             cgroup.make(self.group, self.limits)
-        filled = {"{orders}": str(orders_read), "{info}": str(info_write)}
-        agent = {**self.orders["agent"], "listener": listener.fileno(), "report": report_write}
-        self.program = subprocess.Popen(
-            [filled.get(word, word) for word in self.orders["command"]],
-            stdin=subprocess.DEVNULL,
-            stdout=says,
-            stderr=says,
-            env=self.orders["environment"],
-            cwd=self.orders["directory"],
-            pass_fds=(listener.fileno(), orders_read, report_write, info_write),
-            start_new_session=True,
-            preexec_fn=self._limit,  # noqa: PLW1509  (the keeper has one thread)
-        )
-        for descriptor in (orders_read, report_write, info_write, says):
+        with self._connect() as agents:
+            orders_read, orders_write = os.pipe()
+            report_read, report_write = os.pipe()
+            info_read, info_write = os.pipe()
+            self.said, says = os.pipe()
+            os.set_blocking(self.said, False)
+            calls = _in_memory(bytes.fromhex(self.orders["filter"]))
+            filled = {"{orders}": str(orders_read), "{info}": str(info_write), "{filter}": str(calls)}
+            self.program = subprocess.Popen(
+                [filled.get(word, word) for word in self.orders["command"]],
+                stdin=subprocess.DEVNULL,
+                stdout=says,
+                stderr=says,
+                env=self.orders["environment"],
+                cwd=self.orders["directory"],
+                pass_fds=(agents.fileno(), orders_read, report_write, info_write, calls),
+                start_new_session=True,
+                preexec_fn=self._limit,  # noqa: PLW1509  (the keeper has one thread)
+            )
+            agent = {**self.orders["agent"], "listener": agents.fileno(), "report": report_write}
+        for descriptor in (orders_read, report_write, info_write, calls, says):
             os.close(descriptor)
         os.write(orders_write, json.dumps(agent).encode())
         os.close(orders_write)
-        self.listener = listener
-        self._say(port=listener.getsockname()[1])
+        self._say(port=self.listener.getsockname()[1])
         with os.fdopen(info_read) as stream:
             info = stream.read() if self.orders["isolated"] else ""  # only this process would close the other end
         if info:
@@ -111,39 +124,76 @@ class Keeper:
                 self.inside = os.pidfd_open(json.loads(info)["child-pid"])
         return report_read
 
-    def _limit(self) -> None:
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    def _connect(self) -> socket.socket:
+        """The agent's listening socket: without a namespace the notebook port's own; else a Unix socket.
+
+        A Unix socket cannot be connected to another address, and its name exists in the machine's namespace only.
+        """
+        plan = self.orders["network"]
+        if plan is None:
+            return self.listener.dup()
+        _raise_limit_of_descriptors()
+        self.namespace = Namespace(plan, self._join)
+        agents = socket.socket(socket.AF_UNIX)
+        agents.bind("")
+        agents.listen(512)
+        self.relay.add(self.listener, to_unix(agents.getsockname()), most=MOST_REQUESTS)
+        for listener, port in zip(self.namespace.listeners, plan["ports"], strict=True):
+            self.relay.add(listener, to_tcp(plan["target"], port), most=MOST_CALLS)
+        return agents
+
+    def _join(self) -> None:
         if self.group:
             cgroup.join(self.group)
-        else:
+
+    def _limit(self) -> None:
+        self._join()
+        if not self.group:
             processes = self.limits.processes
             resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if self.namespace:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self.descriptors)
+            self.namespace.enter()
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the last: new capabilities in a namespace would undo it
 
     def _watch(self, wake: int, report: int) -> None:
         poll = select.poll()
         poll.register(wake, select.POLLIN)
+        poll.register(self.relay.fileno(), select.POLLIN)
         for descriptor in (report, self.said):
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
+        looked = time.monotonic()
         while True:
             pause = LOST_SECONDS if self.group or not self.program else WATCH_SECONDS
             for descriptor, _ in poll.poll(pause * 1000):
-                if descriptor == report:
+                if descriptor == self.relay.fileno():
+                    self.relay.turn()
+                elif descriptor == report:
                     if os.read(report, 64).startswith(b"warm"):
                         self._say(phase="ready")
                     poll.unregister(report)
                 elif descriptor == self.said:
                     if not self._hear():
                         poll.unregister(self.said)
-                elif signal.SIGTERM in os.read(wake, 512):
-                    self._end()
-            if not self.folder.exists():
-                self._end()
-            self._reap()
-            if not self.group and self.program and _memory_of_descendants() > self.limits.memory:
-                self._died("out_of_memory", "")
-                self._kill()
+                else:
+                    if signal.SIGTERM in os.read(wake, 512):
+                        self._end()
+                    self._reap()
+            if time.monotonic() - looked >= pause:
+                looked = time.monotonic()
+                self._look()
+
+    def _look(self) -> None:
+        """What has no event."""
+        if not self.folder.exists():
+            self._end()
+        self._reap()
+        if not self.group and self.program and _memory_of_descendants() > self.limits.memory:
+            self._died("out_of_memory", "")
+            self._kill()
 
     def _hear(self) -> bool:
         """Read the sandbox's output once, and keep it up to the limit. False at its end."""
@@ -168,13 +218,21 @@ class Keeper:
             return
         code = self.program.returncode
         self.program = None
+        self._disconnect()
         # A kernel may have run out of memory earlier while the server went on: then that is not the reason now.
         if code != 0 and self.group and cgroup.ran_out_of_memory(self.group):
-            self._died("out_of_memory", "")
+            self._died("out_of_memory" if cgroup.reached_its_limit(self.group) else "evicted", "")
         elif self.status["phase"] == "creating":
             self._died("start_failed", f"exit code {code}: {self._last_words()}")
         elif self.status["phase"] == "ready":
             self._died("crashed", f"exit code {code}")
+
+    def _disconnect(self) -> None:
+        """End the slot's network. The notebook port stays the keeper's."""
+        self.relay.close()
+        if self.namespace:
+            self.namespace.end()
+            self.namespace = None
 
     def _last_words(self) -> str:
         self._hear()
@@ -208,6 +266,7 @@ class Keeper:
                 sys.exit(3)
         if self.group and not cgroup.remove(self.group, seconds=END_SECONDS):
             sys.exit(3)
+        self._disconnect()
         _kill_descendants()
         shutil.rmtree(self.folder, ignore_errors=True)
         os._exit(0)
@@ -227,6 +286,21 @@ def write_status(folder: Path, status: dict[str, Any]) -> None:
         with (folder / "status.json").open("r+") as stream:
             stream.write(text)
             stream.truncate()
+
+
+def _raise_limit_of_descriptors() -> None:
+    """Each relayed connection needs two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _in_memory(content: bytes) -> int:
+    """A descriptor from which the content can be read."""
+    descriptor = os.memfd_create("freepool")
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _prctl(option: int, value: int) -> None:

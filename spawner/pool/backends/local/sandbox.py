@@ -1,17 +1,19 @@
-"""The command line of one sandbox. Pure.
+"""The command line of one sandbox.
 
 The instance gets its own user, process, mount, IPC and host-name namespaces. It sees the system's programs and its
 image read-only, and can write only to sized tmpfs mounts, which end with it. So "wiped" needs no deletion of files.
 
-It shares the machine's network: the notebook port is on the loopback interface. So kernels use sockets in the private
-file system (`transport=ipc`), and the keeper outside holds the port.
+The keeper makes the slot's network namespace (`namespace.py`) and starts bubblewrap in it. Kernels use sockets in the
+private file system (`transport=ipc`), because not every machine can give each slot a network namespace.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from spawner.instance.arguments import WORKSPACE
@@ -31,6 +33,7 @@ ETC = (
     "/etc/alternatives", "/etc/ca-certificates", "/etc/fonts", "/etc/hosts", "/etc/ld.so.cache", "/etc/localtime",
     "/etc/mime.types", "/etc/nsswitch.conf", "/etc/pki", "/etc/resolv.conf", "/etc/ssl", "/etc/timezone",
 )  # fmt: skip
+RESOLVER = "/etc/resolv.conf"
 HIDDEN = ("/usr/bin/node", "/usr/bin/npm", "/usr/local/bin/node", "/usr/local/bin/npm")
 """JupyterLab and its language-server extension run these at each start if they exist, which costs 0.3 s."""
 
@@ -50,6 +53,10 @@ class Sandbox:
     disk: int
     run_as: int | None
     threads: int
+    nested_namespaces: bool = True
+    """False: forbid user namespaces inside by bubblewrap, too, beside the filter. Needs bubblewrap 0.8."""
+    own_network: bool = False
+    """The slot has a network namespace, and so a resolver of its own (`resolv.conf` in its folder)."""
 
 
 def environment_prefixes(environment: Path) -> tuple[Path, ...]:
@@ -92,7 +99,8 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
 
 
 def bubblewrap_command(sandbox: Sandbox, program: Sequence[str]) -> list[str]:
-    """The full `bwrap …` command line. `{info}` is replaced by the descriptor of bubblewrap's report."""
+    """The full `bwrap …` command line. The keeper replaces `{info}` and `{filter}` by descriptors: of bubblewrap's
+    report and of the system call filter."""
     return [
         "bwrap",
         *_namespaces(sandbox),
@@ -107,8 +115,11 @@ def bubblewrap_command(sandbox: Sandbox, program: Sequence[str]) -> list[str]:
 def _namespaces(sandbox: Sandbox) -> Iterator[str]:
     yield from ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
     yield from ("--die-with-parent", "--new-session", "--info-fd", "{info}", "--hostname", "notebook")
+    yield from ("--seccomp", "{filter}")
     if sandbox.run_as is None:
         yield from ("--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID), "--cap-drop", "ALL")
+        if not sandbox.nested_namespaces:
+            yield "--disable-userns"
     else:
         # Root mounts with its own rights, so that the parent folders of the image may stay private, and then changes
         # to a unique user id. setpriv needs these three capabilities for that, and drops them with the others.
@@ -127,6 +138,16 @@ def _identity(sandbox: Sandbox) -> list[str]:
     ]  # fmt: skip
 
 
+@cache
+def can_forbid_user_namespaces() -> bool:
+    """Whether this machine's bubblewrap has `--disable-userns`."""
+    try:
+        said = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return "--disable-userns" in said
+
+
 def _files(sandbox: Sandbox) -> Iterator[str]:
     for path in SYSTEM:
         yield from ("--ro-bind-try", path, path)
@@ -138,7 +159,8 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     # bubblewrap creates parent folders for root only; the user could not read these.
     yield from ("--perms", "0755", "--dir", "/etc")
     for path in ETC:
-        yield from ("--ro-bind-try", path, path)
+        source = str(sandbox.folder / "resolv.conf") if path == RESOLVER and sandbox.own_network else path
+        yield from ("--ro-bind-try", source, path)
     for path in HIDDEN:
         if Path(path).exists():
             yield from ("--ro-bind", "/dev/null", path)

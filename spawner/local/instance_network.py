@@ -1,0 +1,34 @@
+"""How instances on this machine are connected, found out once at the start."""
+
+from __future__ import annotations
+
+from spawner.pool.backends.local.means import find_means
+from spawner.pool.backends.local.network import Means
+from spawner.settings import Isolation, Settings
+
+
+def with_means(settings: Settings) -> Settings:
+    """The settings with what works here filled in."""
+    if settings.kubernetes is not None or settings.isolation is Isolation.NONE:
+        return settings
+    means, why = find_means(internet=settings.network.internet)
+    return settings.model_copy(
+        update={"network": settings.network.model_copy(update={"means": means.value, "why": why})}
+    )
+
+
+def warning(settings: Settings) -> str | None:
+    """What the operator must know before others come."""
+    network = settings.network
+    if network.means == Means.SHARED.value:
+        return (
+            "WARNING: this machine can give instances no network of their own, so they reach its loopback interface, "
+            f"its private networks and each other's ports: {network.why}. Do not lend it to strangers."
+        )
+    if network.means == Means.CLOSED.value and network.internet:
+        return (
+            f"WARNING: instances have no internet ({network.why}). Install it: sudo apt-get install passt nftables "
+            "(Debian, Ubuntu) or sudo dnf install passt nftables (Fedora). Or say that you want none: "
+            "network: {internet: false} in hub_config/local.yaml."
+        )
+    return None
