@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -29,6 +30,7 @@ from spawner.ledger.pool import instances, slots
 from spawner.local import demo, preflight
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
+from spawner.origins import startup_notice
 from spawner.paid.build import require as require_paid
 from spawner.plain_text import printable
 from spawner.pool.build import make_pool
@@ -202,6 +204,9 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
     link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
     if settings.isolation is Isolation.NONE:
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
+    notice = startup_notice(settings.public_url, settings.subdomain_host, guards_pages=settings.guards_pages)
+    if notice:
+        say(notice)
     if failure is not None:
         say(f"WARNING: an instance could not be made, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
     if settings.is_demo and settings.paid and settings.paid.oauth:
@@ -233,10 +238,13 @@ async def _wait_for_a_slot(pool: Pool, stopping: asyncio.Event, *, since: dateti
 
 
 async def _is_ready(session: aiohttp.ClientSession, settings: Settings) -> bool:
+    """Whether our own proxy answers for the hub and the desk. What stands in front of it is not ours to ask."""
     timeout = aiohttp.ClientTimeout(total=2)
+    proxy = f"http://{settings.address or preflight.LOOPBACK}:{settings.public_port}/"
+    host = {"Host": urlsplit(settings.public_url).netloc}
     for path in ("hub/health", "services/desk/health"):
         try:
-            async with session.get(settings.public_url + path, timeout=timeout) as answer:
+            async with session.get(proxy + path, headers=host, timeout=timeout) as answer:
                 if answer.status != 200:
                     return False
         except (TimeoutError, aiohttp.ClientError, OSError):

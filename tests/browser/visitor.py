@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, Response
 
+from spawner.origins import is_localhost
 from tests.stack import Stack, eventually
 
 HERE = "127.0.0.1"
@@ -70,7 +71,8 @@ class Visitor:
 
     def _note_request(self, url: str) -> None:
         parts = urlsplit(url)
-        self._note(parts.scheme not in ("data", "blob", "about") and parts.hostname != HERE, f"request: {url}")
+        is_here = parts.hostname == HERE or is_localhost(parts.hostname or "")
+        self._note(parts.scheme not in ("data", "blob", "about") and not is_here, f"request: {url}")
 
     def leave(self) -> None:
         """Close the browser context and stop the user's instance."""

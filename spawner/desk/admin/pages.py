@@ -24,6 +24,7 @@ log = logging.getLogger("freepool.desk")
 PAUSE_SECONDS = 2.0
 """Minimum interval between two states of one open page. A busy pool changes many times a second, and each state of
 this page is computed from the rows of a whole day."""
+ADMIN_OFF = "This page is off here: notebooks share this address, so a page in one could use it in your name."
 METRICS_SCOPE = "read:metrics"
 
 
@@ -40,13 +41,14 @@ class AdminHandler(Handler):
     """Base of everything that only administrators may see."""
 
     async def prepare(self) -> None:
-        """Raises `NotAllowed` for every other user."""
+        """Raises `NotAllowed` for every other user, and for a browser where a notebook could use the page."""
         await super().prepare()
         if self.current_user is not None and not is_admin(self.hub_auth, self.current_user):
             raise NotAllowed(
                 "This page is for administrators.",
                 next_step="Ask one of them to make you one, in JupyterHub's administration.",
             )
+        self.require_guarded_pages(ADMIN_OFF)
 
     async def admin_state(self) -> AdminState:
         """The page's state, read now."""

@@ -24,6 +24,10 @@ from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TE
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
 
+SHARED_ORIGIN = (
+    "Notebooks share this page's address here. Open notebooks of people you trust only. Paid instances, administration "
+    "and tokens are off."
+)
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
 ALL_LENT = "Everything of this shape is lent out just now."
 PAUSED = "The operator lends none of it just now."
@@ -191,8 +195,15 @@ def build_state(
     base: str,
     now: datetime,
     paid: PaidView | None = None,
+    guards_pages: bool = True,
 ) -> State:
-    """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`."""
+    """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`.
+
+    `guards_pages`: whether no notebook can act on the desk's pages.
+    """
+    notices = [
+        text for text, is_shown in ((UNSAFE, not backend.isolated), (SHARED_ORIGIN, not guards_pages)) if is_shown
+    ]
     offer = snapshot.pool.views.get(texts.language)
     if offer is None:  # it is the same for all users of one language
         offer = snapshot.pool.views[texts.language] = _offer(snapshot.pool, catalog, backend, texts, base)
@@ -200,7 +211,7 @@ def build_state(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(
             isolated=backend.isolated,
-            notice=None if backend.isolated else texts.say(UNSAFE),
+            notice=texts.together(*map(texts.say, notices)) if notices else None,
             maintenance=_maintenance(snapshot.pool.controls.drain),
         ),
         **offer | {"flavors": [_counting_own(flavor, snapshot) for flavor in offer["flavors"]]},

@@ -1,0 +1,220 @@
+"""A page of a notebook whose server is an attacker's cannot act on the desk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import BrowserContext, Page
+
+from spawner.ledger.paid import orders
+from tests.browser.hostile import READ_DESK, TAKE_OVER, hostile_settings
+from tests.browser.visitor import PATIENCE_MS, heading
+from tests.cloud.steer import QUICK, Steer, steer_beside
+from tests.lean import with_lean
+from tests.paid_desk.forms import Browser, fresh_account
+from tests.stack import Stack, eventually, running_stack, write_catalog
+
+DESK = "/services/desk/"
+VICTIM, ATTACKER = "victim", "attacker"
+CODE = "Mozilla/5.0 (X11; Linux x86_64) "
+
+
+@contextmanager
+def running(**changes: object) -> Iterator[Stack]:
+    """A stack with the stand-in cloud, whose notebook servers are the attacker's. The attacker's runs."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    try:
+        with running_stack(
+            folder / "s",
+            catalog=write_catalog(folder / "catalog.yaml", with_lean),
+            settings=hostile_settings(folder, **changes),
+            arguments=("--demo-cloud",),
+        ) as stack:
+            steer_beside(stack.state).quirk(pace=QUICK)
+            stack.add_user(ATTACKER)
+            assert stack.start(ATTACKER).status_code in (201, 202)
+            eventually(lambda: any(one.state == "running" for one in stack.unended()), what="the attacker's server")
+            yield stack
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Stack]:
+    """As `make run` starts it: each user's notebooks have a host."""
+    with running() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Stack]:
+    """On one origin."""
+    with running(notebook_hosts="shared") as stack:
+        yield stack
+
+
+@dataclass
+class Victim:
+    """A user with a browser who opens the attacker's page."""
+
+    stack: Stack
+    context: BrowserContext
+
+    @property
+    def notebook(self) -> str:
+        """URL of the attacker's server."""
+        url = urlsplit(self.stack.url)
+        host = url.netloc if self.stack.settings.subdomain_host is None else f"{ATTACKER}.{url.netloc}"
+        return f"{url.scheme}://{host}/user/{ATTACKER}/"
+
+    def sign_in(self, name: str = VICTIM) -> Page:
+        """Follow a link, and show the desk."""
+        self.stack.add_user(name)
+        page = self.context.new_page()
+        page.goto(self.stack.link_for(name))
+        heading(page).wait_for()
+        return page
+
+    def lured(self) -> Page:
+        """A tab with the attacker's page."""
+        page = self.context.new_page()
+        page.goto(f"{self.notebook}page.html")
+        assert page.inner_text("h1") == "notebook"
+        return page
+
+    def at(self, path: str) -> Page:
+        """A tab with a page of the desk or the hub."""
+        page = self.context.new_page()
+        page.goto(self.stack.url + path)
+        return page
+
+
+@contextmanager
+def browsing(chromium: Chromium, stack: Stack) -> Iterator[Victim]:
+    context = chromium.new_context(locale="en-US")
+    context.set_default_timeout(PATIENCE_MS)
+    try:
+        yield Victim(stack, context)
+    finally:
+        context.close()
+
+
+def asked(stack: Stack) -> str:
+    """The victim has linked an account and read the terms: the next click is billed. Returns that page's path."""
+    cloud: Steer = steer_beside(stack.state)
+    browser = Browser(stack, VICTIM)
+    try:
+        consent = browser.ask(browser.link(fresh_account(cloud, 77, VICTIM)))
+    finally:
+        browser.client.close()
+    return f"{DESK}paid/consents/{consent}"
+
+
+def test_a_notebook_that_opens_the_desk_reads_no_token_and_clicks_nothing(chromium: Chromium, apart: Stack) -> None:
+    question = asked(apart)
+    with browsing(chromium, apart) as victim:
+        victim.sign_in()
+        page = victim.lured()
+        for path in (question, DESK, "/hub/token", "/hub/home"):
+            seen = page.evaluate(READ_DESK, apart.url + path)
+            assert seen in ("closed", "SecurityError"), (path, seen)
+        button = victim.at(question).get_by_role("button", name="Start and be billed")
+        button.wait_for()  # where the victim goes by themselves, the page is whole
+    assert apart.ledger.read(orders.of_user, VICTIM) == []
+
+
+def test_a_notebooks_service_worker_rewrites_its_own_origin_only(chromium: Chromium, apart: Stack) -> None:
+    with browsing(chromium, apart) as victim:
+        victim.sign_in()
+        page = victim.lured()
+        assert page.evaluate(TAKE_OVER, f"{victim.notebook}worker.js") == "registered"
+        page.reload()
+        assert page.inner_text("h1") == "rewritten"
+        desk = victim.at(DESK)
+        assert heading(desk).inner_text() == "Start a free notebook"
+        refused = desk.evaluate(TAKE_OVER, f"{apart.url}/user/{ATTACKER}/worker.js")
+        assert refused != "registered", "nothing of a notebook is a script on the desk's host"
+
+
+def test_no_page_of_the_hub_or_the_desk_is_served_on_a_users_host(apart: Stack) -> None:
+    """Who logged in there would be logged in on the attacker's origin."""
+    host = {"Host": urlsplit(Victim(apart, None).notebook).netloc}  # type: ignore[arg-type]
+    with httpx.Client(base_url=f"http://127.0.0.1:{apart.port}", headers=host) as client:
+        for path in ("/hub/login", "/hub/token", "/hub/api/user"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers["Location"]) == (302, apart.url + path)
+        assert client.post("/hub/login").status_code == 403
+        elsewhere = client.get(DESK)
+        assert (elsewhere.status_code, elsewhere.headers["Location"]) == (302, f"{apart.url}/hub{DESK}")
+
+
+def test_on_a_shared_origin_the_opener_is_cut_and_a_service_worker_is_why_pages_are_off(
+    chromium: Chromium, shared: Stack
+) -> None:
+    with browsing(chromium, shared) as victim:
+        desk = victim.sign_in()
+        banner = desk.locator(".banner").inner_text()
+        assert "Notebooks share this page's address here." in banner
+        page = victim.lured()
+        assert page.evaluate(READ_DESK, shared.url + DESK) == "closed", "a page of the same origin, too"
+        assert page.evaluate(TAKE_OVER, f"{victim.notebook}worker.js") == "registered"
+        assert victim.at(DESK).inner_text("h1") == "rewritten", "no header of the desk's can prevent this"
+
+
+def test_on_a_shared_origin_paid_administrators_and_token_pages_are_off(chromium: Chromium, shared: Stack) -> None:
+    admin = "admin"
+    shared.add_user(admin)
+    assert shared.api("PATCH", f"/users/{admin}", json={"admin": True}).status_code == 200
+    assert any("notebooks share the origin" in line and "trust_notebooks" in line for line in shared.output)
+    with browsing(chromium, shared) as victim:
+        desk = victim.sign_in(admin)
+        menu = desk.locator(".account-menu").inner_text()
+        assert "Paid" not in menu
+        assert "Operation" not in menu
+        for path in ("paid", "admin", "admin/paid"):
+            answer = victim.context.new_page().goto(f"{shared.url}{DESK}{path}")
+            assert answer is not None
+            assert answer.status == 403, path
+            assert "notebooks share this address" in answer.text()
+            assert "trust_notebooks" in answer.text()
+        for path in ("/hub/token", "/hub/admin"):
+            page = victim.at(path)
+            assert page.get_by_role("heading", name="This page is off here").is_visible(), path
+        hub = victim.at("/hub/token")
+        said = hub.evaluate(
+            """async () => {
+              const token = document.cookie.match(/_xsrf=([^;]+)/)?.[1] ?? "";
+              const call = (method, path) => fetch(`/hub/api/${path}?_xsrf=${encodeURIComponent(token)}`, {
+                method, headers: {"Content-Type": "application/json"}, body: method === "GET" ? undefined : "{}" });
+              return Promise.all([["POST", "users/admin/tokens"], ["GET", "users"], ["POST", "users/eve"]].map(
+                async ([method, path]) => (await call(method, path)).status));
+            }"""
+        )
+        assert said == [403, 403, 403], "a script of that origin mints no token and administrates nothing"
+    token = shared.user_token(admin)
+    assert shared.desk("GET", "api/admin", token=token).status_code == 200, "programs still can"
+
+
+@pytest.mark.parametrize(
+    ("agent", "policy"),
+    [
+        ("Chrome/156.0.0.0 Safari/537.36", "noopener-allow-popups"),
+        ("", "noopener-allow-popups"),
+        ("Gecko/20100101 Firefox/140.0", "same-origin"),
+        ("AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/605.1.15", "same-origin"),
+    ],
+)
+def test_every_page_cuts_its_opener_off_as_far_as_the_browser_knows_how(apart: Stack, agent: str, policy: str) -> None:
+    for path in (DESK, f"{DESK}paid", f"{DESK}admin", f"{DESK}nothing"):
+        answer = apart.http.get(apart.url + path, headers={"User-Agent": (CODE + agent).strip()})
+        assert answer.headers["Cross-Origin-Opener-Policy"] == policy, path
+    assert apart.http.get(f"{apart.url}/hub/login").headers["Cross-Origin-Opener-Policy"] == "noopener-allow-popups"
