@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import pytest
@@ -70,9 +70,14 @@ class Victim:
     context: BrowserContext
 
     @property
+    def url(self) -> str:
+        """Of the hub and the desk, as browsers see it, without the last slash."""
+        return self.stack.settings.public_url.rstrip("/")
+
+    @property
     def notebook(self) -> str:
         """URL of the attacker's server."""
-        url = urlsplit(self.stack.url)
+        url = urlsplit(self.url)
         host = url.netloc if self.stack.settings.subdomain_host is None else f"{ATTACKER}.{url.netloc}"
         return f"{url.scheme}://{host}/user/{ATTACKER}/"
 
@@ -84,23 +89,23 @@ class Victim:
         heading(page).wait_for()
         return page
 
-    def lured(self) -> Page:
-        """A tab with the attacker's page."""
+    def lured(self, *cookies: str) -> Page:
+        """A tab with the attacker's page, which sets these cookies."""
         page = self.context.new_page()
-        page.goto(f"{self.notebook}page.html")
+        page.goto(f"{self.notebook}page.html?{urlencode([('Set-Cookie', cookie) for cookie in cookies])}")
         assert page.inner_text("h1") == "notebook"
         return page
 
     def at(self, path: str) -> Page:
         """A tab with a page of the desk or the hub."""
         page = self.context.new_page()
-        page.goto(self.stack.url + path)
+        page.goto(self.url + path)
         return page
 
 
 @contextmanager
 def browsing(chromium: Chromium, stack: Stack) -> Iterator[Victim]:
-    context = chromium.new_context(locale="en-US")
+    context = chromium.new_context(locale="en-US", ignore_https_errors=True)
     context.set_default_timeout(PATIENCE_MS)
     try:
         yield Victim(stack, context)
@@ -202,6 +207,38 @@ def test_on_a_shared_origin_paid_administrators_and_token_pages_are_off(chromium
         assert said == [403, 403, 403], "a script of that origin mints no token and administrates nothing"
     token = shared.user_token(admin)
     assert shared.desk("GET", "api/admin", token=token).status_code == 200, "programs still can"
+
+
+def desk_cookies(victim: Victim) -> dict[str, str]:
+    """Cookies for the desk and the hub in this browser, by name."""
+    found = [*victim.context.cookies(victim.url + DESK), *victim.context.cookies(f"{victim.url}/hub/")]
+    return {str(cookie["name"]): str(cookie["value"]) for cookie in found}
+
+
+def tossed(cookies: dict[str, str], domain: str) -> list[str]:
+    """The attacker's own cookies, for a parent domain, with and without the prefix, for every path that could count."""
+    plain = {name.removeprefix("__Host-"): value for name, value in cookies.items()}
+    return [
+        f"{prefix}{name}={value}; Domain={domain}; Path={path}; Secure"
+        for name, value in plain.items()
+        for prefix in ("", "__Host-")
+        for path in ("/", DESK, "/hub/")
+    ]
+
+
+def test_below_localhost_the_browser_takes_no_cookies_of_a_notebook_for_the_desk(
+    chromium: Chromium, apart: Stack
+) -> None:
+    with browsing(chromium, apart) as attacker:
+        attacker.sign_in(ATTACKER)
+        cookies = desk_cookies(attacker)
+    assert "service-desk" in cookies
+    with browsing(chromium, apart) as victim:
+        victim.lured(*tossed(cookies, "localhost"))
+        assert victim.at(DESK).url.startswith(f"{victim.url}/hub/login")
+        assert victim.sign_in().inner_text(".account-name") == VICTIM
+        victim.lured(*tossed(cookies, "localhost"))
+        assert victim.at(DESK).locator(".account-name").inner_text() == VICTIM
 
 
 @pytest.mark.parametrize(

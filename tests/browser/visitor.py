@@ -23,6 +23,8 @@ from spawner.origins import is_localhost
 from tests.stack import Stack, eventually
 
 HERE = "127.0.0.1"
+TLS_HOST = "lab.test"
+"""A name that the browser of the tests finds on loopback, as it does all below it."""
 PATIENCE_MS = 20_000
 """Enough for a cold start or for JupyterLab's start on a busy machine."""
 READY = {"en": "Your notebook is ready", "zh-CN": "Notebook 已就绪"}
@@ -37,8 +39,9 @@ def launch(playwright: Playwright) -> Browser:
     """The system's Chromium, without its background requests."""
     program = shutil.which("chromium")
     assert program, "these tests need Chromium: tests/setup installs it"
+    names = f"--host-resolver-rules=MAP {TLS_HOST} {HERE}, MAP *.{TLS_HOST} {HERE}"
     return playwright.chromium.launch(
-        executable_path=program, args=["--no-sandbox", "--disable-quic", "--disable-background-networking"]
+        executable_path=program, args=["--no-sandbox", "--disable-quic", "--disable-background-networking", names]
     )
 
 
