@@ -29,9 +29,6 @@ ALONE = "noopener-allow-popups"
 FALLBACK = "same-origin"
 """For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
 WITHOUT_ALONE = re.compile(r"Firefox/|^(?!.*(?:Chrome|Chromium|CriOS)/).*Safari/")
-OTHER_LOGIN = "This browser is signed in as different users."
-LOAD_AGAIN = "Load the page again."
-GIVE_HOSTS = "Administrators: give notebooks hosts of their own, or set trust_notebooks (docs/security.md)."
 
 
 @dataclass(frozen=True)
@@ -166,14 +163,14 @@ class Handler(HubOAuthenticated, RequestHandler):
             )
         self.current_user = None
         if self.wants_json or self.request.method != "GET":
-            raise Conflict(OTHER_LOGIN, next_step=LOAD_AGAIN)
+            raise Conflict("This browser is signed in as different users.", next_step="Load the page again.")
         self.redirect(self.get_login_url())
 
-    def require_guarded_pages(self, reason: str) -> None:
-        """Raise `NotAllowed` for a browser where a script in a notebook could act on this page for its visitor."""
+    def require_guarded_pages(self, refusal: Refusal) -> None:
+        """Raise `refusal` for a browser where a script in a notebook could act on this page for its visitor."""
         is_browser = not self._finished and not self.hub_auth.get_token(self, in_cookie=False)
         if is_browser and not self.desk.settings.guards_pages:
-            raise NotAllowed(reason, next_step=GIVE_HOSTS)
+            raise refusal
 
     async def identify(self) -> Any:
         """JupyterHub's model of the user; None for a request without a valid session or token, and for a service."""

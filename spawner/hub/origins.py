@@ -25,6 +25,8 @@ SERVER_TOKEN_SCOPES = ["users:activity!user", "access:servers!server"]
 """What a notebook server needs at the hub: to report its activity, and to check that a visitor may use it."""
 
 Prepare = Callable[[Any], Awaitable[None]]
+PREPARE: Prepare = BaseHandler.prepare
+"""JupyterHub's own."""
 
 
 def configure_origins(c: Any, settings: Settings) -> None:
@@ -55,7 +57,7 @@ def stay_on_own_host(domain: str) -> None:
 
     The proxy sends everything without a route of its own to the hub, whatever its host is.
     """
-    BaseHandler.prepare = _on_own_host(BaseHandler.prepare, domain)
+    BaseHandler.prepare = _on_own_host(PREPARE, domain)
 
 
 def _on_own_host(prepare: Prepare, domain: str) -> Prepare:

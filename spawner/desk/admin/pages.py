@@ -24,7 +24,6 @@ log = logging.getLogger("freepool.desk")
 PAUSE_SECONDS = 2.0
 """Minimum interval between two states of one open page. A busy pool changes many times a second, and each state of
 this page is computed from the rows of a whole day."""
-ADMIN_OFF = "This page is off here: notebooks share this address, so a page in one could use it in your name."
 METRICS_SCOPE = "read:metrics"
 
 
@@ -48,7 +47,13 @@ class AdminHandler(Handler):
                 "This page is for administrators.",
                 next_step="Ask one of them to make you one, in JupyterHub's administration.",
             )
-        self.require_guarded_pages(ADMIN_OFF)
+        self.require_guarded_pages(
+            NotAllowed(
+                "This page is off here: notebooks share this address, so a page in one could use it in your name.",
+                next_step="Administrators: give notebooks hosts of their own, or set trust_notebooks "
+                "(docs/security.md).",
+            )
+        )
 
     async def admin_state(self) -> AdminState:
         """The page's state, read now."""

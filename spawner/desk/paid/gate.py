@@ -13,9 +13,9 @@ from jupyterhub import __version__ as hub_version
 from tornado.web import HTTPError
 
 from spawner.desk.http import Handler
-from spawner.desk.paid.http import PAID_OFF, PaidPartsHandler
+from spawner.desk.paid.http import GIVE_HOSTS, PAID_OFF, PaidPartsHandler
 from spawner.desk.paid.texts import OUT_OF_REACH
-from spawner.errors import LedgerError
+from spawner.errors import LedgerError, NotAllowed
 from spawner.ledger.paid import bindings, orders
 from spawner.ledger.paid.rows import Order
 from spawner.paid.accounts.binding import account_of
@@ -57,7 +57,7 @@ class OpenHandler(PaidPartsHandler):
         """Redirect to a new URL of the instance in the cloud, or send a page that waits until it runs."""
         if self.hub_auth.get_token(self, in_cookie=False):
             raise HTTPError(404)  # only a signed-in browser may open it, not an API token
-        self.require_guarded_pages(PAID_OFF)
+        self.require_guarded_pages(NotAllowed(PAID_OFF, next_step=GIVE_HOSTS))
         order = await self.own_order(server)
         self.set_header("Referrer-Policy", "no-referrer")
         paid = None if self.parts_or_none is None else self.parts_or_none.paid

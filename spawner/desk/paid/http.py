@@ -26,6 +26,7 @@ Row = TypeVar("Row", Binding, Consent, Order)
 DSW = "dsw"
 """The provider whose console and bill have URLs in the settings (`RoleGuide`)."""
 PAID_OFF = "Paid instances are off here: notebooks share this address, so a page in one could be billed in your name."
+GIVE_HOSTS = "Administrators: give notebooks hosts of their own, or set trust_notebooks (docs/security.md)."
 NOT_HERE = "Paid instances are not offered here."
 SIGN_IN = "Only somebody who has signed in with a browser can do this."
 ON_THE_PAGE = "Open the desk in your browser, and do it there."
@@ -51,7 +52,7 @@ class PaidHandler(PaidPartsHandler):
         await super().prepare()
         if self.parts_or_none is None:
             raise NotOffered(NOT_HERE)
-        self.require_guarded_pages(PAID_OFF)
+        self.require_guarded_pages(NotAllowed(PAID_OFF, next_step=GIVE_HOSTS))
 
     @property
     def parts(self) -> PaidParts:
