@@ -141,8 +141,8 @@ class Handler(HubOAuthenticated, RequestHandler):
 
         Another host can set cookies for this one, unless they have the prefix `__Host-`.
         """
-        if self.hub_auth.get_token(self, in_cookie=False):
-            return True  # an API token: no cookie counts
+        if self.is_by_token:
+            return True  # no cookie counts
         if len(cookie_values(self.request, self.hub_auth.cookie_name)) > 1:
             return False
         cookie = self.get_cookie(HUB_COOKIE) if self.desk.settings.binds_cookies else None
@@ -168,7 +168,7 @@ class Handler(HubOAuthenticated, RequestHandler):
 
     def require_guarded_pages(self, refusal: Refusal) -> None:
         """Raise `refusal` for a browser where a script in a notebook could act on this page for its visitor."""
-        is_browser = not self._finished and not self.hub_auth.get_token(self, in_cookie=False)
+        is_browser = not self._finished and not self.is_by_token
         if is_browser and not self.desk.settings.guards_pages:
             raise refusal
 
@@ -176,6 +176,11 @@ class Handler(HubOAuthenticated, RequestHandler):
         """JupyterHub's model of the user; None for a request without a valid session or token, and for a service."""
         user = await self.hub_auth.get_user(self, sync=False)
         return self.check_hub_user(user) if user and user.get("kind", "user") == "user" else None
+
+    @property
+    def is_by_token(self) -> bool:
+        """Whether an API token identified the user. JupyterHub takes the cookie where a token is not valid."""
+        return bool(getattr(self, "_token_authenticated", False))
 
     @property
     def user_name(self) -> str:

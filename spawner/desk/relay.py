@@ -1,4 +1,4 @@
-"""Passes programs' requests for `/user/NAME/…` on the hub's own host to the user's notebook server, on one machine.
+"""Passes programs' requests for `/user/NAME/…` on the hub's own host on to the user's host, on one machine.
 
 Notebooks are at NAME.localhost. Browsers resolve that; most programs do not, so they use the hub's host. A browser
 cannot be made to show or run what is answered here: it sends no token with a page, a script or a worker, and only
@@ -19,17 +19,17 @@ from tornado.web import HTTPError, stream_request_body
 
 from spawner.desk.http import Handler
 from spawner.errors import NotAllowed
-from spawner.ledger.pool import instances
-from spawner.ledger.pool.rows import LIVE
+from spawner.user_hosts import host_of_user
 
-RELAY = "/user/([^/]+)/([^/]*).*"
+RELAY = "/user/([^/]+)/.*"
 TOKEN = re.compile(r"(?:token|bearer)\s+\S", re.IGNORECASE)
+LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10
 CHUNK = 64 * 1024
 LONGEST_HEAD = 64 * 1024
 HOP = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "expect", "transfer-encoding"})
 """Headers between two neighbours. The body's own `Transfer-Encoding` is kept: bodies are passed on as they come."""
-NOT_SENT = frozenset({"cookie"})
+NOT_SENT = frozenset({"cookie", "host"})
 NOT_ANSWERED = frozenset({"set-cookie", "clear-site-data", "service-worker-allowed", "strict-transport-security"})
 """What a notebook server must not do on the hub's host."""
 ADDED = {
@@ -53,10 +53,9 @@ class RelayHandler(Handler):
         if not TOKEN.match(self.request.headers.get("Authorization", "")):
             self._send_to_users_host()
             return
-        target = await self._target(*self.path_args)
         is_upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
         head = self._head(is_upgrade=is_upgrade)
-        theirs = await self._connect(target)
+        theirs = await self._connect()
         ours = self.detach()
         self._finished = True
         await relay(ours, theirs, head)
@@ -69,26 +68,23 @@ class RelayHandler(Handler):
             raise NotAllowed("Notebooks have hosts of their own.", next_step="Send an API token, or use that host.")
         self.redirect(f"/hub{self.request.uri}")  # which redirects to the user's host
 
-    async def _target(self, user: str, server: str) -> str:
-        """URL of the user's running server: of the one with this name, if any, else of the default one."""
-        for name in dict.fromkeys((server, "")):
-            instance = await self.desk.ledger.aread(instances.latest, user, name)
-            if instance is not None and instance.url is not None and instance.state in LIVE:
-                return instance.url
-        raise HTTPError(404)
-
-    async def _connect(self, target: str) -> IOStream:
-        url = urlsplit(target)
+    async def _connect(self) -> IOStream:
+        """Connect to the proxy, which routes by the `Host` header and notes the activity."""
+        settings = self.desk.settings
         try:
-            return await TCPClient().connect(url.hostname or "", url.port or 80, timeout=CONNECT_SECONDS)
+            address = settings.address or LOOPBACK
+            return await TCPClient().connect(address, settings.public_port, timeout=CONNECT_SECONDS)
         except (OSError, StreamClosedError, TimeoutError):
             raise HTTPError(502) from None
 
     def _head(self, *, is_upgrade: bool) -> bytes:
-        """The request's first line and headers, for the notebook server."""
-        request = self.request
+        """The request's first line and headers, for the user's host."""
+        request, hub = self.request, urlsplit(self.desk.settings.subdomain_host or "")
+        host = host_of_user(self.path_args[0], hub.hostname or "")
+        port = f":{hub.port}" if hub.port else ""
         kept = _lines(request.headers, without=NOT_SENT, is_upgrade=is_upgrade)
-        return "\r\n".join([f"{request.method} {request.uri} HTTP/1.1", *kept, "", ""]).encode("latin-1")
+        lines = [f"{request.method} {request.uri} HTTP/1.1", f"Host: {host}{port}", *kept, "", ""]
+        return "\r\n".join(lines).encode("latin-1")
 
 
 def _lines(headers: HTTPHeaders, *, without: frozenset[str], is_upgrade: bool) -> Iterable[str]:

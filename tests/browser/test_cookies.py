@@ -78,7 +78,9 @@ def test_a_request_with_cookies_of_different_users_is_refused(chromium: Chromium
             jars[name] = {str(cookie["name"]): str(cookie["value"]) for cookie in sent}
             tokens[name] = page.locator("[data-xsrf]").get_attribute("data-xsrf")
 
-    def send(method: str, path: str, hub: str, desk: str, xsrf: str, *more: str) -> httpx.Response:
+    def send(
+        method: str, path: str, hub: str, desk: str, xsrf: str, *more: str, token: str | None = None
+    ) -> httpx.Response:
         rest = {key: value for key, value in jars[xsrf].items() if key not in (HUB, DESKS)}
         cookies = {**rest, HUB: jars[hub][HUB], DESKS: jars[desk][DESKS]}
         headers = {
@@ -86,7 +88,7 @@ def test_a_request_with_cookies_of_different_users_is_refused(chromium: Chromium
             "Cookie": "; ".join([*(f"{key}={value}" for key, value in cookies.items()), *more]),
             "X-XSRFToken": tokens[xsrf] or "",
             "Sec-Fetch-Mode": "navigate" if method == "GET" else "cors",
-        }
+        } | ({"Authorization": f"token {token}"} if token else {})
         with httpx.Client(base_url=f"http://127.0.0.1:{tls.port}", verify=NO_TLS, timeout=60) as client:
             return client.request(method, DESK + path, headers=headers)
 
@@ -97,6 +99,8 @@ def test_a_request_with_cookies_of_different_users_is_refused(chromium: Chromium
         refused = send("POST", "api/ticket/cancel", hub, desk, xsrf)
         assert refused.status_code == 409, refused.text
         assert refused.json()["error"]["message"] == "This browser is signed in as different users."
+        refused = send("POST", "api/ticket/cancel", hub, desk, xsrf, token="not-valid")
+        assert refused.status_code == 409, "JupyterHub then takes the cookie"
         again = send("GET", "", hub, desk, xsrf)
         assert again.status_code == 302
         assert "/hub/api/oauth2/authorize" in again.headers["Location"]

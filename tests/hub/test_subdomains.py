@@ -107,5 +107,6 @@ async def test_a_program_reaches_a_notebook_on_the_hubs_host_with_a_token_only(s
                 assert (answer.status, answer.headers["Location"]) == (302, f"/hub/user/{ANN}/lab")
             async with session.options(f"{url}api/contents", headers=headers) as answer:
                 assert answer.status == 403
-        async with session.get(f"{stack.url}/user/nobody/api", headers={"Authorization": "token x"}) as answer:
-            assert answer.status == 404
+        nobody = f"{stack.url}/user/nobody/api"
+        async with session.get(nobody, headers={"Authorization": "token x"}, allow_redirects=False) as answer:
+            assert (answer.status, urlsplit(answer.headers["Location"]).path) == (302, "/hub/user/nobody/api")
