@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, Response
 
 from spawner.origins import is_localhost
+from spawner.user_hosts import host_of_user
 from tests.stack import Stack, eventually
 
 HERE = "127.0.0.1"
@@ -101,6 +102,11 @@ class Visitor:
         response = page.goto(self.stack.url + path)
         assert response is not None
         return page, response
+
+    @property
+    def notebook_url(self) -> str:
+        """URL of the user's notebook server, on the user's own host."""
+        return f"http://{host_of_user(self.user, 'localhost')}:{self.stack.port}/user/{self.user}/"
 
     def instances(self) -> list[Any]:
         """The user's instances in the ledger that have not ended."""
