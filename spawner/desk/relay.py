@@ -66,7 +66,14 @@ class RelayHandler(Handler):
     def _send_to_users_host(self) -> None:
         if self.request.method not in ("GET", "HEAD"):
             raise NotAllowed("Notebooks have hosts of their own.", next_step="Send an API token, or use that host.")
-        self.redirect(f"/hub{self.request.uri}")  # which redirects to the user's host
+        self.redirect(f"http://{self._users_host}{self.request.uri}")  # there is no TLS below localhost
+
+    @property
+    def _users_host(self) -> str:
+        """With the port."""
+        hub = urlsplit(self.desk.settings.subdomain_host or "")
+        host = host_of_user(self.path_args[0], hub.hostname or "")
+        return f"{host}:{hub.port}" if hub.port else host
 
     async def _connect(self) -> IOStream:
         """Connect to the proxy, which routes by the `Host` header and notes the activity."""
@@ -79,11 +86,9 @@ class RelayHandler(Handler):
 
     def _head(self, *, is_upgrade: bool) -> bytes:
         """The request's first line and headers, for the user's host."""
-        request, hub = self.request, urlsplit(self.desk.settings.subdomain_host or "")
-        host = host_of_user(self.path_args[0], hub.hostname or "")
-        port = f":{hub.port}" if hub.port else ""
+        request = self.request
         kept = _lines(request.headers, without=NOT_SENT, is_upgrade=is_upgrade)
-        lines = [f"{request.method} {request.uri} HTTP/1.1", f"Host: {host}{port}", *kept, "", ""]
+        lines = [f"{request.method} {request.uri} HTTP/1.1", f"Host: {self._users_host}", *kept, "", ""]
         return "\r\n".join(lines).encode("latin-1")
 
 

@@ -42,7 +42,7 @@ def configure_origins(c: Any, settings: Settings) -> None:
         configure_subdomains(hub, settings.subdomain_host)
         domain = urlsplit(settings.subdomain_host).hostname or ""
         stay_on_own_host(domain)
-        if is_localhost(domain) and settings.kubernetes is None:
+        if is_localhost(domain) and not settings.binds_cookies and settings.kubernetes is None:
             routes = c.Proxy.get("extra_routes", {})
             c.Proxy.extra_routes = {f"{domain}/user/": settings.desk_url} | routes  # spawner/desk/relay.py
         if settings.binds_cookies and "cookie_host_prefix_enabled" not in hub:

@@ -7,30 +7,14 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import aiohttp
-import httpx
 import pytest
 
 from tests.backends.notebook import Notebook
 from tests.cloud.steer import Steer
 from tests.hub.paid import Person, Platform
-from tests.stack import NO_TLS, Stack, eventually
+from tests.stack import Stack, browser_client, eventually
 
 ANN, BOB = "ann-of-a-host", "bob-of-a-host"
-
-
-class ByName(httpx.HTTPTransport):
-    """Resolves every host below localhost to 127.0.0.1, as a browser does."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        there = request.url.copy_with(host="127.0.0.1")
-        sent = httpx.Request(
-            request.method, there, headers=request.headers, stream=request.stream, extensions=request.extensions
-        )
-        return super().handle_request(sent)
-
-
-def browser() -> httpx.Client:
-    return httpx.Client(transport=ByName(verify=NO_TLS), follow_redirects=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +34,7 @@ def ready(stack: Stack, user: str, server: str) -> bool:
 
 def test_desk_and_hub_share_a_host_and_notebooks_do_not(stack: Stack) -> None:
     host = f"http://localhost:{stack.port}"
-    with browser() as visitor:
+    with browser_client() as visitor:
         page = visitor.get(stack.link_for(ANN))
         assert page.status_code == 200, (page.text, page.history)
         assert str(page.url) == f"{host}/services/desk/"
@@ -66,7 +50,7 @@ def test_a_paid_instance_is_reached_through_the_desk(stack: Stack, cloud_beside:
     ann.wait_running("paid-1")
     eventually(lambda: ready(stack, ANN, "paid-1"), seconds=60, what="the paid server")
     hers = f"http://{ANN}.localhost:{stack.port}/user/{ANN}/paid-1/lab"
-    with browser() as visitor:
+    with browser_client() as visitor:
         assert visitor.get(stack.link_for(ANN)).status_code == 200
         page = visitor.get(hers)
         assert str(page.url).startswith(cloud_beside.endpoints.gates)
@@ -75,7 +59,7 @@ def test_a_paid_instance_is_reached_through_the_desk(stack: Stack, cloud_beside:
             f"{host}/services/desk/paid/open/paid-1",
         ]
     stack.add_user(BOB)
-    with browser() as other:
+    with browser_client() as other:
         assert other.get(stack.link_for(BOB)).status_code == 200
         assert other.get(hers).status_code == 404
     ann.delete("paid-1")
@@ -104,7 +88,8 @@ async def test_a_program_reaches_a_notebook_on_the_hubs_host_with_a_token_only(s
             assert answer.headers["Cache-Control"] == "no-store"
         for headers in ({}, {"Authorization": "Basic YTpi"}, {"Authorization": "token"}):
             async with session.get(f"{url}lab", headers=headers, allow_redirects=False) as answer:
-                assert (answer.status, answer.headers["Location"]) == (302, f"/hub/user/{ANN}/lab")
+                own_host = f"http://{ANN}.localhost:{stack.port}/user/{ANN}/lab"
+                assert (answer.status, answer.headers["Location"]) == (302, own_host)
             async with session.options(f"{url}api/contents", headers=headers) as answer:
                 assert answer.status == 403
         nobody = f"{stack.url}/user/nobody/api"
