@@ -64,8 +64,10 @@ def _on_own_host(prepare: Prepare, domain: str) -> Prepare:
     @wraps(prepare)
     async def checked(handler: Any) -> None:
         host, _ = split_host_and_port(handler.request.host.lower())
-        # These redirect to the hub's own host by themselves.
-        if not host.endswith(f".{domain}") or isinstance(handler, PrefixRedirectHandler):
+        is_elsewhere = host.endswith(f".{domain}")
+        if isinstance(handler, PrefixRedirectHandler):  # it redirects to the hub's own host by itself, to a hub's page
+            is_elsewhere = host != domain and handler.request.path.startswith("/services/")
+        if not is_elsewhere:
             await prepare(handler)
         elif handler.request.method in ("GET", "HEAD"):
             handler.redirect(f"{handler.settings['subdomain_host']}{handler.request.uri}")

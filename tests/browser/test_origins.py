@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -104,8 +105,9 @@ class Victim:
 
 
 @contextmanager
-def browsing(chromium: Chromium, stack: Stack) -> Iterator[Victim]:
-    context = chromium.new_context(locale="en-US", ignore_https_errors=True)
+def browsing(chromium: Chromium, stack: Stack, **options: Any) -> Iterator[Victim]:
+    """A browser of a new user. `options` are Playwright's."""
+    context = chromium.new_context(**{"locale": "en-US", "ignore_https_errors": True} | options)
     context.set_default_timeout(PATIENCE_MS)
     try:
         yield Victim(stack, context)
@@ -158,8 +160,9 @@ def test_no_page_of_the_hub_or_the_desk_is_served_on_a_users_host(apart: Stack) 
             answer = client.get(path)
             assert (answer.status_code, answer.headers["Location"]) == (302, apart.url + path)
         assert client.post("/hub/login").status_code == 403
-        elsewhere = client.get(DESK)
-        assert (elsewhere.status_code, elsewhere.headers["Location"]) == (302, f"{apart.url}/hub{DESK}")
+        for headers in (host, {"Host": f"127.0.0.1:{apart.port}"}):
+            elsewhere = client.get(DESK, headers=headers)
+            assert (elsewhere.status_code, elsewhere.headers["Location"]) == (302, f"{apart.url}{DESK}")
 
 
 def test_on_a_shared_origin_the_opener_is_cut_and_a_service_worker_is_why_pages_are_off(
@@ -183,9 +186,8 @@ def test_on_a_shared_origin_paid_administrators_and_token_pages_are_off(chromium
     assert any("notebooks share the origin" in line and "trust_notebooks" in line for line in shared.output)
     with browsing(chromium, shared) as victim:
         desk = victim.sign_in(admin)
-        menu = desk.locator(".account-menu").inner_text()
-        assert "Paid" not in menu
-        assert "Operation" not in menu
+        links = desk.locator(".account-menu a").evaluate_all("links => links.map(link => link.textContent)")
+        assert links == ["Log out"]
         for path in ("paid", "admin", "admin/paid"):
             answer = victim.context.new_page().goto(f"{shared.url}{DESK}{path}")
             assert answer is not None
@@ -213,6 +215,21 @@ def test_on_a_shared_origin_paid_administrators_and_token_pages_are_off(chromium
         assert said == [403, 403, 403], "a script of that origin mints no token and administrates nothing"
     token = shared.user_token(admin)
     assert shared.desk("GET", "api/admin", token=token).status_code == 200, "programs still can"
+
+
+def test_a_shared_origin_is_explained_in_chinese_on_a_phone(
+    chromium: Chromium, shared: Stack, picture: Callable[..., None]
+) -> None:
+    shared.add_user("phone")
+    with browsing(chromium, shared, locale="zh-CN", viewport={"width": 360, "height": 740}) as victim:
+        desk = victim.sign_in("phone")
+        assert "共用同一地址" in desk.locator(".banner").inner_text()
+        paid, token = victim.at(f"{DESK}paid"), victim.at("/hub/token")
+        assert "此处已关闭付费实例" in paid.inner_text("main")
+        assert token.get_by_role("heading", name="此页面已关闭").is_visible()
+        for name, page in (("desk", desk), ("paid", paid), ("token", token)):
+            picture(page, name, full_page=True)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
 
 
 def desk_cookies(victim: Victim) -> dict[str, str]:
