@@ -94,7 +94,22 @@ class HubClient:
         last_activity = server.get("last_activity")
         return datetime.fromisoformat(last_activity) if last_activity else None
 
+    async def user_of_cookie(self, name: str, value: str) -> str | None:
+        """The user whom the hub's login cookie belongs to; None where it is not valid. Raises `BackendUnavailable`."""
+        try:
+            _, model = await self._send("GET", "user", {"Cookie": f"{name}={value}"})
+        except HubRefused as refusal:
+            if refusal.status == HTTPStatus.FORBIDDEN:
+                return None
+            raise
+        return str(model["name"])
+
     async def _call(self, method: str, path: str, token: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        return await self._send(method, path, {"Authorization": f"token {token}"}, body)
+
+    async def _send(
+        self, method: str, path: str, headers: dict[str, str], body: object = None
+    ) -> tuple[int, dict[str, Any]]:
         """The status and the JSON object of an answer, empty where there is none. Raises `HubRefused`."""
         url = f"{self._api_url}/{path}"
         try:
@@ -102,7 +117,7 @@ class HubClient:
                 method,
                 url,
                 json=body,
-                headers={"Authorization": f"token {token}"},
+                headers=headers,
                 timeout=aiohttp.ClientTimeout(total=HUB_SECONDS),
             ) as answer:
                 if answer.status < 400:

@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spawner.errors import SetupError
+from spawner.origins import NotebookHosts, choose_subdomain_host, default_public, insecure_subdomains, is_localhost
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
@@ -111,11 +112,7 @@ class PaidSettings(BaseModel):
         "not looked for.",
     )
     demo: bool = Field(default=False, description="Whether the cloud is a stand-in, and no money is real.")
-    trust_notebooks: bool = Field(
-        default=False,
-        description="Offer real money although notebooks share the desk's own origin, or pages come over plain http: "
-        "what runs in a person's notebook can then click for them.",
-    )
+    trust_notebooks: bool = Field(default=False, description="The same as `trust_notebooks` outside this section.")
     poll_seconds: float = Field(
         default=30,
         ge=0.1,
@@ -195,11 +192,21 @@ class Settings(BaseModel):
     proxy_host: str | None = Field(default=None, description="Name of the proxy's API for the hub.")
     desk_host: str | None = Field(default=None, description="Name of the desk for the proxy.")
     public: str | None = Field(default=None, description="Base URL that browsers use. Default: address and port.")
+    notebook_hosts: NotebookHosts = Field(
+        default=NotebookHosts.AUTO,
+        description="subdomains: each user's notebooks have a host, and so a browser origin, of their own below the "
+        "one of `public`. shared: they share the desk's. auto: subdomains for localhost, and for a name with https.",
+    )
     subdomain_host: str | None = Field(
         default=None,
         pattern="^https?://[^/]+$",
-        description="JupyterHub's setting of this name: each person's notebooks then have a host, and so an origin, of "
-        "their own below this one.",
+        description="JupyterHub's setting of this name: the host of `public`, with scheme and port, if notebooks have "
+        "hosts below it. `notebook_hosts` chooses it.",
+    )
+    trust_notebooks: bool = Field(
+        default=False,
+        description="Offer paid instances, the administrator's pages and tokens although notebooks share the desk's "
+        "origin, or pages come over plain http: what runs in a user's notebook can then click for its visitors.",
     )
     public_port: int = Field(default=8000, ge=1, le=65535)
     sockets: Path | None = Field(
@@ -257,6 +264,32 @@ class Settings(BaseModel):
             )
         return public
 
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_hosts(cls, data: Any) -> Any:
+        """Set `public` and `subdomain_host` where they are not, so that all processes read the same."""
+        if not isinstance(data, dict) or data.get("subdomain_host"):
+            return data
+        fields = cls.model_fields
+        try:
+            hosts = NotebookHosts(data.get("notebook_hosts", NotebookHosts.AUTO))
+            port = int(data.get("public_port", fields["public_port"].default))
+        except (TypeError, ValueError):
+            return data  # the fields' own validators say what is wrong
+        public = data.get("public") or default_public(data.get("address", fields["address"].default), port, hosts)
+        return data | {"public": public, "subdomain_host": choose_subdomain_host(str(public), hosts)}
+
+    @model_validator(mode="after")
+    def _hosts_are_safe(self) -> Settings:
+        if self.subdomain_host is None:
+            return self
+        if self.notebook_hosts is NotebookHosts.SHARED:
+            raise ValueError("notebook_hosts: shared, but subdomain_host is set: remove one of them")
+        why_not = insecure_subdomains(self.subdomain_host)
+        if why_not:
+            raise ValueError(f"subdomain_host: {why_not}")
+        return self
+
     @model_validator(mode="after")
     def _one_host(self) -> Settings:
         if self.subdomain_host is not None and self.public_url.rstrip("/") != self.subdomain_host:
@@ -266,12 +299,13 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _require_an_origin_per_user(self) -> Settings:
         """On the desk's origin, a notebook's script can do what its user can, and a service worker can read along."""
-        if self.paid is None or self.paid.demo or self.paid.trust_notebooks:
+        if self.paid is None or self.paid.demo or self.trusts_notebooks:
             return self
         if self.subdomain_host is None or not self.subdomain_host.startswith("https://"):
             raise ValueError(
-                "paid: real money needs `public` to be https, and `subdomain_host` to be the same host, so that no "
-                "notebook can click for its person (or paid.trust_notebooks: true; docs/paid.md says what that means)"
+                "paid: real money needs `public` to be https, and a host for each user's notebooks (notebook_hosts), "
+                "so that no notebook can click for its user (or trust_notebooks: true; docs/paid.md says what that "
+                "means)"
             )
         return self
 
@@ -375,10 +409,32 @@ class Settings(BaseModel):
         return (self.public or f"http://{host_in_url(self.address)}:{self.public_port}").rstrip("/") + "/"
 
     @property
+    def trusts_notebooks(self) -> bool:
+        """Whether the operator takes the risk that code in notebooks acts for whoever visits them."""
+        return self.trust_notebooks or (self.paid is not None and self.paid.trust_notebooks)
+
+    @property
+    def guards_pages(self) -> bool:
+        """Whether code in a notebook's page cannot act on the desk's pages, or is trusted not to.
+
+        Otherwise the pages about money, administration and tokens are off.
+        """
+        return self.subdomain_host is not None or self.trusts_notebooks
+
+    @property
+    def binds_cookies(self) -> bool:
+        """Whether cookies get the prefix `__Host-`, with which no other host can set them.
+
+        The prefix needs TLS and the path `/`. On one origin each notebook server would get them with that path.
+        """
+        return self.subdomain_host is not None and self.subdomain_host.startswith("https://")
+
+    @property
     def is_secure(self) -> bool:
-        """Whether browsers send Fetch Metadata headers: they do over https, and to loopback addresses."""
+        """Whether browsers send Fetch Metadata headers: they do over https, and to loopback."""
         url = urlsplit(self.public_url)
-        return url.scheme == "https" or url.hostname in ("localhost", "127.0.0.1", "::1")
+        host = url.hostname or ""
+        return url.scheme == "https" or is_localhost(host) or host in ("127.0.0.1", "::1")
 
     def secret(self, name: str) -> str:
         """The secret `name`, read from its own file (mode 0600) in the state folder.

@@ -65,6 +65,24 @@ def client_without_memory() -> httpx.Client:
     )
 
 
+class ByName(httpx.HTTPTransport):
+    """Resolves every name below localhost to 127.0.0.1, as a browser does."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        there = request.url
+        if there.host.endswith(".localhost"):
+            there = there.copy_with(host="127.0.0.1")
+        sent = httpx.Request(
+            request.method, there, headers=request.headers, stream=request.stream, extensions=request.extensions
+        )
+        return super().handle_request(sent)
+
+
+def browser_client(*, follow_redirects: bool = True) -> httpx.Client:
+    """A client with cookies that goes from host to host, as a browser does."""
+    return httpx.Client(transport=ByName(verify=NO_TLS), follow_redirects=follow_redirects, timeout=60)
+
+
 def eventually(look: Callable[[], T], *, seconds: float = 20, what: str = "it") -> T:
     """The first true value of `look`, or a failure that says what did not come in thrice the time."""
     began = time.monotonic()

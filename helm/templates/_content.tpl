@@ -25,8 +25,13 @@ public: {{ include "freepool.public" . }}
 {{- with .Values.steward.notifyUrl }}
 notify_url: {{ . }}
 {{- end }}
-{{- with dig "JupyterHub" "subdomain_host" "" .Values.hub.config }}
+{{- with include "freepool.subdomainHost" . }}
 subdomain_host: {{ . }}
+{{- else }}
+notebook_hosts: shared
+{{- end }}
+{{- if .Values.trustNotebooks }}
+trust_notebooks: true
 {{- end }}
 {{- if and (contains "/srv/clouds/" (toJson .Values.paid.settings)) (not .Values.paid.existingSecret) }}
 {{- fail "paid.settings names files in /srv/clouds/: name the Secret that holds them in paid.existingSecret." }}

@@ -82,7 +82,36 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- else if and .Values.ingress.enabled .Values.ingress.hosts -}}
 {{- printf "%s://%s/" (ternary "https" "http" (not (empty .Values.ingress.tls))) (first .Values.ingress.hosts) -}}
 {{- else -}}
-http://127.0.0.1:8000/
+http://localhost:8000/
+{{- end -}}
+{{- end }}
+
+{{/*
+The host below which each user's notebooks have one of their own, with scheme and port; empty where they share the
+desk's. As spawner/origins.py chooses it. Another chart's hub has to be told by its own values.
+*/}}
+{{- define "freepool.subdomainHost" -}}
+{{- $own := dig "JupyterHub" "subdomain_host" "" .Values.hub.config -}}
+{{- $url := urlParse (default (include "freepool.public" .) $own) -}}
+{{- $isLocalhost := or (eq $url.hostname "localhost") (hasSuffix ".localhost" $url.hostname) -}}
+{{- $isAddress := regexMatch "^[0-9.]*$|:" $url.hostname -}}
+{{- $isSecure := or $isLocalhost (eq $url.scheme "https") -}}
+{{- $why := "" -}}
+{{- if $isAddress }}{{ $why = printf "%s is an IP address, which has no subdomains" $url.hostname -}}
+{{- else if not $isSecure }}{{ $why = "a host per user needs https" -}}
+{{- else if trimAll "/" $url.path }}{{ $why = "a host per user needs `public` without a path" -}}
+{{- end -}}
+{{- if and $why (or $own (eq .Values.notebookHosts "subdomains")) -}}
+{{- fail (printf "notebookHosts: %s. Set public to https:// and a name with a wildcard in DNS and certificate, or set notebookHosts: shared." $why) -}}
+{{- end -}}
+{{- if and $own (eq .Values.notebookHosts "shared") -}}
+{{- fail "notebookHosts: shared, but hub.config.JupyterHub.subdomain_host is set: remove one of them." -}}
+{{- end -}}
+{{- if $own }}{{ $own -}}
+{{- else if not (or $why (eq .Values.notebookHosts "shared") .Values.existingHub.enabled) }}
+{{- printf "%s://%s" $url.scheme $url.host -}}
+{{- else if dig "JupyterHub" "cookie_host_prefix_enabled" false .Values.hub.config -}}
+{{- fail "hub.config.JupyterHub.cookie_host_prefix_enabled: on one origin every notebook server would get the hub's cookie. Give notebooks hosts of their own (notebookHosts)." -}}
 {{- end -}}
 {{- end }}
 

@@ -18,12 +18,13 @@ from tornado.netutil import bind_unix_socket
 from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
-from spawner.desk import common
+from spawner.desk import common, relay
 from spawner.desk.admin import routes as admin_routes
 from spawner.desk.admin.metrics import exposition
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.context import Desk
 from spawner.desk.i18n import load_translations
+from spawner.desk.identity import HubLogins
 from spawner.desk.openapi import openapi
 from spawner.desk.paid import gate
 from spawner.desk.paid import routes as paid_routes
@@ -80,7 +81,8 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
 
         paid = make_paid_parts(desk, settings.paid)
         desk.expositions.append(partial(paid_exposition, reaches=paid.paid.reaches))
-    return Parts(desk, UserParts(admission, SnapshotReader(admission, utc_now), paid), paid)
+    shown = paid if settings.guards_pages else None
+    return Parts(desk, UserParts(admission, SnapshotReader(admission, utc_now), shown), paid)
 
 
 def api_document(*, has_paid: bool) -> dict[str, Any]:
@@ -106,6 +108,7 @@ def all_routes(parts: Parts) -> list[Any]:
         *tornado_routes(BASE, (*paid_routes.PAGES, *paid_routes.API), desk=desk, parts=parts.paid),
         *tornado_routes(BASE, admin_routes.ROUTES, desk=desk),
         (gate.GATE, gate.GateHandler, {"desk": desk}),
+        (relay.RELAY, relay.RelayHandler, {"desk": desk}),
     ]
 
 
@@ -122,6 +125,8 @@ def make_application(parts: Parts) -> Application:
         oauth_client_id=CLIENT_ID,
         oauth_redirect_uri=f"{settings.subdomain_host or ''}{BASE}oauth_callback",  # as JupyterHub registers it
         access_scopes={"access:services!service=desk"},
+        cookie_host_prefix_enabled=settings.binds_cookies,
+        cookie_options={"secure": True} if settings.public_url.startswith("https://") else {},
     )
     return Application(
         all_routes(parts),
@@ -132,6 +137,7 @@ def make_application(parts: Parts) -> Application:
         static_handler_class=common.FileHandler,
         cookie_secret=hashlib.sha256(f"freepool desk cookies {token}".encode()).digest(),
         hub_auth=hub_auth,
+        hub_logins=HubLogins(desk.hub),
         xsrf_cookie_kwargs={"httponly": True},  # scripts of our pages read the token from the page
         log_function=log_request,
     )

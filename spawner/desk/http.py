@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
 from pydantic import BaseModel
-from tornado.web import RequestHandler
+from tornado.httputil import split_host_and_port
+from tornado.web import HTTPError, RequestHandler
 
 from spawner import __version__
 from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations, choose_language
-from spawner.errors import FreepoolError, NotAllowed, Refusal, SignedOut
+from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
+from spawner.errors import Conflict, FreepoolError, NotAllowed, Refusal, SignedOut
 
 LANGUAGE_COOKIE = "freepool-language"
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-ALONE = "same-origin"
-"""Value of Cross-Origin-Opener-Policy. A notebook that opens the page, perhaps on the same host, gets no reference to
-its window."""
+COOP = "Cross-Origin-Opener-Policy"
+ALONE = "noopener-allow-popups"
+"""A page that opens this one gets no reference to its window, not even a page of the same origin."""
+FALLBACK = "same-origin"
+"""For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
+WITHOUT_ALONE = re.compile(r"Firefox/|^(?!.*(?:Chrome|Chromium|CriOS)/).*Safari/")
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,19 @@ def describe_error(error: object, status: int, texts: Translations) -> Problem:
 
 
 class Handler(HubOAuthenticated, RequestHandler):
-    """Base of all handlers. `wants_json`: errors are JSON; `needs_user`: a signed-in user is required."""
+    """Base of all handlers. `wants_json`: errors are JSON; `needs_user`: a signed-in user is required.
+
+    `takes_instance_token`: a notebook server may read this with its own token. `serves_user_hosts`: this is also
+    answered on the hosts of users' notebooks.
+    """
 
     desk: Desk
     wants_json = False
     needs_user = True
+    takes_instance_token = False
+    serves_user_hosts = False
+    instance_server: str | None = None
+    """Name of the server whose own token came with the request."""
 
     def initialize(self, desk: Desk, *_: Any, **__: Any) -> None:
         """Called by Tornado with the keyword arguments of the route. Subclasses declare what else they are given."""
@@ -73,12 +88,16 @@ class Handler(HubOAuthenticated, RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
+        knows_alone = WITHOUT_ALONE.search(self.request.headers.get("User-Agent", "")) is None
+        self.set_header(COOP, ALONE if knows_alone else FALLBACK)
 
     async def prepare(self) -> None:
         """Set the language and the user. JupyterHub checks the XSRF token of requests that come with a cookie.
 
-        Raises `NotAllowed` and `SignedOut`; redirects a GET of a page to the sign-in.
+        Raises `NotAllowed`, `SignedOut` and `Conflict`; redirects a GET of a page to the sign-in.
         """
+        if not self.serves_user_hosts and self._is_on_user_host:
+            raise HTTPError(404)
         language = choose_language(self.get_cookie(LANGUAGE_COOKIE), self.request.headers.get("Accept-Language"))
         self.language_texts = self.desk.texts[language]
         if not self.needs_user:
@@ -86,19 +105,82 @@ class Handler(HubOAuthenticated, RequestHandler):
             return
         try:
             self.current_user = await self.identify()
-        except UserNotAllowed:
-            raise NotAllowed(
-                "This token may not use the desk.", next_step="Give it the scope access:services!service=desk."
-            ) from None
+        except UserNotAllowed as error:
+            self.current_user = self._user_of_instance(error.model)
+        if self.current_user is not None and not await self._is_one_login():
+            self._sign_in_again()
+            return
         if self.current_user is None:
             if self.wants_json or self.request.method != "GET":
                 raise SignedOut("You are not signed in.", next_step="Sign in, or send a valid token and XSRF token.")
             self.redirect(self.get_login_url())
 
+    @property
+    def _is_on_user_host(self) -> bool:
+        host, _ = split_host_and_port(self.request.host.lower())
+        domain = urlsplit(self.desk.settings.subdomain_host or "").hostname
+        return domain is not None and host.endswith(f".{domain}")
+
+    def _user_of_instance(self, model: dict[str, Any]) -> dict[str, Any]:
+        """The user of a notebook server's own token. Raises `NotAllowed` where that token may not do this."""
+        server = instance_of_token(model)
+        if server is None:
+            raise NotAllowed(
+                "This token may not use the desk.", next_step="Give it the scope access:services!service=desk."
+            )
+        if not self.takes_instance_token:
+            raise NotAllowed(
+                "A notebook's own token may only read about its own session.",
+                next_step="Use api/session, or do this on the desk in your browser.",
+            )
+        self.instance_server = server
+        return model
+
+    async def _is_one_login(self) -> bool:
+        """Whether the desk's cookie and the hub's are of one user. JupyterHub ties the XSRF token to the desk's cookie.
+
+        Another host can set cookies for this one, unless they have the prefix `__Host-`.
+        """
+        if self.is_by_token:
+            return True  # no cookie counts
+        if len(cookie_values(self.request, self.hub_auth.cookie_name)) > 1:
+            return False
+        cookie = self.get_cookie(HUB_COOKIE) if self.desk.settings.binds_cookies else None
+        if cookie is None:
+            return True
+        logins: HubLogins = self.settings["hub_logins"]
+        name = await logins.user_of(cookie)
+        return name is None or name == self.user_name
+
+    def _sign_in_again(self) -> None:
+        """Remove the desk's cookie, for this host and for its domain, and sign in as the hub's user."""
+        self.hub_auth.clear_cookie(self)
+        host, _ = split_host_and_port(self.request.host)
+        if not self.desk.settings.binds_cookies:
+            self.add_header(
+                "Set-Cookie",
+                f'{self.hub_auth.cookie_name}=""; Domain={host}; Max-Age=0; Path={self.hub_auth.cookie_path}',
+            )
+        self.current_user = None
+        if self.wants_json or self.request.method != "GET":
+            raise Conflict("This browser is signed in as different users.", next_step="Load the page again.")
+        self.redirect(self.get_login_url())
+
+    def require_guarded_pages(self, refusal: Refusal) -> None:
+        """Raise `refusal` for a browser where a script in a notebook could act on this page for its visitor."""
+        is_browser = not self._finished and not self.is_by_token
+        if is_browser and not self.desk.settings.guards_pages:
+            raise refusal
+
     async def identify(self) -> Any:
         """JupyterHub's model of the user; None for a request without a valid session or token, and for a service."""
         user = await self.hub_auth.get_user(self, sync=False)
         return self.check_hub_user(user) if user and user.get("kind", "user") == "user" else None
+
+    @property
+    def is_by_token(self) -> bool:
+        """Whether an API token identified the user. JupyterHub takes the cookie where a token is not valid."""
+        return bool(getattr(self, "_token_authenticated", False))
 
     @property
     def user_name(self) -> str:
@@ -157,7 +239,8 @@ class Handler(HubOAuthenticated, RequestHandler):
             here=self.here,
             version=__version__,
             demo=self.desk.settings.is_demo,
-            has_paid=self.desk.settings.paid is not None,
+            has_paid=self.desk.settings.paid is not None and self.desk.settings.guards_pages,
+            guards_pages=self.desk.settings.guards_pages,
             **context,
         )
 

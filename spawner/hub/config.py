@@ -12,8 +12,8 @@ from traitlets.config.loader import LazyConfigValue
 
 from spawner.hub.limits import limit_requests
 from spawner.hub.link_authenticator import LinkAuthenticator
+from spawner.hub.origins import configure_origins
 from spawner.hub.spawner import InstanceSpawner
-from spawner.hub.subdomains import configure_subdomains
 from spawner.plain_text import log_plain_text
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
 
@@ -79,8 +79,7 @@ def add_freepool(c: Any, settings: Settings) -> None:
     c.Spawner.default_url = "/lab"
     # The hub's own name may be short, and instances run in another namespace; or it has a socket, and they see none.
     c.Spawner.hub_connect_url = settings.instance_hub_url.removesuffix("/hub/")
-    if settings.subdomain_host is not None:
-        configure_subdomains(hub, settings.subdomain_host)
+    configure_origins(c, settings)
     if settings.paid is not None:
         _offer_paid(c)
     hub.services = _there(hub, "services", []) + _services(settings)

@@ -26,7 +26,7 @@ from spawner.pool.options import read_options
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, STEP_TEXTS
 from spawner.pool.start import Start
-from spawner.settings import PaidSettings
+from spawner.settings import Settings
 
 SHARED_VARIABLES = "JUPYTERHUB_"
 """Prefix of the variables that an instance gets. The hub's own PATH, virtual environment and others stay in the hub."""
@@ -72,7 +72,7 @@ class InstanceSpawner(Spawner):
         services = HubServices(
             url=settings.gate_url,
             signing_key=lambda: settings.secret("desk"),
-            is_offered=self._is_paid_offered(settings.paid),
+            is_offered=self._is_paid_offered(settings),
             now=context.pool.now,
             is_ending=context.is_ending,
             in_background=context.background.start,
@@ -81,9 +81,10 @@ class InstanceSpawner(Spawner):
         key = PaidServerKey(self.user.name, self.name, user_since=isoformat(self.user.created) or "")
         return PaidServer(context.pool.ledger, key, services)
 
-    def _is_paid_offered(self, paid: PaidSettings | None) -> bool:
+    def _is_paid_offered(self, settings: Settings) -> bool:
         """Not where a script in a user's notebook could act on the desk's pages, whatever the hub's own file says."""
-        return paid is not None and bool(paid.demo or paid.trust_notebooks or self.user.settings.get("subdomain_host"))
+        has_hosts = bool(self.user.settings.get("subdomain_host"))
+        return settings.paid is not None and (has_hosts or settings.trusts_notebooks)
 
     @default("apply_user_options")
     def _leave_options_to_start(self) -> Any:

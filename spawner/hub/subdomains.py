@@ -1,15 +1,15 @@
-"""A subdomain per user, so that each user's notebooks have an origin of their own. Services get none."""
+"""A host per user, so that each user's notebooks have an origin of their own. Services stay on the hub's host."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from jupyterhub.utils import subdomain_hook_idna
+from spawner.user_hosts import host_of_user
 
 
 def subdomains_for_users(name: str, domain: str, kind: str) -> str:
-    """JupyterHub's `subdomain_hook`: services stay on the hub's host."""
-    return str(subdomain_hook_idna(name, domain, kind)) if kind == "user" else domain
+    """JupyterHub's `subdomain_hook`. Users get a host, services share the hub's."""
+    return host_of_user(name, domain) if kind == "user" else domain
 
 
 def configure_subdomains(hub: Any, host: str) -> None:

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -32,6 +33,7 @@ from spawner.local.instance_network import warning, with_means
 from spawner.local.memory import spare_the_platform
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
+from spawner.origins import startup_notice
 from spawner.paid.build import require as require_paid
 from spawner.plain_text import printable
 from spawner.pool.build import make_pool
@@ -230,6 +232,9 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
     if network_warning := warning(settings):
         say(network_warning)
+    notice = startup_notice(settings.public_url, settings.subdomain_host, guards_pages=settings.guards_pages)
+    if notice:
+        say(notice)
     if failure is not None:
         say(f"WARNING: an instance could not be made, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
     if settings.is_demo and settings.paid and settings.paid.oauth:

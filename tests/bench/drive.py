@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from spawner.origins import LOCALHOST
 from tests.bench.sides import USER, Side
 
 LOOK_SECONDS = 0.02
@@ -81,8 +82,11 @@ class Driver:
 
     def page(self) -> None:
         """GET JupyterLab's page. A server that is ready answers it, or it does not count as started."""
+        headers = {"Authorization": f"token {self.user_token}"}
+        if self.client.base_url.host == LOCALHOST:  # then notebooks have hosts of their own
+            headers["Host"] = f"{USER}.{LOCALHOST}:{self.client.base_url.port}"
         try:
-            answer = self.client.get(f"/user/{USER}/lab", headers={"Authorization": f"token {self.user_token}"})
+            answer = self.client.get(f"/user/{USER}/lab", headers=headers)
         except httpx.HTTPError as error:
             raise Failed(f"the page: {type(error).__name__}") from error
         if answer.status_code != 200 or "JupyterLab" not in answer.text:

@@ -32,7 +32,7 @@ def test_a_new_user_runs_an_example_restarts_and_stops(visitor: Visitor, picture
         desk.get_by_role("link", name="Open JupyterLab").click()
     workspace = opened.value
     expect(workspace.locator("#jp-main-dock-panel")).to_be_visible()
-    assert workspace.url.startswith(f"{visitor.stack.url}/user/{visitor.user}/lab")
+    assert workspace.url.startswith(f"{visitor.notebook_url}lab")
     workspace.close()
 
     card(desk, "Which language is this?").get_by_role("link", name="Open").click()

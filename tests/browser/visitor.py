@@ -19,9 +19,13 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, Response
 
+from spawner.origins import is_localhost
+from spawner.user_hosts import host_of_user
 from tests.stack import Stack, eventually
 
 HERE = "127.0.0.1"
+TLS_HOST = "lab.test"
+"""A name that the browser of the tests finds on loopback, as it does all below it."""
 PATIENCE_MS = 20_000
 """Enough for a cold start or for JupyterLab's start on a busy machine."""
 READY = {"en": "Your notebook is ready", "zh-CN": "Notebook 已就绪"}
@@ -36,8 +40,9 @@ def launch(playwright: Playwright) -> Browser:
     """The system's Chromium, without its background requests."""
     program = shutil.which("chromium")
     assert program, "these tests need Chromium: tests/setup installs it"
+    names = f"--host-resolver-rules=MAP {TLS_HOST} {HERE}, MAP *.{TLS_HOST} {HERE}"
     return playwright.chromium.launch(
-        executable_path=program, args=["--no-sandbox", "--disable-quic", "--disable-background-networking"]
+        executable_path=program, args=["--no-sandbox", "--disable-quic", "--disable-background-networking", names]
     )
 
 
@@ -70,7 +75,8 @@ class Visitor:
 
     def _note_request(self, url: str) -> None:
         parts = urlsplit(url)
-        self._note(parts.scheme not in ("data", "blob", "about") and parts.hostname != HERE, f"request: {url}")
+        is_here = parts.hostname == HERE or is_localhost(parts.hostname or "")
+        self._note(parts.scheme not in ("data", "blob", "about") and not is_here, f"request: {url}")
 
     def leave(self) -> None:
         """Close the browser context and stop the user's instance."""
@@ -96,6 +102,11 @@ class Visitor:
         response = page.goto(self.stack.url + path)
         assert response is not None
         return page, response
+
+    @property
+    def notebook_url(self) -> str:
+        """URL of the user's notebook server, on the user's own host."""
+        return f"http://{host_of_user(self.user, 'localhost')}:{self.stack.port}/user/{self.user}/"
 
     def instances(self) -> list[Any]:
         """The user's instances in the ledger that have not ended."""

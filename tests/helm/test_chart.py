@@ -70,11 +70,65 @@ def test_cloud_keys_that_are_not_mounted_are_reported_at_once() -> None:
         render({"paid": {"settings": PAID["settings"]}, **APART})
 
 
-def test_notebooks_on_hosts_of_their_own_are_routed_by_host() -> None:
-    routed = [manifest_of(render(values), "Deployment", "freepool-proxy") for values in (APART, {})]
-    arguments = [pod["spec"]["template"]["spec"]["containers"][0]["args"] for pod in routed]
-    assert ["--host-routing" in found for found in arguments] == [True, False]
-    assert settings_of(render(APART), RELEASE)["subdomain_host"] == "https://lab.example.org"
+INGRESS = {"enabled": True, "hosts": ["lab.example.org"]}
+TLS = {"tls": [{"secretName": "lab-tls", "hosts": ["lab.example.org", "*.lab.example.org"]}]}
+
+
+@pytest.mark.parametrize(
+    ("values", "host"),
+    [
+        ({}, "http://localhost:8000"),
+        (APART, "https://lab.example.org"),
+        ({"public": "https://lab.example.org/"}, "https://lab.example.org"),
+        ({"public": "https://lab.example.org:8443"}, "https://lab.example.org:8443"),
+        ({"ingress": INGRESS | TLS}, "https://lab.example.org"),
+        ({"ingress": INGRESS}, None),
+        ({"public": "https://192.0.2.1/"}, None),
+        ({"public": "https://[2001:db8::1]/"}, None),
+        ({"public": "https://lab.example.org/", "notebookHosts": "shared"}, None),
+        ({"public": "https://lab.example.org/", "existingHub": {"enabled": True}}, None),
+    ],
+)
+def test_notebooks_have_hosts_of_their_own_as_on_one_machine(values: Values, host: str | None) -> None:
+    manifests = render(values)
+    written = settings_of(manifests, RELEASE)
+    settings = Settings.model_validate(written)
+    assert (written.get("subdomain_host"), settings.subdomain_host) == (host, host)
+    assert settings.guards_pages is (host is not None)
+    assert Settings.model_validate(settings_of(render(values | {"trustNotebooks": True}), RELEASE)).guards_pages
+    if not values.get("existingHub"):
+        own = {name: value for name, value in written.items() if name not in ("subdomain_host", "notebook_hosts")}
+        same = Settings.model_validate(own | {"notebook_hosts": values.get("notebookHosts", "auto")})
+        assert same.subdomain_host == host, "chart and settings choose alike"
+        proxy = manifest_of(manifests, "Deployment", "freepool-proxy")["spec"]["template"]["spec"]["containers"][0][
+            "args"
+        ]
+        assert ("--host-routing" in proxy) is (host is not None)
+    for ingress in of_kind(manifests, "Ingress"):
+        names = [rule["host"] for rule in ingress["spec"]["rules"]]
+        assert names == ["lab.example.org", *(["*.lab.example.org"] if host else [])]
+    said = notes(values)
+    assert ("WARNING: notebooks share the origin" in said) is (host is None)
+    assert ("DNS and certificate need *.lab.example.org" in said) is (host is not None and "localhost" not in host)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"public": "http://lab.example.org/", "notebookHosts": "subdomains"}, "a host per user needs https"),
+        ({"public": "https://192.0.2.1/", "notebookHosts": "subdomains"}, "192.0.2.1 is an IP address"),
+        ({"public": "https://a.org/lab/", "notebookHosts": "subdomains"}, "without a path"),
+        ({"hub": {"config": {"JupyterHub": {"subdomain_host": "http://a.org"}}}}, "a host per user needs https"),
+        (APART | {"notebookHosts": "shared"}, "remove one of them"),
+        (
+            {"notebookHosts": "shared", "hub": {"config": {"JupyterHub": {"cookie_host_prefix_enabled": True}}}},
+            "on one origin every notebook server would get the hub's cookie",
+        ),
+    ],
+)
+def test_hosts_that_cannot_be_kept_apart_are_refused_with_what_to_do(values: Values, words: str) -> None:
+    with pytest.raises(Exception, match=words.replace("*", "[*]")):
+        render(values)
 
 
 @EVERY
@@ -161,7 +215,7 @@ def test_the_schema_of_the_catalog_is_the_catalogs_own() -> None:
 
 
 def test_links_use_the_public_address() -> None:
-    assert settings_of(render())["public"] == "http://127.0.0.1:8000/"
+    assert settings_of(render())["public"] == "http://localhost:8000/"
     assert settings_of(render(VALUE_SETS["ingress"]))["public"] == "https://lab.example.org/"
     assert settings_of(render({"public": "https://a.example.org/"}))["public"] == "https://a.example.org/"
 

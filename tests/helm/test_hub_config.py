@@ -97,3 +97,17 @@ def test_values_for_zero_to_jupyterhub_fit_the_release(tmp_path: Path, monkeypat
         exec(program, {"c": c})
     assert c.JupyterHub.spawner_class is InstanceSpawner
     assert [service["name"] for service in c.JupyterHub.services] == ["theirs", "desk", "steward"]
+
+
+@pytest.mark.parametrize("host", ["https://lab.example.org", "http://localhost:8000"])
+def test_cookies_are_bound_to_their_host_where_tls_and_hosts_are_there(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    c = config_of({"public": f"{host}/"}, tmp_path, monkeypatch)
+    is_tls = host.startswith("https")
+    assert c.JupyterHub.subdomain_host == host
+    assert c.JupyterHub.get("cookie_host_prefix_enabled", False) is is_tls
+    assert c.JupyterHub.tornado_settings.get("cookie_options") == ({"secure": True} if is_tls else None)
+    assert c.JupyterHub.tornado_settings["headers"] == {"Cross-Origin-Opener-Policy": "noopener-allow-popups"}
+    assert c.Spawner.server_token_scopes == ["users:activity!user", "access:servers!server"]
+    assert "extra_routes" not in c.Proxy, "pods cannot be reached from the desk"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from spawner.instance.arguments import ARCHIVE
-from tests.stack import NO_TLS, Stack
+from tests.stack import Stack, browser_client
 
 OWNER, OTHER = "archiver", "archive-reader"
 SECRET = "for nobody else"
@@ -47,7 +47,7 @@ def refused(answer: httpx.Response) -> bool:
 
 
 def test_the_owner_gets_the_archive(stack: Stack) -> None:
-    with httpx.Client(follow_redirects=True, timeout=30, verify=NO_TLS) as browser:
+    with browser_client() as browser:
         assert browser.get(stack.link_for(OWNER)).status_code == 200
         for answer in (fetch(stack, stack.user_token(OWNER)), fetch(stack, client=browser)):
             assert answer.status_code == 200
@@ -57,15 +57,18 @@ def test_the_owner_gets_the_archive(stack: Stack) -> None:
 
 
 def test_without_a_sign_in_there_is_only_the_sign_in(stack: Stack) -> None:
-    for answer in (fetch(stack), fetch(stack, "0" * 32)):
-        assert answer.status_code == 302
-        assert answer.headers["Location"].startswith("/hub/api/oauth2/authorize")
-        assert not answer.content
+    url = f"http://{OWNER}.localhost:{stack.port}/user/{OWNER}/{ARCHIVE}"
+    with browser_client(follow_redirects=False) as nobody:
+        for headers in ({}, {"Authorization": f"token {'0' * 32}"}):
+            answer = nobody.get(url, headers=headers)
+            assert answer.status_code == 302
+            assert answer.headers["Location"].startswith(f"{stack.url}/hub/api/oauth2/authorize")
+            assert not answer.content
 
 
 def test_another_user_is_refused(stack: Stack) -> None:
     assert refused(fetch(stack, stack.user_token(OTHER)))
-    with httpx.Client(follow_redirects=True, timeout=30, verify=NO_TLS) as browser:
+    with browser_client() as browser:
         assert browser.get(stack.link_for(OTHER)).status_code == 200
         assert refused(fetch(stack, client=browser))
 

@@ -103,7 +103,7 @@ def test_linking_reading_prices_and_being_asked_create_nothing_in_the_cloud(
         policy = ann.client.get(here + path, follow_redirects=False).headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in policy, path
     for path in ("", "paid", f"paid/consents/{consent}"):
-        assert ann.client.get(here + path).headers["Cross-Origin-Opener-Policy"] == "same-origin", path
+        assert ann.client.get(here + path).headers["Cross-Origin-Opener-Policy"] == "noopener-allow-popups", path
     stack.leave_line("second")
     stack.stop("first")
 

@@ -12,7 +12,6 @@ import pytest
 from pydantic import ValidationError
 
 from spawner.errors import SetupError
-from spawner.hub.subdomains import configure_subdomains, subdomains_for_users
 from spawner.ledger import open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
@@ -41,17 +40,20 @@ def settings(paid: Mapping[str, Any], tmp_path: Path, **changes: Any) -> Setting
     "changes",
     [
         {},
-        {"public": f"{HTTPS}/"},
-        {"public": "http://lab.example.org/", "subdomain_host": "http://lab.example.org"},
+        {"public": f"{HTTPS}/", "notebook_hosts": "shared"},
+        {"public": "https://192.0.2.1/"},
+        {"public": "http://lab.example.org/"},
     ],
 )
 def test_real_money_needs_notebooks_on_another_origin(changes: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="real money needs"):
         settings(REAL, tmp_path, **changes)
-    assert settings(REAL | {"trust_notebooks": True}, tmp_path, **changes).paid is not None
+    assert settings(REAL, tmp_path, **changes, trust_notebooks=True).paid is not None
+    assert settings(REAL | {"trust_notebooks": True}, tmp_path, **changes).trusts_notebooks, "its place in version 0.1"
 
 
 def test_paid_instances_need_subdomains_and_the_demo_does_not(tmp_path: Path) -> None:
+    assert settings(REAL, tmp_path, public=f"{HTTPS}/").paid is not None
     assert settings(REAL, tmp_path, public=f"{HTTPS}/", subdomain_host=HTTPS).paid is not None
     demo = REAL | {"demo": True, "dsw": REAL["dsw"] | LOCAL}
     assert settings(demo, tmp_path).is_demo
@@ -88,17 +90,6 @@ def test_missing_settings_are_reported_before_any_process_starts(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "authlib" else find(name))
     with pytest.raises(SetupError, match="needs authlib, which is not installed"):
         require(paid)
-
-
-def test_users_get_subdomains_and_services_keep_the_hubs_host() -> None:
-    assert subdomains_for_users("desk", "lab.example.org", "service") == "lab.example.org"
-    assert subdomains_for_users("ann", "lab.example.org", "user") == "ann.lab.example.org"
-    from traitlets.config import Config
-
-    own = Config({"JupyterHub": {"subdomain_host": "https://mine.example.org"}}).JupyterHub
-    configure_subdomains(own, HTTPS)
-    assert own.subdomain_host == "https://mine.example.org", "the hub's own file wins"
-    assert own.subdomain_hook is subdomains_for_users
 
 
 async def test_the_poll_interval_and_the_lease_are_settings(tmp_path: Path) -> None:

@@ -40,13 +40,20 @@ class AdminHandler(Handler):
     """Base of everything that only administrators may see."""
 
     async def prepare(self) -> None:
-        """Raises `NotAllowed` for every other user."""
+        """Raises `NotAllowed` for every other user, and for a browser where a notebook could use the page."""
         await super().prepare()
         if self.current_user is not None and not is_admin(self.hub_auth, self.current_user):
             raise NotAllowed(
                 "This page is for administrators.",
                 next_step="Ask one of them to make you one, in JupyterHub's administration.",
             )
+        self.require_guarded_pages(
+            NotAllowed(
+                "This page is off here: notebooks share this address, so a page in one could use it in your name.",
+                next_step="Administrators: give notebooks hosts of their own, or set trust_notebooks "
+                "(docs/security.md).",
+            )
+        )
 
     async def admin_state(self) -> AdminState:
         """The page's state, read now."""

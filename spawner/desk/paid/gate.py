@@ -12,10 +12,10 @@ from urllib.parse import quote, urlencode
 from jupyterhub import __version__ as hub_version
 from tornado.web import HTTPError
 
-from spawner.desk.http import ALONE, Handler
-from spawner.desk.paid.http import PaidPartsHandler
+from spawner.desk.http import Handler
+from spawner.desk.paid.http import GIVE_HOSTS, PAID_OFF, PaidPartsHandler
 from spawner.desk.paid.texts import OUT_OF_REACH
-from spawner.errors import LedgerError
+from spawner.errors import LedgerError, NotAllowed
 from spawner.ledger.paid import bindings, orders
 from spawner.ledger.paid.rows import Order
 from spawner.paid.accounts.binding import account_of
@@ -33,6 +33,7 @@ class GateHandler(Handler):
     """GET /user/NAME/paid-…/: redirects to the desk. The answer does not depend on whether the instance exists."""
 
     needs_user = False
+    serves_user_hosts = True
 
     def get(self, user: str, server: str, path: str | None) -> None:
         """Answer JupyterHub's poll; redirect everything else."""
@@ -54,9 +55,9 @@ class OpenHandler(PaidPartsHandler):
 
     async def get(self, server: str) -> None:
         """Redirect to a new URL of the instance in the cloud, or send a page that waits until it runs."""
-        self.set_header("Cross-Origin-Opener-Policy", ALONE)
         if self.hub_auth.get_token(self, in_cookie=False):
             raise HTTPError(404)  # only a signed-in browser may open it, not an API token
+        self.require_guarded_pages(NotAllowed(PAID_OFF, next_step=GIVE_HOSTS))
         order = await self.own_order(server)
         self.set_header("Referrer-Policy", "no-referrer")
         paid = None if self.parts_or_none is None else self.parts_or_none.paid

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tornado.web import HTTPError
 
 from spawner.desk.context import Desk
-from spawner.desk.http import ALONE, Handler
+from spawner.desk.http import Handler
 from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.texts import FORMATS
 from spawner.desk.paid.views import ConsentView, consent_view
@@ -25,6 +25,8 @@ T = TypeVar("T")
 Row = TypeVar("Row", Binding, Consent, Order)
 DSW = "dsw"
 """The provider whose console and bill have URLs in the settings (`RoleGuide`)."""
+PAID_OFF = "Paid instances are off here: notebooks share this address, so a page in one could be billed in your name."
+GIVE_HOSTS = "Administrators: give notebooks hosts of their own, or set trust_notebooks (docs/security.md)."
 NOT_HERE = "Paid instances are not offered here."
 SIGN_IN = "Only somebody who has signed in with a browser can do this."
 ON_THE_PAGE = "Open the desk in your browser, and do it there."
@@ -46,10 +48,11 @@ class PaidHandler(PaidPartsHandler):
     """Base of pages and API. A user reaches only their own rows; those of others are 404."""
 
     async def prepare(self) -> None:
-        """Raises `NotOffered` where no paid instances are offered."""
+        """Raises `NotOffered` where no paid instances are offered, `NotAllowed` where a notebook could use the page."""
         await super().prepare()
         if self.parts_or_none is None:
             raise NotOffered(NOT_HERE)
+        self.require_guarded_pages(NotAllowed(PAID_OFF, next_step=GIVE_HOSTS))
 
     @property
     def parts(self) -> PaidParts:
@@ -150,7 +153,6 @@ class PaidPage(PaidHandler):
     async def prepare(self) -> None:
         """Raises `NotAllowed` for other requests."""
         await super().prepare()
-        self.set_header("Cross-Origin-Opener-Policy", ALONE)
         if self._finished or self.current_user is None:
             return
         self.require_browser()

@@ -40,4 +40,5 @@ class UserHandler(Handler):
             base=desk.base,
             now=utc_now(),
             paid=paid,
+            guards_pages=desk.settings.guards_pages,
         )

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from tornado.web import HTTPError
 
 from spawner.desk.common import StreamHandler
-from spawner.desk.http import ALONE, Handler, JsonHandler
+from spawner.desk.http import Handler, JsonHandler
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.strings import USER_STRINGS
 
@@ -18,7 +18,6 @@ class PageHandler(UserHandler):
 
     async def get(self) -> None:
         """The page with its first state, so that it is complete before its script asks for anything."""
-        self.set_header("Cross-Origin-Opener-Policy", ALONE)
         state = (await self.state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in USER_STRINGS.items()}
         self.finish(self.render_page("user/desk.html", state=state, strings=strings))

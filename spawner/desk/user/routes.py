@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from spawner.desk.requests import EmptyRequest
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
-from spawner.desk.user import instance, pages
+from spawner.desk.user import instance, pages, session
 from spawner.desk.user.requests import StartRequest, TicketAnswer
 from spawner.desk.user.state import State
 
@@ -30,6 +30,20 @@ ROUTES: tuple[Route, ...] = (
     Route("", pages.PageHandler),
     Route("api/state", pages.StateHandler, (_read("State of the user's page", Answer("The current state.", State)),)),
     Route("api/events", pages.EventsHandler),
+    Route(
+        "api/session",
+        session.SessionHandler,
+        (
+            Operation(
+                "get",
+                "Your running instance; all that a notebook server may read here with its own token",
+                {
+                    200: Answer("Now.", session.SessionView),
+                    **errors(FORBIDDEN="Not signed in.", CONFLICT="No instance runs."),
+                },
+            ),
+        ),
+    ),
     Route(
         "api/instance",
         instance.StartHandler,

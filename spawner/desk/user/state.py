@@ -24,6 +24,10 @@ from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TE
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
 
+SHARED_ORIGIN = (
+    "Notebooks share this page's address here. Open notebooks of people you trust only. Paid instances, administration "
+    "and tokens are off."
+)
 UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
 SHARED_NETWORK = (
     "Notebooks here share this machine's network and can reach each other's ports. Do not lend it to strangers."
@@ -200,8 +204,14 @@ def build_state(
     base: str,
     now: datetime,
     paid: PaidView | None = None,
+    guards_pages: bool = True,
 ) -> State:
-    """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`."""
+    """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`.
+
+    `guards_pages`: whether no notebook can act on the desk's pages.
+    """
+    notices = [WEAKNESSES[backend.weakness]] if backend.weakness else []
+    notices += [] if guards_pages else [SHARED_ORIGIN]
     offer = snapshot.pool.views.get(texts.language)
     if offer is None:  # it is the same for all users of one language
         offer = snapshot.pool.views[texts.language] = _offer(snapshot.pool, catalog, backend, texts, base)
@@ -209,7 +219,7 @@ def build_state(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(
             isolated=backend.isolated,
-            notice=texts.say(WEAKNESSES[backend.weakness]) if backend.weakness else None,
+            notice=texts.together(*map(texts.say, notices)) if notices else None,
             maintenance=_maintenance(snapshot.pool.controls.drain),
         ),
         **offer | {"flavors": [_counting_own(flavor, snapshot) for flavor in offer["flavors"]]},

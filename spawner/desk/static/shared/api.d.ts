@@ -392,6 +392,18 @@ export type QuotesView = {
   quotes: QuoteView[];
 };
 
+export type SessionView = {
+  id: string;
+  user: string;
+  server: string;
+  state: "starting" | "running";
+  flavor: string;
+  image: string;
+  usable_at: string | null;
+  ends_at: string | null;
+  now: string;
+};
+
 export type SetView = {
   by: string;
   at: string;
