@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spawner.errors import SetupError
+from spawner.login_settings import LoginSettings
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
@@ -165,6 +166,12 @@ class Settings(BaseModel):
         description="Webhook: gets a POST when a queued user's turn has come.",
     )
 
+    login: LoginSettings = Field(default=LoginSettings(), description="How people log in. Default: by links.")
+    environment: dict[str, str | None] = Field(
+        default={},
+        description="More variables of hub, desk, steward and proxy on one machine: a value, or null for the one that "
+        "`freepool up` itself has.",
+    )
     paid: PaidSettings | None = Field(default=None, description="Paid instances; off where unset.")
 
     @model_validator(mode="after")
@@ -219,6 +226,11 @@ class Settings(BaseModel):
     def desk_url(self) -> str:
         """URL of the desk process itself, without the proxy."""
         return f"http://{self.desk_host or self.address}:{self.desk_port}"
+
+    @property
+    def login_callback(self) -> str:
+        """URL that the login's provider sends people back to; it must be registered there."""
+        return f"{self.public_url}hub/oauth_callback"
 
     @property
     def is_demo(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import warnings
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
-from spawner.hub.link_authenticator import LinkAuthenticator
+from spawner.hub.login.config import use_login, use_login_links
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.subdomains import configure_subdomains
 from spawner.plain_text import log_plain_text
@@ -20,6 +19,8 @@ DESK = "desk"
 STEWARD = "steward"
 AUTOMATION = "automation"
 DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
+
+__all__ = ["add_freepool", "configure", "lend", "log_in_by_link", "use_login", "use_login_links"]
 
 MAX_NAMED_SERVERS = 100
 """The most named servers per user in JupyterHub: bounds the rows that a hostile user can make it write."""
@@ -128,14 +129,6 @@ def _roles() -> list[dict[str, Any]]:
             "services": [STEWARD],
         },
     ]
-
-
-def use_login_links(c: Any, settings: Settings) -> None:
-    """Users log in by the link that `freepool up` prints; this machine's user is the administrator."""
-    c.JupyterHub.authenticator_class = LinkAuthenticator
-    c.LinkAuthenticator.link_secret = settings.secret("link")
-    c.Authenticator.allow_all = True
-    c.Authenticator.admin_users = {getpass.getuser().lower()}
 
 
 def lend(c: Any, settings: Settings) -> None:
