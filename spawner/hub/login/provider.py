@@ -125,7 +125,9 @@ class ProviderLogin(OAuthenticator):
     async def authenticate(self, handler: Any, data: Any = None, **kwargs: Any) -> dict[str, Any]:
         """Log in. Raises `LoginRefused` with a page for whatever the provider does."""
         try:
-            return await super().authenticate(handler, data, **kwargs)
+            found = await super().authenticate(handler, data, **kwargs)
+            self._refresher.resume()
+            return found
         except ProviderFailed as error:
             self.log.warning("A login by %s failed: %s", self.rules.title, error)
             page = texts.cannot_log_in if error.is_refusal else texts.provider_fails

@@ -35,6 +35,10 @@ class Refresher(Generic[T]):
         self._tasks: dict[str, asyncio.Task[T | None]] = {}
         self._ask_again_at = 0.0
 
+    def resume(self) -> None:
+        """The provider has just answered somebody."""
+        self._ask_again_at = 0.0
+
     async def ask(self, user: str, question: Callable[[], Awaitable[T | None]]) -> T | None:
         """The answer to `question`; None where there is none in time, and where the provider fails."""
         task = self._tasks.get(user)
