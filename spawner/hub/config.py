@@ -11,6 +11,7 @@ from traitlets.config.loader import LazyConfigValue
 
 from spawner.hub.login.config import use_login, use_login_links
 from spawner.hub.spawner import InstanceSpawner
+from spawner.hub.spawner_options import check_options
 from spawner.hub.subdomains import configure_subdomains
 from spawner.plain_text import log_plain_text
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
@@ -27,7 +28,7 @@ MAX_NAMED_SERVERS = 100
 
 
 def configure(c: Any, settings: Settings) -> None:
-    """A hub of Freepool's own: where it is, its tables, its proxy, and `lend`. What is set afterwards wins."""
+    """A hub of Freepool's own: where it is, its tables, its proxy, and the pool. What is set afterwards wins."""
     hub = c.JupyterHub
     hub.default_url = f"/services/{DESK}/"
     hub.db_url = settings.hub_database
@@ -45,11 +46,17 @@ def configure(c: Any, settings: Settings) -> None:
     # A restarted proxy has no routes. JupyterHub checks a proxy of its own every few seconds, but an external one only
     # when it reads users' activity, by default every 5 minutes.
     hub.last_activity_interval = 5
-    add_freepool(c, settings)
+    _add(c, settings)
+    check_options(refuse=True)
 
 
 def add_freepool(c: Any, settings: Settings) -> None:
-    """What any hub needs to lend from the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
+    """What any hub needs for the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
+    _add(c, settings)
+    check_options(refuse=False)
+
+
+def _add(c: Any, settings: Settings) -> None:
     log_plain_text()
     hub = c.JupyterHub
     if "last_activity_interval" not in hub:

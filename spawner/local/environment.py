@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
+from spawner.catalog import FILE_VARIABLES, Catalog
 from spawner.errors import SetupError
 from spawner.login_settings import LOOPBACK, VARIABLES
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
@@ -29,6 +31,8 @@ PROBABLY_MEANT = re.compile("(JUPYTERHUB|OAUTH2?|GITHUB|GITLAB|GOOGLE|OIDC|AZURE
 """Variables that somebody has probably set for one of the programs."""
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 OURS = frozenset({SETTINGS_VARIABLE, TOKEN_VARIABLE, "TMPDIR", "PYTHONUNBUFFERED", "CONFIGPROXY_AUTH_TOKEN"})
+VISIBLE = ("/etc/ssl", "/etc/pki", "/usr/share", "/usr/local/share")
+"""Folders for certificates and the like that a sandbox shows, read-only."""
 NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -60,6 +64,20 @@ def for_programs(settings: Settings, environment: Mapping[str, str]) -> dict[str
 def for_hub(environment: Mapping[str, str]) -> dict[str, str]:
     """What the hub gets besides."""
     return {name: value for name, value in environment.items() if name in FOR_HUB and value}
+
+
+def check_files(catalog: Catalog) -> None:
+    """Raise unless instances of this machine see the files that the catalog's variables name."""
+    for name in sorted(FILE_VARIABLES.intersection(catalog.environment)):
+        path = Path(catalog.environment[name])
+        if not path.is_file() or not any(path.resolve().is_relative_to(folder) for folder in VISIBLE):
+            raise SetupError(
+                "environment in the catalog: {name} names {path}, which instances do not see.",
+                next_step="Put the file below {folders}.",
+                name=name,
+                path=path,
+                folders=", ".join(VISIBLE),
+            )
 
 
 def left_out(settings: Settings, environment: Mapping[str, str]) -> list[str]:

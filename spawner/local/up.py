@@ -26,7 +26,7 @@ from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import instances, slots
 from spawner.local import demo, preflight
-from spawner.local.environment import for_hub, for_programs, left_out
+from spawner.local.environment import check_files, for_hub, for_programs, left_out
 from spawner.local.processes import Program
 from spawner.local.secrets import make_secrets
 from spawner.paid.build import require as require_paid
@@ -120,6 +120,8 @@ def programs(installation: Installation) -> list[Program]:
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(settings.state / TEMPORARY),
     }
+    if settings.kubernetes is None:
+        check_files(installation.catalog)
     if settings.login.has_provider:
         settings.login.client()  # raises where there is none: better here than in the hub's log
     for name in left_out(settings, os.environ):

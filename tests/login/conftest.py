@@ -16,7 +16,16 @@ from tests.stack import PROJECT, Stack, free_port, local_settings, running_stack
 OWN_LINES = """
 exec(compile(open({path!r}).read(), {path!r}, "exec"))
 c.OIDCLogin.auth_refresh_age = 1  # minutes are too long for a test
+
+
+def note_hook(spawner):
+    spawner.environment["FROM_HOOK"] = "hook"
+
+
+c.Spawner.environment = {{"FROM_HUB": "hub", "CALLED": lambda spawner: spawner.user.name, "PIP_TIMEOUT": "9"}}
+c.Spawner.pre_spawn_hook = note_hook
 """
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +39,7 @@ def login_stack() -> Iterator[tuple[Stack, Provider]]:
         folder / "local.yaml",
         images=str(make_images(folder / "images")),
         hub_config="hub.py",
+        environment={"GIVEN": "by the settings"},
         login={
             "kind": "oidc",
             "name": "Test University",
@@ -49,6 +59,13 @@ def login_stack() -> Iterator[tuple[Stack, Provider]]:
     def change(data: dict[str, object]) -> None:
         for image in data["images"]:  # type: ignore[attr-defined]
             image["environment"] = "lean" if image["id"] == "light" else image.get("environment")
+        real = next(image for image in data["images"] if image["id"] == "light")  # type: ignore[attr-defined]
+        data["images"].append(real | {"id": "real", "environment": "light"})  # type: ignore[attr-defined]
+        data["environment"] = {
+            "PIP_INDEX_URL": "https://mirror.example.org/simple",
+            "PIP_TIMEOUT": "5",
+            "SSL_CERT_FILE": CERTIFICATES,
+        }
         data["limits"]["local_memory"] = "12GiB"  # type: ignore[index]
 
     try:

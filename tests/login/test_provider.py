@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 import os
 import re
 import sqlite3
@@ -13,12 +15,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 from cryptography.fernet import Fernet
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from spawner.hub.login import crypt_keys
+from tests.backends.notebook import Notebook
 from tests.browser.conftest import SCREENSHOTS_VARIABLE
 from tests.browser.visitor import IDLE, PATIENCE_MS, Visitor, heading, launch
 from tests.login.provider import SECRET, Provider, client_with_cookies, log_in
@@ -85,6 +89,7 @@ def test_an_account_that_nobody_named_stays_outside(
     assert page.status_code == 403
     assert f"Test University knows you as {name}, but this account may not log in here." in page.text
     assert f"Test University 识别您为 {name}" in page.text
+    assert "403 : Forbidden" in page.text
     assert stack.api("GET", f"/users/{name}").status_code == 404
     assert client.get(f"{stack.url}/services/desk/api/state").status_code == 403
 
@@ -200,26 +205,17 @@ def test_a_failing_provider_hurts_new_logins_only(
     provider.account(name, realm_access={"roles": ["learners"]})
     enter(stack, client, name)
     token = stack.user_token(name)
+    provider.control(mode=mode)
+    began = time.monotonic()
+    assert look(stack, client) == 200
+    started = stack.api("POST", f"/users/{name}/server", token=token)
+    assert started.status_code in (201, 202), started.text
+    assert stack.desk("GET", "api/state", token=token).status_code == 200
+    assert client.get(f"{stack.url}/services/desk/").status_code == 200
+    assert time.monotonic() - began < 8, "they wait for the provider for a second at most"
+    assert set(user(stack, name)["groups"]) == {"learners"}, "what is not known has not changed"
     with client_with_cookies() as newcomer:
-        at_provider = newcomer.get(f"{stack.url}/hub/oauth_login", follow_redirects=True)
-        provider.control(mode=mode)
-        began = time.monotonic()
-        assert look(stack, client) == 200
-        started = stack.api("POST", f"/users/{name}/server", token=token)
-        assert started.status_code in (201, 202), started.text
-        assert stack.desk("GET", "api/state", token=token).status_code == 200
-        assert client.get(f"{stack.url}/services/desk/").status_code == 200
-        assert time.monotonic() - began < 8
-        assert set(user(stack, name)["groups"]) == {"learners"}, "what is not known has not changed"
-        provider.control(mode="ok")
-        agreed = newcomer.post(str(at_provider.url), data={"account": name}, follow_redirects=True)
-        provider.control(mode=mode)
-        page = newcomer.post(str(agreed.url), data={"agree": "1"}, follow_redirects=False)
-        while page.is_redirect and stack.url not in page.headers["Location"]:
-            provider.control(mode="ok")
-            page = newcomer.get(httpx.URL(provider.issuer).join(page.headers["Location"]))
-        provider.control(mode=mode)
-        page = newcomer.get(page.headers["Location"])
+        page = enter(stack, newcomer, name)
     assert page.status_code == 503
     assert "Test University does not answer as it should, so nobody can log in just now." in page.text
     assert "暂时无法登录" in page.text
@@ -332,6 +328,44 @@ def _kept(stack: Stack, name: str) -> bytes:
     return bytes(found)
 
 
+# --- what operators set -----------------------------------------------------------------------------------------------
+
+
+def test_variables_of_the_settings_reach_the_programs(stack: Stack, provider: Provider) -> None:
+    for name in ("hub", "desk", "steward"):
+        (pid,) = stack.pids(name)
+        assert b"GIVEN=by the settings" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def test_variables_of_catalog_hub_and_hook_reach_an_instance(
+    stack: Stack, provider: Provider, client: httpx.Client
+) -> None:
+    provider.account("ann")
+    enter(stack, client, "ann")
+    token = stack.user_token("ann")
+    started = stack.start("ann", image="real")
+    assert started.status_code in (201, 202), started.text
+    eventually(lambda: user(stack, "ann")["servers"][""]["ready"], seconds=60, what="the notebook")
+
+    async def ask() -> dict[str, str]:
+        async with aiohttp.ClientSession() as session:
+            notebook = Notebook(session, f"{stack.url}/user/ann/", token, slot_id="")
+            await notebook.open_kernel()
+            code = "import json, os; print(json.dumps([dict(os.environ), os.path.isfile(os.environ['SSL_CERT_FILE'])]))"
+            found: dict[str, str]
+            found, has_file = json.loads(await notebook.run(code))
+            assert has_file
+            return found
+
+    with ThreadPoolExecutor(1) as thread:  # beside the event loop of Playwright
+        found = thread.submit(asyncio.run, ask()).result()
+    assert found["PIP_INDEX_URL"] == "https://mirror.example.org/simple"
+    assert found["PIP_TIMEOUT"] == "9", "the hub's own file wins"
+    assert (found["FROM_HUB"], found["CALLED"], found["FROM_HOOK"]) == ("hub", "ann", "hook")
+    assert "FREEPOOL_SETTINGS" not in found
+    stack.stop("ann")
+
+
 # --- in a browser -----------------------------------------------------------------------------------------------------
 
 
@@ -427,8 +461,7 @@ def test_while_the_provider_is_away_the_page_says_what_goes_on(provider: Provide
     page, _ = visitor.visit("/hub/oauth_login")
     page.get_by_label("Account").fill("browser-away")
     page.get_by_role("button", name="Sign in").click()
-    # The page of consent is there; what the hub asks the provider afterwards fails.
-    page.route("**/hub/oauth_callback*", lambda route: (provider.control(mode="rubbish"), route.continue_()))
+    provider.control(mode="rubbish")  # what the hub asks; its pages are there
     page.get_by_role("button", name="Share").click()
     expect(page.get_by_text("does not answer as it should, so nobody can log in just now")).to_be_visible()
     expect(page.get_by_text("暂时无法登录")).to_be_visible()

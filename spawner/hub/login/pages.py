@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from http import HTTPStatus
 from typing import Any
 
 from jupyterhub.handlers import BaseHandler
@@ -19,7 +20,7 @@ class LoginRefused(HTTPError):
     """Shown on JupyterHub's error page, which reads `jupyterhub_html_message`. `reason` is for the log alone."""
 
     def __init__(self, status: int, reason: str, html: str) -> None:
-        super().__init__(status, "%s", reason)
+        super().__init__(status, "%s", reason, reason=HTTPStatus(status).phrase)  # the title
         self.jupyterhub_html_message = html
 
 

@@ -90,7 +90,9 @@ server.on("request", async (request, response) => {
   if (request.url === "/control") {
     control = { ...control, ...JSON.parse(await read(request)) };
     response.end("{}");
-  } else if (control.mode in misbehave && !request.url.startsWith("/interaction/")) {
+  } else if (request.url === "/favicon.ico") {
+    response.writeHead(204).end();
+  } else if (control.mode in misbehave && !request.headers["sec-fetch-mode"]) { // the hub's requests, not a browser's
     misbehave[control.mode](request, response);
   } else if (request.url.startsWith("/interaction/")) {
     await interact(request, response).catch((error) => { response.statusCode = 400; response.end(String(error)); });
