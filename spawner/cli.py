@@ -45,6 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     link.add_argument("user", nargs="?", default=getpass.getuser())
     link.add_argument("--days", type=_days, help="days until it expires (default: login.link_days in the settings: 7)")
     link.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
+    key = commands.add_parser("new-login-key", help="encrypt what is kept about logins with a new key; then restart")
+    key.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
     migrate = commands.add_parser("migrate", help="bring the ledger that the settings name to this version")
     migrate.add_argument(
         "--wait", type=float, default=0, metavar="SECONDS", help="give a database time that does not answer yet"
@@ -144,6 +146,23 @@ def _link(options: argparse.Namespace) -> None:
     sys.stderr.write(f"freepool: the link is good until {end_of(days)}\n")
 
 
+def _new_login_key(options: argparse.Namespace) -> None:
+    from spawner.hub.login import crypt_keys
+    from spawner.local.secrets import write_secret
+
+    path = options.state / "secrets" / crypt_keys.NAME
+    try:
+        write_secret(path, crypt_keys.rotate(path.read_text()))
+    except OSError as error:
+        raise SetupError(
+            "The keys in {path} cannot be changed: {why}.",
+            next_step="Name the state folder with --state; on a cluster see docs/login.md.",
+            path=path,
+            why=error.strerror,
+        ) from None
+    sys.stdout.write("There is a new key. Restart Freepool, or its hub, to use it.\n")
+
+
 def _migrate(options: argparse.Namespace) -> None:
     from spawner.ledger.engine import make_engine
     from spawner.ledger.migrate import migrate_when_it_answers
@@ -179,6 +198,7 @@ _COMMANDS = {
     "up": _up,
     "check": _check,
     "link": _link,
+    "new-login-key": _new_login_key,
     "migrate": _migrate,
     "warm": _warm,
     "demo-cloud": _demo_cloud,

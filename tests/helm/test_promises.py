@@ -120,7 +120,7 @@ def test_secrets_are_in_secrets_only(values: Values) -> None:
     manifests = render(values)
     secrets = of_kind(manifests, "Secret")
     words = {word for secret in secrets for word in decoded(secret).values() if re.fullmatch("[0-9a-f]{64}", word)}
-    assert len(words) == 6 + (values == {}), "slots, link, proxy, desk, steward, cookies, and the database's"
+    assert len(words) == 7 + (values == {}), "slots, link, proxy, desk, steward, cookies, crypt-keys, the database's"
     words |= {"word-of-oauth", "word-of-extra", "word-of-db"}
     for manifest in manifests:
         if manifest["kind"] != "Secret":
