@@ -30,6 +30,10 @@ class Provider:
     issuer: str
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def renewals(self) -> int:
+        """How often tokens have been renewed."""
+        return int(httpx.post(f"{self.issuer}/control", json={}, verify=NO_TLS).json()["renewals"])
+
     def control(self, **changes: Any) -> None:
         """`mode` is ok, away, slow, rubbish, list or broken; access tokens are good for `token_seconds`."""
         httpx.post(f"{self.issuer}/control", json=changes, verify=NO_TLS).raise_for_status()

@@ -33,6 +33,7 @@ const provider = new Provider(issuer, {
   findAccount: (_, id) => id in control.accounts
     ? { accountId: id, claims: () => ({ sub: id, ...control.accounts[id] }) }
     : undefined,
+  clockTolerance: 0,
   pkce: { required: () => true },
   issueRefreshToken: () => client.refresh !== false,
   rotateRefreshToken: true,
@@ -85,11 +86,13 @@ const misbehave = {
   list: (_, response) => response.end("[1, 2]"),
   broken: (_, response) => { response.statusCode = 502; response.end("Bad gateway"); },
 };
+let renewals = 0;
+provider.on("grant.success", (ctx) => { renewals += ctx.oidc.params.grant_type === "refresh_token" ? 1 : 0; });
 const handler = provider.callback();
 server.on("request", async (request, response) => {
   if (request.url === "/control") {
     control = { ...control, ...JSON.parse(await read(request)) };
-    response.end("{}");
+    response.end(JSON.stringify({ renewals }));
   } else if (request.url === "/favicon.ico") {
     response.writeHead(204).end();
   } else if (control.mode in misbehave && !request.headers["sec-fetch-mode"]) { // the hub's requests, not a browser's
