@@ -134,6 +134,15 @@ def test_the_right_of_an_administrator_does_not_outlive_the_trial(
     assert user(stack, "was-admin")["admin"] is False
 
 
+def test_somebody_whom_an_administrator_renames_stays(stack: Stack, provider: Provider, client: httpx.Client) -> None:
+    """The settings know the provider's names."""
+    provider.account("ann")
+    enter(stack, client, "ann")
+    assert stack.api("PATCH", "/users/ann", json={"name": "ann-renamed"}).status_code == 200
+    assert look(stack, client) == 200
+    assert stack.api("DELETE", "/users/ann-renamed").status_code == 204
+
+
 # --- groups -----------------------------------------------------------------------------------------------------------
 
 

@@ -180,14 +180,16 @@ class ProviderLogin(OAuthenticator):
         if answer is ENDED:
             return False
         now = Kept.read(answer["auth_state"])
-        if now is None or not now.is_same_account(kept) or not await self._may_stay(user.name, answer):
+        if now is None or not now.is_same_account(kept) or not await self._may_stay(answer):
             return False
         now = Kept(now.issuer, now.subject, now.groups, kept.login_at)
         answer["auth_state"][KEPT] = now.as_dict()
         self.apply_groups(user, kept, now)
         return {"name": user.name, "admin": answer["admin"], "auth_state": answer["auth_state"]}
 
-    async def _may_stay(self, name: str, answer: dict[str, Any]) -> bool:
+    async def _may_stay(self, answer: dict[str, Any]) -> bool:
+        """By the name that the provider says: here the user may have been renamed."""
+        name = answer["name"]
         return bool(self.allow_all or self._is_allowed(name, answer)) and bool(
             await maybe_future(self.check_blocked_users(name, answer))
         )
@@ -216,7 +218,8 @@ class ProviderLogin(OAuthenticator):
         except ProviderFailed:
             # The old refresh token may be spent: keep the new one, and what was known.
             tokens = self.build_auth_state_dict(fresh, state[self.user_auth_state_key])
-            return {"admin": None, "auth_state": {**state, **tokens}}
+            name = self.normalize_username(self.user_info_to_username(state[self.user_auth_state_key]))
+            return {"name": name, "admin": None, "auth_state": {**state, **tokens}}
 
 
 def _named(error: BaseException) -> str:
