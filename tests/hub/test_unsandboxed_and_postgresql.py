@@ -13,7 +13,7 @@ def test_without_a_sandbox_notebooks_run_and_users_see_a_warning(state: Path) ->
     with running_stack(state / "s", arguments=("--unsafe-no-sandbox",)) as stack:
         assert any("WARNING" in line and "not kept apart" in line for line in stack.output)
         stack.add_user("trusting")
-        assert stack.start("trusting").status_code == 201
+        stack.run("trusting")
         token = stack.user_token("trusting")
         headers = {"Authorization": f"token {token}"}
         listing = stack.http.get(f"{stack.url}/user/trusting/api/contents", headers=headers, timeout=20).json()
@@ -33,7 +33,7 @@ def test_a_notebook_runs_with_a_postgresql_ledger(state: Path) -> None:
         running_stack(state / "s", ledger_url=url.render_as_string(hide_password=False)) as stack,
     ):
         stack.add_user("ann")
-        assert stack.start("ann").status_code == 201
+        stack.run("ann")
         assert [instance.user_name for instance in stack.unended()] == ["ann"]
         assert stack.stop("ann").status_code == 204
         last = stack.ledger.read(instances.last_ended, "ann")
