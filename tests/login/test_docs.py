@@ -18,7 +18,7 @@ from spawner.local import preflight
 from spawner.local.secrets import make_secrets
 from spawner.login_settings import LoginSettings
 from spawner.settings import Settings
-from tests.helm.chart import Values, decoded, of_kind, one, pods, render, settings_of
+from tests.helm.chart import Values, decoded, manifest_of, of_kind, pods, render, settings_of
 from tests.helm.test_hub_config import config_of
 from tests.stack import PROJECT, local_settings, write_catalog
 
@@ -107,7 +107,7 @@ def test_generated_keys_fit_the_hub() -> None:
     manifests = render({})
     (found,) = [decoded(secret)["crypt-keys"] for secret in of_kind(manifests, "Secret") if "link" in secret["data"]]
     assert re.fullmatch("[0-9a-f]{64}", found)
-    assert one(manifests, "Secret", "freepool")
+    assert manifest_of(manifests, "Secret", "freepool")
 
 
 @pytest.mark.parametrize(
