@@ -69,7 +69,7 @@ $(LOCAL)/stock/.ready: images/light/requirements.lock $(SETUP) | $(UV)/.ready
 $(VENV)/.paid: requirements-paid.lock hub_config/imports/paid $(VENV)/.ready
 	@hub_config/setup paid $(VENV) requirements-paid.lock
 
-$(VENV)/.dev: requirements-dev.lock hub_config/imports/dev tests/javascript/package-lock.json $(VENV)/.ready
+$(VENV)/.dev: requirements-dev.lock hub_config/imports/dev tests/javascript/package-lock.json tests/login/provider/package-lock.json $(VENV)/.ready
 	@hub_config/setup dev $(VENV) requirements-dev.lock
 
 lint: $(VENV)/.dev

@@ -13,7 +13,7 @@ from pathlib import Path
 from spawner import __version__
 from spawner.catalog import load_catalog
 from spawner.demo_cloud.settings import add_options as add_demo_options
-from spawner.errors import FreepoolError
+from spawner.errors import FreepoolError, SetupError
 from spawner.plain_text import log_plain_text, printable
 from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings, load_settings
 
@@ -43,7 +43,10 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("catalog", type=Path, nargs="?", default=CATALOG_FILE)
     link = commands.add_parser("link", help="print a link that logs a user in")
     link.add_argument("user", nargs="?", default=getpass.getuser())
+    link.add_argument("--days", type=_days, help="days until it expires (default: login.link_days in the settings: 7)")
     link.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
+    key = commands.add_parser("new-login-key", help="encrypt what is kept about logins with a new key; then restart")
+    key.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
     migrate = commands.add_parser("migrate", help="bring the ledger that the settings name to this version")
     migrate.add_argument(
         "--wait", type=float, default=0, metavar="SECONDS", help="give a database time that does not answer yet"
@@ -71,6 +74,13 @@ def _add_warm(warm: argparse.ArgumentParser) -> None:
     plan.add_argument("--weekly", action="store_true", help="again every seven days")
     floor.add_argument("slots", metavar="N|catalog", help="how many; catalog: as the catalog says")
     changes.add_parser("unplan", help="remove a plan").add_argument("name", metavar="NAME")
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 < days <= 366:
+        raise ValueError
+    return days
 
 
 def _state() -> Path:
@@ -121,10 +131,36 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _link(options: argparse.Namespace) -> None:
-    from spawner.hub.login_link import login_link
+    from spawner.hub.login.link import end_of, login_link
 
     settings = _settings(options)
-    sys.stdout.write(login_link(settings.public_url, settings.secret("link"), options.user) + "\n")
+    if settings.login.has_provider:
+        raise SetupError(
+            "People log in by {title} here, so links are not valid.",
+            next_step="Open {url}, or set login.kind to links.",
+            title=settings.login.title,
+            url=settings.public_url,
+        )
+    days = options.days or settings.login.link_days
+    sys.stdout.write(login_link(settings.public_url, settings.secret("link"), options.user, days=days) + "\n")
+    sys.stderr.write(f"freepool: the link is good until {end_of(days)}\n")
+
+
+def _new_login_key(options: argparse.Namespace) -> None:
+    from spawner.hub.login import crypt_keys
+    from spawner.local.secrets import write_secret
+
+    path = options.state / "secrets" / crypt_keys.NAME
+    try:
+        write_secret(path, crypt_keys.rotate(path.read_text()))
+    except OSError as error:
+        raise SetupError(
+            "The keys in {path} cannot be changed: {why}.",
+            next_step="Name the state folder with --state; on a cluster see docs/login.md.",
+            path=path,
+            why=error.strerror,
+        ) from None
+    sys.stdout.write("There is a new key. Restart Freepool, or its hub, to use it.\n")
 
 
 def _migrate(options: argparse.Namespace) -> None:
@@ -162,6 +198,7 @@ _COMMANDS = {
     "up": _up,
     "check": _check,
     "link": _link,
+    "new-login-key": _new_login_key,
     "migrate": _migrate,
     "warm": _warm,
     "demo-cloud": _demo_cloud,

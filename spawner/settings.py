@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spawner.errors import SetupError
+from spawner.login_settings import LoginSettings
 from spawner.origins import NotebookHosts, choose_subdomain_host, default_public, insecure_subdomains, is_localhost
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
@@ -243,6 +244,12 @@ class Settings(BaseModel):
         description="Webhook: gets a POST when a queued user's turn has come.",
     )
 
+    login: LoginSettings = Field(default=LoginSettings(), description="How people log in. Default: by links.")
+    environment: dict[str, str | None] = Field(
+        default={},
+        description="More variables of hub, desk, steward and proxy on one machine: a value, or null for the one that "
+        "`freepool up` itself has.",
+    )
     paid: PaidSettings | None = Field(default=None, description="Paid instances; off where unset.")
 
     @field_validator("public")
@@ -397,6 +404,11 @@ class Settings(BaseModel):
         a route. So where the desk has a socket, this is a port of the proxy that leads to the desk.
         """
         return f"http://{LOOPBACK}:{self.gate_port}" if self.sockets is not None else self.desk_url
+
+    @property
+    def login_callback(self) -> str:
+        """URL that the login's provider sends people back to; it must be registered there."""
+        return f"{self.public_url}hub/oauth_callback"
 
     @property
     def is_demo(self) -> bool:

@@ -23,7 +23,7 @@ from urllib.parse import quote
 import httpx
 import yaml
 
-from spawner.hub.login_link import login_link
+from spawner.hub.login.link import login_link
 from spawner.ledger import Instance, Ledger, Slot, open_ledger
 from spawner.ledger.pool import instances, slots
 from spawner.local import preflight

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from traitlets.config import Config
 
-from spawner.hub.config import configure, use_login_links
+from spawner.hub.config import configure, use_login
 from spawner.settings import load_settings
 
 OWN = Path(__file__).parent
@@ -17,7 +17,7 @@ c.JupyterHub.upgrade_db = True  # JupyterHub's own tables, after a new version; 
 
 own = json.loads((OWN / "config.json").read_text())
 if "authenticator_class" not in own.get("JupyterHub", {}):
-    use_login_links(c, settings)
+    use_login(c, settings)
 for name in ("services", "load_roles"):  # more of them: a list that replaced ours would take desk and steward away
     c.JupyterHub[name].extend(own.get("JupyterHub", {}).pop(name, []))
 c.merge(Config(own))

@@ -33,6 +33,14 @@ notebook_hosts: shared
 {{- if .Values.trustNotebooks }}
 trust_notebooks: true
 {{- end }}
+{{- with .Values.login.settings }}
+login:
+  {{- $own := dict }}
+  {{- if and $.Values.login.existingSecret (not .client_secret_file) }}
+  {{- $_ := set $own "client_secret_file" "/srv/login/client-secret" }}
+  {{- end }}
+  {{- toYaml (merge $own .) | nindent 2 }}
+{{- end }}
 {{- if and (contains "/srv/clouds/" (toJson .Values.paid.settings)) (not .Values.paid.existingSecret) }}
 {{- fail "paid.settings names files in /srv/clouds/: name the Secret that holds them in paid.existingSecret." }}
 {{- end }}
@@ -88,7 +96,7 @@ They are kept in .Release while one rendering lasts, because the pods' checksums
 {{- if .Values.existingSecret -}}
 {{- $data = $there -}}
 {{- else -}}
-{{- $names := list "slots" "link" "proxy" "desk" "steward" "cookies" -}}
+{{- $names := list "slots" "link" "proxy" "desk" "steward" "cookies" "crypt-keys" -}}
 {{- if include "freepool.embeddedDatabase" . }}{{ $names = append $names "postgres-password" }}{{ end -}}
 {{- range $names -}}
 {{- $_ := set $data . (get $there . | default (randBytes 32 | b64dec | printf "%x" | b64enc)) -}}

@@ -105,6 +105,11 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end }}
 
+{{/* Whether people log in by somebody else's word than a link of ours */}}
+{{- define "freepool.loginByProvider" -}}
+{{- if ne (dig "kind" "links" .Values.login.settings) "links" }}yes{{ end -}}
+{{- end }}
+
 {{/* (list $ "desk" "ledger-url") → the desk's volumes, with only the secrets that are named */}}
 {{- define "freepool.volumes" -}}
 {{- $root := index . 0 -}}

@@ -1,6 +1,7 @@
 """The catalog: the flavors, images, examples and limits on offer, in one YAML file."""
 
 from spawner.catalog.model import (
+    FILE_VARIABLES,
     LONGEST_ECHO,
     OURS_TO_DECIDE,
     Accelerator,
@@ -21,6 +22,7 @@ from spawner.catalog.model import (
 from spawner.catalog.reading import load_catalog
 
 __all__ = [
+    "FILE_VARIABLES",
     "LONGEST_ECHO",
     "OURS_TO_DECIDE",
     "Accelerator",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -283,6 +284,17 @@ class Queue(Part):
         return value
 
 
+RESERVED_VARIABLES = frozenset({"HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "PYTHONPATH", "JUPYTER_RUNTIME_DIR"})
+"""Variables of an instance that Freepool sets itself."""
+FILE_VARIABLES = frozenset(
+    {"CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "PIP_CONFIG_FILE", "REQUESTS_CA_BUNDLE"}
+    | {"SSL_CERT_FILE"}
+)
+"""Variables that name a file, which instances must see."""
+MOST_VARIABLES = 100
+LONGEST_VALUE = 2048
+
+
 class Catalog(Part):
     """Everything on offer."""
 
@@ -292,6 +304,24 @@ class Catalog(Part):
     defaults: Defaults
     limits: Limits = Limits()
     queue: Queue = Queue()
+    environment: dict[str, str] = Field(
+        default={},
+        max_length=MOST_VARIABLES,
+        description="Variables of every instance, such as PIP_INDEX_URL for a package mirror. Not secret: users read "
+        "them.",
+    )
+
+    @field_validator("environment")
+    @classmethod
+    def _can_be_set(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in text or len(text) > LONGEST_VALUE:
+                raise ValueError(f"{echo(name)} is no variable, or its value is too long")
+            if name in RESERVED_VARIABLES or name.startswith(("JUPYTERHUB_", "FREEPOOL_")):
+                raise ValueError(f"{name} may not be set: Freepool sets it itself")
+            if name in FILE_VARIABLES and not PurePosixPath(text).is_absolute():
+                raise ValueError(f"{name} must be the absolute path of a file, as instances see it")
+        return value
 
     def flavor(self, flavor_id: str) -> Flavor:
         """The flavor with this id; `BadOption` names the known ones."""

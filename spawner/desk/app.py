@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.web import Application, RequestHandler
@@ -23,6 +22,7 @@ from spawner.desk.admin import routes as admin_routes
 from spawner.desk.admin.metrics import exposition
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.context import Desk
+from spawner.desk.hub_auth import DeskAuth
 from spawner.desk.i18n import load_translations
 from spawner.desk.identity import HubLogins
 from spawner.desk.openapi import openapi
@@ -117,7 +117,7 @@ def make_application(parts: Parts) -> Application:
     desk = parts.desk
     settings = desk.settings
     token = settings.secret("desk")
-    hub_auth = HubOAuth(
+    hub_auth = DeskAuth(
         api_url=settings.hub_api_url,
         api_token=token,
         base_url=BASE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import warnings
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 from traitlets.config.loader import LazyConfigValue
 
 from spawner.hub.limits import limit_requests
-from spawner.hub.link_authenticator import LinkAuthenticator
+from spawner.hub.login.config import use_login, use_login_links
 from spawner.hub.origins import configure_origins
 from spawner.hub.spawner import InstanceSpawner
+from spawner.hub.spawner_options import check_options
 from spawner.plain_text import log_plain_text
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
 
@@ -21,6 +21,8 @@ DESK = "desk"
 STEWARD = "steward"
 AUTOMATION = "automation"
 DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
+
+__all__ = ["add_freepool", "configure", "lend", "log_in_by_link", "use_login", "use_login_links"]
 
 MAX_NAMED_SERVERS = 100
 """The most named servers per user in JupyterHub: bounds the rows that a hostile user can make it write."""
@@ -51,11 +53,17 @@ def configure(c: Any, settings: Settings) -> None:
     # A restarted proxy has no routes. JupyterHub checks a proxy of its own every few seconds, but an external one only
     # when it reads users' activity, by default every 5 minutes.
     hub.last_activity_interval = 5
-    add_freepool(c, settings)
+    _add(c, settings)
+    check_options(refuse=True)
 
 
 def add_freepool(c: Any, settings: Settings) -> None:
     """What any hub needs for Freepool: the spawner and its limits, desk and steward. Adds to lists that exist."""
+    _add(c, settings)
+    check_options(refuse=False)
+
+
+def _add(c: Any, settings: Settings) -> None:
     log_plain_text()
     hub = c.JupyterHub
     if "last_activity_interval" not in hub:
@@ -140,14 +148,6 @@ def _roles() -> list[dict[str, Any]]:
             "services": [STEWARD],
         },
     ]
-
-
-def use_login_links(c: Any, settings: Settings) -> None:
-    """Users log in by the link that `freepool up` prints; this machine's user is the administrator."""
-    c.JupyterHub.authenticator_class = LinkAuthenticator
-    c.LinkAuthenticator.link_secret = settings.secret("link")
-    c.Authenticator.allow_all = True
-    c.Authenticator.admin_users = {getpass.getuser().lower()}
 
 
 def lend(c: Any, settings: Settings) -> None:

@@ -29,7 +29,7 @@ from spawner.pool.start import Start
 from spawner.settings import Settings
 
 SHARED_VARIABLES = "JUPYTERHUB_"
-"""Prefix of the variables that an instance gets. The hub's own PATH, virtual environment and others stay in the hub."""
+"""Prefix of the variables that identify an instance. The hub's own PATH, virtual environment and others stay there."""
 
 
 class InstanceSpawner(Spawner):
@@ -132,12 +132,11 @@ class InstanceSpawner(Spawner):
         if self.name and not self.named_servers and self._hub_pool.settings.paid is not None:
             raise NotAllowed("Named servers of the pool are not offered here.", next_step="Start your server.")
         self._revoke_tokens(but=self.api_token)
-        environment = {name: value for name, value in self.get_env().items() if name.startswith(SHARED_VARIABLES)}
         start = Start(
             self.pool,
             self.pool_server,
             read_options(self.pool.catalog, self.user_options),
-            environment,
+            self._instance_environment(),
             self.server.base_url,
             self._stepped.notify,
             groups=tuple(group.name for group in self.user.groups),
@@ -147,6 +146,15 @@ class InstanceSpawner(Spawner):
         assert instance.url is not None
         self.slot_id = instance.slot_id
         return instance.url
+
+    def _instance_environment(self) -> dict[str, str]:
+        """Variables of the instance: the catalog's, the hub's own file's, and those that identify it to the hub."""
+        shared = {
+            name: str(value)
+            for name, value in self.get_env().items()
+            if name.startswith(SHARED_VARIABLES) or name in self.environment
+        }
+        return {**self.pool.catalog.environment, **shared}
 
     def start_polling(self) -> None:
         """The server runs: watch for its end."""

@@ -143,6 +143,7 @@ def read_local_file(path: Path) -> Mapping[str, Any]:
             {name: (path.parent / value).resolve() if name in PATHS else value for name, value in data.items()}
             | _kubeconfig(path, data)
             | _paid(path, data)
+            | _login(path, data)
         )
     except OSError as error:
         raise SetupError(
@@ -175,6 +176,13 @@ def _paid(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(paid, dict):
         return {}
     return {"paid": {name: _with_paths(path, section) for name, section in paid.items()}}
+
+
+def _login(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    login = data.get("login")
+    if not isinstance(login, dict) or "client_secret_file" not in login:
+        return {}
+    return {"login": {**login, "client_secret_file": str((path.parent / login["client_secret_file"]).resolve())}}
 
 
 def _with_paths(path: Path, section: Any) -> Any:

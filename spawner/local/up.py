@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import logging
 import os
 import shutil
@@ -23,12 +22,13 @@ import aiohttp
 
 from spawner.catalog import Catalog, load_catalog
 from spawner.errors import FreepoolError, SetupError
-from spawner.hub.login_link import login_link
+from spawner.hub.login.entrance import where_to_log_in
 from spawner.ledger import EndReason
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import instances, slots
 from spawner.local import demo, folders, front, liveness, logs, preflight
+from spawner.local.environment import check_files, for_hub, for_programs, left_out
 from spawner.local.instance_network import warning, with_means
 from spawner.local.memory import spare_the_platform
 from spawner.local.processes import Program
@@ -40,7 +40,7 @@ from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
 from spawner.pool.warm.demand import read_demand
 from spawner.pool.warm.targets import warm_targets
-from spawner.settings import LOOPBACK, SETTINGS_VARIABLE, TOKEN_VARIABLE, Isolation, Settings
+from spawner.settings import LOOPBACK, SETTINGS_VARIABLE, Isolation, Settings
 
 log = logging.getLogger("freepool.up")
 READY_SECONDS = 90
@@ -134,18 +134,17 @@ def programs(installation: Installation) -> list[Program]:
     """The four siblings, the steward last (`up` ends it first); before them the stand-in cloud, where there is one."""
     settings = installation.settings
     python, folder = sys.executable, settings.state / "logs"
-    base = {
-        name: value
-        for name, value in os.environ.items()
-        if name in {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "COVERAGE_PROCESS_START"}
-    } | {
+    base = for_programs(settings, os.environ) | {
         SETTINGS_VARIABLE: str(installation.settings_file),
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(settings.state / TEMPORARY),
     }
-    for_hub = dict(base)
-    if os.environ.get(TOKEN_VARIABLE):
-        for_hub[TOKEN_VARIABLE] = os.environ[TOKEN_VARIABLE]
+    if settings.kubernetes is None:
+        check_files(installation.catalog)
+    if settings.login.has_provider:
+        settings.login.client()  # raises where there is none: better here than in the hub's log
+    for name in left_out(settings, os.environ):
+        say(f"NOTE: {name} is not passed on; name it under `environment` in the settings if the programs need it.")
     proxy = Program(
         "proxy",
         front.front_command(settings, installation.proxy, installation.listeners),
@@ -155,7 +154,12 @@ def programs(installation: Installation) -> list[Program]:
     )
     siblings = [
         proxy,
-        Program("hub", [python, "-m", "jupyterhub", "-f", str(installation.hub_config)], for_hub, folder / "hub.log"),
+        Program(
+            "hub",
+            [python, "-m", "jupyterhub", "-f", str(installation.hub_config)],
+            base | for_hub(os.environ),
+            folder / "hub.log",
+        ),
         Program("desk", [python, "-m", "spawner.cli", "desk"], base, folder / "desk.log"),
         Program("steward", [python, "-m", "spawner.cli", "steward"], base, folder / "steward.log"),
     ]
@@ -227,7 +231,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
             failure = await _wait_for_a_slot(pool, stopping, since=began)
         finally:
             await pool.close()
-    link = login_link(settings.public_url, settings.secret("link"), getpass.getuser())
+        address = await where_to_log_in(session, settings)
     if settings.isolation is Isolation.NONE:
         say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
     if network_warning := warning(settings):
@@ -239,7 +243,7 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
         say(f"WARNING: an instance could not be made, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
     if settings.is_demo and settings.paid and settings.paid.oauth:
         say(f"DEMO: the cloud is a stand-in, and no money is real. Its console: {settings.paid.oauth.issuer}/")
-    say(f"Freepool is ready (in {time.monotonic() - started:.1f} s). Open: {link}")
+    say(f"Freepool is ready (in {time.monotonic() - started:.1f} s). Open: {address}")
 
 
 async def _wait_for_a_slot(pool: Pool, stopping: asyncio.Event, *, since: datetime) -> str | None:

@@ -12,7 +12,7 @@ import yaml
 from jupyterhub.auth import DummyAuthenticator
 from traitlets.config import Config, PyFileConfigLoader
 
-from spawner.hub.link_authenticator import LinkAuthenticator
+from spawner.hub.login.links import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
 from spawner.settings import SETTINGS_VARIABLE
 from tests.helm.chart import CHART, RELEASE, VALUE_SETS, Values, decoded, manifest_of, render, settings_of

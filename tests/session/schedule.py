@@ -13,6 +13,7 @@ SECONDS = {
     CLUSTER: 800,
     "tests/browser/test_paid.py": 110,
     "tests/hub/test_queue.py": 110,
+    "tests/login/test_provider.py": 90,
     "tests/hub/test_many.py": 80,
     "tests/hub/test_paid.py": 70,
     "tests/faults/test_kill.py": 70,

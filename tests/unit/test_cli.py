@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from spawner.cli import main
-from spawner.hub.login_link import login_link
+from spawner.hub.login.link import Link, read_token
 from spawner.settings import SETTINGS_VARIABLE
 
 
@@ -36,10 +39,28 @@ def test_a_link_is_made_from_mounted_settings(
 ) -> None:
     mounted = installation(tmp_path / "mounted", "https://lab.example.org/", settings="settings.yaml")
     monkeypatch.setenv(SETTINGS_VARIABLE, str(mounted))
-    main(["link", "ann"])
-    assert capsys.readouterr().out.strip() == login_link(
-        "https://lab.example.org/", "secret of https://lab.example.org/", "ann"
-    )
+    main(["link", "ann", "--days", "2"])
+    printed = capsys.readouterr()
+    query = parse_qs(urlsplit(printed.out.strip()).query)
+    assert printed.out.startswith("https://lab.example.org/hub/link?")
+    now = time.time()
+    link = read_token("secret of https://lab.example.org/", "ann", query["token"][0], now=now)
+    assert isinstance(link, Link)
+    assert link.expires == pytest.approx(now + 2 * 86400, abs=60)
+    end = datetime.fromtimestamp(link.expires, UTC)
+    assert f"good until {end:%Y-%m-%d %H:}" in printed.err
+
+
+def test_no_link_is_made_where_links_are_not_how_people_log_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mounted = installation(tmp_path / "mounted", "https://lab.example.org/", settings="settings.yaml")
+    settings = json.loads(mounted.read_text()) | {"login": {"kind": "github", "allow_all": True}}
+    mounted.write_text(json.dumps(settings))
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(mounted))
+    with pytest.raises(SystemExit):
+        main(["link", "ann"])
+    assert "People log in by GitHub here" in capsys.readouterr().err
 
 
 def test_a_given_state_folder_takes_precedence(

@@ -146,4 +146,4 @@ def test_names_of_the_release_before_still_work_and_say_the_new_ones(settings: S
     assert c.JupyterHub.spawner_class is InstanceSpawner
     with pytest.warns(FutureWarning, match="use_login_links"):
         log_in_by_link(c, settings)
-    assert c.Authenticator.allow_all is True
+    assert c.LinkAuthenticator.allow_all is True

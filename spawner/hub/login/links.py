@@ -1,0 +1,69 @@
+"""Login by link: whoever can read the state folder can make links."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from jupyterhub.auth import Authenticator
+from jupyterhub.utils import url_path_join
+from traitlets import Unicode
+
+from spawner.hub.login.deleted_users import note_deletion, was_deleted_since
+from spawner.hub.login.link import BadLink, read_token
+from spawner.hub.login.pages import LoginRefused, QuietHandler, both
+
+NEW_LINK = ("Make a new one with <code>freepool link</code>.", "请用 <code>freepool link</code> 生成新链接。")
+SENTENCES = {
+    BadLink.NOT_VALID: ("This link is not valid.", "此链接无效，"),
+    BadLink.EXPIRED: ("This link has expired.", "此链接已过期，"),
+    BadLink.USER_DELETED: ("This link was made for a user who has been deleted since.", "此链接所属的用户已被删除，"),
+}
+PAGES = {bad: both(f"{english} {NEW_LINK[0]}", chinese + NEW_LINK[1]) for bad, (english, chinese) in SENTENCES.items()}
+LOGIN_PAGE = (
+    "<div><h1>Freepool</h1><p>Open the link that <code>freepool up</code> printed, "
+    "or make a new one with <code>freepool link</code>.</p>"
+    "<p lang='zh-CN'>请打开 <code>freepool up</code> 打印的链接，"
+    "或用 <code>freepool link</code> 生成新链接。</p></div>"
+)
+
+
+class LinkHandler(QuietHandler):
+    """GET /hub/link?user=…&token=…"""
+
+    async def get(self) -> None:
+        """Log in and go to the landing page."""
+        user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
+        if user is None:  # the link is genuine, and JupyterHub's own rules refuse the name
+            raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID])
+        self.redirect(self.settings["default_url"])  # get_next_url would keep the token in the URL
+
+
+class LinkAuthenticator(Authenticator):
+    """Checks links. JupyterHub normalizes the names."""
+
+    link_secret = Unicode(help="The secret that links are signed with.").tag(config=True)
+    custom_html = LOGIN_PAGE
+
+    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
+        """Adds the page that the link opens."""
+        return [*super().get_handlers(app), (r"/link", LinkHandler)]
+
+    def login_url(self, base_url: str) -> str:
+        """The page for users who are not logged in: it describes the link."""
+        return url_path_join(base_url, "login")
+
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> str:
+        """The user's name. Raises `LoginRefused`."""
+        name = data.get("user", "")
+        link = read_token(self.link_secret, name, data.get("token", ""), now=time.time())
+        if not isinstance(link, BadLink) and was_deleted_since(handler.db, self.normalize_username(name), link.issued):
+            link = BadLink.USER_DELETED
+        if isinstance(link, BadLink):
+            raise LoginRefused(403, f"a login link was refused: {link}", PAGES[link])
+        return name
+
+    def delete_user(self, user: Any) -> None:
+        """JupyterHub is deleting the user: links that exist must not bring them back."""
+        note_deletion(user.db, user.name, time.time())
+        super().delete_user(user)
