@@ -44,7 +44,7 @@ def configure_origins(c: Any, settings: Settings) -> None:
         stay_on_own_host(domain)
         if is_localhost(domain) and not settings.binds_cookies and settings.kubernetes is None:
             routes = c.Proxy.get("extra_routes", {})
-            c.Proxy.extra_routes = {f"{domain}/user/": settings.desk_url} | routes  # spawner/desk/relay.py
+            c.Proxy.extra_routes = {f"{domain}/user/": settings.gate_url} | routes  # spawner/desk/relay.py
         if settings.binds_cookies and "cookie_host_prefix_enabled" not in hub:
             hub.cookie_host_prefix_enabled = True
     elif not settings.guards_pages:

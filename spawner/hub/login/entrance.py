@@ -23,7 +23,7 @@ async def where_to_log_in(session: aiohttp.ClientSession, settings: Settings) ->
 async def _has_links(session: aiohttp.ClientSession, settings: Settings) -> bool:
     """Ask the running hub whether it has the page that links open: its own file may name another login."""
     try:
-        async with session.head(f"{settings.hub_url}link") as answer:
+        async with session.head(f"{settings.local_url}hub/link") as answer:
             return answer.status != HTTPStatus.NOT_FOUND
     except (TimeoutError, aiohttp.ClientError, OSError):
         return True
