@@ -287,7 +287,7 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
         first.process.kill()
         first.process.wait()
     eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
-    with running_stack(state / "s") as second:
+    with running_stack(state / "s", arguments=("--port", str(first.port))) as second:  # instances know the port
         adopted = instance_of(second, "survivor")
         assert adopted.id == instance.id
         assert not forgotten.exists()
