@@ -43,7 +43,7 @@ CHINESE = load_translations()["zh-CN"]
 FOR_PEOPLE = {"HubRefused", "BackendUnavailable", "LedgerUnusable"} | {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal)
 }
-"""Errors that the desk can show to users. The others are printed in a terminal, in English."""
+"""Errors that the desk can show to users. Others are printed in a terminal, in English."""
 PAST_THE_DESK = {"ledger/migrate.py", "pool/backends/local/backend.py", "pool/slot_view.py", "cli_warm.py"}
 """Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
 command."""
@@ -89,7 +89,7 @@ def _texts_in_templates() -> Iterator[tuple[str, str]]:
 def _texts_of_the_ledger() -> Iterator[tuple[str, str]]:
     from spawner.ledger import engine
 
-    for _, sentence, following in engine._SAID_BY_SQLITE:
+    for _, sentence, following in engine._ERRORS_BY_MARK:
         yield "engine.py", sentence
         yield "engine.py", following
 

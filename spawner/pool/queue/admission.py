@@ -20,7 +20,7 @@ from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import room_for, slot_to_preempt
 from spawner.pool.options import Choice
-from spawner.pool.queue.ordering import USE_WINDOW, due_tickets, has_room, rank, waiting_in_order
+from spawner.pool.queue.ordering import USE_WINDOW, any_has_room, due_tickets, has_room, rank, waiting_in_order
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistories
 
@@ -101,8 +101,7 @@ class Admission:
 
     def has_due_ticket(self, connection: Connection) -> bool:
         """Whether `call_due` would call a ticket. A read, so that a long queue does not block writers."""
-        occupying, memory = slots.occupying(connection), self.backend.memory()
-        has_any = any(has_room(self.catalog, flavor, occupying, memory) for flavor in self.catalog.flavors)
+        has_any = any_has_room(self.catalog, slots.occupying(connection), self.backend.memory())
         return has_any and bool(self._due(connection))
 
     def call_due(self, connection: Connection) -> list[Ticket]:
@@ -167,6 +166,16 @@ class Admission:
             tickets.close(connection, ticket.id, TicketState.FAILED, now=self.now(), detail=instance.detail)
         else:
             self.put_back(connection, ticket, has_failed=has_failed)
+
+    def intend_end(
+        self, connection: Connection, instance_id: str, reason: EndReason, *, detail: str | None = None
+    ) -> None:
+        """Write the intent to end an instance and its slots. Raises `LostRace` where it is ending already."""
+        instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
+        self.settle(connection, instance_id)
+        for slot in slots.of_holder(connection, instance_id):
+            if slot.state is not SlotState.DESTROYING:
+                slots.mark_destroying(connection, slot.id, reason=reason)
 
     def put_back(self, connection: Connection, ticket: Ticket, *, has_failed: bool = False) -> None:
         """Queue a called ticket again at its place, because its slot is lost.
