@@ -51,7 +51,7 @@ def _network(settings: Settings) -> Network:
     return Network(
         means=Means(chosen.means or find_means(internet=chosen.internet)[0]),
         ports=tuple(sorted(ports)),
-        target=(hub.hostname if has_port else settings.address) or LOOPBACK,
+        target=(hub.hostname if has_port else None) or LOOPBACK,
         also_refuse=chosen.also_refuse,
         allow=chosen.allow,
     )

@@ -28,6 +28,7 @@ from tests.backends.conftest import EXAMPLES
 from tests.backends.fakehub import fake_hub
 from tests.backends.notebook import Notebook, claim
 from tests.backends.other_host import HOST
+from tests.backends.system_calls import PROGRAM
 
 ANSWER = "203.0.113.80"
 """The address of every name."""
@@ -106,7 +107,8 @@ async def _host_programs() -> AsyncIterator[tuple[int, int]]:
 async def _try(notebook: Notebook, targets: list[Any]) -> dict[str, Any]:
     changed = await notebook.ask("changed", setup=CHANGES)
     found = await notebook.ask("found", setup=f"targets, answer = {targets!r}, {ANSWER!r}\n{PROBE}")
-    return {"changed": changed, "found": [str(one) for one in found]}
+    calls = await notebook.ask("found", setup=PROGRAM)
+    return {"changed": changed, "found": [str(one) for one in found], "calls": calls}
 
 
 async def main(folder: Path, images: Path, means: Means, targets: list[Any], *, also_free: bool) -> None:

@@ -17,8 +17,11 @@ import pytest_asyncio
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Backend, Phase, Unavailable
+from spawner.pool.backends.local import network
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.keeper import FIRST_TO_GO
+from spawner.pool.backends.local.means import find_means
+from spawner.pool.backends.local.network import Means, Network
 from tests.backends import machine
 from tests.backends.conformance import (
     SMALL,
@@ -245,6 +248,44 @@ def test_too_little_memory_and_missing_images_are_reported(backend: LocalBackend
     assert backend.why_not(large) is Unavailable.TOO_LITTLE_MEMORY
     assert backend.why_not(large.model_copy(update={"reserve": 1024**3})) is None
     assert backend.why_not(SMALL, image("nowhere")) is Unavailable.NOT_INSTALLED
+
+
+# The network
+
+
+@pytest.mark.parametrize("kind", [Means.PASTA, Means.SLIRP])
+async def test_a_slot_whose_network_cannot_be_made_has_failed_to_start_and_leaves_nothing(
+    kind: Means, slots_folder: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never starts with the machine's own network instead."""
+    real = network.find
+    monkeypatch.setattr(network, "find", lambda name: real(name) if name == "nft" else "/bin/false")
+    backend = LocalBackend(folder=slots_folder, images=images, examples=EXAMPLES, network=Network(means=kind))
+    wanted = spec(quick())
+    await backend.create(wanted)
+    found = await dead(backend, wanted.id)
+    assert (found.reason, found.detail) == (EndReason.START_FAILED, f"{kind} does not start")
+    assert machine.inside_of(backend.folder, wanted.id) == []
+    await destroy(backend, wanted.id)
+    assert machine.mentioned(wanted.id) == []
+    assert machine.groups_of(wanted.id) == []
+
+
+@pytest.mark.parametrize("kind", [Means.PASTA, Means.SLIRP])
+async def test_the_program_for_the_internet_ends_with_its_keeper(kind: Means, slots_folder: Path, images: Path) -> None:
+    """Also where a keeper is killed, which can end nothing itself, and where no control group names its processes."""
+    if network.find(kind.value) is None or find_means(internet=True)[0] in (Means.CLOSED, Means.SHARED):
+        pytest.skip(f"{kind} does not work here")
+    backend = LocalBackend(folder=slots_folder, images=images, examples=EXAMPLES, network=Network(means=kind))
+    backend._groups = None
+    wanted = spec(quick())
+    await backend.create(wanted)
+    await ready(backend, wanted.id)
+    processes = machine.processes_of(backend.folder, wanted.id)
+    assert any(kind.value in " ".join(process.cmdline()) for process in processes)
+    machine.keeper_of(backend.folder, wanted.id).kill()
+    assert machine.gone(processes)
+    await destroy(backend, wanted.id)
 
 
 # A shortage of memory

@@ -22,6 +22,7 @@ import pytest
 from spawner.pool.backends.local.network import Means, find
 from tests.backends.conftest import as_root
 from tests.backends.other_host import HOST, Host, other_host
+from tests.backends.system_calls import EXPECTED
 from tests.backends.test_unprivileged import NOBODY, SHOW, shown_to_others
 from tests.helm.test_packets import INTERNET, METADATA, PRIVATE
 from tests.stack import PROJECT
@@ -152,6 +153,7 @@ def test_what_packets_pass(means: Means, who: str, host: Host, images: Path) -> 
     here = ALL if means is Means.PASTA else targets()
     kept = {one: one.wanted == REACHED for one in ALL} | {one: False for one in ALL if one not in here}
     assert differences(ALL, seen["kept"]["found"], kept) == []
+    assert seen["kept"]["calls"] == EXPECTED
     assert seen["kept"]["changed"] == []
     if not also_free:
         return

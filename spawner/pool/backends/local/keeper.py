@@ -84,7 +84,7 @@ class Keeper:
         try:
             report = self._start()
         except OSError as error:
-            self._died("start_failed", f"{error.strerror or error}: {error.filename or ''}")
+            self._died("start_failed", f"{error.strerror or error}: {error.filename or ''}".removesuffix(": "))
             report = -1
         self._watch(wake_read, report)
 

@@ -31,6 +31,7 @@ SECOND_TO_GO = 500
 """The oom_score_adj of the program for the internet: after the sandbox, before the platform."""
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8913, 0x8914, 0x8916, 1
 LARGEST = 64 * 1024
+DONE = b"done"
 
 
 class Namespace:
@@ -120,7 +121,7 @@ class Namespace:
 
     def _do_inside(self, go_in: Callable[[], None]) -> None:
         """Fork a child that goes inside, sets up what the plan says, and passes descriptors back."""
-        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         child = os.fork()
         if child == 0:
             _in_child(its, lambda: _set_up(self.plan, go_in))
@@ -128,18 +129,18 @@ class Namespace:
         with ours:
             # Two of it are the namespaces. Each comes in a message of its own: no number of descriptors is too large.
             found: list[int] = []
-            failure = "it ended"
+            said = b""
             while _comes(ours.fileno()):
                 said, descriptors, _, _ = socket.recv_fds(ours, LARGEST, 1)
                 if not descriptors:
-                    failure = said.decode(errors="replace")
                     break
                 found += descriptors
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        if failure:
+        if said != DONE:
             for descriptor in found:
                 os.close(descriptor)
-            raise OSError(0, failure)
+            raise OSError(0, said.decode(errors="replace") or "the set-up of the network ended")
         for descriptor in found:
             os.set_inheritable(descriptor, False)
         user, net, *listeners = found
@@ -196,7 +197,7 @@ def _in_child(channel: socket.socket, act: Callable[[], list[int]]) -> None:
     try:
         for descriptor in act():
             socket.send_fds(channel, [b"x"], [descriptor])
-        channel.send(b"")
+        channel.send(DONE)
     except BaseException as error:
         text = f"{error.strerror}: {error.filename or ''}" if isinstance(error, OSError) else repr(error)
         channel.send(text.encode()[:LARGEST] or b"?")
