@@ -149,8 +149,7 @@ class Handler(HubOAuthenticated, RequestHandler):
         if cookie is None:
             return True
         logins: HubLogins = self.settings["hub_logins"]
-        name = await logins.user_of(cookie)
-        return name is None or name == self.user_name
+        return await logins.belongs_to(cookie, self.user_name)
 
     def _sign_in_again(self) -> None:
         """Remove the desk's cookie, for this host and for its domain, and sign in as the hub's user."""

@@ -13,7 +13,9 @@ from spawner.hub_client import HubClient
 
 HUB_COOKIE = "__Host-jupyterhub-hub-login"
 """The hub's cookie, with the prefix that lets it reach the desk (its path is `/`) and that no other host can set."""
-CACHE_SECONDS = 60
+CACHE_SECONDS = 300
+"""As long as JupyterHub's HubOAuth keeps the users of tokens, so that the desk is no less patient with a hub that is
+away."""
 CACHE_ENTRIES = 10_000
 INSTANCE_SCOPE = re.compile(r"access:servers!server=([^/]+)/(.*)")
 
@@ -25,11 +27,20 @@ class HubLogins:
         self._hub = hub
         self._known: dict[bytes, tuple[float, str | None]] = {}
 
-    async def user_of(self, cookie: str) -> str | None:
-        """The user's name; None for a cookie that is not valid. Raises `BackendUnavailable`."""
+    async def belongs_to(self, cookie: str, user_name: str) -> bool:
+        """Whether it is this user's, or nobody's. Raises `BackendUnavailable`.
+
+        A user may have been renamed since: before another name counts, the hub is asked again.
+        """
+        for is_cached in (True, False):
+            if await self._user_of(cookie, is_cached=is_cached) in (None, user_name):
+                return True
+        return False
+
+    async def _user_of(self, cookie: str, *, is_cached: bool) -> str | None:
         key, now = hashlib.sha256(cookie.encode()).digest(), time.monotonic()
         until, name = self._known.get(key, (0.0, None))
-        if until > now:
+        if until > now and is_cached:
             return name
         name = await self._hub.user_of_cookie(HUB_COOKIE, cookie)
         if len(self._known) >= CACHE_ENTRIES:

@@ -110,3 +110,14 @@ def test_a_request_with_cookies_of_different_users_is_refused(chromium: Chromium
     two = f"{DESKS}={jars[ATTACKER][DESKS]}"
     assert send("POST", "api/ticket/cancel", *mine, two).status_code in (403, 409)
     assert send("GET", "", *mine, two).status_code == 302
+
+
+def test_a_renamed_user_goes_on_under_the_new_name(chromium: Chromium, tls: Stack) -> None:
+    """The desk knows the names of cookies for some minutes, and asks again before it calls two of them different."""
+    tls.add_user("before")
+    with browsing(chromium, tls) as user:
+        assert user.sign_in("before").inner_text(".account-name") == "before"
+        assert tls.api("PATCH", "/users/before", json={"name": "after"}).status_code == 200
+        user.context.clear_cookies(name=DESKS)  # as when the desk has forgotten the token's user
+        assert user.at(DESK).inner_text(".account-name") == "after"
+        assert user.at(DESK).inner_text(".account-name") == "after"

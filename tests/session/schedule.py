@@ -30,7 +30,9 @@ SECONDS = {
     "tests/paid_desk/test_consents.py": 30,
     "tests/faults/test_queue_under_kills.py": 30,
     "tests/api/test_schema.py": 25,
+    "tests/browser/test_origins.py": 35,
     "tests/examples/test_examples.py": 20,
+    "tests/browser/test_cookies.py": 20,
 }
 """How long the slow scopes take, roughly: only the order matters. What is not listed takes less than 15 s."""
 
