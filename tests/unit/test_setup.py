@@ -105,6 +105,31 @@ def test_a_missing_system_library_is_recognized() -> None:
     assert message == "libGL.so.1 is missing: a library of the system. Install the system's package that has it."
 
 
+# What the system must have
+
+
+@pytest.mark.parametrize("present", [["pasta"], ["slirp4netns"], []])
+def test_what_gives_instances_the_internet_is_named_where_it_cannot_be_installed(
+    present: list[str], tmp_path: Path
+) -> None:
+    """Without apt-get on PATH nobody can, root neither."""
+    (tmp_path / "python3").symlink_to(sys.executable)
+    for name in ("sh", "id", "mkdir"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    for name in ("bwrap", *present):
+        (tmp_path / name).symlink_to("/bin/true")
+    done = subprocess.run(
+        ["sh", "hub_config/setup", "check"],
+        cwd=PROJECT,
+        env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = "passt is not installed, so instances will have no internet. Install it: sudo apt-get install passt."
+    assert (said in done.stderr) == (present == []), done.stderr
+
+
 # The whole set-up of an image, from a folder of small wheels
 
 
