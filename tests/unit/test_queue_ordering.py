@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
 from spawner.ledger.pool.rows import OCCUPYING
-from spawner.pool.queue.ordering import due_tickets, place_of, planned_slot, rank, waiting_in_order
+from spawner.pool.queue.ordering import due_tickets, rank, waiting_in_order
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -99,12 +98,6 @@ def test_only_waiting_tickets_are_in_the_queue() -> None:
     others = [make.ticket(state.value, state) for state in TicketState if state is not TicketState.WAITING]
     (ticket,) = waiting("one")
     assert waiting_in_order([*others, ticket]) == [ticket]
-
-
-def test_places_are_counted_by_flavor() -> None:
-    queued = [*waiting("a", "b"), *waiting("x", "y", flavor="large")]
-    ordered = waiting_in_order(queued)
-    assert {ticket.id: place_of(ticket, ordered) for ticket in queued} == {"a": 1, "b": 2, "x": 1, "y": 2}
 
 
 arrivals = st.lists(st.tuples(st.integers(0, 4 * 3600), uses), min_size=2, max_size=30)
@@ -254,7 +247,10 @@ def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
         assert sum(FLAVORS[name][0] * count for name, count in (held + new).items()) * GIB <= memory
     # No ticket that fits is left out: the first of the others finds no room.
     rest = [ticket for ticket in waiting_in_order(tickets) if ticket not in called and ticket.flavor not in closed]
-    again = [*assigned, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
+    again = [
+        *assigned,
+        *(make.slot(ticket.id, SlotState.CLAIMED, flavor=ticket.flavor, holder_id="x") for ticket in called),
+    ]
     assert list(due_tickets(catalog, rest, again, memory, closed=closed)) == []
 
 
