@@ -105,12 +105,12 @@ class HubClient:
         return str(model["name"])
 
     async def _call(self, method: str, path: str, token: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON object of an answer, empty where there is none. Raises `HubRefused`."""
         return await self._send(method, path, {"Authorization": f"token {token}"}, body)
 
     async def _send(
         self, method: str, path: str, headers: dict[str, str], body: object = None
     ) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON object of an answer, empty where there is none. Raises `HubRefused`."""
         url = f"{self._api_url}/{path}"
         try:
             async with self._session.request(

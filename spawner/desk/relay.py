@@ -47,6 +47,11 @@ class RelayHandler(Handler):
     needs_user = False
     wants_json = True
 
+    def set_default_headers(self) -> None:
+        """Tornado closes the connection after an answer that comes before the body, and the proxy should know that."""
+        super().set_default_headers()
+        self.set_header("Connection", "close")
+
     async def prepare(self) -> None:
         """Relay a request with a token, and redirect others."""
         await super().prepare()
