@@ -309,6 +309,16 @@ def test_no_secret_of_a_login_is_in_a_log(stack: Stack, provider: Provider, clie
     assert SECRET not in (stack.state / "settings.json").read_text()
 
 
+def test_an_account_without_a_name_is_told_so_and_is_no_outage(
+    stack: Stack, provider: Provider, client: httpx.Client
+) -> None:
+    provider.account("nameless", preferred_username=None, realm_access={"roles": ["learners"]})
+    page = enter(stack, client, "nameless")
+    assert page.status_code == 403
+    assert "Test University did not complete this login." in page.text
+    assert "there is no claim preferred_username" in stack.log("hub")
+
+
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 

@@ -79,6 +79,27 @@ async def test_an_answer_that_comes_late_counts_the_next_time(refresher: Refresh
     assert await refresher.ask("ann", fine) == "fine"
 
 
+async def test_a_refused_account_keeps_nobody_else_from_being_asked_about(refresher: Refresher[str]) -> None:
+    async def refused() -> str:
+        raise ProviderFailed("answered 403", status=403)
+
+    assert await refresher.ask("ann", refused) is None
+    assert await refresher.ask("bob", fine) == "fine"
+
+
+async def test_a_slow_answer_keeps_nobody_else_from_being_asked_about(refresher: Refresher[str]) -> None:
+    answered = asyncio.Event()
+
+    async def slow() -> str:
+        await answered.wait()
+        return "slow"
+
+    assert await refresher.ask("ann", slow) is None
+    assert await refresher.ask("bob", fine) == "fine"
+    answered.set()
+    assert await refresher.ask("ann", fine) == "slow"
+
+
 async def test_requests_of_one_user_at_once_ask_once(refresher: Refresher[str]) -> None:
     asked = []
 

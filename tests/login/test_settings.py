@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,12 @@ def test_keys_of_what_is_kept_are_checked(tmp_path: Path) -> None:
     (tmp_path / "secrets" / "crypt-keys").write_text("short\n")
     with pytest.raises(SetupError, match="crypt-keys needs one key of 64 hexadecimal digits"):
         use_login(Config(), settings)
+
+
+@pytest.mark.parametrize(("old", "new"), [("link_authenticator", "login.links"), ("login_link", "login.link")])
+def test_modules_of_the_release_before_can_be_imported_and_say_the_new_names(old: str, new: str) -> None:
+    with pytest.warns(FutureWarning, match=f"is now spawner.hub.{new}"):
+        module = importlib.import_module(f"spawner.hub.{old}")
+    assert all(
+        getattr(module, name) is getattr(importlib.import_module(f"spawner.hub.{new}"), name) for name in module.__all__
+    )

@@ -35,6 +35,15 @@ class ProviderFailed(Exception):
         return self.status is not None and 400 <= self.status < 500 and self.status not in (408, 429)
 
 
+class AccountUnusable(ProviderFailed):
+    """The provider answered well, and this account of it cannot be used here."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """It is the account's fault, not the provider's."""
+        return True
+
+
 @dataclass(frozen=True)
 class Answer:
     """A successful answer."""

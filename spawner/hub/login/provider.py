@@ -17,7 +17,7 @@ from traitlets import Instance, default
 from spawner.hub.login import texts
 from spawner.hub.login.claims import KEPT, Groups, Kept, is_admin, is_admitted, merge_groups
 from spawner.hub.login.handlers import LogoutHandler, ReturnHandler, StartHandler
-from spawner.hub.login.http import ProviderFailed, request
+from spawner.hub.login.http import AccountUnusable, ProviderFailed, request
 from spawner.hub.login.link import DAY_SECONDS
 from spawner.hub.login.pages import LoginRefused
 from spawner.hub.login.refresh import Refresher
@@ -104,9 +104,11 @@ class ProviderLogin(OAuthenticator):
         """The claim that is the user's name. Raises `ProviderFailed`."""
         name = user_info.get(self.username_claim)
         if not isinstance(name, str) or not name.strip():
-            raise ProviderFailed(f"there is no claim {self.username_claim}: ask for more scopes, or set username_claim")
+            raise AccountUnusable(
+                f"there is no claim {self.username_claim}: ask for more scopes, or set username_claim"
+            )
         if self.username_claim == "email" and user_info.get("email_verified") is not True:
-            raise ProviderFailed("the mail address is not verified")
+            raise AccountUnusable("the mail address is not verified")
         return name.strip()
 
     async def update_auth_model(self, auth_model: dict[str, Any]) -> dict[str, Any]:
@@ -199,6 +201,8 @@ class ProviderLogin(OAuthenticator):
         token_info = dict(state["token_response"])
         try:
             return await self._token_to_auth_model(token_info)
+        except AccountUnusable:
+            return ENDED
         except ProviderFailed as error:
             if error.status not in (401, 403):
                 raise
@@ -215,6 +219,8 @@ class ProviderLogin(OAuthenticator):
         fresh = kept | {name: value for name, value in fresh.items() if value is not None}
         try:
             return await self._token_to_auth_model(fresh)
+        except AccountUnusable:
+            return ENDED
         except ProviderFailed:
             # The old refresh token may be spent: keep the new one, and what was known.
             tokens = self.build_auth_state_dict(fresh, state[self.user_auth_state_key])

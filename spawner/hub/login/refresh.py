@@ -1,8 +1,8 @@
 """Asking the provider again about users who are logged in: never at their cost.
 
 JupyterHub asks every few minutes, in the middle of a user's request, and fails the request where asking fails. Here a
-request waits for at most a second; an answer that comes later counts at the next time. While the provider fails, it is
-not asked at all for a while.
+request waits for at most a second; an answer that comes later counts at the next time. A provider that has failed is
+not asked at all for a while; one account that it refuses is no failure of its own.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ class Refresher(Generic[T]):
             task = self._tasks[user] = asyncio.create_task(self._run(question), name=f"login-refresh-{user}")
         done, _ = await asyncio.wait([task], timeout=self._patience)
         if not done:
-            self._ask_again_at = self._clock() + PAUSE  # too slow is as good as away
             return None
         if self._tasks.get(user) is task:  # several requests of the user may have waited
             del self._tasks[user]
@@ -66,5 +65,6 @@ class Refresher(Generic[T]):
             return answer
         if self._clock() >= self._ask_again_at:
             self._note_failure(failure)
-        self._ask_again_at = self._clock() + PAUSE
+        if not (isinstance(failure, ProviderFailed) and failure.is_refusal):
+            self._ask_again_at = self._clock() + PAUSE
         return None
