@@ -16,6 +16,7 @@
         ├── BadOption             400, the request is malformed or names an unknown id
         ├── SignedOut             403, no valid session or token
         ├── NotAllowed            403, the user has no permission
+        ├── NameTaken             403, the name that a login gives belongs to another account here
         ├── NoConsent             403, no unused consent to being billed for this server
         ├── Conflict              409, the state of the user's instances does not allow it
         │   ├── AlreadyRunning    the user has an instance
@@ -156,6 +157,13 @@ class NotAllowed(Refusal):
 
     code = "not_allowed"
     status = 403
+
+
+class NameTaken(Refusal):
+    """The name that a login gives belongs to another account here."""
+
+    status = 403
+    code = "name_taken"
 
 
 class Conflict(Refusal):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-NAMES = ("slots", "link", "proxy", "desk", "steward")
+NAMES = ("slots", "link", "proxy", "desk", "steward", "people")
 
 
 def make_secrets(state: Path) -> None:

@@ -36,6 +36,6 @@ def test_a_notebook_runs_with_a_postgresql_ledger(state: Path) -> None:
         assert stack.start("ann").status_code == 201
         assert [instance.user_name for instance in stack.unended()] == ["ann"]
         assert stack.stop("ann").status_code == 204
-        last = stack.ledger.read(instances.last_ended, "ann")
+        last = stack.ledger.read(instances.last_ended, stack.person_of("ann"))
         assert last is not None
         stack.wait_warm()

@@ -202,8 +202,8 @@ def test_two_hundred_forged_starts_create_nothing(platform: Platform) -> None:
         assert page.status_code in (403, 200)
     with ann.browser() as browser:  # a link in a mail: it holds no valid one-time token
         browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_TOKEN}=x")
-    assert platform.ledger.read(orders.of_user, "anna") == []
-    assert platform.ledger.read(orders.of_user, "eve") == []
+    assert platform.ledger.read(orders.of_person, ann.person_id) == []
+    assert platform.ledger.read(orders.of_person, platform.stack.person_of("eve")) == []
     assert platform.ledger.read(consents.get, consent.id).state is ConsentState.ACCEPTED
     assert platform.cloud.mutations(since=since) == []
 
@@ -299,7 +299,7 @@ def test_a_ledger_from_an_old_backup_creates_nothing_and_recovers_orders(platfor
     platform.kill(*KILLED)
     found = eventually(lambda: the_order(platform, before), seconds=60, what="what runs")
     assert found.state is OrderState.RECOVERED
-    notices = platform.ledger.read(audit.notices_of, "annika")
+    notices = platform.ledger.read(audit.notices_of, ann.person_id)
     assert "recovered" in {notice.kind for notice in notices}
     for _ in range(3):
         assert ann.start(consent).status_code in (201, 202, 400, 403, 409)
@@ -314,7 +314,7 @@ def test_a_ledger_from_an_old_backup_creates_nothing_and_recovers_orders(platfor
 
 def the_order(platform: Platform, before: Order) -> Order | None:
     """The order of the instance that runs in the cloud."""
-    orders_of_user = platform.ledger.read(orders.of_user, before.user_name)
+    orders_of_user = platform.ledger.read(orders.of_person, before.person_id)
     return next((order for order in orders_of_user if order.remote_id == before.remote_id), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 from spawner.ledger import EndReason, Instance, Ledger, Slot, SlotState
@@ -21,6 +22,7 @@ def request(
     return ledger.write(
         instances.request,
         instance_id=name,
+        person_id=user if len(user) <= 32 else hashlib.md5(user.encode()).hexdigest(),
         user_name=user,
         server_name=server,
         flavor="small",

@@ -175,7 +175,7 @@ class Watched(RuleBasedStateMachine):
                 self.unwatched[one["id"]] += seconds  # type: ignore[assignment]
 
     def orders(self) -> list[Order]:
-        return [order for user in PEOPLE for order in self.ledger.read(orders.of_user, user)]
+        return [order for user in PEOPLE for order in self.ledger.read(orders.of_person, user)]
 
     @kept
     def all_is_looked_after(self) -> None:

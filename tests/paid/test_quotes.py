@@ -46,7 +46,7 @@ def instance_type(name: str = "s", price: str | None = "0.65", **changes: Any) -
     return InstanceType(**values | changes)
 
 
-RIGHT = {"user_since": make.SINCE, "token": make.TOKEN}
+RIGHT = {"token": make.TOKEN}
 
 
 def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) -> Consent:
@@ -252,11 +252,11 @@ def test_who_may_answer_and_until_when(
     changes: dict[str, Any], who: str, session: str, at: float, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at), **RIGHT)
-    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599), **RIGHT)
-    for wrong in ({"token": ""}, {"token": "x"}, {"token": make.consent().answer_hash}, {"user_since": ""}):
+        check_answer(make.consent(**changes), person_id=who, session=session, now=later(at), **RIGHT)
+    check_answer(make.consent(), person_id="ann", session="5e55", now=later(599), **RIGHT)
+    for wrong in ({"token": ""}, {"token": "x"}, {"token": make.consent().answer_hash}, {"person_id": ""}):
         with pytest.raises(NoConsent):
-            check_answer(make.consent(), user_name="ann", session="5e55", now=NOW, **RIGHT | wrong)
+            check_answer(make.consent(), **{"person_id": "ann", "session": "5e55", "now": NOW} | RIGHT | wrong)
 
 
 @pytest.mark.parametrize(

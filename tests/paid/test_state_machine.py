@@ -146,7 +146,7 @@ class Walk(Watched):
         """As the desk does it, where nothing is in the way. What is stopped stays, and is taken over."""
         link = self.links[who]
         orders_there = self.ledger.read(orders.of_binding, link.id)
-        asked = [one for one in self.ledger.read(consents.of_user, who) if one.state is ConsentState.ACCEPTED]
+        asked = [one for one in self.ledger.read(consents.of_person, who) if one.state is ConsentState.ACCEPTED]
         in_the_way = in_the_way_of_unlinking(orders_there, self.world.time, reaches=self.world.paid.reaches)
         if asked or in_the_way or any(one.blocked for one in orders_there):
             return

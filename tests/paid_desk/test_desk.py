@@ -154,13 +154,17 @@ def test_a_sign_in_at_the_cloud_counts_once_and_only_for_the_user_who_started_it
         assert answer.status_code == 403, (browser.user, path)
         assert "begun in another window" in browser.text
     assert cloud.calls(action="Token", since=since) == [], "no code was exchanged"
-    assert reads(stack, bindings.of_user, ann.user) == reads(stack, bindings.of_user, eve.user) == []
+    assert (
+        reads(stack, bindings.of_person, stack.person_of(ann.user))
+        == reads(stack, bindings.of_person, stack.person_of(eve.user))
+        == []
+    )
     set_cookie(ann, kept)
     assert "/paid/accounts/" in str(ann.at(back).url), "the user's own cookie is accepted"
     assert [call.params["pkce"] for call in cloud.calls(action="Token", since=since)] == ["S256"]
     set_cookie(ann, kept)
     assert ann.at(back).status_code == 403, "a sign-in is used once"
-    assert len(reads(stack, bindings.of_user, ann.user)) == 1  # type: ignore[arg-type]
+    assert len(reads(stack, bindings.of_person, stack.person_of(ann.user))) == 1  # type: ignore[arg-type]
     assert "code=" not in stack.log("desk")
 
 
@@ -367,7 +371,7 @@ def test_two_hundred_forged_requests_create_nothing(browse: Browse, cloud: Steer
     odd = {(str(one.request.url), one.status_code) for one in answers if one.status_code not in EXPECTED}
     assert odd == set()
     assert not any(b"Traceback" in answer.content for answer in answers)
-    assert reads(stack, orders.of_user, ann.user) == []
+    assert reads(stack, orders.of_person, stack.person_of(ann.user)) == []
     assert reads(stack, consents.get, consent).state is ConsentState.OFFERED  # type: ignore[attr-defined]
     assert cloud.mutations(since=since) == []
 

@@ -78,15 +78,15 @@ class SnapshotReader:
         self._lock = threading.Lock()
         self._pool: PoolSnapshot | None = None
 
-    def read(self, connection: Connection, user_name: str, *, max_age: timedelta = timedelta(0)) -> UserSnapshot:
-        """The snapshot of one user, in the transaction of `connection`.
+    def read(self, connection: Connection, person_id: str, *, max_age: timedelta = timedelta(0)) -> UserSnapshot:
+        """The snapshot of one person, in the transaction of `connection`.
 
         The user's rows are current. The shared part may lack changes of the last `max_age`.
         """
         pool = self._read_pool(connection, max_age)
-        own = [instance for instance in instances.unended(connection, user_name) if instance.server_name == ""]
+        own = [instance for instance in instances.unended(connection, person_id) if instance.server_name == ""]
         current = own[-1] if own else None
-        ticket = _own_ticket(tickets.alive(connection, user_name))
+        ticket = _own_ticket(tickets.alive(connection, person_id))
         waits = ticket is not None and ticket.state is TicketState.WAITING
         return UserSnapshot(
             pool=pool,
@@ -94,8 +94,8 @@ class SnapshotReader:
             progress=instances.events_of(connection, current.id) if current else [],
             ticket=ticket,
             place=tickets.ahead(connection, ticket) + 1 if ticket and waits else None,
-            last=None if current else instances.last_ended(connection, user_name),
-            last_ticket=None if ticket else tickets.last_over(connection, user_name),
+            last=None if current else instances.last_ended(connection, person_id),
+            last_ticket=None if ticket else tickets.last_over(connection, person_id),
         )
 
     def _read_pool(self, connection: Connection, max_age: timedelta) -> PoolSnapshot:

@@ -126,6 +126,7 @@ class Binding:
     """
 
     id: str
+    person_id: str
     user_name: str
     user_since: str
     provider: str
@@ -153,6 +154,7 @@ class Consent:
     """
 
     id: str
+    person_id: str
     user_name: str
     user_since: str
     session: str
@@ -203,6 +205,7 @@ class Order:
     """
 
     id: str
+    person_id: str
     user_name: str
     user_since: str
     server_name: str
@@ -256,6 +259,7 @@ class Order:
 class OrderChanges(TypedDict, total=False):
     """Columns of an order to change: all but its id and its version."""
 
+    person_id: str
     user_name: str
     user_since: str
     server_name: str
@@ -321,6 +325,7 @@ class Notice:
 
     seq: int
     mark: str
+    person_id: str
     user_name: str
     kind: NoticeKind
     order_id: str | None

@@ -32,6 +32,7 @@ bindings = Table(
     "bindings",
     metadata,
     Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("user_since", ForeignName(40), nullable=False),
     Column("provider", String(31), nullable=False),
@@ -50,8 +51,7 @@ bindings = Table(
 Index("bindings_by_account", bindings.c.provider, bindings.c.account_id)
 Index(
     "bindings_one_linked",
-    bindings.c.user_name,
-    bindings.c.user_since,
+    bindings.c.person_id,
     bindings.c.provider,
     bindings.c.account_id,
     unique=True,
@@ -63,6 +63,7 @@ consents = Table(
     "consents",
     metadata,
     Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("user_since", ForeignName(40), nullable=False),
     Column("session", ForeignName(64), nullable=False),
@@ -97,11 +98,11 @@ consents = Table(
     Column("spent_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
 )
-Index("consents_by_user", consents.c.user_name, consents.c.offered_at)
+Index("consents_by_person", consents.c.person_id, consents.c.offered_at)
 # Several consents may be offered for one server at once (in two tabs); one of them can be accepted.
 Index(
     "consents_one_accepted",
-    consents.c.user_name,
+    consents.c.person_id,
     consents.c.server_name,
     unique=True,
     sqlite_where=ACCEPTED,
@@ -112,6 +113,7 @@ orders = Table(
     "orders",
     metadata,
     Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("user_since", ForeignName(40), nullable=False),
     Column("server_name", ForeignName(255), nullable=False),
@@ -157,7 +159,7 @@ orders = Table(
     Column("delete_wanted_by", ForeignName(255)),
 )
 Index("orders_by_state", orders.c.state, orders.c.next_try_at)
-Index("orders_by_user", orders.c.user_name, orders.c.created_at)
+Index("orders_by_person", orders.c.person_id, orders.c.created_at)
 # Until its id is known an instance is identified by name; later by id, as another workspace may use the same name.
 Index(
     "orders_by_name",
@@ -172,7 +174,7 @@ Index("orders_by_remote", orders.c.binding_id, orders.c.region, orders.c.remote_
 # The database itself rejects a second order of one server that is not over.
 Index(
     "orders_one_active",
-    orders.c.user_name,
+    orders.c.person_id,
     orders.c.server_name,
     unique=True,
     sqlite_where=UNENDED,
@@ -199,6 +201,7 @@ notices = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mark", String(128), nullable=False, unique=True),
+    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("kind", EnumText(NoticeKind, 32), nullable=False),
     Column("order_id", String(32)),
@@ -207,4 +210,4 @@ notices = Table(
     Column("params", PlainJson, nullable=False),
     Column("seen_at", UtcDateTime),
 )
-Index("notices_by_user", notices.c.user_name, notices.c.seen_at)
+Index("notices_by_person", notices.c.person_id, notices.c.seen_at)

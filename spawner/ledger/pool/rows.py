@@ -103,9 +103,13 @@ class StartStep(StrEnum):
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance, from the request to its end. Times are aware and in UTC."""
+    """One instance, from the request to its end. Times are aware and in UTC.
+
+    `user_name` is the name that JupyterHub had for the person at the start.
+    """
 
     id: str
+    person_id: str
     user_name: str
     server_name: str
     flavor: str
@@ -174,6 +178,7 @@ class Ticket:
     """
 
     id: str
+    person_id: str
     user_name: str
     server_name: str
     flavor: str

@@ -53,7 +53,7 @@ def problems_of(binding: Binding, probe: Probe) -> Sequence[tuple[str, Mapping[s
 
 def is_same(one: Binding | Consent | Order, other: Binding | Consent | Order) -> bool:
     """Whether both are the same person's: a name alone may have been somebody else's before."""
-    return (one.user_name, one.user_since) == (other.user_name, other.user_since)
+    return one.person_id == other.person_id
 
 
 def may_order(binding: Binding) -> bool:

@@ -86,7 +86,7 @@ async def offer(
     return consent
 
 
-async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, token: str) -> Consent:
+async def accept(paid: Paid, consent_id: str, *, person_id: str, session: str, token: str) -> Consent:
     """Accept an offer that is still true, for the page that showed it.
 
     Raises `NoConsent`, `OfferChanged` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
@@ -100,7 +100,7 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
         return consent, bindings.get(connection, consent.binding_id)
 
     consent, binding = await paid.ledger.aread(read)
-    who = {"user_name": user_name, "user_since": user_since, "session": session, "token": token}
+    who = {"person_id": person_id, "session": session, "token": token}
     check_answer(consent, **who, now=paid.now())
     if not may_order(binding):
         raise OfferChanged(NOTHING_NEW, next_step="Look at how it is linked.")

@@ -34,6 +34,7 @@ MAX_FAILED_STARTS = 3
 class SpawnRequest:
     """A request for an instance. `groups` are the user's in JupyterHub, where they are known."""
 
+    person_id: str
     user_name: str
     server_name: str
     choice: Choice
@@ -69,7 +70,7 @@ class Admission:
         instance counts as collected. Raises `PoolFull` where the queue is full, `AlreadyQueued` where the user waits
         for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
         """
-        open_tickets = tickets.alive(connection, request.user_name)
+        open_tickets = tickets.alive(connection, request.person_id)
         for ticket in open_tickets:
             if _is_for(ticket, request):
                 is_due = ticket.state is TicketState.WAITING and self._is_due(connection, ticket)
@@ -77,6 +78,7 @@ class Admission:
         choice = request.choice
         self._refuse_closed(connection, choice.flavor)
         ticket = self._new_ticket(
+            request.person_id,
             request.user_name,
             request.server_name,
             flavor=choice.flavor.id,
@@ -116,7 +118,7 @@ class Admission:
         """
         flavor = self.catalog.flavor(running.flavor)
         self._refuse_closed(connection, flavor)
-        for one in tickets.alive(connection, running.user_name):  # idempotent
+        for one in tickets.alive(connection, running.person_id):  # idempotent
             kind = (one.server_name, one.flavor, one.image)
             is_held = one.state is TicketState.CALLED and one.instance_id is None
             if is_held and kind == (running.server_name, running.flavor, running.image):
@@ -128,6 +130,7 @@ class Admission:
         )  # a starting instance has no deadline yet
         now = self.now()
         ticket = self._new_ticket(
+            running.person_id,
             running.user_name,
             running.server_name,
             flavor=flavor.id,
@@ -175,10 +178,10 @@ class Admission:
         """
         if tickets.get(connection, ticket.id).instance_id != ticket.instance_id:
             raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket.id)
-        if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.user_name)):
+        if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.person_id)):
             tickets.close(
                 connection, ticket.id, TicketState.FAILED, now=self.now()
-            )  # at most one waiting ticket per user
+            )  # at most one waiting ticket per person
         else:
             tickets.put_back(connection, ticket.id, has_failed=has_failed)
 
@@ -271,7 +274,7 @@ class Admission:
 
     def _rank(self, connection: Connection, request: SpawnRequest) -> datetime:
         now = self.now()
-        used = instances.used_since(connection, request.user_name, now - USE_WINDOW, now=now)
+        used = instances.used_since(connection, request.person_id, now - USE_WINDOW, now=now)
         return rank(self.catalog.queue, now=now, used=used, groups=request.groups)
 
     def _with_estimate(self, connection: Connection, ticket: Ticket) -> Ticket:
@@ -290,6 +293,7 @@ class Admission:
 
     def _new_ticket(
         self,
+        person_id: str,
         user_name: str,
         server_name: str,
         *,
@@ -301,6 +305,7 @@ class Admission:
     ) -> Ticket:
         return Ticket(
             id=self.new_id(),
+            person_id=person_id,
             user_name=user_name,
             server_name=server_name,
             flavor=flavor,

@@ -1,0 +1,162 @@
+"""A rename strands nothing, a deletion sheds nothing, and whoever takes a name over is somebody else."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from spawner.ledger import EndReason, Instance, InstanceState
+from spawner.ledger.people import people
+from spawner.ledger.pool import instances, tickets
+from spawner.ledger.pool.tables import instances as instances_table
+from spawner.pool.build import utc_now
+from tests.hub.line import Person
+from tests.stack import Stack, eventually
+
+NUMBERS = count(1)
+
+
+@pytest.fixture
+def ann(shared_stack: Stack) -> Person:
+    """A user with a name of this test's own."""
+    name = f"renamed-{next(NUMBERS)}"
+    shared_stack.add_user(name)
+    return Person(shared_stack, name, shared_stack.user_token(name))
+
+
+def rename(person: Person, to: str) -> Person:
+    """By JupyterHub's own API. The user's tokens stay valid."""
+    answer = person.stack.api("PATCH", f"/users/{person.name}", json={"name": to})
+    assert answer.status_code == 200, answer.text
+    return Person(person.stack, to, person.token)
+
+
+def delete(person: Person) -> None:
+    assert person.stack.api("DELETE", f"/users/{person.name}").status_code == 204
+
+
+def again(person: Person) -> Person:
+    """Another user of the same name."""
+    person.stack.add_user(person.name)
+    return Person(person.stack, person.name, person.stack.user_token(person.name))
+
+
+def state_of(person: Person) -> dict[str, object]:
+    answer = person.stack.desk("GET", "api/state", token=person.token)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def row_of(person: Person, instance_id: str) -> Instance:
+    return person.stack.ledger.read(instances.get, instance_id)
+
+
+def start(person: Person) -> Instance:
+    person.stack.wait_warm()
+    assert person.stack.start(person.name).status_code == 201
+    person_id = person.stack.person_of(person.name)
+    instance = person.stack.ledger.read(instances.latest, person_id, "")
+    assert instance is not None
+    assert instance.state is InstanceState.RUNNING
+    return instance
+
+
+def test_what_runs_is_the_renamed_users_who_can_stop_it(ann: Person) -> None:
+    instance = start(ann)
+    before = state_of(ann)["instance"]
+    assert before["problem"] is None  # type: ignore[index]
+    renamed = rename(ann, f"{ann.name}-now")
+    state = state_of(renamed)
+    assert state["user"]["name"] == renamed.name  # type: ignore[index]
+    shown = state["instance"]
+    assert shown["id"] == instance.id  # type: ignore[index]
+    assert f"under the name {ann.name}" in shown["problem"]  # type: ignore[index]
+    assert renamed.ask().status_code == 409, "one person has one instance, under whatever name"
+    answer = renamed.stop()
+    assert (answer.status_code, answer.json()["instance"]) == (200, None)
+    ended = row_of(ann, instance.id)
+    assert (ended.state, ended.reason) == (InstanceState.ENDED, EndReason.STOPPED)
+    assert instance.slot_id not in ann.stack.slot_folders()
+    fresh = start(renamed)
+    assert state_of(renamed)["instance"]["problem"] is None  # type: ignore[index]
+    assert (fresh.person_id, fresh.user_name) == (instance.person_id, renamed.name)
+    assert ann.stack.stop(renamed.name).status_code == 204, "an administrator stops it"
+
+
+def test_an_administrator_stops_what_ran_before_a_rename(ann: Person) -> None:
+    instance = start(ann)
+    renamed = rename(ann, f"{ann.name}-now")
+    assert ann.stack.api("DELETE", f"/users/{renamed.name}/server").status_code == 204
+    eventually(lambda: row_of(ann, instance.id).state is InstanceState.ENDED, what="the end")
+    assert row_of(ann, instance.id).reason is EndReason.STOPPED
+
+
+def test_the_deadline_holds_after_a_rename(ann: Person) -> None:
+    instance = start(ann)
+    renamed = rename(ann, f"{ann.name}-now")
+    table = instances_table
+    ann.stack.ledger.write(
+        lambda connection: connection.execute(table.update().where(table.c.id == instance.id).values(ends_at=utc_now()))
+    )
+    eventually(lambda: row_of(ann, instance.id).state is InstanceState.ENDED, what="the end at the deadline")
+    assert row_of(ann, instance.id).reason is EndReason.DEADLINE
+    eventually(lambda: ann.stack.api("GET", f"/users/{renamed.name}").json()["servers"] == {}, what="the hub's cleanup")
+
+
+def test_whoever_takes_a_name_over_sees_nothing_of_the_former_one(ann: Person) -> None:
+    instance = start(ann)
+    renamed = rename(ann, f"{ann.name}-now")
+    taker = again(ann)
+    state = state_of(taker)
+    assert (state["instance"], state["ticket"], state["last"]) == (None, None, None)
+    assert taker.stop().status_code in (200, 204)
+    assert row_of(ann, instance.id).state is InstanceState.RUNNING, "a stop by the taker ends nothing of the other's"
+    theirs = start(taker)
+    assert theirs.person_id != instance.person_id
+    assert row_of(ann, instance.id).state is InstanceState.RUNNING, "a start by the taker supersedes nothing"
+    assert taker.stop().status_code == 200
+    assert renamed.stop().status_code == 200
+    assert row_of(ann, instance.id).reason is EndReason.STOPPED
+
+
+def test_a_deleted_user_of_a_link_who_comes_back_is_somebody_new(ann: Person) -> None:
+    instance = start(ann)
+    assert ann.stop().status_code == 200
+    delete(ann)
+    assert ann.stack.desk("GET", "api/state", token=ann.token).status_code == 403, (
+        "a deleted user's token reads nothing"
+    )
+    taker = again(ann)
+    assert state_of(taker)["last"] is None
+    theirs = ann.stack.ledger.read(people.current, ann.name, created(taker))
+    assert theirs is not None
+    assert theirs.id != instance.person_id
+    used = ann.stack.ledger.read(instances.used_since, theirs.id, instance.requested_at, now=utc_now())
+    assert used.total_seconds() == 0
+    assert [row.id for row in ann.stack.ledger.read(people.of_name, ann.name)] == [theirs.id, instance.person_id]
+
+
+def created(person: Person) -> str:
+    return str(person.stack.api("GET", f"/users/{person.name}").json()["created"])
+
+
+def test_a_ticket_is_started_for_its_person_under_the_name_of_today(ann: Person) -> None:
+    """The steward starts it. A user who has the name by then gets nothing."""
+    first = start(ann)
+    assert ann.stack.desk("POST", "api/ticket", token=ann.token, json={"flavor": "cpu-large"}).status_code == 202
+    (ticket,) = ann.stack.ledger.read(tickets.alive, first.person_id)
+    renamed = rename(ann, f"{ann.name}-now")
+    taker = again(ann)
+    assert ann.stack.start(taker.name, ticket=ticket.id).status_code == 500, "another person's ticket starts nothing"
+    assert renamed.stop().status_code == 200
+    eventually(
+        lambda: any(
+            one.flavor == "cpu-large" and one.state is InstanceState.RUNNING
+            for one in ann.stack.ledger.read(instances.unended, first.person_id)
+        ),
+        what="the start of the ticket",
+    )
+    assert renamed.stop().status_code == 200
+    assert state_of(taker)["instance"] is None
