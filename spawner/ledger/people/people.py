@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import NameTaken
 from spawner.ledger.paid.tables import bindings, consents, notices, orders
@@ -67,11 +68,26 @@ def identify(
         )
     if known is None:
         return _change(connection, current, issuer=identity.issuer, identity=identity.digest)
-    for table in OWNED:
-        connection.execute(update(table).where(table.c.person_id == current.id).values(person_id=known.id))
-    connection.execute(delete(person_groups).where(person_groups.c.person_id == current.id))
-    connection.execute(delete(people).where(people.c.id == current.id))
+    _give_all(connection, current, known)
     return _change(connection, known, hub_id=user.id, hub_name=user.name, hub_since=user.since)
+
+
+def _give_all(connection: Connection, giver: Person, taker: Person) -> None:
+    """Make all that is one person's the other's.
+
+    What both may have only once, such as a live instance of one server, stays with the giver, and so does the giver.
+    """
+    _change(connection, giver, hub_id=None)
+    has_given_all = True
+    for table in OWNED:
+        try:
+            with connection.begin_nested():
+                connection.execute(update(table).where(table.c.person_id == giver.id).values(person_id=taker.id))
+        except IntegrityError:
+            has_given_all = False
+    if has_given_all:
+        connection.execute(delete(person_groups).where(person_groups.c.person_id == giver.id))
+        connection.execute(delete(people).where(people.c.id == giver.id))
 
 
 def leave(connection: Connection, user: HubUser) -> None:
