@@ -27,6 +27,7 @@ from tornado.web import HTTPError
 
 from spawner.aio import TaskSet
 from spawner.errors import FreepoolError, NameTaken
+from spawner.hub.renames import carry_on_rename
 from spawner.hub_client import PERSON_PATH
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.people import people
@@ -40,10 +41,8 @@ PEOPLE_KEY = "freepool_people"
 CHANGED = "freepool_changed_users"
 LOGIN_TIME = timedelta(minutes=1)
 """JupyterHub makes the user of a login within this time, or not at all."""
-TAKEN = (
-    "The name {name} belongs to another account here. Ask the operator of this platform."
-    "<br><span lang='zh-CN'>用户名 {name} 已属于此处的另一个账号，请联系平台管理员。</span>"
-)
+TAKEN = "The name {name} belongs to another account here. Ask the operator of this platform."
+TAKEN_ZH = "用户名 {name} 已属于此处的另一个账号，请联系平台管理员。"
 
 
 def hub_user(user: Any) -> HubUser:
@@ -141,7 +140,10 @@ class HubPeople:
         for change, user in session.info.pop(CHANGED, ()):
             if change == "before_delete":
                 self._start(self.ledger.awrite(people.leave, user))
-            elif change == "after_update" or user.name in self._logging_in:
+            elif change == "after_update":
+                self._start(carry_on_rename(user.id))
+                self._start(self.of(user))
+            elif user.name in self._logging_in:
                 self._start(self.of(user))
 
     def _start(self, work: Coroutine[Any, Any, object]) -> None:
@@ -203,7 +205,7 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
         try:
             name = await people_of_hub.log_in(handler.db, model["name"], identity)
         except NameTaken as refusal:
-            raise LoginRefused(403, refusal.message, TAKEN, model["name"]) from refusal
+            raise LoginRefused(403, TAKEN, TAKEN_ZH, name=model["name"]) from refusal
         except FreepoolError as error:
             raise HTTPError(503, error.message) from error
         return model | {"name": name}
@@ -212,11 +214,13 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
 
 
 class LoginRefused(HTTPError):
-    """Shown on JupyterHub's own error page, which reads `jupyterhub_html_message`."""
+    """Shown in both languages, on JupyterHub's login page and on its error page."""
 
-    def __init__(self, status: int, reason: str, html: str, name: str) -> None:
-        super().__init__(status, "%s", reason, reason="Forbidden")
-        self.jupyterhub_html_message = html.format(name=xhtml_escape(name))
+    def __init__(self, status: int, english: str, chinese: str, **params: str) -> None:
+        super().__init__(status, "%s %s", english.format(**params), chinese.format(**params), reason="Forbidden")
+        safe = {name: xhtml_escape(value) for name, value in params.items()}
+        zh = f"<span lang='zh-CN'>{chinese.format(**safe)}</span>"
+        self.jupyterhub_html_message = f"{english.format(**safe)}<br>{zh}"
 
 
 async def skip_refresh_of_renamed(authenticator: Any, user: Any, auth_state: Mapping[str, Any] | None) -> bool | None:

@@ -49,6 +49,13 @@ def state_of(person: Person) -> dict[str, object]:
     return found
 
 
+def status(name: str, person: Person) -> int:
+    """What a person's token gets from the notebook of a name."""
+    headers = {"Authorization": f"token {person.token}"}
+    url = f"{person.stack.url}/user/{name}/api/status"
+    return person.stack.http.get(url, headers=headers, follow_redirects=True).status_code
+
+
 def row_of(person: Person, instance_id: str) -> Instance:
     return person.stack.ledger.read(instances.get, instance_id)
 
@@ -80,6 +87,7 @@ def test_what_runs_is_the_renamed_users_who_can_stop_it(ann: Person) -> None:
     assert (ended.state, ended.reason) == (InstanceState.ENDED, EndReason.STOPPED)
     assert instance.slot_id not in ann.stack.slot_folders()
     fresh = start(renamed)
+    assert status(renamed.name, renamed) == 200
     assert state_of(renamed)["instance"]["problem"] is None  # type: ignore[index]
     assert (fresh.person_id, fresh.user_name) == (instance.person_id, renamed.name)
     assert ann.stack.stop(renamed.name).status_code == 204, "an administrator stops it"
@@ -112,8 +120,11 @@ def test_whoever_takes_a_name_over_sees_nothing_of_the_former_one(ann: Person) -
     state = state_of(taker)
     assert (state["instance"], state["ticket"], state["last"]) == (None, None, None)
     assert taker.stop().status_code in (200, 204)
+    assert status(ann.name, renamed) == status(renamed.name, taker) == 404, "the routes are the new name's"
+    assert status(ann.name, taker) == 424, "the former one's notebook does not let the taker in"
     assert row_of(ann, instance.id).state is InstanceState.RUNNING, "a stop by the taker ends nothing of the other's"
     theirs = start(taker)
+    assert (status(ann.name, taker), status(ann.name, renamed)) == (200, 403)
     assert theirs.person_id != instance.person_id
     assert row_of(ann, instance.id).state is InstanceState.RUNNING, "a start by the taker supersedes nothing"
     assert taker.stop().status_code == 200
