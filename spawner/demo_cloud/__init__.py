@@ -1,6 +1,7 @@
-"""A cloud of one's own to try the paid path on: it speaks Alibaba Cloud's protocols on loopback, and no money moves.
+"""A demo cloud for trials and tests of the paid path. It implements Alibaba Cloud's protocols on loopback; no real
+money is spent.
 
-It checks what the real one checks (signatures, roles, external ids, policies), keeps its own time, bills by the
-minute, and can be told to fail in every way that we know of. It shares no code with the rest of Freepool, so that a
-mistake there is not repeated here. Lines marked ASSUMED are documented nowhere.
+It checks signatures, roles, external ids and policies like the real cloud, has a virtual clock, bills by the minute,
+and can inject every known kind of failure. It shares no code with the rest of Freepool, so that a mistake there is not
+repeated here. ASSUMED marks behaviour that Alibaba Cloud does not document.
 """

@@ -1,4 +1,4 @@
-"""`python -m spawner.demo_cloud --port 8090`: run the stand-in until it is told to end."""
+"""`python -m spawner.demo_cloud --port 8090`: run the demo cloud until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from spawner.demo_cloud.settings import Options
 
 
 def main() -> None:
-    """Serve, and write where into `--state`/demo-cloud.json once it answers."""
+    """Serve, and write the endpoints to `demo-cloud.json` in the `--state` folder once it listens."""
     parser = argparse.ArgumentParser(prog="python -m spawner.demo_cloud", description=__doc__)
     settings.add_options(parser)
     run(parser.parse_args())
 
 
 def run(given: argparse.Namespace) -> None:
-    """Serve until told to end."""
+    """Serve with these command-line options until a signal."""
     given.state.mkdir(parents=True, exist_ok=True)
     options = Options(
         port=given.port,
@@ -35,10 +35,10 @@ def run(given: argparse.Namespace) -> None:
 
 
 async def serve(options: Options, state: Path) -> None:
-    """Until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with serving(options) as (endpoints, keys):
         settings.write(state / "demo-cloud.json", {"note": settings.NOTE, **asdict(endpoints), **asdict(keys)})
         print(f"The demo cloud is at {endpoints.main}/ (no real money)", flush=True)

@@ -1,4 +1,4 @@
-"""Accounts, the people in them, their roles and their workspaces; and who may sign a request."""
+"""Customers' accounts with their roles and workspaces, access keys, and sessions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spawner.demo_cloud.errors import ApiError
 
 @dataclass
 class Role:
-    """A RAM role: whom it trusts, and what it may do."""
+    """A RAM role: trust policy and permission policy."""
 
     arn: str
     trust: Mapping[str, Any]
@@ -23,14 +23,14 @@ class Role:
 
     @property
     def name(self) -> str:
-        """Without the account."""
+        """The name without the account."""
         return self.arn.split("/", 1)[1]
 
 
 @dataclass
 class Account:
-    """One customer. `workspaces`: id to name, the first one is the default. `sees_own`: whether what its roles make
-    is seen in their listings: what it is when a workspace's own permissions hide it, is ASSUMED."""
+    """One customer. `workspaces`: id to name; the first is the default. `sees_own`: whether listings by its roles
+    contain the instances that they created. ASSUMED: a workspace's permissions may hide them."""
 
     id: str
     name: str
@@ -42,13 +42,13 @@ class Account:
 
     @property
     def arn(self) -> str:
-        """The account itself, as the creator of what is made in the console."""
+        """The account itself: creator of instances that are created in the console."""
         return f"acs:ram::{self.id}:root"
 
 
 @dataclass(frozen=True)
 class Session:
-    """What AssumeRole gave out. Both secrets are this cloud's alone."""
+    """A session of a role, from AssumeRole."""
 
     key_id: str
     secret: str = field(repr=False)
@@ -61,13 +61,13 @@ class Session:
 
     @property
     def arn(self) -> str:
-        """As GetCallerIdentity says it."""
+        """As GetCallerIdentity returns it."""
         return f"{self.role}/{self.name}"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who signed a request: a RAM user by its key, or a session of a role."""
+    """The signer of a request: a RAM user, or a session of a role."""
 
     arn: str
     account: str
@@ -75,7 +75,7 @@ class Caller:
 
     @property
     def creator(self) -> str:
-        """Who becomes the creator of what the caller makes. ASSUMED: of a session its role."""
+        """Creator of instances that the caller creates. ASSUMED: for a session, its role."""
         return self.session.role if self.session else self.arn
 
 
@@ -97,26 +97,26 @@ class Directory:
         self.sessions: dict[str, Session] = {}
 
     def add(self, account_id: str, name: str, workspaces: Mapping[str, str] | None = None) -> Account:
-        """A new customer, with one workspace unless told otherwise."""
+        """Add a customer, by default with one workspace."""
         account = Account(account_id, name, dict(workspaces or {f"{account_id[-4:]}1": "default"}))
         self.accounts[account_id] = account
         return account
 
     def account(self, account_id: str) -> Account:
-        """Raises `ApiError` where there is none."""
+        """The account with this id. Raises `ApiError` if there is none."""
         try:
             return self.accounts[account_id]
         except KeyError:
             raise ApiError(404, "EntityNotExist.Account", f"There is no account {account_id}.") from None
 
     def add_key(self, arn: str, *, key_id: str | None = None, secret: str | None = None) -> AccessKey:
-        """A key for a RAM user."""
+        """Add an access key for a RAM user."""
         key = AccessKey(key_id or f"LTAI5t{secrets.token_hex(8)}", secret or secrets.token_hex(15), arn)
         self.keys[key.id] = key
         return key
 
     def put_role(self, account_id: str, name: str, trust: Any, permissions: Any, max_session: int = 3600) -> Role:
-        """A role from its two documents, replacing one of that name. Raises `BadPolicy`."""
+        """Add or replace a role. Raises `BadPolicy`."""
         account = self.account(account_id)
         arn = f"acs:ram::{account_id}:role/{name}"
         role = Role(arn, policy.parse(trust), policy.parse(permissions), max_session)
@@ -124,10 +124,10 @@ class Directory:
         return role
 
     def drop_role(self, arn: str) -> None:
-        """Its owner takes it away: sessions that live lose their rights at once."""
+        """Delete a role. Its sessions lose their rights at once."""
         for account in self.accounts.values():
             account.roles.pop(arn, None)
 
     def role(self, arn: str) -> Role | None:
-        """Of any account."""
+        """The role with this ARN, in any account."""
         return next((account.roles[arn] for account in self.accounts.values() if arn in account.roles), None)

@@ -1,4 +1,4 @@
-"""Every call of the cloud's API, kept in order: what was asked, by whom, and whether it could have changed anything."""
+"""A log of all API calls, in order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """One request. `done` says whether it took effect (a read that was answered did, too).
+    """One request. `done`: whether it took effect; true also for reads that were answered.
 
-    `subject` is the instance's name or id, a role's ARN for STS. `params` holds no secrets.
+    `subject`: name or id of the instance, for STS the role's ARN. `params` contain no secrets.
     """
 
     number: int
@@ -38,17 +38,17 @@ class CallLog:
         self._number = 0
 
     def add(self, **fields: Any) -> None:
-        """Number it and keep it."""
+        """Append a call with the next number."""
         self._number += 1
         self._calls.append(Call(number=self._number, **fields))
 
     def since(self, number: int) -> list[dict[str, Any]]:
-        """Those after this one."""
+        """Calls with a greater number."""
         return [asdict(call) for call in self if call.number > number]
 
     def __iter__(self) -> Iterator[Call]:
         return iter(self._calls)
 
     def clear(self) -> None:
-        """Forget them; numbers go on."""
+        """Remove all calls. Numbers are not reused."""
         self._calls.clear()

@@ -1,4 +1,4 @@
-"""The cloud's own time: it stands still until it is moved, or runs as many times faster as one likes."""
+"""The cloud's virtual clock, which can be stopped, advanced, or run faster than real time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Clock:
-    """Virtual time. `speed` is virtual seconds per real second; 0 stands still, 1 is real time."""
+    """Virtual time. `speed`: virtual seconds per real second; 0 stops the clock."""
 
     def __init__(
         self, start: datetime | None = None, *, speed: float = 1.0, monotonic: Callable[[], float] = time.monotonic
@@ -25,7 +25,7 @@ class Clock:
         return self._base + timedelta(seconds=(self._monotonic() - self._since) * self._speed)
 
     def advance(self, seconds: float) -> datetime:
-        """Move time on; the new time."""
+        """Advance the clock and return the new time."""
         if seconds < 0:
             raise ValueError("time does not run backwards")
         self._base += timedelta(seconds=seconds)
@@ -42,5 +42,5 @@ class Clock:
 
 
 def iso(when: datetime) -> str:
-    """As the cloud writes a moment, to the second."""
+    """Format a time as the cloud does, to the second."""
     return when.strftime(ISO)

@@ -1,7 +1,7 @@
-"""How tests and demonstrations steer the cloud: time, accounts, roles, prices, faults; and what it has seen.
+"""Commands by which tests and demonstrations control the cloud: time, accounts, roles, prices, faults, call log.
 
-Every call is a POST of JSON to `/demo/admin/NAME`, with the answer as JSON. No browser page of somebody else's can
-make one: the content type asks for a permission that is never given.
+A command is a POST of JSON to `/demo/admin/NAME`; the response is JSON. Pages of other origins cannot send one: its
+content type requires a CORS preflight, which is never allowed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Command = Callable[[World, Data], Any]
 
 
 def add_routes(application: web.Application, world: World) -> None:
-    """Its one route."""
+    """Add the route of the commands."""
 
     async def handle(request: web.Request) -> web.Response:
         command = COMMANDS.get(request.match_info["name"])
@@ -43,76 +43,76 @@ def add_routes(application: web.Application, world: World) -> None:
 
 
 def advance(world: World, data: Data) -> Any:
-    """Move time on by `seconds`."""
+    """Advance the clock by `seconds`."""
     world.now()
     world.clock.advance(float(data["seconds"]))
     return {"now": world.now().isoformat()}
 
 
 def speed(world: World, data: Data) -> Any:
-    """Let time run `speed` times as fast as real time."""
+    """Set the clock's speed."""
     world.clock.speed = float(data["speed"])
     return {"now": world.now().isoformat()}
 
 
 def account(world: World, data: Data) -> Any:
-    """Make an account, or change what one is: name, workspaces, sufficient, activated, sees_own."""
-    known = world.directory.accounts.get(data["id"]) or world.directory.add(data["id"], data.get("name", data["id"]))
+    """Create or change an account: name, workspaces, sufficient, activated, sees_own."""
+    customer = world.directory.accounts.get(data["id"]) or world.directory.add(data["id"], data.get("name", data["id"]))
     for key in data.keys() & {"name", "workspaces", "sufficient", "activated", "sees_own"}:
-        setattr(known, key, data[key])
-    return _account(world, known)
+        setattr(customer, key, data[key])
+    return _account(world, customer)
 
 
 def accounts(world: World, _data: Data) -> Any:
-    """All of them, with roles and what they owe."""
-    return [_account(world, known) for known in world.directory.accounts.values()]
+    """All accounts with their roles and amounts owed."""
+    return [_account(world, customer) for customer in world.directory.accounts.values()]
 
 
 def role(world: World, data: Data) -> Any:
-    """Put a role from its two documents."""
-    made = world.directory.put_role(
+    """Create or replace a role."""
+    created = world.directory.put_role(
         data["account"], data["name"], data["trust"], data["permissions"], int(data.get("max_session", 3600))
     )
-    return {"arn": made.arn}
+    return {"arn": created.arn}
 
 
 def drop_role(world: World, data: Data) -> Any:
-    """Take a role away."""
+    """Delete a role."""
     world.directory.drop_role(data["arn"])
     return {}
 
 
 def shape(world: World, data: Data) -> Any:
-    """Change price, stock or currency of a shape, in one region or in all."""
+    """Change price, availability or currency of an instance type, in one region or in all."""
     for region in [data["region"]] if "region" in data else world.regions:
-        known = world.regions[region][data["id"]]
+        instance_type = world.regions[region][data["id"]]
         if "price" in data:
-            known.price = None if data["price"] is None else Decimal(str(data["price"]))
+            instance_type.price = None if data["price"] is None else Decimal(str(data["price"]))
         for key in data.keys() & {"available", "currency"}:
-            setattr(known, key, data[key])
+            setattr(instance_type, key, data[key])
     return {}
 
 
 def fault(world: World, data: Data) -> Any:
-    """Something goes wrong with the next calls of an action."""
+    """Inject a fault into the next calls of an action."""
     world.faults.add(dict(data))
     return {}
 
 
 def clear_faults(world: World, _data: Data) -> Any:
-    """Nothing goes wrong any more."""
+    """Remove all pending faults."""
     world.faults.waiting.clear()
     return {}
 
 
 def requests(world: World, data: Data) -> Any:
-    """The calls after number `since`."""
+    """The logged calls with numbers above `since`."""
     world.now()
     return world.call_log.since(int(data.get("since", 0)))
 
 
 def instances(world: World, data: Data) -> Any:
-    """What exists, of one account or of all; with `past`, also what existed."""
+    """Instances of one account or of all; with `past`, also deleted ones."""
     now = world.now()
     rows = (*world.instances.values(), *(world.past if data.get("past") else ()))
     return [
@@ -123,7 +123,7 @@ def instances(world: World, data: Data) -> Any:
 
 
 def console(world: World, data: Data) -> Any:
-    """What an account's owner does in the cloud's own console: `stop`, `delete`, or `status` for any status at all."""
+    """An action in the cloud's console: `stop` or `delete`; or set `status`, `fail` the boot, `use` it."""
     now, instance = world.now(), _instance(world, data)
     if data["act"] == "stop" and instance.status not in UNSTOPPABLE:
         instance.change("Stopping", now)
@@ -142,7 +142,7 @@ def console(world: World, data: Data) -> Any:
 
 
 def quirk(world: World, data: Data) -> Any:
-    """Change how the cloud behaves where nobody knows; also `skew` in seconds, `source_ip`, `gates`, `pace`."""
+    """Change undocumented behaviour (`Behavior`), or `skew` in seconds, `source_ip`, `gates`, `pace`."""
     for key, value in data.items():
         if key == "skew":
             world.skew = timedelta(seconds=value)
@@ -158,12 +158,12 @@ def quirk(world: World, data: Data) -> Any:
 
 
 def bill(world: World, data: Data) -> Any:
-    """What an account owes: the exact sum as a string, and its lines."""
+    """An account's bill: the exact sum as a string, and its lines."""
     return {"total": str(world.owes(data["account"])), "lines": [asdict(line) for line in world.bill(data["account"])]}
 
 
 def expire_sessions(world: World, _data: Data) -> Any:
-    """Every session of every role ends now."""
+    """Expire all sessions of all roles."""
     now, sessions = world.now(), world.directory.sessions
     for key, session in sessions.items():
         sessions[key] = replace(session, expires=now)
@@ -171,7 +171,7 @@ def expire_sessions(world: World, _data: Data) -> Any:
 
 
 def secrets(world: World, _data: Data) -> Any:
-    """Every secret of this cloud, so that a test can look for them where they must not be. None opens anything real."""
+    """All secrets of this cloud, so that tests can search for leaks. They are valid nowhere else."""
     directory = world.directory
     return [
         *(key.secret for key in directory.keys.values()),
@@ -202,8 +202,8 @@ EVERYTHING: tuple[Command, ...] = (
 COMMANDS: dict[str, Command] = {command.__name__: command for command in EVERYTHING}
 
 
-def _account(world: World, known: Account) -> dict[str, Any]:
-    return {**asdict(known), "owes": str(world.owes(known.id))}
+def _account(world: World, customer: Account) -> dict[str, Any]:
+    return {**asdict(customer), "owes": str(world.owes(customer.id))}
 
 
 def _instance(world: World, data: Data) -> Instance:

@@ -1,4 +1,4 @@
-"""A refusal as the cloud words it."""
+"""Error responses of the cloud's API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 class ApiError(Exception):
-    """An answer with an HTTP status of 400 or more. `extra` is added to its JSON body, `headers` to its headers."""
+    """A response with an HTTP status of 400 or more. `extra` is added to its JSON body, `headers` to its headers."""
 
     def __init__(
         self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **extra: object

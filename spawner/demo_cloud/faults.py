@@ -1,4 +1,4 @@
-"""Bad luck by name: what the cloud is told to do wrong, once or so many times, to the next calls of an action."""
+"""Fault injection: named faults for the next calls of an action, once or several times."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Any
 
 
 class Kind(StrEnum):
-    """What goes wrong. "Done" says whether the call took effect."""
+    """Kinds of faults. "Done": the call took effect."""
 
     CLOSE_BEFORE = "close_before"  # not done, connection lost
-    CLOSE_AFTER = "close_after"  # done, answer lost
-    HANG_BEFORE = "hang_before"  # not done; no answer for `seconds`, then the connection is lost
-    HANG_AFTER = "hang_after"  # done; no answer for `seconds`, then the connection is lost
-    HALF_BODY = "half_body"  # done, half of the answer
-    SLOW = "slow"  # done, answered rightly after `seconds`
-    LATE = "late"  # answered as 504; done after so many virtual `seconds`
-    HTML502 = "html502"  # done, a proxy's page for an answer
-    HTML502_BEFORE = "html502_before"  # not done, a proxy's page for an answer
+    CLOSE_AFTER = "close_after"  # done, response lost
+    HANG_BEFORE = "hang_before"  # not done; no response for `seconds`, then the connection is lost
+    HANG_AFTER = "hang_after"  # done; no response for `seconds`, then the connection is lost
+    HALF_BODY = "half_body"  # done, half of the response
+    SLOW = "slow"  # done, correct response after `seconds`
+    LATE = "late"  # response 504; done after `seconds` of virtual time
+    HTML502 = "html502"  # done, a proxy's error page as response
+    HTML502_BEFORE = "html502_before"  # not done, a proxy's error page as response
     EMPTY500 = "empty500"  # not done, 500 without a body
     ERROR = "error"  # not done, the JSON error `status`, `code`, `message`
     XML = "xml"  # not done, the same as XML
     LIST400 = "list400"  # not done, 400 with a JSON list
-    NOT_JSON = "not_json"  # done, 200 with text for an answer
-    SUCCESS_FALSE = "success_false"  # not done, 200 that says so
-    SUCCESS_FALSE_AFTER = "success_false_after"  # done, 200 that says it was not
-    BODY_NONE = "body_none"  # done, 200 with types that the SDK chokes on
+    NOT_JSON = "not_json"  # done, 200 with plain text
+    SUCCESS_FALSE = "success_false"  # not done, 200 with Success: false
+    SUCCESS_FALSE_AFTER = "success_false_after"  # done, 200 with Success: false
+    BODY_NONE = "body_none"  # done, 200 with types that the SDK cannot parse
     NO_ID = "no_id"  # done, 200 without the instance's id
-    THROTTLE = "throttle"  # not done, with the header that says when
-    THROTTLE_PLAIN = "throttle_plain"  # not done, without it
+    THROTTLE = "throttle"  # not done, 400 with a retry-after header
+    THROTTLE_PLAIN = "throttle_plain"  # not done, 429 without that header
     REDIRECT = "redirect"  # not done, 302 to `url`
-    IGNORED = "ignored"  # not done, and answered as if it had been
+    IGNORED = "ignored"  # not done, response as if it had been
     FAIL_BOOT = "fail_boot"  # done, but the instance ends as Failed with `code` and `message`
     NEVER_STOPS = "never_stops"  # done, but the instance stays Stopping for good
     NEVER_DELETES = "never_deletes"  # done, but the instance stays Deleting for good
@@ -52,7 +52,7 @@ BEFORE = {
     Kind.REDIRECT,
     Kind.IGNORED,
 }
-"""With these the call takes no effect, or not yet."""
+"""Faults with which the call takes no effect, or not yet."""
 
 
 SENT = {
@@ -72,7 +72,7 @@ SENT = {
 
 @dataclass
 class Fault:
-    """`action` as in `x-acs-action`, or `*`. `times`: how often, -1 for until it is taken back."""
+    """`action` as in `x-acs-action`, or `*`. `times`: number of calls, -1 for all until it is removed."""
 
     action: str
     kind: Kind
@@ -85,7 +85,7 @@ class Fault:
     url: str = ""
 
     def sent(self, status: int) -> int:
-        """The status that the caller sees instead of this one, 0 where it sees none."""
+        """The status that the caller gets instead of `status`; 0 where it gets none."""
         if self.kind in (Kind.ERROR, Kind.XML):
             return self.status
         return SENT.get(self.kind, status)
@@ -93,16 +93,16 @@ class Fault:
 
 @dataclass
 class Faults:
-    """Those to come, in order."""
+    """Pending faults, in order."""
 
     waiting: list[Fault] = field(default_factory=list)
 
     def add(self, data: dict[str, Any]) -> None:
-        """Raises `ValueError` or `TypeError` where it makes no sense."""
+        """Append a fault. Raises `ValueError` or `TypeError` where a field is invalid."""
         self.waiting.append(Fault(**{**data, "kind": Kind(data["kind"])}))
 
     def take(self, action: str, account: str | None) -> Fault | None:
-        """The next one for this call, if any."""
+        """The first pending fault for this call, counted as used; None if there is none."""
         for fault in self.waiting:
             if fault.action in ("*", action) and fault.account in (None, account):
                 if fault.times > 0:

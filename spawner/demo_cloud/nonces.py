@@ -11,13 +11,13 @@ MAX_NONCES = 100_000
 
 
 class Nonces:
-    """The nonces of signed requests. The oldest are forgotten first."""
+    """The last `MAX_NONCES` nonces of signed requests."""
 
     def __init__(self) -> None:
         self._used: OrderedDict[str, None] = OrderedDict()
 
     def use(self, nonce: str) -> None:
-        """Raises `ApiError` for an empty nonce and for one that was used before."""
+        """Record a nonce. Raises `ApiError` if it is empty or was used before."""
         if not nonce or nonce in self._used:
             raise ApiError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
         self._used[nonce] = None

@@ -1,4 +1,4 @@
-"""How this cloud's pages are made. Every one of them says that it is a demonstration and that no money moves."""
+"""Render the demo cloud's pages. Each shows that it is a demonstration without real money."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TEMPLATES = Environment(loader=PackageLoader("spawner.demo_cloud"), autoescape=True, trim_blocks=True)
 HEADERS = {
     "Cache-Control": "no-store",
-    # With "no-referrer" a browser would not say that a form is our own.
+    # With "no-referrer" the browser would send "Origin: null" for the forms of these pages.
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; "
@@ -23,7 +23,7 @@ HEADERS = {
 
 
 def page(template: str, *, status: int = 200, nonce: str = "", **values: Any) -> web.Response:
-    """A page from a template."""
+    """Render a template. Scripts of the page need `nonce`."""
     text = TEMPLATES.get_template(template).render(nonce=nonce, **values)
     headers = {name: value.replace("{nonce}", nonce or "none") for name, value in HEADERS.items()}
     return web.Response(status=status, text=text, content_type="text/html", headers=headers)
@@ -31,9 +31,9 @@ def page(template: str, *, status: int = 200, nonce: str = "", **values: Any) ->
 
 @web.middleware
 async def own_forms_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A form of somebody else's page changes nothing here."""
+    """Refuse forms that pages of other origins submit."""
     origin = request.headers.get("Origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.host
-    if request.method == "POST" and foreign and not request.path.startswith(("/v1/", "/api/")):
+    is_foreign = origin is not None and urlsplit(origin).netloc != request.host
+    if request.method == "POST" and is_foreign and not request.path.startswith(("/v1/", "/api/")):
         raise web.HTTPForbidden(text="That form came from another page.")
     return await handler(request)

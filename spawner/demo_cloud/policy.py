@@ -1,4 +1,4 @@
-"""RAM policy documents: what they allow. An unknown condition never allows anything."""
+"""Evaluate RAM policy documents. A statement with an unknown condition does not apply."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Context = Mapping[str, str]
 
 
 class Verdict(Enum):
-    """What a document says to an action."""
+    """Result of evaluating a document for an action."""
 
     ALLOW = "Allow"
     IMPLICIT_DENY = "ImplicitDeny"
@@ -25,7 +25,7 @@ class BadPolicy(ValueError):
 
 
 def parse(text: str | Mapping[str, Any]) -> dict[str, Any]:
-    """The document, checked as far as RAM's grammar goes here. Raises `BadPolicy`."""
+    """Parse a document and check its main grammar. Raises `BadPolicy`."""
     try:
         document = json.loads(text) if isinstance(text, str) else dict(text)
     except ValueError as error:
@@ -44,12 +44,12 @@ def parse(text: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluate(document: Mapping[str, Any], actions: Sequence[str], context: Context) -> Verdict:
-    """What a permission policy says to an action, which may be known by several names: any of them will do."""
+    """Evaluate a permission policy for an action that may have several names. A statement for any of them applies."""
     verdict = Verdict.IMPLICIT_DENY
     for statement in document["Statement"]:
         patterns = [pattern.lower() for pattern in _list(statement["Action"])]
-        named = any(fnmatchcase(action.lower(), pattern) for action in actions for pattern in patterns)
-        if not named or not _conditions(statement.get("Condition", {}), context):
+        is_named = any(fnmatchcase(action.lower(), pattern) for action in actions for pattern in patterns)
+        if not is_named or not _conditions(statement.get("Condition", {}), context):
             continue
         if statement["Effect"] == "Deny":
             return Verdict.EXPLICIT_DENY
@@ -74,23 +74,23 @@ def trusts(document: Mapping[str, Any], principal: str, context: Context) -> boo
 
 def _conditions(conditions: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
     return all(
-        _condition(operator, _list(wanted), context.get(key))
+        _condition(operator, _list(expected), context.get(key))
         for operator, keys in conditions.items()
-        for key, wanted in keys.items()
+        for key, expected in keys.items()
     )
 
 
-def _condition(operator: str, wanted: Sequence[str], actual: str | None) -> bool:
+def _condition(operator: str, expected: Sequence[str], actual: str | None) -> bool:
     if actual is None:
         return False
     if operator == "StringEquals":
-        return actual in wanted
+        return actual in expected
     if operator == "StringNotEquals":
-        return actual not in wanted
+        return actual not in expected
     if operator == "StringLike":
-        return any(fnmatchcase(actual, pattern) for pattern in wanted)
+        return any(fnmatchcase(actual, pattern) for pattern in expected)
     if operator == "IpAddress":
-        return any(ipaddress.ip_address(actual) in ipaddress.ip_network(network) for network in wanted)
+        return any(ipaddress.ip_address(actual) in ipaddress.ip_network(network) for network in expected)
     return False
 
 

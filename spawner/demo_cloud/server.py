@@ -1,4 +1,4 @@
-"""The stand-in as a server: one door per region, and one for people, OAuth and whoever steers it."""
+"""The demo cloud's HTTP servers: one port per region's API, and one for console, OAuth and control commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ START_SECONDS = 30
 
 
 def new_world(options: Options, keys: Keys) -> World:
-    """A cloud with the platform's key and a few customers, who have nothing yet."""
+    """A cloud with the platform's key and some customers without roles or instances."""
     world = World(Clock(options.start, speed=options.speed), {region: price_list() for region in options.regions})
     world.directory.add_key(settings.PRINCIPAL, key_id=keys.access_key_id, secret=keys.access_key_secret)
     for account_id, name in settings.ACCOUNTS:
@@ -53,12 +53,12 @@ async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
         host = await _listen(main, options, options.port, runners)
         base = options.public or f"http://{host}"
         world.gates, oauth.issuer = f"{base}/gate", base
-        doors = {}
+        endpoints = {}
         for number, region in enumerate(options.regions):
-            door = _application()
-            door.router.add_route("*", "/{rest:.*}", Gateway(world, region).handle)
-            doors[region] = await _listen(door, options, options.port and options.port + 1 + number, runners)
-        yield Endpoints(main=base, sts=host, regions=doors, gates=world.gates), keys
+            regional = _application()
+            regional.router.add_route("*", "/{rest:.*}", Gateway(world, region).handle)
+            endpoints[region] = await _listen(regional, options, options.port and options.port + 1 + number, runners)
+        yield Endpoints(main=base, sts=host, regions=endpoints, gates=world.gates), keys
     finally:
         for runner in runners:
             await runner.cleanup()
@@ -68,14 +68,14 @@ async def serving(options: Options) -> AsyncIterator[tuple[Endpoints, Keys]]:
 def in_thread(options: Options) -> Iterator[tuple[Endpoints, Keys]]:
     """Serve from a thread of this process until the block ends."""
     ready = threading.Event()
-    found: list[tuple[Endpoints, Keys]] = []
-    steering: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+    served: list[tuple[Endpoints, Keys]] = []
+    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def serve() -> None:
         stop = asyncio.Event()
-        async with serving(options) as where:
-            steering.append((asyncio.get_running_loop(), stop))
-            found.append(where)
+        async with serving(options) as endpoints_and_keys:
+            loops.append((asyncio.get_running_loop(), stop))
+            served.append(endpoints_and_keys)
             ready.set()
             await stop.wait()
 
@@ -87,12 +87,12 @@ def in_thread(options: Options) -> Iterator[tuple[Endpoints, Keys]]:
 
     thread = threading.Thread(target=run, name="demo-cloud", daemon=True)
     thread.start()
-    if not ready.wait(START_SECONDS) or not found:
-        raise RuntimeError("the stand-in cloud did not start")
+    if not ready.wait(START_SECONDS) or not served:
+        raise RuntimeError("the demo cloud did not start")
     try:
-        yield found[0]
+        yield served[0]
     finally:
-        loop, stop = steering[0]
+        loop, stop = loops[0]
         loop.call_soon_threadsafe(stop.set)
         thread.join(START_SECONDS)
 
@@ -102,7 +102,7 @@ def _application(*middlewares: Middleware) -> web.Application:
 
 
 async def _listen(application: web.Application, options: Options, port: int, runners: list[web.AppRunner]) -> str:
-    """Host and port that it listens on."""
+    """Start listening; returns `host:port`."""
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     runners.append(runner)

@@ -1,4 +1,4 @@
-"""What a stand-in starts with, and where it can be reached."""
+"""Options, secrets and endpoints of the demo cloud."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTE = "A stand-in for Alibaba Cloud. Nothing here costs anything, and none of t
 
 @dataclass(frozen=True)
 class Keys:
-    """Secrets of this stand-in, made up at its first start."""
+    """Secrets of this demo cloud, generated at its first start."""
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
@@ -29,7 +29,7 @@ class Keys:
 
 @dataclass(frozen=True)
 class Options:
-    """`port` 0 is any free one. `public` is the base URL that browsers use, if not the address itself."""
+    """`port` 0: any free port. `public`: base URL for browsers, if it differs from the address."""
 
     port: int = 0
     address: str = "127.0.0.1"
@@ -42,7 +42,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Host and port of every door; `main` is a base URL, for people, OAuth and whoever steers."""
+    """`main`: base URL of console, OAuth and control commands. `sts` and `regions`: `host:port` of the API. `gates`:
+    base URL of instances."""
 
     main: str
     sts: str
@@ -53,7 +54,7 @@ class Endpoints:
 
 
 def new_keys() -> Keys:
-    """Fresh ones."""
+    """Random secrets."""
     return Keys(
         access_key_id=f"LTAI5tDEMO{secrets.token_hex(7)}",
         access_key_secret=secrets.token_hex(15),
@@ -63,7 +64,7 @@ def new_keys() -> Keys:
 
 
 def keys_in(folder: Path) -> Keys:
-    """Those of an earlier start, so that who is configured with them need not be told again; else new ones."""
+    """The secrets of an earlier start, so that Freepool's settings stay valid; else new ones, which are saved."""
     file = folder / "demo-cloud-keys.json"
     if file.exists():
         return Keys(**json.loads(file.read_text()))
@@ -73,7 +74,7 @@ def keys_in(folder: Path) -> Keys:
 
 
 def write(file: Path, data: object) -> None:
-    """As JSON, for its owner's eyes only, all at once."""
+    """Write JSON atomically, readable only by the file's owner."""
     draft = file.with_suffix(".new")
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(data, indent=1, ensure_ascii=False))
@@ -81,10 +82,10 @@ def write(file: Path, data: object) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What may be chosen on a command line."""
-    parser.add_argument("--port", type=int, default=8090, help="regions listen on the ports after it; 0: any free ones")
+    """Add the command-line options."""
+    parser.add_argument("--port", type=int, default=8090, help="regions listen on the next ports; 0: any free ports")
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--public", help="base URL that browsers use")
     parser.add_argument("--regions", default=",".join(REGIONS))
-    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second; 0 stands still")
-    parser.add_argument("--state", type=Path, default=Path(), help="folder for its keys and demo-cloud.json")
+    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second; 0 stops the clock")
+    parser.add_argument("--state", type=Path, default=Path(), help="folder for the keys and demo-cloud.json")

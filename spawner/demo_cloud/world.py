@@ -1,4 +1,4 @@
-"""All that exists in this cloud, brought up to the moment whenever it is looked at."""
+"""The state of the demo cloud. It is updated to the current time whenever it is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spawner.demo_cloud.notebooks.instance import GONE, Instance, Pace
 
 @dataclass
 class InstanceType:
-    """A machine on the price list. `memory` and `disk` are in GiB, `price` per hour."""
+    """An instance type on the price list. `memory` and `disk` in GiB, `price` per hour."""
 
     id: str
     cpu: int
@@ -38,7 +38,7 @@ class InstanceType:
 
 
 def price_list() -> dict[str, InstanceType]:
-    """What is on offer from the start. Names are Alibaba Cloud's; prices are made up, of a likely size."""
+    """The initial price list. The names are Alibaba Cloud's; the prices are invented."""
     instance_types = (
         InstanceType("ecs.g6.large", 2, 8, Decimal("0.65")),
         InstanceType("ecs.g6.xlarge", 4, 16, Decimal("1.3")),
@@ -52,17 +52,17 @@ def price_list() -> dict[str, InstanceType]:
 
 @dataclass
 class Behavior:
-    """Where nobody knows what the real cloud does: each way can be tried. All ASSUMED."""
+    """Undocumented behaviour of the real cloud, both ways of which can be tried. All ASSUMED."""
 
     timer_while_booting: bool = True  # whether a shutdown timer may be set before the instance runs
-    timer_replaces: bool = False  # whether setting a second one replaces the first
-    names_per_workspace: bool = True  # else per account and region
+    timer_replaces: bool = False  # whether a second timer replaces the first
+    names_per_workspace: bool = True  # names are unique per workspace; else per account and region
     delete_while_running: bool = False
 
 
 @dataclass
 class World:
-    """One cloud."""
+    """The whole cloud. `past`: deleted instances, for bills."""
 
     clock: Clock
     regions: dict[str, dict[str, InstanceType]]
@@ -84,7 +84,7 @@ class World:
     _order: itertools.count[int] = field(default_factory=itertools.count)
 
     def now(self) -> datetime:
-        """The time, after everything that was due by now has happened."""
+        """Apply everything that is due, then return the time."""
         now = self.clock.now()
         while self._later and self._later[0][0] <= now:
             when, _, act = heapq.heappop(self._later)
@@ -99,16 +99,16 @@ class World:
         return now
 
     def later(self, seconds: float, act: Callable[[datetime], None]) -> None:
-        """Have something happen at a time to come."""
+        """Schedule `act` in `seconds` of virtual time."""
         when = self.clock.now() + timedelta(seconds=seconds)
         heapq.heappush(self._later, (when, next(self._order), act))
 
     def bill(self, account: str) -> list[billing.Line]:
-        """All lines of an account's bill by now, those of what is gone included."""
+        """All lines of an account's bill until now, including deleted instances."""
         now = self.now()
         everything = (*self.past, *self.instances.values())
         return [line for instance in everything if instance.account == account for line in billing.lines(instance, now)]
 
     def owes(self, account: str) -> Decimal:
-        """The sum of the bill, in the one currency that this cloud knows."""
+        """The sum of the bill, in CNY."""
         return sum((line.amount for line in self.bill(account)), Decimal(0))

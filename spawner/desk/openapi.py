@@ -1,4 +1,4 @@
-"""The OpenAPI document of the API, made from the table of routes and from the models that the handlers use."""
+"""The OpenAPI document, generated from the table of routes and the pydantic models of the handlers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spawner import __version__
 from spawner.desk.routes import Operation, Route
 
 Schemas = Mapping[object, dict[str, Any]]
-"""A reference to the schema of each model."""
+"""The `$ref` object of each model."""
 
 
 def openapi(base: str, routes: Sequence[Route]) -> dict[str, Any]:
@@ -23,14 +23,14 @@ def openapi(base: str, routes: Sequence[Route]) -> dict[str, Any]:
         "info": {
             "title": "Freepool desk",
             "version": __version__,
-            "description": "Start, stop and restart your own free instance. Sign in with a JupyterHub token "
+            "description": "Start, stop and restart your instance. Authenticate with a JupyterHub token "
             "(`Authorization: token …`), or with the desk's cookie and an XSRF token.",
         },
         "servers": [{"url": base.rstrip("/")}],
         "security": [{"token": []}],
         "paths": {
             f"/{route.path}": {
-                operation.method: _described(route, operation, references) for operation in route.operations
+                operation.method: _operation(route, operation, references) for operation in route.operations
             }
             for route in routes
             if route.operations
@@ -43,7 +43,7 @@ def openapi(base: str, routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _schemas(operations: Sequence[Operation]) -> tuple[Schemas, dict[str, Any]]:
-    """References to the schemas of all models that the operations use, and the schemas themselves by name."""
+    """`$ref` objects of all models that the operations use, and their schemas by name."""
     answers = dict.fromkeys(answer.model for operation in operations for answer in operation.answers.values())
     requests = dict.fromkeys(operation.request for operation in operations if operation.request is not None)
     references, definitions = models_json_schema(
@@ -53,11 +53,11 @@ def _schemas(operations: Sequence[Operation]) -> tuple[Schemas, dict[str, Any]]:
     return {model: reference for (model, _), reference in references.items()}, definitions.get("$defs", {})
 
 
-def _described(route: Route, operation: Operation, references: Schemas) -> dict[str, Any]:
+def _operation(route: Route, operation: Operation, references: Schemas) -> dict[str, Any]:
     def content(model: type[BaseModel]) -> dict[str, Any]:
         return {"application/json": {"schema": references[model]}}
 
-    described: dict[str, Any] = {
+    document: dict[str, Any] = {
         "summary": operation.summary,
         "responses": {
             str(status): {"description": answer.text, "content": content(answer.model)}
@@ -65,7 +65,7 @@ def _described(route: Route, operation: Operation, references: Schemas) -> dict[
         },
     }
     if operation.request is not None:
-        described["requestBody"] = {"required": False, "content": content(operation.request)}
+        document["requestBody"] = {"required": False, "content": content(operation.request)}
     if parameters := (*route.parameters, *operation.query):
-        described["parameters"] = [parameter.document for parameter in parameters]
-    return described
+        document["parameters"] = [parameter.document for parameter in parameters]
+    return document

@@ -1,4 +1,4 @@
-"""One table entry for each URL of the desk: Tornado's routes and the OpenAPI document are both made from it."""
+"""The table entries of the desk's URLs. Tornado's routes and the OpenAPI document are generated from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tornado.web import RequestHandler
 
 
 class ErrorBody(BaseModel):
-    """What happened, and what to do next. `details` are a program's or a cluster's own words; may be empty."""
+    """What happened (`message`) and what to do next (`next`). `details`: original message of a program or the cluster;
+    may be empty."""
 
     code: str
     message: str
@@ -22,14 +23,14 @@ class ErrorBody(BaseModel):
 
 
 class ErrorAnswer(BaseModel):
-    """Every answer with a status of 400 or more."""
+    """The body of all responses with a status of 400 or more."""
 
     error: ErrorBody
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One possible answer: what it means, and the model of its JSON body."""
+    """One possible response: its description, and the model of its JSON body."""
 
     text: str
     model: type[BaseModel] = ErrorAnswer
@@ -37,7 +38,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of the query or the path. `schema` is its JSON schema; `pattern` is what a path may have there."""
+    """A parameter of the query or the path. `schema`: JSON schema; `pattern`: regular expression for a path parameter,
+    empty for a query parameter."""
 
     name: str
     schema: Mapping[str, Any]
@@ -45,14 +47,14 @@ class Parameter:
 
     @property
     def document(self) -> dict[str, Any]:
-        """As OpenAPI describes it."""
+        """Its OpenAPI object."""
         place = "path" if self.pattern else "query"
         return {"name": self.name, "in": place, "required": place == "path", "schema": dict(self.schema)}
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One HTTP method of a URL of the API. `request` is the model of its JSON body."""
+    """One HTTP method of an API URL. `request`: model of the JSON body."""
 
     method: Literal["get", "post"]
     summary: str
@@ -63,11 +65,11 @@ class Operation:
 
 @dataclass(frozen=True)
 class Route:
-    """`path` is below the desk's URL prefix. `{name}` in it is a parameter of `parameters`; the rest is literal, or,
-    where `is_pattern`, a regular expression.
+    """`path` is relative to the desk's URL prefix. `{name}` in it stands for a parameter; the rest is literal, or a
+    regular expression if `is_pattern`.
 
-    A route without operations is not in the OpenAPI document. `old_path` is a URL of version 0.1 that is still served.
-    `options` are further keyword arguments of the handler's `initialize`.
+    A route without operations is not in the OpenAPI document. `old_path`: URL of version 0.1 that is still served.
+    `options`: additional keyword arguments of the handler's `initialize`.
     """
 
     path: str
@@ -102,5 +104,5 @@ def tornado_routes(
 
 
 def errors(**texts: str) -> dict[int, Answer]:
-    """Error answers, by the names of their statuses: `errors(FORBIDDEN="Not signed in.")`."""
+    """Error responses, by names of `HTTPStatus`: `errors(FORBIDDEN="Not signed in.")`."""
     return {HTTPStatus[name].value: Answer(text) for name, text in texts.items()}

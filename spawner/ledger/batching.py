@@ -16,7 +16,7 @@ T = TypeVar("T")
 Query = Callable[[Connection], Any]
 
 MAX_BATCH = 25
-"""Maximum writes in one transaction, so that other processes get their turn."""
+"""Maximum writes in one transaction, so that other processes can write in between."""
 
 
 class _BatchFailed(Exception):

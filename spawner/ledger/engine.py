@@ -1,9 +1,8 @@
-"""Opening the ledger, and the two ways to use it: `read` and `write`, each one transaction.
+"""Open the ledger; `read` and `write` run one transaction each.
 
 SQLite runs in WAL mode: readers never wait for a writer, and writers queue at BEGIN (`BEGIN IMMEDIATE`) instead of
-failing half-way. PostgreSQL does the same: writers queue at an advisory lock, because what they decide (is there room?)
-depends on rows that others are about to write, and readers see one snapshot. A write is short, and all of them change
-the one revision row anyway.
+failing half-way. On PostgreSQL readers see one snapshot, and writers queue at an advisory lock, because decisions such
+as admission depend on rows that other writers change. Writes are short, and all of them update the one revision row.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_SECONDS = 30
-"""How long a SQLite writer waits for other processes. A write takes about 2 ms, but SQLite's queue is not fair: who
-waits looks again after up to 100 ms, and somebody else may have come in between."""
+"""How long an SQLite writer waits for other processes. A write takes about 2 ms, but SQLite's lock is not fair: a
+waiting process tries again after up to 100 ms, and another may take the lock before it does."""
 POSTGRESQL = "postgresql"
 WRITERS = 0x66726565
-"""Number of PostgreSQL's advisory lock for our writers ("free" in ASCII)."""
+"""Key of PostgreSQL's advisory lock for writers ("free" in ASCII)."""
 
 
 class Ledger:
@@ -47,13 +46,13 @@ class Ledger:
             self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
 
     def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `query(connection, …)` in a transaction that sees one moment."""
+        """Run `query(connection, …)` in a transaction that sees one snapshot."""
         with _explained(), self._snapshots.connect() as connection:
             return query(connection, *args, **kwargs)
 
     def write(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `query(connection, …)` and commit. When it returns, the rows are durable; when it raises, none is."""
-        # One of us at a time asks the database for its turn: threads that wait here do not starve each other there.
+        """Run `query(connection, …)` and commit. On return the rows are durable; if it raises, it is undone."""
+        # One thread at a time waits for the database's lock: this lock does not starve threads, SQLite's may.
         with self._writing, _explained(), self._engine.execution_options(freepool_write=True).begin() as connection:
             if connection.dialect.name == POSTGRESQL:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": WRITERS})
@@ -64,15 +63,15 @@ class Ledger:
         return await asyncio.to_thread(lambda: self.read(query, *args, **kwargs))
 
     async def awrite(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`write`, off the event loop, perhaps in one transaction with others that wait; each stands for itself.
+        """`write`, off the event loop. It may share a transaction with other writes; an error rolls back only its own.
 
-        A cancelled caller still gets its row. `query` may be run twice, the first time undone.
+        The write goes on if the caller is cancelled. `query` may be run twice; the first run is then undone.
         """
         written = self._writers.submit(lambda connection: query(connection, *args, **kwargs))
         return await asyncio.shield(asyncio.wrap_future(written))
 
     def close(self) -> None:
-        """Close all connections, after what is being written."""
+        """Finish queued writes, then close all connections."""
         self._writers.close()
         self._engine.dispose()
 
@@ -94,7 +93,7 @@ def open_ledger(url: str) -> Ledger:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine with the settings that both `open_ledger` and the migrations need."""
+    """An engine as `open_ledger` and the migrations need it."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10)
@@ -104,7 +103,7 @@ def make_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say, below
+        connection.isolation_level = None  # the driver begins no transactions; `_begin` does
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # in WAL mode durable against kill -9, not against power loss
 
@@ -117,7 +116,7 @@ def make_engine(url: str) -> Engine:
 
 
 def check_sqlite_file(url: str) -> None:
-    """Read every page of an SQLite ledger, so that damage is found at the start and not in the middle of a loan."""
+    """Read every page of an SQLite ledger, so that damage is detected at start and not while notebooks run."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not Path(parsed.database or "").exists():
         return
@@ -134,7 +133,7 @@ _DAMAGED_NEXT = (
     "Put it aside and restore a backup; an empty ledger is made where there is none, "
     "and running notebooks are then ended as unknown."
 )
-_SAID_BY_SQLITE = (
+_ERRORS_BY_MARK = (
     ("malformed", _DAMAGED, _DAMAGED_NEXT),
     ("not a database", _DAMAGED, _DAMAGED_NEXT),
     ("readonly", "The ledger's file is read-only.", "Make the file and its folder writable for this user."),
@@ -154,14 +153,15 @@ _SAID_BY_SQLITE = (
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn a driver's error into one that says what to do; programming errors pass unchanged."""
+    """Raise `LedgerUnusable`, which tells the administrator what to do, for a driver's errors. Programming errors pass
+    unchanged."""
     try:
         yield
     except IntegrityError:
-        raise  # it quotes people's own words, in which the marks below would mean nothing
+        raise  # it quotes values of the row, which may contain the marks below
     except DBAPIError as error:
         why = str(error.orig)
-        for mark, sentence, next_step in _SAID_BY_SQLITE:
+        for mark, sentence, next_step in _ERRORS_BY_MARK:
             if mark in why.lower():
                 raise LedgerUnusable(sentence, next_step=next_step, why=why) from error
         if error.connection_invalidated or type(error.orig).__name__ == "OperationalError":
@@ -176,5 +176,5 @@ def _explained() -> Iterator[None]:
 
 
 def rows_changed(result: Any) -> int:
-    """How many rows an UPDATE changed."""
+    """Number of rows that an UPDATE changed."""
     return int(result.rowcount)

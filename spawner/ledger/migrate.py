@@ -1,4 +1,4 @@
-"""Bringing the database to the version that this code knows, with Alembic."""
+"""Migrate the database to this code's version, with Alembic."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ log = logging.getLogger("freepool.migrate")
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "freepool_version"
 MIGRATORS = 0x6672656D
-"""Number of PostgreSQL's advisory lock for migrations ("frem" in ASCII)."""
+"""Key of PostgreSQL's advisory lock for migrations ("frem" in ASCII)."""
 LOOK_SECONDS = 1.0
-"""Between looks at a database that does not answer: it has no way to call us."""
+"""Pause between attempts while the database does not answer."""
 
 
 def _config() -> Config:
@@ -33,7 +33,7 @@ def _config() -> Config:
 def migrate(engine: Engine) -> None:
     """Create or upgrade the tables. Raises `LedgerUnusable` when a newer Freepool wrote them.
 
-    Several may do so at once: one does it, the others find it done.
+    Safe to run in several processes at once: one migrates, the others wait and change nothing.
     """
     _refuse_newer(engine)
     config = _config()
@@ -45,9 +45,9 @@ def migrate(engine: Engine) -> None:
 
 
 def migrate_when_it_answers(engine: Engine, *, within: float) -> None:
-    """`migrate`, but a database that does not answer yet is given `within` seconds. Then raises `LedgerUnusable`."""
+    """`migrate`; retries for `within` seconds while the database does not answer, then raises `LedgerUnusable`."""
     until = time.monotonic() + within
-    said = ""
+    logged = ""
     while True:
         try:
             return migrate(engine)
@@ -59,14 +59,14 @@ def migrate_when_it_answers(engine: Engine, *, within: float) -> None:
                     next_step="Check that the database runs and is reachable.",
                     why=why,
                 ) from error
-            if why != said:
+            if why != logged:
                 log.info("waiting for the ledger: %s", why)
-                said = why
+                logged = why
             time.sleep(LOOK_SECONDS)
 
 
 def check_version(engine: Engine) -> None:
-    """Raise `LedgerUnusable` unless the tables are exactly at this code's version."""
+    """Raise `LedgerUnusable` unless the tables are at this code's version."""
     _refuse_newer(engine)
     if _current(engine) != ScriptDirectory.from_config(_config()).get_current_head():
         raise LedgerUnusable("The ledger is not migrated to this version.", next_step="Run `freepool migrate`.")

@@ -37,19 +37,19 @@ def change(
         query = query.where(table.c.version == version)
         values |= {"version": version + 1}
     if rows_changed(connection.execute(query.values(state=to, **values))) != 1:
-        found = connection.execute(select(table.c.state).where(table.c.id == row_id)).scalar()
+        state = connection.execute(select(table.c.state).where(table.c.id == row_id)).scalar()
         raise LostRace(
             "{table} {row_id} is {found}, not {allowed}: somebody else was first.",
             table=table.name,
             row_id=row_id,
-            found=found or "not there",
+            found=state or "not there",
             allowed=" or ".join(allowed),
         )
     touch(connection)
 
 
 def touch(connection: Connection) -> None:
-    """Increment the revision, so that the desk knows that its snapshot is out of date.
+    """Increment the revision, so that the desk reads a new snapshot.
 
     Call it last in a transaction: all writers update this one row.
     """

@@ -1,1 +1,1 @@
-"""The paid path: an instance in a person's own cloud account, after a recorded yes, and never a cent without it."""
+"""The paid path: instances in users' own cloud accounts, each run with a recorded consent."""

@@ -1,6 +1,6 @@
-"""Putting the paid path together from settings: the one place that knows which clouds there are.
+"""Build the paid path from settings. The only module that lists the providers.
 
-Only what is configured is imported, and only where it is called for: the hub, which asks no cloud, imports no SDK.
+Providers are imported when `make_paid` is called: the hub calls no cloud and imports no SDK.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ LIBRARIES = ("alibabacloud_pai_dsw20220101", "alibabacloud_sts20150401", "alibab
 
 
 def utc_now() -> datetime:
-    """The time, aware and in UTC."""
+    """The current time, aware."""
     return datetime.now(UTC)
 
 
 def new_id() -> str:
-    """A fresh id of a binding or a consent: 32 hexadecimal digits, which nobody guesses."""
+    """A random id for a binding or a consent: 128 bits, as 32 hexadecimal digits."""
     return secrets.token_hex(16)
 
 
 def make_paid(settings: PaidSettings, ledger: Ledger) -> Paid:
-    """For steward and desk, inside an event loop. Nothing is asked of any cloud. Raises `SetupError`."""
+    """For steward and desk, inside an event loop. Calls no cloud. Raises `SetupError`."""
     providers: dict[str, Provider] = {}
     regions: dict[str, Sequence[str]] = {}
     dsw = check(settings)
@@ -69,15 +69,15 @@ async def close(paid: Paid) -> None:
 
 
 def check(settings: PaidSettings) -> DswSettings | None:
-    """The cloud's own section, read. Raises `SetupError` where it is not valid.
+    """Parse the section of PAI-DSW, None where it is absent. Raises `SetupError` where it is not valid.
 
-    SageMaker has a provider that keeps the contract, and is not here until something proves whose an account is.
+    The SageMaker provider is left out until there is a proof that a user owns an account.
     """
     return _read(DswSettings, "dsw", settings.dsw)
 
 
 def require(settings: PaidSettings) -> None:
-    """The same, and all that it needs is there: so that nothing starts that would have to end at once."""
+    """`check`, and also raise `SetupError` where a package or a secret is missing. Called before a process starts."""
     dsw = check(settings)
     missing = [name for name in LIBRARIES if dsw is not None and importlib.util.find_spec(name) is None]
     if missing:

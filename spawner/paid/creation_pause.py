@@ -1,4 +1,4 @@
-"""The administrator's switch that stops new paid instances. Running ones are not affected."""
+"""The admin setting that pauses creating and starting paid instances. Running ones are not affected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spawner.errors import PaidPaused
 from spawner.ledger.pool import admin_settings
 
 NO_NEW = "paid.no_new"
-"""Key of the admin setting. While it is present, no paid instance is created or started."""
+"""Key of the admin setting. It is present while creation is paused."""
 
 
 def is_paused(connection: Connection) -> bool:
@@ -16,6 +16,6 @@ def is_paused(connection: Connection) -> bool:
 
 
 def refuse_if_paused(connection: Connection) -> None:
-    """Raise `PaidPaused` while the switch is on."""
+    """Raise `PaidPaused` while creation is paused."""
     if is_paused(connection):
         raise PaidPaused("No new paid instances can be made just now.", next_step="Try again later.")

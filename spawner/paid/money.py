@@ -1,4 +1,4 @@
-"""Money: an exact amount of one currency. Never a float, never converted."""
+"""Exact amounts of money, each in one currency. There are no floats and no conversion."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from decimal import ROUND_HALF_UP, Decimal
 
 @dataclass(frozen=True)
 class Money:
-    """An amount, exact, of a currency by its ISO 4217 code.
+    """An exact amount. `currency` is an ISO 4217 code.
 
-    Two amounts of different currencies cannot be added or compared: that raises `ValueError`.
+    Adding or comparing amounts of different currencies raises `ValueError`.
     """
 
     amount: Decimal
@@ -39,31 +39,31 @@ class Money:
 
     @property
     def text(self) -> str:
-        """The amount, exact, as it is stored."""
+        """The exact amount without its currency, as the ledger stores it."""
         return f"{self.amount:f}"
 
     @property
     def exact(self) -> str:
-        """For what a person agrees to: every digit, and two of them at least after the point."""
+        """With currency and all digits, at least two after the point, for consents."""
         whole = self.amount.normalize()
         places = max(2, -int(whole.as_tuple().exponent))
         return f"{self.currency} {whole.quantize(Decimal(1).scaleb(-places)):f}"
 
     def rounded(self, places: int = 2) -> Decimal:
-        """The amount as people write it."""
+        """The amount rounded for display."""
         return self.amount.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
 
     def _same(self, other: Money) -> Decimal:
         if other.currency != self.currency:
-            raise ValueError(f"{other.currency} is not {self.currency}, and nothing here converts")
+            raise ValueError(f"cannot combine {other.currency} with {self.currency}")
         return other.amount
 
 
 def read(text: str | None, currency: str) -> Money | None:
-    """An amount that was stored."""
+    """Parse a stored amount."""
     return None if text is None else Money(Decimal(text), currency)
 
 
 def nothing(currency: str) -> Money:
-    """No money at all."""
+    """An amount of 0."""
     return Money(Decimal(0), currency)

@@ -1,4 +1,4 @@
-"""Ids and names of the paid path that follow from one another."""
+"""Ids and names of the paid path that are derived from each other."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ def is_paid(server_name: str) -> bool:
 
 
 def discovered_server_name(remote_id: str) -> str:
-    """Server name of an instance that was discovered in the cloud and that no order of ours named."""
+    """Server name of an instance that was discovered in the cloud."""
     return f"{SERVER_PREFIX}found-{hashlib.sha256(remote_id.encode()).hexdigest()[:8]}"
 
 
 def order_id_of(consent: Consent) -> str:
-    """The order that a consent is for: a START consent names it, a CREATE consent makes one with its own id.
-
-    One consent therefore makes one order at most.
+    """Id of the consent's order. A START consent names an existing order; a CREATE consent shares its id with the new
+    order, so one consent makes at most one order.
     """
     return consent.order_id or consent.id
 
 
 def consent_id_of(order_id: str) -> str:
-    """The CREATE consent of an order: they share one id. Orders of discovered instances have no such consent."""
+    """Id of the order's CREATE consent. Orders of discovered instances have no such consent."""
     return order_id
 
 
 def name_of(order_id: str) -> str:
-    """Name of the order's instance in the cloud. It is derived from the id, so creating twice makes one instance."""
+    """Name of the order's instance in the cloud. It is derived from the id, so that a repeated create is idempotent."""
     digest = hashlib.sha256(order_id.encode()).digest()
     return ("fp" + base64.b32encode(digest).decode().lower())[:NAME_LENGTH]

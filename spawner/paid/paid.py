@@ -1,4 +1,4 @@
-"""The paid path's parts, as one thing that steward, desk and tests pass around. It holds no state of its own."""
+"""The dependencies of the paid path, in one object that steward, desk and tests pass to its functions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ HUB_LABEL, ORDER_LABEL, BINDING_LABEL = "freepool_hub", "freepool_order", "freep
 
 @dataclass(frozen=True)
 class Paid:
-    """`providers`, and the `regions` in which instances may be, are by provider id. `hub_label` marks in a cloud what
-    is this installation's. Time, ids and dice (0 to 1) are passed in, so that tests control them.
+    """`providers`, and the `regions` that each may use, are by provider id. `hub_label` marks the instances of this
+    installation in a cloud. Tests replace `now`, `new_id` and `dice` (random numbers from 0 to 1).
     """
 
     ledger: Ledger
@@ -31,17 +31,17 @@ class Paid:
     dice: Callable[[], float] = random.random
 
     def labels_of(self, order: Order) -> dict[str, str]:
-        """What an order's instance carries in the cloud."""
+        """Labels of the order's instance in the cloud."""
         return {HUB_LABEL: self.hub_label, ORDER_LABEL: order.id, BINDING_LABEL: order.binding_id}
 
     def reaches(self, provider: str, region: str) -> bool:
-        """Whether the operator's settings name this cloud and this region of it: nothing is asked of any other."""
+        """Whether the settings name this provider and region. Freepool calls no other."""
         return provider in self.providers and region in self.regions.get(provider, ())
 
     def regions_of(self, binding: Binding) -> list[str]:
-        """Everywhere that an instance under a binding may be, and that we can look."""
+        """The regions in the settings where the binding's instances may be."""
         return sorted(self.regions.get(binding.provider, ()))
 
     def left_out(self, binding: Binding) -> set[str]:
-        """Regions for which it was linked, and which the operator has taken out of the settings since."""
+        """Regions for which the account was linked, and that have been removed from the settings since."""
         return {*binding.workspaces} - {*self.regions.get(binding.provider, ())}

@@ -1,4 +1,4 @@
-"""From what a cloud offers to what a person is asked: which comes first, and what a cap buys. Exact throughout."""
+"""Quotes for instance types, their order, and the run time that a cap pays for. All arithmetic is exact."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from spawner.paid.providers.base import InstanceType
 HOUR = 3600
 GIB = 1024**3
 UNIT = "hour"
-"""What a price is for. A cloud that says anything else has no price that we know."""
+"""Time unit of every price. A cloud's price with another unit counts as unknown."""
 SMALLEST = Decimal("0.000001")
-"""To which estimates are rounded, upwards."""
+"""Costs are rounded up to a multiple of this."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """The least that will do; sizes in bytes."""
+    """Minimum requirements; sizes in bytes."""
 
     cpu: int = 0
     memory: int = 0
@@ -33,9 +33,9 @@ class Needs:
 
 @dataclass(frozen=True)
 class Quote:
-    """A shape with what an hour of it costs: `compute`, and `disk` for what is asked beyond what is included.
+    """An instance type with its prices per hour: `compute`, and `disk` for the size beyond the included disk.
 
-    `fits`: whether it is enough for what is to be done.
+    `fits`: whether it meets the `Needs`.
     """
 
     instance_type: InstanceType
@@ -46,20 +46,20 @@ class Quote:
 
     @property
     def hourly(self) -> Money | None:
-        """What one hour of a run costs in all, None where that is not known."""
+        """Total price of an hour; None where it is not known."""
         if self.compute is None or self.disk is None:
             return self.compute
         return self.compute + self.disk
 
     @property
     def is_buyable(self) -> bool:
-        """Whether it may be asked for: a known price, and not known to be out of stock."""
+        """Whether it may be offered: its price is known, and the cloud does not report it as out of stock."""
         return self.hourly is not None and self.instance_type.available is not False
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What bounds one run: what an hour costs, what all of it may, and how long it may last (seconds)."""
+    """Limits of one run: price of an hour, maximum cost, maximum run time and idle time in seconds."""
 
     hourly: Money
     cap: Money
@@ -68,10 +68,11 @@ class Terms:
 
 
 def quote(instance_types: Iterable[InstanceType], needs: Needs, *, disk: int | None, read_at: datetime) -> list[Quote]:
-    """All that is on offer: first what fits and can be had, the cheapest first; what has no price comes last.
+    """Quotes for all instance types: first those that fit and are buyable, the cheapest first; those without a price
+    last.
 
-    Prices of different currencies are never compared: each currency's stand together, in the order of their codes.
-    `disk` is the size asked for in bytes, None for what is included.
+    Prices of different currencies are never compared: quotes are grouped by currency, in order of its code.
+    `disk`: requested size in bytes, None for the included disk.
     """
     return sorted((_quote(instance_type, needs, disk, read_at) for instance_type in instance_types), key=_rank)
 
@@ -83,7 +84,7 @@ def _quote(instance_type: InstanceType, needs: Needs, disk: int | None, read_at:
         and instance_type.gpu_count >= needs.gpu_count
         and (not needs.gpu_memory or (instance_type.gpu_memory or 0) >= needs.gpu_memory)
     )
-    # A price of nothing is a price that was not understood: nobody rents machines out for nothing.
+    # A price of 0 counts as unknown: it is more likely a misread response than a free machine.
     compute = instance_type.price if instance_type.price is not None and instance_type.price.amount > 0 else None
     extra = disk_price(instance_type, disk)
     if extra is None or (compute is not None and extra.currency != compute.currency):
@@ -92,7 +93,7 @@ def _quote(instance_type: InstanceType, needs: Needs, disk: int | None, read_at:
 
 
 def disk_price(instance_type: InstanceType, disk: int | None) -> Money | None:
-    """What an hour of a disk costs beyond what is included; None where that is not known."""
+    """Price of an hour of the disk beyond the included size; None where it is not known."""
     currency = instance_type.price.currency if instance_type.price is not None else ""
     size = instance_type.least_disk if disk is None else disk
     beyond = (size or 0) - (instance_type.disk or 0)
@@ -101,27 +102,28 @@ def disk_price(instance_type: InstanceType, disk: int | None) -> Money | None:
     return None if instance_type.disk_price is None else instance_type.disk_price * math.ceil(beyond / GIB)
 
 
-def _rank(one: Quote) -> tuple[bool, bool, bool, str, Decimal, str]:
-    hourly = one.hourly
+def _rank(quote: Quote) -> tuple[bool, bool, bool, str, Decimal, str]:
+    hourly, type_id = quote.hourly, quote.instance_type.id
     if hourly is None:
-        return True, True, not one.fits, "", Decimal(0), one.instance_type.id
-    return False, not (one.fits and one.is_buyable), not one.fits, hourly.currency, hourly.amount, one.instance_type.id
+        return True, True, not quote.fits, "", Decimal(0), type_id
+    return False, not (quote.fits and quote.is_buyable), not quote.fits, hourly.currency, hourly.amount, type_id
 
 
 def cap_seconds(cap: Money, hourly: Money) -> int:
-    """How many whole seconds a cap buys, rounded down. Both must be of one currency, and the price above nothing."""
+    """Run time that a cap pays for, in whole seconds, rounded down. Raises `ValueError` where the currencies differ or
+    the price is not positive."""
     if cap.currency != hourly.currency or hourly.amount <= 0:
         raise ValueError(f"{cap} buys no time at {hourly} an hour")
     return max(0, math.floor(Fraction(cap.amount) * HOUR / Fraction(hourly.amount)))
 
 
 def run_seconds(cap: Money, hourly: Money, max_seconds: int) -> int:
-    """How long a run may last: as long as the cap allows, and no longer than was chosen."""
+    """Maximum run time: the smaller of the chosen time and the time that the cap pays for."""
     return min(cap_seconds(cap, hourly), max_seconds)
 
 
 def cost(hourly: Money, seconds: float) -> Money:
-    """What so many seconds cost, by the started minute, as clouds reckon; an estimate, rounded up."""
+    """Estimated cost of `seconds`, rounded up. Each started minute is charged, as clouds do."""
     minutes = math.ceil(Fraction(max(0.0, seconds)) / 60)
     exact = Fraction(hourly.amount) * minutes / 60
     amount = (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(SMALLEST, rounding=ROUND_UP)
@@ -129,7 +131,7 @@ def cost(hourly: Money, seconds: float) -> Money:
 
 
 def terms_of(consent: Consent) -> Terms:
-    """What a consent allows."""
+    """The limits that a consent records."""
     price, cap = read(consent.price, consent.currency), read(consent.cap, consent.currency)
     disk = read(consent.disk_price, consent.currency)
     assert price is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -22,15 +23,40 @@ class Capacity:
     why_not: Unavailable | None = None
 
 
+class Room:
+    """The room that slots leave: a count per flavor, and the memory that all flavors share. Constant time per slot.
+
+    `memory` is the backend's, in bytes; None where flavors share none.
+    """
+
+    def __init__(self, catalog: Catalog, slots: Iterable[Slot], memory: int | None) -> None:
+        self._reserved = {flavor.id: flavor.reserved for flavor in catalog.flavors}
+        self._taken: Counter[str] = Counter()
+        self._memory = memory
+        for slot in slots:
+            self.take(slot.flavor)
+
+    def take(self, flavor_id: str) -> None:
+        """Count one more slot of a flavor, which may be none of the catalog's."""
+        self._taken[flavor_id] += 1
+        if self._memory is not None:
+            self._memory -= self._reserved.get(flavor_id, 0)
+
+    def is_at_limit(self, flavor: Flavor) -> bool:
+        """Whether there are as many slots of a flavor as its limit allows."""
+        return self._taken[flavor.id] >= flavor.limit
+
+    def left_for(self, flavor: Flavor) -> int:
+        """How many more slots of a flavor may be created."""
+        room = flavor.limit - self._taken[flavor.id]
+        if self._memory is not None:
+            room = min(room, self._memory // max(1, flavor.reserved))
+        return max(0, room)
+
+
 def room_for(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> int:
     """How many more slots of a flavor may be created beside these. `memory` is the backend's, in bytes."""
-    slots = list(slots)
-    room = flavor.limit - sum(slot.flavor == flavor.id for slot in slots)
-    if memory is not None:
-        reserved = {known.id: known.reserved for known in catalog.flavors}
-        left = memory - sum(reserved.get(slot.flavor, 0) for slot in slots)
-        room = min(room, left // max(1, flavor.reserved))
-    return max(0, room)
+    return Room(catalog, slots, memory).left_for(flavor)
 
 
 def capacity_of(

@@ -173,7 +173,7 @@ class Person:
         return self.platform.cloud.instances(self.account)
 
     def order(self, server: str) -> Order:
-        found = self.platform.ledger.read(orders.of_server, self.name, server)
+        found = self.platform.ledger.read(orders.of_server, self.person_id, server)
         assert found is not None
         return found
 
@@ -182,7 +182,7 @@ class Person:
         return self.order(server)
 
     def appears(self, server: str) -> None:
-        eventually(lambda: self.platform.ledger.read(orders.of_server, self.name, server), what="the order")
+        eventually(lambda: self.platform.ledger.read(orders.of_server, self.person_id, server), what="the order")
 
     def wait_running(self, server: str) -> Order:
         return self.wait(server, is_running, what="the running instance")

@@ -262,10 +262,10 @@ def test_who_may_answer_and_until_when(
 @pytest.mark.parametrize(
     ("now", "sentence"),
     [
-        ([], consent_rules.SHAPE_GONE),
-        ([instance_type("other")], consent_rules.SHAPE_GONE),
+        ([], consent_rules.TYPE_NOT_OFFERED),
+        ([instance_type("other")], consent_rules.TYPE_NOT_OFFERED),
         ([instance_type(price=None)], consent_rules.PRICE_UNKNOWN),
-        ([instance_type(available=False)], consent_rules.SHAPE_OUT),
+        ([instance_type(available=False)], consent_rules.TYPE_UNAVAILABLE),
         ([instance_type(price="0.650001")], consent_rules.PRICE_CHANGED),
         ([instance_type(price="0.649999")], consent_rules.PRICE_CHANGED),
         ([replace(instance_type(), price=Money(Decimal("0.65"), "USD"))], consent_rules.PRICE_CHANGED),

@@ -89,7 +89,7 @@ def _texts_in_templates() -> Iterator[tuple[str, str]]:
 def _texts_of_the_ledger() -> Iterator[tuple[str, str]]:
     from spawner.ledger import engine
 
-    for _, sentence, following in engine._SAID_BY_SQLITE:
+    for _, sentence, following in engine._ERRORS_BY_MARK:
         yield "engine.py", sentence
         yield "engine.py", following
 

@@ -1,4 +1,4 @@
-"""How an answer goes wrong on its way back."""
+"""Apply faults to responses."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ PROXY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway
 async def answer(
     request: web.Request, status: int, body: dict[str, Any], headers: Mapping[str, str], fault: Fault | None
 ) -> web.StreamResponse:
-    """The answer as the caller gets it."""
+    """The response with the fault applied."""
     if fault is None:
         return _json(status, body, headers)
     kind = fault.kind
     if kind in (Kind.HANG_BEFORE, Kind.HANG_AFTER, Kind.SLOW):
         await asyncio.sleep(fault.seconds)
     if kind in (Kind.CLOSE_BEFORE, Kind.CLOSE_AFTER, Kind.HANG_BEFORE, Kind.HANG_AFTER):
-        return _cut(request)
+        return _close_connection(request)
     if kind is Kind.HALF_BODY:
         return await _half(request, body)
-    return _wrong(fault, body) or _json(status, body, headers)
+    return _faulty(fault, body) or _json(status, body, headers)
 
 
-def _wrong(fault: Fault, body: dict[str, Any]) -> web.Response | None:
-    """The answer of a fault that is a whole answer; None where nothing is wrong with the answer itself."""
+def _faulty(fault: Fault, body: dict[str, Any]) -> web.Response | None:
+    """The complete but wrong response of a fault; None where the fault does not change the response."""
     error = {"RequestId": body.get("RequestId"), "Code": fault.code, "Message": fault.message}
     throttled = {**error, "Code": "Throttling.User", "Message": "Request was denied due to user flow control."}
     page = web.Response(status=502, text=PROXY_PAGE, content_type="text/html")
@@ -63,7 +63,7 @@ def _json(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> w
     return web.Response(status=status, body=json.dumps(body).encode(), headers={"Content-Type": JSON, **headers})
 
 
-def _cut(request: web.Request) -> web.StreamResponse:
+def _close_connection(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
@@ -74,4 +74,4 @@ async def _half(request: web.Request, body: Mapping[str, Any]) -> web.StreamResp
     response = web.StreamResponse(headers={"Content-Type": JSON, "Content-Length": str(len(data))})
     await response.prepare(request)
     await response.write(data[: len(data) // 2])
-    return _cut(request)
+    return _close_connection(request)

@@ -1,4 +1,4 @@
-"""PAI-DSW 2022-01-01: instances, as their API shows and changes them."""
+"""PAI-DSW 2022-01-01: the operations on instances."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from spawner.demo_cloud.api import sts
-from spawner.demo_cloud.api.operations import Answer, Ask, Operation
+from spawner.demo_cloud.api.operations import Answer, ApiCall, Operation
 from spawner.demo_cloud.api.views import instance_type_view, instance_view
 from spawner.demo_cloud.errors import ApiError
 from spawner.demo_cloud.notebooks.instance import BOOT, DELETABLE, INCLUDED_DISK, STARTABLE, UNSTOPPABLE, Instance
@@ -22,20 +22,20 @@ LARGEST_PAGE = 100
 
 
 def invalid(message: str, status: int = 400) -> ApiError:
-    """The one error code that DSW documents for what a caller did wrong."""
+    """The only error code that DSW documents for invalid requests."""
     return ApiError(status, "ValidationError", message, Success=False)
 
 
-def find(world: World, ask: Ask) -> Instance:
-    """The instance that a call is about, if it is the caller's account's and of this region."""
-    instance = world.instances.get(ask.subject)
-    if instance is None or instance.account != ask.caller.account or instance.region != ask.region:
-        raise ApiError(404, "ResourceNotFound", f"Instance {ask.subject} not found", Success=False)  # ASSUMED code
+def find(world: World, call: ApiCall) -> Instance:
+    """The call's instance. Raises `ApiError` unless it is in the caller's account and in this region."""
+    instance = world.instances.get(call.subject)
+    if instance is None or instance.account != call.caller.account or instance.region != call.region:
+        raise ApiError(404, "ResourceNotFound", f"Instance {call.subject} not found", Success=False)  # ASSUMED code
     return instance
 
 
-def _instance_type(world: World, ask: Ask, name: str) -> InstanceType:
-    instance_type = world.regions[ask.region].get(name)
+def _instance_type(world: World, call: ApiCall, name: str) -> InstanceType:
+    instance_type = world.regions[call.region].get(name)
     if instance_type is None:
         raise invalid("EcsSpec is invalid")
     if not instance_type.available:
@@ -43,61 +43,61 @@ def _instance_type(world: World, ask: Ask, name: str) -> InstanceType:
     return instance_type
 
 
-def _solvent(world: World, ask: Ask) -> None:
-    account = world.directory.account(ask.caller.account)
+def _refuse_insolvent(world: World, call: ApiCall) -> None:
+    account = world.directory.account(call.caller.account)
     if not account.activated:
         raise ApiError(400, "ValidationError", "PAI-DSW is not activated", Success=False)  # ASSUMED
     if not account.sufficient:
         raise ApiError(400, "InternalError", "Your account balance is not enough", Success=False)  # ASSUMED
 
 
-def create(world: World, ask: Ask) -> Answer:
-    """A new instance, on its way. The name is unique; there is no other key against doing it twice."""
-    name, account = str(ask.body.get("InstanceName", "")), world.directory.account(ask.caller.account)
+def create(world: World, call: ApiCall) -> Answer:
+    """Create an instance. Only its unique name makes the call idempotent."""
+    name, account = str(call.body.get("InstanceName", "")), world.directory.account(call.caller.account)
     if not NAME.fullmatch(name):
         raise invalid("InstanceName is invalid")
-    if not ask.body.get("ImageId") and not ask.body.get("ImageUrl"):
+    if not call.body.get("ImageId") and not call.body.get("ImageUrl"):
         raise invalid("ImageId or ImageUrl is required")
-    workspace = str(ask.body.get("WorkspaceId") or next(iter(account.workspaces)))
+    workspace = str(call.body.get("WorkspaceId") or next(iter(account.workspaces)))
     if workspace not in account.workspaces:
         raise ApiError(404, "ValidationError", f"Workspace {workspace} not found", Success=False)
     for other in world.instances.values():
-        same = other.workspace == workspace if world.behavior.names_per_workspace else True
-        if (other.account, other.region, other.name) == (account.id, ask.region, name) and same:
-            raise invalid("instance name already exists")  # the status and these words are documented, the code not
-    instance_type = _instance_type(world, ask, str(ask.body.get("EcsSpec", "")))
-    _solvent(world, ask)
-    disks = [d for d in ask.body.get("CloudDisks", []) if d.get("SubType") == "rootfs"]
+        is_same_scope = other.workspace == workspace if world.behavior.names_per_workspace else True
+        if (other.account, other.region, other.name) == (account.id, call.region, name) and is_same_scope:
+            raise invalid("instance name already exists")  # status and message are documented, the code is ASSUMED
+    instance_type = _instance_type(world, call, str(call.body.get("EcsSpec", "")))
+    _refuse_insolvent(world, call)
+    disks = [d for d in call.body.get("CloudDisks", []) if d.get("SubType") == "rootfs"]
     instance = Instance(
         id=f"dsw-{secrets.token_hex(8)}",
         name=name,
         account=account.id,
-        region=ask.region,
+        region=call.region,
         workspace=workspace,
         instance_type=instance_type.id,
         price=instance_type.price or Decimal(0),
         disk=int(str(disks[0]["Capacity"]).removesuffix("Gi")) if disks else INCLUDED_DISK,
-        creator=ask.caller.creator,
-        created=ask.when,
-        since=ask.when,
-        labels={label["Key"]: label["Value"] for label in ask.body.get("Labels", [])},
-        tags={tag["Key"]: tag["Value"] for tag in ask.body.get("Tag", [])},
-        accessibility=ask.body.get("Accessibility", "PRIVATE"),
-        image=ask.body.get("ImageId") or ask.body.get("ImageUrl") or "",
-        owner=str(ask.body.get("UserId") or account.id),
+        creator=call.caller.creator,
+        created=call.when,
+        since=call.when,
+        labels={label["Key"]: label["Value"] for label in call.body.get("Labels", [])},
+        tags={tag["Key"]: tag["Value"] for tag in call.body.get("Tag", [])},
+        accessibility=call.body.get("Accessibility", "PRIVATE"),
+        image=call.body.get("ImageId") or call.body.get("ImageUrl") or "",
+        owner=str(call.body.get("UserId") or account.id),
     )
     world.instances[instance.id] = instance
     return {"InstanceId": instance.id}
 
 
-def get(world: World, ask: Ask) -> Answer:
+def get(world: World, call: ApiCall) -> Answer:
     """One instance."""
-    return instance_view(world, find(world, ask), ask.when)
+    return instance_view(world, find(world, call), call.when)
 
 
-def list_all(world: World, ask: Ask) -> Answer:
-    """One page. An empty workspace means the default one only, and names are matched in part."""
-    query, account = ask.query, world.directory.account(ask.caller.account)
+def list_all(world: World, call: ApiCall) -> Answer:
+    """One page of instances. Without a workspace only the default one is listed; `InstanceName` matches substrings."""
+    query, account = call.query, world.directory.account(call.caller.account)
     if ("SortBy" in query) != ("Order" in query):
         raise invalid("SortBy and Order must be used together")
     size, page = int(query.get("PageSize", 10)), int(query.get("PageNumber", 1))
@@ -110,103 +110,103 @@ def list_all(world: World, ask: Ask) -> Answer:
     rows = [
         instance
         for instance in world.instances.values()
-        if (instance.account, instance.region) == (account.id, ask.region)
+        if (instance.account, instance.region) == (account.id, call.region)
         and workspace in ("ALL", instance.workspace)
         and query.get("InstanceName", "") in instance.name
         and query.get("Status") in (None, "", instance.status)
         and labels.items() <= dict(instance.labels).items()
-        and _seen(world, ask, instance)
+        and _is_visible(world, call, instance)
     ]
     rows.sort(key=lambda instance: (instance.created, instance.id), reverse=query.get("Order", "DESC") != "ASC")
     chosen = rows[(page - 1) * size : page * size]
-    return {"Instances": [instance_view(world, one, ask.when) for one in chosen], "TotalCount": len(rows)}
+    return {"Instances": [instance_view(world, instance, call.when) for instance in chosen], "TotalCount": len(rows)}
 
 
-def _seen(world: World, ask: Ask, instance: Instance) -> bool:
-    """Private ones of other creators need a right of their own."""
-    if instance.creator == ask.caller.creator:
-        return world.directory.account(ask.caller.account).sees_own
-    return instance.accessibility == "PUBLIC" or sts.is_allowed(world, ask.caller, "paidsw:ListAllInstances")
+def _is_visible(world: World, call: ApiCall, instance: Instance) -> bool:
+    """Whether a listing shows the instance. Private instances of other creators need an additional permission."""
+    if instance.creator == call.caller.creator:
+        return world.directory.account(call.caller.account).sees_own
+    return instance.accessibility == "PUBLIC" or sts.is_allowed(world, call.caller, "paidsw:ListAllInstances")
 
 
-def start(world: World, ask: Ask) -> Answer:
-    """Boot a stopped one, at today's price."""
-    instance = find(world, ask)
+def start(world: World, call: ApiCall) -> Answer:
+    """Start a stopped instance, at the current price."""
+    instance = find(world, call)
     if instance.status not in STARTABLE:
         raise invalid(f"Instance status {instance.status} does not support Start")
-    instance_type = _instance_type(world, ask, instance.instance_type)
-    _solvent(world, ask)
+    instance_type = _instance_type(world, call, instance.instance_type)
+    _refuse_insolvent(world, call)
     instance.price = instance_type.price or Decimal(0)
-    instance.change(BOOT[0], ask.when)
+    instance.change(BOOT[0], call.when)
     return {"InstanceId": instance.id}
 
 
-def stop(world: World, ask: Ask) -> Answer:
-    """Give the machine back. Files stay."""
-    instance = find(world, ask)
+def stop(world: World, call: ApiCall) -> Answer:
+    """Stop the instance. Its files stay."""
+    instance = find(world, call)
     if instance.status in UNSTOPPABLE:
         raise invalid(f"Instance status {instance.status} does not support Stop")
     instance.held = False
-    instance.change("Stopping", ask.when)
+    instance.change("Stopping", call.when)
     return {"InstanceId": instance.id}
 
 
-def delete(world: World, ask: Ask) -> Answer:
-    """The end, of the files, too. ASSUMED: only of what has stopped."""
-    instance = find(world, ask)
+def delete(world: World, call: ApiCall) -> Answer:
+    """Delete the instance and its files. ASSUMED: only if it is stopped."""
+    instance = find(world, call)
     if instance.status not in DELETABLE and not world.behavior.delete_while_running:
         raise invalid(f"Instance status {instance.status} does not support Delete")
     instance.held = False
-    instance.change("Deleting", ask.when)
+    instance.change("Deleting", call.when)
     return {"InstanceId": instance.id}
 
 
-def instance_types(world: World, ask: Ask) -> Answer:
+def instance_types(world: World, call: ApiCall) -> Answer:
     """One page of the price list."""
-    wanted = ask.query.get("AcceleratorType")
-    if wanted not in ("CPU", "GPU"):
+    kind = call.query.get("AcceleratorType")
+    if kind not in ("CPU", "GPU"):
         raise invalid("AcceleratorType is invalid")
     rows = [
         instance_type
-        for instance_type in world.regions[ask.region].values()
-        if (wanted == "GPU") == bool(instance_type.gpus)
+        for instance_type in world.regions[call.region].values()
+        if (kind == "GPU") == bool(instance_type.gpus)
     ]
-    size, page = int(ask.query.get("PageSize", 10)), int(ask.query.get("PageNumber", 1))
+    size, page = int(call.query.get("PageSize", 10)), int(call.query.get("PageNumber", 1))
     chosen = rows[(page - 1) * size : page * size]
     return {"EcsSpecs": [instance_type_view(instance_type) for instance_type in chosen], "TotalCount": len(rows)}
 
 
-def user_config(world: World, ask: Ask) -> Answer:
+def user_config(world: World, call: ApiCall) -> Answer:
     """Whether the account can pay."""
     return {
-        "AccountSufficient": world.directory.account(ask.caller.account).sufficient,
+        "AccountSufficient": world.directory.account(call.caller.account).sufficient,
         "FreeTier": {"IsFreeTierUser": False},
     }
 
 
-def events(world: World, ask: Ask) -> Answer:
-    """What happened to it."""
-    instance = find(world, ask)
+def events(world: World, call: ApiCall) -> Answer:
+    """The instance's events."""
+    instance = find(world, call)
     return {"InstanceId": instance.id, "Events": list(instance.events)}
 
 
-def token(world: World, ask: Ask) -> Answer:
-    """A way in through the gateway, for a while."""
-    instance = find(world, ask)
-    seconds = float(ask.query.get("ExpireTime") or 3600)
-    kind = ask.query.get("Type", "Access")
-    return {"Token": world.access_tokens.mint(instance.id, kind, ask.when, seconds)}
+def token(world: World, call: ApiCall) -> Answer:
+    """A token that opens the instance until it expires."""
+    instance = find(world, call)
+    seconds = float(call.query.get("ExpireTime") or 3600)
+    kind = call.query.get("Type", "Access")
+    return {"Token": world.access_tokens.mint(instance.id, kind, call.when, seconds)}
 
 
 def _op(
-    run: Callable[[World, Ask], Answer], *actions: str, mutates: bool = False, on_instance: bool = False
+    run: Callable[[World, ApiCall], Answer], *actions: str, mutates: bool = False, on_instance: bool = False
 ) -> Operation:
     names = tuple(f"paidsw:{action}" for action in actions)
     return Operation("dsw", run, names, mutates=mutates, on_instance=on_instance)
 
 
 OPERATIONS: dict[str, Operation] = {
-    # ASSUMED: of several documented names for one right, any will do.
+    # ASSUMED: where several names of a permission are documented, each of them is sufficient.
     "CreateInstance": _op(create, "CreateInstance", "CreatePostPaidInstance", mutates=True),
     "GetInstance": _op(get, "GetInstance", on_instance=True),
     "ListInstances": _op(list_all, "ListInstances"),
@@ -221,7 +221,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 def boot_fails(instance: Instance, code: str, message: str, now: datetime) -> None:
-    """Its next boot, or the one under way, ends as Failed."""
+    """Make the current or next boot, or the running instance, end as Failed."""
     instance.fails = (code, message)
     if instance.status == "Running":
         instance.change("Failed", now)

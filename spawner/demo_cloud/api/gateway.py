@@ -1,4 +1,4 @@
-"""The door of the cloud's API: every call is checked, allowed, done, written down and answered, or made to fail."""
+"""The API gateway: authenticates, authorizes, executes, logs and answers each call, and injects faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiohttp import web
 from spawner.demo_cloud.accounts import Caller
 from spawner.demo_cloud.api import dsw, other_services, sts, timers
 from spawner.demo_cloud.api.broken_answers import answer
-from spawner.demo_cloud.api.operations import Ask, Operation
+from spawner.demo_cloud.api.operations import ApiCall, Operation
 from spawner.demo_cloud.api.signature import Signed
 from spawner.demo_cloud.errors import ApiError
 from spawner.demo_cloud.faults import BEFORE, Fault, Kind
@@ -34,7 +34,7 @@ LATE_STATUS = 504
 
 @dataclass(frozen=True)
 class Reply:
-    """What the call came to. `done`: whether it took effect."""
+    """Result of a call. `done`: whether it took effect."""
 
     status: int
     body: dict[str, Any]
@@ -43,7 +43,7 @@ class Reply:
 
 
 class Gateway:
-    """One region's door. The first region's door also serves what has no region."""
+    """The endpoint of one region. That of the first region also serves STS, RAM and BSS."""
 
     def __init__(self, world: World, region: str) -> None:
         self._world, self._region = world, region
@@ -67,24 +67,24 @@ class Gateway:
             if fault is not None and fault.kind in BEFORE and fault.kind not in (Kind.LATE, Kind.IGNORED):
                 return Reply(200, _success(operation, {"InstanceId": None}), {}, done=False)
             caller = self._authenticate(signed)
-            ask = Ask(caller, self._region, dict(signed.query), _body(signed), _subject(signed), when)
-            self._authorize(operation, ask)
+            call = ApiCall(caller, self._region, dict(signed.query), _body(signed), _subject(signed), when)
+            self._authorize(operation, call)
             if fault is not None and fault.kind is Kind.IGNORED:
-                return Reply(200, _success(operation, {"InstanceId": ask.subject or None}), {}, done=False)
+                return Reply(200, _success(operation, {"InstanceId": call.subject or None}), {}, done=False)
             if fault is not None and fault.kind is Kind.LATE:
-                self._world.later(fault.seconds, lambda due: self._late(operation, ask, due))
+                self._world.later(fault.seconds, lambda due: self._late(operation, call, due))
                 return Reply(
                     LATE_STATUS, _failure(ApiError(LATE_STATUS, "ServiceTimeout", "timed out")), {}, done=False
                 )
-            body = operation.run(self._world, ask)
+            body = operation.run(self._world, call)
             if fault is not None:
                 self._afterwards(fault, body)
             return Reply(200, _success(operation, body), {}, done=True)
         except ApiError as error:
             return Reply(error.status, _failure(error), error.headers, done=False)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            wrong = ApiError(400, "ValidationError", f"{type(error).__name__}: {error}", Success=False)
-            return Reply(wrong.status, _failure(wrong), {}, done=False)
+            invalid = ApiError(400, "ValidationError", f"{type(error).__name__}: {error}", Success=False)
+            return Reply(invalid.status, _failure(invalid), {}, done=False)
 
     def _authenticate(self, signed: Signed) -> Caller:
         directory, key = self._world.directory, signed.key_id
@@ -96,26 +96,26 @@ class Gateway:
             if self._world.now() >= session.expires:
                 raise ApiError(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
             return Caller(session.arn, session.account, session)
-        known = directory.keys.get(key)
-        if known is None:
+        user_key = directory.keys.get(key)
+        if user_key is None:
             raise ApiError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
-        signed.check(known.secret, skew=self._world.skew, nonces=self._world.nonces)
-        return Caller(known.arn, known.arn.split(":")[3])
+        signed.check(user_key.secret, skew=self._world.skew, nonces=self._world.nonces)
+        return Caller(user_key.arn, user_key.arn.split(":")[3])
 
-    def _authorize(self, operation: Operation, ask: Ask) -> None:
+    def _authorize(self, operation: Operation, call: ApiCall) -> None:
         if not operation.actions:
             return
-        context = {"acs:SourceIp": self._world.source_ip, "bssapi:ProductCode": ask.query.get("ProductCode", "")}
-        instance = self._world.instances.get(ask.subject) if operation.on_instance else None
-        if instance is not None and instance.account == ask.caller.account:
-            own = instance.creator == ask.caller.creator
-            context["pai:EntityAccessType"] = "CREATOR" if own else "OTHERS"
+        context = {"acs:SourceIp": self._world.source_ip, "bssapi:ProductCode": call.query.get("ProductCode", "")}
+        instance = self._world.instances.get(call.subject) if operation.on_instance else None
+        if instance is not None and instance.account == call.caller.account:
+            is_creator = instance.creator == call.caller.creator
+            context["pai:EntityAccessType"] = "CREATOR" if is_creator else "OTHERS"
         elif operation.on_instance:
-            context["pai:EntityAccessType"] = "CREATOR"  # ASSUMED: of what is not there, no access is denied
-        sts.authorize(self._world.directory, ask.caller, operation.actions, context)
+            context["pai:EntityAccessType"] = "CREATOR"  # ASSUMED: for a missing instance, access is not denied
+        sts.authorize(self._world.directory, call.caller, operation.actions, context)
 
-    def _late(self, operation: Operation, ask: Ask, due: datetime) -> None:
-        late = Ask(ask.caller, ask.region, ask.query, ask.body, ask.subject, due)
+    def _late(self, operation: Operation, call: ApiCall, due: datetime) -> None:
+        late = ApiCall(call.caller, call.region, call.query, call.body, call.subject, due)
         code = ""
         try:
             operation.run(self._world, late)
@@ -130,15 +130,15 @@ class Gateway:
             done=not code,
             status=0,
             code=code,
-            account=ask.caller.account,
-            principal=ask.caller.arn,
-            subject=_named(ask.subject, ask.body),
+            account=call.caller.account,
+            principal=call.caller.arn,
+            subject=_subject_or_name(call.subject, call.body),
             fault="late",
             params={},
         )
 
     def _afterwards(self, fault: Fault, body: Mapping[str, Any]) -> None:
-        """Faults that show in the instance and not in the answer."""
+        """Apply faults that change the instance and not the response."""
         instance = self._world.instances.get(str(body.get("InstanceId", "")))
         if instance is None:
             return
@@ -148,12 +148,12 @@ class Gateway:
             instance.held = True
 
     def _account(self, key: str) -> str | None:
-        session, known = self._world.directory.sessions.get(key), self._world.directory.keys.get(key)
-        return session.account if session else known.arn.split(":")[3] if known else None
+        session, user_key = self._world.directory.sessions.get(key), self._world.directory.keys.get(key)
+        return session.account if session else user_key.arn.split(":")[3] if user_key else None
 
     def _note(self, signed: Signed, action: str, when: datetime, reply: Reply, key: str, fault: Fault | None) -> None:
         operation, session = OPERATIONS.get(action), self._world.directory.sessions.get(key)
-        known = self._world.directory.keys.get(key)
+        user_key = self._world.directory.keys.get(key)
         body = _body(signed)
         self._world.call_log.add(
             at=when.isoformat(),
@@ -165,8 +165,8 @@ class Gateway:
             status=fault.sent(reply.status) if fault else reply.status,
             code=str(reply.body.get("Code") or ""),
             account=self._account(key) or "",
-            principal=session.arn if session else known.arn if known else "",
-            subject=dict(signed.query).get("RoleArn") or _named(_subject(signed), body),
+            principal=session.arn if session else user_key.arn if user_key else "",
+            subject=dict(signed.query).get("RoleArn") or _subject_or_name(_subject(signed), body),
             fault=fault.kind.value if fault else "",
             params={**dict(signed.query), **body},
         )
@@ -198,7 +198,7 @@ def _subject(signed: Signed) -> str:
     return dict(signed.query).get("InstanceId", "")
 
 
-def _named(subject: str, body: Mapping[str, Any]) -> str:
+def _subject_or_name(subject: str, body: Mapping[str, Any]) -> str:
     return subject or str(body.get("InstanceName", ""))
 
 

@@ -1,4 +1,4 @@
-"""What an operation of the cloud's API is."""
+"""The operations of the cloud's API, and the calls that they receive."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A call that was let in. `subject` is the instance in its path or query; `when` is the time in the cloud."""
+class ApiCall:
+    """An authenticated call. `subject`: instance id in its path or query; `when`: virtual time."""
 
     caller: Caller
     region: str
@@ -27,10 +27,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Operation:
-    """`actions` are the names by which RAM may know it; none means that everybody who can sign may call it."""
+    """`actions`: its names in RAM policies; empty if no permission is needed."""
 
     service: str
-    run: Callable[[World, Ask], Answer]
+    run: Callable[[World, ApiCall], Answer]
     actions: tuple[str, ...] = ()
     mutates: bool = False
     on_instance: bool = False

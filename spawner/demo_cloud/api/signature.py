@@ -1,4 +1,4 @@
-"""ACS3-HMAC-SHA256, checked from the description and not with the SDK's own code."""
+"""Check ACS3-HMAC-SHA256 signatures. Written from the specification, not with the SDK's code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MUST_BE_SIGNED = {"host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-
 
 @dataclass(frozen=True)
 class Signed:
-    """A request as it came over the wire. Header names are lower case; `query` is decoded."""
+    """A request as received. Header names are lower case; `query` is decoded."""
 
     method: str
     path: str
@@ -31,17 +31,17 @@ class Signed:
 
     @property
     def key_id(self) -> str:
-        """Whose signature it claims to carry."""
+        """Id of the key that it claims to be signed with."""
         return self._parts()[0]
 
     def check(self, secret: str, *, skew: timedelta, nonces: Nonces) -> None:
-        """Raises `ApiError` unless it was signed with this secret, just now, and for the first time.
+        """Raise `ApiError` unless it was signed with this secret, within `TOLERANCE`, and with a new nonce.
 
-        `x-acs-date` is the caller's wall clock, and so is compared with ours, `skew` added: virtual time has no part.
+        `x-acs-date` is compared with real time plus `skew`, not with virtual time.
         """
         _, names, signature = self._parts()
-        signed = names.split(";")
-        if not set(signed) >= MUST_BE_SIGNED or any(name not in self.headers for name in signed):
+        signed_names = names.split(";")
+        if not set(signed_names) >= MUST_BE_SIGNED or any(name not in self.headers for name in signed_names):
             raise ApiError(400, "IncompleteSignature", "The request signature does not conform to Aliyun standards.")
         try:
             when = datetime.strptime(self.headers["x-acs-date"], ISO).replace(tzinfo=UTC)
@@ -55,7 +55,7 @@ class Signed:
                 self.method,
                 self.path,
                 "&".join(f"{_encode(key)}={_encode(value)}" for key, value in sorted(self.query)),
-                "".join(f"{name}:{self.headers[name].strip()}\n" for name in signed),
+                "".join(f"{name}:{self.headers[name].strip()}\n" for name in signed_names),
                 names,
                 digest,
             )
@@ -63,7 +63,7 @@ class Signed:
         text = "ACS3-HMAC-SHA256\n" + hashlib.sha256(canonical.encode()).hexdigest()
         expected = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         if self.headers["x-acs-content-sha256"] != digest or not hmac.compare_digest(expected, signature):
-            # The real cloud, too, answers with what it signed: a caller must not show this to anybody.
+            # The real cloud also returns the canonical request, so callers must not show this message to users.
             raise ApiError(
                 400,
                 "SignatureDoesNotMatch",

@@ -1,4 +1,4 @@
-"""STS: who may become whom, for how long, and with what left of the role's rights."""
+"""STS: assume roles, and authorize the calls of their sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DENIED = "You are not authorized to do this action. You should be authorized by 
 
 
 def assume_role(directory: Directory, caller: Caller, query: Mapping[str, str], now: datetime) -> dict[str, Any]:
-    """A session of a role that trusts the caller."""
+    """Make a session of a role that trusts the caller. Raises `ApiError`."""
     arn, name = query.get("RoleArn", ""), query.get("RoleSessionName", "")
     external_id = query.get("ExternalId")
     if caller.arn.endswith(":root"):
@@ -70,7 +70,7 @@ def assume_role(directory: Directory, caller: Caller, query: Mapping[str, str], 
 
 
 def caller_identity(caller: Caller) -> dict[str, Any]:
-    """Who the signature says you are."""
+    """The caller's identity."""
     kind = "AssumedRoleUser" if caller.session else "RAMUser"
     return {
         "AccountId": caller.account,
@@ -81,12 +81,12 @@ def caller_identity(caller: Caller) -> dict[str, Any]:
 
 
 def authorize(directory: Directory, caller: Caller, actions: Sequence[str], context: Mapping[str, str]) -> None:
-    """Raises `ApiError` unless both the role and the session's own policy allow the action."""
+    """Raise `ApiError` unless both the role and the session policy allow the action."""
     if caller.session is None:
         raise _denied(caller, actions[0], policy.Verdict.IMPLICIT_DENY)
     role = directory.role(caller.session.role)
     if role is None:
-        # ASSUMED: what a living session hears once its role is gone.
+        # ASSUMED: the code for a session whose role was deleted.
         raise ApiError(403, "InvalidSecurityToken.RoleNotExist", "The role of the security token does not exist.")
     documents = [role.permissions] + ([caller.session.policy] if caller.session.policy is not None else [])
     for document in documents:
@@ -96,7 +96,7 @@ def authorize(directory: Directory, caller: Caller, actions: Sequence[str], cont
 
 
 def is_allowed(world: World, caller: Caller, action: str) -> bool:
-    """Whether a caller may perform an action that is about no particular instance."""
+    """Whether the caller may perform an action that has no instance."""
     try:
         authorize(world.directory, caller, (action,), {"acs:SourceIp": world.source_ip})
     except ApiError:

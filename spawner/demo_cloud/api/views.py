@@ -1,4 +1,4 @@
-"""What the API says of an instance and of an instance type, field by field."""
+"""JSON of instances and instance types in API responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spawner.demo_cloud.world import InstanceType, World
 
 
 def instance_view(world: World, instance: Instance, now: datetime) -> dict[str, Any]:
-    """As GetInstance and ListInstances have it. A request's tag {Key, Value} comes back as {TagKey, TagValue}."""
+    """As in GetInstance and ListInstances. A tag {Key, Value} of a request is returned as {TagKey, TagValue}."""
     gate = f"{world.gates}/{instance.id}"
     view: dict[str, Any] = {
         "InstanceId": instance.id,
@@ -35,7 +35,7 @@ def instance_view(world: World, instance: Instance, now: datetime) -> dict[str, 
         "GmtCreateTime": iso(instance.created),
         "GmtModifiedTime": iso(instance.since),
         "CloudDisks": [{"Capacity": f"{instance.disk}Gi", "SubType": "rootfs"}],
-        # Real answers can carry passwords here, which is why no answer may ever be logged whole.
+        # Real responses can contain passwords here, so Freepool must not log whole responses.
         "ServiceConfig": {"JupyterServerAuth": "password", "JupyterServerPassword": world.password},
     }
     timer, culler = timer_view(instance, now), culler_view(instance, now)
@@ -47,7 +47,7 @@ def instance_view(world: World, instance: Instance, now: datetime) -> dict[str, 
 
 
 def timer_view(instance: Instance, now: datetime) -> dict[str, Any] | None:
-    """The shutdown timer, where one is set."""
+    """The shutdown timer, if it is set."""
     if instance.due is None:
         return None
     return {
@@ -58,7 +58,7 @@ def timer_view(instance: Instance, now: datetime) -> dict[str, Any] | None:
 
 
 def culler_view(instance: Instance, now: datetime) -> dict[str, Any] | None:
-    """The idle culler, where one is set."""
+    """The idle culler, if it is set."""
     if instance.culler is None:
         return None
     used = instance.used if instance.status == "Running" and instance.used else now
@@ -72,7 +72,7 @@ def culler_view(instance: Instance, now: datetime) -> dict[str, Any] | None:
 
 
 def instance_type_view(instance_type: InstanceType) -> dict[str, Any]:
-    """As ListEcsSpecs has it: the price is a float, per hour, which is how the real one writes it."""
+    """As in ListEcsSpecs: the price is a float, per hour, as in the real cloud."""
     view: dict[str, Any] = {
         "InstanceType": instance_type.id,
         "AcceleratorType": "GPU" if instance_type.gpus else "CPU",

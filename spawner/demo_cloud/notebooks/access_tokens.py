@@ -1,4 +1,4 @@
-"""Tokens and cookies that open the gate of one instance for a while."""
+"""Tokens that give access to one instance until they expire."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from datetime import datetime, timedelta
 
 
 class AccessTokens:
-    """Those that were given out."""
+    """All issued tokens."""
 
     def __init__(self) -> None:
-        self._good: dict[str, tuple[str, str, datetime]] = {}
+        self._issued: dict[str, tuple[str, str, datetime]] = {}  # instance, kind, expiry
 
     def mint(self, instance: str, kind: str, now: datetime, seconds: float) -> str:
-        """A new one. `kind`: `Access` or `View`, which cannot write."""
+        """Issue a token. `kind`: `Access`, or `View` for read-only access."""
         token = f"dswtok-{secrets.token_urlsafe(32)}"
-        self._good[token] = (instance, kind, now + timedelta(seconds=seconds))
+        self._issued[token] = (instance, kind, now + timedelta(seconds=seconds))
         return token
 
     def opens(self, token: str, instance: str, now: datetime) -> str | None:
-        """Its kind, if it opens this instance now."""
-        good = self._good.get(token)
-        return good[1] if good is not None and good[0] == instance and now < good[2] else None
+        """The token's kind, if it is valid for this instance now."""
+        issued = self._issued.get(token)
+        return issued[1] if issued is not None and issued[0] == instance and now < issued[2] else None
 
     def all(self) -> list[str]:
-        """Every token that was ever minted."""
-        return list(self._good)
+        """All issued tokens, including expired ones."""
+        return list(self._issued)

@@ -1,4 +1,4 @@
-"""What an account owes, exactly: begun minutes of computing, and of disk beyond what is included."""
+"""Exact bills: started minutes of computing, and of disk beyond the included size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from spawner.demo_cloud.notebooks.instance import INCLUDED_DISK, Instance
 
 DISK_PRICE = Decimal("0.0015")
-"""Of a GiB and hour beyond what is included. ASSUMED amount."""
+"""Of one GiB and hour beyond the included size. ASSUMED amount."""
 MINUTE = timedelta(minutes=1)
 
 
@@ -25,18 +25,18 @@ class Line:
 
 
 def minutes(start: datetime, end: datetime) -> int:
-    """How many minutes were begun."""
+    """Number of started minutes."""
     return max(0, -(-(end - start) // MINUTE))
 
 
 def lines(instance: Instance, now: datetime) -> list[Line]:
-    """All that one instance has cost by now."""
-    found = []
+    """The lines of one instance until now."""
+    result = []
     for run in instance.runs:
         count = minutes(run.start, run.end or now)
-        found.append(Line(instance.id, "compute", count, run.price, run.price * count / 60))
+        result.append(Line(instance.id, "compute", count, run.price, run.price * count / 60))
     extra = instance.disk - INCLUDED_DISK
     if extra > 0:
         count, price = minutes(instance.created, instance.gone or now), DISK_PRICE * extra
-        found.append(Line(instance.id, "disk", count, price, price * count / 60))
-    return found
+        result.append(Line(instance.id, "disk", count, price, price * count / 60))
+    return result

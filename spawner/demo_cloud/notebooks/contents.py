@@ -1,4 +1,4 @@
-"""Jupyter's models of files and folders: https://jupyter-server.readthedocs.io, "Contents API"."""
+"""The models of Jupyter's Contents API: https://jupyter-server.readthedocs.io."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LAST_CHUNK = -1
 
 
 class NoSuchFile(Exception):
-    """There is none of this path."""
+    """There is no file or folder with this path."""
 
 
 def read(files: Files, instance: str, path: str, query: Mapping[str, str], now: datetime) -> dict[str, Any]:
-    """The model of a file or folder; `content=0` leaves out what is in it."""
+    """The model of a file or folder; without its content for `content=0`."""
     file = File("", None, now) if path == "" else files.get(instance, path)
     if file is None:
         raise NoSuchFile
@@ -27,7 +27,7 @@ def read(files: Files, instance: str, path: str, query: Mapping[str, str], now: 
     if query.get("content", "1") == "0":
         return model
     if file.data is None:
-        return {**model, "format": "json", "content": [_model(one) for one in files.within(instance, path)]}
+        return {**model, "format": "json", "content": [_model(entry) for entry in files.within(instance, path)]}
     if model["type"] == "notebook" and query.get("type") != "file":
         return {**model, "format": "json", "content": json.loads(file.data)}
     try:
@@ -41,7 +41,7 @@ def read(files: Files, instance: str, path: str, query: Mapping[str, str], now: 
 def write(
     files: Files, instance: str, path: str, model: Mapping[str, Any], now: datetime
 ) -> tuple[dict[str, Any], bool]:
-    """Save what a model says; its model as saved, and whether it is new. Large files come in chunks: 1, 2, …, -1."""
+    """Save a model; returns the saved model and whether the file is new. Large files come in chunks: 1, 2, …, -1."""
     parts = path.split("/")
     if not path or any(part in ("", ".", "..") for part in parts):
         raise ValueError("not a path")

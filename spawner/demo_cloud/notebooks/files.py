@@ -1,4 +1,4 @@
-"""The files in instances: in memory, by instance and path. They end with the instance."""
+"""The files of instances, in memory. They are deleted with the instance."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ class File:
 
 
 class Files:
-    """Of all instances."""
+    """The files of all instances."""
 
     def __init__(self) -> None:
-        self._of: dict[str, dict[str, File]] = {}
+        self._by_instance: dict[str, dict[str, File]] = {}
 
     def get(self, instance: str, path: str) -> File | None:
-        """The file or folder of this path."""
-        return self._of.get(instance, {}).get(path)
+        """The file or folder with this path."""
+        return self._by_instance.get(instance, {}).get(path)
 
     def put(self, instance: str, path: str, data: bytes | None, when: datetime) -> File:
-        """Write it whole."""
+        """Create or replace a file, or a folder where `data` is None."""
         file = File(path, data, when)
-        self._of.setdefault(instance, {})[path] = file
+        self._by_instance.setdefault(instance, {})[path] = file
         return file
 
     def remove(self, instance: str, path: str) -> bool:
-        """It, and all within it; whether there was any."""
-        files = self._of.get(instance, {})
-        doomed = [name for name in files if name == path or name.startswith(f"{path}/")]
-        for name in doomed:
+        """Delete a file, or a folder with its content. Returns whether it existed."""
+        files = self._by_instance.get(instance, {})
+        paths = [name for name in files if name == path or name.startswith(f"{path}/")]
+        for name in paths:
             del files[name]
-        return bool(doomed)
+        return bool(paths)
 
     def within(self, instance: str, folder: str) -> Iterator[File]:
-        """What lies directly in a folder, by name."""
+        """The direct content of a folder, by name."""
         prefix = f"{folder}/" if folder else ""
-        for path, file in sorted(self._of.get(instance, {}).items()):
+        for path, file in sorted(self._by_instance.get(instance, {}).items()):
             if path.startswith(prefix) and path != folder and "/" not in path[len(prefix) :]:
                 yield file
 
     def wipe(self, instance: str) -> None:
-        """All of an instance's."""
-        self._of.pop(instance, None)
+        """Delete all files of an instance."""
+        self._by_instance.pop(instance, None)

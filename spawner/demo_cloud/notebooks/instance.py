@@ -1,4 +1,4 @@
-"""One DSW instance and what time does to it: booting, running, its timers, stopping, going."""
+"""The life cycle of a DSW instance: boot, run, timers, stop, deletion."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from decimal import Decimal
 
 BOOT = ("Creating", "ResourceAllocating", "EnvPreparing", "Starting")
 OCCUPYING = ("EnvPreparing", "Starting", "Running", "Stopping")
-"""In these it holds a machine, and computing is billed. ASSUMED: the price list only says "while it is used"."""
+"""Statuses in which computing is billed. ASSUMED: the price list only says "while it is used"."""
 STARTABLE = DELETABLE = ("Stopped", "Failed")
 UNSTOPPABLE = ("Stopped", "Stopping", "Deleting", "Failed")
 GONE = "gone"
-"""Not a status of the cloud's: the instance is not there any more."""
+"""The instance does not exist any more. The real cloud has no such status."""
 RELEASED = ("Stopped", "Failed", "Deleting", GONE)
-"""In these it surely holds no machine. One that nobody knows goes on billing."""
+"""Statuses that end the billing of computing. An unknown status does not."""
 WIPED_AFTER = timedelta(days=15)
 INCLUDED_DISK = 100
-"""GiB. An instance with no more loses its files once it has been stopped for so long."""
+"""GiB. An instance with no larger disk loses its files after `WIPED_AFTER` in status Stopped."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How many virtual seconds things take."""
+    """Duration of statuses, in virtual seconds."""
 
     boot: tuple[float, float, float, float] = (5, 15, 20, 20)
     stop: float = 15
     delete: float = 10
 
     def seconds(self, status: str) -> float | None:
-        """How long a status lasts, None where it lasts until something happens."""
+        """Duration of a status; None if it does not end by itself."""
         if status in BOOT:
             return self.boot[BOOT.index(status)]
         return {"Stopping": self.stop, "Deleting": self.delete}.get(status)
@@ -38,7 +38,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Culler:
-    """Stops an instance that nobody used for so long."""
+    """Stops an instance after `idle` without use. `cpu`, `gpu`: thresholds in percent."""
 
     idle: timedelta
     cpu: int
@@ -47,7 +47,7 @@ class Culler:
 
 @dataclass
 class Run:
-    """A time in which a machine was held, and its price per hour."""
+    """A billed period, and its price per hour."""
 
     start: datetime
     end: datetime | None
@@ -56,7 +56,7 @@ class Run:
 
 @dataclass
 class Instance:
-    """As it is at the moment it was last settled to. `disk` is in GiB."""
+    """An instance at the time of the last `settle`. `disk` in GiB; `since`: start of the status."""
 
     id: str
     name: str
@@ -77,9 +77,9 @@ class Instance:
     status: str = BOOT[0]
     reason: tuple[str, str] = ("", "")
     held: bool = False
-    """Whether its status was set from outside and so does not change by itself."""
+    """Whether its status was set by a control command or fault, and so does not change by itself."""
     fails: tuple[str, str] | None = None
-    """Reason code and message with which the next boot ends."""
+    """Reason code and message of the failure of the next boot."""
     due: datetime | None = None
     culler: Culler | None = None
     used: datetime | None = None
@@ -90,16 +90,16 @@ class Instance:
     gone: datetime | None = None
 
     def settle(self, now: datetime, pace: Pace) -> None:
-        """Let everything happen that is due by now, in order."""
+        """Apply all changes that are due, in order."""
         while self.status != GONE and not self.held:
-            coming = self._next(pace)
-            if coming is None or coming[0] > now:
+            following = self._next(pace)
+            if following is None or following[0] > now:
                 return
-            when, status = coming
+            when, status = following
             self.change(status, when)
 
     def change(self, status: str, when: datetime) -> None:
-        """Go over into another status, and open and close what goes with it."""
+        """Change the status, and start or end the billed period and timers that depend on it."""
         if self.status == "Running":
             self.running += when - self.since
         if status in OCCUPYING and not self._open():
@@ -111,7 +111,7 @@ class Instance:
             self.events.append(f"{when:%Y-%m-%d %H:%M:%S} the disk was wiped")
             return
         if status in ("Stopping", "Stopped", "Failed", "Deleting"):
-            self.due = None  # ASSUMED: a timer does not outlast the run that it was set for
+            self.due = None  # ASSUMED: a timer ends with the run that it was set for
         if status == "Running":
             self.used = when
         if status == "Failed":
@@ -124,21 +124,21 @@ class Instance:
         self.events.append(f"{when:%Y-%m-%d %H:%M:%S} {status}")
 
     def running_seconds(self, now: datetime) -> float:
-        """By the cloud's own count, over all runs."""
+        """Seconds in status Running, over all runs."""
         return (self.running + (now - self.since if self.status == "Running" else timedelta())).total_seconds()
 
     def _next(self, pace: Pace) -> tuple[datetime, str] | None:
-        coming: list[tuple[datetime, str]] = []
-        lasts = pace.seconds(self.status)
-        if lasts is not None:
-            coming.append((self.since + timedelta(seconds=lasts), self._after()))
+        changes: list[tuple[datetime, str]] = []
+        duration = pace.seconds(self.status)
+        if duration is not None:
+            changes.append((self.since + timedelta(seconds=duration), self._after()))
         if self.due is not None and self.status in (*BOOT, "Running"):
-            coming.append((max(self.due, self.since), "Stopping"))
+            changes.append((max(self.due, self.since), "Stopping"))
         if self.culler is not None and self.status == "Running" and self.used is not None:
-            coming.append((self.used + self.culler.idle, "Stopping"))
+            changes.append((self.used + self.culler.idle, "Stopping"))
         if self.status == "Stopped" and self.disk <= INCLUDED_DISK and not self.wiped:
-            coming.append((self.since + WIPED_AFTER, "wiped"))
-        return min(coming, default=None)
+            changes.append((self.since + WIPED_AFTER, "wiped"))
+        return min(changes, default=None)
 
     def _after(self) -> str:
         if self.status == "ResourceAllocating" and self.fails is not None:

@@ -1,4 +1,4 @@
-"""The cloud's own console, for a demonstration: what a customer sees and does there without Freepool."""
+"""The cloud's console for demonstrations: pages where customers act without Freepool."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FASTEST = 3600
 
 
 class Console:
-    """Anybody may be any customer here: it is a demonstration on one's own machine."""
+    """Pages without a login: every visitor can act as any customer, because this is only a demonstration."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def add_routes(self, application: web.Application) -> None:
-        """Its pages, and the forms on them."""
+        """Add the routes of pages and forms."""
         router = application.router
         router.add_get("/", self.home)
         router.add_post("/console/time", self.time)
@@ -35,19 +35,19 @@ class Console:
         router.add_post("/console/{account}/instances/{instance}/{act}", self.act)
 
     async def home(self, _request: web.Request) -> web.Response:
-        """Customers, time, and what was asked of the cloud last."""
+        """Customers, the clock, and the latest API calls."""
         now = self._world.now()
         return page(
             "home.html",
             note=NOTE,
             now=now,
             speed=self._world.clock.speed,
-            accounts=[(one, self._world.owes(one.id)) for one in self._world.directory.accounts.values()],
+            accounts=[(account, self._world.owes(account.id)) for account in self._world.directory.accounts.values()],
             calls=list(self._world.call_log)[-20:][::-1],
         )
 
     async def time(self, request: web.Request) -> web.Response:
-        """Move time on, or set its pace."""
+        """Advance the clock or set its speed."""
         form = await request.post()
         try:
             seconds, speed = float(str(form.get("advance", 0))), float(str(form.get("speed", self._world.clock.speed)))
@@ -61,23 +61,23 @@ class Console:
         raise web.HTTPSeeOther("/")
 
     async def account(self, request: web.Request) -> web.Response:
-        """One customer's roles, instances and bill."""
+        """A customer's roles, instances and bill."""
         account, now = self._account(request), self._world.now()
-        rows = [one for one in self._world.instances.values() if one.account == account.id]
+        rows = [row for row in self._world.instances.values() if row.account == account.id]
         return page(
             "account.html",
             account=account,
             now=now,
-            instances=[(one, sum(line.amount for line in lines(one, now))) for one in rows],
-            stoppable=[one.id for one in rows if one.status not in UNSTOPPABLE],
-            deletable=[one.id for one in rows if one.status in DELETABLE],
+            instances=[(row, sum(line.amount for line in lines(row, now))) for row in rows],
+            stoppable=[row.id for row in rows if row.status not in UNSTOPPABLE],
+            deletable=[row.id for row in rows if row.status in DELETABLE],
             roles=list(account.roles.values()),
             owes=self._world.owes(account.id),
             bill=self._world.bill(account.id),
         )
 
     async def put_role(self, request: web.Request) -> web.Response:
-        """A role from two documents, as one pastes them."""
+        """Create or replace a role from two pasted documents."""
         account, form = self._account(request), await request.post()
         try:
             self._world.directory.put_role(account.id, str(form["name"]), str(form["trust"]), str(form["permissions"]))
@@ -86,7 +86,7 @@ class Console:
         raise web.HTTPSeeOther(f"/console/{account.id}")
 
     async def drop_role(self, request: web.Request) -> web.Response:
-        """Take a role away."""
+        """Delete a role."""
         account, form = self._account(request), await request.post()
         account.roles.pop(str(form.get("arn", "")), None)
         raise web.HTTPSeeOther(f"/console/{account.id}")
@@ -108,7 +108,7 @@ class Console:
 
 
 def _apply(instance: Instance, act: str, now: Any) -> None:
-    """As far as the instance's state allows it; else nothing happens, as when a page was open for too long."""
+    """Stop or delete if the instance's state allows it; else do nothing: the page may be outdated."""
     if act == "stop" and instance.status not in UNSTOPPABLE:
         instance.held = False
         instance.change("Stopping", now)

@@ -1,7 +1,7 @@
-"""What is behind an instance's gate: a page for JupyterLab, and Jupyter's contents API for handing over files.
+"""The endpoints of an instance: a page in place of JupyterLab, and Jupyter's contents API for file transfer.
 
-It runs no notebooks, and its terminal knows one command. Who comes in needs a token once, which then becomes a cookie
-of that instance alone.
+It runs no notebooks, and its terminal supports one command. The first request needs a token, which then becomes a
+cookie for that instance only.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ COOKIE, XSRF = "dsw_gateway_token", "_xsrf"
 
 
 class JupyterEndpoints:
-    """The gates of all instances."""
+    """The endpoints of all instances."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def add_routes(self, application: web.Application) -> None:
-        """Below `/gate`."""
+        """Add the routes below `/gate`."""
         router = application.router
         router.add_get("/gate/notebook.htm", self.notebook)
         router.add_get("/gate/{instance}/lab{rest:.*}", self.lab)
@@ -41,14 +41,14 @@ class JupyterEndpoints:
         router.add_route("*", "/gate/{instance}/api/contents{path:.*}", self.contents)
 
     async def notebook(self, request: web.Request) -> web.Response:
-        """The address that needs no token but a login, which this cloud's console stands for."""
+        """The address for logged-in customers; it redirects to the demo cloud's console, which needs no login."""
         instance = self._world.instances.get(request.query.get("instance", ""))
         if instance is None:
             raise web.HTTPNotFound
         raise web.HTTPFound(f"/console/{instance.account}")
 
     async def lab(self, request: web.Request) -> web.Response:
-        """The page: what is in a folder of the instance, and ways to put something in."""
+        """The page with an instance's files and an upload form."""
         now, instance = self._running(request)
         folder = f"/gate/{instance.id}/"
         token = request.query.get("token")
@@ -58,18 +58,18 @@ class JupyterEndpoints:
             answer = web.Response(status=302, headers={"Location": f"{folder}lab", "Referrer-Policy": "no-referrer"})
             answer.set_cookie(COOKIE, token, path=folder, httponly=True, samesite="Lax")
             return answer
-        if self._pass(request, instance, now) is None:
+        if self._token_kind(request, instance, now) is None:
             return page("gate_closed.html", status=403, instance=instance)
         xsrf = request.cookies.get(XSRF) or secrets.token_urlsafe(16)
         path = request.match_info["rest"].partition("/tree/")[2].strip("/")
         shown = self._world.files.get(instance.id, path)
-        where = path if shown is not None and shown.data is None else ""
+        directory = path if shown is not None and shown.data is None else ""
         answer = page(
             "lab.html",
             nonce=secrets.token_urlsafe(16),
             instance=instance,
-            files=list(self._world.files.within(instance.id, where)),
-            where=where,
+            files=list(self._world.files.within(instance.id, directory)),
+            where=directory,
             base=folder,
             command=terminal.COMMAND,
             xsrf=xsrf,
@@ -79,12 +79,12 @@ class JupyterEndpoints:
         return answer
 
     async def version(self, request: web.Request) -> web.Response:
-        """Whether it answers."""
+        """Jupyter Server's version, for health checks."""
         self._running(request)
         return web.json_response({"version": "2.0.0-demo", "kernels": 0})
 
     async def download(self, request: web.Request) -> web.Response:
-        """One file as it is."""
+        """The content of a file."""
         instance, _ = self._entered(request)
         file = self._world.files.get(instance.id, request.match_info["path"])
         if file is None or file.data is None:
@@ -102,8 +102,8 @@ class JupyterEndpoints:
             if request.method == "GET":
                 return web.json_response(contents.read(files, instance.id, path, request.query, now))
             if request.method == "PUT":
-                model, fresh = contents.write(files, instance.id, path, await request.json(), now)
-                return web.json_response(model, status=201 if fresh else 200)
+                model, is_new = contents.write(files, instance.id, path, await request.json(), now)
+                return web.json_response(model, status=201 if is_new else 200)
             if request.method == "DELETE" and files.remove(instance.id, path):
                 return web.Response(status=204)
         except contents.NoSuchFile:
@@ -113,16 +113,16 @@ class JupyterEndpoints:
         return _error(404 if request.method == "DELETE" else 405, "Not here.")
 
     async def terminal(self, request: web.Request) -> web.Response:
-        """Run the one command that it knows."""
+        """Run the supported command."""
         instance, kind = self._entered(request, writes=True)
         if kind != "Access":
             return _error(403, "This token can only look.")
         try:
-            asked = str((await request.json())["command"])
-            said = await asyncio.to_thread(terminal.run, self._world.files, instance.id, asked, self._world.now())
+            command = str((await request.json())["command"])
+            output = await asyncio.to_thread(terminal.run, self._world.files, instance.id, command, self._world.now())
         except (terminal.Failed, ValueError, KeyError, TypeError) as error:
             return _error(400, str(error))
-        return web.json_response({"said": said})
+        return web.json_response({"said": output})
 
     def _running(self, request: web.Request) -> tuple[datetime, Instance]:
         now = self._world.now()
@@ -134,22 +134,22 @@ class JupyterEndpoints:
         return now, instance
 
     def _entered(self, request: web.Request, *, writes: bool = False) -> tuple[Instance, str]:
-        """The instance, and the kind of token that opened it. Whoever is here, uses it."""
+        """Authenticate the request: the instance and the kind of token. Marks the instance as used."""
         now, instance = self._running(request)
-        kind = self._pass(request, instance, now)
+        kind = self._token_kind(request, instance, now)
         if kind is None:
             raise web.HTTPForbidden(text="A token is needed.")
         by_cookie = "Authorization" not in request.headers and "token" not in request.query
         if writes and by_cookie:
-            given, expected = request.headers.get("X-XSRFToken", ""), request.cookies.get(XSRF, "")
-            if not expected or not hmac.compare_digest(given, expected):
+            sent, expected = request.headers.get("X-XSRFToken", ""), request.cookies.get(XSRF, "")
+            if not expected or not hmac.compare_digest(sent, expected):
                 raise web.HTTPForbidden(text="'_xsrf' argument missing")
         instance.used = now
         return instance, kind
 
-    def _pass(self, request: web.Request, instance: Instance, now: datetime) -> str | None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        token = given if scheme.lower() in ("token", "bearer") else ""
+    def _token_kind(self, request: web.Request, instance: Instance, now: datetime) -> str | None:
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        token = credentials if scheme.lower() in ("token", "bearer") else ""
         token = token or request.query.get("token", "") or request.cookies.get(COOKIE, "")
         return self._world.access_tokens.opens(token, instance.id, now)
 

@@ -1,4 +1,4 @@
-"""OAuth 2 and OpenID Connect as Alibaba Cloud offers them: they prove which account a person owns, and no more."""
+"""Alibaba Cloud's OAuth 2 and OpenID Connect. They prove which account a user owns and grant no other access."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEY_ID = "demo"
 
 @dataclass(frozen=True)
 class Grant:
-    """What a person agreed to."""
+    """A user's consent to an authorization request."""
 
     account: str
     user: str
@@ -43,7 +43,7 @@ class Grant:
 
 
 class OAuth:
-    """One application is registered: Freepool's. `issuer` is this server's base URL, known once it listens."""
+    """Its only client is Freepool. `issuer`: base URL of this server, set once it listens."""
 
     issuer = ""
 
@@ -54,11 +54,11 @@ class OAuth:
 
     @functools.cached_property
     def _signing(self) -> rsa.RSAPrivateKey:
-        """Made when first needed, for it takes a moment."""
+        """Generated at first use, because that is slow."""
         return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
 
     def add_routes(self, application: web.Application) -> None:
-        """At the real one's paths."""
+        """Add the routes, with the real cloud's paths."""
         router = application.router
         router.add_get("/.well-known/openid-configuration", self.discovery)
         router.add_get("/oauth2/v1/auth", self.ask)
@@ -68,7 +68,7 @@ class OAuth:
         router.add_get("/v1/keys", self.keys)
 
     async def discovery(self, _request: web.Request) -> web.Response:
-        """Where everything is."""
+        """The OpenID discovery document."""
         at = self.issuer
         return web.json_response(
             {
@@ -86,7 +86,7 @@ class OAuth:
         )
 
     async def ask(self, request: web.Request) -> web.Response:
-        """The page on which one says who one is, and whether that may be told."""
+        """The page where a user chooses an account and confirms the request."""
         query = request.query
         problem = self._problem(query)
         self._note("Authorize", 400 if problem else 200, "", pkce=query.get("code_challenge_method", ""))
@@ -96,7 +96,7 @@ class OAuth:
         return page("authorize.html", accounts=accounts, query=dict(query), scopes=query.get("scope", "").split())
 
     async def agree(self, request: web.Request) -> web.Response:
-        """Back to the application, with a code or with a no."""
+        """Redirect to the client with a code or an error."""
         form = {key: str(value) for key, value in (await request.post()).items()}
         problem = self._problem(form)
         account = form.get("account", "")
@@ -123,27 +123,27 @@ class OAuth:
         )
 
     async def token(self, request: web.Request) -> web.Response:
-        """A code for tokens, once."""
+        """Exchange a code for tokens, once."""
         form = {key: str(value) for key, value in (await request.post()).items()}
         client, secret = form.get("client_id", ""), form.get("client_secret", "")
         if "Authorization" in request.headers:
             try:
                 basic = BasicAuth.decode(request.headers["Authorization"])
             except ValueError:
-                return self._no("invalid_client", 401)
+                return self._refuse("invalid_client", 401)
             client, secret = basic.login, basic.password
-        known = hmac.compare_digest(client, self._keys.oauth_client_id) and hmac.compare_digest(
+        is_client = hmac.compare_digest(client, self._keys.oauth_client_id) and hmac.compare_digest(
             secret, self._keys.oauth_client_secret
         )
-        if not known:
-            return self._no("invalid_client", 401)
+        if not is_client:
+            return self._refuse("invalid_client", 401)
         grant = self._codes.pop(form.get("code", ""), None)
         if form.get("grant_type") != "authorization_code":
-            return self._no("unsupported_grant_type")
+            return self._refuse("unsupported_grant_type")
         if grant is None or self._world.now() >= grant.until or grant.redirect_uri != form.get("redirect_uri"):
-            return self._no("invalid_grant")
+            return self._refuse("invalid_grant")
         if grant.challenge and not hmac.compare_digest(grant.challenge, _s256(form.get("code_verifier", ""))):
-            return self._no("invalid_grant")
+            return self._refuse("invalid_grant")
         token = secrets.token_urlsafe(32)
         now = self._world.now()
         self._tokens[token] = Grant(grant.account, grant.user, grant.scopes, now + TOKEN_LIFE)
@@ -154,15 +154,15 @@ class OAuth:
         return web.json_response(body, headers={"Cache-Control": "no-store"})
 
     async def userinfo(self, request: web.Request) -> web.Response:
-        """Who one is: `uid` is the person, `aid` the account that pays."""
+        """The user's claims: `uid` is the user, `aid` the account that is billed."""
         grant = self._tokens.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if grant is None or self._world.now() >= grant.until:
-            return self._no("invalid_token", 401)
+            return self._refuse("invalid_token", 401)
         self._note("UserInfo", 200, grant.account)
         return web.json_response(self._claims(grant))
 
     async def keys(self, _request: web.Request) -> web.Response:
-        """What its signatures are checked with."""
+        """The public keys for checking signatures."""
         key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._signing.public_key()))
         return web.json_response({"keys": [{**key, "kid": KEY_ID, "use": "sig", "alg": "RS256"}]})
 
@@ -175,7 +175,7 @@ class OAuth:
         return claims
 
     def _id_token(self, grant: Grant) -> str:
-        # Checked by clients against their own clocks, so this is real time.
+        # Real time, because clients check it by their own clocks.
         now = datetime.now().astimezone()
         claims = {
             **self._claims(grant),
@@ -187,20 +187,20 @@ class OAuth:
         }
         return jwt.encode(claims, self._signing, algorithm="RS256", headers={"kid": KEY_ID})
 
-    def _problem(self, asked: Mapping[str, str]) -> str:
-        """Why this cannot be asked; empty if it can. Nobody is sent back to an address that is not trusted."""
-        where = urlsplit(asked.get("redirect_uri", ""))
-        if not hmac.compare_digest(asked.get("client_id", ""), self._keys.oauth_client_id):
+    def _problem(self, params: Mapping[str, str]) -> str:
+        """Why the authorization request is invalid; empty if it is valid. Only valid ones are redirected."""
+        redirect = urlsplit(params.get("redirect_uri", ""))
+        if not hmac.compare_digest(params.get("client_id", ""), self._keys.oauth_client_id):
             return "This application is not known here (client_id)."
-        if where.scheme not in ("http", "https") or not _near(where.hostname or "", self.issuer):
+        if redirect.scheme not in ("http", "https") or not _is_local(redirect.hostname or "", self.issuer):
             return "The application may not be answered there (redirect_uri)."
-        if asked.get("response_type") != "code" or "openid" not in asked.get("scope", "").split():
+        if params.get("response_type") != "code" or "openid" not in params.get("scope", "").split():
             return "Only response_type=code with the scope openid is understood."
-        if asked.get("code_challenge") and asked.get("code_challenge_method") != "S256":
+        if params.get("code_challenge") and params.get("code_challenge_method") != "S256":
             return "Only S256 is understood (code_challenge_method)."
         return ""
 
-    def _no(self, error: str, status: int = 400) -> web.Response:
+    def _refuse(self, error: str, status: int = 400) -> web.Response:
         self._note("Refused", status, "", code=error)
         return web.json_response({"error": error}, status=status)
 
@@ -226,8 +226,8 @@ def _s256(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def _near(host: str, issuer: str) -> bool:
-    """This machine, or where the stand-in itself is reached."""
+def _is_local(host: str, issuer: str) -> bool:
+    """Whether a host is loopback or the demo cloud's own host."""
     if host in ("localhost", urlsplit(issuer).hostname):
         return True
     try:

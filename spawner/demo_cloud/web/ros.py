@@ -1,4 +1,4 @@
-"""One click for a role: a stack from a template, as the cloud's orchestration service makes it."""
+"""Resource Orchestration Service: create a role from a template, by one link."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class PlannedRole:
 
 
 class Stacks:
-    """ASSUMED: the parameters of the link, `templateUrl` and `parameters` (JSON)."""
+    """ASSUMED: the link's parameters, `templateUrl` and `parameters` (JSON)."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def add_routes(self, application: web.Application) -> None:
-        """The page, and its form."""
+        """Add the routes of the page and its form."""
         application.router.add_get("/ros/{region}/stacks/create", self.ask)
         application.router.add_post("/ros/{region}/stacks/create", self.make)
 
     async def ask(self, request: web.Request) -> web.Response:
-        """What would be made, in whose account?"""
+        """Show the role that would be created, and ask for the account."""
         try:
             planned = await plan(request.query)
         except ValueError as error:
@@ -56,7 +56,7 @@ class Stacks:
         )
 
     async def make(self, request: web.Request) -> web.Response:
-        """Make it."""
+        """Create the role."""
         form = {key: str(value) for key, value in (await request.post()).items()}
         if form.get("account") not in self._world.directory.accounts:
             return page("problem.html", status=400, text="There is no such account.")
@@ -64,26 +64,26 @@ class Stacks:
             planned = await plan(form)
         except ValueError as error:
             return page("problem.html", status=400, text=f"The template cannot be used: {error}")
-        made = self._world.directory.put_role(
+        role = self._world.directory.put_role(
             form["account"], planned.name, planned.trust, planned.permissions, planned.max_session
         )
-        return page("stack_made.html", role=made, account=form["account"])
+        return page("stack_made.html", role=role, account=form["account"])
 
 
-async def plan(asked: Mapping[str, str]) -> PlannedRole:
-    """The one role of a template. Raises `ValueError` with what is wrong with it."""
-    parameters = json.loads(asked.get("parameters") or "{}")
-    template = yaml.safe_load(await _fetch(asked.get("templateUrl", "")))
+async def plan(query: Mapping[str, str]) -> PlannedRole:
+    """Read the only role of the template. Raises `ValueError` with the reason if the template is invalid."""
+    parameters = json.loads(query.get("parameters") or "{}")
+    template = yaml.safe_load(await _fetch(query.get("templateUrl", "")))
     if not isinstance(template, dict) or template.get("ROSTemplateFormatVersion") != "2015-09-01":
         raise ValueError("ROSTemplateFormatVersion must be 2015-09-01")
     missing = template.get("Parameters", {}).keys() - parameters.keys()
     if missing:
         raise ValueError(f"it needs {', '.join(sorted(missing))}")
     resources = _resolve(template.get("Resources", {}), parameters)
-    roles = [one["Properties"] for one in resources.values() if one["Type"] == "ALIYUN::RAM::Role"]
+    roles = [resource["Properties"] for resource in resources.values() if resource["Type"] == "ALIYUN::RAM::Role"]
     if len(roles) != 1:
         raise ValueError("it must make one ALIYUN::RAM::Role")
-    statements = [statement for one in roles[0]["Policies"] for statement in one["PolicyDocument"]["Statement"]]
+    statements = [statement for each in roles[0]["Policies"] for statement in each["PolicyDocument"]["Statement"]]
     return PlannedRole(
         name=roles[0]["RoleName"],
         trust=policy.parse(roles[0]["AssumeRolePolicyDocument"]),
@@ -93,7 +93,7 @@ async def plan(asked: Mapping[str, str]) -> PlannedRole:
 
 
 async def _fetch(url: str) -> str:
-    """A stand-in asks nobody but this machine."""
+    """Download a template. Raises `ValueError` unless the URL is at a loopback address."""
     host = urlsplit(url).hostname or ""
     if host != "localhost" and not (_is_ip(host) and ipaddress.ip_address(host).is_loopback):
         raise ValueError("templateUrl must be on this machine")
@@ -116,11 +116,11 @@ def _is_ip(host: str) -> bool:
 
 
 def _resolve(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """With every `{Ref: parameter}` filled in."""
+    """Replace every `{Ref: parameter}` by its value."""
     if isinstance(value, dict):
         if set(value) == {"Ref"} and value["Ref"] in parameters:
             return parameters[value["Ref"]]
-        return {key: _resolve(one, parameters) for key, one in value.items()}
+        return {key: _resolve(item, parameters) for key, item in value.items()}
     if isinstance(value, list):
-        return [_resolve(one, parameters) for one in value]
+        return [_resolve(item, parameters) for item in value]
     return value

@@ -24,13 +24,13 @@ class AdminCommand:
 
 COMMANDS: dict[str, AdminCommand] = {
     "floor": AdminCommand(
-        "Set how many wait at least; null: as the catalog says", commands.FloorChange, commands.set_floor
+        "Set the least number of warm slots; null: the catalog's number", commands.FloorChange, commands.set_floor
     ),
-    "pause": AdminCommand("Lend nothing of a flavor to anybody new", commands.FlavorChange, commands.pause),
-    "resume": AdminCommand("Lend it again", commands.FlavorChange, commands.resume),
-    "drain": AdminCommand("Close for maintenance", commands.DrainChange, commands.drain),
-    "drain/end": AdminCommand("Open again", commands.EmptyCommand, commands.end_drain),
-    "plan": AdminCommand("Add a plan, or replace the one of this name", commands.PlanChange, commands.plan),
+    "pause": AdminCommand("Pause a flavor: start no new instances of it", commands.FlavorChange, commands.pause),
+    "resume": AdminCommand("End the pause of a flavor", commands.FlavorChange, commands.resume),
+    "drain": AdminCommand("Start a drain for maintenance", commands.DrainChange, commands.drain),
+    "drain/end": AdminCommand("End the drain", commands.EmptyCommand, commands.end_drain),
+    "plan": AdminCommand("Add a plan, or replace the plan of the same name", commands.PlanChange, commands.plan),
     "unplan": AdminCommand("Remove a plan", commands.PlanName, commands.unplan),
 }
 """By path below /api/admin/."""

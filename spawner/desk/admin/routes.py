@@ -16,8 +16,8 @@ ROUTES: tuple[Route, ...] = (
         (
             Operation(
                 "get",
-                "Everything on the operator's page; for administrators, like all below it",
-                {200: Answer("Now.", AdminState), **errors(FORBIDDEN="Not signed in.")},
+                "State of the administrator's page; administrators only",
+                {200: Answer("The current state.", AdminState), **errors(FORBIDDEN="Not signed in.")},
             ),
         ),
         old_path="api/operator",
@@ -32,9 +32,9 @@ ROUTES: tuple[Route, ...] = (
                     "post",
                     command.summary,
                     {
-                        200: Answer("The page afterwards.", AdminState),
+                        200: Answer("The state after the command.", AdminState),
                         **errors(
-                            BAD_REQUEST="An id that the catalog does not know, or a body that cannot be read.",
+                            BAD_REQUEST="Unknown id, or invalid body.",
                             FORBIDDEN="Not signed in, or no XSRF token.",
                         ),
                     },

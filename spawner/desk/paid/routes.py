@@ -18,21 +18,21 @@ OFFER = (
     Parameter("instance_type", {"type": "string"}, "[A-Za-z0-9._-]{1,64}"),
 )
 QUERY = tuple(Parameter(name, {"type": "string"}) for name in ("account", "region", "cpu", "memory", "gpu"))
-CONFLICT = errors(CONFLICT="It is not as you were told any more.")
+CONFLICT = errors(CONFLICT="The state has changed since it was read.")
 REFUSED = errors(
-    BAD_REQUEST="A body or a number that cannot be read.",
+    BAD_REQUEST="Invalid body or number.",
     FORBIDDEN="Not signed in, or no XSRF token.",
-    NOT_FOUND="Nothing of yours has this id.",
-    SERVICE_UNAVAILABLE="The cloud or the hub does not answer, or the operator lets nobody make anything new.",
+    NOT_FOUND="The user has nothing with this id.",
+    SERVICE_UNAVAILABLE="The cloud or JupyterHub does not answer, or an administrator has paused new paid instances.",
 )
 
 
-def _look(summary: str, model: type[BaseModel], *query: Parameter) -> tuple[Operation, ...]:
-    return (Operation("get", summary, {200: Answer("Now.", model), **REFUSED}, query=query),)
+def _read(summary: str, model: type[BaseModel], *query: Parameter) -> tuple[Operation, ...]:
+    return (Operation("get", summary, {200: Answer("The current state.", model), **REFUSED}, query=query),)
 
 
 def _change(summary: str, model: type[BaseModel]) -> tuple[Operation, ...]:
-    answers = {200: Answer("Afterwards.", model), **REFUSED, **CONFLICT}
+    answers = {200: Answer("The state after the request.", model), **REFUSED, **CONFLICT}
     return (Operation("post", summary, answers, EmptyRequest),)
 
 
@@ -64,22 +64,32 @@ API: tuple[Route, ...] = (
     Route(
         "api/paid",
         api.PaidStateHandler,
-        _look("Your accounts and instances in clouds, and what there is to know", PaidView),
+        _read("Your linked cloud accounts, paid instances and notices", PaidView),
     ),
     Route(
         "api/paid/quotes",
         api.QuotesHandler,
-        _look("Prices, read now, the cheapest that fits first", api.QuotesView, *QUERY),
+        _read("Current prices of instance types, the cheapest that fits first", api.QuotesView, *QUERY),
     ),
-    Route("api/paid/consents", api.ConsentsHandler, _look("All that you were asked", api.ConsentsView)),
-    Route("api/paid/consents/{id}", api.ConsentHandler, _look("One question, word for word", ConsentView), ID),
-    Route("api/paid/consents/{id}/withdraw", api.WithdrawHandler, _change("Do not", ConsentView), ID),
-    Route("api/paid/instances/{id}/stop", api.StopHandler, _change("End computing, keep the disk", PaidView), ID),
-    Route("api/paid/notices/{id}/seen", api.SeenHandler, _change("Put a notice away", PaidView), SEQ),
+    Route("api/paid/consents", api.ConsentsHandler, _read("All your offers and consents", api.ConsentsView)),
+    Route(
+        "api/paid/consents/{id}",
+        api.ConsentHandler,
+        _read("An offer with the text that was shown, and its consent", ConsentView),
+        ID,
+    ),
+    Route("api/paid/consents/{id}/withdraw", api.WithdrawHandler, _change("Withdraw a consent", ConsentView), ID),
+    Route(
+        "api/paid/instances/{id}/stop",
+        api.StopHandler,
+        _change("Stop an instance; its disk stays and may be billed", PaidView),
+        ID,
+    ),
+    Route("api/paid/notices/{id}/seen", api.SeenHandler, _change("Mark a notice as seen", PaidView), SEQ),
     Route(
         "api/admin/paid",
         admin.PaidAdminStateHandler,
-        _look("All that runs in clouds; for administrators", PaidAdminView),
+        _read("All paid instances; administrators only", PaidAdminView),
         old_path="api/operator/paid",
     ),
 )

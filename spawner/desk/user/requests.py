@@ -1,4 +1,4 @@
-"""Requests and answers of the user's API, beside the state."""
+"""Requests and responses of the user's API, except the state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spawner.desk.user.state import TicketView
 
 
 class StartRequest(BaseModel):
-    """Ids from the catalog; what is left out is the default."""
+    """Ids from the catalog; null or a missing one means the default."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -18,6 +18,6 @@ class StartRequest(BaseModel):
 
 
 class TicketAnswer(BaseModel):
-    """The place in line, or null."""
+    """The user's ticket, or null."""
 
     ticket: TicketView | None

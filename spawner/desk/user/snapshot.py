@@ -15,7 +15,7 @@ from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.transitions import revision
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.queue.admission import Admission
-from spawner.pool.queue.ordering import waiting_in_order, would_be_called
+from spawner.pool.queue.ordering import flavors_for_next, waiting_in_order
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistory
 
@@ -114,11 +114,7 @@ class SnapshotReader:
                     without_room=slots.without_room(connection, since=now - catalog.limits.no_room_ttl),
                     controls=AdminSettings(admin_settings.all_of(connection)),
                     queue=queue,
-                    free_now={
-                        flavor.id
-                        for flavor in catalog.flavors
-                        if would_be_called(catalog, flavor.id, queue, occupying, memory, closed=closed)
-                    },
+                    free_now=flavors_for_next(catalog, queue, occupying, memory, closed=closed),
                     wait_histories=self._admission.wait_histories.of(connection),
                 )
             return pool

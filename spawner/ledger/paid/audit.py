@@ -1,4 +1,4 @@
-"""What was done for an order and by whom, and what its person must be told. Rows are only ever added."""
+"""The event log of orders, and users' notices. Rows are only added."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def note(
     request_id: str = "",
     params: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a line to an order's record."""
+    """Add an event to an order's log."""
     connection.execute(
         insert(order_events).values(
             order_id=order_id,
@@ -41,7 +41,7 @@ def note(
 
 
 def record_of(connection: Connection, order_id: str) -> list[OrderEvent]:
-    """All that was done for an order, in its order."""
+    """The events of an order, oldest first."""
     query = select(order_events).where(order_events.c.order_id == order_id).order_by(order_events.c.seq)
     return [OrderEvent(**row._mapping) for row in connection.execute(query)]
 
@@ -69,9 +69,9 @@ def tell(
     binding_id: str | None = None,
     params: Mapping[str, str] | None = None,
 ) -> bool:
-    """Leave a notice for the owner of a row. False where one of this kind for this occasion is there already."""
+    """Add a notice for the owner of a row. False if there is one of this kind for this occasion already."""
     mark = f"{kind}:{occasion}"
-    # Writers take turns (see `engine`), so nobody writes the same between this look and the insert.
+    # Write transactions run one at a time (see `engine`), so this check and the insert cannot race.
     if connection.execute(select(notices.c.seq).where(notices.c.mark == mark)).first() is not None:
         return False
     connection.execute(
@@ -99,12 +99,12 @@ def notices_of(connection: Connection, person_id: str, *, unseen_only: bool = Fa
 
 
 def see(connection: Connection, person_id: str, seq: int, *, now: datetime) -> None:
-    """Their person has read it, and with it what came before it about the same instance or account."""
+    """Mark a notice as seen by its person, and all earlier ones about the same order or binding."""
     query = select(notices.c.order_id, notices.c.binding_id)
     read = connection.execute(query.where(notices.c.seq == seq, notices.c.person_id == person_id)).one_or_none()
     if read is None:
         return
     about = notices.c.order_id == read.order_id if read.order_id else notices.c.binding_id == read.binding_id
-    theirs = and_(notices.c.person_id == person_id, notices.c.seq <= seq, notices.c.seen_at.is_(None))
-    connection.execute(update(notices).where(theirs, about).values(seen_at=now))
+    unseen = and_(notices.c.person_id == person_id, notices.c.seq <= seq, notices.c.seen_at.is_(None))
+    connection.execute(update(notices).where(unseen, about).values(seen_at=now))
     touch(connection)

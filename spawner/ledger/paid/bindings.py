@@ -1,4 +1,4 @@
-"""Bindings: which cloud account is linked to which person, and whether we may act there."""
+"""Bindings: links between users and cloud accounts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _change(
 
 
 def prove(connection: Connection, binding: Binding) -> None:
-    """Write a new binding, whose account its person has just proven to own. `LostRace` where they have it linked."""
+    """Insert a binding in state PROVEN. Raises `LostRace` if the user has linked this account already."""
     try:
         connection.execute(insert(bindings).values(**vars(binding)))
     except IntegrityError as error:
@@ -49,7 +49,7 @@ def prove(connection: Connection, binding: Binding) -> None:
 def activate(
     connection: Connection, binding_id: str, *, role: str, workspaces: Mapping[str, str], now: datetime
 ) -> None:
-    """A probe found nothing against it: PROVEN or BLOCKED to ACTIVE. An ACTIVE one is probed again."""
+    """PROVEN, BLOCKED or ACTIVE to ACTIVE, after a probe without problems."""
     _change(
         connection,
         binding_id,
@@ -64,7 +64,7 @@ def activate(
 
 
 def block(connection: Connection, binding_id: str, why: Block, *, now: datetime) -> None:
-    """ACTIVE to BLOCKED: nothing new is made there. `LostRace` where it is blocked already: its person was told."""
+    """ACTIVE to BLOCKED: nothing more is created or started under it. Raises `LostRace` if it is blocked already."""
     _change(
         connection,
         binding_id,
@@ -76,7 +76,7 @@ def block(connection: Connection, binding_id: str, why: Block, *, now: datetime)
 
 
 def unblock(connection: Connection, binding_id: str) -> None:
-    """BLOCKED to ACTIVE, without a probe: the cloud lets us in again."""
+    """BLOCKED to ACTIVE without a probe: the cloud accepts the role again."""
     _change(
         connection,
         binding_id,
@@ -88,7 +88,7 @@ def unblock(connection: Connection, binding_id: str) -> None:
 
 
 def unlink(connection: Connection, binding_id: str, *, now: datetime) -> None:
-    """Any to UNLINKED: it is history. Whether that may be is the caller's to decide, in the same transaction."""
+    """Any state to UNLINKED, for good. The caller checks in the same transaction that nothing prevents it."""
     _change(
         connection,
         binding_id,
@@ -104,13 +104,13 @@ def get(connection: Connection, binding_id: str) -> Binding:
 
 
 def of_person(connection: Connection, person_id: str) -> list[Binding]:
-    """What a person has linked or begun to link, oldest first."""
+    """A person's bindings that are not UNLINKED, oldest first."""
     query = select(bindings).where(bindings.c.person_id == person_id, bindings.c.state != BindingState.UNLINKED)
     return _all(connection.execute(query.order_by(bindings.c.proven_at)))
 
 
 def linked(connection: Connection) -> list[Binding]:
-    """Everybody's that a role stands behind."""
+    """All users' bindings with a verified role: ACTIVE or BLOCKED."""
     return _all(connection.execute(select(bindings).where(_in(LINKED)).order_by(bindings.c.id)))
 
 

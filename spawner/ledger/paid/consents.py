@@ -1,4 +1,4 @@
-"""Consents: what people were asked in words, and their yes. A row's terms are written once and never change."""
+"""Consents: offers as shown to users, and their acceptance. The terms of a row never change."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def _change(
 
 
 def offer(connection: Connection, consent: Consent) -> None:
-    """Write what a person is being asked."""
+    """Insert an offer."""
     connection.execute(insert(consents).values(**vars(consent)))
     touch(connection)
 
 
 def accept(connection: Connection, consent_id: str, *, now: datetime) -> None:
-    """OFFERED to ACCEPTED, once. `LostRace` where it was, or where this server's question was answered elsewhere."""
+    """OFFERED to ACCEPTED. Raises `LostRace` if it is not OFFERED or the server has another accepted consent."""
     consent = get(connection, consent_id)
     _expire(connection, consent.person_id, consent.server_name, now=now)
     try:
@@ -58,12 +58,12 @@ def accept(connection: Connection, consent_id: str, *, now: datetime) -> None:
 
 
 def spend(connection: Connection, consent_id: str, *, now: datetime) -> None:
-    """ACCEPTED to SPENT, once. The caller writes what it is spent for in the same transaction."""
+    """ACCEPTED to SPENT. The caller writes the order in the same transaction."""
     _change(connection, consent_id, expected=(ConsentState.ACCEPTED,), to=ConsentState.SPENT, spent_at=now)
 
 
 def withdraw(connection: Connection, consent_id: str, *, now: datetime) -> None:
-    """Its person does not want it any more. `LostRace` where it is spent: there is something to stop, then."""
+    """OFFERED or ACCEPTED to WITHDRAWN. Raises `LostRace` if it is spent: then its order must be stopped."""
     _change(
         connection,
         consent_id,
@@ -74,7 +74,7 @@ def withdraw(connection: Connection, consent_id: str, *, now: datetime) -> None:
 
 
 def withdraw_all(connection: Connection, binding_id: str, *, now: datetime) -> None:
-    """Nothing that is asked or agreed under a binding, and not spent, is good any more."""
+    """Withdraw all unspent consents of a binding."""
     query = update(consents).where(
         consents.c.binding_id == binding_id,
         consents.c.state.in_([ConsentState.OFFERED, ConsentState.ACCEPTED]),
@@ -83,7 +83,7 @@ def withdraw_all(connection: Connection, binding_id: str, *, now: datetime) -> N
 
 
 def accepted(connection: Connection, person_id: str, server_name: str, *, now: datetime) -> Consent | None:
-    """The yes of this person for this server that is not spent and not too old."""
+    """The person's accepted consent for this server, if it is neither spent nor expired."""
     query = select(consents).where(
         consents.c.person_id == person_id,
         consents.c.server_name == server_name,
@@ -95,7 +95,7 @@ def accepted(connection: Connection, person_id: str, server_name: str, *, now: d
 
 
 def expire(connection: Connection, *, now: datetime) -> int:
-    """Close what nobody answered or used in time. Returns how many."""
+    """OFFERED and ACCEPTED to EXPIRED where `expires_at` has passed. Returns their number."""
     return _expire(connection, None, None, now=now)
 
 
@@ -120,6 +120,6 @@ def find(connection: Connection, consent_id: str) -> Consent | None:
 
 
 def of_person(connection: Connection, person_id: str) -> list[Consent]:
-    """All that a person was ever asked, newest first."""
+    """All consents of a person, newest first."""
     query = select(consents).where(consents.c.person_id == person_id).order_by(consents.c.offered_at.desc())
     return [Consent(**row._mapping) for row in connection.execute(query)]

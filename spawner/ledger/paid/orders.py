@@ -1,7 +1,7 @@
-"""Orders: one row for each instance in a person's cloud, over all its runs.
+"""Orders: one row for each instance in a user's cloud account, over all its runs.
 
-What a person wants (`want_stop`, `want_delete`) is written beside what the steward writes and never in its way: a
-wish needs no version, and the steward never writes a wish that is there away.
+Stop and delete requests (`want_stop`, `want_delete`) have their own columns, so that they never conflict with the
+steward's writes: a request needs no version, and the steward does not overwrite a pending one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from spawner.ledger.transitions import change, touch
 
 
 def insert_new(connection: Connection, order: Order) -> None:
-    """Write a new order. `LostRace` where its server has a live one, or its id, name or consent is used already."""
+    """Insert an order. Raises `LostRace` if its server has an open one, or its id, name or consent is used already."""
     try:
         with connection.begin_nested():
             connection.execute(insert(orders).values(**vars(order)))
@@ -33,7 +33,7 @@ def insert_new(connection: Connection, order: Order) -> None:
 
 
 def update_read(connection: Connection, order: Order, changes: OrderChanges) -> None:
-    """Change a row that is still as it was read (but for wishes); else `LostRace`, and nothing is written."""
+    """Change a row if its state and version are still those of `order`; else raise `LostRace` and write nothing."""
     values: dict[str, Any] = {"state": order.state, **changes}
     change(
         connection, orders, order.id, expected=(order.state,), to=values.pop("state"), version=order.version, **values
@@ -43,7 +43,7 @@ def update_read(connection: Connection, order: Order, changes: OrderChanges) -> 
 def want_stop(
     connection: Connection, order_id: str, *, by: str, now: datetime, reason: StopReason = StopReason.ASKED
 ) -> bool:
-    """Somebody wants it stopped. False where that was wanted already, or nothing runs: it would stop the next run."""
+    """Request a stop. False if one is pending, or the instance is stopped: the request would stop its next run."""
     return _want(
         connection,
         order_id,
@@ -57,7 +57,7 @@ def want_stop(
 
 
 def want_delete(connection: Connection, order_id: str, *, by: str, now: datetime) -> bool:
-    """Somebody wants it gone, disk and all. False where that was wanted already, or it is over."""
+    """Request deletion, with its disk. False if a request is pending, or the order is closed."""
     values = {"delete_wanted_at": now, "delete_wanted_by": by}
     return _want(connection, order_id, orders.c.delete_wanted_at.is_(None), values)
 
@@ -71,15 +71,15 @@ def _want(connection: Connection, order_id: str, is_new: Any, values: dict[str, 
 
 
 def due(connection: Connection, *, now: datetime, at_most: int, but: Collection[str] = ()) -> list[Order]:
-    """Orders about which something may be done now; first what somebody wants ended, then who has waited longest.
+    """Orders whose next step is due: first those to be stopped or deleted, then the longest due.
 
-    A wish that the last step did not know of is due at once, and so is what was begun after now: the clock was set
-    back. Nothing is due while a call for it is under way, nor under a binding that is unlinked, nor what is in `but`.
+    A stop or delete request made since the last step is due at once, and so is an order with `begun_at` after `now`:
+    the clock was set back. Not due: orders with a call under way, of unlinked bindings, or with an id in `but`.
     """
     has_gone_back = orders.c.begun_at > now
-    wish = or_(
-        and_(orders.c.stop_wanted_at.is_not(None), _younger(orders.c.stop_wanted_at)),
-        and_(orders.c.delete_wanted_at.is_not(None), _younger(orders.c.delete_wanted_at)),
+    has_new_request = or_(
+        and_(orders.c.stop_wanted_at.is_not(None), _is_since_last_step(orders.c.stop_wanted_at)),
+        and_(orders.c.delete_wanted_at.is_not(None), _is_since_last_step(orders.c.delete_wanted_at)),
     )
     ends = or_(
         orders.c.stop_wanted_at.is_not(None),
@@ -94,7 +94,7 @@ def due(connection: Connection, *, now: datetime, at_most: int, but: Collection[
             bindings.c.state != BindingState.UNLINKED,
             orders.c.id.not_in(but),
             or_(orders.c.busy_until.is_(None), orders.c.busy_until <= now, has_gone_back),
-            or_(orders.c.next_try_at.is_(None), orders.c.next_try_at <= now, wish, has_gone_back),
+            or_(orders.c.next_try_at.is_(None), orders.c.next_try_at <= now, has_new_request, has_gone_back),
         )
         .order_by(case((ends, 0), else_=1), orders.c.next_try_at.nulls_first(), orders.c.id)
         .limit(at_most)
@@ -102,8 +102,8 @@ def due(connection: Connection, *, now: datetime, at_most: int, but: Collection[
     return _all(connection.execute(query))
 
 
-def _younger(wish: Any) -> Any:
-    return or_(orders.c.begun_at.is_(None), wish >= orders.c.begun_at)
+def _is_since_last_step(requested_at: Any) -> Any:
+    return or_(orders.c.begun_at.is_(None), requested_at >= orders.c.begun_at)
 
 
 def get(connection: Connection, order_id: str) -> Order:
@@ -118,7 +118,7 @@ def find(connection: Connection, order_id: str) -> Order | None:
 
 
 def of_server(connection: Connection, person_id: str, server_name: str) -> Order | None:
-    """The order of a person's server: the live one, else the last."""
+    """The order of a person's server: the open one, else the latest."""
     query = (
         select(orders)
         .where(orders.c.person_id == person_id, orders.c.server_name == server_name)
@@ -130,13 +130,13 @@ def of_server(connection: Connection, person_id: str, server_name: str) -> Order
 
 
 def of_person(connection: Connection, person_id: str) -> list[Order]:
-    """All that a person ever had, newest first."""
+    """All orders of a person, newest first."""
     query = select(orders).where(orders.c.person_id == person_id).order_by(orders.c.created_at.desc(), orders.c.id)
     return _all(connection.execute(query))
 
 
 def of_account(connection: Connection, provider: str, account_id: str) -> list[Order]:
-    """All that were ever in one cloud account, whoever's binding they were made under."""
+    """All orders in a cloud account, under the bindings of all users."""
     query = (
         select(orders)
         .join(bindings, bindings.c.id == orders.c.binding_id)
@@ -146,18 +146,18 @@ def of_account(connection: Connection, provider: str, account_id: str) -> list[O
 
 
 def of_binding(connection: Connection, binding_id: str) -> list[Order]:
-    """All that were ever made under a binding."""
+    """All orders of a binding."""
     query = select(orders).where(orders.c.binding_id == binding_id)
     return _all(connection.execute(query.order_by(orders.c.created_at, orders.c.id)))
 
 
 def alive(connection: Connection) -> list[Order]:
-    """Everybody's that is not over."""
+    """All users' orders that are not closed."""
     return _all(connection.execute(select(orders).where(~_in(OVER)).order_by(orders.c.created_at, orders.c.id)))
 
 
 def watched_bindings(connection: Connection, *, since: datetime) -> set[str]:
-    """Bindings in whose accounts something may be: by an order that is not over, or that has ended `since` then."""
+    """Ids of bindings whose accounts may contain instances: with an order that is open, or was closed `since` then."""
     query = select(orders.c.binding_id).where(or_(~_in(OVER), orders.c.ended_at > since)).distinct()
     return set(connection.execute(query).scalars())
 

@@ -1,4 +1,4 @@
-"""Records of the paid path, and the states that they go through.
+"""Rows of the paid path and their states.
 
 binding    PROVEN ──> ACTIVE <──> BLOCKED
               └─────────┴───────────┴──> UNLINKED
@@ -8,7 +8,7 @@ order      INTENDED ──> CREATING ──> ACTIVE ──> STOPPING ──> STO
               │            │  └── UNKNOWN ─^        ^           │
               └────────────┴───────> REJECTED    RECOVERED      └──> INTENDED (a new consent, of kind START)
 
-An amount of money is exact text here ("0.65"); its currency stands beside it.
+Amounts of money are exact text ("0.65"), in the row's `currency`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any, TypedDict
 
 
 class BindingState(StrEnum):
-    """How far a person's cloud account is linked."""
+    """Progress of linking a user's cloud account."""
 
-    PROVEN = "proven"  # whose account it is, is known; what we may do there is not
+    PROVEN = "proven"  # the user owns the account; the role has not been probed yet
     ACTIVE = "active"
     BLOCKED = "blocked"
     UNLINKED = "unlinked"
@@ -32,15 +32,15 @@ LINKED = (BindingState.ACTIVE, BindingState.BLOCKED)
 
 
 class Block(StrEnum):
-    """Why nothing new may be made under a binding, or an order cannot be followed just now."""
+    """Why nothing may be created under a binding, or an order's instance cannot be reached now."""
 
     AUTH_LOST = "auth_lost"
     LIST_BLIND = "list_blind"
-    CHECK = "check"  # its person has looked again, and something speaks against it
+    CHECK = "check"  # a probe that the user requested found a problem
 
 
 class ConsentState(StrEnum):
-    """Where one question to a person stands."""
+    """State of an offer to a user."""
 
     OFFERED = "offered"
     ACCEPTED = "accepted"
@@ -50,20 +50,20 @@ class ConsentState(StrEnum):
 
 
 class ConsentKind(StrEnum):
-    """What a consent allows, once."""
+    """The action that a consent allows, once."""
 
     CREATE = "create"
     START = "start"
 
 
 class OrderState(StrEnum):
-    """Where one instance in a person's cloud stands."""
+    """State of one instance in a user's cloud account."""
 
-    INTENDED = "intended"  # nothing was ever asked of the cloud
-    CREATING = "creating"  # committed before the cloud is asked: it may or may not have been
-    UNKNOWN = "unknown"  # the cloud was asked, and what came of it is not known
+    INTENDED = "intended"  # no request was sent to the cloud
+    CREATING = "creating"  # committed before the request is sent: it may or may not have been sent
+    UNKNOWN = "unknown"  # a request was sent, and its outcome is not known
     ACTIVE = "active"
-    RECOVERED = "recovered"  # found in the cloud, and the ledger knows of no run that is allowed now
+    RECOVERED = "recovered"  # discovered in the cloud, without a consent for its current run
     STOPPING = "stopping"
     STOPPED = "stopped"
     DELETING = "deleting"
@@ -75,30 +75,30 @@ OVER = (OrderState.GONE, OrderState.REJECTED)
 RUNS = (OrderState.ACTIVE, OrderState.RECOVERED)
 ENDS = (OrderState.STOPPING, OrderState.DELETING)
 UNSETTLED = (OrderState.CREATING, OrderState.UNKNOWN)
-"""The cloud may have been asked to make it, and has not been seen to have done so."""
+"""A request may have been sent, and the instance has not been observed since."""
 
 
 class StopReason(StrEnum):
-    """Why a run ended, or is being ended."""
+    """Why a run ended or is being stopped."""
 
     ASKED = "asked"
-    HUB = "hub"  # through JupyterHub, which does not say by whom: its owner, an administrator, or a culler
+    HUB = "hub"  # by JupyterHub, for its user, an administrator or an idle culler
     CANCELLED = "cancelled"
     CAP = "cap"
     TIME = "time"
     OUTSIDE = "outside"  # by the cloud's idle culler, or in its console
-    UNPROTECTED = "unprotected"  # its timer in the cloud could not be armed
+    UNPROTECTED = "unprotected"  # the auto-stop could not be set
     LIST_BLIND = "list_blind"
-    TOO_LATE = "too_late"  # it was not made while its consent was fresh
+    TOO_LATE = "too_late"  # it was not created while its consent was fresh
     NOT_STARTED = "not_started"
     REFUSED = "refused"  # by the cloud
-    PRICE = "price"  # not what was agreed to
-    BLOCKED = "blocked"  # the binding, or an operator, allows nothing new
-    UNLINKED = "unlinked"  # its owner has unlinked the account while it was there
+    PRICE = "price"  # the price differs from the consent
+    BLOCKED = "blocked"  # the binding is blocked, or an administrator has paused creation
+    UNLINKED = "unlinked"  # the user unlinked the account while the instance existed
 
 
 class NoticeKind(StrEnum):
-    """What a person is told once."""
+    """Kinds of notices for users."""
 
     RUNNING = "running"
     MOST_SPENT = "most_spent"
@@ -114,15 +114,16 @@ class NoticeKind(StrEnum):
     FAILED = "failed"
     STRANGE_STATE = "strange_state"
     WIPED_SOON = "wiped_soon"
-    LEFT = "left"  # the account was unlinked, and it stays there
+    LEFT = "left"  # the account was unlinked, and the instance stays there
 
 
 @dataclass(frozen=True)
 class Binding:
-    """A link between a user and a cloud account. `external_id` is made here and is known to the role's trust only.
+    """A link between a user and a cloud account. `external_id` is generated by Freepool; the role's trust policy
+    requires it.
 
-    `workspaces` are by region. `subject` is who signed in when the account was proven. `user_since` is when JupyterHub
-    made this user: names can be given to others later, and that cannot.
+    `workspaces` are by region. `subject`: cloud identity that signed in to prove the account. `user_since`: creation
+    time of the JupyterHub user, because the name of a deleted user can be given to a new one.
     """
 
     id: str
@@ -145,12 +146,12 @@ class Binding:
 
 @dataclass(frozen=True)
 class Consent:
-    """What a person was asked, word for word, and whether they said yes. Nothing but its state ever changes.
+    """An offer with the text that the user saw, and its state. Only the state and its times change.
 
-    `price` is for one `unit` of computing, `disk_price` for the same unit of the disk beyond what is included, both
-    in `currency`; `disk` is in bytes, None for what is included. `cap` bounds what one run may cost: `run_seconds` is
-    how long that, and the time that was chosen, let it run. `session` marks the person's session without naming it.
-    `answer_hash`: of the word that only the page with this question sends along with the yes.
+    `price`: of one `unit` of computing; `disk_price`: of the same unit of the disk beyond the included size; both in
+    `currency`. `disk`: bytes, None for the included size. `cap`: maximum cost of the run; `run_seconds`: maximum run
+    time by the cap and by `max_seconds`, the user's choice. `session`: hash of the user's session. `answer_hash`: hash
+    of the one-time token that the page with the offer sends with the acceptance.
     """
 
     id: str
@@ -192,16 +193,16 @@ class Consent:
 
 @dataclass(frozen=True)
 class Order:
-    """One instance in a person's cloud, from the intent to its end, over all its runs.
+    """One instance in a user's cloud account, over all its runs.
 
-    `consent_id`: what allows the present run; None where it was found and not ordered. `blocked` stands beside the
-    state, so that nothing is forgotten while we cannot look. `busy_until`: somebody is asking the cloud right now.
-    `begun_at`: when the last step began. `unsure`: the cloud's answer to the last request was lost, so look first.
-    `asked_at`: when the cloud took the request to stop or delete; `ending_since`: since when that has been tried.
-    `workspace`: where in the account it is made. `posted_at`: when it was first asked to make it.
-    `remote_state`, `raw_state`, `remote_reason`, `running`, `stops_at`: the last answer, of `seen_at`; `running` is
-    seconds by the cloud's count over all runs, `ran_before` those of earlier runs. `run_began_at`: from when
-    on this run may have cost something. `spent` is an estimate, in the consent's currency.
+    `consent_id`: the consent for the current run; None for a discovered instance. `blocked`: set beside the state, so
+    that the state is kept while access is lost. `busy_until`: expiry of the lock for a call under way. `begun_at`:
+    start of the last step. `unsure`: the outcome of the last request is unknown, so observe first. `asked_at`: when
+    the cloud accepted the stop or delete request; `ending_since`: start of the attempts. `workspace`: the account's
+    workspace for the instance. `posted_at`: time of the last create or start request. `remote_state`, `raw_state`,
+    `remote_reason`, `running`, `stops_at`: last observation, at `seen_at`. `running`: seconds that the cloud counts
+    over all runs, `ran_before` those of earlier runs. `run_began_at`: start of the time that may be billed. `spent`:
+    estimated cost, in the consent's currency.
     """
 
     id: str
@@ -252,12 +253,12 @@ class Order:
 
     @property
     def is_unwanted(self) -> bool:
-        """Whether it is to be stopped, or deleted."""
+        """Whether a stop or delete request is pending."""
         return self.stop_wanted_at is not None or self.delete_wanted_at is not None
 
 
 class OrderChanges(TypedDict, total=False):
-    """Columns of an order to change: all but its id and its version."""
+    """Changes to an order's columns: all but its id and version."""
 
     person_id: str
     user_name: str
@@ -306,7 +307,8 @@ class OrderChanges(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class OrderEvent:
-    """One line of the record of what was done for an order, by whom. `request_id` is the cloud's, for its support."""
+    """One entry of an order's event log. `by`: user name, or a part of Freepool; `request_id`: the cloud's, for its
+    support."""
 
     seq: int
     order_id: str
@@ -321,7 +323,7 @@ class OrderEvent:
 
 @dataclass(frozen=True)
 class Notice:
-    """What a person must be told once. `mark` names the occasion: there is one notice for each."""
+    """A notice for a user. `mark`: kind and occasion; there is one notice for each."""
 
     seq: int
     mark: str

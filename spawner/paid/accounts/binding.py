@@ -1,4 +1,4 @@
-"""Rules of a binding: when it may be used, what a probe must have shown, and when it may be forgotten."""
+"""Rules of bindings: when one may be used, which problems prevent linking, and which orders prevent unlinking."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from spawner.ledger.paid.rows import OVER, Binding, BindingState, Consent, Order
 from spawner.paid.providers.base import Account, Probe
 
 EXTERNAL_ID_BYTES = 24
-"""192 bits: it cannot be guessed, and is never typed by anybody."""
+"""192 bits; users copy it and never type it."""
 OUT_OF_REACH = timedelta(hours=24)
+"""How long an unreachable instance without an auto-stop prevents unlinking."""
 Reach = Callable[[str, str], bool]
-"""Whether the settings name a cloud and a region of it, as `Paid.reaches`."""
+"""`Paid.reaches`: whether the settings name a provider and a region."""
 OTHER_ACCOUNT = "The role belongs to account {found}, but you have signed in to account {proven}."
 
 
 def external_id(randomness: bytes) -> str:
-    """The word that the role's trust asks for, made here for one person and account."""
+    """The external id that the role's trust policy requires, unique to a user and account."""
     if len(randomness) < EXTERNAL_ID_BYTES:
-        raise ValueError("an external id that can be guessed protects nobody")
+        raise ValueError(f"an external id needs {EXTERNAL_ID_BYTES} random bytes: a shorter one can be guessed")
     return f"freepool-{randomness.hex()}"
 
 
 def account_for(binding: Binding, order: Order) -> Account:
-    """On whose behalf calls for an order are made: it stays in the workspace in which it was ordered."""
+    """The account for an order's calls, in the workspace in which the order was placed."""
     return replace(account_of(binding, order.region), workspace=order.workspace)
 
 
 def account_of(binding: Binding, region: str) -> Account:
-    """On whose behalf calls under a binding are made. It must have a role."""
+    """The account for calls under a binding. Raises `NotAllowed` where the binding has no role yet."""
     if binding.role is None:
         raise NotAllowed("This cloud account is not linked yet.", next_step="Finish linking it first.")
     return Account(
@@ -45,27 +46,27 @@ def account_of(binding: Binding, region: str) -> Account:
 
 
 def problems_of(binding: Binding, probe: Probe) -> Sequence[tuple[str, Mapping[str, str]]]:
-    """All that speaks against using a binding, after a look at it. Empty: it may become ACTIVE."""
+    """Why the probe does not allow using the binding, as (template, params); empty if it may become ACTIVE."""
     if probe.account_id == binding.account_id:
         return probe.problems
     return [*probe.problems, (OTHER_ACCOUNT, {"found": probe.account_id, "proven": binding.account_id})]
 
 
-def is_same(one: Binding | Consent | Order, other: Binding | Consent | Order) -> bool:
-    """Whether both are the same person's: a name alone may have been somebody else's before."""
-    return one.person_id == other.person_id
+def is_same(row: Binding | Consent | Order, other: Binding | Consent | Order) -> bool:
+    """Whether both rows belong to the same person."""
+    return row.person_id == other.person_id
 
 
 def may_order(binding: Binding) -> bool:
-    """Whether something new may be made or started there."""
+    """Whether instances may be created or started under the binding."""
     return binding.state is BindingState.ACTIVE
 
 
 def in_the_way_of_unlinking(orders: Iterable[Order], now: datetime, *, reaches: Reach) -> list[Order]:
-    """What must be stopped before a binding is forgotten: all that may compute.
+    """The orders to stop before a binding is unlinked: all that may be running.
 
-    What we cannot reach any more, or the settings do not name any more, is waited for until its timer has surely
-    fired. What has none, for a day: by then its owner has been told, and only they can do something.
+    An instance that Freepool cannot reach (access lost, or region removed from the settings) counts until its
+    auto-stop is due; without an auto-stop, for `OUT_OF_REACH`. Its user has a notice by then and must act in the cloud.
     """
     return [
         order

@@ -1,4 +1,5 @@
-"""Unlinking an account: what runs is stopped first, what nobody has used is void, what stays is said."""
+"""Unlink an account: stop its running instances first, withdraw unused consents, and notify the user of instances
+that stay in the cloud."""
 
 from __future__ import annotations
 
@@ -14,21 +15,21 @@ from spawner.paid.orders.updates import notice
 
 
 def unlink_or_stop(connection: Connection, binding_id: str, *, by: str, now: datetime, reaches: Reach) -> bool:
-    """True where it is unlinked now; else what is in the way is to be stopped. All of it in one transaction.
+    """Unlink the binding (True), or request the stop of the orders that prevent it (False); call again later.
 
-    Nothing is started under it from now on, either way: a yes that the hub has not spent yet is withdrawn.
+    In both cases unspent consents are withdrawn, so nothing more is started under the binding.
     """
     consents.withdraw_all(connection, binding_id, now=now)
-    mine = orders.of_binding(connection, binding_id)
-    in_the_way = in_the_way_of_unlinking(mine, now, reaches=reaches)
-    for order in in_the_way:
+    orders_of_binding = orders.of_binding(connection, binding_id)
+    to_stop = in_the_way_of_unlinking(orders_of_binding, now, reaches=reaches)
+    for order in to_stop:
         want_stop(connection, order.id, by=by, now=now, reason=StopReason.UNLINKED)
-    if in_the_way:
+    if to_stop:
         return False
-    for order in mine:
+    for order in orders_of_binding:
         if order.state in OVER:
             continue
-        # It is not gone from the cloud, only from here: whoever links the account again gets it back by a sweep.
+        # The instance stays in the cloud. Discovery reopens the order when the account is linked again.
         changes: OrderChanges = {
             "state": OrderState.GONE,
             "reason": StopReason.UNLINKED,
@@ -37,10 +38,10 @@ def unlink_or_stop(connection: Connection, binding_id: str, *, by: str, now: dat
         }
         orders.update_read(connection, order, changes)
         audit.note(connection, order.id, at=now, by=by, what="left", before=order.state, after=OrderState.GONE)
-        telling = notice(NoticeKind.LEFT, order)
+        left = notice(NoticeKind.LEFT, order)
         audit.tell(
-            connection, order, telling.kind, occasion=telling.occasion, at=now,
-            order_id=order.id, binding_id=binding_id, params=telling.params,
+            connection, order, left.kind, occasion=left.occasion, at=now,
+            order_id=order.id, binding_id=binding_id, params=left.params,
         )  # fmt: skip
     bindings.unlink(connection, binding_id, now=now)
     return True

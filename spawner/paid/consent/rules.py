@@ -1,4 +1,4 @@
-"""Rules of consents, as pure functions: what may be offered, who may accept until when, and what voids an offer."""
+"""Rules of consents, as pure functions: checks before an offer, checks of an acceptance, and price changes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SHORTEST_RUN = 600
 LONGEST_RUN = 7 * 24 * 3600
 NOT_FROM_THE_PAGE = "This yes did not come from the page with the question."
 NOTHING_NEW = "Nothing new can be made in this cloud account just now."
-SHAPE_GONE = "{instance_type} is not on offer any more."
-SHAPE_OUT = "{instance_type} is not available just now."
+TYPE_NOT_OFFERED = "{instance_type} is not on offer any more."
+TYPE_UNAVAILABLE = "{instance_type} is not available just now."
 PRICE_UNKNOWN = "The price of {instance_type} is not known just now."
 PRICE_CHANGED = "The price of {instance_type} has changed from {old} to {new} an hour."
 
@@ -44,7 +44,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Parties:
-    """Who is billed by whom: the user's binding, and the cloud with its title, region and capabilities.
+    """The user's binding, and the cloud with its region, title and capabilities.
 
     `order`: the stopped instance to start again; None to create one.
     """
@@ -124,7 +124,8 @@ def ask(consent_id: str, parties: Parties, quote: Quote, chosen: Chosen, page: P
 
 
 def _price_of(binding: Binding, quote: Quote, now: datetime) -> tuple[Money, Money]:
-    """Price of an hour in all, and of its computing, if the quote may be offered under the binding now."""
+    """Price of an hour, in total and without the disk. Raises `NotAllowed` or `OfferChanged` if it cannot be offered
+    now."""
     if not may_order(binding):
         raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
     hourly = quote.hourly
@@ -172,14 +173,14 @@ def check_answer(consent: Consent, *, person_id: str, session: str, token: str, 
 
 
 def change_since(consent: Consent, instance_types: Iterable[InstanceType]) -> tuple[str, Mapping[str, str]] | None:
-    """What differs from the consent now, as (template, params); None where nothing does. A lower price differs, too."""
-    instance_type = next((one for one in instance_types if one.id == consent.instance_type), None)
+    """The difference between offer and consent, as (template, params); None if there is none. A lower price counts."""
+    instance_type = next((offered for offered in instance_types if offered.id == consent.instance_type), None)
     if instance_type is None:
-        return SHAPE_GONE, {"instance_type": consent.instance_type}
+        return TYPE_NOT_OFFERED, {"instance_type": consent.instance_type}
     if instance_type.price is None:
         return PRICE_UNKNOWN, {"instance_type": consent.instance_type}
     if instance_type.available is False:
-        return SHAPE_OUT, {"instance_type": consent.instance_type}
+        return TYPE_UNAVAILABLE, {"instance_type": consent.instance_type}
     agreed, disk = read(consent.price, consent.currency), read(consent.disk_price, consent.currency)
     assert agreed is not None
     now_disk = quotes.disk_price(instance_type, consent.disk)

@@ -1,4 +1,4 @@
-"""Quotes, offers and consents: the calls that the desk makes before anything is ordered.
+"""Quotes, offers and consents: the desk's calls before an order is placed.
 
 They read prices from the cloud and write consents to the ledger. They change nothing in the cloud.
 """
@@ -87,7 +87,7 @@ async def offer(
 
 
 async def accept(paid: Paid, consent_id: str, *, person_id: str, session: str, token: str) -> Consent:
-    """Accept an offer that is still true, for the page that showed it.
+    """Accept an offer if its price has not changed, for the page that showed it.
 
     Raises `NoConsent`, `OfferChanged` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
     """
@@ -100,8 +100,8 @@ async def accept(paid: Paid, consent_id: str, *, person_id: str, session: str, t
         return consent, bindings.get(connection, consent.binding_id)
 
     consent, binding = await paid.ledger.aread(read)
-    who = {"person_id": person_id, "session": session, "token": token}
-    check_answer(consent, **who, now=paid.now())
+    caller = {"person_id": person_id, "session": session, "token": token}
+    check_answer(consent, **caller, now=paid.now())
     if not may_order(binding):
         raise OfferChanged(NOTHING_NEW, next_step="Look at how it is linked.")
     instance_types = await provider_of(paid, binding, consent.region).instance_types(
@@ -109,12 +109,12 @@ async def accept(paid: Paid, consent_id: str, *, person_id: str, session: str, t
     )
     changed = change_since(consent, instance_types)
     if changed is not None:
-        template, words = changed
-        raise OfferChanged(template, next_step="Look at the new price.", **words)
+        template, params = changed
+        raise OfferChanged(template, next_step="Look at the new price.", **params)
 
     def write(connection: Connection) -> Consent:
         now = paid.now()
-        check_answer(consents.get(connection, consent_id), **who, now=now)
+        check_answer(consents.get(connection, consent_id), **caller, now=now)
         consents.accept(connection, consent_id, now=now)
         return consents.get(connection, consent_id)
 

@@ -1,6 +1,6 @@
-"""What a person is asked, in words: one list of sentence pairs, English and Simplified Chinese.
+"""The text of an offer, as pairs of an English and a Simplified Chinese sentence.
 
-Whoever changes a sentence raises `VERSION`: each consent keeps the version, the text as it was shown, and its hash.
+Increment `VERSION` with every change of a sentence: each consent stores the version, the text as shown, and its hash.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ CHINESE_NAMES = {"Alibaba Cloud PAI-DSW": "阿里云 PAI-DSW"}
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the text names. `disk` is the size asked for (bytes), `disk_price` what an hour of it costs beyond
-    what is included. Times in seconds."""
+    """Facts that the text states. `disk`: requested size in bytes; `disk_price`: price of an hour beyond the included
+    size."""
 
     kind: ConsentKind
     provider: str
@@ -54,7 +54,7 @@ START: Pair = (
     "Freepool 将重新启动你自己的{provider} 账号（尾号 {account}，地域 {region}）中已停止的实例，"
     "费用由{provider} 向你收取。",
 )
-SHAPE: Pair = (
+INSTANCE_TYPE: Pair = (
     "It is a {instance_type}: {cpu} CPU, {memory} GiB memory{gpu}.",
     "规格为 {instance_type}：{cpu} 核 CPU，{memory} GiB 内存{gpu}。",
 )
@@ -78,7 +78,7 @@ AUTO_STOP: Pair = (
     "Freepool alone watches.",
     "届时由{provider} 的定时器停止实例，即使 Freepool 无法操作也会生效。在定时器设好之前的片刻内，仅由 Freepool 监视。",
 )
-NO_DEADMAN: Pair = (
+NO_AUTO_STOP: Pair = (
     "{provider} has no timer of its own for this: Freepool stops it. If Freepool could not reach your account, it "
     "would run on and cost more.",
     "{provider} 没有此类定时器，由 Freepool 停止实例。若 Freepool 无法访问你的账号，实例会继续运行并产生更多费用。",
@@ -116,10 +116,10 @@ ONCE: Pair = (
 
 
 def write(facts: Facts, language: str) -> str:
-    """The whole text in `language` (`ENGLISH`, or else Chinese): one sentence group a line."""
-    which = 0 if language == ENGLISH else 1
-    words = _words(facts, which)
-    return "\n".join(pair[which].format(**words) for pair in _pairs(facts))
+    """The text in `language` (`ENGLISH`, or else Chinese), one pair per line."""
+    index = 0 if language == ENGLISH else 1
+    params = _params(facts, index)
+    return "\n".join(pair[index].format(**params) for pair in _pairs(facts))
 
 
 def hash_of(text: str) -> str:
@@ -129,12 +129,12 @@ def hash_of(text: str) -> str:
 
 def _pairs(facts: Facts) -> Iterator[Pair]:
     yield START if facts.kind is ConsentKind.START else CREATE
-    yield SHAPE
+    yield INSTANCE_TYPE
     yield PRICE
     if facts.disk_price is not None:
         yield DISK
     yield CAP
-    yield AUTO_STOP if Capability.AUTO_STOP in facts.capabilities else NO_DEADMAN
+    yield AUTO_STOP if Capability.AUTO_STOP in facts.capabilities else NO_AUTO_STOP
     yield IDLE if facts.idle_seconds is not None else NO_IDLE
     yield STOP
     if Capability.WIPES in facts.capabilities:
@@ -142,15 +142,15 @@ def _pairs(facts: Facts) -> Iterator[Pair]:
     yield from (NOT_INCLUDED, BILL, ONCE)
 
 
-def _words(facts: Facts, which: int) -> dict[str, str]:
+def _params(facts: Facts, index: int) -> dict[str, str]:
     instance_type = facts.instance_type
     gpu = (
-        GPU[which].format(count=instance_type.gpu_count, name=instance_type.gpu_name or "GPU")
+        GPU[index].format(count=instance_type.gpu_count, name=instance_type.gpu_name or "GPU")
         if instance_type.gpu_count
         else ""
     )
     return {
-        "provider": facts.provider if which == 0 else CHINESE_NAMES.get(facts.provider, facts.provider),
+        "provider": facts.provider if index == 0 else CHINESE_NAMES.get(facts.provider, facts.provider),
         "account": facts.account_id[-4:],
         "region": facts.region,
         "instance_type": instance_type.id,

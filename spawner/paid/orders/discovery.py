@@ -46,7 +46,7 @@ ORDER_ID = re.compile(r"[0-9a-f]{8,32}")
 
 @dataclass(frozen=True)
 class _AccountListing:
-    """All instances with our label in one region of an account. `began`: when the list call was sent."""
+    """All instances with this installation's label in one region of an account. `began`: time of the list call."""
 
     binding: Binding
     region: str
@@ -160,8 +160,8 @@ def _belongs_to_other_binding(connection: Connection, binding: Binding, remote: 
     """Whether its label names another linked binding of the same account: that binding's discovery records it."""
     other = remote.labels.get(BINDING_LABEL)
     return other != binding.id and any(
-        one.id == other and (one.provider, one.account_id) == (binding.provider, binding.account_id)
-        for one in bindings.linked(connection)
+        candidate.id == other and (candidate.provider, candidate.account_id) == (binding.provider, binding.account_id)
+        for candidate in bindings.linked(connection)
     )
 
 
@@ -169,12 +169,13 @@ def _belongs_to_binding(connection: Connection, order: Order, binding: Binding) 
     """Whether the order was made under this binding, or under an unlinked one of the same user."""
     if order.binding_id == binding.id:
         return True
-    was_under = bindings.get(connection, order.binding_id)
-    return was_under.state is BindingState.UNLINKED and order.person_id == binding.person_id
+    previous = bindings.get(connection, order.binding_id)
+    return previous.state is BindingState.UNLINKED and order.person_id == binding.person_id
 
 
 def _recover(connection: Connection, paid: Paid, binding: Binding, remote: RemoteInstance, now: datetime) -> None:
-    """Record an instance of ours that the ledger lost. It gets an auto-stop, its user a notice; it is never deleted."""
+    """Record a labelled instance that the ledger does not know. It gets an auto-stop and its user a notice; it is never
+    deleted."""
     order_id = _labelled_id(connection, binding, remote, now) or paid.new_id()
     is_stopped = remote.state is RemoteState.STOPPED
     order = Order(
@@ -207,15 +208,15 @@ def _recover(connection: Connection, paid: Paid, binding: Binding, remote: Remot
 
 def _labelled_id(connection: Connection, binding: Binding, remote: RemoteInstance, now: datetime) -> str | None:
     """The order id in its label, if no order has that id and its consent is of this binding. Spends that consent."""
-    named = remote.labels.get(ORDER_LABEL, "")
-    if ORDER_ID.fullmatch(named) is None or orders.find(connection, named) is not None:
+    order_id = remote.labels.get(ORDER_LABEL, "")
+    if ORDER_ID.fullmatch(order_id) is None or orders.find(connection, order_id) is not None:
         return None
-    consent = consents.find(connection, consent_id_of(named))
+    consent = consents.find(connection, consent_id_of(order_id))
     if consent is not None and consent.binding_id != binding.id:
         return None  # users can write any label in their own accounts
     if consent is not None and consent.state is ConsentState.ACCEPTED:
         consents.spend(connection, consent.id, now=now)
-    return named
+    return order_id
 
 
 def _revive(
@@ -224,8 +225,8 @@ def _revive(
     """Reopen an order that was closed although its instance exists. `began`: when the listing was requested."""
     now = paid.now()
     is_fresh = order.ended_at is not None and began - order.ended_at < timedelta(seconds=paid.rules.seen_within)
-    was_left = order.reason is StopReason.UNLINKED  # closed by unlinking, not because the instance was gone
-    if remote.state is RemoteState.DELETING or (is_fresh and remote.id == order.remote_id and not was_left):
+    was_unlinked = order.reason is StopReason.UNLINKED  # the instance was not gone when the order was closed
+    if remote.state is RemoteState.DELETING or (is_fresh and remote.id == order.remote_id and not was_unlinked):
         return  # listings still show deleted instances for a while
     is_stopped = remote.state is RemoteState.STOPPED
     changes: OrderChanges = {

@@ -72,7 +72,7 @@ async def execute(paid: Paid, order: Order, *, has_discovered: bool, since: date
     """
     provider = paid.providers[order.provider] if paid.reaches(order.provider, order.region) else None
     can_set_auto_stop = provider is not None and Capability.AUTO_STOP in provider.capabilities
-    for number in range(MAX_ACTIONS):
+    for executed in range(MAX_ACTIONS):
         snapshot = await paid.ledger.aread(
             read_snapshot, order.id, has_discovered=has_discovered, since=since, now=paid.now()
         )
@@ -89,7 +89,7 @@ async def execute(paid: Paid, order: Order, *, has_discovered: bool, since: date
             await _apply(paid, snapshot.order, snapshot, action, None)
             return True
         if action.kind is Action.WAIT or provider is None:
-            return number > 0
+            return executed > 0
         update = await execute_action(paid, provider, snapshot, action)
         next_try_at = update.changes.get("next_try_at")
         if next_try_at is None or next_try_at > paid.now():
@@ -169,7 +169,7 @@ class _Executor:
         assert self.consent is not None
         consent = self.consent
 
-        async def look() -> CallResult | None:
+        async def check() -> CallResult | None:
             if self.action.kind is Action.CREATE:
                 listed = await self.provider.find(self.account, self.order.name)
                 if listed is not None:
@@ -177,7 +177,7 @@ class _Executor:
             changed = change_since(consent, await self.provider.instance_types(self.account))
             return None if changed is None else TermsChanged(changed)
 
-        return await self._call(look, was_sent=False) or await then()
+        return await self._call(check, was_sent=False) or await then()
 
     async def _create(self) -> CallResult:
         consent, order = self.consent, self.order
@@ -214,10 +214,10 @@ class _Executor:
             _record_intent, self.order, self.action, intent, now=now, rules=self.paid.rules
         )
 
-        async def ask() -> CallResult:
+        async def send() -> CallResult:
             return RequestTaken(await call())
 
-        result = await self._call(ask, was_sent=True)
+        result = await self._call(send, was_sent=True)
         assert result is not None
         return result
 
@@ -245,8 +245,9 @@ def read_snapshot(
     consent = None if order.consent_id is None else consents.find(connection, order.consent_id)
     binding = bindings.get(connection, order.binding_id)
     creation_policy = _creation_policy(connection, binding, has_discovered=has_discovered)
-    agreed_at = None if consent is None else consent.accepted_at
-    if creation_policy is not CreationPolicy.SHUT and since is not None and agreed_at is not None and agreed_at < since:
+    accepted_at = None if consent is None else consent.accepted_at
+    is_old = since is not None and accepted_at is not None and accepted_at < since
+    if creation_policy is not CreationPolicy.SHUT and is_old:
         creation_policy = CreationPolicy.TOO_OLD
     return OrderSnapshot(order, consent, binding, creation_policy, now)
 

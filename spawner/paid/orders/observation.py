@@ -16,12 +16,12 @@ from spawner.paid.providers.base import RemoteInstance, RemoteState
 from spawner.paid.rules import Rules
 
 ALIVE = (RemoteState.PROVISIONING, RemoteState.RUNNING, RemoteState.UNKNOWN)
-"""States in which the instance computes, or may."""
+"""States in which the instance runs or may run."""
 MAY_BILL = (*ALIVE, RemoteState.FAILED)
 """A failed instance may still be billed; a stopping one no longer counts."""
 MOST_SPENT_SHARE = Decimal("0.8")
 TIMER_SLACK = timedelta(seconds=120)
-"""A stop this close to the timer's due time is ascribed to the timer."""
+"""A stop this close to the timer's due time counts as caused by the timer."""
 
 
 def apply_observation(
@@ -134,7 +134,7 @@ def _running_notices(order: Order, consent: Consent | None, remote: RemoteInstan
 
 
 def _pause_while_active(order: Order, remote: RemoteInstance, rules: Rules) -> float:
-    """Seconds until the next look: none where an action is due, a backoff where that action has failed."""
+    """Seconds until the next step: 0 where an action is due, a backoff where that action has failed."""
     action_is_due = order.auto_stop_set_at is None or order.is_unwanted
     pause = rules.poll if remote.state is RemoteState.RUNNING else rules.poll_soon
     if action_is_due and order.tries:
@@ -147,10 +147,10 @@ def _limits(consent: Consent) -> dict[str, str]:
 
 
 def _stop_reason(order: Order, consent: Consent | None, now: datetime) -> StopReason:
-    """Why it stopped without a request of ours: the auto-stop, or else the cloud's console or idle culler."""
+    """Why it stopped without a request from Freepool: the auto-stop, or else the cloud's console or idle culler."""
     by_timer = order.auto_stop_set_at is not None and order.stops_at is not None and now >= order.stops_at - TIMER_SLACK
     if order.auto_stop_set_at is not None and consent is not None and not by_timer:
-        # `stops_at` is by our clock; the cloud's run time is right where the clocks disagree.
+        # `stops_at` is by this machine's clock. The cloud's run time is right even where the clocks differ.
         by_timer = _cloud_seconds(order) >= consent.run_seconds - TIMER_SLACK.total_seconds()
     return limit_of(consent) if by_timer else StopReason.OUTSIDE
 
@@ -240,7 +240,7 @@ def _deleting(order: Order, remote: RemoteInstance, now: datetime, rules: Rules)
         if order.asked_at is None:
             pause = min(rules.longest_pause, rules.first_pause * 2 ** min(order.tries, 16)) if order.tries > 1 else 0
         return OrderUpdate(_retry_in(now, pause))
-    # It runs or is stopping: it must be stopped before it can be deleted.
+    # It is running or stopping: it must be stopped before it can be deleted.
     asked_at = now if remote.state is RemoteState.STOPPING else None
     return OrderUpdate({"state": OrderState.STOPPING, "asked_at": asked_at, **_retry_in(now, 0)})
 

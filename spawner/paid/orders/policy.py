@@ -1,25 +1,25 @@
 """The next action for one order: `next_action`, a pure function of the row and the time.
 
     state                  wanted?  action                                         resulting state
-    INTENDED               yes      CREATE: look at the price, look for the name,  CREATING is committed just before the
-                                    ask the cloud. START, where it is there        cloud is asked; then ACTIVE, REJECTED
-                                    already: the same, without looking             (STOPPED for a start), or UNKNOWN
-                           no       GIVE_UP: no request was ever sent              REJECTED (STOPPED)
+    INTENDED               yes      CREATE: check name and price, then send.       CREATING is committed just before the
+                                    START (of a stopped instance): check the       request; then ACTIVE, REJECTED
+                                    price, then send                               (STOPPED for a start), or UNKNOWN
+                           no       GIVE_UP: no request was sent                   REJECTED (STOPPED)
     CREATING, UNKNOWN      yes      FIND the name; after `quiet` seconds, while    ACTIVE as soon as it is listed
                                     the consent is fresh, CREATE again
-                           no       FIND, for a day                                ACTIVE, and ended; or REJECTED
-      with an id (a start) both     DESCRIBE                                       ACTIVE, STOPPED; never sent twice
+                           no       FIND, for a day                                ACTIVE, then deleted; or REJECTED
+      with an id (a start) both     DESCRIBE: START is never sent twice            ACTIVE, STOPPED
     ACTIVE, RECOVERED      yes      SET_AUTO_STOP first; STOP where that fails,    STOPPING
                                     or where the cap or time is used up;
                                     DESCRIBE                                       as observed: STOPPED, DELETING, GONE
                            no       STOP                                           STOPPING
     STOPPING                        STOP until the cloud accepts it; DESCRIBE      STOPPED
-    STOPPED                yes      DESCRIBE, seldom                               RECOVERED if it was started elsewhere
+    STOPPED                yes      DESCRIBE, rarely                               RECOVERED if the user started it
                            deleted  DELETE                                         DELETING
     DELETING                        DELETE until the cloud accepts it; DESCRIBE    GONE only if the cloud says NotFound
 
-After a lost response the next action is DESCRIBE. If that fails, too, a due STOP or DELETE is sent all the same.
-A FAILED instance gets no auto-stop, but its limits apply. `results` says how a response changes the row.
+After a lost response the next action is DESCRIBE. If that fails, too, a due STOP or DELETE is sent nevertheless.
+A FAILED instance gets no auto-stop, but its limits apply. `results` computes how a response changes the row.
 "Wanted" means that no stop or delete was requested.
 """
 
@@ -41,11 +41,11 @@ class CreationPolicy(StrEnum):
     OPEN = "open"
     NOT_YET = "not_yet"  # discovery has not finished since this process started
     SHUT = "shut"
-    TOO_OLD = "too_old"  # accepted before this process started: in a restored ledger, the run may be over already
+    TOO_OLD = "too_old"  # accepted before this process started: if the ledger was restored, the run may be over
 
 
 class Action(StrEnum):
-    """What the steward does for an order in one step. Values are stored in order_events.what."""
+    """Actions of the steward for an order. Values are stored in `order_events.what`."""
 
     WAIT = "wait"
     GIVE_UP = "give_up"
@@ -107,13 +107,13 @@ def next_action(
 
 
 def has_new_end_request(order: Order) -> bool:
-    """Whether a stop or delete was requested since the last step: it does not wait for `next_try_at`."""
+    """Whether a stop or delete was requested since the last step. Such a request does not wait for `next_try_at`."""
     requests = [at for at in (order.stop_wanted_at, order.delete_wanted_at) if at is not None]
     return any(order.begun_at is None or at >= order.begun_at for at in requests)
 
 
 def clock_went_back(order: Order, now: datetime) -> bool:
-    """Whether the clock was set back since the last step: then the row's times lie too far ahead to wait for."""
+    """Whether the clock was set back since the last step. The row's times are then too late to wait for."""
     return order.begun_at is not None and order.begun_at > now
 
 
@@ -184,7 +184,7 @@ def _asks_without_observation(order: Order, rules: Rules) -> bool:
 
 
 def _until_accepted(order: Order, action: NextAction, now: datetime, rules: Rules) -> NextAction:
-    """Send until the cloud accepts, then observe; send again where that has no effect, or cannot be observed."""
+    """Send until the cloud accepts, then observe. Send again if it has no effect or cannot be observed."""
     if order.asked_at is None and not order.unsure:
         return action
     was_observed = order.asked_at is not None and order.seen_at is not None and order.seen_at > order.asked_at
@@ -197,12 +197,12 @@ def _until_accepted(order: Order, action: NextAction, now: datetime, rules: Rule
 
 
 def seconds_run(order: Order, now: datetime) -> float:
-    """Billed seconds of the current run: the cloud's count or ours, whichever is larger.
+    """Billed seconds of the current run: the cloud's count or Freepool's, whichever is larger.
 
-    Clouds count from RUNNING and may bill from creation; ours begins at creation.
+    Clouds count from RUNNING but may bill from creation; Freepool counts from creation.
     """
-    ours = (now - order.run_began_at).total_seconds() if order.run_began_at is not None else 0.0
-    return max(ours, (order.running or 0.0) - order.ran_before, 0.0)
+    since_creation = (now - order.run_began_at).total_seconds() if order.run_began_at is not None else 0.0
+    return max(since_creation, (order.running or 0.0) - order.ran_before, 0.0)
 
 
 def seconds_left(order: Order, consent: Consent | None, now: datetime, rules: Rules) -> float:

@@ -1,7 +1,7 @@
 """The steward's loop for paid instances: starts the due actions of orders and the due discovery of accounts.
 
-Its memory may be lost at any time: which accounts were discovered since it started, and the tasks under way.
-Everything else is in the ledger.
+In memory it keeps the times of discoveries since it started and the tasks under way, which may be lost at any time.
+All other state is in the ledger.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Reconciler:
         self._held_until: datetime | None = None
         self._since = paid.now()
         self._expired_at: datetime | None = None
-        self._idle: dict[str, tuple[str, datetime]] = {}  # by order: its binding, and until when
+        self._idle: dict[str, tuple[str, datetime]] = {}  # by order id: binding id, end of the pause
         self._ticked_at: datetime | None = None
         self._order_tasks: dict[str, asyncio.Task[None]] = {}
         self._discovery_tasks: dict[AccountRegion, asyncio.Task[None]] = {}
@@ -100,7 +100,7 @@ class Reconciler:
         if await execute(self.paid, order, has_discovered=may_create, since=self._since):
             return
         if binding is None or self.has_discovered(binding) == may_create:
-            # It waits for discovery or its cloud: leave its place to orders that can be worked on.
+            # It waits for discovery or its cloud: skip it for a while, so that other orders get its place.
             self._idle[order.id] = order.binding_id, self.paid.now() + timedelta(seconds=self.paid.rules.poll)
 
     async def rest(self) -> None:
@@ -124,9 +124,8 @@ class Reconciler:
             self._since = now
             self._discovered_at.clear()
             self._retry_at.clear()
-        self._since = min(
-            self._since, now
-        )  # after the clock was set back, new consents must not count as older than this process
+        # After the clock was set back, new consents must not count as older than this process.
+        self._since = min(self._since, now)
         self._held_until = now + duration
         return True
 
@@ -139,7 +138,7 @@ class Reconciler:
             for region in self._regions_of(binding)
             if (binding.id, region) not in self._discovery_tasks
         ]
-        return [(binding, region) for at, _, region, binding in sorted(due, key=lambda one: one[:3]) if at <= now]
+        return [(binding, region) for at, _, region, binding in sorted(due, key=lambda row: row[:3]) if at <= now]
 
     def _regions_of(self, binding: Binding) -> list[str]:
         for region in sorted(self.paid.left_out(binding)):
@@ -155,9 +154,9 @@ class Reconciler:
 
     def _due_at(self, place: AccountRegion, is_busy: bool) -> datetime:
         rules = self.paid.rules
-        swept_at = self._discovered_at.get(place)
+        discovered_at = self._discovered_at.get(place)
         pause = timedelta(seconds=rules.discovery_interval if is_busy else rules.idle_discovery_interval)
-        return max(NEVER if swept_at is None else swept_at + pause, self._retry_at.get(place, NEVER))
+        return max(NEVER if discovered_at is None else discovered_at + pause, self._retry_at.get(place, NEVER))
 
     async def _discover(self, binding: Binding, region: str) -> None:
         rules, place = self.paid.rules, (binding.id, region)
@@ -181,7 +180,8 @@ class Reconciler:
         self._idle = {order_id: idle for order_id, idle in self._idle.items() if idle[0] != binding.id}
         if is_lost(binding):
             regions = self.paid.regions_of(binding)
-            seen_at = min((self._discovered_at.get((binding.id, one), NEVER) for one in regions), default=NEVER)
+            discovered = (self._discovered_at.get((binding.id, each), NEVER) for each in regions)
+            seen_at = min(discovered, default=NEVER)
             await self.paid.ledger.awrite(regain_access, binding.id, seen_at=seen_at)
 
     async def _expire(self, now: datetime) -> None:

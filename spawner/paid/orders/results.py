@@ -1,7 +1,7 @@
 """How the result of a cloud call changes an order: `apply_result`, a pure function.
 
-`policy` describes states and actions. An order is closed only on proof: GONE after the cloud said NotFound, REJECTED
-after a definite refusal, or after the name was not listed for a day.
+`policy` describes states and actions. An order is closed only when it is certain that it has no instance: GONE after
+NotFound, REJECTED after a definite refusal or after the name was not listed for a day.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def apply_result(
 
 
 def _is_still_refused(order: Order, action: NextAction) -> bool:
-    """A DESCRIBE that is allowed does not prove that a pending STOP or DELETE is."""
+    """Whether a pending STOP or DELETE may still be denied: a successful DESCRIBE does not show that it is allowed."""
     return action.kind is Action.DESCRIBE and order.state in ENDS and order.asked_at is None
 
 
@@ -135,9 +135,8 @@ def _retry_changes(
     longest = rules.longest_stop_pause if order.state is OrderState.STOPPING else rules.longest_pause
     pause = rules.pause(order.tries, jitter, longest=longest)
     if isinstance(error, Throttled) and error.after is not None:
-        pause = min(
-            max(pause, error.after * (1 + jitter / 10)), longest
-        )  # Retry-After must not outlast the pause allowed while the instance bills
+        # A long Retry-After must not delay the stop of a billed instance beyond `longest`.
+        pause = min(max(pause, error.after * (1 + jitter / 10)), longest)
     if order.state in RUNS:
         left = seconds_left(order, consent, now, rules)
         pause = min(pause, left) if left > 0 else pause
@@ -200,7 +199,7 @@ def _after_run_request(
     order: Order, consent: Consent | None, result: CallResult | None, now: datetime, was: Order, rules: Rules
 ) -> OrderUpdate:
     """After CREATE or START, or after the checks before them ended it."""
-    was_asked_before = was.posted_at is not None
+    was_sent_before = was.posted_at is not None
     match result:
         case InstanceSeen(remote):
             return _adopted(order, consent, remote, now, rules)
@@ -217,7 +216,7 @@ def _after_run_request(
                 changes["remote_id"] = remote_id
             return OrderUpdate(changes, what="made" if order.remote_id is None else "started")
         case TermsChanged(sentence):
-            if not was_asked_before:
+            if not was_sent_before:
                 return _give_up(order, StopReason.PRICE, now, sentence)
             return _no_longer_requested(order, StopReason.PRICE, now, sentence)
         case CallFailed(AlreadyExists() | Conflict() | NotFound(), True):
@@ -226,10 +225,10 @@ def _after_run_request(
             reason = StopReason.BLOCKED if isinstance(error, AuthLost) else StopReason.REFUSED
             why = error.template, {name: str(value) for name, value in error.params.items()}
             update = (
-                _no_longer_requested(order, reason, now, why) if was_asked_before else _give_up(order, reason, now, why)
+                _no_longer_requested(order, reason, now, why) if was_sent_before else _give_up(order, reason, now, why)
             )
             return replace(update, what="refused", request_id=error.request_id)
-        case CallFailed(Throttled() | ClockSkew() | Unavailable(), True) if not was_asked_before:
+        case CallFailed(Throttled() | ClockSkew() | Unavailable(), True) if not was_sent_before:
             return OrderUpdate({"state": OrderState.INTENDED, "posted_at": None, "tries": order.tries + 1})
         case CallFailed(error, True):
             return OrderUpdate(
@@ -242,7 +241,7 @@ def _after_run_request(
 
 
 def _no_longer_requested(order: Order, reason: StopReason, now: datetime, why: Sentence | None = None) -> OrderUpdate:
-    """Send no further request. An earlier one may still take effect, so its name is looked for."""
+    """Send no further request. An earlier one may still take effect, so FIND continues."""
     kind = NoticeKind.PRICE_CHANGED if reason is StopReason.PRICE else NoticeKind.NOT_MADE
     changes: OrderChanges = {
         "state": OrderState.UNKNOWN,
@@ -303,9 +302,9 @@ def _after_describe(
             made_at = order.active_at
             if order.seen_at is None and made_at and now - made_at < timedelta(seconds=rules.seen_within):
                 return OrderUpdate({"next_try_at": now + timedelta(seconds=rules.poll_soon)})
-            was_asked = order.delete_wanted_at is not None
-            kind = NoticeKind.DELETED if was_asked else NoticeKind.STOPPED
-            reason = order.reason or (StopReason.ASKED if was_asked else StopReason.OUTSIDE)
+            was_requested = order.delete_wanted_at is not None
+            kind = NoticeKind.DELETED if was_requested else NoticeKind.STOPPED
+            reason = order.reason or (StopReason.ASKED if was_requested else StopReason.OUTSIDE)
             return OrderUpdate(
                 {"state": OrderState.GONE, "ended_at": now, "reason": reason, "unsure": False, "next_try_at": None},
                 (notice(kind, order, reason=reason),),

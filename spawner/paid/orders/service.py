@@ -1,7 +1,7 @@
-"""Place orders and request their end: the calls of the hub and the desk. They make no cloud calls.
+"""Place orders and request their end: called by the hub and the desk. No cloud calls.
 
-Spending a consent takes its one-time token, which the desk makes when the user accepts. It is in no table, page or
-log, so a server that is started without the desk, by an administrator too, spends nothing.
+Spending a consent requires its one-time token, which the desk computes when the user accepts. It is not stored, shown
+or logged, so a server that is started without the desk, even by an administrator, spends no consent.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from spawner.paid.providers.base import RemoteState
 START_TOKEN = "start_token"  # noqa: S105  (the name of an option)
 """The JupyterHub start option that carries the one-time token."""
 OLD_START_TOKEN = "start_word"  # noqa: S105
-"""Its name up to 0.1; accepted for one release, for a desk that is upgraded after the hub."""
+"""Its name up to 0.1; accepted for one release, in case the desk is upgraded after the hub."""
 UNDER_WAY = (OrderState.INTENDED, *UNSETTLED, *RUNS)
 NOBODY_AGREED = "Nobody has agreed to being billed for this."
 ON_THE_DESK = "Choose a machine on the desk, and agree there."
@@ -55,7 +55,7 @@ def start_token(key: str, consent_id: str) -> str:
 
 
 def answer_token(key: str, consent_id: str) -> str:
-    """The one-time token that the page with an offer sends with the acceptance. It is nowhere but in that page."""
+    """The one-time token that the page with an offer sends with the acceptance. Only that page contains it."""
     return hmac.new(key.encode(), b"freepool paid answer v1\0" + consent_id.encode(), "sha256").hexdigest()
 
 
@@ -68,13 +68,13 @@ def begin(
     key: str,
     now: datetime,
 ) -> Order:
-    """The open order of the user's server, or else a new one for which their consent is spent.
+    """The open order of the user's server, or else a new one, for which the user's consent is spent.
 
     Raises `NoConsent`, `NotAllowed`, `PaidPaused`, or `OfferChanged`.
     """
     order = orders.of_server(connection, person_id, server_name)
     if order is not None and is_wanted(order):
-        return order  # a second click, or a hub that lost its own record
+        return order  # a second click, or the hub has lost its record of the server
     consent = consents.accepted(connection, person_id, server_name, now=now)
     if consent is None or not hmac.compare_digest(token.encode(), start_token(key, consent.id).encode()):
         refuse_if_paused(connection)
@@ -195,9 +195,9 @@ def is_wanted(order: Order) -> bool:
 
 
 def is_over(order: Order | None) -> bool:
-    """Whether the run is over. A stopping instance may still bill, so it is not.
+    """Whether the run is over. A stopping instance may still be billed, so its run is not over.
 
-    An order whose name is only looked for in case a lost request takes effect is over.
+    An unwanted order whose create request may still take effect counts as over.
     """
     if order is None:
         return True

@@ -9,7 +9,7 @@ from typing import Any
 from spawner.ledger.paid.rows import Block, NoticeKind, Order, OrderChanges
 
 FREEPOOL = "freepool"
-"""Shown as the requester of a stop that no user requested. No rule depends on it."""
+"""Requester of stops that no user requested. Only displayed."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class OrderUpdate:
 def notice(kind: NoticeKind, order: Order, **params: object) -> UserNotice:
     """A notice about the current run of an order, one of each kind per run."""
     run = order.consent_id or (order.recovered_at.isoformat() if order.recovered_at else "")
-    words = {
+    all_params = {
         "instance_type": order.instance_type,
         "region": order.region,
         **{name: str(value) for name, value in params.items()},
     }
-    return UserNotice(kind, f"{order.id}:{run}", words)
+    return UserNotice(kind, f"{order.id}:{run}", all_params)

@@ -1,1 +1,1 @@
-"""Clouds that a person may be billed by."""
+"""Cloud providers that bill users."""

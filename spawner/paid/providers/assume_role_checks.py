@@ -1,6 +1,6 @@
-"""The four checks against being used for a stranger, the same for every cloud whose roles know external ids.
+"""Four checks against confused deputies, for every cloud whose roles support external ids.
 
-A role that lets us in without the right external id would let in whoever names it to us, so it is refused.
+A role that can be assumed without the right external id is refused: any user who knows its name could use it here.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ NO_WORKSPACE = "The account has no PAI workspace yet: open the PAI console once 
 
 
 class AssumedSession(Protocol):
-    """A session says who it is."""
+    """A session with the ARN that STS returned for it."""
 
     @property
-    def arn(self) -> str:
-        """In the cloud."""
-        ...
+    def arn(self) -> str: ...
 
 
 S = TypeVar("S", bound=AssumedSession)
 
 
 def check(account: Account, assume: Callable[[str | None], S], identity: Callable[[S], str]) -> S | Probe:
-    """A session that may be used, or why there is none. `assume` takes the external id to try."""
-    named = account_in(account.role)
-    if named != account.account_id:
-        return refused(named, OTHER_ACCOUNT, actual=named or "?", expected=account.account_id)
+    """A session of the role, or a probe with the problem that prevents using it.
+
+    `assume` takes the external id to try; `identity` returns the account that a session is in.
+    """
+    account_of_role = account_in(account.role)
+    if account_of_role != account.account_id:
+        return refused(account_of_role, OTHER_ACCOUNT, actual=account_of_role or "?", expected=account.account_id)
     if not account.external_id:
         raise say(Rejected, code="NoExternalId")
     try:
@@ -55,7 +56,7 @@ def check(account: Account, assume: Callable[[str | None], S], identity: Callabl
     except AuthLost as error:
         return refused(account.account_id, NOT_IN, role=account.role, said=error.code or "?")
     for template, external_id in ((TOO_OPEN_WITHOUT, None), (TOO_OPEN_WRONG, f"wrong-{secrets.token_hex(16)}")):
-        if _lets_in(assume, external_id):
+        if _can_assume(assume, external_id):
             return refused(account.account_id, template)
     actual = identity(session)
     if not account.account_id == actual == account_in(session.arn):
@@ -69,12 +70,12 @@ def refused(account_id: str, template: str, **params: str) -> Probe:
 
 
 def account_in(arn: str) -> str:
-    """The account that an ARN names, Alibaba Cloud's or AWS's: it is before the last part of both."""
+    """The account id in an ARN of Alibaba Cloud or AWS: the last part but one. Empty where there is none."""
     parts = arn.split(":")
     return parts[-2] if len(parts) > 3 else ""
 
 
-def _lets_in(assume: Callable[[str | None], S], external_id: str | None) -> bool:
+def _can_assume(assume: Callable[[str | None], S], external_id: str | None) -> bool:
     try:
         assume(external_id)
     except AuthLost:

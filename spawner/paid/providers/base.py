@@ -1,10 +1,9 @@
-"""The contract of a cloud that bills a person: what Freepool asks of it, and what its answers mean.
+"""The interface of cloud providers, and the errors that they raise.
 
-A provider holds no state of ours. Every call names the account it is for; what may be cached is a session of the
-cloud's, in memory. A call that changes something in the cloud is *mutating*: `create`, `start`, `stop`, `delete` and
-`set_auto_stop`. Only the steward makes those, and only for an order, which stands for a consent.
+A provider keeps no state but the cloud's sessions, in memory; every call names its account. `create`, `start`, `stop`,
+`delete` and `set_auto_stop` are *mutating*: only the steward calls them, and only for an order, which has a consent.
 
-Calls are idempotent by `name`, which the caller derives from its own order before it calls.
+`create` is idempotent by `name`, which the caller derives from its order.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from spawner.paid.money import Money
 
 
 class RemoteState(StrEnum):
-    """What an instance in the cloud is doing, in our words. `UNKNOWN` is a status that we have never seen."""
+    """State of an instance in any cloud. `UNKNOWN`: the cloud's status has no mapping."""
 
     PROVISIONING = "provisioning"
     RUNNING = "running"
@@ -32,22 +31,22 @@ class RemoteState(StrEnum):
 
 
 NOT_BILLING = (RemoteState.STOPPED,)
-"""States in which computing surely costs nothing. In every other it may: that counts as yes."""
+"""States in which computing is not billed. In every other state it may be, and counts as billed."""
 
 
 class Capability(StrEnum):
-    """What a cloud can do beyond what all of them can."""
+    """Optional features of a cloud."""
 
-    AUTO_STOP = "deadman"  # a timer in the cloud that stops the instance without us
+    AUTO_STOP = "deadman"  # a timer in the cloud that stops the instance without Freepool
     IDLE_CULLER = "idle_culler"
     PRICES = "prices"  # list prices by API
-    PROOF = "proof"  # an OAuth login that proves which account a person owns
-    WIPES = "wipes"  # what is included of the disk is wiped when it has been stopped for long
+    PROOF = "proof"  # an OAuth login that proves which account a user owns
+    WIPES = "wipes"  # the included disk is wiped after the instance has been stopped for some days
 
 
 @dataclass(frozen=True)
 class Account:
-    """On whose behalf a call is made. Nothing in it is secret but `external_id`, which only the role's trust uses."""
+    """The account, role and region for a call. Only `external_id` is secret."""
 
     provider: str
     region: str
@@ -59,11 +58,11 @@ class Account:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """A machine on offer. `price` is the list price of one hour of computing, None where the cloud does not say.
+    """An instance type on offer. `price`: list price of one hour of computing, None where the cloud reports none.
 
-    Sizes are in bytes. `available`: whether the cloud says that it has one now; None where it does not say.
-    `disk`: what is included; `disk_price` is for one GiB and hour beyond it, also while stopped. `least_disk`: what it
-    gets, and costs, where none is asked for; None where that is what is included.
+    Sizes are in bytes. `available`: whether the cloud reports capacity now, None where it reports nothing. `disk`:
+    included size; `disk_price`: of one GiB and hour beyond it, also while stopped. `least_disk`: size, and so price,
+    where no size is requested; None for the included size.
     """
 
     id: str
@@ -81,10 +80,10 @@ class InstanceType:
 
 @dataclass(frozen=True)
 class RemoteInstance:
-    """An instance as the cloud describes it. `raw_state` and `reason` are the cloud's own words, kept for people.
+    """An instance as the cloud describes it. `raw_state` and `reason` are the cloud's texts, shown to users.
 
-    `running`: seconds of computing by the cloud's own count, None where it does not say. `stops_at`: when its own
-    timer will stop it.
+    `running`: seconds of computing that the cloud counts, None where it counts none. `stops_at`: due time of the
+    auto-stop.
     """
 
     id: str
@@ -101,15 +100,15 @@ class RemoteInstance:
 
     @property
     def may_bill(self) -> bool:
-        """Whether computing may be costing money now."""
+        """Whether computing may be billed now."""
         return self.state not in NOT_BILLING
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a look at a binding found. `problems` refuse it, `remarks` are what its person should know.
+    """Result of checking a role. `problems` prevent using it, `remarks` only inform the user.
 
-    Both are sentences with their parameters: (template, params). `workspaces`: where instances may be made: id, name.
+    Both are (template, params). `workspaces`: (id, name) of each workspace that instances may be created in.
     """
 
     account_id: str
@@ -120,9 +119,9 @@ class Probe:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be made. `name` is the idempotency key: 1 to 27 letters and digits, which every cloud takes.
+    """An instance to create. `name` is the idempotency key: 1 to 27 letters and digits, valid in every cloud.
 
-    `disk` is in bytes, None for what is included.
+    `disk` is in bytes, None for the included size.
     """
 
     name: str
@@ -134,67 +133,66 @@ class Request:
 
 @dataclass(frozen=True)
 class Access:
-    """A way in, minted for one click: never stored, never logged."""
+    """An address with a short-lived token that opens an instance, made for one click. It is never stored or logged."""
 
     url: str = field(repr=False)
 
 
 class Provider(Protocol):
-    """One cloud. All methods are coroutines that never block the loop, and raise only `ProviderError`."""
+    """One cloud. The methods do not block the event loop and raise only `ProviderError`."""
 
     id: str
     title: str
     capabilities: frozenset[Capability]
 
     async def probe(self, account: Account) -> Probe:
-        """Assume the role, and try what it must refuse: no external id, a wrong one, another account."""
+        """Check the role: it must refuse a missing or wrong external id, belong to the account, and allow reading."""
         ...
 
     async def instance_types(self, account: Account) -> list[InstanceType]:
-        """What is on offer now, whole."""
+        """All instance types on offer now."""
         ...
 
     async def create(self, account: Account, request: Request) -> str:
-        """Make it; the id in the cloud.
+        """Create an instance and return its id in the cloud.
 
-        Raises `AlreadyExists` where the name is taken; any other `Rejected` is a definite no. Everything else leaves
-        the outcome open: `find` tells.
+        Raises `AlreadyExists` where the name is taken; any other `Rejected` is a definite refusal. After any other
+        error the outcome is unknown: call `find`.
         """
         ...
 
     async def find(self, account: Account, name: str) -> RemoteInstance | None:
-        """The one of exactly this name. None only if a complete listing has succeeded without it."""
+        """The instance with exactly this name. None only if a complete listing does not contain it."""
         ...
 
     async def owned(self, account: Account, labels: Mapping[str, str]) -> list[RemoteInstance]:
-        """All that carry these labels in the account's region, whole or an error."""
+        """All instances with these labels in the account's region. Raises rather than return an incomplete list."""
         ...
 
     async def describe(self, account: Account, remote_id: str) -> RemoteInstance:
-        """As it is now. Raises `NotFound` only if the cloud knows us and does not know it."""
+        """The instance as it is now. Raises `NotFound` only if the cloud accepts the role and has no such instance."""
         ...
 
     async def start(self, account: Account, remote_id: str) -> None:
-        """Start a stopped one. Raises `Conflict` where its state does not allow it: `describe` decides."""
+        """Start a stopped instance. Raises `Conflict` where its state does not allow it: call `describe`."""
         ...
 
     async def stop(self, account: Account, remote_id: str) -> None:
-        """Ask it to stop; `Conflict` where its state does not allow it."""
+        """Request a stop. Raises `Conflict` where its state does not allow it."""
         ...
 
     async def delete(self, account: Account, remote_id: str) -> None:
-        """Ask for its end and that of its disk; `Conflict` where its state does not allow it."""
+        """Request deletion of the instance and its disk. Raises `Conflict` where its state does not allow it."""
         ...
 
     async def set_auto_stop(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:
-        """Have the cloud itself stop it `stop_in` seconds from now, and after `idle` seconds without use.
-
-        Counted from now on the cloud's own clock. Replaces what was armed before.
+        """Have the cloud stop the instance `stop_in` seconds from now, by the cloud's clock, and after `idle` seconds
+        without use. Replaces an earlier auto-stop.
         """
         ...
 
     async def access(self, account: Account, remote_id: str) -> Access:
-        """A fresh way in."""
+        """A new address that opens the instance."""
         ...
 
     async def close(self) -> None:
@@ -203,9 +201,9 @@ class Provider(Protocol):
 
 
 class ProviderError(FreepoolError):
-    """The cloud did not do what was asked. `request_id` is the cloud's, for its support.
+    """A call failed. `request_id` is the cloud's, for its support.
 
-    No message, repr or attribute ever carries a secret; causes from an SDK are cut off (`raise … from None`).
+    Message, repr and attributes contain no secrets, and an SDK's exception is never chained as cause or context.
     """
 
     def __init__(self, template: str, *, code: str = "", request_id: str = "", **rest: str) -> None:
@@ -214,7 +212,7 @@ class ProviderError(FreepoolError):
 
 
 class Rejected(ProviderError):
-    """A well-formed, definite no: nothing was made or changed."""
+    """A definite refusal: nothing was created or changed."""
 
 
 class AlreadyExists(Rejected):
@@ -222,7 +220,7 @@ class AlreadyExists(Rejected):
 
 
 class NoCapacity(Rejected):
-    """The cloud has no such machine now."""
+    """The cloud has no capacity for this instance type now."""
 
 
 class Insufficient(Rejected):
@@ -230,19 +228,19 @@ class Insufficient(Rejected):
 
 
 class Conflict(Rejected):
-    """Its state does not allow it."""
+    """The instance's state does not allow the call."""
 
 
 class NotFound(Rejected):
-    """The cloud knows us and does not know it."""
+    """The cloud accepts the role and has no such instance."""
 
 
 class AuthLost(ProviderError):
-    """The role is gone, or does not let us do this any more. What runs there is unknown."""
+    """The role is gone or no longer allows the call. The state of the account's instances is unknown."""
 
 
 class Throttled(ProviderError):
-    """Too many calls. Nothing was done; `after` is how many seconds to wait, None where the cloud does not say."""
+    """Too many calls. Nothing was done. `after`: seconds to wait, None where the cloud names no time."""
 
     def __init__(self, template: str, *, after: float | None = None, **rest: str) -> None:
         self.after = after
@@ -250,12 +248,12 @@ class Throttled(ProviderError):
 
 
 class ClockSkew(ProviderError):
-    """The cloud does not accept our clock. Nothing was done."""
+    """The cloud does not accept this machine's clock. Nothing was done."""
 
 
 class Unavailable(ProviderError):
-    """The cloud cannot be asked just now. From a call that changes something: it was not sent."""
+    """The cloud cannot be reached now. A mutating call that raises this was not sent."""
 
 
 class OutcomeUnknown(ProviderError):
-    """A mutating call may or may not have been done: look before anything else."""
+    """A mutating call may or may not have had an effect: observe before the next call."""

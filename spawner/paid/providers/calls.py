@@ -1,4 +1,4 @@
-"""Blocking SDKs from an event loop: bounded threads, and short sessions of people's roles, kept in memory only."""
+"""Call blocking SDKs from an event loop: thread pools, and short sessions of users' roles, kept in memory only."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from spawner.paid.providers.base import Account, Unavailable
 from spawner.paid.providers.messages import say
 
 SESSION_SECONDS = 3600
-"""The longest that a role allows unless its owner says otherwise."""
+"""The default maximum session duration of a role."""
 REFRESH_SECONDS = 300
-"""A session with less than this left is replaced before it is used."""
+"""A session that ends sooner than this is replaced before it is used."""
 BULK_THREADS = 8
 MAX_SESSIONS = 4096
-"""The one that was not used for longest goes first."""
+"""Beyond this the least recently used session is dropped."""
 
 
 class Use(StrEnum):
-    """What a session is for: each has a policy of its own, and none has all of a role's rights."""
+    """Purpose of a session. Each has its own session policy; none has all rights of the role."""
 
     READ = "read"
     ACT = "act"
@@ -32,15 +32,15 @@ class Use(StrEnum):
 
 
 class Expired(Exception):
-    """The cloud says that the session has ended: it is asked for anew, once. Never leaves a provider."""
+    """The cloud reports that the session has expired. `Calls` retries once with a new one; callers never see this."""
 
 
 class Session(Protocol):
-    """What AssumeRole gave. `until`: when it ends, on this machine's own steady clock."""
+    """Result of AssumeRole."""
 
     @property
     def until(self) -> float:
-        """Seconds of that clock."""
+        """Expiry, as a value of `time.monotonic()`."""
         ...
 
 
@@ -50,11 +50,11 @@ Key = tuple[str, ...]
 
 
 class Calls(Generic[S]):
-    """Runs calls in sessions. Those that change something have threads of their own: reading never holds up a stop.
-    So have looks through whole accounts (`in_bulk`), which nobody waits for.
+    """Runs calls in sessions. Mutating calls have their own thread pool, so that reads do not delay a stop, and so do
+    listings of whole accounts (`in_bulk`), which are slow.
 
-    `ask` asks the cloud for a session that ends at a time; it blocks. Cancelling whoever waits does not undo a call
-    that is under way.
+    `ask` requests a session that ends at a given time; it blocks. Cancelling a caller does not undo a call that is
+    under way.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Calls(Generic[S]):
         self._ask, self._monotonic = ask, monotonic
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{name}-read")
         self._actors = ThreadPoolExecutor(actors, thread_name_prefix=f"{name}-act")
-        self._bulk = ThreadPoolExecutor(BULK_THREADS, thread_name_prefix=f"{name}-sweep")
+        self._bulk = ThreadPoolExecutor(BULK_THREADS, thread_name_prefix=f"{name}-bulk")
         self._kept: OrderedDict[Key, S] = OrderedDict()
         self._locks: dict[Key, asyncio.Lock] = {}
 
     async def run(self, account: Account, use: Use, act: Callable[[S], T], *, in_bulk: bool = False) -> T:
-        """What `act` returns, in a thread. If the session has ended, once more in a new one: so `act` changes only
-        one thing, if any."""
+        """Run `act` in a thread. If the session has expired it is run once more, in a new session, so it must contain
+        at most one mutating call."""
         for _ in range(2):
             session = await self._session(account, use, in_bulk=in_bulk)
             try:
@@ -85,18 +85,18 @@ class Calls(Generic[S]):
         raise say(Unavailable, code="SessionExpired")
 
     async def thread(self, use: Use, act: Callable[[], T], *, in_bulk: bool = False) -> T:
-        """What `act` returns, in a thread."""
+        """Run `act` in a thread of the pool for `use`."""
         threads = self._actors if use is Use.ACT else self._bulk if in_bulk else self._readers
         return await asyncio.get_running_loop().run_in_executor(threads, act)
 
     async def close(self) -> None:
-        """End the threads, once what they do is done."""
+        """Cancel queued calls, wait for running ones, and end the threads."""
         for threads in (self._readers, self._actors, self._bulk):
             await asyncio.to_thread(threads.shutdown, wait=True, cancel_futures=True)
 
     async def _session(self, account: Account, use: Use, *, in_bulk: bool) -> S:
         key = (account.account_id, account.region, account.role, account.external_id, use.value)
-        # One at a time: who comes second finds what the first one got.
+        # One request per key at a time: later callers use the session of the first.
         async with self._locks.setdefault(key, asyncio.Lock()):
             kept = self._kept.get(key)
             if kept is None or kept.until - self._monotonic() < REFRESH_SECONDS:

@@ -1,4 +1,4 @@
-"""What a person is told when a cloud says no; the same words for every cloud."""
+"""Messages for users of provider errors, the same for every cloud."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spawner.paid.providers import base
 E = TypeVar("E", bound=base.ProviderError)
 K = TypeVar("K")
 LONGEST = 400
-"""Characters of a cloud's own words that are kept."""
+"""Maximum characters kept of a cloud's message."""
 
 MESSAGES: dict[type[base.ProviderError], tuple[str, str]] = {
     base.Rejected: ("The cloud refused this.", ""),
@@ -37,7 +37,7 @@ MESSAGES: dict[type[base.ProviderError], tuple[str, str]] = {
 def say(
     kind: type[E], *, code: str = "", said: str = "", request_id: str = "", secrets: Iterable[str] = (), **more: object
 ) -> E:
-    """An error of this kind. `said` are the cloud's own words, from which `secrets` are struck out."""
+    """An error of this kind. `said` is the cloud's message, from which `secrets` are removed."""
     template, next_step = MESSAGES[kind]
     details = clean(": ".join(part for part in (code, said) if part), secrets)
     return kind(
@@ -51,7 +51,7 @@ def say(
 
 
 def platform_key(read: Callable[[], K]) -> K:
-    """The platform's own key; without it nothing can be asked, and nobody's account is to blame."""
+    """Read the platform's key. Raises `Unavailable`, which does not count as a problem of the user's account."""
     try:
         return read()
     except SetupError as error:
@@ -59,13 +59,13 @@ def platform_key(read: Callable[[], K]) -> K:
 
 
 def offered(account: base.Account, regions: Collection[str]) -> None:
-    """Raises `Rejected` where the account's region is not set up here (any more): then nothing is sent at all."""
+    """Raise `Rejected`, before anything is sent, if the settings do not name the account's region."""
     if account.region not in regions:
         raise say(base.Rejected, code="RegionNotSetUp", said=account.region)
 
 
 def clean(text: str, secrets: Iterable[str]) -> str:
-    """In one line, not too long, and without any of these."""
+    """The text in one line, at most `LONGEST` characters, without `secrets`."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")

@@ -20,7 +20,7 @@ from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import room_for, slot_to_preempt
 from spawner.pool.options import Choice
-from spawner.pool.queue.ordering import USE_WINDOW, due_tickets, has_room, rank, waiting_in_order
+from spawner.pool.queue.ordering import USE_WINDOW, any_has_room, due_tickets, has_room, rank, waiting_in_order
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistories
 
@@ -103,8 +103,7 @@ class Admission:
 
     def has_due_ticket(self, connection: Connection) -> bool:
         """Whether `call_due` would call a ticket. A read, so that a long queue does not block writers."""
-        occupying, memory = slots.occupying(connection), self.backend.memory()
-        has_any = any(has_room(self.catalog, flavor, occupying, memory) for flavor in self.catalog.flavors)
+        has_any = any_has_room(self.catalog, slots.occupying(connection), self.backend.memory())
         return has_any and bool(self._due(connection))
 
     def call_due(self, connection: Connection) -> list[Ticket]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
-from spawner.pool.capacity import is_unassigned, room_for
+from spawner.pool.capacity import Room, is_unassigned
 
 USE_WINDOW = timedelta(days=1)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -52,56 +52,62 @@ def due_tickets(
     one memory (the local pool), a ticket that does not fit blocks those after it; else a large flavor would never find
     room beside many small ones.
     """
-    ordered = waiting_in_order(tickets)
-    cloud_locks = _turns(catalog, [ticket.flavor for ticket in ordered], slots, memory, closed)
-    return (ticket for ticket, is_due in zip(ordered, cloud_locks, strict=True) if is_due)
+    calls = _Calls(catalog, slots, memory, closed)
+    return (ticket for ticket in waiting_in_order(tickets) if calls.take(ticket.flavor))
 
 
-def would_be_called(
+def flavors_for_next(
     catalog: Catalog,
-    flavor: str,
-    line: Iterable[Ticket],
+    tickets: Iterable[Ticket],
     slots: Iterable[Slot],
     memory: int | None,
     *,
     closed: Collection[str] = (),
-) -> bool:
-    """Whether a request made now, behind all tickets of `line`, would get this flavor at once."""
-    *_, is_due = _turns(catalog, [*(ticket.flavor for ticket in waiting_in_order(line)), flavor], slots, memory, closed)
-    return is_due
+) -> set[str]:
+    """The flavors that a request made now, behind all waiting tickets, would get at once."""
+    calls = _Calls(catalog, slots, memory, closed)
+    for ticket in waiting_in_order(tickets):
+        calls.take(ticket.flavor)
+    return {flavor.id for flavor in catalog.flavors if calls.is_due(flavor.id)}
 
 
-def _turns(
-    catalog: Catalog, wishes: Iterable[str], slots: Iterable[Slot], memory: int | None, closed: Collection[str]
-) -> Iterator[bool]:
-    """For each requested flavor, in the order of the queue, whether it is due."""
-    held = _held(slots)
-    offered = {flavor.id: flavor for flavor in catalog.flavors if flavor.id not in closed}
-    is_held_up = False
-    for wish in wishes:
-        flavor = offered.get(wish)
-        if flavor is None or is_held_up or _is_all_lent(flavor, held):
-            yield False
-        elif room_for(catalog, flavor, held, memory) < 1:
-            is_held_up = True
-            yield False
-        else:
-            held.append(planned_slot(flavor.id))
-            yield True
+class _Calls:
+    """Requests in the order of the queue: which are due. Constant time per request and per slot."""
+
+    def __init__(
+        self, catalog: Catalog, slots: Iterable[Slot], memory: int | None, closed: Collection[str] = ()
+    ) -> None:
+        self._offered = {flavor.id: flavor for flavor in catalog.flavors if flavor.id not in closed}
+        self._room = Room(catalog, _held(slots), memory)
+        self._is_blocked = False
+
+    def take(self, flavor_id: str) -> bool:
+        """Whether the next request, for this flavor, is due. One that lacks memory blocks those after it."""
+        if is_due := self.is_due(flavor_id):
+            self._room.take(flavor_id)
+        elif flavor_id in self._offered and not self._room.is_at_limit(self._offered[flavor_id]):
+            self._is_blocked = True
+        return is_due
+
+    def is_due(self, flavor_id: str) -> bool:
+        """Whether a request for this flavor, made behind all that were taken, would be due."""
+        flavor = self._offered.get(flavor_id)
+        return flavor is not None and not self._is_blocked and self._room.left_for(flavor) >= 1
 
 
 def has_room(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> bool:
     """Whether any request could get this flavor now. If not, the queue need not be read."""
-    held = _held(slots)
-    return not _is_all_lent(flavor, held) and room_for(catalog, flavor, held, memory) >= 1
+    return Room(catalog, _held(slots), memory).left_for(flavor) >= 1
 
 
-def _held(slots: Iterable[Slot]) -> list[Slot]:
-    return [slot for slot in slots if slot.state is not SlotState.DESTROYING and not is_unassigned(slot)]
+def any_has_room(catalog: Catalog, slots: Iterable[Slot], memory: int | None) -> bool:
+    """Whether any request could get any flavor now."""
+    room = Room(catalog, _held(slots), memory)
+    return any(room.left_for(flavor) >= 1 for flavor in catalog.flavors)
 
 
-def _is_all_lent(flavor: Flavor, held: Iterable[Slot]) -> bool:
-    return sum(slot.flavor == flavor.id for slot in held) >= flavor.limit
+def _held(slots: Iterable[Slot]) -> Iterator[Slot]:
+    return (slot for slot in slots if slot.state is not SlotState.DESTROYING and not is_unassigned(slot))
 
 
 def planned_slot(flavor: str) -> Slot:

@@ -1,4 +1,4 @@
-"""What the SDK raises, and what it fails to raise, in the words of the contract."""
+"""Map the SDK's exceptions, and failures that it does not raise, to `ProviderError`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ WRAPPED = re.compile(r"code: \d+, (.*) request id: \S*", re.DOTALL)
 
 
 class Translator:
-    """`secrets` are those of the session in use: a cloud's message may quote what it was sent."""
+    """`secrets` of the session are removed from messages, because the cloud may quote the request."""
 
     def __init__(self, assumptions: DswAssumptions, *, mutates: bool, secrets: Iterable[str]) -> None:
         self._assumed, self._mutates, self._secrets = assumptions, mutates, tuple(secrets)
 
     def open(self, *, code: str = "", said: str = "", request_id: str = "") -> base.ProviderError:
-        """Nobody knows what came of it."""
+        """The error for an unknown outcome."""
         kind = base.OutcomeUnknown if self._mutates else base.Unavailable
         return say(kind, code=code, said=said, request_id=request_id, secrets=self._secrets)
 
     def raised(self, error: Exception) -> Exception:
-        """For what the SDK raised."""
+        """The error for an exception of the SDK."""
         if isinstance(error, sdk.ThrottlingException) and _status(error) in (400, 429):
             after = getattr(error, "retry_after", None)
             return self._throttled(error, after=after / 1000 if after else None)
@@ -36,31 +36,31 @@ class Translator:
             return self.refused(_status(error), str(error.code or ""), _said(error), str(error.request_id or ""))
         if isinstance(error, sdk.AlibabaCloudException):
             return self.open(code=str(error.code or ""), said=_said(error), request_id=str(error.request_id or ""))
-        # No connection, half an answer, a proxy's page, a redirect. The text may quote a header, so only its name.
+        # No connection, a truncated response, a proxy's page, a redirect. Its text may quote a header: only its name.
         inner = getattr(error, "inner_exception", None) or error
         return self.open(code=type(inner).__name__)
 
     def refused(self, status: int, code: str, said: str, request_id: str) -> Exception:
-        """For a well-formed answer of 4xx."""
+        """The error for a well-formed error response."""
         assumed, words = self._assumed, f"{code} {said}".lower()
-        about = {"code": code, "said": said, "request_id": request_id, "secrets": self._secrets}
+        params = {"code": code, "said": said, "request_id": request_id, "secrets": self._secrets}
         if code.startswith("Throttling"):
-            return say(base.Throttled, **about)  # type: ignore[arg-type]
+            return say(base.Throttled, **params)  # type: ignore[arg-type]
         if code.startswith("InvalidTimeStamp"):
-            return say(base.ClockSkew, **about)  # type: ignore[arg-type]
+            return say(base.ClockSkew, **params)  # type: ignore[arg-type]
         if code == "SignatureNonceUsed":
-            # Somebody between here and there sent it a second time: the first one may have been heard.
+            # A proxy or a retry below the SDK sent the request twice: the first one may have taken effect.
             return self.open(code=code, said=said, request_id=request_id)
         if code.startswith(assumed.expired_codes):
             return Expired()
         if code.startswith(assumed.auth_codes):
-            return say(base.AuthLost, **about)  # type: ignore[arg-type]
+            return say(base.AuthLost, **params)  # type: ignore[arg-type]
         kind = self._kind(status, code, words)
-        # The cloud's code for everything else says neither yes nor no, whatever its status; its words may say more.
+        # The cloud's catch-all code may hide a success, at any status, unless the message matches known words.
         is_open = code.startswith(assumed.open_codes) and kind in (base.NotFound, base.Rejected)
         if is_open or not 400 <= status < 500:
             return self.open(code=code, said=said, request_id=request_id)
-        return say(kind, **about)  # type: ignore[arg-type]
+        return say(kind, **params)  # type: ignore[arg-type]
 
     def _kind(self, status: int, code: str, words: str) -> type[base.Rejected]:
         assumed = self._assumed
@@ -77,7 +77,7 @@ class Translator:
         return base.Rejected
 
     def checked(self, body: Any) -> Any:
-        """The body of an answer of 200, or what it hides: a failure, or nothing that the SDK could read."""
+        """The body of a 200 response. Raises if it reports a failure or could not be parsed."""
         if body is None:
             raise self.open(code="UnreadableAnswer")
         if getattr(body, "success", True) is False:
@@ -100,9 +100,9 @@ class Translator:
 
 
 def _said(error: Any) -> str:
-    """The cloud's own words, without what the SDK puts around them."""
-    found = WRAPPED.fullmatch(str(error.message or ""))
-    return found[1] if found else str(error.message or "")
+    """The cloud's message, without the SDK's prefix and suffix."""
+    match = WRAPPED.fullmatch(str(error.message or ""))
+    return match[1] if match else str(error.message or "")
 
 
 def _status(error: Any) -> int:

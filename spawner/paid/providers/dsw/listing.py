@@ -1,4 +1,4 @@
-"""Whole lists, page by page: a list that may not be whole is an error, for "not listed" decides over money."""
+"""Paged listings. An incomplete one raises: an instance that is wrongly missing would go on costing money."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from spawner.paid.providers.dsw.errors import Translator
 PAGE = 100
 MAX_PAGES = 500
 MAX_FILTER_LABELS = 4
-"""By how many labels the cloud can filter."""
+"""Maximum labels that the cloud filters by."""
 EVERYWHERE = "ALL"
-"""Without this a list leaves out all workspaces but one, and what is not pay-as-you-go."""
+"""Without this value a listing contains only one workspace, and only pay-as-you-go instances."""
 
 
 class Caller(Protocol):
-    """Sends a call and checks its answer."""
+    """Sends a call and checks its response."""
 
     translator: Translator
 
     def __call__(self, send: Callable[[Any, Any], Any]) -> Any:
-        """The body."""
+        """The response's body."""
         ...
 
 
 def instances(call: Caller, *, name: str | None = None, labels: Mapping[str, str] | None = None) -> list[Any]:
-    """All instances of the account in the region; `name` is matched in part, and by the cloud."""
-    few = dict(list((labels or {}).items())[:MAX_FILTER_LABELS])
+    """All instances of the account in the region. The cloud also returns instances whose name contains `name`, and
+    filters by `MAX_FILTER_LABELS` labels at most: the caller filters again."""
+    filter_labels = dict(list((labels or {}).items())[:MAX_FILTER_LABELS])
 
     def page(number: int) -> Any:
-        wanted = dsw.ListInstancesRequest(
+        request = dsw.ListInstancesRequest(
             instance_name=name,
-            labels=few or None,
+            labels=filter_labels or None,
             workspace_id=EVERYWHERE,
             resource_id=EVERYWHERE,
             sort_by="GmtCreateTime",
@@ -42,52 +43,52 @@ def instances(call: Caller, *, name: str | None = None, labels: Mapping[str, str
             page_number=number,
             page_size=PAGE,
         )
-        return call(lambda client, time: client.list_instances_with_options(wanted, {}, time))
+        return call(lambda client, time: client.list_instances_with_options(request, {}, time))
 
     return _whole(call, page, rows=lambda body: body.instances, key=lambda row: row.instance_id)
 
 
 def specs(call: Caller) -> list[Any]:
-    """The price list, of machines with accelerators and without."""
-    found = []
+    """The price list of all instance types, with and without accelerators."""
+    listed = []
     for kind in ("CPU", "GPU"):
 
         def page(number: int, kind: str = kind) -> Any:
-            wanted = dsw.ListEcsSpecsRequest(accelerator_type=kind, page_number=number, page_size=PAGE)
-            return call(lambda client, time: client.list_ecs_specs_with_options(wanted, {}, time))
+            request = dsw.ListEcsSpecsRequest(accelerator_type=kind, page_number=number, page_size=PAGE)
+            return call(lambda client, time: client.list_ecs_specs_with_options(request, {}, time))
 
-        found += _whole(call, page, rows=lambda body: body.ecs_specs, key=lambda row: row.instance_type)
-    return found
+        listed += _whole(call, page, rows=lambda body: body.ecs_specs, key=lambda row: row.instance_type)
+    return listed
 
 
 def _whole(
     call: Caller, page: Callable[[int], Any], *, rows: Callable[[Any], Any], key: Callable[[Any], Any]
 ) -> list[Any]:
-    """All rows, each once. What goes meanwhile shifts the pages, and a row may slip through between two: so several
-    pages are read twice, and what was on either is there."""
-    found, pages = _read(call, page, rows=rows, key=key)
+    """All rows, each once. A row deleted during the listing shifts the later pages, which can hide another row, so a
+    listing of several pages is read twice and merged."""
+    rows_by_key, pages = _read(call, page, rows=rows, key=key)
     if pages > 1:
         again, _ = _read(call, page, rows=rows, key=key)
-        found |= again
-    return list(found.values())
+        rows_by_key |= again
+    return list(rows_by_key.values())
 
 
 def _read(
     call: Caller, page: Callable[[int], Any], *, rows: Callable[[Any], Any], key: Callable[[Any], Any]
 ) -> tuple[dict[Any, Any], int]:
-    """Rows by their key, and on how many pages they were. Fewer than the cloud counts are an error."""
-    found: dict[Any, Any] = {}
+    """Rows by key, and the number of pages. Raises if there are fewer than the cloud's `total_count`."""
+    rows_by_key: dict[Any, Any] = {}
     for number in range(1, MAX_PAGES + 1):
         body = page(number)
-        got, total = rows(body), body.total_count
-        if not isinstance(got, list) or not isinstance(total, int):
+        page_rows, total = rows(body), body.total_count
+        if not isinstance(page_rows, list) or not isinstance(total, int):
             raise call.translator.open(code="UnreadableAnswer", request_id=body.request_id or "")
-        for row in got:
+        for row in page_rows:
             if not isinstance(key(row), str):
                 raise call.translator.open(code="UnreadableAnswer", request_id=body.request_id or "")
-            found[key(row)] = row
-        if len(found) >= total:
-            return found, number
-        if not got:
+            rows_by_key[key(row)] = row
+        if len(rows_by_key) >= total:
+            return rows_by_key, number
+        if not page_rows:
             break
     raise call.translator.open(code="IncompleteList")

@@ -1,6 +1,6 @@
-"""What Freepool may do with a role in one session: less than the role, whatever the role is. And what to grant it.
+"""Policies: the session policies that limit each session of a role, and the documents of the user's role.
 
-A session without a policy of its own would have all of the role's rights, so there is no way to ask for one.
+A session without a session policy would have all rights of the role, so every session has one.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ ACT = (
 )
 OPEN = ("paidsw:GetInstance", "paidsw:GetToken", "paidsw:OpenInstance")
 EXCESS = ("ram:ListUsers",)
-"""A right that no notebook needs: tried once, when an account is linked, to tell its owner of a role that has it."""
+"""An action that Freepool does not need. It is tried when an account is linked, to warn users of a role that allows it.
+"""
 
 
 def session_policy(use: Use, assumed: DswAssumptions) -> str:
-    """The document that AssumeRole takes: at most 2,048 characters."""
+    """The session policy for AssumeRole: at most 2,048 characters."""
     act = (*assumed.create_actions, *assumed.delete_actions, *ACT)
     actions = {Use.READ: READ, Use.ACT: act, Use.OPEN: OPEN, Use.EXCESS: EXCESS}[use]
     return _json([_allow(list(actions))])
 
 
 def trust_document(principal: str, external_id: str) -> dict[str, Any]:
-    """Whom the person's role is to trust, and on what condition."""
+    """The trust policy of the user's role."""
     return {
         "Version": "1",
         "Statement": [
@@ -57,10 +58,10 @@ def trust_document(principal: str, external_id: str) -> dict[str, Any]:
 
 
 def permission_document(assumed: DswAssumptions, *, hardened: bool = False) -> dict[str, Any]:
-    """What the person's role is to be allowed.
+    """The permission policy of the user's role.
 
-    `hardened` limits what changes things to instances that the role itself made. Documents disagree on whether DSW
-    knows that condition; where it does not, nothing is allowed, and linking says so.
+    `hardened` allows actions on one instance only for instances that the role created. The documentation is unclear
+    on whether DSW supports that condition; where it does not, the role allows too little, and linking reports it.
     """
     own: dict[str, Any] = {"Condition": {"StringEquals": {"pai:EntityAccessType": "CREATOR"}}} if hardened else {}
     shared = [action for action in READ if "List" in action or action == "paidsw:GetUserConfig"]

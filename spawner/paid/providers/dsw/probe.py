@@ -1,4 +1,4 @@
-"""Whether a role may be used for its owner: the checks against being used for a stranger, then what it can read."""
+"""Check whether a user's role may be used: the checks against confused deputies, then its read permissions."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ PAGE = 100
 
 
 def probe(settings: DswSettings, account: Account) -> Probe:
-    """All of it, in one thread; changes nothing. Raises `ProviderError` where the cloud gives no verdict."""
+    """Run all checks; blocks. Changes nothing in the cloud. Raises `ProviderError` where a check gets no answer."""
     session = assume_role_checks.check(
         account,
         lambda external_id: assume(settings, account, Use.READ, external_id=external_id, until=0),
-        lambda found: _identity(settings, account, found),
+        lambda assumed: _identity(settings, account, assumed),
     )
-    return session if isinstance(session, Probe) else _look(settings, account, session)
+    return session if isinstance(session, Probe) else _check_permissions(settings, account, session)
 
 
-def _look(settings: DswSettings, account: Account, session: RoleSession) -> Probe:
-    """What it can read of what must be read, and what it could do beyond."""
+def _check_permissions(settings: DswSettings, account: Account, session: RoleSession) -> Probe:
+    """Try each read call that Freepool needs, and one call that it must not need."""
     problems: list[assume_role_checks.Sentence] = []
     remarks: list[assume_role_checks.Sentence] = []
     client = _client(Dsw, settings, account, session, settings.endpoint(account.region, "dsw"))
-    rooms = _client(Workspaces, settings, account, session, settings.endpoint(account.region, "workspaces"))
+    workspace_client = _client(Workspaces, settings, account, session, settings.endpoint(account.region, "workspaces"))
 
-    def reads(action: str, send: Callable[[Any], Any]) -> Any:
+    def try_read(action: str, send: Callable[[Any], Any]) -> Any:
         try:
             return _send(settings, session, send)
         except base.AuthLost:
@@ -50,33 +50,36 @@ def _look(settings: DswSettings, account: Account, session: RoleSession) -> Prob
             return None
 
     everything = dsw.ListInstancesRequest(workspace_id="ALL", resource_id="ALL", page_size=1, page_number=1)
-    reads("paidsw:ListInstances", lambda time: client.list_instances_with_options(everything, {}, time))
+    try_read("paidsw:ListInstances", lambda time: client.list_instances_with_options(everything, {}, time))
     instance_types = dsw.ListEcsSpecsRequest(accelerator_type="CPU", page_number=1, page_size=1)
-    reads("paidsw:ListEcsSpecs", lambda time: client.list_ecs_specs_with_options(instance_types, {}, time))
-    config = reads("paidsw:GetUserConfig", lambda time: client.get_user_config_with_options({}, time))
+    try_read("paidsw:ListEcsSpecs", lambda time: client.list_ecs_specs_with_options(instance_types, {}, time))
+    config = try_read("paidsw:GetUserConfig", lambda time: client.get_user_config_with_options({}, time))
     if config is not None and config.account_sufficient is False:
         remarks.append((assume_role_checks.NOT_SOLVENT, {}))
-    where = workspaces.ListWorkspacesRequest(page_number=1, page_size=PAGE)
-    listed = reads("paiworkspace:ListWorkspaces", lambda time: rooms.list_workspaces_with_options(where, {}, time))
-    found = [
-        (str(room.workspace_id), str(room.display_name or room.workspace_name or room.workspace_id))
-        for room in (listed.workspaces or () if listed is not None else ())
+    first_page = workspaces.ListWorkspacesRequest(page_number=1, page_size=PAGE)
+    listed = try_read(
+        "paiworkspace:ListWorkspaces",
+        lambda time: workspace_client.list_workspaces_with_options(first_page, {}, time),
+    )
+    available = [
+        (str(workspace.workspace_id), str(workspace.display_name or workspace.workspace_name or workspace.workspace_id))
+        for workspace in (listed.workspaces or () if listed is not None else ())
     ]
-    if listed is not None and not found:
+    if listed is not None and not available:
         problems.append((assume_role_checks.NO_WORKSPACE, {}))
     if _lists_users(settings, account):
         remarks.append((assume_role_checks.TOO_MUCH, {"action": "ram:ListUsers"}))
-    return Probe(account.account_id, tuple(problems), tuple(remarks), tuple(found))
+    return Probe(account.account_id, tuple(problems), tuple(remarks), tuple(available))
 
 
 def _identity(settings: DswSettings, account: Account, session: RoleSession) -> str:
-    """The account that the session really is in."""
+    """The account that the session is in, by GetCallerIdentity."""
     client = _client(Sts, settings, account, session, settings.sts)
     return str(_send(settings, session, client.get_caller_identity_with_options).account_id or "")
 
 
 def _lists_users(settings: DswSettings, account: Account) -> bool:
-    """Whether the role could look at the account's people: a sign that it may do far more than it should."""
+    """Whether the role allows listing the account's RAM users: a sign that it has too many rights."""
     params = Params(
         action="ListUsers",
         version="2015-05-01",
@@ -93,7 +96,7 @@ def _lists_users(settings: DswSettings, account: Account) -> bool:
         client = _client(OpenApi, settings, account, session, settings.ram)
         client.call_api(params, OpenApiRequest(), runtime(settings))
     except Exception:
-        # It is only a remark: whatever stands in the way of it, nothing is known.
+        # This only leads to a remark, so an error counts as "not allowed".
         return False
     return True
 

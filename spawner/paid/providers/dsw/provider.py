@@ -1,6 +1,6 @@
-"""Alibaba Cloud PAI-DSW: a notebook in a person's own account, through a role that they may take away at any time.
+"""Alibaba Cloud PAI-DSW: instances in a user's own account, through a role that the user can revoke at any time.
 
-The SDK's blocking calls run in threads: what it offers for asyncio stalls the loop.
+The SDK's blocking calls run in threads: its asyncio calls block the event loop.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from spawner.paid.providers.messages import offered, say
 T = TypeVar("T")
 GIB = 1024**3
 PERCENT_IDLE = 10
-"""Below so much of its processor, and of its accelerator, an instance counts as idle."""
+"""An instance that uses less of its processor and of its accelerator counts as idle."""
 
 
 class DswProvider:
-    """The contract over PAI-DSW. One object serves all accounts, from one event loop."""
+    """`Provider` for PAI-DSW. One object serves all accounts, from one event loop."""
 
     id = "dsw"
     title = "Alibaba Cloud PAI-DSW"
@@ -60,21 +60,21 @@ class DswProvider:
         )
 
     async def probe(self, account: Account) -> Probe:
-        """Four checks against confused deputies, then whether all that must be read can be read."""
+        """Four checks against confused deputies, then checks of the read permissions."""
         offered(account, self._settings.regions)
         return await self._calls.thread(Use.READ, lambda: dsw_probe.probe(self._settings, account))
 
     async def instance_types(self, account: Account) -> list[InstanceType]:
-        """What is on offer now, whole."""
+        """All instance types on offer now."""
         assumed = self._settings.assumptions
-        found = await self._call(account, Use.READ, specs)
-        return [instance_type(spec, assumed) for spec in found]
+        listed = await self._call(account, Use.READ, specs)
+        return [instance_type(spec, assumed) for spec in listed]
 
     async def create(self, account: Account, request: Request) -> str:
-        """Make it; the id in the cloud."""
+        """Create an instance and return its id in the cloud."""
         offered(account, self._settings.regions)
         image = request.image or self._settings.regions[account.region].image
-        wanted = dsw.CreateInstanceRequest(
+        create_request = dsw.CreateInstanceRequest(
             instance_name=request.name,
             ecs_spec=request.instance_type,
             workspace_id=account.workspace,
@@ -87,7 +87,7 @@ class DswProvider:
         )
 
         def act(call: Call) -> str:
-            body = call(lambda client, time: client.create_instance_with_options(wanted, {}, time))
+            body = call(lambda client, time: client.create_instance_with_options(create_request, {}, time))
             if not isinstance(body.instance_id, str) or not body.instance_id:
                 raise call.translator.open(code="NoInstanceId", request_id=body.request_id or "")
             return body.instance_id
@@ -95,19 +95,19 @@ class DswProvider:
         return await self._call(account, Use.ACT, act)
 
     async def find(self, account: Account, name: str) -> RemoteInstance | None:
-        """The one of exactly this name; the oldest, should several workspaces have one."""
-        found = await self._call(account, Use.READ, lambda call: instances(call, name=name))
-        exact = sorted((self._remote(account, one) for one in found if one.instance_name == name), key=_age)
+        """The instance with exactly this name: the oldest, if several workspaces have one."""
+        views = await self._call(account, Use.READ, lambda call: instances(call, name=name))
+        exact = sorted((self._remote(account, view) for view in views if view.instance_name == name), key=_age)
         return exact[0] if exact else None
 
     async def owned(self, account: Account, labels: Mapping[str, str]) -> list[RemoteInstance]:
-        """All that carry these labels in the account's region, whole or an error."""
-        found = await self._call(account, Use.READ, lambda call: instances(call, labels=labels), in_bulk=True)
-        remotes = [self._remote(account, one) for one in found]
-        return [one for one in remotes if labels.items() <= dict(one.labels).items()]
+        """All instances with these labels in the account's region."""
+        views = await self._call(account, Use.READ, lambda call: instances(call, labels=labels), in_bulk=True)
+        remotes = [self._remote(account, view) for view in views]
+        return [instance for instance in remotes if labels.items() <= dict(instance.labels).items()]
 
     async def describe(self, account: Account, remote_id: str) -> RemoteInstance:
-        """As it is now."""
+        """The instance as it is now."""
         body = await self._call(
             account,
             Use.READ,
@@ -118,20 +118,20 @@ class DswProvider:
         return self._remote(account, body)
 
     async def start(self, account: Account, remote_id: str) -> None:
-        """Start a stopped one."""
+        """Start a stopped instance."""
         await self._act(account, lambda client, time: client.start_instance_with_options(remote_id, {}, time))
 
     async def stop(self, account: Account, remote_id: str) -> None:
-        """Ask it to stop."""
-        wanted = dsw.StopInstanceRequest(save_image=False)
-        await self._act(account, lambda client, time: client.stop_instance_with_options(remote_id, wanted, {}, time))
+        """Request a stop."""
+        request = dsw.StopInstanceRequest(save_image=False)
+        await self._act(account, lambda client, time: client.stop_instance_with_options(remote_id, request, {}, time))
 
     async def delete(self, account: Account, remote_id: str) -> None:
-        """Ask for its end and that of its disk."""
+        """Request deletion of the instance and its disk."""
         await self._act(account, lambda client, time: client.delete_instance_with_options(remote_id, {}, time))
 
     async def set_auto_stop(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:
-        """First the timer, which holds the cap, then the idle culler."""
+        """Set the timer first, because it enforces the cap, then the idle culler."""
         timer = dsw.CreateInstanceShutdownTimerRequest(remaining_time_in_ms=max(1, int(stop_in * 1000)))
         await self._replace(
             account,
@@ -151,9 +151,9 @@ class DswProvider:
             )
 
     async def access(self, account: Account, remote_id: str) -> Access:
-        """The Lab's own address, with a token that opens it for some minutes."""
+        """The address of JupyterLab, with a token that is valid for some minutes."""
         assumed = self._settings.assumptions
-        wanted = dsw.GetTokenRequest(
+        token_request = dsw.GetTokenRequest(
             instance_id=remote_id,
             expire_time=assumed.access_seconds,
             type="Access",
@@ -164,7 +164,7 @@ class DswProvider:
             body = _get(call, remote_id)
             token = None
             if assumed.access_url is not None:
-                token = call(lambda c, time: c.get_token_with_options(wanted, {}, time)).token
+                token = call(lambda c, time: c.get_token_with_options(token_request, {}, time)).token
             url = access_url(body, token, self._settings)
             if url is None:
                 raise say(base.Unavailable, code="NoAddress")
@@ -183,11 +183,11 @@ class DswProvider:
     async def _replace(
         self, account: Account, make: Callable[[Any, Any], Any], drop: Callable[[Any, Any], Any]
     ) -> None:
-        """Make it; where one is there already, take that away first."""
+        """Call `make`; where the cloud answers that one exists, call `drop` first."""
         try:
             await self._act(account, make)
         except base.AlreadyExists:
-            with contextlib.suppress(base.NotFound):  # it fired in between
+            with contextlib.suppress(base.NotFound):  # it has fired meanwhile
                 await self._act(account, drop)
             await self._act(account, make)
 
@@ -220,15 +220,14 @@ class Call:
         )
 
     def __call__(self, send: Callable[[Any, Any], Any]) -> Any:
-        """The body of the answer. Raises `ProviderError`, or `Expired`."""
+        """The body of the response. Raises `ProviderError` or `Expired`."""
         try:
             answer = send(self._client, self._runtime)
         except Exception as error:
             failed = self.translator.raised(error)
         else:
             return self.translator.checked(answer.body)
-        # Out here, the SDK's own exception, which holds the request and its token, is not even this one's context.
-        raise failed
+        raise failed  # outside of the handler, so that the SDK's exception, which holds the token, is not its context
 
 
 def _get(call: Call, remote_id: str) -> Any:
@@ -241,5 +240,5 @@ def _disks(request: Request) -> list[Any] | None:
     return [dsw.CreateInstanceRequestCloudDisks(capacity=f"{-(-request.disk // GIB)}Gi", sub_type="rootfs")]
 
 
-def _age(one: RemoteInstance) -> tuple[datetime, str]:
-    return one.created_at or datetime.max.replace(tzinfo=UTC), one.id
+def _age(instance: RemoteInstance) -> tuple[datetime, str]:
+    return instance.created_at or datetime.max.replace(tzinfo=UTC), instance.id

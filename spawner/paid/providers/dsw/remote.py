@@ -1,4 +1,4 @@
-"""What DSW's fields mean in our words."""
+"""Convert PAI-DSW's responses to the types of `providers.base`."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ STATES = {
     "Deleting": RemoteState.DELETING,
     "Failed": RemoteState.FAILED,
 }
-"""Every status that is documented. Any other is unknown, which counts as one that may cost money."""
+"""All documented statuses. Any other is UNKNOWN, which counts as billed."""
 
 
 def remote(view: Any, region: str, now: datetime) -> RemoteInstance:
-    """An instance. Its timer is told by what is left on it, so that it is right by our clock, too."""
+    """Convert an instance. `stops_at` is computed from the timer's remaining time: the clocks may differ."""
     timer = view.instance_shutdown_timer
     stops_at = None
     if timer is not None and timer.remaining_time_in_ms is not None:
         stops_at = now + timedelta(milliseconds=timer.remaining_time_in_ms)
     elif timer is not None:
-        stops_at = _moment(timer.due_time)
+        stops_at = _parse_time(timer.due_time)
     running = view.accumulated_running_time_in_ms
     reason = ": ".join(part for part in (view.reason_code, view.reason_message) if part)
     return RemoteInstance(
@@ -54,13 +54,13 @@ def remote(view: Any, region: str, now: datetime) -> RemoteInstance:
         instance_type=view.ecs_spec or "",
         labels={label.key: label.value or "" for label in view.labels or () if label.key},
         running=running / 1000 if isinstance(running, (int, float)) else None,
-        created_at=_moment(view.gmt_create_time),
+        created_at=_parse_time(view.gmt_create_time),
         stops_at=stops_at,
     )
 
 
 def instance_type(spec: Any, assumed: DswAssumptions) -> InstanceType:
-    """A machine on offer. A price without a currency is none, and so is one of nothing."""
+    """Convert an instance type. A price without a currency, or of 0, counts as unknown."""
     price = None
     if spec.price is not None and spec.currency:
         amount = Decimal(str(spec.price))
@@ -81,20 +81,20 @@ def instance_type(spec: Any, assumed: DswAssumptions) -> InstanceType:
 
 
 def access_url(view: Any, token: Any, settings: DswSettings) -> str | None:
-    """Where the Lab is, with the token; None unless that is at one of the cloud's own hosts."""
+    """Address of JupyterLab with the token; None unless it is at one of the cloud's hosts."""
     lab = view.jupyterlab_url or ""
     parts = urlsplit(lab)
-    at_home = parts.hostname is not None and (
+    is_trusted = parts.hostname is not None and (
         (parts.scheme == "https" and parts.hostname.endswith(settings.gate_hosts))
         or (settings.plain_http and parts.scheme == "http" and is_loopback(parts.hostname))
     )
     template = settings.assumptions.access_url
-    if not at_home or (template is not None and not isinstance(token, str)):
+    if not is_trusted or (template is not None and not isinstance(token, str)):
         return None
     return lab if template is None else template.format(lab_url=lab, token=quote(str(token), safe=""))
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     try:
         return datetime.strptime(text or "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Alibaba Cloud's SDK, held: it talks to nobody but whom it was pointed at, follows nobody, and logs nothing.
+"""Alibaba Cloud's SDK, restricted: direct connections, no redirects, no logging of requests.
 
-Left alone it follows redirects and hands the session's token to whoever sent them, uses whatever proxy the
-environment names, and with DEBUG=sdk writes every credential into the log.
+By default it follows redirects and sends the session's token to their targets, uses the proxies of the environment,
+and with DEBUG=sdk logs all credentials.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ USER_AGENT = "freepool"
 
 
 class DirectSession(requests.Session):
-    """Sends a request once, to its own address and directly. A redirect is an error, and not followed."""
+    """Sends requests without a proxy. A redirect raises instead of being followed."""
 
-    def send(self, request: requests.PreparedRequest, **how: Any) -> requests.Response:
-        how["allow_redirects"], how["proxies"] = False, {}
-        response = super().send(request, **how)
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        options["allow_redirects"], options["proxies"] = False, {}
+        response = super().send(request, **options)
         if 300 <= response.status_code < 400:
             response.close()
             raise requests.TooManyRedirects("the answer was a redirect")
@@ -36,14 +36,14 @@ class DirectSession(requests.Session):
 
 
 def harden() -> None:
-    """Take the SDK's liberties away, for this process. Raises `SetupError` if that cannot be done."""
+    """Restrict the SDK in this process. Raises `SetupError` if that fails."""
     if os.environ.get("DEBUG", "").lower() == "sdk":
         raise SetupError("DEBUG=sdk would write people's cloud credentials into the log.", next_step="Unset DEBUG.")
     for name in CHATTY:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(logging.WARNING)
-    logging.getLogger("urllib3").setLevel(logging.WARNING)  # it would write addresses, and they hold external ids
+    logging.getLogger("urllib3").setLevel(logging.WARNING)  # it logs URLs, which contain external ids
     darabonba.core.Session = DirectSession
     if not isinstance(darabonba.core.DaraCore._get_session("freepool-check", "http"), DirectSession):
         raise SetupError("This version of the cloud's SDK cannot be kept from following redirects.")
@@ -58,7 +58,7 @@ def close_connections(endpoints: Iterable[str]) -> None:
 
 
 def config(*, endpoint: str, region: str, plain_http: bool, key_id: str, secret: str, token: str | None) -> Any:
-    """How a client of the SDK is made. No retries: whether something is sent twice is for Freepool to say."""
+    """Configuration of an SDK client. Without retries: Freepool decides whether a request is sent again."""
     return Config(
         access_key_id=key_id,
         access_key_secret=secret,
@@ -72,7 +72,7 @@ def config(*, endpoint: str, region: str, plain_http: bool, key_id: str, secret:
 
 
 def runtime(*, connect_seconds: float, read_seconds: float) -> Any:
-    """Time limits of one call."""
+    """Timeouts of one call."""
     return RuntimeOptions(connect_timeout=int(connect_seconds * 1000), read_timeout=int(read_seconds * 1000))
 
 

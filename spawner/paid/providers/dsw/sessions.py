@@ -1,4 +1,4 @@
-"""A short session of a person's role, from STS."""
+"""Short sessions of users' roles, from STS."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from spawner.paid.providers.dsw.policies import session_policy
 from spawner.paid.providers.dsw.settings import DswSettings
 from spawner.paid.providers.messages import platform_key, say
 
-OUR_OWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSignature")
-"""STS says these of the platform's key, not of the person's role."""
+PLATFORM_KEY_CODES = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "IncompleteSignature")
+"""Codes that STS returns for problems of the platform's key, not of the user's role."""
 
 
 @dataclass(frozen=True)
 class RoleSession:
-    """One session. `arn` is who it is in the cloud."""
+    """A session of a role. `arn`: the assumed role."""
 
     key_id: str = field(repr=False)
     secret: str = field(repr=False)
@@ -33,14 +33,14 @@ class RoleSession:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be seen."""
+        """Values to remove from messages."""
         return (self.token, self.secret, self.key_id)
 
 
 def assume(settings: DswSettings, account: Account, use: Use, *, external_id: str | None, until: float) -> RoleSession:
-    """Ask STS; blocks. The external id is a parameter because the probe tries wrong ones.
+    """Assume the role; blocks. `external_id` is a parameter because the probe tries wrong ones.
 
-    Raises `AuthLost` where the role does not let us in, else `Unavailable`, `Throttled` or `ClockSkew`.
+    Raises `AuthLost` where the role refuses, else `Unavailable`, `Throttled` or `ClockSkew`.
     """
     key = platform_key(settings.key)
     secret = key.access_key_secret.get_secret_value()
@@ -71,32 +71,32 @@ def assume(settings: DswSettings, account: Account, use: Use, *, external_id: st
         failed = _blame(translator.raised(error))
     else:
         return _session(translator, answer.body, until)
-    raise failed  # not from within the handler: the SDK's exception holds secrets
+    raise failed  # outside of the handler, so that the SDK's exception, which holds secrets, is not its context
 
 
 def _session(translator: Translator, body: Any, until: float) -> RoleSession:
-    given = translator.checked(body).credentials
-    if given is None or not (given.access_key_id and given.access_key_secret and given.security_token):
+    keys = translator.checked(body).credentials
+    if keys is None or not (keys.access_key_id and keys.access_key_secret and keys.security_token):
         raise translator.open(code="UnreadableAnswer")
     return RoleSession(
-        key_id=given.access_key_id,
-        secret=given.access_key_secret,
-        token=given.security_token,
+        key_id=keys.access_key_id,
+        secret=keys.access_key_secret,
+        token=keys.security_token,
         arn=body.assumed_role_user.arn or "",
         until=until,
     )
 
 
 def runtime(settings: DswSettings) -> Any:
-    """Time limits as set."""
+    """Timeouts from the settings."""
     return sdk.runtime(connect_seconds=settings.connect_seconds, read_seconds=settings.read_seconds)
 
 
 def _blame(error: Exception) -> Exception:
-    """A bad key or request of our own is our trouble, and must not look as if a person had taken their role away."""
+    """Map errors of the platform's key or request to `Unavailable`, so that they do not count as a lost role."""
     if isinstance(error, Expired):
         return say(base.Unavailable, code="PlatformKeyExpired")
-    ours = isinstance(error, base.ProviderError) and error.code.startswith(OUR_OWN)
-    if ours or isinstance(error, base.Rejected):
+    is_ours = isinstance(error, base.ProviderError) and error.code.startswith(PLATFORM_KEY_CODES)
+    if is_ours or isinstance(error, base.Rejected):
         return say(base.Unavailable, code=error.code, request_id=error.request_id)  # type: ignore[attr-defined]
     return error

@@ -1,4 +1,4 @@
-"""Where Alibaba Cloud is reached, as whom, and with what at hand."""
+"""Settings of PAI-DSW: endpoints, the platform's key, regions, timeouts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from spawner.errors import SetupError
 from spawner.paid.providers.dsw.assumptions import DswAssumptions
 
 CLOUD_HOSTS = (".aliyuncs.com",)
-"""The only hosts that may ever see a credential, except this machine itself."""
+"""Suffixes of the hosts that may receive credentials. Loopback may, too, with `plain_http`."""
 GATE_HOSTS = (".aliyun.com", ".aliyuncs.com")
-"""The only hosts to which a person is sent with a token."""
+"""Suffixes of the hosts that users may be redirected to with a token."""
 
 
 class PlatformKey(BaseModel):
-    """The platform's own key: it can do nothing but ask for roles that trust it."""
+    """The platform's access key. Its only right is to assume roles that trust it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,13 +28,13 @@ class PlatformKey(BaseModel):
 
 
 class DswRegion(BaseModel):
-    """The two doors of a region; the defaults are the cloud's own."""
+    """Endpoints and image of a region. The default endpoints are the cloud's public ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dsw: str = "pai-dsw.{region}.aliyuncs.com"
     workspaces: str = "aiworkspace.{region}.aliyuncs.com"
-    image: str = Field(description="Id or URL of the image that instances of this region start from.")
+    image: str = Field(description="Id or URL of the image for instances in this region.")
 
 
 class DswSettings(BaseModel):
@@ -42,13 +42,15 @@ class DswSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    principal: str = Field(pattern=r"^acs:ram::\d+:(user|role)/.+$", description="Whom people's roles are to trust.")
+    principal: str = Field(
+        pattern=r"^acs:ram::\d+:(user|role)/.+$", description="The principal that users' roles trust."
+    )
     key_file: Path = Field(description="JSON: access_key_id, access_key_secret, security_token (optional).")
     regions: dict[str, DswRegion] = Field(min_length=1)
     sts: str = "sts.aliyuncs.com"
     ram: str = "ram.aliyuncs.com"
-    gate_hosts: tuple[str, ...] = Field(default=GATE_HOSTS, description="Ends of hosts that instances may live at.")
-    plain_http: bool = Field(default=False, description="For a stand-in on this machine, and nothing else.")
+    gate_hosts: tuple[str, ...] = Field(default=GATE_HOSTS, description="Suffixes of instances' hosts.")
+    plain_http: bool = Field(default=False, description="Only for a demo cloud on this machine.")
     connect_seconds: float = Field(default=3, gt=0)
     read_seconds: float = Field(default=10, gt=0)
     readers: int = Field(default=4, ge=1, le=64, description="Threads for calls that read.")
@@ -68,33 +70,33 @@ class DswSettings(BaseModel):
             host = endpoint.rpartition(":")[0] or endpoint
             if self.plain_http:
                 if not is_loopback(host):
-                    raise ValueError(f"{endpoint}: without TLS only this machine itself may be talked to")
+                    raise ValueError(f"{endpoint}: plain_http is only allowed with loopback addresses")
             elif not host.endswith(CLOUD_HOSTS):
                 raise ValueError(f"{endpoint}: not a host of Alibaba Cloud, so it must not see credentials")
         return self
 
     @property
     def endpoints(self) -> frozenset[str]:
-        """All that will ever be talked to."""
-        doors = (self.endpoint(region, door) for region in self.regions for door in ("dsw", "workspaces"))
-        return frozenset((self.sts, self.ram, *doors))
+        """All endpoints that Freepool connects to."""
+        regional = (self.endpoint(region, service) for region in self.regions for service in ("dsw", "workspaces"))
+        return frozenset((self.sts, self.ram, *regional))
 
-    def endpoint(self, region: str, door: str) -> str:
-        """Host of a region's `dsw` or `workspaces`."""
-        pattern: str = getattr(self.regions[region], door)
+    def endpoint(self, region: str, service: str) -> str:
+        """Endpoint of a service (`dsw` or `workspaces`) in a region."""
+        pattern: str = getattr(self.regions[region], service)
         return pattern.format(region=region)
 
     def key(self) -> PlatformKey:
-        """The platform's key as it is now: whoever rotates it replaces the file. Raises `SetupError`."""
+        """Read the platform's key; the file is replaced when the key is rotated. Raises `SetupError`."""
         try:
             return PlatformKey.model_validate(json.loads(self.key_file.read_text()))
         except (OSError, ValueError, ValidationError):
-            # The causes may quote what the file says.
+            # The cause may quote the file's content, so it is cut off.
             raise SetupError("The platform's cloud key in {path} cannot be read.", path=str(self.key_file)) from None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself, by number or by its one reserved name."""
+    """Whether a host is a loopback address or `localhost`."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Whether an AWS role may be used for its owner."""
+"""Check whether a user's AWS role may be used."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from spawner.paid.providers.sagemaker.sessions import Aws
 
 
 def probe(aws: Aws, account: Account) -> Probe:
-    """All of it, in one thread; changes nothing. Raises `ProviderError` where AWS gives no verdict."""
+    """Run all checks; blocks. Changes nothing in AWS. Raises `ProviderError` where AWS does not answer a check."""
     session = assume_role_checks.check(
         account,
         lambda external_id: aws.assume(account, Use.READ, external_id=external_id, until=0),
-        lambda found: aws.identity(found, account.region),
+        lambda assumed: aws.identity(assumed, account.region),
     )
     if isinstance(session, Probe):
         return session

@@ -1,6 +1,6 @@
-"""AWS SageMaker notebook instances, over boto3's blocking calls in threads.
+"""AWS SageMaker notebook instances, by boto3's blocking calls in threads.
 
-AWS has no timer that stops a notebook instance by itself, so this provider does not claim one.
+AWS has no timer that stops a notebook instance, so this provider has no `Capability.AUTO_STOP`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STATES = {
 
 
 class SageMakerProvider:
-    """The contract over SageMaker. An instance's id is its name: AWS knows it by no other."""
+    """`Provider` for SageMaker. An instance's id is its name: AWS has no other."""
 
     id = "sagemaker"
     title = "AWS SageMaker"
@@ -72,17 +72,17 @@ class SageMakerProvider:
         )
 
     async def probe(self, account: Account) -> Probe:
-        """Four checks against confused deputies, then whether its instances can be listed."""
+        """Four checks against confused deputies, then a check that instances can be listed."""
         offered(account, self._settings.regions)
         return await self._calls.thread(Use.READ, lambda: sagemaker_probe.probe(self._aws, account))
 
     async def instance_types(self, account: Account) -> list[InstanceType]:
-        """What the operator lists: AWS does not say here what it costs or whether it has one."""
+        """The instance types in the settings: the role cannot read prices or capacity from AWS."""
         offered(account, self._settings.regions)
-        return [self._instance_type(one) for one in self._settings.instance_types]
+        return [self._instance_type(setting) for setting in self._settings.instance_types]
 
     async def create(self, account: Account, request: Request) -> str:
-        """Make it; its id, which is its name."""
+        """Create an instance and return its id, which is its name."""
         size = self._settings.volume_gib if request.disk is None else max(5, -(-request.disk // GIB))
         await self._call(
             account,
@@ -98,25 +98,25 @@ class SageMakerProvider:
         return request.name
 
     async def find(self, account: Account, name: str) -> RemoteInstance | None:
-        """The one of exactly this name; AWS looks it up by it."""
+        """The instance of this name; AWS looks it up by name."""
         try:
             return await self.describe(account, name)
         except base.NotFound:
             return None
 
     async def owned(self, account: Account, labels: Mapping[str, str]) -> list[RemoteInstance]:
-        """All that carry these labels in the account's region, whole or an error."""
+        """All instances with these labels in the account's region."""
 
         def read(client: Any) -> list[RemoteInstance]:
             pages = client.get_paginator("list_notebook_instances").paginate(MaxResults=PAGE)
             rows = [row for page in pages for row in page["NotebookInstances"]]
-            found = [_remote(row, _tags(client, row["NotebookInstanceArn"]), account.region) for row in rows]
-            return [one for one in found if labels.items() <= dict(one.labels).items()]
+            remotes = [_remote(row, _tags(client, row["NotebookInstanceArn"]), account.region) for row in rows]
+            return [remote for remote in remotes if labels.items() <= dict(remote.labels).items()]
 
         return await self._call(account, Use.READ, read, in_bulk=True)
 
     async def describe(self, account: Account, remote_id: str) -> RemoteInstance:
-        """As it is now."""
+        """The instance as it is now."""
 
         def read(client: Any) -> RemoteInstance:
             row = client.describe_notebook_instance(NotebookInstanceName=remote_id)
@@ -125,15 +125,15 @@ class SageMakerProvider:
         return await self._call(account, Use.READ, read)
 
     async def start(self, account: Account, remote_id: str) -> None:
-        """Start a stopped one."""
+        """Start a stopped instance."""
         await self._call(account, Use.ACT, lambda c: c.start_notebook_instance(NotebookInstanceName=remote_id))
 
     async def stop(self, account: Account, remote_id: str) -> None:
-        """Ask it to stop."""
+        """Request a stop."""
         await self._call(account, Use.ACT, lambda c: c.stop_notebook_instance(NotebookInstanceName=remote_id))
 
     async def delete(self, account: Account, remote_id: str) -> None:
-        """Ask for its end and that of its disk."""
+        """Request deletion of the instance and its disk."""
         await self._call(account, Use.ACT, lambda c: c.delete_notebook_instance(NotebookInstanceName=remote_id))
 
     async def set_auto_stop(self, account: Account, remote_id: str, *, stop_in: float, idle: float | None) -> None:  # noqa: ARG002
@@ -141,7 +141,7 @@ class SageMakerProvider:
         raise say(base.Rejected, code="NoTimer")
 
     async def access(self, account: Account, remote_id: str) -> Access:
-        """An address that AWS has signed."""
+        """An address that AWS has signed. Raises `Unavailable` unless it is at one of AWS's hosts."""
         answer = await self._call(
             account,
             Use.OPEN,
@@ -152,10 +152,10 @@ class SageMakerProvider:
         url = str(answer.get("AuthorizedUrl", ""))
         parts = urlsplit(url)
         host = parts.hostname or ""
-        at_home = (parts.scheme == "https" and host.endswith(self._settings.gate_hosts)) or (
+        is_trusted = (parts.scheme == "https" and host.endswith(self._settings.gate_hosts)) or (
             self._settings.plain_http and parts.scheme == "http" and is_loopback(host)
         )
-        if not at_home:
+        if not is_trusted:
             raise say(base.Unavailable, code="NoAddress")
         return Access(url)
 
@@ -171,22 +171,22 @@ class SageMakerProvider:
                 return act(session.sagemaker)
             except Exception as error:
                 failed = translate(error, mutates=use is Use.ACT, secrets=session.secrets)
-            raise failed  # not from within the handler: what boto3 raised is not even this one's context
+            raise failed  # outside of the handler, so that boto3's exception, which holds secrets, is not its context
 
         return await self._calls.run(account, use, run, in_bulk=in_bulk)
 
-    def _instance_type(self, one: SageMakerInstanceType) -> InstanceType:
+    def _instance_type(self, setting: SageMakerInstanceType) -> InstanceType:
         hourly = self._settings.volume_price
         return InstanceType(
-            id=one.id,
-            cpu=one.cpu,
-            memory=one.memory * GIB,
-            gpu_count=one.gpu_count,
-            gpu_name=one.gpu_name,
-            gpu_memory=one.gpu_memory and one.gpu_memory * GIB,
-            price=Money(one.price, CURRENCY) if one.price is not None else None,
+            id=setting.id,
+            cpu=setting.cpu,
+            memory=setting.memory * GIB,
+            gpu_count=setting.gpu_count,
+            gpu_name=setting.gpu_name,
+            gpu_memory=setting.gpu_memory and setting.gpu_memory * GIB,
+            price=Money(setting.price, CURRENCY) if setting.price is not None else None,
             available=None,
-            disk=0,  # all of it costs, also while stopped
+            disk=0,  # no size is included: the disk is billed from the first GiB, also while stopped
             disk_price=Money(hourly, CURRENCY) if hourly is not None else None,
             least_disk=self._settings.volume_gib * GIB,
         )

@@ -1,4 +1,4 @@
-"""A short session of a person's AWS role, and the clients that speak in it."""
+"""Short sessions of users' AWS roles, and their clients."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ ACT = (
 OPEN = ("sagemaker:CreatePresignedNotebookInstanceUrl",)
 EXCESS = ("iam:ListUsers",)
 ACTIONS = {Use.READ: READ, Use.ACT: ACT, Use.OPEN: OPEN, Use.EXCESS: EXCESS}
-OUR_OWN = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch")
-"""STS says these of the platform's key, not of the person's role."""
+PLATFORM_KEY_CODES = ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch")
+"""Codes that STS returns for problems of the platform's key, not of the user's role."""
 
 
 @dataclass(frozen=True)
 class RoleSession:
-    """One session. `sagemaker` is a client of boto3's; those may be used from several threads."""
+    """A session of a role. `sagemaker` is a boto3 client, which is thread-safe."""
 
     key_id: str = field(repr=False)
     secret: str = field(repr=False)
@@ -47,12 +47,13 @@ class RoleSession:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be seen."""
+        """Values to remove from messages."""
         return (self.token, self.secret, self.key_id)
 
 
 class Aws:
-    """Makes clients: pinned to their endpoint, direct, tried once. Making one is not safe from two threads."""
+    """Makes boto3 clients with fixed endpoints, no proxy and no retries. The lock is needed because creating a client
+    is not thread-safe."""
 
     def __init__(self, settings: SageMakerSettings, botocore_session: Any = None) -> None:
         for chatty in ("boto3", "botocore", "urllib3"):
@@ -68,11 +69,11 @@ class Aws:
             user_agent_extra="freepool",
             max_pool_connections=settings.readers + settings.actors,
         )
-        # Reading the models takes half a second, which nobody should wait for later.
+        # Load the models now: that takes half a second.
         self.client("sagemaker", settings.api, settings.regions[0], "none", "none", None)
 
     def client(self, service: str, pattern: str, region: str, key_id: str, secret: str, token: str | None) -> Any:
-        """A client of one service."""
+        """A client of one service. `pattern`: its endpoint, with `{region}`."""
         with self._lock:
             return self._session.create_client(
                 service,
@@ -85,19 +86,19 @@ class Aws:
             )
 
     def assume(self, account: Account, use: Use, *, external_id: str | None, until: float) -> RoleSession:
-        """Ask STS; blocks. Raises `AuthLost` where the role does not let us in."""
+        """Assume the role; blocks. Raises `AuthLost` where the role refuses."""
         key = platform_key(self._settings.key)
         secret = key.access_key_secret.get_secret_value()
         token = key.security_token.get_secret_value() if key.security_token else None
         sts = self.client("sts", self._settings.sts, account.region, key.access_key_id, secret, token)
-        wanted = {"ExternalId": external_id} if external_id is not None else {}
+        condition = {"ExternalId": external_id} if external_id is not None else {}
         try:
             answer = sts.assume_role(
                 RoleArn=account.role,
                 RoleSessionName=f"freepool-{use}",
                 DurationSeconds=SESSION_SECONDS,
                 Policy=session_policy(use),
-                **wanted,
+                **condition,
             )
         except Exception as error:
             failed = _blame(translate(error, mutates=False, secrets=(secret, token or "", external_id or "")))
@@ -105,10 +106,10 @@ class Aws:
             return self._session_from(answer, account, until)
         finally:
             sts.close()
-        raise failed  # not from within the handler: what boto3 raised is not even this one's context
+        raise failed  # outside of the handler, so that boto3's exception, which holds secrets, is not its context
 
     def identity(self, session: RoleSession, region: str) -> str:
-        """The account that a session really is in."""
+        """The account that the session is in, by GetCallerIdentity."""
         sts = self.client("sts", self._settings.sts, region, session.key_id, session.secret, session.token)
         try:
             return str(sts.get_caller_identity()["Account"])
@@ -119,8 +120,8 @@ class Aws:
         raise say(base.Unavailable, code="SessionExpired") if isinstance(failed, Expired) else failed
 
     def _session_from(self, answer: Any, account: Account, until: float) -> RoleSession:
-        given = answer["Credentials"]
-        key_id, secret, token = given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+        keys = answer["Credentials"]
+        key_id, secret, token = keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
         return RoleSession(
             key_id=key_id,
             secret=secret,
@@ -132,16 +133,16 @@ class Aws:
 
 
 def session_policy(use: Use) -> str:
-    """Less than the role, whatever the role is."""
+    """The session policy: the session has only these rights, even where the role has more."""
     statement = {"Effect": "Allow", "Action": list(ACTIONS[use]), "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
 
 
 def _blame(error: Exception) -> Exception:
-    """A bad key or request of our own is our trouble, and must not look as if a person had taken their role away."""
+    """Map errors of the platform's key or request to `Unavailable`, so that they do not count as a lost role."""
     if isinstance(error, Expired):
         return say(base.Unavailable, code="PlatformKeyExpired")
-    ours = isinstance(error, base.ProviderError) and error.code.startswith(OUR_OWN)
-    if ours or isinstance(error, base.Rejected):
+    is_ours = isinstance(error, base.ProviderError) and error.code.startswith(PLATFORM_KEY_CODES)
+    if is_ours or isinstance(error, base.Rejected):
         return say(base.Unavailable, code=error.code, request_id=error.request_id)  # type: ignore[attr-defined]
     return error

@@ -1,4 +1,4 @@
-"""Where AWS is reached, as whom, and what is offered there."""
+"""Settings of AWS SageMaker: endpoints, the platform's key, instance types and prices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GATE_HOSTS = (".sagemaker.aws",)
 
 
 class AwsKey(BaseModel):
-    """The platform's own key: it can do nothing but ask for roles that trust it."""
+    """The platform's access key. Its only right is to assume roles that trust it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,9 +26,10 @@ class AwsKey(BaseModel):
 
 
 class SageMakerInstanceType(BaseModel):
-    """A machine on offer. AWS has no price list that a notebook's role should read, so an operator says the price.
+    """An instance type on offer. The price is set here because the user's role should not need to read AWS's price
+    list.
 
-    Memory is in GiB, the price in US dollars an hour; without one it cannot be chosen.
+    Memory is in GiB, the price in US dollars an hour. Without a price it cannot be chosen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,20 +48,22 @@ class SageMakerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    principal: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(user|role)/.+$", description="Whom roles trust.")
+    principal: str = Field(
+        pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(user|role)/.+$", description="The principal that users' roles trust."
+    )
     key_file: Path = Field(description="JSON: access_key_id, access_key_secret, security_token (optional).")
     regions: tuple[str, ...] = Field(min_length=1)
     instance_types: tuple[SageMakerInstanceType, ...]
     execution_role: str = Field(
         default="arn:aws:iam::{account}:role/FreepoolNotebook",
-        description="The role that the instance itself runs as, in the person's account; it needs no rights.",
+        description="The role that the instance runs as, in the user's account; it needs no rights.",
     )
     volume_gib: int = Field(default=5, ge=5, le=16384)
-    volume_price: Decimal | None = Field(default=None, description="Of one GiB and hour, in US dollars.")
+    volume_price: Decimal | None = Field(default=None, description="Price of one GiB and hour, in US dollars.")
     api: str = "api.sagemaker.{region}.amazonaws.com"
     sts: str = "sts.{region}.amazonaws.com"
     gate_hosts: tuple[str, ...] = GATE_HOSTS
-    plain_http: bool = Field(default=False, description="For an emulator on this machine, and nothing else.")
+    plain_http: bool = Field(default=False, description="Only for an emulator on this machine.")
     access_seconds: int = Field(default=1800, ge=1800, le=43200)
     connect_seconds: float = Field(default=3, gt=0)
     read_seconds: float = Field(default=10, gt=0)
@@ -74,19 +77,19 @@ class SageMakerSettings(BaseModel):
             host = endpoint.rpartition(":")[0] or endpoint
             if self.plain_http:
                 if not is_loopback(host):
-                    raise ValueError(f"{endpoint}: without TLS only this machine itself may be talked to")
+                    raise ValueError(f"{endpoint}: plain_http is only allowed with loopback addresses")
             elif not host.endswith(CLOUD_HOSTS):
                 raise ValueError(f"{endpoint}: not a host of AWS, so it must not see credentials")
         return self
 
     def url(self, pattern: str, region: str) -> str:
-        """Of a service in a region."""
+        """URL of a service in a region."""
         return f"{'http' if self.plain_http else 'https'}://{pattern.format(region=region)}"
 
     def key(self) -> AwsKey:
-        """The platform's key as it is now. Raises `SetupError`."""
+        """Read the platform's key, which may have been rotated. Raises `SetupError`."""
         try:
             return AwsKey.model_validate(json.loads(self.key_file.read_text()))
         except (OSError, ValueError, ValidationError):
-            # The causes may quote what the file says.
+            # The cause may quote the file's content, so it is cut off.
             raise SetupError("The platform's cloud key in {path} cannot be read.", path=str(self.key_file)) from None
