@@ -328,3 +328,36 @@ def test_named_servers_of_the_pool_are_refused_with_a_message(platform: Platform
 
 def is_running_anywhere(platform: Platform, user: str) -> bool:
     return any(instance.user_name == user for instance in platform.stack.unended())
+
+
+def test_who_takes_a_name_over_gets_nothing_of_the_accounts_and_instances_of_the_former_one(platform: Platform) -> None:
+    """The former one is renamed while a paid instance runs, and keeps account, instance, receipts and stop."""
+    stack, ann = platform.stack, Person(platform, "annette-1")
+    consent = ann.agree("paid-1")
+    assert ann.start(consent).status_code in (201, 202)
+    order = ann.wait_running("paid-1")
+    unspent = ann.agree("paid-2")
+    answer = stack.api("PATCH", f"/users/{ann.name}", json={"name": "annette-2"})
+    assert answer.status_code == 200
+    taker = Person(platform, ann.name)  # makes the user, and links an account of its own
+    assert taker.person_id != ann.person_id
+    state = stack.desk("GET", "api/paid", token=taker.token).json()
+    assert [account["ending"] for account in state["accounts"]] == [taker.account[-4:]]
+    assert (state["instances"], state["history"], state["notices"]) == ([], [], [])
+    for path in (f"api/paid/instances/{order.id}/stop", f"api/paid/consents/{unspent.id}/withdraw"):
+        assert stack.desk("POST", path, token=taker.token, json={}).status_code in (403, 404), path
+    leaked = {"user_options": {START_TOKEN: ann.one_time_token(unspent)}}
+    assert taker.post("paid-2", token=taker.token, json=leaked).status_code == 403
+    assert platform.ledger.read(consents.get, unspent.id).state is ConsentState.ACCEPTED
+    assert taker.stop("paid-1").status_code in (404, 204)
+    assert ann.order("paid-1").stop_wanted_at is None, "a stop of the name's server stops nothing of the former one's"
+
+    ann.name = "annette-2"
+    own = stack.desk("GET", "api/paid", token=ann.token).json()
+    assert [account["ending"] for account in own["accounts"]] == [ann.account[-4:]]
+    assert {instance["id"] for instance in own["instances"]} >= {order.id}
+    assert ann.stop("paid-1").status_code in (202, 204)
+    ann.wait_state("paid-1", OrderState.STOPPED)
+    ann.delete("paid-1")
+    ann.wait_state("paid-1", OrderState.GONE)
+    assert ann.billed() == []
