@@ -101,6 +101,7 @@ class Start:
                 self.server.person_id, self.server.user_name, self.server.server_name, self.request, self.groups
             )
             return self.pool.admission.ask(connection, request)
+        self.pool.admission.refuse_banned(connection, self.server.person_id)
         if tickets.is_called(connection, self.request.ticket_id):
             ticket = tickets.get(connection, self.request.ticket_id)
             if (ticket.person_id, ticket.server_name) == (self.server.person_id, self.server.server_name):

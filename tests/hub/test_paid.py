@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from spawner.errors import Banned
 from spawner.ledger.paid import audit, consents, orders
-from spawner.ledger.paid.rows import Consent, ConsentState, Order, OrderState
+from spawner.ledger.paid.rows import Consent, ConsentState, Order, OrderState, StopReason
+from spawner.ledger.people import bans
+from spawner.ledger.people.rows import Ban, BanCode
 from spawner.paid.names import name_of
 from spawner.paid.orders.service import START_TOKEN
+from spawner.pool.build import new_id, utc_now
 from tests.cloud.steer import QUICK, STANDSTILL, Steer
 from tests.hub.paid import KILLED, Person, Platform
 from tests.stack import Stack, eventually
@@ -358,6 +362,35 @@ def test_who_takes_a_name_over_gets_nothing_of_the_accounts_and_instances_of_the
     assert {instance["id"] for instance in own["instances"]} >= {order.id}
     assert ann.stop("paid-1").status_code in (202, 204)
     ann.wait_state("paid-1", OrderState.STOPPED)
+    ann.delete("paid-1")
+    ann.wait_state("paid-1", OrderState.GONE)
+    assert ann.billed() == []
+
+
+def test_a_ban_stops_a_paid_instance_and_deletes_nothing(platform: Platform) -> None:
+    """Its owner still reaches stop, delete, receipts and the account, and agrees to nothing new."""
+    stack, ann = platform.stack, Person(platform, "annabella")
+    consent = ann.agree("paid-1")
+    assert ann.start(consent).status_code in (201, 202)
+    order = ann.wait_running("paid-1")
+    unspent = ann.agree("paid-2")
+    ban = Ban(new_id(), ann.person_id, BanCode.OTHER, "", "", "mail us", "root", utc_now(), None)
+    with ann.browser() as browser:
+        platform.ledger.write(bans.put, ban)
+        page = browser.get(f"{stack.url}/services/desk/")
+        assert page.status_code == 403
+        assert "The ban has no end. You can appeal: mail us" in page.text
+        assert "/services/desk/paid" in page.text
+        for path in ("paid", f"paid/instances/{order.id}", f"paid/instances/{order.id}/delete"):
+            assert browser.get(f"{stack.url}/services/desk/{path}", headers=PERSON).status_code == 200, path
+    stopped = ann.wait_state("paid-1", OrderState.STOPPED)
+    assert (stopped.reason, stopped.delete_wanted_at) == (StopReason.BLOCKED, None)
+    assert [row["status"] for row in ann.billed()] == ["Stopped"], "the disk is there"
+    assert ann.start(unspent).status_code == 403
+    assert platform.ledger.read(consents.get, unspent.id).state is ConsentState.ACCEPTED
+    with pytest.raises(Banned):
+        ann.agree("paid-3")
+    assert stack.desk("GET", "api/paid", token=ann.token).json()["instances"][0]["id"] in (order.id, unspent.id)
     ann.delete("paid-1")
     ann.wait_state("paid-1", OrderState.GONE)
     assert ann.billed() == []

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+import time
 from itertools import count
 
 import pytest
@@ -12,7 +16,7 @@ from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.build import utc_now
 from tests.hub.line import Person
-from tests.stack import Stack, eventually
+from tests.stack import PATIENCE, PROJECT, Stack, eventually
 
 NUMBERS = count(1)
 
@@ -171,3 +175,47 @@ def test_a_ticket_is_started_for_its_person_under_the_name_of_today(ann: Person)
     )
     assert renamed.stop().status_code == 200
     assert state_of(taker)["instance"] is None
+
+
+def freepool(stack: Stack, *arguments: str) -> str:
+    """A command of `freepool`, beside the stack."""
+    command = [sys.executable, "-m", "spawner.cli", *arguments, "--state", str(stack.state)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_ban_ends_what_is_free_within_seconds_and_says_until_when(ann: Person) -> None:
+    stack, instance = ann.stack, start(ann)
+    assert stack.desk("POST", "api/ticket", token=ann.token, json={"flavor": "cpu-large"}).status_code == 202
+    freepool(stack, "ban", ann.name, "--code", "mining", "--days", "2", "--appeal", "mail appeals@example.org")
+    began = time.monotonic()
+    eventually(lambda: not stack.ledger.read(instances.unended, instance.person_id), what="the end")
+    assert time.monotonic() - began < 5 * PATIENCE
+    assert row_of(ann, instance.id).reason is EndReason.BANNED
+    assert stack.ledger.read(tickets.alive, instance.person_id) == []
+    eventually(lambda: stack.api("GET", f"/users/{ann.name}").json()["servers"] == {}, what="the hub's cleanup")
+    refused = {
+        "state": stack.desk("GET", "api/state", token=ann.token),
+        "events": stack.desk("GET", "api/events", token=ann.token),
+        "start": ann.ask(),
+        "ticket": stack.desk("POST", "api/ticket", token=ann.token, json={}),
+        "hub": stack.api("POST", f"/users/{ann.name}/server", token=ann.token),
+        "administrator": stack.start(ann.name),
+    }
+    assert {name: answer.status_code for name, answer in refused.items()} == dict.fromkeys(refused, 403)
+    error = refused["state"].json()["error"]
+    assert (error["code"], error["message"]) == ("banned", "Your account is banned: it was used for mining.")
+    assert re.fullmatch(
+        r"The ban ends on \d{4}-\d\d-\d\d \d\d:\d\d UTC. You can appeal: mail appeals@.*", error["next"]
+    )
+    page = stack.desk("GET", "", token=ann.token, headers={"Accept-Language": "zh-CN"})
+    assert (page.status_code, "申诉方式：mail appeals@example.org" in page.text) == (403, True)
+    renamed = rename(ann, f"{ann.name}-now")
+    assert renamed.ask().status_code == 403, "a new name sheds no ban"
+    assert again(ann).stack.desk("GET", "api/state", token=again(ann).token).status_code == 200, (
+        "the name is not banned"
+    )
+    freepool(stack, "unban", renamed.name)
+    start(renamed)
+    assert stack.stop(renamed.name).status_code == 204

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from spawner.ledger import Event, Instance, Slot, Ticket, TicketState
+from spawner.ledger.people import bans
+from spawner.ledger.people.rows import Ban
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.transitions import revision
 from spawner.pool.admin.settings import AdminSettings
@@ -67,6 +69,7 @@ class UserSnapshot:
     place: int | None
     last: Instance | None
     last_ticket: Ticket | None
+    ban: Ban | None = None
 
 
 class SnapshotReader:
@@ -96,6 +99,7 @@ class SnapshotReader:
             place=tickets.ahead(connection, ticket) + 1 if ticket and waits else None,
             last=None if current else instances.last_ended(connection, person_id),
             last_ticket=None if ticket else tickets.last_over(connection, person_id),
+            ban=bans.of_person(connection, person_id, now=self._now()),
         )
 
     def _read_pool(self, connection: Connection, max_age: timedelta) -> PoolSnapshot:

@@ -114,6 +114,12 @@ def get(connection: Connection, person_id: str) -> Person:
     return _person(connection.execute(select(people).where(people.c.id == person_id)).one())
 
 
+def find(connection: Connection, person_id: str) -> Person | None:
+    """The row with this id, if there is one."""
+    row = connection.execute(select(people).where(people.c.id == person_id)).one_or_none()
+    return None if row is None else _person(row)
+
+
 def of_name(connection: Connection, name: str) -> list[Person]:
     """Everybody whose present or last name this is: whom JupyterHub has now, then others, newest first."""
     query = select(people).where(people.c.hub_name == name)

@@ -59,3 +59,30 @@ class Person:
     issuer: str | None
     identity: str | None
     trust: TrustClass
+
+
+class BanCode(StrEnum):
+    """Why somebody is banned."""
+
+    MINING = "mining"
+    ATTACK = "attack"
+    SPAM = "spam"
+    EVASION = "evasion"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Ban:
+    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for operators; `appeal` is shown."""
+
+    id: str
+    person_id: str
+    code: BanCode
+    evidence: str
+    note: str
+    appeal: str
+    banned_by: str
+    banned_at: datetime
+    until: datetime | None
+    lifted_at: datetime | None = None
+    lifted_by: str | None = None

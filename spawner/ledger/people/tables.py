@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, String, Table
 
-from spawner.ledger.people.rows import GroupSource, TrustClass
-from spawner.ledger.schema import EnumText, ForeignName, UtcDateTime, metadata
+from spawner.ledger.people.rows import BanCode, GroupSource, TrustClass
+from spawner.ledger.schema import EnumText, ForeignName, PlainText, UtcDateTime, metadata
 
 people = Table(
     "people",
@@ -30,3 +30,20 @@ person_groups = Table(
     Column("set_at", UtcDateTime, nullable=False),
     Column("set_by", ForeignName(255), nullable=False),
 )
+
+bans = Table(
+    "bans",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), nullable=False),
+    Column("code", EnumText(BanCode, 16), nullable=False),
+    Column("evidence", PlainText, nullable=False),
+    Column("note", PlainText, nullable=False),
+    Column("appeal", PlainText, nullable=False),
+    Column("banned_by", ForeignName(255), nullable=False),
+    Column("banned_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime),
+    Column("lifted_at", UtcDateTime),
+    Column("lifted_by", ForeignName(255)),
+)
+Index("bans_by_person", bans.c.person_id)

@@ -80,6 +80,7 @@ class EndReason(StrEnum):
     SURPLUS = "surplus"
     NOT_COLLECTED = "not_collected"
     MAINTENANCE = "maintenance"
+    BANNED = "banned"
 
 
 USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED)

@@ -28,6 +28,7 @@ from spawner.ledger.paid.rows import (
     OrderState,
     StopReason,
 )
+from spawner.ledger.people import bans
 from spawner.paid.accounts.binding import may_order
 from spawner.paid.consent.rules import NOTHING_NEW
 from spawner.paid.creation_pause import refuse_if_paused
@@ -94,6 +95,7 @@ def place(connection: Connection, *, person_id: str, server_name: str, now: date
     blocked, and `LostRace` where the server is ordered already.
     """
     refuse_if_paused(connection)
+    bans.refuse_banned(connection, person_id, now=now)
     consent = consents.accepted(connection, person_id, server_name, now=now)
     if consent is None:
         raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)

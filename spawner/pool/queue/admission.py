@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from spawner.catalog import Catalog, Flavor
 from spawner.errors import AlreadyQueued, LostRace, Maintenance, Paused, PoolFull
 from spawner.ledger import EndReason, Instance, Slot, SlotState, Ticket, TicketState
+from spawner.ledger.people import bans, groups
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.pool.rows import LIVE
 from spawner.pool.admin.settings import AdminSettings
@@ -67,9 +68,10 @@ class Admission:
         """The ticket for a spawn request: CALLED, with a slot reserved, where it is its turn, else WAITING.
 
         Idempotent: the same request gets the same ticket at the same place. `by_user`: the user asks in person, so the
-        instance counts as collected. Raises `PoolFull` where the queue is full, `AlreadyQueued` where the user waits
-        for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
+        instance counts as collected. Raises `Banned`, `PoolFull` where the queue is full, `AlreadyQueued` where
+        the user waits for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
         """
+        self.refuse_banned(connection, request.person_id)
         open_tickets = tickets.alive(connection, request.person_id)
         for ticket in open_tickets:
             if _is_for(ticket, request):
@@ -101,6 +103,10 @@ class Admission:
             )
         return tickets.join(connection, self._with_estimate(connection, ticket))
 
+    def refuse_banned(self, connection: Connection, person_id: str) -> None:
+        """Raise `Banned` where the person is banned."""
+        bans.refuse_banned(connection, person_id, now=self.now())
+
     def has_due_ticket(self, connection: Connection) -> bool:
         """Whether `call_due` would call a ticket. A read, so that a long queue does not block writers."""
         has_any = any_has_room(self.catalog, slots.occupying(connection), self.backend.memory())
@@ -116,6 +122,7 @@ class Admission:
         A restart is not queued. Where others wait for the flavor, the new instance keeps the old deadline.
         """
         flavor = self.catalog.flavor(running.flavor)
+        self.refuse_banned(connection, running.person_id)
         self._refuse_closed(connection, flavor)
         for one in tickets.alive(connection, running.person_id):  # idempotent
             kind = (one.server_name, one.flavor, one.image)
@@ -274,7 +281,8 @@ class Admission:
     def _rank(self, connection: Connection, request: SpawnRequest) -> datetime:
         now = self.now()
         used = instances.used_since(connection, request.person_id, now - USE_WINDOW, now=now)
-        return rank(self.catalog.queue, now=now, used=used, groups=request.groups)
+        of_person = groups.of(connection, request.person_id)
+        return rank(self.catalog.queue, now=now, used=used, groups={*request.groups, *of_person})
 
     def _with_estimate(self, connection: Connection, ticket: Ticket) -> Ticket:
         """The ticket with its estimated wait. Raises `PoolFull` where the queue is full."""
