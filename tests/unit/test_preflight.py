@@ -21,7 +21,7 @@ from tests.stack import PROJECT
 
 @pytest.fixture
 def descriptors() -> Iterator[list[int]]:
-    """Locks to give back."""
+    """Descriptors to close after the test."""
     held: list[int] = []
     yield held
     for descriptor in held:
@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 # The port
 
 
-def test_a_taken_port_is_named_with_a_way_out() -> None:
+def test_a_used_port_is_named_with_a_remedy() -> None:
     with socket.create_server((preflight.LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SetupError, match=rf"Port {port} cannot be used: Address already in use\. .*PORT=8001"):
@@ -66,7 +66,7 @@ def test_the_same_ports_are_chosen_again_because_instances_know_them(tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"hub_port": "x"}', "null", '{"hub_port": 99999999}'])
-def test_remembered_ports_that_are_of_no_use_are_replaced(text: str, tmp_path: Path) -> None:
+def test_invalid_remembered_ports_are_replaced(text: str, tmp_path: Path) -> None:
     (tmp_path / "ports.json").write_text(text)
     assert json.loads((tmp_path / "ports.json").read_text() or "0") != preflight.choose_ports(tmp_path)
 
@@ -87,7 +87,7 @@ def test_the_state_folder_is_made_for_its_owner_alone(tmp_path: Path, descriptor
 
 
 @pytest.mark.parametrize("inside", ["", "deeper"])
-def test_a_state_folder_that_cannot_be_written_is_named_with_a_way_out(inside: str, tmp_path: Path) -> None:
+def test_a_read_only_state_folder_is_named_with_a_remedy(inside: str, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")
     with pytest.raises(SetupError, match=r"The state folder .* cannot be written: .*\. Choose another with STATE="):
         preflight.take_state_folder(tmp_path / "state" / inside)
@@ -113,7 +113,7 @@ def program(folder: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("present", "missing"), [([], "bwrap and setpriv is missing"), (["setpriv"], "bwrap is missing")]
 )
-def test_missing_tools_are_named_with_how_to_get_them_and_how_to_do_without(
+def test_missing_tools_are_named_with_their_installation_and_an_alternative(
     present: list[str], missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in present:
@@ -135,7 +135,7 @@ def test_a_bubblewrap_that_does_not_work_here_says_why(tmp_path: Path, monkeypat
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
-def test_the_real_one_works() -> None:
+def test_the_installed_bubblewrap_works() -> None:
     preflight.require_sandbox(Isolation.BUBBLEWRAP)
 
 
@@ -169,7 +169,7 @@ def test_paths_of_the_local_file_are_relative_to_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["- a\n", "words", "catalog: [1]\n", "{", ""])
-def test_a_local_file_that_is_not_valid_says_so(text: str, tmp_path: Path) -> None:
+def test_an_invalid_local_file_is_reported(text: str, tmp_path: Path) -> None:
     (tmp_path / "local.yaml").write_text(text)
     with pytest.raises(SetupError, match="is not valid"):
         preflight.read_local_file(tmp_path / "local.yaml")
@@ -187,13 +187,13 @@ def test_missing_settings_are_reported_with_how_to_name_them(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("text", ["a: 1", "[", "state: 1"])
-def test_settings_that_are_not_valid_say_so(text: str, tmp_path: Path) -> None:
+def test_invalid_settings_are_reported(text: str, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text(text)
     with pytest.raises(SetupError, match="are not valid"):
         load_settings(tmp_path / "settings.yaml")
 
 
-def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_settings_are_read_as_written(tmp_path: Path) -> None:
     written = settings(tmp_path)
     (tmp_path / "settings.json").write_text(written.model_dump_json())
     assert load_settings(tmp_path / "settings.json") == written
