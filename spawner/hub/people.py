@@ -129,6 +129,9 @@ class HubPeople:
             await self._write(people.identify, hub_user(row), identity)
         return name
 
+    async def _leave(self, user: HubUser) -> None:
+        await self.ledger.awrite(people.leave, user)
+
     def listen(self) -> None:
         """Learn of users that JupyterHub makes, renames and deletes. What is missed is learned when the user comes."""
         for change in ("after_insert", "after_update", "before_delete"):
@@ -139,7 +142,7 @@ class HubPeople:
     def _follow(self, session: Session) -> None:
         for change, user in session.info.pop(CHANGED, ()):
             if change == "before_delete":
-                self._start(self.ledger.awrite(people.leave, user))
+                self._start(self._leave(user))
             elif change == "after_update":
                 self._start(carry_on_rename(user.id))
                 self._start(self.of(user))

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from spawner.errors import LostRace, NoRoom, PoolFull, Refusal, StartFailed
 from spawner.ledger import EndReason, Instance, StartStep, Ticket, TicketState
+from spawner.ledger.people import bans
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.backends.base import Phase, Slots
 from spawner.pool.bring_up import BringUp
@@ -101,7 +102,7 @@ class Start:
                 self.server.person_id, self.server.user_name, self.server.server_name, self.request, self.groups
             )
             return self.pool.admission.ask(connection, request)
-        self.pool.admission.refuse_banned(connection, self.server.person_id)
+        bans.refuse_banned(connection, self.server.person_id, now=self.pool.now())
         if tickets.is_called(connection, self.request.ticket_id):
             ticket = tickets.get(connection, self.request.ticket_id)
             if (ticket.person_id, ticket.server_name) == (self.server.person_id, self.server.server_name):

@@ -32,7 +32,6 @@ bindings = Table(
     "bindings",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("user_since", ForeignName(40), nullable=False),
     Column("provider", String(31), nullable=False),
@@ -47,6 +46,7 @@ bindings = Table(
     Column("proven_at", UtcDateTime, nullable=False),
     Column("probed_at", UtcDateTime),
     Column("unlinked_at", UtcDateTime),
+    Column("person_id", String(32), nullable=False),
 )
 Index("bindings_by_account", bindings.c.provider, bindings.c.account_id)
 Index(
@@ -63,7 +63,6 @@ consents = Table(
     "consents",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("user_since", ForeignName(40), nullable=False),
     Column("session", ForeignName(64), nullable=False),
@@ -97,6 +96,7 @@ consents = Table(
     Column("accepted_at", UtcDateTime),
     Column("spent_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
+    Column("person_id", String(32), nullable=False),
 )
 Index("consents_by_person", consents.c.person_id, consents.c.offered_at)
 # Several consents may be offered for one server at once (in two tabs); one of them can be accepted.
@@ -113,7 +113,6 @@ orders = Table(
     "orders",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("user_since", ForeignName(40), nullable=False),
     Column("server_name", ForeignName(255), nullable=False),
@@ -157,6 +156,7 @@ orders = Table(
     Column("stop_wanted_by", ForeignName(255)),
     Column("delete_wanted_at", UtcDateTime),
     Column("delete_wanted_by", ForeignName(255)),
+    Column("person_id", String(32), nullable=False),
 )
 Index("orders_by_state", orders.c.state, orders.c.next_try_at)
 Index("orders_by_person", orders.c.person_id, orders.c.created_at)
@@ -201,7 +201,6 @@ notices = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("mark", String(128), nullable=False, unique=True),
-    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("kind", EnumText(NoticeKind, 32), nullable=False),
     Column("order_id", String(32)),
@@ -209,5 +208,6 @@ notices = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("params", PlainJson, nullable=False),
     Column("seen_at", UtcDateTime),
+    Column("person_id", String(32), nullable=False),
 )
 Index("notices_by_person", notices.c.person_id, notices.c.seen_at)

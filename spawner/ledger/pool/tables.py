@@ -11,7 +11,6 @@ instances = Table(
     "instances",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("server_name", ForeignName(255), nullable=False),
     Column("flavor", String(31), nullable=False),
@@ -28,6 +27,7 @@ instances = Table(
     Column("ended_at", UtcDateTime),
     Column("reason", EnumText(EndReason, 32)),
     Column("detail", PlainText),
+    Column("person_id", String(32), nullable=False),
 )
 Index("instances_by_person", instances.c.person_id, instances.c.server_name, instances.c.requested_at)
 Index("instances_by_state", instances.c.state)
@@ -63,7 +63,6 @@ tickets = Table(
     "tickets",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("person_id", String(32), nullable=False),
     Column("user_name", ForeignName(255), nullable=False),
     Column("server_name", ForeignName(255), nullable=False),
     Column("flavor", String(31), nullable=False),
@@ -84,6 +83,7 @@ tickets = Table(
     Column("tries", Integer, nullable=False, default=0),
     Column("ends_by", UtcDateTime),
     Column("detail", PlainText),
+    Column("person_id", String(32), nullable=False),
 )
 Index("tickets_by_person", tickets.c.person_id, tickets.c.state)
 Index("tickets_by_state", tickets.c.state, tickets.c.rank_at)
