@@ -15,7 +15,7 @@ from spawner.ledger.people import people
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.build import utc_now
-from tests.hub.line import Person
+from tests.hub.queue_users import Person
 from tests.stack import PATIENCE, PROJECT, Stack, eventually
 
 NUMBERS = count(1)
@@ -66,11 +66,9 @@ def row_of(person: Person, instance_id: str) -> Instance:
 
 def start(person: Person) -> Instance:
     person.stack.wait_warm()
-    assert person.stack.start(person.name).status_code == 201
-    person_id = person.stack.person_of(person.name)
-    instance = person.stack.ledger.read(instances.latest, person_id, "")
+    person.stack.run(person.name)
+    instance = person.stack.ledger.read(instances.latest, person.stack.person_of(person.name), "")
     assert instance is not None
-    assert instance.state is InstanceState.RUNNING
     return instance
 
 

@@ -21,7 +21,7 @@ from spawner.ledger.people import people
 from spawner.ledger.people.rows import Person
 from spawner.ledger.pool import instances
 from spawner.pool.build import utc_now
-from tests.hub.line import lean_pool_of
+from tests.hub.queue_users import lean_pool_of
 from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
 FORM = """
@@ -106,7 +106,7 @@ def test_who_is_deleted_and_comes_back_is_the_same_person_with_what_was_used(sta
     assert (first.issuer, first.hub_name) == ("https://login.example.org", "ann")
     assert first.identity is not None
     assert "subject-ann" not in first.identity
-    assert stack.start("ann").status_code == 201
+    stack.run("ann")
     assert stack.stop("ann").status_code == 204
     delete(stack, "ann")
     eventually(lambda: stack.ledger.read(people.get, first.id).hub_id is None, what="the deletion in the ledger")
@@ -123,7 +123,7 @@ def test_who_is_deleted_and_comes_back_is_the_same_person_with_what_was_used(sta
 
 def test_a_renamed_user_logs_in_under_the_new_name_and_finds_what_runs(stack: Stack) -> None:
     first = log_in(stack, "bob", "subject-bob").person
-    assert stack.start("bob").status_code == 201
+    stack.run("bob")
     assert stack.api("PATCH", "/users/bob", json={"name": "bobby"}).status_code == 200
     browser = log_in(stack, "bob", "subject-bob")
     assert browser.name == "bobby"

@@ -14,7 +14,7 @@ from spawner.ledger.paid.rows import ConsentState
 from spawner.ledger.people import bans, groups
 from spawner.ledger.people.rows import Ban, BanCode, GroupSource
 from spawner.paid.orders import service as order_service
-from tests.ledger.pool import PaperPool
+from tests.ledger.pool import SimulatedPool
 from tests.ledger.rows import NOW, later
 from tests.paid import make as make_paid
 from tests.unit import make
@@ -43,7 +43,7 @@ def test_a_ban_holds_until_its_end_or_until_it_is_lifted(ledger: Ledger) -> None
 
 
 def test_admission_refuses_in_words_and_again_admits_after_the_end(ledger: Ledger) -> None:
-    pool = PaperPool(ledger, time=NOW)
+    pool = SimulatedPool(ledger, time=NOW)
     ledger.write(bans.put, BAN)
     with pytest.raises(Banned, match=r"mining. The ban ends on 2026-03-01 12:01 UTC. You can appeal: mail us"):
         pool.ask("ann")
@@ -63,7 +63,9 @@ def test_a_consent_is_not_spent_and_stays(ledger: Ledger) -> None:
 
 
 def test_an_operators_group_counts_for_the_place_in_line(ledger: Ledger) -> None:
-    pool = PaperPool(ledger, time=NOW, catalog=make.catalog(make.flavor(limit=1), queue={"weights": {"staff": 4.0}}))
+    pool = SimulatedPool(
+        ledger, time=NOW, catalog=make.catalog(make.flavor(limit=1), queue={"weights": {"staff": 4.0}})
+    )
     pool.start("first")
     pool.pass_time(3600)
     ledger.write(groups.replace, "ann", GroupSource.ADMINISTRATOR, ["staff"], by="root", now=NOW)
