@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from spawner import __version__
 from spawner.catalog import load_catalog
@@ -54,10 +55,37 @@ def build_parser() -> argparse.ArgumentParser:
     warm = commands.add_parser("warm", help="list what is kept warm, and change floors and plans")
     warm.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
     _add_warm(warm)
+    _add_people(commands)
     add_demo_options(commands.add_parser("demo-cloud", help="run the stand-in cloud alone"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
     return parser
+
+
+def _add_people(commands: Any) -> None:
+    ban = commands.add_parser("ban", help="ban a person: what is free of theirs ends, paid instances are stopped")
+    ban.add_argument("--code", default="other", help="mining, attack, spam, evasion or other (%(default)s)")
+    ends = ban.add_mutually_exclusive_group(required=True)
+    ends.add_argument("--days", type=float, metavar="N", help="until so many days from now")
+    ends.add_argument("--for-good", action="store_true", help="without an end")
+    ban.add_argument("--evidence", default="", help="what shows it; kept for operators")
+    ban.add_argument("--note", default="", help="for operators")
+    ban.add_argument(
+        "--appeal",
+        default="write to the operator of this platform.",
+        help="how to appeal, shown to the person (%(default)s)",
+    )
+    unban = commands.add_parser("unban", help="lift all bans of a person")
+    listing = commands.add_parser("bans", help="list bans")
+    listing.add_argument("--all", action="store_true", help="also those that have ended or were lifted")
+    grouped = commands.add_parser("groups", help="list a person's groups, or set those that an operator gives")
+    grouped.add_argument("--set", nargs="*", metavar="GROUP", help="the groups; without one, none")
+    for parser in (ban, unban, grouped):
+        parser.add_argument("person", metavar="USER", help="name in JupyterHub, or the id of a person")
+    for parser in (ban, unban, listing, grouped):
+        parser.add_argument(
+            "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
+        )
 
 
 def _add_warm(warm: argparse.ArgumentParser) -> None:
@@ -176,6 +204,12 @@ def _warm(options: argparse.Namespace) -> None:
     run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
 
 
+def _people(options: argparse.Namespace) -> None:
+    from spawner.cli_people import run
+
+    run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
+
+
 def _demo_cloud(options: argparse.Namespace) -> None:
     from spawner.demo_cloud.__main__ import run
 
@@ -201,6 +235,7 @@ _COMMANDS = {
     "new-login-key": _new_login_key,
     "migrate": _migrate,
     "warm": _warm,
+    **dict.fromkeys(("ban", "unban", "bans", "groups"), _people),
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,

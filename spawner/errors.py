@@ -16,6 +16,8 @@
         ├── BadOption             400, the request is malformed or names an unknown id
         ├── SignedOut             403, no valid session or token
         ├── NotAllowed            403, the user has no permission
+        ├── Banned                403, the person is banned
+        ├── NameTaken             403, the name that a login gives belongs to another account here
         ├── NoConsent             403, no unused consent to being billed for this server
         ├── Conflict              409, the state of the user's instances does not allow it
         │   ├── AlreadyRunning    the user has an instance
@@ -156,6 +158,20 @@ class NotAllowed(Refusal):
 
     code = "not_allowed"
     status = 403
+
+
+class Banned(Refusal):
+    """The person is banned: it says until when, and how to appeal."""
+
+    status = 403
+    code = "banned"
+
+
+class NameTaken(Refusal):
+    """The name that a login gives belongs to another account here."""
+
+    status = 403
+    code = "name_taken"
 
 
 class Conflict(Refusal):

@@ -13,10 +13,12 @@ from urllib.parse import quote
 
 import aiohttp
 
-from spawner.errors import BackendUnavailable, FreepoolError, Refusal
+from spawner.errors import BackendUnavailable, FreepoolError, Refusal, SignedOut
 from spawner.refusals import REFUSAL_HEADER
 from spawner.settings import Settings
 
+PERSON_PATH = "freepool/person"
+"""Of the handler that `spawner.hub.people` adds, below JupyterHub's API."""
 HUB_SECONDS = 320
 """Longer than JupyterHub's own limit for a start."""
 STOPPING = "stopping"
@@ -31,6 +33,8 @@ try gets the right answer."""
 
 class HubRefused(Refusal):
     """JupyterHub refused; `status` is its own."""
+
+    code = "hub"
 
     def __init__(
         self,
@@ -86,6 +90,16 @@ class HubClient:
     async def _delete(self, path: str, token: str) -> bool:
         status, _ = await self._call("DELETE", path, token)
         return status == HTTPStatus.NO_CONTENT
+
+    async def person_id(self, token: str | None) -> str:
+        """The person whose token this is. Raises `SignedOut` where it is nobody's any more."""
+        try:
+            _, model = await self._call("POST", PERSON_PATH, token or "")
+            return str(model["person"])
+        except HubRefused as refusal:
+            if refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and refusal.code == HubRefused.code:
+                raise SignedOut("You are not signed in.", next_step="Sign in again.") from refusal
+            raise
 
     async def last_activity(self, user_name: str, token: str, *, server_name: str = "") -> datetime | None:
         """When a server was last used, as the proxy saw it; None where JupyterHub has no such server."""

@@ -25,6 +25,7 @@ import yaml
 
 from spawner.hub.login.link import login_link
 from spawner.ledger import Instance, Ledger, Slot, open_ledger
+from spawner.ledger.people import people
 from spawner.ledger.pool import instances, slots
 from spawner.local import preflight
 from spawner.settings import Settings, load_settings
@@ -173,6 +174,10 @@ class Stack:
         answer = self.api("POST", f"/users/{quote(user, safe='')}/tokens", json={"note": "test"})
         assert answer.status_code == 201, answer.text
         return str(answer.json()["token"])
+
+    def person_of(self, user: str) -> str:
+        """The id of the person whom JupyterHub has under a name now, or had last; empty where the ledger has none."""
+        return next((person.id for person in self.ledger.read(people.of_name, user)), "")
 
     def desk(self, method: str, path: str, *, token: str, **kwargs: Any) -> httpx.Response:
         """The desk's API with a user's token."""

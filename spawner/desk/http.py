@@ -20,6 +20,8 @@ from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.errors import Conflict, FreepoolError, NotAllowed, Refusal, SignedOut
+from spawner.ledger.people import people
+from spawner.ledger.people.rows import Person
 
 LANGUAGE_COOKIE = "freepool-language"
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -70,6 +72,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     """
 
     desk: Desk
+    person: Person
     wants_json = False
     needs_user = True
     takes_instance_token = False
@@ -110,7 +113,9 @@ class Handler(HubOAuthenticated, RequestHandler):
         if self.current_user is not None and not await self._is_one_login():
             self._sign_in_again()
             return
-        if self.current_user is None:
+        if self.current_user is not None:
+            self.person = await self.find_person()
+        else:
             if self.wants_json or self.request.method != "GET":
                 raise SignedOut("You are not signed in.", next_step="Sign in, or send a valid token and XSRF token.")
             self.redirect(self.get_login_url())
@@ -176,6 +181,25 @@ class Handler(HubOAuthenticated, RequestHandler):
         user = await self.hub_auth.get_user(self, sync=False)
         return self.check_hub_user(user) if user and user.get("kind", "user") == "user" else None
 
+    async def find_person(self) -> Person:
+        """Who the signed-in user is.
+
+        The ledger knows it by name and time of creation. Where it does not (the user is new, or was renamed), or where
+        the token cannot tell the time, the hub is asked, which knows the user by number.
+        """
+        user = self.current_user
+        if user.get("created"):
+            person = await self.desk.ledger.aread(people.current, user["name"], user["created"])
+            if person is not None:
+                return person
+        person_id = await self.desk.hub.person_id(self.hub_auth.get_token(self))
+        return await self.desk.ledger.aread(people.get, person_id)
+
+    @property
+    def person_id(self) -> str:
+        """The signed-in person."""
+        return self.person.id
+
     @property
     def is_by_token(self) -> bool:
         """Whether an API token identified the user. JupyterHub takes the cookie where a token is not valid."""
@@ -183,17 +207,13 @@ class Handler(HubOAuthenticated, RequestHandler):
 
     @property
     def user_name(self) -> str:
-        """Name of the signed-in user."""
-        assert self.current_user is not None  # `prepare` checked it
-        return str(self.current_user["name"])
+        """The person's name in JupyterHub now. The user model may be some minutes older."""
+        return self.person.hub_name
 
     @property
     def user_since(self) -> str:
-        """When JupyterHub created this user, as text; empty where the token cannot tell.
-
-        A deleted user's name can be given to another person: name and time together identify a user.
-        """
-        return str((self.current_user or {}).get("created") or "")
+        """When JupyterHub created this user, as text."""
+        return self.person.hub_since or ""
 
     @property
     def is_admin(self) -> bool:

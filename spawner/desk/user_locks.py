@@ -20,21 +20,21 @@ class UserLocks:
         self._locks: dict[str, asyncio.Lock] = {}
         self._requests: Counter[str] = Counter()
 
-    def is_held(self, user_name: str) -> bool:
+    def is_held(self, person_id: str) -> bool:
         """Whether a request of this user holds the lock."""
-        return user_name in self._requests
+        return person_id in self._requests
 
     @contextlib.asynccontextmanager
-    async def hold(self, user_name: str) -> AsyncIterator[None]:
+    async def hold(self, person_id: str) -> AsyncIterator[None]:
         """Wait for the lock, then hold it. Raises `TooManyRequests`."""
-        if self._requests[user_name] > MAX_WAITING:
+        if self._requests[person_id] > MAX_WAITING:
             raise TooManyRequests("You ask too much at once.", next_step="Try again in a minute.")
-        lock = self._locks.setdefault(user_name, asyncio.Lock())
-        self._requests[user_name] += 1
+        lock = self._locks.setdefault(person_id, asyncio.Lock())
+        self._requests[person_id] += 1
         try:
             async with lock:
                 yield
         finally:
-            self._requests[user_name] -= 1
-            if not self._requests[user_name]:
-                del self._requests[user_name], self._locks[user_name]
+            self._requests[person_id] -= 1
+            if not self._requests[person_id]:
+                del self._requests[person_id], self._locks[person_id]

@@ -12,9 +12,11 @@ from traitlets.config.loader import LazyConfigValue
 from spawner.hub.limits import limit_requests
 from spawner.hub.login.config import use_login, use_login_links
 from spawner.hub.origins import configure_origins
+from spawner.hub.people import HANDLERS, PEOPLE_KEY, HubPeople, post_auth_hook, skip_refresh_of_renamed
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.spawner_options import check_options
 from spawner.plain_text import log_plain_text
+from spawner.pool.build import new_id, utc_now
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
 
 DESK = "desk"
@@ -69,9 +71,16 @@ def _add(c: Any, settings: Settings) -> None:
     if "last_activity_interval" not in hub:
         hub.last_activity_interval = 5  # the steward reads it to see whether users have come for their instances
     hub.spawner_class = InstanceSpawner
+    people = HubPeople(settings, now=utc_now, new_id=new_id)
+    people.listen()
     hub.tornado_settings = _there(hub, "tornado_settings", {}) | {
-        "freepool_settings_file": os.environ[SETTINGS_VARIABLE]
+        "freepool_settings_file": os.environ[SETTINGS_VARIABLE],
+        PEOPLE_KEY: lambda: people,  # traitlets copies values, and functions as they are
     }
+    hub.extra_handlers = _there(hub, "extra_handlers", []) + HANDLERS
+    c.Authenticator.post_auth_hook = post_auth_hook(people, _there(c.Authenticator, "post_auth_hook", None))
+    if "refresh_user_hook" not in c.OAuthenticator:
+        c.OAuthenticator.refresh_user_hook = skip_refresh_of_renamed
     hub.template_paths = [str(Path(__file__).parent / "templates"), *_there(hub, "template_paths", [])]
     # The pool admits starts: the hub must not refuse them with 429 itself, nor exit because several starts in a row
     # were refused.

@@ -30,11 +30,10 @@ HUB = "hub"
 
 @dataclass(frozen=True)
 class PaidServerKey:
-    """Which server: `user_since` is when JupyterHub created the user, so a later user of the same name is another."""
+    """Which server of which person."""
 
-    user_name: str
+    person_id: str
     server_name: str
-    user_since: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class PaidServer:
         self._ledger = ledger
         self._key = key
         self._hub = hub
-        self._server = {"user_name": key.user_name, "server_name": key.server_name}
+        self._server = {"person_id": key.person_id, "server_name": key.server_name}
 
     @property
     def url(self) -> str:
@@ -82,7 +81,6 @@ class PaidServer:
             order = await self._ledger.awrite(
                 order_service.begin,
                 **self._server,
-                user_since=self._key.user_since,
                 token=token,
                 key=self._hub.signing_key(),
                 now=self._hub.now(),
@@ -112,7 +110,7 @@ class PaidServer:
         try:
             await self._request_end()
         except Exception:
-            log.exception("the stop request for a paid instance of %s is not written yet", self._key.user_name)
+            log.exception("the stop request for a paid instance of %s is not written yet", self._key.person_id)
             self._hub.in_background(self._retry_end())
 
     async def _request_end(self) -> None:
@@ -143,8 +141,7 @@ class PaidServer:
         return None
 
     async def _order(self) -> Order | None:
-        order = await self._ledger.aread(orders.of_server, **self._server)
-        return order if order is not None and order.user_since == self._key.user_since else None
+        return await self._ledger.aread(orders.of_server, **self._server)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The progress events of this start, from the first, for each caller."""

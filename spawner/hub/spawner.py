@@ -9,7 +9,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.spawner import Spawner
-from jupyterhub.utils import isoformat, url_escape_path, url_path_join, utcnow
+from jupyterhub.utils import url_escape_path, url_path_join, utcnow
 from sqlalchemy import inspect
 from traitlets import Bool, default
 
@@ -17,8 +17,10 @@ from spawner.aio import Signal
 from spawner.errors import FreepoolError, LedgerError, NotAllowed, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.paid_server import RETRY_SECONDS, HubServices, PaidServer, PaidServerKey
+from spawner.hub.people import hub_people, hub_user
 from spawner.hub.refusal import SpawnRefused
-from spawner.ledger import EndReason
+from spawner.ledger import EndReason, Instance
+from spawner.ledger.people.rows import Person
 from spawner.ledger.pool import instances
 from spawner.paid.names import is_paid
 from spawner.paid.orders.service import pop_start_token
@@ -38,6 +40,7 @@ class InstanceSpawner(Spawner):
     A server whose name begins with `paid-` is an instance in the user's own cloud account, and never in the pool.
     """
 
+    oauth_client_id: str  # JupyterHub's trait
     named_servers = Bool(
         help="Whether people may start named servers of the pool. They need `c.JupyterHub.allow_named_servers`, which "
         "is on where paid instances are offered."
@@ -47,6 +50,12 @@ class InstanceSpawner(Spawner):
         super().__init__(**kwargs)
         self._stepped = Signal()
         self.slot_id: str | None = None
+        self._person: Person | None = None
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the name is a paid server's."""
+        return is_paid(self.name)
 
     @property
     def _hub_pool(self) -> HubPool:
@@ -57,16 +66,18 @@ class InstanceSpawner(Spawner):
         """The pool of this hub."""
         return self._hub_pool.pool
 
-    @property
-    def pool_server(self) -> Server:
-        """This server in the pool."""
-        return Server(user_name=self.user.name, server_name=self.name)
+    async def person(self, *, again: bool = False) -> Person:
+        """Whose server this is. `again`: read it now, as at each start."""
+        if self._person is None or again:
+            self._person = await hub_people(self.user.settings).of(hub_user(self.user))
+        return self._person
 
-    @property
-    def paid(self) -> PaidServer | None:
-        """The paid server of this name; None where the name is not a paid server's."""
-        if not is_paid(self.name):
-            return None
+    async def pool_server(self) -> Server:
+        """This server in the pool."""
+        return Server((await self.person()).id, self.user.name, self.name)
+
+    async def paid_server(self) -> PaidServer:
+        """The paid server of this name."""
         context = self._hub_pool
         settings = context.settings
         services = HubServices(
@@ -78,7 +89,7 @@ class InstanceSpawner(Spawner):
             in_background=context.background.start,
             note_activity=self._note_activity,
         )
-        key = PaidServerKey(self.user.name, self.name, user_since=isoformat(self.user.created) or "")
+        key = PaidServerKey((await self.person()).id, self.name)
         return PaidServer(context.pool.ledger, key, services)
 
     def _is_paid_offered(self, settings: Settings) -> bool:
@@ -98,11 +109,24 @@ class InstanceSpawner(Spawner):
         if session is not None:
             session.commit()
 
+    def clear_state(self) -> None:
+        """JupyterHub calls this at each start, and then makes the server's OAuth client."""
+        super().clear_state()
+        self._avoid_client_of_another()
+
+    def _avoid_client_of_another(self) -> None:
+        """JupyterHub names OAuth clients after users. The server of a user who was renamed keeps the old name's."""
+        session, client_id = inspect(self.orm_spawner).session, str(self.oauth_client_id)
+        client = session and session.query(orm.OAuthClient).filter_by(identifier=client_id).one_or_none()
+        if client is not None and client.spawner not in (None, self.orm_spawner):
+            self.oauth_client_id = f"{client_id}!{self.user.id}"
+
     async def start(self) -> str:
         """Assign an instance and return its URL. Raises `SpawnRefused` with a message for the user."""
         self._forget_options()
         try:
-            return await (self._assign() if self.paid is None else self._start_paid(self.paid))
+            await self.person(again=True)
+            return await (self._start_paid(await self.paid_server()) if self.is_paid else self._assign())
         except Refusal as refusal:
             raise SpawnRefused(refusal) from refusal
         except FreepoolError as error:
@@ -134,7 +158,7 @@ class InstanceSpawner(Spawner):
         self._revoke_tokens(but=self.api_token)
         start = Start(
             self.pool,
-            self.pool_server,
+            await self.pool_server(),
             read_options(self.pool.catalog, self.user_options),
             self._instance_environment(),
             self.server.base_url,
@@ -159,7 +183,7 @@ class InstanceSpawner(Spawner):
     def start_polling(self) -> None:
         """The server runs: watch for its end."""
         super().start_polling()
-        if self.paid is None:
+        if not self.is_paid:
             self._hub_pool.exit_watcher.add(self)
 
     def stop_polling(self) -> None:
@@ -169,8 +193,6 @@ class InstanceSpawner(Spawner):
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so `now` makes no difference)
         """End the instance. Never raises: a failed write of the intent is retried, and the steward finishes."""
-        if self.paid is not None:
-            return await self.paid.stop()
         requested_at = self.pool.now()
         try:
             await self._end(requested_at)
@@ -180,7 +202,9 @@ class InstanceSpawner(Spawner):
 
     async def _end(self, requested_at: datetime) -> None:
         """End the server's instance, but none that was requested after the stop."""
-        instance = await self.pool.ledger.aread(instances.latest, *self._key)
+        if self.is_paid:
+            return await (await self.paid_server()).stop()
+        instance = await self._latest()
         if instance is not None and instance.requested_at <= requested_at:
             await self.pool.end_soon(instance.id, EndReason.STOPPED)
 
@@ -205,10 +229,9 @@ class InstanceSpawner(Spawner):
         session = inspect(self.orm_spawner).session
         if session is None:
             return
-        note = f"Server at {url_path_join(self.user.base_url, url_escape_path(self.name), '/')}"
         kept = orm.APIToken.find(session, but) if but else None
-        for token in session.query(orm.APIToken).filter_by(user_id=self.user.id, note=note):
-            if token is not kept:
+        for token in session.query(orm.APIToken).filter_by(user_id=self.user.id):
+            if token is not kept and _is_of_server(token.note or "", self.name):
                 session.delete(token)
         session.commit()
 
@@ -218,27 +241,26 @@ class InstanceSpawner(Spawner):
         Raises nothing: a hub that starts takes an exception for the end of the server, and stops it.
         """
         try:
-            if self.paid is not None:
-                return await self.paid.poll()
-            running = await self.pool.is_running(self.pool_server)
+            if self.is_paid:
+                return await (await self.paid_server()).poll()
+            running = await self.pool.is_running(await self.pool_server())
             if running and self.slot_id is None:  # this hub has been restarted since the start
-                instance = await self.pool.ledger.aread(instances.latest, *self._key)
+                instance = await self._latest()
                 self.slot_id = instance.slot_id if instance else None
         except Exception:
             self.log.exception("%s cannot be polled; its state is unknown", self._log_name)
             return None
         return 0 if running is False else None
 
-    @property
-    def _key(self) -> tuple[str, str]:
-        return self.user.name, self.name
+    async def _latest(self) -> Instance | None:
+        return await self.pool.ledger.aread(instances.latest, (await self.person()).id, self.name)
 
     async def get_url(self) -> str:
         """The URL in the ledger: after a crash the hub's own record may be older. That record, if it cannot be read."""
         try:
-            if self.paid is not None:
-                return url_path_join(self.paid.url, self.server.base_url)
-            instance = await self.pool.ledger.aread(instances.latest, *self._key)
+            if self.is_paid:
+                return url_path_join(self._hub_pool.settings.desk_url, self.server.base_url)
+            instance = await self._latest()
         except Exception:
             self.log.exception("the ledger's URL of %s cannot be read", self._log_name)
             instance = None
@@ -248,14 +270,14 @@ class InstanceSpawner(Spawner):
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The progress events of this start, from the first, for each caller."""
-        if self.paid is not None:
-            async for line in self.paid.progress():
+        if self.is_paid:
+            async for line in (await self.paid_server()).progress():
                 yield line
             return
         seen = 0
         while True:
             stepped = self._stepped.waiter()
-            instance = await self.pool.ledger.aread(instances.latest, *self._key)
+            instance = await self._latest()
             events = (
                 [] if instance is None else await self.pool.ledger.aread(instances.events_of, instance.id, after=seen)
             )
@@ -266,3 +288,11 @@ class InstanceSpawner(Spawner):
                 if event.step in LAST_STEPS:
                     return
             await asyncio.wait([stepped])
+
+
+def _is_of_server(note: str, server_name: str) -> bool:
+    """Whether JupyterHub made a token for a server of this name, under whatever name its user had then."""
+    prefix, _, path = note.partition("/user/")
+    return prefix.startswith("Server at ") and path.rstrip("/").split("/")[1:] == [
+        part for part in (url_escape_path(server_name),) if part
+    ]

@@ -2,6 +2,7 @@
 
 from spawner.ledger.engine import Ledger, open_ledger
 from spawner.ledger.paid import tables as _paid_tables  # noqa: F401  (adds the tables to the metadata)
+from spawner.ledger.people import tables as _people_tables  # noqa: F401
 from spawner.ledger.pool import tables as _pool_tables  # noqa: F401
 from spawner.ledger.pool.rows import (
     EndReason,

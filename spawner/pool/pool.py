@@ -34,8 +34,9 @@ DEADLINE_SLACK = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Server:
-    """One server of JupyterHub; the default server has the empty name."""
+    """One server of a person; the default server has the empty name. `user_name` is the present one in JupyterHub."""
 
+    person_id: str
     user_name: str
     server_name: str
 
@@ -215,7 +216,7 @@ class Pool:
         A STARTING row of an earlier run of the hub is adopted where its server answers. Else it is ended: its start
         died with that hub.
         """
-        instance = await self.ledger.aread(instances.latest, server.user_name, server.server_name)
+        instance = await self.ledger.aread(instances.latest, server.person_id, server.server_name)
         if instance is None or instance.state is InstanceState.ENDED:
             return False
         slot_id = instance.slot_id or ""

@@ -41,6 +41,7 @@ END_TEXTS: dict[EndReason, str] = {
     "line.",
     EndReason.MAINTENANCE: "The platform was closed for maintenance, and your instance with it. Nothing of it was "
     "kept.",
+    EndReason.BANNED: "Your account was banned, and your instance was ended. Nothing of it was kept.",
     EndReason.SURPLUS: "An instance that nobody used was ended.",
 }
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from spawner.errors import LostRace, NoRoom, PoolFull, Refusal, StartFailed
 from spawner.ledger import EndReason, Instance, StartStep, Ticket, TicketState
+from spawner.ledger.people import bans
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.backends.base import Phase, Slots
 from spawner.pool.bring_up import BringUp
@@ -97,11 +98,14 @@ class Start:
     def _ticket(self, connection: Connection) -> Ticket:
         """The ticket to start: the called one, or the one that admission gives to a new choice."""
         if isinstance(self.request, Choice):
-            request = SpawnRequest(self.server.user_name, self.server.server_name, self.request, self.groups)
+            request = SpawnRequest(
+                self.server.person_id, self.server.user_name, self.server.server_name, self.request, self.groups
+            )
             return self.pool.admission.ask(connection, request)
+        bans.refuse_banned(connection, self.server.person_id, now=self.pool.now())
         if tickets.is_called(connection, self.request.ticket_id):
             ticket = tickets.get(connection, self.request.ticket_id)
-            if (ticket.user_name, ticket.server_name) == (self.server.user_name, self.server.server_name):
+            if (ticket.person_id, ticket.server_name) == (self.server.person_id, self.server.server_name):
                 return ticket
         raise _cancelled()  # The user has given it up, or it expired; or it is the ticket of another server.
 
@@ -120,6 +124,7 @@ class Start:
         instance = instances.request(
             connection,
             instance_id=instance_id,
+            person_id=self.server.person_id,
             user_name=self.server.user_name,
             server_name=self.server.server_name,
             flavor=choice.flavor.id,
@@ -138,7 +143,7 @@ class Start:
         """The refusal where the cluster has no room although the catalog's limits allow it: the place in the queue."""
 
         def read_position(connection: Connection) -> QueuePosition | None:
-            open_tickets = tickets.alive(connection, self.server.user_name)
+            open_tickets = tickets.alive(connection, self.server.person_id)
             waiting = next((ticket for ticket in open_tickets if ticket.state is TicketState.WAITING), None)
             return None if waiting is None else self.pool.admission.position_of(connection, waiting)
 
@@ -154,7 +159,7 @@ class Start:
 
     async def _supersede(self) -> None:
         """End what the ledger still has of this server: JupyterHub starts it, so JupyterHub knows of no running one."""
-        for leftover in await self.pool.ledger.aread(instances.unended, self.server.user_name):
+        for leftover in await self.pool.ledger.aread(instances.unended, self.server.person_id):
             if leftover.server_name == self.server.server_name:
                 reason, detail = await self._end_cause(leftover)
                 if reason is not EndReason.SUPERSEDED:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from spawner.aio import KeyedTaskSet
 from spawner.errors import LostRace
 from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import EndReason, Ticket, TicketState
+from spawner.ledger.people import people
 from spawner.ledger.pool import tickets
 from spawner.pool.options import ticket_options
 from spawner.pool.pool import Pool
@@ -102,7 +104,7 @@ class Dispatcher:
         """Have the hub start the ticket's instance, with the steward's own token."""
         options = ticket_options(ticket)
         try:
-            await self._hub.start(ticket.user_name, self._hub_token, options, server_name=ticket.server_name)
+            await self._hub.start(await self._name(ticket), self._hub_token, options, server_name=ticket.server_name)
         except HubRefused as refusal:
             if refusal.status == HTTPStatus.NOT_FOUND:
                 await self._pool.ledger.awrite(
@@ -118,9 +120,13 @@ class Dispatcher:
                         self._pool.admission.release, ticket.id, TicketState.EXPIRED, detail=refusal.message
                     )
 
+    async def _name(self, ticket: Ticket) -> str:
+        """The name that JupyterHub has now for the person of a ticket."""
+        return (await self._pool.ledger.aread(people.get, ticket.person_id)).hub_name
+
     async def _check_collected(self, ticket: Ticket) -> None:
         """End a running instance whose user has not been active; else note that they came."""
-        seen = await self._hub.last_activity(ticket.user_name, self._hub_token, server_name=ticket.server_name)
+        seen = await self._hub.last_activity(await self._name(ticket), self._hub_token, server_name=ticket.server_name)
         assert ticket.served_at is not None
         assert ticket.instance_id is not None
         if seen is not None and seen < ticket.served_at + START_ACTIVITY:
@@ -131,5 +137,5 @@ class Dispatcher:
 
     async def _notify(self, ticket: Ticket) -> None:
         assert self._webhook is not None
-        if await self._webhook.tell(ticket):
+        if await self._webhook.tell(replace(ticket, user_name=await self._name(ticket))):
             await self._pool.ledger.awrite(tickets.note_told, ticket.id, now=self._pool.now())

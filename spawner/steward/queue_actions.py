@@ -64,7 +64,7 @@ def decide(
     """The actions for open tickets. `slots` take up room, `instances` are not ended; all of one snapshot."""
     flavors, images = {flavor.id for flavor in catalog.flavors}, {image.id for image in catalog.images}
     live = {instance.id: instance for instance in instances if instance.state is not InstanceState.STOPPING}
-    busy = {(instance.user_name, instance.server_name) for instance in live.values()}
+    busy = {(instance.person_id, instance.server_name) for instance in live.values()}
     holders = {slot.holder_id for slot in slots if slot.state is not SlotState.DESTROYING}
     for ticket in tickets:
         if ticket.instance_id is not None:
@@ -76,7 +76,7 @@ def decide(
             continue
         elif ticket.id not in holders:
             yield RequeueTicket(ticket)
-        elif (ticket.user_name, ticket.server_name) in busy:  # the server runs another instance: the user must choose
+        elif (ticket.person_id, ticket.server_name) in busy:  # the server runs another instance: the user must choose
             if ticket.hold_until is not None and ticket.hold_until <= now:
                 yield ExpireTicket(ticket)
         elif not _starts_itself(ticket, now):
@@ -90,12 +90,12 @@ def _starts_itself(ticket: Ticket, now: datetime) -> bool:
 
 def to_notify(untold: Iterable[Ticket], instances: Iterable[Instance]) -> list[Ticket]:
     """Called tickets to notify about: their instance runs, or a slot is held beside a running instance."""
-    busy = {(one.user_name, one.server_name) for one in instances if one.state is InstanceState.RUNNING}
+    busy = {(one.person_id, one.server_name) for one in instances if one.state is InstanceState.RUNNING}
     return [
         ticket
         for ticket in untold
         if ticket.state is TicketState.SERVED
-        or (ticket.instance_id is None and (ticket.user_name, ticket.server_name) in busy)
+        or (ticket.instance_id is None and (ticket.person_id, ticket.server_name) in busy)
     ]
 
 

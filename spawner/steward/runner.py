@@ -26,7 +26,7 @@ from spawner.pool.slot_view import SlotView
 from spawner.pool.user_namespaces import RETENTION
 from spawner.pool.warm import actions
 from spawner.settings import Settings
-from spawner.steward import reconcile
+from spawner.steward import bans, reconcile
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.paid import keeping_paid
 from spawner.steward.snapshots import read_demand, read_reconcile
@@ -61,6 +61,7 @@ class Steward:
             leases.hold, leases.STEWARD, holder=self.holder, now=pool.now(), duration=LEASE_DURATION
         ):
             return False
+        await bans.enforce(pool)
         await self._reconcile()
         await self._dispatcher.round()
         await self._keep_warm()

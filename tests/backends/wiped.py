@@ -134,7 +134,7 @@ class Tenant:
 
     def latest(self) -> Instance | None:
         """The user's newest instance."""
-        return self.ledger.read(instances.latest, self.name, "")
+        return self.ledger.read(instances.latest, self.stack.person_of(self.name), "")
 
     def running(self) -> Instance | None:
         """The newest instance, if the hub has it running, too."""

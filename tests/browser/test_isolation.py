@@ -31,7 +31,9 @@ def post(page: Page, path: str, headers: dict[str, str]) -> tuple[int, Any]:
 
 def all_instances(visitor: Visitor) -> list[str]:
     """The ids of all instances of this user, ended ones included."""
-    return [instance.id for instance in visitor.stack.ledger.read(instances.history, visitor.user)]
+    return [
+        instance.id for instance in visitor.stack.ledger.read(instances.history, visitor.stack.person_of(visitor.user))
+    ]
 
 
 def test_a_user_cannot_open_another_users_instance_or_see_its_state(enter: Enter) -> None:

@@ -51,10 +51,12 @@ class Guest(threading.Thread):
             time.sleep(0.5)
 
     def _is_queued_or_has_instance(self, ledger: Ledger) -> bool:
-        return bool(ledger.read(tickets.alive, self.name) or ledger.read(instances.unended, self.name))
+        person_id = self.person.stack.person_of(self.name)
+        return bool(ledger.read(tickets.alive, person_id) or ledger.read(instances.unended, person_id))
 
     def _has_running_instance(self, ledger: Ledger) -> bool:
-        return any(instance.state == "running" for instance in ledger.read(instances.unended, self.name))
+        own = ledger.read(instances.unended, self.person.stack.person_of(self.name))
+        return any(instance.state == "running" for instance in own)
 
     def _ask(self) -> None:
         with contextlib.suppress(httpx.HTTPError):

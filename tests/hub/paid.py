@@ -87,9 +87,12 @@ class Person:
         platform.stack.add_user(name)
         self.token = platform.stack.user_token(name)
         self.since = str(platform.stack.api("GET", f"/users/{name}").json()["created"])
+        known = platform.stack.api("POST", "/freepool/person", token=self.token)
+        self.person_id = str(known.json()["person"])
         linked = make_binding(
-            new_id(), BindingState.ACTIVE, user_name=name, user_since=self.since, account_id=account, workspaces={},
-            external_id=external_id(os.urandom(EXTERNAL_ID_BYTES)), role="", proven_at=utc_now(), probed_at=utc_now(),
+            new_id(), BindingState.ACTIVE, person_id=self.person_id, user_name=name, user_since=self.since,
+            account_id=account, workspaces={}, external_id=external_id(os.urandom(EXTERNAL_ID_BYTES)), role="",
+            proven_at=utc_now(), probed_at=utc_now(),
         )  # fmt: skip
         arn = platform.cloud.role(linked.external_id, account=account, name=f"Freepool-{name}")
         platform.ledger.write(bindings.prove, linked)
@@ -115,7 +118,7 @@ class Person:
                 order=order,
             )
             return await consent_service.accept(
-                paid, offered.id, user_name=self.name, user_since=self.since, session=SESSION,
+                paid, offered.id, person_id=self.person_id, session=SESSION,
                 token=self.answer(offered.id),
             )  # fmt: skip
 
@@ -159,7 +162,8 @@ class Person:
     # -- the user's actions and views
 
     def delete(self, server: str) -> None:
-        self.platform.ledger.write(order_service.want_delete, self.order(server).id, by=self.name, now=utc_now())
+        order_id, who = self.order(server).id, {"person_id": self.person_id, "by": self.name}
+        self.platform.ledger.write(order_service.want_delete, order_id, **who, now=utc_now())
 
     def stop(self, server: str) -> httpx.Response:
         return self.platform.stack.api("DELETE", f"/users/{self.name}/servers/{server}", token=self.token)
@@ -169,7 +173,7 @@ class Person:
         return self.platform.cloud.instances(self.account)
 
     def order(self, server: str) -> Order:
-        found = self.platform.ledger.read(orders.of_server, self.name, server)
+        found = self.platform.ledger.read(orders.of_server, self.person_id, server)
         assert found is not None
         return found
 
@@ -178,7 +182,7 @@ class Person:
         return self.order(server)
 
     def appears(self, server: str) -> None:
-        eventually(lambda: self.platform.ledger.read(orders.of_server, self.name, server), what="the order")
+        eventually(lambda: self.platform.ledger.read(orders.of_server, self.person_id, server), what="the order")
 
     def wait_running(self, server: str) -> Order:
         return self.wait(server, is_running, what="the running instance")

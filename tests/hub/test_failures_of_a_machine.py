@@ -24,6 +24,7 @@ from spawner.instance.sealing import slot_key
 from spawner.ledger import EndReason, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
+from spawner.ledger.people import people
 from spawner.ledger.pool import instances
 from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.backends.base import SlotSpec
@@ -180,7 +181,7 @@ def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: S
         )
     )
     eventually(lambda: stack.api("GET", "/users/late").json()["servers"] == {}, what="the end at the deadline")
-    last = eventually(lambda: ledger.read(instances.last_ended, "late"))
+    last = eventually(lambda: ledger.read(instances.last_ended, stack.person_of("late")))
     assert last.reason is EndReason.DEADLINE
     assert instance.slot_id not in stack.slot_folders()
     said = stack.desk("GET", "api/state", token=stack.user_token("late")).json()["last"]
@@ -307,7 +308,7 @@ def test_ctrl_c_leaves_no_process_and_is_recorded_in_the_ledger(state: Path) -> 
     assert list((state / "s" / "slots").iterdir()) == []
     ledger = open_ledger(f"sqlite:///{state / 's' / 'ledger.sqlite'}")
     assert ledger.read(instances.unended) == []
-    last = ledger.read(instances.last_ended, "guest")
+    last = ledger.read(instances.last_ended, ledger.read(people.of_name, "guest")[0].id)
     ledger.close()
     assert last is not None
     assert last.reason is EndReason.SHUTDOWN
@@ -323,6 +324,6 @@ def test_secrets_have_private_files_and_are_in_no_log(shared_stack: Stack) -> No
         assert secret.stat().st_mode & 0o077 == 0, secret.name
     for name in ("hub", "desk", "steward", "proxy"):
         log = shared_stack.log(name)
-        for secret in ("slots", "link", "proxy", "desk", "steward"):
+        for secret in ("slots", "link", "proxy", "desk", "steward", "people"):
             assert shared_stack.settings.secret(secret) not in log, f"{secret} in {name}.log"
         assert shared_stack.token not in log

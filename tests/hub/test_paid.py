@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from spawner.errors import Banned
 from spawner.ledger.paid import audit, consents, orders
-from spawner.ledger.paid.rows import Consent, ConsentState, Order, OrderState
+from spawner.ledger.paid.rows import Consent, ConsentState, Order, OrderState, StopReason
+from spawner.ledger.people import bans
+from spawner.ledger.people.rows import Ban, BanCode
 from spawner.paid.names import name_of
 from spawner.paid.orders.service import START_TOKEN
+from spawner.pool.build import new_id, utc_now
 from tests.cloud.steer import QUICK, STANDSTILL, Steer
 from tests.hub.paid import KILLED, Person, Platform
 from tests.stack import Stack, eventually
@@ -202,8 +206,8 @@ def test_two_hundred_forged_starts_create_nothing(platform: Platform) -> None:
         assert page.status_code in (403, 200)
     with ann.browser() as browser:  # a link in a mail: it holds no valid one-time token
         browser.get(f"{stack.url}/hub/spawn/anna/paid-7?opt-{START_TOKEN}=x")
-    assert platform.ledger.read(orders.of_user, "anna") == []
-    assert platform.ledger.read(orders.of_user, "eve") == []
+    assert platform.ledger.read(orders.of_person, ann.person_id) == []
+    assert platform.ledger.read(orders.of_person, platform.stack.person_of("eve")) == []
     assert platform.ledger.read(consents.get, consent.id).state is ConsentState.ACCEPTED
     assert platform.cloud.mutations(since=since) == []
 
@@ -299,7 +303,7 @@ def test_a_ledger_from_an_old_backup_creates_nothing_and_recovers_orders(platfor
     platform.kill(*KILLED)
     found = eventually(lambda: the_order(platform, before), seconds=60, what="what runs")
     assert found.state is OrderState.RECOVERED
-    notices = platform.ledger.read(audit.notices_of, "annika")
+    notices = platform.ledger.read(audit.notices_of, ann.person_id)
     assert "recovered" in {notice.kind for notice in notices}
     for _ in range(3):
         assert ann.start(consent).status_code in (201, 202, 400, 403, 409)
@@ -314,7 +318,7 @@ def test_a_ledger_from_an_old_backup_creates_nothing_and_recovers_orders(platfor
 
 def the_order(platform: Platform, before: Order) -> Order | None:
     """The order of the instance that runs in the cloud."""
-    orders_of_user = platform.ledger.read(orders.of_user, before.user_name)
+    orders_of_user = platform.ledger.read(orders.of_person, before.person_id)
     return next((order for order in orders_of_user if order.remote_id == before.remote_id), None)
 
 
@@ -328,3 +332,65 @@ def test_named_servers_of_the_pool_are_refused_with_a_message(platform: Platform
 
 def is_running_anywhere(platform: Platform, user: str) -> bool:
     return any(instance.user_name == user for instance in platform.stack.unended())
+
+
+def test_who_takes_a_name_over_gets_nothing_of_the_accounts_and_instances_of_the_former_one(platform: Platform) -> None:
+    """The former one is renamed while a paid instance runs, and keeps account, instance, receipts and stop."""
+    stack, ann = platform.stack, Person(platform, "annette-1")
+    consent = ann.agree("paid-1")
+    assert ann.start(consent).status_code in (201, 202)
+    order = ann.wait_running("paid-1")
+    unspent = ann.agree("paid-2")
+    answer = stack.api("PATCH", f"/users/{ann.name}", json={"name": "annette-2"})
+    assert answer.status_code == 200
+    taker = Person(platform, ann.name)  # makes the user, and links an account of its own
+    assert taker.person_id != ann.person_id
+    state = stack.desk("GET", "api/paid", token=taker.token).json()
+    assert [account["ending"] for account in state["accounts"]] == [taker.account[-4:]]
+    assert (state["instances"], state["history"], state["notices"]) == ([], [], [])
+    for path in (f"api/paid/instances/{order.id}/stop", f"api/paid/consents/{unspent.id}/withdraw"):
+        assert stack.desk("POST", path, token=taker.token, json={}).status_code in (403, 404), path
+    leaked = {"user_options": {START_TOKEN: ann.one_time_token(unspent)}}
+    assert taker.post("paid-2", token=taker.token, json=leaked).status_code == 403
+    assert platform.ledger.read(consents.get, unspent.id).state is ConsentState.ACCEPTED
+    assert taker.stop("paid-1").status_code in (404, 204)
+    assert ann.order("paid-1").stop_wanted_at is None, "a stop of the name's server stops nothing of the former one's"
+
+    ann.name = "annette-2"
+    own = stack.desk("GET", "api/paid", token=ann.token).json()
+    assert [account["ending"] for account in own["accounts"]] == [ann.account[-4:]]
+    assert {instance["id"] for instance in own["instances"]} >= {order.id}
+    assert ann.stop("paid-1").status_code in (202, 204)
+    ann.wait_state("paid-1", OrderState.STOPPED)
+    ann.delete("paid-1")
+    ann.wait_state("paid-1", OrderState.GONE)
+    assert ann.billed() == []
+
+
+def test_a_ban_stops_a_paid_instance_and_deletes_nothing(platform: Platform) -> None:
+    """Its owner still reaches stop, delete, receipts and the account, and agrees to nothing new."""
+    stack, ann = platform.stack, Person(platform, "annabella")
+    consent = ann.agree("paid-1")
+    assert ann.start(consent).status_code in (201, 202)
+    order = ann.wait_running("paid-1")
+    unspent = ann.agree("paid-2")
+    ban = Ban(new_id(), ann.person_id, BanCode.OTHER, "", "", "mail us", "root", utc_now(), None)
+    with ann.browser() as browser:
+        platform.ledger.write(bans.put, ban)
+        page = browser.get(f"{stack.url}/services/desk/")
+        assert page.status_code == 403
+        assert "The ban has no end. You can appeal: mail us" in page.text
+        assert "/services/desk/paid" in page.text
+        for path in ("paid", f"paid/instances/{order.id}", f"paid/instances/{order.id}/delete"):
+            assert browser.get(f"{stack.url}/services/desk/{path}", headers=PERSON).status_code == 200, path
+    stopped = ann.wait_state("paid-1", OrderState.STOPPED)
+    assert (stopped.reason, stopped.delete_wanted_at) == (StopReason.BLOCKED, None)
+    assert [row["status"] for row in ann.billed()] == ["Stopped"], "the disk is there"
+    assert ann.start(unspent).status_code == 403
+    assert platform.ledger.read(consents.get, unspent.id).state is ConsentState.ACCEPTED
+    with pytest.raises(Banned):
+        ann.agree("paid-3")
+    assert stack.desk("GET", "api/paid", token=ann.token).json()["instances"][0]["id"] in (order.id, unspent.id)
+    ann.delete("paid-1")
+    ann.wait_state("paid-1", OrderState.GONE)
+    assert ann.billed() == []

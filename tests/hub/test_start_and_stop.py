@@ -128,5 +128,7 @@ def test_the_hub_notices_at_once_that_an_instance_ended(shared_stack: Stack) -> 
     stack.http.post(f"{stack.url}/user/leaver/api/shutdown", headers={"Authorization": f"token {token}"}, timeout=20)
     eventually(lambda: stack.api("GET", "/users/leaver").json()["servers"] == {}, what="the hub's notice")
     assert time.monotonic() - began < 8
-    last = eventually(lambda: stack.ledger.read(instances.last_ended, "leaver"), what="the end in the ledger")
+    last = eventually(
+        lambda: stack.ledger.read(instances.last_ended, stack.person_of("leaver")), what="the end in the ledger"
+    )
     assert last.reason is EndReason.CRASHED

@@ -11,6 +11,7 @@ import httpx
 from sqlalchemy import URL, create_engine, text
 
 from spawner.ledger import EndReason, Instance, open_ledger
+from spawner.ledger.people import people
 from spawner.ledger.pool import instances
 from tests.ledger.postgres import fresh_database, running_postgres
 from tests.stack import Stack, eventually, running_stack
@@ -70,7 +71,7 @@ def test_a_notebook_runs_with_a_postgresql_ledger_that_is_away_at_its_stop(state
         stack.run("ann")
         assert [instance.user_name for instance in stack.unended()] == ["ann"]
         assert stack.stop("ann").status_code == 204
-        last = stack.ledger.read(instances.last_ended, "ann")
+        last = stack.ledger.read(instances.last_ended, stack.person_of("ann"))
         assert last is not None
         stack.wait_warm()
 
@@ -94,7 +95,7 @@ def test_a_notebook_runs_with_a_postgresql_ledger_that_is_away_at_its_stop(state
         shown = stack.desk("POST", "api/instance/stop", token=token, json={}).json()
         assert shown["instance"] is None
         with closing(open_ledger(url.render_as_string(hide_password=False))) as ledger:
-            last = ledger.read(instances.last_ended, "cy")
+            last = ledger.read(instances.last_ended, ledger.read(people.of_name, "cy")[0].id)
             assert last is not None
             assert last.reason is EndReason.STOPPED
             assert last.slot_id not in stack.slot_folders()

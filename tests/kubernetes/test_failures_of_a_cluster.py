@@ -333,7 +333,7 @@ def _wait_for_step(platform: Platform, user: str, step: StartStep) -> None:
     ledger = platform.stack.ledger
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for instance in ledger.read(instances.unended, user):
+        for instance in ledger.read(instances.unended, platform.stack.person_of(user)):
             if any(event.step == step for event in ledger.read(instances.events_of, instance.id)):
                 return
         time.sleep(0.002)  # the exact step is what this test is about

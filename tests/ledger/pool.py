@@ -43,7 +43,7 @@ class SimulatedPool:
     def spawn_request(
         self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str
     ) -> SpawnRequest:
-        return SpawnRequest(user, server, choose(self.catalog, options), groups)
+        return SpawnRequest(user, user, server, choose(self.catalog, options), groups)
 
     def ask(self, user: str, *, by_user: bool = False, **options: Any) -> Ticket:
         return self.ledger.write(self.admission.ask, self.spawn_request(user, **options), by_user=by_user)
@@ -76,6 +76,7 @@ class SimulatedPool:
             instance = instances.request(
                 connection,
                 instance_id=name,
+                person_id=ticket.person_id,
                 user_name=ticket.user_name,
                 server_name=ticket.server_name,
                 flavor=ticket.flavor,

@@ -16,11 +16,19 @@ def later(seconds: float) -> datetime:
 
 
 def request(
-    ledger: Ledger, name: str = "i1", *, user: str = "ann", server: str = "", at_most: int = 1, at: float = 0
+    ledger: Ledger,
+    name: str = "i1",
+    *,
+    user: str = "ann",
+    person: str | None = None,
+    server: str = "",
+    at_most: int = 1,
+    at: float = 0,
 ) -> Instance:
     return ledger.write(
         instances.request,
         instance_id=name,
+        person_id=user if person is None else person,
         user_name=user,
         server_name=server,
         flavor="small",

@@ -15,7 +15,7 @@ from spawner.ledger.paid import audit, bindings, consents, orders
 from spawner.ledger.paid.rows import LINKED, OVER, BindingState, Block, ConsentState, NoticeKind, OrderState, StopReason
 from spawner.ledger.transitions import revision
 from tests.ledger.conftest import Together
-from tests.paid.make import NOW, SINCE, later, order, write_binding, write_consent, write_order
+from tests.paid.make import NOW, later, make_binding, order, write_binding, write_consent, write_order
 
 Change = Callable[[Connection], object]
 THREADS = 12
@@ -111,15 +111,15 @@ def test_of_two_tabs_one_accepts_a_consent_for_a_server(ledger: Ledger, together
 def test_an_accepted_consent_is_valid_until_it_expires(ledger: Ledger) -> None:
     write_consent(ledger)
     ledger.write(consents.accept, "c1", now=NOW)
-    assert ledger.read(consents.accepted, "ann", "paid-1", user_since=SINCE, now=later(599)) is not None
-    assert ledger.read(consents.accepted, "ann", "paid-1", user_since=SINCE, now=later(600)) is None
-    assert ledger.read(consents.accepted, "bob", "paid-1", user_since=SINCE, now=NOW) is None
-    assert ledger.read(consents.accepted, "ann", "paid-2", user_since=SINCE, now=NOW) is None
+    assert ledger.read(consents.accepted, "ann", "paid-1", now=later(599)) is not None
+    assert ledger.read(consents.accepted, "ann", "paid-1", now=later(600)) is None
+    assert ledger.read(consents.accepted, "bob", "paid-1", now=NOW) is None
+    assert ledger.read(consents.accepted, "ann", "paid-2", now=NOW) is None
     write_consent(ledger, "c2", expires_at=later(2000))
     ledger.write(consents.accept, "c2", now=later(700))  # an expired consent does not block a new one
     assert ledger.read(consents.get, "c1").state is ConsentState.EXPIRED
     assert ledger.write(consents.expire, now=later(3000)) == 1
-    assert [consent.id for consent in ledger.read(consents.of_user, "ann")] in (["c1", "c2"], ["c2", "c1"])
+    assert [consent.id for consent in ledger.read(consents.of_person, "ann")] in (["c1", "c2"], ["c2", "c1"])
 
 
 def test_an_order_is_read_as_written(ledger: Ledger) -> None:
@@ -235,7 +235,7 @@ def test_orders_are_found_by_account_for_any_user(ledger: Ledger) -> None:
         write_order(ledger, f"o{number}", binding_id=f"b{number}")
     account = ledger.read(bindings.get, "b1").account_id
     assert [order.id for order in ledger.read(orders.of_account, "dsw", account)] == ["o1", "o2"]
-    assert [binding.id for binding in ledger.read(bindings.of_user, "bob")] == ["b2", "b3"]
+    assert [binding.id for binding in ledger.read(bindings.of_person, "bob")] == ["b2", "b3"]
 
 
 def test_a_user_links_an_account_once(ledger: Ledger) -> None:
@@ -256,8 +256,10 @@ def test_order_events_keep_their_order(ledger: Ledger) -> None:
 
 
 def test_a_user_gets_a_notice_once(ledger: Ledger, together: Together[bool]) -> None:
-    def tell(user: str = "ann") -> bool:
-        return ledger.write(audit.tell, user, NoticeKind.AUTH_LOST, occasion="b1", at=NOW, params={"role": "r"})
+    owner = make_binding()
+
+    def tell() -> bool:
+        return ledger.write(audit.tell, owner, NoticeKind.AUTH_LOST, occasion="b1", at=NOW, params={"role": "r"})
 
     assert together([tell] * THREADS).count(True) == 1  # type: ignore[list-item]
     (notice,) = ledger.read(audit.notices_of, "ann")

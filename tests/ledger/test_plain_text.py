@@ -25,7 +25,7 @@ from spawner.steward.runner import Steward
 from tests.ledger.conftest import text_of
 from tests.ledger.rows import later, request, slot_in
 from tests.ledger.running import pool_on, run_instance, state_of
-from tests.paid.make import write_binding, write_order
+from tests.paid.make import make_binding, write_binding, write_order
 
 HOSTILE = "a\0b\x1b[31mred\x1b]0;title\x07\u202e\ud800 c"
 PLAIN = "a bred   c"
@@ -122,14 +122,14 @@ async def test_an_end_whose_detail_cannot_be_stored_is_written_without_it(latin_
 
 def test_users_whose_names_no_database_can_store_are_kept_apart(ledger: Ledger) -> None:
     for number, name in enumerate(NAMES):
-        request(ledger, f"i{number}", user=name, server=name)
+        request(ledger, f"i{number}", user=name, person=f"p{number}", server=name)
     assert [instance.user_name for instance in ledger.read(instances.unended)] == NAMES
     for number, name in enumerate(NAMES):
-        assert [instance.id for instance in ledger.read(instances.unended, name)] == [f"i{number}"]
-        latest = ledger.read(instances.latest, name, name)
+        assert [instance.id for instance in ledger.read(instances.unended, f"p{number}")] == [f"i{number}"]
+        latest = ledger.read(instances.latest, f"p{number}", name)
         assert latest is not None
         assert (latest.id, latest.server_name) == (f"i{number}", name)
-        assert ledger.read(tickets.alive, name) == []
+        assert ledger.read(tickets.alive, f"p{number}") == []
 
 
 def test_a_nodes_message_is_written(ledger: Ledger) -> None:
@@ -156,9 +156,15 @@ def test_a_clouds_message_about_an_order_is_written(ledger: Ledger) -> None:
 
 def test_other_texts_are_written(ledger: Ledger) -> None:
     ledger.write(
-        audit.tell, "ann\0", NoticeKind.NOT_MADE, occasion="o1", at=later(0), order_id="o1", params={"why": HOSTILE}
+        audit.tell,
+        make_binding(person_id="p1", user_name="ann\0"),
+        NoticeKind.NOT_MADE,
+        occasion="o1",
+        at=later(0),
+        order_id="o1",
+        params={"why": HOSTILE},
     )
-    (notice,) = ledger.read(audit.notices_of, "ann\0")
+    (notice,) = ledger.read(audit.notices_of, "p1")
     assert (notice.user_name, notice.params) == ("ann\0", {"why": PLAIN})
     request(ledger, "i1")
     ledger.write(instances.add_event, "i1", StartStep.REQUESTED, now=later(0), params={"why": HOSTILE})

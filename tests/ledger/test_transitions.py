@@ -160,10 +160,10 @@ def test_a_user_has_no_more_instances_than_allowed(ledger: Ledger) -> None:
 
 def test_strange_names_are_kept_as_they_are(ledger: Ledger) -> None:
     for number, name in enumerate(["", "猫", "a'; DROP TABLE instances; --", "😀" * 60, "x" * 255, "A", "a", "full"]):
-        request(ledger, f"i{number}", user=name)
+        request(ledger, f"i{number}", user=name, person=f"p{number}")
         assert ledger.read(instances.get, f"i{number}").user_name == name
         with pytest.raises(LostRace):
-            request(ledger, "again", user=name)
+            request(ledger, "again", user=name, person=f"p{number}")
 
 
 def test_the_latest_instance_of_a_server_is_found(ledger: Ledger) -> None:

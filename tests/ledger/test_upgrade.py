@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from spawner.ledger.paid.rows import (
     OrderState,
     StopReason,
 )
+from spawner.ledger.people import people
 from spawner.ledger.pool import admin_settings, instances, slots, tickets, user_namespaces
 from spawner.ledger.pool import tables as pool_tables
 from spawner.ledger.pool.admin_settings import AdminSetting
@@ -49,6 +51,8 @@ OLD_COLUMNS = {
     "orders": {"instance_type": "shape", "auto_stop_set_at": "armed_at"},
 }
 """Names of the previous release, by the names of today."""
+NEW_COLUMNS = {"person_id"}
+BEFORE_SINCE = datetime.fromisoformat(make_paid.SINCE) - timedelta(days=1)
 PARAMETERS_NOW = {"instance_type": "ecs.g6.large", "reason": "asked"}
 PARAMETERS_BEFORE = {"shape": "ecs.g6.large", "reason": "asked"}
 
@@ -91,7 +95,8 @@ def bindings_in_every_state() -> list[Binding]:
     states = [*((state, None) for state in BindingState), *((BindingState.BLOCKED, block) for block in Block)]
     return [
         Binding(
-            id=f"b{number}", user_name="ann", user_since=make_paid.SINCE, provider="dsw", account_id=f"account{number}",
+            id=f"b{number}", person_id="ann", user_name="ann", user_since=make_paid.SINCE, provider="dsw",
+            account_id=f"account{number}",
             subject="ann@example.com", external_id=f"e{number}", role="role", workspaces={"cn-hangzhou": "w"},
             state=state, blocked=block, blocked_at=NOW, proven_at=NOW, probed_at=later(1), unlinked_at=later(2),
         )
@@ -133,7 +138,7 @@ RECORD = [
     OrderEvent(2, "o-active", NOW, "freepool", "made", "creating", "active", "r1", {"stop_in": 3}),
 ]
 NOTICES = [
-    Notice(n, f"{kind}:o", "ann", kind, "o-active", "b1", later(n), PARAMETERS_NOW, later(n) if n % 2 else None)
+    Notice(n, f"{kind}:o", "ann", "ann", kind, "o-active", "b1", later(n), PARAMETERS_NOW, later(n) if n % 2 else None)
     for n, kind in enumerate(NoticeKind, 1)
 ]
 
@@ -142,14 +147,14 @@ def old_rows() -> dict[sa.Table, list[Row]]:
     """The same rows as the previous release stored them."""
     lease = {"name": "steward", "holder": "steward-1", "expires_at": later(30)}
     return {
-        pool_tables.instances: [asdict(row) for row in instances_in_every_state()],
+        pool_tables.instances: [_before("instances", asdict(row)) for row in instances_in_every_state()],
         pool_tables.slots: [_before("slots", asdict(row)) for row in slots_in_every_state()],
-        pool_tables.tickets: [asdict(row) for row in tickets_in_every_state()],
+        pool_tables.tickets: [_before("tickets", asdict(row)) for row in tickets_in_every_state()],
         pool_tables.controls: [asdict(row) for row in SETTINGS.values()],
         pool_tables.events: [asdict(row) for row in EVENTS],
         leases: [lease],
         pool_tables.user_namespaces: [asdict(row) for row in NODES],
-        paid_tables.bindings: [asdict(row) for row in bindings_in_every_state()],
+        paid_tables.bindings: [_before("bindings", asdict(row)) for row in bindings_in_every_state()],
         paid_tables.consents: [_before("consents", asdict(row)) for row in consents_in_every_state()],
         paid_tables.orders: [_before("orders", asdict(row)) for row in orders_in_every_state()],
         paid_tables.order_events: [_before("order_events", asdict(row)) for row in RECORD],
@@ -160,14 +165,16 @@ def old_rows() -> dict[sa.Table, list[Row]]:
 def _before(table: str, row: Row) -> Row:
     if row.get("params") == PARAMETERS_NOW:
         row["params"] = PARAMETERS_BEFORE
-    return {OLD_COLUMNS.get(table, {}).get(name, name): value for name, value in row.items()}
+    return {OLD_COLUMNS.get(table, {}).get(name, name): value for name, value in row.items() if name not in NEW_COLUMNS}
 
 
 def old_table(table: sa.Table) -> sa.TableClause:
     """A table under its old column names and with SQLAlchemy's own types."""
     names = OLD_COLUMNS.get(table.name, {})
     columns: list[sa.ColumnClause[Any]] = [
-        sa.column(names.get(column.name, column.name), _plain_type(column.type)) for column in table.c
+        sa.column(names.get(column.name, column.name), _plain_type(column.type))
+        for column in table.c
+        if column.name not in NEW_COLUMNS
     ]
     return sa.table(table.name, *columns)
 
@@ -184,6 +191,12 @@ def stored(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         table.name: sorted((tuple(row) for row in connection.execute(select(old_table(table)))), key=str)
         for table in old_rows()
     }
+
+
+def without_ids(found: Any) -> Any:
+    if isinstance(found, list):
+        return [without_ids(one) for one in found]
+    return replace(found, person_id=found.user_name) if hasattr(found, "person_id") else found
 
 
 def run_alembic(engine: Engine, change: Callable[[Config, str], None], version: str) -> None:
@@ -208,7 +221,11 @@ def old_ledger(url: str) -> Engine:
 def test_a_ledger_of_the_previous_release_is_read_with_equal_values(old_ledger: Engine, url: str) -> None:
     migrate(old_ledger)
     ledger = open_ledger(url)
-    read = ledger.read
+
+    def read(query: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What is read, with the names for people's ids: they are random."""
+        return without_ids(ledger.read(query, *args, **kwargs))
+
     assert read(instances.history) == instances_in_every_state()
     assert [read(slots.get, row.id) for row in slots_in_every_state()] == slots_in_every_state()
     assert {row.id for row in read(slots.of_holder, "a-ticket")} == {
@@ -224,9 +241,58 @@ def test_a_ledger_of_the_previous_release_is_read_with_equal_values(old_ledger: 
     assert [read(consents.get, row.id) for row in consents_in_every_state()] == consents_in_every_state()
     assert [read(orders.get, row.id) for row in orders_in_every_state()] == orders_in_every_state()
     assert read(audit.record_of, "o-active") == RECORD
-    assert read(audit.notices_of, "ann") == NOTICES[::-1]
+    assert read(audit.notices_of, ledger.read(orders.get, "o-active").person_id) == NOTICES[::-1]
     ledger.close()
     old_ledger.dispose()
+
+
+def test_a_person_is_made_for_each_name_and_each_user_of_it(old_ledger: Engine, url: str) -> None:
+    """The time at which JupyterHub made a user is in the rows of paid instances; it tells namesakes apart."""
+    later_user = replace(
+        make_paid.order("o-second", OrderState.GONE), user_since=later(0).isoformat(), created_at=later(1)
+    )
+    free = [
+        make.instance("i-former", InstanceState.ENDED, user_name="ann", requested_at=BEFORE_SINCE, ended_at=NOW),
+        make.instance("i-first", InstanceState.ENDED, user_name="ann", requested_at=later(-1), ended_at=NOW),
+        make.instance("i-second", InstanceState.ENDED, user_name="ann", requested_at=later(2), ended_at=NOW),
+    ]
+    with old_ledger.begin() as connection:
+        connection.execute(sa.insert(old_table(paid_tables.orders)), [_before("orders", asdict(later_user))])
+        connection.execute(
+            sa.insert(old_table(pool_tables.instances)), [_before("instances", asdict(row)) for row in free]
+        )
+    migrate(old_ledger)
+    ledger = open_ledger(url)
+    first, second = (ledger.read(orders.get, name).person_id for name in ("o-active", "o-second"))
+    owner = {row.id: ledger.read(instances.get, row.id).person_id for row in free}
+    assert owner["i-first"] == first == ledger.read(bindings.get, "b0").person_id
+    assert owner["i-second"] == second
+    assert len({first, second, owner["i-former"]}) == 3
+    anns = {person.id: person.hub_since for person in ledger.read(people.of_name, "ann")}
+    assert anns == {first: make_paid.SINCE, second: later(0).isoformat(), owner["i-former"]: None}
+    names = {row.user_name for row in [*instances_in_every_state(), *tickets_in_every_state()]}
+    for name in names:
+        (person,) = ledger.read(people.of_name, name)
+        assert (person.hub_id, person.hub_since, person.identity) == (None, None, None)
+    ledger.close()
+    old_ledger.dispose()
+
+
+def test_live_rows_of_namesakes_are_told_apart_after_a_downgrade(url: str) -> None:
+    """The schema before knew names alone."""
+    engine = make_engine(url)
+    migrate(engine)
+    rows = [
+        make.instance("i-taker", InstanceState.RUNNING, user_name="ann", person_id="p2", requested_at=later(2)),
+        make.instance("i-former", InstanceState.RUNNING, user_name="ann", person_id="p1", requested_at=later(1)),
+    ]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(pool_tables.instances), [asdict(row) for row in rows])
+    run_alembic(engine, command.downgrade, "0005")
+    with engine.connect() as connection:
+        names = {row.id: row.user_name for row in connection.execute(sa.text("SELECT id, user_name FROM instances"))}
+    assert names == {"i-taker": "ann", "i-former": "ann (p1)"}
+    engine.dispose()
 
 
 def test_an_upgraded_ledger_is_downgraded_to_the_same_rows(old_ledger: Engine) -> None:

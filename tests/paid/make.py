@@ -27,6 +27,7 @@ def later(seconds: float) -> datetime:
 def make_binding(name: str = "b1", state: BindingState = BindingState.ACTIVE, **changes: Any) -> Binding:
     values: dict[str, Any] = {
         "id": name,
+        "person_id": changes.get("user_name", "ann"),
         "user_name": "ann",
         "user_since": SINCE,
         "provider": "dsw",
@@ -48,6 +49,7 @@ def make_binding(name: str = "b1", state: BindingState = BindingState.ACTIVE, **
 def consent(name: str = "c1", state: ConsentState = ConsentState.OFFERED, **changes: Any) -> Consent:
     values: dict[str, Any] = {
         "id": name,
+        "person_id": changes.get("user_name", "ann"),
         "user_name": "ann",
         "user_since": SINCE,
         "session": "5e55",
@@ -85,6 +87,7 @@ def consent(name: str = "c1", state: ConsentState = ConsentState.OFFERED, **chan
 def order(key: str = "o1", /, state: OrderState = OrderState.INTENDED, **changes: Any) -> Order:
     values: dict[str, Any] = {
         "id": key,
+        "person_id": changes.get("user_name", "ann"),
         "user_name": "ann",
         "user_since": SINCE,
         "server_name": f"paid-{key}",

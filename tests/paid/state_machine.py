@@ -171,7 +171,7 @@ class CheckedPlatform(RuleBasedStateMachine):
                 self.unattended_seconds[one["id"]] += seconds  # type: ignore[assignment]
 
     def orders(self) -> list[Order]:
-        return [order for user in USERS for order in self.ledger.read(orders.of_user, user)]
+        return [order for user in USERS for order in self.ledger.read(orders.of_person, user)]
 
     @with_report
     def every_instance_is_known_and_protected(self) -> None:

@@ -23,7 +23,7 @@ from spawner.paid.paid import BINDING_LABEL, HUB_LABEL, ORDER_LABEL
 from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers.base import ProviderError, Request
 from tests.cloud.steer import ADA, PRINCIPAL
-from tests.paid.make import SINCE, TOKEN
+from tests.paid.make import TOKEN
 from tests.paid.world import CAP, HANGZHOU, HUB, SHANGHAI, SLACK, SMALL, World
 
 
@@ -107,12 +107,10 @@ async def test_a_correct_role_has_no_problem(world: World) -> None:
 async def test_another_user_can_neither_delete_nor_consent(world: World) -> None:
     order = await world.running()
     with pytest.raises(NotAllowed):
-        world.ledger.write(order_service.want_delete, order.id, by="bob", now=world.time)
+        world.ledger.write(order_service.want_delete, order.id, person_id="bob", by="bob", now=world.time)
     consent = await world.ask(world.link("bob", account=ADA))
     with pytest.raises(NoConsent):
-        await consent_service.accept(
-            world.paid, consent.id, user_name="ann", user_since=SINCE, session=consent.session, token=TOKEN
-        )
+        await consent_service.accept(world.paid, consent.id, person_id="ann", session=consent.session, token=TOKEN)
 
 
 async def create_directly(world: World, link: object, count: int, region: str) -> None:

@@ -27,7 +27,7 @@ from spawner.paid.names import name_of
 from spawner.paid.orders.progress import lines
 from spawner.paid.orders.service import begin, is_over, pop_start_token, read_progress, start_token
 from spawner.settings import PaidSettings
-from tests.paid.make import NOW, SINCE, order, write_binding, write_consent, write_order
+from tests.paid.make import NOW, order, write_binding, write_consent, write_order
 
 KEY = "0" * 64
 
@@ -50,7 +50,7 @@ def server(ledger: Ledger, later: list[Coroutine[Any, Any, None]] | None = None,
         "in_background": (later if later is not None else []).append,
         "note_activity": lambda: None,
     }
-    return PaidServer(ledger, PaidServerKey("ann", "paid-1", SINCE), HubServices(**services | changes))
+    return PaidServer(ledger, PaidServerKey("ann", "paid-1"), HubServices(**services | changes))
 
 
 def test_the_hub_imports_no_sdk_of_any_cloud() -> None:
@@ -65,8 +65,7 @@ def test_the_hub_imports_no_sdk_of_any_cloud() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"user_name": "bob"},
-        {"user_since": "2026-02-02T00:00:00Z"},
+        {"person_id": "bob"},
         {"server_name": "paid-2"},
         {"token": ""},
         {"key": "1" * 64},
@@ -75,8 +74,7 @@ def test_the_hub_imports_no_sdk_of_any_cloud() -> None:
 def test_a_consent_is_spent_only_by_its_user_server_and_start_token(ledger: Ledger, changes: dict[str, str]) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     right = {
-        "user_name": "ann",
-        "user_since": SINCE,
+        "person_id": "ann",
         "server_name": "paid-1",
         "token": start_token(KEY, "c1"),
         "key": KEY,
@@ -94,7 +92,7 @@ def test_an_expired_consent_starts_nothing(ledger: Ledger) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     with pytest.raises(NoConsent):
         ledger.write(
-            begin, user_name="ann", user_since=SINCE, server_name="paid-1", token=start_token(KEY, "c1"), key=KEY,
+            begin, person_id="ann", server_name="paid-1", token=start_token(KEY, "c1"), key=KEY,
             now=NOW + timedelta(seconds=601),
         )  # fmt: skip
 
@@ -119,7 +117,7 @@ async def test_a_cancelled_start_requests_a_stop_unless_the_hub_is_ending(ledger
     with pytest.raises(asyncio.CancelledError):
         await start
     await ledger.awrite(lambda connection: None)  # waits for the write before
-    (found,) = ledger.read(orders.of_user, "ann")
+    (found,) = ledger.read(orders.of_person, "ann")
     assert (found.stop_wanted_at is None) is is_hub_ending
 
 

@@ -46,7 +46,7 @@ def instance_type(name: str = "s", price: str | None = "0.65", **changes: Any) -
     return InstanceType(**values | changes)
 
 
-VALID = {"user_since": make.SINCE, "token": make.TOKEN}
+VALID = {"token": make.TOKEN}
 
 
 def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) -> Consent:
@@ -254,11 +254,11 @@ def test_only_the_asked_session_can_accept_and_only_in_time(
     changes: dict[str, Any], who: str, session: str, at: float, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at), **VALID)
-    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599), **VALID)
-    for wrong in ({"token": ""}, {"token": "x"}, {"token": make.consent().answer_hash}, {"user_since": ""}):
+        check_answer(make.consent(**changes), person_id=who, session=session, now=later(at), **VALID)
+    check_answer(make.consent(), person_id="ann", session="5e55", now=later(599), **VALID)
+    for wrong in ({"token": ""}, {"token": "x"}, {"token": make.consent().answer_hash}, {"person_id": ""}):
         with pytest.raises(NoConsent):
-            check_answer(make.consent(), user_name="ann", session="5e55", now=NOW, **VALID | wrong)
+            check_answer(make.consent(), **{"person_id": "ann", "session": "5e55", "now": NOW} | VALID | wrong)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ class PaidPlatform(CheckedPlatform):
         link = self.links[who]
         orders_there = self.ledger.read(orders.of_binding, link.id)
         asked = [
-            consent for consent in self.ledger.read(consents.of_user, who) if consent.state is ConsentState.ACCEPTED
+            consent for consent in self.ledger.read(consents.of_person, who) if consent.state is ConsentState.ACCEPTED
         ]
         in_the_way = in_the_way_of_unlinking(orders_there, self.world.time, reaches=self.world.paid.reaches)
         if asked or in_the_way or any(order.blocked for order in orders_there):

@@ -164,7 +164,7 @@ class World:
 
     async def accept(self, consent: Consent) -> Consent:
         return await consent_service.accept(
-            self.paid, consent.id, user_name=consent.user_name, user_since=consent.user_since,
+            self.paid, consent.id, person_id=consent.person_id,
             session=consent.session, token=token_of(consent.id),
         )  # fmt: skip
 
@@ -172,8 +172,7 @@ class World:
         """Order the instance as the hub does in `start()`."""
         return self.ledger.write(
             order_service.place,
-            user_name=consent.user_name,
-            user_since=consent.user_since,
+            person_id=consent.person_id,
             server_name=consent.server_name,
             now=self.time,
         )
@@ -192,7 +191,9 @@ class World:
         self.ledger.write(order_service.want_stop, order.id, by=by or order.user_name, now=self.time)
 
     def delete(self, order: Order) -> None:
-        self.ledger.write(order_service.want_delete, order.id, by=order.user_name, now=self.time)
+        self.ledger.write(
+            order_service.want_delete, order.id, person_id=order.person_id, by=order.user_name, now=self.time
+        )
 
     # -- state
 

@@ -90,6 +90,6 @@ def test_forged_requests_create_nothing(browse: Browse, cloud: Steer, account: s
     }
     assert unexpected == set()
     assert not any(b"Traceback" in answer.content for answer in answers)
-    assert stack.ledger.read(orders.of_user, ann.user) == []
+    assert stack.ledger.read(orders.of_person, stack.person_of(ann.user)) == []
     assert stack.ledger.read(consents.get, consent).state is ConsentState.OFFERED
     assert cloud.mutations(since=since) == []

@@ -95,7 +95,7 @@ def test_linking_reading_prices_and_being_asked_create_nothing_in_the_cloud(
         assert to_sign_in or answer.status_code in (403, 404, 405), (method, path, headers, answer.status_code)
         assert word not in answer.text
         assert token not in answer.text or headers == own
-    assert stack.ledger.read(orders.of_user, ann.user) == []
+    assert stack.ledger.read(orders.of_person, stack.person_of(ann.user)) == []
     assert stack.ledger.read(consents.get, consent).state is ConsentState.OFFERED
     kill_all(stack)
     assert cloud.mutations(since=since) == []

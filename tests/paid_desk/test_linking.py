@@ -77,13 +77,17 @@ def test_a_sign_in_at_the_cloud_counts_once_and_only_for_the_user_who_started_it
         assert answer.status_code == 403, (browser.user, path)
         assert "begun in another window" in browser.text
     assert cloud.calls(action="Token", since=since) == [], "no code was exchanged"
-    assert stack.ledger.read(bindings.of_user, ann.user) == stack.ledger.read(bindings.of_user, eve.user) == []
+    assert (
+        stack.ledger.read(bindings.of_person, stack.person_of(ann.user))
+        == stack.ledger.read(bindings.of_person, stack.person_of(eve.user))
+        == []
+    )
     set_cookie(ann, anns_cookie)
     assert "/paid/accounts/" in str(ann.at(callback).url), "the user's own cookie is accepted"
     assert [call.params["pkce"] for call in cloud.calls(action="Token", since=since)] == ["S256"]
     set_cookie(ann, anns_cookie)
     assert ann.at(callback).status_code == 403, "a sign-in is used once"
-    assert len(stack.ledger.read(bindings.of_user, ann.user)) == 1
+    assert len(stack.ledger.read(bindings.of_person, stack.person_of(ann.user))) == 1
     assert "code=" not in stack.log("desk")
 
 

@@ -75,6 +75,7 @@ def slot(name: str, state: SlotState = SlotState.WARM, **changes: Any) -> Slot:
 def instance(name: str, state: InstanceState = InstanceState.RUNNING, **changes: Any) -> Instance:
     values: dict[str, Any] = {
         "id": name,
+        "person_id": changes.get("user_name", "ann"),
         "user_name": "ann",
         "server_name": "",
         "flavor": "small",
@@ -100,6 +101,7 @@ def ticket(name: str, state: TicketState = TicketState.WAITING, **changes: Any) 
     joined_at = changes.get("joined_at", changes.get("rank_at", NOW - timedelta(minutes=5)))
     values: dict[str, Any] = {
         "id": name,
+        "person_id": changes.get("user_name", name),
         "user_name": name,
         "server_name": "",
         "flavor": "small",

@@ -14,11 +14,11 @@ from spawner.ledger.schema import metadata
 
 
 def definitions(engine: Engine) -> dict[str, str]:
-    """The SQL of each table and index in SQLite."""
+    """The SQL of each table and index in SQLite, which quotes the name of a table that was made anew."""
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE ? AND name NOT LIKE 'sqlite_%'"
     with engine.connect() as connection:
         rows = connection.exec_driver_sql(query, (f"{VERSION_TABLE}%",))
-        return {name: " ".join(sql.split()) for name, sql in rows}
+        return {name: " ".join(sql.replace('"', "").split()) for name, sql in rows}
 
 
 def test_migrated_tables_are_the_tables_of_the_code(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ async def superseded(*shown: SlotStatus | None) -> list[tuple[str, EndReason, st
     pool = SupersedingPool(StatusSequence())
     catalog = make.catalog()
     choice = Choice(catalog.flavors[0], catalog.images[0], None)
-    again = Start(pool, Server("ann", ""), choice, {}, "/user/ann/", lambda: None)  # type: ignore[arg-type]
+    again = Start(pool, Server("ann", "ann", ""), choice, {}, "/user/ann/", lambda: None)  # type: ignore[arg-type]
     doing = None
     for status in shown:
         pool.backend.found = {"s": status} if status else {}

@@ -41,7 +41,7 @@ async def admit(pool: SimulatedPool, ticket_id: str, *, user: str = "ann", serve
         new_id=pool.new_id,
         admission=None,
     )
-    start = Start(parts, Server(user, server), CalledTicket(ticket_id), {}, "/user/ann/", lambda: None)
+    start = Start(parts, Server(user, user, server), CalledTicket(ticket_id), {}, "/user/ann/", lambda: None)
     return await start._admit()
 
 

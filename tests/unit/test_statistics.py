@@ -25,6 +25,7 @@ def ticket(
     """`joined` and `called` are seconds ago."""
     values: dict[str, Any] = {
         "id": name,
+        "person_id": name,
         "user_name": name,
         "server_name": "",
         "flavor": "small",

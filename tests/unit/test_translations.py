@@ -22,6 +22,8 @@ from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
 from spawner.desk.user import state, strings
 from spawner.ledger import EndReason, StartStep
+from spawner.ledger.people import bans
+from spawner.ledger.people.rows import BanCode
 from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import service as consent_service
@@ -44,7 +46,13 @@ FOR_PEOPLE = {"HubRefused", "BackendUnavailable", "LedgerUnusable"} | {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal)
 }
 """Errors that the desk can show to users. Others are printed in a terminal, in English."""
-PAST_THE_DESK = {"ledger/migrate.py", "pool/backends/local/backend.py", "pool/slot_view.py", "cli_warm.py"}
+PAST_THE_DESK = {
+    "ledger/migrate.py",
+    "pool/backends/local/backend.py",
+    "pool/slot_view.py",
+    "cli_people.py",
+    "cli_warm.py",
+}
 """Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
 command."""
 ADMIN_TEXTS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE")
@@ -128,6 +136,7 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
+        *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), bans.UNTIL, bans.FOR_GOOD)),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(("responses.py", sentence) for sentence in responses.UNAVAILABLE_TEXTS.values()),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
@@ -195,6 +204,7 @@ def test_no_text_is_translated_twice() -> None:
 def test_every_step_and_every_end_reason_has_a_text() -> None:
     assert set(STEP_TEXTS) == set(StartStep)
     assert set(END_TEXTS) == set(EndReason)
+    assert set(bans.REASONS) == set(BanCode)
     assert set(responses.UNAVAILABLE_TEXTS) == set(Unavailable)
     assert set(FAILURES).isdisjoint(USER_REQUESTED)
     assert all(STEP_TEXTS[step][0] == 100 for step in LAST_STEPS)

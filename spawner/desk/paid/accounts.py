@@ -43,7 +43,7 @@ class LinkHandler(PaidPage):
         provider = self.paid.providers.get(form.provider)
         if self.parts.proof is None or provider is None or Capability.PROOF not in provider.capabilities:
             raise NotOffered(CANNOT_LINK)
-        url, cookie = self.parts.proof.begin(self.user_name, form.provider)
+        url, cookie = self.parts.proof.begin(self.person_id, form.provider)
         self.set_cookie(
             COOKIE,
             cookie,
@@ -71,10 +71,11 @@ class LinkedHandler(PaidPage):
             raise NotOffered(CANNOT_LINK)
         cookie = self.get_cookie(COOKIE, "") or ""
         self.clear_cookie(COOKIE, path=f"{self.desk.base}paid/linked")
-        sign_in, code = self.parts.proof.end(self.request.full_url(), cookie, self.user_name)
+        sign_in, code = self.parts.proof.end(self.request.full_url(), cookie, self.person_id)
         proof = await self.parts.proof.prove(sign_in, code)
         binding = Binding(
             id=sign_in.nonce,  # so one sign-in makes one binding
+            person_id=self.person_id,
             user_name=self.user_name,
             user_since=self.user_since,
             provider=sign_in.provider,
@@ -93,10 +94,10 @@ class LinkedHandler(PaidPage):
         try:
             await self.desk.ledger.awrite(bindings.prove, binding)
         except LostRace:
-            account = (self.user_since, sign_in.provider, proof.account_id)
+            account = (sign_in.provider, proof.account_id)
             known = {
-                (other.user_since, other.provider, other.account_id): other.id
-                for other in await self.read(bindings.of_user, self.user_name)
+                (other.provider, other.account_id): other.id
+                for other in await self.read(bindings.of_person, self.person_id)
             }
             self.go(f"paid/accounts/{known.get(account, '')}".rstrip("/"))
             return
@@ -136,7 +137,7 @@ class AccountHandler(PaidPage):
             return
         role = guide.arn(binding, form.role)
         try:
-            async with self.parts.cloud_locks.hold(self.user_name):
+            async with self.parts.cloud_locks.hold(self.person_id):
                 probes = await self._probe(replace(binding, role=role))
         except ProviderError as error:
             self._show(binding, RoleCheck(problems=(self.text_of(error),)), role=form.role, status=503)
@@ -245,7 +246,7 @@ class HomeHandler(PaidPage):
 
     async def get(self) -> None:
         """The page."""
-        view = await read_paid_view(self.desk, self.paid, self.user_name, self.user_since, self.language_texts)
+        view = await read_paid_view(self.desk, self.paid, self.person_id, self.language_texts)
         linkable = [
             (provider.id, self.say(provider.title))
             for provider in self.paid.providers.values()

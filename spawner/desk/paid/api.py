@@ -58,7 +58,7 @@ class PaidJson(PaidHandler, JsonHandler):
 
     async def view(self) -> PaidView:
         """The user's state, read now."""
-        return await read_paid_view(self.desk, self.paid, self.user_name, self.user_since, self.language_texts)
+        return await read_paid_view(self.desk, self.paid, self.person_id, self.language_texts)
 
 
 class PaidStateHandler(PaidJson):
@@ -107,8 +107,8 @@ class ConsentsHandler(PaidJson):
 
     async def get(self) -> None:
         """All consents of the user."""
-        rows = await self.read(consents.of_user, self.user_name)
-        views = [self.consent_view(consent) for consent in rows if consent.user_since == self.user_since]
+        rows = await self.read(consents.of_person, self.person_id)
+        views = [self.consent_view(consent) for consent in rows]
         self.answer(ConsentsView(consents=views))
 
 
@@ -147,5 +147,5 @@ class SeenHandler(PaidJson):
     async def post(self, seq: str) -> None:
         """Dismiss a notice."""
         parse(EmptyRequest, self.request.body)
-        await self.desk.ledger.awrite(audit.see, self.user_name, int(seq), now=self.paid.now())
+        await self.desk.ledger.awrite(audit.see, self.person_id, int(seq), now=self.paid.now())
         self.answer(await self.view())

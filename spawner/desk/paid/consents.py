@@ -13,7 +13,7 @@ from decimal import Decimal
 from spawner.desk.paid.forms import AnswerForm
 from spawner.desk.paid.http import PaidPage
 from spawner.desk.paid.offers import OffersHandler
-from spawner.desk.paid.record import json_default, rows_of_user
+from spawner.desk.paid.record import json_default, rows_of_person
 from spawner.desk.requests import form_fields
 from spawner.errors import FreepoolError, LostRace, NoConsent, OfferChanged
 from spawner.hub_client import HubRefused
@@ -49,14 +49,13 @@ class AnswerHandler(OffersHandler):
         ):  # of two open consents for one server only one is accepted
             asked = await self.own_consent(consent_id)
             if asked.state is ConsentState.OFFERED and asked.kind is ConsentKind.CREATE:
-                order = await self.read(orders.of_server, self.user_name, asked.server_name)
+                order = await self.read(orders.of_server, self.person_id, asked.server_name)
                 if order is not None and order.state not in OVER:
                     raise OfferChanged(ONE_MORE)
             consent = await consent_service.accept(
                 self.paid,
                 asked.id,
-                user_name=self.user_name,
-                user_since=self.user_since,
+                person_id=self.person_id,
                 session=self.session_mark,
                 token=token,
             )
@@ -126,7 +125,7 @@ class ConsentPage(AnswerHandler, PaidPage):
     async def show_consent(self, consent: Consent, *, changed: str = "", status: int = 200) -> None:
         """The text of the consent, with its form or its outcome."""
         now = self.paid.now()
-        linked = {binding.id for binding in await self.read(bindings.of_user, self.user_name)}
+        linked = {binding.id for binding in await self.read(bindings.of_person, self.person_id)}
         is_open = consent.state is ConsentState.OFFERED and now < consent.expires_at
         self.show(
             "paid/consent.html",
@@ -219,8 +218,8 @@ class ConsentsHandler(PaidPage):
 
     async def get(self) -> None:
         """Newest first."""
-        rows = await self.read(consents.of_user, self.user_name)
-        views = [self.consent_view(consent) for consent in rows if consent.user_since == self.user_since]
+        rows = await self.read(consents.of_person, self.person_id)
+        views = [self.consent_view(consent) for consent in rows]
         self.show("paid/consents.html", consents=views)
 
 
@@ -245,7 +244,7 @@ class RecordHandler(PaidPage):
 
     async def get(self) -> None:
         """All rows of the user."""
-        rows = await self.read(rows_of_user, self.user_name, self.user_since)
+        rows = await self.read(rows_of_person, self.person_id)
         record = {"demo": self.desk.settings.is_demo, "person": self.user_name, **rows}
         self.set_header("Content-Type", "application/json")
         self.set_header("Content-Disposition", 'attachment; filename="freepool-record.json"')

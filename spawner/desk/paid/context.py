@@ -20,7 +20,7 @@ class SignIn:
 
     nonce: str
     verifier: str
-    user_name: str
+    person_id: str
     provider: str
 
 
@@ -38,10 +38,10 @@ class AccountProof(Protocol):
     It needs an OAuth library that is installed only where paid instances are offered, so nothing here imports it.
     """
 
-    def begin(self, user_name: str, provider: str) -> tuple[str, str]:
+    def begin(self, person_id: str, provider: str) -> tuple[str, str]:
         """The URL of the cloud's sign-in, and the value of the cookie."""
 
-    def end(self, uri: str, cookie: str, user_name: str) -> tuple[SignIn, str]:
+    def end(self, uri: str, cookie: str, person_id: str) -> tuple[SignIn, str]:
         """The sign-in that ends with the request of `uri`, and the cloud's code. Raises `NotAllowed`."""
 
     async def prove(self, sign_in: SignIn, code: str) -> Proof:

@@ -78,10 +78,10 @@ class OpenHandler(PaidPartsHandler):
         if self.get_query_argument("of", self.user_name) != self.user_name:
             raise HTTPError(404)
         try:
-            order = await self.desk.ledger.aread(orders.of_server, self.user_name, server)
+            order = await self.desk.ledger.aread(orders.of_server, self.person_id, server)
         except LedgerError:
             raise HTTPError(503) from None
-        if order is None or (order.user_name, order.user_since) != (self.user_name, self.user_since):
+        if order is None:
             raise HTTPError(404)
         return order
 

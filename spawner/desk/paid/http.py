@@ -93,7 +93,7 @@ class PaidHandler(PaidPartsHandler):
 
     async def own_binding(self, binding_id: str) -> Binding:
         """The user's binding; 404 for others and for unlinked ones."""
-        known = {binding.id: binding for binding in await self.read(bindings.of_user, self.user_name)}
+        known = {binding.id: binding for binding in await self.read(bindings.of_person, self.person_id)}
         return self._own(known.get(binding_id))
 
     async def own_consent(self, consent_id: str) -> Consent:
@@ -105,8 +105,8 @@ class PaidHandler(PaidPartsHandler):
         return self._own(await self.read(orders.find, order_id))
 
     def _own(self, row: Row | None) -> Row:
-        """404 for rows of other users, and of an earlier user of the same name."""
-        if row is None or (row.user_name, row.user_since) != (self.user_name, self.user_since):
+        """404 for rows of other people."""
+        if row is None or row.person_id != self.person_id:
             raise HTTPError(404)
         return row
 

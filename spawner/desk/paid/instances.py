@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from sqlalchemy import Connection
 from tornado.web import HTTPError
 
 from spawner.desk.paid.forms import SeenForm
@@ -23,7 +24,6 @@ from spawner.ledger.pool import instances
 from spawner.paid.orders import service as order_service
 
 RUN_ENDS = ("stopped", "not_started")
-ENDS = {"stop": order_service.want_stop, "delete": order_service.want_delete}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class InstanceHandler(PaidPage):
 
     async def get(self, order_id: str) -> None:
         """The page. An instance that is not started yet has a consent and no order."""
-        builder = await read_builder(self.desk, self.paid, self.user_name, self.user_since, self.language_texts)
+        builder = await read_builder(self.desk, self.paid, self.person_id, self.language_texts)
         snapshot = builder.snapshot
         order = next((order for order in snapshot.orders if order.id == order_id), None)
         shown = self._consent_page(builder, order_id) if order is None else await self._order_page(builder, order)
@@ -88,7 +88,7 @@ class InstanceHandler(PaidPage):
 
     async def _archive(self) -> str:
         """URL from which the files of the user's free instance can be downloaded; empty where none runs."""
-        free = await self.read(instances.latest, self.user_name, "")
+        free = await self.read(instances.latest, self.person_id, "")
         if free is None or free.state is not InstanceState.RUNNING:
             return ""
         return f"/user/{quote(self.user_name, safe='@~')}/{ARCHIVE}"
@@ -112,13 +112,21 @@ class EndHandler(PaidPage):
     async def get(self, order_id: str, act: str) -> None:
         """Ask the user to confirm."""
         order = await self.own_order(order_id)
-        builder = await read_builder(self.desk, self.paid, self.user_name, self.user_since, self.language_texts)
+        builder = await read_builder(self.desk, self.paid, self.person_id, self.language_texts)
         self.show("paid/end.html", instance=builder.order_instance(order), act=act)
 
     async def post(self, order_id: str, act: str) -> None:
         """Record the request in the ledger. The steward calls the cloud."""
         order = await self.own_order(order_id)
-        await self.desk.ledger.awrite(ENDS[act], order.id, by=self.user_name, now=self.paid.now())
+        name, now = self.user_name, self.paid.now()
+
+        def write(connection: Connection) -> None:
+            if act == "delete":
+                order_service.want_delete(connection, order.id, person_id=self.person_id, by=name, now=now)
+            else:
+                order_service.want_stop(connection, order.id, by=name, now=now)
+
+        await self.desk.ledger.awrite(write)
         self.go(f"paid/instances/{order.id}")
 
 
@@ -127,6 +135,6 @@ class SeenHandler(PaidPage):
 
     async def post(self, seq: str) -> None:
         """Dismiss a notice, and redirect to the page that showed it."""
-        await self.desk.ledger.awrite(audit.see, self.user_name, int(seq), now=self.paid.now())
+        await self.desk.ledger.awrite(audit.see, self.person_id, int(seq), now=self.paid.now())
         form = SeenForm.model_validate(form_fields(self))
         self.go(f"paid/instances/{(await self.own_order(form.instance)).id}" if form.instance else "paid")

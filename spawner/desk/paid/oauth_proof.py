@@ -39,20 +39,20 @@ class OAuthProof:
     def __init__(self, oauth: OAuthSettings, *, redirect_uri: str, key: bytes) -> None:
         self._oauth, self._redirect_uri, self._key = oauth, redirect_uri, key
 
-    def begin(self, user_name: str, provider: str) -> tuple[str, str]:
+    def begin(self, person_id: str, provider: str) -> tuple[str, str]:
         """The URL of the cloud's sign-in, and the value of the cookie, which only this browser may have."""
-        sign_in = SignIn(secrets.token_hex(16), secrets.token_urlsafe(VERIFIER_BYTES), user_name, provider)
-        state = self._sign({"nonce": sign_in.nonce, "user": user_name})
+        sign_in = SignIn(secrets.token_hex(16), secrets.token_urlsafe(VERIFIER_BYTES), person_id, provider)
+        state = self._sign({"nonce": sign_in.nonce, "user": person_id})
         url, _ = self._client().create_authorization_url(
             self._oauth.authorize_url, state=state, code_verifier=sign_in.verifier, access_type="online"
         )
         return str(url), self._sign(vars(sign_in))
 
-    def end(self, uri: str, cookie: str, user_name: str) -> tuple[SignIn, str]:
+    def end(self, uri: str, cookie: str, person_id: str) -> tuple[SignIn, str]:
         """The sign-in that ends with the request of `uri`, and the cloud's code. Raises `NotAllowed`."""
         sign_in = self._sign_in(cookie)
         state = self._read(_state_in(uri))
-        if sign_in is None or sign_in.user_name != user_name or state != {"nonce": sign_in.nonce, "user": user_name}:
+        if sign_in is None or sign_in.person_id != person_id or state != {"nonce": sign_in.nonce, "user": person_id}:
             raise NotAllowed(OTHER_VISIT, next_step=BEGIN_AGAIN)
         try:
             return sign_in, str(parse_authorization_code_response(uri)["code"])

@@ -51,7 +51,7 @@ class OffersHandler(PaidHandler):
         self, binding: Binding, region: str, instance_type: str, chosen: Chosen, order: Order | None
     ) -> Consent:
         """Ask for consent with limits that were chosen before."""
-        async with self.parts.cloud_locks.hold(self.user_name):
+        async with self.parts.cloud_locks.hold(self.person_id):
             return await consent_service.offer(
                 self.paid,
                 binding,
@@ -66,13 +66,13 @@ class OffersHandler(PaidHandler):
 
     async def quotes(self, binding: Binding, region: str, needs: Needs) -> list[Quote]:
         """Prices, read now."""
-        async with self.parts.cloud_locks.hold(self.user_name):
+        async with self.parts.cloud_locks.hold(self.person_id):
             return await consent_service.quotes(self.paid, binding, region, needs)
 
     async def _new_name(self) -> str:
         """The first server name that no instance of the user has. Two tabs get the same name, so together they can
         create one instance only."""
-        own = await self.read(orders.of_user, self.user_name)
+        own = await self.read(orders.of_person, self.person_id)
         taken = {order.server_name for order in own if order.state not in OVER}
         return next(name for name in (f"{SERVER_PREFIX}{n}" for n in range(1, len(taken) + 2)) if name not in taken)
 

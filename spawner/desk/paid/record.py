@@ -31,18 +31,15 @@ def page_of(connection: Connection, table: Table, after: object = None) -> list[
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def rows_of_user(connection: Connection, user_name: str, user_since: str) -> dict[str, list[dict[str, Any]]]:
-    """The user's rows, by table."""
+def rows_of_person(connection: Connection, person_id: str) -> dict[str, list[dict[str, Any]]]:
+    """The person's rows, by table."""
     rows = {
-        table.name: _rows(connection, table, table.c.user_name == user_name, table.c.user_since == user_since)
-        for table in (bindings, consents, orders)
+        table.name: _rows(connection, table, table.c.person_id == person_id) for table in (bindings, consents, orders)
     }
     ids = [row["id"] for row in rows[orders.name]]
-    linked = [row["id"] for row in rows[bindings.name]]
-    about = notices.c.order_id.in_(ids) | notices.c.binding_id.in_(linked)
     return rows | {
         order_events.name: _rows(connection, order_events, order_events.c.order_id.in_(ids)),
-        notices.name: _rows(connection, notices, notices.c.user_name == user_name, about),
+        notices.name: _rows(connection, notices, notices.c.person_id == person_id),
     }
 
 

@@ -38,37 +38,34 @@ class PaidSnapshot:
     records: Mapping[str, list[OrderEvent]]
 
 
-def read_paid(connection: Connection, user_name: str, user_since: str, *, now: datetime) -> PaidSnapshot:
-    """The rows of this user, without those of an earlier user of the same name."""
-    own_orders = [order for order in orders.of_user(connection, user_name) if order.user_since == user_since]
-    own_consents = [consent for consent in consents.of_user(connection, user_name) if consent.user_since == user_since]
-    own_bindings = [binding for binding in bindings.of_user(connection, user_name) if binding.user_since == user_since]
-    ids = {order.id for order in own_orders} | {binding.id for binding in own_bindings}
-    notices = audit.notices_of(connection, user_name, unseen_only=True)
+def read_paid(connection: Connection, person_id: str, *, now: datetime) -> PaidSnapshot:
+    """The rows of this person."""
+    own_orders = orders.of_person(connection, person_id)
+    own_consents = consents.of_person(connection, person_id)
     starting = [order for order in own_orders if order_service.is_wanted(order) and not order_service.is_open(order)]
     return PaidSnapshot(
         paused=NO_NEW in admin_settings.all_of(connection),
-        bindings=own_bindings,
+        bindings=bindings.of_person(connection, person_id),
         orders=own_orders,
         consents={consent.id: consent for consent in own_consents},
         accepted=[
             consent for consent in own_consents if consent.state is ConsentState.ACCEPTED and consent.expires_at > now
         ],
-        notices=[notice for notice in notices if notice.order_id in ids or notice.binding_id in ids],
+        notices=audit.notices_of(connection, person_id, unseen_only=True),
         records={order.id: order_service.read_progress(connection, order.id).record for order in starting},
     )
 
 
-async def read_paid_view(desk: Desk, paid: Paid, user_name: str, user_since: str, texts: Translations) -> PaidView:
+async def read_paid_view(desk: Desk, paid: Paid, person_id: str, texts: Translations) -> PaidView:
     """A user's accounts and instances, read now."""
-    builder = await read_builder(desk, paid, user_name, user_since, texts)
+    builder = await read_builder(desk, paid, person_id, texts)
     return builder.view()
 
 
-async def read_builder(desk: Desk, paid: Paid, user_name: str, user_since: str, texts: Translations) -> PaidViewBuilder:
+async def read_builder(desk: Desk, paid: Paid, person_id: str, texts: Translations) -> PaidViewBuilder:
     """The same, for pages that show a part of it."""
     now = paid.now()
-    snapshot = await desk.ledger.aread(read_paid, user_name, user_since, now=now)
+    snapshot = await desk.ledger.aread(read_paid, person_id, now=now)
     return PaidViewBuilder(snapshot, paid, texts, desk.base, desk.settings.is_demo, now)
 
 

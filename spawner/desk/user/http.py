@@ -8,6 +8,7 @@ from spawner.desk.paid.state import read_paid_view
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.snapshot import UserSnapshot
 from spawner.desk.user.state import State, build_state
+from spawner.ledger.people.bans import refusal_of
 from spawner.pool.build import utc_now
 
 
@@ -23,13 +24,15 @@ class UserHandler(Handler):
 
     async def state(self) -> State:
         """The user's state, read now."""
-        return await self.describe(await self.desk.ledger.aread(self.parts.snapshots.read, self.user_name))
+        return await self.describe(await self.desk.ledger.aread(self.parts.snapshots.read, self.person_id))
 
     async def describe(self, snapshot: UserSnapshot) -> State:
-        """A snapshot of the pool in the user's language, with their paid instances."""
+        """A snapshot of the pool in the user's language, with their paid instances. Raises `Banned`."""
+        if snapshot.ban is not None:
+            raise refusal_of(snapshot.ban)
         desk, parts, paid = self.desk, self.parts.paid, None
         if parts is not None:
-            paid = await read_paid_view(desk, parts.paid, self.user_name, self.user_since, self.language_texts)
+            paid = await read_paid_view(desk, parts.paid, self.person_id, self.language_texts)
         return build_state(
             snapshot,
             user_name=self.user_name,

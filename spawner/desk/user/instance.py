@@ -41,7 +41,8 @@ class SpawnRequestHandler(UserHandler, JsonHandler):
         why_not = self.desk.backend.why_not(choice.flavor, choice.image)
         if why_not is not None:
             raise not_offered(why_not)
-        return SpawnRequest(self.user_name, "", choice, groups=tuple((self.current_user or {}).get("groups", ())))
+        groups = tuple((self.current_user or {}).get("groups", ()))
+        return SpawnRequest(self.person_id, self.user_name, "", choice, groups=groups)
 
     async def begin(self, ticket: Ticket) -> None:
         """Have the hub start the instance of a ticket. Answers 201 if it runs after `START_WAIT_SECONDS`, else 202."""
@@ -84,14 +85,14 @@ class StartHandler(SpawnRequestHandler):
         """
         if any(
             instance.server_name == "" and instance.state in LIVE
-            for instance in instances.unended(connection, self.user_name)
+            for instance in instances.unended(connection, self.person_id)
         ):
             raise AlreadyRunning(
                 "Your instance is already starting, running or stopping.", next_step="Wait a moment, and look again."
             )
         ticket = self.parts.admission.ask(connection, request, by_user=True)
         if ticket.state is TicketState.WAITING:
-            return self.parts.snapshots.read(connection, self.user_name, max_age=MAX_SNAPSHOT_AGE)
+            return self.parts.snapshots.read(connection, self.person_id, max_age=MAX_SNAPSHOT_AGE)
         return ticket
 
 
@@ -115,7 +116,7 @@ class StopHandler(SpawnRequestHandler):
     async def post(self) -> None:
         """Stop the instance, or cancel the tickets of a user without one. Without either, it changes nothing."""
         parse(EmptyRequest, self.request.body)
-        unended = await self.desk.ledger.aread(instances.unended, self.user_name)
+        unended = await self.desk.ledger.aread(instances.unended, self.person_id)
         if not any(instance.server_name == "" for instance in unended):
             await self.desk.ledger.awrite(self.cancel_tickets, has_waited=False)
         await self.stop_instance()
@@ -127,7 +128,7 @@ class StopHandler(SpawnRequestHandler):
         True if one of them has an instance: the caller has to stop it.
         """
         has_instance = False
-        for ticket in tickets.alive(connection, self.user_name):
+        for ticket in tickets.alive(connection, self.person_id):
             if ticket.server_name or (has_waited and not ticket.has_waited):
                 continue
             if ticket.instance_id is None:
@@ -145,7 +146,7 @@ class StopHandler(SpawnRequestHandler):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + STOP_SECONDS
         while (left := deadline - loop.time()) > 0:
-            current = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+            current = await self.desk.ledger.aread(instances.latest, self.person_id, "")
             if current is None or current.state is InstanceState.ENDED:
                 return
             await self.desk.changes.next(seconds=min(left, 1))
@@ -178,7 +179,7 @@ class ClaimTicketHandler(StopHandler):
         """Stop the running instance, and start the one whose slot is held for the user."""
         parse(EmptyRequest, self.request.body)
         before = await self.called_ticket()
-        async with self.parts.restart_locks.hold(self.user_name):
+        async with self.parts.restart_locks.hold(self.person_id):
             ticket = await self.called_ticket()
             if ticket is None and before is None:
                 raise NotCalled("Nothing is held for you.", next_step="Wait until it is your turn.")
@@ -190,7 +191,7 @@ class ClaimTicketHandler(StopHandler):
 
     async def called_ticket(self) -> Ticket | None:
         """The user's ticket for the default server that was called."""
-        own = await self.desk.ledger.aread(tickets.alive, self.user_name)
+        own = await self.desk.ledger.aread(tickets.alive, self.person_id)
         called = (ticket for ticket in own if ticket.state is TicketState.CALLED and ticket.server_name == "")
         return next(called, None)
 
@@ -202,9 +203,9 @@ class RestartHandler(StopHandler):
         """Stop the instance, and start one with the same options in another slot. All files are lost."""
         parse(EmptyRequest, self.request.body)
         before = await self.running()
-        if before is None and not self.parts.restart_locks.is_held(self.user_name):
+        if before is None and not self.parts.restart_locks.is_held(self.person_id):
             raise NotRunning("Nothing runs that could be restarted.", next_step="Start an instance.")
-        async with self.parts.restart_locks.hold(self.user_name):
+        async with self.parts.restart_locks.hold(self.person_id):
             current = await self.running()
             if current is not None and before is not None and current.id == before.id:
                 await self.restart(current)
@@ -213,7 +214,7 @@ class RestartHandler(StopHandler):
 
     async def running(self) -> Instance | None:
         """The instance to restart."""
-        latest = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        latest = await self.desk.ledger.aread(instances.latest, self.person_id, "")
         return latest if latest is not None and latest.state in LIVE else None
 
     async def restart(self, before: Instance) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from spawner.ledger import Event, Instance, Slot, Ticket, TicketState
+from spawner.ledger.people import bans
+from spawner.ledger.people.rows import Ban
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.transitions import revision
 from spawner.pool.admin.settings import AdminSettings
@@ -67,6 +69,7 @@ class UserSnapshot:
     place: int | None
     last: Instance | None
     last_ticket: Ticket | None
+    ban: Ban | None = None
 
 
 class SnapshotReader:
@@ -78,15 +81,15 @@ class SnapshotReader:
         self._lock = threading.Lock()
         self._pool: PoolSnapshot | None = None
 
-    def read(self, connection: Connection, user_name: str, *, max_age: timedelta = timedelta(0)) -> UserSnapshot:
-        """The snapshot of one user, in the transaction of `connection`.
+    def read(self, connection: Connection, person_id: str, *, max_age: timedelta = timedelta(0)) -> UserSnapshot:
+        """The snapshot of one person, in the transaction of `connection`.
 
         The user's rows are current. The shared part may lack changes of the last `max_age`.
         """
         pool = self._read_pool(connection, max_age)
-        own = [instance for instance in instances.unended(connection, user_name) if instance.server_name == ""]
+        own = [instance for instance in instances.unended(connection, person_id) if instance.server_name == ""]
         current = own[-1] if own else None
-        ticket = _own_ticket(tickets.alive(connection, user_name))
+        ticket = _own_ticket(tickets.alive(connection, person_id))
         waits = ticket is not None and ticket.state is TicketState.WAITING
         return UserSnapshot(
             pool=pool,
@@ -94,8 +97,9 @@ class SnapshotReader:
             progress=instances.events_of(connection, current.id) if current else [],
             ticket=ticket,
             place=tickets.ahead(connection, ticket) + 1 if ticket and waits else None,
-            last=None if current else instances.last_ended(connection, user_name),
-            last_ticket=None if ticket else tickets.last_over(connection, user_name),
+            last=None if current else instances.last_ended(connection, person_id),
+            last_ticket=None if ticket else tickets.last_over(connection, person_id),
+            ban=bans.of_person(connection, person_id, now=self._now()),
         )
 
     def _read_pool(self, connection: Connection, max_age: timedelta) -> PoolSnapshot:

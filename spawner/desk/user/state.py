@@ -44,6 +44,10 @@ MAINTENANCE = "The platform is closed for maintenance."
 NOT_OFFERED = "This shape is not offered just now."
 NO_MACHINE_NOW = "No machine of the platform has room for it just now. It is tried again and again."
 NO_LONGER_OFFERED = "What you waited for is not offered any more."
+RENAMED = (
+    "It was started under the name {name}, and cannot be opened under your new one. "
+    "Restart it to go on with a fresh one, or stop it; else it ends when its time is over."
+)
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
 
@@ -133,7 +137,7 @@ class ProgressView(BaseModel):
 
 
 class InstanceView(BaseModel):
-    """The user's current instance. `ends_at` is its deadline."""
+    """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened."""
 
     id: str
     state: Literal["starting", "running", "stopping"]
@@ -145,6 +149,7 @@ class InstanceView(BaseModel):
     ends_at: datetime | None
     url: str
     open_url: str
+    problem: str | None
     progress: list[ProgressView]
 
 
@@ -224,7 +229,7 @@ def build_state(
         ),
         **offer | {"flavors": [_counting_own(flavor, snapshot) for flavor in offer["flavors"]]},
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
-        instance=_instance(snapshot, texts) if snapshot.current else None,
+        instance=_instance(snapshot, texts, user_name) if snapshot.current else None,
         ticket=_ticket(snapshot, texts),
         last=_last(snapshot, texts),
         paid=paid,
@@ -317,7 +322,7 @@ def _image(image: object, catalog: Catalog, backend: Backend, texts: Translation
     )
 
 
-def _instance(snapshot: UserSnapshot, texts: Translations) -> InstanceView:
+def _instance(snapshot: UserSnapshot, texts: Translations, user_name: str) -> InstanceView:
     instance = snapshot.current
     assert instance is not None
     assert instance.state is not InstanceState.ENDED
@@ -334,6 +339,7 @@ def _instance(snapshot: UserSnapshot, texts: Translations) -> InstanceView:
         ends_at=_first(instance.ends_at, drain.at if drain else None),
         url=url,
         open_url=f"{url}lab",
+        problem=None if instance.user_name == user_name else texts.say(RENAMED, name=instance.user_name),
         progress=[
             ProgressView(at=event.at, percent=STEP_TEXTS[event.step][0], text=texts.say(STEP_TEXTS[event.step][1]))
             for event in snapshot.progress

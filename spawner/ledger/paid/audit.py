@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, and_, insert, select, update
 
@@ -46,9 +46,21 @@ def record_of(connection: Connection, order_id: str) -> list[OrderEvent]:
     return [OrderEvent(**row._mapping) for row in connection.execute(query)]
 
 
+class Owned(Protocol):
+    """A row that is a person's."""
+
+    @property
+    def person_id(self) -> str:
+        """The person."""
+
+    @property
+    def user_name(self) -> str:
+        """The person's name when the row was written."""
+
+
 def tell(
     connection: Connection,
-    user_name: str,
+    owner: Owned,
     kind: NoticeKind,
     *,
     occasion: str,
@@ -57,7 +69,7 @@ def tell(
     binding_id: str | None = None,
     params: Mapping[str, str] | None = None,
 ) -> bool:
-    """Add a notice. False if there is one of this kind for this occasion already."""
+    """Add a notice for the owner of a row. False if there is one of this kind for this occasion already."""
     mark = f"{kind}:{occasion}"
     # Write transactions run one at a time (see `engine`), so this check and the insert cannot race.
     if connection.execute(select(notices.c.seq).where(notices.c.mark == mark)).first() is not None:
@@ -65,7 +77,8 @@ def tell(
     connection.execute(
         insert(notices).values(
             mark=mark,
-            user_name=user_name,
+            person_id=owner.person_id,
+            user_name=owner.user_name,
             kind=kind,
             order_id=order_id,
             binding_id=binding_id,
@@ -77,21 +90,21 @@ def tell(
     return True
 
 
-def notices_of(connection: Connection, user_name: str, *, unseen_only: bool = False) -> list[Notice]:
-    """A user's notices, newest first."""
-    query = select(notices).where(notices.c.user_name == user_name).order_by(notices.c.seq.desc())
+def notices_of(connection: Connection, person_id: str, *, unseen_only: bool = False) -> list[Notice]:
+    """A person's notices, newest first."""
+    query = select(notices).where(notices.c.person_id == person_id).order_by(notices.c.seq.desc())
     if unseen_only:
         query = query.where(notices.c.seen_at.is_(None))
     return [Notice(**row._mapping) for row in connection.execute(query)]
 
 
-def see(connection: Connection, user_name: str, seq: int, *, now: datetime) -> None:
-    """Mark a notice as seen by its user, and all earlier ones about the same order or binding."""
+def see(connection: Connection, person_id: str, seq: int, *, now: datetime) -> None:
+    """Mark a notice as seen by its person, and all earlier ones about the same order or binding."""
     query = select(notices.c.order_id, notices.c.binding_id)
-    read = connection.execute(query.where(notices.c.seq == seq, notices.c.user_name == user_name)).one_or_none()
+    read = connection.execute(query.where(notices.c.seq == seq, notices.c.person_id == person_id)).one_or_none()
     if read is None:
         return
     about = notices.c.order_id == read.order_id if read.order_id else notices.c.binding_id == read.binding_id
-    unseen = and_(notices.c.user_name == user_name, notices.c.seq <= seq, notices.c.seen_at.is_(None))
+    unseen = and_(notices.c.person_id == person_id, notices.c.seq <= seq, notices.c.seen_at.is_(None))
     connection.execute(update(notices).where(unseen, about).values(seen_at=now))
     touch(connection)

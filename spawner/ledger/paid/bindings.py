@@ -103,9 +103,9 @@ def get(connection: Connection, binding_id: str) -> Binding:
     return Binding(**connection.execute(select(bindings).where(bindings.c.id == binding_id)).one()._mapping)
 
 
-def of_user(connection: Connection, user_name: str) -> list[Binding]:
-    """A user's bindings that are not UNLINKED, oldest first."""
-    query = select(bindings).where(bindings.c.user_name == user_name, bindings.c.state != BindingState.UNLINKED)
+def of_person(connection: Connection, person_id: str) -> list[Binding]:
+    """A person's bindings that are not UNLINKED, oldest first."""
+    query = select(bindings).where(bindings.c.person_id == person_id, bindings.c.state != BindingState.UNLINKED)
     return _all(connection.execute(query.order_by(bindings.c.proven_at)))
 
 

@@ -43,7 +43,7 @@ def offer(connection: Connection, consent: Consent) -> None:
 def accept(connection: Connection, consent_id: str, *, now: datetime) -> None:
     """OFFERED to ACCEPTED. Raises `LostRace` if it is not OFFERED or the server has another accepted consent."""
     consent = get(connection, consent_id)
-    _expire(connection, consent.user_name, consent.server_name, now=now)
+    _expire(connection, consent.person_id, consent.server_name, now=now)
     try:
         with connection.begin_nested():
             _change(
@@ -82,13 +82,10 @@ def withdraw_all(connection: Connection, binding_id: str, *, now: datetime) -> N
     connection.execute(query.values(state=ConsentState.WITHDRAWN, closed_at=now))
 
 
-def accepted(
-    connection: Connection, user_name: str, server_name: str, *, user_since: str, now: datetime
-) -> Consent | None:
-    """The user's accepted consent for this server, if it is neither spent nor expired."""
+def accepted(connection: Connection, person_id: str, server_name: str, *, now: datetime) -> Consent | None:
+    """The person's accepted consent for this server, if it is neither spent nor expired."""
     query = select(consents).where(
-        consents.c.user_name == user_name,
-        consents.c.user_since == user_since,
+        consents.c.person_id == person_id,
         consents.c.server_name == server_name,
         consents.c.state == ConsentState.ACCEPTED,
         consents.c.expires_at > now,
@@ -102,12 +99,12 @@ def expire(connection: Connection, *, now: datetime) -> int:
     return _expire(connection, None, None, now=now)
 
 
-def _expire(connection: Connection, user_name: str | None, server_name: str | None, *, now: datetime) -> int:
+def _expire(connection: Connection, person_id: str | None, server_name: str | None, *, now: datetime) -> int:
     query = update(consents).where(
         consents.c.state.in_([ConsentState.OFFERED, ConsentState.ACCEPTED]), consents.c.expires_at <= now
     )
-    if user_name is not None:
-        query = query.where(consents.c.user_name == user_name, consents.c.server_name == server_name)
+    if person_id is not None:
+        query = query.where(consents.c.person_id == person_id, consents.c.server_name == server_name)
     return connection.execute(query.values(state=ConsentState.EXPIRED, closed_at=now)).rowcount
 
 
@@ -122,7 +119,7 @@ def find(connection: Connection, consent_id: str) -> Consent | None:
     return None if row is None else Consent(**row._mapping)
 
 
-def of_user(connection: Connection, user_name: str) -> list[Consent]:
-    """All consents of a user, newest first."""
-    query = select(consents).where(consents.c.user_name == user_name).order_by(consents.c.offered_at.desc())
+def of_person(connection: Connection, person_id: str) -> list[Consent]:
+    """All consents of a person, newest first."""
+    query = select(consents).where(consents.c.person_id == person_id).order_by(consents.c.offered_at.desc())
     return [Consent(**row._mapping) for row in connection.execute(query)]

@@ -117,11 +117,11 @@ def find(connection: Connection, order_id: str) -> Order | None:
     return None if row is None else Order(**row._mapping)
 
 
-def of_server(connection: Connection, user_name: str, server_name: str) -> Order | None:
-    """The order of a user's server: the open one, else the latest."""
+def of_server(connection: Connection, person_id: str, server_name: str) -> Order | None:
+    """The order of a person's server: the open one, else the latest."""
     query = (
         select(orders)
-        .where(orders.c.user_name == user_name, orders.c.server_name == server_name)
+        .where(orders.c.person_id == person_id, orders.c.server_name == server_name)
         .order_by(case((_in(OVER), 1), else_=0), orders.c.created_at.desc())
         .limit(1)
     )
@@ -129,9 +129,9 @@ def of_server(connection: Connection, user_name: str, server_name: str) -> Order
     return None if row is None else Order(**row._mapping)
 
 
-def of_user(connection: Connection, user_name: str) -> list[Order]:
-    """All orders of a user, newest first."""
-    query = select(orders).where(orders.c.user_name == user_name).order_by(orders.c.created_at.desc(), orders.c.id)
+def of_person(connection: Connection, person_id: str) -> list[Order]:
+    """All orders of a person, newest first."""
+    query = select(orders).where(orders.c.person_id == person_id).order_by(orders.c.created_at.desc(), orders.c.id)
     return _all(connection.execute(query))
 
 

@@ -127,6 +127,7 @@ class Binding:
     """
 
     id: str
+    person_id: str
     user_name: str
     user_since: str
     provider: str
@@ -154,6 +155,7 @@ class Consent:
     """
 
     id: str
+    person_id: str
     user_name: str
     user_since: str
     session: str
@@ -204,6 +206,7 @@ class Order:
     """
 
     id: str
+    person_id: str
     user_name: str
     user_since: str
     server_name: str
@@ -257,6 +260,7 @@ class Order:
 class OrderChanges(TypedDict, total=False):
     """Changes to an order's columns: all but its id and version."""
 
+    person_id: str
     user_name: str
     user_since: str
     server_name: str
@@ -323,6 +327,7 @@ class Notice:
 
     seq: int
     mark: str
+    person_id: str
     user_name: str
     kind: NoticeKind
     order_id: str | None

@@ -46,12 +46,12 @@ bindings = Table(
     Column("proven_at", UtcDateTime, nullable=False),
     Column("probed_at", UtcDateTime),
     Column("unlinked_at", UtcDateTime),
+    Column("person_id", String(32), nullable=False),
 )
 Index("bindings_by_account", bindings.c.provider, bindings.c.account_id)
 Index(
     "bindings_one_linked",
-    bindings.c.user_name,
-    bindings.c.user_since,
+    bindings.c.person_id,
     bindings.c.provider,
     bindings.c.account_id,
     unique=True,
@@ -96,12 +96,13 @@ consents = Table(
     Column("accepted_at", UtcDateTime),
     Column("spent_at", UtcDateTime),
     Column("closed_at", UtcDateTime),
+    Column("person_id", String(32), nullable=False),
 )
-Index("consents_by_user", consents.c.user_name, consents.c.offered_at)
+Index("consents_by_person", consents.c.person_id, consents.c.offered_at)
 # Several consents may be offered for one server at once (in two tabs); one of them can be accepted.
 Index(
     "consents_one_accepted",
-    consents.c.user_name,
+    consents.c.person_id,
     consents.c.server_name,
     unique=True,
     sqlite_where=ACCEPTED,
@@ -155,9 +156,10 @@ orders = Table(
     Column("stop_wanted_by", ForeignName(255)),
     Column("delete_wanted_at", UtcDateTime),
     Column("delete_wanted_by", ForeignName(255)),
+    Column("person_id", String(32), nullable=False),
 )
 Index("orders_by_state", orders.c.state, orders.c.next_try_at)
-Index("orders_by_user", orders.c.user_name, orders.c.created_at)
+Index("orders_by_person", orders.c.person_id, orders.c.created_at)
 # Until its id is known an instance is identified by name; later by id, as another workspace may use the same name.
 Index(
     "orders_by_name",
@@ -172,7 +174,7 @@ Index("orders_by_remote", orders.c.binding_id, orders.c.region, orders.c.remote_
 # The database itself rejects a second order of one server that is not over.
 Index(
     "orders_one_active",
-    orders.c.user_name,
+    orders.c.person_id,
     orders.c.server_name,
     unique=True,
     sqlite_where=UNENDED,
@@ -206,5 +208,6 @@ notices = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("params", PlainJson, nullable=False),
     Column("seen_at", UtcDateTime),
+    Column("person_id", String(32), nullable=False),
 )
-Index("notices_by_user", notices.c.user_name, notices.c.seen_at)
+Index("notices_by_person", notices.c.person_id, notices.c.seen_at)

@@ -45,15 +45,15 @@ def _in(states: Iterable[InstanceState]) -> Any:
 
 
 _UNENDED = select(instances).where(_in(UNENDED)).order_by(instances.c.requested_at, instances.c.id)
-_UNENDED_OF = _UNENDED.where(instances.c.user_name == bindparam("of"))
+_UNENDED_OF = _UNENDED.where(instances.c.person_id == bindparam("of"))
 _LAST_ENDED = (
     select(instances)
-    .where(instances.c.user_name == bindparam("of"), instances.c.state == InstanceState.ENDED)
+    .where(instances.c.person_id == bindparam("of"), instances.c.state == InstanceState.ENDED)
     .order_by(instances.c.ended_at.desc())
     .limit(1)
 )
 _USED_SINCE = select(instances.c.usable_at, instances.c.ended_at).where(
-    instances.c.user_name == bindparam("of"),
+    instances.c.person_id == bindparam("of"),
     instances.c.usable_at.is_not(None),
     or_(instances.c.ended_at.is_(None), instances.c.ended_at >= bindparam("moment", type_=instances.c.ended_at.type)),
 )
@@ -63,6 +63,7 @@ def request(
     connection: Connection,
     *,
     instance_id: str,
+    person_id: str,
     user_name: str,
     server_name: str,
     flavor: str,
@@ -74,10 +75,10 @@ def request(
 ) -> Instance:
     """Write a STARTING instance. The caller commits it before it starts anything.
 
-    Raises `TooMany` if the user has `at_most` other live instances, `LostRace` if this server has a live one.
+    Raises `TooMany` if the person has `at_most` other live instances, `LostRace` if this server has a live one.
     """
     live = connection.execute(
-        select(instances.c.server_name).where(instances.c.user_name == user_name, _in(LIVE))
+        select(instances.c.server_name).where(instances.c.person_id == person_id, _in(LIVE))
     ).scalars()
     others = [name for name in live if name != server_name]
     if len(others) >= at_most:
@@ -90,6 +91,7 @@ def request(
         connection.execute(
             insert(instances).values(
                 id=instance_id,
+                person_id=person_id,
                 user_name=user_name,
                 server_name=server_name,
                 flavor=flavor,
@@ -190,34 +192,34 @@ def get(connection: Connection, instance_id: str) -> Instance:
     return Instance(**connection.execute(select(instances).where(instances.c.id == instance_id)).one()._mapping)
 
 
-def latest(connection: Connection, user_name: str, server_name: str) -> Instance | None:
+def latest(connection: Connection, person_id: str, server_name: str) -> Instance | None:
     """The newest instance of a server, ended or not."""
     row = connection.execute(
         select(instances)
-        .where(instances.c.user_name == user_name, instances.c.server_name == server_name)
+        .where(instances.c.person_id == person_id, instances.c.server_name == server_name)
         .order_by(instances.c.requested_at.desc(), instances.c.id.desc())
         .limit(1)
     ).one_or_none()
     return None if row is None else Instance(**row._mapping)
 
 
-def unended(connection: Connection, user_name: str | None = None) -> list[Instance]:
-    """Instances that have not ended, oldest first; of one user if named."""
-    rows = connection.execute(_UNENDED) if user_name is None else connection.execute(_UNENDED_OF, {"of": user_name})
+def unended(connection: Connection, person_id: str | None = None) -> list[Instance]:
+    """Instances that have not ended, oldest first; of one person if named."""
+    rows = connection.execute(_UNENDED) if person_id is None else connection.execute(_UNENDED_OF, {"of": person_id})
     return [Instance(**row._mapping) for row in rows]
 
 
-def last_ended(connection: Connection, user_name: str) -> Instance | None:
-    """This user's instance that ended last."""
-    row = connection.execute(_LAST_ENDED, {"of": user_name}).one_or_none()
+def last_ended(connection: Connection, person_id: str) -> Instance | None:
+    """This person's instance that ended last."""
+    row = connection.execute(_LAST_ENDED, {"of": person_id}).one_or_none()
     return None if row is None else Instance(**row._mapping)
 
 
-def history(connection: Connection, user_name: str | None = None) -> list[Instance]:
-    """All instances, oldest first; of one user if named."""
+def history(connection: Connection, person_id: str | None = None) -> list[Instance]:
+    """All instances, oldest first; of one person if named."""
     query = select(instances).order_by(instances.c.requested_at, instances.c.id)
-    if user_name is not None:
-        query = query.where(instances.c.user_name == user_name)
+    if person_id is not None:
+        query = query.where(instances.c.person_id == person_id)
     return [Instance(**row._mapping) for row in connection.execute(query)]
 
 
@@ -267,9 +269,9 @@ def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartS
     return found
 
 
-def used_since(connection: Connection, user_name: str, moment: datetime, *, now: datetime) -> timedelta:
-    """Total run time of a user's instances since then."""
-    rows = connection.execute(_USED_SINCE, {"of": user_name, "moment": moment})
+def used_since(connection: Connection, person_id: str, moment: datetime, *, now: datetime) -> timedelta:
+    """Total run time of a person's instances since then."""
+    rows = connection.execute(_USED_SINCE, {"of": person_id, "moment": moment})
     spans = (((ended or now) - max(usable, moment)) for usable, ended in rows)
     return sum((max(span, timedelta()) for span in spans), timedelta())
 

@@ -80,6 +80,7 @@ class EndReason(StrEnum):
     SURPLUS = "surplus"
     NOT_COLLECTED = "not_collected"
     MAINTENANCE = "maintenance"
+    BANNED = "banned"
 
 
 USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED)
@@ -103,9 +104,13 @@ class StartStep(StrEnum):
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance, from the request to its end. Times are aware and in UTC."""
+    """One instance, from the request to its end. Times are aware and in UTC.
+
+    `user_name` is the name that JupyterHub had for the person at the start.
+    """
 
     id: str
+    person_id: str
     user_name: str
     server_name: str
     flavor: str
@@ -174,6 +179,7 @@ class Ticket:
     """
 
     id: str
+    person_id: str
     user_name: str
     server_name: str
     flavor: str

@@ -27,13 +27,14 @@ instances = Table(
     Column("ended_at", UtcDateTime),
     Column("reason", EnumText(EndReason, 32)),
     Column("detail", PlainText),
+    Column("person_id", String(32), nullable=False),
 )
-Index("instances_by_user", instances.c.user_name, instances.c.server_name, instances.c.requested_at)
+Index("instances_by_person", instances.c.person_id, instances.c.server_name, instances.c.requested_at)
 Index("instances_by_state", instances.c.state)
 # The database itself rejects a second live instance of one server.
 Index(
     "instances_one_live",
-    instances.c.user_name,
+    instances.c.person_id,
     instances.c.server_name,
     unique=True,
     sqlite_where=text("state IN ('starting', 'running')"),
@@ -82,14 +83,15 @@ tickets = Table(
     Column("tries", Integer, nullable=False, default=0),
     Column("ends_by", UtcDateTime),
     Column("detail", PlainText),
+    Column("person_id", String(32), nullable=False),
 )
-Index("tickets_by_user", tickets.c.user_name, tickets.c.state)
+Index("tickets_by_person", tickets.c.person_id, tickets.c.state)
 Index("tickets_by_state", tickets.c.state, tickets.c.rank_at)
 Index("tickets_by_instance", tickets.c.instance_id)
 # The database itself rejects a second waiting ticket of one user.
 Index(
     "tickets_one_waiting",
-    tickets.c.user_name,
+    tickets.c.person_id,
     unique=True,
     sqlite_where=text("state = 'waiting'"),
     postgresql_where=text("state = 'waiting'"),

@@ -52,12 +52,12 @@ def _in(states: Iterable[TicketState]) -> Any:
 _ORDER = (tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
 _JOIN = insert(tickets)
 _ALIVE = select(tickets).where(_in(OPEN)).order_by(*_ORDER)
-_ALIVE_OF = _ALIVE.where(tickets.c.user_name == bindparam("of"))
+_ALIVE_OF = _ALIVE.where(tickets.c.person_id == bindparam("of"))
 _IN_LINE = select(func.count()).where(tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING)
 _AHEAD = _IN_LINE.where(tuple_(*_ORDER) < tuple_(*(bindparam(column.name, type_=column.type) for column in _ORDER)))
 _LAST_OVER = (
     select(tickets)
-    .where(tickets.c.user_name == bindparam("of"), _in(OVER))
+    .where(tickets.c.person_id == bindparam("of"), _in(OVER))
     .order_by(tickets.c.ended_at.desc())
     .limit(1)
 )
@@ -160,9 +160,9 @@ def of_instance(connection: Connection, instance_id: str) -> Ticket | None:
     return None if row is None else Ticket(**row._mapping)
 
 
-def alive(connection: Connection, user_name: str | None = None) -> list[Ticket]:
-    """Open tickets in the order of the queue, of one user if named."""
-    rows = connection.execute(_ALIVE) if user_name is None else connection.execute(_ALIVE_OF, {"of": user_name})
+def alive(connection: Connection, person_id: str | None = None) -> list[Ticket]:
+    """Open tickets in the order of the queue, of one person if named."""
+    rows = connection.execute(_ALIVE) if person_id is None else connection.execute(_ALIVE_OF, {"of": person_id})
     return [Ticket(**row._mapping) for row in rows]
 
 
@@ -203,9 +203,9 @@ def note_told(connection: Connection, ticket_id: str, *, now: datetime) -> None:
     connection.execute(update(tickets).where(tickets.c.id == ticket_id).values(told_at=now))
 
 
-def last_over(connection: Connection, user_name: str) -> Ticket | None:
-    """This user's ticket that ended last."""
-    row = connection.execute(_LAST_OVER, {"of": user_name}).one_or_none()
+def last_over(connection: Connection, person_id: str) -> Ticket | None:
+    """This person's ticket that ended last."""
+    row = connection.execute(_LAST_OVER, {"of": person_id}).one_or_none()
     return None if row is None else Ticket(**row._mapping)
 
 

@@ -53,8 +53,8 @@ def problems_of(binding: Binding, probe: Probe) -> Sequence[tuple[str, Mapping[s
 
 
 def is_same(row: Binding | Consent | Order, other: Binding | Consent | Order) -> bool:
-    """Whether both rows belong to the same user. A deleted user's name may have been given to a new user."""
-    return (row.user_name, row.user_since) == (other.user_name, other.user_since)
+    """Whether both rows belong to the same person."""
+    return row.person_id == other.person_id
 
 
 def may_order(binding: Binding) -> bool:

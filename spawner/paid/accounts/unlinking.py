@@ -40,7 +40,7 @@ def unlink_or_stop(connection: Connection, binding_id: str, *, by: str, now: dat
         audit.note(connection, order.id, at=now, by=by, what="left", before=order.state, after=OrderState.GONE)
         left = notice(NoticeKind.LEFT, order)
         audit.tell(
-            connection, order.user_name, left.kind, occasion=left.occasion, at=now,
+            connection, order, left.kind, occasion=left.occasion, at=now,
             order_id=order.id, binding_id=binding_id, params=left.params,
         )  # fmt: skip
     bindings.unlink(connection, binding_id, now=now)

@@ -90,6 +90,7 @@ def ask(consent_id: str, parties: Parties, quote: Quote, chosen: Chosen, page: P
     text = consent_text.write(facts, page.language)
     return Consent(
         id=consent_id,
+        person_id=binding.person_id,
         user_name=binding.user_name,
         user_since=binding.user_since,
         session=page.session,
@@ -154,12 +155,12 @@ def _run_seconds(chosen: Chosen, hourly: Money) -> int:
     return seconds
 
 
-def check_answer(consent: Consent, *, user_name: str, user_since: str, session: str, token: str, now: datetime) -> None:
+def check_answer(consent: Consent, *, person_id: str, session: str, token: str, now: datetime) -> None:
     """Check that this user, in this session and from this page, may consent now.
 
     Raises `NoConsent` or `OfferChanged`.
     """
-    if (consent.user_name, consent.user_since) != (user_name, user_since):
+    if consent.person_id != person_id:
         raise NoConsent("Only its owner can agree to being billed.")
     if consent.session != session:
         raise OfferChanged("This was asked in another session.", next_step="Look at it and agree here.")

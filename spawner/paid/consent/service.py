@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from spawner.errors import BadOption, LostRace, NoConsent, NotAllowed, NotOffered, OfferChanged
 from spawner.ledger.paid import bindings, consents
 from spawner.ledger.paid.rows import Binding, Consent, Order, OrderState
+from spawner.ledger.people import bans
 from spawner.paid.accounts.binding import account_of, is_same, may_order
 from spawner.paid.consent.rules import NOTHING_NEW, Chosen, Page, Parties, ask, change_since, check_answer
 from spawner.paid.creation_pause import refuse_if_paused
@@ -86,7 +87,7 @@ async def offer(
     return consent
 
 
-async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str, session: str, token: str) -> Consent:
+async def accept(paid: Paid, consent_id: str, *, person_id: str, session: str, token: str) -> Consent:
     """Accept an offer if its price has not changed, for the page that showed it.
 
     Raises `NoConsent`, `OfferChanged` or `PaidPaused`, and `ProviderError` where the price cannot be read again.
@@ -97,10 +98,11 @@ async def accept(paid: Paid, consent_id: str, *, user_name: str, user_since: str
         if consent is None:
             raise NoConsent("Nobody was asked this.", next_step="Choose a machine on the desk, and agree there.")
         refuse_if_paused(connection)
+        bans.refuse_banned(connection, consent.person_id, now=paid.now())
         return consent, bindings.get(connection, consent.binding_id)
 
     consent, binding = await paid.ledger.aread(read)
-    caller = {"user_name": user_name, "user_since": user_since, "session": session, "token": token}
+    caller = {"person_id": person_id, "session": session, "token": token}
     check_answer(consent, **caller, now=paid.now())
     if not may_order(binding):
         raise OfferChanged(NOTHING_NEW, next_step="Look at how it is linked.")

@@ -170,7 +170,7 @@ def _belongs_to_binding(connection: Connection, order: Order, binding: Binding) 
     if order.binding_id == binding.id:
         return True
     previous = bindings.get(connection, order.binding_id)
-    return previous.state is BindingState.UNLINKED and order.user_name == binding.user_name
+    return previous.state is BindingState.UNLINKED and order.person_id == binding.person_id
 
 
 def _recover(connection: Connection, paid: Paid, binding: Binding, remote: RemoteInstance, now: datetime) -> None:
@@ -180,6 +180,7 @@ def _recover(connection: Connection, paid: Paid, binding: Binding, remote: Remot
     is_stopped = remote.state is RemoteState.STOPPED
     order = Order(
         id=order_id,
+        person_id=binding.person_id,
         user_name=binding.user_name,
         user_since=binding.user_since,
         server_name=discovered_server_name(remote.id),
@@ -268,7 +269,7 @@ def _record_recovery(
     )
     recovered = notice(NoticeKind.RECOVERED, order, **params)
     audit.tell(
-        connection, order.user_name, recovered.kind, occasion=recovered.occasion, at=now,
+        connection, order, recovered.kind, occasion=recovered.occasion, at=now,
         order_id=order.id, binding_id=order.binding_id, params=recovered.params,
     )  # fmt: skip
 

@@ -286,8 +286,8 @@ def _refuse_unless_allowed(connection: Connection, order: Order, *, now: datetim
     is_covered = (
         consent is not None
         and consent.state is ConsentState.SPENT
-        and (consent.user_name, consent.binding_id, consent.region, consent.instance_type, consent.account_id)
-        == (order.user_name, order.binding_id, order.region, order.instance_type, binding.account_id)
+        and (consent.person_id, consent.binding_id, consent.region, consent.instance_type, consent.account_id)
+        == (order.person_id, order.binding_id, order.region, order.instance_type, binding.account_id)
         and is_fresh(consent, now, rules)
     )
     if (
@@ -316,7 +316,7 @@ def write(connection: Connection, order: Order, update: OrderUpdate, *, now: dat
     for user_notice in update.notices:
         audit.tell(
             connection,
-            order.user_name,
+            order,
             user_notice.kind,
             occasion=user_notice.occasion,
             at=now,
@@ -338,7 +338,7 @@ def block(connection: Connection, binding_id: str, why: Block, *, now: datetime)
     blocked_at = binding.blocked_at or binding.proven_at
     audit.tell(
         connection,
-        binding.user_name,
+        binding,
         kind,
         occasion=f"{binding_id}:{blocked_at.isoformat()}",
         at=now,

@@ -28,6 +28,7 @@ from spawner.ledger.paid.rows import (
     OrderState,
     StopReason,
 )
+from spawner.ledger.people import bans
 from spawner.paid.accounts.binding import may_order
 from spawner.paid.consent.rules import NOTHING_NEW
 from spawner.paid.creation_pause import refuse_if_paused
@@ -62,8 +63,7 @@ def answer_token(key: str, consent_id: str) -> str:
 def begin(
     connection: Connection,
     *,
-    user_name: str,
-    user_since: str,
+    person_id: str,
     server_name: str,
     token: str,
     key: str,
@@ -73,29 +73,30 @@ def begin(
 
     Raises `NoConsent`, `NotAllowed`, `PaidPaused`, or `OfferChanged`.
     """
-    order = orders.of_server(connection, user_name, server_name)
-    if order is not None and order.user_since == user_since and is_wanted(order):
+    order = orders.of_server(connection, person_id, server_name)
+    if order is not None and is_wanted(order):
         return order  # a second click, or the hub has lost its record of the server
-    consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
+    consent = consents.accepted(connection, person_id, server_name, now=now)
     if consent is None or not hmac.compare_digest(token.encode(), start_token(key, consent.id).encode()):
         refuse_if_paused(connection)
         raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
     try:
-        return place(connection, user_name=user_name, user_since=user_since, server_name=server_name, now=now)
+        return place(connection, person_id=person_id, server_name=server_name, now=now)
     except LostRace:
         raise OfferChanged(
             "This was answered already.", next_step="Look at what has come of it, or ask again."
         ) from None
 
 
-def place(connection: Connection, *, user_name: str, user_since: str, server_name: str, now: datetime) -> Order:
+def place(connection: Connection, *, person_id: str, server_name: str, now: datetime) -> Order:
     """Spend the user's consent for this server: consent SPENT and order INTENDED, both or neither.
 
     Raises `NoConsent` where there is none, `PaidPaused`, `NotAllowed` where the account is not linked any more or
     blocked, and `LostRace` where the server is ordered already.
     """
     refuse_if_paused(connection)
-    consent = consents.accepted(connection, user_name, server_name, user_since=user_since, now=now)
+    bans.refuse_banned(connection, person_id, now=now)
+    consent = consents.accepted(connection, person_id, server_name, now=now)
     if consent is None:
         raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
     binding = bindings.get(connection, consent.binding_id)
@@ -106,7 +107,13 @@ def place(connection: Connection, *, user_name: str, user_since: str, server_nam
         _new(connection, consent, binding, now) if consent.kind is ConsentKind.CREATE else _again(connection, consent)
     )
     audit.note(
-        connection, order.id, at=now, by=user_name, what="ordered", after=order.state, params={"consent": consent.id}
+        connection,
+        order.id,
+        at=now,
+        by=consent.user_name,
+        what="ordered",
+        after=order.state,
+        params={"consent": consent.id},
     )
     return order
 
@@ -115,6 +122,7 @@ def _new(connection: Connection, consent: Consent, binding: Binding, now: dateti
     order_id = order_id_of(consent)
     order = Order(
         id=order_id,
+        person_id=consent.person_id,
         user_name=consent.user_name,
         user_since=consent.user_since,
         server_name=consent.server_name,
@@ -168,17 +176,17 @@ def want_stop(
         audit.note(connection, order_id, at=now, by=by, what="stop_wanted")
 
 
-def want_delete(connection: Connection, order_id: str, *, by: str, now: datetime) -> None:
-    """Request that the instance and its disk be deleted. Idempotent. Raises `NotAllowed` unless `by` owns it."""
-    if orders.get(connection, order_id).user_name != by:
+def want_delete(connection: Connection, order_id: str, *, person_id: str, by: str, now: datetime) -> None:
+    """Request that the instance and its disk be deleted. Idempotent. Raises `NotAllowed` unless it is this person's."""
+    if orders.get(connection, order_id).person_id != person_id:
         raise NotAllowed("Only its owner can delete this.")
     if orders.want_delete(connection, order_id, by=by, now=now):
         audit.note(connection, order_id, at=now, by=by, what="delete_wanted")
 
 
-def end(connection: Connection, *, user_name: str, server_name: str, by: str, now: datetime) -> None:
+def end(connection: Connection, *, person_id: str, server_name: str, by: str, now: datetime) -> None:
     """Request a stop because the hub ended the server. Idempotent; does nothing where there is no open order."""
-    order = orders.of_server(connection, user_name, server_name)
+    order = orders.of_server(connection, person_id, server_name)
     if order is not None and order.state in UNDER_WAY:
         want_stop(connection, order.id, by=by, now=now, reason=StopReason.HUB)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from spawner.catalog import Catalog, Flavor
 from spawner.errors import AlreadyQueued, LostRace, Maintenance, Paused, PoolFull
 from spawner.ledger import EndReason, Instance, Slot, SlotState, Ticket, TicketState
+from spawner.ledger.people import bans, groups
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.pool.rows import LIVE
 from spawner.pool.admin.settings import AdminSettings
@@ -34,6 +35,7 @@ MAX_FAILED_STARTS = 3
 class SpawnRequest:
     """A request for an instance. `groups` are the user's in JupyterHub, where they are known."""
 
+    person_id: str
     user_name: str
     server_name: str
     choice: Choice
@@ -66,10 +68,11 @@ class Admission:
         """The ticket for a spawn request: CALLED, with a slot reserved, where it is its turn, else WAITING.
 
         Idempotent: the same request gets the same ticket at the same place. `by_user`: the user asks in person, so the
-        instance counts as collected. Raises `PoolFull` where the queue is full, `AlreadyQueued` where the user waits
-        for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
+        instance counts as collected. Raises `Banned`, `PoolFull` where the queue is full, `AlreadyQueued` where
+        the user waits for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
         """
-        open_tickets = tickets.alive(connection, request.user_name)
+        self.refuse_banned(connection, request.person_id)
+        open_tickets = tickets.alive(connection, request.person_id)
         for ticket in open_tickets:
             if _is_for(ticket, request):
                 is_due = ticket.state is TicketState.WAITING and self._is_due(connection, ticket)
@@ -77,6 +80,7 @@ class Admission:
         choice = request.choice
         self._refuse_closed(connection, choice.flavor)
         ticket = self._new_ticket(
+            request.person_id,
             request.user_name,
             request.server_name,
             flavor=choice.flavor.id,
@@ -99,6 +103,10 @@ class Admission:
             )
         return tickets.join(connection, self._with_estimate(connection, ticket))
 
+    def refuse_banned(self, connection: Connection, person_id: str) -> None:
+        """Raise `Banned` where the person is banned."""
+        bans.refuse_banned(connection, person_id, now=self.now())
+
     def has_due_ticket(self, connection: Connection) -> bool:
         """Whether `call_due` would call a ticket. A read, so that a long queue does not block writers."""
         has_any = any_has_room(self.catalog, slots.occupying(connection), self.backend.memory())
@@ -114,8 +122,9 @@ class Admission:
         A restart is not queued. Where others wait for the flavor, the new instance keeps the old deadline.
         """
         flavor = self.catalog.flavor(running.flavor)
+        self.refuse_banned(connection, running.person_id)
         self._refuse_closed(connection, flavor)
-        for one in tickets.alive(connection, running.user_name):  # idempotent
+        for one in tickets.alive(connection, running.person_id):  # idempotent
             kind = (one.server_name, one.flavor, one.image)
             is_held = one.state is TicketState.CALLED and one.instance_id is None
             if is_held and kind == (running.server_name, running.flavor, running.image):
@@ -127,6 +136,7 @@ class Admission:
         )  # a starting instance has no deadline yet
         now = self.now()
         ticket = self._new_ticket(
+            running.person_id,
             running.user_name,
             running.server_name,
             flavor=flavor.id,
@@ -184,10 +194,10 @@ class Admission:
         """
         if tickets.get(connection, ticket.id).instance_id != ticket.instance_id:
             raise LostRace("The start for the ticket {ticket} has begun.", ticket=ticket.id)
-        if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.user_name)):
+        if any(one.state is TicketState.WAITING for one in tickets.alive(connection, ticket.person_id)):
             tickets.close(
                 connection, ticket.id, TicketState.FAILED, now=self.now()
-            )  # at most one waiting ticket per user
+            )  # at most one waiting ticket per person
         else:
             tickets.put_back(connection, ticket.id, has_failed=has_failed)
 
@@ -280,8 +290,9 @@ class Admission:
 
     def _rank(self, connection: Connection, request: SpawnRequest) -> datetime:
         now = self.now()
-        used = instances.used_since(connection, request.user_name, now - USE_WINDOW, now=now)
-        return rank(self.catalog.queue, now=now, used=used, groups=request.groups)
+        used = instances.used_since(connection, request.person_id, now - USE_WINDOW, now=now)
+        of_person = groups.of(connection, request.person_id)
+        return rank(self.catalog.queue, now=now, used=used, groups={*request.groups, *of_person})
 
     def _with_estimate(self, connection: Connection, ticket: Ticket) -> Ticket:
         """The ticket with its estimated wait. Raises `PoolFull` where the queue is full."""
@@ -299,6 +310,7 @@ class Admission:
 
     def _new_ticket(
         self,
+        person_id: str,
         user_name: str,
         server_name: str,
         *,
@@ -310,6 +322,7 @@ class Admission:
     ) -> Ticket:
         return Ticket(
             id=self.new_id(),
+            person_id=person_id,
             user_name=user_name,
             server_name=server_name,
             flavor=flavor,

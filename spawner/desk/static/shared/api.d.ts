@@ -240,6 +240,7 @@ export type InstanceView = {
   ends_at: string | null;
   url: string;
   open_url: string;
+  problem: string | null;
   progress: ProgressView[];
 };
 

@@ -84,9 +84,9 @@ function runningParts(model, instance) {
   const disabled = ui.busy ? "true" : null;
   return {
     title: t("running_title"),
-    lead: null,
-    whole: false,
-    action: h(
+    lead: instance.problem,
+    whole: Boolean(instance.problem),
+    action: instance.problem ? null : h(
       "a", { class: "button primary large", id: "open", href: instance.open_url, target: "_blank", rel: "noopener" },
       t("open"), icon("out"), h("span", { class: "sr-only" }, ` (${t("new_tab")})`),
     ),

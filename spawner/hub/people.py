@@ -1,0 +1,235 @@
+"""Resolves who a user of JupyterHub is: at login, at each start, when asked by the desk, and at a rename or deletion.
+
+A person is found by the subject of the login, else by the user's number and time of creation. Names are never asked.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyterhub import orm
+from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.utils import isoformat, maybe_future
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import Session, object_session
+from tornado.escape import xhtml_escape
+from tornado.web import HTTPError
+
+from spawner.aio import TaskSet
+from spawner.errors import FreepoolError, NameTaken
+from spawner.hub.renames import carry_on_rename
+from spawner.hub_client import PERSON_PATH
+from spawner.ledger import Ledger, open_ledger
+from spawner.ledger.people import people
+from spawner.ledger.people.rows import HubUser, Identity, Person
+from spawner.settings import Settings
+
+log = logging.getLogger("freepool.hub")
+SECRET = "people"  # noqa: S105
+"""Name of the secret that identities are made with. Another one makes everybody who logs in somebody new."""
+PEOPLE_KEY = "freepool_people"
+CHANGED = "freepool_changed_users"
+LOGIN_TIME = timedelta(minutes=1)
+"""JupyterHub makes the user of a login within this time, or not at all."""
+TAKEN = "The name {name} belongs to another account here. Ask the operator of this platform."
+TAKEN_ZH = "用户名 {name} 已属于此处的另一个账号，请联系平台管理员。"
+
+
+def hub_user(user: Any) -> HubUser:
+    """JupyterHub's user, or its row."""
+    return HubUser(user.id, user.name, isoformat(user.created) or "")
+
+
+def subject_of(authenticator: Any, authentication: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Issuer and subject of a login by OAuth; None where the login has none, such as a link.
+
+    The issuer is the ID token's, which came over TLS from the provider itself. Providers without one (GitHub) are
+    known by the origin of their login page.
+    """
+    state = authentication.get("auth_state") or {}
+    user = state.get(getattr(authenticator, "user_auth_state_key", "")) or {}
+    subject = user.get("sub") or user.get("id") if isinstance(user, Mapping) else None
+    if subject is None or isinstance(subject, bool) or not str(subject):
+        return None
+    issuer = _claims(state.get("id_token") or (state.get("token_response") or {}).get("id_token")).get("iss")
+    if not issuer:
+        url = urlsplit(getattr(authenticator, "authorize_url", "") or "")
+        issuer = f"{url.scheme}://{url.netloc}"
+    return str(issuer), str(subject)
+
+
+def _claims(token: object) -> Mapping[str, Any]:
+    try:
+        body = str(token).split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (IndexError, ValueError, binascii.Error):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def identity_of(secret: str, issuer: str, subject: str) -> Identity:
+    """HMAC-SHA256(secret, issuer | subject). The subject itself is not stored."""
+    message = json.dumps(["freepool person v1", issuer, subject]).encode()
+    return Identity(issuer[:255], hmac.new(secret.encode(), message, "sha256").hexdigest())
+
+
+@dataclass
+class HubPeople:
+    """The people of this hub."""
+
+    settings: Settings
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    _logging_in: dict[str, tuple[Identity, datetime]] = field(default_factory=dict)
+    """By name: identities of logins for which JupyterHub is about to make a user, and the time of the login."""
+    _background: TaskSet = field(default_factory=lambda: TaskSet(_log_failure))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Opened at the first use: JupyterHub reads its configuration before there are secrets to read."""
+        return open_ledger(self.settings.ledger)
+
+    async def of(self, user: HubUser) -> Person:
+        """Who the user is. Writes only where that is new or has changed."""
+        identity, at = self._logging_in.pop(user.name, (None, None))
+        if identity is not None and at is not None and self.now() - at < LOGIN_TIME:
+            return await self._write(people.identify, user, identity)
+        person = await self.ledger.aread(people.current, user.name, user.since)
+        if person is not None and person.hub_id == user.id:
+            return person
+        return await self._write(people.of_user, user)
+
+    async def _write(self, query: Callable[..., Person], *args: Any) -> Person:
+        return await self.ledger.awrite(query, *args, new_id=self.new_id, now=self.now())
+
+    async def log_in(self, session: Session, name: str, identity: Identity) -> str:
+        """The name under which a subject logs in: its person's present one, where JupyterHub has a user for it.
+
+        So a renamed user stays renamed. Raises `NameTaken` where the name is another person's.
+        """
+        person = await self.ledger.aread(people.by_identity, identity)
+        if person is not None and person.hub_id is not None:
+            row = session.get(orm.User, person.hub_id)
+            if row is not None and hub_user(row).since == person.hub_since:
+                return str(row.name)
+        row = orm.User.find(session, name)
+        if row is None:
+            self._logging_in[name] = identity, self.now()
+        else:
+            await self._write(people.identify, hub_user(row), identity)
+        return name
+
+    async def _leave(self, user: HubUser) -> None:
+        await self.ledger.awrite(people.leave, user)
+
+    def listen(self) -> None:
+        """Learn of users that JupyterHub makes, renames and deletes. What is missed is learned when the user comes."""
+        for change in ("after_insert", "after_update", "before_delete"):
+            event.listen(orm.User, change, _note(change))
+        event.listen(Session, "after_commit", self._follow)
+        event.listen(Session, "after_rollback", lambda session: session.info.pop(CHANGED, None))
+
+    def _follow(self, session: Session) -> None:
+        for change, user in session.info.pop(CHANGED, ()):
+            if change == "before_delete":
+                self._start(self._leave(user))
+            elif change == "after_update":
+                self._start(carry_on_rename(user.id))
+                self._start(self.of(user))
+            elif user.name in self._logging_in:
+                self._start(self.of(user))
+
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            self._background.start(_ignoring_result(work))
+        except RuntimeError:  # no event loop: a command of JupyterHub's, not the hub
+            work.close()
+
+
+async def _ignoring_result(work: Coroutine[Any, Any, object]) -> None:
+    await work
+
+
+def _note(change: str) -> Callable[[Any, Any, orm.User], None]:
+    def note(_mapper: Any, _connection: Any, user: orm.User) -> None:
+        session = object_session(user)
+        if session is None or (change == "after_update" and not inspect(user).attrs.name.history.has_changes()):
+            return
+        session.info.setdefault(CHANGED, []).append((change, hub_user(user)))
+
+    return note
+
+
+def _log_failure(subject: str, error: BaseException) -> None:  # noqa: ARG001
+    log.warning("a change of a user is not in the ledger yet; it is written when the user comes", exc_info=error)
+
+
+def hub_people(hub_settings: Mapping[str, Any]) -> HubPeople:
+    """The people of the hub with these Tornado settings."""
+    found: HubPeople = hub_settings[PEOPLE_KEY]()
+    return found
+
+
+class PersonHandler(APIHandler):
+    """POST /hub/api/freepool/person: who the user of this token is. The desk asks where the ledger does not know."""
+
+    async def post(self) -> None:
+        """Send the person's id."""
+        if not isinstance(getattr(self.current_user, "orm_user", None), orm.User):
+            raise HTTPError(403)
+        person = await hub_people(self.settings).of(hub_user(self.current_user))
+        self.write({"person": person.id})
+
+
+HANDLERS = [(rf"/api/{PERSON_PATH}", PersonHandler)]
+
+
+def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
+    """JupyterHub's hook of this name. `then` is the one of the hub's own file, which comes first."""
+
+    async def resolve(authenticator: Any, handler: Any, authentication: dict[str, Any]) -> dict[str, Any] | None:
+        model: dict[str, Any] | None = authentication
+        if then is not None:
+            model = await maybe_future(then(authenticator, handler, authentication))
+        subject = subject_of(authenticator, model) if model else None
+        if model is None or subject is None:
+            return model
+        identity = identity_of(people_of_hub.settings.secret(SECRET), *subject)
+        try:
+            name = await people_of_hub.log_in(handler.db, model["name"], identity)
+        except NameTaken as refusal:
+            raise LoginRefused(403, TAKEN, TAKEN_ZH, name=model["name"]) from refusal
+        except FreepoolError as error:
+            raise HTTPError(503, error.message) from error
+        return model | {"name": name}
+
+    return resolve
+
+
+class LoginRefused(HTTPError):
+    """Shown in both languages, on JupyterHub's login page and on its error page."""
+
+    def __init__(self, status: int, english: str, chinese: str, **params: str) -> None:
+        super().__init__(status, "%s %s", english.format(**params), chinese.format(**params), reason="Forbidden")
+        safe = {name: xhtml_escape(value) for name, value in params.items()}
+        zh = f"<span lang='zh-CN'>{chinese.format(**safe)}</span>"
+        self.jupyterhub_html_message = f"{english.format(**safe)}<br>{zh}"
+
+
+async def skip_refresh_of_renamed(authenticator: Any, user: Any, auth_state: Mapping[str, Any] | None) -> bool | None:
+    """OAuthenticator's `refresh_user_hook`. JupyterHub refuses refreshed information that gives another name."""
+    info = (auth_state or {}).get(authenticator.user_auth_state_key)
+    if not info:
+        return None
+    name = await maybe_future(authenticator.user_info_to_username(info))
+    return True if authenticator.normalize_username(name) != user.name else None

@@ -1,0 +1,84 @@
+"""Queries of bans, and the refusal that a banned person gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
+
+from spawner.errors import Banned
+from spawner.ledger.engine import rows_changed
+from spawner.ledger.people.rows import Ban, BanCode
+from spawner.ledger.people.tables import bans
+from spawner.ledger.transitions import touch
+
+REASONS: dict[BanCode, str] = {
+    BanCode.MINING: "Your account is banned: it was used for mining.",
+    BanCode.ATTACK: "Your account is banned: it was used to attack others.",
+    BanCode.SPAM: "Your account is banned: it was used to send spam.",
+    BanCode.EVASION: "Your account is banned: it belongs to somebody who is banned.",
+    BanCode.OTHER: "Your account is banned.",
+}
+UNTIL = "The ban ends on {until}. You can appeal: {appeal}"
+FOR_GOOD = "The ban has no end. You can appeal: {appeal}"
+
+
+def _holds(now: Any) -> ColumnElement[bool]:
+    return bans.c.lifted_at.is_(None) & or_(bans.c.until.is_(None), bans.c.until > now)
+
+
+_OF = (
+    select(bans)
+    .where(bans.c.person_id == bindparam("of"), _holds(bindparam("now", type_=bans.c.until.type)))
+    .order_by(bans.c.until.is_(None).desc(), bans.c.until.desc(), bans.c.id)
+    .limit(1)
+)
+
+
+def put(connection: Connection, ban: Ban) -> None:
+    """Write a ban. The steward ends what the person has."""
+    connection.execute(insert(bans).values(**vars(ban)))
+    touch(connection)
+
+
+def lift(connection: Connection, person_id: str, *, by: str, now: datetime) -> int:
+    """End all bans of a person that hold. Returns how many."""
+    query = update(bans).where(bans.c.person_id == person_id, _holds(now))
+    count = rows_changed(connection.execute(query.values(lifted_at=now, lifted_by=by)))
+    touch(connection)
+    return count
+
+
+def of_person(connection: Connection, person_id: str, *, now: datetime) -> Ban | None:
+    """The ban that holds longest now."""
+    row = connection.execute(_OF, {"of": person_id, "now": now}).one_or_none()
+    return None if row is None else Ban(**row._mapping)
+
+
+def holding(connection: Connection, *, now: datetime) -> list[Ban]:
+    """All that hold now, oldest first."""
+    rows = connection.execute(select(bans).where(_holds(now)).order_by(bans.c.banned_at, bans.c.id))
+    return [Ban(**row._mapping) for row in rows]
+
+
+def history(connection: Connection, person_ids: Sequence[str] | None = None) -> list[Ban]:
+    """All bans, oldest first; of these people if named."""
+    query = select(bans).order_by(bans.c.banned_at, bans.c.id)
+    if person_ids is not None:
+        query = query.where(bans.c.person_id.in_(person_ids))
+    return [Ban(**row._mapping) for row in connection.execute(query)]
+
+
+def refuse_banned(connection: Connection, person_id: str, *, now: datetime) -> None:
+    """Raise `Banned` while a ban of this person holds."""
+    ban = of_person(connection, person_id, now=now)
+    if ban is not None:
+        raise refusal_of(ban)
+
+
+def refusal_of(ban: Ban) -> Banned:
+    """What the person reads: why, until when, and how to appeal."""
+    until = "" if ban.until is None else f"{ban.until:%Y-%m-%d %H:%M} UTC"
+    return Banned(REASONS[ban.code], next_step=UNTIL if until else FOR_GOOD, appeal=ban.appeal, until=until)

@@ -1,0 +1,156 @@
+"""Queries of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from spawner.errors import NameTaken
+from spawner.ledger.paid.tables import bindings, consents, notices, orders
+from spawner.ledger.people.resolution import Candidate, resolve
+from spawner.ledger.people.rows import HubUser, Identity, Person, TrustClass
+from spawner.ledger.people.tables import people, person_groups
+from spawner.ledger.pool.tables import instances, tickets
+from spawner.ledger.transitions import touch
+
+OWNED: tuple[Table, ...] = (instances, tickets, bindings, consents, orders, notices)
+"""The tables whose rows are a person's, by `person_id`."""
+
+_OF_USER = select(people).where(or_(people.c.hub_id == bindparam("id"), people.c.hub_name == bindparam("name")))
+_CURRENT = select(people).where(
+    people.c.hub_name == bindparam("name"), people.c.hub_since == bindparam("since"), people.c.hub_id.is_not(None)
+)
+
+
+def of_user(connection: Connection, user: HubUser, *, new_id: Callable[[], str], now: datetime) -> Person:
+    """The person of a user of JupyterHub, under the user's present name. Writes a row for somebody new."""
+    found = [_person(row) for row in connection.execute(_OF_USER, {"id": user.id, "name": user.name})]
+    resolved = resolve(user, [Candidate(one, _last_use_if_unknown(connection, one)) for one in found])
+    for deleted in resolved.deleted:
+        _change(connection, deleted, hub_id=None)
+    if resolved.person is not None:
+        return _change(connection, resolved.person, hub_id=user.id, hub_name=user.name, hub_since=user.since)
+    person = Person(
+        id=new_id(),
+        hub_name=user.name,
+        hub_id=user.id,
+        hub_since=user.since,
+        created_at=now,
+        issuer=None,
+        identity=None,
+        trust=TrustClass.NEW,
+    )
+    connection.execute(insert(people).values(**vars(person)))
+    return person
+
+
+def identify(
+    connection: Connection, user: HubUser, identity: Identity, *, new_id: Callable[[], str], now: datetime
+) -> Person:
+    """The person of a user who has logged in as a subject.
+
+    Where the subject is known from an earlier user of JupyterHub, the user is that person, with all that is theirs.
+    Raises `NameTaken` where the user is the person of another subject.
+    """
+    current, known = of_user(connection, user, new_id=new_id, now=now), by_identity(connection, identity)
+    if current.identity == identity.digest:
+        return current
+    if current.identity is not None:
+        raise NameTaken(
+            "The name {name} belongs to another account here.",
+            next_step="Ask the operator of this platform to rename or delete the user {name}.",
+            name=user.name,
+        )
+    if known is None:
+        return _change(connection, current, issuer=identity.issuer, identity=identity.digest)
+    _give_all(connection, current, known)
+    return _change(connection, known, hub_id=user.id, hub_name=user.name, hub_since=user.since)
+
+
+def _give_all(connection: Connection, giver: Person, taker: Person) -> None:
+    """Make all that is one person's the other's.
+
+    What both may have only once, such as a live instance of one server, stays with the giver, and so does the giver.
+    """
+    _change(connection, giver, hub_id=None)
+    has_given_all = True
+    for table in OWNED:
+        try:
+            with connection.begin_nested():
+                connection.execute(update(table).where(table.c.person_id == giver.id).values(person_id=taker.id))
+        except IntegrityError:
+            has_given_all = False
+    if has_given_all:
+        connection.execute(delete(person_groups).where(person_groups.c.person_id == giver.id))
+        connection.execute(delete(people).where(people.c.id == giver.id))
+
+
+def leave(connection: Connection, user: HubUser) -> None:
+    """JupyterHub has deleted this user. What is the person's stays theirs."""
+    is_this = (people.c.hub_id == user.id) & (people.c.hub_since == user.since)
+    connection.execute(update(people).where(is_this).values(hub_id=None))
+    touch(connection)
+
+
+def current(connection: Connection, name: str, since: str) -> Person | None:
+    """The person of JupyterHub's user of this name, made at this time. None where that is not known."""
+    row = connection.execute(_CURRENT, {"name": name, "since": since}).one_or_none()
+    return None if row is None else _person(row)
+
+
+def by_identity(connection: Connection, identity: Identity) -> Person | None:
+    """The person of a subject."""
+    row = connection.execute(select(people).where(people.c.identity == identity.digest)).one_or_none()
+    return None if row is None else _person(row)
+
+
+def get(connection: Connection, person_id: str) -> Person:
+    """The row with this id."""
+    return _person(connection.execute(select(people).where(people.c.id == person_id)).one())
+
+
+def find(connection: Connection, person_id: str) -> Person | None:
+    """The row with this id, if there is one."""
+    row = connection.execute(select(people).where(people.c.id == person_id)).one_or_none()
+    return None if row is None else _person(row)
+
+
+def of_name(connection: Connection, name: str) -> list[Person]:
+    """Everybody whose present or last name this is: whom JupyterHub has now, then others, newest first."""
+    query = select(people).where(people.c.hub_name == name)
+    rows = connection.execute(query.order_by(people.c.hub_id.is_(None), people.c.created_at.desc(), people.c.id))
+    return [_person(row) for row in rows]
+
+
+def names(connection: Connection, person_ids: Iterable[str]) -> dict[str, str]:
+    """Present names by id."""
+    rows = connection.execute(select(people.c.id, people.c.hub_name).where(people.c.id.in_(set(person_ids))))
+    return {row.id: row.hub_name for row in rows}
+
+
+def _person(row: Row[Any]) -> Person:
+    return Person(**row._mapping)
+
+
+def _change(connection: Connection, person: Person, **values: Any) -> Person:
+    """Write what differs. Mostly nothing does, and nothing is written."""
+    changed = replace(person, **values)
+    if changed != person:
+        connection.execute(update(people).where(people.c.id == person.id).values(**values))
+        touch(connection)
+    return changed
+
+
+def _last_use_if_unknown(connection: Connection, person: Person) -> datetime | None:
+    if person.hub_since is not None:
+        return None
+    times = (
+        connection.execute(select(func.max(column)).where(table.c.person_id == person.id)).scalar()
+        for table, column in ((instances, instances.c.requested_at), (tickets, tickets.c.joined_at))
+    )
+    return max((time for time in times if time is not None), default=None)

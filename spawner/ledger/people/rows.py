@@ -1,0 +1,88 @@
+"""Records of people. What is somebody's hangs on `Person.id`: JupyterHub renames and deletes users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class TrustClass(StrEnum):
+    """How far a person is trusted."""
+
+    NEW = "new"
+    KNOWN = "known"
+    TRUSTED = "trusted"
+
+
+class GroupSource(StrEnum):
+    """Who says that a person is in a group."""
+
+    LOGIN = "login"
+    ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The subject of a login. `digest` is HMAC-SHA256(secret, issuer | subject), in hexadecimal digits."""
+
+    issuer: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class HubUser:
+    """A user of JupyterHub. `since` is when JupyterHub made it, as text.
+
+    SQLite gives the number of a deleted user to the next one, and MySQL rounds `since` to seconds: only both together
+    tell users apart.
+    """
+
+    id: int
+    name: str
+    since: str
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person. `hub_name` is the present or last name in JupyterHub.
+
+    `hub_id` is null while JupyterHub has no user for the person, and until that is known. `hub_since` is null for
+    rows from before version 0.3 until the user comes. `issuer` and `identity` are null where the login has no subject.
+    """
+
+    id: str
+    hub_name: str
+    hub_id: int | None
+    hub_since: str | None
+    created_at: datetime
+    issuer: str | None
+    identity: str | None
+    trust: TrustClass
+
+
+class BanCode(StrEnum):
+    """Why somebody is banned."""
+
+    MINING = "mining"
+    ATTACK = "attack"
+    SPAM = "spam"
+    EVASION = "evasion"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Ban:
+    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for operators; `appeal` is shown."""
+
+    id: str
+    person_id: str
+    code: BanCode
+    evidence: str
+    note: str
+    appeal: str
+    banned_by: str
+    banned_at: datetime
+    until: datetime | None
+    lifted_at: datetime | None = None
+    lifted_by: str | None = None

@@ -1,0 +1,49 @@
+"""Tables of people."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, Integer, String, Table
+
+from spawner.ledger.people.rows import BanCode, GroupSource, TrustClass
+from spawner.ledger.schema import EnumText, ForeignName, PlainText, UtcDateTime, metadata
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("hub_name", ForeignName(255), nullable=False),
+    Column("hub_id", Integer, unique=True),
+    Column("hub_since", ForeignName(40)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("issuer", ForeignName(255)),
+    Column("identity", String(64), unique=True),
+    Column("trust", EnumText(TrustClass, 16), nullable=False),
+)
+Index("people_by_name", people.c.hub_name)
+
+person_groups = Table(
+    "person_groups",
+    metadata,
+    Column("person_id", String(32), primary_key=True),
+    Column("source", EnumText(GroupSource, 16), primary_key=True),
+    Column("name", ForeignName(255), primary_key=True),
+    Column("set_at", UtcDateTime, nullable=False),
+    Column("set_by", ForeignName(255), nullable=False),
+)
+
+bans = Table(
+    "bans",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), nullable=False),
+    Column("code", EnumText(BanCode, 16), nullable=False),
+    Column("evidence", PlainText, nullable=False),
+    Column("note", PlainText, nullable=False),
+    Column("appeal", PlainText, nullable=False),
+    Column("banned_by", ForeignName(255), nullable=False),
+    Column("banned_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime),
+    Column("lifted_at", UtcDateTime),
+    Column("lifted_by", ForeignName(255)),
+)
+Index("bans_by_person", bans.c.person_id)

@@ -1,0 +1,119 @@
+"""What ends when somebody is banned, and the command that bans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spawner import cli
+from spawner.ledger import InstanceState, Ledger, TicketState, open_ledger
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import migrate
+from spawner.ledger.paid.rows import OVER, OrderState
+from spawner.ledger.people import bans, groups, people
+from spawner.ledger.people.rows import HubUser
+from spawner.settings import SETTINGS_VARIABLE, Settings
+from spawner.steward.bans import BanActions, decide
+from tests.paid import make as make_paid
+from tests.unit import make
+from tests.unit.make import NOW
+
+Freepool = Callable[..., str]
+
+
+def test_everything_of_a_banned_person_ends_and_nothing_of_others() -> None:
+    instances = [
+        make.instance(f"{who}-{state}", state, user_name=who)
+        for who in ("ann", "bob")
+        for state in (InstanceState.STARTING, InstanceState.RUNNING, InstanceState.STOPPING)
+    ]
+    tickets = [
+        make.ticket(f"{who}-{state}", state, user_name=who)
+        for who in ("ann", "bob")
+        for state in (TicketState.WAITING, TicketState.CALLED)
+    ]
+    begun = make.ticket("begun", TicketState.CALLED, user_name="ann", instance_id="ann-starting")
+    orders = [
+        make_paid.order(f"{who}-{state}", state, person_id=who)
+        for who in ("ann", "bob")
+        for state in OrderState
+        if state not in OVER
+    ]
+    unwanted = make_paid.order("unwanted", OrderState.ACTIVE, person_id="ann", stop_wanted_at=NOW)
+    found = decide({"ann"}, instances=instances, tickets=[*tickets, begun], orders=[*orders, unwanted])
+    assert found.instances == ("ann-starting", "ann-running")
+    assert found.tickets == ("ann-waiting", "ann-called")
+    assert {name.partition("-")[0] for name in found.orders} == {"ann"}
+    assert "ann-active" in found.orders
+    assert not {"ann-stopped", "unwanted"} & set(found.orders)
+    assert decide(set(), instances=instances, tickets=tickets, orders=orders) == BanActions()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+    settings = Settings(catalog=tmp_path, state=tmp_path, examples=tmp_path, ledger_url=url)
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    monkeypatch.delenv(SETTINGS_VARIABLE, raising=False)
+    monkeypatch.setenv("STATE", str(tmp_path))
+    opened = open_ledger(url)
+    for number, name in enumerate(("ann", "bob"), 1):
+        user = HubUser(number, name, NOW.isoformat())
+        opened.write(people.of_user, user, new_id=lambda name=name: f"p-{name}", now=NOW)
+    return opened
+
+
+@pytest.fixture
+def freepool(capsys: pytest.CaptureFixture[str]) -> Freepool:
+    def run(*arguments: str) -> str:
+        cli.main(list(arguments))
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_bans_are_put_listed_and_lifted(ledger: Ledger, freepool: Freepool) -> None:
+    assert freepool("bans") == "No bans.\n"
+    said = freepool("ban", "ann", "--code", "mining", "--days", "7", "--evidence", "xmrig", "--appeal", "mail us")
+    assert said.startswith("Banned: ann (p-ann), until ")
+    (ban,) = ledger.read(bans.history)
+    assert (ban.person_id, ban.code, ban.evidence, ban.appeal) == ("p-ann", "mining", "xmrig", "mail us")
+    assert freepool("ban", "p-bob", "--for-good").startswith("Banned: bob (p-bob), for good")
+    listed = freepool("bans")
+    assert "ann (p-ann); mining; until " in listed
+    assert "bob (p-bob); other; for good" in listed
+    assert freepool("unban", "ann") == "ann (p-ann): 1 lifted.\n"
+    assert "ann" not in freepool("bans")
+    assert "lifted by" in freepool("bans", "--all")
+    ledger.close()
+
+
+def test_operators_groups_are_set_beside_those_of_the_login(ledger: Ledger, freepool: Freepool) -> None:
+    assert freepool("groups", "ann") == "ann (p-ann)\nlogin: -\nadministrator: -\n"
+    assert freepool("groups", "ann", "--set", "staff", "gpu") == "ann (p-ann)\nlogin: -\nadministrator: gpu, staff\n"
+    assert ledger.read(groups.of, "p-ann") == ("gpu", "staff")
+    assert freepool("groups", "ann", "--set") == "ann (p-ann)\nlogin: -\nadministrator: -\n"
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ban", "nobody", "--days", "1"), "'nobody' is nobody here"),
+        (("ban", "ann", "--days", "0"), "0.0 days cannot be"),
+        (("ban", "ann", "--days", "1", "--code", "x"), "'x' is no code"),
+    ],
+)
+def test_bad_input_is_refused_in_words(
+    ledger: Ledger, arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(list(arguments))
+    assert said in capsys.readouterr().err.replace('"', "'")
+    assert ledger.read(bans.history) == []
+    ledger.close()
