@@ -154,7 +154,7 @@ class Handler(HubOAuthenticated, RequestHandler):
         if cookie is None:
             return True
         logins: HubLogins = self.settings["hub_logins"]
-        return await logins.belongs_to(cookie, self.user_name)
+        return await logins.belongs_to(cookie, str(self.current_user["name"]))
 
     def _sign_in_again(self) -> None:
         """Remove the desk's cookie, for this host and for its domain, and sign in as the hub's user."""
