@@ -1,4 +1,4 @@
-"""`freepool warm`: what is kept warm, and an operator's own floors and plans, from a terminal."""
+"""`freepool warm`: shows warm slots and their targets, and changes administrators' floors and plans."""
 
 from __future__ import annotations
 

@@ -68,27 +68,34 @@ class HubClient:
                 await asyncio.sleep(STOPPING_PAUSE)
         await self._call("POST", path, token, body)
 
-    async def stop(self, user_name: str, token: str) -> None:
-        """Ask for the default server's end. Returns when JupyterHub has it stopped or stopping. Raises `HubRefused`."""
+    async def stop(self, user_name: str, token: str) -> bool:
+        """Ask for the default server's end. False while JupyterHub still stops it; True where it has no such server.
+
+        Raises `HubRefused`.
+        """
         path = f"users/{quote(user_name, safe='')}/server"
         for _ in range(STOP_TRIES):
             try:
-                await self._call("DELETE", path, token)
-                return
+                return await self._delete(path, token)
             except HubRefused as refusal:
                 if refusal.status != HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
                 await asyncio.sleep(STOP_PAUSE)
-        await self._call("DELETE", path, token)
+        return await self._delete(path, token)
+
+    async def _delete(self, path: str, token: str) -> bool:
+        status, _ = await self._call("DELETE", path, token)
+        return status == HTTPStatus.NO_CONTENT
 
     async def last_activity(self, user_name: str, token: str, *, server_name: str = "") -> datetime | None:
         """When a server was last used, as the proxy saw it; None where JupyterHub has no such server."""
-        model = await self._call("GET", f"users/{quote(user_name, safe='')}", token)
+        _, model = await self._call("GET", f"users/{quote(user_name, safe='')}", token)
         server = (model.get("servers") or {}).get(server_name) or {}
         last_activity = server.get("last_activity")
         return datetime.fromisoformat(last_activity) if last_activity else None
 
-    async def _call(self, method: str, path: str, token: str, body: object = None) -> dict[str, Any]:
+    async def _call(self, method: str, path: str, token: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON object of an answer, empty where there is none. Raises `HubRefused`."""
         url = f"{self._api_url}/{path}"
         try:
             async with self._session.request(
@@ -100,7 +107,7 @@ class HubClient:
             ) as answer:
                 if answer.status < 400:
                     text = await answer.text()
-                    return dict(json.loads(text)) if text.startswith("{") else {}
+                    return answer.status, dict(json.loads(text)) if text.startswith("{") else {}
                 raise _refusal_of(answer.status, answer.headers.get(REFUSAL_HEADER), await answer.text())
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise BackendUnavailable(

@@ -132,6 +132,14 @@ class Stack:
         """POST /users/USER/server with user_options."""
         return self.api("POST", f"/users/{quote(user, safe='')}/server", json=options or None)
 
+    def run(self, user: str, **options: Any) -> Instance:
+        """Start the user's server, and wait until it is ready. A busy machine answers 202 before it is."""
+        answer = self.start(user, **options)
+        assert answer.status_code in (201, 202), answer.text
+        path = f"/users/{quote(user, safe='')}"
+        eventually(lambda: self.api("GET", path).json()["servers"].get("", {}).get("ready"), seconds=60, what="it")
+        return next(instance for instance in self.unended() if instance.user_name == user)
+
     def stop(self, user: str) -> httpx.Response:
         """DELETE /users/USER/server, and wait until the wipe that it begins is over."""
         answer = self.api("DELETE", f"/users/{quote(user, safe='')}/server")

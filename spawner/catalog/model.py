@@ -106,7 +106,7 @@ class Warm(Part):
 
 
 class Flavor(Part):
-    """A hardware shape on offer. Sizes are bytes; write them as `2GiB`."""
+    """Processors, memory, disk and accelerator on offer. Sizes are bytes; write them as `2GiB`."""
 
     id: Identifier
     title: Text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +28,6 @@ class Translations:
     def together(self, *sentences: str) -> str:
         """Sentences joined to one paragraph, without the empty ones."""
         return ("" if self.language == "zh-CN" else " ").join(sentence for sentence in sentences if sentence)
-
-    @property
-    def gettext(self) -> Callable[[str], str]:
-        """The name under which Jinja expects `say`."""
-        return self.say
 
 
 def load_translations() -> dict[str, Translations]:

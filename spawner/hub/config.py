@@ -27,7 +27,7 @@ MAX_NAMED_SERVERS = 100
 
 
 def configure(c: Any, settings: Settings) -> None:
-    """A hub of Freepool's own: where it is, its tables, its proxy, and `lend`. What is set afterwards wins."""
+    """A hub of Freepool's own: its address, its tables, its proxy, and `add_freepool`. Later settings win."""
     limit_requests()
     hub = c.JupyterHub
     hub.default_url = f"/services/{DESK}/"
@@ -55,7 +55,7 @@ def configure(c: Any, settings: Settings) -> None:
 
 
 def add_freepool(c: Any, settings: Settings) -> None:
-    """What any hub needs to lend from the pool: the spawner, its rules, desk and steward. Adds to lists that exist."""
+    """What any hub needs for Freepool: the spawner and its limits, desk and steward. Adds to lists that exist."""
     log_plain_text()
     hub = c.JupyterHub
     if "last_activity_interval" not in hub:

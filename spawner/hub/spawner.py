@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from jupyterhub import orm
@@ -13,9 +14,9 @@ from sqlalchemy import inspect
 from traitlets import Bool, default
 
 from spawner.aio import Signal
-from spawner.errors import FreepoolError, NotAllowed, Refusal, StartFailed
+from spawner.errors import FreepoolError, LedgerError, NotAllowed, Refusal, StartFailed
 from spawner.hub.context import HubPool, hub_pool
-from spawner.hub.paid_server import HubServices, PaidServer, PaidServerKey
+from spawner.hub.paid_server import RETRY_SECONDS, HubServices, PaidServer, PaidServerKey
 from spawner.hub.refusal import SpawnRefused
 from spawner.ledger import EndReason
 from spawner.ledger.pool import instances
@@ -158,15 +159,29 @@ class InstanceSpawner(Spawner):
         super().stop_polling()
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so `now` makes no difference)
-        """End the instance. Never raises: the intent is written, and the steward finishes what fails here."""
+        """End the instance. Never raises: a failed write of the intent is retried, and the steward finishes."""
         if self.paid is not None:
             return await self.paid.stop()
+        requested_at = self.pool.now()
         try:
-            instance = await self.pool.ledger.aread(instances.latest, *self._key)
-            if instance is not None:
-                await self.pool.end_soon(instance.id, EndReason.STOPPED)
+            await self._end(requested_at)
         except Exception:
-            self.log.exception("stop of %s failed; the steward finishes it", self._log_name)
+            self.log.exception("the stop of %s is not written yet", self._log_name)
+            self._hub_pool.background.start(self._retry_end(requested_at), subject=f"stop of {self._log_name}")
+
+    async def _end(self, requested_at: datetime) -> None:
+        """End the server's instance, but none that was requested after the stop."""
+        instance = await self.pool.ledger.aread(instances.latest, *self._key)
+        if instance is not None and instance.requested_at <= requested_at:
+            await self.pool.end_soon(instance.id, EndReason.STOPPED)
+
+    async def _retry_end(self, requested_at: datetime) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)  # the ledger has no event for its return
+            try:
+                return await self._end(requested_at)
+            except LedgerError as error:
+                self.log.warning("the stop of %s is still not written: %s", self._log_name, error.message)
 
     def run_post_stop_hook(self) -> Any:
         """Revoke the server's tokens, however it ended."""
@@ -189,17 +204,20 @@ class InstanceSpawner(Spawner):
         session.commit()
 
     async def poll(self) -> int | None:
-        """None while it runs, and while its state is unknown; 0 where it has ended."""
-        if self.paid is not None:
-            return await self.paid.poll()
+        """None while it runs, and while its state is unknown; 0 where it has ended.
+
+        Raises nothing: a hub that starts takes an exception for the end of the server, and stops it.
+        """
         try:
+            if self.paid is not None:
+                return await self.paid.poll()
             running = await self.pool.is_running(self.pool_server)
-        except FreepoolError:
+            if running and self.slot_id is None:  # this hub has been restarted since the start
+                instance = await self.pool.ledger.aread(instances.latest, *self._key)
+                self.slot_id = instance.slot_id if instance else None
+        except Exception:
             self.log.exception("%s cannot be polled; its state is unknown", self._log_name)
             return None
-        if running and self.slot_id is None:  # this hub has been restarted since the start
-            instance = await self.pool.ledger.aread(instances.latest, *self._key)
-            self.slot_id = instance.slot_id if instance else None
         return 0 if running is False else None
 
     @property
@@ -207,10 +225,14 @@ class InstanceSpawner(Spawner):
         return self.user.name, self.name
 
     async def get_url(self) -> str:
-        """The URL in the ledger: after a crash the hub's own record may be older."""
-        if self.paid is not None:
-            return url_path_join(self.paid.url, self.server.base_url)
-        instance = await self.pool.ledger.aread(instances.latest, *self._key)
+        """The URL in the ledger: after a crash the hub's own record may be older. That record, if it cannot be read."""
+        try:
+            if self.paid is not None:
+                return url_path_join(self.paid.url, self.server.base_url)
+            instance = await self.pool.ledger.aread(instances.latest, *self._key)
+        except Exception:
+            self.log.exception("the ledger's URL of %s cannot be read", self._log_name)
+            instance = None
         if instance is None or instance.url is None:
             return await super().get_url()
         return url_path_join(instance.url, self.server.base_url)

@@ -17,7 +17,7 @@ from spawner.aio import TaskSet
 from spawner.catalog import Catalog, Flavor, Image
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
-from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, SlotState
+from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot
 from spawner.ledger.pool import instances, slots, tickets, user_namespaces
 from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
 from spawner.pool.noted_ends import is_noted_only
@@ -110,11 +110,7 @@ class Pool:
         """Write the intent to end an instance and its slots. Does nothing where it is ending already."""
 
         def write(connection: Connection, detail: str | None) -> None:
-            instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
-            self.admission.settle(connection, instance_id)
-            for slot in slots.of_holder(connection, instance_id):
-                if slot.state is not SlotState.DESTROYING:
-                    slots.mark_destroying(connection, slot.id, reason=reason)
+            self.admission.intend_end(connection, instance_id, reason, detail=detail)
 
         with contextlib.suppress(LostRace):  # it is ending already: the first reason stays
             await self._write_end(write, detail)

@@ -74,7 +74,7 @@ class Statistics:
 
     @property
     def failures(self) -> dict[EndReason, int]:
-        """Endings that an operator should look into, the most frequent first."""
+        """Ends that an administrator should look into, the most frequent first."""
         found = {reason: count for reason, count in self.endings.items() if reason in REPORTED}
         return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0].value)))
 
@@ -116,7 +116,7 @@ def statistics_of(day: Day, flavor: str, *, now: datetime) -> Statistics:
         cold_seconds=cold,
         wait_seconds=[wait_seconds(one) for one in called if has_waited(one)],
         hours=[_hour(called, now - timedelta(hours=HOURS - number)) for number in range(HOURS)],
-        foretold=_with_estimate(called),
+        foretold=_accuracy(called),
         endings=Counter(one.reason for one in day.ended if one.flavor == flavor and one.reason is not None),
     )
 
@@ -157,7 +157,7 @@ def _hour(called: Iterable[Ticket], begins: datetime) -> Hour:
     return Hour(begins, len(mine), len(waits), quantile(waits, 0.5), waits[-1] if waits else None)
 
 
-def _with_estimate(called: Iterable[Ticket]) -> EstimateAccuracy:
+def _accuracy(called: Iterable[Ticket]) -> EstimateAccuracy:
     within = shorter = longer = 0
     for one in called:
         if not has_waited(one) or one.expected_low is None or one.expected_high is None:

@@ -96,7 +96,7 @@ def decide(
     """
     held = {ticket.id for ticket in tickets}
     known = {slot.id: slot for slot in slots}
-    loans = {instance.id: instance for instance in instances}
+    by_id = {instance.id: instance for instance in instances}
     for slot_id in found:
         if slot_id not in known:
             yield DestroySlot(slot_id, EndReason.ORPHANED)
@@ -105,11 +105,11 @@ def decide(
         action = (
             _about_held(slot, found)
             if is_held
-            else _about_slot(slot, loans, found, now, limits, requires_user_namespaces)
+            else _about_slot(slot, by_id, found, now, limits, requires_user_namespaces)
         )
         if action is not None:
             yield action
-    for instance in loans.values():
+    for instance in by_id.values():
         its_slot = known.get(instance.slot_id or "")
         ending = _about_instance(instance, its_slot, found, now, closes_at, cause_pending or {})
         if ending is not None:
@@ -118,7 +118,7 @@ def decide(
 
 def _about_slot(
     slot: Slot,
-    loans: dict[str, Instance],
+    instances: Mapping[str, Instance],
     found: Slots,
     now: datetime,
     limits: Limits,
@@ -131,11 +131,11 @@ def _about_slot(
         return DestroySlot(slot.id, slot.reason or EndReason.ORPHANED)
     if slot.holder_id is not None:
         # Ending the instance destroys its slot.
-        loan = loans.get(slot.holder_id)
-        if loan is None:
+        holder = instances.get(slot.holder_id)
+        if holder is None:
             return DestroySlot(slot.id, EndReason.ORPHANED)
-        if loan.state is InstanceState.RUNNING and loan.ends_at and status and _is_lent_unknown_to_the_pool(status):
-            return AssignSlot(slot, loan.ends_at)
+        if holder.state is InstanceState.RUNNING and holder.ends_at and status and _is_unmarked(status):
+            return AssignSlot(slot, holder.ends_at)
         return None
     if status is None:
         is_fresh = slot.state is SlotState.CREATING and age < CREATE_GRACE
@@ -171,7 +171,8 @@ def _about_held(slot: Slot, found: Slots) -> Action | None:
     return None
 
 
-def _is_lent_unknown_to_the_pool(status: SlotStatus) -> bool:
+def _is_unmarked(status: SlotStatus) -> bool:
+    """Whether the backend was not told that a slot in use is assigned."""
     return status.phase is Phase.READY and not status.assigned
 
 

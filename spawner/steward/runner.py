@@ -33,7 +33,6 @@ from spawner.steward.snapshots import read_demand, read_reconcile
 from spawner.steward.webhooks import Webhook
 
 log = logging.getLogger("freepool.steward")
-LEASE = "steward"
 LEASE_DURATION = timedelta(seconds=5)
 ROUND_SECONDS = 1.0
 PATIENCE = 1.0
@@ -59,7 +58,7 @@ class Steward:
         """One round. False where another steward holds the lease."""
         pool = self.pool
         if not await pool.ledger.awrite(
-            leases.hold, LEASE, holder=self.holder, now=pool.now(), duration=LEASE_DURATION
+            leases.hold, leases.STEWARD, holder=self.holder, now=pool.now(), duration=LEASE_DURATION
         ):
             return False
         await self._reconcile()
@@ -209,7 +208,7 @@ async def run(settings: Settings) -> None:
             await _run_rounds(steward, stopping)
             await steward.rest()
         with contextlib.suppress(FreepoolError):
-            await pool.ledger.awrite(leases.release, LEASE, holder=holder)
+            await pool.ledger.awrite(leases.release, leases.STEWARD, holder=holder)
         await pool.close()
 
 

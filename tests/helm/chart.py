@@ -1,4 +1,4 @@
-"""Rendering the chart without a cluster, with the Helm that the package helm-python-sdk brings."""
+"""Renders the chart without a cluster, with the Helm of the package helm-python-sdk."""
 
 from __future__ import annotations
 
@@ -169,21 +169,21 @@ def of_kind(manifests: list[Manifest], *kinds: str) -> list[Manifest]:
     return [manifest for manifest in manifests if manifest["kind"] in kinds]
 
 
-def one(manifests: list[Manifest], kind: str, name: str) -> Manifest:
-    """The object with this kind and name."""
+def manifest_of(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    """The manifest with this kind and name."""
     (found,) = [manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"] == name]
     return found
 
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Every pod that the chart makes, by component: labels and spec."""
+    """Labels and spec of each of the chart's pods, with its component."""
     for manifest in of_kind(manifests, "Deployment", "DaemonSet", "Pod"):
         pod = manifest if manifest["kind"] == "Pod" else manifest["spec"]["template"]
         yield pod["metadata"]["labels"]["app.kubernetes.io/component"], pod
 
 
 def containers(pod: Manifest) -> list[Manifest]:
-    """All containers of a pod, those that only prepare it included."""
+    """All containers of a pod, init containers included."""
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
 
 
@@ -194,5 +194,5 @@ def decoded(secret: Manifest) -> dict[str, str]:
 
 def settings_of(manifests: list[Manifest], name: str = RELEASE) -> Manifest:
     """The settings that all processes read."""
-    found: Manifest = yaml.safe_load(one(manifests, "ConfigMap", name)["data"]["settings.yaml"])
+    found: Manifest = yaml.safe_load(manifest_of(manifests, "ConfigMap", name)["data"]["settings.yaml"])
     return found

@@ -1,4 +1,4 @@
-"""One installation for all tests that need one."""
+"""One installation, shared by the tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs inside pods: tries to reach targets, all at once, and says of each whether something came back.
+"""Runs inside pods: connects to all targets at once, and reports for each whether an answer came back.
 
 A target is [kind, host, port]. `tcp` and `udp` want an echo that names the address; `http` an answer, whatever it says;
 `tls` a handshake; `dns` the address of a name. Needs nothing but Python, and is given to pods as text.

@@ -1,4 +1,4 @@
-"""A Freepool that the chart has installed on a real cluster: Helm's verbs, kubectl, and a way to its proxy."""
+"""A Freepool that the chart has installed on a real cluster: Helm's verbs, kubectl, and the URL of its proxy."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Release:
         return json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json", namespace=namespace))
 
     def pods(self, component: str) -> list[dict[str, Any]]:
-        """The pods of one component that are not on their way out."""
+        """The pods of one component that are not being deleted."""
         found = self.get("pods", namespace=self.pool if component == "instance" else None)["items"]
         return [
             pod
@@ -159,21 +159,21 @@ class Release:
     def node_address(self) -> str:
         """The node's address inside the cluster."""
         (node,) = self.admin.json("get", "nodes")["items"]
-        return next(str(one["address"]) for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+        return next(str(entry["address"]) for entry in node["status"]["addresses"] if entry["type"] == "InternalIP")
 
     # The platform
 
     @property
     def url(self) -> str:
-        """The proxy, as this machine reaches it."""
+        """Base URL of the proxy for this machine."""
         return self.reach(f"{self.name}-proxy")
 
     def reach(self, service: str) -> str:
-        """Base URL of a Service as this machine reaches it: at its own address, or by kubectl's way."""
+        """Base URL of a Service for this machine: its own address, or a port that kubectl forwards."""
         if service not in self._reached:
             spec = self.get("service", service)["spec"]
             address, port = spec["clusterIP"], spec["ports"][0]["port"]
-            direct = f"http://{address}" if port == 80 else f"http://{address}:{port}"  # as a browser writes it
+            direct = f"http://{address}" if port == 80 else f"http://{address}:{port}"  # as in a browser
             self._reached[service] = direct if _accepts(address, port) else self._forwarded(service, port)
         return self._reached[service]
 

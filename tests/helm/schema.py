@@ -22,7 +22,7 @@ def catalog_schema() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _plain(part: Any) -> Any:
-    """Without the titles and defaults that pydantic adds, and as older readers of schemas understand it."""
+    """Without the titles and defaults that pydantic adds, and in the form that older validators accept."""
     if isinstance(part, list):
         return [_plain(item) for item in part]
     if not isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""The newcomer's way again, on what the chart has installed: an example runs in a pod, and a restart wipes it."""
+"""A user's first session on an installed chart: an example runs in a pod, and a restart wipes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helm.release import Release
 from tests.stack import eventually
 
 FIRST_SECONDS = 120
-"""For the first pod on a machine that has just installed everything else, and for the end of a pod."""
+"""Seconds for the first pod after an installation, and for the end of a pod."""
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
     release: Release, page: Page, picture: Callable[[Page, str], None]
 ) -> None:
     desk = f"{release.url.removesuffix(':80')}/services/desk/"
-    assert page.url == desk, "the address must not carry the token on"
+    assert page.url == desk, "the token is no longer in the URL"
     picture(page, "desk")
     button(page, "Start").click()
     expect(heading(page)).to_have_text(READY["en"], timeout=FIRST_SECONDS * 1000)
@@ -66,8 +66,8 @@ def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
 
     card(page, "Which language is this?").get_by_role("link", name="Open").click()
     page.wait_for_url("**/lab/tree/examples/language/language.ipynb")
-    said = json.loads(lab.run_all(page).inner_text().partition("RESULT: ")[2])
-    assert said["codes"]["Vietnamese"] == "vi"
+    result = json.loads(lab.run_all(page).inner_text().partition("RESULT: ")[2])
+    assert result["codes"]["Vietnamese"] == "vi"
     picture(page, "example")
     note = {"type": "file", "format": "text", "content": "remember me"}
     assert lab.contents(page, "PUT", "note.txt", note)[0] == 201

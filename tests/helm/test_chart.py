@@ -22,9 +22,9 @@ from tests.helm.chart import (
     RELEASE,
     VALUE_SETS,
     Values,
+    manifest_of,
     notes,
     of_kind,
-    one,
     render,
     settings_of,
 )
@@ -54,7 +54,7 @@ def test_programs_understand_the_settings_and_the_catalog(values: Values, tmp_pa
     hub = "hub" if values.get("existingHub") else f"{name}-hub"
     assert settings.hub_api_url == f"http://{hub}.{NAMESPACE}.svc:8081/hub/api"
     catalog = tmp_path / "catalog.yaml"
-    catalog.write_text(one(manifests, "ConfigMap", name)["data"]["catalog.yaml"])
+    catalog.write_text(manifest_of(manifests, "ConfigMap", name)["data"]["catalog.yaml"])
     assert all(image.reference and "{" not in image.reference for image in load_catalog(catalog).images)
 
 
@@ -71,7 +71,7 @@ def test_cloud_keys_that_are_not_mounted_are_reported_at_once() -> None:
 
 
 def test_notebooks_on_hosts_of_their_own_are_routed_by_host() -> None:
-    routed = [one(render(values), "Deployment", "freepool-proxy") for values in (APART, {})]
+    routed = [manifest_of(render(values), "Deployment", "freepool-proxy") for values in (APART, {})]
     arguments = [pod["spec"]["template"]["spec"]["containers"][0]["args"] for pod in routed]
     assert ["--host-routing" in found for found in arguments] == [True, False]
     assert settings_of(render(APART), RELEASE)["subdomain_host"] == "https://lab.example.org"
@@ -94,7 +94,7 @@ def test_the_version_is_the_projects() -> None:
 
 
 def test_the_catalog_is_the_projects() -> None:
-    """Except for what only a cluster has: container images, and no GPUs yet."""
+    """Except for container images and GPU flavors, which only a cluster has."""
     ours, project = (
         copy.deepcopy(DEFAULTS["catalog"]),
         yaml.safe_load((PROJECT / "hub_config/catalog.yaml").read_text()),
@@ -111,7 +111,7 @@ def test_the_catalog_is_the_projects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "error_text"),
     [
         ({"databse": {}}, "databse"),
         ({"network": {"polices": False}}, "polices"),
@@ -122,21 +122,21 @@ def test_the_catalog_is_the_projects() -> None:
         ({"catalog": {"limits": {"instances": 1}}}, "instances"),
     ],
 )
-def test_an_unknown_value_is_refused(values: Values, said: str) -> None:
-    with pytest.raises(helm.HelmValuesError, match=said):
+def test_an_unknown_value_is_refused(values: Values, error_text: str) -> None:
+    with pytest.raises(helm.HelmValuesError, match=error_text):
         render(values)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "error_text"),
     [
         ({"database": {"embedded": {"enabled": False}}}, "No database"),
         ({"existingSecret": "mine", "database": {"url": "postgresql+psycopg://db/x"}}, "exclude each other"),
         ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is no size"),
     ],
 )
-def test_values_that_cannot_work_are_refused_with_a_message(values: Values, said: str) -> None:
-    with pytest.raises(helm.HelmError, match=said):
+def test_values_that_cannot_work_are_refused_with_a_message(values: Values, error_text: str) -> None:
+    with pytest.raises(helm.HelmError, match=error_text):
         render(values)
 
 
@@ -180,11 +180,11 @@ def test_notes_say_how_pod_security_is_enforced() -> None:
         "kubectl label namespace notebooks pod-security",
         f"kubectl label namespace {NAMESPACE} pod-security",
     )
-    assert ours not in notes(), "the chart labels the namespace that it makes"
+    assert ours not in notes(), "the chart labels the namespace that it creates"
     assert platform in notes()
     existing = notes(VALUE_SETS["namespace that exists"])
     assert f"{ours}.kubernetes.io/enforce=restricted" in existing
-    assert platform not in notes(VALUE_SETS["hub of another chart"]), "its pods are not ours to speak for"
+    assert platform not in notes(VALUE_SETS["hub of another chart"]), "the other chart's pods are not checked"
 
 
 def test_a_values_file_of_an_older_release_is_accepted() -> None:
@@ -196,7 +196,7 @@ def test_a_values_file_of_an_older_release_is_accepted() -> None:
 
 
 def test_a_change_restarts_only_the_pods_that_read_it() -> None:
-    secret = {"existingSecret": "mine"}  # so that two renderings have the same secrets: none
+    secret = {"existingSecret": "mine"}  # without generated secrets two renderings are equal
 
     def sums(values: Values) -> dict[str, Any]:
         return {

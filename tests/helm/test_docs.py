@@ -1,4 +1,4 @@
-"""The pages name values that exist, and defaults as they are."""
+"""The documentation names existing values, with their defaults."""
 
 from __future__ import annotations
 

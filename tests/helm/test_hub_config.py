@@ -15,7 +15,7 @@ from traitlets.config import Config, PyFileConfigLoader
 from spawner.hub.link_authenticator import LinkAuthenticator
 from spawner.hub.spawner import InstanceSpawner
 from spawner.settings import SETTINGS_VARIABLE
-from tests.helm.chart import CHART, RELEASE, VALUE_SETS, Values, decoded, one, render, settings_of
+from tests.helm.chart import CHART, RELEASE, VALUE_SETS, Values, decoded, manifest_of, render, settings_of
 
 
 def config_of(values: Values, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -24,10 +24,10 @@ def config_of(values: Values, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings = settings_of(manifests) | {"state": str(folder)}
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
     (folder / "secrets").mkdir()
-    for name, word in decoded(one(manifests, "Secret", RELEASE)).items():
+    for name, word in decoded(manifest_of(manifests, "Secret", RELEASE)).items():
         (folder / "secrets" / name).write_text(word)
-    own = one(manifests, "Secret", "freepool-hub")["data"]
-    for name, text in one(manifests, "ConfigMap", "freepool-hub")["data"].items():
+    own = manifest_of(manifests, "Secret", "freepool-hub")["data"]
+    for name, text in manifest_of(manifests, "ConfigMap", "freepool-hub")["data"].items():
         (folder / name).write_text(text)
     for name, text in own.items():
         (folder / name).write_bytes(base64.b64decode(text))
@@ -75,12 +75,12 @@ def test_values_for_zero_to_jupyterhub_fit_the_release(tmp_path: Path, monkeypat
     volumes = {volume["name"]: volume for volume in other_hub["extraVolumes"]}
     mounts = {mount["name"]: mount["mountPath"] for mount in other_hub["extraVolumeMounts"]}
     assert set(volumes) == set(mounts)
-    config = one(manifests, "ConfigMap", volumes["freepool"]["configMap"]["name"])
+    config = manifest_of(manifests, "ConfigMap", volumes["freepool"]["configMap"]["name"])
     named = Path(other_hub["extraEnv"][SETTINGS_VARIABLE])
     assert named.parent == Path(mounts["freepool"])
     settings = yaml.safe_load(config["data"][named.name])
     assert settings["state"] + "/secrets" == mounts["freepool-secrets"]
-    secret = decoded(one(manifests, "Secret", volumes["freepool-secrets"]["secret"]["secretName"]))
+    secret = decoded(manifest_of(manifests, "Secret", volumes["freepool-secrets"]["secret"]["secretName"]))
     keys = {item["key"] for item in volumes["freepool-secrets"]["secret"]["items"]}
     assert keys < set(secret)
     (rule,) = other_hub["networkPolicy"]["ingress"]

@@ -43,7 +43,7 @@ def desk_state(release: Release, client: httpx.Client) -> dict[str, Any]:
 
 
 def open_notebook(release: Release, client: httpx.Client, user: str) -> None:
-    """Wait until their JupyterLab is there; opening it is what logs them in to it."""
+    """Open the user's JupyterLab, which logs them in, and wait for it."""
     lab = f"{release.url}/user/{user}/lab"
     eventually(lambda: "jupyter-config-data" in client.get(lab).text, seconds=120, what="JupyterLab")
     assert client.get(f"{release.url}/user/{user}/api/status").status_code == 200
@@ -106,7 +106,7 @@ def test_the_account_has_exactly_the_documented_rights(release: Release, tmp_pat
         for verb, what in (("list", "pods"), ("get", "secrets"), ("create", "pods")):
             assert not may(verb, what, namespace), (verb, what, namespace)
     assert not may("list", "nodes", release.pool)
-    assert account.pods(release.pool), "a slot waits, and may be seen"
+    assert account.pods(release.pool), "the account may list the warm slot"
 
 
 def test_only_two_components_hold_a_token(release: Release) -> None:
@@ -144,7 +144,7 @@ def test_the_namespace_refuses_pods_larger_than_any_flavor(release: Release) -> 
         return str(refused.value)
 
     assert "maximum memory usage per Container is 32Gi" in attempt({"memory": "64Gi"})
-    assert "exceeded quota" in attempt({"nvidia.com/gpu": "1"}), "no flavor lends a GPU yet"
+    assert "exceeded quota" in attempt({"nvidia.com/gpu": "1"}), "no flavor has a GPU"
 
 
 def test_an_upgrade_keeps_secrets_users_and_notebooks(release: Release) -> None:
@@ -158,10 +158,10 @@ def test_an_upgrade_keeps_secrets_users_and_notebooks(release: Release) -> None:
         try:
             assert secret_of(release) == before
             restarted = {name for name in PLATFORM if release.pods(name)[0]["metadata"]["uid"] != pods[name]}
-            assert restarted == {"hub"}, "only it reads what was changed"
+            assert restarted == {"hub"}, "only the hub reads the changed value"
             uids = {pod["metadata"]["uid"] for pod in release.pods("instance")}
             assert {pod["metadata"]["uid"] for pod in assigned} <= uids
-            assert desk_state(release, client)["user"]["name"] == "bob", "who was logged in still is"
+            assert desk_state(release, client)["user"]["name"] == "bob", "the session is kept"
             assert client.get(f"{release.url}/user/bob/api/status").status_code == 200
         finally:
             release.stop("bob")
@@ -174,8 +174,8 @@ def test_another_catalog_changes_the_quota(release: Release) -> None:
 
 def test_an_uninstall_leaves_only_the_secret_and_a_new_install_uses_it(release: Release) -> None:
     before = secret_of(release)
-    said = release.uninstall()
-    assert "[Secret] freepool" in said
+    kept_objects = release.uninstall()
+    assert "[Secret] freepool" in kept_objects
     eventually(
         lambda: not release.kubectl("get", "namespace", release.pool, check=False), seconds=300, what="the pool's end"
     )

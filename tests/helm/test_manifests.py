@@ -20,7 +20,7 @@ VERSIONS = [
 
 @pytest.fixture(scope="module")
 def manifests() -> list[Manifest]:
-    """Of all ways to use the chart; what several of them render the same is looked at once."""
+    """The distinct manifests of all sets of values."""
     found = [manifest for values in VALUE_SETS.values() for manifest in render(values)]
     return list({json.dumps(manifest, sort_keys=True): manifest for manifest in found}.values())
 

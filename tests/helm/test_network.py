@@ -1,4 +1,4 @@
-"""Which connections the chart's NetworkPolicies allow, on paper: what `test_packets.py` cannot show with packets.
+"""Which connections the chart's NetworkPolicies allow, by evaluation: all that `test_packets.py` does not send.
 
 That is IPv6, other values than the defaults, every port, the edges of address ranges, and the platform's own pods.
 """
@@ -33,7 +33,7 @@ BROWSER = Host("203.0.113.7")
 
 
 def policies(values: Values | None = None) -> list[dict[str, Any]]:
-    """The chart's policies. Helm puts what names no namespace into the release's."""
+    """The chart's policies. Objects without a namespace go into the release's."""
     found = of_kind(render(values), "NetworkPolicy")
     for policy in found:
         policy["metadata"].setdefault("namespace", NAMESPACE)
@@ -138,8 +138,8 @@ def test_a_pod_that_is_no_notebook_reaches_nothing_from_the_pool() -> None:
     ],
 )
 def test_the_platform_talks_to_itself_only(port: int, target: str, friends: set[str]) -> None:
-    everybody = {"hub", "proxy", "desk", "steward", "postgres", "puller"}
-    reach = {who for who in everybody if passes(DEFAULT, platform(who), platform(target), port)}
+    components = {"hub", "proxy", "desk", "steward", "postgres", "puller"}
+    reach = {who for who in components if passes(DEFAULT, platform(who), platform(target), port)}
     assert reach - {target} == friends
     for stranger in (STRANGER, BROWSER):
         assert not passes(DEFAULT, stranger, platform(target), port)

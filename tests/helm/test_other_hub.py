@@ -60,7 +60,7 @@ def test_the_desk_is_behind_the_other_proxy(beside: Release) -> None:
 
     eventually(is_healthy, seconds=90, what="the desk")
     landing = httpx.get(f"{beside.reach('proxy-public')}/", follow_redirects=True)
-    assert landing.url.path == "/hub/login", "nobody sees it who has not logged in"
+    assert landing.url.path == "/hub/login", "the desk asks for a login"
     assert "desk" in landing.url.params["next"]
 
 

@@ -1,10 +1,10 @@
 """The chart's NetworkPolicies with real packets, from a real notebook and to one.
 
-Each address is one that the test itself has put into a network of its own: `tests/cluster/outside.py`. And for each
-that is stopped it is shown that the policy stops it: without the policies the same packet from the same pod arrives.
+All addresses are in a network that the test makes: `tests/cluster/outside.py`. Without the policies the same packets
+from the same pods arrive, so it is the policies that stop them.
 
-What packets cannot show here stays with the evaluator on paper (`test_network.py`): IPv6, which this cluster has not;
-every port and every other set of values; address ranges as a whole.
+`test_network.py` evaluates what this test does not send: IPv6, which this cluster lacks, all ports, other values, and
+whole address ranges.
 """
 
 from __future__ import annotations
@@ -60,32 +60,32 @@ class Target:
 
     @property
     def place(self) -> str:
-        """As `echo` wants it."""
+        """The form that `echo` reads."""
         return f"{self.kind}:{self.host}:{self.port}"
 
 
-def world() -> list[Target]:
+def targets_outside() -> list[Target]:
     """Targets of a notebook outside of the cluster."""
-    there = [
+    connections = [
         *(("internet", "tcp", INTERNET, port, REACHED) for port in (22, 80, 443, 8443, 50000)),
         ("internet", "udp", INTERNET, 443, REACHED),
         *(("internet", "udp", INTERNET, port, STOPPED) for port in (53, 50000)),
         *(("mail", "tcp", INTERNET, port, STOPPED) for port in (25, 465, 587)),
     ]
     for address, name in {**METADATA, **PRIVATE}.items():
-        there += [(name, "tcp", address, port, STOPPED) for port in (80, 443)]
-        there += [(name, "udp", address, port, STOPPED) for port in (53, 443)]
-    return [Target("notebook", *one) for one in there]
+        connections += [(name, "tcp", address, port, STOPPED) for port in (80, 443)]
+        connections += [(name, "udp", address, port, STOPPED) for port in (53, 443)]
+    return [Target("notebook", *connection) for connection in connections]
 
 
 @dataclass
-class Room:
+class Installation:
     """An installed release, a notebook in it, and a pod of a namespace without policies."""
 
     release: Release
     user: str
     token: str
-    stranger_namespace: str
+    unrelated_namespace: str
     targets: list[Target] = field(default_factory=list)
 
     def run(self, source: str, targets: list[Target]) -> list[str]:
@@ -97,7 +97,7 @@ class Room:
         if source == "its own node":
             return list(probe.probe(json.loads(asked)))  # type: ignore[no-untyped-call]
         where = (
-            ["-n", self.stranger_namespace, "exec", "stranger"]
+            ["-n", self.unrelated_namespace, "exec", "stranger"]
             if source == "another namespace's pod"
             else ["-n", self.release.namespace, "exec", f"deploy/{self.release.name}-{source}", "-c", source]
         )
@@ -107,11 +107,11 @@ class Room:
     async def _run_in_notebook(self, code: str) -> str:
         async with aiohttp.ClientSession() as session:
             url = f"{self.release.url}/user/{self.user}/"
-            # The last line prints, and what the program does when it is run by itself is left out.
+            # The last line prints the result; the main block is left out.
             text = code.replace('if __name__ == "__main__":', "if False:")
             return await Notebook(session, url, self.token, "").run(text)
 
-    def look(self) -> dict[Target, str]:
+    def try_all(self) -> dict[Target, str]:
         """The results of all targets."""
         found: dict[Target, str] = {}
         for source in dict.fromkeys(target.source for target in self.targets):
@@ -121,12 +121,12 @@ class Room:
 
 
 @pytest.fixture
-def room(release: Release) -> Iterator[Room]:
-    """All senders and receivers of packets."""
+def installation(release: Release) -> Iterator[Installation]:
+    """The release, a notebook, an unrelated pod, and another notebook of the pool."""
     admin, namespace = release.admin, f"{release.namespace}-stranger"
     admin.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
-        stranger(namespace),
+        unrelated_pod(namespace),
     )
     try:
         assert release.start("pat").status_code in (201, 202)
@@ -134,13 +134,13 @@ def room(release: Release) -> Iterator[Room]:
         eventually(lambda: release.server("pat").get("ready"), seconds=60, what="a notebook")
         admin.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/stranger", "--timeout=60s")
         eventually(lambda: len(addresses(release)) > 1, seconds=60, what="another notebook beside it")
-        yield Room(release, "pat", token, namespace)
+        yield Installation(release, "pat", token, namespace)
     finally:
         admin.kubectl("delete", "namespace", namespace, "--wait=false")
         release.stop("pat")
 
 
-def stranger(namespace: str) -> dict[str, Any]:
+def unrelated_pod(namespace: str) -> dict[str, Any]:
     """A pod that answers on the notebooks' port, such as an unrelated service in the cluster."""
     image = built_images()
     return {
@@ -170,22 +170,22 @@ def addresses(release: Release) -> dict[str, bool]:
     }
 
 
-def cluster_targets(room: Room, node: str, gateway: str, port: int) -> list[Target]:
-    """What is tried inside the cluster."""
-    release = room.release
-    (mine,) = (address for address, is_lent in addresses(release).items() if is_lent)
-    other = next(address for address, is_lent in addresses(release).items() if not is_lent)
+def cluster_targets(installation: Installation, node: str, gateway: str, port: int) -> list[Target]:
+    """Targets inside the cluster."""
+    release = installation.release
+    (notebook,) = (address for address, assigned in addresses(release).items() if assigned)
+    other = next(address for address, assigned in addresses(release).items() if not assigned)
 
     def address(component: str) -> str:
         (pod,) = release.pods(component)
         return str(pod["status"]["podIP"])
 
     service = release.get("service", "kubernetes", namespace="default")["spec"]["clusterIP"]
-    far = release.admin.json("-n", room.stranger_namespace, "get", "pod", "stranger")["status"]["podIP"]
+    far = release.admin.json("-n", installation.unrelated_namespace, "get", "pod", "stranger")["status"]["podIP"]
     name = f"{release.name}-hub.{release.namespace}.svc"
-    out = [
-        Target("notebook", *one)
-        for one in (
+    from_notebook = [
+        Target("notebook", *connection)
+        for connection in (
             ("name of a Service (DNS)", "dns", name, 53, REACHED),
             ("hub, by its Service", "http", name, 8081, REACHED),
             ("proxy, by its Service", "http", f"{release.name}-proxy.{release.namespace}.svc", 80, REACHED),
@@ -202,7 +202,9 @@ def cluster_targets(room: Room, node: str, gateway: str, port: int) -> list[Targ
     ]  # fmt: skip
     sources = {"proxy": REACHED, "hub": REACHED, "desk": STOPPED, "steward": STOPPED}
     sources |= {"another namespace's pod": STOPPED, "its own node": REPORTED}
-    return out + [Target(source, "a notebook", "http", mine, 8888, wanted) for source, wanted in sources.items()]
+    return from_notebook + [
+        Target(source, "a notebook", "http", notebook, 8888, wanted) for source, wanted in sources.items()
+    ]
 
 
 POLICIES = "networkpolicies.networking.k8s.io"
@@ -214,8 +216,8 @@ def without_policies(release: Release) -> Iterator[None]:
     saved = []
     for namespace in (release.namespace, release.pool):
         for policy in release.get(POLICIES, namespace=namespace)["items"]:
-            kept = {key: policy["metadata"].get(key, {}) for key in ("name", "namespace", "labels", "annotations")}
-            saved.append({**policy, "metadata": kept})
+            metadata = {key: policy["metadata"].get(key, {}) for key in ("name", "namespace", "labels", "annotations")}
+            saved.append({**policy, "metadata": metadata})
     assert saved
     for namespace in (release.namespace, release.pool):
         release.kubectl("delete", POLICIES, "--all", namespace=namespace)
@@ -227,54 +229,58 @@ def without_policies(release: Release) -> Iterator[None]:
         )
 
 
-def test_what_packets_pass(release: Release, room: Room, pytestconfig: pytest.Config) -> None:
+def test_the_policies_stop_exactly_the_documented_connections(
+    release: Release, installation: Installation, pytestconfig: pytest.Config
+) -> None:
     node, gateway, port = release.node_address(), POD_GATEWAY, free_port()
-    there = world()
-    near = [f"{kind}:{address}:{port}" for address in (node, gateway) for kind in ("tcp", "udp")]
-    with outside(target.place for target in there), answering(near):
-        room.targets = [*there, *cluster_targets(room, node, gateway, port)]
+    outside_targets = targets_outside()
+    on_the_node = [f"{kind}:{address}:{port}" for address in (node, gateway) for kind in ("tcp", "udp")]
+    with outside(target.place for target in outside_targets), answering(on_the_node):
+        installation.targets = [*outside_targets, *cluster_targets(installation, node, gateway, port)]
 
-        def first_wrong(found: dict[Target, str]) -> list[str]:
+        def wrong_results(found: dict[Target, str]) -> list[str]:
             return [
                 f"{target.source} → {target.name} ({target.place}): {found[target]}, not {target.wanted}"
-                for target in room.targets
+                for target in installation.targets
                 if target.wanted != REPORTED and (found[target] == REACHED) != (target.wanted == REACHED)
             ]
 
-        kept = room.look()
-        assert first_wrong(kept) == []
+        with_policies = installation.try_all()
+        assert wrong_results(with_policies) == []
         with without_policies(release):
-            free: dict[Target, str] = {}
+            without: dict[Target, str] = {}
 
-            def arrives() -> bool:
-                free.update(room.look())
-                return all(came == REACHED for came in free.values())
+            def all_arrive() -> bool:
+                without.update(installation.try_all())
+                return all(result == REACHED for result in without.values())
 
             with contextlib.suppress(AssertionError):
-                eventually(arrives, seconds=10)
-        again: dict[Target, str] = {}
+                eventually(all_arrive, seconds=10)
+        once_restored: dict[Target, str] = {}
 
-        def is_as_before() -> bool:
-            again.update(room.look())
-            return first_wrong(again) == []
+        def is_restored() -> bool:
+            once_restored.update(installation.try_all())
+            return wrong_results(once_restored) == []
 
-        eventually(is_as_before, seconds=10, what="the policies' effect, once they are back")
-    shown = table(room.targets, kept, free)
+        eventually(is_restored, seconds=10, what="the policies' effect, once they are back")
+    shown = table(installation.targets, with_policies, without)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         print(f"\n\n{shown}\n")
-    assert {target.name: came for target, came in free.items() if came != REACHED} == {}, (
-        "without the policies everything arrives, or else it is not the policies that stop it"
+    assert {target.name: result for target, result in without.items() if result != REACHED} == {}, (
+        "without the policies every packet arrives"
     )
 
 
-def table(targets: list[Target], kept: dict[Target, str], free: dict[Target, str]) -> str:
-    """For people: what was tried, what came of it with the chart's policies, and what without."""
+def table(targets: list[Target], with_policies: dict[Target, str], without: dict[Target, str]) -> str:
+    """A table of the targets, and the result of each with and without the policies."""
     lines = [("from", "to", "", "address", "with the policies", "without")]
-    for one in targets:
-        came = kept[one] if kept[one] == REACHED else f"stopped ({kept[one]})"
-        mark = " *" if one.wanted == REPORTED else ""
-        lines.append((one.source, one.name, one.kind, f"{one.host}:{one.port}", came + mark, free[one]))
+    for target in targets:
+        result = with_policies[target] if with_policies[target] == REACHED else f"stopped ({with_policies[target]})"
+        mark = " *" if target.wanted == REPORTED else ""
+        lines.append(
+            (target.source, target.name, target.kind, f"{target.host}:{target.port}", result + mark, without[target])
+        )
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([*rows, "* towards the pod's own node: reported, not promised. This cluster has no IPv6."])
+    return "\n".join([*rows, "* towards the pod's own node: reported only. This cluster has no IPv6."])

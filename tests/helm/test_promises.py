@@ -18,8 +18,8 @@ from tests.helm.chart import (
     Values,
     containers,
     decoded,
+    manifest_of,
     of_kind,
-    one,
     pods,
     render,
 )
@@ -59,7 +59,7 @@ def test_only_hub_and_steward_have_an_account(values: Values) -> None:
 
 @EVERY
 def test_every_pod_is_restricted(values: Values) -> None:
-    """Pod Security's profile "restricted", point by point, and a root that is read-only."""
+    """Each rule of Pod Security's profile "restricted", and a read-only root."""
     for component, pod in pods(render(values)):
         spec = pod["spec"]
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), component
@@ -86,7 +86,7 @@ def test_every_container_has_a_size(values: Values) -> None:
                 assert {"cpu", "memory"} <= set(container["resources"][kind]), (component, container["name"])
 
 
-def test_what_can_be_asked_is_asked_how_it_is() -> None:
+def test_services_have_probes() -> None:
     for component, pod in pods(render()):
         (container,) = pod["spec"]["containers"]
         if component in {"hub", "desk", "proxy"}:
@@ -106,30 +106,32 @@ def test_the_pools_namespace_is_restricted(values: Values) -> None:
         assert namespace["metadata"]["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
 
 
-SECRETIVE: Values = {
+WITH_SECRETS: Values = {
     "hub": {
-        "config": {"GitHubOAuthenticator": {"client_secret": "word-of-oauth"}},
-        "extraConfig": "x = 'word-of-extra'",
+        "config": {"GitHubOAuthenticator": {"client_secret": "secret-of-oauth"}},
+        "extraConfig": "x = 'secret-of-extra'",
     },
-    "database": {"url": "postgresql+psycopg://freepool:word-of-db@db/freepool"},
+    "database": {"url": "postgresql+psycopg://freepool:secret-of-db@db/freepool"},
 }
 
 
-@pytest.mark.parametrize("values", [{}, SECRETIVE], ids=["generated", "given"])
+@pytest.mark.parametrize("values", [{}, WITH_SECRETS], ids=["generated", "given"])
 def test_secrets_are_in_secrets_only(values: Values) -> None:
     manifests = render(values)
     secrets = of_kind(manifests, "Secret")
-    words = {word for secret in secrets for word in decoded(secret).values() if re.fullmatch("[0-9a-f]{64}", word)}
-    assert len(words) == 6 + (values == {}), "slots, link, proxy, desk, steward, cookies, and the database's"
-    words |= {"word-of-oauth", "word-of-extra", "word-of-db"}
+    values_in_secrets = [value for secret in secrets for value in decoded(secret).values()]
+    secret_values = {value for value in values_in_secrets if re.fullmatch("[0-9a-f]{64}", value)}
+    assert len(secret_values) == 6 + (values == {}), "slots, link, proxy, desk, steward, cookies, and the database's"
+    secret_values |= {"secret-of-oauth", "secret-of-extra", "secret-of-db"}
     for manifest in manifests:
         if manifest["kind"] != "Secret":
-            assert not [word for word in words if word in str(manifest)], manifest["metadata"]["name"]
+            leaks = [value for value in secret_values if value in str(manifest)]
+            assert leaks == [], manifest["metadata"]["name"]
 
 
 @EVERY
 def test_the_environment_holds_one_secret_by_reference(values: Values) -> None:
-    """configurable-http-proxy takes its own from nowhere else."""
+    """configurable-http-proxy reads its token only from the environment."""
     by_reference = {
         (component, variable["name"])
         for component, pod in pods(render(values))
@@ -156,7 +158,7 @@ def test_each_pod_sees_only_the_secrets_that_it_reads() -> None:
     }
 
 
-def test_only_who_talks_to_clouds_sees_their_keys() -> None:
+def test_only_desk_and_steward_mount_the_cloud_keys() -> None:
     seen = {
         component: (volume["secret"]["defaultMode"], mount["mountPath"], mount["readOnly"])
         for component, pod in pods(render({"paid": PAID, **APART}))
@@ -169,17 +171,19 @@ def test_only_who_talks_to_clouds_sees_their_keys() -> None:
     assert seen == dict.fromkeys(("desk", "steward"), (0o440, "/srv/clouds", True))
 
 
-def test_generated_secrets_are_as_the_programs_want_them() -> None:
-    secret = decoded(one(render(), "Secret", RELEASE))
+def test_generated_secrets_have_the_form_that_the_programs_expect() -> None:
+    secret = decoded(manifest_of(render(), "Secret", RELEASE))
     url = secret.pop("ledger-url")
     password = secret["postgres-password"]
     assert url == f"postgresql+psycopg://freepool:{password}@freepool-postgres.{NAMESPACE}.svc:5432/freepool"
-    assert all(re.fullmatch("[0-9a-f]{64}", word) for word in secret.values())
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in secret.values())
     assert len(set(secret.values())) == len(secret)
-    assert decoded(one(render(SECRETIVE), "Secret", RELEASE))["ledger-url"] == SECRETIVE["database"]["url"]
+    assert (
+        decoded(manifest_of(render(WITH_SECRETS), "Secret", RELEASE))["ledger-url"] == WITH_SECRETS["database"]["url"]
+    )
 
 
-def test_a_secret_of_yours_is_used_and_none_is_made() -> None:
+def test_an_existing_secret_is_used_and_none_is_generated() -> None:
     manifests = render(VALUE_SETS["existing secret"])
     assert [secret["metadata"]["name"] for secret in of_kind(manifests, "Secret")] == ["freepool-hub"]
     mounted = {
@@ -191,8 +195,7 @@ def test_a_secret_of_yours_is_used_and_none_is_made() -> None:
     assert mounted == {"my-secrets"}
 
 
-def test_what_outlives_an_uninstall() -> None:
-    """The trial database and what opens it."""
+def test_an_uninstall_keeps_the_trial_database_and_its_secret() -> None:
     kept = {
         (manifest["kind"], manifest["metadata"]["name"])
         for manifest in render()
@@ -201,20 +204,20 @@ def test_what_outlives_an_uninstall() -> None:
     assert kept == {("Secret", "freepool"), ("PersistentVolumeClaim", "freepool-postgres")}
 
 
-def test_nothing_of_the_trial_database_is_there_with_another() -> None:
+def test_with_another_database_the_trial_database_is_not_installed() -> None:
     for values in (VALUE_SETS["external database"], VALUE_SETS["existing secret"]):
         assert [manifest for manifest in render(values) if "postgres" in manifest["metadata"]["name"]] == []
 
 
 def test_there_is_only_one_hub_and_one_proxy_at_a_time() -> None:
     for name in ("freepool-hub", "freepool-proxy", "freepool-postgres"):
-        spec = one(render(), "Deployment", name)["spec"]
+        spec = manifest_of(render(), "Deployment", name)["spec"]
         assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     more = render(VALUE_SETS["as much as possible"])
-    assert one(more, "Deployment", "loans-steward")["spec"]["replicas"] == 2
+    assert manifest_of(more, "Deployment", "loans-steward")["spec"]["replicas"] == 2
 
 
-def test_no_notebook_ends_another() -> None:
+def test_no_notebook_preempts_another_pod() -> None:
     classes = {found["metadata"]["name"]: found for found in of_kind(render(), "PriorityClass")}
     assert set(classes) == {f"{POOL}-platform", f"{POOL}-instance", f"{POOL}-warm"}, "unique in the cluster"
     for name in (f"{POOL}-instance", f"{POOL}-warm"):
@@ -230,27 +233,27 @@ def selects(selector: Values, labels: dict[str, str]) -> bool:
 
 @EVERY
 def test_budgets_guard_assigned_slots_and_the_platform_and_no_warm_slot(values: Values) -> None:
-    """A warm pod carries no such label: it holds up no drain, and a cluster autoscaler may remove its node.
+    """A warm pod has no such label, so it delays no drain, and a cluster autoscaler may remove its node.
 
-    A pod that two budgets select cannot be evicted at all: each pod is selected by one at most.
+    Each pod is selected by at most one budget, because a pod of two budgets cannot be evicted.
     """
     budgets = {found["metadata"]["name"]: found["spec"] for found in of_kind(render(values), "PodDisruptionBudget")}
-    people = {name: spec for name, spec in budgets.items() if "-instances" in name}
-    assert bool(people) is (values.get("pool", {}).get("podDisruptionBudget") != {"enabled": False})
-    if people:
+    of_instances = {name: spec for name, spec in budgets.items() if "-instances" in name}
+    assert bool(of_instances) is (values.get("pool", {}).get("podDisruptionBudget") != {"enabled": False})
+    if of_instances:
         for labels, count in (assigned_labels("true"), 1), ({OLD_ASSIGNED_LABEL: "true"}, 1), ({}, 0):
-            assert len([name for name, spec in people.items() if selects(spec["selector"], labels)]) == count
-    for spec in people.values():
+            assert len([name for name, spec in of_instances.items() if selects(spec["selector"], labels)]) == count
+    for spec in of_instances.values():
         assert spec["selector"]["matchLabels"] == OURS
-        assert spec["minAvailable"] > 100_000, "more than there are"
+        assert spec["minAvailable"] > 100_000, "more than the number of pods"
         assert spec["unhealthyPodEvictionPolicy"] == "IfHealthyBudget"
-    for name in budgets.keys() - people.keys():
-        assert budgets[name]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "a broken pod holds up no drain"
+    for name in budgets.keys() - of_instances.keys():
+        assert budgets[name]["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "a broken pod delays no drain"
     assert {found["apiVersion"] for found in of_kind(render(values), "PodDisruptionBudget")} <= {"policy/v1"}
 
 
 def test_a_spread_without_a_selector_is_over_the_components_own_pods() -> None:
-    """Of a null selector the API server says that it matches no pod. One that an administrator sets stays."""
+    """To the API server a null selector matches no pod. An administrator's own selector is kept."""
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
     own = spread | {"labelSelector": {"matchLabels": {"mine": "yes"}}}
     for component, pod in pods(render({"platform": {"topologySpreadConstraints": [spread, own]}})):
@@ -262,9 +265,9 @@ def test_a_spread_without_a_selector_is_over_the_components_own_pods() -> None:
             assert (first, second) == (spread, own)
 
 
-def test_images_are_on_every_node_that_a_flavor_goes_to() -> None:
+def test_the_puller_tolerates_the_taints_of_all_flavors() -> None:
     manifests = render(VALUE_SETS["gpu"])
-    spec = one(manifests, "DaemonSet", "freepool-puller")["spec"]["template"]["spec"]
+    spec = manifest_of(manifests, "DaemonSet", "freepool-puller")["spec"]["template"]["spec"]
     assert [container["image"] for container in spec["initContainers"]] == [
         "freepool/light:0.1.0",
         "freepool/cpu:0.1.0",
@@ -272,7 +275,7 @@ def test_images_are_on_every_node_that_a_flavor_goes_to() -> None:
     assert {toleration["key"] for toleration in spec["tolerations"]} == {"nvidia.com/gpu", "lab"}
 
 
-def test_images_come_from_where_values_say() -> None:
+def test_images_come_from_the_configured_registry() -> None:
     found: set[Any] = {
         container["image"]
         for component, pod in pods(render(VALUE_SETS["as much as possible"]))

@@ -1,4 +1,4 @@
-"""The pool's quota and limits are the catalog's: whatever the catalog lends fits, and not much more."""
+"""The pool's quota and limits are the catalog's: all instances that it allows fit, and little more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import ByteSize, TypeAdapter
 
 from spawner.catalog import Catalog, Flavor
 from spawner.pool.backends.kubernetes.manifest import resources
-from tests.helm.chart import CHART, RELEASE, VALUE_SETS, of_kind, one, render
+from tests.helm.chart import CHART, RELEASE, VALUE_SETS, manifest_of, of_kind, render
 from tests.unit.make import quick
 
 MIB, GIB = 1024**2, 1024**3
@@ -31,7 +31,7 @@ def number(quantity: object) -> Decimal:
 
 
 def pod_of(flavor: Flavor) -> dict[str, Decimal]:
-    """What one pod of a flavor asks for, and what it may use: the pool's own numbers."""
+    """Requests and limits of one pod of a flavor, as the pool sets them."""
     requests, most = resources(flavor)
     asks = {f"requests.{name}": number(amount) for name, amount in requests.items()}
     asks |= {f"limits.{name}": number(most[name]) for name in ("cpu", "memory", "ephemeral-storage")}
@@ -40,11 +40,13 @@ def pod_of(flavor: Flavor) -> dict[str, Decimal]:
 
 def hard_of(catalog: dict[str, Any], **pool: Any) -> dict[str, Decimal]:
     manifests = render({"catalog": catalog, "pool": pool})
-    return {name: number(value) for name, value in one(manifests, "ResourceQuota", RELEASE)["spec"]["hard"].items()}
+    return {
+        name: number(value) for name, value in manifest_of(manifests, "ResourceQuota", RELEASE)["spec"]["hard"].items()
+    }
 
 
 def total(catalog: dict[str, Any], counts: dict[str, int]) -> Counter[str]:
-    """What that many of each flavor ask for together."""
+    """The sum of so many pods of each flavor."""
     sum_of: Counter[str] = Counter()
     for flavor in Catalog.model_validate(catalog).flavors:
         for name, amount in pod_of(flavor).items():
@@ -108,7 +110,7 @@ def test_the_quota_admits_every_flavor_at_its_limit(made: list[dict[str, Any]]) 
 @given(flavors())
 def test_one_of_each_flavor_fits_the_limit_range(made: list[dict[str, Any]]) -> None:
     catalog = SHIPPED | {"flavors": made, "defaults": {"flavor": "flavor-0", "image": "light"}}
-    (limit,) = one(render({"catalog": catalog}), "LimitRange", RELEASE)["spec"]["limits"]
+    (limit,) = manifest_of(render({"catalog": catalog}), "LimitRange", RELEASE)["spec"]["limits"]
     pods = [pod_of(flavor) for flavor in Catalog.model_validate(catalog).flavors]
     for name, most in limit["max"].items():
         largest = max(pod[f"limits.{name}"] for pod in pods)
@@ -118,7 +120,7 @@ def test_one_of_each_flavor_fits_the_limit_range(made: list[dict[str, Any]]) -> 
 
 
 def test_the_quota_is_the_catalogs_with_a_tenth_more() -> None:
-    """Pods that are on their way out still count: 10 %, and at least 2 of each flavor."""
+    """10 %, and at least 2 pods of each flavor, because pods that are being deleted still count."""
     counts = {name: limit + max(2, math.ceil(limit / 10)) if limit else 0 for name, limit in limits(SHIPPED).items()}
     assert counts == {"cpu-basic": 22, "cpu-large": 6, "gpu-24g": 0}
     assert hard_of(SHIPPED) == total(SHIPPED, counts)
@@ -134,6 +136,6 @@ def test_accelerators_are_counted() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("pods", "3"), ("count/services", "0")])
-def test_a_number_of_your_own_wins(name: str, value: str) -> None:
+def test_a_configured_number_replaces_the_computed_one(name: str, value: str) -> None:
     (quota,) = of_kind(render(VALUE_SETS["as much as possible"]), "ResourceQuota")
     assert quota["spec"]["hard"][name] == value

@@ -1,4 +1,4 @@
-"""A real API server takes everything that the chart renders, without a warning: applied for trial, nothing is kept.
+"""A real API server accepts everything that the chart renders without a warning, in a dry run.
 
 Both namespaces have Pod Security "restricted" here, and the server looks at the pods of Deployments, too.
 """
@@ -29,7 +29,7 @@ def admin() -> Admin:
 
 @pytest.fixture(scope="module")
 def namespace(admin: Admin) -> Iterator[str]:
-    """The release's namespace; the pool's is beside it. Pods name classes of priority, which must be there."""
+    """The release's namespace; the pool's is beside it. The priority classes of the pods must exist."""
     name = f"freepool-trial-{secrets.token_hex(3)}"
     classes = of_kind(render(namespace=name), "PriorityClass")
     admin.apply(namespace_object(name), namespace_object(f"{name}-pool"), *classes)
@@ -37,11 +37,11 @@ def namespace(admin: Admin) -> Iterator[str]:
         yield name
     finally:
         admin.kubectl("delete", "namespace", name, f"{name}-pool", "--wait=false")
-        admin.kubectl("delete", "priorityclass", *(one["metadata"]["name"] for one in classes))
+        admin.kubectl("delete", "priorityclass", *(entry["metadata"]["name"] for entry in classes))
 
 
 def try_to_apply(admin: Admin, namespace: str, manifests: list[Manifest]) -> tuple[int, str]:
-    """Exit code, and all that the server objects to."""
+    """Exit code, errors and warnings of a dry run."""
     for manifest in manifests:
         if manifest["kind"] not in CLUSTER_WIDE:
             manifest["metadata"].setdefault("namespace", namespace)  # as Helm does
@@ -53,7 +53,7 @@ def try_to_apply(admin: Admin, namespace: str, manifests: list[Manifest]) -> tup
 
 
 @pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
-def test_the_server_takes_it(values: Values, admin: Admin, namespace: str) -> None:
+def test_the_api_server_accepts_every_manifest_without_a_warning(values: Values, admin: Admin, namespace: str) -> None:
     pool = values.get("pool", {})
     if "namespace" in pool:
         values = {**values, "pool": {**pool, "namespace": f"{namespace}-pool"}}
@@ -62,18 +62,18 @@ def test_the_server_takes_it(values: Values, admin: Admin, namespace: str) -> No
     assert try_to_apply(admin, namespace, manifests) == (0, "")
 
 
-def test_it_would_object(admin: Admin, namespace: str) -> None:
-    """Guards the test above: a field that does not exist, a pod that is not restricted, a kind that is gone."""
+def test_the_api_server_refuses_invalid_manifests(admin: Admin, namespace: str) -> None:
+    """An unknown field, an unrestricted pod, a removed kind: the test above can fail."""
     pod = {"containers": [{"name": "one", "image": "any"}]}
     deployment = {
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "odd"},
         "spec": {"selector": {"matchLabels": LABELS}, "template": {"metadata": {"labels": LABELS}, "spec": pod}},
     }  # fmt: skip
-    code, said = try_to_apply(admin, namespace, [deployment])
-    assert (code, "would violate PodSecurity" in said) == (1, True)
+    code, output = try_to_apply(admin, namespace, [deployment])
+    assert (code, "would violate PodSecurity" in output) == (1, True)
     typo = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dato": {}}
-    code, said = try_to_apply(admin, namespace, [typo])
-    assert (code, 'unknown field "dato"' in said) == (1, True)
+    code, output = try_to_apply(admin, namespace, [typo])
+    assert (code, 'unknown field "dato"' in output) == (1, True)
     old = {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "odd"}, "spec": {}}
-    code, said = try_to_apply(admin, namespace, [old])
-    assert (code, "no matches for kind" in said) == (1, True)
+    code, output = try_to_apply(admin, namespace, [old])
+    assert (code, "no matches for kind" in output) == (1, True)

@@ -18,11 +18,11 @@ from tests.stack import PROJECT
 
 
 class HelmFailed(Exception):
-    """What Helm says why."""
+    """A failed call, with Helm's message."""
 
 
 def call(verb: str, *arguments: Any, kubeconfig: Path, namespace: str, **options: Any) -> dict[str, Any]:
-    """One verb; what it answers. Raises `HelmFailed`."""
+    """Run one verb and return its result. Raises `HelmFailed`."""
     asked = {"verb": verb, "arguments": arguments, "kubeconfig": str(kubeconfig), "namespace": namespace}
     done = subprocess.run(
         [sys.executable, "-m", "tests.helm.verbs"],
@@ -39,7 +39,7 @@ def call(verb: str, *arguments: Any, kubeconfig: Path, namespace: str, **options
 
 
 def main() -> None:
-    """Make the call that is asked for."""
+    """Run the call on standard input."""
     asked = json.load(sys.stdin)
     try:
         with helm.Config(kubeconfig_path=asked["kubeconfig"], namespace=asked["namespace"]) as config:

@@ -22,7 +22,7 @@ def stack(shared_stack: Stack) -> Iterator[Stack]:
     for name in (OWNER, OTHER):
         shared_stack.add_user(name)
     shared_stack.wait_warm()
-    assert shared_stack.start(OWNER).status_code == 201
+    shared_stack.run(OWNER)
     put = shared_stack.http.put(
         f"{shared_stack.url}/user/{OWNER}/api/contents/hello.txt",
         headers={"Authorization": f"token {shared_stack.user_token(OWNER)}"},

@@ -17,7 +17,7 @@ import pytest
 from spawner.ledger import StartStep, Ticket
 from spawner.ledger.pool import instances, tickets
 from spawner.refusals import REFUSAL_HEADER
-from tests.hub.line import alive, history, lean_pool_of, pool_of
+from tests.hub.queue_users import alive, history, lean_pool_of, pool_of
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 
@@ -56,13 +56,13 @@ def test_a_stop_during_a_start_leaves_nothing(shared_stack: Stack) -> None:
             what="the end of the instance",
         )
     eventually(lambda: stack.slot_folders() == {slot.id for slot in stack.slots()}, what="order")
-    assert stack.start("hasty").status_code == 201
+    stack.run("hasty")
     stack.stop("hasty")
 
 
 def test_a_second_stop_is_no_error(shared_stack: Stack) -> None:
     shared_stack.add_user("twice")
-    shared_stack.start("twice")
+    shared_stack.run("twice")
     assert shared_stack.stop("twice").status_code == 204
     assert shared_stack.stop("twice").status_code in (202, 204)
 

@@ -17,7 +17,7 @@ import pytest
 from spawner.ledger import EndReason, TicketState
 from spawner.ledger.pool import tickets
 from spawner.refusals import REFUSAL_HEADER
-from tests.hub.line import Person, alive, history, lean_pool_of, people, pool_of, wait_for_order
+from tests.hub.queue_users import Person, alive, history, lean_pool_of, people, pool_of, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 

@@ -44,7 +44,7 @@ def test_a_user_starts_uses_and_stops_an_instance(shared_stack: Stack, name: str
     stack = shared_stack
     stack.add_user(name)
     stack.wait_warm()
-    assert stack.start(name, flavor="cpu-basic").status_code == 201
+    stack.run(name, flavor="cpu-basic")
     token = stack.user_token(name)
     listing = contents(stack, name, token, "GET", "")
     assert listing.status_code == 200
@@ -56,7 +56,7 @@ def test_a_user_starts_uses_and_stops_an_instance(shared_stack: Stack, name: str
 def test_a_running_server_is_listed_with_its_options(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("listed")
-    stack.start("listed", flavor="cpu-basic", image="light")
+    stack.run("listed", flavor="cpu-basic", image="light")
     model = stack.api("GET", "/users/listed").json()["servers"][""]
     assert model["ready"]
     assert model["user_options"] == {"flavor": "cpu-basic", "image": "light"}
@@ -67,14 +67,14 @@ def test_a_running_server_is_listed_with_its_options(shared_stack: Stack) -> Non
 def test_a_restart_gives_a_new_slot_and_keeps_no_files(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("wiped")
-    stack.start("wiped")
+    stack.run("wiped")
     token = stack.user_token("wiped")
     assert contents(stack, "wiped", token, "PUT", "canary.txt", json={
         "type": "file", "format": "text", "content": "still here?"
     }).status_code == 201  # fmt: skip
     before = next(instance for instance in stack.unended() if instance.user_name == "wiped").slot_id
     stack.stop("wiped")
-    stack.start("wiped")
+    stack.run("wiped")
     after = next(instance for instance in stack.unended() if instance.user_name == "wiped").slot_id
     assert after != before
     assert contents(stack, "wiped", token, "GET", "canary.txt").status_code == 404
@@ -85,10 +85,10 @@ def test_a_restart_gives_a_new_slot_and_keeps_no_files(shared_stack: Stack) -> N
 def test_a_start_without_options_uses_the_defaults(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("forgetful")
-    stack.start("forgetful", flavor="cpu-large")
+    stack.run("forgetful", flavor="cpu-large")
     eventually(lambda: stack.api("GET", "/users/forgetful").json()["servers"].get("", {}).get("ready"), seconds=60)
     stack.stop("forgetful")
-    stack.start("forgetful")
+    stack.run("forgetful")
     instance = next(instance for instance in stack.unended() if instance.user_name == "forgetful")
     assert (instance.flavor, instance.image) == ("cpu-basic", "light")
     stack.stop("forgetful")
@@ -122,7 +122,7 @@ def test_progress_can_be_read_during_a_start(shared_stack: Stack) -> None:
 def test_the_hub_notices_at_once_that_an_instance_ended(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("leaver")
-    stack.start("leaver")
+    stack.run("leaver")
     token = stack.user_token("leaver")
     began = time.monotonic()
     stack.http.post(f"{stack.url}/user/leaver/api/shutdown", headers={"Authorization": f"token {token}"}, timeout=20)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.helm.chart import RELEASE, of_kind, render
 from tests.kubernetes.conftest import Cluster, wait_warm
-from tests.kubernetes.order import Platform
+from tests.kubernetes.platform import Platform
 from tests.stack import eventually
 
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"

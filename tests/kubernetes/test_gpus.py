@@ -23,7 +23,7 @@ from tests.backends.wiped import show, tenant_on
 from tests.kubernetes.conftest import GPUS, Cluster, wait_usable
 from tests.kubernetes.gpus import Gpus, pretended_gpus
 from tests.kubernetes.node import Node
-from tests.kubernetes.order import Platform
+from tests.kubernetes.platform import Platform
 from tests.kubernetes.test_wiped import Pods
 from tests.stack import Stack, eventually
 

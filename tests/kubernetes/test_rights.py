@@ -23,7 +23,7 @@ from spawner.settings import KubernetesPool
 from tests.backends.conformance import SMALL, spec
 from tests.kubernetes.admin import Admin
 from tests.kubernetes.conftest import ACCOUNT, LIGHT, rights
-from tests.kubernetes.paper import PAPER
+from tests.kubernetes.unscheduled_pods import PAPER
 from tests.stack import free_port
 
 VERBS = ("get", "list", "watch", "create", "patch", "delete")

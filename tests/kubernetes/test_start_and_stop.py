@@ -18,7 +18,7 @@ def test_a_pod_is_assigned_runs_code_and_is_gone_after_the_stop(
 ) -> None:
     wait_warm(kube_stack)
     kube_stack.add_user("ann")
-    assert kube_stack.start("ann", flavor="waits", example="ocr").status_code == 201
+    kube_stack.run("ann", flavor="waits", example="ocr")
     (instance,) = [instance for instance in kube_stack.unended() if instance.user_name == "ann"]
     pod = pool_namespace.admin.pods(pool_namespace.name)[f"freepool-{instance.slot_id}"]
     assert pod["metadata"]["labels"]["freepool/assigned"] == "true"

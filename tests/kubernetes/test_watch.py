@@ -28,7 +28,7 @@ from spawner.settings import KubernetesPool
 from tests.kubernetes.admin import Admin
 from tests.kubernetes.conftest import ACCOUNT, PoolNamespace, rights
 from tests.kubernetes.gate import Gate, gate_to
-from tests.kubernetes.paper import Paper, paper_in
+from tests.kubernetes.unscheduled_pods import Paper, paper_in
 
 SECONDS = 20.0
 """For what takes one: the machine may be busy."""

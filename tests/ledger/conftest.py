@@ -19,6 +19,7 @@ from spawner.ledger.migrate import migrate
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
 from spawner.ledger.pool.tables import controls, events, instances, slots, tickets, user_namespaces
 from spawner.ledger.schema import leases, revisions
+from tests.ledger.pool import SimulatedPool
 from tests.ledger.postgres import fresh_database, running_postgres
 
 T = TypeVar("T")
@@ -27,14 +28,14 @@ Together = Callable[[list[Callable[[], T]]], list[T]]
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[URL]:
-    """One server for the session."""
+    """A PostgreSQL server for the session."""
     with running_postgres() as url:
         yield url
 
 
 @pytest.fixture
 def postgres_url(postgres: URL) -> Iterator[str]:
-    """An empty database of its own."""
+    """The URL of a new, empty database."""
     with fresh_database(postgres, f"test_{secrets.token_hex(6)}") as url:
         yield text_of(url)
 
@@ -115,10 +116,16 @@ def together() -> Iterator[Together[object]]:
         def run(tasks: list[Callable[[], T]]) -> list[T]:
             start = Barrier(len(tasks))
 
-            def one(task: Callable[[], T]) -> T:
+            def run_at_the_barrier(task: Callable[[], T]) -> T:
                 start.wait(30)
                 return task()
 
-            return [future.result(60) for future in [threads.submit(one, task) for task in tasks]]
+            return [future.result(60) for future in [threads.submit(run_at_the_barrier, task) for task in tasks]]
 
         yield run
+
+
+@pytest.fixture
+def pool(ledger: Ledger) -> SimulatedPool:
+    """A pool of one instance."""
+    return SimulatedPool(ledger)

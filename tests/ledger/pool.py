@@ -15,16 +15,18 @@ from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.options import choose
 from spawner.pool.queue.admission import Admission, SpawnRequest
 from tests.unit import make
-from tests.unit.make import NOW, PaperBackend
+from tests.unit.make import NOW, SimulatedBackend
+
+WAITING, CALLED = TicketState.WAITING, TicketState.CALLED
 
 
 @dataclass
-class PaperPool:
+class SimulatedPool:
     """Writes to the ledger what hub, desk and steward would write, without running them."""
 
     ledger: Ledger
     catalog: Catalog = field(default_factory=lambda: make.catalog(make.flavor(limit=1)))
-    backend: PaperBackend = field(default_factory=PaperBackend)
+    backend: SimulatedBackend = field(default_factory=SimulatedBackend)
     time: datetime = NOW
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -53,7 +55,7 @@ class PaperPool:
         return self.ledger.read(self.admission.position_of, ticket).place
 
     def ticket(self, ticket: Ticket) -> Ticket:
-        """The ticket's present row."""
+        """Read the ticket again."""
         return self.ledger.read(tickets.get, ticket.id)
 
     def alive(self) -> list[Ticket]:
@@ -63,7 +65,7 @@ class PaperPool:
         return self.ledger.read(slots.occupying)
 
     def held(self) -> list[Slot]:
-        """Assigned and reserved slots: all that count against the limit."""
+        """Assigned and reserved slots, which count against the limit."""
         return [slot for slot in self.slots() if slot.state is not SlotState.DESTROYING and slot.holder_id]
 
     def begin(self, ticket: Ticket) -> Instance:
@@ -90,7 +92,7 @@ class PaperPool:
         return self.ledger.write(write)
 
     def run(self, instance: Instance) -> Instance:
-        """The instance runs."""
+        """Write that the instance runs."""
 
         def write(connection: Connection) -> Instance:
             for slot in slots.of_holder(connection, instance.id):
@@ -106,11 +108,11 @@ class PaperPool:
     def start(self, user: str, **options: Any) -> Instance:
         """Request and start an instance for which there is room."""
         ticket = self.ask(user, **options)
-        assert ticket.state is TicketState.CALLED, f"{user} has to wait"
+        assert ticket.state is TicketState.CALLED, f"{user} is queued"
         return self.run(self.begin(ticket))
 
     def end(self, instance: Instance, reason: EndReason = EndReason.STOPPED) -> None:
-        """Write the intent to end it, which `sweep` finishes."""
+        """Write the intent to end it, which `finish_endings` finishes."""
 
         def write(connection: Connection) -> None:
             instances.mark_stopping(connection, instance.id, reason=reason, now=self.time)
@@ -121,7 +123,7 @@ class PaperPool:
 
         self.ledger.write(write)
 
-    def sweep(self) -> None:
+    def finish_endings(self) -> None:
         """Finish all slots and instances that are ending."""
 
         def write(connection: Connection) -> None:
@@ -133,3 +135,16 @@ class PaperPool:
                     instances.mark_ended(connection, instance.id, now=self.time)
 
         self.ledger.write(write)
+
+
+def warm(pool: SimulatedPool, name: str, *, flavor: str = "small", image: str = "cpu") -> None:
+    """Add a warm slot that is a minute old."""
+    pool.ledger.write(
+        slots.intend, slot_id=name, flavor=flavor, image=image, holder_id=None, now=pool.time - timedelta(minutes=1)
+    )
+    pool.ledger.write(slots.mark_warm, name, now=pool.time)
+
+
+def reserved(pool: SimulatedPool, ticket: Ticket) -> list[Slot]:
+    """The slots that a ticket has reserved."""
+    return [slot for slot in pool.slots() if slot.holder_id == ticket.id and slot.state is not SlotState.DESTROYING]

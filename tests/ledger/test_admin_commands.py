@@ -28,7 +28,7 @@ CATALOG = make.catalog(make.flavor("small", limit=10), make.flavor(LONG), images
 @pytest.fixture(autouse=True)
 def empty(ledger: Ledger) -> None:
     """PostgreSQL's is used by many tests."""
-    ledger.write(lambda connection: [connection.execute(one.delete()) for one in (table, tickets_table)])
+    ledger.write(lambda connection: [connection.execute(each_table.delete()) for each_table in (table, tickets_table)])
 
 
 def change(ledger: Ledger, apply: Any, request: Any, by: str = "ann") -> AdminSettings:
@@ -109,7 +109,7 @@ MISTAKES: list[tuple[Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("apply", "request_", "message"), MISTAKES, ids=range(len(MISTAKES)))
-def test_a_mistake_is_refused_with_a_remedy_and_not_stored(
+def test_an_invalid_setting_is_refused_with_a_remedy_and_not_stored(
     ledger: Ledger, apply: Any, request_: Any, message: str
 ) -> None:
     with pytest.raises(BadOption) as refused:
@@ -128,8 +128,8 @@ def test_a_day_is_read_with_all_its_rows(ledger: Ledger) -> None:
     ledger.write(tickets.join, ticket("long", joined=2 * 86_400, called=50, ended_at=NOW))
     ledger.write(tickets.join, ticket("waits", TicketState.WAITING, joined=2 * 86_400))
     found = ledger.read(read_day, now=later(2))
-    assert [one.id for one in found.tickets] == ["long", "waits"]
-    assert [one.id for one in found.started] == ["i1"]
+    assert [entry.id for entry in found.tickets] == ["long", "waits"]
+    assert [entry.id for entry in found.started] == ["i1"]
     assert found.steps == {"i1": {StartStep.SLOT_CREATING}}
     assert ledger.read(read_day, now=later(86_500)).started == []
 

@@ -32,15 +32,15 @@ def _names(ledger: Ledger, table: Table = leases) -> set[str]:
 
 async def _all_at_once(ledger: Ledger, *writes: Write) -> list[Any]:
     """The first write blocks the writing thread until all are submitted."""
-    everybody = threading.Event()
+    all_submitted = threading.Event()
 
     def first(connection: Connection) -> None:
-        everybody.wait(10)
+        all_submitted.wait(10)
 
     held = asyncio.ensure_future(ledger.awrite(first))
     tasks = [asyncio.ensure_future(ledger.awrite(write)) for write in writes]
     await asyncio.sleep(0.05)
-    everybody.set()
+    all_submitted.set()
     await held
     return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -65,11 +65,11 @@ async def test_a_refused_write_does_not_affect_the_others(ledger: Ledger) -> Non
         _row("half")(connection)
         raise LostRace("Somebody was first.")
 
-    said = await _all_at_once(ledger, _row("before"), refused, _row("before"), _row("after"))
-    assert said[0] == "before"
-    assert isinstance(said[1], LostRace)
-    assert type(said[2]).__name__ == "IntegrityError"
-    assert said[3] == "after"
+    results = await _all_at_once(ledger, _row("before"), refused, _row("before"), _row("after"))
+    assert results[0] == "before"
+    assert isinstance(results[1], LostRace)
+    assert type(results[2]).__name__ == "IntegrityError"
+    assert results[3] == "after"
     assert {"before", "after"} <= _names(ledger)
     assert "half" not in _names(ledger)
 
@@ -79,10 +79,10 @@ async def test_an_error_reaches_only_its_own_caller(ledger: Ledger) -> None:
         _row("half")(connection)
         raise ZeroDivisionError
 
-    said = await _all_at_once(ledger, _row("before"), broken, _row("after"))
-    assert said[0] == "before"
-    assert isinstance(said[1], ZeroDivisionError)
-    assert said[2] == "after"
+    results = await _all_at_once(ledger, _row("before"), broken, _row("after"))
+    assert results[0] == "before"
+    assert isinstance(results[1], ZeroDivisionError)
+    assert results[2] == "after"
     assert {"before", "after"} <= _names(ledger)
     assert "half" not in _names(ledger)
 
@@ -96,9 +96,9 @@ async def test_a_failed_commit_is_raised_to_all_callers(ledger: Ledger) -> None:
             raise LedgerUnusable("The disk is full.")
 
     event.listen(ledger._engine, "commit", fail)
-    said = await _all_at_once(ledger, _row("one"), _row("two"))
+    results = await _all_at_once(ledger, _row("one"), _row("two"))
     event.remove(ledger._engine, "commit", fail)
-    assert [type(one) for one in said] == [LedgerUnusable, LedgerUnusable]
+    assert [type(error) for error in results] == [LedgerUnusable, LedgerUnusable]
     assert len(commits) == 2
     assert not {"one", "two"} & _names(ledger)
 

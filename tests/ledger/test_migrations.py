@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the code uses, on PostgreSQL too."""
+"""The migrations create exactly the code's tables, on both databases."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def test_migrated_tables_are_the_tables_of_the_code(url: str) -> None:
     engine.dispose()
 
 
-def test_several_may_migrate_at_once(postgres_url: str, together: Together[None]) -> None:
-    """As pods that start together do."""
+def test_concurrent_migrations_succeed(postgres_url: str, together: Together[None]) -> None:
+    """Pods that start together migrate concurrently."""
 
-    def one() -> None:
+    def migrate_ledger() -> None:
         engine = make_engine(postgres_url)
         migrate(engine)
         check_version(engine)
         engine.dispose()
 
-    together([one] * 8)
+    together([migrate_ledger] * 8)
 
 
-def test_a_database_that_does_not_answer_is_waited_for_and_then_named() -> None:
+def test_a_database_that_never_answers_is_named_after_a_wait() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         engine = make_engine(f"postgresql+psycopg://freepool@127.0.0.1:{taken.getsockname()[1]}/freepool")
@@ -55,7 +55,7 @@ def test_a_database_that_does_not_answer_is_waited_for_and_then_named() -> None:
         engine.dispose()
 
 
-def test_a_database_that_begins_to_answer_is_migrated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_answers_late_is_migrated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make_engine(url)
     answers = iter([OperationalError("", {}, Exception("starting up")), None])
 

@@ -1,4 +1,4 @@
-"""An end that is noted before its cause is known, and the cause that takes its place; on both databases."""
+"""A noted end keeps its time, and its reason is replaced once the cause is known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def running(ledger: Ledger) -> Instance:
     return run_instance(ledger)
 
 
-async def test_the_cause_takes_the_place_of_what_was_noted(pool: Pool, running: Instance, ledger: Ledger) -> None:
+async def test_the_cause_replaces_the_noted_reason(pool: Pool, running: Instance, ledger: Ledger) -> None:
     await pool.note_end(running.id, EndReason.CRASHED, "exit code 143")
     assert state_of(ledger) == (InstanceState.STOPPING, EndReason.CRASHED, "exit code 143", SlotState.CLAIMED)
     await pool.correct_reason(running.id, EndReason.OUT_OF_DISK, "too large")

@@ -1,4 +1,4 @@
-"""Bindings, consents and orders: every change happens once, from the right state, or is refused whole."""
+"""Bindings, consents and orders: every change happens once, from the right state, or not at all."""
 
 from __future__ import annotations
 
@@ -119,10 +119,10 @@ def test_an_accepted_consent_is_valid_until_it_expires(ledger: Ledger) -> None:
     ledger.write(consents.accept, "c2", now=later(700))  # an expired consent does not block a new one
     assert ledger.read(consents.get, "c1").state is ConsentState.EXPIRED
     assert ledger.write(consents.expire, now=later(3000)) == 1
-    assert [one.id for one in ledger.read(consents.of_user, "ann")] in (["c1", "c2"], ["c2", "c1"])
+    assert [consent.id for consent in ledger.read(consents.of_user, "ann")] in (["c1", "c2"], ["c2", "c1"])
 
 
-def test_what_an_order_holds_is_read_as_written(ledger: Ledger) -> None:
+def test_an_order_is_read_as_written(ledger: Ledger) -> None:
     full = order(
         state=OrderState.STOPPING, reason=StopReason.CAP, blocked=Block.AUTH_LOST, running=12.5, spent="0.000001",
         unsure=True, next_try_at=later(5), remote_reason="库存不足", version=7,
@@ -154,7 +154,7 @@ def test_a_server_has_one_live_order(ledger: Ledger, together: Together[bool]) -
 
 
 @pytest.mark.parametrize("same", ["id", "consent_id", "name"])
-def test_nothing_that_must_be_unique_is_used_twice(ledger: Ledger, same: str) -> None:
+def test_unique_columns_refuse_a_second_row(ledger: Ledger, same: str) -> None:
     first = write_order(ledger, state=OrderState.GONE)
     with pytest.raises(LostRace):
         ledger.write(orders.insert_new, order("o2", **{same: getattr(first, same)}))
@@ -167,7 +167,7 @@ def test_the_same_name_in_another_account_is_no_conflict(ledger: Ledger) -> None
 
 @pytest.mark.parametrize("to", [OrderState.INTENDED, OrderState.CREATING])
 def test_of_many_writers_of_one_version_one_succeeds(ledger: Ledger, together: Together[bool], to: OrderState) -> None:
-    """Also where its state stays: what was decided from a row is done only while the row is that."""
+    """Also if the state stays the same: a change needs the row version that it was decided from."""
     read = write_order(ledger, state=OrderState.INTENDED)
 
     def claim(number: int) -> bool:
@@ -222,9 +222,9 @@ def test_due_orders_are_read_by_urgency(ledger: Ledger) -> None:
     write_order(ledger, "backs off", next_try_at=later(60), stop_wanted_at=later(-20), **poll)
     write_order(ledger, "wanted", next_try_at=later(60), stop_wanted_at=later(-2), **poll)
     write_order(ledger, "stopping", OrderState.STOPPING, next_try_at=later(-1), begun_at=later(-10))
-    ids = [one.id for one in ledger.read(orders.due, now=NOW, at_most=9)]
+    ids = [order.id for order in ledger.read(orders.due, now=NOW, at_most=9)]
     assert ids == ["stopping", "wanted", "late", "later"]
-    assert [one.id for one in ledger.read(orders.due, now=NOW, at_most=2)] == ids[:2]
+    assert [order.id for order in ledger.read(orders.due, now=NOW, at_most=2)] == ids[:2]
 
 
 def test_orders_are_found_by_account_for_any_user(ledger: Ledger) -> None:
@@ -234,8 +234,8 @@ def test_orders_are_found_by_account_for_any_user(ledger: Ledger) -> None:
     for number in (1, 2, 3):
         write_order(ledger, f"o{number}", binding_id=f"b{number}")
     account = ledger.read(bindings.get, "b1").account_id
-    assert [one.id for one in ledger.read(orders.of_account, "dsw", account)] == ["o1", "o2"]
-    assert [one.id for one in ledger.read(bindings.of_user, "bob")] == ["b2", "b3"]
+    assert [order.id for order in ledger.read(orders.of_account, "dsw", account)] == ["o1", "o2"]
+    assert [binding.id for binding in ledger.read(bindings.of_user, "bob")] == ["b2", "b3"]
 
 
 def test_a_user_links_an_account_once(ledger: Ledger) -> None:
@@ -244,12 +244,12 @@ def test_a_user_links_an_account_once(ledger: Ledger) -> None:
         write_binding(ledger, "b2")
     ledger.write(bindings.unlink, "b1", now=NOW)
     write_binding(ledger, "b3")
-    assert [one.id for one in ledger.read(bindings.linked)] == ["b3"]
+    assert [binding.id for binding in ledger.read(bindings.linked)] == ["b3"]
 
 
-def test_the_record_keeps_its_order(ledger: Ledger) -> None:
+def test_order_events_keep_their_order(ledger: Ledger) -> None:
     for number in range(5):
-        at = NOW - timedelta(seconds=number)  # clocks may go back, the record does not
+        at = NOW - timedelta(seconds=number)  # clocks may go back
         ledger.write(audit.note, "o1", at=at, by="steward", what=f"w{number}", request_id="R", params={"n": number})
     assert [line.what for line in ledger.read(audit.record_of, "o1")] == [f"w{number}" for number in range(5)]
     assert ledger.read(audit.record_of, "o2") == []

@@ -1,4 +1,4 @@
-"""Whatever a user, a program, a cluster or a cloud writes, a row is written and an instance ends; on both databases."""
+"""Any text of a user, program, cluster or cloud can be stored, and prevents no instance from ending."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def failed_pod(message: str) -> SlotStatus:
 
 
 async def steward_ends(pool: Pool, status: SlotStatus) -> None:
-    """What a steward does that sees this status."""
+    """Let the steward act on this status."""
     steward = Steward(pool, holder="test", hub=None, hub_token="")  # type: ignore[arg-type]
     actions = reconcile.decide(
         slots=pool.ledger.read(slots.occupying),
@@ -72,7 +72,7 @@ async def steward_ends(pool: Pool, status: SlotStatus) -> None:
         await steward._carry_out(action)
 
 
-async def test_a_user_keeps_no_slot_by_the_words_that_its_program_leaves(pool: Pool, ledger: Ledger) -> None:
+async def test_a_termination_message_does_not_keep_an_instance_alive(pool: Pool, ledger: Ledger) -> None:
     run_instance(ledger)
     await steward_ends(pool, failed_pod(HOSTILE))
     assert state_of(ledger) == (InstanceState.ENDED, EndReason.CRASHED, f"exit code 1: {PLAIN}", SlotState.GONE)
@@ -97,7 +97,7 @@ async def test_a_slot_and_a_ticket_end_whatever_their_detail(pool: Pool, ledger:
 
 @pytest.fixture
 def latin_ledger(postgres: URL) -> Iterator[Ledger]:
-    """A database that an administrator has made with an encoding that lacks most characters."""
+    """A ledger in a database with an encoding that lacks most characters."""
     name = f"latin_{secrets.token_hex(6)}"
     engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -114,7 +114,7 @@ def latin_ledger(postgres: URL) -> Iterator[Ledger]:
     engine.dispose()
 
 
-async def test_an_end_whose_detail_cannot_be_written_is_written_without(latin_ledger: Ledger) -> None:
+async def test_an_end_whose_detail_cannot_be_stored_is_written_without_it(latin_ledger: Ledger) -> None:
     run_instance(latin_ledger)
     await steward_ends(pool_on(latin_ledger), failed_pod("猫"))
     assert state_of(latin_ledger) == (InstanceState.ENDED, EndReason.CRASHED, None, SlotState.GONE)
@@ -123,21 +123,21 @@ async def test_an_end_whose_detail_cannot_be_written_is_written_without(latin_le
 def test_users_whose_names_no_database_can_store_are_kept_apart(ledger: Ledger) -> None:
     for number, name in enumerate(NAMES):
         request(ledger, f"i{number}", user=name, server=name)
-    assert [one.user_name for one in ledger.read(instances.unended)] == NAMES
+    assert [instance.user_name for instance in ledger.read(instances.unended)] == NAMES
     for number, name in enumerate(NAMES):
-        assert [one.id for one in ledger.read(instances.unended, name)] == [f"i{number}"]
+        assert [instance.id for instance in ledger.read(instances.unended, name)] == [f"i{number}"]
         latest = ledger.read(instances.latest, name, name)
         assert latest is not None
         assert (latest.id, latest.server_name) == (f"i{number}", name)
         assert ledger.read(tickets.alive, name) == []
 
 
-def test_what_a_cluster_says_of_a_node_is_written(ledger: Ledger) -> None:
+def test_a_nodes_message_is_written(ledger: Ledger) -> None:
     ledger.write(user_namespaces.note, NodeSupport("small", "node-1", False, HOSTILE, later(0)))
     assert ledger.read(user_namespaces.all_of) == [NodeSupport("small", "node-1", False, PLAIN, later(0))]
 
 
-def test_what_a_cloud_says_of_an_order_is_written(ledger: Ledger) -> None:
+def test_a_clouds_message_about_an_order_is_written(ledger: Ledger) -> None:
     write_binding(ledger, workspaces={"r": HOSTILE})
     assert ledger.read(bindings.get, "b1").workspaces == {"r": HOSTILE}
     before = write_order(ledger)

@@ -1,4 +1,4 @@
-"""A long random walk through admission and the steward's queue actions, compared with a simple model of both.
+"""Random events on a pool, through admission and the steward's queue actions, with invariants after each.
 
 After any sequence of events no ticket is lost, doubled or overtaken, and no more slots are reserved than exist.
 """
@@ -19,12 +19,12 @@ from spawner.errors import LostRace, Refusal
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger, SlotState, Ticket, TicketState
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.steward import queue_actions
-from tests.ledger.pool import PaperPool
+from tests.ledger.pool import SimulatedPool
 from tests.unit import make
-from tests.unit.make import GIB, PaperBackend
+from tests.unit.make import GIB, SimulatedBackend
 
 STEPS = 400
-PEOPLE = [f"u{number}" for number in range(14)]
+USERS = [f"u{number}" for number in range(14)]
 LIMITS = {"small": 3, "large": 1}
 FAILURES = [EndReason.START_FAILED, EndReason.NO_ROOM, EndReason.LOST]
 ENDS = [EndReason.STOPPED, EndReason.DEADLINE, EndReason.CRASHED]
@@ -39,18 +39,18 @@ def catalog() -> Catalog:
 
 
 @dataclass
-class Walk:
-    """`over` holds the tickets that this test has ended."""
+class PoolEvents:
+    """`ended_by_test`: tickets that were cancelled or expired. `previous`: live tickets before the last event."""
 
-    pool: PaperPool
+    pool: SimulatedPool
     dice: random.Random
-    over: set[str] = field(default_factory=set)
-    known: dict[str, Ticket] = field(default_factory=dict)
+    ended_by_test: set[str] = field(default_factory=set)
+    previous: dict[str, Ticket] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def step(self) -> None:
-        often = [self.ask, self.ask, self.ask, self.steward, self.steward, self.come_up, self.end, self.pool.sweep]
-        seldom = [self.fail, self.leave, self.lose_a_slot, self.warm_up]
+        often = [*[self.ask] * 3, *[self.steward] * 2, self.run_start, self.end_instance, self.pool.finish_endings]
+        seldom = [self.fail_start, self.cancel_ticket, self.lose_a_slot, self.create_warm_slot]
         act = self.dice.choice([*often, *often, *seldom])
         self.pool.pass_time(self.dice.choice([0.5, 1, 5, 20]))
         with contextlib.suppress(LostRace):
@@ -61,7 +61,7 @@ class Walk:
     # Users' actions
 
     def ask(self) -> None:
-        user, flavor = self.dice.choice(PEOPLE), self.dice.choice(list(LIMITS))
+        user, flavor = self.dice.choice(USERS), self.dice.choice(list(LIMITS))
         if any(instance.user_name == user for instance in self.live()):
             return
         try:
@@ -72,18 +72,18 @@ class Walk:
         if ticket.state is TicketState.CALLED and ticket.instance_id is None and self.dice.random() < 0.5:
             self.pool.begin(ticket)  # otherwise the steward begins it
 
-    def end(self) -> None:
+    def end_instance(self) -> None:
         running = [instance for instance in self.live() if instance.state is InstanceState.RUNNING]
         if running:
             self.pool.end(self.dice.choice(running), self.dice.choice(ENDS))
 
-    def leave(self) -> None:
-        """In any state of the ticket."""
+    def cancel_ticket(self) -> None:
+        """Cancel a ticket, in any state."""
         alive = self.pool.alive()
         if not alive:
             return
         ticket = self.dice.choice(alive)
-        self.over.add(ticket.id)
+        self.ended_by_test.add(ticket.id)
         if ticket.instance_id is None:
             self.pool.ledger.write(self.pool.admission.release, ticket.id, TicketState.CANCELLED)
         else:
@@ -95,12 +95,12 @@ class Walk:
         found = [instance for instance in self.live() if instance.state is InstanceState.STARTING]
         return self.dice.choice(found) if found else None
 
-    def come_up(self) -> None:
+    def run_start(self) -> None:
         instance = self.starting()
         if instance:
             self.pool.run(instance)
 
-    def fail(self) -> None:
+    def fail_start(self) -> None:
         instance = self.starting()
         if instance:
             self.pool.end(instance, self.dice.choice(FAILURES))
@@ -112,7 +112,7 @@ class Walk:
         if free:
             self.pool.ledger.write(slots.mark_destroying, self.dice.choice(free).id, reason=EndReason.LOST)
 
-    def warm_up(self) -> None:
+    def create_warm_slot(self) -> None:
         """The steward creates a warm slot, if there is room."""
         if len(self.pool.slots()) < sum(LIMITS.values()) and not self.pool.alive():
             name = self.pool.new_id()
@@ -146,7 +146,7 @@ class Walk:
             case queue_actions.StartTicket():
                 pool.begin(ticket)
             case queue_actions.ExpireTicket():
-                self.over.add(ticket.id)
+                self.ended_by_test.add(ticket.id)
                 pool.ledger.write(pool.admission.release, ticket.id, TicketState.EXPIRED)
             case queue_actions.FailTicket():
                 raise AssertionError("the catalog stays as it is")
@@ -170,29 +170,35 @@ class Walk:
         assert self._memory(Counter(slot.flavor for slot in held)) <= self.memory
         assert set(holders) <= {ticket.id for ticket in alive} | {instance.id for instance in live}
         waiting = Counter(ticket.user_name for ticket in alive if ticket.state is TicketState.WAITING)
-        having = Counter(instance.user_name for instance in live)
-        assert max([*waiting.values(), *having.values()], default=0) <= 1
+        instances_of_user = Counter(instance.user_name for instance in live)
+        assert max([*waiting.values(), *instances_of_user.values()], default=0) <= 1
         called = [ticket for ticket in alive if ticket.state is TicketState.CALLED]
-        for had_waited in (True, False):  # a slot that was waited for is held beside one that was started meanwhile
-            each = Counter(one.user_name for one in called if one.has_waited is had_waited)
-            assert max(each.values(), default=0) <= 1
-        self._check_that_nobody_is_overtaken(alive)
-        self._check_that_nobody_is_lost(alive)
-        self.known = {ticket.id: ticket for ticket in alive}
+        for had_waited in (True, False):  # a user may have a called ticket beside one that started at once
+            called_per_user = Counter(ticket.user_name for ticket in called if ticket.has_waited is had_waited)
+            assert max(called_per_user.values(), default=0) <= 1
+        self._check_that_no_ticket_is_overtaken(alive)
+        self._check_that_no_ticket_is_lost(alive)
+        self.previous = {ticket.id: ticket for ticket in alive}
 
-    def _check_that_nobody_is_overtaken(self, alive: list[Ticket]) -> None:
+    def _check_that_no_ticket_is_overtaken(self, alive: list[Ticket]) -> None:
         """A called ticket leaves room for all tickets before it that are not yet called."""
-        before = {ticket.id for ticket in self.known.values() if ticket.state is TicketState.WAITING}
-        still = [ticket for ticket in alive if ticket.id in before and ticket.state is TicketState.WAITING]
+        before = {ticket.id for ticket in self.previous.values() if ticket.state is TicketState.WAITING}
+        still_waiting = [ticket for ticket in alive if ticket.id in before and ticket.state is TicketState.WAITING]
         assigned = Counter(slot.flavor for slot in self.pool.held())
         for ticket in alive:
-            was = self.known.get(ticket.id)
-            if ticket.state is TicketState.CALLED and (was is None or was.state is TicketState.WAITING):
-                first = [one for one in still if (one.rank_at, one.id) < (ticket.rank_at, ticket.id)]
-                passed = [one for one in first if one.flavor == ticket.flavor]
-                if passed:
-                    assert assigned[ticket.flavor] + len(passed) <= LIMITS[ticket.flavor]
-                    assert self._memory(assigned) + self._memory(Counter(one.flavor for one in passed)) <= self.memory
+            before_it = self.previous.get(ticket.id)
+            if ticket.state is TicketState.CALLED and (before_it is None or before_it.state is TicketState.WAITING):
+                ranked_before = [
+                    other for other in still_waiting if (other.rank_at, other.id) < (ticket.rank_at, ticket.id)
+                ]
+                ranked_before_in_flavor = [other for other in ranked_before if other.flavor == ticket.flavor]
+                if ranked_before_in_flavor:
+                    assert assigned[ticket.flavor] + len(ranked_before_in_flavor) <= LIMITS[ticket.flavor]
+                    assert (
+                        self._memory(assigned)
+                        + self._memory(Counter(other.flavor for other in ranked_before_in_flavor))
+                        <= self.memory
+                    )
 
     @property
     def memory(self) -> float:
@@ -201,16 +207,16 @@ class Walk:
     def _memory(self, counts: Counter[str]) -> int:
         return sum(self.pool.catalog.flavor(flavor).reserved * count for flavor, count in counts.items())
 
-    def _check_that_nobody_is_lost(self, alive: list[Ticket]) -> None:
-        for lost in self.known.keys() - {ticket.id for ticket in alive} - self.over:
-            ticket = self.pool.ticket(self.known[lost])
+    def _check_that_no_ticket_is_lost(self, alive: list[Ticket]) -> None:
+        for lost in self.previous.keys() - {ticket.id for ticket in alive} - self.ended_by_test:
+            ticket = self.pool.ticket(self.previous[lost])
             assert ticket.state in (TicketState.SERVED, TicketState.FAILED)
             if ticket.state is TicketState.FAILED and ticket.has_waited:
-                others = [one for one in alive if one.user_name == ticket.user_name]
-                assert ticket.tries >= 2 or others, "who waited is tried three times"
+                others = [other for other in alive if other.user_name == ticket.user_name]
+                assert ticket.tries >= 2 or others, "a ticket that waited is tried three times"
 
-    def to_the_end(self) -> None:
-        """Without new requests and failures, all queued tickets are served."""
+    def serve_all(self) -> None:
+        """Check that without new requests and failures all queued tickets are served."""
         left = {ticket.id for ticket in self.pool.alive()}
         for _ in range(60):
             self.pool.pass_time(61)
@@ -219,7 +225,7 @@ class Walk:
                     self.pool.run(instance)
                 else:
                     self.pool.end(instance)
-            self.pool.sweep()
+            self.pool.finish_endings()
             self.steward()
             self.check()
         assert self.pool.alive() == []
@@ -232,15 +238,16 @@ class Walk:
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("memory", [None, 4 * GIB], ids=["a cluster", "one machine"])
 def test_no_ticket_is_lost_doubled_or_overtaken(ledger: Ledger, seed: int, memory: int | None) -> None:
-    pool = PaperPool(ledger, catalog(), PaperBackend(bytes=memory))
-    walk = Walk(pool, random.Random(seed))
+    pool = SimulatedPool(ledger, catalog(), SimulatedBackend(bytes=memory))
+    events = PoolEvents(pool, random.Random(seed))
     for _ in range(STEPS):
-        walk.step()
-    assert min(walk.counts[name] for name in ("ask", "come_up", "fail", "end", "leave", "steward")) > 5
-    walk.to_the_end()
+        events.step()
+    kinds = ("ask", "run_start", "fail_start", "end_instance", "cancel_ticket", "steward")
+    assert min(events.counts[kind] for kind in kinds) > 5
+    events.serve_all()
     served = [
-        one
-        for one in ledger.read(tickets.since, pool.time - timedelta(days=30))
-        if one.state is TicketState.SERVED and one.has_waited
+        ticket
+        for ticket in ledger.read(tickets.since, pool.time - timedelta(days=30))
+        if ticket.state is TicketState.SERVED and ticket.has_waited
     ]
-    assert len(served) > 10, "enough of those who were served had to wait"
+    assert len(served) > 10, "enough served tickets had waited"

@@ -107,7 +107,7 @@ def test_of_many_ends_one_gives_the_reason(ledger: Ledger, together: Together[bo
     assert ledger.read(instances.get, "i1").reason is reasons[won.index(True)]
 
 
-def test_no_change_is_lost_from_the_count(ledger: Ledger, together: Together[None]) -> None:
+def test_the_revision_counts_every_concurrent_change(ledger: Ledger, together: Together[None]) -> None:
     request(ledger)
     before = ledger.read(revision)
     together([lambda: ledger.write(instances.add_event, "i1", StartStep.REQUESTED, now=NOW) for _ in range(THREADS)])
@@ -115,8 +115,8 @@ def test_no_change_is_lost_from_the_count(ledger: Ledger, together: Together[Non
     assert len({event.seq for event in ledger.read(instances.events_of, "i1")}) == THREADS
 
 
-def _take(ledger: Ledger, catalog: Catalog, name: str) -> bool:
-    """A slot if there is room for it: what a start does, in one transaction."""
+def _reserve_if_room(ledger: Ledger, catalog: Catalog, name: str) -> bool:
+    """Reserve a slot if there is room, in one transaction, as a start does."""
 
     def take(connection: Connection) -> bool:
         occupying = slots.occupying(connection)
@@ -128,9 +128,9 @@ def _take(ledger: Ledger, catalog: Catalog, name: str) -> bool:
     return ledger.write(take)
 
 
-def test_free_room_is_used_once(ledger: Ledger, together: Together[bool]) -> None:
+def test_free_room_is_reserved_once(ledger: Ledger, together: Together[bool]) -> None:
     catalog = make.catalog(make.flavor("small", limit=3))
-    took = together([lambda n=n: _take(ledger, catalog, f"s{n}") for n in range(THREADS)])  # type: ignore[misc]
+    took = together([lambda n=n: _reserve_if_room(ledger, catalog, f"s{n}") for n in range(THREADS)])  # type: ignore[misc]
     assert took.count(True) == 3
     assert len(ledger.read(slots.occupying)) == 3
 
@@ -167,7 +167,7 @@ def test_changes_of_the_same_rows_in_another_order_do_not_deadlock(ledger: Ledge
 
 
 def test_a_reader_sees_one_snapshot(ledger: Ledger) -> None:
-    """The desk reads several queries in one transaction; a change in between must not show in some of them."""
+    """The desk reads several queries in one transaction; a change in between shows in none of them."""
     request(ledger)
 
     def look(connection: Connection) -> tuple[int, int]:
@@ -183,7 +183,7 @@ def test_a_reader_sees_one_snapshot(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_what_raises_writes_nothing(error: type[BaseException], ledger: Ledger) -> None:
+def test_a_transaction_that_raises_writes_nothing(error: type[BaseException], ledger: Ledger) -> None:
     def write(connection: Connection) -> None:
         instances.add_event(connection, "i1", StartStep.REQUESTED, now=NOW)
         raise error
@@ -195,7 +195,7 @@ def test_what_raises_writes_nothing(error: type[BaseException], ledger: Ledger) 
     assert ledger.read(revision) == before
 
 
-# Leases, one after the other
+# Leases
 
 
 def test_a_lease_is_renewed_by_its_holder_only_until_it_ends(ledger: Ledger) -> None:
@@ -212,7 +212,7 @@ def test_a_lease_is_renewed_by_its_holder_only_until_it_ends(ledger: Ledger) -> 
     assert ledger.read(leases.holder_of, "steward", now=later(15)) is None
 
 
-def test_a_lease_is_given_back_by_its_holder_only(ledger: Ledger) -> None:
+def test_a_lease_is_released_by_its_holder_only(ledger: Ledger) -> None:
     def hold(name: str) -> bool:
         return ledger.write(leases.hold, "steward", holder=name, now=NOW, duration=timedelta(seconds=5))
 
@@ -241,5 +241,5 @@ async def test_a_row_is_written_even_if_its_writer_is_cancelled(ledger: Ledger) 
     for _ in range(200):
         if await ledger.aread(instances.events_of, "i1"):
             return
-        await asyncio.sleep(0.02)  # a thread that is not awaited has no event for its end
+        await asyncio.sleep(0.02)  # nothing signals the end of a thread that is not awaited
     raise AssertionError("the row was not written")

@@ -52,7 +52,7 @@ def test_a_change_happens_from_the_right_state_or_not_at_all(ledger: Ledger, nam
         assert ledger.read(tickets.get, "t") == before
 
 
-def test_what_is_written_is_read(ledger: Ledger) -> None:
+def test_a_ticket_is_read_as_written(ledger: Ledger) -> None:
     ticket = make.ticket(
         "t",
         user_name="名字",
@@ -114,7 +114,7 @@ def test_a_ticket_is_served_when_its_instance_runs_and_only_then(ledger: Ledger)
 
 
 @pytest.mark.parametrize("reason", list(EndReason))
-def test_a_start_that_its_user_ends_ends_the_ticket(ledger: Ledger, reason: EndReason) -> None:
+def test_a_start_that_its_user_cancels_ends_the_ticket(ledger: Ledger, reason: EndReason) -> None:
     request(ledger, "i1")
     join(ledger, state=TicketState.CALLED, instance_id="i1")
     ledger.write(instances.mark_stopping, "i1", reason=reason, now=later(5))
@@ -206,7 +206,7 @@ def test_of_many_calls_and_cancels_one_wins(ledger: Ledger, together: Together[s
                 return ""
             return "cancelled"
 
-        said = together([call, cancel] * 4)
-        assert said.count("called") <= 1
-        assert said.count("cancelled") == 1
+        results = together([call, cancel] * 4)
+        assert results.count("called") <= 1
+        assert results.count("cancelled") == 1
         assert ledger.read(tickets.get, name).state is TicketState.CANCELLED

@@ -87,12 +87,12 @@ def test_a_slot_changes_only_from_the_expected_state(name: str, state: SlotState
 
 
 @pytest.mark.parametrize("move", [move for move, _, _ in [*INSTANCES.values(), *SLOTS.values()]])
-def test_a_row_that_is_not_there_cannot_move(move: Move, ledger: Ledger) -> None:
+def test_a_missing_row_is_a_lost_race(move: Move, ledger: Ledger) -> None:
     with pytest.raises(LostRace):
         ledger.write(on_row(move, "nowhere"))
 
 
-def test_what_was_written_before_a_lost_race_is_not_kept(ledger: Ledger) -> None:
+def test_writes_before_a_lost_race_are_rolled_back(ledger: Ledger) -> None:
     before = slot_in(ledger, SlotState.CREATING)
     instance_in(ledger, InstanceState.STOPPING)
 
@@ -183,7 +183,7 @@ def test_the_latest_instance_of_a_server_is_found(ledger: Ledger) -> None:
 # Slots
 
 
-def test_the_oldest_warm_slot_is_given_first(ledger: Ledger) -> None:
+def test_the_oldest_warm_slot_is_reserved_first(ledger: Ledger) -> None:
     for name, at in (("young", 5), ("old", 1), ("middle", 3)):
         slot_in(ledger, SlotState.WARM, name, at=at)
     given = [claim(ledger, f"i{number}") for number in range(4)]
@@ -216,14 +216,14 @@ def test_a_slot_of_another_flavor_or_image_is_not_reserved(ledger: Ledger) -> No
     assert claim(ledger, "i2", image="torch") is None
 
 
-def test_a_slot_that_was_just_given_cannot_be_withdrawn(ledger: Ledger) -> None:
+def test_a_slot_that_was_just_reserved_cannot_be_withdrawn(ledger: Ledger) -> None:
     slot_in(ledger, SlotState.WARM)
     assert claim(ledger, "i1")
     with pytest.raises(LostRace, match=r"The slot s1 is somebody's\."):
         ledger.write(slots.withdraw, "s1")
 
 
-def test_slots_that_take_up_room_are_those_that_are_not_gone(ledger: Ledger) -> None:
+def test_all_slots_but_gone_ones_take_up_room(ledger: Ledger) -> None:
     for number, state in enumerate(SlotState):
         slot_in(ledger, state, f"s{number}", at=number)
     found = ledger.read(slots.occupying)
@@ -234,7 +234,7 @@ def test_slots_that_take_up_room_are_those_that_are_not_gone(ledger: Ledger) -> 
 # Progress and counting
 
 
-def test_progress_is_read_from_its_beginning_or_from_where_one_was(ledger: Ledger) -> None:
+def test_progress_is_read_from_the_beginning_or_after_a_position(ledger: Ledger) -> None:
     request(ledger)
     for step in (StartStep.REQUESTED, StartStep.SLOT_CREATING, StartStep.RUNNING):
         ledger.write(instances.add_event, "i1", step, now=later(1), params={"名": "值"})
@@ -247,7 +247,7 @@ def test_progress_is_read_from_its_beginning_or_from_where_one_was(ledger: Ledge
     assert ledger.read(instances.events_of, "i1", after=events[2].seq) == []
 
 
-def test_every_change_counts_and_reading_does_not(ledger: Ledger) -> None:
+def test_every_change_increases_the_revision_and_reads_do_not(ledger: Ledger) -> None:
     seen = [ledger.read(revision)]
     for change in (
         lambda: request(ledger),
@@ -316,7 +316,7 @@ def no_room(ledger: Ledger, name: str, *, at: float, flavor: str = "small") -> N
     ledger.write(slots.mark_gone, name, now=later(at + 1))
 
 
-def test_a_flavor_is_without_room_if_its_last_try_found_none(ledger: Ledger) -> None:
+def test_a_flavor_has_no_room_if_its_last_slot_found_none(ledger: Ledger) -> None:
     slot_in(ledger, SlotState.GONE, "before", at=-20)
     assert ledger.read(slots.without_room, since=later(-60)) == set()
     no_room(ledger, "s1", at=0)

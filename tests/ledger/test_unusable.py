@@ -1,4 +1,4 @@
-"""A ledger that cannot be used says why and what to do, whatever it is that is wrong with it."""
+"""Each reason why a ledger cannot be used is reported with its cause and a remedy."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def refused(url: str) -> LedgerUnusable:
 # Either database
 
 
-def test_an_empty_one_is_to_be_migrated(url: str) -> None:
+def test_an_empty_database_is_to_be_migrated(url: str) -> None:
     error = refused(url)
     assert str(error) == "The ledger is not migrated to this version. Run `freepool migrate`."
 
 
-def test_one_of_a_newer_freepool_is_left_alone(url: str) -> None:
+def test_a_ledger_of_a_newer_freepool_is_refused_and_unchanged(url: str) -> None:
     engine = make_engine(url)
     migrate(engine)
     with engine.begin() as connection:
@@ -51,7 +51,7 @@ def test_one_of_a_newer_freepool_is_left_alone(url: str) -> None:
     engine.dispose()
 
 
-def test_a_migrated_one_opens_and_migrating_again_keeps_what_is_there(url: str) -> None:
+def test_a_migrated_ledger_opens_and_migrating_again_keeps_its_rows(url: str) -> None:
     engine = make_engine(url)
     migrate(engine)
     ledger = open_ledger(url)
@@ -63,13 +63,13 @@ def test_a_migrated_one_opens_and_migrating_again_keeps_what_is_there(url: str) 
     engine.dispose()
 
 
-def test_errors_of_ours_pass_unchanged(ledger: Ledger) -> None:
+def test_freepools_own_errors_pass_unchanged(ledger: Ledger) -> None:
     instance_in(ledger, InstanceState.ENDED)
     with pytest.raises(LostRace):
         ledger.write(instances.mark_ended, "i1", now=later(9))
 
 
-def test_users_named_like_a_database_error_are_not_taken_for_one(ledger: Ledger) -> None:
+def test_a_user_name_that_reads_like_a_database_error_is_none(ledger: Ledger) -> None:
     intend(ledger, "read-only full malformed")
     with pytest.raises(IntegrityError):
         intend(ledger, "read-only full malformed")
@@ -80,7 +80,7 @@ def test_users_named_like_a_database_error_are_not_taken_for_one(ledger: Ledger)
 
 @pytest.fixture
 def file(tmp_path: Path, migrated_sqlite: Path) -> Path:
-    """A migrated ledger with enough in it to have pages that can be damaged."""
+    """A migrated ledger of several pages, some of which a test damages."""
     path = tmp_path / "folder" / "ledger.sqlite"
     path.parent.mkdir()
     shutil.copy(migrated_sqlite, path)
@@ -99,7 +99,7 @@ def sqlite(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported_as_damaged(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     path.write_text("these are not the rows you are looking for\n" * 200)
     for look in (refused, _checked):
@@ -114,20 +114,20 @@ def _checked(url: str) -> LedgerUnusable:
     return caught.value
 
 
-def test_damage_in_the_middle_is_found_before_anything_starts(file: Path) -> None:
+def test_damage_in_the_middle_is_found_at_the_start(file: Path) -> None:
     with file.open("r+b") as stream:
         stream.seek(5 * PAGE)
         stream.write(os.urandom(8 * PAGE))
     assert "damaged" in _checked(sqlite(file)).message
 
 
-def test_a_file_that_was_cut_off_is_found_before_anything_starts(file: Path) -> None:
+def test_a_truncated_file_is_found_at_the_start(file: Path) -> None:
     with file.open("r+b") as stream:
         stream.truncate(6 * PAGE)
     assert "damaged" in _checked(sqlite(file)).message
 
 
-def test_damage_that_is_met_later_is_called_so(file: Path) -> None:
+def test_damage_found_later_is_reported_as_damage(file: Path) -> None:
     ledger = open_ledger(sqlite(file))
     with file.open("r+b") as stream:
         stream.seek(2 * PAGE)
@@ -149,14 +149,14 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
-def test_a_ledger_that_would_be_forgotten_is_refused(url: str) -> None:
+def test_an_in_memory_ledger_is_refused(url: str) -> None:
     with pytest.raises(LedgerUnusable, match=r"needs a file\. Use sqlite:////path"):
         make_engine(url)
 
 
 @pytest.fixture
 def read_only(file: Path) -> Iterator[Path]:
-    """The ledger where it can only be read: on a read-only mount for root, whom no permission stops."""
+    """A ledger on a read-only mount, because permissions do not restrict root."""
     if os.geteuid() == 0:
         subprocess.run(["mount", "--bind", file.parent, file.parent], check=True)
         subprocess.run(["mount", "-o", "remount,bind,ro", file.parent], check=True)
@@ -169,7 +169,7 @@ def read_only(file: Path) -> Iterator[Path]:
         file.parent.chmod(0o700)
 
 
-def test_a_file_that_can_only_be_read_is_called_so(read_only: Path) -> None:
+def test_a_read_only_ledger_is_reported_as_read_only(read_only: Path) -> None:
     with pytest.raises(LedgerUnusable) as caught:
         request(open_ledger(sqlite(read_only)), "new", user="new")
     assert "writable" in caught.value.next_step
@@ -177,7 +177,7 @@ def test_a_file_that_can_only_be_read_is_called_so(read_only: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 512 KiB."""
+    """A file system of 512 KiB."""
     if os.geteuid() != 0:
         pytest.skip("mounting a disk needs root")
     folder = tmp_path / "disk"
@@ -187,7 +187,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_is_called_so_and_what_was_there_stays(small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_keeps_the_rows(small_disk: Path) -> None:
     url = sqlite(small_disk / "ledger.sqlite")
     engine = make_engine(url)
     migrate(engine)
@@ -208,26 +208,26 @@ def test_a_full_disk_is_called_so_and_what_was_there_stays(small_disk: Path) -> 
     ledger.close()
 
 
-def test_a_writer_that_waits_too_long_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_waits_too_long_gets_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spawner.ledger.engine.BUSY_SECONDS", 0.1)
-    one, other = open_ledger(sqlite(file)), open_ledger(sqlite(file))
+    waiting, other = open_ledger(sqlite(file)), open_ledger(sqlite(file))
     with pytest.raises(LedgerUnusable, match="does not answer: database is locked"):
-        one.write(lambda _: request(other, "new", user="new"))
-    one.close()
+        waiting.write(lambda _: request(other, "new", user="new"))
+    waiting.close()
     other.close()
 
 
 # PostgreSQL
 
 
-def test_a_server_that_is_not_there_is_named_with_why(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_named_with_the_cause(tmp_path: Path) -> None:
     error = refused(f"postgresql+psycopg://freepool@/postgres?host={tmp_path}")
     assert error.message.startswith("The ledger does not answer: ")
     assert str(tmp_path) in error.message
     assert error.next_step == "Check that the database runs and is reachable."
 
 
-def test_a_database_that_is_not_there_is_named(postgres: URL) -> None:
+def test_a_missing_database_is_named(postgres: URL) -> None:
     url = postgres.set(database="nowhere").render_as_string(hide_password=False)
     assert 'database "nowhere" does not exist' in refused(url).message
 
@@ -236,7 +236,7 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
     assert "hunter2" not in str(refused(f"postgresql+psycopg://freepool:hunter2@/postgres?host={tmp_path}"))
 
 
-def test_a_connection_that_was_cut_is_made_again(postgres: URL, postgres_url: str) -> None:
+def test_a_lost_connection_is_replaced(postgres: URL, postgres_url: str) -> None:
     engine = make_engine(postgres_url)
     migrate(engine)
     engine.dispose()
@@ -253,7 +253,7 @@ def test_a_connection_that_was_cut_is_made_again(postgres: URL, postgres_url: st
     ledger.close()
 
 
-def test_a_connection_that_is_cut_in_the_middle_is_a_ledger_that_does_not_answer(postgres_url: str) -> None:
+def test_a_connection_lost_during_a_transaction_is_an_unavailable_ledger(postgres_url: str) -> None:
     engine = make_engine(postgres_url)
     migrate(engine)
     engine.dispose()

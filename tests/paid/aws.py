@@ -1,4 +1,4 @@
-"""SageMaker as tests have it: boto3 against moto's own server, in a process of its own."""
+"""SageMaker for tests: boto3 against moto's server in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from spawner.paid.providers.base import Account
 from spawner.paid.providers.sagemaker.settings import SageMakerInstanceType, SageMakerSettings
 
 REGION, OTHER_REGION = "us-east-1", "eu-west-1"
-PLATFORM_KEY = {"access_key_id": "AKIAPLATFORMKEY00000", "access_key_secret": "platform-secret-that-nobody-sees"}
+PLATFORM_KEY = {"access_key_id": "AKIAPLATFORMKEY00000", "access_key_secret": "platform-secret-for-tests"}
 EXTERNAL_ID = "fp-0123456789abcdef0123456789abcdef"
 ADA, LI = "222222222222", "333333333333"
 MUTATING = ("CreateNotebookInstance", "StartNotebookInstance", "StopNotebookInstance", "DeleteNotebookInstance")
 
 
 class Moto:
-    """moto's server, and how it is steered; see `tests.paid.moto_shim`."""
+    """moto's server and its controls; see `tests.paid.moto_shim`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -36,36 +36,35 @@ class Moto:
         return answer.json()
 
     def reset(self) -> None:
-        """As new."""
+        """Forget all state."""
         self._ask("/moto-api/reset")
         self._ask("/shim/reset")
 
     def fail(self, action: str, kind: str, times: int) -> None:
-        """The next calls of an action go wrong."""
+        """Let the next calls of an action fail."""
         self._ask("/shim/fault", action=action, kind=kind, times=times)
 
     def trust(self, arn: str, external_id: str | None) -> None:
-        """A role lets in whoever knows this external id; None: everybody."""
+        """Create a role that requires this external id; None: no external id."""
         self._ask("/shim/trust", arn=arn, external_id=external_id)
 
     def distrust(self, arn: str) -> None:
-        """A role is gone."""
+        """Remove a role."""
         self._ask("/shim/distrust", arn=arn)
 
     def seen(self) -> list[str]:
-        """Every action that was asked for."""
+        """All actions received."""
         return list(self._ask("/shim/state")["seen"])
 
     def secrets(self) -> set[str]:
-        """Every secret that was given out, and the platform's own."""
+        """All secrets issued, and the platform's own."""
         return {PLATFORM_KEY["access_key_secret"], *self._ask("/shim/state")["secrets"]} - {""}
 
     def names(self) -> list[str]:
-        """Of all notebook instances, in all accounts and regions."""
+        """Names of all notebook instances, in all accounts and regions."""
         return list(self._ask("/shim/state")["names"])
 
     def close(self) -> None:
-        """End the connection."""
         self._http.close()
 
 
@@ -111,7 +110,7 @@ def sagemaker_settings(moto: Moto, folder: Path, **changes: Any) -> SageMakerSet
 
 
 def linked(moto: Moto, *, account: str = ADA, region: str = REGION, trust: str | None = EXTERNAL_ID) -> Account:
-    """An account whose owner has made the role; `trust` None: one that lets everybody in."""
+    """An account with a role; `trust` None: the role requires no external id."""
     arn = f"arn:aws:iam::{account}:role/FreepoolPaid"
     moto.trust(arn, trust)
     return Account(provider="sagemaker", region=region, account_id=account, role=arn, external_id=EXTERNAL_ID)

@@ -1,4 +1,4 @@
-"""The clouds that the paid path is tested on, and the whole of it on one of them."""
+"""Stand-in clouds, providers, and the whole paid path on one of them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.paid.world import World
 
 @pytest.fixture
 def cloud() -> Iterator[Steer]:
-    """A stand-in for Alibaba Cloud, whose time stands still until a test moves it."""
+    """A stand-in for Alibaba Cloud with virtual time."""
     with cloud_in_thread() as steer:
         yield steer
 
 
 @pytest.fixture
 def cloud_apart(tmp_path: Path) -> Iterator[Steer]:
-    """The same in a process of its own, so that its work is not mistaken for ours."""
+    """The stand-in in a process of its own, for measurements of our event loop."""
     with cloud_process(tmp_path) as steer:
         yield steer
 
@@ -46,13 +46,13 @@ def moto() -> Iterator[Moto]:
 
 @pytest.fixture(scope="session")
 def models() -> object:
-    """boto3's models, read once: that takes longer than most tests."""
+    """boto3's models, which take longer to read than most tests."""
     return botocore.session.Session()
 
 
 @pytest_asyncio.fixture
 async def dsw(cloud: Steer, tmp_path: Path) -> AsyncIterator[DswProvider]:
-    """The provider on the stand-in."""
+    """A provider for the stand-in."""
     provider = DswProvider(dsw_settings(cloud, tmp_path))
     yield provider
     await provider.close()
@@ -60,14 +60,14 @@ async def dsw(cloud: Steer, tmp_path: Path) -> AsyncIterator[DswProvider]:
 
 @pytest_asyncio.fixture(params=["dsw", "sagemaker"])
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Rig]:
-    """Each provider in turn, with the cloud behind it."""
-    async with rig_for(request.param, request, tmp_path) as one:
-        yield one
+    """Each provider with its cloud."""
+    async with rig_for(request.param, request, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger to be copied, which is faster than to migrate again."""
+    """A migrated ledger to copy, which is faster than another migration."""
     path = tmp_path_factory.mktemp("ledger") / "migrated.sqlite"
     engine = make_engine(f"sqlite:///{path}")
     migrate(engine)
@@ -77,7 +77,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture
 async def world(migrated: Path, tmp_path: Path) -> AsyncIterator[World]:
-    """Ledger, cloud, people and a steward, all at one time that stands still."""
+    """Ledger, cloud, users and a steward, in virtual time."""
     with cloud_in_thread(start=NOW) as cloud:
         ledger = open_ledger(f"sqlite:///{shutil.copy(migrated, tmp_path / 'ledger.sqlite')}")
         made = World(ledger, cloud, tmp_path)

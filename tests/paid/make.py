@@ -1,4 +1,4 @@
-"""Rows of the paid path with everything filled in that a test does not care about."""
+"""Rows of the paid path with defaults for all columns."""
 
 from __future__ import annotations
 

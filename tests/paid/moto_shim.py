@@ -1,7 +1,7 @@
-"""moto's server in a process of its own, behind a shim for the little that it lacks: `python -m tests.paid.moto_shim`.
+"""moto's server in a process of its own, behind a shim for what it lacks: `python -m tests.paid.moto_shim`.
 
-moto has no presigned addresses, and does not look at external ids across accounts: the shim does both. It also loses
-connections and answers when told to, by `POST /shim/…`.
+moto has no presigned URLs and does not check external ids across accounts; the shim does both. It also drops
+connections and answers on request, by `POST /shim/…`.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class Shim:
             return _send(start, 200, json.dumps({"AuthorizedUrl": url}))
         answer = list(self._moto(environ, start))
         if action == "AssumeRole":
-            told = b"".join(answer).decode()
+            content = b"".join(answer).decode()
             self.secrets += [
-                told.partition(f"<{tag}>")[2].partition("<")[0] for tag in ("SecretAccessKey", "SessionToken")
+                content.partition(f"<{tag}>")[2].partition("<")[0] for tag in ("SecretAccessKey", "SessionToken")
             ]
         return answer
 
@@ -81,13 +81,13 @@ class Shim:
             self.trust[data["arn"]] = data["external_id"]
         elif what == "distrust":
             self.trust.pop(data["arn"], None)
-        told = {"seen": self.seen, "secrets": self.secrets, "names": _names()}
-        return _send(start, 200, json.dumps(told))
+        content = {"seen": self.seen, "secrets": self.secrets, "names": _names()}
+        return _send(start, 200, json.dumps(content))
 
     def _fail(self, kind: str, environ: dict[str, Any], start: Start) -> list[bytes]:
         if kind in JSON_ERRORS:
-            status, code, said = JSON_ERRORS[kind]
-            return _send(start, status, json.dumps({"__type": code, "message": said}))
+            status, code, text_of_error = JSON_ERRORS[kind]
+            return _send(start, status, json.dumps({"__type": code, "message": text_of_error}))
         if kind == "redirect":
             start("302 Found", [("Location", "/elsewhere"), ("Content-Length", "0")])
             return []

@@ -1,4 +1,4 @@
-"""Both clouds under one handle, so that one suite can hold both providers to the contract."""
+"""One interface to both clouds, so that one suite tests both providers."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ class Rig(ABC):
 
     @abstractmethod
     def account(self, *, who: str = "ada", region: int = 0, trust: str = "right") -> Account:
-        """An account with a role. `trust`: `right`, `open` (asks for no external id), `none` (there is no role)."""
+        """An account with a role. `trust`: `right`, `open` (no external id is required), `none` (no role exists)."""
 
     @abstractmethod
     def fail(self, verb: str, kind: str, times: int = 1) -> None:
-        """The next calls of a verb go wrong."""
+        """Let the next calls of a verb fail."""
 
     @abstractmethod
     def made(self, name: str) -> int:
-        """How many instances of this name the cloud holds."""
+        """Number of instances of this name in the cloud."""
 
     @abstractmethod
     def mutations(self) -> list[str]:
-        """Calls that could change something, as the cloud has seen them."""
+        """Mutating calls that the cloud has received."""
 
     @abstractmethod
     def assumed(self) -> int:
-        """How often a session was asked for."""
+        """Number of sessions requested."""
 
     @abstractmethod
     def secrets(self) -> set[str]:
-        """What must not be seen anywhere."""
+        """Secrets that no log and no error may contain."""
 
     @abstractmethod
     def pass_time(self) -> None:
-        """Some seconds go by in the cloud."""
+        """Let some seconds pass in the cloud."""
 
     async def until(self, account: Account, remote_id: str, state: RemoteState) -> RemoteInstance:
-        """Wait for a state."""
+        """Pass time until the instance has a state."""
         for _ in range(STEPS):
             seen = await self.provider.describe(account, remote_id)
             if seen.state is state:
@@ -88,7 +88,6 @@ class DswRig(Rig):
         self.provider = DswProvider(dsw.dsw_settings(cloud, folder))
 
     def account(self, *, who: str = "ada", region: int = 0, trust: str = "right") -> Account:
-        """See `Rig`."""
         number = {"ada": steer.ADA, "li": steer.LI}[who]
         where = (steer.HANGZHOU, steer.SHANGHAI)[region]
         account = dsw.linked(self.cloud, account=number, region=where)
@@ -99,7 +98,6 @@ class DswRig(Rig):
         return account
 
     def fail(self, verb: str, kind: str, times: int = 1) -> None:
-        """See `Rig`."""
         named = {
             "lost_before": {"kind": "close_before"},
             "lost_after": {"kind": "close_after"},
@@ -117,23 +115,18 @@ class DswRig(Rig):
         self.cloud.fault(self.VERBS[verb], times=times, **named)
 
     def made(self, name: str) -> int:
-        """See `Rig`."""
-        return sum(one["name"] == name for one in self.cloud.instances())
+        return sum(instance["name"] == name for instance in self.cloud.instances())
 
     def mutations(self) -> list[str]:
-        """See `Rig`."""
         return [call.action for call in self.cloud.mutations()]
 
     def assumed(self) -> int:
-        """See `Rig`."""
         return len(self.cloud.calls(action="AssumeRole"))
 
     def secrets(self) -> set[str]:
-        """See `Rig`."""
         return set(self.cloud.ask("secrets")) - {""}
 
     def pass_time(self) -> None:
-        """See `Rig`."""
         self.cloud.advance(20)
 
 
@@ -156,7 +149,6 @@ class SageMakerRig(Rig):
         self.provider = SageMakerProvider(aws.sagemaker_settings(moto, folder), botocore_session=models)
 
     def account(self, *, who: str = "ada", region: int = 0, trust: str = "right") -> Account:
-        """See `Rig`."""
         number = {"ada": aws.ADA, "li": aws.LI}[who]
         where = (aws.REGION, aws.OTHER_REGION)[region]
         account = aws.linked(
@@ -167,32 +159,27 @@ class SageMakerRig(Rig):
         return account
 
     def fail(self, verb: str, kind: str, times: int = 1) -> None:
-        """See `Rig`."""
         self.moto.fail(self.VERBS[verb], kind, times)
 
     def made(self, name: str) -> int:
-        """See `Rig`."""
         return self.moto.names().count(name)
 
     def mutations(self) -> list[str]:
-        """See `Rig`."""
         return [action for action in self.moto.seen() if action in aws.MUTATING]
 
     def assumed(self) -> int:
-        """See `Rig`."""
         return self.moto.seen().count("AssumeRole")
 
     def secrets(self) -> set[str]:
-        """See `Rig`."""
         return self.moto.secrets()
 
     def pass_time(self) -> None:
-        """moto does everything at once."""
+        """moto changes states at once."""
 
 
 @contextlib.asynccontextmanager
 async def rig_for(kind: str, request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Rig]:
-    """One of the two, fresh."""
+    """A new rig of this kind."""
     rig: Rig
     if kind == "dsw":
         rig = DswRig(request.getfixturevalue("cloud"), folder)

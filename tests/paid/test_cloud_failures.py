@@ -1,4 +1,4 @@
-"""Rows 20 to 25: what the cloud shows, who may see it, and what nobody may. See `test_order_failures`."""
+"""What the cloud lists, whom its roles trust, which states it reports; and where no secret may appear."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from tests.paid.world import CAP, HANGZHOU, HUB, SHANGHAI, SLACK, SMALL, World
 
 
 @pytest.mark.parametrize("kind", [None, "close_after", "close_before", "error"])
-async def test_row_20_a_start_is_never_asked_twice(world: World, kind: str | None) -> None:
+async def test_a_start_is_sent_once(world: World, kind: str | None) -> None:
     link = world.link()
     order = await world.running(link)
     world.stop(order)
     await world.until_state(order, OrderState.STOPPED)
     since = world.cloud.last()
     await world.run(1800, step=60)
-    assert world.cloud.mutations(since=since) == [], "nothing starts again by itself"
+    assert world.cloud.mutations(since=since) == [], "a stopped instance stays stopped"
     if kind:
         world.cloud.fault("StartInstance", kind, code="ValidationError", message="status does not support Start")
     world.place(await world.accept(await world.ask(link, order=world.order(order))))
     if kind in (None, "close_after"):
-        await world.settles(order)
+        await world.until_running(order)
         assert len(world.notices(NoticeKind.STOPPED)) == 1
     else:
         found = await world.until_state(order, OrderState.STOPPED)
@@ -48,10 +48,10 @@ async def test_row_20_a_start_is_never_asked_twice(world: World, kind: str | Non
         assert len(world.notices(NoticeKind.NOT_MADE)) == 1
     await world.run(600, step=20)
     assert len(world.cloud.calls(action="StartInstance")) == 1
-    assert len(world.billed()) == 1
+    assert len(world.cloud_instances()) == 1
 
 
-async def test_row_20_what_is_stopped_twice_can_be_started(world: World) -> None:
+async def test_an_instance_that_was_stopped_twice_can_be_started(world: World) -> None:
     link = world.link()
     order = await world.running(link)
     world.stop(order)
@@ -59,10 +59,10 @@ async def test_row_20_what_is_stopped_twice_can_be_started(world: World) -> None
     world.stop(order)
     await world.run(60)
     world.place(await world.accept(await world.ask(link, order=world.order(order))))
-    await world.settles(order)
+    await world.until_running(order)
 
 
-async def test_row_20_a_stop_that_comes_too_late_is_decided_by_a_look(world: World) -> None:
+async def test_a_stop_of_an_instance_that_has_stopped_succeeds(world: World) -> None:
     order = await world.running()
     world.cloud.console(order.name, "stop")
     world.stop(order)
@@ -77,34 +77,34 @@ def trust(**condition: Any) -> dict[str, Any]:
 
 
 TOO_OPEN: dict[str, tuple[dict[str, Any], str]] = {
-    "asks for none": (trust(), assume_role_checks.TOO_OPEN_WITHOUT),
-    "takes any": (trust(StringLike={"sts:ExternalId": ["*"]}), assume_role_checks.TOO_OPEN_WRONG),
-    "takes all but one": (trust(StringNotEquals={"sts:ExternalId": ["x"]}), assume_role_checks.TOO_OPEN_WRONG),
-    "asks for another": (
-        trust(StringEquals={"sts:ExternalId": ["freepool-of-somebody-else"]}),
+    "no external id": (trust(), assume_role_checks.TOO_OPEN_WITHOUT),
+    "any external id": (trust(StringLike={"sts:ExternalId": ["*"]}), assume_role_checks.TOO_OPEN_WRONG),
+    "any external id but one": (trust(StringNotEquals={"sts:ExternalId": ["x"]}), assume_role_checks.TOO_OPEN_WRONG),
+    "another external id": (
+        trust(StringEquals={"sts:ExternalId": ["freepool-of-another-user"]}),
         assume_role_checks.NOT_IN,
     ),
 }
 
 
 @pytest.mark.parametrize("case", TOO_OPEN)
-async def test_row_21_a_role_that_trusts_too_much(world: World, case: str) -> None:
+async def test_a_role_with_an_open_trust_policy_is_a_problem(world: World, case: str) -> None:
     policy, problem = TOO_OPEN[case]
     link = world.link()
     world.cloud.role(link.external_id, name="Freepool-ann", trust=policy)
     probe = await world.provider.probe(account_of(world.binding(link), HANGZHOU))
     assert [template for template, _ in problems_of(link, probe)] == [problem]
-    assert {call.action for call in world.cloud.calls()} == {"AssumeRole"}, "nothing but the doors was tried"
+    assert {call.action for call in world.cloud.calls()} == {"AssumeRole"}, "the probe only assumes roles"
 
 
-async def test_row_21_a_role_as_it_should_be(world: World) -> None:
+async def test_a_correct_role_has_no_problem(world: World) -> None:
     link = world.link()
     probe = await world.provider.probe(account_of(world.binding(link), HANGZHOU))
     assert not problems_of(link, probe)
     assert [call.action for call in world.cloud.calls() if call.mutates] == []
 
 
-async def test_row_22_nobody_elses(world: World) -> None:
+async def test_another_user_can_neither_delete_nor_consent(world: World) -> None:
     order = await world.running()
     with pytest.raises(NotAllowed):
         world.ledger.write(order_service.want_delete, order.id, by="bob", now=world.time)
@@ -115,43 +115,41 @@ async def test_row_22_nobody_elses(world: World) -> None:
         )
 
 
-async def made_by_hand(world: World, link: object, count: int, region: str) -> None:
+async def create_directly(world: World, link: object, count: int, region: str) -> None:
     account = account_of(link, region)  # type: ignore[arg-type]
     labels = {HUB_LABEL: HUB, ORDER_LABEL: "", BINDING_LABEL: link.id}  # type: ignore[attr-defined]
-    await asyncio.gather(
-        *(world.provider.create(account, Request(f"by_hand_{n}", SMALL, labels)) for n in range(count))
-    )
+    await asyncio.gather(*(world.provider.create(account, Request(f"direct_{n}", SMALL, labels)) for n in range(count)))
 
 
-async def test_row_23_all_pages_and_regions_are_seen(world: World) -> None:
+async def test_discovery_reads_all_pages_of_all_regions(world: World) -> None:
     link = world.binding(world.link())
-    await made_by_hand(world, link, 120, HANGZHOU)
-    await made_by_hand(world, link, 2, SHANGHAI)
+    await create_directly(world, link, 120, HANGZHOU)
+    await create_directly(world, link, 2, SHANGHAI)
     world.pass_time(300)
     for region in (HANGZHOU, SHANGHAI):
         await discover(world.paid, link, region)
     found = world.ledger.read(orders.alive)
     assert len(found) == 122
-    assert {one.state for one in found} == {OrderState.RECOVERED}
+    assert {order.state for order in found} == {OrderState.RECOVERED}
     assert len(world.notices(NoticeKind.RECOVERED)) == 122
 
 
-async def test_row_23_a_list_that_fails_is_not_empty(world: World) -> None:
+async def test_a_failed_list_is_not_an_empty_one(world: World) -> None:
     order = await world.running()
     world.cloud.fault("ListInstances", "empty500", times=-1)
     await world.run(600, step=20)
     assert world.order(order).state is OrderState.ACTIVE
     since = world.cloud.last()
-    another = await world.order_one(world.link("bob", account="2000000000005678"))
+    another = await world.new_order(world.link("bob", account="2000000000005678"))
     await world.run(300, step=20)
-    assert world.cloud.mutations(since=since) == [], "nothing is made before we have looked"
+    assert world.cloud.mutations(since=since) == [], "nothing is created before a list succeeds"
     assert world.order(another).state is OrderState.INTENDED
 
 
-async def test_row_23_a_list_that_does_not_show_what_we_made(world: World) -> None:
+async def test_an_account_whose_list_hides_our_instances_is_blocked(world: World) -> None:
     link = world.link()
     world.cloud.account(ADA, sees_own=False)
-    order = await world.order_one(link)
+    order = await world.new_order(link)
     found = await world.until_state(order, OrderState.STOPPED, seconds=600)
     assert found.reason is StopReason.LIST_BLIND
     assert world.binding(link).blocked is Block.LIST_BLIND
@@ -160,20 +158,20 @@ async def test_row_23_a_list_that_does_not_show_what_we_made(world: World) -> No
         await world.ask(world.binding(link))
 
 
-EVERYTHING = (
+ACTIONS = (
     "AssumeRole", "ListEcsSpecs", "ListInstances", "CreateInstance", "GetInstance", "CreateInstanceShutdownTimer",
     "CreateIdleInstanceCuller", "GetToken", "StopInstance", "StartInstance", "DeleteInstance",
 )  # fmt: skip
 
 
-async def everything_goes_wrong(world: World) -> None:
-    """Some whole lives, in which each call fails once in each way that has words of its own, and ways in are minted."""
+async def fail_every_action(world: World) -> None:
+    """Run instances from create to delete while each action fails once in each way, and request access URLs."""
     link = world.link()
     for kind in ("error", "html502", "xml", "close_after"):
         world.cloud.expire_sessions()
-        for action in EVERYTHING:
+        for action in ACTIONS:
             world.cloud.fault(action, kind, status=500, code="ServiceUnavailable")
-        order = await again_and_again(world, lambda: world.order_one(link))
+        order = await with_retries(world, lambda: world.new_order(link))
         await world.until(lambda one=order: world.order(one).remote_id is not None, seconds=900, step=15)
         await world.run(60, step=15)
         world.delete(order)
@@ -183,11 +181,11 @@ async def everything_goes_wrong(world: World) -> None:
     account, remote_id = account_of(world.binding(link), HANGZHOU), order.remote_id or ""
     for kind in ("error", "html502", "xml", "close_after"):
         world.cloud.fault("GetToken", kind, status=500, code="ServiceUnavailable")
-    access = await again_and_again(world, lambda: world.provider.access(account, remote_id))
+    access = await with_retries(world, lambda: world.provider.access(account, remote_id))
     assert "http" not in repr(access)
 
 
-async def again_and_again(world: World, ask: Callable[[], Awaitable[Any]]) -> Any:
+async def with_retries(world: World, ask: Callable[[], Awaitable[Any]]) -> Any:
     for _ in range(9):
         with contextlib.suppress(ProviderError):
             return await ask()
@@ -195,23 +193,23 @@ async def again_and_again(world: World, ask: Callable[[], Awaitable[Any]]) -> An
     return await ask()
 
 
-async def test_row_24_no_secret_is_written_anywhere(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Not the platform's key, no session's, also of those that were dropped, and no way in."""
+async def test_no_secret_is_in_logs_or_ledger(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the platform's key, nor secrets of present and dropped sessions, nor access URLs."""
     caplog.set_level("DEBUG")
-    await everything_goes_wrong(world)
+    await fail_every_action(world)
     failed = {call.action for call in world.cloud.calls() if call.fault}
     assert failed >= {"AssumeRole", "ListInstances", "CreateInstance", "GetInstance"}
     assert {"CreateInstanceShutdownTimer", "StopInstance", "GetToken"} <= failed
     secrets = {*world.cloud.ask("secrets"), *world.secrets()} - {""}
     assert len(secrets) > 20
-    everything = caplog.text + world.backup().read_bytes().decode("latin1")
-    assert world.creates()[0] in everything
-    assert [secret for secret in secrets if secret in everything] == []
+    written = caplog.text + world.backup().read_bytes().decode("latin1")
+    assert world.requested_names()[0] in written
+    assert [secret for secret in secrets if secret in written] == []
 
 
-async def test_row_24_external_ids_are_in_one_column_only(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_external_ids_are_in_one_column_only(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "freepool")
-    await everything_goes_wrong(world)
+    await fail_every_action(world)
     external_id = world.link("bob").external_id.removeprefix("freepool-")[:40]
     with closing(sqlite3.connect(world.backup())) as ledger:
         lines = list(ledger.iterdump())
@@ -223,7 +221,7 @@ async def test_row_24_external_ids_are_in_one_column_only(world: World, caplog: 
 
 
 @pytest.mark.parametrize("status", ["Dreaming", "Arrearge"])
-async def test_row_25_a_state_that_nobody_has_seen(world: World, status: str) -> None:
+async def test_an_unknown_state_counts_as_billed(world: World, status: str) -> None:
     order = await world.running()
     world.cloud.console(order.name, "status", status=status)
     await world.until(lambda: bool(world.notices(NoticeKind.STRANGE_STATE)))
@@ -231,14 +229,14 @@ async def test_row_25_a_state_that_nobody_has_seen(world: World, status: str) ->
     assert (found.state, found.raw_state) == (OrderState.ACTIVE, status)
     before = Decimal(found.spent or 0)
     await world.run(600, step=30)
-    assert Decimal(world.order(order).spent or 0) > before, "it may bill"
+    assert Decimal(world.order(order).spent or 0) > before, "it may cost money"
     assert len(world.notices(NoticeKind.STRANGE_STATE)) == 1
     await world.until(lambda: world.order(order).state is OrderState.STOPPED, seconds=5 * 3600, step=60)
     assert world.cloud.owes() <= CAP + SLACK
 
 
-async def test_row_25_failed_asks_for_its_end(world: World) -> None:
-    order = await world.order_one()
+async def test_a_failed_instance_is_reported_and_can_be_deleted(world: World) -> None:
+    order = await world.new_order()
     world.cloud.fault("CreateInstance", "fail_boot", code="NoStock", message="sold out")
     await world.until(lambda: bool(world.notices(NoticeKind.FAILED)))
     found = world.order(order)
@@ -246,4 +244,4 @@ async def test_row_25_failed_asks_for_its_end(world: World) -> None:
     assert "sold out" in (found.remote_reason or "")
     world.delete(order)
     await world.until_state(order, OrderState.GONE)
-    assert world.billed() == []
+    assert world.cloud_instances() == []

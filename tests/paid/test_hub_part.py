@@ -1,4 +1,4 @@
-"""What the hub does for a paid server, without a hub: it asks no cloud, and an unreadable ledger ends nothing."""
+"""The hub's side of a paid server, without a hub: it calls no cloud, and an unavailable ledger ends no server."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_hub_imports_no_sdk_of_any_cloud() -> None:
         {"key": "1" * 64},
     ],
 )
-def test_a_yes_is_spent_by_its_own_word_for_its_own_server_alone(ledger: Ledger, changes: dict[str, str]) -> None:
+def test_a_consent_is_spent_only_by_its_user_server_and_start_token(ledger: Ledger, changes: dict[str, str]) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     right = {
         "user_name": "ann",
@@ -90,7 +90,7 @@ def test_a_yes_is_spent_by_its_own_word_for_its_own_server_alone(ledger: Ledger,
     assert ledger.read(consents.get, "c1").state is ConsentState.SPENT
 
 
-def test_too_late_is_no_yes(ledger: Ledger) -> None:
+def test_an_expired_consent_starts_nothing(ledger: Ledger) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     with pytest.raises(NoConsent):
         ledger.write(
@@ -99,33 +99,31 @@ def test_too_late_is_no_yes(ledger: Ledger) -> None:
         )  # fmt: skip
 
 
-async def test_only_its_owner_starts_it_and_only_where_it_is_offered(ledger: Ledger) -> None:
+async def test_only_the_owner_starts_a_paid_server_and_only_where_it_is_offered(ledger: Ledger) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
-    word = start_token(KEY, "c1")
+    token = start_token(KEY, "c1")
     with pytest.raises(NoConsent):
-        await server(ledger).start(by_owner=False, token=word)
+        await server(ledger).start(by_owner=False, token=token)
     with pytest.raises(NotOffered):
-        await server(ledger, is_offered=False).start(by_owner=True, token=word)
+        await server(ledger, is_offered=False).start(by_owner=True, token=token)
     assert ledger.read(orders.alive) == []
 
 
 @pytest.mark.parametrize("is_hub_ending", [False, True])
-async def test_a_start_that_is_cancelled_is_wished_ended_but_not_by_the_hubs_own_end(
-    ledger: Ledger, is_hub_ending: bool
-) -> None:
+async def test_a_cancelled_start_requests_a_stop_unless_the_hub_is_ending(ledger: Ledger, is_hub_ending: bool) -> None:
     write_consent(ledger, "c1", ConsentState.ACCEPTED)
     paid = server(ledger, is_ending=lambda: is_hub_ending)
     start = asyncio.create_task(paid.start(by_owner=True, token=start_token(KEY, "c1")))
-    await asyncio.sleep(0)  # as early as it can be: the order is being written
+    await asyncio.sleep(0)  # the order is being written
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
-    await ledger.awrite(lambda connection: None)  # after what was being written
+    await ledger.awrite(lambda connection: None)  # waits for the write before
     (found,) = ledger.read(orders.of_user, "ann")
     assert (found.stop_wanted_at is None) is is_hub_ending
 
 
-async def test_a_ledger_that_cannot_be_read_or_written_ends_nothing_and_forgets_no_wish(
+async def test_an_unavailable_ledger_ends_no_server_and_loses_no_stop_request(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_paid, "RETRY_SECONDS", 0.05)
@@ -138,19 +136,19 @@ async def test_a_ledger_that_cannot_be_read_or_written_ends_nothing_and_forgets_
     path.mkdir()
     assert await paid.poll() is None
     await paid.stop()
-    (wish,) = waiting
-    insisting = asyncio.create_task(wish)
+    (stop_request,) = waiting
+    retrying = asyncio.create_task(stop_request)
     await asyncio.sleep(0.2)
-    assert not insisting.done()
+    assert not retrying.done()
     path.rmdir()
     aside.rename(path)
-    await asyncio.wait_for(insisting, 10)
+    await asyncio.wait_for(retrying, 10)
     found = ledger.read(orders.get, "o1")
-    assert (found.stop_wanted_at, found.reason) == (NOW, StopReason.HUB), "not by its owner, as far as we know"
-    assert await paid.poll() is None, "what is being ended may bill, and is not over"
+    assert (found.stop_wanted_at, found.reason) == (NOW, StopReason.HUB), "the owner may not have requested it"
+    assert await paid.poll() is None, "an instance that is being stopped may cost money"
 
 
-async def test_what_is_there_counts_as_active_and_what_is_over_does_not(ledger: Ledger) -> None:
+async def test_a_running_instance_counts_as_active_and_an_ended_one_does_not(ledger: Ledger) -> None:
     noted: list[str] = []
     write_order(ledger, "o1", OrderState.ACTIVE, server_name="paid-1")
     paid = server(ledger, note_activity=lambda: noted.append("active"))
@@ -161,7 +159,7 @@ async def test_what_is_there_counts_as_active_and_what_is_over_does_not(ledger: 
     assert noted == ["active"]
 
 
-def test_activity_is_noted_where_cullers_look_for_it() -> None:
+def test_activity_is_written_where_cullers_read_it() -> None:
     session = orm.new_session_factory("sqlite://")()
     row = orm.Spawner(name="paid-1", last_activity=datetime(2020, 1, 1))  # noqa: DTZ001
     session.add(row)
@@ -172,14 +170,14 @@ def test_activity_is_noted_where_cullers_look_for_it() -> None:
     session.close()
 
 
-def test_over_is_what_the_ledger_says_is_over() -> None:
+def test_an_order_is_over_when_it_ended_or_is_to_be_stopped_before_it_ran() -> None:
     over = {state for state in OrderState if is_over(order("o1", state))}
     assert over == {OrderState.STOPPED, OrderState.DELETING, OrderState.GONE, OrderState.REJECTED}
     assert is_over(order("o1", OrderState.UNKNOWN, stop_wanted_at=NOW))
     assert is_over(None)
 
 
-def test_progress_tells_the_present_run_alone(ledger: Ledger) -> None:
+def test_progress_shows_the_present_run_only(ledger: Ledger) -> None:
     write_order(ledger, "o1", OrderState.ACTIVE, remote_state="provisioning", raw_state="EnvPreparing")
 
     def note(connection: Any) -> None:
@@ -187,8 +185,8 @@ def test_progress_tells_the_present_run_alone(ledger: Ledger) -> None:
             audit.note(connection, "o1", at=NOW, by="x", what=what)
 
     ledger.write(note)
-    said = [template.format(**words) for _, template, words in lines(ledger.read(read_progress, "o1"))]
-    assert said == [
+    shown = [template.format(**words) for _, template, words in lines(ledger.read(read_progress, "o1"))]
+    assert shown == [
         "Your order is noted",
         "The cloud is starting it",
         "Its timer is set in the cloud, so that it ends even without us",
@@ -196,7 +194,7 @@ def test_progress_tells_the_present_run_alone(ledger: Ledger) -> None:
     ]
 
 
-def test_settings_name_a_cloud_and_their_mistakes_say_where_without_quoting() -> None:
+def test_mistakes_in_the_settings_are_located_without_quoting_values() -> None:
     with pytest.raises(ValueError, match="name a cloud"):
         PaidSettings(label="installation-1")
     wrong = PaidSettings(label="installation-1", dsw={"principal": "s3cret", "key_file": "x", "regions": {}})

@@ -1,4 +1,4 @@
-"""The state machine by itself: whatever the row, the time and the answer, it promises what it must."""
+"""The state machine of orders: properties that hold for every row, time and answer of the cloud."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from tests.paid import make
 from tests.paid.make import NOW, later
 
 RULES = Rules()
-Taken = tuple[Order, Consent | None, NextAction, CallResult | None, OrderUpdate]
+StepTaken = tuple[Order, Consent | None, NextAction, CallResult | None, OrderUpdate]
 CONSENT = make.consent("c-o1", ConsentState.SPENT, spent_at=NOW)
 thorough = settings(max_examples=300, deadline=None)
 
@@ -83,7 +83,7 @@ def remote(state: RemoteState = RemoteState.RUNNING, **changes: Any) -> RemoteIn
 
 @st.composite
 def rows(draw: st.DrawFn) -> Order:
-    """Rows as they may be met; more of them than can come about."""
+    """Any row, including some that the state machine never writes."""
     state = draw(st.sampled_from(OrderState))
     is_made = state in (*RUNS, OrderState.STOPPING, OrderState.STOPPED, OrderState.DELETING, OrderState.GONE)
     has_id = is_made or (state in (OrderState.INTENDED, *UNSETTLED) and draw(st.booleans()))
@@ -106,7 +106,7 @@ def rows(draw: st.DrawFn) -> Order:
         begun_at=draw(maybe),
         unsure=draw(st.booleans()),
         tries=draw(st.integers(0, 9)),
-        remote_state=draw(st.none() | st.sampled_from([str(one) for one in RemoteState])),
+        remote_state=draw(st.none() | st.sampled_from([str(remote_state) for remote_state in RemoteState])),
         running=draw(st.none() | st.floats(0, 1e6)),
         reason=draw(st.none() | st.sampled_from(StopReason)),
         blocked=draw(st.sampled_from([None, Block.AUTH_LOST])),
@@ -119,7 +119,7 @@ def rows(draw: st.DrawFn) -> Order:
 consents = st.builds(lambda at: replace(CONSENT, spent_at=at), seconds)
 
 
-def of(order: Order, consent: Consent) -> Consent | None:
+def consent_of(order: Order, consent: Consent) -> Consent | None:
     return None if order.consent_id is None else consent
 
 
@@ -142,7 +142,7 @@ def after(
 
 
 def outcomes_of(draw: st.DrawFn, action: NextAction) -> CallResult | None:
-    """What may come of an act."""
+    """A possible result of an action."""
     trouble = CallFailed(draw(errors), action.kind in MUTATING)
     match action.kind:
         case Action.CREATE | Action.START:
@@ -168,10 +168,10 @@ def outcomes_of(draw: st.DrawFn, action: NextAction) -> CallResult | None:
 
 @thorough
 @given(order=rows(), consent=consents, creation_policy=st.sampled_from(CreationPolicy))
-def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(
+def test_creates_and_starts_need_a_wanted_order_and_a_fresh_consent(
     order: Order, consent: Consent, creation_policy: CreationPolicy
 ) -> None:
-    action = act_on(order, of(order, consent), creation_policy=creation_policy)
+    action = act_on(order, consent_of(order, consent), creation_policy=creation_policy)
     if action.kind in (Action.CREATE, Action.START):
         assert order.state in (OrderState.INTENDED, *UNSETTLED)
         assert not order.is_unwanted
@@ -179,7 +179,7 @@ def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(
         assert consent.spent_at is not None
         assert NOW - consent.spent_at < timedelta(seconds=RULES.create_within)
     if action.kind is Action.START:
-        assert order.state is OrderState.INTENDED, "a start is never asked for twice"
+        assert order.state is OrderState.INTENDED, "a start is sent once"
     if action.kind is Action.CREATE and order.state is not OrderState.INTENDED:
         assert order.posted_at is not None
         assert NOW - order.posted_at >= timedelta(seconds=RULES.quiet)
@@ -187,8 +187,8 @@ def test_nothing_is_made_unless_it_is_wanted_fresh_and_allowed(
 
 @thorough
 @given(order=rows(), consent=consents)
-def test_only_wishes_delete_and_only_what_has_an_id(order: Order, consent: Consent) -> None:
-    action = act_on(order, of(order, consent))
+def test_only_a_requested_deletion_deletes_and_only_known_instances_are_called(order: Order, consent: Consent) -> None:
+    action = act_on(order, consent_of(order, consent))
     if action.kind is Action.DELETE:
         assert order.delete_wanted_at is not None or order.state is OrderState.DELETING
     if action.kind in (Action.STOP, Action.DELETE, Action.SET_AUTO_STOP, Action.START, Action.DESCRIBE):
@@ -201,7 +201,7 @@ def test_only_wishes_delete_and_only_what_has_an_id(order: Order, consent: Conse
 
 @thorough
 @given(order=rows(), consent=consents)
-def test_what_runs_is_armed_or_stopped_before_it_is_looked_at(order: Order, consent: Consent) -> None:
+def test_a_running_instance_without_auto_stop_gets_it_or_is_stopped(order: Order, consent: Consent) -> None:
     order = replace(order, state=OrderState.ACTIVE, remote_id="dsw-1", consent_id="c-o1", busy_until=None,
                     next_try_at=None, unsure=False, auto_stop_set_at=None, remote_state="running")  # fmt: skip
     action = act_on(order, consent)
@@ -215,19 +215,19 @@ def test_what_runs_is_armed_or_stopped_before_it_is_looked_at(order: Order, cons
 
 @thorough
 @given(order=rows(), consent=consents)
-def test_a_fresh_wish_waits_for_nothing_but_a_call_under_way(order: Order, consent: Consent) -> None:
+def test_a_new_stop_request_waits_only_for_a_call_in_progress(order: Order, consent: Consent) -> None:
     order = replace(order, state=OrderState.ACTIVE, remote_id="dsw-1", unsure=False, stop_wanted_at=later(-1),
                     delete_wanted_at=None, begun_at=later(-2), next_try_at=later(300), busy_until=None)  # fmt: skip
     assert act_on(order, consent).kind is Action.STOP
-    assert act_on(replace(order, begun_at=NOW), consent).kind is Action.WAIT, "it was tried, and has its pause"
+    assert act_on(replace(order, begun_at=NOW), consent).kind is Action.WAIT, "it was tried and backs off"
     assert act_on(replace(order, busy_until=later(1)), consent).kind is Action.WAIT
 
 
 @st.composite
-def steps(draw: st.DrawFn) -> Taken:
-    """A row, what is done about it, what comes of that, and what is written."""
+def steps(draw: st.DrawFn) -> StepTaken:
+    """A row, the action on it, the result of the action, and the resulting update."""
     order = replace(draw(rows()), busy_until=None, next_try_at=None)
-    consent = of(order, draw(consents))
+    consent = consent_of(order, draw(consents))
     action = act_on(order, consent)
     result = outcomes_of(draw, action)
     return order, consent, action, result, after(order, consent, action, result)
@@ -235,7 +235,7 @@ def steps(draw: st.DrawFn) -> Taken:
 
 @thorough
 @given(taken=steps())
-def test_an_instance_is_never_forgotten(taken: Taken) -> None:
+def test_an_instance_is_never_forgotten(taken: StepTaken) -> None:
     order, _, action, result, update = taken
     if action.kind is Action.WAIT:
         return
@@ -252,10 +252,10 @@ def test_an_instance_is_never_forgotten(taken: Taken) -> None:
             assert isinstance(result, NotListed)
             assert NOW - order.posted_at >= RULES.watch_for  # type: ignore[operator]
         elif action.kind is Action.CREATE:
-            assert order.posted_at is None, "what was ever asked for without an answer may still appear"
-    after_it = replace(order, **update.changes)
-    if after_it.state in (*RUNS, OrderState.STOPPING, OrderState.STOPPED, OrderState.DELETING):
-        assert after_it.remote_id is not None
+            assert order.posted_at is None, "an instance of an unanswered create may still appear"
+    updated = replace(order, **update.changes)
+    if updated.state in (*RUNS, OrderState.STOPPING, OrderState.STOPPED, OrderState.DELETING):
+        assert updated.remote_id is not None
     if to is OrderState.STOPPED and order.state is not OrderState.STOPPED and order.state is not OrderState.INTENDED:
         is_seen = isinstance(result, InstanceSeen) and result.remote.state in (RemoteState.STOPPED, RemoteState.FAILED)
         is_refused = action.kind is Action.START
@@ -264,25 +264,25 @@ def test_an_instance_is_never_forgotten(taken: Taken) -> None:
 
 @thorough
 @given(taken=steps())
-def test_every_step_leaves_something_to_come(taken: Taken) -> None:
+def test_every_unfinished_order_has_a_next_try(taken: StepTaken) -> None:
     order, _, action, result, update = taken
-    after_it = replace(order, **update.changes)
+    updated = replace(order, **update.changes)
     if action.kind is Action.WAIT:
         return
-    assert after_it.busy_until is None
-    if after_it.state not in OVER:
-        assert after_it.next_try_at is not None
-        assert after_it.next_try_at <= NOW + timedelta(seconds=RULES.poll_seldom)
+    assert updated.busy_until is None
+    if updated.state not in OVER:
+        assert updated.next_try_at is not None
+        assert updated.next_try_at <= NOW + timedelta(seconds=RULES.poll_seldom)
     is_slowed = isinstance(result, CallFailed) and result.error is SLOW_DOWN
-    if is_slowed and after_it.state not in RUNS:  # what runs has limits, and no time to wait beyond them
-        asked = min(77.0, RULES.longest_stop_pause if after_it.state is OrderState.STOPPING else 77.0)
-        assert after_it.next_try_at is not None
-        assert after_it.next_try_at >= NOW + timedelta(seconds=asked)
+    if is_slowed and updated.state not in RUNS:  # running instances are checked in time for their limits
+        asked = min(77.0, RULES.longest_stop_pause if updated.state is OrderState.STOPPING else 77.0)
+        assert updated.next_try_at is not None
+        assert updated.next_try_at >= NOW + timedelta(seconds=asked)
 
 
 @thorough
 @given(taken=steps())
-def test_lost_access_changes_no_state_and_is_said(
+def test_lost_access_blocks_the_account_and_changes_no_state(
     taken: tuple[Order, Consent | None, NextAction, CallResult | None, OrderUpdate],
 ) -> None:
     order, _, action, result, update = taken
@@ -297,7 +297,7 @@ def test_lost_access_changes_no_state_and_is_said(
 
 @thorough
 @given(taken=steps())
-def test_the_money_is_told_exactly(taken: Taken) -> None:
+def test_the_amount_spent_is_exact_to_a_millionth(taken: StepTaken) -> None:
     _, consent, _, _, update = taken
     spent = update.changes.get("spent")
     if spent is not None:
@@ -307,7 +307,7 @@ def test_the_money_is_told_exactly(taken: Taken) -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_only_a_definite_no_ends_what_was_asked_for(error: base.ProviderError) -> None:
+def test_only_a_definite_refusal_rejects_an_order(error: base.ProviderError) -> None:
     intended = make.order(state=OrderState.INTENDED)
     update = after(intended, CONSENT, NextAction(Action.CREATE), CallFailed(error, True))
     definite = isinstance(error, base.Rejected | base.AuthLost) and not isinstance(
@@ -318,10 +318,10 @@ def test_only_a_definite_no_ends_what_was_asked_for(error: base.ProviderError) -
     assert update.changes["state"] is expected
     again = after(replace(intended, state=OrderState.UNKNOWN, posted_at=later(-60)), CONSENT, NextAction(Action.CREATE),
                   CallFailed(error, True))  # fmt: skip
-    assert again.changes["state"] is OrderState.UNKNOWN, "an earlier request may still be carried out"
+    assert again.changes["state"] is OrderState.UNKNOWN, "an earlier create may still take effect"
 
 
-def test_back_off_doubles_and_ends() -> None:
+def test_back_off_doubles_up_to_a_limit() -> None:
     order = make.order(state=OrderState.STOPPING, remote_id="dsw-1", stop_wanted_at=NOW)
     pauses = []
     for tries in range(12):
@@ -334,7 +334,7 @@ def test_back_off_doubles_and_ends() -> None:
     assert pauses[-1] <= RULES.longest_stop_pause
 
 
-def test_the_second_line_stops_before_the_cap() -> None:
+def test_the_steward_stops_an_instance_before_its_cap() -> None:
     began = later(-4 * 3600 + 91)
     order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", auto_stop_set_at=began, run_began_at=began,
                        seen_at=later(-30), remote_state="running")  # fmt: skip
@@ -345,31 +345,31 @@ def test_the_second_line_stops_before_the_cap() -> None:
     counted = replace(order, run_began_at=later(-10), running=4 * 3600.0, ran_before=0)
     assert act_on(counted, CONSENT) == NextAction(Action.STOP, StopReason.CAP), "by the cloud's own count"
     earlier = replace(counted, ran_before=4 * 3600.0)
-    assert act_on(earlier, CONSENT).kind is Action.DESCRIBE, "what earlier runs have used is not this one's"
+    assert act_on(earlier, CONSENT).kind is Action.DESCRIBE, "the time of earlier runs does not count"
 
 
-def test_most_of_the_cap_is_told() -> None:
+def test_a_notice_is_sent_when_most_of_the_cap_is_spent() -> None:
     began = later(-3.5 * 3600)
     order = make.order(state=OrderState.ACTIVE, remote_id="dsw-1", auto_stop_set_at=began, run_began_at=began)
     kinds = [
-        one.kind
-        for one in after(
+        notice.kind
+        for notice in after(
             order, CONSENT, NextAction(Action.DESCRIBE), InstanceSeen(remote(stops_at=later(1800)))
         ).notices
     ]
     assert kinds == [NoticeKind.RUNNING, NoticeKind.MOST_SPENT]
     young = replace(order, run_began_at=later(-3 * 3600))
     assert [
-        one.kind
-        for one in after(
+        notice.kind
+        for notice in after(
             young, CONSENT, NextAction(Action.DESCRIBE), InstanceSeen(remote(stops_at=later(1800)))
         ).notices
     ] == kinds[:1]
 
 
-def test_what_is_stopped_for_long_will_be_wiped() -> None:
+def test_a_notice_is_sent_before_a_stopped_instance_is_wiped() -> None:
     order = make.order(state=OrderState.STOPPED, remote_id="dsw-1", stopped_at=NOW - timedelta(days=12))
     seen = InstanceSeen(remote(RemoteState.STOPPED))
-    assert [one.kind for one in after(order, CONSENT, NextAction(Action.DESCRIBE), seen).notices] == [
+    assert [notice.kind for notice in after(order, CONSENT, NextAction(Action.DESCRIBE), seen).notices] == [
         NoticeKind.WIPED_SOON
     ]

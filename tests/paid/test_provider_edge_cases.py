@@ -1,4 +1,4 @@
-"""What clouds say by the way: disks that nobody asked for, pages that shift, words in a log."""
+"""Edge cases of providers: default disks, lists that change between pages, URLs in logs, unclear errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.paid.aws import Moto
 from tests.paid.make import NOW
 
 
-async def test_a_disk_that_nobody_asked_for_is_priced_and_said(moto: Moto, tmp_path: Path, models: object) -> None:
+async def test_the_price_of_a_default_disk_is_part_of_the_offer(moto: Moto, tmp_path: Path, models: object) -> None:
     settings = aws.sagemaker_settings(moto, tmp_path, volume_price=Decimal("0.001"), volume_gib=7)
     provider = SageMakerProvider(settings, botocore_session=models)
     instance_types = await provider.instance_types(aws.linked(moto))
@@ -40,28 +40,28 @@ async def test_a_disk_that_nobody_asked_for_is_priced_and_said(moto: Moto, tmp_p
         Page("5e55", "en", token=""),
         now=NOW,
     )
-    assert asked.disk == 7 * GIB, "this is what is made"
+    assert asked.disk == 7 * GIB, "the size that is created"
     assert "7 GiB" in asked.text
     assert "0.007" in asked.text
     assert consent_rules.change_since(asked, instance_types) is None
     assert consent_rules.change_since(
-        asked, [replace(one, disk_price=Money(Decimal("0.002"), "USD")) for one in instance_types]
+        asked, [replace(offered, disk_price=Money(Decimal("0.002"), "USD")) for offered in instance_types]
     )
 
 
-async def test_a_disk_of_unknown_price_is_not_for_sale(moto: Moto, tmp_path: Path, models: object) -> None:
+async def test_a_type_with_a_disk_of_unknown_price_is_not_offered(moto: Moto, tmp_path: Path, models: object) -> None:
     provider = SageMakerProvider(aws.sagemaker_settings(moto, tmp_path), botocore_session=models)
     instance_types = await provider.instance_types(aws.linked(moto))
     await provider.close()
-    assert not any(one.is_buyable for one in quote(instance_types, Needs(), disk=None, read_at=NOW))
+    assert not any(quoted.is_buyable for quoted in quote(instance_types, Needs(), disk=None, read_at=NOW))
 
 
-def test_a_row_that_slips_from_one_page_to_another_is_seen() -> None:
+def test_an_instance_that_moves_to_an_earlier_page_is_listed() -> None:
     there = [f"dsw-{number:03}" for number in range(PAGE + 50)]
     translator = Translator(DswAssumptions(), mutates=False, secrets=())
 
-    class Shifting:
-        """A cloud in which the very first is deleted once the first page was read."""
+    class ShrinkingList:
+        """A cloud that deletes the first instance after the first page was read."""
 
         def __init__(self) -> None:
             self.translator = translator
@@ -77,11 +77,11 @@ def test_a_row_that_slips_from_one_page_to_another_is_seen() -> None:
                 del there[0]
             return body
 
-    found = {row.instance_id for row in instances(Shifting())}
+    found = {row.instance_id for row in instances(ShrinkingList())}
     assert found >= set(there)
 
 
-def test_addresses_are_not_logged_whatever_the_root_logger_says() -> None:
+def test_urls_are_not_logged_at_any_level_of_the_root_logger() -> None:
     logger, root = logging.getLogger("urllib3"), logging.getLogger()
     before = logger.level, root.level
     try:
@@ -96,8 +96,8 @@ def test_addresses_are_not_logged_whatever_the_root_logger_says() -> None:
 
 @pytest.mark.parametrize("status", [400, 404])
 @pytest.mark.parametrize("mutates", [True, False])
-def test_the_word_for_everything_else_decides_nothing(status: int, mutates: bool) -> None:
+def test_an_internal_error_has_an_unknown_outcome(status: int, mutates: bool) -> None:
     from spawner.paid.providers import base
 
-    said = Translator(DswAssumptions(), mutates=mutates, secrets=()).refused(status, "InternalError", "…", "R")
-    assert type(said) is (base.OutcomeUnknown if mutates else base.Unavailable)
+    error = Translator(DswAssumptions(), mutates=mutates, secrets=()).refused(status, "InternalError", "…", "R")
+    assert type(error) is (base.OutcomeUnknown if mutates else base.Unavailable)

@@ -1,4 +1,4 @@
-"""Prices, caps and the question: exact, in the right order, and never half known."""
+"""Prices, caps and offers are exact; a type of unknown price is not offered."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ amounts = st.decimals(Decimal("0.000001"), Decimal(100000), places=6)
 ALL = frozenset(Capability)
 
 
-def yuan(amount: str | Decimal) -> Money:
+def cny(amount: str | Decimal) -> Money:
     return Money(Decimal(amount), "CNY")
 
 
 def instance_type(name: str = "s", price: str | None = "0.65", **changes: Any) -> InstanceType:
     values: dict[str, Any] = {
         "id": name, "cpu": 2, "memory": 8 * GIB, "gpu_count": 0, "gpu_name": None, "gpu_memory": None,
-        "price": None if price is None else yuan(price), "available": True, "disk": 100 * GIB, "disk_price": None,
+        "price": None if price is None else cny(price), "available": True, "disk": 100 * GIB, "disk_price": None,
     }  # fmt: skip
     return InstanceType(**values | changes)
 
 
-RIGHT = {"user_since": make.SINCE, "token": make.TOKEN}
+VALID = {"user_since": make.SINCE, "token": make.TOKEN}
 
 
 def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) -> Consent:
@@ -58,7 +58,7 @@ def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) ->
     page = replace(page, **{name: changes[name] for name in changes.keys() & {"language"}})
     values: dict[str, Any] = {
         "quote": quote([one or instance_type()], Needs(), disk=None, read_at=NOW)[0],
-        "chosen": Chosen("paid-1", yuan("2.60"), 8 * 3600, idle_seconds=1800),
+        "chosen": Chosen("paid-1", cny("2.60"), 8 * 3600, idle_seconds=1800),
     }
     values |= {name: changes[name] for name in changes.keys() & values.keys()}
     return ask("c1", parties, page=page, now=later(now), **values)
@@ -67,7 +67,7 @@ def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) ->
 # -- quotes
 
 
-def test_the_cheapest_that_fits_comes_first_and_the_unknown_last() -> None:
+def test_the_cheapest_fitting_type_is_first_and_unknown_prices_are_last() -> None:
     found = quote(
         [
             instance_type("unknown", None, cpu=8),
@@ -82,25 +82,27 @@ def test_the_cheapest_that_fits_comes_first_and_the_unknown_last() -> None:
         disk=None,
         read_at=NOW,
     )
-    assert [one.instance_type.id for one in found] == [
+    assert [quoted.instance_type.id for quoted in found] == [
         "fits", "says nothing of stock", "dear", "sold out", "small", "free?", "unknown",
     ]  # fmt: skip
-    assert [one.instance_type.id for one in found if not one.is_buyable] == ["sold out", "free?", "unknown"]
+    assert [quoted.instance_type.id for quoted in found if not quoted.is_buyable] == ["sold out", "free?", "unknown"]
     assert not found[-1].is_buyable
     assert found[-1].hourly is None
 
 
 @quick
 @given(st.lists(st.tuples(amounts, st.sampled_from(["CNY", "USD"])), max_size=8))
-def test_currencies_stand_apart(prices: list[tuple[Decimal, str]]) -> None:
+def test_quotes_are_sorted_per_currency(prices: list[tuple[Decimal, str]]) -> None:
     instance_types = [instance_type(f"s{n}", price=None, cpu=4) for n in range(len(prices))]
-    priced = [replace(one, price=Money(*price)) for one, price in zip(instance_types, prices, strict=True)]
+    priced = [replace(offered, price=Money(*price)) for offered, price in zip(instance_types, prices, strict=True)]
     found = quote(priced, Needs(), disk=None, read_at=NOW)
-    currencies = [one.hourly.currency for one in found if one.hourly]
+    currencies = [quoted.hourly.currency for quoted in found if quoted.hourly]
     assert currencies == sorted(currencies)
     for currency in set(currencies):
-        mine = [one.hourly.amount for one in found if one.hourly and one.hourly.currency == currency]
-        assert mine == sorted(mine)
+        amounts_in_currency = [
+            quoted.hourly.amount for quoted in found if quoted.hourly and quoted.hourly.currency == currency
+        ]
+        assert amounts_in_currency == sorted(amounts_in_currency)
 
 
 def test_a_gpu_must_have_the_memory() -> None:
@@ -110,57 +112,57 @@ def test_a_gpu_must_have_the_memory() -> None:
     assert not quote([gpu], Needs(gpu_count=2), disk=None, read_at=NOW)[0].fits
 
 
-def test_a_disk_beyond_what_is_included_is_part_of_the_price() -> None:
-    priced = instance_type(disk_price=yuan("0.0015"))
-    assert quote([priced], Needs(), disk=100 * GIB, read_at=NOW)[0].hourly == yuan("0.65")
-    assert quote([priced], Needs(), disk=200 * GIB + 1, read_at=NOW)[0].hourly == yuan("0.8015")
+def test_disk_beyond_the_included_size_is_part_of_the_price() -> None:
+    priced = instance_type(disk_price=cny("0.0015"))
+    assert quote([priced], Needs(), disk=100 * GIB, read_at=NOW)[0].hourly == cny("0.65")
+    assert quote([priced], Needs(), disk=200 * GIB + 1, read_at=NOW)[0].hourly == cny("0.8015")
     unknown = quote([instance_type()], Needs(), disk=200 * GIB, read_at=NOW)[0]
-    assert not unknown.is_buyable, "what a disk costs is not known"
+    assert not unknown.is_buyable, "the price of the disk is unknown"
 
 
 @quick
 @given(cap=amounts, price=amounts)
-def test_a_cap_buys_whole_seconds_and_never_one_too_many(cap: Decimal, price: Decimal) -> None:
-    bought = cap_seconds(yuan(cap), yuan(price))
+def test_a_cap_buys_whole_seconds_and_not_one_more(cap: Decimal, price: Decimal) -> None:
+    bought = cap_seconds(cny(cap), cny(price))
     assert Fraction(price) * bought / 3600 <= Fraction(cap) < Fraction(price) * (bought + 1) / 3600
-    assert run_seconds(yuan(cap), yuan(price), 60) <= 60
+    assert run_seconds(cny(cap), cny(price), 60) <= 60
 
 
 @quick
 @given(price=amounts, seconds=st.floats(0, 1e7))
-def test_what_it_costs_is_by_the_started_minute_and_rounded_up(price: Decimal, seconds: float) -> None:
+def test_costs_are_per_started_minute_and_rounded_up(price: Decimal, seconds: float) -> None:
     exact = Fraction(price) * -(-Fraction(seconds) // 60) / 60
-    assert 0 <= Fraction(cost(yuan(price), seconds).amount) - exact < Fraction(1, 10**6)
+    assert 0 <= Fraction(cost(cny(price), seconds).amount) - exact < Fraction(1, 10**6)
 
 
 @quick
 @given(cap=amounts, price=amounts)
 def test_a_run_within_its_seconds_stays_within_its_cap_and_a_minute(cap: Decimal, price: Decimal) -> None:
     assume(cap > price / 60)
-    assert cost(yuan(price), cap_seconds(yuan(cap), yuan(price))).amount <= cap + price / 60 + Decimal("0.000001")
+    assert cost(cny(price), cap_seconds(cny(cap), cny(price))).amount <= cap + price / 60 + Decimal("0.000001")
 
 
 @pytest.mark.parametrize("price", ["0", "-1"])
-def test_nothing_is_bought_at_no_price(price: str) -> None:
+def test_a_price_of_zero_or_in_another_currency_is_an_error(price: str) -> None:
     with pytest.raises(ValueError, match="buys no time"):
-        cap_seconds(yuan(1), yuan(price))
+        cap_seconds(cny(1), cny(price))
     with pytest.raises(ValueError, match="buys no time"):
-        cap_seconds(yuan(1), Money(Decimal(1), "USD"))
+        cap_seconds(cny(1), Money(Decimal(1), "USD"))
 
 
 @quick
 @given(amounts)
-def test_an_amount_is_stored_and_shown_whole(amount: Decimal) -> None:
-    one = yuan(amount)
+def test_an_amount_is_stored_and_shown_in_full(amount: Decimal) -> None:
+    one = cny(amount)
     assert money.read(one.text, "CNY") == one
     assert Decimal(one.exact.removeprefix("CNY ")) == amount
     assert len(one.exact.rpartition(".")[2]) >= 2
 
 
-# -- the question
+# -- offers
 
 
-def test_the_question_holds_all_that_was_agreed_to() -> None:
+def test_an_offer_contains_all_terms() -> None:
     made = asked()
     assert (made.price, made.currency, made.unit, made.cap) == ("0.65", "CNY", "hour", "2.60")
     assert made.run_seconds == 4 * 3600
@@ -168,8 +170,8 @@ def test_the_question_holds_all_that_was_agreed_to() -> None:
     assert made.text_version == consent_text.VERSION
     assert made.text_hash == hashlib.sha256(made.text.encode()).hexdigest()
     terms = terms_of(made)
-    assert (terms.hourly, terms.cap, terms.idle_seconds) == (yuan("0.65"), yuan("2.60"), 1800)
-    for said in (
+    assert (terms.hourly, terms.cap, terms.idle_seconds) == (cny("0.65"), cny("2.60"), 1800)
+    for phrase in (
         "CNY 0.65",
         "CNY 2.60",
         "240 minutes",
@@ -180,10 +182,10 @@ def test_the_question_holds_all_that_was_agreed_to() -> None:
         "30 minutes",
         "15 days",
     ):
-        assert said in made.text
+        assert phrase in made.text
 
 
-def test_the_question_is_the_same_in_both_languages() -> None:
+def test_an_offer_has_the_same_terms_in_both_languages() -> None:
     pairs = [value for value in vars(consent_text).values() if isinstance(value, tuple) and len(value) == 2]
     assert len(pairs) > 10
     for english, chinese in pairs:
@@ -192,18 +194,18 @@ def test_the_question_is_the_same_in_both_languages() -> None:
     english, chinese = asked(), asked(language="zh-CN")
     assert chinese.language == "zh-CN"
     assert len(english.text.splitlines()) == len(chinese.text.splitlines())
-    for said in ("CNY 0.65", "CNY 2.60", "240", "0002", "cn-hangzhou"):
-        assert said in chinese.text
+    for phrase in ("CNY 0.65", "CNY 2.60", "240", "0002", "cn-hangzhou"):
+        assert phrase in chinese.text
 
 
-def test_the_words_are_those_of_their_version() -> None:
-    """Whoever changes a sentence must count `VERSION` up, and then this hash."""
+def test_the_texts_are_those_of_their_version() -> None:
+    """After a change of a sentence, increase `VERSION` and update this hash."""
     pairs = [value for value in vars(consent_text).values() if isinstance(value, tuple) and len(value) == 2]
     words = "\n".join(text for pair in pairs for text in pair)
     assert (consent_text.VERSION, consent_text.hash_of(words)[:12]) == (2, "63f0598fea4e")
 
 
-def test_the_question_says_what_the_cloud_cannot_do() -> None:
+def test_an_offer_says_what_the_cloud_cannot_do() -> None:
     plain = asked(capabilities=frozenset())
     assert plain.idle_seconds is None
     assert "without use" not in plain.text
@@ -213,12 +215,12 @@ def test_the_question_says_what_the_cloud_cannot_do() -> None:
     assert "has no timer of its own" not in asked().text
 
 
-def test_a_disk_that_costs_is_said() -> None:
-    one = instance_type(disk_price=yuan("0.0015"))
+def test_an_offer_shows_the_price_of_the_disk() -> None:
+    one = instance_type(disk_price=cny("0.0015"))
     priced = quote([one], Needs(), disk=200 * GIB, read_at=NOW)[0]
-    made = asked(quote=priced, chosen=Chosen("paid-1", yuan("2.60"), 3600, disk=200 * GIB))
+    made = asked(quote=priced, chosen=Chosen("paid-1", cny("2.60"), 3600, disk=200 * GIB))
     assert "200 GiB costs CNY 0.15 an hour on top" in made.text
-    assert terms_of(made).hourly == yuan("0.80")
+    assert terms_of(made).hourly == cny("0.80")
 
 
 @pytest.mark.parametrize(
@@ -229,12 +231,12 @@ def test_a_disk_that_costs_is_said() -> None:
         ({"one": instance_type(available=False)}, OfferChanged),
         ({"now": 600}, OfferChanged),
         ({"chosen": Chosen("p", Money(Decimal(9), "USD"), 3600)}, BadOption),
-        ({"chosen": Chosen("p", yuan(9), 60)}, BadOption),
-        ({"chosen": Chosen("p", yuan(9), 10**7)}, BadOption),
-        ({"chosen": Chosen("p", yuan("0.01"), 3600)}, BadOption),
+        ({"chosen": Chosen("p", cny(9), 60)}, BadOption),
+        ({"chosen": Chosen("p", cny(9), 10**7)}, BadOption),
+        ({"chosen": Chosen("p", cny("0.01"), 3600)}, BadOption),
     ],
 )
-def test_what_cannot_be_asked(changes: dict[str, Any], error: type[Exception]) -> None:
+def test_an_invalid_offer_is_refused(changes: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         asked(**changes)
 
@@ -248,15 +250,15 @@ def test_what_cannot_be_asked(changes: dict[str, Any], error: type[Exception]) -
         *(({"state": state}, "ann", "5e55", 0, OfferChanged) for state in ConsentState if state != "offered"),
     ],
 )
-def test_who_may_answer_and_until_when(
+def test_only_the_asked_session_can_accept_and_only_in_time(
     changes: dict[str, Any], who: str, session: str, at: float, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at), **RIGHT)
-    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599), **RIGHT)
+        check_answer(make.consent(**changes), user_name=who, session=session, now=later(at), **VALID)
+    check_answer(make.consent(), user_name="ann", session="5e55", now=later(599), **VALID)
     for wrong in ({"token": ""}, {"token": "x"}, {"token": make.consent().answer_hash}, {"user_since": ""}):
         with pytest.raises(NoConsent):
-            check_answer(make.consent(), user_name="ann", session="5e55", now=NOW, **RIGHT | wrong)
+            check_answer(make.consent(), user_name="ann", session="5e55", now=NOW, **VALID | wrong)
 
 
 @pytest.mark.parametrize(
@@ -271,24 +273,24 @@ def test_who_may_answer_and_until_when(
         ([replace(instance_type(), price=Money(Decimal("0.65"), "USD"))], consent_rules.PRICE_CHANGED),
     ],
 )
-def test_what_has_changed_is_seen(now: list[InstanceType], sentence: str) -> None:
+def test_a_changed_offer_is_detected(now: list[InstanceType], sentence: str) -> None:
     changed = change_since(asked(), now)
     assert changed is not None
     assert changed[0] == sentence
     assert sentence.format(**changed[1])
 
 
-def test_what_has_not_changed_is_as_it_was() -> None:
+def test_an_unchanged_offer_is_not_reported() -> None:
     assert change_since(asked(), [instance_type(price="0.6500", available=None)]) is None
-    one = instance_type(disk_price=yuan("0.0015"))
+    one = instance_type(disk_price=cny("0.0015"))
     made = asked(quote=quote([one], Needs(), disk=200 * GIB, read_at=NOW)[0],
-                 chosen=Chosen("p", yuan("2.60"), 3600, disk=200 * GIB))  # fmt: skip
+                 chosen=Chosen("p", cny("2.60"), 3600, disk=200 * GIB))  # fmt: skip
     assert change_since(made, [one]) is None
-    assert change_since(made, [replace(one, disk_price=yuan("0.0016"))]) is not None
+    assert change_since(made, [replace(one, disk_price=cny("0.0016"))]) is not None
     assert change_since(made, [replace(one, disk_price=None)]) is not None
 
 
-def test_a_start_says_that_it_is_one() -> None:
+def test_an_offer_for_a_stopped_instance_is_a_restart() -> None:
     stopped = make.order(state=OrderState.STOPPED)
     made = asked(order=stopped)
     assert (made.kind, made.order_id) == (ConsentKind.START, "o1")
@@ -298,7 +300,7 @@ def test_a_start_says_that_it_is_one() -> None:
 # -- bindings and names
 
 
-def test_a_name_follows_from_the_consent_and_fits_every_cloud() -> None:
+def test_a_name_is_derived_from_its_consent_and_valid_in_every_cloud() -> None:
     names = {name_of(f"{number:016x}") for number in range(1000)}
     assert len(names) == 1000
     assert all(len(name) == NAME_LENGTH and name.isalnum() and name.isascii() and name[0].isalpha() for name in names)
@@ -318,23 +320,23 @@ def test_a_role_of_another_account_is_a_problem() -> None:
     assert "666" in template.format(**words)
 
 
-def test_what_is_in_the_way_of_unlinking() -> None:
+def test_which_orders_prevent_unlinking() -> None:
     from spawner.ledger.paid.rows import OVER, Block
 
-    def is_in_the_way(order: Order, seconds: float = 0, *, is_named: bool = True) -> bool:
+    def prevents_unlinking(order: Order, seconds: float = 0, *, is_named: bool = True) -> bool:
         return bool(binding.in_the_way_of_unlinking([order], later(seconds), reaches=lambda *_: is_named))
 
     for state in OrderState:
         order = make.order(state=state)
-        stands_in_the_way = state not in (*OVER, OrderState.STOPPED)
-        assert is_in_the_way(order) is is_in_the_way(order, is_named=False) is stands_in_the_way
+        prevents = state not in (*OVER, OrderState.STOPPED)
+        assert prevents_unlinking(order) is prevents_unlinking(order, is_named=False) is prevents
         lost = {"blocked": Block.AUTH_LOST, "blocked_at": NOW}
         for is_named, why in ((True, lost), (False, {"stop_wanted_at": NOW, "stop_wanted_by": "ann"})):
             bare = replace(order, **why)
             auto_stop_set = replace(bare, auto_stop_set_at=NOW, stops_at=later(3600))
             for found, until in ((bare, 24 * 3600), (auto_stop_set, 3600)):
-                assert is_in_the_way(found, until, is_named=is_named) is stands_in_the_way
-                assert not is_in_the_way(found, until + 1, is_named=is_named), "its timer has ended it"
+                assert prevents_unlinking(found, until, is_named=is_named) is prevents
+                assert not prevents_unlinking(found, until + 1, is_named=is_named), "auto-stop has ended it"
 
 
 def test_an_account_without_a_role_cannot_be_used() -> None:

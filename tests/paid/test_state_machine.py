@@ -1,13 +1,13 @@
-"""Everything in any order: clicks, crashes, bad luck, time, roles that go and come, people at the cloud's console.
+"""Requests, crashes, failures, clock steps, removed roles and actions in the cloud's console, in any order.
 
-Through the real SDK against the stand-in. What must hold, whatever happens:
+The real SDK runs against the stand-in cloud. The invariants:
 
-* the cloud holds no more instances than there were consents, and each was asked for by its consent's own name;
-* nothing is changed in the cloud that no consent stands behind;
-* no instance costs more than the caps of its runs, but for what `Walk.allowed` names;
-* what runs in the cloud is in the ledger within one sweep, and has its timer or is being ended, while the steward is at
-  work and the cloud lets it: see `Watch`;
-* once everybody wants everything gone, and all is well, nothing is left.
+* each consent creates at most one instance, under the consent's name;
+* every change in the cloud has a consent;
+* no instance costs more than `PaidPlatform.allowed`;
+* in an undisturbed account every instance is in the ledger after one discovery, and has auto-stop or is being stopped:
+  see `AccountHealth`;
+* once all orders are deleted and the cloud works, no instance is left.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from spawner.errors import FreepoolError
 from spawner.ledger.paid import consents, orders
 from spawner.ledger.paid.rows import OVER, BindingState, Consent, ConsentState, OrderState
 from spawner.paid.accounts.binding import in_the_way_of_unlinking
-from tests.paid.state_machine import PEOPLE, Watched, counts, failures, kept
+from tests.paid.state_machine import USERS, CheckedPlatform, counts, reports, with_report
 
 EXAMPLES = int(os.environ.get("FREEPOOL_WALKS") or ("25" if os.environ.get("CI") else "12"))
 STEPS = 40
@@ -48,37 +48,37 @@ ONE_FAULT = st.sampled_from([(action, kind) for action, kinds in FAULTS for kind
 ANY = st.integers(0, 99)
 
 
-class Walk(Watched):
-    """One cloud, two people, and a steward that dies."""
+class PaidPlatform(CheckedPlatform):
+    """One cloud, two users, and a steward that is killed and replaced."""
 
-    # -- what people do
+    # -- requests
 
     @initialize(ticks=st.integers(0, 6))
-    def two_at_least(self, ticks: int) -> None:
-        """Every walk has something to go wrong with, as far along as it happens to be."""
-        for who in PEOPLE:
-            self.click(who, "1.30", 3)
+    def both_users_order(self, ticks: int) -> None:
+        """Each example begins with two orders in some state."""
+        for who in USERS:
+            self.order(who, "1.30", 3)
         if ticks:
             self.steward(ticks, 20)
 
-    @rule(who=st.sampled_from(list(PEOPLE)), cap=st.sampled_from(["0.65", "0.20"]))
-    def one_more(self, who: str, cap: str) -> None:
-        """Twice as often as the rest."""
-        self.click(who, cap, 3)
+    @rule(who=st.sampled_from(list(USERS)), cap=st.sampled_from(["0.65", "0.20"]))
+    def order_one_more(self, who: str, cap: str) -> None:
+        """A second rule for `order`, which makes it twice as frequent."""
+        self.order(who, cap, 3)
 
     @rule(
-        who=st.sampled_from(list(PEOPLE)),
+        who=st.sampled_from(list(USERS)),
         cap=st.sampled_from(["0.20", "0.65", "1.30"]),
-        goes=st.sampled_from([3, 3, 3, 3, 2, 1]),
+        stage=st.sampled_from([3, 3, 3, 3, 2, 1]),
     )
-    def click(self, who: str, cap: str, goes: int) -> None:
-        """Ask; agree; order: or only the first of these."""
+    def order(self, who: str, cap: str, stage: int) -> None:
+        """Ask for an offer, accept it and order, up to `stage`."""
         with contextlib.suppress(FreepoolError):
             consent = self.do(self.world.ask(self.world.binding(self.links[who]), cap=cap, hours=2, idle_seconds=None))
             self.offered.append(consent)
-            if goes > 1:
+            if stage > 1:
                 self.accepted.append(self.do(self.world.accept(consent)))
-            if goes > 2:
+            if stage > 2:
                 self.place(consent)
 
     def place(self, consent: Consent) -> None:
@@ -87,8 +87,8 @@ class Walk(Watched):
         counts["ordered"] += 1
 
     @rule(which=ANY, how=st.sampled_from(["accept", "place"]))
-    def click_again(self, which: int, how: str) -> None:
-        """An old page, a second tab, a form that is sent twice."""
+    def repeat_request(self, which: int, how: str) -> None:
+        """Send an earlier accept or order again, as an old page or a second tab does."""
         if not self.offered:
             return
         consent = self.offered[which % len(self.offered)]
@@ -99,31 +99,31 @@ class Walk(Watched):
                 self.place(consent)
 
     @rule(which=ANY)
-    def start_again(self, which: int) -> None:
+    def restart_stopped(self, which: int) -> None:
         stopped = [order for order in self.orders() if order.state is OrderState.STOPPED]
         if not stopped:
             return
         order = stopped[which % len(stopped)]
         link = self.world.binding(self.links[order.user_name])
-        said = ""
+        refusal = ""
         try:
             consent = self.do(self.world.ask(link, cap="0.65", hours=2, order=order, idle_seconds=None))
             self.accepted.append(self.do(self.world.accept(consent)))
             self.place(consent)
             counts["started again"] += 1
         except FreepoolError as error:
-            said = error.message
-        assert order.is_unwanted or said != "It is not stopped."
+            refusal = error.message
+        assert order.is_unwanted or refusal != "It is not stopped."
 
     @rule(which=ANY, how=st.sampled_from(["stop", "delete"]))
-    def wish(self, which: int, how: str) -> None:
+    def stop_or_delete(self, which: int, how: str) -> None:
         found = self.orders()
         if found:
             getattr(self.world, how)(found[which % len(found)])
             counts[how] += 1
 
     @rule(which=ANY, act=st.sampled_from(["stop", "delete", "start"]))
-    def console(self, which: int, act: str) -> None:
+    def act_in_console(self, which: int, act: str) -> None:
         found = sorted(self.cloud.instances(), key=lambda one: one["name"])
         if not found:
             return
@@ -131,60 +131,62 @@ class Walk(Watched):
         if act == "start":
             if one["status"] == "Stopped":
                 self.cloud.console(one["id"], "status", status="Creating", held=False)
-                self.found[one["id"]] += 1
-                self.watches[one["account"]].trouble()
+                self.recoveries[one["id"]] += 1
+                self.health[one["account"]].disturb()
         else:
             self.cloud.console(one["id"], act)
         counts[f"console {act}"] += 1
 
-    @rule(who=st.sampled_from(list(PEOPLE)), is_given=st.booleans())
-    def role(self, who: str, is_given: bool) -> None:
-        self.give_role(who, is_given)
+    @rule(who=st.sampled_from(list(USERS)), exists=st.booleans())
+    def role(self, who: str, exists: bool) -> None:
+        self.set_role(who, exists)
 
-    @rule(who=st.sampled_from(list(PEOPLE)))
+    @rule(who=st.sampled_from(list(USERS)))
     def unlink_and_link_again(self, who: str) -> None:
-        """As the desk does it, where nothing is in the way. What is stopped stays, and is taken over."""
+        """Unlink where nothing prevents it. The next binding takes over stopped instances."""
         link = self.links[who]
         orders_there = self.ledger.read(orders.of_binding, link.id)
-        asked = [one for one in self.ledger.read(consents.of_user, who) if one.state is ConsentState.ACCEPTED]
+        asked = [
+            consent for consent in self.ledger.read(consents.of_user, who) if consent.state is ConsentState.ACCEPTED
+        ]
         in_the_way = in_the_way_of_unlinking(orders_there, self.world.time, reaches=self.world.paid.reaches)
-        if asked or in_the_way or any(one.blocked for one in orders_there):
+        if asked or in_the_way or any(order.blocked for order in orders_there):
             return
         assert self.world.unlink(link, by=who)
-        self.links[who] = self.world.link(who, account=PEOPLE[who])
-        self.watches[PEOPLE[who]].trouble()
-        self.watches[PEOPLE[who]].is_locked_out = False
+        self.links[who] = self.world.link(who, account=USERS[who])
+        self.health[USERS[who]].disturb()
+        self.health[USERS[who]].has_no_role = False
         counts["linked again"] += 1
 
-    # -- what happens
+    # -- failures and time
 
     @rule(is_made=st.booleans())
-    def ledger_of_earlier(self, is_made: bool) -> None:
-        """A backup is made; or the steward stops, and begins again with the last one."""
+    def back_up_or_restore(self, is_made: bool) -> None:
+        """Back up the ledger, or replace it with the last backup while the steward is stopped."""
         if is_made or self.backup is None or self.backup[1] != self.links:
             self.backup = self.world.backup(), dict(self.links)
             return
-        self.do(self.world.keeper.rest())
+        self.do(self.world.reconciler.rest())
         now = self.folder / "ledger.sqlite"
         with closing(sqlite3.connect(self.backup[0])) as old, closing(sqlite3.connect(now)) as ledger:
             old.backup(ledger)
-        self.nobody_for(self.world.rules.lease.total_seconds() + 1)
-        self.world.keeper = self.world.new_keeper()
+        self.pass_time_unattended(self.world.rules.lease.total_seconds() + 1)
+        self.world.reconciler = self.world.new_reconciler()
         self.do(self.world.tick())
         for one in self.cloud.instances():
-            self.found[one["id"]] += 1
+            self.recoveries[one["id"]] += 1
         counts["restored"] += 1
 
     @rule(after=st.integers(0, 60))
-    def another_steward(self, after: int) -> None:
-        """A steward loses its lease in the middle of a round, which it ends while another one has begun."""
+    def overlap_stewards(self, after: int) -> None:
+        """A steward loses its lease during a round, and finishes the round beside its successor."""
 
         async def overlap() -> None:
-            old, self.world.keeper = self.world.keeper, self.world.new_keeper()
+            old, self.world.reconciler = self.world.reconciler, self.world.new_reconciler()
             working = asyncio.create_task(old.tick())
             await asyncio.sleep(after / 1000)
-            self.nobody_for(self.world.rules.busy + 1)
-            await asyncio.gather(working, self.world.keeper.tick())
+            self.pass_time_unattended(self.world.rules.busy + 1)
+            await asyncio.gather(working, self.world.reconciler.tick())
             assert not await old.tick()
             await old.rest()
 
@@ -192,19 +194,19 @@ class Walk(Watched):
         counts["other stewards"] += 1
 
     @rule(seconds=st.sampled_from([-20, 45, 500]))
-    def clock_step(self, seconds: int) -> None:
-        """Our own clock is set. The cloud's is not."""
+    def step_our_clock(self, seconds: int) -> None:
+        """Set our clock; the cloud's stays."""
         self.world.time += timedelta(seconds=seconds)
-        for watch in self.watches.values():
-            watch.trouble()
+        for health in self.health.values():
+            health.disturb()
         counts["clock steps"] += 1
 
     @rule()
-    def region_hangs(self) -> None:
-        """One does not answer, and nobody waits for it."""
+    def hang_a_list(self) -> None:
+        """A list hangs, and the round does not wait for it."""
         self.cloud.fault("ListInstances", "hang_before", seconds=1.1)
-        self.nobody_for(1)
-        self.do(self.world.keeper.tick(patience=0.05))
+        self.pass_time_unattended(1)
+        self.do(self.world.reconciler.tick(patience=0.05))
         counts["hanging"] += 1
 
     @rule(fault=ONE_FAULT, times=st.integers(1, 4))
@@ -216,26 +218,26 @@ class Walk(Watched):
         counts["faults"] += times
 
     @rule(seconds=st.sampled_from([10, 60, 300, 4000, 12000]))
-    def nobody_works(self, seconds: int) -> None:
-        self.nobody_for(seconds)
+    def wait_unattended(self, seconds: int) -> None:
+        self.pass_time_unattended(seconds)
 
     @rule(ticks=st.integers(3, 12), step=st.sampled_from([1, 5, 20]))
-    def goes_on(self, ticks: int, step: int) -> None:
-        """Twice as often as the rest."""
+    def run_more_steward(self, ticks: int, step: int) -> None:
+        """A second rule for `steward`, which makes it twice as frequent."""
         self.steward(ticks, step)
 
     @rule(ticks=st.integers(3, 12), step=st.sampled_from([5, 1, 20]))
     def steward(self, ticks: int, step: int) -> None:
         for _ in range(ticks):
-            self.goes(step)
+            self.tick_after(step)
             counts["ticks"] += 1
 
     @rule(after=st.integers(0, 60))
     def crash(self, after: int) -> None:
-        """The steward is killed some milliseconds into a round, and its calls may or may not have been sent."""
+        """Kill the steward some milliseconds into a round, before or after it has sent its calls."""
 
         async def die() -> None:
-            working = asyncio.create_task(self.world.keeper.tick())
+            working = asyncio.create_task(self.world.reconciler.tick())
             await asyncio.sleep(after / 1000)
             working.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -243,35 +245,35 @@ class Walk(Watched):
             await self.world.crash(lease=False)
 
         self.do(die())
-        self.nobody_for(self.world.rules.lease.total_seconds() + 1)
+        self.pass_time_unattended(self.world.rules.lease.total_seconds() + 1)
         counts["crashes"] += 1
 
     @rule(luck=st.integers(0, 3))
-    def all_is_well(self, luck: int) -> None:
-        """And so within a minute all is as it should be. Or else nothing has happened."""
+    def recover_everything(self, luck: int) -> None:
+        """Sometimes end all faults, so that the checks of settled accounts apply."""
         if luck:
-            return self.start_again(luck)
-        self.mend()
+            return self.restart_stopped(luck)
+        self.restore_cloud()
         for _ in range(5):
-            self.goes(20)
-        counts["well"] += 1
+            self.tick_after(20)
+        counts["recoveries"] += 1
 
     def teardown(self) -> None:
         try:
-            self.mend()
+            self.restore_cloud()
             for order in self.orders():
                 self.world.delete(order)
-            self.work(900)
-            self.nothing_is_changed_without_a_consent()
-            self.nobody_owes_more_than_agreed()
-            self.nothing_is_left()
+            self.run_steward(900)
+            self.no_change_without_a_consent()
+            self.no_instance_costs_more_than_agreed()
+            self.everything_is_gone()
         finally:
             self.do(self.world.close())
             self.exits.close()
 
-    @kept
-    def nothing_is_left(self) -> None:
-        """Once everybody wants everything gone, and all is well."""
+    @with_report
+    def everything_is_gone(self) -> None:
+        """Checked after all orders were deleted and the cloud works."""
         assert self.cloud.instances() == []
         assert {order.state for order in self.orders()} <= {*OVER, OrderState.UNKNOWN}
         for link in self.links.values():
@@ -281,10 +283,10 @@ class Walk(Watched):
 
 
 @pytest.mark.timeout(120 + 60 * EXAMPLES)
-def test_whatever_happens_nobody_pays_for_what_they_did_not_agree_to(
+def test_in_any_order_of_events_users_pay_only_for_what_they_accepted(
     migrated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Walk.migrated = migrated
+    PaidPlatform.migrated = migrated
     chosen = settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
@@ -293,16 +295,16 @@ def test_whatever_happens_nobody_pays_for_what_they_did_not_agree_to(
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    failures.clear()
+    reports.clear()
     try:
-        run_state_machine_as_test(Walk, settings=chosen)
+        run_state_machine_as_test(PaidPlatform, settings=chosen)
     except Exception:
-        if failures:
-            pytest.fail(failures[0])
+        if reports:
+            pytest.fail(reports[0])
         raise
     with capsys.disabled():
         print("\n" + ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
     assert counts["mutations"] > 5 * EXAMPLES
     assert counts["instances"] > EXAMPLES
-    if EXAMPLES >= 40:  # which rules a walk takes is left to chance
+    if EXAMPLES >= 40:  # few examples may have no crash
         assert counts["crashes"] > EXAMPLES / 2

@@ -1,4 +1,4 @@
-"""The whole paid path without pages: a ledger, the real SDK, the stand-in cloud, and a keeper that can be killed."""
+"""The paid path without pages: a ledger, the real SDK, the stand-in cloud, and a reconciler that can be killed."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ PRICE = Decimal("0.65")
 HUB = "hub-under-test"
 CAP = Decimal("2.60")
 SLACK = PRICE / 60 * 3
-"""One minute that was begun, and the time that a stop takes."""
+"""The cost of one started minute and of the time that a stop takes."""
 
 
 @dataclass
 class World:
-    """Time is virtual and one for all. `crash` kills the keeper, `run` lets a while pass with it."""
+    """Virtual time, shared with the cloud. `run` lets time pass with the reconciler; `crash` replaces it."""
 
     ledger: Ledger
     cloud: Steer
@@ -53,7 +53,7 @@ class World:
     def __post_init__(self) -> None:
         self.provider = self.new_provider()
         self.paid = self.new_paid()
-        self.keeper = self.new_keeper()
+        self.reconciler = self.new_reconciler()
 
     def new_provider(self, **changes: Any) -> DswProvider:
         settings = dsw_settings(self.cloud, self.folder, **changes)
@@ -74,29 +74,29 @@ class World:
             dice=self.dice,
         )
 
-    def new_keeper(self, name: str | None = None) -> Reconciler:
-        return Reconciler(self.paid, holder=name or f"keeper-{next(self.numbers)}")
+    def new_reconciler(self, name: str | None = None) -> Reconciler:
+        return Reconciler(self.paid, holder=name or f"steward-{next(self.numbers)}")
 
     def new_id(self) -> str:
         return f"{next(self.numbers):016x}"
 
     async def close(self) -> None:
-        await self.keeper.rest()
+        await self.reconciler.rest()
         await self.provider.close()
 
     # -- time
 
     def pass_time(self, seconds: float) -> None:
-        """For everybody; nobody does anything."""
+        """Let time pass without the reconciler."""
         self.time += timedelta(seconds=seconds)
         self.cloud.advance(seconds)
 
     async def tick(self, times: int = 1) -> None:
         for _ in range(times):
-            await self.keeper.tick()
+            await self.reconciler.tick()
 
     async def run(self, seconds: float, *, step: float = 5) -> None:
-        """A while passes with the steward at work."""
+        """Let time pass, with a round of the reconciler every `step` seconds."""
         until = self.time + timedelta(seconds=seconds)
         await self.tick()
         while self.time < until:
@@ -104,11 +104,11 @@ class World:
             await self.tick()
 
     async def until(self, is_so: Callable[[], bool], *, seconds: float = 600, step: float = 5) -> None:
-        """Let time pass until something is so; fails where it is not in `seconds`."""
+        """`run` until `is_so`; fails after `seconds`."""
         end = self.time + timedelta(seconds=seconds)
         await self.tick()
         while not is_so():
-            assert self.time < end, f"it did not come about in {seconds} s"
+            assert self.time < end, f"not so after {seconds} s"
             self.pass_time(step)
             await self.tick()
 
@@ -116,21 +116,21 @@ class World:
         await self.until(lambda: self.order(order).state is state, seconds=seconds)
         return self.order(order)
 
-    async def settles(self, order: Order, *, seconds: float = 300) -> None:
-        """Let time pass until it runs, armed."""
+    async def until_running(self, order: Order, *, seconds: float = 300) -> None:
+        """`run` until the instance runs with auto-stop set."""
         await self.until(lambda: self.is_running(order), seconds=seconds)
 
     async def crash(self, *, lease: bool = True) -> None:
-        """The steward is killed; its lease runs out, and a new one begins."""
-        await self.keeper.rest()
+        """Kill the steward and start another. `lease`: wait until the old lease has expired."""
+        await self.reconciler.rest()
         if lease:
             self.pass_time(self.rules.lease.total_seconds() + 1)
-        self.keeper = self.new_keeper()
+        self.reconciler = self.new_reconciler()
 
-    # -- people
+    # -- users
 
     def link(self, user: str = "ann", *, account: str = ADA, **changes: Any) -> Binding:
-        """As after OAuth, the role and the probe."""
+        """An active binding, as after sign-in, role and probe."""
         made = make_binding(
             self.new_id(), BindingState.ACTIVE, user_name=user, account_id=account, workspaces={},
             external_id=binding.external_id(next(self.numbers).to_bytes(binding.EXTERNAL_ID_BYTES, "big")),
@@ -142,7 +142,7 @@ class World:
         return self.ledger.read(bindings.get, made.id)
 
     def unlink(self, link: Binding, *, by: str = "ann") -> bool:
-        """As the desk does it. False where something is to be stopped first."""
+        """Unlink as the desk does. False where an instance has to be stopped first."""
         return self.ledger.write(unlink_or_stop, link.id, by=by, now=self.time, reaches=self.paid.reaches)
 
     async def ask(
@@ -157,9 +157,9 @@ class World:
         **chosen: Any,
     ) -> Consent:
         name = order.server_name if order else server or f"paid-{next(self.numbers)}"
-        wish = Chosen(name, Money(Decimal(cap), "CNY"), int(hours * 3600), **{"idle_seconds": 3600, **chosen})
+        chosen_terms = Chosen(name, Money(Decimal(cap), "CNY"), int(hours * 3600), **{"idle_seconds": 3600, **chosen})
         return await consent_service.offer(
-            self.paid, link, region, SMALL, wish, session="5e55", language="en", token_of=token_of, order=order
+            self.paid, link, region, SMALL, chosen_terms, session="5e55", language="en", token_of=token_of, order=order
         )
 
     async def accept(self, consent: Consent) -> Consent:
@@ -169,7 +169,7 @@ class World:
         )  # fmt: skip
 
     def place(self, consent: Consent) -> Order:
-        """What the hub does in `start()`."""
+        """Order the instance as the hub does in `start()`."""
         return self.ledger.write(
             order_service.place,
             user_name=consent.user_name,
@@ -178,13 +178,13 @@ class World:
             now=self.time,
         )
 
-    async def order_one(self, link: Binding | None = None, **changes: Any) -> Order:
-        """Asked, agreed, placed."""
+    async def new_order(self, link: Binding | None = None, **changes: Any) -> Order:
+        """An order with a fresh consent."""
         return self.place(await self.accept(await self.ask(link or self.link(), **changes)))
 
     async def running(self, link: Binding | None = None, **changes: Any) -> Order:
-        """One that runs, with its timer armed."""
-        order = await self.order_one(link, **changes)
+        """An order whose instance runs with auto-stop set."""
+        order = await self.new_order(link, **changes)
         await self.until(lambda: self.is_running(order))
         return self.order(order)
 
@@ -194,7 +194,7 @@ class World:
     def delete(self, order: Order) -> None:
         self.ledger.write(order_service.want_delete, order.id, by=order.user_name, now=self.time)
 
-    # -- what is
+    # -- state
 
     def order(self, order: Order) -> Order:
         return self.ledger.read(orders.get, order.id)
@@ -213,40 +213,40 @@ class World:
 
     def notices(self, kind: NoticeKind | None = None, user: str = "ann") -> list[Notice]:
         found = self.ledger.read(audit.notices_of, user)
-        return [one for one in found if kind in (None, one.kind)]
+        return [notice for notice in found if kind in (None, notice.kind)]
 
-    def record(self, order: Order) -> list[str]:
+    def events(self, order: Order) -> list[str]:
         return [line.what for line in self.ledger.read(audit.record_of, order.id)]
 
-    def billed(self, account: str = ADA) -> list[dict[str, Any]]:
-        """B: what the account has."""
+    def cloud_instances(self, account: str = ADA) -> list[dict[str, Any]]:
+        """The instances in the cloud's account."""
         return self.cloud.instances(account)
 
     def cloud_time(self) -> datetime:
-        """What the clock of the cloud says. Ours may be another."""
+        """The cloud's clock, which may differ from `time`."""
         return datetime.fromisoformat(self.cloud.ask("advance", seconds=0)["now"])
 
     def backup(self) -> Path:
-        """A copy of the ledger as it is now."""
+        """Copy the ledger."""
         path = self.folder / f"backup-{self.new_id()}.sqlite"
         with closing(sqlite3.connect(self.folder / "ledger.sqlite")) as now, closing(sqlite3.connect(path)) as copy:
             now.backup(copy)
         return path
 
-    def creates(self) -> list[str]:
-        """The names that the cloud was asked to make, each time."""
+    def requested_names(self) -> list[str]:
+        """The name in each create that the cloud received."""
         return [str(call.params.get("InstanceName") or "") for call in self.cloud.calls(action="CreateInstance")]
 
     def secrets(self) -> list[str]:
-        """Everything that must never be found anywhere."""
+        """Secrets that no log and no ledger may contain."""
         sessions = [session for kept in self.provider._calls._kept.values() for session in kept.secrets]
         return [self.cloud.keys.access_key_secret, *sessions]
 
 
 @contextlib.asynccontextmanager
 async def restored(world: World, backup: Path, *, after: float) -> AsyncIterator[World]:
-    """The same cloud some time later, and a ledger of earlier."""
-    await world.keeper.rest()
+    """The same cloud `after` seconds later, with the ledger of a backup."""
+    await world.reconciler.rest()
     world.pass_time(after)
     ledger = open_ledger(f"sqlite:///{backup}")
     old = World(ledger, world.cloud, world.folder, time=world.time, numbers=world.numbers)

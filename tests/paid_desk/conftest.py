@@ -1,4 +1,4 @@
-"""Users of the desk's pages, on a platform that is configured with the demo cloud."""
+"""Users of the desk's pages, on a platform with the demo cloud."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def cloud(cloud_beside: Steer) -> Steer:
 @pytest.fixture
 def account(cloud: Steer) -> str:
     """A new account of the demo cloud."""
-    return fresh_account(cloud, next(NUMBERS), "somebody")
+    return fresh_account(cloud, next(NUMBERS), "a user")
 
 
 @pytest.fixture
 def browse(stack: Stack) -> Iterator[Callable[..., Browser]]:
-    """Opens a browser for a user, a new one unless a name is given."""
+    """Opens a browser for the named user, or for a new one."""
     browsers: list[Browser] = []
 
     def make(name: str = "", **options: str) -> Browser:
-        browsers.append(Browser(stack, name or f"person-{next(NUMBERS)}", **options))
+        browsers.append(Browser(stack, name or f"user-{next(NUMBERS)}", **options))
         return browsers[-1]
 
     yield make

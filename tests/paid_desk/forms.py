@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -10,9 +11,12 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from spawner.ledger.paid import orders
+from spawner.ledger.paid.rows import OrderState
 from tests.cloud.steer import Steer
 from tests.stack import NO_TLS, Stack, eventually
 
+DESK = "/services/desk/"
 INSTANCE_TYPE = "ecs.g6.large"
 ORDER = re.compile(r"/paid/instances/([0-9a-f]{32})")
 CONSENT = re.compile(r"/paid/consents/([0-9a-f]{32})")
@@ -91,19 +95,20 @@ class Browser:
         self.page = self.client.get(urljoin(base, path))
         return self.page
 
-    def _read(self) -> _Reader:
+    def parse(self) -> _Reader:
+        """Forms and links of the page."""
         reader = _Reader()
         reader.feed(self.page.text)
         return reader
 
     def form(self, button: str) -> tuple[Form, tuple[str, str, str]]:
-        """The form with a button whose text starts so."""
-        found = [(form, entry) for form in self._read().forms for entry in form.buttons if entry[2].startswith(button)]
+        """The first form with a button whose text starts with `button`, and that button."""
+        found = [(form, entry) for form in self.parse().forms for entry in form.buttons if entry[2].startswith(button)]
         assert found, f"no button {button!r} on {self.page.url}: {self.text[:2000]}"
         return found[0]
 
     def press(self, button: str, **values: str) -> httpx.Response:
-        """Fill in the form of a button, and send it."""
+        """Send the form of a button, with `values` filled in."""
         form, (name, value, _) = self.form(button)
         fields = form.fields | ({name: value} if name else {}) | values
         url = urljoin(str(self.page.url), form.action or str(self.page.url))
@@ -115,8 +120,8 @@ class Browser:
         return self.page
 
     def follow(self, link: str) -> httpx.Response:
-        """Load the target of the link whose text starts so."""
-        found = [href for href, text in self._read().links if text.startswith(link)]
+        """Load the target of the first link whose text starts with `link`."""
+        found = [href for href, text in self.parse().links if text.startswith(link)]
         assert found, f"no link {link!r} on {self.page.url}: {self.text[:2000]}"
         return self.at(found[0])
 
@@ -126,7 +131,7 @@ class Browser:
         plain = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", self.page.text, flags=re.DOTALL)
         return " ".join(plain.replace("&nbsp;", " ").replace("&#39;", "'").split())
 
-    # -- steps of the way from the account to the instance
+    # -- from the account to the instance
 
     def link(self, account: str, *, role: bool = True) -> str:
         """Link a cloud account, and create its role with the one-click link. Returns the binding's id."""
@@ -134,7 +139,7 @@ class Browser:
         self.press("Link")
         self.follow("Go on")
         fields, _ = self.form("")[0], None
-        forms = [form for form in self._read().forms if form.fields.get("account") == account]
+        forms = [form for form in self.parse().forms if form.fields.get("account") == account]
         name, value, _ = forms[0].buttons[0]
         url = urljoin(str(self.page.url), forms[0].action)
         self.page = self.client.post(url, data=fields.fields | forms[0].fields | {name: value})
@@ -151,7 +156,7 @@ class Browser:
         here = str(self.page.url)
         self.follow("Make the role at the cloud")
         assert self.page.status_code == 200, self.page.text
-        forms = [form for form in self._read().forms if form.buttons and form.buttons[0][1] == account]
+        forms = [form for form in self.parse().forms if form.buttons and form.buttons[0][1] == account]
         self.page = self.client.post(str(self.page.url), data=forms[0].fields | {"account": account})
         assert self.page.status_code == 200, self.page.text
         self.page = self.client.get(here)
@@ -196,8 +201,18 @@ class Browser:
         return self.client.request(method, f"{self.stack.url}/services/desk/api/{path}", headers=headers, **kwargs)
 
 
+Browse = Callable[..., Browser]
+
+
 def fresh_account(cloud: Steer, number: int, name: str) -> str:
     """A new account of the demo cloud. `number` is unique among the tests."""
     account = str(4000000000000000 + number)
     cloud.account(account, name=name)
     return account
+
+
+def delete_instance(browser: Browser, order: str) -> None:
+    """Delete an instance and wait until it is gone."""
+    browser.at(f"{DESK}paid/instances/{order}/delete")
+    browser.press("Delete it for good")
+    eventually(lambda: browser.stack.ledger.read(orders.get, order).state is OrderState.GONE, seconds=90)

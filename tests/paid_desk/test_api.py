@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from spawner.desk.paid.routes import API
 from spawner.ledger.paid import orders
 from spawner.ledger.paid.rows import OrderState
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import INSTANCE_TYPE, Browser
-from tests.paid_desk.test_desk import end, reads
+from tests.paid_desk.forms import INSTANCE_TYPE, Browse, delete_instance
 from tests.stack import Stack, eventually
-
-Browse = Callable[..., Browser]
 
 
 def test_the_document_has_every_route_of_the_api(stack: Stack, browse: Browse) -> None:
     document = browse().api("GET", "openapi.json").json()
     described = {re.sub(r"\{\w+\}", "1", path) for path in document["paths"] if "/paid" in path}
     patterns = [re.compile(route.patterns()[0]) for route in API]
-    matched = {one.pattern: [p for p in described if one.fullmatch(p.removeprefix("/"))] for one in patterns}
+    matched = {
+        pattern.pattern: [p for p in described if pattern.fullmatch(p.removeprefix("/"))] for pattern in patterns
+    }
     assert all(matched.values()), matched
     assert described == {path for found in matched.values() for path in found}
 
@@ -55,9 +53,9 @@ def test_a_script_can_read_and_stop_but_not_ask_consent_or_delete(
     eventually(lambda: shown()["state"] == "running" and shown()["timer"], seconds=90, what="the running instance")
     assert (shown()["cap"], shown()["currency"], shown()["can_stop"]) == ("2.00", "CNY", True)
     assert stack.desk("POST", f"api/paid/instances/{consent['id']}/stop", token=token, json={}).status_code == 200
-    eventually(lambda: reads(stack, orders.get, consent["id"]).state is OrderState.STOPPED, seconds=60)  # type: ignore[attr-defined]
+    eventually(lambda: stack.ledger.read(orders.get, consent["id"]).state is OrderState.STOPPED, seconds=60)
     notices = ann.api("GET", "paid").json()["notices"]
     assert [notice["text"].split(".")[0] for notice in notices] == ["Your ecs"]
     after = ann.api("POST", f"paid/notices/{notices[0]['seq']}/seen", json={}).json()
     assert after["notices"] == [], "the older notices of the instance are dismissed, too"
-    end(ann, consent["id"])
+    delete_instance(ann, consent["id"])

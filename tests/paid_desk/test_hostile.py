@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -14,11 +13,9 @@ from spawner.ledger.paid.rows import ConsentState
 from spawner.paid.orders.reconciler import LEASE
 from spawner.paid.orders.service import START_TOKEN, start_token
 from tests.cloud.steer import Steer
-from tests.paid_desk.forms import INSTANCE_TYPE, Browser
-from tests.paid_desk.test_desk import DESK, end, reads
+from tests.paid_desk.forms import DESK, INSTANCE_TYPE, Browse, Browser, delete_instance
 from tests.stack import Stack, eventually
 
-Browse = Callable[..., Browser]
 SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}
 FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"}
 TERMS = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
@@ -26,7 +23,7 @@ TERMS = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
 
 def reconciler(stack: Stack) -> object:
     """The last holder of the reconciler's lease."""
-    return reads(stack, partial(leases.holder_of, name=LEASE, now=datetime.min.replace(tzinfo=UTC)))
+    return stack.ledger.read(partial(leases.holder_of, name=LEASE, now=datetime.min.replace(tzinfo=UTC)))
 
 
 def kill_all(stack: Stack) -> None:
@@ -98,8 +95,8 @@ def test_linking_reading_prices_and_being_asked_create_nothing_in_the_cloud(
         assert to_sign_in or answer.status_code in (403, 404, 405), (method, path, headers, answer.status_code)
         assert word not in answer.text
         assert token not in answer.text or headers == own
-    assert reads(stack, orders.of_user, ann.user) == []
-    assert reads(stack, consents.get, consent).state is ConsentState.OFFERED  # type: ignore[attr-defined]
+    assert stack.ledger.read(orders.of_user, ann.user) == []
+    assert stack.ledger.read(consents.get, consent).state is ConsentState.OFFERED
     kill_all(stack)
     assert cloud.mutations(since=since) == []
     for path in ("", "static/shared/logo.svg", "static/none.svg", "oauth_callback", "paid", f"paid/consents/{consent}"):
@@ -147,7 +144,7 @@ def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, acco
     ann.ask(binding)
     order = ann.agree()
     ann.wait(order, "Open JupyterLab")
-    external_id = reads(stack, bindings.get, binding).external_id  # type: ignore[attr-defined]
+    external_id = stack.ledger.read(bindings.get, binding).external_id
     key = stack.settings.secret("desk")
     secrets = {
         "the platform's key": cloud.keys.access_key_secret,
@@ -182,7 +179,7 @@ def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, acco
         assert external_id in ann.at(f"{DESK}paid/accounts/{binding}").text, "on the user's own page, to be copied"
     finally:
         admin.client.close()
-    end(ann, order)
+    delete_instance(ann, order)
 
 
 def test_an_account_with_an_open_role_is_blocked_until_the_next_good_check(
@@ -190,16 +187,16 @@ def test_an_account_with_an_open_role_is_blocked_until_the_next_good_check(
 ) -> None:
     ann = browse()
     binding = ann.link(account)
-    linked = reads(stack, bindings.get, binding)
-    cloud.role(None, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[attr-defined]
+    linked = stack.ledger.read(bindings.get, binding)
+    cloud.role(None, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[union-attr]
     ann.at(f"{DESK}paid/accounts/{binding}")
     ann.press("Check")
     assert "too open" in ann.text
-    assert reads(stack, bindings.get, binding).state == "blocked"  # type: ignore[attr-defined]
+    assert stack.ledger.read(bindings.get, binding).state == "blocked"
     assert "found something to mend" in ann.client.get(f"{stack.url}{DESK}paid").text
     ann.at(f"{DESK}paid/new/{binding}")
     assert "/paid/accounts/" in str(ann.page.url), "no prices while it is blocked"
-    cloud.role(linked.external_id, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[attr-defined]
+    cloud.role(linked.external_id, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[union-attr]
     ann.press("Check")
     assert "All is well" in ann.text
-    assert reads(stack, bindings.get, binding).state == "active"  # type: ignore[attr-defined]
+    assert stack.ledger.read(bindings.get, binding).state == "active"

@@ -1,4 +1,4 @@
-"""Small parts for tests: a catalog, rows and slots with everything filled in that a test does not care about."""
+"""A catalog, rows and statuses with defaults for all fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spawner.pool.backends.base import Phase, SlotStatus, Unavailable
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GIB = 1024**3
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""For every property: the machine may be busy, and its speed is not what is tested here."""
+"""Settings of properties, without deadlines, because the machine may be busy."""
 TEXT = Text(en="a text", zh="文字")
 
 
@@ -129,8 +129,8 @@ def status(name: str, phase: Phase = Phase.READY, reason: EndReason | None = Non
 
 
 @dataclass
-class PaperBackend:
-    """The part of a backend that counting needs: `why_not` and memory. It creates nothing."""
+class SimulatedBackend:
+    """The part of a backend that counting uses: `why_not` and `memory`."""
 
     bytes: int | None = None
     refused: tuple[str, ...] = ()
@@ -149,6 +149,6 @@ class PaperBackend:
         return Unavailable.NO_GPU if flavor.id in self.refused else None
 
 
-def moments(*, seconds: int = 3600) -> st.SearchStrategy[datetime]:
-    """Times from so long before `NOW` to so long after it."""
+def times(*, seconds: int = 3600) -> st.SearchStrategy[datetime]:
+    """Times within so many seconds of `NOW`."""
     return st.integers(-seconds, seconds).map(lambda offset: NOW + timedelta(seconds=offset))

@@ -11,7 +11,7 @@ from spawner.desk.paid.alarms import AlarmSnapshot
 from spawner.desk.paid.metrics import PaidCollector
 from spawner.pool.build import utc_now
 from tests.stack import PROJECT
-from tests.unit.make import PaperBackend
+from tests.unit.make import SimulatedBackend
 from tests.unit.test_metrics import CATALOG, EMPTY
 
 PAGE = (PROJECT / "docs" / "admin.md").read_text()
@@ -20,11 +20,11 @@ PAGE = (PROJECT / "docs" / "admin.md").read_text()
 def test_every_metric_is_in_the_table_and_no_other() -> None:
     table = PAGE.split("| metric | labels | |")[1].split("\n\n")[0]
     named = set(re.findall(r"`(freepool_\w+)`", table))
-    assert named == {family.name for family in PoolCollector(EMPTY, CATALOG, PaperBackend()).collect()}
+    assert named == {family.name for family in PoolCollector(EMPTY, CATALOG, SimulatedBackend()).collect()}
 
 
 def test_the_commands_are_valid() -> None:
-    (block,) = [one for one in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if "freepool warm" in one]
+    (block,) = [block for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if "freepool warm" in block]
     commands = [shlex.split(line, comments=True) for line in block.replace("\\\n", "").splitlines()]
     assert len(commands) == 5
     for program, *words in commands:

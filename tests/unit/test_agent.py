@@ -1,4 +1,4 @@
-"""A warm slot takes exactly one valid claim, and no other client on the network can prevent it."""
+"""A warm slot accepts exactly one valid claim, whatever other clients on the network send."""
 
 from __future__ import annotations
 
@@ -93,21 +93,21 @@ async def waiting() -> AsyncIterator[Slot]:
         listener.close()
 
 
-async def test_a_waiting_slot_says_that_it_is_well() -> None:
+async def test_a_waiting_slot_is_healthy() -> None:
     async with waiting() as slot:
         assert await slot.ask(get(HEALTH_PATH)) == (200, "warm")
         assert await slot.ask(get("/user/ann" + HEALTH_PATH + "?x=1")) == (200, "warm")
 
 
 @pytest.mark.parametrize("request_", [get("/"), get(CLAIM_PATH), get("/user/ann/lab"), post(b"", HEALTH_PATH)])
-async def test_everything_else_is_told_to_wait(request_: bytes) -> None:
+async def test_other_requests_are_answered_that_the_slot_waits(request_: bytes) -> None:
     async with waiting() as slot:
         status, _ = await slot.ask(request_)
         assert status == 503
         assert not slot.waiting.done()
 
 
-async def test_a_forged_claim_is_refused_and_the_right_one_still_taken() -> None:
+async def test_a_forged_claim_is_refused_and_a_valid_one_accepted_after_it() -> None:
     async with waiting() as slot:
         for wrong in (b"", b"x" * 100, claim(key=bytes(32)), claim()[:-1], claim() + b"x"):
             assert await slot.ask(post(wrong)) == (403, "refused")
@@ -118,10 +118,10 @@ async def test_a_forged_claim_is_refused_and_the_right_one_still_taken() -> None
         assert taken.environment == {"JUPYTERHUB_USER": "ann"}
 
 
-async def test_of_two_claims_the_first_wins_and_the_second_is_told() -> None:
+async def test_of_two_claims_the_first_is_accepted_and_the_second_refused() -> None:
     async with waiting() as slot:
         await slot.ask(get(HEALTH_PATH))
-        # Both are on the wire before the agent's loop runs again, so it sees them in one turn.
+        # Both are sent before the agent's loop runs again, so it reads them in one iteration.
         rivals = [slot.connect() for _ in range(2)]
         for number, rival in enumerate(rivals):
             rival.sendall(post(claim(f"loan-{number}")))
@@ -134,7 +134,7 @@ async def test_of_two_claims_the_first_wins_and_the_second_is_told() -> None:
         assert taken.claim_id == f"loan-{answers.index((202, 'claimed'))}"
 
 
-async def test_after_the_claim_the_port_still_listens_for_the_server_to_come() -> None:
+async def test_after_the_claim_the_port_still_listens_for_the_server() -> None:
     async with waiting() as slot:
         assert (await slot.ask(post(claim())))[0] == 202
         await asyncio.wait_for(slot.waiting, PATIENCE)
@@ -147,7 +147,7 @@ async def test_after_the_claim_the_port_still_listens_for_the_server_to_come() -
 
 
 @pytest.mark.parametrize("name", RUBBISH)
-async def test_rubbish_is_dropped_and_the_right_claim_still_taken(name: str) -> None:
+async def test_invalid_requests_are_dropped_and_a_valid_claim_accepted_after_them(name: str) -> None:
     async with waiting() as slot:
         status, _ = await slot.ask(RUBBISH[name])
         assert status in (0, 503)
@@ -201,6 +201,6 @@ def test_a_port_that_is_handed_over_is_not_passed_on_to_kernels() -> None:
         assert not taken.get_inheritable()
 
 
-def test_without_one_a_port_is_opened() -> None:
+def test_without_an_inherited_port_a_port_is_opened() -> None:
     with open_listener(SlotConfig("s", b"", "/w", (), -1, -1, address="127.0.0.1", port=0)) as listener:
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -1,4 +1,4 @@
-"""All of an instance's files as one download: nothing is forgotten, nothing comes along that lies outside."""
+"""The archive of an instance has all files of its home and none from outside."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from spawner.instance.archive import PIECE, pieces
 
 
-def test_everything_is_in_it_and_nothing_from_outside(tmp_path: Path) -> None:
+def test_the_archive_has_all_files_of_the_home_and_none_from_outside(tmp_path: Path) -> None:
     root, secret = tmp_path / "workspace", tmp_path / "secret"
     (root / "data" / ".ipynb_checkpoints").mkdir(parents=True)
-    secret.write_text("not theirs")
+    secret.write_text("from outside")
     large = os.urandom(3 * PIECE + 1)
     (root / "数据.bin").write_bytes(large)
     (root / "data" / "a.ipynb").write_text("{}")
@@ -33,7 +33,7 @@ def test_everything_is_in_it_and_nothing_from_outside(tmp_path: Path) -> None:
     assert max(map(len, sent)) < 2 * PIECE, "it is sent as it grows"
 
 
-def test_a_name_that_is_no_text_breaks_nothing_off(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_does_not_break_the_archive(tmp_path: Path) -> None:
     root, unpacked = tmp_path / "workspace", tmp_path / "unpacked"
     root.mkdir()
     odd = {

@@ -72,7 +72,7 @@ def test_capacity_counts_unassigned_slots_and_room(
 ) -> None:
     catalog = make.catalog(_flavor("a", shape), _flavor("b", shape))
     flavor = catalog.flavor("a")
-    stock = capacity_of(catalog, make.PaperBackend(memory), flavor, slots)
+    stock = capacity_of(catalog, make.SimulatedBackend(memory), flavor, slots)
     assert 0 <= stock.warm <= stock.available
     occupying = [slot for slot in slots if slot.flavor == "a"]
     if len(occupying) <= flavor.limit:
@@ -82,7 +82,7 @@ def test_capacity_counts_unassigned_slots_and_room(
 
 def test_a_flavor_that_cannot_be_served_has_a_reason() -> None:
     catalog = make.catalog()
-    backend = make.PaperBackend(refused=("small",))
+    backend = make.SimulatedBackend(refused=("small",))
     assert capacity_of(catalog, backend, catalog.flavor("small"), [make.slot("s")]) == Capacity(
         0, 0, Unavailable.NO_GPU
     )
@@ -91,7 +91,9 @@ def test_a_flavor_that_cannot_be_served_has_a_reason() -> None:
 def test_a_slot_that_is_being_destroyed_takes_room_and_is_not_available() -> None:
     catalog = make.catalog(make.flavor(limit=2))
     slots = [make.slot("a", SlotState.DESTROYING), make.slot("b", SlotState.WARM)]
-    assert capacity_of(catalog, make.PaperBackend(), catalog.flavor("small"), slots) == Capacity(available=1, warm=1)
+    assert capacity_of(catalog, make.SimulatedBackend(), catalog.flavor("small"), slots) == Capacity(
+        available=1, warm=1
+    )
 
 
 def test_a_flavor_may_reserve_less_than_its_memory() -> None:
@@ -133,7 +135,7 @@ def test_repeated_preemption_ends_in_room(slots: list[Slot], memory: int) -> Non
 
 
 def test_where_the_cluster_has_no_room_only_unassigned_slots_are_available() -> None:
-    catalog, backend = make.catalog(make.flavor("a", limit=5)), make.PaperBackend()
+    catalog, backend = make.catalog(make.flavor("a", limit=5)), make.SimulatedBackend()
     waiting = make.slot("s", SlotState.WARM, flavor="a")
     assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting]).available == 5
     assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"a"}).available == 1

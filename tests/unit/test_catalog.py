@@ -53,7 +53,7 @@ def mistakes_of(text: str | bytes, folder: Path) -> list[str]:
 
 
 def position_of(text: str, part: str, nth: int = 1) -> int:
-    """Number of the line in which `part` stands for the nth time."""
+    """Number of the line with the nth occurrence of `part`."""
     return [number for number, line in enumerate(text.splitlines(), 1) if part in line][nth - 1]
 
 
@@ -75,7 +75,7 @@ def test_the_good_catalog_of_these_tests_is_valid(tmp_path: Path) -> None:
     assert catalog.flavor("small").reserved == 512 * 1024**2
 
 
-def test_more_memory_cannot_be_set_aside_than_an_instance_gets(tmp_path: Path) -> None:
+def test_a_flavor_cannot_reserve_more_than_its_memory(tmp_path: Path) -> None:
     text = change("memory: 512MiB", "memory: 512MiB\n    reserve: 1GiB")
     [mistake] = mistakes_of(text, tmp_path)
     assert "small" in mistake
@@ -237,10 +237,10 @@ def test_an_unknown_id_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("value", ["x" * 10_000, "\ud800", "😀" * 50, {"a": [1] * 1000}, b"\xff" * 99, None])
-def test_what_is_said_again_is_short_and_plain(value: object) -> None:
-    said = echo(value)
-    assert len(said) <= LONGEST_ECHO + 1
-    said.encode()
+def test_quoted_values_are_short_and_plain(value: object) -> None:
+    echoed = echo(value)
+    assert len(echoed) <= LONGEST_ECHO + 1
+    echoed.encode()
 
 
 def test_a_text_is_shown_in_the_users_language() -> None:

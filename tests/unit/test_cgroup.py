@@ -15,7 +15,7 @@ LIMITS = Limits(memory=512 * 1024**2, processes=128, cpu=1.5)
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Path:
+def tree(tmp_path: Path) -> Path:
     """A version 2 tree as systemd makes it: `user.slice/user-0.slice/session-1.scope`."""
     scope = tmp_path / "user.slice" / "user-0.slice" / "session-1.scope"
     scope.mkdir(parents=True)
@@ -35,24 +35,24 @@ def candidates(root: Path, text: str, tmp_path: Path) -> list[tuple[int, dict[st
     return list(cgroup._candidates(root, membership(tmp_path, text)))
 
 
-def test_version_2_prefers_the_group_beside_this_process_then_its_ancestors(two: Path, tmp_path: Path) -> None:
-    assert candidates(two, "0::/user.slice/user-0.slice/session-1.scope\n", tmp_path) == [
-        (2, {"unified": two / "user.slice" / "user-0.slice"}),
-        (2, {"unified": two / "user.slice"}),
-        (2, {"unified": two}),
+def test_version_2_prefers_the_group_beside_this_process_then_its_ancestors(tree: Path, tmp_path: Path) -> None:
+    assert candidates(tree, "0::/user.slice/user-0.slice/session-1.scope\n", tmp_path) == [
+        (2, {"unified": tree / "user.slice" / "user-0.slice"}),
+        (2, {"unified": tree / "user.slice"}),
+        (2, {"unified": tree}),
     ]
 
 
-def test_version_2_skips_a_group_that_delegates_no_controllers(two: Path, tmp_path: Path) -> None:
-    (two / "user.slice" / "user-0.slice" / "cgroup.subtree_control").write_text("pids\n")
-    assert candidates(two, "0::/user.slice/user-0.slice/session-1.scope\n", tmp_path)[0] == (
+def test_version_2_skips_a_group_that_delegates_no_controllers(tree: Path, tmp_path: Path) -> None:
+    (tree / "user.slice" / "user-0.slice" / "cgroup.subtree_control").write_text("pids\n")
+    assert candidates(tree, "0::/user.slice/user-0.slice/session-1.scope\n", tmp_path)[0] == (
         2,
-        {"unified": two / "user.slice"},
+        {"unified": tree / "user.slice"},
     )
 
 
-def test_version_2_never_leaves_the_tree(two: Path, tmp_path: Path) -> None:
-    assert candidates(two, "0::/\n", tmp_path) == []
+def test_version_2_never_leaves_the_tree(tree: Path, tmp_path: Path) -> None:
+    assert candidates(tree, "0::/\n", tmp_path) == []
 
 
 def test_version_1_uses_the_group_of_each_controller(tmp_path: Path) -> None:
@@ -71,18 +71,20 @@ def test_where_membership_cannot_be_read_there_is_no_candidate(tmp_path: Path) -
     assert cgroup.available(tmp_path, tmp_path / "nowhere") is None
 
 
-def test_availability_is_tested_by_creating_a_group(two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_availability_is_tested_by_creating_a_group(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cgroup, "remove", _remove_folder)  # a folder with files in it goes only in a real tree
     path = membership(tmp_path, "0::/user.slice/user-0.slice/session-1.scope\n")
-    assert cgroup.available(two, path) == (2, {"unified": two / "user.slice" / "user-0.slice"})
-    assert not list(two.rglob("freepool-probe-*"))
+    assert cgroup.available(tree, path) == (2, {"unified": tree / "user.slice" / "user-0.slice"})
+    assert not list(tree.rglob("freepool-probe-*"))
 
 
 def test_a_parent_without_write_permission_is_skipped(
-    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cgroup, "remove", _remove_folder)
-    closed = two / "user.slice" / "user-0.slice"
+    closed = tree / "user.slice" / "user-0.slice"
     mkdir = Path.mkdir
 
     def refuse(path: Path, *args: object, **kwargs: object) -> None:
@@ -92,7 +94,7 @@ def test_a_parent_without_write_permission_is_skipped(
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     path = membership(tmp_path, "0::/user.slice/user-0.slice/session-1.scope\n")
-    assert cgroup.available(two, path) == (2, {"unified": two / "user.slice"})
+    assert cgroup.available(tree, path) == (2, {"unified": tree / "user.slice"})
 
 
 def _remove_folder(group: Group, *, seconds: float = 0) -> bool:

@@ -1,4 +1,4 @@
-"""Links: on one machine from the state folder, on a cluster from the settings that are mounted."""
+"""Login links: on one machine from the state folder, on a cluster from mounted settings."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def installation(folder: Path, public: str, *, settings: str) -> Path:
     return folder / settings
 
 
-def test_a_port_that_is_no_number_gets_a_sentence_and_no_usage(
+def test_an_invalid_port_gives_one_sentence_and_no_usage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PORT", "abc")
     with pytest.raises(SystemExit):
         main(["up"])
-    said = capsys.readouterr().err
-    assert said.startswith("freepool: Port abc cannot be used: it must be a number from 1 to 65535.")
-    assert said.count("\n") == 1
+    error_output = capsys.readouterr().err
+    assert error_output.startswith("freepool: Port abc cannot be used: it must be a number from 1 to 65535.")
+    assert error_output.count("\n") == 1
 
 
 def test_a_link_is_made_from_mounted_settings(
@@ -42,7 +42,7 @@ def test_a_link_is_made_from_mounted_settings(
     )
 
 
-def test_a_state_folder_that_is_named_wins(
+def test_a_given_state_folder_takes_precedence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mounted = installation(tmp_path / "mounted", "https://lab.example.org/", settings="settings.yaml")

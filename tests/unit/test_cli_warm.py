@@ -28,7 +28,7 @@ SOON = ("--begins", f"{YEAR}-01-05T09:00", "--ends", f"{YEAR}-01-05T11:00")
 
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    """The ledger of settings that the environment names, in a place where it is eight hours later than in UTC."""
+    """The ledger of the settings in the environment, with a local time of UTC+8."""
     catalog = write_catalog(tmp_path / "catalog.yaml")
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     about = {"catalog": str(catalog), "state": str(tmp_path), "examples": "examples", "ledger_url": url}
@@ -70,46 +70,46 @@ def refused(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Say:
     return run
 
 
-def of(ledger: Ledger) -> AdminSettings:
+def settings_in(ledger: Ledger) -> AdminSettings:
     return AdminSettings(ledger.read(rows.all_of))
 
 
-def test_without_anything_the_targets_are_listed(warm: Say) -> None:
-    said = warm()
-    assert "cpu-basic  light  0     1       The catalog keeps at least so many." in said
-    assert "PLAN" not in said
+def test_without_arguments_the_targets_are_listed(warm: Say) -> None:
+    output = warm()
+    assert "cpu-basic  light  0     1       The catalog keeps at least so many." in output
+    assert "PLAN" not in output
 
 
 def test_a_plan_is_in_local_time_and_is_printed_with_its_zone(warm: Say, ledger: Ledger) -> None:
-    said = warm("plan", "course", *TEMPLATE, "--slots", "5", *SOON, "--weekly")
+    output = warm("plan", "course", *TEMPLATE, "--slots", "5", *SOON, "--weekly")
     plan_line = f"5 of cpu-basic with light from {YEAR}-01-05 09:00+08:00 to {YEAR}-01-05 11:00+08:00, every week"
-    assert said == f"Planned: course: {plan_line}.\n"
-    plan = of(ledger).plans["course"]
+    assert output == f"Planned: course: {plan_line}.\n"
+    plan = settings_in(ledger).plans["course"]
     assert (plan.begins, plan.weekly) == (datetime.fromisoformat(f"{YEAR}-01-05T01:00+00:00"), True)
     assert plan_line in warm()
     assert warm("unplan", "course") == "Removed: course.\n"
-    assert of(ledger).plans == {}
+    assert settings_in(ledger).plans == {}
 
 
-def test_a_zone_that_is_named_counts(warm: Say) -> None:
-    said = warm("plan", "a", *TEMPLATE, "--slots", "1", "--begins", f"{YEAR}-01-05T01:00Z", "--ends", SOON[3])
-    assert f"from {YEAR}-01-05 09:00+08:00" in said
+def test_a_given_time_zone_is_used(warm: Say) -> None:
+    output = warm("plan", "a", *TEMPLATE, "--slots", "1", "--begins", f"{YEAR}-01-05T01:00Z", "--ends", SOON[3])
+    assert f"from {YEAR}-01-05 09:00+08:00" in output
 
 
-def test_a_floor_is_set_and_given_back(warm: Say, ledger: Ledger) -> None:
+def test_a_floor_is_set_and_removed(warm: Say, ledger: Ledger) -> None:
     assert warm("floor", *TEMPLATE, "7") == "cpu-basic with light: at least 7 warm.\n"
-    assert of(ledger).floor("cpu-basic", "light") == 7
+    assert settings_in(ledger).floor("cpu-basic", "light") == 7
     assert "7       An operator has set this floor." in warm()
     assert warm("floor", *TEMPLATE, "catalog") == "cpu-basic with light: as the catalog says.\n"
-    assert of(ledger).floors == {}
+    assert settings_in(ledger).floors == {}
 
 
 def test_settings_for_dropped_flavors_are_listed_as_such(warm: Say, ledger: Ledger) -> None:
     ledger.write(rows.put, "floor:gone:light", 3, now=utc_now(), by="ann")
     ledger.write(rows.put, "plan:old", {"flavor": "cpu-basic"}, now=utc_now(), by="ann")
-    said = warm()
-    assert "floor:gone:light  the catalog has no gone" in said
-    assert "plan:old          it cannot be read" in said
+    output = warm()
+    assert "floor:gone:light  the catalog has no gone" in output
+    assert "plan:old          it cannot be read" in output
     warm("floor", "--flavor", "gone", "--image", "light", "catalog")
     warm("unplan", "old")
     assert "IGNORED" not in warm()
@@ -142,8 +142,8 @@ def test_settings_for_dropped_flavors_are_listed_as_such(warm: Say, ledger: Ledg
         ),
     ],
 )
-def test_a_mistake_is_told_and_nothing_is_written(
+def test_a_mistake_is_reported_and_nothing_is_written(
     refused: Say, ledger: Ledger, words: tuple[str, ...], message: str
 ) -> None:
     assert refused(*words).startswith(f"freepool: {message}")
-    assert of(ledger).rows == {}
+    assert settings_in(ledger).rows == {}

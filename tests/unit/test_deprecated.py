@@ -27,7 +27,7 @@ RENAMED: list[tuple[type[BaseModel], str, str, Any, Any]] = [
 @pytest.mark.parametrize(
     ("model", "old", "new", "value", "written"), RENAMED, ids=lambda one: getattr(one, "__name__", "")
 )
-def test_the_old_field_has_the_new_ones_value(
+def test_an_old_field_has_the_value_of_the_new_one(
     model: type[BaseModel], old: str, new: str, value: Any, written: Any
 ) -> None:
     assert model.model_construct(**{new: value}).model_dump(include={old, new}) == {old: written, new: written}

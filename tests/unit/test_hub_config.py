@@ -1,4 +1,4 @@
-"""What Freepool sets in JupyterHub: everything in its own hub, and only what the pool needs in an existing one."""
+"""Freepool configures its own hub completely, and in an existing hub only what the pool needs."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     )
 
 
-def foreign() -> Any:
-    """As another chart leaves it: some lists are set, some were only added to."""
+def config_of_another_chart() -> Any:
+    """A configuration of another chart: some lists are set, others only extended."""
     c: Any = Config()
     c.JupyterHub.db_url = "sqlite:///jupyterhub.sqlite"
     c.JupyterHub.hub_bind_url = "http://:8081"
@@ -116,7 +116,7 @@ def test_an_ipv6_address_is_written_as_urls_have_it(
 
 
 def test_an_existing_hub_keeps_its_own_settings(settings: Settings) -> None:
-    c, before = foreign(), foreign()
+    c, before = config_of_another_chart(), config_of_another_chart()
     add_freepool(c, settings)
     for name in ("db_url", "hub_bind_url", "hub_connect_url"):
         assert c.JupyterHub[name] == before.JupyterHub[name]
@@ -127,7 +127,7 @@ def test_an_existing_hub_keeps_its_own_settings(settings: Settings) -> None:
 
 
 def test_an_existing_hub_gets_the_settings_that_the_pool_needs(settings: Settings) -> None:
-    c = foreign()
+    c = config_of_another_chart()
     add_freepool(c, settings)
     assert c.JupyterHub.spawner_class is InstanceSpawner
     assert [service["name"] for service in c.JupyterHub.services] == ["jupyterhub-idle-culler", "desk", "steward"]
@@ -140,7 +140,7 @@ def test_an_existing_hub_gets_the_settings_that_the_pool_needs(settings: Setting
 
 
 def test_names_of_the_release_before_still_work_and_say_the_new_ones(settings: Settings) -> None:
-    c = foreign()
+    c = config_of_another_chart()
     with pytest.warns(FutureWarning, match="add_freepool"):
         lend(c, settings)
     assert c.JupyterHub.spawner_class is InstanceSpawner

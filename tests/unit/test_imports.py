@@ -12,14 +12,14 @@ HEAVY = {"jupyterhub", "sqlalchemy", "pydantic", "tornado", "aiohttp", "alembic"
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Top-level modules that are there after a statement, in a fresh Python."""
+    """Top-level modules that a statement loads, in a new Python process."""
     show = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", f"{statement}; {show}"], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
 @pytest.mark.parametrize("module", ["spawner", "spawner.instance.sealing", "spawner.instance.agent"])
-def test_importing_it_brings_nothing_heavy(module: str) -> None:
+def test_importing_an_agent_module_loads_no_heavy_module(module: str) -> None:
     assert loaded_by(f"import {module}") & HEAVY == set()
 
 

@@ -1,4 +1,4 @@
-"""No catalog makes a pod without the fields that protect the platform and its users."""
+"""Every pod has the fields that protect the platform and its users, whatever the catalog says."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def spec(flavor: Flavor | None = None, image: Image | None = None, **changes: An
 
 
 def check_protected(pod: dict[str, Any]) -> None:
-    """Everything that has to hold for a pod in which strangers run code."""
+    """Assert all protecting fields of a pod."""
     body = pod["spec"]
     assert body["restartPolicy"] == "Never"
     assert body["automountServiceAccountToken"] is False
@@ -132,14 +132,14 @@ def test_every_manifest_has_all_protecting_fields(flavor: Flavor, image: Image, 
 
 
 def test_a_pod_is_labelled_as_awaited_or_as_unassigned() -> None:
-    """The chart's disruption budget guards what carries the label: `tests/helm/test_promises.py`."""
+    """The chart's disruption budget selects by the label: `tests/helm/test_promises.py`."""
     labels = [make_manifest(spec(awaited=awaited), POOL)["metadata"]["labels"] for awaited in (True, False)]
     for name in (ASSIGNED_LABEL, OLD_ASSIGNED_LABEL):
         assert [found.get(name) for found in labels] == [AWAITED, None]
 
 
 def test_an_awaited_pod_counts_as_assigned_only_once_its_deadline_is_set() -> None:
-    """The steward sets what a start could not: it goes by the label's value."""
+    """By the label's value the steward knows the pods whose deadline is missing."""
     made = make_manifest(spec(awaited=True), POOL)
     made["metadata"] |= {"uid": "u", "resourceVersion": "1"}
     found = read_pod(made)
@@ -168,7 +168,7 @@ def test_a_catalog_may_not_mount_volumes_that_outlive_an_instance(volume: dict[s
 
 
 def test_protecting_fields_override_any_pod_body() -> None:
-    """The second fence: should a field pass the catalog's check one day, it would still be written over."""
+    """A second protection, for fields that the catalog's check misses."""
     hostile = {
         "containers": [
             {"name": "notebook", "securityContext": {"privileged": True}, "volumeDevices": [{"name": "x"}]},
@@ -191,7 +191,7 @@ def test_protecting_fields_override_any_pod_body() -> None:
 
 def test_the_agent_gets_its_orders_and_an_image_without_it_the_servers_environment() -> None:
     def variables(pod: dict[str, Any]) -> dict[str, str]:
-        return {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
+        return {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
 
     ours = make_manifest(spec(examples=("ocr",)), POOL)
     orders = json.loads(variables(ours)["FREEPOOL_ORDERS"])
@@ -200,14 +200,14 @@ def test_the_agent_gets_its_orders_and_an_image_without_it_the_servers_environme
     stacks = Image(
         id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False, command=("run", "it")
     )
-    theirs = make_manifest(spec(image=stacks, environment={"JUPYTERHUB_USER": "$(PATH)"}), POOL)
-    assert variables(theirs)["JUPYTERHUB_USER"] == "$$(PATH)", "Kubernetes must not fill anything in"
-    assert "FREEPOOL_ORDERS" not in variables(theirs)
-    assert theirs["spec"]["containers"][0]["args"] == ["run", "it"]
+    without_agent = make_manifest(spec(image=stacks, environment={"JUPYTERHUB_USER": "$(PATH)"}), POOL)
+    assert variables(without_agent)["JUPYTERHUB_USER"] == "$$(PATH)", "Kubernetes must not fill anything in"
+    assert "FREEPOOL_ORDERS" not in variables(without_agent)
+    assert without_agent["spec"]["containers"][0]["args"] == ["run", "it"]
 
 
 def test_a_container_without_the_agent_marks_its_end_by_the_node() -> None:
-    """Where it exits with 0, nothing else tells that from an end by itself: see `pod_ends.py`."""
+    """After exit code 0 only the hook tells a deletion from an end by itself: see `pod_ends.py`."""
     stacks = Image(id="stacks", title=make.TEXT, summary=make.TEXT, reference="stacks", agent=False)
     (container,) = make_manifest(spec(image=stacks), POOL)["spec"]["containers"]
     assert container["lifecycle"]["preStop"]["exec"]["command"] == [

@@ -19,7 +19,7 @@ from spawner.pool.statistics import Day
 from spawner.pool.warm.demand import NO_DEMAND, WarmSnapshot
 from tests.stack import PROJECT
 from tests.unit import make
-from tests.unit.make import NOW, PaperBackend
+from tests.unit.make import NOW, SimulatedBackend
 from tests.unit.test_statistics import ticket
 
 DASHBOARD: dict[str, Any] = json.loads((PROJECT / "docs" / "grafana" / "freepool.json").read_text())
@@ -30,7 +30,7 @@ EMPTY = Scrape(WarmSnapshot([], [], NO_DEMAND, AdminSettings({}), []), [], set()
 def exported(scrape: Scrape) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Samples by name and labels."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PoolCollector(scrape, CATALOG, PaperBackend()))
+    registry.register(PoolCollector(scrape, CATALOG, SimulatedBackend()))
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(generate_latest(registry).decode())
@@ -42,7 +42,7 @@ def value(scrape: Scrape, name: str, **labels: str) -> float:
     return exported(scrape)[name, frozenset(labels.items())]
 
 
-def full() -> Scrape:
+def full_scrape() -> Scrape:
     """A snapshot with rows of every kind."""
     started = make.instance("i", requested_at=NOW - timedelta(seconds=90), usable_at=NOW - timedelta(seconds=87))
     ended = make.instance("e", InstanceState.ENDED, ended_at=NOW, reason=EndReason.OUT_OF_MEMORY)
@@ -60,7 +60,7 @@ def full() -> Scrape:
 
 
 def test_rows_are_counted() -> None:
-    scrape = full()
+    scrape = full_scrape()
     assert value(scrape, "freepool_slots", flavor="small", state="warm") == 1
     assert value(scrape, "freepool_slots", flavor="gone", state="warm") == 1
     assert value(scrape, "freepool_slots", flavor="large", state="claimed") == 0
@@ -78,7 +78,7 @@ def test_rows_are_counted() -> None:
 
 
 def test_starts_and_waits_are_separate_metrics() -> None:
-    scrape = full()
+    scrape = full_scrape()
     assert value(scrape, "freepool_starts_last_day", flavor="small", start="cold") == 1
     assert value(scrape, "freepool_starts_last_day", flavor="small", start="warm") == 0
     assert value(scrape, "freepool_start_seconds_sum", flavor="small", start="cold") == 3
@@ -91,8 +91,8 @@ def test_starts_and_waits_are_separate_metrics() -> None:
 
 
 def test_no_metric_contains_a_user_name() -> None:
-    instance = replace(full().unended[0], user_name="secret-name")
-    assert "secret-name" not in str(exported(replace(full(), unended=[instance])))
+    instance = replace(full_scrape().unended[0], user_name="secret-name")
+    assert "secret-name" not in str(exported(replace(full_scrape(), unended=[instance])))
 
 
 def test_an_empty_pool_exports_zeros() -> None:
@@ -103,7 +103,7 @@ def test_an_empty_pool_exports_zeros() -> None:
 
 def test_the_help_of_a_metric_over_a_day_says_so() -> None:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PoolCollector(full(), CATALOG, PaperBackend()))
+    registry.register(PoolCollector(full_scrape(), CATALOG, SimulatedBackend()))
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
         if family.type == "histogram" or family.name.endswith("_last_day"):
             assert "24 hours; not a counter" in family.documentation
@@ -116,12 +116,12 @@ def _named(expression: str) -> set[str]:
 def test_the_dashboard_shows_every_metric_and_no_other() -> None:
     expressions = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
     shown = {name for expression in expressions for name in _named(expression)}
-    names = {family.name for family in PoolCollector(full(), CATALOG, PaperBackend()).collect()}
+    names = {family.name for family in PoolCollector(full_scrape(), CATALOG, SimulatedBackend()).collect()}
     assert shown == names
 
 
 def test_the_dashboard_uses_labels_that_exist() -> None:
-    labels = {label for _, pairs in exported(full()) for label, _ in pairs} | {"le"}
+    labels = {label for _, pairs in exported(full_scrape()) for label, _ in pairs} | {"le"}
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", ()):
             grouped = {name for names in re.findall(r"by \(([^)]*)\)", target["expr"]) for name in names.split(", ")}
@@ -132,7 +132,9 @@ def test_the_dashboard_uses_labels_that_exist() -> None:
 
 def test_the_dashboard_has_no_fixed_data_source() -> None:
     assert (DASHBOARD["uid"], DASHBOARD.get("id")) == ("freepool", None)
-    assert [one["name"] for one in DASHBOARD["templating"]["list"] if one["type"] == "datasource"] == ["datasource"]
+    assert [entry["name"] for entry in DASHBOARD["templating"]["list"] if entry["type"] == "datasource"] == [
+        "datasource"
+    ]
     for panel in DASHBOARD["panels"]:
         for part in (panel, *panel.get("targets", ())):
             if "datasource" in part:

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the code uses."""
+"""The migrations create exactly the code's tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spawner.ledger.schema import metadata
 
 
 def definitions(engine: Engine) -> dict[str, str]:
-    """What SQLite wrote down for each table and index."""
+    """The SQL of each table and index in SQLite."""
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE ? AND name NOT LIKE 'sqlite_%'"
     with engine.connect() as connection:
         rows = connection.exec_driver_sql(query, (f"{VERSION_TABLE}%",))
@@ -30,7 +30,7 @@ def test_migrated_tables_are_the_tables_of_the_code(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_they_are_the_same_to_the_letter_conditions_of_indexes_included(tmp_path: Path) -> None:
+def test_migrated_tables_and_indexes_have_the_same_sql_as_the_codes(tmp_path: Path) -> None:
     migrated = make_engine(f"sqlite:///{tmp_path / 'migrated.sqlite'}")
     migrate(migrated)
     created = create_engine(f"sqlite:///{tmp_path / 'created.sqlite'}")

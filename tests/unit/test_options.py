@@ -16,7 +16,7 @@ from tests.unit.make import quick
 
 CATALOG = make.catalog(make.flavor("small"), make.flavor("large"))
 LONGEST_MESSAGE = 400
-"""Characters of a refusal: it is read by a user, and sent in an HTTP header."""
+"""Maximum length of a refusal, which is sent in an HTTP header."""
 
 rubbish = st.text(st.sampled_from("aZ0 -_./\\'\"{}%\x00\x1b\n\r\u0430\u202e\ud800\udfff\ufeff\uffff😀猫"), max_size=60)
 anything = st.recursive(
@@ -42,7 +42,7 @@ def nested(depth: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("options", [{}, {"flavor": None}, {"flavor": "", "image": None, "example": ""}])
-def test_nothing_asked_for_gives_the_defaults(options: dict[str, Any]) -> None:
+def test_without_options_the_defaults_are_chosen(options: dict[str, Any]) -> None:
     choice = choose(CATALOG, options)
     assert (choice.flavor.id, choice.image.id, choice.example) == ("small", "cpu", None)
 

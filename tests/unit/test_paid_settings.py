@@ -51,7 +51,7 @@ def test_real_money_needs_notebooks_on_another_origin(changes: dict[str, str], t
     assert settings(REAL | {"trust_notebooks": True}, tmp_path, **changes).paid is not None
 
 
-def test_with_hosts_of_their_own_it_is_offered_and_a_demonstration_anywhere(tmp_path: Path) -> None:
+def test_paid_instances_need_subdomains_and_the_demo_does_not(tmp_path: Path) -> None:
     assert settings(REAL, tmp_path, public=f"{HTTPS}/", subdomain_host=HTTPS).paid is not None
     demo = REAL | {"demo": True, "dsw": REAL["dsw"] | LOCAL}
     assert settings(demo, tmp_path).is_demo
@@ -60,7 +60,7 @@ def test_with_hosts_of_their_own_it_is_offered_and_a_demonstration_anywhere(tmp_
 
 
 @pytest.mark.parametrize("wrong", [{"demo": True}, {"dsw": REAL["dsw"] | LOCAL}])
-def test_no_money_is_called_unreal_while_it_is_real(wrong: dict[str, Any]) -> None:
+def test_a_real_cloud_cannot_be_declared_a_demo(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="go together"):
         PaidSettings.model_validate(REAL | wrong)
 
@@ -101,7 +101,7 @@ def test_users_get_subdomains_and_services_keep_the_hubs_host() -> None:
     assert own.subdomain_hook is subdomains_for_users
 
 
-async def test_how_often_a_cloud_is_asked_and_how_long_a_lease_holds_are_settings(tmp_path: Path) -> None:
+async def test_the_poll_interval_and_the_lease_are_settings(tmp_path: Path) -> None:
     engine = make_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     migrate(engine)
     engine.dispose()
@@ -118,6 +118,6 @@ async def test_how_often_a_cloud_is_asked_and_how_long_a_lease_holds_are_setting
 
 
 @pytest.mark.parametrize("wrong", [{"poll_seconds": 0}, {"poll_soon_seconds": 3600}, {"lease_seconds": 1}])
-def test_a_pace_that_no_cloud_or_person_would_bear_is_refused(wrong: dict[str, float]) -> None:
+def test_intervals_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="equal to"):
         PaidSettings.model_validate({**REAL, **wrong})

@@ -1,4 +1,4 @@
-"""Text that others chose reaches no log and no terminal as it is."""
+"""Text from outside is cleaned before it reaches a log or a terminal."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from tests.unit.make import quick
         ("猫 😀 é\tand\nmore", "猫 😀 é\tand\nmore"),
     ],
 )
-def test_control_characters_are_taken_out(text: str, plain: str) -> None:
+def test_control_characters_are_removed(text: str, plain: str) -> None:
     assert printable(text) == plain
 
 
 @quick
 @given(st.text(st.characters()))
-def test_what_is_left_can_be_stored_and_shown(text: str) -> None:
+def test_plain_text_can_be_stored_and_printed(text: str) -> None:
     plain = printable(text)
     plain.encode()
-    assert all(one.isprintable() or one in "\t\n" or ord(one) > 0x9F for one in plain)
+    assert all(character.isprintable() or character in "\t\n" or ord(character) > 0x9F for character in plain)
     assert printable(plain) == plain
     assert "\n" not in one_line(text)
 
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """What the root logger writes, in a process that has called `log_plain_text`."""
+    """Output of the root logger after `log_plain_text`."""
     before = logging.getLogRecordFactory()
     log_plain_text()
     written = io.StringIO()
@@ -59,9 +59,9 @@ def lines() -> Iterator[io.StringIO]:
     logging.setLogRecordFactory(before)
 
 
-def test_an_event_is_one_line_of_the_log(lines: io.StringIO) -> None:
-    said = "\x1b]0;x\x07exit code 1:\r\nfreepool.steward slot two ends: a\0b"
-    logging.getLogger("freepool.steward").warning("slot %s ends: %s", "one", said)
+def test_a_log_record_is_one_line(lines: io.StringIO) -> None:
+    detail = "\x1b]0;x\x07exit code 1:\r\nfreepool.steward slot two ends: a\0b"
+    logging.getLogger("freepool.steward").warning("slot %s ends: %s", "one", detail)
     assert lines.getvalue() == ("freepool.steward slot one ends: exit code 1: freepool.steward slot two ends: a b\n")
 
 
@@ -75,6 +75,6 @@ def test_a_traceback_keeps_its_lines_and_no_control_character(lines: io.StringIO
     assert last == "spawner.errors.SlotFailed: The slot died. (a b freepool.steward all is well)"
 
 
-def test_what_other_libraries_log_keeps_its_lines(lines: io.StringIO) -> None:
+def test_records_of_other_libraries_keep_their_lines(lines: io.StringIO) -> None:
     logging.getLogger("JupyterHub").warning("start of %s failed:\n%s", "ann\x1b[2J", "why")
     assert lines.getvalue() == "JupyterHub start of ann failed:\nwhy\n"

@@ -31,7 +31,7 @@ def ended(**terminated: Any) -> SlotStatus:
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "reason"),
+    ("code", "status_reason", "reason"),
     [
         (137, "OOMKilled", EndReason.OUT_OF_MEMORY),
         (0, "OOMKilled", EndReason.CRASHED),  # a notebook's, earlier on: the server went on, and has left by itself
@@ -39,8 +39,10 @@ def ended(**terminated: Any) -> SlotStatus:
         (0, "Completed", EndReason.CRASHED),
     ],
 )
-def test_out_of_memory_is_the_reason_only_where_the_server_was_killed(code: int, said: str, reason: EndReason) -> None:
-    assert ended(exitCode=code, reason=said).reason is reason
+def test_out_of_memory_is_the_reason_only_where_the_server_was_killed(
+    code: int, status_reason: str, reason: EndReason
+) -> None:
+    assert ended(exitCode=code, reason=status_reason).reason is reason
 
 
 async def test_a_pod_that_vanishes_during_its_deletion_is_gone() -> None:

@@ -25,7 +25,7 @@ def settings(tmp_path: Path) -> Settings:
 # The port
 
 
-def test_a_taken_port_is_named_with_a_way_out() -> None:
+def test_a_used_port_is_named_with_a_remedy() -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SetupError, match=rf"Port {port} cannot be used: Address already in use\. .*PORT=8001"):
@@ -58,7 +58,7 @@ def program(folder: Path, name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("present", "missing"), [([], "bwrap and setpriv is missing"), (["setpriv"], "bwrap is missing")]
 )
-def test_missing_tools_are_named_with_how_to_get_them_and_how_to_do_without(
+def test_missing_tools_are_named_with_their_installation_and_an_alternative(
     present: list[str], missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in present:
@@ -80,7 +80,7 @@ def test_a_bubblewrap_that_does_not_work_here_says_why(tmp_path: Path, monkeypat
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
-def test_the_real_one_works() -> None:
+def test_the_installed_bubblewrap_works() -> None:
     preflight.require_sandbox(Isolation.BUBBLEWRAP)
 
 
@@ -114,7 +114,7 @@ def test_paths_of_the_local_file_are_relative_to_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["- a\n", "words", "catalog: [1]\n", "{", ""])
-def test_a_local_file_that_is_not_valid_says_so(text: str, tmp_path: Path) -> None:
+def test_an_invalid_local_file_is_reported(text: str, tmp_path: Path) -> None:
     (tmp_path / "local.yaml").write_text(text)
     with pytest.raises(SetupError, match="is not valid"):
         preflight.read_local_file(tmp_path / "local.yaml")
@@ -132,13 +132,13 @@ def test_missing_settings_are_reported_with_how_to_name_them(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("text", ["a: 1", "[", "state: 1"])
-def test_settings_that_are_not_valid_say_so(text: str, tmp_path: Path) -> None:
+def test_invalid_settings_are_reported(text: str, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text(text)
     with pytest.raises(SetupError, match="are not valid"):
         load_settings(tmp_path / "settings.yaml")
 
 
-def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_settings_are_read_as_written(tmp_path: Path) -> None:
     written = settings(tmp_path)
     (tmp_path / "settings.json").write_text(written.model_dump_json())
     assert load_settings(tmp_path / "settings.json") == written

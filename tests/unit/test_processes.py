@@ -1,4 +1,4 @@
-"""The supervisor starts a program again, and says why where it never stays up."""
+"""The supervisor restarts a program, and reports why a program keeps failing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spawner.local import processes
 from spawner.local.processes import Program
 
 
-async def test_a_program_that_never_stays_up_shows_the_end_of_its_log(
+async def test_a_program_that_keeps_failing_shows_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(processes, "FIRST_PAUSE", 0.01)
@@ -23,7 +23,11 @@ async def test_a_program_that_never_stays_up_shows_the_end_of_its_log(
     keeping = asyncio.create_task(program.keep_running())
 
     def errors() -> list[str]:
-        return [one.getMessage() for one in caplog.records if (one.name, one.levelname) == ("freepool.up", "ERROR")]
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if (record.name, record.levelname) == ("freepool.up", "ERROR")
+        ]
 
     while not any("ModuleNotFoundError" in line for line in errors()):
         await asyncio.sleep(0.02)

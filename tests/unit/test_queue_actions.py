@@ -1,4 +1,4 @@
-"""Each action of the steward for open tickets, alone."""
+"""Each action of the steward for open tickets."""
 
 from __future__ import annotations
 
@@ -41,89 +41,91 @@ def held(ticket: Ticket, state: SlotState = SlotState.CREATING) -> Slot:
     return make.slot(f"slot-{ticket.id}", state, holder_id=ticket.id)
 
 
-def look(ticket: Ticket, *, slots: list[Slot] | None = None, instances: list[Instance] | None = None) -> list[Action]:
+def actions_for(
+    ticket: Ticket, *, slots: list[Slot] | None = None, instances: list[Instance] | None = None
+) -> list[Action]:
     return list(decide([ticket], slots=slots or [], instances=instances or [], catalog=CATALOG, now=NOW))
 
 
 def test_a_waiting_ticket_needs_no_action() -> None:
-    assert look(make.ticket("t")) == []
+    assert actions_for(make.ticket("t")) == []
 
 
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
 def test_a_called_ticket_is_started(state: SlotState) -> None:
     ticket = called()
-    assert look(ticket, slots=[held(ticket, state)]) == [StartTicket(ticket)]
+    assert actions_for(ticket, slots=[held(ticket, state)]) == [StartTicket(ticket)]
 
 
 @pytest.mark.parametrize("state", [None, SlotState.DESTROYING])
 def test_a_called_ticket_without_its_slot_is_requeued(state: SlotState | None) -> None:
     ticket = called()
-    assert look(ticket, slots=[held(ticket, state)] if state else []) == [RequeueTicket(ticket)]
+    assert actions_for(ticket, slots=[held(ticket, state)] if state else []) == [RequeueTicket(ticket)]
 
 
 def test_the_slot_of_another_ticket_does_not_count() -> None:
     ticket = called()
-    assert look(ticket, slots=[held(called("other"))]) == [RequeueTicket(ticket)]
+    assert actions_for(ticket, slots=[held(called("other"))]) == [RequeueTicket(ticket)]
 
 
 @pytest.mark.parametrize("state", [InstanceState.STARTING, InstanceState.RUNNING])
 def test_a_ticket_whose_start_has_begun_needs_no_action(state: InstanceState) -> None:
     ticket = called(instance_id="i", hold_until=NOW - MINUTE)
-    assert look(ticket, instances=[make.instance("i", state)]) == []
+    assert actions_for(ticket, instances=[make.instance("i", state)]) == []
 
 
 @pytest.mark.parametrize("instances", [[], [make.instance("i", InstanceState.STOPPING)]], ids=["ended", "stopping"])
 def test_a_start_that_has_ended_is_settled(instances: list[Instance]) -> None:
     ticket = called(instance_id="i")
-    assert look(ticket, instances=instances) == [SettleTicket(ticket, "i")]
+    assert actions_for(ticket, instances=instances) == [SettleTicket(ticket, "i")]
 
 
 def test_a_ticket_held_beside_another_instance_expires() -> None:
     running = make.instance("i", user_name="t")
     for hold_until, expected in ((NOW, [ExpireTicket]), (NOW + timedelta(seconds=1), [])):
         ticket = called(hold_until=hold_until)
-        actions = look(ticket, slots=[held(ticket)], instances=[running])
+        actions = actions_for(ticket, slots=[held(ticket)], instances=[running])
         assert [type(action) for action in actions] == expected
 
 
 def test_a_ticket_that_the_platform_could_not_start_does_not_expire() -> None:
-    """The hub may have been away, which is not the user's fault."""
+    """The hub may have been unavailable."""
     ticket = called(hold_until=NOW - MINUTE)
-    assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
+    assert actions_for(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
 
 @pytest.mark.parametrize("changes", [{"flavor": "dropped"}, {"image": "dropped"}])
 def test_a_ticket_for_a_dropped_flavor_or_image_fails(changes: dict[str, str]) -> None:
     for ticket in (make.ticket("t", **changes), called(**changes)):
-        assert look(ticket, slots=[held(ticket)]) == [FailTicket(ticket)]
+        assert actions_for(ticket, slots=[held(ticket)]) == [FailTicket(ticket)]
     begun = called(instance_id="i", **changes)
-    assert look(begun, instances=[make.instance("i")]) == []
+    assert actions_for(begun, instances=[make.instance("i")]) == []
 
 
 def test_a_ticket_is_not_started_over_a_running_instance() -> None:
     ticket = called()
     for state in (InstanceState.STARTING, InstanceState.RUNNING):
-        assert look(ticket, slots=[held(ticket)], instances=[make.instance("i", state, user_name="t")]) == []
+        assert actions_for(ticket, slots=[held(ticket)], instances=[make.instance("i", state, user_name="t")]) == []
     for other in (
         make.instance("i", InstanceState.STOPPING, user_name="t"),
-        make.instance("i", user_name="somebody"),
+        make.instance("i", user_name="another"),
         make.instance("i", user_name="t", server_name="second"),
     ):
-        assert look(ticket, slots=[held(ticket)], instances=[other]) == [StartTicket(ticket)]
+        assert actions_for(ticket, slots=[held(ticket)], instances=[other]) == [StartTicket(ticket)]
 
 
 def test_the_desk_has_a_grace_period_to_start_a_ticket_that_never_waited() -> None:
     young = NOW - GRACE + timedelta(milliseconds=1)
     ticket = called(joined_at=young, called_at=young)
-    assert look(ticket, slots=[held(ticket)]) == []
+    assert actions_for(ticket, slots=[held(ticket)]) == []
     old = NOW - GRACE
     ticket = called(joined_at=old, called_at=old)
-    assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
+    assert actions_for(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
 
 def test_a_ticket_that_waited_is_started_at_once() -> None:
     ticket = called(called_at=NOW)
-    assert look(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
+    assert actions_for(ticket, slots=[held(ticket)]) == [StartTicket(ticket)]
 
 
 @st.composite
@@ -162,11 +164,11 @@ def test_each_ticket_gets_at_most_one_action_and_running_instances_none(
     tickets, slots, instances = moment
     actions = list(decide(tickets, slots=slots, instances=instances, catalog=CATALOG, now=NOW))
     assert len({action.ticket.id for action in actions}) == len(actions)
-    live = {one.id for one in instances if one.state is not InstanceState.STOPPING}
+    live = {instance.id for instance in instances if instance.state is not InstanceState.STOPPING}
     for action in actions:
         assert action.ticket.instance_id not in live
     begun = {action.ticket.user_name for action in actions if isinstance(action, StartTicket)}
-    assert begun.isdisjoint(one.user_name for one in instances if one.id in live)
+    assert begun.isdisjoint(instance.user_name for instance in instances if instance.id in live)
 
 
 # Instances that are not collected
@@ -176,30 +178,30 @@ def served(name: str = "t", *, ago: timedelta = HOLD, **changes: object) -> Tick
     return make.ticket(name, TicketState.SERVED, **{"served_at": NOW - ago, "instance_id": "i"} | changes)
 
 
-def missing(tickets: list[Ticket], waiting: list[Ticket]) -> list[Ticket]:
+def unclaimed_to_end(tickets: list[Ticket], waiting: list[Ticket]) -> list[Ticket]:
     return unclaimed(tickets, waiting, now=NOW, hold=HOLD)
 
 
 def test_an_unclaimed_instance_ends_while_another_ticket_waits_for_its_flavor() -> None:
     ticket = served()
-    assert missing([ticket], [make.ticket("next")]) == [ticket]
+    assert unclaimed_to_end([ticket], [make.ticket("next")]) == [ticket]
 
 
 def test_an_instance_is_not_unclaimed_before_the_hold_time_is_over() -> None:
-    assert missing([served(ago=HOLD - timedelta(seconds=1))], [make.ticket("next")]) == []
+    assert unclaimed_to_end([served(ago=HOLD - timedelta(seconds=1))], [make.ticket("next")]) == []
 
 
 @pytest.mark.parametrize(
     "waiting", [[], [make.ticket("next", flavor="large")], [make.ticket("next", TicketState.CALLED)]]
 )
 def test_an_unclaimed_instance_stays_where_no_ticket_waits_for_its_flavor(waiting: list[Ticket]) -> None:
-    assert missing([served()], waiting) == []
+    assert unclaimed_to_end([served()], waiting) == []
 
 
 def test_as_many_unclaimed_instances_end_as_tickets_wait_the_oldest_first() -> None:
-    missed = [served("a", ago=3 * HOLD), served("b", ago=2 * HOLD), served("c")]
-    assert missing(missed, [make.ticket("next")]) == missed[:1]
-    assert missing(list(reversed(missed)), [make.ticket("next"), make.ticket("one more")]) == missed[:2]
+    unclaimed = [served("a", ago=3 * HOLD), served("b", ago=2 * HOLD), served("c")]
+    assert unclaimed_to_end(unclaimed, [make.ticket("next")]) == unclaimed[:1]
+    assert unclaimed_to_end(list(reversed(unclaimed)), [make.ticket("next"), make.ticket("one more")]) == unclaimed[:2]
 
 
 # Notifications

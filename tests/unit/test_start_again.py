@@ -22,7 +22,7 @@ CAUSE = make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "the workspace is fu
 
 
 @dataclass
-class Shown:
+class StatusSequence:
     """A backend that returns the statuses given to it."""
 
     found: Slots = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Shown:
         return self.found
 
 
-class Ledger:
+class OneInstanceLedger:
     """One running instance."""
 
     async def aread(self, _query: Any, _user: str) -> list[Instance]:
@@ -39,11 +39,11 @@ class Ledger:
 
 
 @dataclass
-class Paper:
-    """As much of a pool as superseding needs."""
+class SupersedingPool:
+    """The part of a pool that superseding uses."""
 
-    backend: Shown
-    ledger: Ledger = field(default_factory=Ledger)
+    backend: StatusSequence
+    ledger: OneInstanceLedger = field(default_factory=OneInstanceLedger)
     ended: list[tuple[str, EndReason, str | None]] = field(default_factory=list)
     corrected: list[tuple[str, EndReason, str | None]] = field(default_factory=list)
 
@@ -51,7 +51,7 @@ class Paper:
         self.view = SlotView(self.backend)  # type: ignore[arg-type]
 
     async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None) -> None:
-        assert self.ended == [], "an end that was noted gets its cause before its slot goes"
+        assert self.ended == [], "a noted end gets its cause before its slot is destroyed"
         self.corrected.append((instance_id, reason, detail))
 
     async def end_soon(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> None:
@@ -60,7 +60,7 @@ class Paper:
 
 async def superseded(*shown: SlotStatus | None) -> list[tuple[str, EndReason, str | None]]:
     """The ending recorded for a start during which the pool shows these statuses in turn."""
-    pool = Paper(Shown())
+    pool = SupersedingPool(StatusSequence())
     catalog = make.catalog()
     choice = Choice(catalog.flavors[0], catalog.images[0], None)
     again = Start(pool, Server("ann", ""), choice, {}, "/user/ann/", lambda: None)  # type: ignore[arg-type]
@@ -84,7 +84,7 @@ async def test_a_start_waits_for_a_cause_that_follows_the_end() -> None:
     assert await superseded(GUESS, CAUSE) == [("i", EndReason.OUT_OF_DISK, "the workspace is full")]
 
 
-async def test_a_start_waits_only_so_long_for_a_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_wait_of_a_start_for_a_cause_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "END_CAUSE_SECONDS", 0.05)
     assert await superseded(GUESS) == [("i", EndReason.CRASHED, "exit code 143")]
 

@@ -16,22 +16,22 @@ from spawner.ledger.pool import instances, tickets
 from spawner.pool.options import CalledTicket, Choice
 from spawner.pool.pool import Server
 from spawner.pool.start import Start
-from tests.ledger.pool import PaperPool
+from tests.ledger.pool import SimulatedPool
 from tests.unit import make
-from tests.unit.make import PaperBackend
+from tests.unit.make import SimulatedBackend
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> PaperPool:
+def pool(tmp_path: Path) -> SimulatedPool:
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     engine = make_engine(url)
     migrate(engine)
     engine.dispose()
-    return PaperPool(open_ledger(url), catalog=make.catalog(make.flavor("small"), make.flavor("large")))
+    return SimulatedPool(open_ledger(url), catalog=make.catalog(make.flavor("small"), make.flavor("large")))
 
 
-async def admit(pool: PaperPool, ticket_id: str, *, user: str = "ann", server: str = "") -> tuple[Instance, Choice]:
-    """The part of a start that ends with the committed intent. Admission must not be asked."""
+async def admit(pool: SimulatedPool, ticket_id: str, *, user: str = "ann", server: str = "") -> tuple[Instance, Choice]:
+    """The part of a start that ends with the committed intent. It must not call admission."""
     parts: Any = SimpleNamespace(
         ledger=pool.ledger,
         catalog=pool.catalog,
@@ -45,11 +45,11 @@ async def admit(pool: PaperPool, ticket_id: str, *, user: str = "ann", server: s
     return await start._admit()
 
 
-def called(pool: PaperPool, **options: Any) -> Ticket:
+def called(pool: SimulatedPool, **options: Any) -> Ticket:
     return pool.ask("ann", flavor="large", example="ocr", **options)
 
 
-async def test_flavor_image_and_example_are_the_tickets(pool: PaperPool) -> None:
+async def test_flavor_image_and_example_are_the_tickets(pool: SimulatedPool) -> None:
     ticket = called(pool)
     instance, choice = await admit(pool, ticket.id)
     assert (choice.flavor.id, choice.image.id, choice.example and choice.example.id) == ("large", "torch", "ocr")
@@ -59,14 +59,14 @@ async def test_flavor_image_and_example_are_the_tickets(pool: PaperPool) -> None
 
 
 @pytest.mark.parametrize("server", [{"user": "bob"}, {"server": "second"}])
-async def test_the_ticket_of_another_server_starts_nothing(pool: PaperPool, server: dict[str, str]) -> None:
+async def test_the_ticket_of_another_server_starts_nothing(pool: SimulatedPool, server: dict[str, str]) -> None:
     ticket = called(pool)
     with pytest.raises(StartFailed):
         await admit(pool, ticket.id, **server)
     assert pool.ticket(ticket).instance_id is None
 
 
-async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: PaperPool) -> None:
+async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: SimulatedPool) -> None:
     cancelled = called(pool)
     pool.ledger.write(pool.admission.release, cancelled.id, TicketState.CANCELLED)
     for ticket_id in ("unknown", cancelled.id):
@@ -75,9 +75,9 @@ async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: PaperPool) ->
     assert pool.ledger.read(instances.unended) == []
 
 
-async def test_a_ticket_that_the_backend_cannot_serve_any_more_is_refused_and_stays(pool: PaperPool) -> None:
+async def test_a_ticket_that_the_backend_cannot_serve_any_more_is_refused_and_stays(pool: SimulatedPool) -> None:
     ticket = called(pool)
-    pool.backend = PaperBackend(refused=("large",))
+    pool.backend = SimulatedBackend(refused=("large",))
     with pytest.raises(NotOffered):
         await admit(pool, ticket.id)
     assert pool.ticket(ticket).instance_id is None

@@ -71,7 +71,7 @@ def test_a_day_without_requests_has_empty_statistics() -> None:
 
 
 def test_a_request_that_found_room_started_at_once_and_did_not_wait() -> None:
-    """The hub's own part is in it: the user waits for it, too."""
+    """The start includes the hub's own time."""
     at_once = ticket("t", joined=100, called=100, instance_id="i")
     found = statistics_of(day([at_once], [started("i", requested=99.5, usable=99)]), "small", now=NOW)
     assert (found.warm_seconds, found.wait_seconds) == ([1.0], [])

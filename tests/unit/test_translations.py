@@ -43,7 +43,7 @@ CHINESE = load_translations()["zh-CN"]
 FOR_PEOPLE = {"HubRefused", "BackendUnavailable", "LedgerUnusable"} | {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Refusal)
 }
-"""Errors that the desk can show to users. The others are printed in a terminal, in English."""
+"""Errors that the desk can show to users. Others are printed in a terminal, in English."""
 PAST_THE_DESK = {"ledger/migrate.py", "pool/backends/local/backend.py", "pool/slot_view.py", "cli_warm.py"}
 """Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
 command."""

@@ -93,7 +93,9 @@ def tails(chances: list[float]) -> list[float]:
 def test_probabilities_of_several_match_all_combinations(chances: list[float]) -> None:
     by_hand = [0.0] * (len(chances) + 1)
     for outcome in product((0, 1), repeat=len(chances)):
-        chance = math.prod(one if ended else 1 - one for one, ended in zip(chances, outcome, strict=True))
+        chance = math.prod(
+            chance_of_one if ended else 1 - chance_of_one for chance_of_one, ended in zip(chances, outcome, strict=True)
+        )
         for number in range(sum(outcome) + 1):
             by_hand[number] += chance
     assert tails(chances) == pytest.approx(by_hand, abs=1e-9)
@@ -135,7 +137,7 @@ def test_a_later_place_never_has_a_shorter_estimate(seen: list[float], running: 
 # Calibration
 
 ESTIMATE = WaitEstimate(60, 100, 180)
-"""Half-way between its ends lies 120."""
+"""The middle of this range is 120."""
 
 
 def test_few_past_waits_do_not_calibrate() -> None:
@@ -182,7 +184,7 @@ class EstimatedWait:
 
 @dataclass
 class Pool:
-    """`length` draws how long the next session lasts, `size` run at once. Waits are calibrated by those before."""
+    """`length` draws a session's length, `size` sessions run at once. Past waits calibrate the estimates."""
 
     length: Callable[[], float]
     size: int
@@ -226,7 +228,7 @@ def memoryless(dice: random.Random) -> float:
 
 
 def in_classes(dice: random.Random) -> float:
-    """Either a look, or a lesson."""
+    """Short visits, or whole lessons."""
     return dice.gauss(1.5 * HOUR, 600) if dice.random() < 0.5 else dice.uniform(60, 900)
 
 
@@ -240,7 +242,7 @@ def to_the_end(dice: random.Random) -> float:
 def test_estimates_hold_about_as_often_as_promised(
     length: Callable[[random.Random], float], size: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Ranges promise three in five. Users arrive as fast as others leave, so queues of all lengths occur."""
+    """Ranges should hold in three of five cases. Arrivals match departures, so queues of all lengths occur."""
     dice = random.Random(f"{length.__name__} {size}")
     mean = sum(length(dice) for _ in range(1000)) / 1000
     pool = Pool(lambda: length(dice), size)
@@ -249,7 +251,7 @@ def test_estimates_hold_about_as_often_as_promised(
         at += dice.expovariate(0.98 * size / mean)
         pool.come(at)
     later = pool.waits[len(pool.waits) // 4 :]
-    coverage = sum(one.holds for one in later) / len(later)
+    coverage = sum(estimate.holds for estimate in later) / len(later)
     record_property("coverage", coverage)
-    print(f"{length.__name__}, {size} at once: {coverage:.0%} of {len(later)} waits were within what was told")
+    print(f"{length.__name__}, {size} at once: {coverage:.0%} of {len(later)} waits were within their estimate")
     assert 0.4 <= coverage <= 0.85

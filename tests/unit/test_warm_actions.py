@@ -14,7 +14,7 @@ from spawner.ledger.pool.rows import OCCUPYING
 from spawner.pool.warm.actions import CreateSlot, RemoveSlot, decide
 from spawner.pool.warm.targets import LONGEST_BACKOFF
 from tests.unit import make
-from tests.unit.make import NOW, PaperBackend, quick
+from tests.unit.make import NOW, SimulatedBackend, quick
 
 
 def run(
@@ -22,10 +22,10 @@ def run(
     slots: list[Slot] | None = None,
     *,
     failures: list[Slot] | None = None,
-    backend: PaperBackend | None = None,
+    backend: SimulatedBackend | None = None,
 ) -> list[CreateSlot | RemoveSlot]:
     return decide(
-        catalog=catalog, backend=backend or PaperBackend(), slots=slots or [], failures=failures or [], now=NOW
+        catalog=catalog, backend=backend or SimulatedBackend(), slots=slots or [], failures=failures or [], now=NOW
     )
 
 
@@ -72,11 +72,11 @@ def test_the_limit_of_the_flavor_holds() -> None:
 
 def test_memory_is_counted_once_for_all_flavors() -> None:
     catalog = make.catalog(make.flavor("a", warm=2, memory=1), make.flavor("b", warm=2, memory=1))
-    assert made(run(catalog, backend=PaperBackend(3))) == ["a", "a", "b"]
+    assert made(run(catalog, backend=SimulatedBackend(3))) == ["a", "a", "b"]
 
 
 def test_a_flavor_that_cannot_be_served_is_not_kept_warm() -> None:
-    actions = run(make.catalog(make.flavor(warm=1)), [make.slot("s")], backend=PaperBackend(refused=("small",)))
+    actions = run(make.catalog(make.flavor(warm=1)), [make.slot("s")], backend=SimulatedBackend(refused=("small",)))
     assert actions == [RemoveSlot("s")]
 
 
@@ -127,7 +127,7 @@ def test_surplus_is_removed_even_while_creation_pauses() -> None:
 
 
 @st.composite
-def pools(draw: st.DrawFn) -> tuple[Catalog, list[Slot], PaperBackend]:
+def pools(draw: st.DrawFn) -> tuple[Catalog, list[Slot], SimulatedBackend]:
     flavors = [
         make.flavor(
             name,
@@ -144,17 +144,17 @@ def pools(draw: st.DrawFn) -> tuple[Catalog, list[Slot], PaperBackend]:
             flavor=draw(st.sampled_from(["a", "b", "c", "forgotten"])),
             image=draw(st.sampled_from(["cpu", "torch", "forgotten"])),
             holder_id=draw(st.sampled_from([None, "i"])),
-            created_at=draw(make.moments()),
+            created_at=draw(make.times()),
         )
         for number in range(draw(st.integers(0, 8)))
     ]
     refused = tuple(draw(st.sets(st.sampled_from(["a", "b", "c"]), max_size=1)))
-    return make.catalog(*flavors), slots, PaperBackend(draw(st.none() | st.integers(0, 12)), refused)
+    return make.catalog(*flavors), slots, SimulatedBackend(draw(st.none() | st.integers(0, 12)), refused)
 
 
 @quick
 @given(pools())
-def test_never_more_than_targets_limits_and_memory_allow(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
+def test_never_more_than_targets_limits_and_memory_allow(pool: tuple[Catalog, list[Slot], SimulatedBackend]) -> None:
     catalog, slots, backend = pool
     actions = run(catalog, slots, backend=backend)
     reserved = {flavor.id: flavor.reserved for flavor in catalog.flavors}
@@ -178,7 +178,7 @@ def test_never_more_than_targets_limits_and_memory_allow(pool: tuple[Catalog, li
 
 @quick
 @given(pools())
-def test_only_unassigned_slots_are_removed_and_each_once(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
+def test_only_unassigned_slots_are_removed_and_each_once(pool: tuple[Catalog, list[Slot], SimulatedBackend]) -> None:
     catalog, slots, backend = pool
     names = given_up(run(catalog, slots, backend=backend))
     assert len(set(names)) == len(names)
@@ -190,7 +190,7 @@ def test_only_unassigned_slots_are_removed_and_each_once(pool: tuple[Catalog, li
 
 @quick
 @given(pools())
-def test_applied_actions_lead_to_a_stable_state(pool: tuple[Catalog, list[Slot], PaperBackend]) -> None:
+def test_applied_actions_lead_to_a_stable_state(pool: tuple[Catalog, list[Slot], SimulatedBackend]) -> None:
     catalog, slots, backend = pool
     for number in range(4):  # room that a slot gives up may let another be made
         actions = run(catalog, slots, backend=backend)

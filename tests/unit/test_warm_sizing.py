@@ -84,7 +84,7 @@ def test_a_burst_is_met_within_seconds() -> None:
     assert wanted([*calm, *[1.0] * 10]) >= 5
 
 
-def test_a_rush_is_seen_through_a_busy_quarter_of_an_hour_and_the_other_way_round() -> None:
+def test_the_larger_of_short_and_long_demand_sets_the_target() -> None:
     busy = every(30)
     assert arrival_rate([*busy, *[1.0] * 10]) > 3 * arrival_rate(busy)
     assert arrival_rate(later(busy, 60)) == pytest.approx(arrival_rate(busy), rel=0.1)
@@ -102,7 +102,7 @@ def test_a_plan_is_not_added_to_demand() -> None:
 
 
 @pytest.mark.parametrize("mean", [0.02, 0.5, 2.7, 20.0, NORMAL_FROM - 1, NORMAL_FROM + 1, 10 * NORMAL_FROM])
-def test_besides_one_as_many_wait_as_hardly_ever_come_within_one_lead_time(mean: float) -> None:
+def test_the_target_is_one_more_than_a_high_quantile_of_requests_in_one_lead_time(mean: float) -> None:
     number = wanted(every(60), lead=mean / arrival_rate(every(60)), ceiling=10_000) - 1
     slack = 0.003 if mean > NORMAL_FROM else 0  # the normal distribution is not quite Poisson's
     assert _chance_of_at_most(number, mean) >= TARGET_SHARE - slack
@@ -142,7 +142,7 @@ def test_without_requests_the_target_only_falls(arrivals: list[float], seconds: 
 
 @quick
 @given(arrivals, leads, numbers)
-def test_a_quarter_of_an_hour_later_the_target_is_the_floor_again(
+def test_a_quarter_of_an_hour_after_the_last_request_the_target_is_the_floor(
     arrivals: list[float], lead: float, floor: int
 ) -> None:
     assert wanted(later(arrivals, LOOKBACK_SECONDS + 1), lead=lead, floor=floor) == floor
@@ -187,31 +187,31 @@ def lived(days: list[Day], policy: Policy) -> list[Outcome]:
 
 
 def test_more_starts_are_warm_than_with_a_fixed_number_that_wastes_as_much() -> None:
-    same, mine = lived(lectures(), fixed(2)), lived(lectures(), ours())
-    assert idle_hours(mine) < idle_hours(same)
-    assert served_warm(mine) > served_warm(same) + 0.1
+    fixed_number, adaptive = lived(lectures(), fixed(2)), lived(lectures(), ours())
+    assert idle_hours(adaptive) < idle_hours(fixed_number)
+    assert served_warm(adaptive) > served_warm(fixed_number) + 0.1
 
 
-def test_less_is_wasted_than_with_a_fixed_number_that_serves_as_many() -> None:
+def test_fewer_slots_are_wasted_than_with_a_fixed_number_that_serves_as_many() -> None:
     decline = [next(day for day in days(seed) if day.name.startswith("decline")) for seed in SEEDS]
-    same, mine = lived(decline, fixed(2)), lived(decline, ours())
-    assert served_warm(mine) > served_warm(same) - 0.02
-    assert idle_hours(mine) < 0.7 * idle_hours(same)
+    fixed_number, adaptive = lived(decline, fixed(2)), lived(decline, ours())
+    assert served_warm(adaptive) > served_warm(fixed_number) - 0.02
+    assert idle_hours(adaptive) < 0.7 * idle_hours(fixed_number)
 
 
-def test_a_class_that_was_planned_for_is_served_warm() -> None:
+def test_a_planned_class_is_served_by_warm_slots() -> None:
     plan = Planned(20, HOUR, HOUR + 5 * MINUTE)
     assert served_warm(lived(lectures(plan), ours(plan))) > 0.97
 
 
 def test_a_quiet_night_costs_no_more_than_the_floor() -> None:
     night = Day("night", MORNING, (10 * MINUTE, 50 * MINUTE, 100 * MINUTE))
-    mine = lived([night], ours(floor=1))
-    assert served_warm(mine) == 1
-    assert idle_hours(mine) <= MORNING / HOUR
+    adaptive = lived([night], ours(floor=1))
+    assert served_warm(adaptive) == 1
+    assert idle_hours(adaptive) <= MORNING / HOUR
 
 
-def test_the_simulation_counts_what_it_should() -> None:
+def test_the_simulation_counts_warm_and_new_slots() -> None:
     """One slot is warm from the start. The first request gets it, the second its replacement, the third a new slot."""
     site = Site(lead=10, spread=0, processors=1, pause=0)
     day = Day("three", 100, (50.0, 52.0, 52.0))
@@ -222,7 +222,7 @@ def test_the_simulation_counts_what_it_should() -> None:
     assert outcome.given_up == 0
 
 
-def test_the_simulation_gives_up_first_what_was_begun_last() -> None:
+def test_the_simulation_removes_the_youngest_slot_first() -> None:
     pool = Pool(Site(spread=0), random.Random(0), warm=2)
     pool.decide(4)
     pool.pass_to(1)

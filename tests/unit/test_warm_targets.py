@@ -18,7 +18,7 @@ from spawner.pool.warm.actions import CreateSlot, decide
 from spawner.pool.warm.demand import NO_DEMAND, Demand
 from spawner.pool.warm.targets import PLAN_LEAD, TARGET_REASONS, TargetReason, WarmTarget, back_off, warm_targets
 from tests.unit import make
-from tests.unit.make import NOW, PaperBackend, quick
+from tests.unit.make import NOW, SimulatedBackend, quick
 from tests.unit.test_statistics import ticket
 
 HOUR = timedelta(hours=1)
@@ -40,11 +40,11 @@ def targets(
     *,
     demand: Demand = NO_DEMAND,
     tickets: tuple[Ticket, ...] = (),
-    backend: PaperBackend | None = None,
+    backend: SimulatedBackend | None = None,
 ) -> dict[tuple[str, str], WarmTarget]:
     return warm_targets(
         catalog or make.catalog(make.flavor(warm=({"floor": 1, "ceiling": 3},))),
-        backend or PaperBackend(),
+        backend or SimulatedBackend(),
         demand=demand,
         controls=settings(values or {}),
         tickets=tickets,
@@ -52,7 +52,7 @@ def targets(
     )
 
 
-def said(found: WarmTarget) -> tuple[int, TargetReason]:
+def target_and_reason(found: WarmTarget) -> tuple[int, TargetReason]:
     return found.slots, found.why
 
 
@@ -80,7 +80,7 @@ VERY_BUSY = Demand({TEMPLATE: [10.0] * 200}, {TEMPLATE: [60.0]})
 def test_the_deciding_reason_is_reported(
     values: dict[str, Any], demand: Demand, expected: tuple[int, TargetReason]
 ) -> None:
-    assert said(targets(values=values, demand=demand)[TEMPLATE]) == expected
+    assert target_and_reason(targets(values=values, demand=demand)[TEMPLATE]) == expected
 
 
 def test_demand_below_the_ceiling_is_reported_as_demand() -> None:
@@ -88,22 +88,25 @@ def test_demand_below_the_ceiling_is_reported_as_demand() -> None:
     found = targets(catalog, demand=BUSY)[TEMPLATE]
     assert 1 < found.slots < 500
     assert found.why is TargetReason.DEMAND
-    assert said(targets(catalog)[TEMPLATE]) == (0, TargetReason.QUIET)
+    assert target_and_reason(targets(catalog)[TEMPLATE]) == (0, TargetReason.QUIET)
 
 
 def test_no_slot_is_kept_warm_while_queued_tickets_need_its_room() -> None:
     waiting = ticket("t", TicketState.WAITING, joined=5)
-    assert said(targets(tickets=(waiting,))[TEMPLATE]) == (0, TargetReason.LINE)
+    assert target_and_reason(targets(tickets=(waiting,))[TEMPLATE]) == (0, TargetReason.LINE)
 
 
 def test_a_flavor_that_cannot_be_served_has_no_target() -> None:
-    assert said(targets(backend=PaperBackend(refused=("small",)))[TEMPLATE]) == (0, TargetReason.NOT_SERVED)
+    assert target_and_reason(targets(backend=SimulatedBackend(refused=("small",)))[TEMPLATE]) == (
+        0,
+        TargetReason.NOT_SERVED,
+    )
 
 
 def test_administrators_may_name_a_flavor_that_the_catalog_does_not_keep_warm() -> None:
     found = targets(make.catalog(), {"floor:small:torch": 2, "plan:a": plan()})
-    assert said(found["small", "torch"]) == (2, TargetReason.FLOOR)
-    assert said(found["small", "cpu"]) == (4, TargetReason.PLAN)
+    assert target_and_reason(found["small", "torch"]) == (2, TargetReason.FLOOR)
+    assert target_and_reason(found["small", "cpu"]) == (4, TargetReason.PLAN)
 
 
 def test_every_reason_has_a_sentence() -> None:
@@ -123,8 +126,8 @@ GONE: dict[str, Any] = {
 
 
 def test_settings_for_dropped_flavors_and_images_are_ignored_and_listed() -> None:
-    assert said(targets(values=GONE)[TEMPLATE]) == (1, TargetReason.CATALOG)
-    found = {one.control.name: one.missing for one in settings(GONE).ignored(make.catalog())}
+    assert target_and_reason(targets(values=GONE)[TEMPLATE]) == (1, TargetReason.CATALOG)
+    found = {ignored.control.name: ignored.missing for ignored in settings(GONE).ignored(make.catalog())}
     assert found == {
         "floor:gone:cpu": "gone",
         "floor:small:gone": "gone",
@@ -142,13 +145,13 @@ def test_valid_settings_are_not_listed_as_ignored() -> None:
     assert list(settings(good).ignored(make.catalog())) == []
 
 
-def test_a_drain_that_cannot_be_read_is_a_drain() -> None:
+def test_an_unreadable_drain_setting_counts_as_a_drain() -> None:
     assert settings({"drain": {"at": "soon"}}).drain is not None
 
 
 def test_no_setting_stops_the_steward() -> None:
     """The catalog may have dropped a flavor with running or queued instances, or with an administrator's plan."""
-    catalog, backend = make.catalog(make.flavor(warm=1)), PaperBackend(8 * make.GIB)
+    catalog, backend = make.catalog(make.flavor(warm=1)), SimulatedBackend(8 * make.GIB)
     slots = [make.slot("a", flavor="gone"), make.slot("b", SlotState.CLAIMED, image="gone", holder_id="i")]
     waiting = ticket("t", TicketState.WAITING, joined=5, flavor="gone", image="gone")
     actions = decide(
@@ -161,7 +164,7 @@ def test_no_setting_stops_the_steward() -> None:
         controls=settings(GONE),
         tickets=[waiting],
     )
-    assert [one for one in actions if isinstance(one, CreateSlot)] == [
+    assert [action for action in actions if isinstance(action, CreateSlot)] == [
         CreateSlot(catalog.flavors[0], catalog.images[0])
     ]
     flavor, image = catalog.flavors[0], catalog.images[0]
@@ -196,7 +199,7 @@ def test_a_weekly_plan_holds_every_week_from_its_first_time_on(length: int, minu
     assert ends - begins == timedelta(minutes=length)
 
 
-def test_a_plan_for_once_is_over_when_it_is_over() -> None:
+def test_a_single_plan_ends_at_its_end() -> None:
     once = Plan.model_validate(plan(NOW - 2 * HOUR, NOW - HOUR))
     assert not once.holds(NOW, lead=PLAN_LEAD)
     assert once.next(NOW) == (NOW - 2 * HOUR, NOW - HOUR)

@@ -23,14 +23,14 @@ DESK = "http://lab.example.org/"
 @asynccontextmanager
 async def hooked(status: int) -> AsyncIterator[tuple[Webhook, list[dict[str, Any]]]]:
     """A webhook that answers with this status, and the notifications that it received."""
-    heard: list[dict[str, Any]] = []
+    notifications: list[dict[str, Any]] = []
 
     async def take(request: web.Request) -> web.Response:
-        heard.append(await request.json())
+        notifications.append(await request.json())
         return web.Response(status=status)
 
     application = web.Application()
-    application.router.add_post("/told", take)
+    application.router.add_post("/notify", take)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -38,14 +38,14 @@ async def hooked(status: int) -> AsyncIterator[tuple[Webhook, list[dict[str, Any
     port = runner.addresses[0][1]
     try:
         async with aiohttp.ClientSession() as session:
-            yield Webhook(session, f"http://127.0.0.1:{port}/told", DESK), heard
+            yield Webhook(session, f"http://127.0.0.1:{port}/notify", DESK), notifications
     finally:
         await runner.cleanup()
 
 
 async def test_a_notification_names_user_flavor_and_ticket() -> None:
     held = replace(make_ticket("t", state=TicketState.CALLED), hold_until=NOW + timedelta(minutes=10))
-    async with hooked(204) as (webhook, heard):
+    async with hooked(204) as (webhook, notifications):
         assert await webhook.tell(held)
         assert await webhook.tell(replace(held, state=TicketState.SERVED))
     news = {
@@ -57,14 +57,14 @@ async def test_a_notification_names_user_flavor_and_ticket() -> None:
         "hold_until": (NOW + timedelta(minutes=10)).isoformat(),
         "url": "http://lab.example.org/services/desk/",
     }
-    assert heard == [news | {"event": "held"}, news | {"event": "ready"}]
+    assert notifications == [news | {"event": "held"}, news | {"event": "ready"}]
 
 
 @pytest.mark.parametrize("status", [302, 400, 500])
 async def test_a_refused_notification_does_not_count(status: int) -> None:
-    async with hooked(status) as (webhook, heard):
+    async with hooked(status) as (webhook, notifications):
         assert not await webhook.tell(make_ticket("t", state=TicketState.SERVED))
-        assert len(heard) == 1
+        assert len(notifications) == 1
 
 
 async def test_an_unreachable_webhook_does_not_count() -> None:

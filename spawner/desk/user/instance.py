@@ -15,7 +15,7 @@ from spawner.desk.user.requests import StartRequest
 from spawner.desk.user.snapshot import UserSnapshot
 from spawner.errors import AlreadyRunning, FreepoolError, LostRace, NotCalled, NotRunning, Queued
 from spawner.hub_client import HubRefused
-from spawner.ledger import Instance, InstanceState, Ticket, TicketState
+from spawner.ledger import EndReason, Instance, InstanceState, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.rows import LIVE
 from spawner.pool.options import choose, ticket_options
@@ -138,7 +138,10 @@ class StopHandler(SpawnRequestHandler):
 
     async def stop_instance(self) -> None:
         """Ask the hub, and wait up to `STOP_SECONDS` until the ledger has the instance as ended."""
-        await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+        before = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        has_no_server = await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
+        if has_no_server and before is not None:
+            await self.desk.ledger.awrite(self.end_forgotten, before.id)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + STOP_SECONDS
         while (left := deadline - loop.time()) > 0:
@@ -146,6 +149,15 @@ class StopHandler(SpawnRequestHandler):
             if current is None or current.state is InstanceState.ENDED:
                 return
             await self.desk.changes.next(seconds=min(left, 1))
+
+    def end_forgotten(self, connection: Connection, instance_id: str) -> None:
+        """End an instance that is live in the ledger while JupyterHub has no server of it.
+
+        JupyterHub forgets one where it was killed, or the ledger was away, during a start or a stop. The steward
+        destroys the slot.
+        """
+        with contextlib.suppress(LostRace):  # the hub has just ended it
+            self.parts.admission.intend_end(connection, instance_id, EndReason.STOPPED)
 
 
 class CancelTicketHandler(StopHandler):

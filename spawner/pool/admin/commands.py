@@ -1,7 +1,7 @@
-"""What operators change while the platform runs: checked here, the same for the page, its API and the command line.
+"""The commands of administrators, with the same checks for the page, its API and the command line.
 
-Each change is one write of the ledger, with who made it and when. To take a setting back is always possible, also
-where the catalog no longer knows what it names.
+Each command is one write of the ledger, with its author and time. A setting can be taken back even where the catalog
+no longer has what it names.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def set_floor(connection: Connection, catalog: Catalog, change: FloorChange, *, 
     if change.slots is None:
         admin_settings.clear(connection, name)
         return
-    flavor = _template(catalog, change.flavor, change.image)
+    flavor = _warm_flavor(catalog, change.flavor, change.image)
     _refuse_too_many(flavor, change.slots)
     admin_settings.put(connection, name, change.slots, now=now, by=by)
 
@@ -160,10 +160,10 @@ def end_drain(connection: Connection, catalog: Catalog, change: EmptyCommand, *,
 
 def plan(connection: Connection, catalog: Catalog, change: PlanChange, *, now: datetime, by: str) -> None:
     """Add a plan, or replace the one of this name."""
-    flavor = _template(catalog, change.flavor, change.image)
+    flavor = _warm_flavor(catalog, change.flavor, change.image)
     _refuse_too_many(flavor, change.slots)
-    for moment in (change.begins, change.ends):
-        _refuse_far(moment, now)
+    for time in (change.begins, change.ends):
+        _refuse_far(time, now)
     if change.ends <= change.begins:
         raise BadOption("The plan ends before it begins.", next_step="Choose an end that comes after the beginning.")
     if change.weekly and change.ends - change.begins >= WEEK:
@@ -195,12 +195,12 @@ def unplan(connection: Connection, catalog: Catalog, change: PlanName, *, now: d
         )
 
 
-def format_time(moment: datetime) -> str:
+def format_time(time: datetime) -> str:
     """A time with its zone, to the minute."""
-    return moment.isoformat(sep=" ", timespec="minutes")
+    return time.isoformat(sep=" ", timespec="minutes")
 
 
-def _template(catalog: Catalog, flavor_id: str, image_id: str) -> Flavor:
+def _warm_flavor(catalog: Catalog, flavor_id: str, image_id: str) -> Flavor:
     flavor, image = catalog.flavor(flavor_id), catalog.image(image_id)
     if not image.agent:
         raise BadOption(
@@ -221,6 +221,6 @@ def _refuse_too_many(flavor: Flavor, slots: int) -> None:
         )
 
 
-def _refuse_far(moment: datetime, now: datetime) -> None:
-    if abs(moment - now) > MAX_AHEAD:
-        raise BadOption("{value} is more than a year away.", next_step="Check the year.", value=format_time(moment))
+def _refuse_far(time: datetime, now: datetime) -> None:
+    if abs(time - now) > MAX_AHEAD:
+        raise BadOption("{value} is more than a year away.", next_step="Check the year.", value=format_time(time))

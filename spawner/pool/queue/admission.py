@@ -167,6 +167,16 @@ class Admission:
         else:
             self.put_back(connection, ticket, has_failed=has_failed)
 
+    def intend_end(
+        self, connection: Connection, instance_id: str, reason: EndReason, *, detail: str | None = None
+    ) -> None:
+        """Write the intent to end an instance and its slots. Raises `LostRace` where it is ending already."""
+        instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
+        self.settle(connection, instance_id)
+        for slot in slots.of_holder(connection, instance_id):
+            if slot.state is not SlotState.DESTROYING:
+                slots.mark_destroying(connection, slot.id, reason=reason)
+
     def put_back(self, connection: Connection, ticket: Ticket, *, has_failed: bool = False) -> None:
         """Queue a called ticket again at its place, because its slot is lost.
 

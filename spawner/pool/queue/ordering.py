@@ -7,15 +7,14 @@ within the handicap, and none starves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime, timedelta
 
 from spawner.catalog import Catalog, Flavor, Queue
 from spawner.ledger import Slot, SlotState, Ticket, TicketState
 from spawner.pool.capacity import Room, is_unassigned
 
 USE_WINDOW = timedelta(days=1)
-NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def rank(rules: Queue, *, now: datetime, used: timedelta, groups: Iterable[str] = ()) -> datetime:
@@ -29,12 +28,6 @@ def waiting_in_order(tickets: Iterable[Ticket]) -> list[Ticket]:
     """The waiting tickets, first to be served first."""
     waiting = (ticket for ticket in tickets if ticket.state is TicketState.WAITING)
     return sorted(waiting, key=lambda ticket: (ticket.rank_at, ticket.joined_at, ticket.id))
-
-
-def place_of(ticket: Ticket, ordered: Sequence[Ticket]) -> int:
-    """The place, from 1, among the tickets that wait for the same flavor."""
-    rivals = [other.id for other in ordered if other.flavor == ticket.flavor]
-    return rivals.index(ticket.id) + 1
 
 
 def due_tickets(
@@ -108,8 +101,3 @@ def any_has_room(catalog: Catalog, slots: Iterable[Slot], memory: int | None) ->
 
 def _held(slots: Iterable[Slot]) -> Iterator[Slot]:
     return (slot for slot in slots if slot.state is not SlotState.DESTROYING and not is_unassigned(slot))
-
-
-def planned_slot(flavor: str) -> Slot:
-    """A slot that stands for a due ticket in the count."""
-    return Slot.planned(flavor, "", holder_id="", created_at=NEVER)

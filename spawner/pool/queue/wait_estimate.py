@@ -1,6 +1,6 @@
 """Estimates a queued ticket's wait from the lengths of past sessions and the deadlines of running instances.
 
-Pure. An estimate is a range with a nominal probability of 60 %; `calibrated` stretches it by how past estimates fared.
+Pure. An estimate is a range with a nominal probability of 60 %; `calibrate` stretches it by how past estimates fared.
 """
 
 from __future__ import annotations

@@ -58,25 +58,25 @@ class WaitHistories:
     def of(self, connection: Connection) -> dict[str, WaitHistory]:
         """The wait history of each flavor."""
         learned = self._learn(connection)
-        running = instances.unended(connection)
+        unended = instances.unended(connection)
         return {
             flavor.id: WaitHistory(
-                self._running(running, flavor.id), learned.sessions[flavor.id], learned.past[flavor.id]
+                self._running(unended, flavor.id), learned.sessions[flavor.id], learned.past[flavor.id]
             )
             for flavor in self._catalog.flavors
         }
 
-    def _running(self, loans: Sequence[Instance], flavor: str) -> list[Running]:
+    def _running(self, unended: Sequence[Instance], flavor: str) -> list[Running]:
         """Running and starting instances. In a rush most requests come before the first instance runs."""
         now = self._now()
         longest = self._longest(flavor)
         return [
             Running(
-                age=(now - loan.usable_at).total_seconds() if loan.usable_at else 0.0,
-                left=(loan.ends_at - now).total_seconds() if loan.ends_at else longest,
+                age=(now - one.usable_at).total_seconds() if one.usable_at else 0.0,
+                left=(one.ends_at - now).total_seconds() if one.ends_at else longest,
             )
-            for loan in loans
-            if loan.flavor == flavor and loan.state in LIVE
+            for one in unended
+            if one.flavor == flavor and one.state in LIVE
         ]
 
     def _learn(self, connection: Connection) -> _Cached:

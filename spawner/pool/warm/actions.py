@@ -95,7 +95,7 @@ class _Replenishment:
         if missing > 0 and room < 1 and stale:
             yield _remove(stale[0])
         for _ in range(min(missing, room)):
-            self.planned.append(_planned_slot(flavor, image, self.now))
+            self.planned.append(Slot.planned(flavor.id, image.id, holder_id=None, created_at=self.now))
             yield CreateSlot(flavor, image)
 
     def _may_create(self, flavor: Flavor, image: Image) -> bool:
@@ -141,7 +141,3 @@ def _unassigned(slots: Iterable[Slot], flavor: str, image: str) -> list[Slot]:
     """Oldest first."""
     found = [slot for slot in slots if (slot.flavor, slot.image) == (flavor, image) and is_unassigned(slot)]
     return sorted(found, key=lambda slot: slot.created_at)
-
-
-def _planned_slot(flavor: Flavor, image: Image, now: datetime) -> Slot:
-    return Slot("", flavor.id, image.id, SlotState.CREATING, None, now, None, None, None, None, None)

@@ -33,9 +33,8 @@ def slots_to_keep(arrivals: Sequence[float], *, lead: float, floor: int, ceiling
     ceiling; an administrator's plan or floor may, because they know of a class in advance.
     """
     expected = arrival_rate(arrivals) * max(lead, SHORTEST_LEAD)
-    demanded = (
-        1 + _hardly_exceeded(expected) if expected else 0
-    )  # one for the next request, the others for those within the lead time
+    # One for the next request, the others for those within the lead time.
+    demanded = 1 + _hardly_exceeded(expected) if expected else 0
     return max(floor, planned, min(ceiling, demanded))
 
 
@@ -61,7 +60,7 @@ def _for_sure(number: int) -> float:
 
 
 def _hardly_exceeded(mean: float) -> int:
-    """The smallest number that a Poisson variable with this mean does not exceed with probability `SURE`."""
+    """The smallest number that a Poisson variable with this mean does not exceed with probability `TARGET_SHARE`."""
     if mean > NORMAL_FROM:
         return math.ceil(NormalDist(mean, math.sqrt(mean)).inv_cdf(TARGET_SHARE))
     number, chance = 0, math.exp(-mean)

@@ -125,10 +125,10 @@ def _rules(
 ) -> Iterable[Warm]:
     """The catalog's rules, and one for each flavor and image that only administrators name."""
     named = {rule.image or catalog.defaults.image for rule in flavor.warm}
-    by_operators = {plan.image for plan in plans if plan.flavor == flavor.id}
-    by_operators |= {image for name, image in floors if name == flavor.id}
+    by_admins = {plan.image for plan in plans if plan.flavor == flavor.id}
+    by_admins |= {image for name, image in floors if name == flavor.id}
     known = {image.id for image in catalog.images}
-    return [*flavor.warm, *(Warm(image=image, ceiling=0) for image in sorted(by_operators & known - named))]
+    return [*flavor.warm, *(Warm(image=image, ceiling=0) for image in sorted(by_admins & known - named))]
 
 
 def _is_scarce(catalog: Catalog, backend: Backend, flavor: Flavor, in_line: Collection[str]) -> bool:

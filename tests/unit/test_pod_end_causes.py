@@ -1,7 +1,7 @@
 """Why a pod ended, read from statuses in the order in which an API server of Kubernetes 1.36 sends them.
 
-The cause comes after the effect: see `spawner/pool/backends/kubernetes/pod_ends.py`. What a person reads, and what is
-recorded, is the cause, whichever status the steward saw first.
+A status with the cause may follow the status with the end: see `spawner/pool/backends/kubernetes/pod_ends.py`. The
+cause is recorded and shown to the user, whichever status the steward reads first.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ RUNNING: Json = {"containerID": ID, "restartCount": 0, "started": True, "state":
 
 
 def exited(code: int, reason: str = "") -> Json:
-    said = reason or ("Completed" if code == 0 else "Error")
-    ended = {"exitCode": code, "reason": said, "containerID": ID}
+    reason_of_state = reason or ("Completed" if code == 0 else "Error")
+    ended = {"exitCode": code, "reason": reason_of_state, "containerID": ID}
     return {"containerID": ID, "restartCount": 0, "started": False, "state": {"terminated": ended}}
 
 
-def told_to_end(code: int) -> Json:
+def ended_after_prestop(code: int) -> Json:
     """A container whose preStop hook has run."""
     found = exited(code)
     found["state"]["terminated"]["message"] = f"{PRESTOP_MARK}\n"
@@ -57,7 +57,7 @@ FORGOTTEN: Json = {
         }
     },
 }
-"""A container that containerd has forgotten. It has no id: nothing was restarted."""
+"""A container that containerd has lost. Without an id, because nothing was restarted."""
 UNLOCATED: Json = {
     "restartCount": 1,
     "started": False,
@@ -110,8 +110,8 @@ def status_of(found: Json) -> SlotStatus:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One end: statuses in the server's order after `RUNNING`, and the one right reason."""
+class PodEnd:
+    """One end: the statuses after `RUNNING` in the server's order, and the correct reason."""
 
     reason: EndReason
     statuses: tuple[Json, ...]
@@ -123,24 +123,24 @@ TAINT = disrupted("DeletionByTaintManager", "Taint manager: deleting due to NoEx
 POD_GC = disrupted("DeletionByPodGC", "PodGC: node no longer exists")
 DEVICE_TAINT = disrupted("DeletionByDeviceTaintManager", "Device Taint manager: deleting due to NoExecute taint")
 
-ENDS: dict[str, Recorded] = {
-    "its volume is full": Recorded(
+ENDS: dict[str, PodEnd] = {
+    "its volume is full": PodEnd(
         EndReason.OUT_OF_DISK,
         (pod(exited(143)), pod(exited(143), "Failed", reason="Evicted", message=VOLUME_FULL)),
     ),
-    "the pod has filled its disk": Recorded(
+    "the pod has filled its disk": PodEnd(
         EndReason.OUT_OF_DISK,
         (pod(exited(137)), pod(exited(137), "Failed", reason="Evicted", message=POD_FULL)),
     ),
-    "the container has filled its disk": Recorded(
+    "the container has filled its disk": PodEnd(
         EndReason.OUT_OF_DISK,
         (pod(exited(143)), pod(exited(143), "Failed", reason="Evicted", message=CONTAINER_FULL)),
     ),
-    "its volume is full, and containerd has forgotten the container": Recorded(
+    "its volume is full, and containerd has forgotten the container": PodEnd(
         EndReason.OUT_OF_DISK,
         (pod(FORGOTTEN), pod(FORGOTTEN, "Failed", reason="Evicted", message=VOLUME_FULL)),
     ),
-    "its volume is full, forgotten, then written down": Recorded(
+    "its volume is full, forgotten, then written down": PodEnd(
         EndReason.OUT_OF_DISK,
         (
             pod(exited(143)),
@@ -148,36 +148,40 @@ ENDS: dict[str, Recorded] = {
             pod(UNLOCATED, "Failed", reason="Evicted", message=VOLUME_FULL),
         ),
     ),
-    "the node is low on memory": Recorded(
+    "the node is low on memory": PodEnd(
         EndReason.EVICTED,
         (
             pod(exited(143)),
             pod(exited(143), "Failed", disrupted("TerminationByKubelet", NODE_LOW), reason="Evicted", message=NODE_LOW),
         ),
     ),
-    "the node is low on memory, and the program exits with 0": Recorded(
+    "the node is low on memory, and the program exits with 0": PodEnd(
         EndReason.EVICTED,
         (pod(exited(0)), pod(exited(0), "Succeeded", disrupted("TerminationByKubelet", NODE_LOW))),
     ),
-    "its volume is full, and a program without the agent exits with 0": Recorded(
-        EndReason.OUT_OF_DISK, (pod(told_to_end(0), has_hook=True), pod(told_to_end(0), "Succeeded", has_hook=True))
+    "its volume is full, and a program without the agent exits with 0": PodEnd(
+        EndReason.OUT_OF_DISK,
+        (pod(ended_after_prestop(0), has_hook=True), pod(ended_after_prestop(0), "Succeeded", has_hook=True)),
     ),
-    "its longest time is over, and a program without the agent exits with 0": Recorded(
+    "its longest time is over, and a program without the agent exits with 0": PodEnd(
         EndReason.DEADLINE,
-        (pod(told_to_end(0)), pod(told_to_end(0), "Failed", reason="DeadlineExceeded", message=TOO_LONG)),
+        (
+            pod(ended_after_prestop(0)),
+            pod(ended_after_prestop(0), "Failed", reason="DeadlineExceeded", message=TOO_LONG),
+        ),
     ),
-    "a drain of a program without the agent": Recorded(
+    "a drain of a program without the agent": PodEnd(
         EndReason.LOST,
         (
             pod(RUNNING, "Running", EVICTION_API, deleted=True),
-            pod(told_to_end(0), "Succeeded", EVICTION_API, deleted=True),
+            pod(ended_after_prestop(0), "Succeeded", EVICTION_API, deleted=True),
         ),
     ),
-    "the node needs its place for a critical pod": Recorded(
+    "the node needs its place for a critical pod": PodEnd(
         EndReason.EVICTED,
         (pod(exited(143)), pod(exited(143), "Failed", reason="Preempting", message=CRITICAL)),
     ),
-    "the node is shut down": Recorded(
+    "the node is shut down": PodEnd(
         EndReason.LOST,
         (
             pod(exited(143)),
@@ -190,19 +194,19 @@ ENDS: dict[str, Recorded] = {
             ),
         ),
     ),
-    "its longest time is over": Recorded(
+    "its longest time is over": PodEnd(
         EndReason.DEADLINE,
         (pod(exited(143)), pod(exited(143), "Failed", reason="DeadlineExceeded", message=TOO_LONG)),
     ),
-    "out of memory": Recorded(
+    "out of memory": PodEnd(
         EndReason.OUT_OF_MEMORY,
         (pod(exited(137, "OOMKilled")), pod(exited(137, "OOMKilled"), "Failed")),
     ),
-    "out of memory, which the runtime says late": Recorded(
+    "out of memory, which the runtime says late": PodEnd(
         EndReason.OUT_OF_MEMORY,
         (pod(exited(137)), pod(exited(137, "OOMKilled")), pod(exited(137, "OOMKilled"), "Failed")),
     ),
-    "a drain": Recorded(
+    "a drain": PodEnd(
         EndReason.LOST,
         (
             pod(RUNNING, "Running", EVICTION_API, deleted=True),
@@ -210,7 +214,7 @@ ENDS: dict[str, Recorded] = {
             pod(exited(143), "Failed", EVICTION_API, deleted=True),
         ),
     ),
-    "preempted by the scheduler": Recorded(
+    "preempted by the scheduler": PodEnd(
         EndReason.EVICTED,
         (
             pod(RUNNING, "Running", PREEMPTION, deleted=True),
@@ -218,20 +222,20 @@ ENDS: dict[str, Recorded] = {
             pod(exited(0), "Succeeded", PREEMPTION, deleted=True),
         ),
     ),
-    "its node does not answer": Recorded(EndReason.LOST, (pod(RUNNING, "Running", TAINT, deleted=True),)),
-    "its device is tainted": Recorded(EndReason.LOST, (pod(RUNNING, "Running", DEVICE_TAINT, deleted=True),)),
-    "its node is gone": Recorded(
+    "its node does not answer": PodEnd(EndReason.LOST, (pod(RUNNING, "Running", TAINT, deleted=True),)),
+    "its device is tainted": PodEnd(EndReason.LOST, (pod(RUNNING, "Running", DEVICE_TAINT, deleted=True),)),
+    "its node is gone": PodEnd(
         EndReason.LOST, (pod(RUNNING, "Failed", POD_GC), pod(RUNNING, "Failed", POD_GC, deleted=True))
     ),
-    "deleted": Recorded(
+    "deleted": PodEnd(
         EndReason.LOST,
         (pod(RUNNING, deleted=True), pod(exited(0), deleted=True), pod(exited(0), "Succeeded", deleted=True)),
     ),
-    "its node is switched off and on again": Recorded(
+    "its node is switched off and on again": PodEnd(
         EndReason.LOST, (pod(exited(255, "Unknown")), pod(exited(255, "Unknown"), "Failed"))
     ),
-    "it ends by itself with exit code 255": Recorded(EndReason.CRASHED, (pod(exited(255)), pod(exited(255), "Failed"))),
-    "a drain, hours after a kernel ran out of memory": Recorded(
+    "it ends by itself with exit code 255": PodEnd(EndReason.CRASHED, (pod(exited(255)), pod(exited(255), "Failed"))),
+    "a drain, hours after a kernel ran out of memory": PodEnd(
         EndReason.LOST,
         (
             pod(RUNNING, "Running", EVICTION_API, deleted=True),
@@ -239,23 +243,23 @@ ENDS: dict[str, Recorded] = {
             pod(exited(143, "OOMKilled"), "Failed", EVICTION_API, deleted=True),
         ),
     ),
-    "it fails by itself, hours after a kernel ran out of memory": Recorded(
+    "it fails by itself, hours after a kernel ran out of memory": PodEnd(
         EndReason.CRASHED, (pod(exited(1, "OOMKilled")), pod(exited(1, "OOMKilled"), "Failed"))
     ),
-    "forgotten by its node": Recorded(EndReason.LOST, (pod(FORGOTTEN), pod(UNLOCATED, "Failed"))),
-    "it ends by itself": Recorded(EndReason.CRASHED, (pod(exited(0)), pod(exited(0), "Succeeded"))),
-    "it fails by itself": Recorded(EndReason.CRASHED, (pod(exited(1)), pod(exited(1), "Failed"))),
-    "it is killed from inside": Recorded(EndReason.CRASHED, (pod(exited(137)), pod(exited(137), "Failed"))),
+    "forgotten by its node": PodEnd(EndReason.LOST, (pod(FORGOTTEN), pod(UNLOCATED, "Failed"))),
+    "it ends by itself": PodEnd(EndReason.CRASHED, (pod(exited(0)), pod(exited(0), "Succeeded"))),
+    "it fails by itself": PodEnd(EndReason.CRASHED, (pod(exited(1)), pod(exited(1), "Failed"))),
+    "it is killed from inside": PodEnd(EndReason.CRASHED, (pod(exited(137)), pod(exited(137), "Failed"))),
 }
 EVERY = pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 
 
-async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedelta) -> EndInstance | None:
-    """What the steward records of a running instance whose pod goes through these statuses, of which it misses those
-    where `looks` is false, and which it watches for so long after the last one."""
+async def recorded_end(statuses: list[Json], *, seen: list[bool], patience: timedelta) -> EndInstance | None:
+    """The end that the steward records for these statuses of a pod. It misses those where `seen` is false, and waits
+    for `patience` after the last one."""
     store = PodStore(Cluster(KubernetesPool(namespace="pool")))
-    instance = make.instance("loan", slot_id="one")
-    slot = make.slot("one", SlotState.CLAIMED, holder_id="loan")
+    instance = make.instance("instance", slot_id="one")
+    slot = make.slot("one", SlotState.CLAIMED, holder_id="instance")
     since: dict[str, Any] = {}
 
     def look(now: Any) -> EndInstance | None:
@@ -272,7 +276,7 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
         return None
 
     now = NOW
-    for version, (status, is_seen) in enumerate(zip(statuses, looks, strict=True), start=1):
+    for version, (status, is_seen) in enumerate(zip(statuses, seen, strict=True), start=1):
         read = read_pod(status | {"metadata": status["metadata"] | {"resourceVersion": str(version)}})
         assert read is not None
         await store.note(read)
@@ -286,9 +290,9 @@ async def recorded(statuses: list[Json], *, looks: list[bool], patience: timedel
 
 
 @EVERY
-async def test_only_the_final_cause_is_recorded(end: Recorded) -> None:
+async def test_only_the_final_cause_is_recorded(end: PodEnd) -> None:
     statuses = [pod(RUNNING), *end.statuses]
-    ending = await recorded(statuses, looks=[True] * len(statuses), patience=timedelta())
+    ending = await recorded_end(statuses, seen=[True] * len(statuses), patience=timedelta())
     assert ending is not None, "where the last status is known, nothing is waited for"
     assert ending.reason is end.reason
 
@@ -298,8 +302,8 @@ async def test_only_the_final_cause_is_recorded(end: Recorded) -> None:
 async def test_the_recorded_reason_is_right_whichever_statuses_are_seen(name: str, data: st.DataObject) -> None:
     end = ENDS[name]
     statuses = [pod(RUNNING), *end.statuses]
-    looks = data.draw(st.lists(st.booleans(), min_size=len(statuses), max_size=len(statuses)))
-    ending = await recorded(statuses, looks=looks, patience=timedelta())
+    seen = data.draw(st.lists(st.booleans(), min_size=len(statuses), max_size=len(statuses)))
+    ending = await recorded_end(statuses, seen=seen, patience=timedelta())
     assert ending is not None
     assert ending.reason is end.reason
     assert end.reason is EndReason.CRASHED or "exit code 0" not in (ending.detail or "")
@@ -308,7 +312,7 @@ async def test_the_recorded_reason_is_right_whichever_statuses_are_seen(name: st
 @quick
 @given(st.sampled_from(sorted(ENDS)), st.data())
 async def test_late_or_repeated_events_change_nothing(name: str, data: st.DataObject) -> None:
-    """A watch that goes on elsewhere may repeat what is older: the newest version of a pod is what counts."""
+    """A resumed watch may repeat older events: the newest version of a pod counts."""
     end = ENDS[name]
     statuses = [pod(RUNNING), *end.statuses]
     order = data.draw(st.permutations([*range(len(statuses)), *range(len(statuses))]))
@@ -323,41 +327,41 @@ async def test_late_or_repeated_events_change_nothing(name: str, data: st.DataOb
 
 
 @EVERY
-def test_every_last_status_is_final(end: Recorded) -> None:
+def test_every_last_status_is_final(end: PodEnd) -> None:
     *_, last = map(status_of, end.statuses)
     assert (last.phase, last.reason, last.is_final) == (Phase.DEAD, end.reason, True)
 
 
 @EVERY
-def test_an_end_is_known_at_once(end: Recorded) -> None:
-    """The hub takes the route away at the first sign, whatever the cause turns out to be."""
-    assert {status_of(one).phase for one in end.statuses} == {Phase.DEAD}
+def test_an_end_is_known_at_once(end: PodEnd) -> None:
+    """The hub removes the route at the first status of an end, before its cause is known."""
+    assert {status_of(status).phase for status in end.statuses} == {Phase.DEAD}
 
 
 @EVERY
-async def test_the_cause_is_recorded_where_the_pool_does_not_know_that_the_slot_is_assigned(end: Recorded) -> None:
-    """The instance runs, and the pod has no label that says so: `assign` did not reach the API server."""
+async def test_the_cause_is_recorded_where_the_pool_does_not_know_that_the_slot_is_assigned(end: PodEnd) -> None:
+    """The pod lacks the label because `assign` did not reach the API server."""
     statuses = [
         status | {"metadata": status["metadata"] | {"labels": {SLOT_LABEL: "one"}}}
         for status in (pod(RUNNING), *end.statuses)
     ]
-    ending = await recorded(statuses, looks=[True] * len(statuses), patience=timedelta())
+    ending = await recorded_end(statuses, seen=[True] * len(statuses), patience=timedelta())
     assert ending is not None
     assert ending.reason is end.reason
 
 
 async def test_the_wait_for_a_cause_has_a_limit() -> None:
-    """Such as where a second container of the pod, put there by the cluster's own admission, goes on."""
+    """For example if a second container, injected by an admission webhook, goes on running."""
     statuses = [pod(RUNNING), pod(exited(1))]
-    assert await recorded(statuses, looks=[True, True], patience=END_CAUSE_TIMEOUT - timedelta(seconds=1)) is None
-    ending = await recorded(statuses, looks=[True, True], patience=END_CAUSE_TIMEOUT)
+    assert await recorded_end(statuses, seen=[True, True], patience=END_CAUSE_TIMEOUT - timedelta(seconds=1)) is None
+    ending = await recorded_end(statuses, seen=[True, True], patience=END_CAUSE_TIMEOUT)
     assert ending is not None
     assert (ending.reason, ending.detail) == (EndReason.CRASHED, "exit code 1: Error")
 
 
 def test_an_evicted_pod_with_a_lost_container_has_ended() -> None:
-    """A restart count of 1 and "ContainerCreating" where nothing was restarted: the phase says that it is over, and a
-    pod that is never restarted in place has no last state while it lives."""
+    """Restart count 1 and "ContainerCreating", though nothing was restarted: only the phase tells the end, because such
+    a pod has no last state while it runs."""
     for phase in ("Running", "Failed"):
         status = status_of(pod(FORGOTTEN, phase))
         assert status.phase is Phase.DEAD, phase
@@ -396,7 +400,7 @@ def test_the_end_of_an_unassigned_or_awaited_pod_is_a_failed_start(found: Json, 
 
 
 def test_a_condition_with_status_false_is_no_cause() -> None:
-    """The disruption controller sets it to False where nothing followed from it."""
+    """The disruption controller sets it to False if the disruption did not happen."""
     stale = EVICTION_API | {"status": "False"}
     assert status_of(pod(exited(1), "Failed", stale)).reason is EndReason.CRASHED
 
@@ -420,7 +424,7 @@ def test_a_cause_that_is_known_stays_the_cause() -> None:
 )
 @pytest.mark.parametrize("code", [137, 143])
 def test_a_pod_that_is_disrupted_did_not_run_out_of_memory(condition: Json, reason: EndReason, code: int) -> None:
-    """Also one that the kubelet kills because it did not end in time. `OOMKilled`: a kernel's, earlier on."""
+    """Even if the kubelet kills it after the grace period. `OOMKilled` is from an earlier kernel of the notebook."""
     assert status_of(pod(exited(code, "OOMKilled"), "Failed", condition, deleted=True)).reason is reason
 
 
@@ -433,19 +437,19 @@ def test_a_program_that_fails_after_a_kernel_ran_out_of_memory_has_crashed() -> 
     assert (status.reason, status.detail) == (EndReason.CRASHED, "exit code 1")
 
 
-def test_a_restart_of_the_node_is_told() -> None:
+def test_a_restart_of_the_node_is_the_reason() -> None:
     assert status_of(pod(exited(255, "Unknown"), "Failed")).detail == "its node has restarted"
 
 
 @pytest.mark.parametrize(
     "found",
     [
-        pod(told_to_end(1), "Failed", has_hook=True),
-        pod(told_to_end(0), "Succeeded"),
-        pod(told_to_end(1), "Failed"),
+        pod(ended_after_prestop(1), "Failed", has_hook=True),
+        pod(ended_after_prestop(0), "Succeeded"),
+        pod(ended_after_prestop(1), "Failed"),
     ],
 )
-def test_the_words_of_the_hook_count_only_where_there_is_one_and_the_program_exited_with_0(found: Json) -> None:
+def test_the_hooks_message_counts_only_with_a_hook_and_exit_code_0(found: Json) -> None:
     assert status_of(found).reason is EndReason.CRASHED
 
 

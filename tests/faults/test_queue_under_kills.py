@@ -15,7 +15,7 @@ import pytest
 
 from spawner.ledger import Ledger, SlotState, Ticket, TicketState
 from spawner.ledger.pool import instances, slots, tickets
-from tests.hub.line import Person, alive, history, lean_pool_of, people, wait_for_order
+from tests.hub.queue_users import Person, alive, history, lean_pool_of, people, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 CROWD, SIZE = 15, 3

@@ -28,7 +28,7 @@ from spawner.ledger.pool import instances
 from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.build import make_backend, utc_now
-from tests.hub.line import alive
+from tests.hub.queue_users import alive
 from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, write_catalog
 
 
@@ -134,7 +134,7 @@ def test_a_start_replaces_a_warm_slot_that_died(shared_stack: Stack) -> None:
     for slot in stack.slots():
         if slot.state == "warm":
             os.kill(keeper_of(stack, slot.id), signal.SIGKILL)
-    assert stack.start("unlucky").status_code == 201
+    stack.run("unlucky")
     assert instance_of(stack, "unlucky").state == "running"
     stack.stop("unlucky")
     wait_for_order(stack)
@@ -170,7 +170,7 @@ def test_a_slot_that_dies_between_claim_and_answer_is_replaced(shared_stack: Sta
 def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("late")
-    stack.start("late")
+    stack.run("late")
     instance = instance_of(stack, "late")
     assert instance.ends_at - instance.usable_at == timedelta(minutes=240)
     ledger = stack.ledger
@@ -203,7 +203,7 @@ async def test_a_slot_without_a_ledger_row_is_destroyed(shared_stack: Stack) -> 
 def test_an_instance_whose_slot_is_gone_is_ended(shared_stack: Stack) -> None:
     stack = shared_stack
     stack.add_user("robbed")
-    stack.start("robbed")
+    stack.run("robbed")
     instance = instance_of(stack, "robbed")
     os.kill(keeper_of(stack, instance.slot_id), signal.SIGKILL)
     eventually(lambda: instance_of(stack, "robbed") is None, what="the end")
@@ -222,7 +222,7 @@ def test_two_stewards_keep_one_warm_slot(shared_stack: Stack) -> None:
         stack.add_user("between")
         for _ in range(3):
             stack.wait_warm()
-            stack.start("between")
+            stack.run("between")
             stack.stop("between")
         wait_for_order(stack)
         stack.wait_warm()
@@ -280,7 +280,7 @@ def _answers(stack: Stack) -> bool:
 def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> None:
     with running_stack(state / "s") as first:
         first.add_user("survivor")
-        first.start("survivor")
+        first.run("survivor")
         instance = instance_of(first, "survivor")
         forgotten = first.state / "tmp" / "forgotten"  # as a killed client of Kubernetes leaves its certificates
         forgotten.touch()
@@ -301,7 +301,7 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
 def test_ctrl_c_leaves_no_process_and_is_recorded_in_the_ledger(state: Path) -> None:
     with running_stack(state / "s") as stack:
         stack.add_user("guest")
-        stack.start("guest")
+        stack.run("guest")
         assert processes_of(state)
     assert processes_of(state) == []
     assert list((state / "s" / "slots").iterdir()) == []

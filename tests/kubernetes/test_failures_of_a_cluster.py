@@ -20,11 +20,11 @@ from spawner.ledger import EndReason, Instance, StartStep, leases
 from spawner.ledger.pool import instances
 from spawner.pool.build import utc_now
 from tests.backends.notebook import KernelDied, Notebook
-from tests.hub.line import alive
+from tests.hub.queue_users import alive
 from tests.kubernetes.conftest import Cluster, wait_usable, wait_warm
 from tests.kubernetes.gate import Gate
 from tests.kubernetes.node import Node
-from tests.kubernetes.order import Platform
+from tests.kubernetes.platform import Platform
 from tests.stack import eventually
 
 AWAY = 12.0

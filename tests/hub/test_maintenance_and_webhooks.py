@@ -15,7 +15,7 @@ import yaml
 
 from spawner.ledger import EndReason
 from spawner.pool.build import utc_now
-from tests.hub.line import FLAVOR, history, lean_pool_of, people, wait_for_order
+from tests.hub.queue_users import FLAVOR, history, lean_pool_of, people, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
 

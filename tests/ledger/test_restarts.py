@@ -1,0 +1,42 @@
+"""Restarts keep their slot, and gain no time while others are queued."""
+
+from __future__ import annotations
+
+from tests.ledger.pool import CALLED, SimulatedPool
+
+
+def test_a_restart_keeps_its_slot_while_others_are_queued(pool: SimulatedPool) -> None:
+    ann = pool.start("ann")
+    pool.ask("bob")
+    pool.pass_time(60)
+    ticket = pool.ledger.write(pool.admission.reserve_replacement, ann)
+    assert (ticket.state, ticket.ends_by) == (CALLED, ann.ends_at)
+    pool.end(ann)
+    assert pool.call_due() == []
+    again = pool.run(pool.begin(pool.ask("ann")))
+    assert pool.ticket(ticket).instance_id == again.id
+    pool.finish_endings()
+    assert pool.call_due() == []
+    assert len(pool.held()) == 1
+
+
+def test_a_restart_with_an_empty_queue_gets_the_full_time(pool: SimulatedPool) -> None:
+    assert pool.ledger.write(pool.admission.reserve_replacement, pool.start("ann")).ends_by is None
+
+
+def test_restarting_a_restart_gains_no_time_either(pool: SimulatedPool) -> None:
+    ann = pool.start("ann")
+    pool.ask("bob")
+    ticket = pool.ledger.write(pool.admission.reserve_replacement, ann)
+    pool.end(ann)
+    begun = pool.begin(ticket)
+    assert begun.ends_at is None, "it does not run yet"
+    assert pool.ledger.write(pool.admission.reserve_replacement, begun).ends_by == ann.ends_at
+
+
+def test_two_restarts_at_once_hold_one_slot(pool: SimulatedPool) -> None:
+    ann = pool.start("ann")
+    pool.ask("bob")
+    first, second = (pool.ledger.write(pool.admission.reserve_replacement, ann) for _ in range(2))
+    assert first.id == second.id
+    assert len(pool.held()) == 2
