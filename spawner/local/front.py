@@ -21,6 +21,7 @@ BACKLOG = 1024
 COVERS_LOOPBACK = ("0.0.0.0", "::", LOOPBACK)  # noqa: S104
 MOST_CONNECTIONS = 10_000
 SPARE_DESCRIPTORS = 256
+LARGEST_PORT = 65535
 STARTER = Path(__file__).parents[2] / "hub_config" / "proxy" / "front.js"
 
 
@@ -41,6 +42,23 @@ def open_gate_socket() -> socket.socket:
     return socket.create_server((LOOPBACK, 0), backlog=BACKLOG)
 
 
+def open_former_hub_port(state: Path, address: str) -> list[socket.socket]:
+    """The hub's own port of Freepool 0.1 as one more port of the proxy, where slots of that version may still run.
+
+    Their notebooks ask the hub there whether a visitor may enter. Removed in the release after 0.2.
+    """
+    file = state / "ports.json"
+    slots = state / "slots"
+    if not slots.is_dir() or all(entry.name.startswith(".") for entry in slots.iterdir()):
+        file.unlink(missing_ok=True)
+        return []
+    try:
+        port = int(json.loads(file.read_text())["hub_port"])
+        return [_listen(address, port)] if 0 < port <= LARGEST_PORT else []
+    except (OSError, ValueError, KeyError, TypeError, SetupError):
+        return []  # there is no such version before this one, or another program has the port
+
+
 def _listen(address: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(
@@ -51,7 +69,7 @@ def _listen(address: str, port: int) -> socket.socket:
         )
         family, _, _, _, place = found[0]
         both = family == socket.AF_INET6 and place[0] == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(place[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        return socket.create_server((place[0], port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except (OSError, OverflowError, UnicodeError) as error:
         raise _refusal(address, port, error) from None
 

@@ -19,8 +19,8 @@ from spawner.pool.build import utc_now
 from spawner.settings import Settings
 
 log = logging.getLogger("freepool.up")
-FIRST_SECONDS = 300.0
-"""What a program may take for its first answer: after a restart the hub looks at every server that runs."""
+FIRST_TIMES = 10
+"""How many times as long the first answer may take: after a restart the hub looks at every server that runs."""
 LOOKS = 6
 """How often a program is asked within the time in which it must answer."""
 Question = Callable[[], Awaitable[bool]]
@@ -47,7 +47,7 @@ async def watch(program: Program, question: Question, *, seconds: float) -> None
             has_answered, answered_at, misses = True, time.monotonic(), 0
             continue
         misses += 1
-        allowed = seconds if has_answered else max(seconds, FIRST_SECONDS)
+        allowed = seconds if has_answered else seconds * FIRST_TIMES
         if time.monotonic() - answered_at >= allowed and misses >= LOOKS // 2 and program.process is process:
             log.error("%s lives but has not answered for %.0f s; starting it again", program.name, allowed)
             program.kill()

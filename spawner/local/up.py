@@ -93,7 +93,7 @@ def prepare(
     make_secrets(state)
     (state / "logs").mkdir(exist_ok=True)
     front.routes_file(state).unlink(missing_ok=True)  # of notebooks that an earlier run may have had
-    (state / "ports.json").unlink(missing_ok=True)  # of 0.1
+    listeners += front.open_former_hub_port(state, address)
     shutil.rmtree(state / TEMPORARY, ignore_errors=True)  # what a killed program had no time to remove
     (state / TEMPORARY).mkdir(mode=0o700)
     if demo_cloud:

@@ -288,7 +288,10 @@ def test_instances_outlive_a_killed_supervisor_and_are_adopted(state: Path) -> N
         first.process.kill()
         first.process.wait()
     eventually(lambda: not any("jupyterhub" in line for line in processes_of(state)), what="the hub's end")
+    former = free_port()  # the hub's own, which notebooks of version 0.1 know
+    (state / "s" / "ports.json").write_text(json.dumps({"hub_port": former}))
     with running_stack(state / "s", arguments=("--port", str(first.port))) as second:  # instances know the port
+        assert second.http.get(f"http://127.0.0.1:{former}/hub/api/").status_code == 200
         adopted = instance_of(second, "survivor")
         assert adopted.id == instance.id
         assert not forgotten.exists()

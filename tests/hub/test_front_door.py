@@ -135,7 +135,7 @@ def test_what_lives_but_does_not_answer_is_started_again_and_notebooks_go_on(sta
     for name, old in before.items():
         eventually(
             lambda name=name, old=old: (now := stack.pids(name)) and now != old,
-            seconds=ANSWER_SECONDS * 3,
+            seconds=ANSWER_SECONDS * 5,  # thrice that, which one needs that was stopped before its first answer
             what=f"another {name}",
         )
     eventually(lambda: ready(stack), seconds=30, what="the pages")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +60,24 @@ def test_an_address_that_this_machine_does_not_have_is_blamed_itself(address: st
     with pytest.raises(SetupError, match=r"The address .* cannot be listened on: .* Set `address`") as caught:
         front.open_public_sockets(address, free_port())
     assert "Port" not in caught.value.message
+
+
+def test_notebooks_of_an_older_version_still_find_the_hub_at_its_former_port(tmp_path: Path) -> None:
+    file, port = tmp_path / "ports.json", free_port()
+    assert front.open_former_hub_port(tmp_path, LOOPBACK) == []
+    (tmp_path / "slots" / "0123456789abcdef").mkdir(parents=True)
+    assert front.open_former_hub_port(tmp_path, LOOPBACK) == []
+    for useless in ("", "[]", '{"hub_port": "x"}', '{"hub_port": 99999999}'):
+        file.write_text(useless)
+        assert front.open_former_hub_port(tmp_path, LOOPBACK) == []
+    file.write_text(json.dumps({"hub_port": port}))
+    for _ in range(2):  # a second start finds it as well
+        (listener,) = front.open_former_hub_port(tmp_path, LOOPBACK)
+        assert listener.getsockname() == (LOOPBACK, port)
+        listener.close()
+    (tmp_path / "slots" / "0123456789abcdef").rmdir()
+    assert front.open_former_hub_port(tmp_path, LOOPBACK) == []
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(
