@@ -114,7 +114,8 @@ class Keeper:
             agent = {**self.orders["agent"], "listener": agents.fileno(), "report": report_write}
         for descriptor in (orders_read, report_write, info_write, calls, says):
             os.close(descriptor)
-        os.write(orders_write, json.dumps(agent).encode())
+        with contextlib.suppress(BrokenPipeError):  # it has ended at once, and its last words say why
+            os.write(orders_write, json.dumps(agent).encode())
         os.close(orders_write)
         self._say(port=self.listener.getsockname()[1])
         with os.fdopen(info_read) as stream:
