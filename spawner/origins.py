@@ -29,9 +29,14 @@ def is_localhost(host: str) -> bool:
 
 def default_public(address: str, port: int, hosts: NotebookHosts) -> str:
     """The base URL that browsers use where none is set. The name `localhost` can have subdomains, 127.0.0.1 cannot."""
-    is_loopback = address in ("127.0.0.1", LOCALHOST)
-    host = LOCALHOST if is_loopback and hosts is not NotebookHosts.SHARED else address
+    is_loopback = address in ("127.0.0.1", "::1", LOCALHOST)
+    host = LOCALHOST if is_loopback and hosts is not NotebookHosts.SHARED else host_in_url(address)
     return f"http://{host}:{port}/"
+
+
+def host_in_url(host: str) -> str:
+    """A host name or an address as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def choose_subdomain_host(public: str, hosts: NotebookHosts) -> str | None:

@@ -18,7 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from spawner.errors import SetupError
 from spawner.login_settings import LoginSettings
-from spawner.origins import NotebookHosts, choose_subdomain_host, default_public, insecure_subdomains, is_localhost
+from spawner.origins import (
+    NotebookHosts,
+    choose_subdomain_host,
+    default_public,
+    host_in_url,
+    insecure_subdomains,
+    is_localhost,
+)
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
@@ -155,11 +162,6 @@ class PaidSettings(BaseModel):
 def socket_url(path: Path) -> str:
     """URL of a Unix socket as JupyterHub and configurable-http-proxy write it."""
     return f"http+unix://{quote(str(path), safe='')}"
-
-
-def host_in_url(host: str) -> str:
-    """A host name or an address as it stands in a URL: an IPv6 address in brackets."""
-    return f"[{host}]" if ":" in host else host
 
 
 class Settings(BaseModel):

@@ -18,6 +18,7 @@ from spawner.errors import SetupError
 from spawner.settings import LARGEST_REQUEST, LOOPBACK, Settings
 
 BACKLOG = 1024
+LOOPBACK_6 = "::1"
 COVERS_LOOPBACK = ("0.0.0.0", "::", LOOPBACK)  # noqa: S104
 MOST_CONNECTIONS = 10_000
 SPARE_DESCRIPTORS = 256
@@ -26,15 +27,31 @@ STARTER = Path(__file__).parents[2] / "hub_config" / "proxy" / "front.js"
 
 
 def open_public_sockets(address: str, port: int) -> list[socket.socket]:
-    """Listen on the public address, and on loopback where the address does not include it. Raises `SetupError`."""
+    """Listen on the public address, and on loopback where the address does not include it. Raises `SetupError`.
+
+    Browsers resolve `localhost` to both loopback addresses: another program at `::1` would get their requests.
+    """
     listeners = [_listen(address, port)]
-    if listeners[0].getsockname()[0] not in COVERS_LOOPBACK:
-        try:
-            listeners.append(_listen(LOOPBACK, port))
-        except SetupError:
-            listeners[0].close()
-            raise
+    first = listeners[0].getsockname()[0]
+    more = [LOOPBACK] if first not in COVERS_LOOPBACK else []
+    if first not in ("::", LOOPBACK_6) and _has_ipv6_loopback():
+        more.append(LOOPBACK_6)
+    try:
+        for place in more:
+            listeners.append(_listen(place, port))
+    except SetupError:
+        for listener in listeners:
+            listener.close()
+        raise
     return listeners
+
+
+def _has_ipv6_loopback() -> bool:
+    try:
+        with socket.create_server((LOOPBACK_6, 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def open_gate_socket() -> socket.socket:

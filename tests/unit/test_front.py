@@ -26,20 +26,21 @@ def places(listeners: list[socket.socket]) -> list[str]:
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
-        (LOOPBACK, [LOOPBACK]),
-        ("localhost", [LOOPBACK]),
-        ("0.0.0.0", ["0.0.0.0"]),
-        ("", ["0.0.0.0"]),
+        (LOOPBACK, [LOOPBACK, "::1"]),
+        ("localhost", [LOOPBACK, "::1"]),
+        ("0.0.0.0", ["0.0.0.0", "::1"]),
+        ("", ["0.0.0.0", "::1"]),
         ("::1", ["::1", LOOPBACK]),
         ("::", ["::"]),
-        ("127.0.0.9", ["127.0.0.9", LOOPBACK]),
+        ("127.0.0.9", ["127.0.0.9", LOOPBACK, "::1"]),
     ],
 )
 def test_every_kind_of_address_is_listened_on_and_loopback_always(address: str, expected: list[str]) -> None:
     port = free_port()
     listeners = front.open_public_sockets(address, port)
-    with socket.create_connection((LOOPBACK, port)):
-        pass
+    for loopback in (LOOPBACK, "::1"):  # browsers resolve localhost to both
+        with socket.create_connection((loopback, port)):
+            pass
     found = places(listeners)
     assert found == expected or (address == "localhost" and found == ["::1", LOOPBACK])
 

@@ -76,7 +76,7 @@ def test_on_one_machine_nothing_but_the_proxy_has_a_port(settings: Settings) -> 
     assert c.Spawner.hub_connect_url == "http://127.0.0.1:8123", "instances see no socket"
     desk = next(service for service in c.JupyterHub.services if service["name"] == "desk")
     assert "url" not in desk, "JupyterHub takes no service with a socket"
-    assert desk["oauth_redirect_uri"] == "/services/desk/oauth_callback"
+    assert desk["oauth_redirect_uri"] == f"{settings.subdomain_host}/services/desk/oauth_callback"
     assert "public_url" not in c.JupyterHub
 
 
@@ -103,15 +103,18 @@ def test_an_address_that_cannot_work_is_refused_at_once_in_words(
 @pytest.mark.parametrize(
     ("address", "public", "expected"),
     [
-        ("::1", None, "http://[::1]:8000/"),
+        ("::1", None, "http://localhost:8000/"),
+        ("2001:db8::1", None, "http://[2001:db8::1]:8000/"),
         ("::1", "http://[2001:db8::1]:8443", "http://[2001:db8::1]:8443/"),
-        ("127.0.0.1", None, "http://127.0.0.1:8000/"),
+        ("127.0.0.1", None, "http://localhost:8000/"),
     ],
 )
 def test_an_ipv6_address_is_written_as_urls_have_it(
     address: str, public: str | None, expected: str, settings: Settings
 ) -> None:
-    found = Settings.model_validate(settings.model_dump() | {"address": address, "public": public})
+    found = Settings.model_validate(
+        settings.model_dump(exclude={"subdomain_host"}) | {"address": address, "public": public}
+    )
     assert found.public_url == expected
 
 
