@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import getpass
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +133,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _up(options: argparse.Namespace) -> None:
-    from spawner.local.preflight import port_number
-    from spawner.local.up import prepare, up
+    with _imports_that_stay():
+        from spawner.local.preflight import port_number
+        from spawner.local.up import prepare, up
 
     installation = prepare(
         local_file=options.settings,
@@ -216,14 +220,27 @@ def _demo_cloud(options: argparse.Namespace) -> None:
     run(options)
 
 
+@contextmanager
+def _imports_that_stay() -> Iterator[None]:
+    """Imports of a program that runs for long: the garbage collector need not look at them, neither now nor later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def _desk(_: argparse.Namespace) -> None:
-    from spawner.desk.app import run
+    with _imports_that_stay():
+        from spawner.desk.app import run
 
     asyncio.run(run(load_settings()))
 
 
 def _steward(_: argparse.Namespace) -> None:
-    from spawner.steward.runner import run
+    with _imports_that_stay():
+        from spawner.steward.runner import run
 
     asyncio.run(run(load_settings()))
 

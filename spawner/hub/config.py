@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from pathlib import Path
@@ -32,6 +33,7 @@ MAX_NAMED_SERVERS = 100
 
 def configure(c: Any, settings: Settings) -> None:
     """A hub of Freepool's own: its address, its tables, its proxy, and `add_freepool`. Later settings win."""
+    gc.freeze()  # the hub's modules stay: the garbage collector need not look at them again, not even at the end
     limit_requests()
     hub = c.JupyterHub
     hub.default_url = f"/services/{DESK}/"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,3 +83,18 @@ def test_the_state_folder_of_the_environment(
     monkeypatch.setenv("STATE", str(tmp_path / "state"))
     main(["link", "ann"])
     assert capsys.readouterr().out.startswith("http://127.0.0.1:8000/hub/link?")
+
+
+@pytest.mark.parametrize("command", ["desk", "steward"])
+def test_the_garbage_collector_works_again_and_leaves_out_what_was_imported(command: str) -> None:
+    program = f"""
+import asyncio, gc
+from spawner import cli
+cli.load_settings = lambda: None
+loops = []
+asyncio.run = lambda program: (loops.append(gc.isenabled()), program.close())
+cli.main(["{command}"])
+assert loops == [True]
+assert gc.get_freeze_count() > 100_000, gc.get_freeze_count()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ def test_freepools_own_hub_is_configured_completely(settings: Settings) -> None:
     assert c.JupyterHub.db_url == settings.ledger
     assert c.ConfigurableHTTPProxy.auth_token == "secret of proxy"
     assert [service["name"] for service in c.JupyterHub.services] == ["desk", "steward"]
+
+
+def test_the_garbage_collector_leaves_the_hubs_modules_out(settings: Settings) -> None:
+    gc.unfreeze()
+    configure(Config(), settings)
+    assert gc.get_freeze_count() > 100_000
 
 
 def test_on_one_machine_nothing_but_the_proxy_has_a_port(settings: Settings) -> None:
