@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -146,6 +147,18 @@ def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]
 
 
 # --- order, failures, the last lines ----------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session):  # type: ignore[no-untyped-def]
+    """The garbage collector need not look at modules and tests, neither while they are read nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.WholeFiles:
