@@ -341,8 +341,8 @@ def _find(parts: Sequence[Named], wanted: str, kind: str) -> Named:
         if part.id == wanted:
             return part
     raise BadOption(
-        "There is no {kind} called {wanted}.",
-        next_step="Choose one of: {known}.",
+        "Unknown {kind}: {wanted}.",
+        next_step="Available: {known}.",
         kind=kind,
         wanted=echo(wanted),
         known=", ".join(part.id for part in parts) or "(none)",

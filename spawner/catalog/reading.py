@@ -130,4 +130,4 @@ def _reference(
     place: tuple[str | int, ...], wanted: Any, known: list[str]
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(wanted, str) and wanted not in known:
-        yield place, f"{echo(wanted)} does not exist. Choose one of: {', '.join(known) or '(none)'}."
+        yield place, f"{echo(wanted)} does not exist. Available: {', '.join(known) or '(none)'}."

@@ -58,7 +58,7 @@ def describe_error(error: object, status: int, texts: Translations) -> Problem:
         return Problem(
             503,
             "error",
-            texts.say("The hub does not answer just now. What runs goes on running."),
+            texts.say("The server is not responding. Running notebooks are not affected."),
             texts.say("Try again in a few seconds."),
         )
     return Problem(status, "error", texts.say(HTTPStatus(status).phrase))
@@ -131,12 +131,12 @@ class Handler(HubOAuthenticated, RequestHandler):
         server = instance_of_token(model)
         if server is None:
             raise NotAllowed(
-                "This token may not use the desk.", next_step="Give it the scope access:services!service=desk."
+                "This token has no access to this service.", next_step="Add the scope access:services!service=desk."
             )
         if not self.takes_instance_token:
             raise NotAllowed(
-                "A notebook's own token may only read about its own session.",
-                next_step="Use api/session, or do this on the desk in your browser.",
+                "A notebook's own token can only read its own session.",
+                next_step="Use api/session, or do this on the home page in your browser.",
             )
         self.instance_server = server
         return model
@@ -167,7 +167,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             )
         self.current_user = None
         if self.wants_json or self.request.method != "GET":
-            raise Conflict("This browser is signed in as different users.", next_step="Load the page again.")
+            raise Conflict("This browser is signed in as different users.", next_step="Reload the page.")
         self.redirect(self.get_login_url())
 
     def require_guarded_pages(self, refusal: Refusal) -> None:
@@ -292,9 +292,9 @@ class Handler(HubOAuthenticated, RequestHandler):
             self._write_error_page(problem)
 
     def _write_error_page(self, problem: Problem) -> None:
-        title, text = self.say("That did not work"), " ".join(filter(None, (problem.message, problem.next)))
+        title, text = self.say("Something went wrong"), " ".join(filter(None, (problem.message, problem.next)))
         if problem.status == HTTPStatus.NOT_FOUND:
-            title, text = self.say("There is nothing here"), self.say("Check the address, or go on from the desk.")
+            title, text = self.say("Page not found"), self.say("Check the address, or go to the home page.")
         self.current_user = None  # no menu and no XSRF token on this page
         self.finish(
             self.render_page(
@@ -302,7 +302,7 @@ class Handler(HubOAuthenticated, RequestHandler):
                 title=title,
                 text=text,
                 action_url=self.desk.base,
-                action_label=self.say("Go to the desk"),
+                action_label=self.say("Go to home page"),
             )
         )
 

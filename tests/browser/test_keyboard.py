@@ -43,10 +43,10 @@ def test_start_menu_restart_and_stop_by_keyboard(visitor: Visitor) -> None:
     expect(desk.get_by_role("link", name="Log out")).to_be_hidden()
     expect(summary).to_be_focused()
 
-    restart = button(desk, "Restart (wipes everything)")
+    restart = button(desk, "Restart (deletes all files)")
     tab_to(desk, restart)
     desk.keyboard.press("Enter")
-    dialog = desk.get_by_role("dialog", name="Restart and wipe everything?")
+    dialog = desk.get_by_role("dialog", name="Restart and delete all files?")
     expect(button(desk, "Cancel")).to_be_focused()
     desk.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
@@ -58,7 +58,7 @@ def test_start_menu_restart_and_stop_by_keyboard(visitor: Visitor) -> None:
     assert [instance.id for instance in visitor.instances()] == [before.id]
     desk.keyboard.press("Enter")
     desk.keyboard.press("Tab")
-    expect(button(desk, "Wipe and restart")).to_be_focused()
+    expect(button(desk, "Delete and restart")).to_be_focused()
     desk.keyboard.press("Enter")
     visitor.next_instance(before)
     expect(heading(desk)).to_have_text(READY["en"])
@@ -87,6 +87,6 @@ def test_a_question_that_is_asked_again_at_once_gets_its_own_answer(visitor: Vis
     button(desk, "Start").click()
     expect(heading(desk)).to_have_text(READY["en"])
     before = visitor.instances()[0]
-    desk.evaluate(CLICK_AT_ONCE, ["Restart (wipes everything)", "Cancel"])
-    button(desk, "Wipe and restart").click()
+    desk.evaluate(CLICK_AT_ONCE, ["Restart (deletes all files)", "Cancel"])
+    button(desk, "Delete and restart").click()
     visitor.next_instance(before)

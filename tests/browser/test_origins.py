@@ -134,7 +134,7 @@ def test_a_notebook_that_opens_the_desk_reads_no_token_and_clicks_nothing(chromi
         for path in (question, DESK, "/hub/token", "/hub/home"):
             seen = page.evaluate(READ_DESK, apart.url + path)
             assert seen in ("closed", "SecurityError"), (path, seen)
-        button = victim.at(question).get_by_role("button", name="Start and be billed")
+        button = victim.at(question).get_by_role("button", name="Approve and start")
         button.wait_for()  # where the victim goes by themselves, the page is whole
     assert apart.ledger.read(orders.of_user, VICTIM) == []
 

@@ -185,7 +185,7 @@ def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: S
     assert last.reason is EndReason.DEADLINE
     assert instance.slot_id not in stack.slot_folders()
     said = stack.desk("GET", "api/state", token=stack.user_token("late")).json()["last"]
-    assert "longest time" in said["text"]
+    assert "time limit" in said["text"]
 
 
 async def test_a_slot_without_a_ledger_row_is_destroyed(shared_stack: Stack) -> None:

@@ -152,7 +152,7 @@ def test_a_full_queue_refuses_and_stores_nothing(pool: SimulatedPool) -> None:
         pool.start(f"ann-{flavor}", flavor=flavor)
     first = pool.ask("bob")
     pool.ask("cat")
-    with pytest.raises(PoolFull, match="the line is full"):
+    with pytest.raises(PoolFull, match="the queue is full"):
         pool.ask("dan")
     assert pool.ask("bob") == first, "a queued ticket stays"
     assert pool.ask("dan", flavor="large").state is WAITING, "each flavor has its own queue"

@@ -145,7 +145,7 @@ def test_a_good_file_and_a_missing_one_pass_the_check(file: Path, tmp_path: Path
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     error = refused(sqlite(tmp_path / "missing" / "ledger.sqlite"))
-    assert str(error) == "The ledger's file cannot be opened. Check that its folder exists and is writable."
+    assert str(error) == "The database file cannot be opened. Check that its folder exists and is writable."
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
@@ -222,9 +222,9 @@ def test_a_writer_that_waits_too_long_gets_an_error(file: Path, monkeypatch: pyt
 
 def test_an_unreachable_server_is_named_with_the_cause(tmp_path: Path) -> None:
     error = refused(f"postgresql+psycopg://freepool@/postgres?host={tmp_path}")
-    assert error.message.startswith("The ledger does not answer: ")
+    assert error.message.startswith("The database is not responding: ")
     assert str(tmp_path) in error.message
-    assert error.next_step == "Check that the database runs and is reachable."
+    assert error.next_step == "Check that the database is running and reachable."
 
 
 def test_a_missing_database_is_named(postgres: URL) -> None:

@@ -279,7 +279,7 @@ def test_an_answer_to_a_login_of_another_browser_is_refused(
 ) -> None:
     page = client.get(f"{stack.url}/hub/oauth_callback?code=stolen&state=e30=")
     assert page.status_code == 400
-    assert "This login was begun in another window, or too long ago." in page.text
+    assert "This login was started in another window, or too long ago." in page.text
 
 
 def test_a_name_that_another_account_has_is_not_taken_over(

@@ -112,11 +112,11 @@ def test_every_mistake_is_reported_at_once_with_its_line_and_remedy(tmp_path: Pa
     assert "must be a relative path to an .ipynb file inside the examples folder" in path
     assert about("examples[0].title.zh").startswith(f"line {position_of(text, 'title: {en: Read}')}: ")
     assert about("defaults.flavor") == (
-        f"line {position_of(text, 'smal', 2)}: defaults.flavor: 'smal' does not exist. Choose one of: small."
+        f"line {position_of(text, 'smal', 2)}: defaults.flavor: 'smal' does not exist. Available: small."
     )
     # The example and the default name the image by the id that it no longer has.
-    assert about("examples[0].image").endswith("'cpu' does not exist. Choose one of: CPU 1.")
-    assert about("defaults.image").endswith("'cpu' does not exist. Choose one of: CPU 1.")
+    assert about("examples[0].image").endswith("'cpu' does not exist. Available: CPU 1.")
+    assert about("defaults.image").endswith("'cpu' does not exist. Available: CPU 1.")
     assert len(found) == 9
 
 
@@ -169,7 +169,7 @@ def test_references_must_exist(before: str, after: str, place: str, tmp_path: Pa
     text = head + after + tail
     (mistake,) = mistakes_of(text, tmp_path)
     assert mistake.startswith(f"line {position_of(text, after.strip(), 1)}: {place}: ")
-    assert "does not exist. Choose one of: " in mistake
+    assert "does not exist. Available: " in mistake
 
 
 @pytest.mark.parametrize("text", ["flavors: [", "a: b: c", "\tx: 1", "flavors:\n  - a\n - b\n"])
@@ -228,7 +228,7 @@ def test_one_mistake_is_counted_as_one(tmp_path: Path) -> None:
 
 def test_an_unknown_id_is_refused_with_the_known_ones() -> None:
     catalog = load_catalog(SHIPPED)
-    with pytest.raises(BadOption, match=r"There is no flavor called 'moon'\. Choose one of: cpu-basic, cpu-large"):
+    with pytest.raises(BadOption, match=r"Unknown flavor: 'moon'\. Available: cpu-basic, cpu-large"):
         catalog.flavor("moon")
     with pytest.raises(BadOption, match="There is no image called"):
         catalog.image("moon")

@@ -89,16 +89,16 @@ class OpenHandler(PaidPartsHandler):
         """Send a page that reloads itself."""
         self.set_header("Refresh", str(RELOAD_SECONDS))
         stage = self.say(STAGE, **stage_of(order)) if order.raw_state else ""
-        self.tell(" ".join((self.say("It opens here as soon as it runs, in a few minutes."), stage)).strip())
+        self.tell(" ".join((self.say("It opens here when it is running, usually in a few minutes."), stage)).strip())
 
     def tell(self, text: str) -> None:
         """Send a page with one sentence and a link to the desk."""
         self.finish(
             self.render_page(
                 "shared/message.html",
-                title=self.say("Your paid instance"),
+                title=self.say("Your paid notebook"),
                 text=text,
                 action_url=self.desk.base,
-                action_label=self.say("Go to the desk"),
+                action_label=self.say("Go to home page"),
             )
         )
