@@ -98,7 +98,7 @@ def make_engine(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10)
     if not parsed.database or parsed.database == ":memory:":
-        raise LedgerUnusable("The ledger needs a file.", next_step="Use sqlite:////path/to/ledger.sqlite.")
+        raise LedgerUnusable("The database URL needs a file.", next_step="Use sqlite:////path/to/ledger.sqlite.")
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

@@ -38,9 +38,9 @@ def test_start_menu_restart_and_stop_by_keyboard(visitor: Visitor) -> None:
     summary = desk.locator("summary")
     tab_to(desk, summary, "Shift+Tab")
     desk.keyboard.press("Enter")
-    expect(desk.get_by_role("link", name="Log out")).to_be_visible()
+    expect(desk.get_by_role("link", name="Sign out")).to_be_visible()
     desk.keyboard.press("Escape")
-    expect(desk.get_by_role("link", name="Log out")).to_be_hidden()
+    expect(desk.get_by_role("link", name="Sign out")).to_be_hidden()
     expect(summary).to_be_focused()
 
     restart = button(desk, "Restart (deletes all files)")

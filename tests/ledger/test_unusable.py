@@ -37,7 +37,7 @@ def refused(url: str) -> LedgerUnusable:
 
 def test_an_empty_database_is_to_be_migrated(url: str) -> None:
     error = refused(url)
-    assert str(error) == "The ledger is not migrated to this version. Run `freepool migrate`."
+    assert str(error) == "The database is not migrated to this version. Run `freepool migrate`."
 
 
 def test_a_ledger_of_a_newer_freepool_is_refused_and_unchanged(url: str) -> None:

@@ -343,7 +343,7 @@ def test_the_steward_stops_an_instance_before_its_cap() -> None:
     by_time = replace(CONSENT, max_seconds=3600, run_seconds=3600)
     assert act_on(order, by_time) == NextAction(Action.STOP, StopReason.TIME)
     counted = replace(order, run_began_at=later(-10), running=4 * 3600.0, ran_before=0)
-    assert act_on(counted, CONSENT) == NextAction(Action.STOP, StopReason.CAP), "as reported by the cloud"
+    assert act_on(counted, CONSENT) == NextAction(Action.STOP, StopReason.CAP), "by the cloud's own count"
     earlier = replace(counted, ran_before=4 * 3600.0)
     assert act_on(earlier, CONSENT).kind is Action.DESCRIBE, "the time of earlier runs does not count"
 

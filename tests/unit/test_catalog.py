@@ -98,7 +98,7 @@ def test_every_mistake_is_reported_at_once_with_its_line_and_remedy(tmp_path: Pa
         return line
 
     assert about("flavors[0].memory") == (
-        f"line {position_of(text, 'memory: lots')}: flavors[0].memory: is no size. Write it as 512MiB or 2GiB."
+        f"line {position_of(text, 'memory: lots')}: flavors[0].memory: is not a valid size. Write it as 512MiB or 2GiB."
     )
     assert about("flavors[0].cpus") == (
         f"line {position_of(text, 'cpus')}: flavors[0].cpus: is not known. Did you mean cpu?"
@@ -222,7 +222,7 @@ def test_a_folder_is_no_catalog(tmp_path: Path) -> None:
 
 def test_one_mistake_is_counted_as_one(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_text(change("cpu: 1", "cpu: -1"))
-    with pytest.raises(CatalogInvalid, match="1 mistake to mend"):
+    with pytest.raises(CatalogInvalid, match="1 mistake"):
         load_catalog(tmp_path / "catalog.yaml")
 
 

@@ -56,7 +56,7 @@ PAST_THE_DESK = {
 """Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
 command."""
 ADMIN_TEXTS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE")
-AT_THE_START = {"The ledger needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
+AT_THE_START = {"The database URL needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
 
 
 def _sentences(node: ast.expr | None) -> Iterator[str]:
@@ -172,7 +172,7 @@ def test_the_search_for_texts_finds_them() -> None:
         "Your notebook is already starting, running, or stopping.",
         "There is no running notebook to restart.",
         "The server is not responding. Running notebooks are not affected.",
-        "Log out",
+        "Sign out",
         "Page not found",
         "The disk that holds the database is full.",
     ):

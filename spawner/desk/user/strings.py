@@ -20,9 +20,9 @@ USER_STRINGS: dict[str, str] = {
     "stock_free": "{n} available",
     "stock_none": "None available right now",
     "stock_first": "you would be next",
-    "stock_wait": "about {wait}",
+    "stock_wait": "wait {wait}",
     "stock_line": "{n} in the queue",
-    "stock_line_wait": "{n} in the queue, about {wait}",
+    "stock_line_wait": "{n} in the queue, wait {wait}",
     "nothing_free": "All notebooks are in use right now. This page updates automatically.",
     "queue_hint": (
         "All notebooks of this type are in use. Join the queue: your notebook starts automatically when "
@@ -49,7 +49,7 @@ USER_STRINGS: dict[str, str] = {
     "expected_wait": "Estimated wait",
     "wait_unknown": "not available yet",
     "wait_hint": "Estimate from recent sessions; about 60% of waits fall in this range.",
-    "waiting_for": "Waiting since",
+    "waiting_for": "Time in queue",
     "leave": "Leave the queue",
     "leaving": "Leaving…",
     "notify": "Notify me when it is my turn",
