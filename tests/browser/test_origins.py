@@ -171,7 +171,7 @@ def test_on_a_shared_origin_the_opener_is_cut_and_a_service_worker_is_why_pages_
     with browsing(chromium, shared) as victim:
         desk = victim.sign_in()
         banner = desk.locator(".banner").inner_text()
-        assert "Notebooks share this page's address here." in banner
+        assert "Notebooks share this page's address." in banner
         page = victim.lured()
         seen = page.evaluate(READ_DESK, shared.url + DESK)
         assert seen in ("closed", "SecurityError"), f"a page of the same origin, too: {seen}"
@@ -192,7 +192,7 @@ def test_on_a_shared_origin_paid_administrators_and_token_pages_are_off(chromium
             answer = victim.context.new_page().goto(f"{shared.url}{DESK}{path}")
             assert answer is not None
             assert answer.status == 403, path
-            assert "notebooks share this address" in answer.text()
+            assert "notebooks share this site's address" in answer.text()
             assert "trust_notebooks" in answer.text()
         for path in ("/hub/token", "/hub/admin"):
             page = victim.at(path)

@@ -116,7 +116,7 @@ def test_a_ledger_of_a_newer_version_is_refused(state: Path) -> None:
     engine.dispose()
     ended = freepool("up", "--state", str(state / "s"), "--port", str(free_port()))
     assert ended.returncode == 1
-    assert "newer Freepool" in ended.stderr
+    assert "newer version of Freepool" in ended.stderr
 
 
 # --- while it runs ---------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_plans_are_added_replaced_and_removed(ledger: Ledger) -> None:
 def test_the_number_of_plans_is_limited(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "MAX_PLANS", 1)
     change(ledger, commands.plan, plan())
-    with pytest.raises(BadOption, match="There are 1 plans already"):
+    with pytest.raises(BadOption, match="There are already 1 plans"):
         change(ledger, commands.plan, plan(name="b"))
     assert change(ledger, commands.plan, plan(slots=9)).plans["a"].slots == 9
 

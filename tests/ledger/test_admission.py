@@ -123,7 +123,7 @@ def test_a_user_has_one_ticket(pool: SimulatedPool) -> None:
     pool.start("ann2", flavor="large")
     first = pool.ask("bob", flavor="small")
     for other in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}, {"flavor": "small", "server": "second"}):
-        with pytest.raises(AlreadyQueued, match="in line for small already"):
+        with pytest.raises(AlreadyQueued, match="already in the queue for small"):
             pool.ask("bob", **other)
     assert [ticket for ticket in pool.alive() if ticket.user_name == "bob"] == [first]
 

@@ -111,9 +111,9 @@ def test_the_user_chooses_between_two_workspaces(browse: Browse, cloud: Steer, a
     ann = browse(language="zh-CN")
     binding = link_on_the_chinese_pages(ann, account)
     ann.press("检查")
-    assert "请选择创建实例所用的工作空间" in ann.text
+    assert "请选择创建 Notebook 所用的工作空间" in ann.text
     ann.press("检查", **{"workspace-cn-hangzhou": "102", "workspace-cn-shanghai": "101"})
-    assert "一切正常" in ann.text
+    assert "设置正确" in ann.text
     found = stack.ledger.read(bindings.get, binding)
     assert found.workspaces == {"cn-hangzhou": "102", "cn-shanghai": "101"}  # type: ignore[attr-defined]
 

@@ -230,9 +230,9 @@ def test_an_unknown_id_is_refused_with_the_known_ones() -> None:
     catalog = load_catalog(SHIPPED)
     with pytest.raises(BadOption, match=r"Unknown flavor: 'moon'\. Available: cpu-basic, cpu-large"):
         catalog.flavor("moon")
-    with pytest.raises(BadOption, match="There is no image called"):
+    with pytest.raises(BadOption, match="Unknown image: "):
         catalog.image("moon")
-    with pytest.raises(BadOption, match="There is no example called"):
+    with pytest.raises(BadOption, match="Unknown example: "):
         catalog.example("moon")
 
 

@@ -168,7 +168,7 @@ def test_the_search_for_texts_finds_them() -> None:
     for sentence in (
         "Unknown {kind}: {wanted}.",
         "Available: {known}.",
-        "You already have {count} running, the maximum per person.",
+        "You already have {count} running notebooks, the maximum per person.",
         "Your notebook is already starting, running, or stopping.",
         "There is no running notebook to restart.",
         "The server is not responding. Running notebooks are not affected.",
