@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from dataclasses import dataclass
+from datetime import tzinfo
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from spawner import __version__
 from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
+from spawner.desk.zones import ZONE_COOKIE, zone_named
 from spawner.errors import Conflict, FreepoolError, NotAllowed, Refusal, SignedOut
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import Person
@@ -240,6 +242,11 @@ class Handler(HubOAuthenticated, RequestHandler):
     def say(self, message: str, **params: object) -> str:
         """`message` in the user's language."""
         return self.language_texts.say(message, **params)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The browser's time zone, which a script of an earlier page has put into a cookie; else UTC."""
+        return zone_named(self.get_cookie(ZONE_COOKIE))
 
     @property
     def here(self) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from string import Formatter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import assume, given
@@ -55,7 +57,7 @@ def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) ->
     parties = replace(
         parties, **{name: changes[name] for name in {"binding", "capabilities", "order"} & changes.keys()}
     )
-    page = replace(page, **{name: changes[name] for name in changes.keys() & {"language"}})
+    page = replace(page, **{name: changes[name] for name in changes.keys() & {"language", "zone"}})
     values: dict[str, Any] = {
         "quote": quote([one or instance_type()], Needs(), disk=None, read_at=NOW)[0],
         "chosen": Chosen("paid-1", cny("2.60"), 8 * 3600, idle_seconds=1800),
@@ -185,6 +187,16 @@ def test_an_offer_contains_all_terms() -> None:
         assert phrase in made.text
 
 
+@pytest.mark.parametrize(
+    ("zone", "until"),
+    [("Asia/Shanghai", "2026-03-02 00:00 UTC+8"), ("America/St_Johns", "2026-03-01 12:30 UTC-3:30")],
+)
+def test_the_times_of_an_offer_are_those_of_its_reader(zone: str, until: str) -> None:
+    made = asked(zone=ZoneInfo(zone))
+    assert f"stopped at {until} at the latest" in made.text
+    assert not re.search(r"UTC(?![+-])", made.text)
+
+
 def test_an_offer_has_the_same_terms_in_both_languages() -> None:
     pairs = [value for value in vars(consent_text).values() if isinstance(value, tuple) and len(value) == 2]
     assert len(pairs) > 10
@@ -294,7 +306,7 @@ def test_an_offer_for_a_stopped_instance_is_a_restart() -> None:
     stopped = make.order(state=OrderState.STOPPED)
     made = asked(order=stopped)
     assert (made.kind, made.order_id) == (ConsentKind.START, "o1")
-    assert "start your stopped instance again" in made.text
+    assert "start your stopped notebook again" in made.text
 
 
 # -- bindings and names

@@ -24,12 +24,14 @@ def test_from_the_link_to_the_receipt_without_a_script(
     ]
     assert positions == sorted(positions), "the cheapest is first"
     consent = ann.ask(binding, cap="1.5")
-    assert f"account ending in {account[-4:]}" in ann.text
-    assert "CNY 1.50 at most" in ann.text
+    assert f"account (ending in {account[-4:]}" in ann.text
+    assert "Limits: CNY 1.50 and" in ann.text
     assert cloud.mutations(since=since) == [], "linking, reading and an offer create nothing"
     order = ann.agree()
     assert order == consent
-    ann.wait(order, "Open JupyterLab")
+    assert "Spending limit CNY 1.5" in ann.text
+    assert "Cost of this session" not in ann.text, "nothing runs yet"
+    ann.wait(order, "Open JupyterLab", "Charges have started.")
     assert [call.params["InstanceName"] for call in cloud.calls(action="CreateInstance", since=since)] == [
         name_of(consent)
     ]
@@ -40,6 +42,7 @@ def test_from_the_link_to_the_receipt_without_a_script(
     ann.follow("Stop…")
     assert "Starting it again requires a new approval" in ann.text
     ann.press("Stop notebook")
+    assert "Charges have started." not in ann.text, "it is being stopped"
     ann.wait(order, "Receipt", "Stopped", "Stopped by you.", "as reported by the cloud", "limit CNY 1.50")
     ann.at(f"{DESK}paid/consents/{consent}.json")
     receipt = ann.page.json()
@@ -48,7 +51,7 @@ def test_from_the_link_to_the_receipt_without_a_script(
     ann.at(f"{DESK}paid/instances/{order}")
     ann.follow("Start again…")
     ann.press("Review terms")
-    assert "start your stopped instance again" in ann.text
+    assert "start your stopped notebook again" in ann.text
     assert ann.agree() == order
     ann.wait(order, "Open JupyterLab", "Sessions", "Stopped by you.", "limit CNY 1.50")
     ann.at(f"{DESK}paid/record.json")

@@ -109,6 +109,7 @@ def paid_texts() -> Iterator[str]:
     yield from progress.ENDINGS.values()
     for table in (
         words.STATES,
+        words.CLOUD_STATES,
         words.WHY,
         words.NOTICES,
         words.BLOCKS,

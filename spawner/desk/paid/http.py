@@ -13,7 +13,7 @@ from tornado.web import HTTPError
 from spawner.desk.context import Desk
 from spawner.desk.http import Handler
 from spawner.desk.paid.context import PaidParts
-from spawner.desk.paid.texts import FORMATS
+from spawner.desk.paid.texts import LOCALES, Formats
 from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.errors import FreepoolError, NotAllowed, NotOffered
 from spawner.ledger.paid import bindings, consents, orders
@@ -176,7 +176,7 @@ class PaidPage(PaidHandler):
             self.render_page(
                 template,
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
-                formats=FORMATS[self.language_texts.language],
+                formats=Formats(LOCALES[self.language_texts.language], self.zone),
                 **context,
             )
         )

@@ -62,6 +62,7 @@ class OffersHandler(PaidHandler):
                 language=self.language_texts.language,
                 token_of=self.answer_token,
                 order=order,
+                zone=self.zone,
             )
 
     async def quotes(self, binding: Binding, region: str, needs: Needs) -> list[Quote]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from babel.dates import format_date, format_time
@@ -102,6 +102,26 @@ NOTICES: Mapping[NoticeKind, str] = {
         "it in the cloud console if you no longer need it."
     ),
 }
+CLOUD_STATES: Mapping[str, str] = {
+    "Creating": "Creating",
+    "Pending": "Creating",
+    "Queuing": "In the cloud's queue",
+    "ResourceAllocating": "Allocating resources",
+    "EnvPreparing": "Preparing the environment",
+    "Starting": "Starting",
+    "Running": "Running",
+    "InService": "Running",
+    "Updating": "Updating",
+    "Saving": "Saving",
+    "Saved": "Saved",
+    "SaveFailed": "Saving failed",
+    "Recovering": "Recovering",
+    "Stopping": "Stopping",
+    "Stopped": "Stopped",
+    "Deleting": "Deleting",
+    "Failed": "Failed",
+}
+"""The statuses of DSW and SageMaker. A status that is not here is shown as the cloud names it."""
 AMOUNTS = ("spent", "cap")
 GOOD_NEWS = (NoticeKind.RUNNING, NoticeKind.STOPPED, NoticeKind.DELETED)
 BLOCKS: Mapping[Block, str] = {
@@ -145,6 +165,11 @@ def display_state(order: Order) -> str:
     return "running" if order.state in RUNS and order.remote_state == RemoteState.RUNNING else "starting"
 
 
+def cloud_state(raw: str, texts: Translations) -> str:
+    """A cloud's own status in the user's language."""
+    return texts.say(CLOUD_STATES[raw]) if raw in CLOUD_STATES else raw
+
+
 def notice_text(notice: Notice, texts: Translations) -> str:
     """A notice as a paragraph: the event and its reason."""
     params = {name: f"{Decimal(value):.2f}" if name in AMOUNTS else value for name, value in notice.params.items()}
@@ -161,19 +186,20 @@ def notice_text(notice: Notice, texts: Translations) -> str:
 
 @dataclass(frozen=True)
 class Formats:
-    """Formats of numbers and times in one language. `locale` is Babel's name of it."""
+    """Formats of numbers and times in one language. `locale` is Babel's name of it; `zone` is the reader's."""
 
     locale: str
+    zone: tzinfo = UTC
 
     def time(self, at: datetime) -> str:
-        """Date and time in UTC. The page's script replaces it by the browser's time zone."""
-        in_utc = at.astimezone(UTC)
-        day = format_date(in_utc, "medium", locale=self.locale)
-        return f"{day} {format_time(in_utc, 'short', locale=self.locale)} UTC"
+        """Date and time. In UTC where the reader's zone is not known; the page's script then replaces it."""
+        there = at.astimezone(self.zone)
+        day, time = format_date(there, "medium", locale=self.locale), format_time(there, "short", locale=self.locale)
+        return f"{day} {time} UTC" if self.zone is UTC else f"{day} {time}"
 
     def day(self, at: datetime) -> str:
-        """The date in UTC."""
-        return format_date(at.astimezone(UTC).date(), "medium", locale=self.locale)
+        """The date."""
+        return format_date(at.astimezone(self.zone).date(), "medium", locale=self.locale)
 
     def size(self, size: int) -> str:
         """`size` is in bytes."""
@@ -188,4 +214,4 @@ class Formats:
         return SPACELESS.sub("\\1\u00a0", text)
 
 
-FORMATS: Mapping[str, Formats] = {"en": Formats("en"), "zh-CN": Formats("zh_Hans_CN")}
+LOCALES: Mapping[str, str] = {"en": "en", "zh-CN": "zh_Hans_CN"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from spawner.errors import BadOption, NoConsent, NotAllowed, OfferChanged
 from spawner.ledger.paid.rows import Binding, Consent, ConsentKind, ConsentState, Order
@@ -58,11 +58,15 @@ class Parties:
 
 @dataclass(frozen=True)
 class Page:
-    """The page that shows the offer. It must send `token` with the acceptance; only the token's hash is stored."""
+    """The page that shows the offer. It must send `token` with the acceptance; only the token's hash is stored.
+
+    `zone`: the reader's time zone.
+    """
 
     session: str
     language: str
     token: str
+    zone: tzinfo = UTC
 
 
 def ask(consent_id: str, parties: Parties, quote: Quote, chosen: Chosen, page: Page, *, now: datetime) -> Consent:
@@ -86,6 +90,7 @@ def ask(consent_id: str, parties: Parties, quote: Quote, chosen: Chosen, page: P
         idle_seconds=chosen.idle_seconds if can_cull else None,
         read_at=quote.read_at,
         now=now,
+        zone=page.zone,
     )
     text = consent_text.write(facts, page.language)
     return Consent(

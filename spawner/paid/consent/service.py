@@ -6,6 +6,7 @@ They read prices from the cloud and write consents to the ledger. They change no
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 
 from sqlalchemy import Connection
 
@@ -48,10 +49,12 @@ async def offer(
     language: str,
     token_of: Callable[[str], str],
     order: Order | None = None,
+    zone: tzinfo = UTC,
 ) -> Consent:
     """Offer an instance at a price that is read now. With `order`: offer to start that stopped instance again.
 
     `token_of` makes the one-time token for a consent's id, which the page with the offer sends with the acceptance.
+    `zone` is the reader's time zone, for the text.
     """
     await paid.ledger.aread(refuse_if_paused)
     if not may_order(binding):
@@ -82,7 +85,7 @@ async def offer(
         Parties(binding, region, provider.title, provider.capabilities, order),
         chosen_quote,
         chosen,
-        Page(session, language, token_of(consent_id)),
+        Page(session, language, token_of(consent_id), zone),
         now=paid.now(),
     )
     await paid.ledger.awrite(consents.offer, consent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from spawner.ledger.paid.rows import ConsentKind
 from spawner.paid.money import Money
@@ -23,7 +23,7 @@ CHINESE_NAMES = {"Alibaba Cloud PAI-DSW": "阿里云 PAI-DSW"}
 @dataclass(frozen=True)
 class Facts:
     """Facts that the text states. `disk`: requested size in bytes; `disk_price`: price of an hour beyond the included
-    size."""
+    size. `zone`: the time zone of the reader, for the times in the text."""
 
     kind: ConsentKind
     provider: str
@@ -39,6 +39,7 @@ class Facts:
     idle_seconds: int | None
     read_at: datetime
     now: datetime
+    zone: tzinfo = UTC
 
 
 Pair = tuple[str, str]
@@ -159,8 +160,8 @@ def _params(facts: Facts, index: int) -> dict[str, str]:
         "memory": f"{instance_type.memory / GIB:g}",
         "gpu": gpu,
         "price": facts.price.exact,
-        "read_at": _time(facts.read_at),
-        "until": _time(facts.now + timedelta(seconds=facts.run_seconds)),
+        "read_at": _time(facts.read_at, facts.zone),
+        "until": _time(facts.now + timedelta(seconds=facts.run_seconds), facts.zone),
         "disk": f"{(facts.disk or 0) / GIB:g}",
         "disk_price": facts.disk_price.exact if facts.disk_price else "",
         "cap": facts.cap.exact,
@@ -169,5 +170,10 @@ def _params(facts: Facts, index: int) -> dict[str, str]:
     }
 
 
-def _time(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def _time(at: datetime, zone: tzinfo) -> str:
+    """Such as "2026-03-01 20:00 UTC+8": the text is kept, so it names the offset."""
+    there = at.astimezone(zone)
+    minutes = int((there.utcoffset() or timedelta()).total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    offset = f"{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}" if minutes else ""
+    return f"{there:%Y-%m-%d %H:%M} UTC{offset}"
