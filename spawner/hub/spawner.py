@@ -133,8 +133,8 @@ class InstanceSpawner(Spawner):
             self.log.exception("start of %s failed", self._log_name)
             raise SpawnRefused(
                 StartFailed(
-                    "The instance could not be started.",
-                    next_step="Try again; if it fails again, tell the operator.",
+                    "The notebook could not be started.",
+                    next_step="Try again. If it fails again, contact the administrator.",
                     details=" ".join(part for part in (error.message, error.details) if part),
                 )
             ) from error
@@ -154,7 +154,7 @@ class InstanceSpawner(Spawner):
 
     async def _assign(self) -> str:
         if self.name and not self.named_servers and self._hub_pool.settings.paid is not None:
-            raise NotAllowed("Named servers of the pool are not offered here.", next_step="Start your server.")
+            raise NotAllowed("Free named servers are not available here.", next_step="Start your default server.")
         self._revoke_tokens(but=self.api_token)
         start = Start(
             self.pool,

@@ -55,8 +55,8 @@ def migrate_when_it_answers(engine: Engine, *, within: float) -> None:
             why = (str(error.orig).strip() or "no reason given").splitlines()[0]
             if time.monotonic() >= until:
                 raise LedgerUnusable(
-                    "The ledger does not answer: {why}.",
-                    next_step="Check that the database runs and is reachable.",
+                    "The database is not responding: {why}.",
+                    next_step="Check that the database is running and reachable.",
                     why=why,
                 ) from error
             if why != logged:
@@ -69,7 +69,7 @@ def check_version(engine: Engine) -> None:
     """Raise `LedgerUnusable` unless the tables are at this code's version."""
     _refuse_newer(engine)
     if _current(engine) != ScriptDirectory.from_config(_config()).get_current_head():
-        raise LedgerUnusable("The ledger is not migrated to this version.", next_step="Run `freepool migrate`.")
+        raise LedgerUnusable("The database is not migrated to this version.", next_step="Run `freepool migrate`.")
 
 
 def _current(engine: Engine) -> str | None:
@@ -82,7 +82,7 @@ def _refuse_newer(engine: Engine) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if current is not None and current not in known:
         raise LedgerUnusable(
-            "The ledger was written by a newer Freepool (its version {current} is not known here).",
-            next_step="Run that newer version, or restore a backup made by this one.",
+            "The database was written by a newer version of Freepool ({current} is unknown here).",
+            next_step="Run that version, or restore a backup made by this version.",
             current=current,
         )

@@ -96,7 +96,7 @@ def _refusal(address: str, port: int, error: Exception) -> SetupError:
     why = os.strerror(number) if number else (getattr(error, "strerror", None) or str(error)).rstrip(".")
     if isinstance(error, socket.gaierror | UnicodeError) or number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         return SetupError(
-            "The address {address} cannot be listened on: {why}.",
+            "Cannot listen on the address {address}: {why}.",
             next_step="Set `address` in the settings file to an address of this machine, such as 127.0.0.1, 0.0.0.0 or "
             "::1; without it, 127.0.0.1 is used.",
             address=address,

@@ -113,7 +113,7 @@ class PaidPlatform(CheckedPlatform):
             counts["started again"] += 1
         except FreepoolError as error:
             refusal = error.message
-        assert order.is_unwanted or refusal != "It is not stopped."
+        assert order.is_unwanted or refusal != "The notebook is not stopped."
 
     @rule(which=ANY, how=st.sampled_from(["stop", "delete"]))
     def stop_or_delete(self, which: int, how: str) -> None:

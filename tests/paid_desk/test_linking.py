@@ -23,7 +23,7 @@ def begin_sign_in(browser: Browser) -> tuple[str, str]:
     """Start to link an account. Returns the URL of the cloud's sign-in and the cookie."""
     browser.at(f"{DESK}paid")
     browser.press("Link")
-    href = next(href for href, text in browser.parse().links if text.startswith("Go on"))
+    href = next(href for href, text in browser.parse().links if text.startswith("Continue"))
     return href, next(cookie.value or "" for cookie in browser.client.cookies.jar if cookie.name == COOKIE)
 
 
@@ -78,7 +78,7 @@ def test_a_sign_in_at_the_cloud_counts_once_and_only_for_the_user_who_started_it
         set_cookie(browser, cookie)
         answer = browser.at(path)
         assert answer.status_code == 403, (browser.user, path)
-        assert "begun in another window" in browser.text
+        assert "started in another window" in browser.text
     assert cloud.calls(action="Token", since=since) == [], "no code was exchanged"
     assert (
         stack.ledger.read(bindings.of_person, stack.person_of(ann.user))
@@ -114,9 +114,9 @@ def test_the_user_chooses_between_two_workspaces(browse: Browse, cloud: Steer, a
     ann = browse(language="zh-CN")
     binding = link_on_the_chinese_pages(ann, account)
     ann.press("检查")
-    assert "请选择创建实例所用的工作空间" in ann.text
+    assert "请选择创建 Notebook 所用的工作空间" in ann.text
     ann.press("检查", **{"workspace-cn-hangzhou": "102", "workspace-cn-shanghai": "101"})
-    assert "一切正常" in ann.text
+    assert "设置正确" in ann.text
     found = stack.ledger.read(bindings.get, binding)
     assert found.workspaces == {"cn-hangzhou": "102", "cn-shanghai": "101"}  # type: ignore[attr-defined]
 
@@ -129,7 +129,7 @@ def link_on_the_chinese_pages(ann: Browser, account: str) -> str:
     name, value, _ = form.buttons[0]
     ann.page = ann.client.post(urljoin(str(ann.page.url), form.action), data=form.fields | {name: value})
     here = str(ann.page.url)
-    ann.follow("在云平台创建角色")
+    ann.follow("在云控制台创建角色")
     form = next(form for form in ann.parse().forms if form.buttons and form.buttons[0][1] == account)
     ann.client.post(str(ann.page.url), data=form.fields | {"account": account})
     ann.at(here)

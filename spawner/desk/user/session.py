@@ -39,7 +39,7 @@ class SessionHandler(UserHandler, JsonHandler):
         server = self.instance_server or ""
         instance = await self.desk.ledger.aread(instances.latest, self.person_id, server)
         if instance is None or instance.state not in LIVE:
-            raise NotRunning("No instance runs.", next_step="Start one first.")
+            raise NotRunning("No notebook is running.", next_step="Start one first.")
         self.answer(
             SessionView(
                 id=instance.id,
