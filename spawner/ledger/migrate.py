@@ -54,8 +54,8 @@ def migrate_when_it_answers(engine: Engine, *, within: float) -> None:
             why = (str(error.orig).strip() or "no reason given").splitlines()[0]
             if time.monotonic() >= until:
                 raise LedgerUnusable(
-                    "The ledger does not answer: {why}.",
-                    next_step="Check that the database runs and is reachable.",
+                    "The database is not responding: {why}.",
+                    next_step="Check that the database is running and reachable.",
                     why=why,
                 ) from error
             if why != logged:

@@ -20,7 +20,7 @@ def versions() -> list[str]:
 def check_version(engine: Engine) -> None:
     """Raise `LedgerUnusable` unless the tables are at this code's version."""
     if not is_current(engine):
-        raise LedgerUnusable("The ledger is not migrated to this version.", next_step="Run `freepool migrate`.")
+        raise LedgerUnusable("The database is not migrated to this version.", next_step="Run `freepool migrate`.")
 
 
 def is_current(engine: Engine) -> bool:
@@ -28,8 +28,8 @@ def is_current(engine: Engine) -> bool:
     found, known = _version_of(engine), versions()
     if found is not None and found not in known:
         raise LedgerUnusable(
-            "The ledger was written by a newer Freepool (its version {current} is not known here).",
-            next_step="Run that newer version, or restore a backup made by this one.",
+            "The database was written by a newer version of Freepool ({current} is unknown here).",
+            next_step="Run that version, or restore a backup made by this version.",
             current=found,
         )
     return found == known[-1]
