@@ -18,6 +18,7 @@ from spawner import __version__
 from spawner.catalog import load_catalog
 from spawner.demo_cloud.settings import add_options as add_demo_options
 from spawner.errors import FreepoolError, SetupError
+from spawner.instance.single_user import without_tables
 from spawner.plain_text import log_plain_text, printable
 from spawner.settings import SETTINGS_VARIABLE, Isolation, Settings, load_settings
 
@@ -239,7 +240,7 @@ def _imports_that_stay() -> Iterator[None]:
 
 
 def _desk(_: argparse.Namespace) -> None:
-    with _imports_that_stay():
+    with _imports_that_stay(), without_tables():
         from spawner.desk.app import run
 
     asyncio.run(run(load_settings()))

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -44,10 +44,11 @@ class _HealthPage:
     """`jupyterhub.handlers.pages.HealthCheckHandler`: no request of a notebook server has it."""
 
 
+TABLES: dict[str, dict[str, object]] = {"jupyterhub.orm": {}}
 NAMES: dict[str, dict[str, object]] = {
     "sqlalchemy": {"func": _Functions()},
     "sqlalchemy.exc": {"SQLAlchemyError": _DatabaseError},
-    "jupyterhub.orm": {},
+    **TABLES,
     "jupyterhub.handlers.pages": {"HealthCheckHandler": _HealthPage},
 }
 """What the single-user server's modules take from each module at their import."""
@@ -56,18 +57,23 @@ NAMES: dict[str, dict[str, object]] = {
 def import_single_user() -> None:
     """Import the server. A JupyterHub that needs more of the database at its import gets it."""
     try:
-        with _placeholders():
+        with _placeholders(NAMES):
             import_module(SERVER)
     except (ImportError, AttributeError, TypeError) as error:
         log.info("JupyterHub's single-user server is imported with the database: %s", error)
         import_module(SERVER)
 
 
+def without_tables() -> AbstractContextManager[None]:
+    """For the import of JupyterHub's OAuth in a program that has SQLAlchemy for tables of its own."""
+    return _placeholders(TABLES)
+
+
 @contextmanager
-def _placeholders() -> Iterator[None]:
-    made = {name: _Placeholder(name) for name in NAMES if name not in sys.modules}
+def _placeholders(names: Mapping[str, Mapping[str, object]]) -> Iterator[None]:
+    made = {name: _Placeholder(name) for name in names if name not in sys.modules}
     for name, module in made.items():
-        vars(module).update(NAMES[name])
+        vars(module).update(names[name])
     sys.modules.update(made)
     try:
         yield

@@ -86,9 +86,11 @@ def test_the_state_folder_of_the_environment(
 
 
 @pytest.mark.parametrize("command", ["desk", "steward"])
-def test_the_garbage_collector_works_again_and_leaves_out_what_was_imported(command: str) -> None:
+def test_a_program_imports_no_tables_of_the_hub_and_its_modules_are_left_out_of_garbage_collection(
+    command: str,
+) -> None:
     program = f"""
-import asyncio, gc
+import asyncio, gc, sys
 from spawner import cli
 cli.load_settings = lambda: None
 loops = []
@@ -96,5 +98,6 @@ asyncio.run = lambda program: (loops.append(gc.isenabled()), program.close())
 cli.main(["{command}"])
 assert loops == [True]
 assert gc.get_freeze_count() > 100_000, gc.get_freeze_count()
+assert not {{"alembic", "jupyterhub.orm"}} & {{*sys.modules}}
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
