@@ -33,7 +33,7 @@ named = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin 
 unknown := $(if $(filter 0,$(MAKELEVEL)),$(filter-out $(VARIABLES) FREEPOOL_% UV_% PIP_% NPM_% npm_% %_PROXY %_proxy SSL_%,$(named)))
 $(if $(unknown),$(info freepool: there is no variable $(unknown): `make help` names those that there are))
 
-.PHONY: run setup heavy test suite lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check check-python clean help
+.PHONY: run setup heavy test suite prepare lint bench bench-cluster bench-crowd bench-warm images cluster cluster-down check check-python clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -84,13 +84,15 @@ lint: $(VENV)/.dev
 test: setup $(VENV)/.dev
 	@tests/setup
 	@tests/torch
-	@$(MAKE) --no-print-directory lint
 	@PYTHON=$(BIN)/python tests/cluster/lease $(MAKE) --no-print-directory suite
 
-# Under a lease, so that a run of another checkout has another cluster.
+# Under a lease, so that a run of another checkout has another cluster. It is made ready beside lint: it waits for disks.
 suite:
-	@PYTHON=$(BIN)/python tests/cluster/prepare
+	@$(MAKE) --no-print-directory --jobs 2 lint prepare
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --durations 20
+
+prepare:
+	@PYTHON=$(BIN)/python tests/cluster/prepare
 
 bench: setup $(VENV)/.dev $(LOCAL)/stock/.ready
 	@$(BIN)/python -m tests.bench.local $(BENCH)

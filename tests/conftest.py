@@ -206,6 +206,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Parts, what was left, and what was skipped."""
     summary.write_parts(terminalreporter)
+    summary.write_slowest(terminalreporter)
     summary.write_left(terminalreporter, config.stash[LEFT])
     if not os.environ.get("FREEPOOL_TEST_ALONE"):
         summary.write_appeared(terminalreporter, config.stash[APPEARED])

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.session.schedule import scope_of
+
 COMMANDS = {
     "the torch image is not installed": "tests/torch",
     "the image cpu is not built": "make images IMAGES=cpu",
     "the image gpu is not built": "make images IMAGES=gpu",
 }
 """Beginnings of reasons for which a test is skipped, and what to run first so that it is not."""
+SLOWEST = 30
 SHOWN = 40
 """Lines of what other programs may have made."""
 ALLOWED_SKIPS = (
@@ -49,6 +52,19 @@ def write_parts(reporter: pytest.TerminalReporter) -> None:
     for part in sorted(outcomes):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes[part].items()))
         reporter.write_line(f"{part:<18} {seconds[part] / 60:5.1f} min  {counts}")
+
+
+def write_slowest(reporter: pytest.TerminalReporter) -> None:
+    """What takes longest of what one worker runs in one piece: `schedule.SECONDS` is written by it."""
+    seconds: Counter[str] = Counter()
+    for reports in reporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[scope_of(report.nodeid)] += report.duration
+    if len(seconds) > SLOWEST:
+        reporter.section(f"slowest {SLOWEST} files")
+        for scope, spent in seconds.most_common(SLOWEST):
+            reporter.write_line(f"{spent:5.0f} s  {scope}")
 
 
 def write_left(reporter: pytest.TerminalReporter, left: list[str]) -> None:
