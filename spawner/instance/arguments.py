@@ -16,7 +16,6 @@ def server_arguments(root: str) -> list[str]:
     return [
         f"--ServerApp.root_dir={root}",
         "--ServerApp.jpserver_extensions={'spawner.instance.extension': True}",
-        "--ServerApp.no_browser_open_file=True",
         f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",
         "--KernelManager.transport=ipc",
         "--LabApp.extension_manager=readonly",

@@ -62,3 +62,20 @@ def test_a_jupyterhub_that_needs_the_database_at_its_import_gets_it() -> None:
         """
     )
     assert "imported with the database: cannot import name 'func'" in said
+
+
+def test_the_server_knows_the_options_that_it_is_started_with() -> None:
+    """It compares each unknown one with all that there are, and warns nine times."""
+    run(
+        """
+        from jupyter_client.manager import KernelManager
+        from jupyter_lsp.manager import LanguageServerManager
+        from jupyter_server.serverapp import ServerApp
+        from jupyterlab.labapp import LabApp
+        from spawner.instance.arguments import server_arguments
+        kinds = {kind.__name__: kind for kind in (KernelManager, LanguageServerManager, ServerApp, LabApp)}
+        for argument in server_arguments("/w"):
+            kind, option = argument.removeprefix("--").split("=")[0].split(".")
+            assert option in kinds[kind].class_traits(config=True), option
+        """
+    )
