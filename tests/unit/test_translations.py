@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from spawner import errors
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
-from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, choose_language, load_translations
+from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, load_translations
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
@@ -189,8 +189,19 @@ def test_every_text_has_a_translation_with_the_same_placeholders(sentence: str) 
     assert re.search(r"[\u4e00-\u9fff]", translation) or not re.search(r"[a-z]{3}", sentence)
 
 
+@pytest.mark.parametrize("text", admin_strings.ADMIN_PLURALS.values())
+def test_a_text_with_a_count_has_one_form_in_chinese_and_two_in_english(text: Plural) -> None:
+    assert load_translations()["en"].forms(text) == {"one": text.one, "other": text.other}
+    assert placeholders(text.one).keys() <= placeholders(text.other).keys()
+    assert text.one in CHINESE.plurals, f"no Chinese for {text.one!r}"
+    chinese = CHINESE.forms(text)
+    assert chinese.keys() == {"other"}
+    assert placeholders(chinese["other"]).keys() == placeholders(text.other).keys()
+
+
 def test_the_catalogue_has_no_unused_text() -> None:
     assert CHINESE.translations.keys() - ALL.keys() == set()
+    assert CHINESE.plurals.keys() == {text.one for text in admin_strings.ADMIN_PLURALS.values()}
 
 
 def test_no_text_is_translated_twice() -> None:
