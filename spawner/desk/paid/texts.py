@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -12,6 +11,7 @@ from babel.dates import format_date, format_time
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
+from spawner.desk.durations import SPACELESS
 from spawner.desk.i18n import Translations
 from spawner.ledger.paid.rows import (
     RUNS,
@@ -28,8 +28,6 @@ from spawner.ledger.paid.rows import (
 from spawner.paid.providers.base import RemoteState
 
 GIB = 1024**3
-SPACELESS = re.compile(r"(\d)(?=[\u4e00-\u9fff])")
-"""Babel's formats have no space between a digit and a Chinese unit; the texts of the pages have one."""
 HOUR = 3600
 
 STATES: Mapping[str, str] = {
@@ -212,6 +210,3 @@ class Formats:
         units = [format_unit(n, unit, "short", locale=self.locale) for n, unit in parts if n]
         text = " ".join(units) or format_unit(0, "duration-minute", "short", locale=self.locale)
         return SPACELESS.sub("\\1\u00a0", text)
-
-
-LOCALES: Mapping[str, str] = {"en": "en", "zh-CN": "zh_Hans_CN"}
