@@ -84,6 +84,7 @@ def describe_error(error: object, status: int, texts: Translations, catalog: Cat
 class Handler(HubOAuthenticated, RequestHandler):
     """Base of all handlers. `wants_json`: errors are JSON; `needs_user`: a signed-in user is required.
 
+    `needs_person`: the ledger's row of the user is read, which a service has none of.
     `takes_instance_token`: a notebook server may read this with its own token. `serves_user_hosts`: this is also
     answered on the hosts of users' notebooks.
     """
@@ -92,6 +93,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     person: Person
     wants_json = False
     needs_user = True
+    needs_person = True
     takes_instance_token = False
     serves_user_hosts = False
     instance_server: str | None = None
@@ -118,6 +120,9 @@ class Handler(HubOAuthenticated, RequestHandler):
         """
         if not self.serves_user_hosts and self._is_on_user_host:
             raise HTTPError(404)
+        if self._is_page_on_other_host:
+            self.redirect(f"{self.desk.settings.subdomain_host}{self.request.uri}")
+            return
         language = choose_language(self.get_cookie(LANGUAGE_COOKIE), self.request.headers.get("Accept-Language"))
         self.language_texts = self.desk.texts[language]
         if not self.needs_user:
@@ -131,7 +136,8 @@ class Handler(HubOAuthenticated, RequestHandler):
             self._sign_in_again()
             return
         if self.current_user is not None:
-            self.person = await self.find_person()
+            if self.needs_person:
+                self.person = await self.find_person()
         else:
             if self.wants_json or self.request.method != "GET":
                 raise SignedOut("You are not signed in.", next_step="Sign in, or send a valid token and XSRF token.")
@@ -142,6 +148,16 @@ class Handler(HubOAuthenticated, RequestHandler):
         host, _ = split_host_and_port(self.request.host.lower())
         domain = urlsplit(self.desk.settings.subdomain_host or "").hostname
         return domain is not None and host.endswith(f".{domain}")
+
+    @property
+    def _is_page_on_other_host(self) -> bool:
+        """Whether a browser asks for a page by an address or another name: its sign-in would end on the hub's host."""
+        is_page = self.needs_user and not (self.wants_json or self.serves_user_hosts)
+        if not is_page or self.request.method not in ("GET", "HEAD"):
+            return False
+        host, _ = split_host_and_port(self.request.host.lower())
+        domain = urlsplit(self.desk.settings.subdomain_host or "").hostname
+        return domain is not None and host != domain and "Authorization" not in self.request.headers
 
     def _user_of_instance(self, model: dict[str, Any]) -> dict[str, Any]:
         """The user of a notebook server's own token. Raises `NotAllowed` where that token may not do this."""

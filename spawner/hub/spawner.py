@@ -259,7 +259,7 @@ class InstanceSpawner(Spawner):
         """The URL in the ledger: after a crash the hub's own record may be older. That record, if it cannot be read."""
         try:
             if self.is_paid:
-                return url_path_join(self._hub_pool.settings.desk_url, self.server.base_url)
+                return url_path_join(self._hub_pool.settings.gate_url, self.server.base_url)
             instance = await self._latest()
         except Exception:
             self.log.exception("the ledger's URL of %s cannot be read", self._log_name)

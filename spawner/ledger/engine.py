@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from spawner.errors import LedgerUnusable
 from spawner.ledger.batching import WriteBatcher
-from spawner.ledger.migrate import check_version
+from spawner.ledger.version import check_version
 
 P = ParamSpec("P")
 T = TypeVar("T")

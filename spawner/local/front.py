@@ -124,6 +124,7 @@ def front_command(settings: Settings, proxy: Sequence[str], listeners: Sequence[
         "deskPath": desk_route(settings),
         "gate": settings.gate_url,
         "gatePort": settings.gate_port,
+        "relayPath": f"/{_host(settings)}/user" if _host(settings) else "",
         "host": _host(settings),
         "limits": {"bodyBytes": LARGEST_REQUEST},
         "connections": most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),

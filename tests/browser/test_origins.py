@@ -136,7 +136,7 @@ def test_a_notebook_that_opens_the_desk_reads_no_token_and_clicks_nothing(chromi
             assert seen in ("closed", "SecurityError"), (path, seen)
         button = victim.at(question).get_by_role("button", name="Approve and start")
         button.wait_for()  # where the victim goes by themselves, the page is whole
-    assert apart.ledger.read(orders.of_user, VICTIM) == []
+    assert apart.ledger.read(orders.of_person, apart.person_of(VICTIM)) == []
 
 
 def test_a_notebooks_service_worker_rewrites_its_own_origin_only(chromium: Chromium, apart: Stack) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import httpx
 from tornado.web import create_signed_value, decode_signed_value
 
+from spawner.desk.app import CLIENT_ID
 from spawner.desk.paid.accounts import COOKIE
 from spawner.desk.paid.oauth_proof import STATE
 from spawner.ledger.paid import bindings
@@ -28,9 +29,11 @@ def begin_sign_in(browser: Browser) -> tuple[str, str]:
 
 def set_cookie(browser: Browser, value: str) -> None:
     """Replace the cookie of the sign-in."""
-    for cookie in [cookie for cookie in browser.client.cookies.jar if cookie.name == COOKIE]:
-        browser.client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
-    browser.client.cookies.set(COOKIE, value, domain="127.0.0.1", path=f"{DESK}paid/linked")
+    jar = browser.client.cookies.jar
+    (domain,) = {cookie.domain for cookie in jar if cookie.name == CLIENT_ID}
+    for cookie in [cookie for cookie in jar if cookie.name == COOKIE]:
+        jar.clear(cookie.domain, cookie.path, cookie.name)
+    browser.client.cookies.set(COOKIE, value, domain=domain, path=f"{DESK}paid/linked")
 
 
 def test_a_sign_in_at_the_cloud_counts_once_and_only_for_the_user_who_started_it(

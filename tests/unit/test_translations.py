@@ -48,6 +48,7 @@ FOR_PEOPLE = {"HubRefused", "BackendUnavailable", "LedgerUnusable"} | {
 """Errors that the desk can show to users. Others are printed in a terminal, in English."""
 PAST_THE_DESK = {
     "ledger/migrate.py",
+    "ledger/version.py",
     "pool/backends/local/backend.py",
     "pool/slot_view.py",
     "cli_people.py",

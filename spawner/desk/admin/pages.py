@@ -134,6 +134,7 @@ class MetricsHandler(Handler):
     """GET /metrics, for administrators, and for tokens with JupyterHub's scope for metrics"""
 
     wants_json = True  # its errors are JSON
+    needs_person = False
 
     async def identify(self) -> Any:
         """JupyterHub's model of the user, or of a service."""

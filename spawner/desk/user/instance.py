@@ -140,7 +140,7 @@ class StopHandler(SpawnRequestHandler):
 
     async def stop_instance(self) -> None:
         """Ask the hub, and wait up to `STOP_SECONDS` until the ledger has the instance as ended."""
-        before = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        before = await self.desk.ledger.aread(instances.latest, self.person_id, "")
         has_no_server = await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         if has_no_server and before is not None:
             await self.desk.ledger.awrite(self.end_forgotten, before.id)

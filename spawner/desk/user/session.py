@@ -37,7 +37,7 @@ class SessionHandler(UserHandler, JsonHandler):
     async def get(self) -> None:
         """The instance that the token belongs to; of a user's own token or browser, their default server."""
         server = self.instance_server or ""
-        instance = await self.desk.ledger.aread(instances.latest, self.user_name, server)
+        instance = await self.desk.ledger.aread(instances.latest, self.person_id, server)
         if instance is None or instance.state not in LIVE:
             raise NotRunning("No notebook is running.", next_step="Start one first.")
         self.answer(
