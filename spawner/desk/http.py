@@ -35,6 +35,15 @@ FALLBACK = "same-origin"
 """For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
 WITHOUT_ALONE = re.compile(r"Firefox/|^(?!.*(?:Chrome|Chromium|CriOS)/).*Safari/")
 
+STATUS_TEXTS = {
+    400: ("The request is not valid.", "Reload the page, then try again."),
+    403: ("You do not have access to this.", "Reload the page, then try again."),
+    404: ("This does not exist.", "Check the address."),
+    405: ("This address does not accept this kind of request.", ""),
+    500: ("An internal error occurred.", "Try again. If it fails again, contact the administrator."),
+}
+"""What happened and what to do next, by HTTP status, where no handler has said it."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -78,7 +87,8 @@ def describe_error(error: object, status: int, texts: Translations, catalog: Cat
             texts.say("The server is not responding. Running notebooks are not affected."),
             texts.say("Try again in a few seconds."),
         )
-    return Problem(status, "error", texts.say(HTTPStatus(status).phrase))
+    message, next_step = STATUS_TEXTS.get(status, (HTTPStatus(status).phrase, ""))
+    return Problem(status, "error", texts.say(message), texts.say(next_step) if next_step else "")
 
 
 class Handler(HubOAuthenticated, RequestHandler):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from spawner.catalog import load_catalog
-from spawner.desk.http import describe_error
+from spawner.desk.http import STATUS_TEXTS, describe_error
 from spawner.desk.i18n import load_translations
 from spawner.errors import BadOption, PoolFull, SlotFailed
 from tests.stack import PROJECT
@@ -38,3 +40,10 @@ def test_who_sends_an_unknown_id_reads_ids() -> None:
     error = BadOption("The limit for {flavor} is {limit}.", flavor="cpu-basic", limit=20)
     problem = describe_error(error, 400, load_translations()["en"], CATALOG)
     assert problem.message == "The limit for cpu-basic is 20."
+
+
+@pytest.mark.parametrize("status", STATUS_TEXTS)
+def test_an_error_without_a_text_of_its_own_has_one_in_chinese(status: int) -> None:
+    problem = describe_error(None, status, load_translations()["zh-CN"], CATALOG)
+    assert problem.status == status
+    assert not re.search("[A-Za-z]", problem.message + problem.next)

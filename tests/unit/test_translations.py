@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from spawner import errors
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
+from spawner.desk.http import STATUS_TEXTS
 from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, load_translations
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
@@ -135,6 +136,7 @@ def _all() -> dict[str, str]:
         *_texts_in_code(),
         *_texts_in_templates(),
         *_texts_of_the_ledger(),
+        *(("http.py", sentence) for pair in STATUS_TEXTS.values() for sentence in pair),
         *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
