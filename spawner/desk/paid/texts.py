@@ -64,7 +64,7 @@ WHY: Mapping[StopReason, str] = {
 NOTICES: Mapping[NoticeKind, str] = {
     NoticeKind.RUNNING: "Your {instance_type} is running. Charges have started.",
     NoticeKind.MOST_SPENT: (
-        "Your {instance_type} has used most of its spending limit: about {currency} {spent} of {cap}."
+        "Your {instance_type} has used most of its spending limit: about {currency} {spent} of {currency} {cap}."
     ),
     NoticeKind.STOPPED: "Your {instance_type} has stopped.",
     NoticeKind.STOP_FAILED: (
@@ -178,7 +178,7 @@ def notice_text(notice: Notice, texts: Translations) -> str:
     elif params.get("reason") in set(StopReason) and notice.kind in (NoticeKind.STOPPED, NoticeKind.NOT_MADE):
         parts.append(texts.say(WHY[StopReason(params["reason"])]))
     if notice.kind is NoticeKind.STOPPED and "spent" in params:
-        parts.append(texts.say("Cost so far: about {currency} {spent} of the {cap} limit.", **params))
+        parts.append(texts.say("Cost: about {currency} {spent} (limit: {currency} {cap}).", **params))
     return texts.together(*parts)
 
 
