@@ -17,11 +17,12 @@ from tornado.httputil import split_host_and_port
 from tornado.web import HTTPError, RequestHandler
 
 from spawner import __version__
+from spawner.catalog import Catalog
 from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.desk.zones import ZONE_COOKIE, zone_named
-from spawner.errors import Conflict, FreepoolError, NotAllowed, Refusal, SignedOut
+from spawner.errors import BadOption, Conflict, FreepoolError, NotAllowed, Refusal, SignedOut
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import Person
 
@@ -33,6 +34,15 @@ ALONE = "noopener-allow-popups"
 FALLBACK = "same-origin"
 """For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
 WITHOUT_ALONE = re.compile(r"Firefox/|^(?!.*(?:Chrome|Chromium|CriOS)/).*Safari/")
+
+STATUS_TEXTS = {
+    400: ("The request is not valid.", "Reload the page, then try again."),
+    403: ("You do not have access to this.", "Reload the page, then try again."),
+    404: ("This does not exist.", "Check the address."),
+    405: ("This address does not accept this kind of request.", ""),
+    500: ("An internal error occurred.", "Try again. If it fails again, contact the administrator."),
+}
+"""What happened and what to do next, by HTTP status, where no handler has said it."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +56,28 @@ class Problem:
     details: str = ""
 
 
-def describe_error(error: object, status: int, texts: Translations) -> Problem:
+def with_titles(error: FreepoolError, catalog: Catalog, language: str) -> dict[str, object]:
+    """The error's parameters, with a flavor's and an image's title for its id.
+
+    Who gets a `BadOption` has sent an id, so it names ids.
+    """
+    if isinstance(error, BadOption):
+        return dict(error.params)
+    titles = {("flavor", flavor.id): flavor.title.in_language(language) for flavor in catalog.flavors} | {
+        ("image", image.id): image.title.in_language(language) for image in catalog.images
+    }
+    return {name: titles.get((name, str(value)), value) for name, value in error.params.items()}
+
+
+def describe_error(error: object, status: int, texts: Translations, catalog: Catalog) -> Problem:
     """`error` is what a handler raised, if anything; `status` is Tornado's for it."""
     if isinstance(error, FreepoolError):
+        params = with_titles(error, catalog, texts.language)
         return Problem(
             status=error.status if isinstance(error, Refusal) else 503,
             code=error.code if isinstance(error, Refusal) else "unavailable",
-            message=texts.say(error.template, **error.params),
-            next=texts.say(error.next_template, **error.params) if error.next_template else "",
+            message=texts.say(error.template, **params),
+            next=texts.say(error.next_template, **params) if error.next_template else "",
             details=error.details,
         )
     if status in (502, 503, 504) or (status == 500 and "Hub" in str(error)):  # jupyterhub.services.auth raises those
@@ -63,7 +87,8 @@ def describe_error(error: object, status: int, texts: Translations) -> Problem:
             texts.say("The server is not responding. Running notebooks are not affected."),
             texts.say("Try again in a few seconds."),
         )
-    return Problem(status, "error", texts.say(HTTPStatus(status).phrase))
+    message, next_step = STATUS_TEXTS.get(status, (HTTPStatus(status).phrase, ""))
+    return Problem(status, "error", texts.say(message), texts.say(next_step) if next_step else "")
 
 
 class Handler(HubOAuthenticated, RequestHandler):
@@ -305,7 +330,7 @@ class Handler(HubOAuthenticated, RequestHandler):
         if not hasattr(self, "language_texts"):  # it was raised before or in `prepare`
             self.language_texts = self.desk.texts["en"]
         _, error, _ = kwargs.get("exc_info", (None, None, None))
-        problem = describe_error(error, status_code, self.language_texts)
+        problem = describe_error(error, status_code, self.language_texts, self.desk.catalog)
         self.set_status(problem.status)
         if self.wants_json:
             self.set_header("Content-Type", "application/json")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from babel import negotiate_locale
 from babel.messages.pofile import read_po
@@ -13,17 +14,29 @@ LANGUAGES = ("en", "zh-CN")
 TRANSLATIONS = Path(__file__).parent / "translations"
 
 
+class Plural(NamedTuple):
+    """A text with a count in it, for one and for other numbers: gettext's msgid and msgid_plural."""
+
+    one: str
+    other: str
+
+
 @dataclass(frozen=True)
 class Translations:
-    """Texts in one language. `language` is one of `LANGUAGES`, a BCP 47 tag."""
+    """Texts in one language. `language` is one of `LANGUAGES`, a BCP 47 tag. `plurals` are by their singular."""
 
     language: str
     translations: Mapping[str, str]
+    plurals: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def say(self, message: str, **params: object) -> str:
         """`message` in this language, with its `{placeholders}` filled."""
         template = self.translations.get(message) or message
         return template.format(**params) if params else template
+
+    def forms(self, text: Plural) -> Mapping[str, str]:
+        """A text for scripts, by the category that Intl.PluralRules gives for the count."""
+        return self.plurals.get(text.one) or text._asdict()
 
     def together(self, *sentences: str) -> str:
         """Sentences joined to one paragraph, without the empty ones."""
@@ -34,8 +47,10 @@ def load_translations() -> dict[str, Translations]:
     """By language."""
     with (TRANSLATIONS / "zh_CN" / "LC_MESSAGES" / "messages.po").open("rb") as stream:
         chinese = read_po(stream, locale="zh_CN")
-    entries = {str(message.id): str(message.string) for message in chinese if message.id and message.string}
-    return {"en": Translations("en", {}), "zh-CN": Translations("zh-CN", entries)}
+    found = [message for message in chinese if message.id and message.string]
+    entries = {str(message.id): str(message.string) for message in found if not message.pluralizable}
+    plurals = {message.id[0]: {"other": message.string[0]} for message in found if message.pluralizable}
+    return {"en": Translations("en", {}), "zh-CN": Translations("zh-CN", entries, plurals)}
 
 
 def choose_language(chosen: str | None, accept: str | None) -> str:

@@ -165,7 +165,7 @@ WRONG_METHODS = [
 @pytest.mark.parametrize(("method", "path"), WRONG_METHODS)
 def test_a_wrong_method_is_405(caller: Caller, method: str, path: str) -> None:
     answer = caller.stack.desk(method, path, token=caller.token)
-    assert error_of(answer, 405)["message"] == "Method Not Allowed"
+    assert error_of(answer, 405)["message"] == "This address does not accept this kind of request."
 
 
 def test_an_unknown_path_is_404_as_json(caller: Caller) -> None:

@@ -143,7 +143,7 @@ def test_a_queued_user_runs_another_flavor_and_switches_when_called(small_stack:
         expect(heading(desk)).to_have_text(READY["en"])
         expect(queue_banner(desk)).to_contain_text("You are number 1 in the queue for CPU large")
         small_stack.stop("big")
-        expect(queue_banner(desk)).to_contain_text("It is your turn: CPU large is kept for you until")
+        expect(queue_banner(desk)).to_contain_text("It is your turn: CPU large is reserved for you until")
         button(desk, "Switch").click()
         desk.get_by_role("dialog").get_by_role("button", name="Delete and switch").click()
         expect(desk.locator(".facts")).to_contain_text("CPU large")
@@ -162,7 +162,7 @@ def test_an_example_requested_in_a_full_pool_opens_once_an_instance_runs(small_s
         desk = enter("reader").open_desk()
         desk.get_by_role("button", name="Open Which language is this?").click()
         expect(heading(desk)).to_have_text("You are number 1 in the queue")
-        expect(desk.locator(".hero")).to_contain_text("“Which language is this?” opens by itself")
+        expect(desk.locator(".hero")).to_contain_text("“Which language is this?” opens automatically")
         small_stack.stop("one")
         desk.wait_for_url("**/user/reader/lab/tree/examples/language/language.ipynb")
     finally:

@@ -202,7 +202,7 @@ async def test_changed_credentials_are_read_again(gate: tuple[Gate, Path], watch
     gate[1].write_text(json.dumps(config))
     try:
         for _ in range(2):
-            with pytest.raises(BackendUnavailable, match=r"does not let us in \(401\)") as refused:
+            with pytest.raises(BackendUnavailable, match=r"denied access \(401\)") as refused:
                 await watched.backend.list()
             assert "service account" in refused.value.next_step
         gate[1].write_text(good)

@@ -45,7 +45,7 @@ def test_a_ledger_of_a_newer_freepool_is_refused_and_unchanged(url: str) -> None
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    assert "was written by a newer Freepool (its version 9999 is not known here)" in str(refused(url))
+    assert "was written by a newer version of Freepool (9999 is unknown here)" in str(refused(url))
     with pytest.raises(LedgerUnusable, match="newer version of Freepool"):
         migrate(engine)
     engine.dispose()

@@ -131,8 +131,8 @@ def test_a_program_that_does_not_work_here_is_named(monkeypatch: pytest.MonkeyPa
     ("means", "weakness", "said"),
     [
         ("pasta", None, None),
-        ("closed", Weakness.NO_INTERNET, r"WARNING: instances have no internet \(nft: not installed\)\..*passt nft"),
-        ("shared", Weakness.SHARED_NETWORK, r"WARNING: .* each other's ports: nft: not installed\. Do not lend"),
+        ("closed", Weakness.NO_INTERNET, r"WARNING: .* no internet access \(nft: not installed\)\..*passt nft"),
+        ("shared", Weakness.SHARED_NETWORK, r"WARNING: .* each other's ports: nft: not installed\. Do not offer"),
     ],
 )
 def test_less_than_was_asked_for_is_said(

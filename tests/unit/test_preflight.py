@@ -75,7 +75,7 @@ def test_a_bubblewrap_that_does_not_work_here_says_why(tmp_path: Path, monkeypat
     program(tmp_path, "setpriv", "exit 0")
     program(tmp_path, "bwrap", "echo 'warning' >&2; echo 'bwrap: No permissions to create new namespace' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(SetupError, match=r"cannot make a sandbox here: bwrap: No permissions to create new namespace"):
+    with pytest.raises(SetupError, match=r"create a sandbox here: bwrap: No permissions to create new namespace"):
         preflight.require_sandbox(Isolation.BUBBLEWRAP)
 
 

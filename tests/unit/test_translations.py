@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from spawner import errors
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
-from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, choose_language, load_translations
+from spawner.desk.http import STATUS_TEXTS
+from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, load_translations
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
@@ -135,6 +136,7 @@ def _all() -> dict[str, str]:
         *_texts_in_code(),
         *_texts_in_templates(),
         *_texts_of_the_ledger(),
+        *(("http.py", sentence) for pair in STATUS_TEXTS.values() for sentence in pair),
         *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
@@ -190,8 +192,19 @@ def test_every_text_has_a_translation_with_the_same_placeholders(sentence: str) 
     assert re.search(r"[\u4e00-\u9fff]", translation) or not re.search(r"[a-z]{3}", sentence)
 
 
+@pytest.mark.parametrize("text", admin_strings.ADMIN_PLURALS.values())
+def test_a_text_with_a_count_has_one_form_in_chinese_and_two_in_english(text: Plural) -> None:
+    assert load_translations()["en"].forms(text) == {"one": text.one, "other": text.other}
+    assert placeholders(text.one).keys() <= placeholders(text.other).keys()
+    assert text.one in CHINESE.plurals, f"no Chinese for {text.one!r}"
+    chinese = CHINESE.forms(text)
+    assert chinese.keys() == {"other"}
+    assert placeholders(chinese["other"]).keys() == placeholders(text.other).keys()
+
+
 def test_the_catalogue_has_no_unused_text() -> None:
     assert CHINESE.translations.keys() - ALL.keys() == set()
+    assert CHINESE.plurals.keys() == {text.one for text in admin_strings.ADMIN_PLURALS.values()}
 
 
 def test_no_text_is_translated_twice() -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from spawner.desk.admin.commands import AdminCommand, parse_command
 from spawner.desk.admin.state import AdminStateBuilder, read_admin
-from spawner.desk.admin.strings import ADMIN_STRINGS
+from spawner.desk.admin.strings import ADMIN_PLURALS, ADMIN_STRINGS
 from spawner.desk.admin.views import AdminState
 from spawner.desk.common import StreamHandler
 from spawner.desk.context import Desk
@@ -75,7 +75,8 @@ class AdminPageHandler(AdminHandler):
     async def get(self) -> None:
         """The page with its first state."""
         state = (await self.admin_state()).model_dump(mode="json")
-        strings = {name: self.say(text) for name, text in ADMIN_STRINGS.items()}
+        strings: dict[str, object] = {name: self.say(text) for name, text in ADMIN_STRINGS.items()}
+        strings |= {name: self.language_texts.forms(text) for name, text in ADMIN_PLURALS.items()}
         self.finish(self.render_page("admin/admin.html", state=state, strings=strings))
 
 

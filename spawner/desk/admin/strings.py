@@ -1,5 +1,7 @@
 """English texts of the administrator page's script; see `user/strings.py`."""
 
+from spawner.desk.i18n import Plural
+
 ADMIN_STRINGS: dict[str, str] = {
     "title": "Operations",
     "no_steward": (
@@ -54,13 +56,12 @@ ADMIN_STRINGS: dict[str, str] = {
     "targets": "Warm notebooks",
     "no_targets": "No warm notebooks configured: there is no setting in the catalog and no minimum.",
     "floor_catalog": "Catalog: {floor} to {ceiling}",
-    "floor_change": "Minimum…",
-    "floor_add": "Minimum for another image…",
+    "floor_change": "Set minimum…",
+    "floor_add": "Set minimum for an image…",
     "floor_title": "Minimum for {flavor}",
     "floor_text": "At least this many notebooks are kept warm, regardless of the catalog and demand.",
     "floor_slots": "Notebooks",
     "floor_clear": "Reset to catalog",
-    "backs_off": "{reason}, {n} times in a row. Next attempt at {time}.",
     # The last day
     "day": "Last 24 hours",
     "start_warm": "Warm starts",
@@ -72,7 +73,6 @@ ADMIN_STRINGS: dict[str, str] = {
     "kind": "Kind",
     "no_starts": "No starts.",
     "no_waits": "No waits.",
-    "chart": "Waits by hour: {waited} people waited; the longest wait was {longest}, in the hour from {hour}.",
     "chart_longest": "longest",
     "chart_half": "median",
     "chart_table": "Show as table",
@@ -80,7 +80,6 @@ ADMIN_STRINGS: dict[str, str] = {
     "came": "Started",
     "waited": "Waited",
     "longest": "Longest",
-    "foretold": "{share} of {n} waits were within the estimate.",
     "foretold_off": "Shorter than estimated: {shorter}; longer: {longer}.",
     "failures": "Errors",
     "no_failures": "No errors.",
@@ -119,3 +118,14 @@ ADMIN_STRINGS: dict[str, str] = {
     "unknown_error": "Something went wrong.",
     "unknown_error_next": "Try again in a moment.",
 }
+ADMIN_PLURALS: dict[str, Plural] = {
+    "backs_off": Plural("{reason}. Next attempt at {time}.", "{reason}, {n} times in a row. Next attempt at {time}."),
+    "chart": Plural(
+        "Waits by hour: {n} person waited, for {longest}, in the hour from {hour}.",
+        "Waits by hour: {n} people waited; the longest wait was {longest}, in the hour from {hour}.",
+    ),
+    "foretold": Plural(
+        "{share} of {n} wait was within the estimate.", "{share} of {n} waits were within the estimate."
+    ),
+}
+"""Texts whose form depends on the number `count` that the script passes."""

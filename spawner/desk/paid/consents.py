@@ -138,6 +138,7 @@ class ConsentPage(AnswerHandler, PaidPage):
             instance=order_id_of(consent),
             shop=f"paid/new/{consent.binding_id}" if consent.binding_id in linked else "paid",
             changed=changed,
+            together=self.language_texts.together,
             word=self.answer_token(consent.id) if is_open else "",
         )
 

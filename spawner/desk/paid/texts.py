@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -12,6 +11,7 @@ from babel.dates import format_date, format_time
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
+from spawner.desk.durations import SPACELESS
 from spawner.desk.i18n import Translations
 from spawner.ledger.paid.rows import (
     RUNS,
@@ -28,8 +28,6 @@ from spawner.ledger.paid.rows import (
 from spawner.paid.providers.base import RemoteState
 
 GIB = 1024**3
-SPACELESS = re.compile(r"(\d)(?=[\u4e00-\u9fff])")
-"""Babel's formats have no space between a digit and a Chinese unit; the texts of the pages have one."""
 HOUR = 3600
 
 STATES: Mapping[str, str] = {
@@ -66,7 +64,7 @@ WHY: Mapping[StopReason, str] = {
 NOTICES: Mapping[NoticeKind, str] = {
     NoticeKind.RUNNING: "Your {instance_type} is running. Charges have started.",
     NoticeKind.MOST_SPENT: (
-        "Your {instance_type} has used most of its spending limit: about {currency} {spent} of {cap}."
+        "Your {instance_type} has used most of its spending limit: about {currency} {spent} of {currency} {cap}."
     ),
     NoticeKind.STOPPED: "Your {instance_type} has stopped.",
     NoticeKind.STOP_FAILED: (
@@ -180,7 +178,7 @@ def notice_text(notice: Notice, texts: Translations) -> str:
     elif params.get("reason") in set(StopReason) and notice.kind in (NoticeKind.STOPPED, NoticeKind.NOT_MADE):
         parts.append(texts.say(WHY[StopReason(params["reason"])]))
     if notice.kind is NoticeKind.STOPPED and "spent" in params:
-        parts.append(texts.say("Cost so far: about {currency} {spent} of the {cap} limit.", **params))
+        parts.append(texts.say("Cost: about {currency} {spent} (limit: {currency} {cap}).", **params))
     return texts.together(*parts)
 
 
@@ -212,6 +210,3 @@ class Formats:
         units = [format_unit(n, unit, "short", locale=self.locale) for n, unit in parts if n]
         text = " ".join(units) or format_unit(0, "duration-minute", "short", locale=self.locale)
         return SPACELESS.sub("\\1\u00a0", text)
-
-
-LOCALES: Mapping[str, str] = {"en": "en", "zh-CN": "zh_Hans_CN"}

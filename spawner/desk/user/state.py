@@ -12,11 +12,12 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from spawner.catalog import Catalog, Flavor
+from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.views import UserView
-from spawner.ledger import Instance, InstanceState, Ticket, TicketState
+from spawner.ledger import EndReason, Instance, InstanceState, Ticket, TicketState
 from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend, Weakness
 from spawner.pool.capacity import capacity_of
@@ -49,6 +50,7 @@ RENAMED = (
     "This notebook was started under your previous name {name} and can no longer be opened. Restart "
     "it to get a new notebook, or stop it; otherwise it ends at its time limit."
 )
+LIMIT_REACHED = "Your notebook reached its time limit of {limit}. Its files were deleted."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
 
@@ -391,11 +393,20 @@ def _last(snapshot: UserSnapshot, texts: Translations) -> LastView | None:
         return LastView(ended_at=ticket.ended_at, text=text, failed=True, details=ticket.detail or "")
     if instance is None or instance.reason is None or instance.ended_at is None or instance.reason in USER_REQUESTED:
         return None
-    text = texts.say(END_TEXTS[instance.reason])
+    text = end_text(instance, instance.reason, texts)
     failed = instance.reason in FAILURES
     return LastView(
         ended_at=instance.ended_at, text=text, failed=failed, details=(instance.detail or "") if failed else ""
     )
+
+
+def end_text(instance: Instance, reason: EndReason, texts: Translations) -> str:
+    """Why an instance has ended; at its time limit with that limit."""
+    if reason is EndReason.DEADLINE and instance.usable_at is not None and instance.ends_at is not None:
+        limit = in_words(instance.ends_at - instance.usable_at, texts.language)
+        if limit:
+            return texts.say(LIMIT_REACHED, limit=limit)
+    return texts.say(END_TEXTS[reason])
 
 
 def _is_newer(ticket: Ticket, instance: Instance | None) -> bool:

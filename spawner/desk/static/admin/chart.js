@@ -59,7 +59,7 @@ export function waits({ id, day: { hours } }, model) {
   const bars = hours.flatMap((hour, index) => (hour.waited ? [
     column("longest", index, (hour.longest ?? 0) / top), column("middle", index, (hour.p50 ?? 0) / top),
   ] : []));
-  const label = t("chart", { waited: f.number(waited), longest: f.about(top), hour: clock(worst) });
+  const label = t("chart", { count: waited, n: f.number(waited), longest: f.about(top), hour: clock(worst) });
   return h(
     "figure", { class: "chart", key: "waits" },
     h("p", { class: "chart-top" }, f.about(top)),

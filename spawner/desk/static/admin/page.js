@@ -181,7 +181,7 @@ function targetRow(model, flavor, target) {
       h(
         "div", { class: "words" },
         h("p", {}, t("backs_off", {
-          reason: backOff.reason, n: f.number(backOff.failures), time: f.clock(Date.parse(backOff.until), now),
+          count: backOff.failures, reason: backOff.reason, n: f.number(backOff.failures), time: f.clock(Date.parse(backOff.until), now),
         })),
         backOff.details && h("details", {}, h("summary", {}, t("details")), h("pre", {}, backOff.details)),
       ),
@@ -221,7 +221,7 @@ function day(model, flavor) {
     !noStarts && waits(flavor, model),
     total > 0 && h(
       "p", { class: "quiet", key: "foretold" },
-      t("foretold", { share: percent.format(foretold.within / total), n: f.number(total) }), " ",
+      t("foretold", { count: total, share: percent.format(foretold.within / total), n: f.number(total) }), " ",
       foretold.within < total
         && t("foretold_off", { shorter: f.number(foretold.shorter), longer: f.number(foretold.longer) }),
     ),
