@@ -20,6 +20,7 @@ from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, 
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import EndReason, leases
 from spawner.ledger.pool import instances, slots, tickets, user_namespaces
+from spawner.ledger.pool.rows import PRUNED_AT_ONCE
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView
@@ -166,11 +167,12 @@ class Steward:
         if self._pruned_at is not None and now - self._pruned_at < PRUNE_EVERY:
             return
         before = now - timedelta(days=self.pool.catalog.limits.keep_history_days)
-        await self.pool.ledger.awrite(instances.prune, before=before)
-        await self.pool.ledger.awrite(slots.prune, before=before)
-        await self.pool.ledger.awrite(tickets.prune, before=before)
+        counts = [
+            await self.pool.ledger.awrite(part, before=before) for part in (instances.prune, slots.prune, tickets.prune)
+        ]
         await self.pool.ledger.awrite(user_namespaces.prune, before=now - RETENTION)
-        self._pruned_at = now
+        if max(counts) < PRUNED_AT_ONCE:  # else the next round goes on
+            self._pruned_at = now
 
 
 def _log_failure(subject: str, error: BaseException) -> None:

@@ -11,9 +11,21 @@ from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace, TooMany
 from spawner.ledger.pool import tickets
-from spawner.ledger.pool.rows import LIVE, UNENDED, USER_ENDED, EndReason, Event, Instance, InstanceState, StartStep
-from spawner.ledger.pool.tables import events, instances
+from spawner.ledger.pool.rows import (
+    LIVE,
+    PRUNED_AT_ONCE,
+    UNENDED,
+    USER_ENDED,
+    EndReason,
+    Event,
+    Instance,
+    InstanceState,
+    StartStep,
+)
+from spawner.ledger.pool.tables import IS_UNENDED, events, instances
 from spawner.ledger.transitions import change, touch
+
+LONGEST_START = timedelta(hours=1)
 
 
 class _Changes(TypedDict, total=False):
@@ -44,8 +56,9 @@ def _in(states: Iterable[InstanceState]) -> Any:
     return instances.c.state.in_(list(states))
 
 
-_UNENDED = select(instances).where(_in(UNENDED)).order_by(instances.c.requested_at, instances.c.id)
-_UNENDED_OF = _UNENDED.where(instances.c.person_id == bindparam("of"))
+_ORDER = (instances.c.requested_at, instances.c.id)
+_UNENDED = select(instances).where(IS_UNENDED).order_by(*_ORDER)
+_UNENDED_OF = select(instances).where(_in(UNENDED), instances.c.person_id == bindparam("of")).order_by(*_ORDER)
 _LAST_ENDED = (
     select(instances)
     .where(instances.c.person_id == bindparam("of"), instances.c.state == InstanceState.ENDED)
@@ -258,11 +271,10 @@ def usable_since(connection: Connection, moment: datetime) -> list[Instance]:
 
 
 def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartStep]) -> dict[str, set[StartStep]]:
-    """By instance id, which of these steps it took; for instances that became usable since then."""
+    """By instance id, which of these steps it took since then, or up to `LONGEST_START` before."""
     rows = connection.execute(
         select(events.c.instance_id, events.c.step)
-        .join(instances, instances.c.id == events.c.instance_id)
-        .where(instances.c.usable_at >= moment, events.c.step.in_(list(steps)))
+        .where(events.c.step.in_(list(steps)), events.c.at >= moment - LONGEST_START)
         .distinct()
     )
     found: dict[str, set[StartStep]] = {}
@@ -279,10 +291,11 @@ def used_since(connection: Connection, person_id: str, moment: datetime, *, now:
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Delete instances that ended before a time, with their progress. Returns how many."""
-    old = select(instances.c.id).where(instances.c.state == InstanceState.ENDED, instances.c.ended_at < before)
-    connection.execute(delete(events).where(events.c.instance_id.in_(old)))
-    return connection.execute(delete(instances).where(instances.c.id.in_(old))).rowcount
+    """Delete instances that ended before a time, with their progress: at most `PRUNED_AT_ONCE`. Returns how many."""
+    old = select(instances.c.id).where(instances.c.ended_at < before).limit(PRUNED_AT_ONCE)
+    ids = list(connection.execute(old).scalars())
+    connection.execute(delete(events).where(events.c.instance_id.in_(ids)))
+    return connection.execute(delete(instances).where(instances.c.id.in_(ids))).rowcount
 
 
 def add_event(

@@ -31,6 +31,10 @@ LIVE = (InstanceState.STARTING, InstanceState.RUNNING)
 UNENDED = (*LIVE, InstanceState.STOPPING)
 
 
+PRUNED_AT_ONCE = 500
+"""Old rows that one transaction deletes, so that others wait milliseconds for it."""
+
+
 class SlotState(StrEnum):
     """State of a slot."""
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.pool.rows import OCCUPYING, EndReason, Slot, SlotState
-from spawner.ledger.pool.tables import slots
+from spawner.ledger.pool.rows import PRUNED_AT_ONCE, EndReason, Slot, SlotState
+from spawner.ledger.pool.tables import IS_UNGONE, slots
 from spawner.ledger.transitions import change, touch
 
 
@@ -37,7 +37,7 @@ def _change(
     change(connection, slots, row_id, expected=expected, to=to, **values)
 
 
-_OCCUPYING = select(slots).where(slots.c.state.in_(OCCUPYING)).order_by(slots.c.created_at, slots.c.id)
+_OCCUPYING = select(slots).where(IS_UNGONE).order_by(slots.c.created_at, slots.c.id)
 
 
 def intend(
@@ -139,11 +139,7 @@ def mark_destroying(
 
 def transfer(connection: Connection, *, ticket_id: str, instance_id: str) -> None:
     """Assign the slots of a ticket to its instance."""
-    connection.execute(
-        update(slots)
-        .where(slots.c.holder_id == ticket_id, slots.c.state != SlotState.GONE)
-        .values(holder_id=instance_id)
-    )
+    connection.execute(update(slots).where(slots.c.holder_id == ticket_id, IS_UNGONE).values(holder_id=instance_id))
 
 
 def release(connection: Connection, ticket_id: str) -> None:
@@ -198,7 +194,10 @@ def warmed_since(connection: Connection, moment: datetime, *, at_most: int = 200
 def without_room(connection: Connection, *, since: datetime) -> set[str]:
     """Flavors whose last slot found no room in the backend, unless another slot ended since then."""
     last_left = connection.execute(
-        select(func.max(slots.c.ended_at)).where(slots.c.ended_at.is_not(None), _reason_is_not(EndReason.NO_ROOM))
+        select(slots.c.ended_at)
+        .where(slots.c.ended_at.is_not(None), _reason_is_not(EndReason.NO_ROOM))
+        .order_by(slots.c.ended_at.desc())
+        .limit(1)
     ).scalar()
     decided = select(slots.c.flavor, slots.c.reason, slots.c.created_at).where(
         slots.c.created_at >= since, or_(slots.c.warm_at.is_not(None), slots.c.reason.is_not(None))
@@ -231,7 +230,7 @@ def find(connection: Connection, slot_id: str) -> Slot | None:
 
 def of_holder(connection: Connection, holder_id: str) -> list[Slot]:
     """Slots of an instance or ticket that are not gone."""
-    rows = connection.execute(select(slots).where(slots.c.holder_id == holder_id, slots.c.state != SlotState.GONE))
+    rows = connection.execute(select(slots).where(slots.c.holder_id == holder_id, IS_UNGONE))
     return [Slot(**row._mapping) for row in rows]
 
 
@@ -241,7 +240,6 @@ def occupying(connection: Connection) -> list[Slot]:
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Delete slots that were gone before a time. Returns how many."""
-    return connection.execute(
-        delete(slots).where(slots.c.state == SlotState.GONE, or_(slots.c.ended_at.is_(None), slots.c.ended_at < before))
-    ).rowcount
+    """Delete slots that were gone before a time, at most `PRUNED_AT_ONCE`. Returns how many."""
+    old = select(slots.c.id).where(slots.c.ended_at < before).limit(PRUNED_AT_ONCE)
+    return connection.execute(delete(slots).where(slots.c.id.in_(old))).rowcount

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, text
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, TextClause, text
 
 from spawner.ledger.pool.rows import EndReason, InstanceState, SlotState, StartStep, TicketState
 from spawner.ledger.schema import EnumText, ForeignName, PlainJson, PlainText, UtcDateTime, metadata
+
+IS_UNENDED = text("state <> 'ended'")
+IS_UNGONE = text("state <> 'gone'")
+IS_OPEN = text("state IN ('waiting', 'called')")
+IS_UNCOLLECTED = text("state = 'served' AND collected_at IS NULL AND hold_until IS NOT NULL")
+"""Conditions of partial indexes. Queries use the same text: databases take no partial index for a bound value."""
+
+
+def _partial(name: str, condition: TextClause, *columns: Column[Any], unique: bool = False) -> None:
+    Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
 
 instances = Table(
     "instances",
@@ -30,15 +43,17 @@ instances = Table(
     Column("person_id", String(32), nullable=False),
 )
 Index("instances_by_person", instances.c.person_id, instances.c.server_name, instances.c.requested_at)
-Index("instances_by_state", instances.c.state)
+_partial("instances_unended", IS_UNENDED, instances.c.requested_at, instances.c.id)
+Index("instances_by_end", instances.c.ended_at)
+Index("instances_by_flavor_and_end", instances.c.flavor, instances.c.ended_at)
+Index("instances_by_usable_time", instances.c.usable_at)
 # The database itself rejects a second live instance of one server.
-Index(
+_partial(
     "instances_one_live",
+    text("state IN ('starting', 'running')"),
     instances.c.person_id,
     instances.c.server_name,
     unique=True,
-    sqlite_where=text("state IN ('starting', 'running')"),
-    postgresql_where=text("state IN ('starting', 'running')"),
 )
 
 slots = Table(
@@ -58,6 +73,11 @@ slots = Table(
     Column("version", String(128)),
 )
 Index("slots_by_state", slots.c.state, slots.c.flavor, slots.c.image)
+_partial("slots_ungone", IS_UNGONE, slots.c.created_at, slots.c.id)
+_partial("slots_by_holder", IS_UNGONE, slots.c.holder_id)
+Index("slots_by_creation", slots.c.created_at)
+Index("slots_by_warm_time", slots.c.warm_at)
+Index("slots_by_end", slots.c.ended_at)
 
 tickets = Table(
     "tickets",
@@ -87,15 +107,15 @@ tickets = Table(
 )
 Index("tickets_by_person", tickets.c.person_id, tickets.c.state)
 Index("tickets_by_state", tickets.c.state, tickets.c.rank_at)
+_partial("tickets_open", IS_OPEN, tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
+_partial("tickets_uncollected", IS_UNCOLLECTED, tickets.c.served_at)
 Index("tickets_by_instance", tickets.c.instance_id)
+Index("tickets_by_flavor_and_time", tickets.c.flavor, tickets.c.joined_at)
+Index("tickets_by_time", tickets.c.joined_at)
+Index("tickets_by_call", tickets.c.called_at)
+Index("tickets_by_end", tickets.c.ended_at)
 # The database itself rejects a second waiting ticket of one user.
-Index(
-    "tickets_one_waiting",
-    tickets.c.person_id,
-    unique=True,
-    sqlite_where=text("state = 'waiting'"),
-    postgresql_where=text("state = 'waiting'"),
-)
+_partial("tickets_one_waiting", text("state = 'waiting'"), tickets.c.person_id, unique=True)
 
 controls = Table(
     "controls",
@@ -116,6 +136,7 @@ events = Table(
     Column("params", PlainJson, nullable=False),
 )
 Index("events_by_instance", events.c.instance_id, events.c.seq)
+Index("events_by_step", events.c.step, events.c.at)
 
 user_namespaces = Table(
     "user_namespaces",

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, tuple_, union, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.pool.rows import OPEN, Ticket, TicketState
-from spawner.ledger.pool.tables import tickets
+from spawner.ledger.pool.rows import OPEN, PRUNED_AT_ONCE, Ticket, TicketState
+from spawner.ledger.pool.tables import IS_OPEN, IS_UNCOLLECTED, tickets
 from spawner.ledger.transitions import change, touch
 
 
@@ -51,9 +51,11 @@ def _in(states: Iterable[TicketState]) -> Any:
 
 _ORDER = (tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
 _JOIN = insert(tickets)
-_ALIVE = select(tickets).where(_in(OPEN)).order_by(*_ORDER)
-_ALIVE_OF = _ALIVE.where(tickets.c.person_id == bindparam("of"))
-_IN_LINE = select(func.count()).where(tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING)
+_ALIVE = select(tickets).where(IS_OPEN).order_by(*_ORDER)
+_ALIVE_OF = select(tickets).where(_in(OPEN), tickets.c.person_id == bindparam("of")).order_by(*_ORDER)
+_IN_LINE = select(func.count()).where(
+    IS_OPEN, tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING
+)
 _AHEAD = _IN_LINE.where(tuple_(*_ORDER) < tuple_(*(bindparam(column.name, type_=column.type) for column in _ORDER)))
 _LAST_OVER = (
     select(tickets)
@@ -179,12 +181,8 @@ def ahead(connection: Connection, ticket: Ticket) -> int:
 
 def uncollected(connection: Connection) -> list[Ticket]:
     """Tickets whose instance runs and was not opened by its user yet."""
-    query = select(tickets).where(
-        tickets.c.state == TicketState.SERVED,
-        tickets.c.collected_at.is_(None),
-        tickets.c.hold_until.is_not(None),
-    )
-    return [Ticket(**row._mapping) for row in connection.execute(query.order_by(tickets.c.served_at))]
+    query = select(tickets).where(IS_UNCOLLECTED).order_by(tickets.c.served_at)
+    return [Ticket(**row._mapping) for row in connection.execute(query)]
 
 
 def untold(connection: Connection, *, since: datetime) -> list[Ticket]:
@@ -235,14 +233,17 @@ def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int)
 
 
 def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
-    """Tickets that joined, were called or ended since then, and open ones; oldest first."""
-    happened = [tickets.c.joined_at >= moment, tickets.c.called_at >= moment, tickets.c.ended_at >= moment]
-    rows = connection.execute(select(tickets).where(or_(*happened, _in(OPEN))).order_by(tickets.c.joined_at))
+    """Tickets that joined, were called or ended since then, and open ones; oldest first.
+
+    Each is open or ended since then: an end is the last that happens to a ticket. `UNION` reads an index for each
+    part, where databases read all rows for an `OR`.
+    """
+    found = union(select(tickets).where(tickets.c.ended_at >= moment), select(tickets).where(IS_OPEN))
+    rows = connection.execute(found.order_by(found.selected_columns.joined_at))
     return [Ticket(**row._mapping) for row in rows]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
-    """Delete tickets that ended before a time. Returns how many."""
-    return connection.execute(
-        delete(tickets).where(_in(OVER), or_(tickets.c.ended_at.is_(None), tickets.c.ended_at < before))
-    ).rowcount
+    """Delete tickets that ended before a time, at most `PRUNED_AT_ONCE`. Returns how many."""
+    old = select(tickets.c.id).where(tickets.c.ended_at < before).limit(PRUNED_AT_ONCE)
+    return connection.execute(delete(tickets).where(tickets.c.id.in_(old))).rowcount

@@ -1,0 +1,63 @@
+"""Times of the ledger's frequent queries with many past instances: `python -m tests.bench.ledger [-n 1000000]`."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from sqlalchemy import text
+
+from spawner.ledger import Ledger, open_ledger
+from spawner.ledger.engine import make_engine
+from spawner.ledger.migrate import migrate
+from tests.ledger.frequent import frequent
+from tests.ledger.many import fill
+from tests.ledger.postgres import fresh_database, running_postgres
+from tests.ledger.rows import NOW
+
+ROUNDS = 5
+
+
+def measure(url: str, past: int, running: int, waiting: int) -> dict[str, float]:
+    """Milliseconds of each query, the median of some, in transactions that write: as under the lock."""
+    engine = make_engine(url)
+    migrate(engine)
+    engine.dispose()
+    ledger = open_ledger(url)
+    try:
+        ledger.write(lambda connection: fill(connection, past, running=running, waiting=waiting))
+        ledger.write(lambda connection: connection.execute(text("ANALYZE")))
+        return {name: median(_milliseconds(ledger, name) for _ in range(ROUNDS)) for name in frequent(NOW)}
+    finally:
+        ledger.close()
+
+
+def _milliseconds(ledger: Ledger, name: str) -> float:
+    action, began = frequent(NOW)[name], time.perf_counter()
+    ledger.write(action)
+    return (time.perf_counter() - began) * 1000
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=1_000_000, help="past instances")
+    parser.add_argument("--running", type=int, default=2000)
+    parser.add_argument("--waiting", type=int, default=1000)
+    options = parser.parse_args()
+    sizes = (options.n, options.running, options.waiting)
+    with tempfile.TemporaryDirectory(prefix="freepool-bench-") as folder:
+        sqlite = measure(f"sqlite:///{Path(folder) / 'ledger.sqlite'}", *sizes)
+    with running_postgres() as server, fresh_database(server, "bench") as url:
+        postgres = measure(url.render_as_string(hide_password=False), *sizes)
+    print(f"{options.n} past instances, {options.running} running, {options.waiting} waiting; milliseconds")
+    print(f"{'':28}{'SQLite':>10}{'PostgreSQL':>12}")
+    for name, milliseconds in sqlite.items():
+        print(f"{name:28}{milliseconds:10.1f}{postgres[name]:12.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The ledger's frequent queries of the pool, each as an action on a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from spawner.ledger.pool import instances, slots, tickets
+from spawner.ledger.pool.rows import StartStep
+from spawner.pool.statistics import read_day
+from spawner.pool.warm.demand import read_demand
+
+Action = Callable[[Connection], object]
+
+
+def frequent(now: datetime) -> Mapping[str, Action]:
+    """By name. Each is read several times a minute, or while the write lock is held."""
+    day, week = now - timedelta(days=1), now - timedelta(days=7)
+    return {
+        "instances.unended": instances.unended,
+        "instances.unended of one": lambda c: instances.unended(c, "p7"),
+        "instances.latest": lambda c: instances.latest(c, "p7", ""),
+        "instances.last_ended": lambda c: instances.last_ended(c, "p7"),
+        "instances.used_since": lambda c: instances.used_since(c, "p7", day, now=now),
+        "instances.lengths": lambda c: instances.lengths(c, "small", since=week, at_most=200),
+        "instances.ended_since": lambda c: instances.ended_since(c, day),
+        "instances.usable_since": lambda c: instances.usable_since(c, day),
+        "instances.steps_since": lambda c: instances.steps_since(c, day, [StartStep.SLOT_CREATING]),
+        "slots.occupying": slots.occupying,
+        "slots.of_holder": lambda c: slots.of_holder(c, "i7"),
+        "slots.failures": lambda c: slots.failures(c, since=now - timedelta(minutes=15)),
+        "slots.warmed_since": lambda c: slots.warmed_since(c, now - timedelta(hours=6)),
+        "slots.without_room": lambda c: slots.without_room(c, since=now - timedelta(minutes=5)),
+        "slots.claim_waiting": lambda c: slots.claim_waiting(c, flavor="small", image="cpu", holder_id="x", now=now),
+        "tickets.alive": tickets.alive,
+        "tickets.alive of one": lambda c: tickets.alive(c, "p7"),
+        "tickets.in_line": lambda c: tickets.in_line(c, "small"),
+        "tickets.ahead": lambda c: tickets.ahead(c, tickets.alive(c)[-1]),
+        "tickets.of_instance": lambda c: tickets.of_instance(c, "i7"),
+        "tickets.uncollected": tickets.uncollected,
+        "tickets.untold": lambda c: tickets.untold(c, since=now - timedelta(minutes=10)),
+        "tickets.last_over": lambda c: tickets.last_over(c, "p7"),
+        "tickets.since": lambda c: tickets.since(c, now - timedelta(hours=6)),
+        "tickets.waits": lambda c: tickets.waits(c, "small", since=week, at_most=200),
+        "tickets.concerning": lambda c: tickets.concerning(c, day),
+        "prune instances": lambda c: instances.prune(c, before=now - timedelta(days=89)),
+        "prune slots": lambda c: slots.prune(c, before=now - timedelta(days=89)),
+        "prune tickets": lambda c: tickets.prune(c, before=now - timedelta(days=89)),
+        "read_day": lambda c: read_day(c, now=now),
+        "read_demand": lambda c: read_demand(c, now=now),
+    }

@@ -1,0 +1,91 @@
+"""A ledger with many past instances, slots and tickets, and some that are not over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert
+
+from spawner.ledger import EndReason, SlotState
+from spawner.ledger.pool.rows import InstanceState, StartStep, TicketState
+from spawner.ledger.pool.tables import events, instances, slots, tickets
+from tests.ledger.rows import NOW
+
+FLAVORS = ("small", "large", "gpu")
+STEPS = (StartStep.REQUESTED, StartStep.SLOT_WARM, StartStep.CLAIMED, StartStep.RUNNING)
+AT_ONCE = 10_000
+DAYS = 90
+RUN = timedelta(minutes=30)
+
+
+def fill(connection: Connection, past: int, *, running: int = 50, waiting: int = 20) -> None:
+    """Write `past` instances that ended in the last 90 days, each with slot and ticket, and some that are not over."""
+    for table, rows in (
+        (instances, _instances(past, running)),
+        (slots, _slots(past, running)),
+        (tickets, _tickets(past, running, waiting)),
+        (events, _events(past)),
+    ):
+        _write(connection, table, rows)
+
+
+def _write(connection: Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
+    while part := list(islice(rows, AT_ONCE)):
+        connection.execute(insert(table), part)
+
+
+def _common(number: int) -> dict[str, Any]:
+    return {"flavor": FLAVORS[number % len(FLAVORS)], "image": "cpu"}
+
+
+def _whose(number: int) -> dict[str, Any]:
+    person = f"p{number % 5000}"
+    return {"person_id": person, "user_name": person, "server_name": ""}
+
+
+def _instances(past: int, running: int) -> Iterator[dict[str, Any]]:
+    for number in range(past + running):
+        began = NOW - timedelta(days=DAYS) * (1 - number / past) if number < past else NOW - RUN
+        is_over = number < past
+        yield _common(number) | _whose(number if is_over else number - past) | {
+            "id": f"i{number}", "example": None, "hub_epoch": "1", "slot_id": f"s{number}", "url": "http://x",
+            "state": InstanceState.ENDED if is_over else InstanceState.RUNNING,
+            "requested_at": began, "usable_at": began, "ends_at": began + 2 * RUN,
+            "stopping_at": began + RUN if is_over else None, "ended_at": began + RUN if is_over else None,
+            "reason": EndReason.STOPPED if is_over else None,
+        }  # fmt: skip
+
+
+def _slots(past: int, running: int) -> Iterator[dict[str, Any]]:
+    for number in range(past + running):
+        began = NOW - timedelta(days=DAYS) * (1 - number / past) if number < past else NOW - RUN
+        is_over = number < past
+        yield _common(number) | {
+            "id": f"s{number}", "state": SlotState.GONE if is_over else SlotState.CLAIMED, "holder_id": f"i{number}",
+            "created_at": began, "warm_at": began, "claimed_at": began, "version": None,
+            "ended_at": began + RUN if is_over else None, "reason": EndReason.STOPPED if is_over else None,
+        }  # fmt: skip
+
+
+def _tickets(past: int, running: int, waiting: int) -> Iterator[dict[str, Any]]:
+    for number in range(past + running + waiting):
+        waits = number >= past + running
+        began = NOW - timedelta(days=DAYS) * (1 - number / past) if number < past else NOW - RUN
+        person = _whose(number if number < past else number - past)
+        yield _common(number) | person | {
+            "id": f"t{number}", "example": None, "state": TicketState.WAITING if waits else TicketState.SERVED,
+            "joined_at": began, "rank_at": began, "called_at": None if waits else began,
+            "hold_until": None if waits else began, "instance_id": None if waits else f"i{number}",
+            "served_at": None if waits else began, "collected_at": None if waits else began, "told_at": None,
+            "ended_at": None if waits else began, "expected_low": 10, "expected_high": 20, "tries": 0,
+        }  # fmt: skip
+
+
+def _events(past: int) -> Iterator[dict[str, Any]]:
+    for number in range(past):
+        began = NOW - timedelta(days=DAYS) * (1 - number / past)
+        for step in STEPS:
+            yield {"instance_id": f"i{number}", "at": began, "step": step, "params": {}}
