@@ -292,7 +292,9 @@ def used_since(connection: Connection, person_id: str, moment: datetime, *, now:
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete instances that ended before a time, with their progress: at most `PRUNED_AT_ONCE`. Returns how many."""
-    old = select(instances.c.id).where(instances.c.ended_at < before).limit(PRUNED_AT_ONCE)
+    old = (
+        select(instances.c.id).where(instances.c.ended_at < before).order_by(instances.c.ended_at).limit(PRUNED_AT_ONCE)
+    )
     ids = list(connection.execute(old).scalars())
     connection.execute(delete(events).where(events.c.instance_id.in_(ids)))
     return connection.execute(delete(instances).where(instances.c.id.in_(ids))).rowcount

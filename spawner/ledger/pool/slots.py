@@ -241,5 +241,5 @@ def occupying(connection: Connection) -> list[Slot]:
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete slots that were gone before a time, at most `PRUNED_AT_ONCE`. Returns how many."""
-    old = select(slots.c.id).where(slots.c.ended_at < before).limit(PRUNED_AT_ONCE)
+    old = select(slots.c.id).where(slots.c.ended_at < before).order_by(slots.c.ended_at).limit(PRUNED_AT_ONCE)
     return connection.execute(delete(slots).where(slots.c.id.in_(old))).rowcount

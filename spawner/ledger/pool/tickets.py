@@ -245,5 +245,5 @@ def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete tickets that ended before a time, at most `PRUNED_AT_ONCE`. Returns how many."""
-    old = select(tickets.c.id).where(tickets.c.ended_at < before).limit(PRUNED_AT_ONCE)
+    old = select(tickets.c.id).where(tickets.c.ended_at < before).order_by(tickets.c.ended_at).limit(PRUNED_AT_ONCE)
     return connection.execute(delete(tickets).where(tickets.c.id.in_(old))).rowcount
