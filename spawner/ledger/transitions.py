@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +13,8 @@ from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
 from spawner.ledger.schema import revisions
 
+PRUNED_AT_ONCE = 500
+"""Old rows that one transaction deletes, so that others wait milliseconds for it."""
 _TOUCH = update(revisions).where(revisions.c.name == "ledger").values(value=revisions.c.value + 1)
 _REVISION = select(revisions.c.value).where(revisions.c.name == "ledger")
 
@@ -59,3 +62,9 @@ def touch(connection: Connection) -> None:
 def revision(connection: Connection) -> int:
     """The number of changes so far."""
     return int(connection.execute(_REVISION).scalar_one())
+
+
+def ended_before(connection: Connection, table: Table, moment: datetime) -> list[str]:
+    """Ids of the rows that ended first, before a time: at most `PRUNED_AT_ONCE`."""
+    old = select(table.c.id).where(table.c.ended_at < moment).order_by(table.c.ended_at).limit(PRUNED_AT_ONCE)
+    return list(connection.execute(old).scalars())

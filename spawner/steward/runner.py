@@ -20,7 +20,7 @@ from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, 
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import EndReason, leases
 from spawner.ledger.pool import instances, slots, tickets, user_namespaces
-from spawner.ledger.pool.rows import PRUNED_AT_ONCE
+from spawner.ledger.transitions import PRUNED_AT_ONCE
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView

@@ -13,7 +13,6 @@ from spawner.errors import LostRace, TooMany
 from spawner.ledger.pool import tickets
 from spawner.ledger.pool.rows import (
     LIVE,
-    PRUNED_AT_ONCE,
     UNENDED,
     USER_ENDED,
     EndReason,
@@ -23,7 +22,7 @@ from spawner.ledger.pool.rows import (
     StartStep,
 )
 from spawner.ledger.pool.tables import IS_UNENDED, events, instances
-from spawner.ledger.transitions import change, touch
+from spawner.ledger.transitions import change, ended_before, touch
 
 LONGEST_START = timedelta(hours=1)
 
@@ -292,10 +291,7 @@ def used_since(connection: Connection, person_id: str, moment: datetime, *, now:
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete instances that ended before a time, with their progress: at most `PRUNED_AT_ONCE`. Returns how many."""
-    old = (
-        select(instances.c.id).where(instances.c.ended_at < before).order_by(instances.c.ended_at).limit(PRUNED_AT_ONCE)
-    )
-    ids = list(connection.execute(old).scalars())
+    ids = ended_before(connection, instances, before)
     connection.execute(delete(events).where(events.c.instance_id.in_(ids)))
     return connection.execute(delete(instances).where(instances.c.id.in_(ids))).rowcount
 

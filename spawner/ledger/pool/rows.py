@@ -31,10 +31,6 @@ LIVE = (InstanceState.STARTING, InstanceState.RUNNING)
 UNENDED = (*LIVE, InstanceState.STOPPING)
 
 
-PRUNED_AT_ONCE = 500
-"""Old rows that one transaction deletes, so that others wait milliseconds for it."""
-
-
 class SlotState(StrEnum):
     """State of a slot."""
 

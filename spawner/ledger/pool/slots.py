@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, u
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.pool.rows import PRUNED_AT_ONCE, EndReason, Slot, SlotState
+from spawner.ledger.pool.rows import EndReason, Slot, SlotState
 from spawner.ledger.pool.tables import IS_UNGONE, slots
-from spawner.ledger.transitions import change, touch
+from spawner.ledger.transitions import change, ended_before, touch
 
 
 class _Changes(TypedDict, total=False):
@@ -241,5 +241,5 @@ def occupying(connection: Connection) -> list[Slot]:
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete slots that were gone before a time, at most `PRUNED_AT_ONCE`. Returns how many."""
-    old = select(slots.c.id).where(slots.c.ended_at < before).order_by(slots.c.ended_at).limit(PRUNED_AT_ONCE)
-    return connection.execute(delete(slots).where(slots.c.id.in_(old))).rowcount
+    ids = ended_before(connection, slots, before)
+    return connection.execute(delete(slots).where(slots.c.id.in_(ids))).rowcount

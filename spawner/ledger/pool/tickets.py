@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, inser
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.pool.rows import OPEN, PRUNED_AT_ONCE, Ticket, TicketState
+from spawner.ledger.pool.rows import OPEN, Ticket, TicketState
 from spawner.ledger.pool.tables import IS_OPEN, IS_UNCOLLECTED, tickets
-from spawner.ledger.transitions import change, touch
+from spawner.ledger.transitions import change, ended_before, touch
 
 
 class _Changes(TypedDict, total=False):
@@ -245,5 +245,5 @@ def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
 
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete tickets that ended before a time, at most `PRUNED_AT_ONCE`. Returns how many."""
-    old = select(tickets.c.id).where(tickets.c.ended_at < before).order_by(tickets.c.ended_at).limit(PRUNED_AT_ONCE)
-    return connection.execute(delete(tickets).where(tickets.c.id.in_(old))).rowcount
+    ids = ended_before(connection, tickets, before)
+    return connection.execute(delete(tickets).where(tickets.c.id.in_(ids))).rowcount
