@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spawner.pool.backends.local.means import find_means
-from spawner.pool.backends.local.network import Means
+from spawner.pool.backends.local.network import Means, find, limits_of
 from spawner.settings import Isolation, Settings
 
 
@@ -11,7 +11,7 @@ def with_means(settings: Settings) -> Settings:
     """The settings with what works here filled in."""
     if settings.kubernetes is not None or settings.isolation is Isolation.NONE:
         return settings
-    means, why = find_means(internet=settings.network.internet)
+    means, why = find_means(internet=settings.network.internet, limits=limits_of(settings.network))
     return settings.model_copy(
         update={"network": settings.network.model_copy(update={"means": means.value, "why": why})}
     )
@@ -30,5 +30,10 @@ def warning(settings: Settings) -> str | None:
             f"WARNING: instances have no internet ({network.why}). Install it: sudo apt-get install passt nftables "
             "(Debian, Ubuntu) or sudo dnf install passt nftables (Fedora). Or say that you want none: "
             "network: {internet: false} in hub_config/local.yaml."
+        )
+    if network.means in (Means.PASTA.value, Means.SLIRP.value) and network.upload_megabits and find("tc") is None:
+        return (
+            "WARNING: instances may use all of this machine's bandwidth: tc is missing. Install it: sudo apt-get "
+            "install iproute2. Or say that you want no limit: network: {upload_megabits: 0} in hub_config/local.yaml."
         )
     return None

@@ -43,14 +43,14 @@ def test_the_machines_own_addresses_and_the_operators_networks_are_refused_and_a
         Network(Means.PASTA, also_refuse=("198.51.100.7/24", "10.1.0.0/16"), allow=("10.1.2.3", "fd00::3")),
         ["203.0.113.9", "2001:db8::9"],
     )
-    allowed = text.index("ip daddr { 10.1.2.3/32 } meta l4proto tcp accept")
+    allowed = text.index("ip daddr { 10.1.2.3/32 } meta l4proto tcp goto open")
     (refused,) = re.findall(r"    ip daddr \{ ([^}]*) \} reject", text)
     (refused6,) = re.findall(r"    ip6 daddr \{ ([^}]*) \} reject", text)
     assert allowed < text.index(refused)
     assert {"198.51.100.0/24", "203.0.113.9/32", "10.0.0.0/8"} <= set(refused.split(", "))
     assert "10.1.0.0/16" not in refused, "nftables refuses networks that overlap"
     assert "2001:db8::9/128" in refused6.split(", ")
-    assert "ip6 daddr { fd00::3/128 } meta l4proto tcp accept" in text
+    assert "ip6 daddr { fd00::3/128 } meta l4proto tcp goto open" in text
 
 
 def test_own_addresses_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_without_internet_there_is_no_program_no_rule_and_no_resolver() -> None:
 
 def trying(monkeypatch: pytest.MonkeyPatch, working: set[Means], installed: set[str]) -> None:
     monkeypatch.setattr(trials, "find", lambda name: name if name in installed else None)
-    monkeypatch.setattr(trials, "_try", lambda means: "" if means in working else f"{means}: no")
+    monkeypatch.setattr(trials, "_try", lambda means, limits: "" if means in working else f"{means}: no")
 
 
 @pytest.mark.parametrize(

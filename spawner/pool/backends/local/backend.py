@@ -47,7 +47,10 @@ UNSAFE_FOLDERS = ("workspace", "home", "tmp")
 
 
 class LocalBackend:
-    """Slots as sandboxes on this machine. `folder` holds one subfolder per slot, `images` the environments."""
+    """Slots as sandboxes on this machine. `folder` holds one subfolder per slot, `images` the environments.
+
+    `traffic`: the folder of the logs of connections (`traffic.py`); None: none are written.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class LocalBackend:
         isolated: bool = True,
         memory: int | None = None,
         network: Network | None = None,
+        traffic: Path | None = None,
     ) -> None:
         self.folder = folder
         self.images = images
@@ -66,6 +70,9 @@ class LocalBackend:
         self._memory = memory
         self.network = network if network is not None and isolated else Network()
         self._groups = cgroup.available()
+        self.traffic = traffic
+        if traffic is not None:
+            traffic.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
@@ -199,6 +206,7 @@ class LocalBackend:
             "run_as": run_as,
             "isolated": self._isolated,
             "network": connection.to_json() if connection else None,
+            "traffic": str(self.traffic) if self.traffic and connection else None,
             "filter": syscalls.program().hex() if self._isolated else "",
             "limits": asdict(limits),
             "group": group.to_json() if group else None,
