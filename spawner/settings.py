@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spawner.errors import SetupError
+from spawner.guard_settings import GuardSettings
 from spawner.login_settings import LoginSettings
 from spawner.origins import (
     NotebookHosts,
@@ -263,6 +264,9 @@ class Settings(BaseModel):
         description="Webhook: gets a POST when a queued user's turn has come.",
     )
 
+    guard: GuardSettings = Field(
+        default=GuardSettings(), description="What is noted about instances, and what follows; docs/operate.md."
+    )
     login: LoginSettings = Field(default=LoginSettings(), description="How people log in. Default: by links.")
     environment: dict[str, str | None] = Field(
         default={},

@@ -40,7 +40,7 @@ def make_backend(settings: Settings, catalog: Catalog) -> Backend:
         isolated=isolated,
         memory=int(memory) if memory is not None else None,
         network=_network(settings) if isolated else None,
-        traffic=settings.traffic_dir if isolated and settings.network.log_days else None,
+        traffic_folder=settings.traffic_dir if isolated and settings.network.log_days else None,
     )
 
 

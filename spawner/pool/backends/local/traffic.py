@@ -2,7 +2,8 @@
 
 It answers who used an address at a time (`freepool traffic`). Each line is a JSON object. The first connection to a
 place writes `at`, `protocol`, `to` and `port` at once, so that no crash loses it; when nothing has been open to that
-place for a minute, a second line has also `until`, `count` and `bytes`. Times are seconds since 1970.
+place for a minute, a second line has also `until`, `count` and `bytes`, of both directions. Times are seconds since 1970.
+The kernel tells of an end up to three minutes after it.
 
 Standard library only: the keeper imports it, and the keeper must be small.
 """
@@ -37,6 +38,11 @@ class _Use:
     open: int = 0
     count: int = 0
     bytes: int = 0
+
+    def line(self) -> dict[str, Any]:
+        """Bytes are known once the kernel has forgotten all of the connections."""
+        counted = {} if self.open else {"bytes": self.bytes}
+        return {"until": self.until, "count": self.count, **counted}
 
 
 class Recorder:
@@ -82,9 +88,7 @@ class Recorder:
     def _finish(self, places: list[Place]) -> None:
         for place in places:
             use = self._uses.pop(place)
-            self._write(
-                {"at": use.at, "until": use.until, **_named(place), "count": use.count, "bytes": use.bytes},
-            )
+            self._write({"at": use.at, **_named(place), **use.line()})
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._room <= 0:
@@ -110,7 +114,10 @@ def _named(place: Place) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Use:
-    """What a slot had to do with one place. `until` is None where it was not over when its keeper was last heard."""
+    """What a slot had to do with one place.
+
+    `until` is None while it is not over, and where its keeper was killed. `bytes` is None where the slot ended first.
+    """
 
     slot_id: str
     protocol: str
@@ -119,7 +126,7 @@ class Use:
     at: float
     until: float | None
     count: int
-    bytes: int
+    bytes: int | None
 
 
 def find(folder: Path, address: str, port: int | None = None) -> list[Use]:
@@ -144,7 +151,7 @@ def _uses(path: Path, address: str, port: int | None) -> Iterator[Use]:
                 line["at"],
                 line.get("until"),
                 line.get("count", 1),
-                line.get("bytes", 0),
+                line.get("bytes"),
             )
     yield from found.values()
 
