@@ -103,11 +103,13 @@ def _connections(settings: Settings, ledger: Ledger, question: Question) -> list
 def _pods(ledger: Ledger, question: Question) -> list[str]:
     found: Sequence[Instance] = ledger.read(whereabouts.at_address, question.address)
     names = ledger.read(people.names, [instance.person_id for instance in found])
-    return [
-        f"{_span(one.requested_at, one.ended_at or utc_now())}  pod {question.address}  {_who(one, names, one.slot_id or '')}"
-        for one in found
-        if question.includes(one.requested_at, one.ended_at or utc_now()) and _is_user(question, one, names)
-    ]
+    lines = []
+    for one in found:
+        until = one.ended_at or utc_now()
+        if question.includes(one.requested_at, until) and _is_user(question, one, names):
+            who = _who(one, names, one.slot_id or "")
+            lines.append(f"{_span(one.requested_at, until)}  pod {question.address}  {who}")
+    return lines
 
 
 def _is_user(question: Question, instance: Instance | None, names: dict[str, str]) -> bool:
@@ -135,7 +137,7 @@ def _span(at: datetime, until: datetime) -> str:
 
 def _nothing(settings: Settings) -> str:
     if settings.kubernetes is not None:
-        return "No notebook's pod had this address then. Connections are in the network's own flow logs: docs/kubernetes.md."
+        return "No notebook's pod had this address then. See also the network's flow logs: docs/kubernetes.md."
     if not settings.network.log_days:
         return "Connections are not logged here (network.log_days is 0)."
     return f"No notebook had a connection to it then. The log goes back {settings.network.log_days:g} days."

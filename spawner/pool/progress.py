@@ -42,6 +42,9 @@ END_TEXTS: dict[EndReason, str] = {
     EndReason.MAINTENANCE: "The platform was closed for maintenance, and your instance with it. Nothing of it was "
     "kept.",
     EndReason.BANNED: "Your account was banned, and your instance was ended. Nothing of it was kept.",
+    EndReason.GUARD: "Your notebook was ended by a rule of this platform: it used its processors fully for hours with "
+    "nobody there, or looked like a program that is not allowed here. Nothing of it was kept. If that was a mistake, "
+    "tell the operator.",
     EndReason.SURPLUS: "An instance that nobody used was ended.",
 }
 

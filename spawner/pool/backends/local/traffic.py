@@ -2,8 +2,8 @@
 
 It answers who used an address at a time (`freepool traffic`). Each line is a JSON object. The first connection to a
 place writes `at`, `protocol`, `to` and `port` at once, so that no crash loses it; when nothing has been open to that
-place for a minute, a second line has also `until`, `count` and `bytes`, of both directions. Times are seconds since 1970.
-The kernel tells of an end up to three minutes after it.
+place for a minute, a second line has also `until`, `count` and `bytes` (of both directions). Times are seconds
+since 1970. The kernel tells of an end up to three minutes after it.
 
 Standard library only: the keeper imports it, and the keeper must be small.
 """
