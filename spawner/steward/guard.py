@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from spawner.errors import FreepoolError
@@ -59,17 +59,18 @@ class Guard:
             if one.state is InstanceState.RUNNING and one.slot_id is not None
         ]
         usage = await pool.backend.usage([str(one.slot_id) for one in running], ports=self._ports)
-        self._take(running, usage, now)
+        earlier = await pool.ledger.aread(guard_notes.of_instances, [one.id for one in running])
+        self._take(running, usage, now, slowed={one.instance_id for one in earlier if one.slowed_at})
         notes = [
             await pool.ledger.awrite(guard_notes.put, self._note(one, finding, now))
             for one in running
             for finding in await self._findings(one, now)
         ]
         await pool.ledger.awrite(guard_notes.note_look, _look_of(usage, len(running), now))
-        await self._take_steps(running, notes, now)
+        await self._take_steps(running, [*earlier, *notes], now)
 
-    def _take(self, running: Sequence[Instance], usage: Usage, now: datetime) -> None:
-        """Add a sample for each instance, and forget those that are gone."""
+    def _take(self, running: Sequence[Instance], usage: Usage, now: datetime, *, slowed: Collection[str]) -> None:
+        """Add a sample for each instance, and forget those that are gone. A slowed one is measured by what it has."""
         cpus = {flavor.id: flavor.cpu for flavor in self.pool.catalog.flavors}
         samples: dict[str, list[Sample]] = {}
         before: dict[str, tuple[datetime, SlotUse]] = {}
@@ -77,7 +78,8 @@ class Guard:
             use = usage.slots.get(one.slot_id or "")
             if use is None:
                 continue
-            new = guard_rules.sample(use, now, cpu=cpus.get(one.flavor, 1.0), before=self._before.get(one.id))
+            cpu = cpus.get(one.flavor, 1.0) * (self.rules.slower_share if one.id in slowed else 1)
+            new = guard_rules.sample(use, now, cpu=cpu, before=self._before.get(one.id))
             samples[one.id] = guard_rules.keep(self._samples.get(one.id, []), new, self.rules)
             before[one.id] = (now, use)
         self._samples, self._before = samples, before
@@ -111,22 +113,21 @@ class Guard:
             seen_at=now,
         )
 
-    async def _take_steps(self, running: Sequence[Instance], found: Sequence[GuardNote], now: datetime) -> None:
+    async def _take_steps(self, running: Sequence[Instance], notes: Sequence[GuardNote], now: datetime) -> None:
+        """`notes` may have a note twice: the later one is as it is now."""
         pool = self.pool
         slot_of = {one.id: str(one.slot_id) for one in running}
-        notes = await pool.ledger.aread(guard_notes.of_instances, [one.id for one in running])
-        current = {note.id: note for note in found}
-        steps = guard_rules.steps([current.get(note.id, note) for note in notes], now, self.rules)
+        steps = guard_rules.steps(list({note.id: note for note in notes}.values()), now, self.rules)
         for note in steps.slower:
             if await pool.backend.slow(slot_of[note.instance_id], self.rules.slower_share):
                 log.info("instance %s gets less processor: %s %s", note.instance_id, note.kind, note.evidence)
-                await pool.ledger.awrite(guard_notes.mark, note.id, slowed_at=now)
+                await pool.ledger.awrite(guard_notes.mark_slowed, note.id, now)
         for note in steps.faster:
             if await pool.backend.slow(slot_of[note.instance_id], 1):
-                await pool.ledger.awrite(guard_notes.mark, note.id, slowed_at=None)
+                await pool.ledger.awrite(guard_notes.mark_slowed, note.id, None)
         for note in steps.stop:
             log.info("instance %s ends: %s %s", note.instance_id, note.kind, note.evidence)
-            await pool.ledger.awrite(guard_notes.mark, note.id, stopped_at=now)
+            await pool.ledger.awrite(guard_notes.mark_stopped, note.id, now)
             await pool.end_soon(note.instance_id, EndReason.GUARD)
 
 

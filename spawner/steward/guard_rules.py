@@ -73,7 +73,11 @@ def busy(samples: Sequence[Sample], rules: GuardSettings) -> Finding | None:
     percent = round(100 * sum(shares) / len(shares))
     if percent < rules.busy_percent:
         return None
-    return Finding(GuardKind.BUSY, begins, {"percent": percent, "minutes": round(rules.busy_minutes)})
+    return Finding(
+        GuardKind.BUSY,
+        begins,
+        {"percent": percent, "minutes": round(rules.busy_minutes), "away": rules.away_minutes > 0},
+    )
 
 
 def is_away(last_activity: datetime | None, now: datetime, rules: GuardSettings) -> bool:

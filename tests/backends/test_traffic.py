@@ -26,6 +26,7 @@ pytestmark = [as_root, pytest.mark.timeout(300)]
 WORLD = f"""
 import select, socket, time
 mass, mark, quiet = (socket.create_server(("{PLACE}", port), backlog=200) for port in (5001, 5002, 443))
+mine = socket.create_server(("{PLACE}", 3333))
 packets = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 packets.bind(("{PLACE}", 443))
 packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
@@ -33,7 +34,7 @@ refused = socket.create_server(("{REFUSED}", 443))
 held = []
 print("ready", flush=True)
 while True:
-    for one in select.select([mass, packets, quiet, mark, refused], [], [])[0]:
+    for one in select.select([mass, packets, quiet, mark, mine, refused], [], [])[0]:
         if one is packets:
             packets.recv(100)
             print("packet", flush=True)
@@ -90,6 +91,17 @@ def test_what_a_slot_sends_has_limits_and_a_log(means: Means, who: str, images: 
     assert words.count("packet") - before > DATAGRAMS * 0.8, "only the limit holds"
     assert "refused" not in words
     _check_log(kept, began)
+    _check_use(kept["use"], who)
+
+
+def _check_use(use: dict[str, Any], who: str) -> None:
+    """The guard sees from outside what runs and where it went."""
+    assert use["known"] == ["xmrig"]
+    assert use["places"] == [f"{PLACE}:3333"]
+    assert 0 < use["seconds"] < 60
+    assert use["slowed"] == use["can_slow"]
+    if who == "root":
+        assert use["quota"] == 25_000, "a quarter of one processor"
 
 
 def _check_log(seen: dict[str, Any], began: float) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from spawner.pool.backends.local import traffic
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.network import Means, Network, TrafficLimits
+from spawner.steward.guard_known import PORTS, known_programs
 from tests.backends.conformance import START_SECONDS, destroy, spec
 from tests.backends.conftest import EXAMPLES
 
@@ -31,6 +32,9 @@ PROGRAM = f"""
 read -r orders <&"$3"; report=${{orders##*'"report": '}}; echo warm >&"${{report%%[,\\}}]*}}"
 exec 2>/dev/null
 (: <>/dev/tcp/{REFUSED}/443)
+cp /bin/sleep /tmp/xmrig
+(/tmp/xmrig 600 &)
+exec {{mine}}<>/dev/tcp/{PLACE}/3333
 head -c {SENT} /dev/zero >/dev/tcp/{PLACE}/5001
 echo "datagrams are sent" >/dev/tcp/{PLACE}/5002
 exec {{out}}<>/dev/udp/{PLACE}/443
@@ -58,6 +62,7 @@ async def _slot(folder: Path, images: Path, means: Means, limits: TrafficLimits)
     await backend.create(wanted)
     try:
         seen["open"] = await _said(folder / wanted.id / "log", "open ")
+        seen["use"] = await _use(backend, wanted.id)
         yield seen
     finally:
         await destroy(backend, wanted.id)
@@ -65,6 +70,26 @@ async def _slot(folder: Path, images: Path, means: Means, limits: TrafficLimits)
     seen["log"] = [asdict(use) for use in traffic.find(backend.traffic, PLACE)]
     seen["refused"] = [asdict(use) for use in traffic.find(backend.traffic, REFUSED)]
     seen["modes"] = [oct(path.stat().st_mode) for path in (backend.traffic, *backend.traffic.iterdir())]
+
+
+async def _use(backend: LocalBackend, slot_id: str) -> dict[str, Any]:
+    """What the guard sees of it, and whether it can be slowed down."""
+    usage = await backend.usage([slot_id], ports=PORTS)
+    use = usage.slots[slot_id]
+    group = json.loads((backend.folder / slot_id / "orders.json").read_text())["group"]
+    return asdict(use) | {
+        "known": known_programs(use.names),
+        "can_slow": usage.can_slow,
+        "slowed": await backend.slow(slot_id, 0.25),
+        "quota": _quota(group) if group else None,
+    }
+
+
+def _quota(group: dict[str, Any]) -> int:
+    """Microseconds of processor in 100 ms."""
+    if group["version"] == 1:
+        return int(Path(group["folders"]["cpu"], "cpu.cfs_quota_us").read_text())
+    return int(Path(group["folders"]["unified"], "cpu.max").read_text().split()[0])
 
 
 async def _said(log: Path, word: str) -> int:

@@ -83,6 +83,8 @@ ADMIN_STRINGS: dict[str, str] = {
     "failures": "What went wrong",
     "no_failures": "Nothing went wrong.",
     "failure": "{text}: {n}",
+    # Other pages
+    "guard": "Use of notebooks",
     # Plans
     "plans": "Plans",
     "plans_lead": "Slots that are warm at a time, such as for a class. They are begun five minutes before.",

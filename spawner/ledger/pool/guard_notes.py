@@ -37,9 +37,15 @@ def put(connection: Connection, note: GuardNote) -> GuardNote:
     return GuardNote(**connection.execute(select(guard_notes).where(is_this)).one()._mapping)
 
 
-def mark(connection: Connection, note_id: str, **values: datetime | None) -> None:
-    """Set `slowed_at` or `stopped_at`."""
-    connection.execute(update(guard_notes).where(guard_notes.c.id == note_id).values(**values))
+def mark_slowed(connection: Connection, note_id: str, at: datetime | None) -> None:
+    """The instance got less processor for this note, or (None) has all of it again."""
+    connection.execute(update(guard_notes).where(guard_notes.c.id == note_id).values(slowed_at=at))
+    touch(connection)
+
+
+def mark_stopped(connection: Connection, note_id: str, at: datetime) -> None:
+    """The instance is ended for this note."""
+    connection.execute(update(guard_notes).where(guard_notes.c.id == note_id).values(stopped_at=at))
     touch(connection)
 
 

@@ -120,9 +120,9 @@ class Cluster:
 
     async def metrics(self, selector: str) -> tuple[int, Json]:
         """The status and the PodMetrics of all pods that match: one answer of some 500 bytes a pod."""
-        core = await self._connect()
+        await self._connect()
         with _unavailable():
-            answer: Any = await CustomObjectsApi(core.api_client).list_namespaced_custom_object(
+            answer: Any = await CustomObjectsApi(self._client).list_namespaced_custom_object(
                 "metrics.k8s.io",
                 "v1beta1",
                 self._pool.namespace,

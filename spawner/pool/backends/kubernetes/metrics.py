@@ -22,7 +22,7 @@ def read_usage(status: int, answer: Json, slot_ids: Collection[str]) -> Usage:
     found: dict[str, SlotUse] = {}
     for pod in answer.get("items", ()):
         metadata = pod["metadata"]
-        slot_id = (metadata.get("labels") or {}).get(SLOT_LABEL) or by_name.get(metadata["name"])
+        slot_id = str((metadata.get("labels") or {}).get(SLOT_LABEL) or by_name.get(metadata["name"]))
         if slot_id in slot_ids:
             found[slot_id] = SlotUse(processors=_processors(pod))
     return Usage(found)

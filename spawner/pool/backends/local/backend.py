@@ -335,9 +335,9 @@ class LocalBackend:
 
     async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int]) -> Usage:
         """Read from /proc, and from what the keepers have written since the last time."""
-        return await asyncio.to_thread(self._usage, list(slot_ids), ports)
+        return await asyncio.to_thread(self._usage, slot_ids, ports)
 
-    def _usage(self, slot_ids: list[str], ports: frozenset[int]) -> Usage:
+    def _usage(self, slot_ids: Collection[str], ports: frozenset[int]) -> Usage:
         self._contacts = {one: self._contacts[one] for one in slot_ids if one in self._contacts}
         return Usage(
             {slot_id: self._use(slot_id, ports) for slot_id in slot_ids if _locked(self.folder / slot_id)},
