@@ -61,7 +61,7 @@ def _question(options: argparse.Namespace) -> Question:
 def parse_place(text: str) -> tuple[str, int | None]:
     """`203.0.113.7`, `203.0.113.7:443`, `2001:db8::7` or `[2001:db8::7]:443`. Raises `BadOption`."""
     host, port = text, ""
-    if text.startswith("["):
+    if text.startswith("[") and "]" in text:
         host, _, port = text[1:].partition("]")
         port = port.removeprefix(":")
     elif text.count(":") == 1:

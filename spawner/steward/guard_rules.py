@@ -121,15 +121,12 @@ def steps(notes: Sequence[GuardNote], now: datetime, rules: GuardSettings) -> St
     stopping = tuple(one for one in notes if one.stopped_at is None and is_due(one, rules.stop_after_minutes))
     ending = {one.instance_id for one in stopping}
     held = {one.instance_id for one in notes if one.slowed_at and one.dismissed_at is None}
+    slowing: dict[str, GuardNote] = {}
+    for one in notes:
+        if one.instance_id not in ending | held and is_due(one, rules.slower_after_minutes):
+            slowing.setdefault(one.instance_id, one)
     return Steps(
-        slower=tuple(
-            one
-            for one in notes
-            if one.slowed_at is None
-            and one.instance_id not in ending
-            and one.instance_id not in held
-            and is_due(one, rules.slower_after_minutes)
-        ),
+        slower=tuple(slowing.values()),
         faster=tuple(one for one in notes if one.slowed_at and one.dismissed_at and one.instance_id not in held),
         stop=stopping,
     )
