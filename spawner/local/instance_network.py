@@ -11,10 +11,10 @@ def with_means(settings: Settings) -> Settings:
     """The settings with what works here filled in."""
     if settings.kubernetes is not None or settings.isolation is Isolation.NONE:
         return settings
-    means, why = find_means(internet=settings.network.internet, limits=limits_of(settings.network))
-    return settings.model_copy(
-        update={"network": settings.network.model_copy(update={"means": means.value, "why": why})}
+    means, why = find_means(
+        internet=settings.network.internet, limits=limits_of(settings.network), log=settings.network.log_days > 0
     )
+    return settings.model_copy(update={"network": wanted.model_copy(update={"means": means.value, "why": why})})
 
 
 def warning(settings: Settings) -> str | None:

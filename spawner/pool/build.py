@@ -56,6 +56,7 @@ def _network(settings: Settings) -> Network:
         also_refuse=chosen.also_refuse,
         allow=chosen.allow,
         limits=limits_of(chosen),
+        log=chosen.log_days > 0,
     )
 
 

@@ -14,7 +14,7 @@ from spawner.pool.backends.base import Weakness
 from spawner.pool.backends.local import means as trials
 from spawner.pool.backends.local import network
 from spawner.pool.backends.local.backend import LocalBackend
-from spawner.pool.backends.local.network import Means, Network, own_addresses, plan, rules
+from spawner.pool.backends.local.network import Means, Network, TrafficLimits, own_addresses, plan, rules
 from spawner.pool.build import make_backend
 from spawner.settings import InstanceNetwork, Isolation, Settings
 from tests.stack import PROJECT
@@ -78,12 +78,47 @@ def test_without_internet_there_is_no_program_no_rule_and_no_resolver() -> None:
     assert (made.command, made.rules, made.ports, network.resolver(Means.CLOSED)) == ([], "", [8000], "")
 
 
+def test_without_limits_and_log_nothing_is_tracked() -> None:
+    """So a kernel without connection tracking serves."""
+    bare = Network(Means.PASTA, limits=TrafficLimits(0, 0, 0, 0), log=False)
+    assert not {"ct", "notrack", "limit"} & set(rules(bare).split())
+    made = plan(bare, None)
+    assert made is not None
+    assert (made.shape, made.log) == ([], False)
+    logged = rules(Network(Means.PASTA, limits=TrafficLimits(0, 0, 0, 0)))
+    assert "ct state != new accept" in logged, "a rule that asks for the state turns tracking on"
+
+
+def test_limits_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "find", lambda name: f"/sbin/{name}")
+    given = InstanceNetwork(upload_megabits=2.5, connections=7, new_connections_per_second=3, packets_per_second=11)
+    limits = network.limits_of(given)
+    assert network.limits_of(InstanceNetwork()) == TrafficLimits()
+    assert network.shape(limits)[7:9] == ["rate", "2500kbit"]
+    text = rules(Network(Means.PASTA, limits=limits))
+    for rule in (
+        "ct count over 7 reject with icmpx type admin-prohibited",
+        "limit rate over 3/second burst 30 packets drop",
+        "limit rate over 11/second burst 11 packets drop",
+    ):
+        assert rule in text
+
+
+def test_a_machine_without_tc_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spawner.local.instance_network.find", lambda name: None)
+    monkeypatch.setattr(network, "find", lambda name: None)
+    assert network.shape(TrafficLimits()) == []
+    assert "bandwidth: tc is missing" in (warning(settings(tmp_path, network=InstanceNetwork(means="pasta"))) or "")
+    unlimited = InstanceNetwork(means="pasta", upload_megabits=0)
+    assert warning(settings(tmp_path, network=unlimited)) is None
+
+
 # What works here
 
 
 def trying(monkeypatch: pytest.MonkeyPatch, working: set[Means], installed: set[str]) -> None:
     monkeypatch.setattr(trials, "find", lambda name: name if name in installed else None)
-    monkeypatch.setattr(trials, "_try", lambda means, limits: "" if means in working else f"{means}: no")
+    monkeypatch.setattr(trials, "_try", lambda means, limits, *, log: "" if means in working else f"{means}: no")
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ class Namespace:
         for descriptor in found:
             os.set_inheritable(descriptor, False)
         user, net, *listeners = found
-        if self.plan["rules"]:
+        if self.plan["log"]:
             self.events = socket.socket(fileno=listeners.pop())
         self.listeners = [socket.socket(fileno=one) for one in listeners]
         if self.net >= 0:
@@ -241,7 +241,7 @@ def _set_up(plan: dict[str, Any], go_in: Callable[[], None]) -> list[int]:
     # On every address, of which a namespace has loopback, the hub's, and the internet's interface, which lets none in.
     listeners = [socket.create_server(("", port), backlog=64) for port in plan["ports"]]
     namespaces = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "net")]
-    events = [listen().detach()] if plan["rules"] else []
+    events = [listen().detach()] if plan["log"] else []
     return [*namespaces, *(listener.detach() for listener in listeners), *events]
 
 

@@ -85,7 +85,10 @@ class TrafficLimits:
 
 @dataclass(frozen=True)
 class Network:
-    """How the slots of a pool are connected. `ports` of `target` are forwarded, at the same numbers."""
+    """How the slots of a pool are connected. `ports` of `target` are forwarded, at the same numbers.
+
+    `log`: connections are tracked for the log of them (`connections.py`).
+    """
 
     means: Means = Means.SHARED
     ports: tuple[int, ...] = ()
@@ -93,6 +96,7 @@ class Network:
     also_refuse: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     limits: TrafficLimits = TrafficLimits()
+    log: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Plan:
     nft: str
     command: list[str] = field(default_factory=list)
     shape: list[str] = field(default_factory=list)
+    log: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The form in the orders."""
@@ -140,6 +145,7 @@ def plan(network: Network, run_as: int | None) -> Plan | None:
         nft=find("nft") or "",
         command=command(network.means) if has_internet else [],
         shape=shape(network.limits) if has_internet else [],
+        log=has_internet and network.log,
     )
 
 
@@ -211,13 +217,15 @@ def rules(network: Network, own: Iterable[str] = ()) -> str:
         f"udp dport {{ {', '.join(map(str, UDP_PORTS))} }} goto open",
         _REJECT,
     ]
+    tracks = network.log or limits.connections or limits.new_connections
     opening = [
-        "ct state != new accept",
+        *(["ct state != new accept"] if tracks else []),
         *(f"ct count over {most} {_REJECT}" for most in (limits.connections,) if most),
         *_rate(limits.new_connections, 10 * limits.new_connections),
         "accept",
     ]
-    return _TABLE.format(out="\n    ".join(lines), open="\n    ".join(opening), resolver=RESOLVER)
+    untracked = _UNTRACKED.format(resolver=RESOLVER) if tracks else ""
+    return _TABLE.format(out="\n    ".join(lines), open="\n    ".join(opening), untracked=untracked)
 
 
 def _rate(most: int, burst: int) -> list[str]:
@@ -226,7 +234,7 @@ def _rate(most: int, burst: int) -> list[str]:
 
 
 _REJECT = "reject with icmpx type admin-prohibited"
-_TABLE = """table inet freepool {{
+_UNTRACKED = """
   chain untracked_out {{
     type filter hook output priority raw;
     oifname "lo" notrack
@@ -236,7 +244,8 @@ _TABLE = """table inet freepool {{
     type filter hook prerouting priority raw;
     iifname "lo" notrack
     ip saddr {resolver} udp sport 53 notrack
-  }}
+  }}"""
+_TABLE = """table inet freepool {{{untracked}
   chain open {{
     {open}
   }}
