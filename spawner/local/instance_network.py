@@ -11,9 +11,8 @@ def with_means(settings: Settings) -> Settings:
     """The settings with what works here filled in."""
     if settings.kubernetes is not None or settings.isolation is Isolation.NONE:
         return settings
-    means, why = find_means(
-        internet=settings.network.internet, limits=limits_of(settings.network), log=settings.network.log_days > 0
-    )
+    wanted = settings.network
+    means, why = find_means(internet=wanted.internet, limits=limits_of(wanted), log=wanted.log_days > 0)
     return settings.model_copy(update={"network": wanted.model_copy(update={"means": means.value, "why": why})})
 
 
