@@ -132,7 +132,10 @@ class Cluster:
                 _request_timeout=REQUEST_SECONDS,
             )
             async with answer:
-                return answer.status, _parse(await answer.read())
+                text = await answer.read()
+        await self._let_go_of_credentials(answer.status)
+        with _unavailable():
+            return answer.status, _parse(text)
 
     @asynccontextmanager
     async def watching(self, selector: str, *, since: str, seconds: int) -> AsyncIterator[AsyncIterator[bytes]]:
