@@ -18,7 +18,7 @@ from spawner.ledger.pool.tables import guard_notes as table
 from spawner.pool.build import new_id, utc_now
 from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, assert_fits
-from tests.browser.visitor import Visitor, button, heading
+from tests.browser.visitor import Visitor, heading
 from tests.stack import Stack
 
 EVIDENCE = {
@@ -69,6 +69,6 @@ def test_notes_are_read_and_taken_away(
     picture(page, "notes", full_page=True)
     assert findings(page, "notes") == []
     for left in range(len(EVIDENCE), 0, -1):
-        button(page, say("Nothing wrong")).first.click()
+        page.get_by_role("button", name=say("Nothing wrong")).first.click()
         expect(rows).to_have_count(left if left > 1 else 0)
     expect(page.get_by_role("main")).to_contain_text(say("There are no notes."))
