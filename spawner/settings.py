@@ -61,7 +61,7 @@ class InstanceNetwork(BaseModel):
     )
     connections: int = Field(default=1000, ge=0, description="Connections of one instance at once; 0: no limit.")
     new_connections_per_second: int = Field(
-        default=50, ge=0, description="New connections of one instance; after a pause ten times as many. 0: no limit."
+        default=25, ge=0, description="New connections of one instance; after a pause ten times as many. 0: no limit."
     )
     packets_per_second: int = Field(default=20_000, ge=0, description="Packets that one instance sends; 0: no limit.")
     log_days: float = Field(

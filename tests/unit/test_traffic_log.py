@@ -10,7 +10,8 @@ import pytest
 
 from spawner.pool.backends.local import traffic
 from spawner.pool.backends.local.connections import Connection, parse
-from spawner.pool.backends.local.traffic import QUIET_SECONDS, Recorder, Use
+from spawner.pool.backends.local.network import TrafficLimits
+from spawner.pool.backends.local.traffic import LARGEST_FILE, QUIET_SECONDS, Recorder, Use
 
 WEB, MINE = Connection("tcp", "203.0.113.80", 443), Connection("tcp", "203.0.113.81", 3333)
 SIX = Connection("udp", "2001:db8::80", 443)
@@ -85,6 +86,19 @@ def test_a_file_has_a_largest_size_and_says_so(tmp_path: Path) -> None:
     assert (tmp_path / "a.jsonl").stat().st_size < 600
     recorder.missed()
     assert traffic.incomplete(tmp_path) == {"a": ["full"]}
+
+
+def test_nobody_fills_a_file_in_a_session_of_four_hours(tmp_path: Path) -> None:
+    """Who could, would do unseen what comes after."""
+    clock = Clock()
+    clock.time = 1_795_748_705
+    recorder = Recorder(tmp_path, "a", clock)
+    longest = Connection("tcp", "203.113.113.113", 50000)
+    recorder.note(longest)
+    recorder.note(ended(longest, 100_000))
+    recorder.close()
+    size = (tmp_path / "a.jsonl").stat().st_size
+    assert size * TrafficLimits().new_connections * 4 * 3600 < LARGEST_FILE
 
 
 def test_places_with_a_port_of_interest_are_read_once(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class TrafficLimits:
 
     upload_megabits: float = 100
     connections: int = 1000
-    new_connections: int = 50
+    new_connections: int = 25
     """In a second; ten times as many at once after a pause."""
     packets: int = 20_000
     """In a second."""

@@ -23,7 +23,8 @@ from spawner.pool.backends.local.connections import Connection
 
 QUIET_SECONDS = 60
 LARGEST_FILE = 64 * 1024 * 1024
-"""Bytes of one slot's file: some 15 hours of fifty new places in a second would be more."""
+"""Bytes of one slot's file: a session of four hours in which it does nothing but try 25 new places a second, which is
+all that it may (`network.TrafficLimits`)."""
 SUFFIX = ".jsonl"
 Place = tuple[str, str, int]
 """Protocol, address, port."""
