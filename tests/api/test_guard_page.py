@@ -52,7 +52,7 @@ def test_a_note_is_shown_in_both_languages_with_a_way_to_its_person(admin: Calle
     assert "cannot be seen" not in page, "this machine's pool sees all of it"
     chinese = admin.get("admin/guard", headers=CHINESE).text
     assert "其中运行着以下名称的程序：xmrig" in chinese
-    assert "笔记本使用情况" in chinese
+    assert "Notebook 使用情况" in chinese
 
 
 def test_a_dismissed_note_is_shown_no_more(admin: Caller, note: GuardNote) -> None:

@@ -166,8 +166,12 @@ def test_a_program_that_does_not_work_here_is_named(monkeypatch: pytest.MonkeyPa
     ("means", "weakness", "said"),
     [
         ("pasta", None, None),
-        ("closed", Weakness.NO_INTERNET, r"WARNING: instances have no internet \(nft: not installed\)\..*passt nft"),
-        ("shared", Weakness.SHARED_NETWORK, r"WARNING: .* each other's ports: nft: not installed\. Do not lend"),
+        (
+            "closed",
+            Weakness.NO_INTERNET,
+            r"WARNING: notebooks have no internet access \(nft: not installed\)\..*passt nft",
+        ),
+        ("shared", Weakness.SHARED_NETWORK, r"WARNING: .* each other's ports: nft: not installed\. Do not offer"),
     ],
 )
 def test_less_than_was_asked_for_is_said(
@@ -191,7 +195,7 @@ def test_without_a_sandbox_nothing_else_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["also_refuse", "allow"])
 def test_what_is_no_network_is_named(field: str) -> None:
-    with pytest.raises(ValidationError, match=r"'10\.0\.0\.0/40' is no network: write 10\.1\.2\.0/24, or an address"):
+    with pytest.raises(ValidationError, match=r"'10\.0\.0\.0/40' is not a network: use 10\.1\.2\.0/24, or an address"):
         InstanceNetwork.model_validate({field: ["10.0.0.0/40"]})
 
 
