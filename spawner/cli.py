@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     warm.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
     _add_warm(warm)
     _add_people(commands)
+    _add_traffic(commands)
     add_demo_options(commands.add_parser("demo-cloud", help="run only the simulated cloud"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
@@ -92,6 +93,15 @@ def _add_people(commands: Any) -> None:
         parser.add_argument(
             "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
         )
+
+
+def _add_traffic(commands: Any) -> None:
+    traffic = commands.add_parser("traffic", help="say whose notebook used an address at a time")
+    traffic.add_argument("address", metavar="ADDRESS[:PORT]", help="an IP address that was reached, or a pod's own")
+    traffic.add_argument("--at", metavar="TIME", help="2026-11-23T09:00; local, unless a zone is said")
+    traffic.add_argument("--minutes", type=float, default=5, help="how exact that time is (%(default)s)")
+    traffic.add_argument("--user", help="only this name in JupyterHub, or id of a person")
+    traffic.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
 
 
 def _add_warm(warm: argparse.ArgumentParser) -> None:
@@ -222,6 +232,12 @@ def _people(options: argparse.Namespace) -> None:
     run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
 
 
+def _traffic(options: argparse.Namespace) -> None:
+    from spawner.cli_traffic import run
+
+    run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
+
+
 def _demo_cloud(options: argparse.Namespace) -> None:
     from spawner.demo_cloud.__main__ import run
 
@@ -261,6 +277,7 @@ _COMMANDS = {
     "migrate": _migrate,
     "warm": _warm,
     **dict.fromkeys(("ban", "unban", "bans", "groups"), _people),
+    "traffic": _traffic,
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,

@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spawner.errors import SetupError
+from spawner.guard_settings import GuardSettings
 from spawner.login_settings import LoginSettings
 from spawner.origins import (
     NotebookHosts,
@@ -54,6 +55,23 @@ class InstanceNetwork(BaseModel):
     )
     allow: tuple[str, ...] = Field(
         default=(), description="Private networks that are reached nevertheless, by TCP: such as a package mirror's."
+    )
+    upload_megabits: float = Field(
+        default=100, ge=0, description="The most that one instance sends to the internet, in Mbit/s; 0: no limit."
+    )
+    connections: int = Field(default=1000, ge=0, description="Connections of one instance at once; 0: no limit.")
+    new_connections_per_second: int = Field(
+        default=25, ge=0, description="New connections of one instance; after a pause ten times as many. 0: no limit."
+    )
+    packets_per_second: int = Field(default=20_000, ge=0, description="Packets that one instance sends; 0: no limit.")
+    log_days: float = Field(
+        default=30,
+        ge=0,
+        description="How long it is kept which instance had a connection to which address (`freepool traffic`); "
+        "0: not written.",
+    )
+    log_megabytes: float = Field(
+        default=1000, gt=0, description="The largest size of these logs together; the oldest go first."
     )
     means: Literal["pasta", "slirp4netns", "closed", "shared"] | None = Field(
         default=None, description="Filled in by `freepool up`: what works on this machine."
@@ -246,6 +264,9 @@ class Settings(BaseModel):
         description="Webhook: gets a POST when a queued user's turn has come.",
     )
 
+    guard: GuardSettings = Field(
+        default=GuardSettings(), description="What is noted about instances, and what follows; docs/operate.md."
+    )
     login: LoginSettings = Field(default=LoginSettings(), description="How people log in. Default: by links.")
     environment: dict[str, str | None] = Field(
         default={},
@@ -322,6 +343,11 @@ class Settings(BaseModel):
     def slots_dir(self) -> Path:
         """Folder in which the local backend keeps one folder per slot."""
         return self.state / "slots"
+
+    @property
+    def traffic_dir(self) -> Path:
+        """Folder of the logs of instances' connections."""
+        return self.state / "traffic"
 
     @property
     def ledger(self) -> str:

@@ -33,6 +33,9 @@ notebook_hosts: shared
 {{- if .Values.trustNotebooks }}
 trust_notebooks: true
 {{- end }}
+{{- with .Values.guard.settings }}
+guard: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .Values.login.settings }}
 login:
   {{- $own := dict }}

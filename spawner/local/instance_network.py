@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spawner.pool.backends.local.means import find_means
-from spawner.pool.backends.local.network import Means
+from spawner.pool.backends.local.network import Means, find, limits_of
 from spawner.settings import Isolation, Settings
 
 
@@ -11,10 +11,9 @@ def with_means(settings: Settings) -> Settings:
     """The settings with what works here filled in."""
     if settings.kubernetes is not None or settings.isolation is Isolation.NONE:
         return settings
-    means, why = find_means(internet=settings.network.internet)
-    return settings.model_copy(
-        update={"network": settings.network.model_copy(update={"means": means.value, "why": why})}
-    )
+    wanted = settings.network
+    means, why = find_means(internet=wanted.internet, limits=limits_of(wanted), log=wanted.log_days > 0)
+    return settings.model_copy(update={"network": wanted.model_copy(update={"means": means.value, "why": why})})
 
 
 def warning(settings: Settings) -> str | None:
@@ -30,5 +29,10 @@ def warning(settings: Settings) -> str | None:
             f"WARNING: notebooks have no internet access ({network.why}). Install: sudo apt-get install passt nftables "
             "(Debian, Ubuntu) or sudo dnf install passt nftables (Fedora). Or turn it off: "
             "network: {internet: false} in hub_config/local.yaml."
+        )
+    if network.means in (Means.PASTA.value, Means.SLIRP.value) and network.upload_megabits and find("tc") is None:
+        return (
+            "WARNING: notebooks may use all of this machine's bandwidth: tc is missing. Install: sudo apt-get install "
+            "iproute2. Or turn the limit off: network: {upload_megabits: 0} in hub_config/local.yaml."
         )
     return None

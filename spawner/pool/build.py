@@ -15,7 +15,7 @@ from spawner.ledger import open_ledger
 from spawner.pool.backends.base import Backend
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.means import find_means
-from spawner.pool.backends.local.network import LOOPBACK, Means, Network
+from spawner.pool.backends.local.network import LOOPBACK, Means, Network, limits_of
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView
 from spawner.settings import Isolation, Settings
@@ -40,6 +40,7 @@ def make_backend(settings: Settings, catalog: Catalog) -> Backend:
         isolated=isolated,
         memory=int(memory) if memory is not None else None,
         network=_network(settings) if isolated else None,
+        traffic_folder=settings.traffic_dir if isolated and settings.network.log_days else None,
     )
 
 
@@ -54,6 +55,8 @@ def _network(settings: Settings) -> Network:
         target=(hub.hostname if has_port else None) or LOOPBACK,
         also_refuse=chosen.also_refuse,
         allow=chosen.allow,
+        limits=limits_of(chosen),
+        log=chosen.log_days > 0,
     )
 
 

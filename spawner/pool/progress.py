@@ -43,6 +43,11 @@ END_TEXTS: dict[EndReason, str] = {
     ),
     EndReason.MAINTENANCE: "Your notebook was stopped for maintenance. Its files were deleted.",
     EndReason.BANNED: "Your account was banned and your notebook was stopped. Its files were deleted.",
+    EndReason.GUARD: (
+        "Your notebook was stopped by a rule of this platform: it used its processors fully for hours with nobody "
+        "there, or looked like a program that is not allowed here. Its files were deleted. If that was a mistake, tell "
+        "the administrator."
+    ),
     EndReason.SURPLUS: "An unused notebook was stopped.",
 }
 

@@ -17,9 +17,10 @@ import aiohttp
 
 from spawner.aio import KeyedTaskSet
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
+from spawner.guard_settings import GuardSettings
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import EndReason, leases
-from spawner.ledger.pool import instances, slots, tickets, user_namespaces
+from spawner.ledger.pool import guard_notes, instances, slots, tickets, user_namespaces
 from spawner.ledger.transitions import PRUNED_AT_ONCE
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
@@ -29,6 +30,7 @@ from spawner.pool.warm import actions
 from spawner.settings import Settings
 from spawner.steward import bans, reconcile
 from spawner.steward.dispatch import Dispatcher
+from spawner.steward.guard import Guard, prune_traffic
 from spawner.steward.paid import keeping_paid
 from spawner.steward.snapshots import read_demand, read_reconcile
 from spawner.steward.webhooks import Webhook
@@ -46,12 +48,22 @@ class Steward:
     """The steward of one pool."""
 
     def __init__(
-        self, pool: Pool, *, holder: str, hub: HubClient, hub_token: str, webhook: Webhook | None = None
+        self,
+        pool: Pool,
+        *,
+        holder: str,
+        hub: HubClient,
+        hub_token: str,
+        webhook: Webhook | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.pool = pool
         self.holder = holder
         self._tasks = KeyedTaskSet(_log_failure)
         self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook)
+        rules = GuardSettings(note=False) if settings is None else settings.guard
+        self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token)
+        self._settings = settings
         self._pruned_at: datetime | None = None
         self._cause_pending: dict[str, datetime] = {}
 
@@ -66,6 +78,8 @@ class Steward:
         await self._reconcile()
         await self._dispatcher.round()
         await self._keep_warm()
+        if self._guard.is_due:
+            self._tasks.begin("guard", self._guard.look)
         await self._prune()
         return True
 
@@ -166,10 +180,15 @@ class Steward:
         now = self.pool.now()
         if self._pruned_at is not None and now - self._pruned_at < PRUNE_EVERY:
             return
-        before = now - timedelta(days=self.pool.catalog.limits.keep_history_days)
+        # Who had a slot is known as long as the log of its connections is kept.
+        log_days = self._settings.network.log_days if self._settings else 0
+        before = now - timedelta(days=max(self.pool.catalog.limits.keep_history_days, log_days))
         counts = [
             await self.pool.ledger.awrite(part, before=before) for part in (instances.prune, slots.prune, tickets.prune)
         ]
+        await self.pool.ledger.awrite(guard_notes.prune, before=before)
+        if self._settings is not None:
+            await asyncio.to_thread(prune_traffic, self._settings)
         await self.pool.ledger.awrite(user_namespaces.prune, before=now - RETENTION)
         if max(counts) < PRUNED_AT_ONCE:  # else the next round goes on
             self._pruned_at = now
@@ -207,7 +226,9 @@ async def run(settings: Settings) -> None:
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():
             webhook = Webhook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
-            steward = Steward(pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), webhook=webhook)
+            steward = Steward(
+                pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), webhook=webhook, settings=settings
+            )
             await _run_rounds(steward, stopping)
             await steward.rest()
         with contextlib.suppress(FreepoolError):

@@ -66,6 +66,8 @@ def works(*command):
 changed = [command for command in (
     ('/usr/sbin/nft', 'flush', 'ruleset'), ('/usr/sbin/nft', 'list', 'ruleset'),
     ('/usr/sbin/ip', 'route', 'add', '10.0.0.0/8', 'via', '10.0.2.2'),
+    ('/usr/sbin/tc', 'qdisc', 'del', 'dev', 'eth0', 'root'),
+    ('/usr/sbin/sysctl', '-w', 'net.netfilter.nf_conntrack_acct=0'),
     ('/usr/sbin/ip', 'link', 'set', 'lo', 'down'), ('/usr/sbin/ip', 'addr', 'add', '10.9.9.9/8', 'dev', 'lo'),
     ('/usr/sbin/sysctl', '-w', 'net.ipv4.ip_forward=1'), ('/usr/bin/unshare', '-rn', 'true'),
 ) if works(*command)]

@@ -96,17 +96,14 @@ def host() -> Iterator[Host]:
         yield made
 
 
-def look(host: Host, images: Path, means: Means, who: str, *options: str) -> dict[str, Any]:
-    """Run the pool there, and try everything."""
+def run_there(host: Host, images: Path, who: str, module: str, *arguments: str) -> dict[str, Any]:
+    """Run a module on that host, with a folder for slots and the images' as its first arguments. What it prints."""
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
     try:
         images.chmod(0o755)
         (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")
         (folder / "resolv.conf").chmod(0o644)
-        program = [
-            sys.executable, "-m", "tests.backends.on_other_host", str(folder / "slots"), str(images), means.value,
-            json.dumps([one.to_json() for one in ALL]), *options,
-        ]  # fmt: skip
+        program = [sys.executable, "-m", module, str(folder / "slots"), str(images), *arguments]
         apart = ("unshare", "--mount", "--propagation", "private")
         prepare = 'mount --bind "$0" /etc/resolv.conf; exec "$@"'
         if who == "user":
@@ -128,6 +125,12 @@ def look(host: Host, images: Path, means: Means, who: str, *options: str) -> dic
     seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert seen["me"] == (NOBODY if who == "user" else 0)
     return seen
+
+
+def look(host: Host, images: Path, means: Means, who: str, *options: str) -> dict[str, Any]:
+    """Run the pool there, and try everything."""
+    targets = json.dumps([one.to_json() for one in ALL])
+    return run_there(host, images, who, "tests.backends.on_other_host", means.value, targets, *options)
 
 
 def differences(tried: list[Target], found: list[str], wanted: dict[Target, bool]) -> list[str]:

@@ -139,6 +139,7 @@ VALUE_SETS: dict[str, Values] = {
             ],
         },
         "serviceAccount": {"annotations": {"role": "lab"}},
+        "guard": {"settings": {"stop_after_minutes": 60, "ports": [3334]}, "podMetrics": True},
     },
 }
 

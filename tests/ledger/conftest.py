@@ -18,7 +18,16 @@ from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
 from spawner.ledger.people.tables import bans, people, person_groups
-from spawner.ledger.pool.tables import controls, events, instances, slots, tickets, user_namespaces
+from spawner.ledger.pool.tables import (
+    controls,
+    events,
+    guard_looks,
+    guard_notes,
+    instances,
+    slots,
+    tickets,
+    user_namespaces,
+)
 from spawner.ledger.schema import leases, revisions
 from tests.ledger.pool import SimulatedPool
 from tests.ledger.postgres import fresh_database, running_postgres
@@ -71,7 +80,18 @@ def postgres_ledger(migrated_postgres: str) -> Iterator[Ledger]:
     ledger = open_ledger(migrated_postgres)
 
     def empty(connection: Connection) -> None:
-        paid = (bindings, consents, orders, order_events, notices, people, person_groups, bans)
+        paid = (
+            bindings,
+            consents,
+            orders,
+            order_events,
+            notices,
+            people,
+            person_groups,
+            bans,
+            guard_notes,
+            guard_looks,
+        )
         for table in (instances, slots, tickets, controls, events, leases, user_namespaces, *paid):
             connection.execute(delete(table))
         connection.execute(update(revisions).values(value=0))

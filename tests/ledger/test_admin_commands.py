@@ -95,7 +95,7 @@ MISTAKES: list[tuple[Any, Any, str]] = [
     (commands.set_floor, FloorChange(flavor="small", image="x", slots=1), "Unknown image: 'x'."),
     (commands.set_floor, FloorChange(flavor="small", image="cpu", slots=11), "The limit for small is 10."),
     (commands.pause, FlavorChange(flavor="x"), "Unknown flavor: 'x'."),
-    (commands.drain, DrainChange(at=NOW), "2026-03-01 12:00+00:00 is over."),
+    (commands.drain, DrainChange(at=NOW), "2026-03-01 12:00+00:00 is in the past."),
     (commands.drain, DrainChange(at=NOW + YEAR), "2027-04-05 12:00+00:00 is more than a year away."),
     (commands.plan, plan(flavor="x"), "Unknown flavor: 'x'."),
     (commands.plan, plan(slots=11), "The limit for small is 10."),

@@ -14,7 +14,7 @@ from spawner.pool.backends.base import Weakness
 from spawner.pool.backends.local import means as trials
 from spawner.pool.backends.local import network
 from spawner.pool.backends.local.backend import LocalBackend
-from spawner.pool.backends.local.network import Means, Network, own_addresses, plan, rules
+from spawner.pool.backends.local.network import Means, Network, TrafficLimits, own_addresses, plan, rules
 from spawner.pool.build import make_backend
 from spawner.settings import InstanceNetwork, Isolation, Settings
 from tests.stack import PROJECT
@@ -43,14 +43,14 @@ def test_the_machines_own_addresses_and_the_operators_networks_are_refused_and_a
         Network(Means.PASTA, also_refuse=("198.51.100.7/24", "10.1.0.0/16"), allow=("10.1.2.3", "fd00::3")),
         ["203.0.113.9", "2001:db8::9"],
     )
-    allowed = text.index("ip daddr { 10.1.2.3/32 } meta l4proto tcp accept")
+    allowed = text.index("ip daddr { 10.1.2.3/32 } meta l4proto tcp goto open")
     (refused,) = re.findall(r"    ip daddr \{ ([^}]*) \} reject", text)
     (refused6,) = re.findall(r"    ip6 daddr \{ ([^}]*) \} reject", text)
     assert allowed < text.index(refused)
     assert {"198.51.100.0/24", "203.0.113.9/32", "10.0.0.0/8"} <= set(refused.split(", "))
     assert "10.1.0.0/16" not in refused, "nftables refuses networks that overlap"
     assert "2001:db8::9/128" in refused6.split(", ")
-    assert "ip6 daddr { fd00::3/128 } meta l4proto tcp accept" in text
+    assert "ip6 daddr { fd00::3/128 } meta l4proto tcp goto open" in text
 
 
 def test_own_addresses_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
@@ -78,12 +78,47 @@ def test_without_internet_there_is_no_program_no_rule_and_no_resolver() -> None:
     assert (made.command, made.rules, made.ports, network.resolver(Means.CLOSED)) == ([], "", [8000], "")
 
 
+def test_without_limits_and_log_nothing_is_tracked() -> None:
+    """So a kernel without connection tracking serves."""
+    bare = Network(Means.PASTA, limits=TrafficLimits(0, 0, 0, 0), log=False)
+    assert not {"ct", "notrack", "limit"} & set(rules(bare).split())
+    made = plan(bare, None)
+    assert made is not None
+    assert (made.shape, made.log) == ([], False)
+    logged = rules(Network(Means.PASTA, limits=TrafficLimits(0, 0, 0, 0)))
+    assert "ct state != new accept" in logged, "a rule that asks for the state turns tracking on"
+
+
+def test_limits_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "find", lambda name: f"/sbin/{name}")
+    given = InstanceNetwork(upload_megabits=2.5, connections=7, new_connections_per_second=3, packets_per_second=11)
+    limits = network.limits_of(given)
+    assert network.limits_of(InstanceNetwork()) == TrafficLimits()
+    assert network.shape(limits)[7:9] == ["rate", "2500kbit"]
+    text = rules(Network(Means.PASTA, limits=limits))
+    for rule in (
+        "ct count over 7 reject with icmpx type admin-prohibited",
+        "limit rate over 3/second burst 30 packets drop",
+        "limit rate over 11/second burst 11 packets drop",
+    ):
+        assert rule in text
+
+
+def test_a_machine_without_tc_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spawner.local.instance_network.find", lambda name: None)
+    monkeypatch.setattr(network, "find", lambda name: None)
+    assert network.shape(TrafficLimits()) == []
+    assert "bandwidth: tc is missing" in (warning(settings(tmp_path, network=InstanceNetwork(means="pasta"))) or "")
+    unlimited = InstanceNetwork(means="pasta", upload_megabits=0)
+    assert warning(settings(tmp_path, network=unlimited)) is None
+
+
 # What works here
 
 
 def trying(monkeypatch: pytest.MonkeyPatch, working: set[Means], installed: set[str]) -> None:
     monkeypatch.setattr(trials, "find", lambda name: name if name in installed else None)
-    monkeypatch.setattr(trials, "_try", lambda means: "" if means in working else f"{means}: no")
+    monkeypatch.setattr(trials, "_try", lambda means, limits, *, log: "" if means in working else f"{means}: no")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner import errors
+from spawner.desk.admin import guard as admin_guard
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
 from spawner.desk.http import STATUS_TEXTS
@@ -53,6 +54,7 @@ PAST_THE_DESK = {
     "pool/backends/local/backend.py",
     "pool/slot_view.py",
     "cli_people.py",
+    "cli_traffic.py",
     "cli_warm.py",
 }
 """Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
@@ -155,6 +157,7 @@ def _all() -> dict[str, str]:
         *(("user_namespaces.py", sentence) for sentence in user_namespaces.NAMESPACE_REASONS.values()),
         *(("admin_state.py", sentence) for sentence in admin_state.REASONS.values()),
         *(("admin_state.py", admin_state.__dict__[name]) for name in ADMIN_TEXTS),
+        *(("admin_guard.py", sentence) for sentence in admin_guard.TEXTS),
         *(("admin_strings.py", sentence) for sentence in admin_strings.ADMIN_STRINGS.values()),
     ]
     return {sentence: where for where, sentence in texts if re.search(r"[A-Za-z]", re.sub(r"\{.*?\}", "", sentence))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spawner.desk.admin import pages
+from spawner.desk.admin import guard, pages
 from spawner.desk.admin.commands import COMMANDS
 from spawner.desk.admin.views import AdminState
 from spawner.desk.routes import Answer, Operation, Route, errors
@@ -47,4 +47,5 @@ ROUTES: tuple[Route, ...] = (
         for path, command in COMMANDS.items()
     ),
     Route("metrics", pages.MetricsHandler),
+    *guard.ROUTES,
 )

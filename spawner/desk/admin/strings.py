@@ -84,6 +84,8 @@ ADMIN_STRINGS: dict[str, str] = {
     "failures": "Errors",
     "no_failures": "No errors.",
     "failure": "{text}: {n}",
+    # Other pages
+    "guard": "Use of notebooks",
     # Plans
     "plans": "Plans",
     "plans_lead": "Keep notebooks warm at set times, for example for a class. They start five minutes early.",

@@ -15,10 +15,10 @@ from spawner.ledger.paid.tables import bindings, consents, notices, orders
 from spawner.ledger.people.resolution import Candidate, resolve
 from spawner.ledger.people.rows import HubUser, Identity, Person, TrustClass
 from spawner.ledger.people.tables import people, person_groups
-from spawner.ledger.pool.tables import instances, tickets
+from spawner.ledger.pool.tables import guard_notes, instances, tickets
 from spawner.ledger.transitions import touch
 
-OWNED: tuple[Table, ...] = (instances, tickets, bindings, consents, orders, notices)
+OWNED: tuple[Table, ...] = (instances, tickets, guard_notes, bindings, consents, orders, notices)
 """The tables whose rows are a person's, by `person_id`."""
 
 _OF_USER = select(people).where(or_(people.c.hub_id == bindparam("id"), people.c.hub_name == bindparam("name")))

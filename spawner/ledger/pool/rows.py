@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class InstanceState(StrEnum):
@@ -81,6 +82,7 @@ class EndReason(StrEnum):
     NOT_COLLECTED = "not_collected"
     MAINTENANCE = "maintenance"
     BANNED = "banned"
+    GUARD = "guard"
 
 
 USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED)
@@ -216,3 +218,42 @@ class Event:
     at: datetime
     step: StartStep
     params: dict[str, str]
+
+
+class GuardKind(StrEnum):
+    """What the guard noticed about an instance."""
+
+    BUSY = "busy"
+    PROCESS = "process"
+    PLACE = "place"
+
+
+@dataclass(frozen=True)
+class GuardNote:
+    """One note of the guard: what was seen of an instance from outside. It is no proof of anything.
+
+    `evidence` has `percent` and `minutes` (BUSY), `names` (PROCESS) or `places` (PLACE). `since`: when it began;
+    `seen_at`: when it was last so. An administrator who dismisses it stops what would follow from it.
+    """
+
+    id: str
+    person_id: str
+    instance_id: str
+    kind: GuardKind
+    evidence: dict[str, Any]
+    since: datetime
+    noted_at: datetime
+    seen_at: datetime
+    slowed_at: datetime | None = None
+    stopped_at: datetime | None = None
+    dismissed_at: datetime | None = None
+    dismissed_by: str | None = None
+
+
+@dataclass(frozen=True)
+class GuardLook:
+    """The guard's last look: at how many instances, and what it can see here (`Sight` in `spawner.pool.backends`)."""
+
+    at: datetime
+    instances: int
+    sight: dict[str, Any]

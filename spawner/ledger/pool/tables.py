@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Index, Integer, String, Table, TextClause, text
 
-from spawner.ledger.pool.rows import EndReason, InstanceState, SlotState, StartStep, TicketState
+from spawner.ledger.pool.rows import EndReason, GuardKind, InstanceState, SlotState, StartStep, TicketState
 from spawner.ledger.schema import EnumText, ForeignName, PlainJson, PlainText, UtcDateTime, metadata
 
 IS_UNENDED = text("state <> 'ended'")
@@ -146,4 +146,32 @@ user_namespaces = Table(
     Column("works", Boolean, nullable=False),
     Column("detail", PlainText, nullable=False),
     Column("noted_at", UtcDateTime, nullable=False),
+)
+
+guard_notes = Table(
+    "guard_notes",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), nullable=False),
+    Column("instance_id", String(32), nullable=False),
+    Column("kind", EnumText(GuardKind, 16), nullable=False),
+    Column("evidence", PlainJson, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("noted_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("slowed_at", UtcDateTime),
+    Column("stopped_at", UtcDateTime),
+    Column("dismissed_at", UtcDateTime),
+    Column("dismissed_by", ForeignName(255)),
+)
+Index("guard_notes_one", guard_notes.c.instance_id, guard_notes.c.kind, unique=True)
+Index("guard_notes_by_person", guard_notes.c.person_id)
+
+guard_looks = Table(
+    "guard_looks",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("instances", Integer, nullable=False),
+    Column("sight", PlainJson, nullable=False),
 )

@@ -5,7 +5,7 @@ A backend knows slots; it knows no users, instances or rows. There is one per pr
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -94,6 +94,36 @@ class SlotStatus:
 Slots = Mapping[str, SlotStatus]
 
 
+class Unseen(StrEnum):
+    """Why a backend cannot tell what processor time slots use. `desk/admin/guard_texts.py` has the sentences."""
+
+    NO_METRICS = "no_metrics"
+    MAY_NOT_READ_METRICS = "may_not_read_metrics"
+
+
+@dataclass(frozen=True)
+class SlotUse:
+    """What a slot uses, as seen from outside: processor seconds since its creation, or processors in use now.
+
+    `names`: of its programs. `places`: `ADDRESS:PORT` of connections to one of the ports that were asked about.
+    """
+
+    seconds: float | None = None
+    processors: float | None = None
+    names: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What all slots use. `unseen`: why there are no processor times; `sees_inside`: names and places can be seen."""
+
+    slots: Mapping[str, SlotUse]
+    unseen: Unseen | None = None
+    sees_inside: bool = False
+    can_slow: bool = False
+
+
 class Backend(Protocol):
     """What a pool can do and what it can serve."""
 
@@ -160,6 +190,14 @@ class Backend(Protocol):
 
     def memory(self) -> int | None:
         """Bytes of memory that all slots together may reserve; None where only the scheduler knows."""
+        ...
+
+    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int]) -> Usage:
+        """What these slots use. Reads little: it is asked every few minutes. Raises `BackendUnavailable`."""
+        ...
+
+    async def slow(self, slot_id: str, share: float) -> bool:
+        """Leave a slot this share of its processors (1: all). False where that is not possible."""
         ...
 
     async def close(self) -> None:

@@ -7,14 +7,22 @@ without a watch lists the pods each time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 
 from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable
-from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, Unavailable, Weakness
+from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, Unavailable, Usage, Weakness
 from spawner.pool.backends.kubernetes.client import Cluster
-from spawner.pool.backends.kubernetes.manifest import ASSIGNED, EVICTABLE, assigned_labels, make_manifest, pod_name
+from spawner.pool.backends.kubernetes.manifest import (
+    ASSIGNED,
+    EVICTABLE,
+    SLOT_LABEL,
+    assigned_labels,
+    make_manifest,
+    pod_name,
+)
+from spawner.pool.backends.kubernetes.metrics import read_usage
 from spawner.pool.backends.kubernetes.pods import Pod, read_pod
 from spawner.pool.backends.kubernetes.watch import PodStore, list_pods
 from spawner.settings import KubernetesPool
@@ -143,6 +151,14 @@ class KubernetesBackend:
             finally:
                 upcoming.cancel()
                 await asyncio.gather(upcoming, return_exceptions=True)
+
+    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int]) -> Usage:  # noqa: ARG002
+        """One read of the metrics API, where there is one that may be read."""
+        return read_usage(*await self._cluster.metrics(SLOT_LABEL), set(slot_ids))
+
+    async def slow(self, slot_id: str, share: float) -> bool:  # noqa: ARG002
+        """No: a pod's limits are fixed without rights that Freepool does not ask for."""
+        return False
 
     async def close(self) -> None:
         """Close the connections."""

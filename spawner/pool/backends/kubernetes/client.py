@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 from kubernetes_asyncio import config
-from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
+from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api, CustomObjectsApi
 from kubernetes_asyncio.config import ConfigException
 
 from spawner.errors import BackendUnavailable, NoRoom, SetupError, SlotFailed
@@ -117,6 +117,25 @@ class Cluster:
             following = page["metadata"].get("continue")
             if not following:
                 return
+
+    async def metrics(self, selector: str) -> tuple[int, Json]:
+        """The status and the PodMetrics of all pods that match: one answer of some 500 bytes a pod."""
+        await self._connect()
+        with _unavailable():
+            answer: Any = await CustomObjectsApi(self._client).list_namespaced_custom_object(
+                "metrics.k8s.io",
+                "v1beta1",
+                self._pool.namespace,
+                "pods",
+                label_selector=selector,
+                _preload_content=False,
+                _request_timeout=REQUEST_SECONDS,
+            )
+            async with answer:
+                text = await answer.read()
+        await self._let_go_of_credentials(answer.status)
+        with _unavailable():
+            return answer.status, _parse(text)
 
     @asynccontextmanager
     async def watching(self, selector: str, *, since: str, seconds: int) -> AsyncIterator[AsyncIterator[bytes]]:

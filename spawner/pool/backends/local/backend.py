@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,17 @@ from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.ledger.pool.rows import EndReason
-from spawner.pool.backends.base import Phase, Slots, SlotSpec, SlotStatus, Unavailable, Weakness
-from spawner.pool.backends.local import cgroup, sandbox, syscalls
+from spawner.pool.backends.base import (
+    Phase,
+    Slots,
+    SlotSpec,
+    SlotStatus,
+    SlotUse,
+    Unavailable,
+    Usage,
+    Weakness,
+)
+from spawner.pool.backends.local import cgroup, sandbox, syscalls, traffic, usage
 from spawner.pool.backends.local.keeper import write_status
 from spawner.pool.backends.local.network import Means, Network, plan, resolver
 
@@ -42,12 +51,17 @@ SHARE_OF_MEMORY = 0.8
 MEMORY_OF_NETWORK = 32 * 1024**2
 """What the program for the internet may use beside the slot itself, in the slot's own control group."""
 DESTROY_SECONDS = 15
+MOST_PLACES = 20
+"""Places with a port of interest that are kept of one slot."""
 UNSAFE_FOLDERS = ("workspace", "home", "tmp")
 """Folders that an instance without a sandbox writes to; removed with the slot's folder."""
 
 
 class LocalBackend:
-    """Slots as sandboxes on this machine. `folder` holds one subfolder per slot, `images` the environments."""
+    """Slots as sandboxes on this machine. `folder` holds one subfolder per slot, `images` the environments.
+
+    `traffic_folder`: the folder of the logs of connections (`traffic.py`); None: none are written.
+    """
 
     def __init__(
         self,
@@ -58,6 +72,7 @@ class LocalBackend:
         isolated: bool = True,
         memory: int | None = None,
         network: Network | None = None,
+        traffic_folder: Path | None = None,
     ) -> None:
         self.folder = folder
         self.images = images
@@ -66,6 +81,10 @@ class LocalBackend:
         self._memory = memory
         self.network = network if network is not None and isolated else Network()
         self._groups = cgroup.available()
+        self.traffic = traffic_folder
+        self._contacts: dict[str, tuple[tuple[str, ...], int]] = {}
+        if traffic_folder is not None:
+            traffic_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
@@ -150,7 +169,8 @@ class LocalBackend:
         for name, text in files.items():
             (draft / name).write_text(text)
             (draft / name).chmod(0o644)
-        (draft / "orders.json").write_text(json.dumps({"id": slot_id, "run_as": run_as, "group": orders["group"]}))
+        kept = {"id": slot_id, "run_as": run_as, "group": orders["group"], "cpu": orders["limits"]["cpu"]}
+        (draft / "orders.json").write_text(json.dumps(kept))
 
     def _orders(self, spec: SlotSpec, folder: Path, run_as: int | None) -> dict[str, Any]:
         flavor = spec.flavor
@@ -199,6 +219,7 @@ class LocalBackend:
             "run_as": run_as,
             "isolated": self._isolated,
             "network": connection.to_json() if connection else None,
+            "traffic": str(self.traffic) if self.traffic and connection else None,
             "filter": syscalls.program().hex() if self._isolated else "",
             "limits": asdict(limits),
             "group": group.to_json() if group else None,
@@ -311,6 +332,39 @@ class LocalBackend:
             detail=status.get("detail", ""),
             assigned=True,
         )
+
+    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int]) -> Usage:
+        """Read from /proc, and from what the keepers have written since the last time."""
+        return await asyncio.to_thread(self._usage, slot_ids, ports)
+
+    def _usage(self, slot_ids: Collection[str], ports: frozenset[int]) -> Usage:
+        self._contacts = {one: self._contacts[one] for one in slot_ids if one in self._contacts}
+        return Usage(
+            {slot_id: self._use(slot_id, ports) for slot_id in slot_ids if _locked(self.folder / slot_id)},
+            sees_inside=True,
+            can_slow=self._groups is not None,
+        )
+
+    def _use(self, slot_id: str, ports: frozenset[int]) -> SlotUse:
+        keeper = _status_of(self.folder / slot_id).get("pid")
+        processes = list(usage.below(int(keeper))) if keeper else []
+        places, read = self._contacts.get(slot_id, ((), 0))
+        if self.traffic is not None:
+            new, read = traffic.contacts(self.traffic, slot_id, ports, after=read)
+            places = tuple(dict.fromkeys((*places, *new)))[:MOST_PLACES]
+            self._contacts[slot_id] = places, read
+        return SlotUse(
+            seconds=sum(map(usage.seconds, processes)),
+            names=tuple(sorted({name for process in processes for name in usage.names(process)})),
+            places=places,
+        )
+
+    async def slow(self, slot_id: str, share: float) -> bool:
+        """Lower the limit of its control group."""
+        orders = _orders_of(self.folder / slot_id)
+        if not orders.get("group") or "cpu" not in orders:
+            return False
+        return await asyncio.to_thread(cgroup.set_cpu, cgroup.Group(**orders["group"]), orders["cpu"] * share)
 
     async def close(self) -> None:
         """Does nothing: no connections are held."""

@@ -151,6 +151,17 @@ def _values(version: int, name: str, limits: Limits) -> Iterator[tuple[str, str]
         yield "cpu.max", f"{quota} {CPU_PERIOD}"
 
 
+def set_cpu(group: Group, cpu: float) -> bool:
+    """Change how many processors the group may use. False where it is gone."""
+    name, file = ("cpu", "cpu.cfs_quota_us") if group.version == 1 else ("unified", "cpu.max")
+    quota = str(max(1000, int(cpu * CPU_PERIOD)))
+    try:
+        (Path(group.folders[name]) / file).write_text(quota if group.version == 1 else f"{quota} {CPU_PERIOD}")
+    except OSError:
+        return False
+    return True
+
+
 def join(group: Group) -> None:
     """Move the calling process into the group."""
     for folder in group.folders.values():

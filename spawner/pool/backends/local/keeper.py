@@ -25,12 +25,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from spawner.pool.backends.local import cgroup
+from spawner.pool.backends.local.connections import parse
 from spawner.pool.backends.local.namespace import Namespace
 from spawner.pool.backends.local.relay import Relay, to_tcp, to_unix
+from spawner.pool.backends.local.traffic import Recorder
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -69,6 +72,7 @@ class Keeper:
         self.program: subprocess.Popen[bytes] | None = None
         self.namespace: Namespace | None = None
         self.relay = Relay()
+        self.traffic: Recorder | None = None
         self.descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)  # as the sandbox gets it
         self.said = -1  # the sandbox's output
         self.log_room, self.last_words = LARGEST_LOG, b""
@@ -135,6 +139,8 @@ class Keeper:
             return self.listener.dup()
         _raise_limit_of_descriptors()
         self.namespace = Namespace(plan, self._join)
+        if self.orders["traffic"]:
+            self.traffic = Recorder(Path(self.orders["traffic"]), self.orders["id"], time.time)
         agents = socket.socket(socket.AF_UNIX)
         agents.bind("")
         agents.listen(512)
@@ -160,35 +166,61 @@ class Keeper:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the last: new capabilities in a namespace would undo it
 
     def _watch(self, wake: int, report: int) -> None:
+        """Handle events for ever. A handler returns False when its descriptor has no more of them."""
+        handlers: dict[int, Callable[[], bool]] = {
+            wake: lambda: self._wake(wake),
+            self.relay.fileno(): self._pass_on,
+            report: lambda: self._hear_report(report),
+            self.said: self._hear,
+        }
+        if self.traffic and self.namespace and self.namespace.events:
+            handlers[self.namespace.events.fileno()] = self._note_connections
         poll = select.poll()
-        poll.register(wake, select.POLLIN)
-        poll.register(self.relay.fileno(), select.POLLIN)
-        for descriptor in (report, self.said):
+        for descriptor in handlers:
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
         looked = time.monotonic()
         while True:
             pause = LOST_SECONDS if self.group or not self.program else WATCH_SECONDS
             for descriptor, _ in poll.poll(pause * 1000):
-                if descriptor == self.relay.fileno():
-                    self.relay.turn()
-                elif descriptor == report:
-                    if os.read(report, 64).startswith(b"warm"):
-                        self._say(phase="ready")
-                    poll.unregister(report)
-                elif descriptor == self.said:
-                    if not self._hear():
-                        poll.unregister(self.said)
-                else:
-                    if signal.SIGTERM in os.read(wake, 512):
-                        self._end()
-                    self._reap()
+                if not handlers[descriptor]():
+                    poll.unregister(descriptor)
             if time.monotonic() - looked >= pause:
                 looked = time.monotonic()
                 self._look()
 
+    def _wake(self, wake: int) -> bool:
+        if signal.SIGTERM in os.read(wake, 512):
+            self._end()
+        self._reap()
+        return True
+
+    def _pass_on(self) -> bool:
+        self.relay.turn()
+        return True
+
+    def _hear_report(self, report: int) -> bool:
+        if os.read(report, 64).startswith(b"warm"):
+            self._say(phase="ready")
+        return False
+
+    def _note_connections(self) -> bool:
+        """Write what connection tracking tells. False once the namespace is gone."""
+        if self.namespace is None or self.namespace.events is None or self.traffic is None:
+            return False
+        try:
+            for connection in parse(self.namespace.events.recv(PIPE)):
+                self.traffic.note(connection)
+        except BlockingIOError:
+            pass
+        except OSError:  # ENOBUFS: more than the socket holds
+            self.traffic.missed()
+        return True
+
     def _look(self) -> None:
         """What has no event."""
+        if self.traffic:
+            self.traffic.sweep()
         if not self.folder.exists():
             self._end()
         self._reap()
@@ -231,6 +263,10 @@ class Keeper:
     def _disconnect(self) -> None:
         """End the slot's network. The notebook port stays the keeper's."""
         self.relay.close()
+        if self.traffic:
+            self._note_connections()
+            self.traffic.close()
+            self.traffic = None
         if self.namespace:
             self.namespace.end()
             self.namespace = None

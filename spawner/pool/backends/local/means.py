@@ -8,14 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from spawner.pool.backends.local.network import LOOPBACK, Means, Network, find, plan
+from spawner.pool.backends.local.network import LOOPBACK, Means, Network, TrafficLimits, find, plan
 
 SECONDS = 60
+NORMAL = TrafficLimits()
 TRIAL_USER = 0x70FFFFFF
 """A user id that no slot has, for the trial that root makes."""
 
 
-def find_means(*, internet: bool) -> tuple[Means, str]:
+def find_means(*, internet: bool, limits: TrafficLimits = NORMAL, log: bool = True) -> tuple[Means, str]:
     """The best means that works here, and why no better one does (empty where none was asked for).
 
     Takes about a second: the supervisor asks once, and its programs read the result.
@@ -23,11 +24,11 @@ def find_means(*, internet: bool) -> tuple[Means, str]:
     failures = []
     if internet:
         for means in (Means.PASTA, Means.SLIRP):
-            failure = _missing(means) or _try(means)
+            failure = _missing(means) or _try(means, limits, log=log)
             if not failure:
                 return means, ""
             failures.append(failure)
-    failure = _try(Means.CLOSED)
+    failure = _try(Means.CLOSED, limits, log=log)
     if failure:
         return Means.SHARED, failure
     return Means.CLOSED, "; ".join(dict.fromkeys(failures))
@@ -38,9 +39,12 @@ def _missing(means: Means) -> str:
     return f"{' and '.join(names)}: not installed" if names else ""
 
 
-def _try(means: Means) -> str:
+def _try(means: Means, limits: TrafficLimits = NORMAL, *, log: bool = True) -> str:
     """Make one namespace, in a process of its own. Returns why that is impossible; empty where it works."""
-    trial = plan(Network(means=means, ports=(1,), target=LOOPBACK), TRIAL_USER if os.geteuid() == 0 else None)
+    trial = plan(
+        Network(means=means, ports=(1,), target=LOOPBACK, limits=limits, log=log),
+        TRIAL_USER if os.geteuid() == 0 else None,
+    )
     assert trial is not None
     package = Path(sys.modules["spawner"].__path__[0])
     try:

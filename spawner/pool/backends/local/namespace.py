@@ -24,6 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from spawner.pool.backends.local.connections import listen
+
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 READY_SECONDS = 20
 """For a program that is ready within 0.2 s on a machine with nothing else to do."""
@@ -35,13 +37,17 @@ DONE = b"done"
 
 
 class Namespace:
-    """A network namespace, held by descriptors. `listeners` are inside, on the forwarded ports, in their order."""
+    """A network namespace, held by descriptors. `listeners` are inside, on the forwarded ports, in their order.
+
+    `events` tells of connections out of it (see `traffic.py`); None where it leads nowhere.
+    """
 
     def __init__(self, plan: dict[str, Any], prepare: Callable[[], None] = lambda: None) -> None:
         """Make it. `prepare` runs in each program that is started for it. Raises `OSError`, and leaves nothing."""
         self.plan = plan
         self.user = self.net = -1
         self.listeners: list[socket.socket] = []
+        self.events: socket.socket | None = None
         self._prepare = prepare
         self._processes: dict[int, int] = {}
         self._leash = -1
@@ -53,6 +59,8 @@ class Namespace:
                 self._do_inside(self._unshare)
             if plan["means"] == "slirp4netns":
                 self._start_slirp()
+            if plan["shape"]:
+                self._shape()
         except BaseException:
             self.end()
             raise
@@ -80,6 +88,9 @@ class Namespace:
         self._leash = self.user = self.net = -1
         for listener in self.listeners:
             listener.close()
+        if self.events is not None:
+            self.events.close()
+            self.events = None
         for process, handle in self._processes.items():
             # By handle: the keeper may have reaped it long ago, and the number be another's.
             with contextlib.suppress(ProcessLookupError):
@@ -144,6 +155,8 @@ class Namespace:
         for descriptor in found:
             os.set_inheritable(descriptor, False)
         user, net, *listeners = found
+        if self.plan["log"]:
+            self.events = socket.socket(fileno=listeners.pop())
         self.listeners = [socket.socket(fileno=one) for one in listeners]
         if self.net >= 0:
             os.close(user)
@@ -168,6 +181,18 @@ class Namespace:
         with os.fdopen(ready, "rb", buffering=0) as stream:
             if not _comes(stream.fileno()) or not stream.read(1):
                 raise OSError(0, f"{self.plan['means']} does not start")
+
+    def _shape(self) -> None:
+        """Limit the bandwidth of the interface to the internet, which is there now."""
+        go_in = self.enter_as_root if self.plan["means"] == "pasta" else self.enter
+        done = subprocess.run(
+            self.plan["shape"],
+            preexec_fn=go_in,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise OSError(0, f"tc: {done.stderr.decode(errors='replace').strip().splitlines()[:1]}")
 
     def _popen(self, command: list[str], *, is_root: bool = False, **how: Any) -> subprocess.Popen[bytes]:
         def prepare() -> None:
@@ -216,7 +241,8 @@ def _set_up(plan: dict[str, Any], go_in: Callable[[], None]) -> list[int]:
     # On every address, of which a namespace has loopback, the hub's, and the internet's interface, which lets none in.
     listeners = [socket.create_server(("", port), backlog=64) for port in plan["ports"]]
     namespaces = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "net")]
-    return [*namespaces, *(listener.detach() for listener in listeners)]
+    events = [listen().detach()] if plan["log"] else []
+    return [*namespaces, *(listener.detach() for listener in listeners), *events]
 
 
 def _add_address(target: str) -> None:

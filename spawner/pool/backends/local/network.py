@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from spawner.settings import InstanceNetwork
+
 LOOPBACK = "127.0.0.1"
 ADDRESS, PREFIX, GATEWAY, RESOLVER = "10.0.2.100", "24", "10.0.2.2", "10.0.2.3"
 """slirp4netns's own, given to pasta, too. They exist in the slot's namespace only."""
@@ -66,19 +68,43 @@ class Means(StrEnum):
 
 
 @dataclass(frozen=True)
+class TrafficLimits:
+    """The most that one slot sends, of everything but loopback. 0: no limit.
+
+    Downloads are not limited: what comes from `pip install` or `git clone` is a few hundred connections at most, and
+    their packets out are acknowledgements, fewer than 20,000 a second at 10 Gbit/s.
+    """
+
+    upload_megabits: float = 100
+    connections: int = 1000
+    new_connections: int = 25
+    """In a second; ten times as many at once after a pause."""
+    packets: int = 20_000
+    """In a second."""
+
+
+@dataclass(frozen=True)
 class Network:
-    """How the slots of a pool are connected. `ports` of `target` are forwarded, at the same numbers."""
+    """How the slots of a pool are connected. `ports` of `target` are forwarded, at the same numbers.
+
+    `log`: connections are tracked for the log of them (`connections.py`).
+    """
 
     means: Means = Means.SHARED
     ports: tuple[int, ...] = ()
     target: str = LOOPBACK
     also_refuse: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
+    limits: TrafficLimits = TrafficLimits()
+    log: bool = True
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One slot's network, in the keeper's orders. `user` is a real user id, where root makes the slot."""
+    """One slot's network, in the keeper's orders. `user` is a real user id, where root makes the slot.
+
+    `command` is the program for the internet, `shape` the command that limits the bandwidth of its interface.
+    """
 
     means: Means
     ports: list[int]
@@ -87,10 +113,22 @@ class Plan:
     rules: str
     nft: str
     command: list[str] = field(default_factory=list)
+    shape: list[str] = field(default_factory=list)
+    log: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The form in the orders."""
         return asdict(self)
+
+
+def limits_of(settings: InstanceNetwork) -> TrafficLimits:
+    """What the settings say."""
+    return TrafficLimits(
+        upload_megabits=settings.upload_megabits,
+        connections=settings.connections,
+        new_connections=settings.new_connections_per_second,
+        packets=settings.packets_per_second,
+    )
 
 
 def plan(network: Network, run_as: int | None) -> Plan | None:
@@ -106,6 +144,8 @@ def plan(network: Network, run_as: int | None) -> Plan | None:
         rules=rules(network, own_addresses()) if has_internet else "",
         nft=find("nft") or "",
         command=command(network.means) if has_internet else [],
+        shape=shape(network.limits) if has_internet else [],
+        log=has_internet and network.log,
     )
 
 
@@ -126,6 +166,32 @@ def command(means: Means) -> list[str]:
     ]  # fmt: skip
 
 
+def shape(limits: TrafficLimits) -> list[str]:
+    """The command that delays what exceeds the bandwidth; empty where there is no limit, or no `tc`.
+
+    nftables' own limit drops packets instead, with which TCP nearly stands still.
+    """
+    program = find("tc")
+    if program is None or not limits.upload_megabits:
+        return []
+    rate = f"{round(limits.upload_megabits * 1000)}kbit"
+    return [
+        program,
+        "qdisc",
+        "replace",
+        "dev",
+        INTERFACE,
+        "root",
+        "tbf",
+        "rate",
+        rate,
+        "burst",
+        "1mb",
+        "latency",
+        "50ms",
+    ]
+
+
 def resolver(means: Means) -> str:
     """/etc/resolv.conf of a slot."""
     return "" if means is Means.CLOSED else f"nameserver {RESOLVER}\n"
@@ -134,26 +200,55 @@ def resolver(means: Means) -> str:
 def rules(network: Network, own: Iterable[str] = ()) -> str:
     """nftables' rules. `own` are this machine's addresses, at which its programs listen for others."""
     allow4, allow6 = _by_family(network.allow)
+    limits = network.limits
     refuse4, refuse6 = _by_family((*REFUSED_IPV4, *REFUSED_IPV6, *network.also_refuse, *own))
     lines = [
         'oifname "lo" accept',
+        *_rate(limits.packets, limits.packets),
         f"ip daddr {RESOLVER} udp dport 53 accept",
         f"ip daddr {RESOLVER} tcp dport 53 accept",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept",
-        *(f"ip daddr {{ {', '.join(allow4)} }} meta l4proto tcp accept" for _ in allow4[:1]),
-        *(f"ip6 daddr {{ {', '.join(allow6)} }} meta l4proto tcp accept" for _ in allow6[:1]),
+        *(f"ip daddr {{ {', '.join(allow4)} }} meta l4proto tcp goto open" for _ in allow4[:1]),
+        *(f"ip6 daddr {{ {', '.join(allow6)} }} meta l4proto tcp goto open" for _ in allow6[:1]),
         f"ip daddr {{ {', '.join(refuse4)} }} {_REJECT}",
         f"ip6 daddr {{ {', '.join(refuse6)} }} {_REJECT}",
         f"tcp dport {{ {', '.join(map(str, REFUSED_PORTS))} }} {_REJECT}",
-        "meta l4proto tcp accept",
-        f"udp dport {{ {', '.join(map(str, UDP_PORTS))} }} accept",
+        "meta l4proto tcp goto open",
+        f"udp dport {{ {', '.join(map(str, UDP_PORTS))} }} goto open",
         _REJECT,
     ]
-    return _TABLE.format(out="\n    ".join(lines))
+    tracks = network.log or limits.connections or limits.new_connections
+    opening = [
+        *(["ct state != new accept"] if tracks else []),
+        *(f"ct count over {most} {_REJECT}" for most in (limits.connections,) if most),
+        *_rate(limits.new_connections, 10 * limits.new_connections),
+        "accept",
+    ]
+    untracked = _UNTRACKED.format(resolver=RESOLVER) if tracks else ""
+    return _TABLE.format(out="\n    ".join(lines), open="\n    ".join(opening), untracked=untracked)
+
+
+def _rate(most: int, burst: int) -> list[str]:
+    """Drops what exceeds so many packets in a second; no rule where there is no limit."""
+    return [f"limit rate over {most}/second burst {burst} packets drop"] if most else []
 
 
 _REJECT = "reject with icmpx type admin-prohibited"
-_TABLE = """table inet freepool {{
+_UNTRACKED = """
+  chain untracked_out {{
+    type filter hook output priority raw;
+    oifname "lo" notrack
+    ip daddr {resolver} udp dport 53 notrack
+  }}
+  chain untracked_in {{
+    type filter hook prerouting priority raw;
+    iifname "lo" notrack
+    ip saddr {resolver} udp sport 53 notrack
+  }}"""
+_TABLE = """table inet freepool {{{untracked}
+  chain open {{
+    {open}
+  }}
   chain out {{
     type filter hook output priority 0; policy drop;
     {out}
