@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     warm.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
     _add_warm(warm)
     _add_people(commands)
+    _add_invitations(commands)
     add_demo_options(commands.add_parser("demo-cloud", help="run the stand-in cloud alone"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
@@ -83,6 +84,25 @@ def _add_people(commands: Any) -> None:
     for parser in (ban, unban, grouped):
         parser.add_argument("person", metavar="USER", help="name in JupyterHub, or the id of a person")
     for parser in (ban, unban, listing, grouped):
+        parser.add_argument(
+            "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
+        )
+
+
+def _add_invitations(commands: Any) -> None:
+    invite = commands.add_parser("invite", help="print a link that lets one new account in")
+    invite.add_argument("--class", dest="trust", default="known", help="new, known or trusted (%(default)s)")
+    invite.add_argument("--group", action="append", default=[], help="a group that the person gets; may be repeated")
+    invite.add_argument("--days", type=float, default=7, help="days until it expires (%(default)s)")
+    invite.add_argument("--note", default="", help="for operators")
+    listing = commands.add_parser("invitations", help="list invitations that are open")
+    listing.add_argument("--all", action="store_true", help="also those that are used, expired or revoked")
+    revoke = commands.add_parser("revoke-invitation", help="make an invitation void")
+    revoke.add_argument("invitation", metavar="ID", help="as `freepool invitations` lists it")
+    trust = commands.add_parser("trust", help="show how far a person is trusted, or set it")
+    trust.add_argument("person", metavar="USER", help="name in JupyterHub, or the id of a person")
+    trust.add_argument("trust", metavar="CLASS", nargs="?", help="new, known, trusted; auto: as the settings say")
+    for parser in (invite, listing, revoke, trust):
         parser.add_argument(
             "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
         )
@@ -210,6 +230,17 @@ def _people(options: argparse.Namespace) -> None:
     run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
 
 
+def _invitations(options: argparse.Namespace) -> None:
+    from spawner.cli_invitations import run
+
+    run(
+        _settings(options),
+        options,
+        lambda text: sys.stdout.write(printable(text)),
+        lambda text: sys.stderr.write(f"freepool: {printable(text)}\n"),
+    )
+
+
 def _demo_cloud(options: argparse.Namespace) -> None:
     from spawner.demo_cloud.__main__ import run
 
@@ -236,6 +267,7 @@ _COMMANDS = {
     "migrate": _migrate,
     "warm": _warm,
     **dict.fromkeys(("ban", "unban", "bans", "groups"), _people),
+    **dict.fromkeys(("invite", "invitations", "revoke-invitation", "trust"), _invitations),
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,
