@@ -75,8 +75,10 @@ def enter(
     if invitation is None or problem is not None:
         refused = None if newcomer.is_named else _refused(connection, newcomer, settings, problem, now)
         return refused or _write(connection, newcomer, TrustClass.NEW, new_id(), now)
-    person = _write(connection, newcomer, invitation.trust, new_id(), now)
-    invitations.take(connection, invitation.id, person.id, now=now)
+    person_id = new_id()
+    if not invitations.take(connection, invitation.id, person_id, now=now):
+        return Refused.USED
+    person = _write(connection, newcomer, invitation.trust, person_id, now)
     if invitation.groups:
         by = f"invitation {invitation.id} by {invitation.made_by}"[:255]
         groups.replace(connection, person.id, GroupSource.ADMINISTRATOR, invitation.groups, by=by, now=now)

@@ -1,5 +1,7 @@
 """Classes of people by login and operator, invitations, and counts of who came anew."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -9,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 TIME = sa.DateTime(timezone=True)
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "claims_held": sa.JSON,
     "account_since": TIME,
     "operator_trust": sa.String(16),
