@@ -252,20 +252,20 @@ class Pool:
         """What the person's class may have now."""
         return trust.limits_of(people.find(connection, person_id), self.now(), self.people)
 
+    def longest_session(self, connection: Connection, instance: Instance) -> timedelta:
+        """The longest that an instance may run: the shorter of what its flavor and its person's class allow."""
+        minutes = self.catalog.flavor(instance.flavor).session_minutes
+        limits = self.limits_of_class(connection, instance.person_id)
+        return timedelta(minutes=min(minutes, limits.session_minutes or minutes))
+
     def mark_running(self, connection: Connection, instance: Instance, url: str) -> Instance:
         """Write RUNNING and the deadline: a full session, or what is left of it for a restart while others wait."""
         now = self.now()
-        limits = self.limits_of_class(connection, instance.person_id)
-        ends_at = now + session_of(self.catalog.flavor(instance.flavor), limits)
+        ends_at = now + self.longest_session(connection, instance)
         ticket = tickets.of_instance(connection, instance.id)
         if ticket is not None and ticket.ends_by is not None:
             ends_at = min(ends_at, ticket.ends_by)
         return instances.mark_running(connection, instance.id, url=url, now=now, ends_at=ends_at)
-
-
-def session_of(flavor: Flavor, limits: ClassLimits) -> timedelta:
-    """How long an instance of this flavor runs: the shorter of what the flavor and the person's class allow."""
-    return timedelta(minutes=min(flavor.session_minutes, limits.session_minutes or flavor.session_minutes))
 
 
 def _log_failed_ending(subject: str, error: BaseException) -> None:  # noqa: ARG001

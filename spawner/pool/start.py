@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -20,12 +19,11 @@ from spawner.errors import LostRace, NoRoom, PoolFull, Refusal, StartFailed
 from spawner.ledger import EndReason, Instance, StartStep, Ticket, TicketState
 from spawner.ledger.people import bans
 from spawner.ledger.pool import instances, slots, tickets
-from spawner.people_settings import ClassLimits
 from spawner.pool.backends.base import Phase, Slots
 from spawner.pool.bring_up import BringUp
 from spawner.pool.noted_ends import reason_of_running
 from spawner.pool.options import CalledTicket, Choice
-from spawner.pool.pool import Pool, Server, session_of
+from spawner.pool.pool import Pool, Server
 from spawner.pool.queue.admission import QueuePosition, SpawnRequest
 from spawner.pool.queue.responses import NO_MACHINE, not_offered, queued
 
@@ -90,8 +88,7 @@ class Start:
             if ticket.state is TicketState.WAITING:
                 return self.pool.admission.position_of(connection, ticket)
             choice = self.request if isinstance(self.request, Choice) else self._choice_of(ticket)
-            limits = self.pool.limits_of_class(connection, self.server.person_id)
-            return self._write_intent(connection, ticket, choice, instance_id, limits), within(choice, limits)
+            return self._write_intent(connection, ticket, choice, instance_id), choice
 
         admitted = await self.pool.ledger.awrite(write)
         if isinstance(admitted, QueuePosition):
@@ -122,10 +119,9 @@ class Start:
         if why_not is not None:
             raise not_offered(why_not)
 
-    def _write_intent(
-        self, connection: Connection, ticket: Ticket, choice: Choice, instance_id: str, limits: ClassLimits
-    ) -> Instance:
+    def _write_intent(self, connection: Connection, ticket: Ticket, choice: Choice, instance_id: str) -> Instance:
         pool, at_most = self.pool, self.pool.catalog.limits.instances_per_user
+        limits = pool.limits_of_class(connection, self.server.person_id)
         instance = instances.request(
             connection,
             instance_id=instance_id,
@@ -190,12 +186,6 @@ class Start:
             return EndReason.SUPERSEDED, None
         has_run = leftover.usable_at is not None
         return reason_of_running(status) if has_run else status.reason or EndReason.CRASHED, status.detail or None
-
-
-def within(choice: Choice, limits: ClassLimits) -> Choice:
-    """The choice, with the session that the person's class may have."""
-    minutes = session_of(choice.flavor, limits) // timedelta(minutes=1)
-    return replace(choice, flavor=choice.flavor.model_copy(update={"session_minutes": minutes}))
 
 
 def _cancelled() -> StartFailed:

@@ -98,7 +98,7 @@ def use(stack: Stack, client: httpx.Client, code: str, account: str) -> httpx.Re
     """Send the code, and log in as this account from where that leads to."""
     answer = send(stack, client, code)
     assert answer.status_code == 302, answer.text
-    return log_in(client, str(client.get(answer.headers["Location"]).url.copy_with(query=None)), account)
+    return log_in(client, f"{stack.url}{answer.headers['Location']}", account)
 
 
 def is_inside(stack: Stack, page: httpx.Response, account: str) -> bool:

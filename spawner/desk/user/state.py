@@ -200,7 +200,7 @@ class State(BaseModel):
     ticket: TicketView | None
     last: LastView | None
     paid: PaidView | None
-    standing: ClassView | None = None
+    standing: ClassView | None
     now: datetime
 
 

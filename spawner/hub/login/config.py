@@ -13,7 +13,7 @@ from typing import Any
 
 from spawner.errors import SetupError
 from spawner.hub.invitation_texts import on_login_page
-from spawner.hub.login import crypt_keys, texts
+from spawner.hub.login import crypt_keys
 from spawner.hub.login.links import LinkAuthenticator
 from spawner.login_settings import LoginKind
 from spawner.settings import Settings
@@ -61,7 +61,7 @@ def _use_provider(c: Any, settings: Settings) -> None:
     own.enable_pkce = True
     own.any_allow_config = True  # the settings have been checked
     if settings.people.invitation_only:
-        own.custom_html = texts.login_page(rules.title) + on_login_page()
+        own.login_note = on_login_page()
     if rules.scopes is not None:
         own.scope = list(rules.scopes)
     # What was learnt at the login is kept, encrypted, so that groups can be looked at again.
