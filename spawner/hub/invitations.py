@@ -73,7 +73,7 @@ class InvitationHandler(QuietHandler):
     async def prepare(self) -> None:
         """404 where people log in by links, which need no invitation."""
         await super().prepare()
-        if isinstance(self.authenticator, LinkAuthenticator):
+        if isinstance(self.authenticator, LinkAuthenticator) and not self._finished:
             raise HTTPError(404)
 
     async def get(self) -> None:

@@ -226,7 +226,7 @@ def test_classes_and_invitations_reach_the_settings_and_mistakes_are_refused() -
     assert found.people == PeopleSettings.model_validate(people)
     assert found.trusted_proxies == 1
     for wrong in ({"invitations": True}, {"known": [{"day": 7}]}, {"limits": {"new": {"session_minutes": 0}}}):
-        with pytest.raises(Exception, match="values don't meet the specifications|schema"):
+        with pytest.raises(Exception, match="schema"):
             render({"people": wrong})
 
 
