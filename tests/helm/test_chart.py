@@ -204,7 +204,7 @@ def test_the_schema_describes_every_value() -> None:
         assert part["additionalProperties"] is False, where
         for name, inner in part["properties"].items():
             assert "$ref" in inner or inner.get("description"), f"{where}.{name} has no description"
-            if "properties" in inner and name != "catalog":
+            if "properties" in inner and name not in ("catalog", "people"):
                 compare(values[name], inner, f"{where}.{name}")
 
     compare(DEFAULTS, schema, "values")

@@ -274,7 +274,7 @@ def test_guessing_is_limited_by_address(stack: Stack, capsys: pytest.CaptureFixt
 def test_a_full_day_refuses_new_accounts_of_a_network_also_after_a_restart(
     stack: Stack, provider: Provider, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number in range(6):
+    for number in range(5):
         provider.account(f"many-{number}", **LEARNER)
 
     def come(account: str, address: str, code: str | None = None) -> httpx.Response:
@@ -301,7 +301,6 @@ def test_a_full_day_refuses_new_accounts_of_a_network_also_after_a_restart(
         code = code_of(freepool(stack, capsys, "invite", "--class", "trusted"))
         assert is_inside(stack, come("many-4", "203.0.113.9", code), "many-4")
         assert "203.0.113" not in (stack.state / "ledger.sqlite").read_bytes().decode("latin-1")
-    assert is_inside(stack, come("many-5", "203.0.113.7"), "many-5")
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------

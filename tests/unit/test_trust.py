@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from spawner.client_address import client_address
 from spawner.desk.i18n import load_translations
 from spawner.desk.user.class_view import view_of_class
 from spawner.hub.invitations import GuessLimit
@@ -156,6 +157,28 @@ def test_only_what_the_settings_ask_for_is_kept_of_the_claims(claims: dict[str, 
 def test_the_time_at_which_an_account_was_made_is_read_with_care(claim: object, time: datetime | None) -> None:
     assert read_time(claim) == time
     assert facts_of({"created_at": claim}, RULES).account_since == time
+
+
+# --- where somebody comes from ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "address"),
+    [
+        ("192.0.2.1", 0, "192.0.2.1"),
+        ("6.6.6.6, 192.0.2.1", 0, "192.0.2.1"),
+        ("6.6.6.6, 192.0.2.1, 10.0.0.1", 1, "192.0.2.1"),
+        ("10.0.0.1", 1, "10.0.0.1"),
+        ("6.6.6.6, rubbish, 10.0.0.1", 1, "10.0.0.1"),
+        ("::ffff:192.0.2.1", 0, "192.0.2.1"),
+        ("[2001:DB8::1]:443", 0, "2001:db8::1"),
+        (None, 0, "0.0.0.0"),
+    ],
+)
+def test_an_address_is_what_proxies_wrote_and_not_what_a_client_invents(
+    forwarded: str | None, proxies: int, address: str
+) -> None:
+    assert client_address("0.0.0.0", forwarded, proxies) == address
 
 
 # --- networks and guesses ---------------------------------------------------------------------------------------------
