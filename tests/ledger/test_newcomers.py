@@ -132,6 +132,12 @@ def test_an_invitation_is_taken_once_even_without_the_ledgers_lock(ledger: Ledge
 
     assert ledger.write(twice) == [True, False]
     assert only(ledger).used_by == "p1"
+    invite(ledger, id="gone")
+    assert ledger.write(invitations.revoke, "gone", by="eve", now=NOW)
+    assert not ledger.write(invitations.take, "gone", "p3", now=NOW)
+    assert not ledger.write(invitations.revoke, "gone", by="bob", now=NOW), "who and when stay as they were"
+    invite(ledger, id="old", expires_at=NOW)
+    assert not ledger.write(invitations.take, "old", "p4", now=NOW)
 
 
 def test_two_tabs_of_one_account_are_one_person(ledger: Ledger, together: Together[Any]) -> None:
