@@ -9,36 +9,36 @@ PAGE = "/hub/invitation"
 LINK, LINK_ZH = f'<a href="{PAGE}">Enter an invitation</a>.', f'<a href="{PAGE}">输入邀请码</a>。'
 SENTENCES = {
     Refused.UNINVITED: (
-        "New accounts need an invitation here, and {name} is not known yet.",
-        "新账号须凭邀请码加入，{name} 尚未加入。",
+        "New accounts need an invitation, and {name} is a new account here.",
+        "新账号需要邀请码，{name} 在本平台是新账号。",
     ),
     Refused.UNKNOWN_CODE: (
-        "This invitation is not known. A code has 32 digits and letters from a to f.",
+        "This invitation is not valid. A code has 32 digits and letters from a to f.",
         "此邀请码无效。邀请码由 32 位数字和 a 至 f 的字母组成。",
     ),
     Refused.USED: (
-        "This invitation has been used already: each is for one person. Ask for another one.",
-        "此邀请码已被使用，每个邀请码仅限一人。请另行索取。",
+        "This invitation was already used: each is for one account. Ask for another one.",
+        "此邀请码已被使用，每个邀请码仅限一个账号。请另行索取。",
     ),
     Refused.EXPIRED: ("This invitation has expired. Ask for a new one.", "此邀请码已过期，请索取新的邀请码。"),
     Refused.REVOKED: (
-        "This invitation has been withdrawn. Ask the people who run this platform.",
-        "此邀请码已被撤回，请联系平台管理员。",
+        "This invitation was revoked. Ask an administrator for another one.",
+        "此邀请码已被撤销，请联系管理员。",
     ),
     Refused.FULL_DAY: (
-        "No more new accounts can come today. Try again after {tomorrow}, or ask the people who run this platform for "
-        "an invitation. Accounts that are known can log in as ever.",
-        "今日新账号名额已满。请在 {tomorrow} 之后再试，或向平台管理员索取邀请码。已加入的账号可照常登录。",
+        "No more new accounts are accepted today. Try again after {tomorrow}, or ask an administrator for an "
+        "invitation. Accounts that were used here before can sign in as usual.",
+        "今日新账号名额已满。请在 {tomorrow} 之后再试，或向管理员索取邀请码。曾在本平台使用的账号可照常登录。",
     ),
     Refused.FULL_NETWORK: (
-        "No more new accounts can come from your network today. Try again after {tomorrow}, or ask the people who run "
-        "this platform for an invitation. Accounts that are known can log in as ever.",
-        "今日来自你所在网络的新账号名额已满。请在 {tomorrow} 之后再试，或向平台管理员索取邀请码。"
-        "已加入的账号可照常登录。",
+        "No more new accounts are accepted from your network today. Try again after {tomorrow}, or ask an "
+        "administrator for an invitation. Accounts that were used here before can sign in as usual.",
+        "今日来自你所在网络的新账号名额已满。请在 {tomorrow} 之后再试，或向管理员索取邀请码。"
+        "曾在本平台使用的账号可照常登录。",
     ),
 }
 TOO_MANY = (
-    "Too many codes that are not known have come from your address. Try again in {minutes} min.",
+    "Too many invalid invitation codes from your address. Try again in {minutes} min.",
     "来自你的地址的无效邀请码过多，请在 {minutes} 分钟后再试。",
 )
 
@@ -57,6 +57,6 @@ def refusal(why: Refused, *, name: str, tomorrow: str) -> str:
 def on_login_page() -> str:
     """A line of the login page where accounts come by invitation. A Jinja template of JupyterHub's, as that page is."""
     return (
-        f'<p class="text-center">New here? Begin with <a href="{PAGE}">your invitation</a>.<br>'
+        f'<p class="text-center">New here? <a href="{PAGE}">Enter your invitation</a>.<br>'
         f'<span lang="zh-CN">初次使用？请先<a href="{PAGE}">输入邀请码</a>。</span></p>'
     )

@@ -118,11 +118,11 @@ def test_a_new_account_is_asked_for_an_invitation_and_leaves_nothing(
     page = enter(stack, client, "uninvited")
     assert page.status_code == 403
     assert not is_inside(stack, page, "uninvited")
-    assert "New accounts need an invitation here, and uninvited is not known yet." in page.text
-    assert "新账号须凭邀请码加入，uninvited 尚未加入。" in page.text
+    assert "New accounts need an invitation, and uninvited is a new account here." in page.text
+    assert "新账号需要邀请码，uninvited 在本平台是新账号。" in page.text
     assert '<a href="/hub/invitation">' in page.text
     assert stack.ledger.read(people.of_name, "uninvited") == []
-    assert "your invitation</a>" in client.get(f"{stack.url}/hub/login").text
+    assert "Enter your invitation</a>" in client.get(f"{stack.url}/hub/login").text
 
 
 @pytest.mark.usefixtures("by_invitation")
@@ -162,7 +162,7 @@ def test_a_link_lets_one_account_in_with_its_class_and_is_in_no_log(
     with client_with_cookies() as second:
         refused = send(stack, second, code)
         assert refused.status_code == 403
-        assert "This invitation has been used already: each is for one person." in refused.text
+        assert "This invitation was already used: each is for one account." in refused.text
         assert "此邀请码已被使用" in refused.text
     with pytest.raises(SystemExit):
         freepool(stack, capsys, "revoke-invitation", used.id)
@@ -187,7 +187,7 @@ def test_the_class_is_said_on_the_desk_and_shortens_a_session(
     state = stack.desk("GET", "api/state", token=token).json()
     assert state["standing"] == {
         "trust": "new",
-        "text": "Your account is new here. A notebook of yours ends after 30 minutes at the latest.",
+        "text": "Your account is new here. Your notebooks stop after 30 minutes at most.",
     }
     assert {flavor["session_seconds"] for flavor in state["flavors"]} == {1800}
     assert length(stack.run("limited")) == timedelta(minutes=30)
@@ -213,9 +213,9 @@ def length(instance: Any) -> timedelta:
 @pytest.mark.parametrize(
     ("change", "english", "chinese"),
     [
-        ("unknown", "This invitation is not known.", "此邀请码无效"),
+        ("unknown", "This invitation is not valid.", "此邀请码无效"),
         ("expired", "This invitation has expired.", "此邀请码已过期"),
-        ("revoked", "This invitation has been withdrawn.", "此邀请码已被撤回"),
+        ("revoked", "This invitation was revoked.", "此邀请码已被撤销"),
     ],
 )
 def test_a_code_that_is_not_good_is_refused_in_words(
@@ -243,7 +243,7 @@ def test_an_invitation_that_is_revoked_during_the_login_is_refused_at_its_end(
     freepool(stack, capsys, "revoke-invitation", stack.ledger.read(invitations.list_invitations)[0].id)
     page = log_in(client, f"{stack.url}{answer.headers['Location']}", "too-late")
     assert page.status_code == 403
-    assert "This invitation has been withdrawn." in page.text
+    assert "This invitation was revoked." in page.text
     assert not is_inside(stack, page, "too-late")
 
 
@@ -263,7 +263,7 @@ def test_guessing_is_limited_by_address(stack: Stack, capsys: pytest.CaptureFixt
         refused = guesser.post(page, data={"_xsrf": token, "code": good})
         assert refused.status_code == 429
         assert 0 < int(refused.headers["Retry-After"]) <= 600
-        assert "Too many codes that are not known have come from your address." in refused.text
+        assert "Too many invalid invitation codes from your address." in refused.text
         assert "无效邀请码过多" in refused.text
         assert send(stack, neighbour, good).status_code == 302
 
@@ -288,14 +288,14 @@ def test_a_full_day_refuses_new_accounts_of_a_network_also_after_a_restart(
         assert page.status_code == 429
         assert not is_inside(stack, page, "many-1")
         assert 0 < int(page.headers["Retry-After"]) <= 86400
-        assert "No more new accounts can come from your network today. Try again after 20" in page.text
+        assert "No more new accounts are accepted from your network today. Try again after 20" in page.text
         assert "今日来自你所在网络的新账号名额已满" in page.text
         assert come("many-1", "192.0.2.1, 203.0.113.200").status_code == 429, "what a client invents does not count"
         assert is_inside(stack, come("many-2", "2001:db8:1:2300::1"), "many-2")
         restart(stack)
         full = come("many-3", "2001:db8:2::1")
         assert full.status_code == 429
-        assert "No more new accounts can come today." in full.text
+        assert "No more new accounts are accepted today." in full.text
         assert "今日新账号名额已满" in full.text
         assert is_inside(stack, come("many-0", "203.0.113.7"), "many-0"), "nobody known is hurt"
         code = code_of(freepool(stack, capsys, "invite", "--class", "trusted"))
@@ -318,8 +318,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.mark.parametrize(
     ("locale", "button", "says", "said"),
     [
-        ("en-US", "Log in with it", "New accounts need an invitation here", "Your account is known here."),
-        ("zh-CN", "凭邀请码登录", "新账号须凭邀请码加入", "你的账号是已知账号。"),
+        ("en-US", "Sign in with this invitation", "New accounts need an invitation", "Your account is known here."),
+        ("zh-CN", "凭邀请码登录", "新账号需要邀请码", "你的账号是已知账号。"),
     ],
 )
 def test_somebody_with_a_browser_is_asked_for_the_invitation_and_comes_in_with_it(

@@ -17,12 +17,12 @@ CLASSES = {
     TrustClass.TRUSTED: "Your account is trusted here.",
 }
 RISES = {
-    TrustClass.KNOWN: "It counts as known from {time} on.",
-    TrustClass.TRUSTED: "It counts as trusted from {time} on.",
+    TrustClass.KNOWN: "It becomes a known account on {time}.",
+    TrustClass.TRUSTED: "It becomes a trusted account on {time}.",
 }
-SESSION = "A notebook of yours ends after {minutes} minutes at the latest."
-ONE = "You may have one notebook at a time."
-SEVERAL = "You may have {count} notebooks at the same time."
+SESSION = "Your notebooks stop after {minutes} minutes at most."
+ONE = "You can run one notebook at a time."
+SEVERAL = "You can run {count} notebooks at the same time."
 
 
 class ClassView(BaseModel):
