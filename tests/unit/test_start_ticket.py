@@ -75,11 +75,11 @@ async def test_the_lower_of_the_catalogs_and_the_classs_number_of_instances_hold
     pool.catalog = make.catalog(make.flavor("small"), make.flavor("large"), instances_per_user=2)
     await admit(pool, called(pool).id)
     second = pool.ask("ann", flavor="small", server="second")
-    with pytest.raises(TooMany, match="You already have an instance running"):
+    with pytest.raises(TooMany, match="You already have a running notebook"):
         await admit(pool, second.id, server="second", limits=ClassLimits(instances=1))
     await admit(pool, second.id, server="second", limits=ClassLimits(instances=5))
     third = pool.ask("ann", flavor="small", server="third")
-    with pytest.raises(TooMany, match="You already have 2 instances running"):
+    with pytest.raises(TooMany, match="You already have 2 running notebooks"):
         await admit(pool, third.id, server="third", limits=ClassLimits(instances=5))
 
 
