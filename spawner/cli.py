@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_warm(warm)
     _add_people(commands)
     _add_traffic(commands)
+    _add_invitations(commands)
     add_demo_options(commands.add_parser("demo-cloud", help="run only the simulated cloud"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
@@ -102,6 +103,27 @@ def _add_traffic(commands: Any) -> None:
     traffic.add_argument("--minutes", type=float, default=5, help="how exact that time is (%(default)s)")
     traffic.add_argument("--user", help="only this name in JupyterHub, or id of a person")
     traffic.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
+
+
+def _add_invitations(commands: Any) -> None:
+    invite = commands.add_parser("invite", help="print an invitation link for one new account")
+    invite.add_argument("--class", dest="trust", default="known", help="new, known or trusted (%(default)s)")
+    invite.add_argument("--group", action="append", default=[], help="a group for the user; can be repeated")
+    invite.add_argument("--days", type=float, default=7, help="days until it expires (%(default)s)")
+    invite.add_argument("--note", default="", help="note, visible to administrators only")
+    listing = commands.add_parser("invitations", help="list open invitations")
+    listing.add_argument("--all", action="store_true", help="include used, expired and revoked invitations")
+    revoke = commands.add_parser("revoke-invitation", help="revoke an invitation")
+    revoke.add_argument("invitation", metavar="ID", help="id that `freepool invitations` lists")
+    trust = commands.add_parser("trust", help="show or set the class of a user: new, known or trusted")
+    trust.add_argument("person", metavar="USER", help="name in JupyterHub, or id of the person")
+    trust.add_argument(
+        "trust", metavar="CLASS", nargs="?", help="new, known or trusted; auto: follow the rules in the settings"
+    )
+    for parser in (invite, listing, revoke, trust):
+        parser.add_argument(
+            "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
+        )
 
 
 def _add_warm(warm: argparse.ArgumentParser) -> None:
@@ -238,6 +260,17 @@ def _traffic(options: argparse.Namespace) -> None:
     run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
 
 
+def _invitations(options: argparse.Namespace) -> None:
+    from spawner.cli_invitations import run
+
+    run(
+        _settings(options),
+        options,
+        lambda text: sys.stdout.write(printable(text)),
+        lambda text: sys.stderr.write(f"freepool: {printable(text)}\n"),
+    )
+
+
 def _demo_cloud(options: argparse.Namespace) -> None:
     from spawner.demo_cloud.__main__ import run
 
@@ -278,6 +311,7 @@ _COMMANDS = {
     "warm": _warm,
     **dict.fromkeys(("ban", "unban", "bans", "groups"), _people),
     "traffic": _traffic,
+    **dict.fromkeys(("invite", "invitations", "revoke-invitation", "trust"), _invitations),
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,

@@ -27,6 +27,7 @@ from spawner.origins import (
     insecure_subdomains,
     is_localhost,
 )
+from spawner.people_settings import PeopleSettings
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
@@ -268,6 +269,17 @@ class Settings(BaseModel):
         default=GuardSettings(), description="What is noted about instances, and what follows; docs/operate.md."
     )
     login: LoginSettings = Field(default=LoginSettings(), description="How people log in. Default: by links.")
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Number of proxies in front of Freepool's own (load balancer, nginx) that add to X-Forwarded-For. "
+        "With a number that is too large, clients choose their address themselves.",
+    )
+    people: PeopleSettings = Field(
+        default=PeopleSettings(),
+        description="Classes of users, invitations, and how many may come anew; docs/login.md.",
+    )
     environment: dict[str, str | None] = Field(
         default={},
         description="More variables of hub, desk, steward and proxy on one machine: a value, or null for the one that "

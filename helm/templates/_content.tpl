@@ -44,6 +44,13 @@ login:
   {{- end }}
   {{- toYaml (merge $own .) | nindent 2 }}
 {{- end }}
+{{- with .Values.people }}
+people:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.trustedProxies }}
+trusted_proxies: {{ . }}
+{{- end }}
 {{- if and (contains "/srv/clouds/" (toJson .Values.paid.settings)) (not .Values.paid.existingSecret) }}
 {{- fail "paid.settings names files in /srv/clouds/: name the Secret that holds them in paid.existingSecret." }}
 {{- end }}

@@ -10,6 +10,7 @@ from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
+from spawner.hub import invitations
 from spawner.hub.limits import limit_requests
 from spawner.hub.login.config import use_login, use_login_links
 from spawner.hub.origins import configure_origins
@@ -79,7 +80,7 @@ def _add(c: Any, settings: Settings) -> None:
         "freepool_settings_file": os.environ[SETTINGS_VARIABLE],
         PEOPLE_KEY: lambda: people,  # traitlets copies values, and functions as they are
     }
-    hub.extra_handlers = _there(hub, "extra_handlers", []) + HANDLERS
+    hub.extra_handlers = _there(hub, "extra_handlers", []) + HANDLERS + invitations.handlers()
     c.Authenticator.post_auth_hook = post_auth_hook(people, _there(c.Authenticator, "post_auth_hook", None))
     if "refresh_user_hook" not in c.OAuthenticator:
         c.OAuthenticator.refresh_user_hook = skip_refresh_of_renamed

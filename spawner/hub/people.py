@@ -10,7 +10,7 @@ import binascii
 import hmac
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -27,6 +27,7 @@ from tornado.web import HTTPError
 
 from spawner.aio import TaskSet
 from spawner.errors import FreepoolError, NameTaken
+from spawner.hub import newcomers
 from spawner.hub.renames import carry_on_rename
 from spawner.hub_client import PERSON_PATH
 from spawner.ledger import Ledger, open_ledger
@@ -61,11 +62,22 @@ def subject_of(authenticator: Any, authentication: Mapping[str, Any]) -> tuple[s
     subject = user.get("sub") or user.get("id") if isinstance(user, Mapping) else None
     if subject is None or isinstance(subject, bool) or not str(subject):
         return None
-    issuer = _claims(state.get("id_token") or (state.get("token_response") or {}).get("id_token")).get("iss")
+    issuer = _id_claims(state).get("iss")
     if not issuer:
         url = urlsplit(getattr(authenticator, "authorize_url", "") or "")
         issuer = f"{url.scheme}://{url.netloc}"
     return str(issuer), str(subject)
+
+
+def claims_of(authenticator: Any, authentication: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the provider has said about the account: in the ID token, where there is one, and at its user's endpoint."""
+    state = authentication.get("auth_state") or {}
+    user = state.get(getattr(authenticator, "user_auth_state_key", ""))
+    return {**_id_claims(state), **(user if isinstance(user, Mapping) else {})}
+
+
+def _id_claims(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _claims(state.get("id_token") or (state.get("token_response") or {}).get("id_token"))
 
 
 def _claims(token: object) -> Mapping[str, Any]:
@@ -112,10 +124,13 @@ class HubPeople:
     async def _write(self, query: Callable[..., Person], *args: Any) -> Person:
         return await self.ledger.awrite(query, *args, new_id=self.new_id, now=self.now())
 
-    async def log_in(self, session: Session, name: str, identity: Identity) -> str:
+    async def log_in(
+        self, session: Session, name: str, identity: Identity, admit: Callable[[], Awaitable[None]] | None = None
+    ) -> str:
         """The name under which a subject logs in: its person's present one, where JupyterHub has a user for it.
 
-        So a renamed user stays renamed. Raises `NameTaken` where the name is another person's.
+        So a renamed user stays renamed. Raises `NameTaken` where the name is another person's. `admit` is asked about
+        somebody new, and raises where they may not come in.
         """
         person = await self.ledger.aread(people.by_identity, identity)
         if person is not None and person.hub_id is not None:
@@ -124,6 +139,8 @@ class HubPeople:
                 return str(row.name)
         row = orm.User.find(session, name)
         if row is None:
+            if person is None and admit is not None:
+                await admit()
             self._logging_in[name] = identity, self.now()
         else:
             await self._write(people.identify, hub_user(row), identity)
@@ -204,9 +221,18 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
         subject = subject_of(authenticator, model) if model else None
         if model is None or subject is None:
             return model
-        identity = identity_of(people_of_hub.settings.secret(SECRET), *subject)
+        settings, ledger = people_of_hub.settings, people_of_hub.ledger
+        secret = settings.secret(SECRET)
+        identity = identity_of(secret, *subject)
+        login = newcomers.Login(handler, authenticator, model, claims_of(authenticator, model), identity)
         try:
-            name = await people_of_hub.log_in(handler.db, model["name"], identity)
+            name = await people_of_hub.log_in(
+                handler.db,
+                model["name"],
+                identity,
+                lambda: newcomers.admit(settings, ledger, login, secret, people_of_hub.now()),
+            )
+            await newcomers.note(ledger, login, settings.people)
         except NameTaken as refusal:
             raise LoginRefused(403, TAKEN, TAKEN_ZH, name=model["name"]) from refusal
         except FreepoolError as error:

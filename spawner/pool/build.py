@@ -91,4 +91,5 @@ def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str)
         now=utc_now,
         new_id=new_id,
         coming_up=asyncio.Semaphore(slots_at_once(settings, catalog)),
+        people=settings.people,
     )

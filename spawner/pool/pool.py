@@ -18,7 +18,9 @@ from spawner.catalog import Catalog, Flavor, Image
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot
+from spawner.ledger.people import people, trust
 from spawner.ledger.pool import instances, slots, tickets, user_namespaces
+from spawner.people_settings import ClassLimits, PeopleSettings
 from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
 from spawner.pool.noted_ends import is_noted_only
 from spawner.pool.queue.admission import Admission
@@ -60,6 +62,7 @@ class Pool:
     new_id: Callable[[], str]
     coming_up: asyncio.Semaphore
     """Held by each start whose slot is being created: too many at once, and all of them are late."""
+    people: PeopleSettings = field(default_factory=PeopleSettings)
     admission: Admission = field(init=False)
     _endings: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_ending))
     _silences: Silences = field(default_factory=dict)
@@ -245,10 +248,20 @@ class Pool:
             await self.ledger.awrite(self.mark_running, instance, url)
         return True
 
+    def limits_of_class(self, connection: Connection, person_id: str) -> ClassLimits:
+        """What the person's class may have now."""
+        return trust.limits_of(people.find(connection, person_id), self.now(), self.people)
+
+    def longest_session(self, connection: Connection, instance: Instance) -> timedelta:
+        """The longest that an instance may run: the shorter of what its flavor and its person's class allow."""
+        minutes = self.catalog.flavor(instance.flavor).session_minutes
+        limits = self.limits_of_class(connection, instance.person_id)
+        return timedelta(minutes=min(minutes, limits.session_minutes or minutes))
+
     def mark_running(self, connection: Connection, instance: Instance, url: str) -> Instance:
         """Write RUNNING and the deadline: a full session, or what is left of it for a restart while others wait."""
         now = self.now()
-        ends_at = now + timedelta(minutes=self.catalog.flavor(instance.flavor).session_minutes)
+        ends_at = now + self.longest_session(connection, instance)
         ticket = tickets.of_instance(connection, instance.id)
         if ticket is not None and ticket.ends_by is not None:
             ends_at = min(ends_at, ticket.ends_by)

@@ -120,7 +120,8 @@ class Start:
             raise not_offered(why_not)
 
     def _write_intent(self, connection: Connection, ticket: Ticket, choice: Choice, instance_id: str) -> Instance:
-        pool = self.pool
+        pool, at_most = self.pool, self.pool.catalog.limits.instances_per_user
+        limits = pool.limits_of_class(connection, self.server.person_id)
         instance = instances.request(
             connection,
             instance_id=instance_id,
@@ -132,7 +133,7 @@ class Start:
             example=choice.example.id if choice.example else None,
             hub_epoch=pool.hub_epoch,
             now=pool.now(),
-            at_most=pool.catalog.limits.instances_per_user,
+            at_most=min(at_most, limits.instances or at_most),
         )
         tickets.begin(connection, ticket.id, instance_id=instance_id)
         slots.transfer(connection, ticket_id=ticket.id, instance_id=instance_id)

@@ -1,4 +1,4 @@
-"""The catalog's part of the chart's values.schema.json is the catalog's own model.
+"""The parts `catalog` and `people` of the chart's values.schema.json are those of the models themselves.
 
 `python -m tests.helm.schema` writes it there after a change of the model; a test fails where that was forgotten.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spawner.catalog import Catalog
+from spawner.people_settings import PeopleSettings
 
 FILE = Path(__file__).parents[2] / "helm" / "values.schema.json"
 
@@ -17,6 +18,13 @@ FILE = Path(__file__).parents[2] / "helm" / "values.schema.json"
 def catalog_schema() -> tuple[dict[str, Any], dict[str, Any]]:
     """The schema of `catalog`, and the definitions that it refers to."""
     whole: dict[str, Any] = _plain(Catalog.model_json_schema())
+    definitions = whole.pop("$defs")
+    return whole, definitions | people_schema()[1]
+
+
+def people_schema() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of `people`, and the definitions that it refers to."""
+    whole: dict[str, Any] = _plain(PeopleSettings.model_json_schema())
     definitions = whole.pop("$defs")
     return whole, definitions
 
@@ -34,9 +42,10 @@ def _plain(part: Any) -> Any:
 
 
 def main() -> None:
-    """Write the catalog's part."""
+    """Write both parts."""
     schema = json.loads(FILE.read_text())
     schema["properties"]["catalog"], schema["$defs"] = catalog_schema()
+    schema["properties"]["people"], _ = people_schema()
     FILE.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
 
 

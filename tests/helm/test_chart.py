@@ -13,6 +13,7 @@ import yaml
 
 from spawner import __version__
 from spawner.catalog import load_catalog
+from spawner.people_settings import PeopleSettings
 from spawner.settings import Settings
 from tests.helm.chart import (
     APART,
@@ -28,7 +29,7 @@ from tests.helm.chart import (
     render,
     settings_of,
 )
-from tests.helm.schema import FILE, catalog_schema
+from tests.helm.schema import FILE, catalog_schema, people_schema
 from tests.stack import PROJECT
 
 EVERY = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS.keys())
@@ -203,7 +204,7 @@ def test_the_schema_describes_every_value() -> None:
         assert part["additionalProperties"] is False, where
         for name, inner in part["properties"].items():
             assert "$ref" in inner or inner.get("description"), f"{where}.{name} has no description"
-            if "properties" in inner and name != "catalog":
+            if "properties" in inner and name not in ("catalog", "people"):
                 compare(values[name], inner, f"{where}.{name}")
 
     compare(DEFAULTS, schema, "values")
@@ -212,6 +213,21 @@ def test_the_schema_describes_every_value() -> None:
 def test_the_schema_of_the_catalog_is_the_catalogs_own() -> None:
     schema = json.loads(FILE.read_text())
     assert (schema["properties"]["catalog"], schema["$defs"]) == catalog_schema(), "run python -m tests.helm.schema"
+    assert schema["properties"]["people"] == people_schema()[0], "run python -m tests.helm.schema"
+
+
+def test_classes_and_invitations_reach_the_settings_and_mistakes_are_refused() -> None:
+    people = {
+        "invitation_only": True,
+        "known": [{"days": 7, "claims": {"email_verified": True, "acr": ["silver", 2]}}],
+        "limits": {"new": {"session_minutes": 60}},
+    }
+    found = Settings.model_validate(settings_of(render({"people": people, "trustedProxies": 1})))
+    assert found.people == PeopleSettings.model_validate(people)
+    assert found.trusted_proxies == 1
+    for wrong in ({"invitations": True}, {"known": [{"day": 7}]}, {"limits": {"new": {"session_minutes": 0}}}):
+        with pytest.raises(Exception, match="schema"):
+            render({"people": wrong})
 
 
 def test_links_use_the_public_address() -> None:

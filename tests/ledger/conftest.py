@@ -17,7 +17,7 @@ from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
-from spawner.ledger.people.tables import bans, people, person_groups
+from spawner.ledger.people.tables import arrivals, bans, invitations, people, person_groups
 from spawner.ledger.pool.tables import (
     controls,
     events,
@@ -80,19 +80,9 @@ def postgres_ledger(migrated_postgres: str) -> Iterator[Ledger]:
     ledger = open_ledger(migrated_postgres)
 
     def empty(connection: Connection) -> None:
-        paid = (
-            bindings,
-            consents,
-            orders,
-            order_events,
-            notices,
-            people,
-            person_groups,
-            bans,
-            guard_notes,
-            guard_looks,
-        )
-        for table in (instances, slots, tickets, controls, events, leases, user_namespaces, *paid):
+        paid = (bindings, consents, orders, order_events, notices)
+        of_people = (people, person_groups, bans, invitations, arrivals, guard_notes, guard_looks)
+        for table in (instances, slots, tickets, controls, events, leases, user_namespaces, *paid, *of_people):
             connection.execute(delete(table))
         connection.execute(update(revisions).values(value=0))
 

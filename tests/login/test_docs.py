@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,13 @@ import yaml
 from traitlets.config import Config
 
 from spawner.catalog import load_catalog
+from spawner.cli import build_parser
+from spawner.errors import SetupError
 from spawner.hub.config import use_login
 from spawner.local import preflight
 from spawner.local.secrets import make_secrets
 from spawner.login_settings import LoginSettings
+from spawner.people_settings import ClassLimits, ClassRule, PeopleSettings
 from spawner.settings import Settings
 from tests.helm.chart import Values, decoded, manifest_of, of_kind, pods, render, settings_of
 from tests.helm.test_hub_config import config_of
@@ -74,6 +78,30 @@ def test_the_links_of_the_page(tmp_path: Path) -> None:
 def test_every_setting_is_on_the_page() -> None:
     told = set(re.findall(r"`([a-z_]+)`", PAGE)) | {"link_days", "server", "issuer"}
     assert set(LoginSettings.model_fields) <= told
+
+
+def test_the_classes_of_the_page_and_every_setting_of_them_is_on_it(tmp_path: Path) -> None:
+    (block,) = blocks("hub_config/local.yaml: people")
+    settings = Settings(catalog=tmp_path, state=tmp_path, examples=tmp_path, **yaml.safe_load(block))
+    assert settings.people.known[0].wanted() == {"email_verified": (True,)}
+    assert settings.people.limits.new.session_minutes == 60
+    told = set(re.findall(r"`([a-z_]+)`", PAGE))
+    assert set(PeopleSettings.model_fields) | set(ClassRule.model_fields) | set(ClassLimits.model_fields) <= told
+
+
+def test_the_commands_of_the_page_are_commands() -> None:
+    (block,) = [text for text in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "freepool invite" in text]
+    parser = build_parser()
+    for line in block.splitlines():
+        parser.parse_args(shlex.split(line, comments=True)[1:])
+
+
+def test_limits_of_who_comes_anew_are_refused_with_links(tmp_path: Path) -> None:
+    make_secrets(tmp_path)
+    for people in ({"invitation_only": True}, {"new_per_day": 5}, {"new_per_network_per_day": 5}):
+        settings = Settings(catalog=tmp_path, state=tmp_path, examples=tmp_path, people=PeopleSettings(**people))
+        with pytest.raises(SetupError, match="do nothing where people log in by links"):
+            use_login(Config(), settings)
 
 
 def test_the_values_of_the_page_give_the_hub_this_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

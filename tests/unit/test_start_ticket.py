@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from spawner.errors import NotOffered, StartFailed
+from spawner.errors import NotOffered, StartFailed, TooMany
 from spawner.ledger import Instance, Ticket, TicketState, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.pool import instances, tickets
+from spawner.people_settings import ClassLimits
 from spawner.pool.options import CalledTicket, Choice
 from spawner.pool.pool import Server
 from spawner.pool.start import Start
@@ -30,8 +31,11 @@ def pool(tmp_path: Path) -> SimulatedPool:
     return SimulatedPool(open_ledger(url), catalog=make.catalog(make.flavor("small"), make.flavor("large")))
 
 
-async def admit(pool: SimulatedPool, ticket_id: str, *, user: str = "ann", server: str = "") -> tuple[Instance, Choice]:
+async def admit(
+    pool: SimulatedPool, ticket_id: str, *, user: str = "ann", server: str = "", limits: ClassLimits | None = None
+) -> tuple[Instance, Choice]:
     """The part of a start that ends with the committed intent. It must not call admission."""
+    limits = limits or ClassLimits()
     parts: Any = SimpleNamespace(
         ledger=pool.ledger,
         catalog=pool.catalog,
@@ -40,6 +44,7 @@ async def admit(pool: SimulatedPool, ticket_id: str, *, user: str = "ann", serve
         now=lambda: pool.time,
         new_id=pool.new_id,
         admission=None,
+        limits_of_class=lambda *_: limits,
     )
     start = Start(parts, Server(user, user, server), CalledTicket(ticket_id), {}, "/user/ann/", lambda: None)
     return await start._admit()
@@ -64,6 +69,18 @@ async def test_the_ticket_of_another_server_starts_nothing(pool: SimulatedPool, 
     with pytest.raises(StartFailed):
         await admit(pool, ticket.id, **server)
     assert pool.ticket(ticket).instance_id is None
+
+
+async def test_the_lower_of_the_catalogs_and_the_classs_number_of_instances_holds(pool: SimulatedPool) -> None:
+    pool.catalog = make.catalog(make.flavor("small"), make.flavor("large"), instances_per_user=2)
+    await admit(pool, called(pool).id)
+    second = pool.ask("ann", flavor="small", server="second")
+    with pytest.raises(TooMany, match="You already have a running notebook"):
+        await admit(pool, second.id, server="second", limits=ClassLimits(instances=1))
+    await admit(pool, second.id, server="second", limits=ClassLimits(instances=5))
+    third = pool.ask("ann", flavor="small", server="third")
+    with pytest.raises(TooMany, match="You already have 2 running notebooks"):
+        await admit(pool, third.id, server="third", limits=ClassLimits(instances=5))
 
 
 async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: SimulatedPool) -> None:

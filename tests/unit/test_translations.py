@@ -22,7 +22,7 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
-from spawner.desk.user import state, strings
+from spawner.desk.user import class_view, state, strings
 from spawner.ledger import EndReason, StartStep
 from spawner.ledger.people import bans
 from spawner.ledger.people.rows import BanCode
@@ -53,6 +53,7 @@ PAST_THE_DESK = {
     "ledger/version.py",
     "pool/backends/local/backend.py",
     "pool/slot_view.py",
+    "cli_invitations.py",
     "cli_people.py",
     "cli_traffic.py",
     "cli_warm.py",
@@ -133,6 +134,12 @@ def paid_texts() -> Iterator[str]:
     yield DswProvider.title
 
 
+def class_texts() -> Iterator[str]:
+    """Sentences about the user's class."""
+    yield from (*class_view.CLASSES.values(), *class_view.RISES.values())
+    yield from (class_view.SESSION, class_view.ONE, class_view.SEVERAL)
+
+
 def _all() -> dict[str, str]:
     texts = [
         *_texts_in_code(),
@@ -143,6 +150,7 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), bans.UNTIL, bans.FOR_GOOD)),
+        *(("class_view.py", sentence) for sentence in class_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(("responses.py", sentence) for sentence in responses.UNAVAILABLE_TEXTS.values()),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),

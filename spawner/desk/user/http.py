@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from spawner.desk.context import Desk
 from spawner.desk.http import Handler
 from spawner.desk.paid.state import read_paid_view
+from spawner.desk.user.class_view import ClassView, view_of_class
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.snapshot import UserSnapshot
 from spawner.desk.user.state import State, build_state
+from spawner.ledger.people import people, trust
 from spawner.ledger.people.bans import refusal_of
+from spawner.people_settings import ClassLimits
 from spawner.pool.build import utc_now
 
 
@@ -33,6 +38,8 @@ class UserHandler(Handler):
         desk, parts, paid = self.desk, self.parts.paid, None
         if parts is not None:
             paid = await read_paid_view(desk, parts.paid, self.person_id, self.language_texts)
+        now = utc_now()
+        standing, limits = await self._class(now)
         return build_state(
             snapshot,
             user_name=self.user_name,
@@ -41,7 +48,22 @@ class UserHandler(Handler):
             backend=desk.backend,
             texts=self.language_texts,
             base=desk.base,
-            now=utc_now(),
+            now=now,
             paid=paid,
             guards_pages=desk.settings.guards_pages,
+            standing=standing,
+            limits=limits,
         )
+
+    async def _class(self, now: datetime) -> tuple[ClassView | None, ClassLimits | None]:
+        """The user's class and its limits, where classes make a difference. An open page learns of changes."""
+        desk, rules = self.desk, self.desk.settings.people
+        if not rules.shows_classes:
+            return None, None
+        person = await desk.ledger.aread(people.find, self.person_id)
+        limits = trust.limits_of(person, now, rules)
+        if person is None:
+            return None, limits
+        at_most = desk.catalog.limits.instances_per_user
+        standing = trust.standing_of(person, now, rules)
+        return view_of_class(standing, limits, at_most=at_most, texts=self.language_texts), limits

@@ -15,9 +15,11 @@ from spawner.catalog import Catalog, Flavor
 from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
+from spawner.desk.user.class_view import ClassView
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.views import UserView
 from spawner.ledger import EndReason, Instance, InstanceState, Ticket, TicketState
+from spawner.people_settings import ClassLimits
 from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend, Weakness
 from spawner.pool.capacity import capacity_of
@@ -186,7 +188,10 @@ class LastView(BaseModel):
 
 
 class State(BaseModel):
-    """The whole state. `now` is the server's clock; `paid` is null where no paid instances are offered."""
+    """The whole state. `now` is the server's clock; `paid` is null where no paid instances are offered.
+
+    `standing` is the user's class; null where classes make no difference.
+    """
 
     user: UserView
     pool: PoolView
@@ -198,6 +203,7 @@ class State(BaseModel):
     ticket: TicketView | None
     last: LastView | None
     paid: PaidView | None
+    standing: ClassView | None
     now: datetime
 
 
@@ -213,10 +219,12 @@ def build_state(
     now: datetime,
     paid: PaidView | None = None,
     guards_pages: bool = True,
+    standing: ClassView | None = None,
+    limits: ClassLimits | None = None,
 ) -> State:
     """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`.
 
-    `guards_pages`: whether no notebook can act on the desk's pages.
+    `guards_pages`: whether no notebook can act on the desk's pages. `limits` are those of the user's class.
     """
     notices = [WEAKNESSES[backend.weakness]] if backend.weakness else []
     notices += [] if guards_pages else [SHARED_ORIGIN]
@@ -230,12 +238,13 @@ def build_state(
             notice=texts.together(*map(texts.say, notices)) if notices else None,
             maintenance=_maintenance(snapshot.pool.controls.drain),
         ),
-        **offer | {"flavors": [_counting_own(flavor, snapshot) for flavor in offer["flavors"]]},
+        **offer | {"flavors": [_within(_counting_own(flavor, snapshot), limits) for flavor in offer["flavors"]]},
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(snapshot, texts, user_name) if snapshot.current else None,
         ticket=_ticket(snapshot, texts),
         last=_last(snapshot, texts),
         paid=paid,
+        standing=standing,
         now=now,
     )
 
@@ -307,6 +316,13 @@ def _counting_own(flavor: FlavorView, snapshot: UserSnapshot) -> FlavorView:
     if snapshot.ticket is None or snapshot.ticket.flavor != flavor.id or snapshot.place is None:
         return flavor
     return flavor.model_copy(update={"in_line": max(flavor.in_line, snapshot.place)})
+
+
+def _within(flavor: FlavorView, limits: ClassLimits | None) -> FlavorView:
+    """With the session that the user's class may have, where that is shorter."""
+    if limits is None or limits.session_minutes is None or limits.session_minutes * 60 >= flavor.session_seconds:
+        return flavor
+    return flavor.model_copy(update={"session_seconds": limits.session_minutes * 60})
 
 
 def _maintenance(drain: Drain | None) -> MaintenanceView | None:

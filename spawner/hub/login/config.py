@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 from spawner.errors import SetupError
+from spawner.hub.invitation_texts import on_login_page
 from spawner.hub.login import crypt_keys
 from spawner.hub.login.links import LinkAuthenticator
 from spawner.login_settings import LoginKind
@@ -36,6 +37,11 @@ def use_login_links(c: Any, settings: Settings) -> None:
             next_step="Call use_login(c, settings) there instead of use_login_links.",
             kind=settings.login.kind,
         )
+    if settings.people.guards_entrance:
+        raise SetupError(
+            "people.invitation_only, new_per_day and new_per_network_per_day do nothing where people log in by links.",
+            next_step="Remove them: each link is made by you already. Or name a provider under login.",
+        )
     c.JupyterHub.authenticator_class = LinkAuthenticator
     c.LinkAuthenticator.link_secret = settings.secret("link")
     c.LinkAuthenticator.allow_all = True
@@ -54,6 +60,8 @@ def _use_provider(c: Any, settings: Settings) -> None:
     own.login_service = rules.title
     own.enable_pkce = True
     own.any_allow_config = True  # the settings have been checked
+    if settings.people.invitation_only:
+        own.login_note = on_login_page()
     if rules.scopes is not None:
         own.scope = list(rules.scopes)
     # What was learnt at the login is kept, encrypted, so that groups can be looked at again.

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from jupyterhub.utils import maybe_future
 from oauthenticator.oauth2 import OAuthenticator
 from tornado.web import HTTPError
-from traitlets import Instance, default
+from traitlets import Instance, Unicode, default
 
 from spawner.hub.login import texts
 from spawner.hub.login.claims import KEPT, Groups, Kept, is_admin, is_admitted, merge_groups
@@ -31,6 +31,7 @@ class ProviderLogin(OAuthenticator):
     """Base of the kinds. `rules` are the settings' section `login`."""
 
     rules = Instance(LoginSettings, help="The section `login` of Freepool's settings.").tag(config=True)
+    login_note = Unicode(help="HTML below the login page's buttons.").tag(config=True)
     login_handler = StartHandler
     callback_handler = ReturnHandler
     logout_handler = LogoutHandler
@@ -48,7 +49,7 @@ class ProviderLogin(OAuthenticator):
 
     @default("custom_html")
     def _login_page(self) -> str:
-        return texts.login_page(self.rules.title)
+        return texts.login_page(self.rules.title) + self.login_note
 
     # --- what a kind says ------------------------------------------------------------------------------------
 

@@ -49,6 +49,9 @@ class Person:
 
     `hub_id` is null while JupyterHub has no user for the person, and until that is known. `hub_since` is null for
     rows from before version 0.3 until the user comes. `issuer` and `identity` are null where the login has no subject.
+
+    `trust` is the least class, given by an invitation or by version 0.3. `claims_held` and `account_since` are what the
+    last login said, as far as settings asked; null where none has. `operator_trust` is an operator's word, if any.
     """
 
     id: str
@@ -59,6 +62,11 @@ class Person:
     issuer: str | None
     identity: str | None
     trust: TrustClass
+    claims_held: list[str] | None = None
+    account_since: datetime | None = None
+    operator_trust: TrustClass | None = None
+    operator_trust_by: str | None = None
+    operator_trust_at: datetime | None = None
 
 
 class BanCode(StrEnum):
@@ -86,3 +94,29 @@ class Ban:
     until: datetime | None
     lifted_at: datetime | None = None
     lifted_by: str | None = None
+
+
+@dataclass(frozen=True)
+class LoginFacts:
+    """What a login said that settings of classes ask for. `claims_held` are keys of `trust.claim_key`."""
+
+    claims_held: tuple[str, ...] = ()
+    account_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """One invitation. Of its code only the hash is kept: SHA-256 in hexadecimal digits. `used_by` is a person's id."""
+
+    id: str
+    code_hash: str
+    trust: TrustClass
+    groups: list[str]
+    note: str
+    made_by: str
+    made_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    used_by: str | None = None
+    revoked_at: datetime | None = None
+    revoked_by: str | None = None

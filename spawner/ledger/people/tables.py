@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Index, Integer, String, Table
 
 from spawner.ledger.people.rows import BanCode, GroupSource, TrustClass
-from spawner.ledger.schema import EnumText, ForeignName, PlainText, UtcDateTime, metadata
+from spawner.ledger.schema import EnumText, ForeignName, PlainJson, PlainText, UtcDateTime, metadata
 
 people = Table(
     "people",
@@ -18,6 +18,11 @@ people = Table(
     Column("issuer", ForeignName(255)),
     Column("identity", String(64), unique=True),
     Column("trust", EnumText(TrustClass, 16), nullable=False),
+    Column("claims_held", PlainJson(none_as_null=True)),
+    Column("account_since", UtcDateTime),
+    Column("operator_trust", EnumText(TrustClass, 16)),
+    Column("operator_trust_by", ForeignName(255)),
+    Column("operator_trust_at", UtcDateTime),
 )
 Index("people_by_name", people.c.hub_name)
 
@@ -47,3 +52,30 @@ bans = Table(
     Column("lifted_by", ForeignName(255)),
 )
 Index("bans_by_person", bans.c.person_id)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("code_hash", String(64), nullable=False, unique=True),
+    Column("trust", EnumText(TrustClass, 16), nullable=False),
+    Column("groups", PlainJson, nullable=False),
+    Column("note", PlainText, nullable=False),
+    Column("made_by", ForeignName(255), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+    Column("used_by", String(32)),
+    Column("revoked_at", UtcDateTime),
+    Column("revoked_by", ForeignName(255)),
+)
+Index("invitations_by_user", invitations.c.used_by)
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("network", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+"""How many people came anew on a day (UTC). `network` is an HMAC; rows of earlier days are deleted."""

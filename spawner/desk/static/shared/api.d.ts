@@ -66,6 +66,11 @@ export type BackOffView = {
   details: string;
 };
 
+export type ClassView = {
+  trust: "new" | "known" | "trusted";
+  text: string;
+};
+
 export type CloudView = {
   id: string;
   title: string;
@@ -442,6 +447,7 @@ export type State = {
   ticket: TicketView | null;
   last: LastView | null;
   paid: PaidView | null;
+  standing: ClassView | null;
   now: string;
 };
 
