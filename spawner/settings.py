@@ -26,6 +26,7 @@ from spawner.origins import (
     insecure_subdomains,
     is_localhost,
 )
+from spawner.rate_settings import RateLimits
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
@@ -247,6 +248,17 @@ class Settings(BaseModel):
     )
 
     login: LoginSettings = Field(default=LoginSettings(), description="How people log in. Default: by links.")
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Number of proxies in front of Freepool's own (load balancer, nginx) that add to X-Forwarded-For. "
+        "With a number that is too large, clients choose their address themselves.",
+    )
+    rate_limits: RateLimits = Field(
+        default=RateLimits(),
+        description="How often an address and a person may log in, start and ask; docs/operate.md.",
+    )
     environment: dict[str, str | None] = Field(
         default={},
         description="More variables of hub, desk, steward and proxy on one machine: a value, or null for the one that "

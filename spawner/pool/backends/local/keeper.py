@@ -30,7 +30,7 @@ from typing import Any
 
 from spawner.pool.backends.local import cgroup
 from spawner.pool.backends.local.namespace import Namespace
-from spawner.pool.backends.local.relay import Relay, to_tcp, to_unix
+from spawner.pool.backends.local.relay import Pace, Relay, to_tcp, to_unix
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -47,6 +47,9 @@ LARGEST_LOG = 1024 * 1024
 LAST_WORDS = 4096
 MOST_REQUESTS, MOST_CALLS = 512, 64
 """Connections at once: to the notebook, and from inside to each forwarded port."""
+CALL_PACE = Pace(burst=200, per_second=50)
+"""New connections from inside to a forwarded port. Each costs the keeper and the proxy time that no limit of the slot
+covers."""
 DESCRIPTORS = 4096
 PIPE = 64 * 1024
 """The capacity of a pipe in bytes: one read empties it."""
@@ -140,7 +143,8 @@ class Keeper:
         agents.listen(512)
         self.relay.add(self.listener, to_unix(agents.getsockname()), most=MOST_REQUESTS)
         for listener, port in zip(self.namespace.listeners, plan["ports"], strict=True):
-            self.relay.add(listener, to_tcp(plan["target"], port), most=MOST_CALLS)
+            call = to_tcp(plan["target"], port, source=self.orders["source"])
+            self.relay.add(listener, call, most=MOST_CALLS, pace=CALL_PACE)
         return agents
 
     def _join(self) -> None:
@@ -169,20 +173,20 @@ class Keeper:
         looked = time.monotonic()
         while True:
             pause = LOST_SECONDS if self.group or not self.program else WATCH_SECONDS
-            for descriptor, _ in poll.poll(pause * 1000):
-                if descriptor == self.relay.fileno():
-                    self.relay.turn()
-                elif descriptor == report:
+            waits = self.relay.seconds_to_wait()
+            for descriptor, _ in poll.poll((pause if waits is None else min(pause, waits)) * 1000):
+                if descriptor == report:
                     if os.read(report, 64).startswith(b"warm"):
                         self._say(phase="ready")
                     poll.unregister(report)
                 elif descriptor == self.said:
                     if not self._hear():
                         poll.unregister(self.said)
-                else:
+                elif descriptor == wake:
                     if signal.SIGTERM in os.read(wake, 512):
                         self._end()
                     self._reap()
+            self.relay.turn()
             if time.monotonic() - looked >= pause:
                 looked = time.monotonic()
                 self._look()
