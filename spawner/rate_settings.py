@@ -40,7 +40,7 @@ class RateLimits(BaseModel):
         default=Rate(burst=200, per_minute=120), description="Starts and places in the queue asked for by one address."
     )
     start_by_person: Rate = Field(
-        default=Rate(burst=20, per_minute=10), description="Starts and places in the queue asked for by one person."
+        default=Rate(burst=40, per_minute=10), description="Starts and places in the queue asked for by one person."
     )
     api_by_address: Rate = Field(
         default=Rate(burst=3000, per_minute=3000), description="Other requests of one address to the hub and the desk."

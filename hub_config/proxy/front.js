@@ -158,6 +158,7 @@ class Front extends ConfigurableProxy {
     const refusal = isOurs && this.#rates.refusal(req);
     if (refusal) {
       this.#refused.add(req);
+      if (refusal.line) this.log.warn(refusal.line);
       res.writeHead(429, refusal.headers);
       res.end(refusal.body);
       drain(req, limits.drainMs);

@@ -22,6 +22,8 @@ import { Buckets } from "./buckets.js";
 
 const LOGIN = "login";
 const EVERYBODY = "";
+/** Lines about refusals: a flood must not fill the log. */
+const LOG_LINES = { burst: 10, per_minute: 10 };
 
 export class Rates {
   /** @param {RateOptions | undefined} options nothing is counted without them */
@@ -31,6 +33,7 @@ export class Rates {
     this.buckets = new Map(
       Object.entries(options?.byAddress ?? {}).map(([kind, rate]) => [kind, new Buckets(rate, options?.most ?? 0)]),
     );
+    this.lines = new Buckets(LOG_LINES, 1);
     this.failed = options && new Buckets(options.failedLogins, 1);
   }
 
@@ -55,7 +58,8 @@ export class Rates {
     const wait = (kind && this.buckets.get(kind)?.take(key, now)) || 0;
     if (!wait || !kind) return undefined;
     const seconds = Math.ceil(wait);
-    return { kind, address: key, seconds, ...this.#answer(kind, path, req.headers.accept ?? "", seconds) };
+    const line = this.lines.take(EVERYBODY, now) ? "" : `429: too many requests (${kind}) from ${key}`;
+    return { line, ...this.#answer(kind, path, req.headers.accept ?? "", seconds) };
   }
 
   /**

@@ -157,8 +157,8 @@ def log_request(handler: RequestHandler) -> None:
     """Log a request without its query, which may contain an XSRF token or an OAuth code."""
     request = handler.request
     level = logging.INFO if handler.get_status() < 500 else logging.ERROR
-    seconds = request.request_time()
-    log.log(level, "%d %s %s %.0f ms", handler.get_status(), request.method, request.path, seconds * 1000)
+    ms = request.request_time() * 1000
+    log.log(level, "%d %s %s %.0f ms %s", handler.get_status(), request.method, request.path, ms, request.remote_ip)
 
 
 async def run(settings: Settings) -> None:

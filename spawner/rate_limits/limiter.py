@@ -11,9 +11,11 @@ from spawner.errors import RateLimited
 from spawner.rate_limits.buckets import MOST_KEYS, Buckets
 from spawner.rate_limits.rules import FAILED, Kind
 from spawner.rate_limits.texts import ADDRESS, NEXT, PERSON
-from spawner.rate_settings import RateLimits
+from spawner.rate_settings import Rate, RateLimits
 
 EVERYBODY = ""
+LOG_LINES = Rate(burst=10, per_minute=10)
+"""Lines about refusals: a flood must not fill the log."""
 
 
 class RateLimiter:
@@ -25,6 +27,7 @@ class RateLimiter:
         self._by_address = {kind: Buckets(getattr(limits, f"{kind}_by_address"), most=most) for kind in Kind}
         self._by_person = {kind: Buckets(getattr(limits, f"{kind}_by_person"), most=most) for kind in Kind}
         self._failed = Buckets(limits.failed_logins)
+        self._lines = Buckets(LOG_LINES)
 
     def seconds_for_address(self, kind: Kind, address: str) -> int:
         """Count one request of an address. Returns 0, or the seconds after which to try again."""
@@ -39,6 +42,10 @@ class RateLimiter:
         seconds = self.seconds_for_person(kind, person)
         if seconds:
             raise too_many(kind, seconds, by_person=True)
+
+    def may_log(self) -> bool:
+        """Whether a refusal may have a line in the log."""
+        return self._lines.take(EVERYBODY, self._now()) == 0
 
     def note_status(self, kind: Kind | None, address: str, status: int) -> None:
         """A request was answered with this HTTP status: a refused login costs its address more."""

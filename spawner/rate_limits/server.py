@@ -5,6 +5,7 @@ Before a handler is made: a refusal costs the hub a tenth of a millisecond, a lo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from spawner.rate_limits import texts
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import Kind, kind_of
 
+log = logging.getLogger("freepool.limits")
 Trusts = Callable[[str, HTTPHeaders], bool]
 """Whether a request is from a program of Freepool's own, by peer and headers: it is not limited."""
 
@@ -54,7 +56,10 @@ class LimitedServer(HTTPServerConnectionDelegate):
             context.remote_ip = peer
             return 0
         context.remote_ip = client_address(peer, headers.get("X-Forwarded-For"), self._trusted_proxies)
-        return self.limiter.seconds_for_address(kind, context.remote_ip) if kind else 0
+        seconds = self.limiter.seconds_for_address(kind, context.remote_ip) if kind else 0
+        if seconds and self.limiter.may_log():
+            log.warning("429: too many requests (%s) from %s", kind, context.remote_ip)
+        return seconds
 
 
 class _Request(HTTPMessageDelegate):
