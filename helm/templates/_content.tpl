@@ -33,6 +33,11 @@ notebook_hosts: shared
 {{- if .Values.trustNotebooks }}
 trust_notebooks: true
 {{- end }}
+trusted_proxies: {{ ternary (ternary 1 0 .Values.ingress.enabled) .Values.trustedProxies (kindIs "invalid" .Values.trustedProxies) }}
+{{- with .Values.rateLimits }}
+rate_limits:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .Values.login.settings }}
 login:
   {{- $own := dict }}

@@ -13,6 +13,7 @@ import yaml
 
 from spawner import __version__
 from spawner.catalog import load_catalog
+from spawner.rate_settings import RateLimits
 from spawner.settings import Settings
 from tests.helm.chart import (
     APART,
@@ -110,6 +111,29 @@ def test_notebooks_have_hosts_of_their_own_as_on_one_machine(values: Values, hos
     said = notes(values)
     assert ("WARNING: notebooks share the origin" in said) is (host is None)
     assert ("DNS and certificate need *.lab.example.org" in said) is (host is not None and "localhost" not in host)
+
+
+@pytest.mark.parametrize(
+    ("values", "proxies"),
+    [
+        ({}, 0),
+        ({"ingress": INGRESS}, 1),
+        ({"ingress": INGRESS, "trustedProxies": 0}, 0),
+        ({"trustedProxies": 2}, 2),
+    ],
+)
+def test_the_ingress_is_a_trusted_proxy_unless_another_number_is_set(values: Values, proxies: int) -> None:
+    assert Settings.model_validate(settings_of(render(values), RELEASE)).trusted_proxies == proxies
+
+
+def test_rate_limits_are_the_settings_own() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["rateLimits"]
+    assert set(schema["properties"]) == set(RateLimits.model_fields)
+    limits = {"login_by_address": {"burst": 500, "per_minute": 300}, "failed_login_costs": 5}
+    settings = Settings.model_validate(settings_of(render({"rateLimits": limits}), RELEASE))
+    assert settings.rate_limits == RateLimits.model_validate(limits)
+    with pytest.raises(Exception, match="burst"):
+        render({"rateLimits": {"login_by_address": {"burst": 0, "per_minute": 1}}})
 
 
 @pytest.mark.parametrize(
