@@ -25,9 +25,8 @@ export class Buckets {
    */
   take(key, now) {
     const level = this.#level(key, now);
-    if (level < 1) return (1 - level) / this.perSecond;
-    this.#keep(key, level - 1, now);
-    return 0;
+    this.#keep(key, level < 1 ? level : level - 1, now); // a key that is refused is not forgotten
+    return level < 1 ? (1 - level) / this.perSecond : 0;
   }
 
   /**

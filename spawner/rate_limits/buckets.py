@@ -1,4 +1,7 @@
-"""Token buckets, one for each key. Pure: the time is given. hub_config/proxy/buckets.js does the same in the proxy."""
+"""Token buckets, one for each key. Pure: the time is given. hub_config/proxy/buckets.js does the same in the proxy.
+
+Not the library `limits`: it counts windows, has no debts for what turns out bad, and its memory has no bound.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,8 @@ class Buckets:
     def take(self, key: str, now: float) -> float:
         """Take one token. Returns 0, or the seconds until there is one; then nothing is taken."""
         level = self._level(key, now)
-        if level < 1:
-            return (1 - level) / self._per_second
-        self._keep(key, level - 1, now)
-        return 0.0
+        self._keep(key, level if level < 1 else level - 1, now)  # a key that is refused is not forgotten
+        return (1 - level) / self._per_second if level < 1 else 0.0
 
     def charge(self, key: str, now: float, tokens: float, *, drain: bool = False) -> None:
         """Take what is due afterwards, at most down to minus one burst. `drain`: first take what is left."""

@@ -80,7 +80,7 @@ class Relay:
         self._ends: dict[int, _End] = {}
         self._door_of: dict[_End, _Door] = {}
         self._late: set[_Door] = set()
-        """Doors that have let in as many as their pace allows."""
+        """Doors that have let in as many as their pace allows. None of them is paused: that one accepts nothing."""
 
     def fileno(self) -> int:
         """Readable when `turn` has something to do."""
@@ -120,8 +120,7 @@ class Relay:
         now = time.monotonic()
         for door in [door for door in self._late if not door.seconds_to_wait(now)]:
             self._late.discard(door)
-            if not door.is_paused and door.listener.fileno() in self._doors:
-                self._poll.modify(door.listener, select.EPOLLIN)
+            self._poll.modify(door.listener, select.EPOLLIN)
 
     def _is_too_fast(self, door: _Door) -> bool:
         """Count a connection that is about to be let in; without a place for it, the door is left alone for a while."""
@@ -222,8 +221,7 @@ class Relay:
         door.open -= 1
         if door.is_paused and door.listener.fileno() in self._doors:
             door.is_paused = False
-            if door not in self._late:
-                self._poll.modify(door.listener, select.EPOLLIN)
+            self._poll.modify(door.listener, select.EPOLLIN)
 
     def close(self) -> None:
         """End all connections, and accept no more. The listening sockets stay open, so that their ports stay taken."""
