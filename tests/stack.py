@@ -215,10 +215,11 @@ class Stack:
         found = []
         for entry in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
             try:
-                words = Path(f"/proc/{entry}/cmdline").read_bytes().decode().split("\0")
+                words = Path(f"/proc/{entry}/cmdline").read_bytes().decode().split("\0")[:5]
             except OSError:
                 continue
-            if any(marks[name] in Path(word).name or word == marks[name] for word in words[:5]):
+            words = [word for word in words if not word.startswith("{")]  # the proxy's options, which name the others
+            if any(marks[name] in Path(word).name or word == marks[name] for word in words):
                 found.append(int(entry))
         return found
 
