@@ -6,7 +6,14 @@ stated number of proxies in front of it wrote is true, and everything before it 
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+NO_ADDRESS = "0.0.0.0"  # noqa: S104
+"""What Tornado calls the peer at a Unix socket."""
+SANDBOXES = ip_network("127.128.0.0/9")
+"""Addresses of this machine's own from which keepers pass on what sandboxes send, one for each slot."""
+NETWORK_BITS = 64
+"""An IPv6 network of one customer: whoever has one address of it has all."""
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted_proxies: int) -> str:
@@ -21,7 +28,7 @@ def client_address(peer: str, forwarded_for: str | None, trusted_proxies: int) -
     nearest = hops[-1]
     if nearest is None:
         return normal_address(peer) or peer
-    if trusted_proxies >= len(hops):
+    if trusted_proxies >= len(hops) or is_sandbox(nearest):
         return nearest
     return hops[-1 - trusted_proxies] or nearest
 
@@ -39,3 +46,29 @@ def normal_address(text: str) -> str | None:
         return None
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return str(mapped or found)
+
+
+def is_sandbox(address: str) -> bool:
+    """Whether a keeper on this machine passes a sandbox's request on."""
+    try:
+        return ip_address(address) in SANDBOXES
+    except ValueError:
+        return False
+
+
+def network_of(address: str) -> str:
+    """What is limited as one client: an IPv4 address, or the network of an IPv6 address."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return address
+    return str(ip_network((found, NETWORK_BITS), strict=False))
+
+
+def sandbox_address(slot_id: str) -> str:
+    """The address that a slot's requests come from. Two slots may have one: only their limits are then shared."""
+    # Not `hash`, which differs between processes. Hexadecimal ids are spread already; others are folded.
+    number = int.from_bytes(slot_id.encode()[-16:], "big") % ((1 << 23) - 3) + 1
+    return str(IPv4Address(int(SANDBOXES.network_address) + number))

@@ -25,6 +25,7 @@
         │   └── NotCalled         no slot is reserved for the user
         ├── TooMany               409, the user has as many instances as the catalog allows
         ├── TooManyRequests       409, too many requests of one user at once
+        ├── RateLimited           429, too many requests in a short time
         ├── AlreadyQueued         409, the user's ticket is for another flavor or image
         ├── OfferChanged          409, price or terms differ from those that the user agreed to
         ├── NotOffered            503, this pool cannot serve it at all
@@ -211,6 +212,17 @@ class TooManyRequests(Refusal):
 
     code = "too_many"
     status = 409
+
+
+class RateLimited(Refusal):
+    """Too many requests of one person or one address in a short time. `seconds`: after which to try again."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, template: str, *, seconds: int, next_step: str = "") -> None:
+        super().__init__(template, next_step=next_step, seconds=seconds)
+        self.seconds = seconds
 
 
 class NotOffered(Refusal):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from spawner import siblings
 from spawner.errors import BackendUnavailable, FreepoolError, Refusal, SignedOut
 from spawner.refusals import REFUSAL_HEADER
 from spawner.settings import Settings
@@ -146,13 +147,17 @@ class HubClient:
 
 
 @asynccontextmanager
-async def open_hub_client(settings: Settings) -> AsyncIterator[HubClient]:
-    """A client of the hub of these settings, with connections of its own: over the hub's socket where it has one."""
+async def open_hub_client(settings: Settings, service: str) -> AsyncIterator[HubClient]:
+    """A client of the hub of these settings, with connections of its own: over the hub's socket where it has one.
+
+    `service` is the caller: desk or steward.
+    """
     if settings.hub_socket is None:
         connector, api_url = None, settings.hub_api_url
     else:
         connector, api_url = aiohttp.UnixConnector(path=str(settings.hub_socket)), "http://hub/hub/api"
-    async with aiohttp.ClientSession(connector=connector) as session:
+    headers = {siblings.HEADER: siblings.proof(settings.secret(service))}
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
         yield HubClient(session, api_url)
 
 

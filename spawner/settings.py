@@ -28,6 +28,7 @@ from spawner.origins import (
     is_localhost,
 )
 from spawner.people_settings import PeopleSettings
+from spawner.rate_settings import RateLimits
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
@@ -279,6 +280,10 @@ class Settings(BaseModel):
     people: PeopleSettings = Field(
         default=PeopleSettings(),
         description="Classes of users, invitations, and how many may come anew; docs/login.md.",
+    )
+    rate_limits: RateLimits = Field(
+        default=RateLimits(),
+        description="How often an address and a person may log in, start and ask; docs/operate.md.",
     )
     environment: dict[str, str | None] = Field(
         default={},

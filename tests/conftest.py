@@ -16,7 +16,7 @@ from tests.cloud.steer import QUICK, Steer, steer_beside
 from tests.cluster.network import Network, is_on_cluster, lease
 from tests.lean import lean_settings
 from tests.session import leftovers, logs, schedule, summary
-from tests.stack import PROJECT, Stack, running_stack, write_catalog
+from tests.stack import PROJECT, Stack, local_settings, running_stack, write_catalog
 
 RUN, BEFORE, LEFT = pytest.StashKey[Path](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
 NETWORK = pytest.StashKey[Network]()
@@ -40,7 +40,8 @@ def shared_stack() -> Iterator[Stack]:
         data["limits"]["local_memory"] = "12GiB"  # type: ignore[index]
 
     try:
-        with running_stack(folder / "state", catalog=write_catalog(folder / "catalog.yaml", change)) as stack:
+        catalog, settings = write_catalog(folder / "catalog.yaml", change), local_settings(folder / "settings.yaml")
+        with running_stack(folder / "state", catalog=catalog, settings=settings) as stack:
             yield stack
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -59,8 +60,8 @@ def demo_stack() -> Iterator[Stack]:
         large["limit"] = 1
 
     try:
-        catalog = write_catalog(folder / "catalog.yaml", change)
-        with running_stack(folder / "s", catalog=catalog, arguments=("--demo-cloud",)) as stack:
+        catalog, settings = write_catalog(folder / "catalog.yaml", change), local_settings(folder / "settings.yaml")
+        with running_stack(folder / "s", catalog=catalog, settings=settings, arguments=("--demo-cloud",)) as stack:
             yield stack
     finally:
         shutil.rmtree(folder, ignore_errors=True)

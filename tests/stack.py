@@ -34,6 +34,8 @@ PROJECT = Path(__file__).parent.parent
 READY = re.compile(r"Freepool is ready .* Open: (\S+)")
 PATIENCE = 3
 """Times the seconds that a machine may take which does nothing else: this one runs other tests, too."""
+ROOMY = {name: {"burst": 20_000, "per_minute": 20_000} for name in ("start_by_address", "api_by_address")}
+"""Rate limits of stacks for tests, which are all one address. Those of logins and of people are the defaults."""
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients that speak plain HTTP. httpx would otherwise read all certificates of the web (30 ms for each client)."""
 T = TypeVar("T")
@@ -49,7 +51,7 @@ def local_settings(file: Path, **changes: Any) -> Path:
     """Write a settings file for `freepool up`: hub_config/local.yaml, its paths made absolute, with changes."""
     local = yaml.safe_load((PROJECT / "hub_config" / "local.yaml").read_text())
     paths = {name: str((PROJECT / "hub_config" / local[name]).resolve()) for name in preflight.PATHS}
-    file.write_text(yaml.safe_dump({**local, **paths, **changes}))
+    file.write_text(yaml.safe_dump({**local, **paths, "rate_limits": ROOMY, **changes}))
     return file
 
 
@@ -213,10 +215,11 @@ class Stack:
         found = []
         for entry in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
             try:
-                words = Path(f"/proc/{entry}/cmdline").read_bytes().decode().split("\0")
+                words = Path(f"/proc/{entry}/cmdline").read_bytes().decode().split("\0")[:5]
             except OSError:
                 continue
-            if any(marks[name] in Path(word).name or word == marks[name] for word in words[:5]):
+            words = [word for word in words if not word.startswith("{")]  # the proxy's options, which name the others
+            if any(marks[name] in Path(word).name or word == marks[name] for word in words):
                 found.append(int(entry))
         return found
 

@@ -36,6 +36,11 @@ trust_notebooks: true
 {{- with .Values.guard.settings }}
 guard: {{- toYaml . | nindent 2 }}
 {{- end }}
+trusted_proxies: {{ ternary (ternary 1 0 .Values.ingress.enabled) .Values.trustedProxies (kindIs "invalid" .Values.trustedProxies) }}
+{{- with .Values.rateLimits }}
+rate_limits:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .Values.login.settings }}
 login:
   {{- $own := dict }}
@@ -47,9 +52,6 @@ login:
 {{- with .Values.people }}
 people:
   {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.trustedProxies }}
-trusted_proxies: {{ . }}
 {{- end }}
 {{- if and (contains "/srv/clouds/" (toJson .Values.paid.settings)) (not .Values.paid.existingSecret) }}
 {{- fail "paid.settings names files in /srv/clouds/: name the Secret that holds them in paid.existingSecret." }}

@@ -1,6 +1,7 @@
 // What Node.js's server does with connections: how long they last, and how many there may be.
 
 import http from "node:http";
+import { networkOf } from "./address.js";
 
 /**
  * A server with limits of time that suit uploads and load balancers. The defaults of Node.js suit neither.
@@ -19,17 +20,19 @@ export const makeServer = ({ headersMs, checkMs, keepAliveMs }) =>
  * Each connection takes two file descriptors, and one client shall not have them all.
  * Close what is too much at once; where it becomes tight, close connections that wait for a next request.
  * @param {import("node:http").Server} server
- * @param {number} most at the same time; half as many for one address
+ * @param {number} most at the same time; half as many for one address (of IPv6: one network)
+ * @param {number} [trustedProxies] behind a proxy all are from its address
  */
-export const limitConnections = (server, most) => {
+export const limitConnections = (server, most, trustedProxies = 0) => {
+  const mostOfOne = trustedProxies ? most : Math.ceil(most / 2);
   let open = 0;
   /** @type {Map<string, number>} */
   const byAddress = new Map();
   server.on("connection", (socket) => {
-    const address = socket.remoteAddress ?? "";
+    const address = networkOf(socket.remoteAddress ?? "");
     const same = byAddress.get(address) ?? 0;
     if (open >= most * 0.8) server.closeIdleConnections();
-    if (open >= most || same >= Math.ceil(most / 2)) {
+    if (open >= most || same >= mostOfOne) {
       socket.destroy();
       return;
     }

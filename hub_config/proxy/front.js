@@ -10,6 +10,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { drain, hasBody, Room, watchBody } from "./bodies.js";
 import { limitConnections, makeServer } from "./connections.js";
+import { Rates } from "./rates.js";
 import { readRoutes, writeRoutes } from "./routes.js";
 
 /**
@@ -27,6 +28,7 @@ import { readRoutes, writeRoutes } from "./routes.js";
  * @property {string} host the hub's host name, where routes have hosts; else empty
  * @property {number} connections the most at the same time
  * @property {Partial<typeof LIMITS>} [limits]
+ * @property {import("./rates.js").RateOptions} [rates] without them nothing is counted
  */
 
 const SECOND = 1000;
@@ -74,6 +76,7 @@ class Front extends ConfigurableProxy {
   /** @type {WeakMap<http.IncomingMessage, () => void>} */
   #watch = new WeakMap();
   #room = new Room(limits.bodiesBytes);
+  #rates = new Rates(options.rates);
   #socketAgent = new http.Agent({ keepAlive: true });
   #isReady = false;
 
@@ -81,6 +84,7 @@ class Front extends ConfigurableProxy {
   constructor(settings) {
     super(settings);
     this.proxy.on("proxyReq", (upstream, req) => this.#upstream.set(req, upstream));
+    this.proxy.on("proxyRes", (answer, req) => this.#rates.noteStatus(req, answer.statusCode ?? 0));
     // Just before the body is piped on: whoever listens to it earlier sets it flowing.
     this.on("proxyRequest", (req) => this.#watch.get(req)?.());
   }
@@ -153,18 +157,50 @@ class Front extends ConfigurableProxy {
       this.#refuse(req, res, 400);
       return;
     }
-    if (!hasBody(req) || this.#admits(req, res, match)) await super.handleProxyWeb(req, res);
+    const isOurs = this.#isOurs(match);
+    const refusal = isOurs && this.#rates.refusal(req);
+    if (refusal) {
+      this.#refused.add(req);
+      if (refusal.line) this.log.warn(refusal.line);
+      res.writeHead(429, refusal.headers);
+      res.end(refusal.body);
+      drain(req, limits.drainMs);
+    } else if (!hasBody(req) || this.#admits(req, res, isOurs)) {
+      await super.handleProxyWeb(req, res);
+    }
+  }
+
+  /**
+   * Hub and desk have no websockets, and read such a request as any other.
+   * @override
+   * @param {http.IncomingMessage} req
+   * @param {import("node:stream").Duplex} socket
+   * @param {Buffer} head
+   */
+  async handleProxyWs(req, socket, head) {
+    const match = await this.targetForReq(req).catch(() => undefined);
+    const refusal = this.#isOurs(match) && this.#rates.refusal(req);
+    if (!refusal) return super.handleProxyWs(req, socket, head);
+    const lines = Object.entries(refusal.headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.end(`HTTP/1.1 429 Too Many Requests\r\n${lines.join("")}\r\n${refusal.body}`);
+  }
+
+  /**
+   * Whether hub or desk answer, and no notebook.
+   * @param {{prefix: string, target: string, isGate?: boolean} | undefined} match
+   */
+  #isOurs(match) {
+    // On other routes the desk passes bodies on to notebooks, and keeps none.
+    const isDesks = match?.prefix === options.deskPath || match?.isGate;
+    return match?.target === options.hub || Boolean(match?.target === options.desk && isDesks);
   }
 
   /**
    * @param {http.IncomingMessage} req
    * @param {http.ServerResponse} res
-   * @param {{prefix: string, target: string, isGate?: boolean} | undefined} match
+   * @param {boolean} isOurs
    */
-  #admits(req, res, match) {
-    // On other routes the desk passes bodies on to notebooks, and keeps none.
-    const isDesks = match?.prefix === options.deskPath || match?.isGate;
-    const isOurs = match?.target === options.hub || (match?.target === options.desk && isDesks);
+  #admits(req, res, isOurs) {
     const declared = Number(req.headers["content-length"] ?? limits.bodyBytes);
     if (isOurs && (declared > limits.bodyBytes || !this.#room.take(declared, res))) {
       this.#refuse(req, res, declared > limits.bodyBytes ? 413 : 503);
@@ -267,7 +303,7 @@ fs.rmSync(options.api, { force: true }); // of a proxy that was killed
 front.apiServer.listen(options.api);
 const server = makeServer(limits);
 front.answerOn(server);
-limitConnections(server, options.connections);
+limitConnections(server, options.connections, options.rates?.trustedProxies);
 const [first, ...others] = options.descriptors;
 server.listen({ fd: first });
 for (const fd of others) net.createServer((socket) => void server.emit("connection", socket)).listen({ fd });

@@ -11,6 +11,7 @@ declare module "configurable-http-proxy/lib/log.js" {
 declare module "configurable-http-proxy" {
   import type { EventEmitter } from "node:events";
   import type { Agent, ClientRequest, IncomingMessage, Server, ServerResponse } from "node:http";
+  import type { Duplex } from "node:stream";
   import type { Log } from "configurable-http-proxy/lib/log.js";
 
   type Route = { target: string; [name: string]: unknown };
@@ -34,6 +35,7 @@ declare module "configurable-http-proxy" {
     proxyServer: Server;
     proxy: {
       on(name: "proxyReq", listener: (upstream: ClientRequest, req: IncomingMessage) => void): void;
+      on(name: "proxyRes", listener: (answer: IncomingMessage, req: IncomingMessage) => void): void;
     };
     _routes: { add(path: string, route: Route): Promise<void>; getAll(): Promise<Record<string, Route>> };
     addRoute(path: string, data: Route): Promise<void>;
@@ -41,6 +43,7 @@ declare module "configurable-http-proxy" {
     targetForReq(req: IncomingMessage): Promise<{ prefix: string; target: string; isGate?: boolean } | undefined>;
     proxyOptsForTarget(target: URL): { target: URL & { socketPath?: string }; agent?: Agent };
     handleProxyWeb(req: IncomingMessage, res: ServerResponse): Promise<void>;
+    handleProxyWs(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void>;
     handleProxyError(code: number, kind: string, req: IncomingMessage, res: ServerResponse, error?: Error): void;
   }
 }

@@ -38,6 +38,8 @@ from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.pool.queue.admission import Admission
+from spawner.rate_limits.limiter import RateLimiter
+from spawner.rate_limits.server import LimitedServer, is_unforwarded, log_and_note
 from spawner.settings import LARGEST_REQUEST, Settings
 
 log = logging.getLogger("freepool.desk")
@@ -112,10 +114,17 @@ def all_routes(parts: Parts) -> list[Any]:
     ]
 
 
+def limited_server(application: Application, settings: Settings) -> LimitedServer:
+    """The application behind the limits of its own limiter."""
+    limiter: RateLimiter = application.settings["limiter"]
+    return LimitedServer(application, limiter, trusted_proxies=settings.trusted_proxies, is_sibling=is_unforwarded)
+
+
 def make_application(parts: Parts) -> Application:
     """The Tornado application, with JupyterHub's OAuth."""
     desk = parts.desk
     settings = desk.settings
+    limiter = RateLimiter(settings.rate_limits)
     token = settings.secret("desk")
     hub_auth = DeskAuth(
         api_url=settings.hub_api_url,
@@ -138,8 +147,9 @@ def make_application(parts: Parts) -> Application:
         cookie_secret=hashlib.sha256(f"freepool desk cookies {token}".encode()).digest(),
         hub_auth=hub_auth,
         hub_logins=HubLogins(desk.hub),
+        limiter=limiter,
         xsrf_cookie_kwargs={"httponly": True},  # scripts of our pages read the token from the page
-        log_function=log_request,
+        log_function=log_and_note(log_request, limiter),
     )
 
 
@@ -147,8 +157,8 @@ def log_request(handler: RequestHandler) -> None:
     """Log a request without its query, which may contain an XSRF token or an OAuth code."""
     request = handler.request
     level = logging.INFO if handler.get_status() < 500 else logging.ERROR
-    seconds = request.request_time()
-    log.log(level, "%d %s %s %.0f ms", handler.get_status(), request.method, request.path, seconds * 1000)
+    ms = request.request_time() * 1000
+    log.log(level, "%d %s %s %.0f ms %s", handler.get_status(), request.method, request.path, ms, request.remote_ip)
 
 
 async def run(settings: Settings) -> None:
@@ -156,9 +166,11 @@ async def run(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with open_hub_client(settings) as hub:
+    async with open_hub_client(settings, "desk") as hub:
         parts = make_parts(settings, hub)
-        server = HTTPServer(make_application(parts), max_body_size=LARGEST_REQUEST)
+        application = make_application(parts)
+        limited = limited_server(application, settings)
+        server = HTTPServer(limited, max_body_size=LARGEST_REQUEST)
         if settings.desk_socket is None:
             server.listen(settings.desk_port, settings.address)
         else:

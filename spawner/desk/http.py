@@ -22,9 +22,11 @@ from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.desk.zones import ZONE_COOKIE, zone_named
-from spawner.errors import BadOption, Conflict, FreepoolError, NotAllowed, Refusal, SignedOut
+from spawner.errors import BadOption, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import Person
+from spawner.rate_limits.limiter import RateLimiter
+from spawner.rate_limits.rules import kind_of
 
 LANGUAGE_COOKIE = "freepool-language"
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -146,12 +148,20 @@ class Handler(HubOAuthenticated, RequestHandler):
             self._sign_in_again()
             return
         if self.current_user is not None:
+            self._count_request()
             if self.needs_person:
                 self.person = await self.find_person()
         else:
             if self.wants_json or self.request.method != "GET":
                 raise SignedOut("You are not signed in.", next_step="Sign in, or send a valid token and XSRF token.")
             self.redirect(self.get_login_url())
+
+    def _count_request(self) -> None:
+        """Raise `RateLimited` where the user has sent too many."""
+        kind = kind_of(self.request.method or "GET", self.request.path)
+        if kind is not None:
+            limiter: RateLimiter = self.settings["limiter"]
+            limiter.require(kind, str(self.current_user["name"]))
 
     @property
     def _is_on_user_host(self) -> bool:
@@ -332,6 +342,8 @@ class Handler(HubOAuthenticated, RequestHandler):
         _, error, _ = kwargs.get("exc_info", (None, None, None))
         problem = describe_error(error, status_code, self.language_texts, self.desk.catalog)
         self.set_status(problem.status)
+        if isinstance(error, RateLimited):
+            self.set_header("Retry-After", str(error.seconds))
         if self.wants_json:
             self.set_header("Content-Type", "application/json")
             body = {"code": problem.code, "message": problem.message, "next": problem.next, "details": problem.details}

@@ -11,6 +11,8 @@ from typing import Any
 from jupyterhub.services.auth import HubOAuth, _ExpiringDict
 from tornado.web import HTTPError
 
+from spawner import siblings
+
 FRESH_SECONDS = 3
 KEPT_SECONDS = 300
 
@@ -35,3 +37,8 @@ class DeskAuth(HubOAuth):
         if use_cache:
             self._known[cache_key] = user
         return user
+
+    async def _api_request(self, method: str, url: str, /, **kwargs: Any) -> Any:
+        """Every call to the hub."""
+        kwargs["headers"] = {siblings.HEADER: siblings.proof(self.api_token)} | kwargs.get("headers", {})
+        return await super()._api_request(method, url, **kwargs)

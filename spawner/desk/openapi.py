@@ -9,7 +9,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from spawner import __version__
-from spawner.desk.routes import Operation, Route
+from spawner.desk.routes import Answer, Operation, Route
+
+TOO_MANY = {429: Answer("Too many requests of this user or network address; `Retry-After` says when to try again.")}
+"""Answer of every operation."""
 
 Schemas = Mapping[object, dict[str, Any]]
 """The `$ref` object of each model."""
@@ -44,13 +47,17 @@ def openapi(base: str, routes: Sequence[Route]) -> dict[str, Any]:
 
 def _schemas(operations: Sequence[Operation]) -> tuple[Schemas, dict[str, Any]]:
     """`$ref` objects of all models that the operations use, and their schemas by name."""
-    answers = dict.fromkeys(answer.model for operation in operations for answer in operation.answers.values())
+    answers = dict.fromkeys(answer.model for operation in operations for answer in _answers(operation).values())
     requests = dict.fromkeys(operation.request for operation in operations if operation.request is not None)
     references, definitions = models_json_schema(
         [*((model, "serialization") for model in answers), *((model, "validation") for model in requests)],
         ref_template="#/components/schemas/{model}",
     )
     return {model: reference for (model, _), reference in references.items()}, definitions.get("$defs", {})
+
+
+def _answers(operation: Operation) -> dict[int, Answer]:
+    return {**operation.answers, **TOO_MANY}
 
 
 def _operation(route: Route, operation: Operation, references: Schemas) -> dict[str, Any]:
@@ -61,7 +68,7 @@ def _operation(route: Route, operation: Operation, references: Schemas) -> dict[
         "summary": operation.summary,
         "responses": {
             str(status): {"description": answer.text, "content": content(answer.model)}
-            for status, answer in operation.answers.items()
+            for status, answer in _answers(operation).items()
         },
     }
     if operation.request is not None:

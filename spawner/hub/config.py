@@ -15,6 +15,7 @@ from spawner.hub.limits import limit_requests
 from spawner.hub.login.config import use_login, use_login_links
 from spawner.hub.origins import configure_origins
 from spawner.hub.people import HANDLERS, PEOPLE_KEY, HubPeople, post_auth_hook, skip_refresh_of_renamed
+from spawner.hub.rate_limits import limit_rates
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.spawner_options import check_options
 from spawner.plain_text import log_plain_text
@@ -59,6 +60,7 @@ def configure(c: Any, settings: Settings) -> None:
     # when it reads users' activity, by default every 5 minutes.
     hub.last_activity_interval = 5
     _add(c, settings)
+    limit_rates(c, settings)
     check_options(refuse=True)
 
 

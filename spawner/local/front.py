@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from spawner.errors import SetupError
+from spawner.rate_limits.proxy import proxy_options
 from spawner.settings import LARGEST_REQUEST, LOOPBACK, Settings
 
 BACKLOG = 1024
@@ -127,6 +128,7 @@ def front_command(settings: Settings, proxy: Sequence[str], listeners: Sequence[
         "relayPath": f"/{_host(settings)}/user" if _host(settings) else "",
         "host": _host(settings),
         "limits": {"bodyBytes": LARGEST_REQUEST},
+        "rates": proxy_options(settings.rate_limits, settings.trusted_proxies),
         "connections": most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
     }
     return [node, str(STARTER), json.dumps(options)]

@@ -222,7 +222,7 @@ async def run(settings: Settings) -> None:
     holder = f"{os.uname().nodename}:{os.getpid()}:{new_id()}"
     async with (
         aiohttp.ClientSession() as session,
-        open_hub_client(settings) as hub,
+        open_hub_client(settings, "steward") as hub,
         keeping_paid(settings, holder),
     ):
         pool = make_pool(settings, session=session, epoch=holder)

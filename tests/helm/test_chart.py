@@ -14,6 +14,7 @@ import yaml
 from spawner import __version__
 from spawner.catalog import load_catalog
 from spawner.people_settings import PeopleSettings
+from spawner.rate_settings import Rate, RateLimits
 from spawner.settings import Settings
 from tests.helm.chart import (
     APART,
@@ -111,6 +112,27 @@ def test_notebooks_have_hosts_of_their_own_as_on_one_machine(values: Values, hos
     said = notes(values)
     assert ("WARNING: notebooks share the origin" in said) is (host is None)
     assert ("DNS and certificate need *.lab.example.org" in said) is (host is not None and "localhost" not in host)
+
+
+@pytest.mark.parametrize(
+    ("values", "proxies"),
+    [
+        ({}, 0),
+        ({"ingress": INGRESS}, 1),
+        ({"ingress": INGRESS, "trustedProxies": 0}, 0),
+        ({"trustedProxies": 2}, 2),
+    ],
+)
+def test_the_ingress_is_a_trusted_proxy_unless_another_number_is_set(values: Values, proxies: int) -> None:
+    assert Settings.model_validate(settings_of(render(values), RELEASE)).trusted_proxies == proxies
+
+
+def test_rate_limits_have_the_settings_own_defaults_and_can_be_changed_one_by_one() -> None:
+    assert Settings.model_validate(settings_of(render(), RELEASE)).rate_limits == RateLimits()
+    changed = settings_of(render({"rateLimits": {"login_by_address": {"burst": 500}}}), RELEASE)
+    assert Settings.model_validate(changed).rate_limits.login_by_address == Rate(burst=500, per_minute=60)
+    with pytest.raises(Exception, match="burst"):
+        render({"rateLimits": {"login_by_address": {"burst": 0}}})
 
 
 @pytest.mark.parametrize(

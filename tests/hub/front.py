@@ -19,10 +19,12 @@ from typing import Any
 import httpx
 
 from spawner.local import front, preflight
+from spawner.rate_settings import RateLimits
 from spawner.settings import LOOPBACK, Settings
 from tests.stack import eventually
 
 TOKEN = "proxy-token"
+UNLIMITED = RateLimits(enabled=False)
 
 
 class Upstream(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -32,7 +34,7 @@ class Upstream(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, name: str, listener: socket.socket) -> None:
         super().__init__(("", 0), _Echo, bind_and_activate=False)
-        self.name, self.bodies, self.began = name, list[int](), list[str]()
+        self.name, self.bodies, self.began, self.status = name, list[int](), list[str](), 200
         self.socket.close()
         self.socket = listener
         self.server_address = listener.getsockname()
@@ -51,7 +53,7 @@ class _Echo(BaseHTTPRequestHandler):
         body = self._body()
         self.server.bodies.append(len(body))
         text = f"{self.server.name} {self.path} {len(body)}".encode()
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -122,9 +124,9 @@ class Front:
     def get(self, path: str, **headers: str) -> httpx.Response:
         return httpx.get(self.url + path, headers=headers, timeout=20)
 
-    def connect(self) -> socket.socket:
+    def connect(self, source: str = "") -> socket.socket:
         """A bare connection."""
-        return socket.create_connection((LOOPBACK, self.port), timeout=20)
+        return socket.create_connection((LOOPBACK, self.port), timeout=20, source_address=(source, 0))
 
     def routes(self, method: str, path: str = "", **data: Any) -> httpx.Response:
         """The proxy's API."""
@@ -135,7 +137,13 @@ class Front:
 
 
 @contextmanager
-def running_front(host: str = "", connections: int = 100, **limits: int) -> Iterator[Front]:
+def running_front(
+    host: str = "",
+    connections: int = 100,
+    rates: RateLimits = UNLIMITED,
+    trusted_proxies: int = 0,
+    **limits: int,
+) -> Iterator[Front]:
     """The starter with these limits (`LIMITS` in front.js); notebooks are at /user/ann."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="front-", dir="/tmp")))
@@ -149,7 +157,7 @@ def running_front(host: str = "", connections: int = 100, **limits: int) -> Iter
         gate = stack.enter_context(front.open_gate_socket())
         settings = Settings(
             catalog=folder, state=folder, examples=folder, sockets=folder, public_port=port,
-            gate_port=gate.getsockname()[1],
+            gate_port=gate.getsockname()[1], rate_limits=rates, trusted_proxies=trusted_proxies,
             public=f"http://{host or LOOPBACK}:{port}", subdomain_host=f"http://{host}:{port}" if host else None,
         )  # fmt: skip
         command = front.front_command(settings, preflight.proxy_command(), [public, extra, gate])

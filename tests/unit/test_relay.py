@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from spawner.pool.backends.local.relay import Relay, to_tcp, to_unix
+from spawner.pool.backends.local.relay import Pace, Relay, to_tcp, to_unix
 
 SECONDS = 10
 
@@ -32,14 +32,18 @@ class Running:
         poll = select.poll()
         for one in (self.relay.fileno(), self.wake[0]):
             poll.register(one, select.POLLIN)
-        while all(descriptor != self.wake[0] for descriptor, _ in poll.poll()):
+        while all(descriptor != self.wake[0] for descriptor, _ in poll.poll(self._pause())):
             self.relay.turn()
 
-    def door(self, connect: object, *, most: int = 100) -> tuple[str, int]:
+    def _pause(self) -> float | None:
+        waits = self.relay.seconds_to_wait()
+        return None if waits is None else waits * 1000
+
+    def door(self, connect: object, *, most: int = 100, pace: Pace | None = None) -> tuple[str, int]:
         """A port that leads to where `connect` does."""
         listener = socket.create_server(("127.0.0.1", 0))
         self.doors.append(listener)
-        self.relay.add(listener, connect, most=most)  # type: ignore[arg-type]
+        self.relay.add(listener, connect, most=most, pace=pace)  # type: ignore[arg-type]
         host, port = listener.getsockname()
         return host, port
 
@@ -183,3 +187,41 @@ def test_a_lack_of_descriptors_delays_and_breaks_nothing(running: Running, insid
         with waiting, inside.accept()[0] as second:
             waiting.sendall(b"my turn")
             assert second.recv(100) == b"my turn"
+
+
+def test_connections_that_come_too_fast_wait_and_then_pass(running: Running, inside: socket.socket) -> None:
+    address = running.door(to_unix(inside.getsockname()), pace=Pace(burst=2, per_second=2))
+    clients = [socket.create_connection(address, timeout=SECONDS) for _ in range(4)]
+    servers = [inside.accept()[0] for _ in range(2)]
+    inside.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        inside.accept()
+    inside.settimeout(SECONDS)
+    servers += [inside.accept()[0] for _ in range(2)]  # no event but the time lets them in
+    for one in (*clients, *servers):
+        one.close()
+
+
+def test_the_pace_opens_no_door_that_has_as_many_as_it_may(running: Running, inside: socket.socket) -> None:
+    address = running.door(to_unix(inside.getsockname()), most=1, pace=Pace(burst=1, per_second=50))
+    clients = [socket.create_connection(address, timeout=SECONDS) for _ in range(2)]
+    with inside.accept()[0] as first:
+        inside.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            inside.accept()
+        inside.settimeout(SECONDS)
+        clients[0].close()
+        assert first.recv(1) == b""
+    with inside.accept()[0]:
+        clients[1].close()
+
+
+def test_a_slot_calls_from_an_address_of_its_own(running: Running) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        hub.settimeout(SECONDS)
+        for source in ("127.128.0.7", ""):
+            door = running.door(to_tcp(*hub.getsockname(), source=source))
+            with socket.create_connection(door, timeout=SECONDS):
+                connection, (peer, _) = hub.accept()
+                connection.close()
+            assert peer == (source or "127.0.0.1")

@@ -39,6 +39,7 @@ from spawner.pool.backends.base import Unavailable
 from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
 from spawner.pool.warm import targets
+from spawner.rate_limits import texts as rate_texts
 from tests.stack import PROJECT
 from tests.unit.make import quick
 
@@ -151,6 +152,7 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), bans.UNTIL, bans.FOR_GOOD)),
         *(("class_view.py", sentence) for sentence in class_texts()),
+        *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(("responses.py", sentence) for sentence in responses.UNAVAILABLE_TEXTS.values()),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),

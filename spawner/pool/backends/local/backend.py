@@ -27,6 +27,7 @@ from typing import Any
 from watchfiles import awatch
 
 from spawner.catalog import Flavor, Image
+from spawner.client_address import sandbox_address
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.ledger.pool.rows import EndReason
@@ -220,6 +221,7 @@ class LocalBackend:
             "isolated": self._isolated,
             "network": connection.to_json() if connection else None,
             "traffic": str(self.traffic) if self.traffic and connection else None,
+            "source": sandbox_address(spec.id),
             "filter": syscalls.program().hex() if self._isolated else "",
             "limits": asdict(limits),
             "group": group.to_json() if group else None,

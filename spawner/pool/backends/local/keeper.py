@@ -32,7 +32,7 @@ from typing import Any
 from spawner.pool.backends.local import cgroup
 from spawner.pool.backends.local.connections import parse
 from spawner.pool.backends.local.namespace import Namespace
-from spawner.pool.backends.local.relay import Relay, to_tcp, to_unix
+from spawner.pool.backends.local.relay import Pace, Relay, to_tcp, to_unix
 from spawner.pool.backends.local.traffic import Recorder
 
 PR_SET_PDEATHSIG = 1
@@ -50,6 +50,9 @@ LARGEST_LOG = 1024 * 1024
 LAST_WORDS = 4096
 MOST_REQUESTS, MOST_CALLS = 512, 64
 """Connections at once: to the notebook, and from inside to each forwarded port."""
+CALL_PACE = Pace(burst=200, per_second=50)
+"""New connections from inside to a forwarded port. Each costs the keeper and the proxy time that no limit of the slot
+covers."""
 DESCRIPTORS = 4096
 PIPE = 64 * 1024
 """The capacity of a pipe in bytes: one read empties it."""
@@ -146,7 +149,8 @@ class Keeper:
         agents.listen(512)
         self.relay.add(self.listener, to_unix(agents.getsockname()), most=MOST_REQUESTS)
         for listener, port in zip(self.namespace.listeners, plan["ports"], strict=True):
-            self.relay.add(listener, to_tcp(plan["target"], port), most=MOST_CALLS)
+            call = to_tcp(plan["target"], port, source=self.orders["source"])
+            self.relay.add(listener, call, most=MOST_CALLS, pace=CALL_PACE)
         return agents
 
     def _join(self) -> None:
@@ -169,7 +173,7 @@ class Keeper:
         """Handle events for ever. A handler returns False when its descriptor has no more of them."""
         handlers: dict[int, Callable[[], bool]] = {
             wake: lambda: self._wake(wake),
-            self.relay.fileno(): self._pass_on,
+            self.relay.fileno(): lambda: True,  # each turn passes on what there is
             report: lambda: self._hear_report(report),
             self.said: self._hear,
         }
@@ -182,9 +186,11 @@ class Keeper:
         looked = time.monotonic()
         while True:
             pause = LOST_SECONDS if self.group or not self.program else WATCH_SECONDS
-            for descriptor, _ in poll.poll(pause * 1000):
+            waits = self.relay.seconds_to_wait()
+            for descriptor, _ in poll.poll((pause if waits is None else min(pause, waits)) * 1000):
                 if not handlers[descriptor]():
                     poll.unregister(descriptor)
+            self.relay.turn()
             if time.monotonic() - looked >= pause:
                 looked = time.monotonic()
                 self._look()
@@ -193,10 +199,6 @@ class Keeper:
         if signal.SIGTERM in os.read(wake, 512):
             self._end()
         self._reap()
-        return True
-
-    def _pass_on(self) -> bool:
-        self.relay.turn()
         return True
 
     def _hear_report(self, report: int) -> bool:

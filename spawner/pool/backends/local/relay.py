@@ -13,11 +13,14 @@ import contextlib
 import errno
 import select
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 AT_ONCE = 64
 """Events handled in one turn, so that the keeper's other work is not delayed."""
+IP_BIND_ADDRESS_NO_PORT = 24
+"""Choose the port when connecting, so that one may serve towards several places. Python 3.12 has the name."""
 PIECE = 64 * 1024
 """The most bytes that wait for one direction of a connection."""
 
@@ -37,6 +40,14 @@ class _End:
     other: _End = field(init=False)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How many new connections a door lets in: `burst` at once, and so many a second over a long time."""
+
+    burst: float
+    per_second: float
+
+
 @dataclass(eq=False)
 class _Door:
     """A listening socket. `connect` begins a connection to where it leads."""
@@ -44,8 +55,20 @@ class _Door:
     listener: socket.socket
     connect: Callable[[], socket.socket]
     most: int
+    pace: Pace | None
+    level: float = 0
+    """How many more it may let in at once; as it was at `counted_at`."""
+    counted_at: float = 0
     open: int = 0
     is_paused: bool = False
+
+    def seconds_to_wait(self, now: float) -> float:
+        """Until it may let another one in."""
+        if self.pace is None:
+            return 0
+        self.level = min(self.pace.burst, self.level + (now - self.counted_at) * self.pace.per_second)
+        self.counted_at = now
+        return max(0, 1 - self.level) / self.pace.per_second
 
 
 class Relay:
@@ -56,19 +79,30 @@ class Relay:
         self._doors: dict[int, _Door] = {}
         self._ends: dict[int, _End] = {}
         self._door_of: dict[_End, _Door] = {}
+        self._late: set[_Door] = set()
+        """Doors that have let in as many as their pace allows. None of them is paused: that one accepts nothing."""
 
     def fileno(self) -> int:
         """Readable when `turn` has something to do."""
         return self._poll.fileno()
 
-    def add(self, listener: socket.socket, connect: Callable[[], socket.socket], *, most: int) -> None:
+    def add(
+        self, listener: socket.socket, connect: Callable[[], socket.socket], *, most: int, pace: Pace | None = None
+    ) -> None:
         """Relay each connection that is made to `listener`, at most so many at once; others wait in its queue."""
         listener.setblocking(False)
-        self._doors[listener.fileno()] = _Door(listener, connect, most)
+        level = pace.burst if pace else 0
+        self._doors[listener.fileno()] = _Door(listener, connect, most, pace, level, time.monotonic())
         self._poll.register(listener, select.EPOLLIN)
+
+    def seconds_to_wait(self) -> float | None:
+        """After which `turn` has something to do although nothing is readable; None for never."""
+        now = time.monotonic()
+        return min((door.seconds_to_wait(now) for door in self._late), default=None)
 
     def turn(self) -> None:
         """Handle what is ready."""
+        self._go_on()
         ready = [
             (self._doors.get(descriptor), self._ends.get(descriptor), event)
             for descriptor, event in self._poll.poll(0, AT_ONCE)
@@ -82,7 +116,24 @@ class Relay:
                 except OSError:
                     self._close(end)
 
+    def _go_on(self) -> None:
+        now = time.monotonic()
+        for door in [door for door in self._late if not door.seconds_to_wait(now)]:
+            self._late.discard(door)
+            self._poll.modify(door.listener, select.EPOLLIN)
+
+    def _is_too_fast(self, door: _Door) -> bool:
+        """Count a connection that is about to be let in; without a place for it, the door is left alone for a while."""
+        if door.seconds_to_wait(time.monotonic()):
+            self._late.add(door)
+            self._poll.modify(door.listener, 0)
+            return True
+        door.level -= 1
+        return False
+
     def _accept(self, door: _Door) -> None:
+        if self._is_too_fast(door):
+            return
         try:
             near, _ = door.listener.accept()
         except OSError as error:
@@ -178,6 +229,7 @@ class Relay:
             with contextlib.suppress(OSError, ValueError):
                 self._poll.unregister(door.listener)
         self._doors = {}
+        self._late = set()
         for end in list(self._ends.values()):
             if end in self._door_of:
                 self._close(end)
@@ -193,12 +245,15 @@ def to_unix(address: bytes) -> Callable[[], socket.socket]:
     return connect
 
 
-def to_tcp(host: str, port: int) -> Callable[[], socket.socket]:
-    """Connections to an address of the machine's network."""
+def to_tcp(host: str, port: int, source: str = "") -> Callable[[], socket.socket]:
+    """Connections to an address of the machine's network. `source`: from this loopback address, to a loopback one."""
 
     def connect() -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        if source and host.startswith("127."):
+            made.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            made.bind((source, 0))
         return _begin(made, (host, port))
 
     return connect
