@@ -49,7 +49,9 @@ def load_translations() -> dict[str, Translations]:
         chinese = read_po(stream, locale="zh_CN")
     found = [message for message in chinese if message.id and message.string]
     entries = {str(message.id): str(message.string) for message in found if not message.pluralizable}
-    plurals = {message.id[0]: {"other": message.string[0]} for message in found if message.pluralizable}
+    plurals = {
+        message.id[0]: {"other": next(iter(message.string or ("",)))} for message in found if message.pluralizable
+    }
     return {"en": Translations("en", {}), "zh-CN": Translations("zh-CN", entries, plurals)}
 
 
