@@ -50,7 +50,7 @@ def load_translations() -> dict[str, Translations]:
     found = [message for message in chinese if message.id and message.string]
     entries = {str(message.id): str(message.string) for message in found if not message.pluralizable}
     plurals = {
-        message.id[0]: {"other": message.string[0]} for message in found if message.pluralizable and message.string
+        message.id[0]: {"other": next(iter(message.string or ("",)))} for message in found if message.pluralizable
     }
     return {"en": Translations("en", {}), "zh-CN": Translations("zh-CN", entries, plurals)}
 

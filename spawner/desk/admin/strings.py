@@ -69,7 +69,7 @@ ADMIN_STRINGS: dict[str, str] = {
     "waits": "Queue waits",
     "count": "Count",
     "half": "Median",
-    "most": "95th percentile",
+    "most": "95% within",
     "kind": "Kind",
     "no_starts": "No starts.",
     "no_waits": "No waits.",
