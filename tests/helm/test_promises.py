@@ -38,7 +38,9 @@ def test_the_only_right_is_pods_in_the_pools_namespace(values: Values) -> None:
         assert roles == bindings == []
         return
     (role,), (binding,) = roles, bindings
-    assert role["rules"] == ROLE
+    reads_metrics = values.get("guard", {}).get("podMetrics", False)
+    metrics = {"apiGroups": ["metrics.k8s.io"], "resources": ["pods"], "verbs": ["list"]}
+    assert role["rules"] == [*ROLE, *([metrics] if reads_metrics else [])]
     pool = values.get("pool", {}).get("namespace", POOL)
     assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == pool
     name = values.get("fullnameOverride", RELEASE)
