@@ -25,6 +25,7 @@ from tests.helm.chart import (
     manifest_of,
     notes,
     of_kind,
+    proxy_options,
     render,
     settings_of,
 )
@@ -100,10 +101,7 @@ def test_notebooks_have_hosts_of_their_own_as_on_one_machine(values: Values, hos
         own = {name: value for name, value in written.items() if name not in ("subdomain_host", "notebook_hosts")}
         same = Settings.model_validate(own | {"notebook_hosts": values.get("notebookHosts", "auto")})
         assert same.subdomain_host == host, "chart and settings choose alike"
-        proxy = manifest_of(manifests, "Deployment", "freepool-proxy")["spec"]["template"]["spec"]["containers"][0][
-            "args"
-        ]
-        assert ("--host-routing" in proxy) is (host is not None)
+        assert proxy_options(manifests)["host"] == (host or "").rpartition("//")[2].partition(":")[0]
     for ingress in of_kind(manifests, "Ingress"):
         names = [rule["host"] for rule in ingress["spec"]["rules"]]
         assert names == ["lab.example.org", *(["*.lab.example.org"] if host else [])]
