@@ -116,6 +116,8 @@ def test_notebooks_have_hosts_of_their_own_as_on_one_machine(values: Values, hos
         ({"public": "http://lab.example.org/", "notebookHosts": "subdomains"}, "a host per user needs https"),
         ({"public": "https://192.0.2.1/", "notebookHosts": "subdomains"}, "192.0.2.1 is an IP address"),
         ({"public": "https://a.org/lab/", "notebookHosts": "subdomains"}, "without a path"),
+        ({"public": "https://a.org/lab/"}, "public: a path is not supported"),
+        ({"public": "https://a.org/?lab"}, "public: a path is not supported"),
         ({"hub": {"config": {"JupyterHub": {"subdomain_host": "http://a.org"}}}}, "a host per user needs https"),
         (APART | {"notebookHosts": "shared"}, "remove one of them"),
         (

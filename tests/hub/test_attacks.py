@@ -33,10 +33,9 @@ def victim(stack: Stack) -> Iterator[httpx.Client]:
 
 
 def name_of(client: httpx.Client, stack: Stack) -> str:
-    """Whom the hub takes this browser for."""
-    xsrf = next(cookie.value for cookie in client.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/")
-    answer = client.get(f"{stack.url}/hub/api/user", headers={"X-XSRFToken": xsrf or "", "Sec-Fetch-Mode": "cors"})
-    return str(answer.json()["name"])
+    """Whom the hub takes this browser for: its pages tell their scripts."""
+    said = re.search(r'user: "([^"]*)"', client.get(f"{stack.url}/hub/token").text)
+    return said[1] if said else ""
 
 
 # Another's login
