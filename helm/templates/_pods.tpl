@@ -171,6 +171,7 @@ seccompProfile: {type: RuntimeDefault}
   "deskPath" (printf "%s/services/desk" (ternary "" (printf "/%s" $host) (empty $host)))
   "gate" $desk
   "gatePort" 0
+  "relayPath" ""
   "host" $host
   "connections" (int $limits.connections)
   "limits" (dict

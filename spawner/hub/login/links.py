@@ -22,10 +22,10 @@ SENTENCES = {
 PAGES = {bad: both(f"{english} {NEW_LINK[0]}", chinese + NEW_LINK[1]) for bad, (english, chinese) in SENTENCES.items()}
 IN_A_TAB = both("Open this link in a tab of its own.", "请在单独的标签页中打开此链接。")
 OTHER_USER = (
-    "You are logged in as {name}, and another page opened a link that would log you in as somebody else. "
-    "If you want that, <a href='{logout}'>log out</a> and open the link again.",
-    "你已登录为 {name}，而另一个页面打开了一个会让你以他人身份登录的链接。如果你确实想这样做，"
-    "请先<a href='{logout}'>退出登录</a>，然后重新打开链接。",
+    "You are signed in as {name}. Another page opened a link that signs you in as a different user. "
+    "To use that link, <a href='{logout}'>sign out</a> and open it again.",
+    "你已登录为 {name}。另一个页面打开了一个会让你以其他用户身份登录的链接。"
+    "如果要使用该链接，请先<a href='{logout}'>退出登录</a>，再重新打开它。",
 )
 LOGIN_PAGE = (
     "<div><h1>Freepool</h1><p>Open the link that <code>freepool up</code> printed, "
