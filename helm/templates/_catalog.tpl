@@ -10,7 +10,7 @@ What the pool's namespace must admit, computed from the catalog. The numbers of 
 {{- $unit := regexFind "[A-Za-z]+" . | lower | default "b" -}}
 {{- $factors := dict "b" 1 "k" 1e3 "kb" 1e3 "m" 1e6 "mb" 1e6 "g" 1e9 "gb" 1e9 "t" 1e12 "tb" 1e12 "p" 1e15 "pb" 1e15
       "kib" 1024 "mib" 1048576 "gib" 1073741824 "tib" 1099511627776 "pib" 1125899906842624 -}}
-{{- if not (hasKey $factors $unit) }}{{ fail (printf "catalog: %s is no size. Write it as 512MiB or 2GiB." .) }}{{ end -}}
+{{- if not (hasKey $factors $unit) }}{{ fail (printf "catalog: %s is not a valid size. Write it as 512MiB or 2GiB." .) }}{{ end -}}
 {{- mulf $number (get $factors $unit) | ceil | int64 -}}
 {{- else -}}
 {{- . | int64 -}}

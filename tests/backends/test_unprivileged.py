@@ -24,7 +24,7 @@ SUITES = {
     "test_isolation.py": 19,
     "test_system_calls.py": 3,
     "test_limits.py": 6,
-    "test_local.py::TestLocalBackend": 14,
+    "test_local.py::TestLocalBackend": 13,
     "test_wiped.py": 10,
 }
 """What else is run by a user without rights, and how many tests of it must have passed: some need root."""
@@ -65,13 +65,13 @@ def run_as_nobody(folder: Path, *arguments: str, seconds: float) -> subprocess.C
     """Run this Python as a user without rights. All that it needs is shown to it, in mounts of its own."""
     hold = folder / "hold"
     hold.mkdir(exist_ok=True)
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "FREEPOOL_TEST_CACHE": str(folder / "cache")}
     return subprocess.run(
         [
             "unshare", "--mount", "--propagation", "private",
             "sh", "-c", SHOW, "sh", str(hold), *shown_to_others(), "--", sys.executable, *arguments,
         ],
-        cwd=PROJECT, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, capture_output=True, text=True,
-        timeout=seconds, check=False,
+        cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=seconds, check=False,
     )  # fmt: skip
 
 

@@ -22,7 +22,8 @@ from tests.hub.front import TOKEN, Upstream
 from tests.stack import eventually, free_port
 
 MIB = 1024 * 1024
-LIMITS = {"headerSeconds": 1, "bodySeconds": 1, "uploadIdleSeconds": 2, "keepAliveSeconds": 90, "connections": 8}
+SMALL = {"keepAliveSeconds": 90, "connections": 8}
+SHORT = {"headerSeconds": 1, "bodySeconds": 1, "uploadIdleSeconds": 1}
 HUB, DESK = "http://freepool-hub.lab.svc:8081", "http://freepool-desk.lab.svc:8002"
 PUBLIC = {"public": "https://lab.example.org/"}
 
@@ -79,7 +80,13 @@ def is_healthy(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with pods_proxy({"proxy": {"limits": LIMITS}}) as (running, _):
+    with pods_proxy({"proxy": {"limits": SMALL}}) as (running, _):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[str]:
+    with pods_proxy({"proxy": {"limits": SHORT}}) as (running, _):
         yield running
 
 
@@ -112,9 +119,9 @@ def test_an_upload_to_a_notebook_is_not(url: str) -> None:
     ],
     ids=["headers", "body for the hub", "upload"],
 )
-def test_what_does_not_arrive_is_given_up(sent: bytes, status: bytes, url: str) -> None:
-    address = url.removeprefix("http://").split(":")
-    with socket.create_connection((address[0], int(address[1])), timeout=20) as client:
+def test_what_does_not_arrive_is_given_up(sent: bytes, status: bytes, hasty: str) -> None:
+    address, port = hasty.removeprefix("http://").split(":")
+    with socket.create_connection((address, int(port)), timeout=20) as client:
         client.sendall(sent)
         assert client.recv(65536).split(b" ")[1] == status
 

@@ -108,7 +108,9 @@ def test_each_file_of_tests_that_a_page_names_exists(page: str) -> None:
 def test_each_promise_names_a_test() -> None:
     """In the tables of both pages; `the same` is the row above."""
     for page, heading in (("security.md", "# Isolation on one machine"), ("kubernetes.md", "## Isolation")):
-        part = (DOCS / page).read_text().partition(f"{heading}\n")[2].partition("| tested in |\n")[2].partition("\n\n")[0]
+        part = (
+            (DOCS / page).read_text().partition(f"{heading}\n")[2].partition("| tested in |\n")[2].partition("\n\n")[0]
+        )
         promises = [line.strip("| ").split(" | ") for line in part.splitlines()[1:]]
         assert len(promises) > 8, page
         for *_, tested in promises:
