@@ -29,6 +29,8 @@ SUITES = {
 }
 """What else is run by a user without rights, and how many tests of it must have passed: some need root."""
 SUITES_SECONDS = 900
+PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "xdist.plugin", "no:cacheprovider")
+"""All that these suites need: others keep files in the working tree, where this user may not write."""
 OUTCOMES = ("failure", "error", "skipped")
 SHOW = """
 set -e
@@ -65,7 +67,12 @@ def run_as_nobody(folder: Path, *arguments: str, seconds: float) -> subprocess.C
     """Run this Python as a user without rights. All that it needs is shown to it, in mounts of its own."""
     hold = folder / "hold"
     hold.mkdir(exist_ok=True)
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "FREEPOOL_TEST_CACHE": str(folder / "cache")}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "FREEPOOL_TEST_CACHE": str(folder / "cache"),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     return subprocess.run(
         [
             "unshare", "--mount", "--propagation", "private",
@@ -100,7 +107,8 @@ def suites(folder: Path) -> dict[str, list[tuple[str, str]]]:
     """Whole suites run by a user without rights: of each, its tests and what became of them."""
     report = folder / "report.xml"
     asked = [f"tests/backends/{suite}" for suite in SUITES]
-    run = ("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", f"--junit-xml={report}", *asked)
+    plugins = [word for name in PLUGINS for word in ("-p", name)]
+    run = ("-m", "pytest", "-q", "-n", "0", *plugins, f"--junit-xml={report}", *asked)
     done = run_as_nobody(folder, *run, seconds=SUITES_SECONDS)
     assert report.exists(), done.stdout + done.stderr
     found: dict[str, list[tuple[str, str]]] = {}
