@@ -11,7 +11,7 @@ CLUSTER = "the cluster"
 """What shares the one cluster: one worker runs it, test after test."""
 SECONDS = {
     CLUSTER: 800,
-    "tests/backends/test_unprivileged.py": 150,
+    "tests/backends/test_unprivileged.py": 90,
     "tests/browser/test_paid.py": 110,
     "tests/hub/test_queue.py": 110,
     "tests/login/test_provider.py": 90,
