@@ -1,5 +1,10 @@
 {{/* What the ConfigMaps and Secrets hold. Pods carry a checksum of it, so that a change restarts what reads it. */}}
 
+{{/* Proxies in front of the chart's own. */}}
+{{- define "freepool.trustedProxies" -}}
+{{- ternary (ternary 1 0 .Values.ingress.enabled) .Values.trustedProxies (kindIs "invalid" .Values.trustedProxies) -}}
+{{- end }}
+
 {{- define "freepool.content.config" -}}
 settings.yaml: |
   {{- include "freepool.settings" . | nindent 2 }}
@@ -36,7 +41,7 @@ trust_notebooks: true
 {{- with .Values.guard.settings }}
 guard: {{- toYaml . | nindent 2 }}
 {{- end }}
-trusted_proxies: {{ ternary (ternary 1 0 .Values.ingress.enabled) .Values.trustedProxies (kindIs "invalid" .Values.trustedProxies) }}
+trusted_proxies: {{ include "freepool.trustedProxies" . }}
 {{- with .Values.rateLimits }}
 rate_limits:
   {{- toYaml . | nindent 2 }}

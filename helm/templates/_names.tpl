@@ -77,13 +77,17 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 
 {{/* What a browser's address bar shows. */}}
 {{- define "freepool.public" -}}
+{{- $public := "http://localhost:8000/" -}}
 {{- if .Values.public -}}
-{{- .Values.public -}}
+{{- $public = .Values.public -}}
 {{- else if and .Values.ingress.enabled .Values.ingress.hosts -}}
-{{- printf "%s://%s/" (ternary "https" "http" (not (empty .Values.ingress.tls))) (first .Values.ingress.hosts) -}}
-{{- else -}}
-http://localhost:8000/
+{{- $public = printf "%s://%s/" (ternary "https" "http" (not (empty .Values.ingress.tls))) (first .Values.ingress.hosts) -}}
 {{- end -}}
+{{- $url := urlParse $public -}}
+{{- if or (trimAll "/" $url.path) $url.query $url.fragment -}}
+{{- fail (printf "public: a path is not supported: set public to a host name of its own, without a path, such as %s://lab.example.org." $url.scheme) -}}
+{{- end -}}
+{{- $public -}}
 {{- end }}
 
 {{/*

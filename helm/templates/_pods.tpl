@@ -153,3 +153,32 @@ seccompProfile: {type: RuntimeDefault}
   volumeMounts:
     {{- include "freepool.mounts" . | nindent 4 }}
 {{- end }}
+
+{{/* Options of hub_config/proxy/front.js, as JSON. Its routes outlive it in the pod's own folder. */}}
+{{- define "freepool.proxyOptions" -}}
+{{- $hub := printf "http://%s:%s" (include "freepool.hubHost" .) (include "freepool.hubPort" .) -}}
+{{- $desk := printf "http://%s:8002" (include "freepool.host" (list . "desk")) -}}
+{{- $host := "" -}}
+{{- with include "freepool.subdomainHost" . }}{{ $host = (urlParse .).hostname }}{{ end -}}
+{{- $limits := .Values.proxy.limits -}}
+{{- dict
+  "modules" "/opt/freepool/proxy/node_modules"
+  "port" 8000
+  "api" 8001
+  "routes" "/tmp/routes.json"
+  "hub" $hub
+  "desk" $desk
+  "deskPath" (printf "%s/services/desk" (ternary "" (printf "/%s" $host) (empty $host)))
+  "gate" $desk
+  "gatePort" 0
+  "relayPath" ""
+  "host" $host
+  "connections" (int $limits.connections)
+  "trustedProxies" (int (include "freepool.trustedProxies" .))
+  "limits" (dict
+    "headersMs" (mul 1000 $limits.headerSeconds)
+    "bodyMs" (mul 1000 $limits.bodySeconds)
+    "uploadIdleMs" (mul 1000 $limits.uploadIdleSeconds)
+    "keepAliveMs" (mul 1000 $limits.keepAliveSeconds))
+  | toJson -}}
+{{- end }}

@@ -10,14 +10,16 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { drain, hasBody, Room, watchBody } from "./bodies.js";
 import { limitConnections, makeServer } from "./connections.js";
+import { affordable, requireToken } from "./pod.js";
 import { Rates } from "./rates.js";
 import { readRoutes, writeRoutes } from "./routes.js";
 
 /**
  * @typedef {object} Options
  * @property {string} modules folder of node_modules
- * @property {number[]} descriptors listening sockets: the supervisor's, which never lets go of the port
- * @property {string} api Unix socket of the proxy's API
+ * @property {number[]} [descriptors] listening sockets: the supervisor's, which never lets go of the port
+ * @property {number} [port] instead of them, in a pod: the port to listen on
+ * @property {string | number} api Unix socket of the proxy's API; in a pod its port
  * @property {string} routes file that keeps the routes
  * @property {string} hub URL of the hub; also its default route
  * @property {string} desk URL of the desk
@@ -28,6 +30,7 @@ import { readRoutes, writeRoutes } from "./routes.js";
  * @property {string} host the hub's host name, where routes have hosts; else empty
  * @property {number} connections the most at the same time
  * @property {Partial<typeof LIMITS>} [limits]
+ * @property {number} [trustedProxies] as in `rates`, where there are none
  * @property {import("./rates.js").RateOptions} [rates] without them nothing is counted
  */
 
@@ -299,13 +302,15 @@ const front = new Front({
 await front.restore();
 
 process.umask(0o077);
-fs.rmSync(options.api, { force: true }); // of a proxy that was killed
+if (typeof options.api === "string") fs.rmSync(options.api, { force: true }); // of a proxy that was killed
+else requireToken(process.env["CONFIGPROXY_AUTH_TOKEN"]);
 front.apiServer.listen(options.api);
 const server = makeServer(limits);
 front.answerOn(server);
-limitConnections(server, options.connections, options.rates?.trustedProxies);
-const [first, ...others] = options.descriptors;
-server.listen({ fd: first });
+const { connections, port } = options;
+limitConnections(server, port ? affordable(connections) : connections, options.trustedProxies ?? options.rates?.trustedProxies);
+const [first, ...others] = options.descriptors ?? [];
+server.listen(port ? port : { fd: first });
 for (const fd of others) net.createServer((socket) => void server.emit("connection", socket)).listen({ fd });
 
 process.on("SIGTERM", () => process.exit(0));

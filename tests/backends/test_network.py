@@ -170,3 +170,23 @@ def test_without_internet_only_the_forwarded_port_is_reached(who: str, host: Hos
     wanted = {one: one.name == "the hub, by the forwarded port" for one in ALL}
     assert differences(ALL, seen["kept"]["found"], wanted) == []
     assert seen["kept"]["changed"] == []
+
+
+SHARED = """
+mount -t tmpfs none "$0" && mount --make-shared "$0" && mkdir "$0/below" && mount -t tmpfs none "$0/below"
+"$@" || exit
+mountpoint -q "$0/below"
+"""
+"""A machine whose mounts are shared, as systemd makes them: $0 is a folder, the rest a command."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's mounts never reach the machine's")
+def test_slirp4netns_unmounts_nothing_of_this_machine(tmp_path: Path) -> None:
+    if find("slirp4netns") is None or find("nft") is None:
+        pytest.skip("slirp4netns or nftables is not installed")
+    trial = "import sys; from spawner.pool.backends.local import means; sys.exit(means._try(means.Means.SLIRP) or 0)"
+    apart = ("unshare", "--mount", "--propagation", "private", "sh", "-c", SHARED, str(tmp_path))
+    done = subprocess.run(
+        [*apart, sys.executable, "-c", trial], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -18,6 +20,16 @@ from tests.backends.conftest import as_root, means
 from tests.stack import PROJECT
 
 NOBODY = 65534
+SUITES = {
+    "test_isolation.py": 19,
+    "test_system_calls.py": 3,
+    "test_local.py::TestLocalBackend": 13,
+}
+"""What else is run by a user without rights, and how many tests of it must have passed: some need root."""
+SUITES_SECONDS = 900
+PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "xdist.plugin", "no:cacheprovider")
+"""All that these suites need: others keep files in the working tree, where this user may not write."""
+OUTCOMES = ("failure", "error", "skipped")
 SHOW = """
 set -e
 hold=$1; shift
@@ -49,26 +61,71 @@ def shown_to_others() -> list[str]:
     return [str(path) for one in needed if (closed := closed_above(one)) for path in (closed, one)]
 
 
-@pytest.fixture(scope="module")
-def seen(images: Path) -> dict[str, Any]:
-    """What a user without rights saw. Everything that this Python needs is shown to it, in mounts of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
-    os.chown(folder, NOBODY, NOBODY)
-    (folder / "hold").mkdir()
-    images.chmod(0o755)
-    done = subprocess.run(
+def run_as_nobody(folder: Path, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run this Python as a user without rights. All that it needs is shown to it, in mounts of its own."""
+    hold = folder / "hold"
+    hold.mkdir(exist_ok=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "FREEPOOL_TEST_CACHE": str(folder / "cache"),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
+    return subprocess.run(
         [
             "unshare", "--mount", "--propagation", "private",
-            "sh", "-c", SHOW, "sh", str(folder / "hold"), *shown_to_others(), "--",
-            sys.executable, "-m", "tests.backends.unprivileged", str(folder / "slots"), str(images),
+            "sh", "-c", SHOW, "sh", str(hold), *shown_to_others(), "--", sys.executable, *arguments,
         ],
-        cwd=PROJECT, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, capture_output=True, text=True,
-        timeout=200, check=False,
+        cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=seconds, check=False,
     )  # fmt: skip
-    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder of that user's."""
+    made = Path(tempfile.mkdtemp(prefix="freepool-"))
+    os.chown(made, NOBODY, NOBODY)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def seen(folder: Path, images: Path) -> dict[str, Any]:
+    """What a user without rights saw."""
+    images.chmod(0o755)
+    program = ("-m", "tests.backends.unprivileged", str(folder / "slots"), str(images))
+    done = run_as_nobody(folder, *program, seconds=200)
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return seen
+
+
+@pytest.fixture(scope="module")
+def suites(folder: Path) -> dict[str, list[tuple[str, str]]]:
+    """Whole suites run by a user without rights: of each, its tests and what became of them."""
+    report = folder / "report.xml"
+    asked = [f"tests/backends/{suite}" for suite in SUITES]
+    plugins = [word for name in PLUGINS for word in ("-p", name)]
+    run = ("-m", "pytest", "-q", "-n", "0", *plugins, f"--junit-xml={report}", *asked)
+    done = run_as_nobody(folder, *run, seconds=SUITES_SECONDS)
+    assert report.exists(), done.stdout + done.stderr
+    found: dict[str, list[tuple[str, str]]] = {}
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        outcome = next((f"{part.tag}: {part.get('message')}" for part in case if part.tag in OUTCOMES), "passed")
+        module, _, rest = case.get("classname", "").removeprefix("tests.backends.").partition(".")
+        found.setdefault("::".join(filter(None, (f"{module}.py", rest))), []).append((case.get("name", ""), outcome))
+    return found
+
+
+@as_root
+@pytest.mark.timeout(SUITES_SECONDS)
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_suite_holds_for_an_ordinary_user(suite: str, suites: dict[str, list[tuple[str, str]]]) -> None:
+    found = suites[suite]
+    assert [one for one in found if one[1].startswith(("failure", "error"))] == []
+    skipped = [one for one in found if one[1].startswith("skipped")]
+    assert {outcome for _, outcome in skipped} <= {"skipped: needs root"}
+    assert len(found) - len(skipped) >= SUITES[suite]
 
 
 @as_root  # without root, all other suites run unprivileged anyway

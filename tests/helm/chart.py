@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -191,6 +192,15 @@ def containers(pod: Manifest) -> list[Manifest]:
 def decoded(secret: Manifest) -> dict[str, str]:
     """A Secret's decoded data."""
     return {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+
+
+def proxy_options(manifests: list[Manifest]) -> dict[str, Any]:
+    """The options of the proxy's starter."""
+    (container,) = manifest_of(manifests, "Deployment", f"{RELEASE}-proxy")["spec"]["template"]["spec"]["containers"]
+    program, options = container["args"]
+    assert program == "freepool-proxy"
+    found: dict[str, Any] = json.loads(options)
+    return found
 
 
 def settings_of(manifests: list[Manifest], name: str = RELEASE) -> Manifest:

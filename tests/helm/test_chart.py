@@ -27,6 +27,7 @@ from tests.helm.chart import (
     manifest_of,
     notes,
     of_kind,
+    proxy_options,
     render,
     settings_of,
 )
@@ -102,10 +103,7 @@ def test_notebooks_have_hosts_of_their_own_as_on_one_machine(values: Values, hos
         own = {name: value for name, value in written.items() if name not in ("subdomain_host", "notebook_hosts")}
         same = Settings.model_validate(own | {"notebook_hosts": values.get("notebookHosts", "auto")})
         assert same.subdomain_host == host, "chart and settings choose alike"
-        proxy = manifest_of(manifests, "Deployment", "freepool-proxy")["spec"]["template"]["spec"]["containers"][0][
-            "args"
-        ]
-        assert ("--host-routing" in proxy) is (host is not None)
+        assert proxy_options(manifests)["host"] == (host or "").rpartition("//")[2].partition(":")[0]
     for ingress in of_kind(manifests, "Ingress"):
         names = [rule["host"] for rule in ingress["spec"]["rules"]]
         assert names == ["lab.example.org", *(["*.lab.example.org"] if host else [])]
@@ -141,6 +139,8 @@ def test_rate_limits_have_the_settings_own_defaults_and_can_be_changed_one_by_on
         ({"public": "http://lab.example.org/", "notebookHosts": "subdomains"}, "a host per user needs https"),
         ({"public": "https://192.0.2.1/", "notebookHosts": "subdomains"}, "192.0.2.1 is an IP address"),
         ({"public": "https://a.org/lab/", "notebookHosts": "subdomains"}, "without a path"),
+        ({"public": "https://a.org/lab/"}, "public: a path is not supported"),
+        ({"public": "https://a.org/?lab"}, "public: a path is not supported"),
         ({"hub": {"config": {"JupyterHub": {"subdomain_host": "http://a.org"}}}}, "a host per user needs https"),
         (APART | {"notebookHosts": "shared"}, "remove one of them"),
         (

@@ -19,6 +19,7 @@ from tests.kubernetes.admin import Admin
 from tests.stack import eventually
 
 pytestmark = pytest.mark.timeout(900)
+MIB = 1024 * 1024
 WORD = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,6 +72,51 @@ def test_a_link_leads_to_the_desk_and_to_a_notebook(release: Release) -> None:
             seconds=60,
             what="the end of the pod",
         )
+
+
+def test_the_proxy_has_the_limits_of_one_machine(release: Release) -> None:
+    """Its own table of routes shows whether it knows hub and desk, whose bodies are limited, by their addresses."""
+    large = b"x" * (2 * MIB)
+    for page in ("hub/login", "services/desk/api/instance"):
+        answer = httpx.post(f"{release.url}/{page}", content=large, timeout=60)
+        assert answer.status_code == 413, (page, answer.text)
+        assert "at most 1048576 bytes are accepted here" in answer.text
+        small = httpx.post(f"{release.url}/{page}", content=b"x", timeout=60)
+        assert small.status_code in (400, 403, 405), (page, small.text)
+    assert httpx.get(f"{release.url}/_chp_healthz").headers["Keep-Alive"] == "timeout=620"
+    (pod,) = release.pods("proxy")
+    table = release.kubectl("exec", pod["metadata"]["name"], "--", "cat", "/tmp/routes.json")
+    targets = {route: data["target"] for route, data in json.loads(table).items()}
+    options = json.loads(pod["spec"]["containers"][0]["args"][1])
+    assert targets["/services/desk"] == options["desk"]
+    assert {targets[route] for route in targets if route in ("/", "/hub")} == {options["hub"]}
+
+
+def test_routes_outlive_a_proxy_that_ends(release: Release) -> None:
+    assert release.start("uma").status_code in (201, 202)
+    try:
+        with visitor(release, "uma") as client:
+            open_notebook(release, client, "uma")
+            (pod,) = release.pods("proxy")
+            restarts = pod["status"]["containerStatuses"][0]["restartCount"]
+            command = "import os, signal; os.kill(1, signal.SIGTERM)"
+            release.kubectl("exec", pod["metadata"]["name"], "--", "python3", "-c", command, check=False)
+
+            def is_back() -> bool:
+                (status,) = release.pods("proxy")[0]["status"]["containerStatuses"]
+                return bool(status["ready"] and status["restartCount"] == restarts + 1)
+
+            eventually(is_back, seconds=60, what="the proxy")
+            assert client.get(f"{release.url}/user/uma/api/status").status_code == 200
+            content = {"type": "file", "format": "text", "content": "x" * 8 * MIB}
+            token = release.api("POST", "/users/uma/tokens", json={"note": "test"}).json()["token"]
+            put = httpx.put(
+                f"{release.url}/user/uma/api/contents/big",
+                json=content, headers={"Authorization": f"token {token}"}, timeout=60,
+            )  # fmt: skip
+            assert put.status_code == 201, put.text
+    finally:
+        release.stop("uma")
 
 
 def test_helm_test_passes(release: Release) -> None:

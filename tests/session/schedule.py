@@ -12,6 +12,7 @@ CLUSTER = "the cluster"
 SECONDS = {
     CLUSTER: 800,
     "tests/hub/test_paid.py": 120,
+    "tests/backends/test_unprivileged.py": 90,
     "tests/browser/test_paid.py": 110,
     "tests/hub/test_queue.py": 110,
     "tests/login/test_provider.py": 90,

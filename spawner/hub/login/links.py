@@ -20,6 +20,13 @@ SENTENCES = {
     BadLink.USER_DELETED: ("This link was made for a user who has been deleted since.", "此链接所属的用户已被删除，"),
 }
 PAGES = {bad: both(f"{english} {NEW_LINK[0]}", chinese + NEW_LINK[1]) for bad, (english, chinese) in SENTENCES.items()}
+IN_A_TAB = both("Open this link in a tab of its own.", "请在单独的标签页中打开此链接。")
+OTHER_USER = (
+    "You are signed in as {name}. Another page opened a link that signs you in as a different user. "
+    "To use that link, <a href='{logout}'>sign out</a> and open it again.",
+    "你已登录为 {name}。另一个页面打开了一个会让你以其他用户身份登录的链接。"
+    "如果要使用该链接，请先<a href='{logout}'>退出登录</a>，再重新打开它。",
+)
 LOGIN_PAGE = (
     "<div><h1>Freepool</h1><p>Open the link that <code>freepool up</code> printed, "
     "or make a new one with <code>freepool link</code>.</p>"
@@ -33,10 +40,27 @@ class LinkHandler(QuietHandler):
 
     async def get(self) -> None:
         """Log in and go to the landing page."""
+        self._refuse_other_pages()
         user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:  # the link is genuine, and JupyterHub's own rules refuse the name
             raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID])
         self.redirect(self.settings["default_url"])  # get_next_url would keep the token in the URL
+
+    def _refuse_other_pages(self) -> None:
+        """Whoever has a link can have another's browser open it. Browsers say who asks, and what for; programs do not.
+
+        So no page can load it unseen (`<img>`, `<iframe>`, `fetch`), and none changes who somebody is logged in as, who
+        would then link a cloud account, or keep files, as the link's owner.
+        """
+        headers = self.request.headers
+        if headers.get("Sec-Fetch-Dest", "document") != "document":
+            raise LoginRefused(403, "a page loaded a login link", IN_A_TAB)
+        now = self.current_user
+        if now is None or now.name == self.authenticator.normalize_username(self.get_argument("user", "")):
+            return
+        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            logout = url_path_join(self.hub.base_url, "logout")
+            raise LoginRefused(403, "a page would change the user", both(*OTHER_USER, name=now.name, logout=logout))
 
 
 class LinkAuthenticator(Authenticator):

@@ -26,7 +26,8 @@ from typing import Any
 
 from spawner.pool.backends.local.connections import listen
 
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
 READY_SECONDS = 20
 """For a program that is ready within 0.2 s on a machine with nothing else to do."""
 SECOND_TO_GO = 500
@@ -197,6 +198,8 @@ class Namespace:
     def _popen(self, command: list[str], *, is_root: bool = False, **how: Any) -> subprocess.Popen[bytes]:
         def prepare() -> None:
             self._prepare()
+            if is_root and os.geteuid() == 0:
+                _keep_mounts_apart()
             with contextlib.suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text(str(SECOND_TO_GO))
             user = self.plan["user"]
@@ -267,7 +270,17 @@ def _comes(descriptor: int) -> bool:
     return bool(poll.poll(READY_SECONDS * 1000))
 
 
-def _call(name: str, *arguments: int) -> None:
+def _keep_mounts_apart() -> None:
+    """Enter a mount namespace of one's own, of which this machine sees nothing.
+
+    slirp4netns's own sandbox makes only the root of the file system private. What it then unmounts below (/run, /proc,
+    other network namespaces) vanishes on the whole machine where the mounts are shared, as systemd makes them.
+    """
+    _call("unshare", CLONE_NEWNS)
+    _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+
+
+def _call(name: str, *arguments: int | bytes | None) -> None:
     # os.unshare and os.setns came with Python 3.12.
     library = ctypes.CDLL(None, use_errno=True)
     if getattr(library, name)(*arguments) != 0:
