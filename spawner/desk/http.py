@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +43,7 @@ class Problem:
     message: str
     next: str = ""
     details: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def describe_error(error: object, status: int, texts: Translations) -> Problem:
@@ -53,6 +55,7 @@ def describe_error(error: object, status: int, texts: Translations) -> Problem:
             message=texts.say(error.template, **error.params),
             next=texts.say(error.next_template, **error.params) if error.next_template else "",
             details=error.details,
+            facts=getattr(error, "facts", {}),
         )
     if status in (502, 503, 504) or (status == 500 and "Hub" in str(error)):  # jupyterhub.services.auth raises those
         return Problem(
@@ -286,8 +289,9 @@ class Handler(HubOAuthenticated, RequestHandler):
         self.set_status(problem.status)
         if self.wants_json:
             self.set_header("Content-Type", "application/json")
-            body = {"code": problem.code, "message": problem.message, "next": problem.next, "details": problem.details}
-            self.finish(json.dumps({"error": body}))
+            self.finish(
+                json.dumps({"error": {name: value for name, value in vars(problem).items() if name != "status"}})
+            )
         else:
             self._write_error_page(problem)
 

@@ -25,6 +25,11 @@ class Translations:
         template = self.translations.get(message) or message
         return template.format(**params) if params else template
 
+    @property
+    def comma(self) -> str:
+        """What stands between the parts of a list."""
+        return "、" if self.language == "zh-CN" else ", "
+
     def together(self, *sentences: str) -> str:
         """Sentences joined to one paragraph, without the empty ones."""
         return ("" if self.language == "zh-CN" else " ").join(sentence for sentence in sentences if sentence)

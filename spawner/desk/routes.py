@@ -14,12 +14,13 @@ from tornado.web import RequestHandler
 
 class ErrorBody(BaseModel):
     """What happened (`message`) and what to do next (`next`). `details`: original message of a program or the cluster;
-    may be empty."""
+    may be empty. `facts` of `not_for_you`: `flavor` or `image`, and the `groups` that it is for."""
 
     code: str
     message: str
     next: str
     details: str = ""
+    facts: dict[str, Any] = {}
 
 
 class ErrorAnswer(BaseModel):

@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -83,7 +82,7 @@ class BringUp:
             answer = self._unless_dead(
                 slot, wait_for_answer(pool.session, f"{url}{self.prefix}api", seconds=self._seconds)
             )
-            await asyncio.gather(answer, pool.assign(slot, pool.now() + self._session))
+            await asyncio.gather(answer, self._assign(slot))
         except NoRoom as error:
             await pool.destroy_slot_soon(slot.id, EndReason.NO_ROOM, detail=error.details)
             raise
@@ -96,13 +95,13 @@ class BringUp:
             raise
         return await self._mark_running(url)
 
+    async def _assign(self, slot: Slot) -> None:
+        session = await self.pool.ledger.aread(self.pool.session, self.instance)
+        await self.pool.assign(slot, self.pool.now() + session)
+
     @property
     def _seconds(self) -> int:
         return self.pool.catalog.limits.start_seconds
-
-    @property
-    def _session(self) -> timedelta:
-        return timedelta(minutes=self.choice.flavor.session_minutes)
 
     async def _ready_url(self, reservation: Reservation) -> str:
         """Create the slot where it is new, and wait until it takes its claim. Returns its URL."""
