@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -305,13 +305,6 @@ class Audience(Part):
     everybody: bool = Field(default=False, description="All users. In short: `for: everybody`.")
     groups: tuple[str, ...] = Field(default=(), description="The members of each of these groups.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _in_short(cls, value: Any) -> Any:
-        if isinstance(value, str) and value != EVERYBODY:
-            raise ValueError("must be everybody, or such as {groups: [staff]}")
-        return {"everybody": True} if value == EVERYBODY else value
-
     @field_validator("groups", mode="before")
     @classmethod
     def _are_names(cls, value: Any) -> Any:
@@ -365,6 +358,13 @@ class Policy(Part):
         description="The longest session, in place of the flavor's. For this policy's flavors, or for all where it "
         "names none.",
     )
+
+    @field_validator("audience", mode="before", json_schema_input_type=Literal["everybody"] | Audience)
+    @classmethod
+    def _in_short(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != EVERYBODY:
+            raise ValueError("must be everybody, or such as {groups: [staff]}")
+        return {"everybody": True} if value == EVERYBODY else value
 
     @model_validator(mode="after")
     def _gives_something(self) -> Policy:

@@ -12,15 +12,23 @@ from pydantic import BaseModel
 from tornado.web import RequestHandler
 
 
+class ErrorFacts(BaseModel):
+    """Of the code `not_for_you`: the flavor or image, and the groups whose members may use it. Else empty."""
+
+    flavor: str | None = None
+    image: str | None = None
+    groups: list[str] = []
+
+
 class ErrorBody(BaseModel):
     """What happened (`message`) and what to do next (`next`). `details`: original message of a program or the cluster;
-    may be empty. `facts` of `not_for_you`: `flavor` or `image`, and the `groups` that it is for."""
+    may be empty."""
 
     code: str
     message: str
     next: str
     details: str = ""
-    facts: dict[str, Any] = {}
+    facts: ErrorFacts = ErrorFacts()
 
 
 class ErrorAnswer(BaseModel):

@@ -117,7 +117,8 @@ def _different(
     recorded = groups.by_person(connection, None if user_ids is None else [person.id for person in persons])
     found = []
     for person in persons:
-        had, has = recorded.get(person.id, {}), groups_of.get((person.hub_id, person.hub_since), frozenset())
+        had = recorded.get(person.id, {})
+        has = groups_of.get((person.hub_id or 0, person.hub_since or ""), frozenset())
         if had.get(GroupSource.HUB, set()) != has - had.get(GroupSource.LOGIN, set()):
             found.append((person.id, has))
     return found

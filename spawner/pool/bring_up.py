@@ -96,7 +96,7 @@ class BringUp:
         return await self._mark_running(url)
 
     async def _assign(self, slot: Slot) -> None:
-        session = await self.pool.ledger.aread(self.pool.session, self.instance)
+        session = await self.pool.ledger.aread(self.pool.longest_session, self.instance)
         await self.pool.assign(slot, self.pool.now() + session)
 
     @property

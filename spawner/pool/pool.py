@@ -245,7 +245,7 @@ class Pool:
             await self.ledger.awrite(self.mark_running, instance, url)
         return True
 
-    def session(self, connection: Connection, instance: Instance) -> timedelta:
+    def longest_session(self, connection: Connection, instance: Instance) -> timedelta:
         """The longest that an instance may run, by the policies for its person."""
         rights = self.admission.rights(connection, instance.person_id)
         return timedelta(minutes=rights.session_minutes(self.catalog.flavor(instance.flavor)))
@@ -253,7 +253,7 @@ class Pool:
     def mark_running(self, connection: Connection, instance: Instance, url: str) -> Instance:
         """Write RUNNING and the deadline: a full session, or what is left of it for a restart while others wait."""
         now = self.now()
-        ends_at = now + self.session(connection, instance)
+        ends_at = now + self.longest_session(connection, instance)
         ticket = tickets.of_instance(connection, instance.id)
         if ticket is not None and ticket.ends_by is not None:
             ends_at = min(ends_at, ticket.ends_by)

@@ -23,6 +23,7 @@ from spawner.pool.backends.base import Phase, Slots
 from spawner.pool.bring_up import BringUp
 from spawner.pool.noted_ends import reason_of_running
 from spawner.pool.options import CalledTicket, Choice
+from spawner.pool.policies import refuse_denied, rights_in
 from spawner.pool.pool import Pool, Server
 from spawner.pool.queue.admission import QueuePosition, SpawnRequest
 from spawner.pool.queue.responses import NO_MACHINE, not_offered, queued
@@ -104,9 +105,8 @@ class Start:
             ticket = tickets.get(connection, self.request.ticket_id)
             if (ticket.person_id, ticket.server_name) == (self.server.person_id, self.server.server_name):
                 # A policy or a group may have changed since the call. The steward then ends the ticket.
-                self.pool.admission.refuse_not_for(
-                    connection, ticket.person_id, flavor=ticket.flavor, image=ticket.image
-                )
+                rights = rights_in(connection, self.pool.catalog, ticket.person_id)
+                refuse_denied(rights.denial(ticket.flavor, ticket.image))
                 return ticket
         raise _cancelled()  # The user has given it up, or it expired; or it is the ticket of another server.
 

@@ -138,7 +138,11 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), bans.UNTIL, bans.FOR_GOOD)),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
-        *(("policies.py", value) for name, value in vars(policies).items() if name.isupper() and str(value).endswith(".")),
+        *(
+            ("policies.py", value)
+            for name, value in vars(policies).items()
+            if name.isupper() and str(value).endswith(".")
+        ),
         *(("responses.py", sentence) for sentence in responses.UNAVAILABLE_TEXTS.values()),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(

@@ -113,10 +113,6 @@ class Admission:
         """What the catalog's policies give a person."""
         return rights_in(connection, self.catalog, person_id)
 
-    def refuse_not_for(self, connection: Connection, person_id: str, *, flavor: str, image: str) -> None:
-        """Raise `NotForYou` where policies do not give the flavor or image to the person."""
-        refuse_denied(self.rights(connection, person_id).denial(flavor, image))
-
     def has_due_ticket(self, connection: Connection) -> bool:
         """Whether `call_due` would call a ticket. A read, so that a long queue does not block writers."""
         has_any = any_has_room(self.catalog, slots.occupying(connection), self.backend.memory())
@@ -134,7 +130,7 @@ class Admission:
         """
         flavor = self.catalog.flavor(running.flavor)
         self.refuse_banned(connection, running.person_id)
-        self.refuse_not_for(connection, running.person_id, flavor=flavor.id, image=running.image)
+        refuse_denied(self.rights(connection, running.person_id).denial(flavor.id, running.image))
         self._refuse_closed(connection, flavor)
         for one in tickets.alive(connection, running.person_id):  # idempotent
             kind = (one.server_name, one.flavor, one.image)

@@ -32,6 +32,7 @@ export type AdminFlavorView = {
   paused: SetView | null;
   targets: TargetView[];
   day: DayView;
+  audience?: string | null;
 };
 
 export type AdminRunView = {
@@ -145,6 +146,13 @@ export type ErrorBody = {
   message: string;
   next: string;
   details?: string;
+  facts?: ErrorFacts;
+};
+
+export type ErrorFacts = {
+  flavor?: string | null;
+  image?: string | null;
+  groups?: string[];
 };
 
 export type EstimateAccuracyView = {
@@ -163,6 +171,7 @@ export type ExampleView = {
   icon: string;
   available: boolean;
   reason: string | null;
+  for_you?: boolean;
 };
 
 export type FailureView = {
@@ -190,6 +199,7 @@ export type FlavorView = {
   queue: boolean;
   wait_seconds: [number, number] | null;
   reason: string | null;
+  for_you?: boolean;
 };
 
 export type FloorChange = {
@@ -227,6 +237,7 @@ export type ImageView = {
   summary: string;
   available: boolean;
   reason: string | null;
+  for_you?: boolean;
 };
 
 export type InstanceView = {
