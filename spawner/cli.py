@@ -31,14 +31,14 @@ def build_parser() -> argparse.ArgumentParser:
     up.add_argument("--settings", type=Path, default=LOCAL_FILE, help="settings for one machine (%(default)s)")
     up.add_argument("--port", default=os.environ.get("PORT") or "8000", help="public port, or PORT (8000)")
     up.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
-    up.add_argument("--catalog", type=Path, help="another catalog than the settings name")
-    up.add_argument("--ledger", help="SQLAlchemy URL of the ledger (default: SQLite in the state folder)")
-    up.add_argument("--unsafe-no-sandbox", action="store_true", help="run instances without bubblewrap: no isolation")
+    up.add_argument("--catalog", type=Path, help="use this catalog instead of the one in the settings")
+    up.add_argument("--ledger", help="SQLAlchemy URL of the database (default: SQLite in the state folder)")
+    up.add_argument("--unsafe-no-sandbox", action="store_true", help="run notebooks without bubblewrap: no isolation")
     up.add_argument(
         "--demo-cloud",
         action="store_true",
         default=bool(os.environ.get("DEMO_CLOUD")),
-        help="offer paid instances in a stand-in cloud on this machine: no account, no real money (or DEMO_CLOUD=1)",
+        help="offer paid notebooks in a simulated cloud on this machine: no account, no real money (or DEMO_CLOUD=1)",
     )
     check = commands.add_parser("check", help="check the catalog and report every mistake")
     check.add_argument("catalog", type=Path, nargs="?", default=CATALOG_FILE)
@@ -46,42 +46,44 @@ def build_parser() -> argparse.ArgumentParser:
     link.add_argument("user", nargs="?", default=getpass.getuser())
     link.add_argument("--days", type=_days, help="days until it expires (default: login.link_days in the settings: 7)")
     link.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
-    key = commands.add_parser("new-login-key", help="encrypt what is kept about logins with a new key; then restart")
+    key = commands.add_parser("new-login-key", help="encrypt stored login data with a new key; restart afterwards")
     key.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
-    migrate = commands.add_parser("migrate", help="bring the ledger that the settings name to this version")
+    migrate = commands.add_parser("migrate", help="migrate the database that is named in the settings to this version")
     migrate.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="give a database time that does not answer yet"
+        "--wait", type=float, default=0, metavar="SECONDS", help="wait up to this long for the database"
     )
-    warm = commands.add_parser("warm", help="list what is kept warm, and change floors and plans")
+    warm = commands.add_parser("warm", help="list warm notebooks, and change minimums and plans")
     warm.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
     _add_warm(warm)
     _add_people(commands)
-    add_demo_options(commands.add_parser("demo-cloud", help="run the stand-in cloud alone"))
+    add_demo_options(commands.add_parser("demo-cloud", help="run only the simulated cloud"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
     return parser
 
 
 def _add_people(commands: Any) -> None:
-    ban = commands.add_parser("ban", help="ban a person: what is free of theirs ends, paid instances are stopped")
+    ban = commands.add_parser("ban", help="ban a user: stops their free and paid notebooks")
     ban.add_argument("--code", default="other", help="mining, attack, spam, evasion or other (%(default)s)")
     ends = ban.add_mutually_exclusive_group(required=True)
-    ends.add_argument("--days", type=float, metavar="N", help="until so many days from now")
-    ends.add_argument("--for-good", action="store_true", help="without an end")
-    ban.add_argument("--evidence", default="", help="what shows it; kept for operators")
-    ban.add_argument("--note", default="", help="for operators")
+    ends.add_argument("--days", type=float, metavar="N", help="end the ban after N days")
+    ends.add_argument("--for-good", action="store_true", help="permanent")
+    ban.add_argument("--evidence", default="", help="evidence, visible to administrators only")
+    ban.add_argument("--note", default="", help="note, visible to administrators only")
     ban.add_argument(
         "--appeal",
-        default="write to the operator of this platform.",
-        help="how to appeal, shown to the person (%(default)s)",
+        default="contact the administrator of this platform.",
+        help="how to appeal, shown to the user (%(default)s)",
     )
-    unban = commands.add_parser("unban", help="lift all bans of a person")
+    unban = commands.add_parser("unban", help="lift all bans of a user")
     listing = commands.add_parser("bans", help="list bans")
-    listing.add_argument("--all", action="store_true", help="also those that have ended or were lifted")
-    grouped = commands.add_parser("groups", help="list a person's groups, or set those that an operator gives")
-    grouped.add_argument("--set", nargs="*", metavar="GROUP", help="the groups; without one, none")
+    listing.add_argument("--all", action="store_true", help="include bans that have ended or were lifted")
+    grouped = commands.add_parser(
+        "groups", help="list a user's groups, or set the groups that an administrator assigns"
+    )
+    grouped.add_argument("--set", nargs="*", metavar="GROUP", help="the groups; without a group, removes all")
     for parser in (ban, unban, grouped):
-        parser.add_argument("person", metavar="USER", help="name in JupyterHub, or the id of a person")
+        parser.add_argument("person", metavar="USER", help="name in JupyterHub, or id of the person")
     for parser in (ban, unban, listing, grouped):
         parser.add_argument(
             "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
@@ -90,18 +92,23 @@ def _add_people(commands: Any) -> None:
 
 def _add_warm(warm: argparse.ArgumentParser) -> None:
     changes = warm.add_subparsers(dest="change")
-    plan = changes.add_parser("plan", help="have slots warm at a time, such as for a class")
+    plan = changes.add_parser("plan", help="keep notebooks warm at set times, for example for a class")
     plan.add_argument("name", metavar="NAME")
-    floor = changes.add_parser("floor", help="have at least so many warm, from now on")
+    floor = changes.add_parser("floor", help="keep at least N notebooks warm from now on")
     for parser in (plan, floor):
         parser.add_argument("--flavor", required=True)
         parser.add_argument("--image", required=True)
     plan.add_argument("--slots", required=True, metavar="N", help="how many")
-    plan.add_argument("--begins", required=True, metavar="TIME", help="2026-11-23T09:00; local, unless a zone is said")
+    plan.add_argument(
+        "--begins",
+        required=True,
+        metavar="TIME",
+        help="for example 2026-11-23T09:00; local time unless a zone is given",
+    )
     plan.add_argument("--ends", required=True, metavar="TIME")
-    plan.add_argument("--weekly", action="store_true", help="again every seven days")
-    floor.add_argument("slots", metavar="N|catalog", help="how many; catalog: as the catalog says")
-    changes.add_parser("unplan", help="remove a plan").add_argument("name", metavar="NAME")
+    plan.add_argument("--weekly", action="store_true", help="repeat every week")
+    floor.add_argument("slots", metavar="N|catalog", help="how many; catalog: reset to the catalog's number")
+    changes.add_parser("unplan", help="delete a plan").add_argument("name", metavar="NAME")
 
 
 def _days(text: str) -> float:
@@ -164,7 +171,7 @@ def _link(options: argparse.Namespace) -> None:
     settings = _settings(options)
     if settings.login.has_provider:
         raise SetupError(
-            "People log in by {title} here, so links are not valid.",
+            "Login links are not valid here: users sign in with {title}.",
             next_step="Open {url}, or set login.kind to links.",
             title=settings.login.title,
             url=settings.public_url,

@@ -39,11 +39,13 @@ def find(ledger: Ledger, text: str) -> Person:
         if by_id is not None:
             return by_id
         raise BadOption(
-            "{name} is nobody here.", next_step="People are known once they have come; check the name.", name=echo(text)
+            "Unknown user: {name}.",
+            next_step="Check the name. Users are known after their first sign-in.",
+            name=echo(text),
         )
     raise BadOption(
-        "Several people had the name {name}.",
-        next_step="Name one by id: {ids}.",
+        "Several users had the name {name}.",
+        next_step="Use one of these ids: {ids}.",
         name=echo(text),
         ids=", ".join(person.id for person in present),
     )
@@ -52,9 +54,13 @@ def find(ledger: Ledger, text: str) -> Person:
 def _ban(ledger: Ledger, options: argparse.Namespace) -> str:
     person, now = find(ledger, options.person), utc_now()
     if not options.for_good and not 0 < options.days <= 36500:
-        raise BadOption("{days} days cannot be.", next_step="Give more than 0, or --for-good.", days=options.days)
+        raise BadOption(
+            "{days} is not a valid number of days.", next_step="Use a number above 0, or --for-good.", days=options.days
+        )
     if options.code not in set(BanCode):
-        raise BadOption("{code} is no code.", next_step="The codes are: {codes}.", code=echo(options.code), codes=CODES)
+        raise BadOption(
+            "{code} is not a valid code.", next_step="Available codes: {codes}.", code=echo(options.code), codes=CODES
+        )
     ban = Ban(
         id=new_id(),
         person_id=person.id,
@@ -67,7 +73,7 @@ def _ban(ledger: Ledger, options: argparse.Namespace) -> str:
         until=None if options.for_good else now + timedelta(days=options.days),
     )
     ledger.write(bans.put, ban)
-    return f"Banned: {person.hub_name} ({person.id}), {_end(ban.until)}. What is free of theirs ends within seconds."
+    return f"Banned: {person.hub_name} ({person.id}), {_end(ban.until)}. Their free notebooks stop within seconds."
 
 
 def _unban(ledger: Ledger, options: argparse.Namespace) -> str:

@@ -78,7 +78,7 @@ def local_time(text: str) -> datetime:
         return datetime.fromisoformat(text.strip()).astimezone()
     except (ValueError, OverflowError):
         raise BadOption(
-            "{value} is no time.",
+            "{value} is not a valid time.",
             next_step="Write it as 2026-11-23T09:00, or with a zone as 2026-11-23T09:00+08:00.",
             value=echo(text),
         ) from None

@@ -87,7 +87,7 @@ class CatalogInvalid(SetupError):
         self.mistakes = tuple(mistakes)
         listing = "\n".join(f"  {line}" for line in self.mistakes)
         super().__init__(
-            "{path}: {count} to mend\n{listing}",
+            "{path}: {count}\n{listing}",
             path=path,
             count="1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes",
             listing=listing,

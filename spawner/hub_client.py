@@ -142,7 +142,7 @@ class HubClient:
                 raise _refusal_of(answer.status, answer.headers.get(REFUSAL_HEADER), await answer.text())
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise BackendUnavailable(
-                "The hub does not answer just now. What runs goes on running.",
+                "The server is not responding. Running notebooks are not affected.",
                 next_step="Try again in a few seconds.",
             ) from error
 
@@ -177,8 +177,8 @@ def _refusal_of(status: int, refusal: str | None, body: str) -> FreepoolError:
     if "pending" in message or "already running" in message:
         return HubRefused(
             409,
-            "Your instance is already starting, running or stopping.",
+            "Your notebook is already starting, running, or stopping.",
             code=STOPPING if "pending stop" in message else "busy",
-            next_step="Wait a moment, and look again.",
+            next_step="Wait a moment, then reload the page.",
         )
-    return HubRefused(status, "The hub refused: {why}", why=message or f"status {status}")
+    return HubRefused(status, "The request was refused: {why}", why=message or f"status {status}")

@@ -90,9 +90,13 @@ def _is_address(host: str) -> bool:
 def startup_notice(public: str, subdomain_host: str | None, *, guards_pages: bool) -> str:
     """What the operator should know about the chosen origins; empty where there is nothing to do."""
     if subdomain_host is None:
-        off = "" if guards_pages else " Paid instances, administration in the browser and tokens are therefore off."
+        off = (
+            ""
+            if guards_pages
+            else " Paid notebooks, administration in the browser, and tokens are therefore turned off."
+        )
         return (
-            f"WARNING: notebooks share the origin of {public}, so code in one can act for whoever opens it.{off} "
+            f"WARNING: notebooks share the origin of {public}, so code in one can act for anyone who opens it.{off} "
             "Set `public` to https:// and a name with a wildcard in DNS and certificate, or to http://localhost. "
             "(Or trust what runs in all notebooks: trust_notebooks: true.)"
         )

@@ -67,7 +67,7 @@ class InstanceNetwork(BaseModel):
             try:
                 ip_network(one, strict=False)
             except ValueError:
-                raise ValueError(f"{one!r} is no network: write 10.1.2.0/24, or an address") from None
+                raise ValueError(f"{one!r} is not a network: use 10.1.2.0/24, or an address") from None
         return given
 
 

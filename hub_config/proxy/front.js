@@ -23,6 +23,7 @@ import { readRoutes, writeRoutes } from "./routes.js";
  * @property {string} deskPath the desk's route, with the host where routes have one
  * @property {string} gate URL of the desk's gate as JupyterHub writes it: a port of ours that leads to the desk
  * @property {number} gatePort that port; 0: there is none
+ * @property {string} relayPath the route of programs' requests that the desk passes on to notebooks; empty: there is none
  * @property {string} host the hub's host name, where routes have hosts; else empty
  * @property {number} connections the most at the same time
  * @property {Partial<typeof LIMITS>} [limits]
@@ -123,7 +124,9 @@ class Front extends ConfigurableProxy {
       return { prefix: options.deskPath, target: options.desk, isGate: true };
     }
     const match = await super.targetForReq(options.host && isAddress(req.headers.host) ? asked(req, options.host) : req);
-    return match?.target === options.gate ? { ...match, target: options.desk, isGate: true } : match;
+    return match?.target === options.gate
+      ? { ...match, target: options.desk, isGate: match.prefix !== options.relayPath }
+      : match;
   }
 
   /**

@@ -412,7 +412,7 @@ class Catalog(Part):
     def _can_be_set(cls, value: dict[str, str]) -> dict[str, str]:
         for name, text in value.items():
             if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or "\0" in text or len(text) > LONGEST_VALUE:
-                raise ValueError(f"{echo(name)} is no variable, or its value is too long")
+                raise ValueError(f"{echo(name)} is not a valid variable name, or its value is too long")
             if name in RESERVED_VARIABLES or name.startswith(("JUPYTERHUB_", "FREEPOOL_")):
                 raise ValueError(f"{name} may not be set: Freepool sets it itself")
             if name in FILE_VARIABLES and not PurePosixPath(text).is_absolute():
@@ -437,8 +437,8 @@ def _find(parts: Sequence[Named], wanted: str, kind: str) -> Named:
         if part.id == wanted:
             return part
     raise BadOption(
-        "There is no {kind} called {wanted}.",
-        next_step="Choose one of: {known}.",
+        "Unknown {kind}: {wanted}.",
+        next_step="Available: {known}.",
         kind=kind,
         wanted=echo(wanted),
         known=", ".join(part.id for part in parts) or "(none)",

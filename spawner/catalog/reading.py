@@ -77,8 +77,8 @@ def _line(root: yaml.Node | None, place: Sequence[str | int]) -> int:
 _REMEDIES = {
     "missing": "is missing. Add it.",
     "string_pattern_mismatch": "must start with a letter and hold only a-z, 0-9 and -, 31 characters at most.",
-    "byte_size": "is no size. Write it as 512MiB or 2GiB.",
-    "byte_size_unit": "is no size. Write it as 512MiB or 2GiB.",
+    "byte_size": "is not a valid size. Write it as 512MiB or 2GiB.",
+    "byte_size_unit": "is not a valid size. Write it as 512MiB or 2GiB.",
 }
 
 
@@ -152,4 +152,4 @@ def _reference(
     place: tuple[str | int, ...], wanted: Any, known: list[str]
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(wanted, str) and wanted not in known:
-        yield place, f"{echo(wanted)} does not exist. Choose one of: {', '.join(known) or '(none)'}."
+        yield place, f"{echo(wanted)} does not exist. Available: {', '.join(known) or '(none)'}."

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from spawner import __version__
 from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
+from spawner.desk.zones import ZONE_COOKIE, zone_named
 from spawner.errors import Conflict, FreepoolError, NotAllowed, Refusal, SignedOut
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import Person
@@ -61,7 +63,7 @@ def describe_error(error: object, status: int, texts: Translations) -> Problem:
         return Problem(
             503,
             "error",
-            texts.say("The hub does not answer just now. What runs goes on running."),
+            texts.say("The server is not responding. Running notebooks are not affected."),
             texts.say("Try again in a few seconds."),
         )
     return Problem(status, "error", texts.say(HTTPStatus(status).phrase))
@@ -70,6 +72,7 @@ def describe_error(error: object, status: int, texts: Translations) -> Problem:
 class Handler(HubOAuthenticated, RequestHandler):
     """Base of all handlers. `wants_json`: errors are JSON; `needs_user`: a signed-in user is required.
 
+    `needs_person`: the ledger's row of the user is read, which a service has none of.
     `takes_instance_token`: a notebook server may read this with its own token. `serves_user_hosts`: this is also
     answered on the hosts of users' notebooks.
     """
@@ -78,6 +81,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     person: Person
     wants_json = False
     needs_user = True
+    needs_person = True
     takes_instance_token = False
     serves_user_hosts = False
     instance_server: str | None = None
@@ -104,6 +108,9 @@ class Handler(HubOAuthenticated, RequestHandler):
         """
         if not self.serves_user_hosts and self._is_on_user_host:
             raise HTTPError(404)
+        if self._is_page_on_other_host:
+            self.redirect(f"{self.desk.settings.subdomain_host}{self.request.uri}")
+            return
         language = choose_language(self.get_cookie(LANGUAGE_COOKIE), self.request.headers.get("Accept-Language"))
         self.language_texts = self.desk.texts[language]
         if not self.needs_user:
@@ -117,7 +124,8 @@ class Handler(HubOAuthenticated, RequestHandler):
             self._sign_in_again()
             return
         if self.current_user is not None:
-            self.person = await self.find_person()
+            if self.needs_person:
+                self.person = await self.find_person()
         else:
             if self.wants_json or self.request.method != "GET":
                 raise SignedOut("You are not signed in.", next_step="Sign in, or send a valid token and XSRF token.")
@@ -129,17 +137,27 @@ class Handler(HubOAuthenticated, RequestHandler):
         domain = urlsplit(self.desk.settings.subdomain_host or "").hostname
         return domain is not None and host.endswith(f".{domain}")
 
+    @property
+    def _is_page_on_other_host(self) -> bool:
+        """Whether a browser asks for a page by an address or another name: its sign-in would end on the hub's host."""
+        is_page = self.needs_user and not (self.wants_json or self.serves_user_hosts)
+        if not is_page or self.request.method not in ("GET", "HEAD"):
+            return False
+        host, _ = split_host_and_port(self.request.host.lower())
+        domain = urlsplit(self.desk.settings.subdomain_host or "").hostname
+        return domain is not None and host != domain and "Authorization" not in self.request.headers
+
     def _user_of_instance(self, model: dict[str, Any]) -> dict[str, Any]:
         """The user of a notebook server's own token. Raises `NotAllowed` where that token may not do this."""
         server = instance_of_token(model)
         if server is None:
             raise NotAllowed(
-                "This token may not use the desk.", next_step="Give it the scope access:services!service=desk."
+                "This token has no access to this service.", next_step="Add the scope access:services!service=desk."
             )
         if not self.takes_instance_token:
             raise NotAllowed(
-                "A notebook's own token may only read about its own session.",
-                next_step="Use api/session, or do this on the desk in your browser.",
+                "A notebook's own token can only read its own session.",
+                next_step="Use api/session, or do this on the home page in your browser.",
             )
         self.instance_server = server
         return model
@@ -170,7 +188,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             )
         self.current_user = None
         if self.wants_json or self.request.method != "GET":
-            raise Conflict("This browser is signed in as different users.", next_step="Load the page again.")
+            raise Conflict("This browser is signed in as different users.", next_step="Reload the page.")
         self.redirect(self.get_login_url())
 
     def require_guarded_pages(self, refusal: Refusal) -> None:
@@ -245,6 +263,11 @@ class Handler(HubOAuthenticated, RequestHandler):
         return self.language_texts.say(message, **params)
 
     @property
+    def zone(self) -> tzinfo:
+        """The browser's time zone, which a script of an earlier page has put into a cookie; else UTC."""
+        return zone_named(self.get_cookie(ZONE_COOKIE))
+
+    @property
     def here(self) -> str:
         """The URL to return to, as a GET, after the language was changed on this page."""
         return self.request.uri or self.desk.base if self.request.method == "GET" else self.desk.base
@@ -296,9 +319,9 @@ class Handler(HubOAuthenticated, RequestHandler):
             self._write_error_page(problem)
 
     def _write_error_page(self, problem: Problem) -> None:
-        title, text = self.say("That did not work"), " ".join(filter(None, (problem.message, problem.next)))
+        title, text = self.say("Something went wrong"), " ".join(filter(None, (problem.message, problem.next)))
         if problem.status == HTTPStatus.NOT_FOUND:
-            title, text = self.say("There is nothing here"), self.say("Check the address, or go on from the desk.")
+            title, text = self.say("Page not found"), self.say("Check the address, or go to the home page.")
         self.current_user = None  # no menu and no XSRF token on this page
         self.finish(
             self.render_page(
@@ -306,7 +329,7 @@ class Handler(HubOAuthenticated, RequestHandler):
                 title=title,
                 text=text,
                 action_url=self.desk.base,
-                action_label=self.say("Go to the desk"),
+                action_label=self.say("Go to home page"),
             )
         )
 

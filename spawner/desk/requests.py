@@ -24,7 +24,7 @@ class EmptyRequest(BaseModel):
 def parse(model: type[Model], body: bytes) -> Model:
     """A JSON body as `model`; an empty body is an empty object. Raises `BadOption`."""
     if len(body) > LARGEST_BODY:
-        raise BadOption("The request is too large.", next_step="Send ids from the catalog, nothing else.")
+        raise BadOption("The request is too large.", next_step="Send only ids from the catalog.")
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
@@ -32,14 +32,14 @@ def parse(model: type[Model], body: bytes) -> Model:
         place = ".".join(str(step) for step in first["loc"])
         if first["type"] == "extra_forbidden":
             raise BadOption(
-                "{key} is not an option.",
-                next_step="The options are: {known}.",
+                "Unknown option: {key}.",
+                next_step="Available options: {known}.",
                 key=echo(place),
                 known=", ".join(model.model_fields) or "(none)",
             ) from None
         raise BadOption(
-            "The request cannot be read: {why}.",
-            next_step="Send a JSON object whose values are ids from the catalog.",
+            "Invalid request: {why}.",
+            next_step="Send a JSON object with ids from the catalog as values.",
             why=f"{echo(place)}: {first['msg']}" if place else first["msg"],
         ) from None
 

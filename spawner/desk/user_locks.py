@@ -28,7 +28,7 @@ class UserLocks:
     async def hold(self, person_id: str) -> AsyncIterator[None]:
         """Wait for the lock, then hold it. Raises `TooManyRequests`."""
         if self._requests[person_id] > MAX_WAITING:
-            raise TooManyRequests("You ask too much at once.", next_step="Try again in a minute.")
+            raise TooManyRequests("Too many requests at once.", next_step="Try again in a minute.")
         lock = self._locks.setdefault(person_id, asyncio.Lock())
         self._requests[person_id] += 1
         try:

@@ -73,9 +73,11 @@ class PaidServer:
         `token` is the one-time start token. Raises `Refusal`.
         """
         if not self._hub.is_offered:
-            raise NotOffered("Paid instances are not offered here.")
+            raise NotOffered("Paid notebooks are not available here.")
         if not by_owner:
-            raise NoConsent("Only its owner can start a paid instance.", next_step="They start it on the desk.")
+            raise NoConsent(
+                "Only the owner can start a paid notebook.", next_step="The owner starts it on the home page."
+            )
         token = token if isinstance(token, str) else ""
         try:
             order = await self._ledger.awrite(
@@ -97,7 +99,7 @@ class PaidServer:
         until = loop.time() + START_WAIT_SECONDS
         while not order_service.is_open(order) and loop.time() < until:
             if not order_service.is_wanted(order):
-                raise StartFailed(ending(order), next_step="Look at what has come of it, or ask again.")
+                raise StartFailed(ending(order), next_step="Check its status, or start over.")
             await asyncio.sleep(POLL_SECONDS)
             try:
                 order = await self._ledger.aread(orders.get, order.id)

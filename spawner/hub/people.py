@@ -41,8 +41,8 @@ PEOPLE_KEY = "freepool_people"
 CHANGED = "freepool_changed_users"
 LOGIN_TIME = timedelta(minutes=1)
 """JupyterHub makes the user of a login within this time, or not at all."""
-TAKEN = "The name {name} belongs to another account here. Ask the operator of this platform."
-TAKEN_ZH = "用户名 {name} 已属于此处的另一个账号，请联系平台管理员。"
+TAKEN = "The name {name} is already used by another account. Contact the administrator."
+TAKEN_ZH = "用户名 {name} 已被另一个账号使用，请联系管理员。"
 
 
 def hub_user(user: Any) -> HubUser:

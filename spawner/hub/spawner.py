@@ -134,8 +134,8 @@ class InstanceSpawner(Spawner):
             self.log.exception("start of %s failed", self._log_name)
             raise SpawnRefused(
                 StartFailed(
-                    "The instance could not be started.",
-                    next_step="Try again; if it fails again, tell the operator.",
+                    "The notebook could not be started.",
+                    next_step="Try again. If it fails again, contact the administrator.",
                     details=" ".join(part for part in (error.message, error.details) if part),
                 )
             ) from error
@@ -155,7 +155,7 @@ class InstanceSpawner(Spawner):
 
     async def _assign(self) -> str:
         if self.name and not self.named_servers and self._hub_pool.settings.paid is not None:
-            raise NotAllowed("Named servers of the pool are not offered here.", next_step="Start your server.")
+            raise NotAllowed("Free named servers are not available here.", next_step="Start your default server.")
         self._revoke_tokens(but=self.api_token)
         start = Start(
             self.pool,
@@ -259,7 +259,7 @@ class InstanceSpawner(Spawner):
         """The URL in the ledger: after a crash the hub's own record may be older. That record, if it cannot be read."""
         try:
             if self.is_paid:
-                return url_path_join(self._hub_pool.settings.desk_url, self.server.base_url)
+                return url_path_join(self._hub_pool.settings.gate_url, self.server.base_url)
             instance = await self._latest()
         except Exception:
             self.log.exception("the ledger's URL of %s cannot be read", self._log_name)

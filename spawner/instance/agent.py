@@ -35,6 +35,7 @@ from spawner.instance.sealing import (
     ClaimRefused,
     unseal,
 )
+from spawner.instance.single_user import import_single_user
 
 log = logging.getLogger("freepool.agent")
 ORDERS_VARIABLE = "FREEPOOL_ORDERS"
@@ -93,7 +94,6 @@ PRELOADED = (
     "jupyter_server.services.shutdown",
     "jupyter_server.view.handlers",
     "jupyter_server_terminals.app",
-    "jupyterhub.singleuser.extension",
     "jupyterlab.labapp",
     "notebook_shim.nbserver",
     "spawner.instance.extension",
@@ -103,6 +103,8 @@ PRELOADED = (
 
 def preload() -> None:
     """Import what the server needs before the claim arrives."""
+    gc.disable()  # it would look through what the imports make again and again, and find nothing
+    import_single_user()
     for name in PRELOADED:
         importlib.import_module(name)
     from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS
@@ -112,6 +114,7 @@ def preload() -> None:
             importlib.import_module(name)
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 async def wait_for_claim(listener: socket.socket, *, slot_id: str, key: bytes) -> Claim:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from spawner.errors import LedgerUnusable
 from spawner.ledger.batching import WriteBatcher
-from spawner.ledger.migrate import check_version
+from spawner.ledger.version import check_version
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,7 +98,7 @@ def make_engine(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=10)
     if not parsed.database or parsed.database == ":memory:":
-        raise LedgerUnusable("The ledger needs a file.", next_step="Use sqlite:////path/to/ledger.sqlite.")
+        raise LedgerUnusable("The database URL needs a file.", next_step="Use sqlite:////path/to/ledger.sqlite.")
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -128,24 +128,24 @@ def check_sqlite_file(url: str) -> None:
         raise LedgerUnusable(_DAMAGED, next_step=_DAMAGED_NEXT, why=verdict)
 
 
-_DAMAGED = "The ledger's file is damaged: {why}."
+_DAMAGED = "The database file is damaged: {why}."
 _DAMAGED_NEXT = (
-    "Put it aside and restore a backup; an empty ledger is made where there is none, "
-    "and running notebooks are then ended as unknown."
+    "Move the file away and restore a backup. Without one, a new empty database is created, and "
+    "running notebooks are stopped because they are not in it."
 )
 _ERRORS_BY_MARK = (
     ("malformed", _DAMAGED, _DAMAGED_NEXT),
     ("not a database", _DAMAGED, _DAMAGED_NEXT),
-    ("readonly", "The ledger's file is read-only.", "Make the file and its folder writable for this user."),
-    ("read-only", "The ledger's file is read-only.", "Make the file and its folder writable for this user."),
+    ("readonly", "The database file is read-only.", "Make the file and its folder writable for this user."),
+    ("read-only", "The database file is read-only.", "Make the file and its folder writable for this user."),
     (
         "full",
-        "The disk that holds the ledger is full.",
-        "Free some space; nothing was lost, and the last step was not taken.",
+        "The disk that holds the database is full.",
+        "Free up some space. Nothing was lost, but the last action was not carried out.",
     ),
     (
         "unable to open",
-        "The ledger's file cannot be opened.",
+        "The database file cannot be opened.",
         "Check that its folder exists and is writable.",
     ),
 )
@@ -166,8 +166,8 @@ def _explained() -> Iterator[None]:
                 raise LedgerUnusable(sentence, next_step=next_step, why=why) from error
         if error.connection_invalidated or type(error.orig).__name__ == "OperationalError":
             raise LedgerUnusable(
-                "The ledger does not answer: {why}.",
-                next_step="Check that the database runs and is reachable.",
+                "The database is not responding: {why}.",
+                next_step="Check that the database is running and reachable.",
                 why=why.strip().splitlines()[0] if why.strip() else "no reason given",
             ) from error
         raise

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from spawner.errors import LedgerUnusable
+from spawner.ledger.version import SCRIPTS, VERSION_TABLE, check_version, is_current
+
+__all__ = ["SCRIPTS", "VERSION_TABLE", "check_version", "migrate", "migrate_when_it_answers"]
 
 log = logging.getLogger("freepool.migrate")
-SCRIPTS = Path(__file__).parent / "migrations"
-VERSION_TABLE = "freepool_version"
 MIGRATORS = 0x6672656D
 """Key of PostgreSQL's advisory lock for migrations ("frem" in ASCII)."""
 LOOK_SECONDS = 1.0
@@ -35,7 +33,8 @@ def migrate(engine: Engine) -> None:
 
     Safe to run in several processes at once: one migrates, the others wait and change nothing.
     """
-    _refuse_newer(engine)
+    if is_current(engine):
+        return
     config = _config()
     with engine.execution_options(freepool_write=True).begin() as connection:
         if connection.dialect.name == "postgresql":
@@ -55,34 +54,11 @@ def migrate_when_it_answers(engine: Engine, *, within: float) -> None:
             why = (str(error.orig).strip() or "no reason given").splitlines()[0]
             if time.monotonic() >= until:
                 raise LedgerUnusable(
-                    "The ledger does not answer: {why}.",
-                    next_step="Check that the database runs and is reachable.",
+                    "The database is not responding: {why}.",
+                    next_step="Check that the database is running and reachable.",
                     why=why,
                 ) from error
             if why != logged:
                 log.info("waiting for the ledger: %s", why)
                 logged = why
             time.sleep(LOOK_SECONDS)
-
-
-def check_version(engine: Engine) -> None:
-    """Raise `LedgerUnusable` unless the tables are at this code's version."""
-    _refuse_newer(engine)
-    if _current(engine) != ScriptDirectory.from_config(_config()).get_current_head():
-        raise LedgerUnusable("The ledger is not migrated to this version.", next_step="Run `freepool migrate`.")
-
-
-def _current(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-
-
-def _refuse_newer(engine: Engine) -> None:
-    current = _current(engine)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if current is not None and current not in known:
-        raise LedgerUnusable(
-            "The ledger was written by a newer Freepool (its version {current} is not known here).",
-            next_step="Run that newer version, or restore a backup made by this one.",
-            current=current,
-        )

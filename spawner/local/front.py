@@ -96,7 +96,7 @@ def _refusal(address: str, port: int, error: Exception) -> SetupError:
     why = os.strerror(number) if number else (getattr(error, "strerror", None) or str(error)).rstrip(".")
     if isinstance(error, socket.gaierror | UnicodeError) or number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         return SetupError(
-            "The address {address} cannot be listened on: {why}.",
+            "Cannot listen on the address {address}: {why}.",
             next_step="Set `address` in the settings file to an address of this machine, such as 127.0.0.1, 0.0.0.0 or "
             "::1; without it, 127.0.0.1 is used.",
             address=address,
@@ -124,6 +124,7 @@ def front_command(settings: Settings, proxy: Sequence[str], listeners: Sequence[
         "deskPath": desk_route(settings),
         "gate": settings.gate_url,
         "gatePort": settings.gate_port,
+        "relayPath": f"/{_host(settings)}/user" if _host(settings) else "",
         "host": _host(settings),
         "limits": {"bodyBytes": LARGEST_REQUEST},
         "connections": most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),

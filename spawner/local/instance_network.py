@@ -22,13 +22,13 @@ def warning(settings: Settings) -> str | None:
     network = settings.network
     if network.means == Means.SHARED.value:
         return (
-            "WARNING: this machine can give instances no network of their own, so they reach its loopback interface, "
-            f"its private networks and each other's ports: {network.why}. Do not lend it to strangers."
+            "WARNING: this machine cannot give notebooks their own network, so they reach its loopback interface, "
+            f"its private networks and each other's ports: {network.why}. Do not offer it to strangers."
         )
     if network.means == Means.CLOSED.value and network.internet:
         return (
-            f"WARNING: instances have no internet ({network.why}). Install it: sudo apt-get install passt nftables "
-            "(Debian, Ubuntu) or sudo dnf install passt nftables (Fedora). Or say that you want none: "
+            f"WARNING: notebooks have no internet access ({network.why}). Install: sudo apt-get install passt nftables "
+            "(Debian, Ubuntu) or sudo dnf install passt nftables (Fedora). Or turn it off: "
             "network: {internet: false} in hub_config/local.yaml."
         )
     return None

@@ -58,9 +58,12 @@ def require_sandbox(isolation: Isolation) -> None:
     missing = [tool for tool in ("bwrap", "setpriv") if shutil.which(tool) is None]
     if missing:
         raise SetupError(
-            "{tools} is missing, and without it nobody would be kept apart.",
-            next_step="Install it: sudo apt-get install bubblewrap util-linux (Debian, Ubuntu) or sudo dnf install "
-            "bubblewrap util-linux (Fedora). Or give it up: make run UNSAFE=1 (--unsafe-no-sandbox).",
+            "{tools} is missing. Without it, notebooks are not isolated from each other.",
+            next_step=(
+                "Install it: sudo apt-get install bubblewrap util-linux (Debian, Ubuntu) or sudo dnf install "
+                "bubblewrap util-linux (Fedora). Or run without isolation: make run UNSAFE=1 "
+                "(--unsafe-no-sandbox)."
+            ),
             tools=" and ".join(missing),
         )
     namespaces = [] if os.geteuid() == 0 else ["--unshare-user"]
@@ -85,18 +88,22 @@ def require_sandbox(isolation: Isolation) -> None:
     )
     if trial.returncode:
         raise SetupError(
-            "bubblewrap cannot make a sandbox here: {why}",
-            next_step="Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also an AppArmor "
-            "profile for bwrap), or give it up: make run UNSAFE=1 (--unsafe-no-sandbox).",
+            "bubblewrap cannot create a sandbox here: {why}",
+            next_step=(
+                "Allow user namespaces (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also an AppArmor "
+                "profile for bwrap), or run without isolation: make run UNSAFE=1 (--unsafe-no-sandbox)."
+            ),
             why=(trial.stderr.strip().splitlines() or ["no reason given"])[-1],
         )
     try:
         syscalls.program()
     except OSError as error:
         raise SetupError(
-            "The system call filter cannot be made: {why}.",
-            next_step="Install libseccomp: sudo apt-get install libseccomp2 (Debian, Ubuntu) or sudo dnf install "
-            "libseccomp (Fedora). Or give the sandbox up: make run UNSAFE=1 (--unsafe-no-sandbox).",
+            "The system call filter cannot be created: {why}.",
+            next_step=(
+                "Install libseccomp: sudo apt-get install libseccomp2 (Debian, Ubuntu) or sudo dnf install "
+                "libseccomp (Fedora). Or run without isolation: make run UNSAFE=1 (--unsafe-no-sandbox)."
+            ),
             why=error,
         ) from None
 
@@ -164,7 +171,7 @@ def complete(local: Mapping[str, Any], **chosen: Any) -> Settings:
         first = error.errors()[0]
         raise SetupError(
             "The settings are not valid: {where}: {why}.",
-            next_step="Mend it in the settings file.",
+            next_step="Correct it in the settings file.",
             where=".".join(map(str, first["loc"])),
             why=first["msg"],
         ) from None

@@ -189,7 +189,7 @@ async def up(installation: Installation) -> None:
             await _announce(installation, siblings, stopping)
             await stopping.wait()
     finally:
-        say("Stopping. Instances are ended and wiped.")
+        say("Stopping. All notebooks are stopped and their files deleted.")
         # The steward first: what it saw ending it would only try to explain.
         *others, steward = siblings
         await steward.end()
@@ -232,16 +232,16 @@ async def _announce(installation: Installation, siblings: list[Program], stoppin
             await pool.close()
         address = await where_to_log_in(session, settings)
     if settings.isolation is Isolation.NONE:
-        say("WARNING: --unsafe-no-sandbox: instances are not kept apart from each other or from this machine.")
+        say("WARNING: --unsafe-no-sandbox: notebooks are not isolated from each other or from this machine.")
     if network_warning := warning(settings):
         say(network_warning)
     notice = startup_notice(settings.public_url, settings.subdomain_host, guards_pages=settings.guards_pages)
     if notice:
         say(notice)
     if failure is not None:
-        say(f"WARNING: an instance could not be made, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
+        say(f"WARNING: a notebook could not be created, so starts may fail: {failure}. Logs: {settings.state / 'logs'}")
     if settings.is_demo and settings.paid and settings.paid.oauth:
-        say(f"DEMO: the cloud is a stand-in, and no money is real. Its console: {settings.paid.oauth.issuer}/")
+        say(f"DEMO: this is a simulated cloud. No real money is charged. Its console: {settings.paid.oauth.issuer}/")
     say(f"Freepool is ready (in {time.monotonic() - started:.1f} s). Open: {address}")
 
 

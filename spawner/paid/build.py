@@ -105,7 +105,7 @@ def _read(model: type[T], name: str, section: dict[str, Any] | None) -> T | None
         first = error.errors(include_input=False)[0]
         raise SetupError(
             "The settings are not valid: {where}: {why}.",
-            next_step="Mend it in the settings file.",
+            next_step="Correct it in the settings file.",
             where=".".join(map(str, ("paid", name, *first["loc"]))),
             why=first["msg"],
         ) from None

@@ -18,4 +18,4 @@ def is_paused(connection: Connection) -> bool:
 def refuse_if_paused(connection: Connection) -> None:
     """Raise `PaidPaused` while creation is paused."""
     if is_paused(connection):
-        raise PaidPaused("No new paid instances can be made just now.", next_step="Try again later.")
+        raise PaidPaused("New paid notebooks cannot be created right now.", next_step="Try again later.")

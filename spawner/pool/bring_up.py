@@ -48,8 +48,8 @@ class BringUp:
                 return await self._try_slot()
             except ImageUnavailable as error:
                 raise StartFailed(
-                    "The image {image} cannot be had just now.",
-                    next_step="Choose another image, or tell the operator.",
+                    "The image {image} cannot be downloaded right now.",
+                    next_step="Choose another image, or contact the administrator.",
                     image=self.choice.image.id,
                     details=error.details,
                 ) from error
@@ -57,8 +57,8 @@ class BringUp:
                 log.warning("start of %s: %s %s", self.instance.id, error, error.details)
                 if not tries_left:
                     raise StartFailed(
-                        "The instance did not come up.",
-                        next_step="Try once more; if it fails again, tell the operator.",
+                        "The notebook did not start.",
+                        next_step="Try again. If it fails again, contact the administrator.",
                         details=error.details or error.message,
                     ) from error
             await self._step(StartStep.RETRYING)

@@ -67,8 +67,8 @@ def choose(catalog: Catalog, options: Mapping[Any, Any]) -> Choice:
     unknown = [key for key in options if key not in KNOWN]
     if unknown:
         raise BadOption(
-            "{key} is not an option.",
-            next_step="The options are: {known}.",
+            "Unknown option: {key}.",
+            next_step="Available options: {known}.",
             key=echo(unknown[0]),
             known=", ".join(KNOWN),
         )
@@ -78,8 +78,8 @@ def choose(catalog: Catalog, options: Mapping[Any, Any]) -> Choice:
             continue
         if not isinstance(value, str) or not value.isascii() or len(value) > 31:
             raise BadOption(
-                "{value} is no {key}.",
-                next_step="Send the id of one, as text: {known}.",
+                "{value} is not a valid {key}.",
+                next_step="Use one of these ids: {known}.",
                 value=echo(value),
                 key=key,
                 known=", ".join(_known(catalog, key)) or "(none)",
@@ -90,7 +90,7 @@ def choose(catalog: Catalog, options: Mapping[Any, Any]) -> Choice:
     if example and example.image != image.id:
         raise BadOption(
             "The example {example} needs the image {needed}, not {image}.",
-            next_step="Leave the image out, or name {needed}.",
+            next_step="Omit the image, or use {needed}.",
             example=example.id,
             needed=example.image,
             image=image.id,

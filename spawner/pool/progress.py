@@ -5,50 +5,53 @@ from __future__ import annotations
 from spawner.ledger import EndReason, StartStep, TicketState
 
 STEP_TEXTS: dict[StartStep, tuple[int, str]] = {
-    StartStep.REQUESTED: (5, "Your request is noted"),
-    StartStep.SLOT_WARM: (40, "A waiting instance is yours"),
-    StartStep.OTHERS_FIRST: (15, "Several came at once; yours is made right after theirs"),
-    StartStep.SLOT_CREATING: (20, "No instance was waiting, so a new one is being made (a few seconds)"),
-    StartStep.SLOT_READY: (60, "The new instance is ready"),
-    StartStep.CLAIMED: (70, "Handing it over to you"),
-    StartStep.RETRYING: (25, "That instance did not answer; taking another one"),
-    StartStep.POOL_AWAY: (20, "The pool does not answer just now; trying again"),
+    StartStep.REQUESTED: (5, "Request received"),
+    StartStep.SLOT_WARM: (40, "Notebook assigned"),
+    StartStep.OTHERS_FIRST: (15, "Many people are starting right now. Yours follows shortly"),
+    StartStep.SLOT_CREATING: (20, "Creating a new notebook (takes a few seconds)"),
+    StartStep.SLOT_READY: (60, "The new notebook is ready"),
+    StartStep.CLAIMED: (70, "Setting up your session"),
+    StartStep.RETRYING: (25, "That notebook did not respond. Trying another one"),
+    StartStep.POOL_AWAY: (20, "The platform is not responding. Trying again"),
     StartStep.RUNNING: (100, "Your notebook is ready"),
-    StartStep.FAILED: (100, "The start did not succeed"),
+    StartStep.FAILED: (100, "Could not start"),
 }
 
 LAST_STEPS = (StartStep.RUNNING, StartStep.FAILED)
 
 END_TEXTS: dict[EndReason, str] = {
-    EndReason.STOPPED: "Your instance was stopped. Nothing of it was kept.",
-    EndReason.CANCELLED: "The start was cancelled.",
-    EndReason.DEADLINE: "Your instance reached the longest time that its shape allows, and was ended. "
-    "Nothing of it was kept.",
-    EndReason.CRASHED: "Your instance ended by itself. Nothing of it was kept.",
-    EndReason.OUT_OF_MEMORY: "Your instance used more memory than its shape has and was ended. Nothing of it was kept.",
-    EndReason.OUT_OF_DISK: "Your instance wrote more than its shape has room for and was ended. "
-    "Nothing of it was kept.",
-    EndReason.EVICTED: "The machine of your instance ran short, and the platform had to end it. We are sorry. "
-    "Nothing of it was kept.",
-    EndReason.NO_ROOM: "There was no room for another instance.",
-    EndReason.NO_IMAGE: "The image of your instance could not be had.",
-    EndReason.START_FAILED: "The last start did not succeed.",
-    EndReason.LOST: "Your instance was lost by the platform. We are sorry. Nothing of it was kept.",
-    EndReason.SUPERSEDED: "An earlier instance was ended to make place for a new one.",
-    EndReason.SHUTDOWN: "The platform was shut down, and your instance with it. Nothing of it was kept.",
-    EndReason.ORPHANED: "An instance that nobody looked after was ended.",
-    EndReason.NOT_COLLECTED: "It was your turn, but you did not come in time, and your instance went to the next in "
-    "line.",
-    EndReason.MAINTENANCE: "The platform was closed for maintenance, and your instance with it. Nothing of it was "
-    "kept.",
-    EndReason.BANNED: "Your account was banned, and your instance was ended. Nothing of it was kept.",
-    EndReason.SURPLUS: "An instance that nobody used was ended.",
+    EndReason.STOPPED: "Your notebook was stopped. Its files were deleted.",
+    EndReason.CANCELLED: "Start cancelled.",
+    EndReason.DEADLINE: "Your notebook reached its time limit. Its files were deleted.",
+    EndReason.CRASHED: "Your notebook exited on its own. Its files were deleted.",
+    EndReason.OUT_OF_MEMORY: "Your notebook ran out of memory and was stopped. Its files were deleted.",
+    EndReason.OUT_OF_DISK: "Your notebook ran out of disk space and was stopped. Its files were deleted.",
+    EndReason.EVICTED: (
+        "We had to stop your notebook because its server ran out of resources. Its files were deleted. We are sorry."
+    ),
+    EndReason.NO_ROOM: "There was no capacity for another notebook.",
+    EndReason.NO_IMAGE: "The image of your notebook could not be downloaded.",
+    EndReason.START_FAILED: "The last start failed.",
+    EndReason.LOST: (
+        "Your notebook was lost because of a problem on our side. Its files could not be saved. We are sorry."
+    ),
+    EndReason.SUPERSEDED: "An earlier notebook was stopped to start a new one.",
+    EndReason.SHUTDOWN: "The platform was shut down and your notebook stopped. Its files were deleted.",
+    EndReason.ORPHANED: "An orphaned notebook was stopped.",
+    EndReason.NOT_COLLECTED: (
+        "It was your turn, but you did not open your notebook in time. It went to the next person in the queue."
+    ),
+    EndReason.MAINTENANCE: "Your notebook was stopped for maintenance. Its files were deleted.",
+    EndReason.BANNED: "Your account was banned and your notebook was stopped. Its files were deleted.",
+    EndReason.SURPLUS: "An unused notebook was stopped.",
 }
 
 TICKET_END_TEXTS: dict[TicketState, str] = {
-    TicketState.EXPIRED: "It was your turn, but you did not come in time, and what was kept for you went to the next "
-    "in line.",
-    TicketState.FAILED: "It was your turn, but the start did not succeed.",
+    TicketState.EXPIRED: (
+        "It was your turn, but you did not switch in time. The notebook reserved for you went to the "
+        "next person in the queue."
+    ),
+    TicketState.FAILED: "It was your turn, but your notebook could not be started.",
 }
 """Ends of tickets that users are told about."""
 

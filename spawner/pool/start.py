@@ -153,7 +153,7 @@ class Start:
             return queued(position, why=NO_MACHINE, details=error.details)
         return PoolFull(
             NO_MACHINE,
-            next_step="Try another shape, or come back when somebody has stopped.",
+            next_step="Try another machine type, or come back later.",
             flavor=instance.flavor,
             details=error.details,
         )
@@ -189,4 +189,4 @@ class Start:
 
 
 def _cancelled() -> StartFailed:
-    return StartFailed("The start was cancelled.")
+    return StartFailed("Start cancelled.")

@@ -42,11 +42,13 @@ class NamespaceReason(StrEnum):
 
 
 NAMESPACE_REASONS: dict[NamespaceReason, str] = {
-    NamespaceReason.CATALOG_OWN: "User namespaces are on: the catalog says so.",
-    NamespaceReason.CATALOG_HOST: "User namespaces are off: the catalog says so.",
-    NamespaceReason.ACCELERATOR: "User namespaces are off: this flavor uses devices of its node. "
-    "The catalog can turn them on.",
-    NamespaceReason.UNTRIED: "User namespaces are asked for. No pod has run with one yet.",
+    NamespaceReason.CATALOG_OWN: "User namespaces are on (set in the catalog).",
+    NamespaceReason.CATALOG_HOST: "User namespaces are off (set in the catalog).",
+    NamespaceReason.ACCELERATOR: (
+        "User namespaces are off because this machine type uses devices of its node. You can turn them "
+        "on in the catalog."
+    ),
+    NamespaceReason.UNTRIED: "User namespaces are requested. No pod has run with one yet.",
     NamespaceReason.WORKS: "User namespaces are on. Nodes that support them: {nodes}.",
     NamespaceReason.REFUSED: "User namespaces are off, because a node does not support them: {nodes}.",
 }

@@ -51,8 +51,8 @@ def test_the_state_shows_slots_targets_and_the_last_day(admin: Caller) -> None:
     basic = board(admin)
     assert basic["slots"]["warm"] == 1
     (target,) = basic["targets"]
-    assert (target["image"], target["target"], target["why"]) == ("light", 1, "The catalog keeps at least so many.")
-    assert board(admin, "gpu-24g")["reason"] == "This machine's pool has no GPU."
+    assert (target["image"], target["target"], target["why"]) == ("light", 1, "Minimum set in the catalog.")
+    assert board(admin, "gpu-24g")["reason"] == "This server has no GPU."
     assert len(basic["day"]["hours"]) == 24
 
 
@@ -62,7 +62,7 @@ def test_a_floor_creates_slots_and_is_shown_with_the_administrator_who_set_it(ad
     admin.stack.wait_warm(2)
     (target,) = board(admin)["targets"]
     assert (target["floor"]["slots"], target["floor"]["by"]) == (2, admin.user)
-    assert (target["target"], target["why"]) == (2, "An operator has set this floor.")
+    assert (target["target"], target["why"]) == (2, "Minimum set by an administrator.")
     admin.post("api/admin/floor", json=TEMPLATE | {"slots": None})
     eventually(lambda: board(admin)["slots"]["warm"] == 1, what="one slot fewer")
 
@@ -109,20 +109,25 @@ def test_the_urls_and_fields_of_version_0_1_are_still_served(admin: Caller) -> N
 
 
 MISTAKES: list[tuple[str, Any, str, str]] = [
-    ("floor", TEMPLATE, "slots is missing.", "Say it, too."),
-    ("floor", TEMPLATE | {"slots": "3"}, "'3' is no number of slots.", "Give a whole number up to 1000."),
-    ("floor", TEMPLATE | {"slots": 21}, "Of cpu-basic there can be 20 at most.", "Choose a smaller number, or raise"),
-    ("floor", TEMPLATE | {"slots": 1, "flavor": "x"}, "There is no flavor called 'x'.", "Choose one of: cpu-basic, "),
-    ("pause", {"flavor": 7}, "7 is no flavor.", "Send it in another form."),
-    ("pause", {"flavour": "cpu-basic"}, "flavor is missing.", "Say it, too."),
-    ("drain", {"at": "2026-11-23T09:00"}, "'2026-11-23T09:00' is no time.", "Write date, time and zone, such as"),
+    ("floor", TEMPLATE, "slots is missing.", "Add it and send again."),
+    ("floor", TEMPLATE | {"slots": "3"}, "'3' is not a valid number of notebooks.", "Enter a whole number up to 1000."),
+    ("floor", TEMPLATE | {"slots": 21}, "The limit for cpu-basic is 20.", "Choose a smaller number, or raise"),
+    ("floor", TEMPLATE | {"slots": 1, "flavor": "x"}, "Unknown flavor: 'x'.", "Available: cpu-basic, "),
+    ("pause", {"flavor": 7}, "7 is not a valid flavor.", "Check the format and send it again."),
+    ("pause", {"flavour": "cpu-basic"}, "flavor is missing.", "Add it and send again."),
+    (
+        "drain",
+        {"at": "2026-11-23T09:00"},
+        "'2026-11-23T09:00' is not a valid time.",
+        "Use date, time, and time zone, for example",
+    ),
     ("drain", {"at": "2020-11-23T09:00+00:00"}, "2020-11-23 09:00+00:00 is more than a year away.", "Check the year."),
-    ("drain", {"reason": "x" * 201}, "The reason cannot be taken.", "Write at most 200 characters."),
-    ("drain", {"when": 1}, "'when' is not an option.", "The options are: at, reason."),
-    ("plan", PLAN | {"name": "My Course"}, "'My Course' is no name for a plan.", "Use up to 40 small letters"),
-    ("plan", PLAN | {"ends": "tomorrow"}, "'tomorrow' is no time.", "Write date, time and zone"),
-    ("unplan", {"name": "x"}, "There is no plan called 'x'.", "Choose one of: (none)."),
-    ("unplan", [], "The request cannot be read: ", "Send a JSON object."),
+    ("drain", {"reason": "x" * 201}, "The reason is not valid.", "Use at most 200 characters."),
+    ("drain", {"when": 1}, "Unknown option: 'when'.", "Available options: at, reason."),
+    ("plan", PLAN | {"name": "My Course"}, "'My Course' is not a valid plan name.", "Use up to 40 lowercase letters"),
+    ("plan", PLAN | {"ends": "tomorrow"}, "'tomorrow' is not a valid time.", "Use date, time, and time zone"),
+    ("unplan", {"name": "x"}, "Unknown plan: 'x'.", "Available: (none)."),
+    ("unplan", [], "Invalid request: ", "Send a JSON object."),
 ]
 
 
@@ -145,7 +150,7 @@ def test_a_body_that_is_not_json_is_refused(admin: Caller) -> None:
 
 def test_a_mistake_is_refused_in_the_language_of_the_request(admin: Caller) -> None:
     answer = admin.post("api/admin/unplan", json={"name": "x"}, headers={"Accept-Language": "zh-CN"})
-    assert error_of(answer, 400)["message"] == "没有名为 'x' 的计划。"
+    assert error_of(answer, 400)["message"] == "未知的计划：'x'。"
 
 
 def test_the_stream_sends_a_change(admin: Caller) -> None:
@@ -170,7 +175,7 @@ def test_an_administrator_reads_metrics(admin: Caller) -> None:
 
 def test_a_user_does_not_read_metrics(caller: Caller) -> None:
     error = error_of(caller.get("metrics"), 403)
-    assert error["message"] == "This token may not read metrics."
+    assert error["message"] == "This token cannot read metrics."
     assert error["next"] == "Give it a role with the scopes read:metrics and access:services!service=desk."
 
 
@@ -195,4 +200,4 @@ def test_a_token_without_access_to_the_desk_is_refused_with_the_missing_scope(
     made = shared_stack.api("POST", f"/users/{caller.user}/tokens", json={"scopes": ["read:users!user"]})
     for path in ("metrics", "api/state"):
         error = error_of(shared_stack.desk("GET", path, token=made.json()["token"]), 403)
-        assert error["message"] == "This token may not use the desk."
+        assert error["message"] == "This token has no access to this service."

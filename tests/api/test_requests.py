@@ -56,8 +56,8 @@ def test_a_second_start_is_refused_and_changes_nothing(caller: Caller) -> None:
     error = error_of(caller.post("api/instance", json={"flavor": "cpu-large"}), 409)
     assert error == {
         "code": "busy",
-        "message": "Your instance is already starting, running or stopping.",
-        "next": "Wait a moment, and look again.",
+        "message": "Your notebook is already starting, running, or stopping.",
+        "next": "Wait a moment, then reload the page.",
         "details": "",
     }
     assert caller.wait_running() == before
@@ -69,8 +69,8 @@ def test_without_an_instance_a_stop_succeeds_and_a_restart_is_refused(caller: Ca
     error = error_of(caller.post("api/instance/restart", json={}), 409)
     assert error == {
         "code": "not_running",
-        "message": "Nothing runs that could be restarted.",
-        "next": "Start an instance.",
+        "message": "There is no running notebook to restart.",
+        "next": "Start a notebook.",
         "details": "",
     }
     assert caller.instance() is None
@@ -80,8 +80,8 @@ def test_a_flavor_that_this_pool_cannot_serve_is_refused_with_the_reason(caller:
     error = error_of(caller.post("api/instance", json={"flavor": "gpu-24g"}), 503)
     assert error == {
         "code": "not_offered",
-        "message": "This machine's pool has no GPU.",
-        "next": "Choose another shape or image.",
+        "message": "This server has no GPU.",
+        "next": "Choose another machine type or image.",
         "details": "",
     }
     assert caller.instance() is None
@@ -90,35 +90,35 @@ def test_a_flavor_that_this_pool_cannot_serve_is_refused_with_the_reason(caller:
 BAD_BODIES = {
     "unknown flavor": (
         b'{"flavor": "cpu-giant"}',
-        "There is no flavor called 'cpu-giant'.",
-        "Choose one of: cpu-basic, ",
+        "Unknown flavor: 'cpu-giant'.",
+        "Available: cpu-basic, ",
     ),
-    "unknown image": (b'{"image": "windows"}', "There is no image called 'windows'.", "Choose one of: light, torch."),
-    "unknown example": (b'{"example": "x"}', "There is no example called 'x'.", "Choose one of: ocr, "),
+    "unknown image": (b'{"image": "windows"}', "Unknown image: 'windows'.", "Available: light, torch."),
+    "unknown example": (b'{"example": "x"}', "Unknown example: 'x'.", "Available: ocr, "),
     "example of another image": (
         b'{"image": "light", "example": "first-model"}',
         "The example first-model needs the image torch, not light.",
-        "Leave the image out, or name torch.",
+        "Omit the image, or use torch.",
     ),
-    "number": (b'{"flavor": 7}', "The request cannot be read: 'flavor': ", "Send a JSON object"),
-    "list": (b'{"flavor": ["cpu-basic"]}', "The request cannot be read: 'flavor': ", "Send a JSON object"),
-    "extra": (b'{"flavour": "cpu-basic"}', "'flavour' is not an option.", "The options are: flavor, image, example."),
-    "consent": (b'{"paid": true}', "'paid' is not an option.", "The options are: flavor, image, example."),
-    "not an object": (b'["cpu-basic"]', "The request cannot be read: ", "Send a JSON object"),
-    "no JSON": (b"flavor=cpu-basic", "The request cannot be read: ", "Send a JSON object"),
-    "half a JSON": (b'{"flavor": "cpu', "The request cannot be read: ", "Send a JSON object"),
-    "no UTF-8": (b'{"flavor": "\xff\xfe"}', "The request cannot be read: ", "Send a JSON object"),
+    "number": (b'{"flavor": 7}', "Invalid request: 'flavor': ", "Send a JSON object"),
+    "list": (b'{"flavor": ["cpu-basic"]}', "Invalid request: 'flavor': ", "Send a JSON object"),
+    "extra": (b'{"flavour": "cpu-basic"}', "Unknown option: 'flavour'.", "Available options: flavor, image, example."),
+    "consent": (b'{"paid": true}', "Unknown option: 'paid'.", "Available options: flavor, image, example."),
+    "not an object": (b'["cpu-basic"]', "Invalid request: ", "Send a JSON object"),
+    "no JSON": (b"flavor=cpu-basic", "Invalid request: ", "Send a JSON object"),
+    "half a JSON": (b'{"flavor": "cpu', "Invalid request: ", "Send a JSON object"),
+    "no UTF-8": (b'{"flavor": "\xff\xfe"}', "Invalid request: ", "Send a JSON object"),
     "lone surrogate": (b'{"flavor": "\\ud800"}', "", ""),
     "lone surrogate as a key": (b'{"\\udfff": 1}', "", ""),
     "line breaks": (
         b'{"flavor": "a\\nb\\u2028c"}',
-        "'a\\nb\\u2028c' is no flavor.",
-        "Send the id of one, as text: ",
+        "'a\\nb\\u2028c' is not a valid flavor.",
+        "Use one of these ids: ",
     ),
-    "null byte": (b'{"flavor": "cpu\\u0000"}', "There is no flavor called ", "Choose one of: "),
-    "very long": (json.dumps({"flavor": "x" * 10_000}).encode(), "", "Send the id of one, as text: cpu-basic, "),
-    "deep": (b'{"flavor": ' + b"[" * 5000 + b"]" * 5000 + b"}", "The request cannot be read: ", "Send a JSON object"),
-    "large": (b'{"flavor": "' + b"x" * 17_000 + b'"}', "The request is too large.", "Send ids from the catalog"),
+    "null byte": (b'{"flavor": "cpu\\u0000"}', "Unknown flavor: ", "Available: "),
+    "very long": (json.dumps({"flavor": "x" * 10_000}).encode(), "", "Use one of these ids: cpu-basic, "),
+    "deep": (b'{"flavor": ' + b"[" * 5000 + b"]" * 5000 + b"}", "Invalid request: ", "Send a JSON object"),
+    "large": (b'{"flavor": "' + b"x" * 17_000 + b'"}', "The request is too large.", "Send only ids from the catalog"),
 }
 
 
@@ -138,7 +138,7 @@ def test_an_invalid_body_is_refused_and_starts_nothing(caller: Caller, what: str
 def test_stop_and_restart_take_no_options(caller: Caller, path: str) -> None:
     caller.post("api/instance")
     before = caller.wait_running()
-    assert error_of(caller.post(path, json={"flavor": "cpu-large"}), 400)["message"] == "'flavor' is not an option."
+    assert error_of(caller.post(path, json={"flavor": "cpu-large"}), 400)["message"] == "Unknown option: 'flavor'."
     assert caller.wait_running() == before
 
 
@@ -189,9 +189,9 @@ def test_a_service_is_not_a_user(shared_stack: Stack) -> None:
 
 
 CHINESE: list[tuple[str, dict[str, Any], int, str, str]] = [
-    ("api/instance", {"flavor": "gpu-24g"}, 503, "本机资源池没有 GPU。", "请选择其他规格或镜像。"),
-    ("api/instance", {"paid": 1}, 400, "'paid' 不是可用的选项。", "可用的选项有：flavor, image, example。"),
-    ("api/instance/restart", {}, 409, "没有可以重启的实例。", "请启动一个实例。"),
+    ("api/instance", {"flavor": "gpu-24g"}, 503, "本服务器没有 GPU。", "请选择其他机器规格或镜像。"),
+    ("api/instance", {"paid": 1}, 400, "未知的选项：'paid'。", "可用的选项：flavor, image, example。"),
+    ("api/instance/restart", {}, 409, "没有可以重启的 Notebook。", "请启动一个 Notebook。"),
 ]
 
 
@@ -206,7 +206,7 @@ def test_refusals_are_in_the_language_of_the_request(
 
 def test_the_state_is_in_the_language_of_the_request(caller: Caller) -> None:
     state = caller.get("api/state", headers={"Accept-Language": "zh-CN"}).json()
-    assert {flavor["id"]: flavor["reason"] for flavor in state["flavors"]}["gpu-24g"] == "本机资源池没有 GPU。"
+    assert {flavor["id"]: flavor["reason"] for flavor in state["flavors"]}["gpu-24g"] == "本服务器没有 GPU。"
     assert state["examples"][0]["title"] == "识别图片中的文字"
     stranger = caller.stack.desk("GET", "api/state", token="made-up", headers={"Accept-Language": "zh-CN"})
     assert error_of(stranger, 403)["message"] == "你尚未登录。"

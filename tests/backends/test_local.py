@@ -360,7 +360,7 @@ async def test_a_disk_that_is_full_at_any_step_of_a_start_fails_it_clearly_and_l
         if found[wanted.id].phase is Phase.DEAD:
             assert found[wanted.id].reason in (EndReason.START_FAILED, EndReason.LOST)
         await backend.destroy(wanted.id)
-    assert said in ("", "This machine cannot make a new instance: No space left on device.")
+    assert said in ("", "This server cannot create a new notebook: No space left on device.")
     assert list(disk.iterdir()) == []
     assert machine.mentioned(wanted.id) == []
     assert machine.groups_of(wanted.id) == []

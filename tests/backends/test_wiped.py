@@ -68,14 +68,14 @@ class LocalWays(Ways):
         self._ground = ground
 
     def the_sandbox_killed_from_outside(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of the sandbox", EndReason.CRASHED, "ended by itself") as instance:
+        with tenant.loses_everything("kill -9 of the sandbox", EndReason.CRASHED, "exited on its own") as instance:
             for process in self._ground.body(instance).processes[1:]:
                 if process.name() == "bwrap":
                     os.kill(process.pid, signal.SIGKILL)
                     break
 
     def the_keeper_killed(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of the keeper", EndReason.LOST, "lost by the platform") as instance:
+        with tenant.loses_everything("kill -9 of the keeper", EndReason.LOST, "problem on our side") as instance:
             os.kill(self._ground.body(instance).processes[0].pid, signal.SIGKILL)
 
 

@@ -292,28 +292,28 @@ class Ways:
             assert tenant.stack.stop(tenant.name).status_code in (202, 204)
 
     def jupyterlabs_shutdown(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("JupyterLab's shutdown", EndReason.CRASHED, "ended by itself"):
+        with tenant.loses_everything("JupyterLab's shutdown", EndReason.CRASHED, "exited on its own"):
             assert tenant.ask("POST", "api/shutdown").status_code == 200
 
     def a_kernel_out_of_memory_and_a_shutdown_later(self, tenant: Tenant) -> None:
         """The kernel's end is not why the server ends later."""
-        with tenant.loses_everything("kernel full, shutdown", EndReason.CRASHED, "ended by itself"):
+        with tenant.loses_everything("kernel full, shutdown", EndReason.CRASHED, "exited on its own"):
             with pytest.raises(KernelDied):
                 tenant.run(EAT)
             assert tenant.run("print(6 * 7)") == "42\n"
             assert tenant.ask("POST", "api/shutdown").status_code == 200
 
     def the_server_killed_from_inside(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of the server", EndReason.CRASHED, "ended by itself"):
+        with tenant.loses_everything("kill -9 of the server", EndReason.CRASHED, "exited on its own"):
             tenant.run_fatally(KILL)
 
     def the_server_exits(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("exit 1 of the server", EndReason.CRASHED, "ended by itself"):
+        with tenant.loses_everything("exit 1 of the server", EndReason.CRASHED, "exited on its own"):
             tenant.run(EXIT)
             assert tenant.ask("GET", "nbconvert/leave/any.ipynb").status_code in (502, 503)  # nothing answers there
 
     def out_of_memory(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("out of memory", EndReason.OUT_OF_MEMORY, "more memory than its shape has"):
+        with tenant.loses_everything("out of memory", EndReason.OUT_OF_MEMORY, "ran out of memory"):
             tenant.run_fatally(EAT_IN_BITES)
 
     @alone

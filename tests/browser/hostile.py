@@ -63,7 +63,7 @@ READ_DESK = """async url => {
       const found = page.querySelector("[name=_xsrf]") || page.querySelector("[data-xsrf]");
       if (found && page.readyState === "complete") {
         const buttons = [...page.querySelectorAll("button")];
-        const start = buttons.find(one => one.textContent.trim().startsWith("Start and be billed"));
+        const start = buttons.find(one => one.textContent.trim().startsWith("Approve and start"));
         if (start) { start.click(); await new Promise(done => setTimeout(done, 1500)); }
         return "read: " + (found.value || found.dataset.xsrf);
       }

@@ -36,7 +36,7 @@ def open_admin_page(enter: Enter, shared_stack: Stack) -> Iterator[Callable[...,
         desk = visitor.open_desk()
         desk.locator("summary").click()
         desk.get_by_role(
-            "link", name=load_translations()["zh-CN" if "zh" in str(options) else "en"].say("Operation")
+            "link", name=load_translations()["zh-CN" if "zh" in str(options) else "en"].say("Operations")
         ).click()
         desk.wait_for_url("**/services/desk/admin")
         heading(desk).wait_for()
@@ -74,7 +74,7 @@ def test_on_a_cluster_each_flavor_says_whether_its_pods_run_in_user_namespaces(
     page.route("**/api/admin/events*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
     page.route(re.compile(r"/services/desk/(api/)?admin(\?.*)?$"), with_user_namespaces)
     page.reload()
-    expect(flavor_section(page)).to_contain_text(f"{text} It is tried again at ")
+    expect(flavor_section(page)).to_contain_text(f"{text} Next attempt at ")
     flavor_section(page).get_by_text("Details").click()
     expect(flavor_section(page).get_by_text("node-2 made no sandbox")).to_be_visible()
     assert findings(page, "of a cluster") == []
@@ -85,33 +85,33 @@ def test_a_floor_set_by_keyboard_shows_its_effect(open_admin_page: Callable[...,
     floor = flavor_section(page).get_by_role("button", name="Floor… CPU, Light")
     floor.focus()
     page.keyboard.press("Enter")
-    expect(dialog(page).get_by_label("Slots")).to_be_focused()
-    dialog(page).get_by_label("Slots").fill("99")
+    expect(dialog(page).get_by_label("Notebooks")).to_be_focused()
+    dialog(page).get_by_label("Notebooks").fill("99")
     page.keyboard.press("Enter")
     expect(dialog(page).get_by_role("alert")).to_have_text(
-        "Of cpu-basic there can be 20 at most. Choose a smaller number, or raise its limit in the catalog."
+        "The limit for cpu-basic is 20. Choose a smaller number, or raise the limit in the catalog."
     )
-    dialog(page).get_by_label("Slots").fill("")
+    dialog(page).get_by_label("Notebooks").fill("")
     page.keyboard.press("Enter")
-    expect(dialog(page).get_by_role("alert")).to_contain_text("'' is no number of slots.")
-    dialog(page).get_by_label("Slots").fill("2")
+    expect(dialog(page).get_by_role("alert")).to_contain_text("'' is not a valid number of notebooks.")
+    dialog(page).get_by_label("Notebooks").fill("2")
     page.keyboard.press("Enter")
     expect(dialog(page)).to_have_count(0)
     expect(floor).to_be_focused()
-    expect(flavor_section(page)).to_contain_text("An operator has set this floor.")
+    expect(flavor_section(page)).to_contain_text("Minimum set by an administrator.")
     # Without a reload, once the slot is warm.
     expect(flavor_section(page).locator(".target-count")).to_have_text("2 of 2 wanted")
     picture(page, "floor")
     floor.click()
-    button(page, "As the catalog says").click()
-    expect(flavor_section(page)).to_contain_text("The catalog keeps at least so many.")
+    button(page, "Reset to catalog").click()
+    expect(flavor_section(page)).to_contain_text("Minimum set in the catalog.")
 
 
 def test_a_flavor_can_be_paused_and_resumed(open_admin_page: Callable[..., Page]) -> None:
     page = open_admin_page()
     large_section = flavor_section(page, "CPU large cpu-large")
     large_section.get_by_role("button", name="Pause CPU large").click()
-    expect(dialog(page)).to_contain_text("who stands in line keeps their place")
+    expect(dialog(page)).to_contain_text("people in the queue keep their place")
     page.keyboard.press("Escape")
     expect(dialog(page)).to_have_count(0)
     large_section.get_by_role("button", name="Pause CPU large").click()
@@ -123,14 +123,14 @@ def test_a_flavor_can_be_paused_and_resumed(open_admin_page: Callable[..., Page]
 
 def test_maintenance_can_be_started_and_ended(open_admin_page: Callable[..., Page]) -> None:
     page = open_admin_page()
-    button(page, "Close for maintenance…").click()
-    dialog(page).get_by_label("What people read (optional)").fill("New disks.")
-    button(page, "Close").click()
-    expect(page.get_by_text("Closed for maintenance")).to_be_visible()
+    button(page, "Start maintenance…").click()
+    dialog(page).get_by_label("Message to users (optional)").fill("New disks.")
+    button(page, "Start maintenance").click()
+    expect(page.get_by_text("Maintenance")).to_be_visible()
     expect(page.get_by_text("“New disks.”")).to_be_visible()
-    expect(flavor_section(page)).to_contain_text("None waits during maintenance.")
-    button(page, "Open again").click()
-    expect(page.get_by_text("Closed for maintenance")).to_have_count(0)
+    expect(flavor_section(page)).to_contain_text("No warm notebooks during maintenance.")
+    button(page, "End maintenance").click()
+    expect(page.get_by_text("Maintenance")).to_have_count(0)
 
 
 def test_a_plan_is_in_the_administrators_time_zone(
@@ -142,13 +142,13 @@ def test_a_plan_is_in_the_administrators_time_zone(
     form = dialog(page)
     expect(form).to_contain_text("Times are in your time zone (Asia/Shanghai).")
     form.get_by_label("Name").fill("ml-course")
-    form.get_by_label("Slots").fill("3")
-    form.get_by_label("Begins").fill(f"{year}-01-05T09:00")
+    form.get_by_label("Notebooks").fill("3")
+    form.get_by_label("Starts").fill(f"{year}-01-05T09:00")
     form.get_by_label("Ends").fill(f"{year}-01-05T08:00")
     form.get_by_label("Every week").check()
     button(page, "Save").click()
     expect(form.get_by_role("alert")).to_have_text(
-        "The plan ends before it begins. Choose an end that comes after the beginning."
+        "The plan ends before it starts. Choose an end time after the start time."
     )
     picture(page, "mistake")
     form.get_by_label("Ends").fill(f"{year}-01-05T11:00")
@@ -161,8 +161,8 @@ def test_a_plan_is_in_the_administrators_time_zone(
     value = shared_stack.ledger.read(admin_settings.all_of)["plan:ml-course"].value
     assert value["begins"] == f"{year}-01-05T09:00:00+08:00"
     row.get_by_role("button", name="Remove ml-course").click()
-    dialog(page).get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("There is no plan.")).to_be_visible()
+    dialog(page).get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("No plans.")).to_be_visible()
 
 
 def test_a_setting_without_effect_is_shown_and_can_be_removed(
@@ -171,7 +171,7 @@ def test_a_setting_without_effect_is_shown_and_can_be_removed(
     page = open_admin_page()
     shared_stack.ledger.write(admin_settings.put, "floor:gpu-80g:light", 3, now=utc_now(), by="ann")
     row = page.get_by_role("listitem").filter(has_text="floor:gpu-80g:light")
-    expect(row).to_contain_text("The catalog has no gpu-80g. by ann")
+    expect(row).to_contain_text("gpu-80g is not in the catalog. by ann")
     row.get_by_role("button").click()
     expect(row).to_have_count(0)
     expect(heading(page)).to_be_focused()
@@ -181,8 +181,8 @@ def test_other_users_see_no_link_and_are_told_why_they_are_refused(enter: Enter)
     visitor = enter()
     desk = visitor.open_desk()
     desk.locator("summary").click()
-    expect(desk.get_by_role("link", name="Log out")).to_be_visible()
-    expect(desk.get_by_role("link", name="Operation")).to_have_count(0)
+    expect(desk.get_by_role("link", name="Sign out")).to_be_visible()
+    expect(desk.get_by_role("link", name="Operations")).to_have_count(0)
     visitor.expected.append("status of 403")
     page, response = visitor.visit("/services/desk/admin")
     assert response.status == 403
@@ -200,10 +200,10 @@ def test_the_page_passes_axe_and_fits_a_phone(
     button(page, say("New plan…")).click()
     violations += findings(page, "plan")
     page.keyboard.press("Escape")
-    button(page, say("Close for maintenance…")).click()
+    button(page, say("Start maintenance…")).click()
     violations += findings(page, "drain")
-    button(page, say("Close")).click()
-    expect(page.get_by_text(say("Closed for maintenance"))).to_be_visible()
+    button(page, say("Start maintenance")).click()
+    expect(page.get_by_text(say("Maintenance"))).to_be_visible()
     violations += findings(page, "draining")
     assert violations == []
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]

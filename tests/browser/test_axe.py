@@ -39,7 +39,7 @@ def test_every_state_of_the_desk_passes_axe(enter: Callable[..., Visitor], langu
     visitor.expected.append("ERR_INTERNET_DISCONNECTED")
     visitor.context.set_offline(True)
     button(desk, say("Start")).click()
-    expect(desk.get_by_role("alert")).to_contain_text(say("The desk did not answer."))
+    expect(desk.get_by_role("alert")).to_contain_text(say("The server did not respond."))
     violations += findings(desk, "alert")
     visitor.context.set_offline(False)
     button(desk, say("Dismiss")).click()
@@ -51,14 +51,14 @@ def test_every_state_of_the_desk_passes_axe(enter: Callable[..., Visitor], langu
         violations += findings(desk, "starting")
     expect(heading(desk)).to_have_text(READY[language])
     violations += findings(desk, "running")
-    ask(desk, say("Restart (wipes everything)"))
+    ask(desk, say("Restart (deletes all files)"))
     violations += findings(desk, "dialog")
 
     visitor.expected += ["status of 404", "status of 403"]
     not_found, response = visitor.visit("/services/desk/nothing")
     assert response.status == 404
-    expect(heading(not_found)).to_have_text(say("There is nothing here"))
-    expect(not_found.get_by_role("main")).to_contain_text(say("Check the address, or go on from the desk."))
+    expect(heading(not_found)).to_have_text(say("Page not found"))
+    expect(not_found.get_by_role("main")).to_contain_text(say("Check the address, or go to the home page."))
     violations += findings(not_found, "404")
     with not_found.expect_response("**/language") as answer:
         not_found.evaluate(
@@ -66,6 +66,6 @@ def test_every_state_of_the_desk_passes_axe(enter: Callable[..., Visitor], langu
             " form.action = '/services/desk/language'; document.body.append(form); form.submit(); }"
         )
     assert answer.value.status == 403
-    expect(heading(not_found)).to_have_text(say("That did not work"))
+    expect(heading(not_found)).to_have_text(say("Something went wrong"))
     violations += findings(not_found, "message")
     assert violations == []

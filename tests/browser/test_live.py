@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.visitor import IDLE, READY, STARTING, Visitor, ask, button, choose_large, heading
 
-FIRST_STEPS = ["Your request is noted", "No instance was waiting, so a new one is being made (a few seconds)"]
+FIRST_STEPS = ["Request received", "Creating a new notebook (takes a few seconds)"]
 
 
 def test_all_tabs_show_a_cold_start_from_its_first_step_and_a_stop(visitor: Visitor) -> None:
@@ -22,8 +22,8 @@ def test_all_tabs_show_a_cold_start_from_its_first_step_and_a_stop(visitor: Visi
     for tab in (here, there, late):
         expect(heading(tab)).to_have_text(READY["en"])
 
-    asking = ask(here, "Restart (wipes everything)")
-    ask(there, "Stop").get_by_role("button", name="Wipe and stop").click()
+    asking = ask(here, "Restart (deletes all files)")
+    ask(there, "Stop").get_by_role("button", name="Delete and stop").click()
     for tab in (here, there, late):
         expect(heading(tab)).to_have_text(IDLE["en"])
     expect(asking).to_be_hidden()  # the instance is gone, so the question is withdrawn
@@ -74,7 +74,7 @@ def test_an_instance_that_ends_by_itself_is_explained_until_dismissed(visitor: V
     expect(heading(desk)).to_have_text(READY["en"])
     shut_down(visitor)
     expect(heading(desk)).to_have_text(IDLE["en"])
-    explanation = desk.get_by_text("Your instance ended by itself. Nothing of it was kept.")
+    explanation = desk.get_by_text("Your notebook exited on its own. Its files were deleted.")
     expect(explanation.and_(desk.locator("p"))).to_be_visible()
     button(desk, "Dismiss").click()
     expect(desk.locator(".last")).to_have_count(0)

@@ -49,11 +49,11 @@ def test_a_new_user_runs_an_example_restarts_and_stops(visitor: Visitor, picture
 
     desk.goto(f"{visitor.stack.url}/services/desk/")
     before = visitor.instances()[0]
-    button(desk, "Restart (wipes everything)").click()
-    dialog = desk.get_by_role("dialog", name="Restart and wipe everything?")
-    expect(dialog).to_contain_text("All files in this instance are deleted")
+    button(desk, "Restart (deletes all files)").click()
+    dialog = desk.get_by_role("dialog", name="Restart and delete all files?")
+    expect(dialog).to_contain_text("All files in this notebook will be deleted")
     picture(desk, "restart")
-    dialog.get_by_role("button", name="Wipe and restart").click()
+    dialog.get_by_role("button", name="Delete and restart").click()
     expect(dialog).to_be_hidden()
     after = visitor.next_instance(before)
     expect(heading(desk)).to_have_text(READY["en"])
@@ -67,7 +67,7 @@ def test_a_new_user_runs_an_example_restarts_and_stops(visitor: Visitor, picture
 
     desk.goto(f"{visitor.stack.url}/services/desk/")
     button(desk, "Stop").click()
-    desk.get_by_role("dialog").get_by_role("button", name="Wipe and stop").click()
+    desk.get_by_role("dialog").get_by_role("button", name="Delete and stop").click()
     expect(heading(desk)).to_have_text(IDLE["en"])
     expect(button(desk, "Start")).to_be_enabled()
     assert visitor.instances() == []
@@ -93,7 +93,9 @@ def test_open_during_a_start_opens_the_notebook_once_the_instance_runs(visitor: 
         expect(heading(desk)).to_have_text(STARTING["en"])
         card(desk, "Which language is this?").get_by_role("button", name="Open").click()
         expect(card(desk, "Which language is this?")).to_contain_text("Opens when ready")
-        expect(desk.get_by_text("“Which language is this?” opens by itself as soon as it is ready.")).to_be_visible()
+        expect(
+            desk.get_by_text("“Which language is this?” opens automatically when your notebook is ready.")
+        ).to_be_visible()
     desk.wait_for_url("**/lab/tree/examples/language/language.ipynb")
 
 
@@ -136,4 +138,4 @@ def light_image_only(folder: Path) -> Iterator[Stack]:
 def test_a_flavor_that_this_machine_lacks_is_shown_and_cannot_be_chosen(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     expect(desk.get_by_role("radio", name="GPU 24 GB")).to_be_disabled()
-    expect(desk.get_by_role("group", name="Instance type")).to_contain_text("This machine's pool has no GPU.")
+    expect(desk.get_by_role("group", name="Machine type")).to_contain_text("This server has no GPU.")

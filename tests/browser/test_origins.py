@@ -134,9 +134,9 @@ def test_a_notebook_that_opens_the_desk_reads_no_token_and_clicks_nothing(chromi
         for path in (question, DESK, "/hub/token", "/hub/home"):
             seen = page.evaluate(READ_DESK, apart.url + path)
             assert seen in ("closed", "SecurityError"), (path, seen)
-        button = victim.at(question).get_by_role("button", name="Start and be billed")
+        button = victim.at(question).get_by_role("button", name="Approve and start")
         button.wait_for()  # where the victim goes by themselves, the page is whole
-    assert apart.ledger.read(orders.of_user, VICTIM) == []
+    assert apart.ledger.read(orders.of_person, apart.person_of(VICTIM)) == []
 
 
 def test_a_notebooks_service_worker_rewrites_its_own_origin_only(chromium: Chromium, apart: Stack) -> None:
@@ -171,7 +171,7 @@ def test_on_a_shared_origin_the_opener_is_cut_and_a_service_worker_is_why_pages_
     with browsing(chromium, shared) as victim:
         desk = victim.sign_in()
         banner = desk.locator(".banner").inner_text()
-        assert "Notebooks share this page's address here." in banner
+        assert "Notebooks share this page's address." in banner
         page = victim.lured()
         seen = page.evaluate(READ_DESK, shared.url + DESK)
         assert seen in ("closed", "SecurityError"), f"a page of the same origin, too: {seen}"
@@ -187,16 +187,16 @@ def test_on_a_shared_origin_paid_administrators_and_token_pages_are_off(chromium
     with browsing(chromium, shared) as victim:
         desk = victim.sign_in(admin)
         links = desk.locator(".account-menu a").evaluate_all("links => links.map(link => link.textContent)")
-        assert links == ["Log out"]
+        assert links == ["Sign out"]
         for path in ("paid", "admin", "admin/paid"):
             answer = victim.context.new_page().goto(f"{shared.url}{DESK}{path}")
             assert answer is not None
             assert answer.status == 403, path
-            assert "notebooks share this address" in answer.text()
+            assert "notebooks share this site's address" in answer.text()
             assert "trust_notebooks" in answer.text()
         for path in ("/hub/token", "/hub/admin"):
             page = victim.at(path)
-            assert page.get_by_role("heading", name="This page is off here").is_visible(), path
+            assert page.get_by_role("heading", name="This page is turned off").is_visible(), path
         made_up = victim.at(DESK).evaluate(
             """async () => (await fetch("/services/desk/api/admin", { headers: { Authorization: "token made-up",
               "X-XSRFToken": document.querySelector("[data-xsrf]").dataset.xsrf } })).status"""
@@ -225,8 +225,8 @@ def test_a_shared_origin_is_explained_in_chinese_on_a_phone(
         desk = victim.sign_in("phone")
         assert "共用同一地址" in desk.locator(".banner").inner_text()
         paid, token = victim.at(f"{DESK}paid"), victim.at("/hub/token")
-        assert "此处已关闭付费实例" in paid.inner_text("main")
-        assert token.get_by_role("heading", name="此页面已关闭").is_visible()
+        assert "付费 Notebook 已停用" in paid.inner_text("main")
+        assert token.get_by_role("heading", name="此页面已停用").is_visible()
         for name, page in (("desk", desk), ("paid", paid), ("token", token)):
             picture(page, name, full_page=True)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, name

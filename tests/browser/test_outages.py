@@ -35,9 +35,9 @@ def test_the_page_reports_a_killed_hub_and_recovers(visitor: Visitor) -> None:
     visitor.expected.append("status of 503")
     dialog = ask(desk, "Stop")
     stack.kill("hub")
-    dialog.get_by_role("button", name="Wipe and stop").click()
+    dialog.get_by_role("button", name="Delete and stop").click()
     expect(desk.get_by_role("alert")).to_contain_text(
-        "The hub does not answer just now. What runs goes on running. Try again in a few seconds."
+        "The server is not responding. Running notebooks are not affected. Try again in a few seconds."
     )
     expect(heading(desk)).to_have_text(READY["en"])
     assert stack.http.get(status, headers=headers, timeout=30).status_code == 200
@@ -45,7 +45,7 @@ def test_the_page_reports_a_killed_hub_and_recovers(visitor: Visitor) -> None:
     eventually(lambda: is_healthy(stack, "/hub/health"), seconds=60, what="the hub")
     assert visitor.instances() == before
     button(desk, "Dismiss").click()
-    ask(desk, "Stop").get_by_role("button", name="Wipe and stop").click()
+    ask(desk, "Stop").get_by_role("button", name="Delete and stop").click()
     expect(heading(desk)).to_have_text(IDLE["en"])
     assert visitor.instances() == []
 

@@ -1,4 +1,4 @@
-"""Paid instances in a browser, with the demo cloud: from linking an account to the receipt."""
+"""Paid notebooks in a browser, with the demo cloud: from linking an account to the receipt."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Tour:
 
     def look(self, name: str) -> None:
         page = self.page
-        expect(page.get_by_text(self.say("The cloud is a stand-in, and no money is real."))).to_be_visible()
+        expect(page.get_by_text(self.say("This is a simulated cloud. No real money is charged."))).to_be_visible()
         self.picture(page, name, full_page=True)
         self._judge(page, name)
         page.set_viewport_size(PHONE)  # type: ignore[arg-type]
@@ -142,10 +142,10 @@ def link_account(tour: Tour, account: str) -> None:
     tour.look_at_cloud(page, "sign-in")
     page.locator(f"form:has(input[value='{account}']) button[value=main]").click()
     page.wait_for_url("**/paid/accounts/*")
-    page.get_by_text(tour.say("What the role says, line by line; and how to make it by hand")).click()
+    page.get_by_text(tour.say("What the role allows, and how to create it manually")).click()
     tour.look("role")
     with page.expect_popup() as opened:
-        tour.link("Make the role at the cloud").click()
+        tour.link("Create the role in the cloud console").click()
     console = opened.value
     tour.look_at_cloud(console, "role")
     console.locator(f"button[value='{account}']").click()
@@ -153,7 +153,7 @@ def link_account(tour: Tour, account: str) -> None:
     console.close()
     tour.button("Check").click()
     expect(page.get_by_role("status").first).to_contain_text(
-        tour.say("All is well: the role lets us in, and nobody else. Nothing was made, and nothing costs anything.")
+        tour.say("Everything is set up: only Freepool can use this role. Nothing was created and nothing was charged.")
     )
     tour.look("linked")
 
@@ -161,20 +161,20 @@ def link_account(tour: Tour, account: str) -> None:
 def consent_to_start(tour: Tour, cloud: Steer, since: int) -> None:
     """Choose an instance type and limits, and consent. Before the consent no request changes anything in the cloud."""
     page = tour.page
-    tour.link("Prices and machines").click()
+    tour.link("Machine types and prices").click()
     tour.look("prices")
     page.locator(".quote a").first.click()
     page.locator("#cap").fill(str(CAP))
     page.locator("#hours").select_option("2")
     page.locator("#idle").select_option("0")
     tour.look("limits")
-    tour.button("Read the terms").click()
+    tour.button("Review terms").click()
     page.wait_for_url("**/paid/consents/*")
     expect(page.locator(".terms")).to_contain_text(f"CNY {CAP}")
     tour.look("question")
     assert cloud.mutations(since=since) == []
     cloud.quirk(pace=STANDSTILL)
-    tour.button("Start and be billed").click()
+    tour.button("Approve and start").click()
     page.wait_for_url("**/paid/instances/*")
     expect(page.locator(".steps, #open").first).to_be_visible()
     tour.look("starting")
@@ -225,11 +225,11 @@ def exceed_the_limit(tour: Tour, demo: Stack, cloud: Steer, account: str, order:
 def clean_up(tour: Tour, demo: Stack, instance: str) -> None:
     """Read the consent, delete the instance, and unlink the account."""
     page = tour.page
-    tour.link("What you agreed to").click()
+    tour.link("Approved terms").click()
     tour.look("answer")
     page.goto(f"{instance}/delete")
     tour.look("delete")
-    tour.button("Delete it for good").click()
+    tour.button("Delete permanently").click()
     order = instance.rpartition("/")[2]
     eventually(lambda: order_of(demo, order).state is OrderState.GONE, seconds=60, what="the end of the order")
     page.goto(f"{demo.url}/services/desk/paid")
@@ -237,7 +237,7 @@ def clean_up(tour: Tour, demo: Stack, instance: str) -> None:
     page.locator("a[href$='/unlink']").first.click()
     tour.look("unlink")
     tour.button("Unlink").click()
-    expect(heading(page)).to_have_text(tour.say("The account is unlinked"))
+    expect(heading(page)).to_have_text(tour.say("Account unlinked"))
     tour.look("unlinked")
 
 
@@ -258,13 +258,16 @@ def test_an_administrator_pauses_and_allows_paid_instances(
         tour = Tour(page, language, picture)
         expect(page.get_by_role("cell").get_by_text(owner.name)).to_be_visible()
         tour.look("admin")
-        tour.button("No new paid instances").click()
+        tour.button("Turn off new paid notebooks").click()
         expect(page.get_by_role("alert")).to_contain_text(
-            tour.say("Nobody can make or start any. What runs goes on, and its owners can stop it.")
+            tour.say(
+                "Creating and starting is turned off for everyone. Running notebooks continue, and their owners "
+                "can stop them."
+            )
         )
         tour.look("admin-paused")
-        tour.button("Allow them again").click()
-        expect(tour.button("No new paid instances")).to_be_visible()
+        tour.button("Turn on again").click()
+        expect(tour.button("Turn off new paid notebooks")).to_be_visible()
     owner.wait_running("paid-1")
     owner.delete("paid-1")
     owner.wait_state("paid-1", OrderState.GONE)

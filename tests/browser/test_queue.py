@@ -19,7 +19,7 @@ from tests.browser.visitor import IDLE, READY, Visitor, button, heading
 from tests.stack import Stack, running_stack, write_catalog
 
 LARGE = {"en": "CPU large", "zh-CN": "CPU 大内存型"}
-TITLE = {"en": "You are number {} in line", "zh-CN": "你排在第 {} 位"}
+TITLE = {"en": "You are number {} in the queue", "zh-CN": "你排在第 {} 位"}
 Enter = Callable[..., Visitor]
 
 
@@ -88,21 +88,21 @@ def test_a_third_user_of_two_instances_queues_and_gets_one_without_another_click
     start_for(small_stack, "big", flavor="cpu-large")
     try:
         desk = enter("third").open_desk()
-        expect(button(desk, "Take a place in line")).to_be_enabled()
+        expect(button(desk, "Join the queue")).to_be_enabled()
         expect(desk.get_by_text("you would be next").or_(desk.get_by_text("wait ")).first).to_be_visible()
         began = time.monotonic()
-        button(desk, "Take a place in line").click()
-        expect(heading(desk)).to_have_text("You are number 1 in line")
-        expect(desk.get_by_text("Expected wait")).to_be_visible()
+        button(desk, "Join the queue").click()
+        expect(heading(desk)).to_have_text("You are number 1 in the queue")
+        expect(desk.get_by_text("Estimated wait")).to_be_visible()
         print(f"\nplace and wait shown after {time.monotonic() - began:.2f} s")
         assert desk.title() == "1 of 1 in line - Freepool"
 
         behind = enter("fourth").open_desk()
-        button(behind, "Take a place in line").click()
-        expect(heading(behind)).to_have_text("You are number 2 in line")
+        button(behind, "Join the queue").click()
+        expect(heading(behind)).to_have_text("You are number 2 in the queue")
         small_stack.stop("one")
         expect(heading(desk)).to_have_text(READY["en"])
-        expect(heading(behind)).to_have_text("You are number 1 in line")
+        expect(heading(behind)).to_have_text("You are number 1 in the queue")
         small_stack.stop("two")
         expect(heading(behind)).to_have_text(READY["en"])
     finally:
@@ -115,14 +115,14 @@ def test_leaving_the_queue_asks_first_and_starts_nothing(small_stack: Stack, ent
     try:
         visitor = enter("leaver")
         here, there = visitor.open_desk(), visitor.open_desk()
-        button(here, "Take a place in line").click()
+        button(here, "Join the queue").click()
         for tab in (here, there):
-            expect(heading(tab)).to_have_text("You are number 1 in line")
-            button(tab, "Leave the line").click()
+            expect(heading(tab)).to_have_text("You are number 1 in the queue")
+            button(tab, "Leave the queue").click()
         for tab in (here, there):  # in two tabs: the ticket may be gone before the second answers
             dialog = tab.get_by_role("dialog")
             if dialog.is_visible():
-                dialog.get_by_role("button", name="Leave the line").click()
+                dialog.get_by_role("button", name="Leave the queue").click()
         for tab in (here, there):
             expect(heading(tab)).to_have_text(IDLE["en"])
             expect(tab.get_by_role("alert")).to_be_empty()
@@ -137,15 +137,15 @@ def test_a_queued_user_runs_another_flavor_and_switches_when_called(small_stack:
         visitor = enter("both")
         desk = visitor.open_desk()
         choose(desk, "CPU large")
-        button(desk, "Take a place in line").click()
-        expect(heading(desk)).to_have_text("You are number 1 in line")
+        button(desk, "Join the queue").click()
+        expect(heading(desk)).to_have_text("You are number 1 in the queue")
         button(desk, "Start now CPU").click()
         expect(heading(desk)).to_have_text(READY["en"])
-        expect(queue_banner(desk)).to_contain_text("You are number 1 in line for CPU large")
+        expect(queue_banner(desk)).to_contain_text("You are number 1 in the queue for CPU large")
         small_stack.stop("big")
         expect(queue_banner(desk)).to_contain_text("It is your turn: CPU large is kept for you until")
-        button(desk, "Switch to it").click()
-        desk.get_by_role("dialog").get_by_role("button", name="Wipe and switch").click()
+        button(desk, "Switch").click()
+        desk.get_by_role("dialog").get_by_role("button", name="Delete and switch").click()
         expect(desk.locator(".facts")).to_contain_text("CPU large")
         expect(heading(desk)).to_have_text(READY["en"])
         expect(queue_banner(desk)).to_have_count(0)
@@ -161,7 +161,7 @@ def test_an_example_requested_in_a_full_pool_opens_once_an_instance_runs(small_s
     try:
         desk = enter("reader").open_desk()
         desk.get_by_role("button", name="Open Which language is this?").click()
-        expect(heading(desk)).to_have_text("You are number 1 in line")
+        expect(heading(desk)).to_have_text("You are number 1 in the queue")
         expect(desk.locator(".hero")).to_contain_text("“Which language is this?” opens by itself")
         small_stack.stop("one")
         desk.wait_for_url("**/user/reader/lab/tree/examples/language/language.ipynb")
@@ -182,8 +182,8 @@ def test_a_user_who_allows_notifications_gets_one_when_called(small_stack: Stack
             Object.defineProperty(document, "hidden", { get: () => true });"""
         )
         desk = visitor.open_desk()
-        button(desk, "Take a place in line").click()
-        expect(desk.get_by_text("This browser will tell you.")).to_be_visible()
+        button(desk, "Join the queue").click()
+        expect(desk.get_by_text("You will get a notification in this browser.")).to_be_visible()
         small_stack.stop("one")
         expect(heading(desk)).to_have_text(READY["en"])
         assert desk.evaluate("window.notifications") == [["It is your turn", "CPU: your notebook is starting."]]
@@ -201,11 +201,11 @@ def test_every_state_of_queueing_passes_axe_and_fits_a_phone(
     try:
         visitor = enter(f"looker-{language.lower()}", locale=language)
         desk = visitor.open_desk()
-        expect(button(desk, say("Take a place in line"))).to_be_enabled()
+        expect(button(desk, say("Join the queue"))).to_be_enabled()
         violations = findings(desk, "full")
         picture(desk, "full")
         choose(desk, LARGE[language])
-        button(desk, say("Take a place in line")).click()
+        button(desk, say("Join the queue")).click()
         expect(heading(desk)).to_have_text(TITLE[language].format(1))
         violations += findings(desk, "waiting")
         picture(desk, "waiting")
@@ -222,7 +222,7 @@ def test_every_state_of_queueing_passes_axe_and_fits_a_phone(
         violations += findings(desk, "besides")
         picture(desk, "besides")
         small_stack.stop("big")
-        expect(button(desk, say("Switch to it"))).to_be_visible()
+        expect(button(desk, say("Switch"))).to_be_visible()
         violations += findings(desk, "held")
         picture(desk, "held")
         desk.set_viewport_size(PHONE)  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def test_the_root_and_jupyterhubs_home_redirect_to_the_desk(visitor: Visitor) ->
 def test_after_a_logout_the_desk_redirects_to_the_login_page(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     desk.locator("summary").click()
-    desk.get_by_role("link", name="Log out").click()
+    desk.get_by_role("link", name="Sign out").click()
     desk.wait_for_url("**/hub/login*")
     desk.goto(f"{visitor.stack.url}/services/desk/")
     desk.wait_for_url("**/hub/login*")

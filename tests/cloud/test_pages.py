@@ -197,7 +197,7 @@ def template_url() -> Iterator[str]:
             self.wfile.write(json.dumps(TEMPLATE).encode())
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            "None."
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

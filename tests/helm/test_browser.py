@@ -73,7 +73,7 @@ def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
     assert lab.contents(page, "PUT", "note.txt", note)[0] == 201
 
     page.goto(desk)
-    ask(page, "Restart (wipes everything)").get_by_role("button", name="Wipe and restart").click()
+    ask(page, "Restart (deletes all files)").get_by_role("button", name="Delete and restart").click()
     eventually(lambda: assigned_pods(release) - {before}, seconds=FIRST_SECONDS, what="another pod")
     expect(heading(page)).to_have_text(READY["en"], timeout=FIRST_SECONDS * 1000)
     page.goto(f"{release.url}/user/newcomer/lab")
@@ -82,6 +82,6 @@ def test_from_the_link_to_a_result_in_a_pod_and_back_to_nothing(
     assert (status, [entry["name"] for entry in workspace["content"]]) == (200, ["examples"])
 
     page.goto(desk)
-    ask(page, "Stop").get_by_role("button", name="Wipe and stop").click()
+    ask(page, "Stop").get_by_role("button", name="Delete and stop").click()
     expect(heading(page)).to_have_text(IDLE["en"], timeout=FIRST_SECONDS * 1000)
     eventually(lambda: not assigned_pods(release), seconds=FIRST_SECONDS, what="the end of the pod")

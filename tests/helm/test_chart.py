@@ -186,7 +186,7 @@ def test_an_unknown_value_is_refused(values: Values, error_text: str) -> None:
     [
         ({"database": {"embedded": {"enabled": False}}}, "No database"),
         ({"existingSecret": "mine", "database": {"url": "postgresql+psycopg://db/x"}}, "exclude each other"),
-        ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is no size"),
+        ({"catalog": {"flavors": [DEFAULTS["catalog"]["flavors"][0] | {"memory": "2Gi"}]}}, "2Gi is not a valid size"),
     ],
 )
 def test_values_that_cannot_work_are_refused_with_a_message(values: Values, error_text: str) -> None:

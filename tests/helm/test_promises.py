@@ -121,8 +121,8 @@ def test_secrets_are_in_secrets_only(values: Values) -> None:
     secrets = of_kind(manifests, "Secret")
     values_in_secrets = [value for secret in secrets for value in decoded(secret).values()]
     secret_values = {value for value in values_in_secrets if re.fullmatch("[0-9a-f]{64}", value)}
-    assert len(secret_values) == 7 + (values == {}), (
-        "slots, link, proxy, desk, steward, cookies, crypt-keys, the database's"
+    assert len(secret_values) == 8 + (values == {}), (
+        "slots, link, proxy, desk, steward, cookies, crypt-keys, people, the database's"
     )
     secret_values |= {"secret-of-oauth", "secret-of-extra", "secret-of-db"}
     for manifest in manifests:
@@ -153,7 +153,7 @@ def test_each_pod_sees_only_the_secrets_that_it_reads() -> None:
                 assert volume["secret"]["defaultMode"] == 0o440
                 seen[component] = {item["key"] for item in volume["secret"]["items"]}
     assert seen == {
-        "hub": {"cookies", "desk", "ledger-url", "link", "proxy", "slots", "steward"},
+        "hub": {"cookies", "desk", "ledger-url", "link", "people", "proxy", "slots", "steward"},
         "desk": {"desk", "ledger-url"},
         "steward": {"steward", "ledger-url", "slots"},
         "postgres": {"postgres-password"},

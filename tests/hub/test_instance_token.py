@@ -68,7 +68,7 @@ async def test_the_desk_tells_it_about_its_own_session_and_nothing_else(stack: S
             refused = stack.desk(method, path, token=token, json={})
             assert refused.status_code == 403, (method, path, refused.status_code)
             if path.startswith("api/"):
-                assert "may only read about its own session" in refused.json()["error"]["message"], path
+                assert "can only read its own session" in refused.json()["error"]["message"], path
             tried += 1
     assert tried > 50
     assert {one.user_name for one in stack.unended()} >= {OWNER, OTHER}, "nothing was stopped"

@@ -22,7 +22,7 @@ INVALID: list[tuple[Any, str]] = [
     ({"flavor": "😀"}, "as text"),
     ({"flavor": "\ud800"}, "as text"),
     ({"flavor": "cpu-basic\x00"}, "There is no flavor"),
-    ({"\ud800": "x"}, "is not an option"),
+    ({"\ud800": "x"}, "Unknown option"),
     ({"example": "ocr", "image": "torch"}, "needs the image light"),
 ]
 
@@ -65,5 +65,5 @@ def test_a_refusal_is_shown_on_jupyterhubs_own_progress_page(shared_stack: Stack
     events = shared_stack.api("GET", "/users/reader/server/progress").text
     event = json.loads(next(line for line in events.splitlines() if line.startswith("data:")).removeprefix("data:"))
     assert event["failed"]
-    assert event["message"] == "Spawn failed: This machine's pool has no GPU. Choose another shape or image."
-    assert event["html_message"] == "<p>This machine&#x27;s pool has no GPU.</p><p>Choose another shape or image.</p>"
+    assert event["message"] == "Spawn failed: This server has no GPU. Choose another machine type or image."
+    assert event["html_message"] == "<p>This server has no GPU.</p><p>Choose another machine type or image.</p>"

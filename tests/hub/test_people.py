@@ -203,7 +203,10 @@ def test_a_ban_ends_what_is_free_within_seconds_and_says_until_when(ann: Person)
     }
     assert {name: answer.status_code for name, answer in refused.items()} == dict.fromkeys(refused, 403)
     error = refused["state"].json()["error"]
-    assert (error["code"], error["message"]) == ("banned", "Your account is banned: it was used for mining.")
+    assert (error["code"], error["message"]) == (
+        "banned",
+        "Your account is banned: it was used for cryptocurrency mining.",
+    )
     assert re.fullmatch(
         r"The ban ends on \d{4}-\d\d-\d\d \d\d:\d\d UTC. You can appeal: mail appeals@.*", error["next"]
     )

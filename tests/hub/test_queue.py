@@ -71,7 +71,7 @@ def test_jupyterhubs_api_reports_the_place_in_the_queue(stack: Stack) -> None:
     low, high = facts["expected_seconds"]
     assert 0 < low < high <= 4 * 3600
     assert 5 <= int(answer.headers["Retry-After"]) == facts["retry_after"] <= 60
-    assert "You are number 1 in line." in answer.json()["message"]
+    assert "You are number 1 in the queue." in answer.json()["message"]
 
     polled = stack.desk("GET", facts["poll"].removeprefix("/services/desk/"), token=third.token).json()["ticket"]
     assert (polled["id"], polled["state"], polled["place"]) == (facts["ticket"], "waiting", 1)

@@ -114,7 +114,7 @@ def test_progress_can_be_read_during_a_start(shared_stack: Stack) -> None:
         lines = list(tabs.map(lambda _: read(), range(2)))
     starting.join()
     for tab in lines:
-        assert any("Your request is noted" in line for line in tab)
+        assert any("Request received" in line for line in tab)
         assert '"ready": true' in tab[-1]
     stack.stop("watched")
 

@@ -19,7 +19,7 @@ from tests.stack import Stack, eventually, running_stack
 
 def test_without_a_sandbox_notebooks_run_and_users_see_a_warning(state: Path) -> None:
     with running_stack(state / "s", arguments=("--unsafe-no-sandbox",)) as stack:
-        assert any("WARNING" in line and "not kept apart" in line for line in stack.output)
+        assert any("WARNING" in line and "not isolated from each other" in line for line in stack.output)
         stack.add_user("trusting")
         stack.run("trusting")
         token = stack.user_token("trusting")
@@ -28,7 +28,7 @@ def test_without_a_sandbox_notebooks_run_and_users_see_a_warning(state: Path) ->
         assert [entry["name"] for entry in listing["content"]] == ["examples"]
         shown = stack.desk("GET", "api/state", token=token).json()["pool"]
         assert shown["isolated"] is False
-        assert "isolates nobody" in shown["notice"]
+        assert "No isolation" in shown["notice"]
         slot = next(instance.slot_id for instance in stack.unended())
         assert stack.stop("trusting").status_code == 204
         assert slot not in stack.slot_folders()

@@ -104,7 +104,7 @@ def test_without_the_api_server_warm_slots_are_assigned_and_the_rest_is_retried(
         lambda: StartStep.POOL_AWAY in steps(platform, asked.id), seconds=20, what="the news that the pool is away"
     )
     said = [line["text"] for line in platform.state(late)["instance"]["progress"]]
-    assert said[-1] == "The pool does not answer just now; trying again"
+    assert said[-1] == "The platform is not responding. Trying again"
     platform.stop(early)
     while time.monotonic() - closed < AWAY:
         assert platform.instance(meanwhile), "unknown is not stopped"
@@ -138,10 +138,10 @@ def test_a_flavor_that_no_node_has_room_for_is_queued(platform: Platform) -> Non
     refused = platform.refused("dreamer", flavor="huge").in_words()
     assert time.monotonic() - began < 15
     assert refused.code == "queued"
-    assert refused.message.startswith("No machine has room for the shape huge just now. You are number 1 in line.")
+    assert refused.message.startswith("No server has capacity for huge right now. You are number 1 in the queue.")
     assert "Insufficient" in refused.details
     assert platform.flavor("dreamer", "huge")["available"] == 0, "the desk has learned it"
-    assert "No machine" in platform.state("dreamer")["ticket"]["reason"]
+    assert "No server" in platform.state("dreamer")["ticket"]["reason"]
     platform.stack.leave_line("dreamer")
     assert platform.state("dreamer")["ticket"] is None
     platform.wait_for_order()
@@ -162,7 +162,7 @@ def test_a_start_beyond_the_quota_is_queued(platform: Platform) -> None:
         )
         refused = platform.refused("slow", flavor="made").in_words()
         assert refused.code == "queued"
-        assert refused.message.startswith("No machine has room for the shape made just now. You are number 1 in line.")
+        assert refused.message.startswith("No server has capacity for made right now. You are number 1 in the queue.")
         assert "exceeded quota" in refused.details
         platform.wait_for_order()
         assert len(platform.pods()) == count
@@ -182,7 +182,9 @@ def test_an_evicted_instance_is_lost_and_its_user_reads_so(platform: Platform) -
     admin.kubectl("create", "--raw", path, "-f", "-", given=_json(eviction))
     eventually(lambda: platform.instance("guest") is None, seconds=30, what="the end")
     last = platform.state("guest")["last"]
-    assert last["text"] == "Your instance was lost by the platform. We are sorry. Nothing of it was kept."
+    assert last["text"] == (
+        "Your notebook was lost because of a problem on our side. Its files could not be saved. We are sorry."
+    )
     eventually(lambda: platform.stack.api("GET", "/users/guest").json()["servers"] == {}, what="the hub's notice")
     platform.wait_for_order()
 
@@ -281,8 +283,8 @@ def test_an_image_that_cannot_be_pulled_fails_the_start(image: str, reason: str,
     platform.stack.add_user(image)
     refused = platform.refused(image, image=image).in_words()
     assert refused.code == "start_failed"
-    assert refused.message == f"The image {image} cannot be had just now."
-    assert refused.next == "Choose another image, or tell the operator."
+    assert refused.message == f"The image {image} cannot be downloaded right now."
+    assert refused.next == "Choose another image, or contact the administrator."
     assert reason in refused.details
     platform.wait_for_order()
     instance = platform.instance(image)
@@ -423,7 +425,7 @@ def test_every_end_is_recorded_with_its_reason(platform: Platform) -> None:
     platform.wait_for_order(all_over=True)
     last = platform.state("misspelt")["last"]
     assert last["failed"]
-    assert last["text"] == "The last start did not succeed."
+    assert last["text"] == "The last start failed."
     assert "InvalidImageName" in last["details"]
     everything = platform.stack.ledger.read(instances.history)
     for instance in everything:

@@ -106,7 +106,7 @@ def test_all_gpus_are_used_and_further_starts_are_queued(platform: Platform, gpu
     print(f"\nthe next was told the truth after {time.monotonic() - began:.1f} s")
     assert time.monotonic() - began < SCHEDULE_SECONDS + 10
     assert refused.code == "queued"
-    assert refused.message.startswith("No machine has room for the shape gpu just now. You are number 1 in line.")
+    assert refused.message.startswith("No server has capacity for gpu right now. You are number 1 in the queue.")
     assert "nvidia.com/gpu" in refused.details
     assert platform.flavor("late", "gpu")["available"] == 0, "the desk no longer promises it"
     platform.wait_for_order()

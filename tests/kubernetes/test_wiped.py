@@ -68,22 +68,22 @@ class KubernetesWays(Ways):
         return self._pods.cluster.node
 
     def out_of_disk(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("out of disk", EndReason.OUT_OF_DISK, "more than its shape has room") as instance:
+        with tenant.loses_everything("out of disk", EndReason.OUT_OF_DISK, "ran out of disk space") as instance:
             tenant.run_fatally(FILL)
             eventually(lambda: tenant.latest() != instance, seconds=EVICTION_SECONDS, what="the kubelet's notice")
 
     def the_first_process_killed_from_outside(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of process 1", EndReason.CRASHED, "ended by itself") as instance:
+        with tenant.loses_everything("kill -9 of process 1", EndReason.CRASHED, "exited on its own") as instance:
             _, notebook = self._node().first_processes(self._pods.body(instance).id)
             os.kill(notebook, signal.SIGKILL)
 
     def what_holds_the_pod_killed(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kill -9 of the pause", EndReason.CRASHED, "ended by itself") as instance:
+        with tenant.loses_everything("kill -9 of the pause", EndReason.CRASHED, "exited on its own") as instance:
             pause, _ = self._node().first_processes(self._pods.body(instance).id)
             os.kill(pause, signal.SIGKILL)
 
     def the_pod_deleted(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("kubectl delete pod", EndReason.LOST, "lost by the platform") as instance:
+        with tenant.loses_everything("kubectl delete pod", EndReason.LOST, "problem on our side") as instance:
             pool = self._pods.cluster.pool
             pool.admin.kubectl("delete", "pod", "-n", pool.name, f"freepool-{instance.slot_id}", "--wait=false")
 

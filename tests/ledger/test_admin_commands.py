@@ -84,27 +84,31 @@ def test_plans_are_added_replaced_and_removed(ledger: Ledger) -> None:
 def test_the_number_of_plans_is_limited(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "MAX_PLANS", 1)
     change(ledger, commands.plan, plan())
-    with pytest.raises(BadOption, match="There are 1 plans already"):
+    with pytest.raises(BadOption, match="There are already 1 plans"):
         change(ledger, commands.plan, plan(name="b"))
     assert change(ledger, commands.plan, plan(slots=9)).plans["a"].slots == 9
 
 
 YEAR = timedelta(days=400)
 MISTAKES: list[tuple[Any, Any, str]] = [
-    (commands.set_floor, FloorChange(flavor="x", image="cpu", slots=1), "There is no flavor called 'x'."),
-    (commands.set_floor, FloorChange(flavor="small", image="x", slots=1), "There is no image called 'x'."),
-    (commands.set_floor, FloorChange(flavor="small", image="cpu", slots=11), "Of small there can be 10 at most."),
-    (commands.pause, FlavorChange(flavor="x"), "There is no flavor called 'x'."),
+    (commands.set_floor, FloorChange(flavor="x", image="cpu", slots=1), "Unknown flavor: 'x'."),
+    (commands.set_floor, FloorChange(flavor="small", image="x", slots=1), "Unknown image: 'x'."),
+    (commands.set_floor, FloorChange(flavor="small", image="cpu", slots=11), "The limit for small is 10."),
+    (commands.pause, FlavorChange(flavor="x"), "Unknown flavor: 'x'."),
     (commands.drain, DrainChange(at=NOW), "2026-03-01 12:00+00:00 is over."),
     (commands.drain, DrainChange(at=NOW + YEAR), "2027-04-05 12:00+00:00 is more than a year away."),
-    (commands.plan, plan(flavor="x"), "There is no flavor called 'x'."),
-    (commands.plan, plan(slots=11), "Of small there can be 10 at most."),
-    (commands.plan, plan(ends=NOW + HOUR), "The plan ends before it begins."),
-    (commands.plan, plan(begins=NOW - 2 * HOUR, ends=NOW), "The plan is over already."),
-    (commands.plan, plan(ends=NOW + HOUR + timedelta(weeks=1), weekly=True), "A weekly plan lasts less than a week."),
+    (commands.plan, plan(flavor="x"), "Unknown flavor: 'x'."),
+    (commands.plan, plan(slots=11), "The limit for small is 10."),
+    (commands.plan, plan(ends=NOW + HOUR), "The plan ends before it starts."),
+    (commands.plan, plan(begins=NOW - 2 * HOUR, ends=NOW), "The plan is in the past."),
+    (
+        commands.plan,
+        plan(ends=NOW + HOUR + timedelta(weeks=1), weekly=True),
+        "A weekly plan must be shorter than a week.",
+    ),
     (commands.plan, plan(begins=NOW - YEAR), "2025-01-25 12:00+00:00 is more than a year away."),
     (commands.plan, plan(ends=NOW.replace(year=9999)), "9999-03-01 12:00+00:00 is more than a year away."),
-    (commands.unplan, PlanName(name="x"), "There is no plan called 'x'."),
+    (commands.unplan, PlanName(name="x"), "Unknown plan: 'x'."),
 ]
 
 

@@ -123,7 +123,7 @@ def test_a_user_has_one_ticket(pool: SimulatedPool) -> None:
     pool.start("ann2", flavor="large")
     first = pool.ask("bob", flavor="small")
     for other in ({"flavor": "large"}, {"flavor": "small", "image": "torch"}, {"flavor": "small", "server": "second"}):
-        with pytest.raises(AlreadyQueued, match="in line for small already"):
+        with pytest.raises(AlreadyQueued, match="already in the queue for small"):
             pool.ask("bob", **other)
     assert [ticket for ticket in pool.alive() if ticket.user_name == "bob"] == [first]
 
@@ -152,7 +152,7 @@ def test_a_full_queue_refuses_and_stores_nothing(pool: SimulatedPool) -> None:
         pool.start(f"ann-{flavor}", flavor=flavor)
     first = pool.ask("bob")
     pool.ask("cat")
-    with pytest.raises(PoolFull, match="the line is full"):
+    with pytest.raises(PoolFull, match="the queue is full"):
         pool.ask("dan")
     assert pool.ask("bob") == first, "a queued ticket stays"
     assert pool.ask("dan", flavor="large").state is WAITING, "each flavor has its own queue"

@@ -36,7 +36,7 @@ async def test_a_row_of_a_newer_version_means_unknown(ledger: Ledger) -> None:
 
 async def test_a_paid_server_is_unknown_while_the_ledger_cannot_be_opened() -> None:
     async def paid_server() -> None:
-        raise LedgerUnusable("The ledger does not answer: refused.")
+        raise LedgerUnusable("The database is not responding: refused.")
 
     log = logging.getLogger("freepool.hub")
     spawner: Any = SimpleNamespace(is_paid=True, paid_server=paid_server, log=log, _log_name="ann:paid-1")

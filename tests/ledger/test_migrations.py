@@ -49,7 +49,7 @@ def test_a_database_that_never_answers_is_named_after_a_wait() -> None:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         engine = make_engine(f"postgresql+psycopg://freepool@127.0.0.1:{taken.getsockname()[1]}/freepool")
         began = time.monotonic()
-        with pytest.raises(LedgerUnusable, match=r"does not answer: .*refused"):
+        with pytest.raises(LedgerUnusable, match=r"is not responding: .*refused"):
             migrate_when_it_answers(engine, within=1.5)
         assert 1.5 <= time.monotonic() - began < 30
         engine.dispose()

@@ -85,7 +85,7 @@ def test_what_both_have_once_stays_with_the_user_who_has_it(ledger: Ledger) -> N
 
 def test_a_name_of_another_subject_is_refused_and_nothing_is_written(ledger: Ledger) -> None:
     ann = resolved(ledger, ANN, SUBJECT)
-    with pytest.raises(NameTaken, match="The name ann belongs to another account"):
+    with pytest.raises(NameTaken, match="The name ann is already used by another account"):
         resolved(ledger, ANN, OTHER)
     assert ledger.read(people.get, ann.id) == ann
     assert ledger.read(people.by_identity, OTHER) is None

@@ -150,9 +150,9 @@ def test_an_instance_that_is_being_wiped_blocks_no_start(state: InstanceState, l
 def test_a_user_has_no_more_instances_than_allowed(ledger: Ledger) -> None:
     request(ledger, "i1", server="a", at_most=2)
     request(ledger, "i2", server="b", at_most=2)
-    with pytest.raises(TooMany, match="You already have 2 instances running"):
+    with pytest.raises(TooMany, match="You already have 2 running notebooks"):
         request(ledger, "i3", server="c", at_most=2)
-    with pytest.raises(TooMany, match="You already have an instance running"):
+    with pytest.raises(TooMany, match="You already have a running notebook"):
         request(ledger, "i3", server="c", at_most=1)
     request(ledger, "i3", user="bob", server="c", at_most=1)
     assert [instance.id for instance in ledger.read(instances.unended, "ann")] == ["i1", "i2"]

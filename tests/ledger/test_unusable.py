@@ -37,7 +37,7 @@ def refused(url: str) -> LedgerUnusable:
 
 def test_an_empty_database_is_to_be_migrated(url: str) -> None:
     error = refused(url)
-    assert str(error) == "The ledger is not migrated to this version. Run `freepool migrate`."
+    assert str(error) == "The database is not migrated to this version. Run `freepool migrate`."
 
 
 def test_a_ledger_of_a_newer_freepool_is_refused_and_unchanged(url: str) -> None:
@@ -46,7 +46,7 @@ def test_a_ledger_of_a_newer_freepool_is_refused_and_unchanged(url: str) -> None
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     assert "was written by a newer Freepool (its version 9999 is not known here)" in str(refused(url))
-    with pytest.raises(LedgerUnusable, match="newer Freepool"):
+    with pytest.raises(LedgerUnusable, match="newer version of Freepool"):
         migrate(engine)
     engine.dispose()
 
@@ -145,7 +145,7 @@ def test_a_good_file_and_a_missing_one_pass_the_check(file: Path, tmp_path: Path
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     error = refused(sqlite(tmp_path / "missing" / "ledger.sqlite"))
-    assert str(error) == "The ledger's file cannot be opened. Check that its folder exists and is writable."
+    assert str(error) == "The database file cannot be opened. Check that its folder exists and is writable."
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
@@ -200,7 +200,7 @@ def test_a_full_disk_is_reported_and_keeps_the_rows(small_disk: Path) -> None:
         for number in range(1000):
             request(ledger, f"n{number}", user=f"{'u' * 200}{number}")
 
-    with pytest.raises(LedgerUnusable, match=r"The disk that holds the ledger is full\. Free some space"):
+    with pytest.raises(LedgerUnusable, match=r"The disk that holds the database is full\. Free up some space"):
         fill()
     (small_disk / "filler").unlink()
     assert ledger.read(instances.get, "i1").state is InstanceState.STARTING
@@ -211,7 +211,7 @@ def test_a_full_disk_is_reported_and_keeps_the_rows(small_disk: Path) -> None:
 def test_a_writer_that_waits_too_long_gets_an_error(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spawner.ledger.engine.BUSY_SECONDS", 0.1)
     waiting, other = open_ledger(sqlite(file)), open_ledger(sqlite(file))
-    with pytest.raises(LedgerUnusable, match="does not answer: database is locked"):
+    with pytest.raises(LedgerUnusable, match="is not responding: database is locked"):
         waiting.write(lambda _: request(other, "new", user="new"))
     waiting.close()
     other.close()
@@ -222,9 +222,9 @@ def test_a_writer_that_waits_too_long_gets_an_error(file: Path, monkeypatch: pyt
 
 def test_an_unreachable_server_is_named_with_the_cause(tmp_path: Path) -> None:
     error = refused(f"postgresql+psycopg://freepool@/postgres?host={tmp_path}")
-    assert error.message.startswith("The ledger does not answer: ")
+    assert error.message.startswith("The database is not responding: ")
     assert str(tmp_path) in error.message
-    assert error.next_step == "Check that the database runs and is reachable."
+    assert error.next_step == "Check that the database is running and reachable."
 
 
 def test_a_missing_database_is_named(postgres: URL) -> None:
@@ -262,7 +262,7 @@ def test_a_connection_lost_during_a_transaction_is_an_unavailable_ledger(postgre
     def cut(connection: object) -> None:
         connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))  # type: ignore[attr-defined]
 
-    with pytest.raises(LedgerUnusable, match="does not answer"):
+    with pytest.raises(LedgerUnusable, match="is not responding"):
         ledger.write(cut)
     request(ledger)
     ledger.close()

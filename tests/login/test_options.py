@@ -125,7 +125,7 @@ def test_what_looks_as_if_it_were_meant_for_a_program_and_reaches_none_is_named(
         ("JUPYTERHUB_API_TOKEN", "x", "may not be set"),
         ("PATH", "/x", "may not be set"),
         ("SSL_CERT_FILE", "company.pem", "absolute path"),
-        ("NO NAME", "x", "is no variable"),
+        ("NO NAME", "x", "is not a valid variable name"),
     ],
 )
 def test_the_catalog_refuses_variables_that_would_break_instances(

@@ -87,7 +87,7 @@ def test_an_account_that_nobody_named_stays_outside(
     provider.account(name, email=f"{name}@example.org", email_verified=False)
     page = enter(stack, client, name)
     assert page.status_code == 403
-    assert f"Test University knows you as {name}, but this account may not log in here." in page.text
+    assert f"You signed in to Test University as {name}, but this account has no access to this platform." in page.text
     assert f"Test University 识别您为 {name}" in page.text
     assert "403 : Forbidden" in page.text
     assert stack.api("GET", f"/users/{name}").status_code == 404
@@ -200,7 +200,7 @@ def test_who_loses_the_group_that_let_them_in_is_out(stack: Stack, provider: Pro
     eventually(lambda: look(stack, client) == 302, seconds=5, what="the end of the session")
     assert stack.api("GET", "/user", token=token).status_code == 403
     page = enter(stack, client, "leaver")
-    assert "knows you as leaver, but this account may not log in here" in page.text
+    assert "Test University as leaver, but this account has no access to this platform" in page.text
 
 
 # --- the provider fails -----------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_a_failing_provider_hurts_new_logins_only(
     with client_with_cookies() as newcomer:
         page = enter(stack, newcomer, name)
     assert page.status_code == 503
-    assert "Test University does not answer as it should, so nobody can log in just now." in page.text
+    assert "Test University is not responding correctly, so nobody can sign in right now." in page.text
     assert "暂时无法登录" in page.text
     stack.stop(name)
 
@@ -279,7 +279,7 @@ def test_an_answer_to_a_login_of_another_browser_is_refused(
 ) -> None:
     page = client.get(f"{stack.url}/hub/oauth_callback?code=stolen&state=e30=")
     assert page.status_code == 400
-    assert "This login was begun in another window, or too long ago." in page.text
+    assert "This sign-in was started in another window or has expired." in page.text
 
 
 def test_a_name_that_another_account_has_is_not_taken_over(
@@ -315,7 +315,7 @@ def test_an_account_without_a_name_is_told_so_and_is_no_outage(
     provider.account("nameless", preferred_username=None, realm_access={"roles": ["learners"]})
     page = enter(stack, client, "nameless")
     assert page.status_code == 403
-    assert "Test University did not complete this login." in page.text
+    assert "Test University did not complete this sign-in." in page.text
     assert "there is no claim preferred_username" in stack.log("hub")
 
 
@@ -428,7 +428,7 @@ def sign_in(page: Page, account: str, *, consent: str | None = "Share") -> None:
 @pytest.mark.parametrize(
     ("visitor", "button", "title"),
     [
-        ("en-US", "Log in with Test University", IDLE["en"]),
+        ("en-US", "Sign in with Test University", IDLE["en"]),
         ("zh-CN", "使用 Test University 登录", IDLE["zh-CN"]),
     ],
     indirect=["visitor"],
@@ -444,7 +444,7 @@ def test_login_and_logout_in_a_browser(
     page.wait_for_url("**/services/desk/")
     expect(heading(page)).to_have_text(title)
     page.locator("summary").click()
-    page.get_by_role("link", name="Log out" if title == IDLE["en"] else "退出登录").click()
+    page.get_by_role("link", name="Sign out" if title == IDLE["en"] else "退出登录").click()
     page.get_by_role("button", name="Yes, log me out").click()  # at the provider
     page.wait_for_url("**/hub/login")
     page.get_by_role("button", name=button).click()
@@ -458,10 +458,10 @@ def test_whoever_does_not_consent_is_told_so(provider: Provider, visitor: Visito
     provider.account("browser-no", realm_access={"roles": ["learners"]})
     page, _ = visitor.visit("/hub/oauth_login")
     sign_in(page, "browser-no", consent="Cancel")
-    expect(page.get_by_text("You have not agreed to log in with Test University")).to_be_visible()
-    expect(page.get_by_text("您未同意使用 Test University 登录")).to_be_visible()
+    expect(page.get_by_text("You did not allow signing in with Test University")).to_be_visible()
+    expect(page.get_by_text("你没有同意使用 Test University 登录")).to_be_visible()
     shot(page, "not-agreed")
-    page.get_by_role("link", name="Log in again").click()
+    page.get_by_role("link", name="Sign in again").click()
     expect(page.get_by_label("Account").or_(page.get_by_role("button", name="Share"))).to_be_visible()
 
 
@@ -471,9 +471,9 @@ def test_whoever_is_not_admitted_can_log_in_with_another_account(provider: Provi
     provider.account("browser-inside", realm_access={"roles": ["learners"]})
     page, _ = visitor.visit("/hub/oauth_login")
     sign_in(page, "browser-outside")
-    expect(page.get_by_text("knows you as browser-outside, but this account may not log in here")).to_be_visible()
+    expect(page.get_by_text("as browser-outside, but this account has no access")).to_be_visible()
     shot(page, "not-admitted")
-    page.get_by_role("link", name="log in with another account").click()
+    page.get_by_role("link", name="sign in with another account").click()
     sign_in(page, "browser-inside")
     page.wait_for_url("**/services/desk/")
 
@@ -486,6 +486,6 @@ def test_while_the_provider_is_away_the_page_says_what_goes_on(provider: Provide
     page.get_by_role("button", name="Sign in").click()
     provider.control(mode="rubbish")  # what the hub asks; its pages are there
     page.get_by_role("button", name="Share").click()
-    expect(page.get_by_text("does not answer as it should, so nobody can log in just now")).to_be_visible()
+    expect(page.get_by_text("is not responding correctly, so nobody can sign in right now")).to_be_visible()
     expect(page.get_by_text("暂时无法登录")).to_be_visible()
     shot(page, "away")

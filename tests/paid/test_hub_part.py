@@ -185,10 +185,10 @@ def test_progress_shows_the_present_run_only(ledger: Ledger) -> None:
     ledger.write(note)
     shown = [template.format(**words) for _, template, words in lines(ledger.read(read_progress, "o1"))]
     assert shown == [
-        "Your order is noted",
-        "The cloud is starting it",
-        "Its timer is set in the cloud, so that it ends even without us",
-        "The cloud says: EnvPreparing",
+        "Order received",
+        "The cloud is starting your notebook",
+        "Auto-stop timer set in the cloud",
+        "Cloud status: EnvPreparing",
     ]
 
 

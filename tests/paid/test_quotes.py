@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from string import Formatter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import assume, given
@@ -55,7 +57,7 @@ def asked(one: InstanceType | None = None, *, now: float = 0, **changes: Any) ->
     parties = replace(
         parties, **{name: changes[name] for name in {"binding", "capabilities", "order"} & changes.keys()}
     )
-    page = replace(page, **{name: changes[name] for name in changes.keys() & {"language"}})
+    page = replace(page, **{name: changes[name] for name in changes.keys() & {"language", "zone"}})
     values: dict[str, Any] = {
         "quote": quote([one or instance_type()], Needs(), disk=None, read_at=NOW)[0],
         "chosen": Chosen("paid-1", cny("2.60"), 8 * 3600, idle_seconds=1800),
@@ -178,11 +180,21 @@ def test_an_offer_contains_all_terms() -> None:
         "0002",
         "cn-hangzhou",
         "12:00 UTC",
-        "until 2026-03-01 16:00 UTC",
+        "stopped at 2026-03-01 16:00 UTC",
         "30 minutes",
         "15 days",
     ):
         assert phrase in made.text
+
+
+@pytest.mark.parametrize(
+    ("zone", "until"),
+    [("Asia/Shanghai", "2026-03-02 00:00 UTC+8"), ("America/St_Johns", "2026-03-01 12:30 UTC-3:30")],
+)
+def test_the_times_of_an_offer_are_those_of_its_reader(zone: str, until: str) -> None:
+    made = asked(zone=ZoneInfo(zone))
+    assert f"stopped at {until} at the latest" in made.text
+    assert not re.search(r"UTC(?![+-])", made.text)
 
 
 def test_an_offer_has_the_same_terms_in_both_languages() -> None:
@@ -202,24 +214,24 @@ def test_the_texts_are_those_of_their_version() -> None:
     """After a change of a sentence, increase `VERSION` and update this hash."""
     pairs = [value for value in vars(consent_text).values() if isinstance(value, tuple) and len(value) == 2]
     words = "\n".join(text for pair in pairs for text in pair)
-    assert (consent_text.VERSION, consent_text.hash_of(words)[:12]) == (2, "63f0598fea4e")
+    assert (consent_text.VERSION, consent_text.hash_of(words)[:12]) == (3, "e18984bcbd3e")
 
 
 def test_an_offer_says_what_the_cloud_cannot_do() -> None:
     plain = asked(capabilities=frozenset())
     assert plain.idle_seconds is None
-    assert "without use" not in plain.text
-    assert "Nothing stops it earlier" in plain.text
+    assert "of inactivity" not in plain.text
+    assert "not stopped for inactivity" in plain.text
     assert "15 days" not in plain.text
-    assert "has no timer of its own" in plain.text
-    assert "has no timer of its own" not in asked().text
+    assert "has no auto-stop timer" in plain.text
+    assert "has no auto-stop timer" not in asked().text
 
 
 def test_an_offer_shows_the_price_of_the_disk() -> None:
     one = instance_type(disk_price=cny("0.0015"))
     priced = quote([one], Needs(), disk=200 * GIB, read_at=NOW)[0]
     made = asked(quote=priced, chosen=Chosen("paid-1", cny("2.60"), 3600, disk=200 * GIB))
-    assert "200 GiB costs CNY 0.15 an hour on top" in made.text
+    assert "Disk: 200 GiB, an additional CNY 0.15 per hour" in made.text
     assert terms_of(made).hourly == cny("0.80")
 
 
@@ -294,7 +306,7 @@ def test_an_offer_for_a_stopped_instance_is_a_restart() -> None:
     stopped = make.order(state=OrderState.STOPPED)
     made = asked(order=stopped)
     assert (made.kind, made.order_id) == (ConsentKind.START, "o1")
-    assert "start your stopped instance again" in made.text
+    assert "start your stopped notebook again" in made.text
 
 
 # -- bindings and names

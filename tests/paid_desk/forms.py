@@ -137,7 +137,7 @@ class Browser:
         """Link a cloud account, and create its role with the one-click link. Returns the binding's id."""
         self.at("/services/desk/paid")
         self.press("Link")
-        self.follow("Go on")
+        self.follow("Continue")
         fields, _ = self.form("")[0], None
         forms = [form for form in self.parse().forms if form.fields.get("account") == account]
         name, value, _ = forms[0].buttons[0]
@@ -148,13 +148,13 @@ class Browser:
         if role:
             self.make_role(account)
             self.press("Check")
-            assert "All is well" in self.text, self.text[:1500]
+            assert "Everything is set up" in self.text, self.text[:1500]
         return found[1]
 
     def make_role(self, account: str) -> None:
         """Create the role with the one-click link of the page."""
         here = str(self.page.url)
-        self.follow("Make the role at the cloud")
+        self.follow("Create the role in the cloud console")
         assert self.page.status_code == 200, self.page.text
         forms = [form for form in self.parse().forms if form.buttons and form.buttons[0][1] == account]
         self.page = self.client.post(str(self.page.url), data=forms[0].fields | {"account": account})
@@ -165,14 +165,14 @@ class Browser:
         """Choose an instance type and its limits. Returns the consent's id."""
         self.at(f"/services/desk/paid/new/{binding}")
         self.follow(f"Choose {instance_type}")
-        self.press("Read the terms", **({"cap": cap} if cap else {}))
+        self.press("Review terms", **({"cap": cap} if cap else {}))
         found = CONSENT.search(str(self.page.url))
         assert found, self.text[:1500]
         return found[1]
 
     def agree(self) -> str:
         """Consent. Returns the order's id."""
-        self.press("Start and be billed")
+        self.press("Approve and start")
         found = ORDER.search(str(self.page.url))
         assert found, self.text[:1500]
         return found[1]
@@ -214,5 +214,5 @@ def fresh_account(cloud: Steer, number: int, name: str) -> str:
 def delete_instance(browser: Browser, order: str) -> None:
     """Delete an instance and wait until it is gone."""
     browser.at(f"{DESK}paid/instances/{order}/delete")
-    browser.press("Delete it for good")
+    browser.press("Delete permanently")
     eventually(lambda: browser.stack.ledger.read(orders.get, order).state is OrderState.GONE, seconds=90)

@@ -32,11 +32,11 @@ def test_an_administrator_sees_all_instances_opens_none_and_can_pause_them(
         assert ann.user in admin.text
         assert "/paid/open/" not in admin.page.text
         assert account not in admin.page.text, "only the last digits are shown"
-        admin.press("No new paid instances")
-        assert "Nobody can make or start any" in admin.text
+        admin.press("Turn off new paid notebooks")
+        assert "Creating and starting is turned off for everyone" in admin.text
         ann.at(f"{DESK}paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}")
-        assert ann.press("Read the terms").status_code == 503
-        assert "No new paid instances can be made just now" in ann.text
+        assert ann.press("Review terms").status_code == 503
+        assert "New paid notebooks cannot be created right now" in ann.text
         admin.at(f"{DESK}admin/paid/audit.jsonl")
         lines = [json.loads(line) for line in admin.page.text.splitlines()]
         assert {line["record"] for line in lines} == {"binding", "consent", "order", "event", "notice"}

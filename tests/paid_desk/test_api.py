@@ -36,7 +36,7 @@ def test_a_script_can_read_and_stop_but_not_ask_consent_or_delete(
     assert ann.api("POST", "paid/consents", json=terms).status_code == 405
     since = cloud.last()
     asked = ann.ask(binding, cap="2")
-    word = ann.form("Start and be billed")[0].fields["word"]
+    word = ann.form("Approve and start")[0].fields["word"]
     assert word not in ann.api("GET", f"paid/consents/{asked}").text + ann.api("GET", "paid").text
     for path in (f"paid/consents/{asked}/accept", f"paid/instances/{asked}/delete"):
         assert ann.api("POST", path, json={"word": word}).status_code == 404

@@ -23,19 +23,19 @@ def test_after_a_change_of_the_price_the_user_is_asked_again_and_nothing_is_crea
     first = ann.ask(binding, instance_type="ecs.g6.xlarge")
     cloud.instance_type("ecs.g6.xlarge", price="1.5")
     try:
-        answer = ann.press("Start and be billed")
+        answer = ann.press("Approve and start")
         assert answer.status_code == 409
-        assert "has changed from CNY 1.30 to CNY 1.50 an hour" in ann.text
-        assert "It costs CNY 1.50 an hour" in ann.text
-        second = ann.form("Start and be billed")[0].action
+        assert "has changed from CNY 1.30 to CNY 1.50 per hour" in ann.text
+        assert "Price: CNY 1.50 per hour" in ann.text
+        second = ann.form("Approve and start")[0].action
         assert first not in second
         assert stack.ledger.read(consents.get, first).state is ConsentState.WITHDRAWN
         cloud.instance_type("ecs.g6.xlarge", available=False)
-        ann.press("Start and be billed")
-        assert "is not available just now" in ann.text
+        ann.press("Approve and start")
+        assert "is sold out right now" in ann.text
         cloud.instance_type("ecs.g6.xlarge", price=None, available=True)
         ann.at(f"{DESK}paid/new/{binding}")
-        assert "nothing is started at an unknown price" in ann.text
+        assert "cannot be started without a known price" in ann.text
         assert ann.at(f"{DESK}paid/new/{binding}/cn-hangzhou/ecs.g6.xlarge").status_code == 409
     finally:
         cloud.instance_type("ecs.g6.xlarge", price="1.3", available=True)
@@ -45,7 +45,7 @@ def test_after_a_change_of_the_price_the_user_is_asked_again_and_nothing_is_crea
 def test_two_tabs_and_two_clicks_create_one_instance(browse: Browse, cloud: Steer, account: str) -> None:
     since, ann = cloud.last(), browse()
     binding = ann.link(account)
-    forms = {ann.ask(binding): ann.form("Start and be billed")[0].fields for _ in range(2)}
+    forms = {ann.ask(binding): ann.form("Approve and start")[0].fields for _ in range(2)}
     consent_ids = list(forms)
 
     def click(consent: str) -> httpx.Response:
@@ -65,7 +65,7 @@ def test_two_tabs_and_two_clicks_create_one_instance(browse: Browse, cloud: Stee
     assert made <= {name_of(order)}
     assert [row["name"] for row in cloud.instances(account)] == [name_of(order)]
     ann.at(f"{DESK}paid/consents/{order}")
-    assert "Start and be billed" not in ann.text
+    assert "Approve and start" not in ann.text
     delete_instance(ann, order)
 
 
@@ -100,7 +100,7 @@ def test_only_the_user_who_was_asked_can_consent(browse: Browse, cloud: Steer, a
     assert stack.desk("GET", "api/paid", token=token).json()["accounts"][0]["id"] == binding
     again = Browser(stack, ann.user)  # the same user in a new session, which was not asked
     again.at(f"{DESK}paid/consents/{consent}")
-    assert again.press("Start and be billed").status_code == 409
+    assert again.press("Approve and start").status_code == 409
     assert "another session" in again.text
     assert cloud.mutations(since=since) == []
     admin.client.close()
@@ -120,9 +120,9 @@ def test_after_an_expired_price_the_user_is_asked_again(
     consent = ann.ask(ann.link(account))
     past = utc_now() - timedelta(seconds=1)
     stack.ledger.write(lambda c: c.execute(update(rows).where(rows.c.id == consent).values(expires_at=past)))
-    assert ann.press("Start and be billed").status_code == 409
-    assert "This price is too old." in ann.text
-    assert consent not in ann.form("Start and be billed")[0].action
+    assert ann.press("Approve and start").status_code == 409
+    assert "This price is out of date." in ann.text
+    assert consent not in ann.form("Approve and start")[0].action
     assert cloud.mutations(since=since) == []
 
 
@@ -134,10 +134,10 @@ def test_a_consent_that_no_steward_processed_in_time_creates_nothing(
     ann.ask(ann.link(account))
     stack.kill("steward")
     order = ann.agree()
-    ann.wait(order, "It could not be made in time", "Choose it once more")
+    ann.wait(order, "The notebook could not be created in time", "Choose again")
     assert cloud.mutations(since=since) == []
-    ann.follow("Choose it once more")
-    ann.press("Read the terms")
+    ann.follow("Choose again")
+    ann.press("Review terms")
     again = ann.agree()
     ann.wait(again, "Open JupyterLab")
     delete_instance(ann, again)

@@ -26,7 +26,7 @@ def test_forged_requests_create_nothing(browse: Browse, cloud: Steer, account: s
     api = f"{DESK}api/paid/consents/{consent}/accept"
     ask = f"{DESK}paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}"
     terms = {"cap": "5", "currency": "CNY", "hours": "2", "idle": "30"}
-    anns_token = ann.form("Start and be billed")[0].fields["_xsrf"]
+    anns_token = ann.form("Approve and start")[0].fields["_xsrf"]
     eves_token = eve.form("Link")[0].fields["_xsrf"]
     cross = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
     script = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "same-origin"}

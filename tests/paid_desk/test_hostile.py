@@ -58,7 +58,7 @@ def test_linking_reading_prices_and_being_asked_create_nothing_in_the_cloud(
     assert ticket is not None, "the pool is full, and the second user is queued"
 
     ann.at(f"{DESK}paid/consents/{consent}")
-    form = ann.form("Start and be billed")[0].fields
+    form = ann.form("Approve and start")[0].fields
     token, word = form["_xsrf"], form["word"]
     here = f"{stack.url}{DESK}"
     ask = f"paid/new/{binding}/cn-hangzhou/{INSTANCE_TYPE}"
@@ -120,7 +120,7 @@ def test_another_user_of_the_same_name_sees_and_starts_nothing(
         assert stack.api("PATCH", f"/users/{name}", json={"name": new}).status_code == 200
     new_user = Browser(stack, ann.user)
     try:
-        assert "None is linked" in new_user.text
+        assert "No account linked" in new_user.text
         for path in (f"paid/accounts/{binding}", f"paid/consents/{consent}", f"paid/new/{binding}"):
             assert new_user.at(DESK + path).status_code == 404, path
         assert new_user.api("GET", "paid").json()["accounts"] == []
@@ -151,7 +151,7 @@ def test_no_page_and_no_metric_holds_a_secret(browse: Browse, cloud: Steer, acco
         "the sign-in's secret": cloud.keys.oauth_client_secret,
         "the desk's token": key,
         "a start token": start_token(key, order),
-        "an external id": external_id,
+        "an external ID": external_id,
     }
     pages = (
         "", "paid", "paid/consents", f"paid/consents/{order}", f"paid/consents/{order}.json", "paid/record.json",
@@ -193,10 +193,10 @@ def test_an_account_with_an_open_role_is_blocked_until_the_next_good_check(
     ann.press("Check")
     assert "too open" in ann.text
     assert stack.ledger.read(bindings.get, binding).state == "blocked"
-    assert "found something to mend" in ann.client.get(f"{stack.url}{DESK}paid").text
+    assert "found a problem" in ann.client.get(f"{stack.url}{DESK}paid").text
     ann.at(f"{DESK}paid/new/{binding}")
     assert "/paid/accounts/" in str(ann.page.url), "no prices while it is blocked"
     cloud.role(linked.external_id, account=account, name=linked.role.rpartition("/")[2])  # type: ignore[union-attr]
     ann.press("Check")
-    assert "All is well" in ann.text
+    assert "Everything is set up" in ann.text
     assert stack.ledger.read(bindings.get, binding).state == "active"

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import httpx
 from tornado.web import create_signed_value, decode_signed_value
 
+from spawner.desk.app import CLIENT_ID
 from spawner.desk.paid.accounts import COOKIE
 from spawner.desk.paid.oauth_proof import STATE
 from spawner.ledger.paid import bindings
@@ -22,15 +23,17 @@ def begin_sign_in(browser: Browser) -> tuple[str, str]:
     """Start to link an account. Returns the URL of the cloud's sign-in and the cookie."""
     browser.at(f"{DESK}paid")
     browser.press("Link")
-    href = next(href for href, text in browser.parse().links if text.startswith("Go on"))
+    href = next(href for href, text in browser.parse().links if text.startswith("Continue"))
     return href, next(cookie.value or "" for cookie in browser.client.cookies.jar if cookie.name == COOKIE)
 
 
 def set_cookie(browser: Browser, value: str) -> None:
     """Replace the cookie of the sign-in."""
-    for cookie in [cookie for cookie in browser.client.cookies.jar if cookie.name == COOKIE]:
-        browser.client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
-    browser.client.cookies.set(COOKIE, value, domain="127.0.0.1", path=f"{DESK}paid/linked")
+    jar = browser.client.cookies.jar
+    (domain,) = {cookie.domain for cookie in jar if cookie.name == CLIENT_ID}
+    for cookie in [cookie for cookie in jar if cookie.name == COOKIE]:
+        jar.clear(cookie.domain, cookie.path, cookie.name)
+    browser.client.cookies.set(COOKIE, value, domain=domain, path=f"{DESK}paid/linked")
 
 
 def test_a_sign_in_at_the_cloud_counts_once_and_only_for_the_user_who_started_it(
@@ -75,7 +78,7 @@ def test_a_sign_in_at_the_cloud_counts_once_and_only_for_the_user_who_started_it
         set_cookie(browser, cookie)
         answer = browser.at(path)
         assert answer.status_code == 403, (browser.user, path)
-        assert "begun in another window" in browser.text
+        assert "started in another window" in browser.text
     assert cloud.calls(action="Token", since=since) == [], "no code was exchanged"
     assert (
         stack.ledger.read(bindings.of_person, stack.person_of(ann.user))
@@ -111,9 +114,9 @@ def test_the_user_chooses_between_two_workspaces(browse: Browse, cloud: Steer, a
     ann = browse(language="zh-CN")
     binding = link_on_the_chinese_pages(ann, account)
     ann.press("检查")
-    assert "请选择创建实例所用的工作空间" in ann.text
+    assert "请选择创建 Notebook 所用的工作空间" in ann.text
     ann.press("检查", **{"workspace-cn-hangzhou": "102", "workspace-cn-shanghai": "101"})
-    assert "一切正常" in ann.text
+    assert "设置正确" in ann.text
     found = stack.ledger.read(bindings.get, binding)
     assert found.workspaces == {"cn-hangzhou": "102", "cn-shanghai": "101"}  # type: ignore[attr-defined]
 
@@ -126,7 +129,7 @@ def link_on_the_chinese_pages(ann: Browser, account: str) -> str:
     name, value, _ = form.buttons[0]
     ann.page = ann.client.post(urljoin(str(ann.page.url), form.action), data=form.fields | {name: value})
     here = str(ann.page.url)
-    ann.follow("在云平台创建角色")
+    ann.follow("在云控制台创建角色")
     form = next(form for form in ann.parse().forms if form.buttons and form.buttons[0][1] == account)
     ann.client.post(str(ann.page.url), data=form.fields | {"account": account})
     ann.at(here)

@@ -106,9 +106,9 @@ def test_operators_groups_are_set_beside_those_of_the_login(ledger: Ledger, free
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("ban", "nobody", "--days", "1"), "'nobody' is nobody here"),
-        (("ban", "ann", "--days", "0"), "0.0 days cannot be"),
-        (("ban", "ann", "--days", "1", "--code", "x"), "'x' is no code"),
+        (("ban", "nobody", "--days", "1"), "Unknown user: 'nobody'"),
+        (("ban", "ann", "--days", "0"), "0.0 is not a valid number of days"),
+        (("ban", "ann", "--days", "1", "--code", "x"), "'x' is not a valid code"),
     ],
 )
 def test_bad_input_is_refused_in_words(

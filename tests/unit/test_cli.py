@@ -60,7 +60,7 @@ def test_no_link_is_made_where_links_are_not_how_people_log_in(
     monkeypatch.setenv(SETTINGS_VARIABLE, str(mounted))
     with pytest.raises(SystemExit):
         main(["link", "ann"])
-    assert "People log in by GitHub here" in capsys.readouterr().err
+    assert "users sign in with GitHub" in capsys.readouterr().err
 
 
 def test_a_given_state_folder_takes_precedence(

@@ -76,7 +76,7 @@ def settings_in(ledger: Ledger) -> AdminSettings:
 
 def test_without_arguments_the_targets_are_listed(warm: Say) -> None:
     output = warm()
-    assert "cpu-basic  light  0     1       The catalog keeps at least so many." in output
+    assert "cpu-basic  light  0     1       Minimum set in the catalog." in output
     assert "PLAN" not in output
 
 
@@ -99,7 +99,7 @@ def test_a_given_time_zone_is_used(warm: Say) -> None:
 def test_a_floor_is_set_and_removed(warm: Say, ledger: Ledger) -> None:
     assert warm("floor", *TEMPLATE, "7") == "cpu-basic with light: at least 7 warm.\n"
     assert settings_in(ledger).floor("cpu-basic", "light") == 7
-    assert "7       An operator has set this floor." in warm()
+    assert "7       Minimum set by an administrator." in warm()
     assert warm("floor", *TEMPLATE, "catalog") == "cpu-basic with light: as the catalog says.\n"
     assert settings_in(ledger).floors == {}
 
@@ -118,23 +118,23 @@ def test_settings_for_dropped_flavors_are_listed_as_such(warm: Say, ledger: Ledg
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("floor", *TEMPLATE, "many"), "'many' is no number of slots. Give a whole number up to 1000."),
-        (("floor", *TEMPLATE, "21"), "Of cpu-basic there can be 20 at most."),
+        (("floor", *TEMPLATE, "many"), "'many' is not a valid number of notebooks. Enter a whole number up to 1000."),
+        (("floor", *TEMPLATE, "21"), "The limit for cpu-basic is 20."),
         (
             ("floor", "--flavor", "x", "--image", "light", "1"),
-            "There is no flavor called 'x'. Choose one of: cpu-basic",
+            "Unknown flavor: 'x'. Available: cpu-basic",
         ),
-        (("floor", "--flavor", "cpu-basic", "--image", "x", "1"), "There is no image called 'x'."),
-        (("unplan", "x"), "There is no plan called 'x'. Choose one of: (none)."),
-        (("plan", "a b", *TEMPLATE, "--slots", "1", *SOON), "'a b' is no name for a plan."),
-        (("plan", "a", *TEMPLATE, "--slots", "0", *SOON), "'0' is no number of slots."),
+        (("floor", "--flavor", "cpu-basic", "--image", "x", "1"), "Unknown image: 'x'."),
+        (("unplan", "x"), "Unknown plan: 'x'. Available: (none)."),
+        (("plan", "a b", *TEMPLATE, "--slots", "1", *SOON), "'a b' is not a valid plan name."),
+        (("plan", "a", *TEMPLATE, "--slots", "0", *SOON), "'0' is not a valid number of notebooks."),
         (
             ("plan", "a", *TEMPLATE, "--slots", "1", "--begins", "monday", "--ends", SOON[3]),
-            "'monday' is no time. Write it as",
+            "'monday' is not a valid time. Write it as",
         ),
         (
             ("plan", "a", *TEMPLATE, "--slots", "1", "--begins", SOON[3], "--ends", SOON[1]),
-            "The plan ends before it begins.",
+            "The plan ends before it starts.",
         ),
         (
             ("plan", "a", *TEMPLATE, "--slots", "1", "--begins", "2020-01-01T09:00", "--ends", SOON[3]),

@@ -58,7 +58,7 @@ def test_a_taken_port_is_named_with_a_way_out() -> None:
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
 def test_an_address_that_this_machine_does_not_have_is_blamed_itself(address: str) -> None:
-    with pytest.raises(SetupError, match=r"The address .* cannot be listened on: .* Set `address`") as caught:
+    with pytest.raises(SetupError, match=r"Cannot listen on the address .*: .* Set `address`") as caught:
         front.open_public_sockets(address, free_port())
     assert "Port" not in caught.value.message
 

@@ -156,7 +156,7 @@ def test_without_a_sandbox_nothing_else_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", ["also_refuse", "allow"])
 def test_what_is_no_network_is_named(field: str) -> None:
-    with pytest.raises(ValidationError, match=r"'10\.0\.0\.0/40' is no network: write 10\.1\.2\.0/24, or an address"):
+    with pytest.raises(ValidationError, match=r"'10\.0\.0\.0/40' is not a network: use 10\.1\.2\.0/24, or an address"):
         InstanceNetwork.model_validate({field: ["10.0.0.0/40"]})
 
 

@@ -73,8 +73,8 @@ def test_an_example_with_another_image_is_refused() -> None:
 
 def test_an_unknown_option_names_the_known_ones() -> None:
     error = refused({"flavour": "small"})
-    assert error.message == "'flavour' is not an option."
-    assert error.next_step == "The options are: flavor, image, example."
+    assert error.message == "Unknown option: 'flavour'."
+    assert error.next_step == "Available options: flavor, image, example."
 
 
 @pytest.mark.parametrize("key", KNOWN)
@@ -84,17 +84,17 @@ def test_an_unknown_option_names_the_known_ones() -> None:
 )
 def test_a_value_that_is_no_id_is_refused_with_its_option(key: str, value: object) -> None:
     error = refused({key: value})
-    assert error.message.endswith(f" is no {key}.")
-    assert "Send the id of one, as text: " in error.next_step
+    assert error.message.endswith(f" is not a valid {key}.")
+    assert "Use one of these ids: " in error.next_step
 
 
 @pytest.mark.parametrize("value", ["moon", "\x00", "small\n", " small", "SMALL", "../small", "{wanted}", "%s"])
 def test_an_unknown_id_is_refused_with_the_known_ones(value: str) -> None:
-    assert refused({"flavor": value}).next_step == "Choose one of: small, large."
+    assert refused({"flavor": value}).next_step == "Available: small, large."
 
 
 def test_deeply_nested_values_are_refused() -> None:
-    assert refused({"flavor": nested(100_000)}).message.endswith("is no flavor.")
+    assert refused({"flavor": nested(100_000)}).message.endswith("is not a valid flavor.")
 
 
 @quick

@@ -83,7 +83,7 @@ def test_a_bubblewrap_that_does_not_work_here_says_why(tmp_path: Path, monkeypat
 def test_a_missing_libseccomp_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight.syscalls, "LIBRARY", "libnothing.so.2")
     preflight.syscalls.program.cache_clear()
-    with pytest.raises(SetupError, match=r"filter cannot be made: libnothing\.so\.2") as caught:
+    with pytest.raises(SetupError, match=r"filter cannot be created: libnothing\.so\.2") as caught:
         preflight.require_sandbox(Isolation.BUBBLEWRAP)
     assert "apt-get install libseccomp2" in caught.value.next_step
     preflight.require_sandbox(Isolation.NONE)

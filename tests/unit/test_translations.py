@@ -48,6 +48,7 @@ FOR_PEOPLE = {"HubRefused", "BackendUnavailable", "LedgerUnusable"} | {
 """Errors that the desk can show to users. Others are printed in a terminal, in English."""
 PAST_THE_DESK = {
     "ledger/migrate.py",
+    "ledger/version.py",
     "pool/backends/local/backend.py",
     "pool/slot_view.py",
     "cli_people.py",
@@ -56,7 +57,7 @@ PAST_THE_DESK = {
 """Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
 command."""
 ADMIN_TEXTS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE", "FOR_EVERYBODY", "FOR_GROUP", "FOR_GROUPS")
-AT_THE_START = {"The ledger needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
+AT_THE_START = {"The database URL needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
 
 
 def _sentences(node: ast.expr | None) -> Iterator[str]:
@@ -109,6 +110,7 @@ def paid_texts() -> Iterator[str]:
     yield from progress.ENDINGS.values()
     for table in (
         words.STATES,
+        words.CLOUD_STATES,
         words.WHY,
         words.NOTICES,
         words.BLOCKS,
@@ -171,15 +173,15 @@ def placeholders(text: str) -> Counter[str]:
 def test_the_search_for_texts_finds_them() -> None:
     """A search that finds nothing would pass every other test."""
     for sentence in (
-        "There is no {kind} called {wanted}.",
-        "Choose one of: {known}.",
-        "You already have {count} running, which is all that one person may have at once.",
-        "Your instance is already starting, running or stopping.",
-        "Nothing runs that could be restarted.",
-        "The hub does not answer just now. What runs goes on running.",
-        "Log out",
-        "There is nothing here",
-        "The disk that holds the ledger is full.",
+        "Unknown {kind}: {wanted}.",
+        "Available: {known}.",
+        "You already have {count} running notebooks, the maximum per person.",
+        "Your notebook is already starting, running, or stopping.",
+        "There is no running notebook to restart.",
+        "The server is not responding. Running notebooks are not affected.",
+        "Sign out",
+        "Page not found",
+        "The disk that holds the database is full.",
     ):
         assert sentence in ALL
     assert len(ALL) > 100
@@ -218,8 +220,8 @@ def test_every_step_and_every_end_reason_has_a_text() -> None:
 def test_a_text_is_translated_and_its_placeholders_are_filled() -> None:
     texts = load_translations()
     assert set(texts) == set(LANGUAGES)
-    assert texts["en"].say("{n} free", n=3) == "3 free"
-    assert texts["zh-CN"].say("{n} free", n=3) == "空闲 3 个"
+    assert texts["en"].say("{n} available", n=3) == "3 available"
+    assert texts["zh-CN"].say("{n} available", n=3) == "空闲 3 个"
 
 
 def test_a_text_without_a_translation_stays_in_english() -> None:

@@ -45,13 +45,18 @@ class AdminHandler(Handler):
         if self.current_user is not None and not is_admin(self.hub_auth, self.current_user):
             raise NotAllowed(
                 "This page is for administrators.",
-                next_step="Ask one of them to make you one, in JupyterHub's administration.",
+                next_step="Ask an administrator for access.",
             )
         self.require_guarded_pages(
             NotAllowed(
-                "This page is off here: notebooks share this address, so a page in one could use it in your name.",
-                next_step="Administrators: give notebooks hosts of their own, or set trust_notebooks "
-                "(docs/security.md).",
+                (
+                    "This page is turned off: notebooks share this site's address, so a page in one could use it in "
+                    "your name."
+                ),
+                next_step=(
+                    "Administrators: give notebooks their own host names, or set trust_notebooks (see "
+                    "docs/security.md)."
+                ),
             )
         )
 
@@ -128,6 +133,7 @@ class MetricsHandler(Handler):
     """GET /metrics, for administrators, and for tokens with JupyterHub's scope for metrics"""
 
     wants_json = True  # its errors are JSON
+    needs_person = False
 
     async def identify(self) -> Any:
         """JupyterHub's model of the user, or of a service."""
@@ -140,7 +146,7 @@ class MetricsHandler(Handler):
         user = self.current_user
         if METRICS_SCOPE not in user["scopes"] and not is_admin(self.hub_auth, user):
             raise NotAllowed(
-                "This token may not read metrics.",
+                "This token cannot read metrics.",
                 next_step="Give it a role with the scopes read:metrics and access:services!service=desk.",
             )
         parts = [await self.desk.ledger.aread(exposition, now=utc_now()) for exposition in self.desk.expositions]

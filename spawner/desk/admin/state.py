@@ -42,21 +42,21 @@ from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
 from spawner.pool.warm.targets import PLAN_LEAD, TARGET_REASONS, BackOff, WarmTarget, back_off, warm_targets
 
-NO_MACHINE = "The cluster had no machine for it at the last try."
-NOT_IN_CATALOG = "The catalog has no {missing}."
-UNREADABLE = "This version cannot read it."
+NO_MACHINE = "At the last attempt the cluster had no node with enough capacity."
+NOT_IN_CATALOG = "{missing} is not in the catalog."
+UNREADABLE = "This version of Freepool cannot read this setting."
 FOR_EVERYBODY = "For everybody."
 FOR_GROUP = "For the group {groups}."
 FOR_GROUPS = "For the groups {groups}."
 REASONS: dict[EndReason, str] = {
-    EndReason.CRASHED: "Ended by itself",
+    EndReason.CRASHED: "Exited on its own",
     EndReason.OUT_OF_MEMORY: "Out of memory",
     EndReason.OUT_OF_DISK: "Disk full",
-    EndReason.EVICTED: "Evicted: its machine ran short",
-    EndReason.NO_IMAGE: "Image could not be had",
+    EndReason.EVICTED: "Evicted: node ran out of resources",
+    EndReason.NO_IMAGE: "Image pull failed",
     EndReason.START_FAILED: "Start failed",
     EndReason.LOST: "Lost",
-    EndReason.NO_ROOM: "No machine had room",
+    EndReason.NO_ROOM: "No server had capacity",
 }
 
 

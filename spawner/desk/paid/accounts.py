@@ -27,10 +27,10 @@ from spawner.paid.accounts.unlinking import unlink_or_stop
 from spawner.paid.providers.base import Capability, Probe, ProviderError
 
 COOKIE = "freepool-paid-link"
-NOT_A_ROLE = "That is no name of a role."
+NOT_A_ROLE = "Invalid role name."
 CANNOT_LINK = "This cloud cannot be linked here."
 SWITCHED_OFF = (
-    "This cloud is switched off here just now. What you had in it is still shown, and you can unlink the account."
+    "This cloud is currently turned off here. Your past notebooks are still shown, and you can unlink the account."
 )
 
 
@@ -55,10 +55,12 @@ class LinkHandler(PaidPage):
         )
         self.set_header("Refresh", f"0; url={url}")
         self.tell(
-            self.say("To your cloud"),
-            self.say("Sign in there. It tells us which account is yours, and lets us do nothing with it."),
+            self.say("Continue to your cloud"),
+            self.say(
+                "Sign in to your cloud account. This only confirms which account is yours; it gives us no permissions."
+            ),
             url=url,
-            label=self.say("Go on"),
+            label=self.say("Continue"),
         )
 
 
@@ -209,9 +211,12 @@ class UnlinkHandler(PaidPage):
             unlink_or_stop, binding.id, by=self.user_name, now=now, reaches=self.paid.reaches
         ):
             self.tell(
-                self.say("The account is unlinked"),
+                self.say("Account unlinked"),
                 self.say(
-                    "Freepool does nothing in it any more. You may delete the role {role} there, too.",
+                    (
+                        "Freepool no longer uses this account. You can also delete the role {role} in your cloud "
+                        "account."
+                    ),
                     role=_role(binding),
                 ),
             )

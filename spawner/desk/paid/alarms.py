@@ -25,15 +25,15 @@ PATIENCE = timedelta(minutes=5)
 """How long a change may take before it is an alarm."""
 TRIES = 3
 KINDS: Mapping[str, str] = {
-    "unreachable": "Cannot be reached: the person's role is gone, or does not let us in.",
-    "switched_off": "Its cloud or region is not in the settings any more, so it is neither looked at nor stopped.",
-    "unprotected": "Runs without a timer in the cloud.",
-    "stop_fails": "Should be stopped, and is not yet.",
-    "delete_fails": "Should be deleted, and is not yet.",
-    "unknown": "Whether it was made is not known.",
-    "failed": "Has failed in the cloud.",
-    "strange": "Is in a state that we do not know.",
-    "found": "Runs without a yes that we know of.",
+    "unreachable": "Cannot be reached: the user's role was deleted or changed.",
+    "switched_off": "Its cloud or region was removed from the settings, so Freepool no longer monitors or stops it.",
+    "unprotected": "Running without an auto-stop timer in the cloud.",
+    "stop_fails": "Waiting to be stopped.",
+    "delete_fails": "Waiting to be deleted.",
+    "unknown": "Unknown whether it was created.",
+    "failed": "Failed in the cloud.",
+    "strange": "Unknown state.",
+    "found": "Running without a recorded approval.",
 }
 
 

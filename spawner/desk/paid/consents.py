@@ -32,7 +32,7 @@ POLL_SECONDS = 0.15
 BUSY_PAUSE = 1.0
 """Between attempts while JupyterHub has not noticed yet that the server's last run has ended: it polls every ten
 seconds, and sends no event."""
-ONE_MORE = "Another instance was started meanwhile. This would be one more."
+ONE_MORE = "Another notebook was started in the meantime. This would be an additional one."
 
 
 class AnswerHandler(OffersHandler):
@@ -165,10 +165,10 @@ class AcceptHandler(ConsentPage):
             return
         except FreepoolError as error:
             self.tell(
-                self.say("It is not started yet"),
+                self.say("Not started yet"),
                 self.text_of(error),
                 url=f"{self.desk.base}paid/consents/{asked.id}",
-                label=self.say("Look at it again"),
+                label=self.say("Reload"),
                 status=503,
             )
             return
@@ -183,10 +183,10 @@ class AcceptHandler(ConsentPage):
             fresh = await self.ask_anew(asked)
         except FreepoolError as failure:
             self.tell(
-                self.say("It is not started"),
+                self.say("Not started"),
                 self.language_texts.together(changed, self.say(failure.template, **failure.params)),
                 url=f"{self.desk.base}paid/new/{asked.binding_id}",
-                label=self.say("Other machines"),
+                label=self.say("Other machine types"),
                 status=409,
             )
             return

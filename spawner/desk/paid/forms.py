@@ -23,7 +23,7 @@ HOURS, IDLE_MINUTES, CPUS, MEMORIES, GPUS = (
 """The options of the pages. Memory is in GiB; 0 idle minutes: no limit; 0 elsewhere: any."""
 WORKSPACE = "workspace-"
 """Before the region, in the names of the fields that choose a workspace."""
-NOT_A_NUMBER = "The limit must be a number, such as {example}."
+NOT_A_NUMBER = "The spending limit must be a number, for example {example}."
 ONE_OF = "Choose one of the times on the page."
 
 

@@ -14,14 +14,14 @@ from tornado.web import HTTPError
 
 from spawner.desk.http import Handler
 from spawner.desk.paid.http import GIVE_HOSTS, PAID_OFF, PaidPartsHandler
-from spawner.desk.paid.texts import OUT_OF_REACH
+from spawner.desk.paid.texts import OUT_OF_REACH, cloud_state
 from spawner.errors import LedgerError, NotAllowed
 from spawner.ledger.paid import bindings, orders
 from spawner.ledger.paid.rows import Order
 from spawner.paid.accounts.binding import account_of
 from spawner.paid.names import SERVER_PREFIX
 from spawner.paid.orders import service as order_service
-from spawner.paid.orders.progress import STAGE, ending, stage_of
+from spawner.paid.orders.progress import STAGE, ending
 
 PAID_SERVER = SERVER_PREFIX + "[a-z0-9-]*"
 GATE = f"/user/([^/]+)/({PAID_SERVER})(?:/(.*))?"
@@ -88,17 +88,17 @@ class OpenHandler(PaidPartsHandler):
     def wait(self, order: Order) -> None:
         """Send a page that reloads itself."""
         self.set_header("Refresh", str(RELOAD_SECONDS))
-        stage = self.say(STAGE, **stage_of(order)) if order.raw_state else ""
-        self.tell(" ".join((self.say("It opens here as soon as it runs, in a few minutes."), stage)).strip())
+        stage = self.say(STAGE, stage=cloud_state(order.raw_state, self.language_texts)) if order.raw_state else ""
+        self.tell(" ".join((self.say("It opens here when it is running, usually in a few minutes."), stage)).strip())
 
     def tell(self, text: str) -> None:
         """Send a page with one sentence and a link to the desk."""
         self.finish(
             self.render_page(
                 "shared/message.html",
-                title=self.say("Your paid instance"),
+                title=self.say("Your paid notebook"),
                 text=text,
                 action_url=self.desk.base,
-                action_label=self.say("Go to the desk"),
+                action_label=self.say("Go to home page"),
             )
         )

@@ -13,7 +13,7 @@ from tornado.web import HTTPError
 from spawner.desk.context import Desk
 from spawner.desk.http import Handler
 from spawner.desk.paid.context import PaidParts
-from spawner.desk.paid.texts import FORMATS
+from spawner.desk.paid.texts import LOCALES, Formats
 from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.errors import FreepoolError, NotAllowed, NotOffered
 from spawner.ledger.paid import bindings, consents, orders
@@ -25,12 +25,15 @@ T = TypeVar("T")
 Row = TypeVar("Row", Binding, Consent, Order)
 DSW = "dsw"
 """The provider whose console and bill have URLs in the settings (`RoleGuide`)."""
-PAID_OFF = "Paid instances are off here: notebooks share this address, so a page in one could be billed in your name."
-GIVE_HOSTS = "Administrators: give notebooks hosts of their own, or set trust_notebooks (docs/security.md)."
-NOT_HERE = "Paid instances are not offered here."
-SIGN_IN = "Only somebody who has signed in with a browser can do this."
-ON_THE_PAGE = "Open the desk in your browser, and do it there."
-GO_YOURSELF = "This page opens only when you go to it yourself, in an up-to-date browser."
+PAID_OFF = (
+    "Paid notebooks are turned off: notebooks share this site's address, so a page in one could "
+    "incur charges in your name."
+)
+GIVE_HOSTS = "Administrators: give notebooks their own host names, or set trust_notebooks (see docs/security.md)."
+NOT_HERE = "Paid notebooks are not available here."
+SIGN_IN = "You must be signed in with a browser to do this."
+ON_THE_PAGE = "Open the home page in your browser and do it there."
+GO_YOURSELF = "This page can only be opened directly, in an up-to-date browser."
 
 
 class PaidPartsHandler(Handler):
@@ -173,7 +176,7 @@ class PaidPage(PaidHandler):
             self.render_page(
                 template,
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
-                formats=FORMATS[self.language_texts.language],
+                formats=Formats(LOCALES[self.language_texts.language], self.zone),
                 **context,
             )
         )
@@ -186,7 +189,7 @@ class PaidPage(PaidHandler):
             title=title,
             text=text,
             action_url=url or f"{self.desk.base}paid",
-            action_label=label or self.say("Go on"),
+            action_label=label or self.say("Continue"),
         )
 
     def go(self, path: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote
 
 from spawner.desk.i18n import Translations
-from spawner.desk.paid.texts import BLOCKS, OUT_OF_REACH, STATES, WHY, display_state
+from spawner.desk.paid.texts import BLOCKS, OUT_OF_REACH, STATES, WHY, cloud_state, display_state
 from spawner.desk.paid.views import PaidInstanceView, StageView
 from spawner.ledger.paid.rows import OVER, Binding, BindingState, Consent, Order, OrderEvent, OrderState
 from spawner.paid.money import Money, read
@@ -195,9 +195,14 @@ class OrderInstance:
             return []
         progress = order_service.OrderProgress(self.order, list(self.record))
         return [
-            StageView(percent=percent, text=self.context.texts.say(template, **params))
+            StageView(percent=percent, text=self.context.texts.say(template, **self._translated(params)))
             for percent, template, params in lines(progress)
         ]
+
+    def _translated(self, params: Mapping[str, str]) -> dict[str, str]:
+        return {
+            name: cloud_state(value, self.context.texts) if name == "stage" else value for name, value in params.items()
+        }
 
 
 def exact(amount: Money | None) -> str | None:

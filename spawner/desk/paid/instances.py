@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from tornado.web import HTTPError
 from spawner.desk.paid.forms import SeenForm
 from spawner.desk.paid.http import PaidPage
 from spawner.desk.paid.state import PaidViewBuilder, read_builder
-from spawner.desk.paid.texts import WHY
+from spawner.desk.paid.texts import WHY, cloud_state
 from spawner.desk.requests import form_fields
 from spawner.instance.arguments import ARCHIVE
 from spawner.ledger import InstanceState
@@ -55,6 +56,7 @@ class InstanceHandler(PaidPage):
             archive=await self._archive(),
             notices=[notice for notice in builder.view().notices if notice.instance == order_id],
             live=shown["instance"].state not in ("gone", "not_made"),
+            cloud_state=partial(cloud_state, texts=self.language_texts),
             **shown,
         )
 

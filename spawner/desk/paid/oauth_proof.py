@@ -26,11 +26,11 @@ SECONDS = 10
 STATE = "freepool-paid-link"
 VERIFIER_BYTES = 48
 LONGEST_NAME = 64
-OTHER_VISIT = "This sign-in was begun in another window, or too long ago."
-SAID_NO = "You did not agree at the cloud. Nothing is linked."
-NO_ACCOUNT = "The cloud did not say which account is yours."
-CLOUD_SILENT = "The cloud's sign-in does not answer just now."
-BEGIN_AGAIN = "Begin again."
+OTHER_VISIT = "This sign-in was started in another window or has expired."
+SAID_NO = "You did not authorize access in the cloud. No account was linked."
+NO_ACCOUNT = "The cloud did not confirm which account is yours."
+CLOUD_SILENT = "The cloud's sign-in is not responding."
+BEGIN_AGAIN = "Start over."
 
 
 class OAuthProof:
@@ -83,7 +83,7 @@ class OAuthProof:
             secret = self._oauth.secret()
         except SetupError as error:
             log.error("%s", error)
-            raise BackendUnavailable(CLOUD_SILENT, next_step="Tell the operator.") from None
+            raise BackendUnavailable(CLOUD_SILENT, next_step="Contact the administrator.") from None
         return AsyncOAuth2Client(
             client_id=self._oauth.client_id,
             client_secret=secret,

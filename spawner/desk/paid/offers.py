@@ -22,8 +22,8 @@ from spawner.paid.quotes import Needs, Quote
 
 DEFAULT_HOURS = "2"
 DEFAULT_IDLE = "30"
-NO_PRICE = "Its price is not known just now, and nothing is started at an unknown price."
-NO_STOCK = "The cloud has none of it just now."
+NO_PRICE = "The price is not available right now. Notebooks cannot be started without a known price."
+NO_STOCK = "Sold out in this region right now."
 
 
 def default_cap(hourly: Money) -> Money:
@@ -62,6 +62,7 @@ class OffersHandler(PaidHandler):
                 language=self.language_texts.language,
                 token_of=self.answer_token,
                 order=order,
+                zone=self.zone,
             )
 
     async def quotes(self, binding: Binding, region: str, needs: Needs) -> list[Quote]:
@@ -156,10 +157,10 @@ class LimitsHandler(OffersHandler, PaidPage):
         quote = await self._quote(binding, region, instance_type)
         if quote.hourly is None or not quote.is_buyable:
             self.tell(
-                self.say("It cannot be had just now"),
+                self.say("Not available right now"),
                 self.say(NO_PRICE if quote.hourly is None else NO_STOCK),
                 url=f"{self.desk.base}paid/new/{binding.id}?region={region}",
-                label=self.say("Other machines"),
+                label=self.say("Other machine types"),
                 status=409,
             )
             return

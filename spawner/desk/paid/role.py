@@ -16,16 +16,21 @@ MAX_SESSION_SECONDS = 3600
 POLICY = "freepool"
 EXTERNAL_ID = {"Ref": "ExternalId"}
 TRUST_WORDS = {
-    "RAM": "Only Freepool's own identity may use this role, and nobody else's.",
-    "ExternalId": "It must also show this word, which was made for you alone. So nobody can have Freepool use your "
-    "role for them.",
-    "AssumeRole": "It gets a pass that ends within the hour, and never a password or key of yours.",
+    "RAM": "Only Freepool's own identity can use this role.",
+    "ExternalId": (
+        "Freepool must also present this external ID, generated only for you. This prevents others from "
+        "using your role through Freepool."
+    ),
+    "AssumeRole": "Freepool receives temporary credentials that expire within an hour, never your password or keys.",
 }
 PERMISSION_WORDS = (
-    "Make an instance. This is what costs money: it happens only after you have said yes to its price.",
-    "Look at an instance, start and stop it, open it for you, delete it, and set the timers that stop it by itself.",
-    "See what machines cost, and list what runs, so that nothing is ever forgotten.",
-    "Never touch people, keys or permissions, and never buy anything ahead, whatever else the role is given.",
+    "Create an instance. This incurs charges and happens only after you approve the price.",
+    "View, start, stop, open, and delete instances, and set their auto-stop timers.",
+    "Read prices and list running instances, so that none is overlooked.",
+    (
+        "Never change users, keys, or permissions, and never buy prepaid resources, even if the role is "
+        "given more permissions."
+    ),
 )
 
 

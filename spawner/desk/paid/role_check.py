@@ -12,7 +12,7 @@ from spawner.paid.accounts.binding import problems_of
 from spawner.paid.providers.assume_role_checks import NO_WORKSPACE
 from spawner.paid.providers.base import Probe
 
-CHOOSE_WORKSPACE = "Choose the workspace in which instances are made, then check again."
+CHOOSE_WORKSPACE = "Choose the workspace for your notebooks, then check again."
 IN_REGION = "{region}: {text}"
 Message = tuple[str, Mapping[str, Any]]
 """A template and its parameters."""

@@ -11,10 +11,20 @@ from sqlalchemy import Connection
 from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.instance_view import OrderInstance, ViewContext, consent_instance
-from spawner.desk.paid.texts import BINDING_STATES, BLOCKS, GOOD_NEWS, notice_text
+from spawner.desk.paid.texts import BINDING_STATES, BLOCKS, GOOD_NEWS, display_state, notice_text
 from spawner.desk.paid.views import AccountView, NoticeView, PaidInstanceView, PaidView
 from spawner.ledger.paid import audit, bindings, consents, orders
-from spawner.ledger.paid.rows import OVER, Binding, Consent, ConsentState, Notice, Order, OrderEvent, OrderState
+from spawner.ledger.paid.rows import (
+    OVER,
+    Binding,
+    Consent,
+    ConsentState,
+    Notice,
+    NoticeKind,
+    Order,
+    OrderEvent,
+    OrderState,
+)
 from spawner.ledger.pool import admin_settings
 from spawner.paid.creation_pause import NO_NEW
 from spawner.paid.names import order_id_of
@@ -101,6 +111,7 @@ class PaidViewBuilder:
                     instance=notice.order_id,
                 )
                 for notice in newest(self.snapshot.notices)
+                if self._is_current(notice)
             ],
         )
 
@@ -124,6 +135,12 @@ class PaidViewBuilder:
         if order.state is not OrderState.STOPPED:
             return None
         return next((consent for consent in self.snapshot.accepted if consent.order_id == order.id), None)
+
+    def _is_current(self, notice: Notice) -> bool:
+        """False for "is running" when the instance does not run any more, or is being stopped."""
+        if notice.kind is not NoticeKind.RUNNING:
+            return True
+        return any(order.id == notice.order_id and display_state(order) == "running" for order in self.snapshot.orders)
 
     @property
     def _context(self) -> ViewContext:

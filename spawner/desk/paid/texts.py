@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from babel.dates import format_date, format_time
@@ -33,75 +33,113 @@ SPACELESS = re.compile(r"(\d)(?=[\u4e00-\u9fff])")
 HOUR = 3600
 
 STATES: Mapping[str, str] = {
-    "asked": "On its way",
+    "asked": "In progress",
     "starting": "Starting",
-    "checking": "Looking whether it was made",
+    "checking": "Checking whether it was created",
     "running": "Running",
     "found": "Found running",
     "stopping": "Stopping",
     "stopped": "Stopped",
-    "deleting": "Being deleted",
+    "deleting": "Deleting",
     "gone": "Deleted",
-    "not_made": "Not made",
+    "not_made": "Not created",
     "failed": "Failed",
 }
 WHY: Mapping[StopReason, str] = {
-    StopReason.ASKED: "You stopped it.",
-    StopReason.HUB: "It was stopped through JupyterHub: by you there, by an administrator, or by a rule.",
-    StopReason.CANCELLED: "The start was cancelled.",
-    StopReason.CAP: "It reached the limit that you set.",
-    StopReason.TIME: "The time that you set was over.",
-    StopReason.OUTSIDE: "It was stopped in the cloud: after a time without use, or in the cloud's console.",
-    StopReason.UNPROTECTED: "Its timer could not be set in the cloud, so it was stopped.",
-    StopReason.LIST_BLIND: "Your cloud does not show us what we make there, so it was stopped.",
-    StopReason.TOO_LATE: "It could not be made in time, so it is not made any more.",
-    StopReason.NOT_STARTED: "Your cloud did not start it.",
-    StopReason.REFUSED: "Your cloud refused it, so nothing was made.",
-    StopReason.PRICE: "The price has changed since you agreed, so nothing was made.",
-    StopReason.BLOCKED: "Nothing new can be made in this cloud account just now.",
+    StopReason.ASKED: "Stopped by you.",
+    StopReason.HUB: "Stopped through JupyterHub: by you, by an administrator, or by a rule.",
+    StopReason.CANCELLED: "Start cancelled.",
+    StopReason.CAP: "Your spending limit was reached.",
+    StopReason.TIME: "Your time limit was reached.",
+    StopReason.OUTSIDE: "Stopped in the cloud: idle for too long, or stopped in the cloud console.",
+    StopReason.UNPROTECTED: "The auto-stop timer could not be set, so the notebook was stopped.",
+    StopReason.LIST_BLIND: (
+        "Freepool cannot see the notebooks it creates in your cloud account, so this one was stopped."
+    ),
+    StopReason.TOO_LATE: "The notebook could not be created in time. The request was cancelled.",
+    StopReason.NOT_STARTED: "Your cloud account did not start the notebook.",
+    StopReason.REFUSED: "Your cloud account refused the request, so nothing was created.",
+    StopReason.PRICE: "The price changed after you approved it, so nothing was created.",
+    StopReason.BLOCKED: "No new notebooks can be created in this cloud account right now.",
     StopReason.UNLINKED: "The account was unlinked.",
 }
 NOTICES: Mapping[NoticeKind, str] = {
-    NoticeKind.RUNNING: "Your {instance_type} runs. From now on it costs money.",
-    NoticeKind.MOST_SPENT: "Your {instance_type} has used most of its limit: about {currency} {spent} of {cap}.",
+    NoticeKind.RUNNING: "Your {instance_type} is running. Charges have started.",
+    NoticeKind.MOST_SPENT: (
+        "Your {instance_type} has used most of its spending limit: about {currency} {spent} of {cap}."
+    ),
     NoticeKind.STOPPED: "Your {instance_type} has stopped.",
-    NoticeKind.STOP_FAILED: "Your {instance_type} could not be stopped yet and may go on costing money. We try again "
-    "and again; you can also stop it in the cloud's console.",
-    NoticeKind.DELETE_FAILED: "Your {instance_type} could not be deleted yet. We try again and again; you can also "
-    "delete it in the cloud's console.",
-    NoticeKind.DELETED: "Your {instance_type} is deleted. Nothing of it costs money any more.",
-    NoticeKind.NOT_MADE: "Your {instance_type} was not started, and costs nothing.",
-    NoticeKind.PRICE_CHANGED: "Your {instance_type} was not started, and costs nothing.",
-    NoticeKind.AUTH_LOST: "Freepool cannot reach your cloud account {account} any more. What runs there goes on until "
-    "its timer. You can stop it in the cloud's console.",
-    NoticeKind.LIST_BLIND: "Your cloud account {account} does not show us what we make there, so nothing new is made.",
-    NoticeKind.RECOVERED: "Your {instance_type} runs, and you did not start it here. It gets a timer; stop it if you "
-    "do not need it.",
-    NoticeKind.FAILED: "Your {instance_type} has failed in the cloud. Delete it, so that it cannot cost anything.",
-    NoticeKind.STRANGE_STATE: "Your {instance_type} is in a state that we do not know: {raw}. It may cost money; look "
-    "in the cloud's console.",
-    NoticeKind.WIPED_SOON: "Your {instance_type} has been stopped for long. After 15 days the cloud wipes its disk.",
-    NoticeKind.LEFT: "You have unlinked the account, and your {instance_type} stays in it. Its disk may cost money. "
-    "Look in the cloud's console, and delete it there if you do not need it.",
+    NoticeKind.STOP_FAILED: (
+        "Your {instance_type} could not be stopped yet and may still incur charges. We keep trying; you "
+        "can also stop it in the cloud console."
+    ),
+    NoticeKind.DELETE_FAILED: (
+        "Your {instance_type} could not be deleted yet. We keep trying; you can also delete it in the cloud console."
+    ),
+    NoticeKind.DELETED: "Your {instance_type} is deleted. There are no further charges.",
+    NoticeKind.NOT_MADE: "Your {instance_type} was not started. You were not charged.",
+    NoticeKind.PRICE_CHANGED: "Your {instance_type} was not started. You were not charged.",
+    NoticeKind.AUTH_LOST: (
+        "Freepool can no longer reach your cloud account {account}. Notebooks there run until their "
+        "timers stop them. You can stop them in the cloud console."
+    ),
+    NoticeKind.LIST_BLIND: (
+        "Freepool cannot see the notebooks it creates in your cloud account {account}, so no new ones are created."
+    ),
+    NoticeKind.RECOVERED: (
+        "Your {instance_type} is running but was not started here. We are setting an auto-stop timer; "
+        "stop it if you do not need it."
+    ),
+    NoticeKind.FAILED: "Your {instance_type} failed in the cloud. Delete it to avoid charges.",
+    NoticeKind.STRANGE_STATE: (
+        "Your {instance_type} is in an unknown state: {raw}. It may incur charges; check the cloud console."
+    ),
+    NoticeKind.WIPED_SOON: (
+        "Your {instance_type} has been stopped for a long time. After 15 days the cloud erases its disk."
+    ),
+    NoticeKind.LEFT: (
+        "You unlinked the account; your {instance_type} is still in it. Its disk may be charged. Delete "
+        "it in the cloud console if you no longer need it."
+    ),
 }
+CLOUD_STATES: Mapping[str, str] = {
+    "Creating": "Creating",
+    "Pending": "Creating",
+    "Queuing": "In the cloud's queue",
+    "ResourceAllocating": "Allocating resources",
+    "EnvPreparing": "Preparing the environment",
+    "Starting": "Starting",
+    "Running": "Running",
+    "InService": "Running",
+    "Updating": "Updating",
+    "Saving": "Saving",
+    "Saved": "Saved",
+    "SaveFailed": "Saving failed",
+    "Recovering": "Recovering",
+    "Stopping": "Stopping",
+    "Stopped": "Stopped",
+    "Deleting": "Deleting",
+    "Failed": "Failed",
+}
+"""The statuses of DSW and SageMaker. A status that is not here is shown as the cloud names it."""
 AMOUNTS = ("spent", "cap")
 GOOD_NEWS = (NoticeKind.RUNNING, NoticeKind.STOPPED, NoticeKind.DELETED)
 BLOCKS: Mapping[Block, str] = {
-    Block.AUTH_LOST: "Freepool cannot get into this account any more: its role is gone, or does not let us in.",
-    Block.LIST_BLIND: "This account does not show us what we make there, so nothing new is made.",
-    Block.CHECK: "The last check of its role found something to mend, so nothing new is made.",
+    Block.AUTH_LOST: "Freepool can no longer access this account: its role was deleted or changed.",
+    Block.LIST_BLIND: "Freepool cannot see the notebooks it creates in this account, so no new ones are created.",
+    Block.CHECK: "The last role check found a problem, so no new notebooks are created.",
 }
-OUT_OF_REACH = "This cloud, or this region of it, is switched off here. Look after it in the cloud's own console."
+OUT_OF_REACH = "This cloud or region has been turned off here. Manage your notebook in the cloud console."
 BINDING_STATES: Mapping[BindingState, str] = {
-    BindingState.PROVEN: "Not finished",
+    BindingState.PROVEN: "Unfinished",
     BindingState.ACTIVE: "Linked",
     BindingState.BLOCKED: "Blocked",
     BindingState.UNLINKED: "Unlinked",
 }
 CONSENT_STATES: Mapping[ConsentState, str] = {
-    ConsentState.OFFERED: "Not answered",
-    ConsentState.ACCEPTED: "Agreed, not started yet",
-    ConsentState.SPENT: "Agreed and started",
+    ConsentState.OFFERED: "Pending",
+    ConsentState.ACCEPTED: "Approved, not started",
+    ConsentState.SPENT: "Approved and started",
     ConsentState.EXPIRED: "Expired",
     ConsentState.WITHDRAWN: "Withdrawn",
 }
@@ -127,6 +165,11 @@ def display_state(order: Order) -> str:
     return "running" if order.state in RUNS and order.remote_state == RemoteState.RUNNING else "starting"
 
 
+def cloud_state(raw: str, texts: Translations) -> str:
+    """A cloud's own status in the user's language."""
+    return texts.say(CLOUD_STATES[raw]) if raw in CLOUD_STATES else raw
+
+
 def notice_text(notice: Notice, texts: Translations) -> str:
     """A notice as a paragraph: the event and its reason."""
     params = {name: f"{Decimal(value):.2f}" if name in AMOUNTS else value for name, value in notice.params.items()}
@@ -137,25 +180,26 @@ def notice_text(notice: Notice, texts: Translations) -> str:
     elif params.get("reason") in set(StopReason) and notice.kind in (NoticeKind.STOPPED, NoticeKind.NOT_MADE):
         parts.append(texts.say(WHY[StopReason(params["reason"])]))
     if notice.kind is NoticeKind.STOPPED and "spent" in params:
-        parts.append(texts.say("It cost about {currency} {spent}, of {cap} at most.", **params))
+        parts.append(texts.say("Cost so far: about {currency} {spent} of the {cap} limit.", **params))
     return texts.together(*parts)
 
 
 @dataclass(frozen=True)
 class Formats:
-    """Formats of numbers and times in one language. `locale` is Babel's name of it."""
+    """Formats of numbers and times in one language. `locale` is Babel's name of it; `zone` is the reader's."""
 
     locale: str
+    zone: tzinfo = UTC
 
     def time(self, at: datetime) -> str:
-        """Date and time in UTC. The page's script replaces it by the browser's time zone."""
-        in_utc = at.astimezone(UTC)
-        day = format_date(in_utc, "medium", locale=self.locale)
-        return f"{day} {format_time(in_utc, 'short', locale=self.locale)} UTC"
+        """Date and time. In UTC where the reader's zone is not known; the page's script then replaces it."""
+        there = at.astimezone(self.zone)
+        day, time = format_date(there, "medium", locale=self.locale), format_time(there, "short", locale=self.locale)
+        return f"{day} {time} UTC" if self.zone is UTC else f"{day} {time}"
 
     def day(self, at: datetime) -> str:
-        """The date in UTC."""
-        return format_date(at.astimezone(UTC).date(), "medium", locale=self.locale)
+        """The date."""
+        return format_date(at.astimezone(self.zone).date(), "medium", locale=self.locale)
 
     def size(self, size: int) -> str:
         """`size` is in bytes."""
@@ -170,4 +214,4 @@ class Formats:
         return SPACELESS.sub("\\1\u00a0", text)
 
 
-FORMATS: Mapping[str, Formats] = {"en": Formats("en"), "zh-CN": Formats("zh_Hans_CN")}
+LOCALES: Mapping[str, str] = {"en": "en", "zh-CN": "zh_Hans_CN"}

@@ -87,7 +87,8 @@ class StartHandler(SpawnRequestHandler):
             for instance in instances.unended(connection, self.person_id)
         ):
             raise AlreadyRunning(
-                "Your instance is already starting, running or stopping.", next_step="Wait a moment, and look again."
+                "Your notebook is already starting, running, or stopping.",
+                next_step="Wait a moment, then reload the page.",
             )
         ticket = self.parts.admission.ask(connection, request, by_user=True)
         if ticket.state is TicketState.WAITING:
@@ -138,7 +139,7 @@ class StopHandler(SpawnRequestHandler):
 
     async def stop_instance(self) -> None:
         """Ask the hub, and wait up to `STOP_SECONDS` until the ledger has the instance as ended."""
-        before = await self.desk.ledger.aread(instances.latest, self.user_name, "")
+        before = await self.desk.ledger.aread(instances.latest, self.person_id, "")
         has_no_server = await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
         if has_no_server and before is not None:
             await self.desk.ledger.awrite(self.end_forgotten, before.id)
@@ -181,7 +182,7 @@ class ClaimTicketHandler(StopHandler):
         async with self.parts.restart_locks.hold(self.person_id):
             ticket = await self.called_ticket()
             if ticket is None and before is None:
-                raise NotCalled("Nothing is held for you.", next_step="Wait until it is your turn.")
+                raise NotCalled("No notebook is reserved for you.", next_step="Wait until it is your turn.")
             if ticket is not None and ticket.instance_id is None:
                 await self.desk.hub.stop(self.user_name, self.hub_auth.get_token(self))
                 await self.begin(ticket)
@@ -203,7 +204,7 @@ class RestartHandler(StopHandler):
         parse(EmptyRequest, self.request.body)
         before = await self.running()
         if before is None and not self.parts.restart_locks.is_held(self.person_id):
-            raise NotRunning("Nothing runs that could be restarted.", next_step="Start an instance.")
+            raise NotRunning("There is no running notebook to restart.", next_step="Start a notebook.")
         async with self.parts.restart_locks.hold(self.person_id):
             current = await self.running()
             if current is not None and before is not None and current.id == before.id:

@@ -34,10 +34,10 @@ class PageHandler(UserHandler):
         self.finish(
             self.render_page(
                 "shared/message.html",
-                title=self.say("You are banned"),
+                title=self.say("Account banned"),
                 text=self.language_texts.together(*text),
                 action_url=f"{self.desk.base}paid" if has_paid else "",
-                action_label=self.say("Your paid instances") if has_paid else "",
+                action_label=self.say("Your paid notebooks") if has_paid else "",
             )
         )
 

@@ -39,7 +39,7 @@ ROUTES: tuple[Route, ...] = (
                 "Your running instance; all that a notebook server may read here with its own token",
                 {
                     200: Answer("Now.", session.SessionView),
-                    **errors(FORBIDDEN="Not signed in.", CONFLICT="No instance runs."),
+                    **errors(FORBIDDEN="Not signed in.", CONFLICT="No notebook is running."),
                 },
             ),
         ),

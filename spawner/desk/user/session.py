@@ -37,9 +37,9 @@ class SessionHandler(UserHandler, JsonHandler):
     async def get(self) -> None:
         """The instance that the token belongs to; of a user's own token or browser, their default server."""
         server = self.instance_server or ""
-        instance = await self.desk.ledger.aread(instances.latest, self.user_name, server)
+        instance = await self.desk.ledger.aread(instances.latest, self.person_id, server)
         if instance is None or instance.state not in LIVE:
-            raise NotRunning("No instance runs.", next_step="Start one first.")
+            raise NotRunning("No notebook is running.", next_step="Start one first.")
         self.answer(
             SessionView(
                 id=instance.id,

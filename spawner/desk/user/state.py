@@ -26,28 +26,29 @@ from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
 
 SHARED_ORIGIN = (
-    "Notebooks share this page's address here. Open notebooks of people you trust only. Paid instances, administration "
-    "and tokens are off."
+    "Notebooks share this page's address. Only open notebooks of people you trust. Paid notebooks, "
+    "administration, and tokens are turned off."
 )
-UNSAFE = "This pool isolates nobody: it was started with --unsafe-no-sandbox. Do not lend it to strangers."
+UNSAFE = "No isolation: this platform was started with --unsafe-no-sandbox. Do not offer it to people you do not trust."
 SHARED_NETWORK = (
-    "Notebooks here share this machine's network and can reach each other's ports. Do not lend it to strangers."
+    "Notebooks share this server's network and can reach each other's ports. Do not offer them to "
+    "people you do not trust."
 )
-NO_INTERNET = "Notebooks here have no internet: pip install and downloads do not work."
+NO_INTERNET = "Notebooks have no internet access: pip install and downloads do not work."
 WEAKNESSES = {
     Weakness.NO_ISOLATION: UNSAFE,
     Weakness.SHARED_NETWORK: SHARED_NETWORK,
     Weakness.NO_INTERNET: NO_INTERNET,
 }
-ALL_LENT = "Everything of this shape is lent out just now."
-PAUSED = "The operator lends none of it just now."
-MAINTENANCE = "The platform is closed for maintenance."
-NOT_OFFERED = "This shape is not offered just now."
-NO_MACHINE_NOW = "No machine of the platform has room for it just now. It is tried again and again."
-NO_LONGER_OFFERED = "What you waited for is not offered any more."
+ALL_LENT = "All notebooks of this type are in use."
+PAUSED = "Paused by the administrator."
+MAINTENANCE = "The platform is under maintenance."
+NOT_OFFERED = "This machine type is not available right now."
+NO_MACHINE_NOW = "No server has capacity for it right now. We keep trying."
+NO_LONGER_OFFERED = "The machine type or image you were waiting for is no longer available."
 RENAMED = (
-    "It was started under the name {name}, and cannot be opened under your new one. "
-    "Restart it to go on with a fresh one, or stop it; else it ends when its time is over."
+    "This notebook was started under your previous name {name} and can no longer be opened. Restart "
+    "it to get a new notebook, or stop it; otherwise it ends at its time limit."
 )
 FOR_GROUP = "Not for you, because it is for the group {groups}."
 FOR_GROUPS = "Not for you, because it is for the groups {groups}."

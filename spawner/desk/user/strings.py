@@ -7,11 +7,9 @@ numbers and times in the format of the user's language.
 USER_STRINGS: dict[str, str] = {
     # No instance yet
     "hero_title": "Start a free notebook",
-    "hero_lead": "A JupyterLab of your own, here in your browser.",
-    "fine_print": (
-        "It is free and touches nothing in your cloud account. Everything in it is wiped when it stops or restarts."
-    ),
-    "flavor_legend": "Instance type",
+    "hero_lead": "JupyterLab in your browser, ready in a second.",
+    "fine_print": "Free of charge; no cloud account needed. All files are deleted when it stops or restarts.",
+    "flavor_legend": "Machine type",
     "shape_cpu": "{n} CPU",
     "shape_memory": "{size} memory",
     "shape_disk": "{size} disk",
@@ -19,140 +17,149 @@ USER_STRINGS: dict[str, str] = {
     "shape_accelerator": "{name} with {size}",
     "shape_accelerators": "{n} × {name} with {size}",
     "stock_warm": "Ready in a second",
-    "stock_free": "{n} free",
-    "stock_none": "None free right now",
+    "stock_free": "{n} available",
+    "stock_none": "None available right now",
     "stock_first": "you would be next",
     "stock_wait": "wait {wait}",
-    "stock_line": "{n} in line",
-    "stock_line_wait": "{n} in line, wait {wait}",
-    "nothing_free": "Nothing is free right now. This page updates by itself.",
+    "stock_line": "{n} in the queue",
+    "stock_line_wait": "{n} in the queue, wait {wait}",
+    "nothing_free": "All notebooks are in use right now. This page updates automatically.",
     "queue_hint": (
-        "All of it is lent out. Take a place in line: your notebook starts by itself when it is your turn, "
-        "and you need not stay."
+        "All notebooks of this type are in use. Join the queue: your notebook starts automatically when "
+        "it is your turn, even if you close this page."
     ),
-    "join": "Take a place in line",
-    "joining": "Finding your place…",
-    "no_flavors": "Nothing can be started here yet: this pool has no instance types.",
-    "no_images": "Nothing can be started here yet: this pool has no image ready.",
+    "join": "Join the queue",
+    "joining": "Joining the queue…",
+    "no_flavors": "No notebooks available yet: the administrator has not set up any machine types.",
+    "no_images": "No notebooks available yet: no image has been installed.",
     "image": "Image",
-    "image_unavailable": "{title} (not available: {reason})",
+    "image_unavailable": "{title} (unavailable: {reason})",
     "start": "Start",
     "starting": "Starting…",
     "dismiss": "Dismiss",
     "details": "Details",
     # In line
-    "in_line": "You are in line.",
-    "state_waiting": "In line",
-    "line_title": "You are number {place} in line",
-    "line_lead": "Your notebook starts by itself when it is your turn. You may close this page.",
+    "in_line": "You are in the queue.",
+    "state_waiting": "In the queue",
+    "line_title": "You are number {place} in the queue",
+    "line_lead": "Your notebook starts automatically when it is your turn. You can close this page.",
     "turn_title": "It is your turn",
-    "turn_lead": "Your notebook is being started.",
-    "place_of": "{place} of {n} in line",
-    "expected_wait": "Expected wait",
-    "wait_unknown": "not known yet",
-    "wait_hint": "Reckoned from how long notebooks run here; it holds in three cases of five.",
-    "waiting_for": "Waiting for",
-    "leave": "Leave the line",
+    "turn_lead": "Your notebook is starting.",
+    "place_of": "{place} of {n} in the queue",
+    "expected_wait": "Estimated wait",
+    "wait_unknown": "not available yet",
+    "wait_hint": "Estimate from recent sessions; about 60% of waits fall in this range.",
+    "waiting_for": "Time in queue",
+    "leave": "Leave the queue",
     "leaving": "Leaving…",
-    "notify": "Tell me when it is my turn",
-    "notify_on": "This browser will tell you.",
+    "notify": "Notify me when it is my turn",
+    "notify_on": "You will get a notification in this browser.",
     "notify_ready": "{title}: your notebook is starting.",
-    "notify_held": "{title} is kept for you.",
-    "meanwhile_title": "Free right now",
-    "meanwhile_lead": "Start one of these meanwhile. You keep your place in line, and choose when it is your turn.",
+    "notify_held": "{title} is reserved for you.",
+    "meanwhile_title": "Available now",
+    "meanwhile_lead": (
+        "Start one of these in the meantime. You keep your place in the queue and decide when it is your turn."
+    ),
     "start_now": "Start now",
-    "besides": "You are number {place} in line for {title}.",
-    "besides_wait": "You are number {place} in line for {title}, expected wait {wait}.",
-    "held": "It is your turn: {title} is kept for you until {time}.",
-    "take": "Switch to it",
+    "besides": "You are number {place} in the queue for {title}.",
+    "besides_wait": "You are number {place} in the queue for {title}. Estimated wait: {wait}.",
+    "held": "It is your turn: {title} is reserved for you until {time}.",
+    "take": "Switch",
     "switching": "Switching…",
-    "give_up": "Give it up",
+    "give_up": "Decline",
     # An instance
     "state_starting": "Starting",
     "state_running": "Running",
     "state_stopping": "Stopping",
     "starting_title": "Starting your notebook",
     "running_title": "Your notebook is ready",
-    "stopping_title": "Wiping your instance…",
-    "stopping_lead": "Everything in it is being deleted.",
-    "switching_lead": "Everything in it is being deleted. Then a fresh one starts.",
+    "stopping_title": "Deleting your files…",
+    "stopping_lead": "All files in this notebook are being deleted.",
+    "switching_lead": "All files are being deleted. Then a new notebook starts.",
     "progress": "Progress",
-    "waiting": "Asking the pool for an instance",
-    "example_waits": "“{title}” opens by itself as soon as it is ready.",
+    "waiting": "Requesting a notebook",
+    "example_waits": "“{title}” opens automatically when your notebook is ready.",
     "cancel": "Cancel",
     "cancelling": "Cancelling…",
     "open": "Open JupyterLab",
     "new_tab": "opens in a new tab",
-    "restart": "Restart (wipes everything)",
+    "restart": "Restart (deletes all files)",
     "restarting": "Restarting…",
     "stop": "Stop",
     "stopping": "Stopping…",
     "time_left": "Time left",
     "ends_at": "ends at {time}",
-    "ends_soon": "Download what you want to keep now. Nothing is left after the end.",
-    "type": "Type",
+    "ends_soon": "Download the files you want to keep now. They are deleted at the end.",
+    "type": "Machine type",
     "running_for": "Running for",
-    "started_in": "Started in",
-    "ended": "Your instance has ended.",
+    "started_in": "Startup time",
+    "ended": "Your notebook has stopped.",
     # Asking before something is lost
-    "confirm_restart_title": "Restart and wipe everything?",
+    "confirm_restart_title": "Restart and delete all files?",
     "confirm_restart_text": (
-        "All files in this instance are deleted and everything that runs in it ends. "
-        "Then you get a fresh one. Download what you want to keep first."
+        "All files in this notebook will be deleted and running programs will stop. A new notebook then "
+        "starts. Download the files you want to keep first."
     ),
-    "confirm_restart_action": "Wipe and restart",
-    "confirm_stop_title": "Stop and wipe everything?",
+    "confirm_restart_action": "Delete and restart",
+    "confirm_stop_title": "Stop and delete all files?",
     "confirm_stop_text": (
-        "All files in this instance are deleted and cannot be brought back. Download what you want to keep first."
+        "All files in this notebook will be deleted and cannot be recovered. Download the files you want to keep first."
     ),
-    "confirm_stop_action": "Wipe and stop",
+    "confirm_stop_action": "Delete and stop",
     "confirm_switch_title": "Restart with another image?",
     "confirm_switch_text": (
-        "“{title}” needs the image “{image}”. Your instance is restarted with it, "
-        "and all files in it are deleted. Download what you want to keep first."
+        "“{title}” needs the image “{image}”. Your notebook will restart with that image, and all its "
+        "files will be deleted. Download the files you want to keep first."
     ),
-    "confirm_leave_title": "Leave the line?",
-    "confirm_leave_text": "Your place for {title} goes to the next. You can come back, but then from the end.",
-    "confirm_leave_action": "Leave the line",
+    "confirm_leave_title": "Leave the queue?",
+    "confirm_leave_text": "You will lose your place for {title}. If you come back, you join at the end of the queue.",
+    "confirm_leave_action": "Leave the queue",
     "confirm_take_title": "Switch to {title}?",
     "confirm_take_text": (
-        "The instance that runs now is wiped, with all files in it, and a fresh one starts in its place. "
-        "Download what you want to keep first."
+        "Your current notebook and all its files will be deleted, and a new notebook starts. Download "
+        "the files you want to keep first."
     ),
-    "confirm_take_action": "Wipe and switch",
+    "confirm_take_action": "Delete and switch",
     # Examples
     "examples_title": "Examples",
-    "examples_lead": "Notebooks that are ready to run.",
+    "examples_lead": "Ready-to-run notebook files.",
     "about_time": "about {time}",
     "open_example": "Open",
     "opens_when_ready": "Opens when ready",
     "unavailable": "Not available here",
-    "wait_for_wipe": "Wait until the wipe is done.",
+    "wait_for_wipe": "Wait until your files have been deleted.",
     # In one's own cloud
-    "own_title": "More than the pool has?",
+    "own_title": "Need more power?",
     "own_title_now": "In your own cloud",
     "own_lead": (
-        "Run a notebook in your own cloud account, on a machine of your choice. Your cloud bills you for it; nothing "
-        "starts without your yes to its price."
+        "Run a notebook in your own cloud account on a machine type of your choice. The cloud provider "
+        "bills you; nothing starts until you approve the price."
     ),
-    "own_paused": "No new paid instances can be made just now. What runs goes on, and you can stop it.",
+    "own_paused": (
+        "New paid notebooks cannot be created right now. Running notebooks continue, and you can stop them."
+    ),
     "own_link": "Link a cloud account",
-    "own_prices": "Prices and machines",
-    "own_go": "Paid instances",
+    "own_prices": "Machine types and prices",
+    "own_go": "Paid notebooks",
     "own_news": "More",
-    "own_spent": "Spent in this run, an estimate",
-    "own_cap": "of {cap} at most",
-    "own_left": "Ends by itself in {time}",
+    "own_spent": "Cost of this session (estimate)",
+    "own_cap": "limit {cap}",
+    "own_left": "Stops automatically in {time}",
     "own_stop": "Stop…",
     "own_delete": "Delete…",
     # When something is wrong
-    "closes_at": "The platform closes for maintenance at {time}. What runs then is wiped; nobody new is let in.",
-    "closed": "The platform is closed for maintenance: nobody new is let in. What runs goes on.",
+    "closes_at": (
+        "Maintenance starts at {time}. Notebooks still running then will be stopped and their files "
+        "deleted. New notebooks cannot be started now."
+    ),
+    "closed": (
+        "The platform is under maintenance. New notebooks cannot be started; running notebooks are not affected."
+    ),
     "reconnecting": "Reconnecting…",
-    "no_answer": "The desk did not answer.",
-    "no_answer_next": "Check your connection, then try again.",
+    "no_answer": "The server did not respond.",
+    "no_answer_next": "Check your internet connection, then try again.",
     "signed_out": "You are signed out.",
-    "signed_out_next": "Load this page again to sign in.",
-    "unknown_error": "That did not work.",
+    "signed_out_next": "Reload this page to sign in.",
+    "unknown_error": "Something went wrong.",
     "unknown_error_next": "Try again in a moment.",
 }

@@ -15,14 +15,14 @@ from spawner.ledger.people.tables import bans
 from spawner.ledger.transitions import touch
 
 REASONS: dict[BanCode, str] = {
-    BanCode.MINING: "Your account is banned: it was used for mining.",
+    BanCode.MINING: "Your account is banned: it was used for cryptocurrency mining.",
     BanCode.ATTACK: "Your account is banned: it was used to attack others.",
     BanCode.SPAM: "Your account is banned: it was used to send spam.",
-    BanCode.EVASION: "Your account is banned: it belongs to somebody who is banned.",
+    BanCode.EVASION: "Your account is banned: it belongs to a banned user.",
     BanCode.OTHER: "Your account is banned.",
 }
 UNTIL = "The ban ends on {until}. You can appeal: {appeal}"
-FOR_GOOD = "The ban has no end. You can appeal: {appeal}"
+FOR_GOOD = "The ban is permanent. You can appeal: {appeal}"
 
 
 def _holds(now: Any) -> ColumnElement[bool]:

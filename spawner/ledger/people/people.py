@@ -62,8 +62,8 @@ def identify(
         return current
     if current.identity is not None:
         raise NameTaken(
-            "The name {name} belongs to another account here.",
-            next_step="Ask the operator of this platform to rename or delete the user {name}.",
+            "The name {name} is already used by another account.",
+            next_step="Ask an administrator to rename or delete the user {name}.",
             name=user.name,
         )
     if known is None:

@@ -83,9 +83,11 @@ def request(
     others = [name for name in live if name != server_name]
     if len(others) >= at_most:
         raise TooMany(
-            "You already have {count} running, which is all that one person may have at once.",
-            next_step="Stop it first, or go on working in it.",
-            count="an instance" if at_most == 1 else f"{at_most} instances",
+            "You already have a running notebook."
+            if at_most == 1
+            else "You already have {count} running notebooks, the maximum per person.",
+            next_step="Stop it first, or continue working in it.",
+            count=at_most,
         )
     try:
         connection.execute(

@@ -16,7 +16,7 @@ OUT_OF_REACH = timedelta(hours=24)
 """How long an unreachable instance without an auto-stop prevents unlinking."""
 Reach = Callable[[str, str], bool]
 """`Paid.reaches`: whether the settings name a provider and a region."""
-OTHER_ACCOUNT = "The role belongs to account {found}, but you have signed in to account {proven}."
+OTHER_ACCOUNT = "The role belongs to account {found}, but you signed in to account {proven}."
 
 
 def external_id(randomness: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from spawner.errors import BadOption, NoConsent, NotAllowed, OfferChanged
 from spawner.ledger.paid.rows import Binding, Consent, ConsentKind, ConsentState, Order
@@ -22,12 +22,12 @@ GOOD_FOR = timedelta(minutes=10)
 SHORTEST_RUN = 600
 """Seconds. Shorter runs would mostly pay for starting and stopping."""
 LONGEST_RUN = 7 * 24 * 3600
-NOT_FROM_THE_PAGE = "This yes did not come from the page with the question."
-NOTHING_NEW = "Nothing new can be made in this cloud account just now."
-TYPE_NOT_OFFERED = "{instance_type} is not on offer any more."
-TYPE_UNAVAILABLE = "{instance_type} is not available just now."
-PRICE_UNKNOWN = "The price of {instance_type} is not known just now."
-PRICE_CHANGED = "The price of {instance_type} has changed from {old} to {new} an hour."
+NOT_FROM_THE_PAGE = "This approval did not come from the approval page."
+NOTHING_NEW = "No new notebooks can be created in this cloud account right now."
+TYPE_NOT_OFFERED = "{instance_type} is no longer available."
+TYPE_UNAVAILABLE = "{instance_type} is sold out right now."
+PRICE_UNKNOWN = "The price of {instance_type} is not available right now."
+PRICE_CHANGED = "The price of {instance_type} has changed from {old} to {new} per hour."
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,15 @@ class Parties:
 
 @dataclass(frozen=True)
 class Page:
-    """The page that shows the offer. It must send `token` with the acceptance; only the token's hash is stored."""
+    """The page that shows the offer. It must send `token` with the acceptance; only the token's hash is stored.
+
+    `zone`: the reader's time zone.
+    """
 
     session: str
     language: str
     token: str
+    zone: tzinfo = UTC
 
 
 def ask(consent_id: str, parties: Parties, quote: Quote, chosen: Chosen, page: Page, *, now: datetime) -> Consent:
@@ -86,6 +90,7 @@ def ask(consent_id: str, parties: Parties, quote: Quote, chosen: Chosen, page: P
         idle_seconds=chosen.idle_seconds if can_cull else None,
         read_at=quote.read_at,
         now=now,
+        zone=page.zone,
     )
     text = consent_text.write(facts, page.language)
     return Consent(
@@ -127,31 +132,31 @@ def _price_of(binding: Binding, quote: Quote, now: datetime) -> tuple[Money, Mon
     """Price of an hour, in total and without the disk. Raises `NotAllowed` or `OfferChanged` if it cannot be offered
     now."""
     if not may_order(binding):
-        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
+        raise NotAllowed(NOTHING_NEW, next_step="Check the status of the linked account.")
     hourly = quote.hourly
     if hourly is None or quote.compute is None or not quote.is_buyable:
         raise OfferChanged(
-            "{instance_type} cannot be had just now.",
-            next_step="Choose another one.",
+            "{instance_type} is not available right now.",
+            next_step="Choose another machine type.",
             instance_type=quote.instance_type.id,
         )
     if now >= quote.read_at + GOOD_FOR:
-        raise OfferChanged("This price is too old.", next_step="Load the prices again.")
+        raise OfferChanged("This price is out of date.", next_step="Reload the prices.")
     return hourly, quote.compute
 
 
 def _run_seconds(chosen: Chosen, hourly: Money) -> int:
     if chosen.cap.currency != hourly.currency:
-        raise BadOption("The limit must be in {currency}, like the price.", currency=hourly.currency)
+        raise BadOption("The spending limit must be in {currency}, like the price.", currency=hourly.currency)
     if not SHORTEST_RUN <= chosen.max_seconds <= LONGEST_RUN:
         raise BadOption(
-            "A run lasts from {shortest} minutes to {longest} hours.",
+            "A session lasts from {shortest} minutes to {longest} hours.",
             shortest=SHORTEST_RUN // 60,
             longest=LONGEST_RUN // 3600,
         )
     seconds = quotes.run_seconds(chosen.cap, hourly, chosen.max_seconds)
     if seconds < SHORTEST_RUN:
-        raise BadOption("{cap} is too little for {minutes} minutes.", cap=chosen.cap.exact, minutes=SHORTEST_RUN // 60)
+        raise BadOption("{cap} is not enough for {minutes} minutes.", cap=chosen.cap.exact, minutes=SHORTEST_RUN // 60)
     return seconds
 
 
@@ -161,15 +166,17 @@ def check_answer(consent: Consent, *, person_id: str, session: str, token: str, 
     Raises `NoConsent` or `OfferChanged`.
     """
     if consent.person_id != person_id:
-        raise NoConsent("Only its owner can agree to being billed.")
+        raise NoConsent("Only the account owner can approve charges.")
     if consent.session != session:
-        raise OfferChanged("This was asked in another session.", next_step="Look at it and agree here.")
+        raise OfferChanged(
+            "This approval page belongs to another session.", next_step="Review and approve it in this session."
+        )
     if not hmac.compare_digest(consent_text.hash_of(token), consent.answer_hash):
-        raise NoConsent(NOT_FROM_THE_PAGE, next_step="Open the question, and agree there.")
+        raise NoConsent(NOT_FROM_THE_PAGE, next_step="Open the approval page and approve there.")
     if consent.state is not ConsentState.OFFERED:
-        raise OfferChanged("This was answered already.", next_step="Look at what has come of it, or ask again.")
+        raise OfferChanged("This has already been answered.", next_step="Check its status, or start over.")
     if now >= consent.expires_at:
-        raise OfferChanged("This price is too old.", next_step="Load the prices again.")
+        raise OfferChanged("This price is out of date.", next_step="Reload the prices.")
 
 
 def change_since(consent: Consent, instance_types: Iterable[InstanceType]) -> tuple[str, Mapping[str, str]] | None:

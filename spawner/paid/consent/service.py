@@ -6,6 +6,7 @@ They read prices from the cloud and write consents to the ledger. They change no
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 
 from sqlalchemy import Connection
 
@@ -20,7 +21,7 @@ from spawner.paid.paid import Paid
 from spawner.paid.providers.base import Provider
 from spawner.paid.quotes import Needs, Quote, quote
 
-SWITCHED_OFF = "This cloud, or this region of it, is switched off here just now."
+SWITCHED_OFF = "This cloud or region is currently turned off here."
 
 
 def provider_of(paid: Paid, binding: Binding, region: str) -> Provider:
@@ -48,30 +49,34 @@ async def offer(
     language: str,
     token_of: Callable[[str], str],
     order: Order | None = None,
+    zone: tzinfo = UTC,
 ) -> Consent:
     """Offer an instance at a price that is read now. With `order`: offer to start that stopped instance again.
 
     `token_of` makes the one-time token for a consent's id, which the page with the offer sends with the acceptance.
+    `zone` is the reader's time zone, for the text.
     """
     await paid.ledger.aread(refuse_if_paused)
     if not may_order(binding):
-        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
+        raise NotAllowed(NOTHING_NEW, next_step="Check the status of the linked account.")
     if order is not None and (not is_same(order, binding) or order.binding_id != binding.id):
-        raise NotAllowed("This is not yours.")
+        raise NotAllowed("You do not have access to this.")
     is_unchanged = order is None or (order.instance_type, order.region, order.server_name) == (
         instance_type,
         region,
         chosen.server_name,
     )
     if not is_unchanged:
-        raise BadOption("What is stopped can only be started again as it is.")
+        raise BadOption("A stopped notebook can only be started again with the same settings.")
     if order is not None and (order.state is not OrderState.STOPPED or order.delete_wanted_at is not None):
-        raise OfferChanged("It is not stopped.", next_step="Wait until it is.")
+        raise OfferChanged("The notebook is not stopped.", next_step="Wait until it has stopped.")
     quoted = await quotes(paid, binding, region, Needs(), disk=chosen.disk)
     chosen_quote = next((each for each in quoted if each.instance_type.id == instance_type), None)
     if chosen_quote is None:
         raise OfferChanged(
-            "{instance_type} cannot be had just now.", next_step="Choose another one.", instance_type=instance_type
+            "{instance_type} is not available right now.",
+            next_step="Choose another machine type.",
+            instance_type=instance_type,
         )
     provider = provider_of(paid, binding, region)
     consent_id = paid.new_id()
@@ -80,7 +85,7 @@ async def offer(
         Parties(binding, region, provider.title, provider.capabilities, order),
         chosen_quote,
         chosen,
-        Page(session, language, token_of(consent_id)),
+        Page(session, language, token_of(consent_id), zone),
         now=paid.now(),
     )
     await paid.ledger.awrite(consents.offer, consent)
@@ -96,7 +101,10 @@ async def accept(paid: Paid, consent_id: str, *, person_id: str, session: str, t
     def read(connection: Connection) -> tuple[Consent, Binding]:
         consent = consents.find(connection, consent_id)
         if consent is None:
-            raise NoConsent("Nobody was asked this.", next_step="Choose a machine on the desk, and agree there.")
+            raise NoConsent(
+                "This approval does not exist.",
+                next_step="Choose a machine type on the home page and approve the charges there.",
+            )
         refuse_if_paused(connection)
         bans.refuse_banned(connection, consent.person_id, now=paid.now())
         return consent, bindings.get(connection, consent.binding_id)
@@ -105,14 +113,14 @@ async def accept(paid: Paid, consent_id: str, *, person_id: str, session: str, t
     caller = {"person_id": person_id, "session": session, "token": token}
     check_answer(consent, **caller, now=paid.now())
     if not may_order(binding):
-        raise OfferChanged(NOTHING_NEW, next_step="Look at how it is linked.")
+        raise OfferChanged(NOTHING_NEW, next_step="Check the status of the linked account.")
     instance_types = await provider_of(paid, binding, consent.region).instance_types(
         account_of(binding, consent.region)
     )
     changed = change_since(consent, instance_types)
     if changed is not None:
         template, params = changed
-        raise OfferChanged(template, next_step="Look at the new price.", **params)
+        raise OfferChanged(template, next_step="Check the new price.", **params)
 
     def write(connection: Connection) -> Consent:
         now = paid.now()
@@ -123,6 +131,4 @@ async def accept(paid: Paid, consent_id: str, *, person_id: str, session: str, t
     try:
         return await paid.ledger.awrite(write)
     except LostRace:
-        raise OfferChanged(
-            "This was answered already.", next_step="Look at what has come of it, or ask again."
-        ) from None
+        raise OfferChanged("This has already been answered.", next_step="Check its status, or start over.") from None

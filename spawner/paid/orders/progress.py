@@ -12,32 +12,34 @@ Line = tuple[int, str, Mapping[str, str]]
 """Percent, template, parameters."""
 
 DONE: Mapping[str, tuple[int, str]] = {
-    "ordered": (5, "Your order is noted"),
-    "unknown": (20, "The cloud's answer was lost; looking whether it was made"),
-    "made": (30, "The cloud is making it"),
-    "started": (30, "The cloud is starting it"),
-    "adopted": (30, "It is there"),
-    "armed": (40, "Its timer is set in the cloud, so that it ends even without us"),
-    "arming_failed": (35, "Its timer could not be set; trying again, and else it is stopped"),
+    "ordered": (5, "Order received"),
+    "unknown": (20, "No response from the cloud. Checking whether the notebook was created"),
+    "made": (30, "The cloud is creating your notebook"),
+    "started": (30, "The cloud is starting your notebook"),
+    "adopted": (30, "Notebook found"),
+    "armed": (40, "Auto-stop timer set in the cloud"),
+    "arming_failed": (35, "The auto-stop timer could not be set. Trying again; if it fails, the notebook is stopped"),
 }
 """Message for each event of an order that users see."""
-STAGE = "The cloud says: {stage}"
-READY = "It runs. Opening it"
+STAGE = "Cloud status: {stage}"
+READY = "Running. Opening your notebook"
 STAGE_PERCENT = {RemoteState.PROVISIONING: 60, RemoteState.RUNNING: 100}
 
-NOT_STARTED = "It was not started."
+NOT_STARTED = "The notebook was not started."
 ENDINGS: Mapping[StopReason, str] = {
-    StopReason.CANCELLED: "The start was cancelled.",
-    StopReason.ASKED: "It is being stopped.",
-    StopReason.HUB: "It is being stopped.",
-    StopReason.PRICE: "The price has changed since you agreed, so nothing was made.",
-    StopReason.REFUSED: "Your cloud refused it, so nothing was made.",
-    StopReason.BLOCKED: "Nothing new can be made in this cloud account just now.",
-    StopReason.TOO_LATE: "It could not be made in time, so it is not made any more.",
-    StopReason.UNPROTECTED: "Its timer could not be set in the cloud, so it was stopped.",
-    StopReason.LIST_BLIND: "Your cloud does not show us what we make there, so it was stopped.",
-    StopReason.NOT_STARTED: "Your cloud did not start it.",
-    StopReason.OUTSIDE: "It was stopped in your cloud.",
+    StopReason.CANCELLED: "Start cancelled.",
+    StopReason.ASKED: "The notebook is stopping.",
+    StopReason.HUB: "The notebook is stopping.",
+    StopReason.PRICE: "The price changed after you approved it, so nothing was created.",
+    StopReason.REFUSED: "Your cloud account refused the request, so nothing was created.",
+    StopReason.BLOCKED: "No new notebooks can be created in this cloud account right now.",
+    StopReason.TOO_LATE: "The notebook could not be created in time. The request was cancelled.",
+    StopReason.UNPROTECTED: "The auto-stop timer could not be set, so the notebook was stopped.",
+    StopReason.LIST_BLIND: (
+        "Freepool cannot see the notebooks it creates in your cloud account, so this one was stopped."
+    ),
+    StopReason.NOT_STARTED: "Your cloud account did not start the notebook.",
+    StopReason.OUTSIDE: "The notebook was stopped in your cloud account.",
 }
 """Why the instance cannot be opened; other reasons have `NOT_STARTED`."""
 

@@ -40,8 +40,8 @@ START_TOKEN = "start_token"  # noqa: S105  (the name of an option)
 OLD_START_TOKEN = "start_word"  # noqa: S105
 """Its name up to 0.1; accepted for one release, in case the desk is upgraded after the hub."""
 UNDER_WAY = (OrderState.INTENDED, *UNSETTLED, *RUNS)
-NOBODY_AGREED = "Nobody has agreed to being billed for this."
-ON_THE_DESK = "Choose a machine on the desk, and agree there."
+NOBODY_AGREED = "The charges for this notebook have not been approved."
+ON_THE_DESK = "Choose a machine type on the home page and approve the charges there."
 
 
 def pop_start_token(options: MutableMapping[str, Any]) -> object:
@@ -83,9 +83,7 @@ def begin(
     try:
         return place(connection, person_id=person_id, server_name=server_name, now=now)
     except LostRace:
-        raise OfferChanged(
-            "This was answered already.", next_step="Look at what has come of it, or ask again."
-        ) from None
+        raise OfferChanged("This has already been answered.", next_step="Check its status, or start over.") from None
 
 
 def place(connection: Connection, *, person_id: str, server_name: str, now: datetime) -> Order:
@@ -101,7 +99,7 @@ def place(connection: Connection, *, person_id: str, server_name: str, now: date
         raise NoConsent(NOBODY_AGREED, next_step=ON_THE_DESK)
     binding = bindings.get(connection, consent.binding_id)
     if not may_order(binding):
-        raise NotAllowed(NOTHING_NEW, next_step="Look at how it is linked.")
+        raise NotAllowed(NOTHING_NEW, next_step="Check the status of the linked account.")
     consents.spend(connection, consent.id, now=now)
     order = (
         _new(connection, consent, binding, now) if consent.kind is ConsentKind.CREATE else _again(connection, consent)
@@ -179,7 +177,7 @@ def want_stop(
 def want_delete(connection: Connection, order_id: str, *, person_id: str, by: str, now: datetime) -> None:
     """Request that the instance and its disk be deleted. Idempotent. Raises `NotAllowed` unless it is this person's."""
     if orders.get(connection, order_id).person_id != person_id:
-        raise NotAllowed("Only its owner can delete this.")
+        raise NotAllowed("Only the owner can delete this notebook.")
     if orders.want_delete(connection, order_id, by=by, now=now):
         audit.note(connection, order_id, at=now, by=by, what="delete_wanted")
 

@@ -15,20 +15,20 @@ from spawner.paid.providers.messages import say
 Sentence = tuple[str, Mapping[str, str]]
 
 NOT_IN = "The role {role} does not let Freepool in: {said}"
-OTHER_ACCOUNT = "The role belongs to account {actual}, and not to {expected}, which you proved to be yours."
+OTHER_ACCOUNT = "The role belongs to account {actual}, not to {expected}, which you confirmed as yours."
 TOO_OPEN_WITHOUT = (
-    "The role's trust policy is too open: it lets Freepool in without an external id, and so would serve "
-    "any stranger who knows its name."
+    "The role's trust policy is too open: it accepts Freepool without an external ID, so anyone who "
+    "knows the role's name could use it through Freepool."
 )
 TOO_OPEN_WRONG = (
-    "The role's trust policy is too open: it lets Freepool in with a wrong external id, and so would serve "
-    "any stranger who knows its name."
+    "The role's trust policy is too open: it accepts Freepool with a wrong external ID, so anyone "
+    "who knows the role's name could use it through Freepool."
 )
-CANNOT_READ = "The role does not allow {action}, without which Freepool could not see what it costs or runs."
-TOO_MUCH = "The role also allows {action}. Freepool does not need that and will not use it: better take it away."
+CANNOT_READ = "The role does not allow {action}. Freepool needs it to read prices and running notebooks."
+TOO_MUCH = "The role also allows {action}. Freepool does not need or use it; we recommend removing it."
 
-NOT_SOLVENT = "The cloud says that this account cannot pay for an instance just now: look at its balance."
-NO_WORKSPACE = "The account has no PAI workspace yet: open the PAI console once and make one."
+NOT_SOLVENT = "The cloud reports that this account cannot pay for an instance right now. Check its balance."
+NO_WORKSPACE = "The account has no PAI workspace yet. Open the PAI console and create one."
 
 
 class AssumedSession(Protocol):

@@ -14,23 +14,26 @@ LONGEST = 400
 """Maximum characters kept of a cloud's message."""
 
 MESSAGES: dict[type[base.ProviderError], tuple[str, str]] = {
-    base.Rejected: ("The cloud refused this.", ""),
-    base.AlreadyExists: ("The cloud has an instance of this name already.", ""),
-    base.NoCapacity: ("The cloud has no such machine free now.", "Try another shape, or later."),
+    base.Rejected: ("The cloud refused this request.", ""),
+    base.AlreadyExists: ("The cloud already has an instance with this name.", ""),
+    base.NoCapacity: (
+        "This machine type is sold out in the cloud right now.",
+        "Try another machine type, or try again later.",
+    ),
     base.Insufficient: (
-        "The balance or the quota of the cloud account does not allow this.",
-        "Look at both in the console of the cloud.",
+        "The cloud account does not have enough balance or quota.",
+        "Check both in the cloud console.",
     ),
-    base.Conflict: ("What the instance is doing now does not allow this.", "Try again in a minute."),
-    base.NotFound: ("The cloud knows no such instance.", ""),
+    base.Conflict: ("The current state of the notebook does not allow this.", "Try again in a minute."),
+    base.NotFound: ("This notebook does not exist in the cloud.", ""),
     base.AuthLost: (
-        "The cloud account does not let Freepool do this any more.",
-        "Look at the role in the console of the cloud; what runs there can be stopped there, too.",
+        "The cloud account no longer allows Freepool to do this.",
+        "Check the role in the cloud console. You can also stop running notebooks there.",
     ),
-    base.Throttled: ("The cloud asks for a pause.", ""),
-    base.ClockSkew: ("The cloud does not accept this machine's clock.", "An operator must set it right."),
-    base.Unavailable: ("The cloud cannot be asked just now.", "Try again in a minute."),
-    base.OutcomeUnknown: ("The cloud did not say whether this was done; Freepool finds out.", ""),
+    base.Throttled: ("The cloud is limiting requests.", ""),
+    base.ClockSkew: ("The cloud rejects this server's clock.", "An administrator must correct the time."),
+    base.Unavailable: ("The cloud is not reachable right now.", "Try again in a minute."),
+    base.OutcomeUnknown: ("The cloud did not confirm this request. Freepool is checking.", ""),
 }
 
 

@@ -88,31 +88,37 @@ def bad_option(model: type[BaseModel], error: ValidationError) -> BadOption:
     place, kind = ".".join(str(step) for step in first["loc"][:1]), first["type"]
     if not place:
         return BadOption(
-            "The request cannot be read: {why}.", next_step="Send a JSON object.", why=str(first["msg"]).splitlines()[0]
+            "Invalid request: {why}.", next_step="Send a JSON object.", why=str(first["msg"]).splitlines()[0]
         )
     if kind == "extra_forbidden":
         known = ", ".join(model.model_fields) or "(none)"
-        return BadOption("{key} is not an option.", next_step="The options are: {known}.", key=echo(place), known=known)
+        return BadOption(
+            "Unknown option: {key}.", next_step="Available options: {known}.", key=echo(place), known=known
+        )
     if kind == "missing":
-        return BadOption("{key} is missing.", next_step="Say it, too.", key=place)
+        return BadOption("{key} is missing.", next_step="Add it and send again.", key=place)
     value = echo(first["input"])
     if place in ("begins", "ends", "at"):
         return BadOption(
-            "{value} is no time.",
-            next_step="Write date, time and zone, such as 2026-11-23T09:00+08:00.",
+            "{value} is not a valid time.",
+            next_step="Use date, time, and time zone, for example 2026-11-23T09:00+08:00.",
             value=value,
         )
     if place == "slots":
-        return BadOption("{value} is no number of slots.", next_step="Give a whole number up to 1000.", value=value)
+        return BadOption(
+            "{value} is not a valid number of notebooks.", next_step="Enter a whole number up to 1000.", value=value
+        )
     if place == "name":
         return BadOption(
-            "{value} is no name for a plan.",
-            next_step="Use up to 40 small letters, digits and hyphens, such as ml-course.",
+            "{value} is not a valid plan name.",
+            next_step="Use up to 40 lowercase letters, digits, and hyphens, for example ml-course.",
             value=value,
         )
     if place == "reason":
-        return BadOption("The reason cannot be taken.", next_step="Write at most 200 characters.")
-    return BadOption("{value} is no {key}.", next_step="Send it in another form.", value=value, key=place)
+        return BadOption("The reason is not valid.", next_step="Use at most 200 characters.")
+    return BadOption(
+        "{value} is not a valid {key}.", next_step="Check the format and send it again.", value=value, key=place
+    )
 
 
 def set_floor(connection: Connection, catalog: Catalog, change: FloorChange, *, now: datetime, by: str) -> None:
@@ -144,8 +150,8 @@ def drain(connection: Connection, catalog: Catalog, change: DrainChange, *, now:
         _refuse_far(change.at, now)
         if change.at <= now:
             raise BadOption(
-                "{value} is over.",
-                next_step="Choose a time to come, or none: then nobody is ended.",
+                "{value} is in the past.",
+                next_step="Choose a future time, or leave it empty to let notebooks run on.",
                 value=format_time(change.at),
             )
     reason = " ".join(change.reason.split())
@@ -165,18 +171,19 @@ def plan(connection: Connection, catalog: Catalog, change: PlanChange, *, now: d
     for time in (change.begins, change.ends):
         _refuse_far(time, now)
     if change.ends <= change.begins:
-        raise BadOption("The plan ends before it begins.", next_step="Choose an end that comes after the beginning.")
+        raise BadOption("The plan ends before it starts.", next_step="Choose an end time after the start time.")
     if change.weekly and change.ends - change.begins >= WEEK:
         raise BadOption(
-            "A weekly plan lasts less than a week.", next_step="Choose an earlier end, or a plan that is not weekly."
+            "A weekly plan must be shorter than a week.",
+            next_step="Choose an earlier end time, or turn off weekly repeat.",
         )
     if not change.weekly and change.ends <= now:
-        raise BadOption("The plan is over already.", next_step="Choose a time to come, or make it weekly.")
+        raise BadOption("The plan is in the past.", next_step="Choose a future time, or repeat it weekly.")
     others = [
         name for name in admin_settings.all_of(connection) if name.startswith(PLAN) and name != PLAN + change.name
     ]
     if len(others) >= MAX_PLANS:
-        raise BadOption("There are {count} plans already.", next_step="Remove one first.", count=len(others))
+        raise BadOption("There are already {count} plans.", next_step="Delete one first.", count=len(others))
     value = Plan.model_validate(change.model_dump(exclude={"name"})).model_dump(mode="json")
     admin_settings.put(connection, PLAN + change.name, value, now=now, by=by)
 
@@ -188,8 +195,8 @@ def unplan(connection: Connection, catalog: Catalog, change: PlanName, *, now: d
             name.removeprefix(PLAN) for name in admin_settings.all_of(connection) if name.startswith(PLAN)
         )
         raise BadOption(
-            "There is no plan called {wanted}.",
-            next_step="Choose one of: {known}.",
+            "Unknown plan: {wanted}.",
+            next_step="Available: {known}.",
             wanted=echo(change.name),
             known=known or "(none)",
         )
@@ -204,8 +211,8 @@ def _warm_flavor(catalog: Catalog, flavor_id: str, image_id: str) -> Flavor:
     flavor, image = catalog.flavor(flavor_id), catalog.image(image_id)
     if not image.agent:
         raise BadOption(
-            "The image {image} cannot wait for somebody: it knows nothing of Freepool.",
-            next_step="Choose an image with Freepool's agent in it.",
+            "The image {image} cannot be kept warm: it does not contain Freepool's agent.",
+            next_step="Choose an image that contains Freepool's agent.",
             image=image.id,
         )
     return flavor
@@ -214,8 +221,8 @@ def _warm_flavor(catalog: Catalog, flavor_id: str, image_id: str) -> Flavor:
 def _refuse_too_many(flavor: Flavor, slots: int) -> None:
     if slots > flavor.limit:
         raise BadOption(
-            "Of {flavor} there can be {limit} at most.",
-            next_step="Choose a smaller number, or raise its limit in the catalog.",
+            "The limit for {flavor} is {limit}.",
+            next_step="Choose a smaller number, or raise the limit in the catalog.",
             flavor=flavor.id,
             limit=flavor.limit,
         )

@@ -99,8 +99,8 @@ class Admission:
         waiting = [own for own in open_tickets if own.has_waited]
         if waiting:
             raise AlreadyQueued(
-                "You are in line for {flavor} already.",
-                next_step="Leave that line first, or choose something that is free now.",
+                "You are already in the queue for {flavor}.",
+                next_step="Leave that queue first, or choose a machine type that is available now.",
                 flavor=waiting[0].flavor,
             )
         return tickets.join(connection, self._with_estimate(connection, ticket))
@@ -282,18 +282,18 @@ class Admission:
         for ticket in open_tickets:
             if ticket.state is TicketState.CALLED and ticket.instance_id is None:
                 raise AlreadyQueued(
-                    "The shape {flavor} is held for you.", next_step="Start it, or give it up.", flavor=ticket.flavor
+                    "{flavor} is reserved for you.", next_step="Start it, or decline it.", flavor=ticket.flavor
                 )
 
     def _refuse_closed(self, connection: Connection, flavor: Flavor) -> None:
         settings = AdminSettings(admin_settings.all_of(connection))
         if settings.drain is not None:
             raise Maintenance(
-                "The platform is closed for maintenance.", next_step="Come back later.", details=settings.drain.reason
+                "The platform is under maintenance.", next_step="Come back later.", details=settings.drain.reason
             )
         if settings.is_paused(flavor.id):
             raise Paused(
-                "The shape {flavor} is paused by the operator.", next_step="Try another shape.", flavor=flavor.id
+                "The administrator has paused {flavor}.", next_step="Try another machine type.", flavor=flavor.id
             )
 
     def _rank(self, connection: Connection, request: SpawnRequest, rights: Rights) -> datetime:
@@ -306,8 +306,8 @@ class Admission:
         """The ticket with its estimated wait. Raises `PoolFull` where the queue is full."""
         if tickets.in_line(connection, ticket.flavor) >= self.catalog.queue.longest:
             raise PoolFull(
-                "Everything of the shape {flavor} is lent out just now, and the line is full.",
-                next_step="Try another shape, or come back when somebody has stopped.",
+                "All {flavor} notebooks are in use, and the queue is full.",
+                next_step="Try another machine type, or come back later.",
                 flavor=ticket.flavor,
             )
         place = tickets.ahead(connection, ticket) + 1

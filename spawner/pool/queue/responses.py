@@ -12,25 +12,25 @@ TICKET_PATH = "/services/desk/api/ticket"
 """The path that a program polls, with its user's token."""
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 5, 60
 """Bounds of the suggested polling interval, in seconds."""
-FULL = "Everything of the shape {flavor} is lent out just now."
-NO_MACHINE = "No machine has room for the shape {flavor} just now."
-PLACE = "You are number {place} in line."
-WAIT = "That takes about {low} to {high} minutes."
-STAY = "You need not stay: your instance is started when it is your turn."
+FULL = "All {flavor} notebooks are in use."
+NO_MACHINE = "No server has capacity for {flavor} right now."
+PLACE = "You are number {place} in the queue."
+WAIT = "The estimated wait is {low} to {high} minutes."
+STAY = "Your notebook starts automatically when it is your turn."
 
 UNAVAILABLE_TEXTS: dict[Unavailable, str] = {
-    Unavailable.NO_GPU: "This machine's pool has no GPU.",
-    Unavailable.TOO_LITTLE_MEMORY: "This machine has too little memory for it.",
-    Unavailable.KUBERNETES_ONLY: "This image is served on Kubernetes.",
-    Unavailable.NOT_ON_KUBERNETES: "This image is not served on Kubernetes.",
-    Unavailable.NOT_INSTALLED: "This image is not installed on this machine.",
+    Unavailable.NO_GPU: "This server has no GPU.",
+    Unavailable.TOO_LITTLE_MEMORY: "This server does not have enough memory.",
+    Unavailable.KUBERNETES_ONLY: "This image is available only on Kubernetes.",
+    Unavailable.NOT_ON_KUBERNETES: "This image is not available on Kubernetes.",
+    Unavailable.NOT_INSTALLED: "This image is not installed on this server.",
 }
 """In English; the desk translates them."""
 
 
 def not_offered(why: Unavailable) -> NotOffered:
     """The refusal of a start that the backend can never serve."""
-    return NotOffered(UNAVAILABLE_TEXTS[why], next_step="Choose another shape or image.")
+    return NotOffered(UNAVAILABLE_TEXTS[why], next_step="Choose another machine type or image.")
 
 
 def queued(position: QueuePosition, *, why: str = FULL, details: str = "") -> Queued:

@@ -39,16 +39,16 @@ class TargetReason(StrEnum):
 
 
 TARGET_REASONS: dict[TargetReason, str] = {
-    TargetReason.QUIET: "Nobody asks for it just now.",
-    TargetReason.CATALOG: "The catalog keeps at least so many.",
-    TargetReason.FLOOR: "An operator has set this floor.",
-    TargetReason.PLAN: "A plan asks for them.",
-    TargetReason.DEMAND: "So many are being asked for.",
-    TargetReason.CEILING: "More are being asked for, but the catalog's ceiling is reached.",
-    TargetReason.LINE: "People stand in line: what there is goes to them.",
-    TargetReason.PAUSED: "The flavor is paused.",
-    TargetReason.DRAIN: "None waits during maintenance.",
-    TargetReason.NOT_SERVED: "This pool cannot keep it waiting.",
+    TargetReason.QUIET: "No demand right now.",
+    TargetReason.CATALOG: "Minimum set in the catalog.",
+    TargetReason.FLOOR: "Minimum set by an administrator.",
+    TargetReason.PLAN: "Scheduled by a plan.",
+    TargetReason.DEMAND: "Matches current demand.",
+    TargetReason.CEILING: "Demand is higher, but the catalog's maximum is reached.",
+    TargetReason.LINE: "People are in the queue; capacity goes to them first.",
+    TargetReason.PAUSED: "This machine type is paused.",
+    TargetReason.DRAIN: "No warm notebooks during maintenance.",
+    TargetReason.NOT_SERVED: "Cannot be kept warm here.",
 }
 """In English; the desk translates them."""
 

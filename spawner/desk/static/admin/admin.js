@@ -3,6 +3,7 @@
 import { patch } from "../shared/dom.js";
 import { client, follow, Refused, SignedOut } from "../shared/live.js";
 import "../shared/menu.js";
+import "../shared/zone.js";
 import { app, base, byId, f, firstState, t, xsrf } from "../shared/script_page.js";
 import { local, numeric, openForm, zoned } from "./dialog.js";
 import { page } from "./page.js";

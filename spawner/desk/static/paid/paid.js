@@ -7,6 +7,7 @@ import { patch } from "../shared/dom.js";
 import { formats } from "../shared/format.js";
 import { client, follow } from "../shared/live.js";
 import "../shared/menu.js";
+import "../shared/zone.js";
 
 /** @import { State } from "../shared/api.d.ts" */
 /** @import { Client } from "../shared/live.js" */

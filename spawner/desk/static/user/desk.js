@@ -6,6 +6,7 @@
 import { patch } from "../shared/dom.js";
 import { client, follow, Refused, SignedOut } from "../shared/live.js";
 import "../shared/menu.js";
+import "../shared/zone.js";
 import { app, base, byId, f, firstState, strings, t, xsrf } from "../shared/script_page.js";
 import { cancelConfirm, confirmed } from "./confirm.js";
 import { notebookUrl } from "./examples.js";

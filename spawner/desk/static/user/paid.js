@@ -5,6 +5,8 @@ import { h, icon } from "../shared/dom.js";
 /** @import { PaidInstanceView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
 
+const BEFORE_COSTS = ["asked", "starting", "checking"];
+
 /**
  * @param {PaidInstanceView} instance
  * @param {Model} model
@@ -20,7 +22,7 @@ function paidInstance(instance, { t, f, now }) {
       h("p", { class: "hint" }, `${instance.provider} · ${instance.region} · …${instance.account.slice(-4)}`),
       stops !== null && h("p", { class: "hint" }, t("own_left", { time: f.duration((stops - now) / 1000) })),
     ),
-    instance.cap && h(
+    instance.cap && !BEFORE_COSTS.includes(instance.state) && h(
       "div", { key: "spend" },
       h("p", { class: "label" }, t("own_spent")),
       h(

@@ -98,7 +98,9 @@ class KubernetesBackend:
                 await self._wait_gone(name, pod)
         except TimeoutError:
             raise BackendUnavailable(
-                "The pod {name} does not end.", next_step="Look at its node; it is tried again.", name=name
+                "The pod {name} does not terminate.",
+                next_step="Check its node. The deletion is retried automatically.",
+                name=name,
             ) from None
 
     async def _wait_gone(self, name: str, pod: Pod) -> None:

@@ -172,13 +172,13 @@ class Cluster:
     def _unexpected(self, status: int, message: str) -> BackendUnavailable:
         if status in (401, 403):
             return BackendUnavailable(
-                "The cluster does not let us in ({status}).",
+                "The cluster denied access ({status}).",
                 next_step="Check the service account and its Role in {namespace}.",
                 status=status,
                 details=message,
                 namespace=self._pool.namespace,
             )
-        return BackendUnavailable("The cluster answers {status}.", status=status, details=message)
+        return BackendUnavailable("The cluster returned {status}.", status=status, details=message)
 
 
 def _parse(text: bytes) -> Json:

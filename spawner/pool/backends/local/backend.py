@@ -433,7 +433,7 @@ def _reap_when_done(keeper: subprocess.Popen[bytes]) -> None:
 
 def _cannot(error: OSError) -> SlotFailed:
     return SlotFailed(
-        "This machine cannot make a new instance: {why}.",
-        next_step="Tell the operator; nothing that runs is touched.",
+        "This server cannot create a new notebook: {why}.",
+        next_step="Contact the administrator. Running notebooks are not affected.",
         why=error.strerror or error,
     )
