@@ -312,9 +312,8 @@ class Handler(HubOAuthenticated, RequestHandler):
         self.set_status(problem.status)
         if self.wants_json:
             self.set_header("Content-Type", "application/json")
-            self.finish(
-                json.dumps({"error": {name: value for name, value in vars(problem).items() if name != "status"}})
-            )
+            body = {"code": problem.code, "message": problem.message, "next": problem.next, "details": problem.details}
+            self.finish(json.dumps({"error": body | ({"facts": dict(problem.facts)} if problem.facts else {})}))
         else:
             self._write_error_page(problem)
 

@@ -13,7 +13,7 @@ from tornado.web import RequestHandler
 
 
 class ErrorFacts(BaseModel):
-    """Of the code `not_for_you`: the flavor or image, and the groups whose members may use it. Else empty."""
+    """The flavor or image, and the groups whose members may use it."""
 
     flavor: str | None = None
     image: str | None = None
@@ -22,13 +22,13 @@ class ErrorFacts(BaseModel):
 
 class ErrorBody(BaseModel):
     """What happened (`message`) and what to do next (`next`). `details`: original message of a program or the cluster;
-    may be empty."""
+    may be empty. `facts` are there with the code `not_for_you` only."""
 
     code: str
     message: str
     next: str
     details: str = ""
-    facts: ErrorFacts = ErrorFacts()
+    facts: ErrorFacts | None = None
 
 
 class ErrorAnswer(BaseModel):

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -86,8 +87,24 @@ class Student:
         eventually(runs, seconds=60, what="the notebook")
 
 
-def test_what_is_for_another_group_is_refused_however_it_is_asked_for(stack: Stack, provider: Provider) -> None:
-    ann = Student(stack, provider)
+Enter = Callable[..., Student]
+
+
+@pytest.fixture
+def enter(stack: Stack, provider: Provider) -> Iterator[Enter]:
+    """Logs students in."""
+    with ExitStack() as clients:
+
+        def make(*roles: str) -> Student:
+            student = Student(stack, provider, *roles)
+            clients.enter_context(student.client)
+            return student
+
+        yield make
+
+
+def test_what_is_for_another_group_is_refused_however_it_is_asked_for(stack: Stack, enter: Enter) -> None:
+    ann = enter()
     assert ann.recorded(GroupSource.LOGIN) == {"learners"}
     of_desk = [ann.ask(flavor="cpu-large"), ann.ask("api/ticket", flavor="cpu-large")]
     path = f"/users/{ann.name}"
@@ -117,23 +134,27 @@ def test_what_is_for_another_group_is_refused_however_it_is_asked_for(stack: Sta
     assert stack.ledger.read(instances.unended, ann.person) == []
 
 
-def test_the_desk_says_for_whom_it_is(stack: Stack, provider: Provider) -> None:
-    ann = Student(stack, provider)
+def test_the_desk_says_for_whom_it_is(stack: Stack, enter: Enter) -> None:
+    ann, operator = enter(), enter("operators")
     large = ann.offered("flavors", "cpu-large")
     assert (large["for_you"], large["available"], large["queue"]) == (False, 0, False)
     assert large["reason"] == f"Not for you, because it is for the group {COURSE}."
     assert ann.offered("images", "course")["reason"] == large["reason"]
     assert ann.offered("examples", "homework")["reason"] == f"Not for you, because its image is for the group {COURSE}."
     assert ann.offered("flavors", "cpu-basic")["for_you"]
-    with_admin = stack.desk("GET", "api/state", token=ann.token, headers={"Accept-Language": "zh-CN"})
-    reasons = {one["id"]: one["reason"] for one in with_admin.json()["flavors"]}
+    in_chinese = stack.desk("GET", "api/state", token=ann.token, headers={"Accept-Language": "zh-CN"})
+    reasons = {one["id"]: one["reason"] for one in in_chinese.json()["flavors"]}
     assert reasons["cpu-large"] == f"不对你开放，因为它仅供用户组 {COURSE} 使用。"
+    assert not operator.offered("flavors", "cpu-large")["for_you"], "policies hold for administrators as well"
+    shown = stack.desk("GET", "api/admin/state", token=operator.token).json()["flavors"]
+    audiences = {one["id"]: one["audience"] for one in shown}
+    assert (audiences["cpu-basic"], audiences["cpu-large"]) == ("For everybody.", f"For the group {COURSE}.")
 
 
 def test_a_group_of_the_login_gives_it_for_as_long_as_its_policy_says_and_a_restart_looks_again(
-    stack: Stack, provider: Provider
+    stack: Stack, enter: Enter
 ) -> None:
-    ann = Student(stack, provider)
+    ann = enter()
     ann.refresh(COURSE)
     assert ann.offered("flavors", "cpu-large")["session_seconds"] == 30 * 60
     assert ann.ask(flavor="cpu-large", image="course").status_code in (201, 202)
@@ -143,7 +164,7 @@ def test_a_group_of_the_login_gives_it_for_as_long_as_its_policy_says_and_a_rest
     assert running.usable_at is not None
     assert running.ends_at - running.usable_at == timedelta(minutes=30)
 
-    bob = Student(stack, provider, COURSE)
+    bob = enter(COURSE)
     assert bob.ask(flavor="cpu-large", image="course").status_code == 202
     assert [ticket.flavor for ticket in stack.ledger.read(tickets.alive, bob.person)] == ["cpu-large"]
     bob.refresh()
@@ -157,8 +178,8 @@ def test_a_group_of_the_login_gives_it_for_as_long_as_its_policy_says_and_a_rest
     stack.stop(ann.name)
 
 
-def test_groups_of_hub_and_operator_stay_when_the_login_is_refreshed(stack: Stack, provider: Provider) -> None:
-    ann = Student(stack, provider)
+def test_groups_of_hub_and_operator_stay_when_the_login_is_refreshed(stack: Stack, enter: Enter) -> None:
+    ann = enter()
     stack.api("POST", f"/groups/{COURSE}")
     assert stack.api("POST", f"/groups/{COURSE}/users", json={"users": [ann.name]}).status_code == 200
     eventually(lambda: ann.offered("flavors", "cpu-large")["for_you"], what="what the group gives")
@@ -207,6 +228,7 @@ def chromium() -> Iterator[Browser]:
             f"不对你开放，因为它的镜像仅供用户组 {COURSE} 使用。",
         ),
     ],
+    ids=["en", "zh-CN"],
 )
 def test_the_desk_offers_only_what_is_for_the_user(
     stack: Stack,

@@ -146,7 +146,7 @@ export type ErrorBody = {
   message: string;
   next: string;
   details?: string;
-  facts?: ErrorFacts;
+  facts?: ErrorFacts | null;
 };
 
 export type ErrorFacts = {
