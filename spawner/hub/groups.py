@@ -62,11 +62,11 @@ class GroupListener:
     _order: asyncio.Lock = field(default_factory=asyncio.Lock)
     _background: TaskSet = field(default_factory=lambda: TaskSet(_log_failure))
 
-    def listen(self) -> None:
-        """Begin."""
-        event.listen(Session, "before_flush", _note)
-        event.listen(Session, "after_commit", self._follow)
-        event.listen(Session, "after_rollback", lambda session: session.info.pop(CHANGED, None))
+    def listen(self, sessions: Any = Session) -> None:
+        """Begin. `sessions`: a session or a class of them."""
+        event.listen(sessions, "before_flush", _note)
+        event.listen(sessions, "after_commit", self._follow)
+        event.listen(sessions, "after_rollback", lambda session: session.info.pop(CHANGED, None))
 
     def _follow(self, session: Session) -> None:
         changed = session.info.pop(CHANGED, None)

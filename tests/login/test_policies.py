@@ -146,7 +146,7 @@ def test_the_desk_says_for_whom_it_is(stack: Stack, enter: Enter) -> None:
     reasons = {one["id"]: one["reason"] for one in in_chinese.json()["flavors"]}
     assert reasons["cpu-large"] == f"不对你开放，因为它仅供用户组 {COURSE} 使用。"
     assert not operator.offered("flavors", "cpu-large")["for_you"], "policies hold for administrators as well"
-    shown = stack.desk("GET", "api/admin/state", token=operator.token).json()["flavors"]
+    shown = stack.desk("GET", "api/admin", token=operator.token).json()["flavors"]
     audiences = {one["id"]: one["audience"] for one in shown}
     assert (audiences["cpu-basic"], audiences["cpu-large"]) == ("For everybody.", f"For the group {COURSE}.")
 
