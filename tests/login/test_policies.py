@@ -97,7 +97,7 @@ def enter(stack: Stack, provider: Provider) -> Iterator[Enter]:
 
         def make(*roles: str) -> Student:
             student = Student(stack, provider, *roles)
-            clients.enter_context(student.client)
+            clients.callback(student.client.close)
             return student
 
         yield make
