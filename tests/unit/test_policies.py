@@ -210,7 +210,7 @@ ALL_FLAVORS = {"for": "everybody", "flavors": ["cpu-basic", "cpu-large", "gpu-24
         ),
         (
             {"for": "everybody", "images": ["nope", "light", "torch"]},
-            "images[0]: 'nope' does not exist. Choose one of:",
+            "images[0]: 'nope' does not exist. Available: ",
         ),
     ],
 )
