@@ -17,6 +17,7 @@
         ├── SignedOut             403, no valid session or token
         ├── NotAllowed            403, the user has no permission
         ├── Banned                403, the person is banned
+        ├── NotForYou             403, policies give the flavor or image to other groups
         ├── NameTaken             403, the name that a login gives belongs to another account here
         ├── NoConsent             403, no unused consent to being billed for this server
         ├── Conflict              409, the state of the user's instances does not allow it
@@ -166,6 +167,20 @@ class Banned(Refusal):
 
     status = 403
     code = "banned"
+
+
+class NotForYou(Refusal):
+    """Policies do not give the flavor or image to the person. `facts`, for API clients, name the groups that it is
+    for."""
+
+    status = 403
+    code = "not_for_you"
+
+    def __init__(
+        self, template: str, *, facts: Mapping[str, object], next_step: str = "", details: str = "", **params: object
+    ) -> None:
+        super().__init__(template, next_step=next_step, details=details, **params)
+        self.facts = dict(facts)
 
 
 class NameTaken(Refusal):

@@ -45,11 +45,13 @@ class HubRefused(Refusal):
         code: str = "hub",
         next_step: str = "",
         details: str = "",
+        facts: Mapping[str, object] | None = None,
         **params: object,
     ) -> None:
         super().__init__(template, next_step=next_step, details=details, **params)
         self.status = status  # type: ignore[misc]  # per answer, not per class
         self.code = code  # type: ignore[misc]
+        self.facts = dict(facts or {})
 
 
 class HubClient:
@@ -170,6 +172,7 @@ def _refusal_of(status: int, refusal: str | None, body: str) -> FreepoolError:
             code=fields["code"],
             next_step=fields["next"],
             details=fields["details"],
+            facts=fields.get("facts"),
             **fields["params"],
         )
     try:

@@ -5,6 +5,7 @@ from spawner.catalog.model import (
     LONGEST_ECHO,
     OURS_TO_DECIDE,
     Accelerator,
+    Audience,
     Catalog,
     Defaults,
     Example,
@@ -14,11 +15,14 @@ from spawner.catalog.model import (
     Needs,
     Part,
     PodFields,
+    Policy,
     Queue,
+    Subject,
     Text,
     Warm,
     echo,
 )
+from spawner.catalog.policies import Denial, Rights, groups_for, rights_of
 from spawner.catalog.reading import load_catalog
 
 __all__ = [
@@ -26,8 +30,10 @@ __all__ = [
     "LONGEST_ECHO",
     "OURS_TO_DECIDE",
     "Accelerator",
+    "Audience",
     "Catalog",
     "Defaults",
+    "Denial",
     "Example",
     "Flavor",
     "Image",
@@ -35,9 +41,14 @@ __all__ = [
     "Needs",
     "Part",
     "PodFields",
+    "Policy",
     "Queue",
+    "Rights",
+    "Subject",
     "Text",
     "Warm",
     "echo",
+    "groups_for",
     "load_catalog",
+    "rights_of",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -30,6 +32,7 @@ OURS_TO_DECIDE = frozenset(
     }
 )  # fmt: skip
 """Fields of a pod's spec that a catalog may not set: each protects users or the platform, or has a key of its own."""
+LONGEST_SESSION_MINUTES = 7 * 24 * 60
 LONGEST_ECHO = 40
 """Characters of a rejected value that are shown again to the person who sent it."""
 
@@ -122,7 +125,7 @@ class Flavor(Part):
         "`memory` serves more users. Default: all of `memory`.",
     )
     accelerator: Accelerator | None = None
-    session_minutes: int = Field(default=240, ge=1, le=7 * 24 * 60)
+    session_minutes: int = Field(default=240, ge=1, le=LONGEST_SESSION_MINUTES)
     limit: int = Field(default=1000, ge=0, description="How many of this flavor may exist at once.")
     warm: tuple[Warm, ...] = Field(
         default=(),
@@ -284,6 +287,96 @@ class Queue(Part):
         return value
 
 
+EVERYBODY = "everybody"
+LONGEST_GROUP = 255
+"""Characters of a group's name in JupyterHub's database."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What policies look at. `groups` are all of a person's, whoever says so."""
+
+    groups: frozenset[str] = frozenset()
+
+
+class Audience(Part):
+    """Whom a policy is for."""
+
+    everybody: bool = Field(default=False, description="All users. In short: `for: everybody`.")
+    groups: tuple[str, ...] = Field(default=(), description="The members of each of these groups.")
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _are_names(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError("must be a list, such as [staff]")
+        if not isinstance(value, list | tuple):
+            return value
+        for name in value:
+            if isinstance(name, int | float):
+                raise ValueError(f"{echo(name)} is a number: put it in quotes")
+            if isinstance(name, str) and not (0 < len(name.strip()) <= LONGEST_GROUP and name.isprintable()):
+                raise ValueError(f"{echo(name)} is no name of a group")
+        return [unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else name for name in value]
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Audience:
+        if self.everybody == bool(self.groups):
+            raise ValueError("must name either groups or everybody")
+        return self
+
+    def includes(self, subject: Subject) -> bool:
+        """Whether the policy is for this person."""
+        return self.everybody or not subject.groups.isdisjoint(self.groups)
+
+
+class Policy(Part):
+    """What some users may have. A user has what all policies for them give together."""
+
+    audience: Audience = Field(alias="for", description="everybody, or such as {groups: [staff]}.")
+    flavors: tuple[Identifier, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Flavors that they may start. Where one policy has this key, each flavor must be in one of them.",
+    )
+    images: tuple[Identifier, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Images that they may start. Where one policy has this key, each image must be in one of them.",
+    )
+    queue_weight: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="Their use counts less in the queue (2: half) or more (0.5: double). For this policy's flavors, or "
+        "for all where it names none.",
+    )
+    session_minutes: int | None = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_SESSION_MINUTES,
+        description="The longest session, in place of the flavor's. For this policy's flavors, or for all where it "
+        "names none.",
+    )
+
+    @field_validator("audience", mode="before", json_schema_input_type=Literal["everybody"] | Audience)
+    @classmethod
+    def _in_short(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != EVERYBODY:
+            raise ValueError("must be everybody, or such as {groups: [staff]}")
+        return {"everybody": True} if value == EVERYBODY else value
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> Policy:
+        if all(getattr(self, name) is None for name in type(self).model_fields if name != "audience"):
+            raise ValueError("gives nothing: add flavors, images, queue_weight or session_minutes")
+        return self
+
+    def covers(self, flavor_id: str) -> bool:
+        """Whether its weight and session length are for this flavor."""
+        return self.flavors is None or flavor_id in self.flavors
+
+
 RESERVED_VARIABLES = frozenset({"HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "PYTHONPATH", "JUPYTER_RUNTIME_DIR"})
 """Variables of an instance that Freepool sets itself."""
 FILE_VARIABLES = frozenset(
@@ -304,6 +397,9 @@ class Catalog(Part):
     defaults: Defaults
     limits: Limits = Limits()
     queue: Queue = Queue()
+    policies: tuple[Policy, ...] = Field(
+        default=(), description="Who may use what. Without any, everything is for everybody."
+    )
     environment: dict[str, str] = Field(
         default={},
         max_length=MOST_VARIABLES,

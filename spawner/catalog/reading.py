@@ -85,7 +85,8 @@ _REMEDIES = {
 def _say(item: Any) -> str:
     place, kind = item["loc"], item["type"]
     if kind == "extra_forbidden":
-        guess = difflib.get_close_matches(str(place[-1]), _known_keys(), n=1)
+        others = [key for key in _known_keys() if key != place[-1]]  # it may be a key of another part
+        guess = difflib.get_close_matches(str(place[-1]), others, n=1)
         hint = f" Did you mean {guess[0]}?" if guess else " Remove it."
         return f"{_dotted(place)}: is not known.{hint}"
     remedy = _REMEDIES.get(kind)
@@ -95,7 +96,8 @@ def _say(item: Any) -> str:
 
 
 def _known_keys() -> list[str]:
-    return sorted({key for part in Part.__subclasses__() for key in part.model_fields})
+    fields = (item for part in Part.__subclasses__() for item in part.model_fields.items())
+    return sorted({field.alias or name for name, field in fields})
 
 
 def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -116,10 +118,30 @@ def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], 
             yield from _reference(("flavors", index, "warm", "image"), rules.get("image"), ids["images"])
     for index, part in enumerate(_listing(data.get("examples"))):
         yield from _reference(("examples", index, "image"), part.get("image"), ids["images"])
+    yield from _check_policies(_listing(data.get("policies")), ids)
     defaults = data.get("defaults")
     if isinstance(defaults, dict):
         yield from _reference(("defaults", "flavor"), defaults.get("flavor"), ids["flavors"])
         yield from _reference(("defaults", "image"), defaults.get("image"), ids["images"])
+
+
+def _check_policies(
+    policies: list[dict[str, Any]], ids: dict[str, list[str]]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Policies give what exists. Where they speak of flavors, or of images, each of them is given to somebody."""
+    for kind in ("flavors", "images"):
+        given = [policy[kind] for policy in policies if isinstance(policy.get(kind), list)]
+        for index, policy in enumerate(policies):
+            names = policy.get(kind)
+            for place, wanted in enumerate(names if isinstance(names, list) else ()):
+                yield from _reference(("policies", index, kind, place), wanted, ids[kind])
+        for index, name in enumerate(ids[kind]):
+            if given and not any(name in names for names in given):
+                yield (
+                    (kind, index, "id"),
+                    f"{echo(name)} is given to nobody: policies name other {kind}. Add it to the {kind} of a policy, "
+                    "such as one with for: everybody.",
+                )
 
 
 def _listing(value: Any) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from http import HTTPStatus
 from typing import Any
@@ -56,6 +57,7 @@ class Problem:
     message: str
     next: str = ""
     details: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def with_titles(error: FreepoolError, catalog: Catalog, language: str) -> dict[str, object]:
@@ -81,6 +83,7 @@ def describe_error(error: object, status: int, texts: Translations, catalog: Cat
             message=texts.say(error.template, **params),
             next=texts.say(error.next_template, **params) if error.next_template else "",
             details=error.details,
+            facts=getattr(error, "facts", {}),
         )
     if status in (502, 503, 504) or (status == 500 and "Hub" in str(error)):  # jupyterhub.services.auth raises those
         return Problem(
@@ -347,7 +350,7 @@ class Handler(HubOAuthenticated, RequestHandler):
         if self.wants_json:
             self.set_header("Content-Type", "application/json")
             body = {"code": problem.code, "message": problem.message, "next": problem.next, "details": problem.details}
-            self.finish(json.dumps({"error": body}))
+            self.finish(json.dumps({"error": body | ({"facts": dict(problem.facts)} if problem.facts else {})}))
         else:
             self._write_error_page(problem)
 

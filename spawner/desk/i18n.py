@@ -38,6 +38,11 @@ class Translations:
         """A text for scripts, by the category that Intl.PluralRules gives for the count."""
         return self.plurals.get(text.one) or text._asdict()
 
+    @property
+    def comma(self) -> str:
+        """What stands between the parts of a list."""
+        return "、" if self.language == "zh-CN" else ", "
+
     def together(self, *sentences: str) -> str:
         """Sentences joined to one paragraph, without the empty ones."""
         return ("" if self.language == "zh-CN" else " ").join(sentence for sentence in sentences if sentence)

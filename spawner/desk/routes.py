@@ -12,14 +12,23 @@ from pydantic import BaseModel
 from tornado.web import RequestHandler
 
 
+class ErrorFacts(BaseModel):
+    """The flavor or image, and the groups whose members may use it."""
+
+    flavor: str | None = None
+    image: str | None = None
+    groups: list[str] = []
+
+
 class ErrorBody(BaseModel):
     """What happened (`message`) and what to do next (`next`). `details`: original message of a program or the cluster;
-    may be empty."""
+    may be empty. `facts` are there with the code `not_for_you` only."""
 
     code: str
     message: str
     next: str
     details: str = ""
+    facts: ErrorFacts | None = None
 
 
 class ErrorAnswer(BaseModel):

@@ -11,6 +11,7 @@ from typing import Any
 from traitlets.config.loader import LazyConfigValue
 
 from spawner.hub import invitations
+from spawner.hub.groups import GroupListener
 from spawner.hub.limits import limit_requests
 from spawner.hub.login.config import use_login, use_login_links
 from spawner.hub.origins import configure_origins
@@ -78,6 +79,7 @@ def _add(c: Any, settings: Settings) -> None:
     hub.spawner_class = InstanceSpawner
     people = HubPeople(settings, now=utc_now, new_id=new_id)
     people.listen()
+    GroupListener(people).listen()
     hub.tornado_settings = _there(hub, "tornado_settings", {}) | {
         "freepool_settings_file": os.environ[SETTINGS_VARIABLE],
         PEOPLE_KEY: lambda: people,  # traitlets copies values, and functions as they are

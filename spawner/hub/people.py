@@ -10,7 +10,7 @@ import binascii
 import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -31,7 +31,7 @@ from spawner.hub import newcomers
 from spawner.hub.renames import carry_on_rename
 from spawner.hub_client import PERSON_PATH
 from spawner.ledger import Ledger, open_ledger
-from spawner.ledger.people import people
+from spawner.ledger.people import groups, people
 from spawner.ledger.people.rows import HubUser, Identity, Person
 from spawner.settings import Settings
 
@@ -146,6 +146,17 @@ class HubPeople:
             await self._write(people.identify, hub_user(row), identity)
         return name
 
+    async def record_groups(self, person: Person, user: Any, *, login: Collection[str] | None = None) -> None:
+        """Write the groups of JupyterHub's `user`. `login` are those that the login names now; None: as it said last.
+
+        Links name none: what a provider named before is JupyterHub's by now.
+        """
+        hub = [group.name for group in user.groups]
+        if login is None and not self.settings.login.has_provider:
+            login = ()
+        if not await self.ledger.aread(groups.is_recorded, person.id, hub=hub, login=login):
+            await self.ledger.awrite(groups.record_hub, person.id, hub=hub, login=login, now=self.now())
+
     async def _leave(self, user: HubUser) -> None:
         await self.ledger.awrite(people.leave, user)
 
@@ -204,7 +215,9 @@ class PersonHandler(APIHandler):
         """Send the person's id."""
         if not isinstance(getattr(self.current_user, "orm_user", None), orm.User):
             raise HTTPError(403)
-        person = await hub_people(self.settings).of(hub_user(self.current_user))
+        of_hub = hub_people(self.settings)
+        person = await of_hub.of(hub_user(self.current_user))
+        await of_hub.record_groups(person, self.current_user)
         self.write({"person": person.id})
 
 

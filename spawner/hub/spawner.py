@@ -125,7 +125,8 @@ class InstanceSpawner(Spawner):
         """Assign an instance and return its URL. Raises `SpawnRefused` with a message for the user."""
         self._forget_options()
         try:
-            await self.person(again=True)
+            person = await self.person(again=True)
+            await hub_people(self.user.settings).record_groups(person, self.user)
             return await (self._start_paid(await self.paid_server()) if self.is_paid else self._assign())
         except Refusal as refusal:
             raise SpawnRefused(refusal) from refusal
@@ -163,7 +164,6 @@ class InstanceSpawner(Spawner):
             self._instance_environment(),
             self.server.base_url,
             self._stepped.notify,
-            groups=tuple(group.name for group in self.user.groups),
             is_hub_ending=self._hub_pool.is_ending,
         )
         instance = await start.run()

@@ -253,8 +253,9 @@ class Pool:
         return trust.limits_of(people.find(connection, person_id), self.now(), self.people)
 
     def longest_session(self, connection: Connection, instance: Instance) -> timedelta:
-        """The longest that an instance may run: the shorter of what its flavor and its person's class allow."""
-        minutes = self.catalog.flavor(instance.flavor).session_minutes
+        """The longest that an instance may run: the shorter of what the policies and the class of its person allow."""
+        rights = self.admission.rights(connection, instance.person_id)
+        minutes = rights.session_minutes(self.catalog.flavor(instance.flavor))
         limits = self.limits_of_class(connection, instance.person_id)
         return timedelta(minutes=min(minutes, limits.session_minutes or minutes))
 

@@ -23,6 +23,7 @@ from spawner.pool.backends.base import Phase, Slots
 from spawner.pool.bring_up import BringUp
 from spawner.pool.noted_ends import reason_of_running
 from spawner.pool.options import CalledTicket, Choice
+from spawner.pool.policies import refuse_denied, rights_in
 from spawner.pool.pool import Pool, Server
 from spawner.pool.queue.admission import QueuePosition, SpawnRequest
 from spawner.pool.queue.responses import NO_MACHINE, not_offered, queued
@@ -37,8 +38,8 @@ class Start:
 
     `request` is a choice that is still to be admitted, or a ticket that was admitted and called before. `environment`
     is the server's, as JupyterHub made it. `prefix` is the server's base path, such as `/user/ann/`. `on_step` is
-    called after each committed step. `groups` are the user's in JupyterHub. `is_hub_ending` is called where the start
-    is cancelled: it tells a hub shutdown from a stop by the user.
+    called after each committed step. `is_hub_ending` is called where the start is cancelled: it tells a hub shutdown
+    from a stop by the user.
     """
 
     pool: Pool
@@ -47,7 +48,6 @@ class Start:
     environment: Mapping[str, str]
     prefix: str
     on_step: Callable[[], None]
-    groups: tuple[str, ...] = ()
     is_hub_ending: Callable[[], bool] = lambda: False
 
     async def run(self) -> Instance:
@@ -98,14 +98,15 @@ class Start:
     def _ticket(self, connection: Connection) -> Ticket:
         """The ticket to start: the called one, or the one that admission gives to a new choice."""
         if isinstance(self.request, Choice):
-            request = SpawnRequest(
-                self.server.person_id, self.server.user_name, self.server.server_name, self.request, self.groups
-            )
+            request = SpawnRequest(self.server.person_id, self.server.user_name, self.server.server_name, self.request)
             return self.pool.admission.ask(connection, request)
         bans.refuse_banned(connection, self.server.person_id, now=self.pool.now())
         if tickets.is_called(connection, self.request.ticket_id):
             ticket = tickets.get(connection, self.request.ticket_id)
             if (ticket.person_id, ticket.server_name) == (self.server.person_id, self.server.server_name):
+                # A policy or a group may have changed since the call. The steward then ends the ticket.
+                rights = rights_in(connection, self.pool.catalog, ticket.person_id)
+                refuse_denied(rights.denial(ticket.flavor, ticket.image))
                 return ticket
         raise _cancelled()  # The user has given it up, or it expired; or it is the ticket of another server.
 

@@ -19,6 +19,7 @@ from spawner.ledger import EndReason, Ticket, TicketState
 from spawner.ledger.people import people
 from spawner.ledger.pool import tickets
 from spawner.pool.options import ticket_options
+from spawner.pool.policies import refusal_of
 from spawner.pool.pool import Pool
 from spawner.steward import queue_actions
 from spawner.steward.snapshots import read_queue
@@ -58,7 +59,12 @@ class Dispatcher:
         now = pool.now()
         snapshot = await pool.ledger.aread(read_queue, told_since=now - MAX_AGE)
         for action in queue_actions.decide(
-            snapshot.tickets, slots=snapshot.slots, instances=snapshot.instances, catalog=pool.catalog, now=now
+            snapshot.tickets,
+            slots=snapshot.slots,
+            instances=snapshot.instances,
+            catalog=pool.catalog,
+            now=now,
+            groups=snapshot.groups,
         ):
             with contextlib.suppress(LostRace):  # the user was faster
                 await self._carry_out(action)
@@ -89,6 +95,10 @@ class Dispatcher:
                     "ticket %s fails: %s with %s is not in the catalog any more", ticket.id, ticket.flavor, ticket.image
                 )
                 await pool.ledger.awrite(pool.admission.release, ticket.id, TicketState.FAILED)
+            case queue_actions.RefuseTicket(_, denial):
+                refusal = refusal_of(denial)
+                log.info("ticket %s fails: %s", ticket.id, refusal.message)
+                await pool.ledger.awrite(pool.admission.release, ticket.id, TicketState.FAILED, detail=refusal.message)
             case queue_actions.StartTicket():
                 self._try(ticket.id, partial(self._ask_hub, ticket))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from spawner.catalog import Catalog
+from spawner.catalog import Catalog, Denial, Subject, rights_of
 from spawner.ledger import Instance, InstanceState, Slot, SlotState, Ticket, TicketState
 
 GRACE = timedelta(seconds=3)
@@ -44,13 +44,21 @@ class FailTicket:
 
 
 @dataclass(frozen=True)
+class RefuseTicket:
+    """Policies do not give the ticket's flavor or image to its user any more."""
+
+    ticket: Ticket
+    denial: Denial
+
+
+@dataclass(frozen=True)
 class StartTicket:
     """Start the instance of a called ticket."""
 
     ticket: Ticket
 
 
-Action = SettleTicket | RequeueTicket | ExpireTicket | FailTicket | StartTicket
+Action = SettleTicket | RequeueTicket | ExpireTicket | FailTicket | RefuseTicket | StartTicket
 
 
 def decide(
@@ -60,8 +68,12 @@ def decide(
     instances: Iterable[Instance],
     catalog: Catalog,
     now: datetime,
+    groups: Mapping[str, frozenset[str]],
 ) -> Iterator[Action]:
-    """The actions for open tickets. `slots` take up room, `instances` are not ended; all of one snapshot."""
+    """The actions for open tickets. `slots` take up room, `instances` are not ended; all of one snapshot.
+
+    `groups` are those of the tickets' people, by id.
+    """
     flavors, images = {flavor.id for flavor in catalog.flavors}, {image.id for image in catalog.images}
     live = {instance.id: instance for instance in instances if instance.state is not InstanceState.STOPPING}
     busy = {(instance.person_id, instance.server_name) for instance in live.values()}
@@ -72,6 +84,8 @@ def decide(
                 yield SettleTicket(ticket, ticket.instance_id)
         elif ticket.flavor not in flavors or ticket.image not in images:
             yield FailTicket(ticket)
+        elif denial := _denial(catalog, ticket, groups):
+            yield RefuseTicket(ticket, denial)
         elif ticket.state is not TicketState.CALLED:
             continue
         elif ticket.id not in holders:
@@ -81,6 +95,11 @@ def decide(
                 yield ExpireTicket(ticket)
         elif not _starts_itself(ticket, now):
             yield StartTicket(ticket)
+
+
+def _denial(catalog: Catalog, ticket: Ticket, groups: Mapping[str, frozenset[str]]) -> Denial | None:
+    subject = Subject(groups.get(ticket.person_id, frozenset()))
+    return rights_of(catalog, subject).denial(ticket.flavor, ticket.image)
 
 
 def _starts_itself(ticket: Ticket, now: datetime) -> bool:

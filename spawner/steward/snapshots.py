@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from spawner.ledger import Instance, Slot, Ticket
+from spawner.ledger.people import groups
 from spawner.ledger.pool import admin_settings, instances, slots, tickets, user_namespaces
 from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.admin.settings import AdminSettings
@@ -43,7 +45,7 @@ class QueueSnapshot:
     """The queue and the slots held for it.
 
     `uncollected`: served tickets whose user has not been active yet. `untold`: called tickets that the webhook has not
-    accepted yet.
+    accepted yet. `groups` are those of the tickets' people, by id.
     """
 
     tickets: list[Ticket]
@@ -51,14 +53,17 @@ class QueueSnapshot:
     untold: list[Ticket]
     slots: list[Slot]
     instances: list[Instance]
+    groups: Mapping[str, frozenset[str]]
 
 
 def read_queue(connection: Connection, *, told_since: datetime) -> QueueSnapshot:
     """For `queue_actions`."""
+    alive = tickets.alive(connection)
     return QueueSnapshot(
-        tickets=tickets.alive(connection),
+        tickets=alive,
         uncollected=tickets.uncollected(connection),
         untold=tickets.untold(connection, since=told_since),
         slots=slots.occupying(connection),
         instances=instances.unended(connection),
+        groups=groups.of_people(connection, {ticket.person_id for ticket in alive}),
     )

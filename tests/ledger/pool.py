@@ -40,10 +40,8 @@ class SimulatedPool:
     def pass_time(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
-    def spawn_request(
-        self, user: str, *, server: str = "", groups: tuple[str, ...] = (), **options: str
-    ) -> SpawnRequest:
-        return SpawnRequest(user, user, server, choose(self.catalog, options), groups)
+    def spawn_request(self, user: str, *, server: str = "", **options: str) -> SpawnRequest:
+        return SpawnRequest(user, user, server, choose(self.catalog, options))
 
     def ask(self, user: str, *, by_user: bool = False, **options: Any) -> Ticket:
         return self.ledger.write(self.admission.ask, self.spawn_request(user, **options), by_user=by_user)

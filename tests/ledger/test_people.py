@@ -96,6 +96,26 @@ def test_logins_at_the_same_time_make_one_person(ledger: Ledger, together: Toget
     assert len({person.id for person in found}) == 1
 
 
+def test_what_login_and_hub_say_is_kept_apart(ledger: Ledger) -> None:
+    """JupyterHub has both in one list. A group that both name goes with the login's."""
+    ledger.write(groups.replace, "p1", GroupSource.ADMINISTRATOR, ["op"], by="root", now=NOW)
+
+    def record(hub: set[str], login: set[str] | None = None) -> dict[str, set[str]]:
+        if not ledger.read(groups.is_recorded, "p1", hub=hub, login=login):
+            ledger.write(groups.record_hub, "p1", hub=hub, login=login, now=NOW)
+        assert ledger.read(groups.is_recorded, "p1", hub=hub, login=login)
+        return {str(source): names for source, names in ledger.read(groups.by_person)["p1"].items()}
+
+    assert record({"a", "b", "c"}, {"a", "b"}) == {"login": {"a", "b"}, "hub": {"c"}, "administrator": {"op"}}
+    assert record({"a", "b"}) == {"login": {"a", "b"}, "administrator": {"op"}}, "as it said last"
+    assert record({"a", "d"}, {"a"}) == {"login": {"a"}, "hub": {"d"}, "administrator": {"op"}}
+    assert record({"d"}, set()) == {"hub": {"d"}, "administrator": {"op"}}
+    before = ledger.read(revision)
+    record({"d"})
+    assert ledger.read(revision) == before, "nothing is written where nothing has changed"
+    assert ledger.read(groups.of_people, ["p1", "p2"]) == {"p1": {"d", "op"}, "p2": frozenset()}
+
+
 def test_a_refresh_of_one_source_leaves_the_groups_of_the_other(ledger: Ledger) -> None:
     def put(source: GroupSource, *names: str) -> tuple[str, ...]:
         ledger.write(groups.replace, "p1", source, names, by="root", now=NOW)

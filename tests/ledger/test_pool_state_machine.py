@@ -131,6 +131,7 @@ class PoolEvents:
             instances=pool.ledger.read(instances.unended),
             catalog=pool.catalog,
             now=pool.time,
+            groups={},
         ):
             with contextlib.suppress(LostRace):
                 self.carry_out(action)

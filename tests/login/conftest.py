@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.stack import PROJECT, Stack, free_port, local_settings, running_stack
 OWN_LINES = """
 exec(compile(open({path!r}).read(), {path!r}, "exec"))
 c.OIDCLogin.auth_refresh_age = 1  # minutes are too long for a test
+c.JupyterHub.allow_named_servers = True
 
 
 def note_hook(spawner):
@@ -25,6 +27,25 @@ def note_hook(spawner):
 c.Spawner.environment = {{"FROM_HUB": "hub", "CALLED": lambda spawner: spawner.user.name, "PIP_TIMEOUT": "9"}}
 c.Spawner.pre_spawn_hook = note_hook
 """
+COURSE = "course-机器学习"
+"""The group that the catalog of this stack gives more than everybody: `cpu-large`, an image, and its example."""
+
+
+def give_by_group(data: dict[str, Any]) -> None:
+    """Policies for the tests of them. `cpu-large` can be had once, so that two people are enough for a queue."""
+    large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
+    large |= {"limit": 1, "reserve": "1GiB"}
+    lean = next(image for image in data["images"] if image["id"] == "light")
+    data["images"].append(lean | {"id": "course", "title": {"en": "Course", "zh": "课程"}})
+    ocr = next(example for example in data["examples"] if example["id"] == "ocr")
+    title = {"en": "Homework", "zh": "作业"}
+    data["examples"].append(ocr | {"id": "homework", "image": "course", "title": title})
+    data["policies"] = [
+        {"for": "everybody", "flavors": ["cpu-basic", "gpu-24g"], "images": ["light", "torch", "real"]},
+        {"for": {"groups": [COURSE]}, "flavors": ["cpu-large"], "images": ["course"], "session_minutes": 30},
+    ]
+
+
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -67,6 +88,7 @@ def login_stack() -> Iterator[tuple[Stack, Provider]]:
             "SSL_CERT_FILE": CERTIFICATES,
         }
         data["limits"]["local_memory"] = "12GiB"  # type: ignore[index]
+        give_by_group(data)
 
     try:
         catalog = write_catalog(folder / "catalog.yaml", change)

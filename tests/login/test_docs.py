@@ -13,7 +13,7 @@ import pytest
 import yaml
 from traitlets.config import Config
 
-from spawner.catalog import load_catalog
+from spawner.catalog import Policy, Subject, load_catalog, rights_of
 from spawner.cli import build_parser
 from spawner.errors import SetupError
 from spawner.hub.config import use_login
@@ -173,9 +173,24 @@ def test_variables_of_the_page(tmp_path: Path) -> None:
         "PGSSLMODE": "verify-full",
         "PGSSLROOTCERT": None,
     }
-    (instances,) = [yaml.safe_load(block) for block in blocks("hub_config/catalog.yaml")]
+    _, instances = [yaml.safe_load(block) for block in blocks("hub_config/catalog.yaml")]
     catalog = load_catalog(write_catalog(tmp_path / "catalog.yaml", lambda data: data.update(instances)))
     assert catalog.environment == instances["environment"]
+
+
+def test_the_policies_of_the_page_give_what_it_says(tmp_path: Path) -> None:
+    policies, _ = [yaml.safe_load(block) for block in blocks("hub_config/catalog.yaml")]
+    catalog = load_catalog(write_catalog(tmp_path / "catalog.yaml", lambda data: data.update(policies)))
+    keys = set(re.findall(r"^\| `([a-z_]+)`(?:, `([a-z_]+)`)? \|", PAGE.split("## Who may use what")[1], re.MULTILINE))
+    assert {field.alias or name for name, field in Policy.model_fields.items()} <= {
+        key for pair in keys for key in pair
+    }
+    nobody, staff = (rights_of(catalog, Subject(frozenset(names))) for names in ([], ["staff"]))
+    assert [nobody.flavor(one.id) is None for one in catalog.flavors] == [True, True, False]
+    assert [staff.flavor(one.id) is None for one in catalog.flavors] == [True, True, True]
+    assert [nobody.session_minutes(one) for one in catalog.flavors] == [one.session_minutes for one in catalog.flavors]
+    assert {staff.session_minutes(one) for one in catalog.flavors} == {480}
+    assert staff.queue_weight("cpu-basic") == 4
 
 
 def test_a_new_key_comes_first_and_old_ones_stay(tmp_path: Path) -> None:

@@ -30,7 +30,11 @@ def image(name: str = "cpu") -> Image:
 
 
 def catalog(
-    *flavors: Flavor, images: tuple[Image, ...] = (), queue: dict[str, Any] | None = None, **limits: Any
+    *flavors: Flavor,
+    images: tuple[Image, ...] = (),
+    queue: dict[str, Any] | None = None,
+    policies: list[dict[str, Any]] | None = None,
+    **limits: Any,
 ) -> Catalog:
     flavors = flavors or (flavor(),)
     images = images or (image("cpu"), image("torch"))
@@ -41,6 +45,7 @@ def catalog(
             "defaults": {"flavor": flavors[0].id, "image": images[0].id},
             "limits": limits,
             "queue": queue or {},
+            "policies": policies or [],
             "examples": [
                 {
                     "id": "ocr",

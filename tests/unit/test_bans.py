@@ -94,10 +94,12 @@ def test_bans_are_put_listed_and_lifted(ledger: Ledger, freepool: Freepool) -> N
 
 
 def test_operators_groups_are_set_beside_those_of_the_login(ledger: Ledger, freepool: Freepool) -> None:
-    assert freepool("groups", "ann") == "ann (p-ann)\nlogin: -\nadministrator: -\n"
-    assert freepool("groups", "ann", "--set", "staff", "gpu") == "ann (p-ann)\nlogin: -\nadministrator: gpu, staff\n"
+    assert freepool("groups", "ann") == "ann (p-ann)\nlogin: -\nhub: -\nadministrator: -\n"
+    assert freepool("groups", "ann", "--set", "staff", "gpu") == (
+        "ann (p-ann)\nlogin: -\nhub: -\nadministrator: gpu, staff\n"
+    )
     assert ledger.read(groups.of, "p-ann") == ("gpu", "staff")
-    assert freepool("groups", "ann", "--set") == "ann (p-ann)\nlogin: -\nadministrator: -\n"
+    assert freepool("groups", "ann", "--set") == "ann (p-ann)\nlogin: -\nhub: -\nadministrator: -\n"
     ledger.close()
 
 

@@ -15,6 +15,7 @@ from spawner.steward.queue_actions import (
     Action,
     ExpireTicket,
     FailTicket,
+    RefuseTicket,
     RequeueTicket,
     SettleTicket,
     StartTicket,
@@ -44,7 +45,24 @@ def held(ticket: Ticket, state: SlotState = SlotState.CREATING) -> Slot:
 def actions_for(
     ticket: Ticket, *, slots: list[Slot] | None = None, instances: list[Instance] | None = None
 ) -> list[Action]:
-    return list(decide([ticket], slots=slots or [], instances=instances or [], catalog=CATALOG, now=NOW))
+    return list(decide([ticket], slots=slots or [], instances=instances or [], catalog=CATALOG, now=NOW, groups={}))
+
+
+@pytest.mark.parametrize("state", [TicketState.WAITING, TicketState.CALLED])
+def test_a_ticket_for_what_its_user_may_not_have_any_more_is_refused(state: TicketState) -> None:
+    """Whether it waits or its slot is held. A start that has begun goes on."""
+    catalog = make.catalog(policies=[{"for": {"groups": ["staff"]}, "flavors": ["small"]}])
+    ticket, begun = make.ticket("ann", state), called("bob", instance_id="i1")
+    running = make.instance("i1", InstanceState.STARTING, user_name="bob")
+
+    def refused(groups: dict[str, frozenset[str]]) -> list[tuple[Ticket, tuple[str, ...]]]:
+        found = decide(
+            [ticket, begun], slots=[held(ticket)], instances=[running], catalog=catalog, now=NOW, groups=groups
+        )
+        return [(one.ticket, one.denial.groups) for one in found if isinstance(one, RefuseTicket)]
+
+    assert refused({}) == refused({"ann": frozenset({"other"})}) == [(ticket, ("staff",))]
+    assert refused({"ann": frozenset({"staff"})}) == []
 
 
 def test_a_waiting_ticket_needs_no_action() -> None:
@@ -162,7 +180,7 @@ def test_each_ticket_gets_at_most_one_action_and_running_instances_none(
     moment: tuple[list[Ticket], list[Slot], list[Instance]],
 ) -> None:
     tickets, slots, instances = moment
-    actions = list(decide(tickets, slots=slots, instances=instances, catalog=CATALOG, now=NOW))
+    actions = list(decide(tickets, slots=slots, instances=instances, catalog=CATALOG, now=NOW, groups={}))
     assert len({action.ticket.id for action in actions}) == len(actions)
     live = {instance.id for instance in instances if instance.state is not InstanceState.STOPPING}
     for action in actions:

@@ -22,7 +22,6 @@ rules = st.builds(
     Queue,
     use_counts=st.floats(0, 10),
     longest_handicap_minutes=st.integers(0, 24 * 60),
-    weights=st.dictionaries(st.sampled_from(["staff", "class"]), st.floats(0, 1000, exclude_min=True)),
 )
 
 
@@ -57,28 +56,25 @@ def test_use_delays_the_rank_by_a_part_of_it() -> None:
     assert rank(Queue(use_counts=0), now=NOW, used=HOUR) == NOW
 
 
-@pytest.mark.parametrize(
-    ("groups", "minutes"),
-    [((), 60), (("strangers",), 60), (("class",), 30), (("penalty",), 120), (("class", "penalty"), 30)],
-)
-def test_the_best_of_a_users_groups_counts(groups: tuple[str, ...], minutes: int) -> None:
-    weighted = Queue(use_counts=1, longest_handicap_minutes=600, weights={"class": 2, "penalty": 0.5})
-    assert rank(weighted, now=NOW, used=HOUR, groups=groups) == NOW + timedelta(minutes=minutes)
+@pytest.mark.parametrize(("weight", "minutes"), [(1, 60), (2, 30), (0.5, 120)])
+def test_with_a_larger_weight_use_counts_less(weight: float, minutes: int) -> None:
+    weighted = Queue(use_counts=1, longest_handicap_minutes=600)
+    assert rank(weighted, now=NOW, used=HOUR, weight=weight) == NOW + timedelta(minutes=minutes)
 
 
 @quick
-@given(rules, uses, uses, st.lists(st.sampled_from(["staff", "class", "other"])))
+@given(rules, uses, uses, st.floats(0, 1000, exclude_min=True))
 def test_more_use_never_ranks_before_less_nor_behind_the_limit(
-    queue: Queue, used: timedelta, more: timedelta, groups: list[str]
+    queue: Queue, used: timedelta, more: timedelta, weight: float
 ) -> None:
-    first, second = (rank(queue, now=NOW, used=span, groups=groups) for span in sorted((used, more)))
+    first, second = (rank(queue, now=NOW, used=span, weight=weight) for span in sorted((used, more)))
     assert NOW <= first <= second <= NOW + timedelta(minutes=queue.longest_handicap_minutes)
 
 
 def test_a_tiny_weight_is_the_longest_handicap_and_no_overflow() -> None:
-    queue = Queue(use_counts=10, weights={"banned": 1e-300})
-    assert rank(queue, now=NOW, used=HOUR, groups=["banned"]) == NOW + HOUR
-    assert rank(queue, now=NOW, used=timedelta(), groups=["banned"]) == NOW
+    queue = Queue(use_counts=10)
+    assert rank(queue, now=NOW, used=HOUR, weight=1e-300) == NOW + HOUR
+    assert rank(queue, now=NOW, used=timedelta(), weight=1e-300) == NOW
 
 
 # Order

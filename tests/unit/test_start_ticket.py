@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spawner.errors import NotOffered, StartFailed, TooMany
+from spawner.errors import NotForYou, NotOffered, StartFailed, TooMany
 from spawner.ledger import Instance, Ticket, TicketState, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
@@ -90,6 +90,15 @@ async def test_an_unknown_or_cancelled_ticket_starts_nothing(pool: SimulatedPool
         with pytest.raises(StartFailed):
             await admit(pool, ticket_id)
     assert pool.ledger.read(instances.unended) == []
+
+
+async def test_a_ticket_whose_policy_has_changed_since_the_call_starts_nothing(pool: SimulatedPool) -> None:
+    ticket = called(pool)
+    policies = [{"for": "everybody", "flavors": ["small"]}, {"for": {"groups": ["staff"]}, "flavors": ["large"]}]
+    pool.catalog = make.catalog(*pool.catalog.flavors, policies=policies)
+    with pytest.raises(NotForYou, match="large is not for you, because it is for the group staff"):
+        await admit(pool, ticket.id)
+    assert pool.ticket(ticket).instance_id is None
 
 
 async def test_a_ticket_that_the_backend_cannot_serve_any_more_is_refused_and_stays(pool: SimulatedPool) -> None:

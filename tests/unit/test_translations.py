@@ -34,7 +34,7 @@ from spawner.paid.orders import service as order_service
 from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers import messages as provider_words
 from spawner.paid.providers.dsw.provider import DswProvider
-from spawner.pool import user_namespaces
+from spawner.pool import policies, user_namespaces
 from spawner.pool.backends.base import Unavailable
 from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
@@ -61,7 +61,7 @@ PAST_THE_DESK = {
 }
 """Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
 command."""
-ADMIN_TEXTS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE")
+ADMIN_TEXTS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE", "FOR_EVERYBODY", "FOR_GROUP", "FOR_GROUPS")
 AT_THE_START = {"The database URL needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
 
 
@@ -154,6 +154,11 @@ def _all() -> dict[str, str]:
         *(("class_view.py", sentence) for sentence in class_texts()),
         *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
+        *(
+            ("policies.py", value)
+            for name, value in vars(policies).items()
+            if name.isupper() and str(value).endswith(".")
+        ),
         *(("responses.py", sentence) for sentence in responses.UNAVAILABLE_TEXTS.values()),
         *(("state.py", value) for name, value in vars(state).items() if name.isupper() and isinstance(value, str)),
         *(

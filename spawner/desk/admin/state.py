@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog, Flavor, Limits
+from spawner.catalog import Catalog, Flavor, Limits, Subject, groups_for, rights_of
 from spawner.desk.admin.views import (
     AdminFlavorView,
     AdminState,
@@ -35,6 +35,7 @@ from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, IgnoredSetting, Plan
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of, is_unassigned
+from spawner.pool.policies import shown_groups
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, read_day, statistics_of
 from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
@@ -44,6 +45,9 @@ from spawner.pool.warm.targets import PLAN_LEAD, TARGET_REASONS, BackOff, WarmTa
 NO_MACHINE = "At the last attempt the cluster had no node with enough capacity."
 NOT_IN_CATALOG = "{missing} is not in the catalog."
 UNREADABLE = "This version of Freepool cannot read this setting."
+FOR_EVERYBODY = "For everybody."
+FOR_GROUP = "For the group {groups}."
+FOR_GROUPS = "For the groups {groups}."
 REASONS: dict[EndReason, str] = {
     EndReason.CRASHED: "Exited on its own",
     EndReason.OUT_OF_MEMORY: "Out of memory",
@@ -165,6 +169,17 @@ class AdminStateBuilder:
                 if flavor_id == flavor.id
             ],
             day=self._day(statistics_of(snapshot.day, flavor.id, now=self.now)),
+            audience=self._audience(flavor),
+        )
+
+    def _audience(self, flavor: Flavor) -> str | None:
+        if all(policy.flavors is None for policy in self.catalog.policies):
+            return None
+        if rights_of(self.catalog, Subject()).flavor(flavor.id) is None:
+            return self.texts.say(FOR_EVERYBODY)
+        names = groups_for(self.catalog, "flavor", flavor.id)
+        return self.texts.say(
+            FOR_GROUP if len(names) == 1 else FOR_GROUPS, groups=shown_groups(names, self.texts.comma)
         )
 
     def _user_namespaces(self, flavor: Flavor) -> UserNamespacesView | None:

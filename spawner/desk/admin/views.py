@@ -134,7 +134,8 @@ class UserNamespacesView(BaseModel):
 
 
 class AdminFlavorView(BaseModel):
-    """One flavor. `reason`: why none of it can be started. `user_namespaces` is null in the local pool."""
+    """One flavor. `reason`: why none of it can be started. `user_namespaces` is null in the local pool. `audience`: for
+    whom the catalog's policies say it is, in words; null where they do not speak of flavors."""
 
     id: str
     title: str
@@ -149,6 +150,7 @@ class AdminFlavorView(BaseModel):
     paused: SetView | None
     targets: list[TargetView]
     day: DayView
+    audience: str | None = None
 
     @computed_field(json_schema_extra=DEPRECATED)
     def users(self) -> UserNamespacesView | None:

@@ -41,8 +41,7 @@ class SpawnRequestHandler(UserHandler, JsonHandler):
         why_not = self.desk.backend.why_not(choice.flavor, choice.image)
         if why_not is not None:
             raise not_offered(why_not)
-        groups = tuple((self.current_user or {}).get("groups", ()))
-        return SpawnRequest(self.person_id, self.user_name, "", choice, groups=groups)
+        return SpawnRequest(self.person_id, self.user_name, "", choice)
 
     async def begin(self, ticket: Ticket) -> None:
         """Have the hub start the instance of a ticket. Answers 201 if it runs after `START_WAIT_SECONDS`, else 202."""

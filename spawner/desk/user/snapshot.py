@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from spawner.catalog import Rights
 from spawner.ledger import Event, Instance, Slot, Ticket, TicketState
 from spawner.ledger.people import bans
 from spawner.ledger.people.rows import Ban
@@ -60,7 +61,10 @@ class PoolSnapshot:
 
 @dataclass(frozen=True)
 class UserSnapshot:
-    """The rows of one user's default server. `place` is that of `ticket` in the queue, from 1, while it waits."""
+    """The rows of one user's default server. `place` is that of `ticket` in the queue, from 1, while it waits.
+
+    `rights` are what the catalog's policies give the user.
+    """
 
     pool: PoolSnapshot
     current: Instance | None
@@ -69,6 +73,7 @@ class UserSnapshot:
     place: int | None
     last: Instance | None
     last_ticket: Ticket | None
+    rights: Rights
     ban: Ban | None = None
 
 
@@ -99,6 +104,7 @@ class SnapshotReader:
             place=tickets.ahead(connection, ticket) + 1 if ticket and waits else None,
             last=None if current else instances.last_ended(connection, person_id),
             last_ticket=None if ticket else tickets.last_over(connection, person_id),
+            rights=self._admission.rights(connection, person_id),
             ban=bans.of_person(connection, person_id, now=self._now()),
         )
 

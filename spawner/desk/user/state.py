@@ -6,12 +6,12 @@ The page's first content, each live update and the API's answer are the same mod
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from spawner.catalog import Catalog, Flavor
+from spawner.catalog import Catalog, Denial, Flavor, Rights
 from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
@@ -23,6 +23,7 @@ from spawner.people_settings import ClassLimits
 from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend, Weakness
 from spawner.pool.capacity import capacity_of
+from spawner.pool.policies import refusal_of, shown_groups
 from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
@@ -53,6 +54,12 @@ RENAMED = (
     "it to get a new notebook, or stop it; otherwise it ends at its time limit."
 )
 LIMIT_REACHED = "Your notebook reached its time limit of {limit}. Its files were deleted."
+FOR_GROUP = "Not for you, because it is for the group {groups}."
+FOR_GROUPS = "Not for you, because it is for the groups {groups}."
+IMAGE_FOR_GROUP = "Not for you, because its image is for the group {groups}."
+IMAGE_FOR_GROUPS = "Not for you, because its image is for the groups {groups}."
+FLAVORS_FOR_GROUP = "Not for you, because the machine types that it needs are for the group {groups}."
+FLAVORS_FOR_GROUPS = "Not for you, because the machine types that it needs are for the groups {groups}."
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
 
@@ -83,7 +90,8 @@ class FlavorView(BaseModel):
     """A flavor. `available`: how many more instances can start now; `warm`: how many of them on warm slots.
 
     `in_line`: number of queued tickets; `queue`: whether another one is accepted; `wait_seconds`: its wait estimate as
-    a range, null where there is none.
+    a range, null where there is none. `for_you`: whether the catalog's policies give it to the user; where not,
+    `reason` says for whom it is. `session_seconds`: the user's own longest session.
     """
 
     id: str
@@ -100,20 +108,23 @@ class FlavorView(BaseModel):
     queue: bool
     wait_seconds: tuple[int, int] | None
     reason: str | None
+    for_you: bool = True
 
 
 class ImageView(BaseModel):
-    """`reason` says why the image is not available."""
+    """`reason` says why the image is not available. `for_you`: whether the catalog's policies give it to the user."""
 
     id: str
     title: str
     summary: str
     available: bool
     reason: str | None
+    for_you: bool = True
 
 
 class ExampleView(BaseModel):
-    """`path` is relative to the instance's workspace."""
+    """`path` is relative to the instance's workspace. `for_you`: whether the catalog's policies give the user its
+    image, and a flavor with enough memory."""
 
     id: str
     title: str
@@ -124,6 +135,10 @@ class ExampleView(BaseModel):
     icon: str
     available: bool
     reason: str | None
+    for_you: bool = True
+
+
+Offered = TypeVar("Offered", ImageView, ExampleView)
 
 
 class DefaultsView(BaseModel):
@@ -238,7 +253,7 @@ def build_state(
             notice=texts.together(*map(texts.say, notices)) if notices else None,
             maintenance=_maintenance(snapshot.pool.controls.drain),
         ),
-        **offer | {"flavors": [_within(_counting_own(flavor, snapshot), limits) for flavor in offer["flavors"]]},
+        **_own_offer(offer, snapshot, catalog, texts, limits),
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(snapshot, texts, user_name) if snapshot.current else None,
         ticket=_ticket(snapshot, texts),
@@ -309,6 +324,50 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapsh
         wait_seconds=_seconds(pool.wait(flavor.id, queued + 1)) if can_queue and available == 0 else None,
         reason=reason,
     )
+
+
+def _own_offer(
+    offer: dict[str, Any], snapshot: UserSnapshot, catalog: Catalog, texts: Translations, limits: ClassLimits | None
+) -> dict[str, Any]:
+    """What is offered to this user."""
+    rights = snapshot.rights
+    counted = [_counting_own(flavor, snapshot) for flavor in offer["flavors"]]
+    if not catalog.policies:
+        return offer | {"flavors": [_within(flavor, limits) for flavor in counted]}
+    return {
+        "flavors": [_within(_flavor_for(flavor, rights, texts), limits) for flavor in counted],
+        "images": [_refused(image, rights.image(image.id), FOR_GROUP, FOR_GROUPS, texts) for image in offer["images"]],
+        "examples": [_example_for(example, rights, texts) for example in offer["examples"]],
+    }
+
+
+def _flavor_for(flavor: FlavorView, rights: Rights, texts: Translations) -> FlavorView:
+    minutes = rights.session_minutes(rights.catalog.flavor(flavor.id))
+    flavor = flavor.model_copy(update={"session_seconds": minutes * 60})
+    denial = rights.flavor(flavor.id)
+    if denial is None:
+        return flavor
+    closed = {"available": 0, "warm": 0, "queue": False, "wait_seconds": None}
+    reason = _for_groups(denial, FOR_GROUP, FOR_GROUPS, texts)
+    return flavor.model_copy(update={**closed, "reason": reason, "for_you": False})
+
+
+def _example_for(example: ExampleView, rights: Rights, texts: Translations) -> ExampleView:
+    denial = rights.example(rights.catalog.example(example.id))
+    is_image = denial is not None and denial.kind == "image"
+    one, more = (IMAGE_FOR_GROUP, IMAGE_FOR_GROUPS) if is_image else (FLAVORS_FOR_GROUP, FLAVORS_FOR_GROUPS)
+    return _refused(example, denial, one, more, texts)
+
+
+def _refused(view: Offered, denial: Denial | None, one: str, more: str, texts: Translations) -> Offered:
+    if denial is None:
+        return view
+    reason = _for_groups(denial, one, more, texts)
+    return view.model_copy(update={"available": False, "reason": reason, "for_you": False})
+
+
+def _for_groups(denial: Denial, one: str, more: str, texts: Translations) -> str:
+    return texts.say(one if len(denial.groups) == 1 else more, groups=shown_groups(denial.groups, texts.comma))
 
 
 def _counting_own(flavor: FlavorView, snapshot: UserSnapshot) -> FlavorView:
@@ -404,6 +463,11 @@ def _last(snapshot: UserSnapshot, texts: Translations) -> LastView | None:
     """The last end of an instance or ticket, if the user should know of it."""
     instance, ticket = snapshot.last, snapshot.last_ticket
     if ticket is not None and ticket.ended_at and ticket.state in TICKET_END_TEXTS and _is_newer(ticket, instance):
+        denial = snapshot.rights.denial(ticket.flavor, ticket.image) if ticket.state is TicketState.FAILED else None
+        if denial is not None:
+            refusal = refusal_of(denial)
+            text = texts.say(refusal.template, **refusal.params)
+            return LastView(ended_at=ticket.ended_at, text=text, failed=True, details="")
         is_gone = ticket.state is TicketState.FAILED and ticket.called_at is None
         text = texts.say(NO_LONGER_OFFERED if is_gone else TICKET_END_TEXTS[ticket.state])
         return LastView(ended_at=ticket.ended_at, text=text, failed=True, details=ticket.detail or "")

@@ -8,6 +8,7 @@ from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler, OAuth
 from tornado.httputil import url_concat
 from tornado.web import HTTPError
 
+from spawner.hub import groups
 from spawner.hub.login import texts
 from spawner.hub.login.claims import Kept
 from spawner.hub.login.http import ProviderFailed
@@ -62,6 +63,8 @@ class ReturnHandler(QuietHandler, OAuthCallbackHandler):
         if new and not known:
             self.authenticator.apply_groups(user, new, new)
         self.db.commit()
+        if new:
+            await groups.record_login(user, new.groups)
         return user
 
 

@@ -14,6 +14,7 @@ from oauthenticator.oauth2 import OAuthenticator
 from tornado.web import HTTPError
 from traitlets import Instance, Unicode, default
 
+from spawner.hub import groups
 from spawner.hub.login import texts
 from spawner.hub.login.claims import KEPT, Groups, Kept, is_admin, is_admitted, merge_groups
 from spawner.hub.login.handlers import LogoutHandler, ReturnHandler, StartHandler
@@ -188,6 +189,7 @@ class ProviderLogin(OAuthenticator):
         now = Kept(now.issuer, now.subject, now.groups, kept.login_at)
         answer["auth_state"][KEPT] = now.as_dict()
         self.apply_groups(user, kept, now)
+        await groups.record_refresh(user, now.groups)
         return {"name": user.name, "admin": answer["admin"], "auth_state": answer["auth_state"]}
 
     async def _may_stay(self, answer: dict[str, Any]) -> bool:

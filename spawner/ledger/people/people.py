@@ -109,6 +109,12 @@ def by_identity(connection: Connection, identity: Identity) -> Person | None:
     return None if row is None else _person(row)
 
 
+def present(connection: Connection, hub_ids: Iterable[int] | None = None) -> list[Person]:
+    """Everybody for whom JupyterHub has a user, or a user with one of these numbers, as far as the ledger knows."""
+    of_user = people.c.hub_id.is_not(None) if hub_ids is None else people.c.hub_id.in_(list(hub_ids))
+    return [_person(row) for row in connection.execute(select(people).where(of_user))]
+
+
 def get(connection: Connection, person_id: str) -> Person:
     """The row with this id."""
     return _person(connection.execute(select(people).where(people.c.id == person_id)).one())

@@ -19,7 +19,11 @@ class GroupSource(StrEnum):
     """Who says that a person is in a group."""
 
     LOGIN = "login"
+    """The provider, at the last login or refresh."""
+    HUB = "hub"
+    """JupyterHub: its administrators, `load_groups`, or an authenticator of the operator's own."""
     ADMINISTRATOR = "administrator"
+    """`freepool groups USER --set`."""
 
 
 @dataclass(frozen=True)

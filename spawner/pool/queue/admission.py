@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog, Flavor
+from spawner.catalog import Catalog, Flavor, Rights
 from spawner.errors import AlreadyQueued, LostRace, Maintenance, Paused, PoolFull
 from spawner.ledger import EndReason, Instance, Slot, SlotState, Ticket, TicketState
-from spawner.ledger.people import bans, groups
+from spawner.ledger.people import bans
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.pool.rows import LIVE
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import room_for, slot_to_preempt
 from spawner.pool.options import Choice
+from spawner.pool.policies import refuse_denied, rights_in
 from spawner.pool.queue.ordering import USE_WINDOW, any_has_room, due_tickets, has_room, rank, waiting_in_order
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistories
@@ -33,13 +34,12 @@ MAX_FAILED_STARTS = 3
 
 @dataclass(frozen=True)
 class SpawnRequest:
-    """A request for an instance. `groups` are the user's in JupyterHub, where they are known."""
+    """A request for an instance."""
 
     person_id: str
     user_name: str
     server_name: str
     choice: Choice
-    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,12 @@ class Admission:
         """The ticket for a spawn request: CALLED, with a slot reserved, where it is its turn, else WAITING.
 
         Idempotent: the same request gets the same ticket at the same place. `by_user`: the user asks in person, so the
-        instance counts as collected. Raises `Banned`, `PoolFull` where the queue is full, `AlreadyQueued` where
-        the user waits for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
+        instance counts as collected. Raises `Banned`, `NotForYou`, `PoolFull` where the queue is full, `AlreadyQueued`
+        where the user waits for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
         """
         self.refuse_banned(connection, request.person_id)
+        rights = self.rights(connection, request.person_id)
+        refuse_denied(rights.denial(request.choice.flavor.id, request.choice.image.id))
         open_tickets = tickets.alive(connection, request.person_id)
         for ticket in open_tickets:
             if _is_for(ticket, request):
@@ -86,7 +88,7 @@ class Admission:
             flavor=choice.flavor.id,
             image=choice.image.id,
             example=choice.example.id if choice.example else None,
-            rank_at=self._rank(connection, request),
+            rank_at=self._rank(connection, request, rights),
             collected_at=None,
         )
         if self._is_due(connection, ticket, ticket):
@@ -107,6 +109,10 @@ class Admission:
         """Raise `Banned` where the person is banned."""
         bans.refuse_banned(connection, person_id, now=self.now())
 
+    def rights(self, connection: Connection, person_id: str) -> Rights:
+        """What the catalog's policies give a person."""
+        return rights_in(connection, self.catalog, person_id)
+
     def has_due_ticket(self, connection: Connection) -> bool:
         """Whether `call_due` would call a ticket. A read, so that a long queue does not block writers."""
         has_any = any_has_room(self.catalog, slots.occupying(connection), self.backend.memory())
@@ -119,10 +125,12 @@ class Admission:
     def reserve_replacement(self, connection: Connection, running: Instance) -> Ticket:
         """A called ticket for the restart of a running instance, which the caller ends.
 
-        A restart is not queued. Where others wait for the flavor, the new instance keeps the old deadline.
+        A restart is not queued. Where others wait for the flavor, the new instance keeps the old deadline. Raises
+        `Banned`, `NotForYou`, `Paused` and `Maintenance`.
         """
         flavor = self.catalog.flavor(running.flavor)
         self.refuse_banned(connection, running.person_id)
+        refuse_denied(self.rights(connection, running.person_id).denial(flavor.id, running.image))
         self._refuse_closed(connection, flavor)
         for one in tickets.alive(connection, running.person_id):  # idempotent
             kind = (one.server_name, one.flavor, one.image)
@@ -288,11 +296,11 @@ class Admission:
                 "The administrator has paused {flavor}.", next_step="Try another machine type.", flavor=flavor.id
             )
 
-    def _rank(self, connection: Connection, request: SpawnRequest) -> datetime:
+    def _rank(self, connection: Connection, request: SpawnRequest, rights: Rights) -> datetime:
         now = self.now()
         used = instances.used_since(connection, request.person_id, now - USE_WINDOW, now=now)
-        of_person = groups.of(connection, request.person_id)
-        return rank(self.catalog.queue, now=now, used=used, groups={*request.groups, *of_person})
+        weight = rights.queue_weight(request.choice.flavor.id)
+        return rank(self.catalog.queue, now=now, used=used, weight=weight)
 
     def _with_estimate(self, connection: Connection, ticket: Ticket) -> Ticket:
         """The ticket with its estimated wait. Raises `PoolFull` where the queue is full."""

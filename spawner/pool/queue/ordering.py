@@ -17,9 +17,8 @@ from spawner.pool.capacity import Room, is_unassigned
 USE_WINDOW = timedelta(days=1)
 
 
-def rank(rules: Queue, *, now: datetime, used: timedelta, groups: Iterable[str] = ()) -> datetime:
-    """The rank of a request made now, by what the user `used` in the last day. The best of the groups counts."""
-    weight = max((rules.weights[group] for group in groups if group in rules.weights), default=1.0)
+def rank(rules: Queue, *, now: datetime, used: timedelta, weight: float = 1.0) -> datetime:
+    """The rank of a request made now, by what the user `used` in the last day. With a larger weight it counts less."""
     behind = used.total_seconds() * rules.use_counts / weight  # divided by a tiny weight it may overflow a timedelta
     return now + timedelta(seconds=min(behind, rules.longest_handicap_minutes * 60))
 

@@ -93,6 +93,7 @@ function flavorPanel(model, flavor) {
         : button("pause", t("pause"), { "data-flavor": flavor.id }, flavor.title),
     ),
     flavor.reason && h("p", { class: "reason" }, flavor.reason),
+    flavor.audience && h("p", { class: "quiet", key: "audience" }, flavor.audience),
     figures(model, flavor),
     bar(flavor, model),
     userNamespaces(model, flavor),

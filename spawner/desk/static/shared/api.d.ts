@@ -32,6 +32,7 @@ export type AdminFlavorView = {
   paused: SetView | null;
   targets: TargetView[];
   day: DayView;
+  audience?: string | null;
 };
 
 export type AdminRunView = {
@@ -150,6 +151,13 @@ export type ErrorBody = {
   message: string;
   next: string;
   details?: string;
+  facts?: ErrorFacts | null;
+};
+
+export type ErrorFacts = {
+  flavor?: string | null;
+  image?: string | null;
+  groups?: string[];
 };
 
 export type EstimateAccuracyView = {
@@ -168,6 +176,7 @@ export type ExampleView = {
   icon: string;
   available: boolean;
   reason: string | null;
+  for_you?: boolean;
 };
 
 export type FailureView = {
@@ -195,6 +204,7 @@ export type FlavorView = {
   queue: boolean;
   wait_seconds: [number, number] | null;
   reason: string | null;
+  for_you?: boolean;
 };
 
 export type FloorChange = {
@@ -232,6 +242,7 @@ export type ImageView = {
   summary: string;
   available: boolean;
   reason: string | null;
+  for_you?: boolean;
 };
 
 export type InstanceView = {

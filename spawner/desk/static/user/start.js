@@ -111,9 +111,10 @@ function imageChoice(model) {
     h("label", { class: "label", for: "image" }, t("image")),
     h(
       "select", { id: "image", name: "image", "aria-describedby": chosen.summary ? "image-hint" : null },
-      images.map(({ id, title, available, reason }) => h(
+      images.map(({ id, title, available, reason, for_you }) => h(
         "option", { value: id, key: id, selected: id === chosen.id, disabled: !available },
-        available ? title : t("image_unavailable", { title, reason: reason || t("unavailable") }),
+        available ? title : for_you ? t("image_unavailable", { title, reason: reason || t("unavailable") })
+          : `${title}: ${reason}`,
       )),
     ),
     summary,
