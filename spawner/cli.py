@@ -70,19 +70,24 @@ def _add_people(commands: Any) -> None:
     ends.add_argument("--for-good", action="store_true", help="without an end")
     ban.add_argument("--evidence", default="", help="what shows it; kept for operators")
     ban.add_argument("--note", default="", help="for operators")
-    ban.add_argument(
-        "--appeal",
-        default="write to the operator of this platform.",
-        help="how to appeal, shown to the person (%(default)s)",
-    )
+    ban.add_argument("--appeal", default="", help="how to appeal, shown to the person (write to the operator)")
+    ban.add_argument("--myself", action="store_true", help="also where it is the user who runs this command")
     unban = commands.add_parser("unban", help="lift all bans of a person")
     listing = commands.add_parser("bans", help="list bans")
     listing.add_argument("--all", action="store_true", help="also those that have ended or were lifted")
     grouped = commands.add_parser("groups", help="list a person's groups, or set those that an operator gives")
     grouped.add_argument("--set", nargs="*", metavar="GROUP", help="the groups; without one, none")
-    for parser in (ban, unban, grouped):
+    exported = commands.add_parser("export", help="print all rows of a person, as JSON")
+    forget = commands.add_parser("forget", help="remove what may go of a person; says first what stays, and why")
+    forget.add_argument("--yes", action="store_true", help="do it")
+    forget.add_argument(
+        "--account-is-gone",
+        action="store_true",
+        help="JupyterHub has no such user any more, although the ledger says that it has",
+    )
+    for parser in (ban, unban, grouped, exported, forget):
         parser.add_argument("person", metavar="USER", help="name in JupyterHub, or the id of a person")
-    for parser in (ban, unban, listing, grouped):
+    for parser in (ban, unban, listing, grouped, exported, forget):
         parser.add_argument(
             "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
         )
@@ -235,7 +240,7 @@ _COMMANDS = {
     "new-login-key": _new_login_key,
     "migrate": _migrate,
     "warm": _warm,
-    **dict.fromkeys(("ban", "unban", "bans", "groups"), _people),
+    **dict.fromkeys(("ban", "unban", "bans", "groups", "export", "forget"), _people),
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,

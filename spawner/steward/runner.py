@@ -19,6 +19,7 @@ from spawner.aio import KeyedTaskSet
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import EndReason, leases
+from spawner.ledger.people import forgetting
 from spawner.ledger.pool import instances, slots, tickets, user_namespaces
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
@@ -170,6 +171,7 @@ class Steward:
         await self.pool.ledger.awrite(slots.prune, before=before)
         await self.pool.ledger.awrite(tickets.prune, before=before)
         await self.pool.ledger.awrite(user_namespaces.prune, before=now - RETENTION)
+        await self.pool.ledger.awrite(forgetting.prune, now=now)
         self._pruned_at = now
 
 

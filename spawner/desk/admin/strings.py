@@ -2,6 +2,7 @@
 
 ADMIN_STRINGS: dict[str, str] = {
     "title": "Operation",
+    "users": "Users",
     "no_steward": "No steward works: nobody in line is called, and no slot is kept warm. Look at its log.",
     "details": "Details",
     "dismiss": "Dismiss",

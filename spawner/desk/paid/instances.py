@@ -41,6 +41,7 @@ class RunView:
 class InstanceHandler(PaidPage):
     """GET /paid/instances/ID"""
 
+    serves_banned = True
     is_live = True
 
     async def get(self, order_id: str) -> None:
@@ -109,6 +110,8 @@ class InstanceHandler(PaidPage):
 class EndHandler(PaidPage):
     """GET and POST /paid/instances/ID/stop and …/delete"""
 
+    serves_banned = True
+
     async def get(self, order_id: str, act: str) -> None:
         """Ask the user to confirm."""
         order = await self.own_order(order_id)
@@ -132,6 +135,8 @@ class EndHandler(PaidPage):
 
 class SeenHandler(PaidPage):
     """POST /paid/notices/N/seen"""
+
+    serves_banned = True
 
     async def post(self, seq: str) -> None:
         """Dismiss a notice, and redirect to the page that showed it."""

@@ -49,6 +49,7 @@ class Person:
 
     `hub_id` is null while JupyterHub has no user for the person, and until that is known. `hub_since` is null for
     rows from before version 0.3 until the user comes. `issuer` and `identity` are null where the login has no subject.
+    `forgotten_at`: when an operator had what may go removed; the name is a made-up one since.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Person:
     issuer: str | None
     identity: str | None
     trust: TrustClass
+    forgotten_at: datetime | None = None
 
 
 class BanCode(StrEnum):
@@ -73,7 +75,10 @@ class BanCode(StrEnum):
 
 @dataclass(frozen=True)
 class Ban:
-    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for operators; `appeal` is shown."""
+    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for operators; `appeal` is shown.
+
+    An empty `appeal` means: write to the operator.
+    """
 
     id: str
     person_id: str

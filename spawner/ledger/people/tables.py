@@ -18,6 +18,7 @@ people = Table(
     Column("issuer", ForeignName(255)),
     Column("identity", String(64), unique=True),
     Column("trust", EnumText(TrustClass, 16), nullable=False),
+    Column("forgotten_at", UtcDateTime),
 )
 Index("people_by_name", people.c.hub_name)
 

@@ -37,6 +37,7 @@ export function page(model) {
     h(
       "div", { class: "page-head", key: "head" },
       h("h1", { id: "title", tabindex: -1 }, t("title")),
+      h("a", { class: "button small", href: "admin/people" }, t("users")),
       !state.drain && button("drain", t("drain")),
     ),
     h("div", { role: "alert", key: "alert" }, problem && h(
