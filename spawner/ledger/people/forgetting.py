@@ -66,7 +66,8 @@ def made_up_name(person_id: str) -> str:
 def preview(connection: Connection, person_id: str, *, now: datetime, is_gone: bool = False) -> Preview:
     """What forgetting would do now. `is_gone`: JupyterHub has no such user, although the ledger says that it has."""
     person = people.get(connection, person_id)
-    removed, kept = {}, {}
+    removed: dict[str, int] = {}
+    kept: dict[str, int] = {}
     for one in PERSONAL:
         if one.table is people_table:
             continue

@@ -85,6 +85,7 @@ PERSONAL: tuple[PersonalTable, ...] = (
 
 NOT_PERSONAL: Mapping[str, str] = {
     "controls": "settings of the platform; `set_by` is the administrator who set one",
+    "leases": "`holder` is a process of Freepool",
 }
 """Tables with a column that looks like a person's, and why their rows are nobody's."""
 
