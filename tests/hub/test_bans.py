@@ -92,7 +92,7 @@ async def test_what_is_free_ends_within_seconds_and_each_token_is_refused(ann: P
         assert browser.get(f"{stack.url}/hub/home").status_code == 200
         browser.follow_redirects = False
         assert hub(ann).status_code == hub(Person(stack, ann.name, own)).status_code == 200
-        assert stack.http.get(f"{stack.url}{notebook}", headers=by_bob).status_code == 200
+        assert stack.http.get(f"{stack.url}{notebook}", headers=by_bob, follow_redirects=True).status_code == 200
 
         put(ann)
         began = time.monotonic()
@@ -127,7 +127,7 @@ async def test_what_is_free_ends_within_seconds_and_each_token_is_refused(ann: P
         assert "Your account is banned: it was used for mining." in home
         assert CHINESE in home
         assert "mail appeals@example.org" in home
-        visit = stack.http.get(f"{stack.url}{notebook}", headers=by_bob)
+        visit = stack.http.get(f"{stack.url}{notebook}", headers=by_bob, follow_redirects=True)
         assert visit.status_code == 403, "a share of a banned person's opens nothing"
         assert hub(bob).status_code == 200, "nobody else is refused"
 

@@ -70,8 +70,8 @@ def unban(connection: Connection, person_id: str, *, by: str, now: datetime) -> 
     return lifted
 
 
-REMOVED = "{count} rows are removed: {tables}."
-KEPT = "{count} rows stay, under a made-up name: {tables}."
+REMOVED = "Rows that are removed: {tables}."
+KEPT = "Rows that stay, under a made-up name: {tables}."
 BILLS_STAY = (
     "Bills (consents, orders and their steps) stay for as long as the ledger is kept: they say who agreed to what."
 )
@@ -110,4 +110,4 @@ def forget_lines(done: Preview) -> Iterator[str]:
 
 
 def _counted(tables: Mapping[str, int]) -> dict[str, object]:
-    return {"count": sum(tables.values()), "tables": ", ".join(f"{name} {count}" for name, count in tables.items())}
+    return {"tables": ", ".join(f"{name} {count}" for name, count in tables.items())}
