@@ -252,6 +252,7 @@ def test_a_search_finds_by_name_id_and_hash(ledger: Ledger) -> None:
     assert found("AN") == {"ann"}
     assert found("_") == {"a_n"}, "no wildcard"
     assert found("%") == set()
+    assert found("an\x00n") == set(), "no database stores a NUL, and none is asked for it"
     assert found("p-ann") == found("111111") == found("1" * 64) == {"ann"}
     assert found("11") == set()
     assert ledger.read(records.record_of, "nobody") is None

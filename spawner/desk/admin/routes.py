@@ -25,7 +25,8 @@ def _person(path: str, handler: type[people.PeopleHandler], *operations: Operati
 
 
 def _read(summary: str, model: type[BaseModel], *query: Parameter) -> Operation:
-    return Operation("get", summary, {200: Answer("Now.", model), **REFUSED}, query=query)
+    answers = {200: Answer("Now.", model), **REFUSED, **errors(BAD_REQUEST="Invalid query.")}
+    return Operation("get", summary, answers, query=query)
 
 
 def _change(summary: str, model: type[BaseModel], request: type[BaseModel] = EmptyCommand) -> Operation:

@@ -15,6 +15,7 @@ from spawner.ledger.people.tables import people as table
 from spawner.ledger.pool import instances, tickets
 from spawner.ledger.pool.rows import Instance, InstanceState, Ticket
 from spawner.ledger.pool.tables import instances as instances_table
+from spawner.plain_text import printable
 
 MOST = 50
 RECENT = 20
@@ -43,7 +44,7 @@ def search(connection: Connection, text: str, *, limit: int = MOST) -> list[Pers
 
     All of them where the text is empty.
     """
-    text = text.strip()
+    text = printable(text).strip()
     matches = [func.lower(table.c.hub_name).contains(text.lower(), autoescape=True), table.c.id == text]
     if len(text) >= SHORTEST_HASH:
         matches += [column.startswith(text, autoescape=True) for column in (table.c.id, table.c.identity)]
