@@ -76,11 +76,8 @@ def _add_people(commands: Any) -> None:
     ends.add_argument("--for-good", action="store_true", help="permanent")
     ban.add_argument("--evidence", default="", help="evidence, visible to administrators only")
     ban.add_argument("--note", default="", help="note, visible to administrators only")
-    ban.add_argument(
-        "--appeal",
-        default="contact the administrator of this platform.",
-        help="how to appeal, shown to the user (%(default)s)",
-    )
+    ban.add_argument("--appeal", default="", help="how to appeal, shown to the person (write to the operator)")
+    ban.add_argument("--myself", action="store_true", help="also where it is the user who runs this command")
     unban = commands.add_parser("unban", help="lift all bans of a user")
     listing = commands.add_parser("bans", help="list bans")
     listing.add_argument("--all", action="store_true", help="include bans that have ended or were lifted")
@@ -88,9 +85,17 @@ def _add_people(commands: Any) -> None:
         "groups", help="list a user's groups, or set the groups that an administrator assigns"
     )
     grouped.add_argument("--set", nargs="*", metavar="GROUP", help="the groups; without a group, removes all")
-    for parser in (ban, unban, grouped):
+    exported = commands.add_parser("export", help="print all rows of a person, as JSON")
+    forget = commands.add_parser("forget", help="remove what may go of a person; says first what stays, and why")
+    forget.add_argument("--yes", action="store_true", help="do it")
+    forget.add_argument(
+        "--account-is-gone",
+        action="store_true",
+        help="JupyterHub has no such user any more, although the ledger says that it has",
+    )
+    for parser in (ban, unban, grouped, exported, forget):
         parser.add_argument("person", metavar="USER", help="name in JupyterHub, or id of the person")
-    for parser in (ban, unban, listing, grouped):
+    for parser in (ban, unban, listing, grouped, exported, forget):
         parser.add_argument(
             "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
         )
@@ -309,7 +314,7 @@ _COMMANDS = {
     "new-login-key": _new_login_key,
     "migrate": _migrate,
     "warm": _warm,
-    **dict.fromkeys(("ban", "unban", "bans", "groups"), _people),
+    **dict.fromkeys(("ban", "unban", "bans", "groups", "export", "forget"), _people),
     "traffic": _traffic,
     **dict.fromkeys(("invite", "invitations", "revoke-invitation", "trust"), _invitations),
     "demo-cloud": _demo_cloud,

@@ -1,21 +1,26 @@
-"""`freepool ban`, `unban`, `bans`, `groups`: people, from a terminal."""
+"""`freepool ban`, `unban`, `bans`, `groups`, `export`, `forget`: people, from a terminal."""
 
 from __future__ import annotations
 
 import argparse
 import getpass
+import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from spawner import __version__
 from spawner.catalog import echo
 from spawner.errors import BadOption
 from spawner.ledger import Ledger, open_ledger
-from spawner.ledger.people import bans, groups, people
-from spawner.ledger.people.rows import Ban, BanCode, GroupSource, Person
+from spawner.ledger.people import bans, forgetting, groups, people
+from spawner.ledger.people.personal_data import export, json_default
+from spawner.ledger.people.rows import Ban, GroupSource, Person
+from spawner.pool.admin import people as commands
+from spawner.pool.admin.commands import read
+from spawner.pool.admin.people import BanChange, forget_lines
 from spawner.pool.build import new_id, utc_now
 from spawner.settings import Settings
 
-CODES = ", ".join(BanCode)
 Say = Callable[[str], object]
 
 
@@ -52,33 +57,29 @@ def find(ledger: Ledger, text: str) -> Person:
 
 
 def _ban(ledger: Ledger, options: argparse.Namespace) -> str:
-    person, now = find(ledger, options.person), utc_now()
-    if not options.for_good and not 0 < options.days <= 36500:
+    person = find(ledger, options.person)
+    if person.hub_name == getpass.getuser() and not options.myself:
         raise BadOption(
-            "{days} is not a valid number of days.", next_step="Use a number above 0, or --for-good.", days=options.days
+            "{name} is who runs this command.", next_step="Add --myself if that is meant.", name=person.hub_name
         )
-    if options.code not in set(BanCode):
-        raise BadOption(
-            "{code} is not a valid code.", next_step="Available codes: {codes}.", code=echo(options.code), codes=CODES
-        )
-    ban = Ban(
-        id=new_id(),
-        person_id=person.id,
-        code=BanCode(options.code),
-        evidence=options.evidence,
-        note=options.note,
-        appeal=options.appeal,
-        banned_by=getpass.getuser(),
-        banned_at=now,
-        until=None if options.for_good else now + timedelta(days=options.days),
+    change = read(
+        BanChange,
+        {
+            "code": options.code,
+            "days": options.days,
+            "for_good": options.for_good,
+            "evidence": options.evidence,
+            "note": options.note,
+            "appeal": options.appeal,
+        },
     )
-    ledger.write(bans.put, ban)
-    return f"Banned: {person.hub_name} ({person.id}), {_end(ban.until)}. Their free notebooks stop within seconds."
+    made = ledger.write(commands.ban, person.id, change, by=getpass.getuser(), now=utc_now(), new_id=new_id)
+    return f"Banned: {person.hub_name} ({person.id}), {_end(made.until)}. Their free notebooks stop within seconds."
 
 
 def _unban(ledger: Ledger, options: argparse.Namespace) -> str:
     person = find(ledger, options.person)
-    count = ledger.write(bans.lift, person.id, by=getpass.getuser(), now=utc_now())
+    count = ledger.write(commands.unban, person.id, by=getpass.getuser(), now=utc_now())
     return f"{person.hub_name} ({person.id}): {count} lifted."
 
 
@@ -116,4 +117,28 @@ def _groups(ledger: Ledger, options: argparse.Namespace) -> str:
     return f"{person.hub_name} ({person.id})\n" + "\n".join(lines)
 
 
-_COMMANDS = {"ban": _ban, "unban": _unban, "bans": _bans, "groups": _groups}
+def _export(ledger: Ledger, options: argparse.Namespace) -> str:
+    person = find(ledger, options.person)
+    exported = ledger.read(export, person.id, now=utc_now(), version=__version__)
+    return json.dumps(exported, indent=2, ensure_ascii=False, default=json_default)
+
+
+def _forget(ledger: Ledger, options: argparse.Namespace) -> str:
+    person = find(ledger, options.person)
+    done = ledger.read(forgetting.preview, person.id, now=utc_now(), is_gone=options.account_is_gone)
+    lines = list(forget_lines(done))
+    if not options.yes:
+        refused = [f"It cannot be done now: {refusal.message} {refusal.next_step}" for refusal in done.refusals]
+        return "\n".join([*lines, *(refused or ["Nothing is done yet. Add --yes to do it."])])
+    ledger.write(forgetting.forget, person.id, now=utc_now(), is_gone=options.account_is_gone)
+    return "\n".join([*lines, f"Done. The name is {forgetting.made_up_name(person.id)} now, where rows are left."])
+
+
+_COMMANDS = {
+    "ban": _ban,
+    "unban": _unban,
+    "bans": _bans,
+    "groups": _groups,
+    "export": _export,
+    "forget": _forget,
+}

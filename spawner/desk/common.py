@@ -15,6 +15,7 @@ from spawner.desk.context import Desk
 from spawner.desk.http import LANGUAGE_COOKIE, POLICY, Handler, JsonHandler
 from spawner.desk.i18n import LANGUAGES
 from spawner.desk.requests import form_fields
+from spawner.errors import Banned
 
 KEEPALIVE_SECONDS = 10
 """A proxy can keep the browser's connection open after the desk has died. So the page closes a stream that has sent
@@ -35,6 +36,8 @@ class LanguageForm(BaseModel):
 
 class LanguageHandler(Handler):
     """POST /language"""
+
+    serves_banned = True
 
     async def post(self) -> None:
         """Store the language in a cookie, and redirect to the page."""
@@ -68,6 +71,10 @@ class StreamHandler(JsonHandler):
         sent = ""
         while not self.is_closed:
             change = self.desk.changes.number
+            try:
+                await self.refuse_banned()
+            except Banned:  # it ends, and the page then asks again
+                return
             state = await self.current_state()
             content = state.model_dump_json(exclude={"now"})
             if content != sent:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
 from pydantic import BaseModel
+from sqlalchemy import Connection
 from tornado.httputil import split_host_and_port
 from tornado.web import HTTPError, RequestHandler
 
@@ -23,9 +24,10 @@ from spawner.desk.context import Desk
 from spawner.desk.i18n import Translations, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.desk.zones import ZONE_COOKIE, zone_named
-from spawner.errors import BadOption, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
-from spawner.ledger.people import people
-from spawner.ledger.people.rows import Person
+from spawner.errors import BadOption, Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
+from spawner.ledger.people import bans, people
+from spawner.ledger.people.rows import Ban, Person
+from spawner.pool.build import utc_now
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import kind_of
 
@@ -101,7 +103,7 @@ class Handler(HubOAuthenticated, RequestHandler):
 
     `needs_person`: the ledger's row of the user is read, which a service has none of.
     `takes_instance_token`: a notebook server may read this with its own token. `serves_user_hosts`: this is also
-    answered on the hosts of users' notebooks.
+    answered on the hosts of users' notebooks. `serves_banned`: a banned person may do this.
     """
 
     desk: Desk
@@ -111,6 +113,9 @@ class Handler(HubOAuthenticated, RequestHandler):
     needs_person = True
     takes_instance_token = False
     serves_user_hosts = False
+    serves_banned = False
+    ban: Ban | None = None
+    """The ban of the signed-in person that holds now."""
     instance_server: str | None = None
     """Name of the server whose own token came with the request."""
 
@@ -131,7 +136,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     async def prepare(self) -> None:
         """Set the language and the user. JupyterHub checks the XSRF token of requests that come with a cookie.
 
-        Raises `NotAllowed`, `SignedOut` and `Conflict`; redirects a GET of a page to the sign-in.
+        Raises `NotAllowed`, `SignedOut`, `Banned` and `Conflict`; redirects a GET of a page to the sign-in.
         """
         if not self.serves_user_hosts and self._is_on_user_host:
             raise HTTPError(404)
@@ -153,8 +158,10 @@ class Handler(HubOAuthenticated, RequestHandler):
         if self.current_user is not None:
             self._count_request()
             if self.needs_person:
-                self.person = await self.find_person()
+                self.person, self.ban = await self._find_person()
+                self._refuse_ban()
         else:
+            await self._refuse_token()
             if self.wants_json or self.request.method != "GET":
                 raise SignedOut("You are not signed in.", next_step="Sign in, or send a valid token and XSRF token.")
             self.redirect(self.get_login_url())
@@ -237,19 +244,38 @@ class Handler(HubOAuthenticated, RequestHandler):
         user = await self.hub_auth.get_user(self, sync=False)
         return self.check_hub_user(user) if user and user.get("kind", "user") == "user" else None
 
-    async def find_person(self) -> Person:
-        """Who the signed-in user is.
+    async def _find_person(self) -> tuple[Person, Ban | None]:
+        """Who the signed-in user is, and the ban that holds.
 
         The ledger knows it by name and time of creation. Where it does not (the user is new, or was renamed), or where
         the token cannot tell the time, the hub is asked, which knows the user by number.
         """
-        user = self.current_user
-        if user.get("created"):
-            person = await self.desk.ledger.aread(people.current, user["name"], user["created"])
-            if person is not None:
-                return person
+        user, ledger, now = self.current_user, self.desk.ledger, utc_now()
+
+        def read(connection: Connection) -> tuple[Person, Ban | None] | None:
+            person = people.current(connection, user["name"], user["created"])
+            return None if person is None else (person, bans.of_person(connection, person.id, now=now))
+
+        found = await ledger.aread(read) if user.get("created") else None
+        if found is not None:
+            return found
         person_id = await self.desk.hub.person_id(self.hub_auth.get_token(self))
-        return await self.desk.ledger.aread(people.get, person_id)
+        return await ledger.aread(people.get, person_id), await ledger.aread(bans.of_person, person_id, now=now)
+
+    async def refuse_banned(self) -> None:
+        """Read the person's ban again. Raises `Banned`, unless a banned person may do this."""
+        self.ban = await self.desk.ledger.aread(bans.of_person, self.person_id, now=utc_now())
+        self._refuse_ban()
+
+    def _refuse_ban(self) -> None:
+        if self.ban is not None and not self.serves_banned:
+            raise bans.refusal_of(self.ban)
+
+    async def _refuse_token(self) -> None:
+        """Raise what the hub says of an API token that it does not take: that its user is banned, or `SignedOut`."""
+        token = self.hub_auth.get_token(self, in_cookie=False)
+        if token:
+            await self.desk.hub.person_id(token)
 
     @property
     def person_id(self) -> str:
@@ -355,6 +381,8 @@ class Handler(HubOAuthenticated, RequestHandler):
             self._write_error_page(problem)
 
     def _write_error_page(self, problem: Problem) -> None:
+        if problem.code == Banned.code:
+            return self._write_ban_page(problem)
         title, text = self.say("Something went wrong"), " ".join(filter(None, (problem.message, problem.next)))
         if problem.status == HTTPStatus.NOT_FOUND:
             title, text = self.say("Page not found"), self.say("Check the address, or go to the home page.")
@@ -366,6 +394,21 @@ class Handler(HubOAuthenticated, RequestHandler):
                 text=text,
                 action_url=self.desk.base,
                 action_label=self.say("Go to home page"),
+            )
+        )
+
+    def _write_ban_page(self, problem: Problem) -> None:
+        """Why, until when, how to appeal; and the way to paid instances, which the person can still stop and delete."""
+        has_paid = self.desk.settings.paid is not None and self.desk.settings.guards_pages
+        user = {"name": self.user_name, "admin": False} if hasattr(self, "person") else None
+        self.finish(
+            self.render_page(
+                "shared/message.html",
+                state={"user": user},
+                title=self.say("Account banned"),
+                text=self.language_texts.together(problem.message, problem.next),
+                action_url=f"{self.desk.base}paid" if has_paid else "",
+                action_label=self.say("Your paid notebooks") if has_paid else "",
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 from traitlets.config.loader import LazyConfigValue
 
 from spawner.hub import invitations
+from spawner.hub.bans import HubBans, refuse_banned
 from spawner.hub.groups import GroupListener
 from spawner.hub.limits import limit_requests
 from spawner.hub.login.config import use_login, use_login_links
@@ -104,6 +105,7 @@ def _add(c: Any, settings: Settings) -> None:
     # The hub's own name may be short, and instances run in another namespace; or it has a socket, and they see none.
     c.Spawner.hub_connect_url = settings.instance_hub_url.removesuffix("/hub/")
     configure_origins(c, settings)
+    refuse_banned(HubBans(people))
     if settings.paid is not None:
         _offer_paid(c)
     hub.services = _there(hub, "services", []) + _services(settings)

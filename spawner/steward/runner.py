@@ -20,7 +20,7 @@ from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, 
 from spawner.guard_settings import GuardSettings
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import EndReason, leases
-from spawner.ledger.people import newcomers
+from spawner.ledger.people import forgetting, newcomers
 from spawner.ledger.pool import guard_notes, instances, slots, tickets, user_namespaces
 from spawner.ledger.transitions import PRUNED_AT_ONCE
 from spawner.pool.build import make_pool, new_id
@@ -191,6 +191,7 @@ class Steward:
         if self._settings is not None:
             await asyncio.to_thread(prune_traffic, self._settings)
         await self.pool.ledger.awrite(user_namespaces.prune, before=now - RETENTION)
+        await self.pool.ledger.awrite(forgetting.prune, now=now)
         await self.pool.ledger.awrite(newcomers.prune, now=now)
         if max(counts) < PRUNED_AT_ONCE:  # else the next round goes on
             self._pruned_at = now

@@ -40,7 +40,16 @@ OPERATIONS = [
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
 ]
-FOR_ADMINS = [("GET", "/api/admin"), *(("POST", f"/api/admin/{path}") for path in COMMANDS)]
+OF_PEOPLE = [
+    ("GET", "/api/admin/people"),
+    ("GET", "/api/admin/people/{id}"),
+    ("POST", "/api/admin/people/{id}/ban"),
+    ("POST", "/api/admin/people/{id}/unban"),
+    ("GET", "/api/admin/people/{id}/export"),
+    ("GET", "/api/admin/people/{id}/forget"),
+    ("POST", "/api/admin/people/{id}/forget"),
+]
+FOR_ADMINS = [*OF_PEOPLE, ("GET", "/api/admin"), *(("POST", f"/api/admin/{path}") for path in COMMANDS)]
 EXAMPLES = 30
 """Number of requests that the document allows; as many again are sent that it does not."""
 

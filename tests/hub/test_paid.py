@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -377,20 +378,28 @@ def test_a_ban_stops_a_paid_instance_and_deletes_nothing(platform: Platform) -> 
     ban = Ban(new_id(), ann.person_id, BanCode.OTHER, "", "", "mail us", "root", utc_now(), None)
     with ann.browser() as browser:
         platform.ledger.write(bans.put, ban)
-        page = browser.get(f"{stack.url}/services/desk/")
+        desk = f"{stack.url}/services/desk/"
+        page = browser.get(desk)
         assert page.status_code == 403
         assert "The ban is permanent. You can appeal: mail us" in page.text
         assert "/services/desk/paid" in page.text
-        for path in ("paid", f"paid/instances/{order.id}", f"paid/instances/{order.id}/delete"):
-            assert browser.get(f"{stack.url}/services/desk/{path}", headers=PERSON).status_code == 200, path
-    stopped = ann.wait_state("paid-1", OrderState.STOPPED)
-    assert (stopped.reason, stopped.delete_wanted_at) == (StopReason.BLOCKED, None)
-    assert [row["status"] for row in ann.billed()] == ["Stopped"], "the disk is there"
-    assert ann.start(unspent).status_code == 403
-    assert platform.ledger.read(consents.get, unspent.id).state is ConsentState.ACCEPTED
-    with pytest.raises(Banned):
-        ann.agree("paid-3")
-    assert stack.desk("GET", "api/paid", token=ann.token).json()["instances"][0]["id"] in (order.id, unspent.id)
-    ann.delete("paid-1")
+        for path in ("paid", f"paid/instances/{order.id}", f"paid/instances/{order.id}/delete", "paid/record.json"):
+            assert browser.get(f"{desk}{path}", headers=PERSON).status_code == 200, path
+        stopped = ann.wait_state("paid-1", OrderState.STOPPED)
+        assert (stopped.reason, stopped.delete_wanted_at) == (StopReason.BLOCKED, None)
+        assert [row["status"] for row in ann.billed()] == ["Stopped"], "the disk is there"
+        assert ann.start(unspent).status_code == 403
+        assert platform.ledger.read(consents.get, unspent.id).state is ConsentState.ACCEPTED
+        with pytest.raises(Banned):
+            ann.agree("paid-3")
+        assert stack.desk("GET", "api/paid", token=ann.token).status_code == 403, "a token is good for nothing"
+        (xsrf,) = set(re.findall(r'name="_xsrf" value="([^"]+)"', page.text))
+        for path in ("paid/link", f"paid/consents/{unspent.id}/start", f"paid/consents/{unspent.id}/accept"):
+            assert browser.post(f"{desk}{path}", data={"_xsrf": xsrf}, headers=PERSON).status_code == 403, path
+        receipt = browser.get(f"{desk}paid/instances/{order.id}", headers=PERSON)
+        assert "The ban is permanent. You can appeal: mail us" in receipt.text
+        assert "Start again" not in receipt.text
+        path = f"{desk}paid/instances/{order.id}/delete"
+        assert browser.post(path, data={"_xsrf": xsrf}, headers=PERSON).status_code == 200
     ann.wait_state("paid-1", OrderState.GONE)
     assert ann.billed() == []

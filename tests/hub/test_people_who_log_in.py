@@ -17,10 +17,11 @@ import pytest
 import yaml
 
 from spawner.ledger import InstanceState
-from spawner.ledger.people import people
-from spawner.ledger.people.rows import Person
+from spawner.ledger.people import forgetting, people
+from spawner.ledger.people.rows import BanCode, Person
 from spawner.ledger.pool import instances
-from spawner.pool.build import utc_now
+from spawner.pool.admin.people import BanChange, ban
+from spawner.pool.build import new_id, utc_now
 from tests.hub.queue_users import lean_pool_of
 from tests.stack import PROJECT, Stack, eventually, running_stack, write_catalog
 
@@ -155,3 +156,22 @@ def test_a_user_from_before_the_login_had_subjects_stays_who_they_are(stack: Sta
     after = log_in(stack, "dan", "subject-dan").person
     assert after.id == before.id
     assert after.identity is not None
+
+
+def test_a_ban_survives_a_deletion_and_a_new_name_and_is_not_the_names(stack: Stack) -> None:
+    first = log_in(stack, "eve", "subject-eve").person
+    change = BanChange(code=BanCode.SPAM, for_good=True)
+    stack.ledger.write(ban, first.id, change, by="root", now=utc_now(), new_id=new_id)
+    delete(stack, "eve")
+    eventually(lambda: stack.ledger.read(people.get, first.id).hub_id is None, what="the deletion in the ledger")
+    for name in ("eve", "eva"):
+        back = log_in(stack, name, "subject-eve")
+        assert back.answer.status_code == 403
+        assert "it was used to send spam" in back.answer.text
+        delete(stack, name)
+    taker = log_in(stack, "eve", "subject-of-another-eve")
+    assert taker.person.id != first.id
+    eventually(lambda: stack.ledger.read(people.get, first.id).hub_id is None, what="the deletion in the ledger")
+    stack.ledger.write(forgetting.forget, first.id, now=utc_now())
+    again = log_in(stack, "evi", "subject-eve")
+    assert again.answer.status_code == 403, "a ban outlives forgetting, where the login has a subject"

@@ -36,6 +36,8 @@ def typescript(schema: dict[str, Any]) -> str:
             return f"[{', '.join(typescript(item) for item in items)}]"
         case {"type": "array", "items": {"$ref": _} | {"type": _} as item}:
             return f"{typescript(item)}[]"
+        case {"additionalProperties": True, "type": "object"}:
+            return "Record<string, unknown>"
         case {"type": "array", "items": item}:
             return f"({typescript(item)})[]"
         case {"type": "object", "additionalProperties": dict() as values}:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from spawner import errors
 from spawner.desk.admin import guard as admin_guard
+from spawner.desk.admin import people as people_pages
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
 from spawner.desk.http import STATUS_TEXTS
@@ -23,8 +24,9 @@ from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, of
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
 from spawner.desk.user import class_view, state, strings
+from spawner.hub.bans import CHINESE as HUB_CHINESE
 from spawner.ledger import EndReason, StartStep
-from spawner.ledger.people import bans
+from spawner.ledger.people import bans, forgetting
 from spawner.ledger.people.rows import BanCode
 from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
@@ -35,6 +37,7 @@ from spawner.paid.providers import assume_role_checks
 from spawner.paid.providers import messages as provider_words
 from spawner.paid.providers.dsw.provider import DswProvider
 from spawner.pool import policies, user_namespaces
+from spawner.pool.admin import people as people_commands
 from spawner.pool.backends.base import Unavailable
 from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
@@ -62,6 +65,7 @@ PAST_THE_DESK = {
 """Files that raise those errors, but in no request of the desk: at the start of a process, in the steward, in a
 command."""
 ADMIN_TEXTS = ("NO_MACHINE", "NOT_IN_CATALOG", "UNREADABLE", "FOR_EVERYBODY", "FOR_GROUP", "FOR_GROUPS")
+BAN_ENDS = (bans.UNTIL, bans.FOR_GOOD, bans.UNTIL_ASK, bans.FOR_GOOD_ASK)
 AT_THE_START = {"The database URL needs a file.", "Use sqlite:////path/to/ledger.sqlite."}
 
 
@@ -141,6 +145,14 @@ def class_texts() -> Iterator[str]:
     yield from (class_view.SESSION, class_view.ONE, class_view.SEVERAL)
 
 
+def people_texts() -> Iterator[str]:
+    """Texts of the administrator's pages of users that are in tables and constants."""
+    for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
+        yield from table.values()
+    for module in (people_pages, people_commands, forgetting):
+        yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
+
+
 def _all() -> dict[str, str]:
     texts = [
         *_texts_in_code(),
@@ -150,9 +162,10 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
-        *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), bans.UNTIL, bans.FOR_GOOD)),
         *(("class_view.py", sentence) for sentence in class_texts()),
         *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
+        *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
+        *(("people.py", value) for value in people_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(
             ("policies.py", value)
@@ -241,6 +254,11 @@ def test_every_step_and_every_end_reason_has_a_text() -> None:
     assert set(responses.UNAVAILABLE_TEXTS) == set(Unavailable)
     assert set(FAILURES).isdisjoint(USER_REQUESTED)
     assert all(STEP_TEXTS[step][0] == 100 for step in LAST_STEPS)
+
+
+def test_the_hubs_pages_have_the_desks_chinese_for_bans() -> None:
+    assert {text: CHINESE.translations[text] for text in (*bans.REASONS.values(), *BAN_ENDS)} == HUB_CHINESE
+    assert "您" not in "".join(HUB_CHINESE.values())
 
 
 def test_a_text_is_translated_and_its_placeholders_are_filled() -> None:

@@ -36,9 +36,9 @@ COMMANDS: dict[str, AdminCommand] = {
 """By path below /api/admin/."""
 
 
-def parse_command(model: type[BaseModel], body: bytes) -> BaseModel:
+def parse_command(model: type[BaseModel], body: bytes, *, largest: int = LARGEST_BODY) -> BaseModel:
     """A JSON body as `model`; an empty body is an empty object. Raises `BadOption`."""
-    if len(body) > LARGEST_BODY:
+    if len(body) > largest:
         raise BadOption("The request is too large.", next_step="Send one change at a time.")
     try:
         return model.model_validate_json(body or b"{}")

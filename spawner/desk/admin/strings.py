@@ -4,6 +4,7 @@ from spawner.desk.i18n import Plural
 
 ADMIN_STRINGS: dict[str, str] = {
     "title": "Operations",
+    "users": "Users",
     "no_steward": (
         "The steward is not running: the queue does not move and no notebooks are kept warm. Check its log."
     ),

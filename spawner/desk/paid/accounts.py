@@ -109,6 +109,8 @@ class LinkedHandler(PaidPage):
 class AccountHandler(PaidPage):
     """GET and POST /paid/accounts/ID: the role to create, and its check"""
 
+    serves_banned = True
+
     async def get(self, binding_id: str) -> None:
         """Show how to create the role."""
         binding = await self.own_binding(binding_id)
@@ -196,6 +198,7 @@ class TemplateHandler(PaidHandler):
 class UnlinkHandler(PaidPage):
     """GET and POST /paid/accounts/ID/unlink"""
 
+    serves_banned = True
     is_live = True
 
     async def get(self, binding_id: str) -> None:
@@ -247,6 +250,7 @@ def _role(binding: Binding) -> str:
 class HomeHandler(PaidPage):
     """GET /paid: accounts, instances and notices"""
 
+    serves_banned = True
     is_live = True
 
     async def get(self) -> None:

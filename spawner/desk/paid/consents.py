@@ -126,7 +126,7 @@ class ConsentPage(AnswerHandler, PaidPage):
         """The text of the consent, with its form or its outcome."""
         now = self.paid.now()
         linked = {binding.id for binding in await self.read(bindings.of_person, self.person_id)}
-        is_open = consent.state is ConsentState.OFFERED and now < consent.expires_at
+        is_open = consent.state is ConsentState.OFFERED and now < consent.expires_at and self.ban is None
         self.show(
             "paid/consent.html",
             status=status,
@@ -145,6 +145,8 @@ class ConsentPage(AnswerHandler, PaidPage):
 
 class ConsentHandler(ConsentPage):
     """GET /paid/consents/ID"""
+
+    serves_banned = True
 
     async def get(self, consent_id: str) -> None:
         """The page."""
@@ -208,6 +210,8 @@ class BeginHandler(ConsentPage):
 class WithdrawHandler(ConsentPage):
     """POST /paid/consents/ID/withdraw"""
 
+    serves_banned = True
+
     async def post(self, consent_id: str) -> None:
         """Withdraw the consent."""
         await self.withdraw(await self.own_consent(consent_id))
@@ -216,6 +220,8 @@ class WithdrawHandler(ConsentPage):
 
 class ConsentsHandler(PaidPage):
     """GET /paid/consents: all consents of the user"""
+
+    serves_banned = True
 
     async def get(self) -> None:
         """Newest first."""
@@ -227,6 +233,7 @@ class ConsentsHandler(PaidPage):
 class DownloadHandler(PaidPage):
     """GET /paid/consents/ID.json: a download for the user's own records"""
 
+    serves_banned = True
     is_file = True
 
     async def get(self, consent_id: str) -> None:
@@ -241,6 +248,7 @@ class DownloadHandler(PaidPage):
 class RecordHandler(PaidPage):
     """GET /paid/record.json: a download for the user's own records"""
 
+    serves_banned = True
     is_file = True
 
     async def get(self) -> None:

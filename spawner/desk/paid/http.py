@@ -19,6 +19,7 @@ from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.errors import FreepoolError, NotAllowed, NotOffered
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Consent, Order
+from spawner.ledger.people.bans import refusal_of
 from spawner.paid.orders.service import answer_token as token_of_answer
 from spawner.paid.paid import Paid
 
@@ -88,7 +89,8 @@ class PaidHandler(PaidPartsHandler):
     def text_of(self, error: FreepoolError) -> str:
         """The error's message and next step in the user's language."""
         return self.language_texts.together(
-            self.say(error.template, **error.params), self.say(error.next_template) if error.next_template else ""
+            self.say(error.template, **error.params),
+            self.say(error.next_template, **error.params) if error.next_template else "",
         )
 
     async def read(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -178,6 +180,7 @@ class PaidPage(PaidHandler):
                 template,
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
                 formats=Formats(LOCALES[self.language_texts.language], self.zone),
+                ban=self.ban and self.text_of(refusal_of(self.ban)),
                 **context,
             )
         )

@@ -42,6 +42,7 @@ class RunView:
 class InstanceHandler(PaidPage):
     """GET /paid/instances/ID"""
 
+    serves_banned = True
     is_live = True
 
     async def get(self, order_id: str) -> None:
@@ -111,6 +112,8 @@ class InstanceHandler(PaidPage):
 class EndHandler(PaidPage):
     """GET and POST /paid/instances/ID/stop and …/delete"""
 
+    serves_banned = True
+
     async def get(self, order_id: str, act: str) -> None:
         """Ask the user to confirm."""
         order = await self.own_order(order_id)
@@ -134,6 +137,8 @@ class EndHandler(PaidPage):
 
 class SeenHandler(PaidPage):
     """POST /paid/notices/N/seen"""
+
+    serves_banned = True
 
     async def post(self, seq: str) -> None:
         """Dismiss a notice, and redirect to the page that showed it."""

@@ -19,27 +19,9 @@ class PageHandler(UserHandler):
 
     async def get(self) -> None:
         """The page with its first state, so that it is complete before its script asks for anything."""
-        try:
-            state = (await self.state()).model_dump(mode="json")
-        except Banned as ban:
-            return self.show_ban(ban)
+        state = (await self.state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in USER_STRINGS.items()}
         self.finish(self.render_page("user/desk.html", state=state, strings=strings))
-
-    def show_ban(self, ban: Banned) -> None:
-        """Why, until when, how to appeal; and the way to paid instances, which the person can still stop and delete."""
-        text = (self.say(template, **ban.params) for template in (ban.template, ban.next_template))
-        has_paid = self.parts.paid is not None
-        self.set_status(ban.status)
-        self.finish(
-            self.render_page(
-                "shared/message.html",
-                title=self.say("Account banned"),
-                text=self.language_texts.together(*text),
-                action_url=f"{self.desk.base}paid" if has_paid else "",
-                action_label=self.say("Your paid notebooks") if has_paid else "",
-            )
-        )
 
 
 class StateHandler(UserHandler, JsonHandler):

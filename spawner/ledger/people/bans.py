@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select
 
 from spawner.errors import Banned
 from spawner.ledger.engine import rows_changed
-from spawner.ledger.people.rows import Ban, BanCode
-from spawner.ledger.people.tables import bans
+from spawner.ledger.people.rows import Ban, BanCode, HubUser
+from spawner.ledger.people.tables import bans, people
 from spawner.ledger.transitions import touch
 
 REASONS: dict[BanCode, str] = {
@@ -23,15 +24,18 @@ REASONS: dict[BanCode, str] = {
 }
 UNTIL = "The ban ends on {until}. You can appeal: {appeal}"
 FOR_GOOD = "The ban is permanent. You can appeal: {appeal}"
+UNTIL_ASK = "The ban ends on {until}. You can appeal: write to the operator of this platform."
+FOR_GOOD_ASK = "The ban has no end. You can appeal: write to the operator of this platform."
 
 
-def _holds(now: Any) -> ColumnElement[bool]:
+def holds(now: Any) -> ColumnElement[bool]:
+    """The condition for bans that hold at this time."""
     return bans.c.lifted_at.is_(None) & or_(bans.c.until.is_(None), bans.c.until > now)
 
 
 _OF = (
     select(bans)
-    .where(bans.c.person_id == bindparam("of"), _holds(bindparam("now", type_=bans.c.until.type)))
+    .where(bans.c.person_id == bindparam("of"), holds(bindparam("now", type_=bans.c.until.type)))
     .order_by(bans.c.until.is_(None).desc(), bans.c.until.desc(), bans.c.id)
     .limit(1)
 )
@@ -45,7 +49,7 @@ def put(connection: Connection, ban: Ban) -> None:
 
 def lift(connection: Connection, person_id: str, *, by: str, now: datetime) -> int:
     """End all bans of a person that hold. Returns how many."""
-    query = update(bans).where(bans.c.person_id == person_id, _holds(now))
+    query = update(bans).where(bans.c.person_id == person_id, holds(now))
     count = rows_changed(connection.execute(query.values(lifted_at=now, lifted_by=by)))
     touch(connection)
     return count
@@ -59,7 +63,7 @@ def of_person(connection: Connection, person_id: str, *, now: datetime) -> Ban |
 
 def holding(connection: Connection, *, now: datetime) -> list[Ban]:
     """All that hold now, oldest first."""
-    rows = connection.execute(select(bans).where(_holds(now)).order_by(bans.c.banned_at, bans.c.id))
+    rows = connection.execute(select(bans).where(holds(now)).order_by(bans.c.banned_at, bans.c.id))
     return [Ban(**row._mapping) for row in rows]
 
 
@@ -81,4 +85,43 @@ def refuse_banned(connection: Connection, person_id: str, *, now: datetime) -> N
 def refusal_of(ban: Ban) -> Banned:
     """What the person reads: why, until when, and how to appeal."""
     until = "" if ban.until is None else f"{ban.until:%Y-%m-%d %H:%M} UTC"
-    return Banned(REASONS[ban.code], next_step=UNTIL if until else FOR_GOOD, appeal=ban.appeal, until=until)
+    if ban.appeal:
+        return Banned(REASONS[ban.code], next_step=UNTIL if until else FOR_GOOD, appeal=ban.appeal, until=until)
+    return Banned(REASONS[ban.code], next_step=UNTIL_ASK if until else FOR_GOOD_ASK, until=until)
+
+
+@dataclass(frozen=True)
+class BannedUser:
+    """A ban that holds, and whom JupyterHub has, or had, for its person."""
+
+    ban: Ban
+    hub_id: int | None
+    hub_name: str
+    hub_since: str | None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether the ban has not ended yet."""
+        return self.ban.until is None or self.ban.until > now
+
+    def is_of(self, user: HubUser) -> bool:
+        """Whether this user of JupyterHub is the person, under whatever name."""
+        return (self.hub_id, self.hub_since) == (user.id, user.since)
+
+    def may_be_of(self, user: HubUser) -> bool:
+        """Whether it may be, where the user's number is not known yet."""
+        return self.hub_id is None and self.hub_name == user.name and self.hub_since in (None, user.since)
+
+
+def banned_users(connection: Connection, *, now: datetime) -> list[BannedUser]:
+    """All bans that hold now, the one that holds longest first."""
+    query = (
+        select(bans, people.c.hub_id, people.c.hub_name, people.c.hub_since)
+        .join(people, people.c.id == bans.c.person_id)
+        .where(holds(now))
+        .order_by(bans.c.until.is_(None).desc(), bans.c.until.desc(), bans.c.id)
+    )
+    names = [column.name for column in bans.c]
+    return [
+        BannedUser(Ban(**{name: row[name] for name in names}), row["hub_id"], row["hub_name"], row["hub_since"])
+        for row in connection.execute(query).mappings()
+    ]

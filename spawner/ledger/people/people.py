@@ -14,12 +14,12 @@ from spawner.errors import NameTaken
 from spawner.ledger.paid.tables import bindings, consents, notices, orders
 from spawner.ledger.people.resolution import Candidate, resolve
 from spawner.ledger.people.rows import HubUser, Identity, Person, TrustClass
-from spawner.ledger.people.tables import people, person_groups
+from spawner.ledger.people.tables import bans, people, person_groups
 from spawner.ledger.pool.tables import guard_notes, instances, tickets
 from spawner.ledger.transitions import touch
 
-OWNED: tuple[Table, ...] = (instances, tickets, guard_notes, bindings, consents, orders, notices)
-"""The tables whose rows are a person's, by `person_id`."""
+OWNED: tuple[Table, ...] = (instances, tickets, guard_notes, bindings, consents, orders, notices, bans)
+"""The tables whose rows are a person's, by `person_id`. They go over where two people are found to be one."""
 
 _OF_USER = select(people).where(or_(people.c.hub_id == bindparam("id"), people.c.hub_name == bindparam("name")))
 _CURRENT = select(people).where(
@@ -69,7 +69,7 @@ def identify(
     if known is None:
         return _change(connection, current, issuer=identity.issuer, identity=identity.digest)
     _give_all(connection, current, known)
-    return _change(connection, known, hub_id=user.id, hub_name=user.name, hub_since=user.since)
+    return _change(connection, known, hub_id=user.id, hub_name=user.name, hub_since=user.since, forgotten_at=None)
 
 
 def _give_all(connection: Connection, giver: Person, taker: Person) -> None:

@@ -53,6 +53,7 @@ class Person:
 
     `hub_id` is null while JupyterHub has no user for the person, and until that is known. `hub_since` is null for
     rows from before version 0.3 until the user comes. `issuer` and `identity` are null where the login has no subject.
+    `forgotten_at`: when an operator had what may go removed; the name is a made-up one since.
 
     `trust` is the least class, given by an invitation or by version 0.3. `claims_held` and `account_since` are what the
     last login said, as far as settings asked; null where none has. `operator_trust` is an operator's word, if any.
@@ -71,6 +72,7 @@ class Person:
     operator_trust: TrustClass | None = None
     operator_trust_by: str | None = None
     operator_trust_at: datetime | None = None
+    forgotten_at: datetime | None = None
 
 
 class BanCode(StrEnum):
@@ -85,7 +87,10 @@ class BanCode(StrEnum):
 
 @dataclass(frozen=True)
 class Ban:
-    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for operators; `appeal` is shown."""
+    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for operators; `appeal` is shown.
+
+    An empty `appeal` means: write to the operator.
+    """
 
     id: str
     person_id: str

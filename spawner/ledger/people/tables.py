@@ -23,6 +23,7 @@ people = Table(
     Column("operator_trust", EnumText(TrustClass, 16)),
     Column("operator_trust_by", ForeignName(255)),
     Column("operator_trust_at", UtcDateTime),
+    Column("forgotten_at", UtcDateTime),
 )
 Index("people_by_name", people.c.hub_name)
 

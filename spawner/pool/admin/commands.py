@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor, echo
 from spawner.errors import BadOption
+from spawner.ledger.people.rows import BanCode
 from spawner.ledger.pool import admin_settings
 from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, WEEK, Drain, Plan
 
@@ -116,6 +117,14 @@ def bad_option(model: type[BaseModel], error: ValidationError) -> BadOption:
         )
     if place == "reason":
         return BadOption("The reason is not valid.", next_step="Use at most 200 characters.")
+    if place == "code":
+        return BadOption(
+            "{value} is not a valid code.", next_step="Available codes: {codes}.", value=value, codes=", ".join(BanCode)
+        )
+    if place == "days":
+        return BadOption(
+            "{value} is no number of days.", next_step="Give more than 0 and at most 36500, or no end.", value=value
+        )
     return BadOption(
         "{value} is not a valid {key}.", next_step="Check the format and send it again.", value=value, key=place
     )

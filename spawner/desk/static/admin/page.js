@@ -38,6 +38,7 @@ export function page(model) {
       "div", { class: "page-head", key: "head" },
       h("h1", { id: "title", tabindex: -1 }, t("title")),
       h("a", { class: "button", href: "admin/guard" }, t("guard")),
+      h("a", { class: "button", href: "admin/people" }, t("users")),
       !state.drain && button("drain", t("drain")),
     ),
     h("div", { role: "alert", key: "alert" }, problem && h(

@@ -67,6 +67,32 @@ export type BackOffView = {
   details: string;
 };
 
+export type BanChange = {
+  code?: BanCode;
+  days?: number | null;
+  for_good?: boolean;
+  evidence?: string;
+  note?: string;
+  appeal?: string;
+};
+
+export type BanCode = "mining" | "attack" | "spam" | "evasion" | "other";
+
+export type BanView = {
+  id: string;
+  code: BanCode;
+  reason: string;
+  evidence: string;
+  note: string;
+  appeal: string;
+  by: string;
+  at: string;
+  until: string | null;
+  lifted_by: string | null;
+  lifted_at: string | null;
+  holds: boolean;
+};
+
 export type ClassView = {
   trust: "new" | "known" | "trusted";
   text: string;
@@ -142,6 +168,8 @@ export type EmptyCommand = {
 export type EmptyRequest = {
 };
 
+export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard";
+
 export type ErrorAnswer = {
   error: ErrorBody;
 };
@@ -177,6 +205,14 @@ export type ExampleView = {
   available: boolean;
   reason: string | null;
   for_you?: boolean;
+};
+
+export type ExportView = {
+  schema: string;
+  freepool: string;
+  exported_at: string;
+  person: string;
+  tables: Record<string, Record<string, unknown>[]>;
 };
 
 export type FailureView = {
@@ -219,6 +255,11 @@ export type FloorView = {
   slots: number;
 };
 
+export type ForgetView = {
+  texts: string[];
+  refusals: string[];
+};
+
 export type HourView = {
   begins: string;
   came: number;
@@ -244,6 +285,8 @@ export type ImageView = {
   reason: string | null;
   for_you?: boolean;
 };
+
+export type InstanceState = "starting" | "running" | "stopping" | "ended";
 
 export type InstanceView = {
   id: string;
@@ -330,6 +373,13 @@ export type PaidInstanceView = {
   stages: StageView[];
 };
 
+export type PaidRunView = {
+  id: string;
+  instance_type: string;
+  provider: string;
+  state: string;
+};
+
 export type PaidView = {
   demo: boolean;
   offered: boolean;
@@ -340,10 +390,42 @@ export type PaidView = {
   notices: NoticeView[];
 };
 
+export type PeopleView = {
+  people: PersonSummary[];
+};
+
 export type PercentilesView = {
   count: number;
   p50: number | null;
   p95: number | null;
+};
+
+export type PersonSummary = {
+  id: string;
+  name: string;
+  has_account: boolean;
+  trust: TrustClass;
+  identity: string | null;
+  created_at: string;
+  forgotten_at: string | null;
+  banned: boolean;
+};
+
+export type PersonView = {
+  id: string;
+  name: string;
+  has_account: boolean;
+  trust: TrustClass;
+  identity: string | null;
+  created_at: string;
+  forgotten_at: string | null;
+  banned: boolean;
+  groups: Record<string, string[]>;
+  bans: BanView[];
+  running: RunView[];
+  recent: RunView[];
+  queued: string[];
+  paid: PaidRunView[];
 };
 
 export type PlanChange = {
@@ -407,6 +489,17 @@ export type QuotesView = {
   account: string;
   region: string;
   quotes: QuoteView[];
+};
+
+export type RunView = {
+  id: string;
+  name: string;
+  flavor: string;
+  image: string;
+  state: InstanceState;
+  requested_at: string;
+  ended_at: string | null;
+  reason: EndReason | null;
 };
 
 export type SessionView = {
@@ -492,6 +585,8 @@ export type TicketView = {
   held: boolean;
   hold_until: string | null;
 };
+
+export type TrustClass = "new" | "known" | "trusted";
 
 export type UserNamespacesView = {
   enabled: boolean;
