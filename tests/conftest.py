@@ -16,7 +16,7 @@ from tests.cloud.steer import QUICK, Steer, steer_beside
 from tests.cluster.network import Network, is_on_cluster, lease
 from tests.lean import lean_settings
 from tests.session import leftovers, logs, schedule, summary
-from tests.stack import PROJECT, Stack, local_settings, running_stack, write_catalog
+from tests.stack import PROJECT, ROOMY, Stack, local_settings, running_stack, write_catalog
 
 RUN, BEFORE, LEFT = pytest.StashKey[Path](), pytest.StashKey[set[str]](), pytest.StashKey[list[str]]()
 NETWORK = pytest.StashKey[Network]()
@@ -51,7 +51,7 @@ def shared_stack() -> Iterator[Stack]:
 def demo_stack() -> Iterator[Stack]:
     """One Freepool with the stand-in cloud beside it, for all tests of the paid path: each has people of its own.
 
-    `cpu-large` can be had once, so that two people are enough for a line.
+    `cpu-large` can be had once, so that two people are enough for a line. One person may start as often as they like.
     """
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
 
@@ -60,7 +60,9 @@ def demo_stack() -> Iterator[Stack]:
         large["limit"] = 1
 
     try:
-        catalog, settings = write_catalog(folder / "catalog.yaml", change), local_settings(folder / "settings.yaml")
+        limits = ROOMY | {"start_by_person": ROOMY["start_by_address"]}
+        settings = local_settings(folder / "settings.yaml", rate_limits=limits)
+        catalog = write_catalog(folder / "catalog.yaml", change)
         with running_stack(folder / "s", catalog=catalog, settings=settings, arguments=("--demo-cloud",)) as stack:
             yield stack
     finally:

@@ -88,7 +88,7 @@ def test_an_account_that_nobody_named_stays_outside(
     page = enter(stack, client, name)
     assert page.status_code == 403
     assert f"You signed in to Test University as {name}, but this account has no access to this platform." in page.text
-    assert f"Test University 识别您为 {name}" in page.text
+    assert f"Test University 识别你为 {name}" in page.text
     assert "403 : Forbidden" in page.text
     assert stack.api("GET", f"/users/{name}").status_code == 404
     assert client.get(f"{stack.url}/services/desk/api/state").status_code == 403
@@ -291,7 +291,7 @@ def test_a_name_that_another_account_has_is_not_taken_over(
     with client_with_cookies() as other:
         page = enter(stack, other, "second")
         assert page.status_code == 403
-        assert "The name shared belongs to " in page.text
+        assert "The name shared is already used by another account." in page.text
     assert set(user(stack, "shared")["groups"]) == {"learners"}
     assert user(stack, "shared")["admin"] is False
     assert stack.api("DELETE", "/users/shared").status_code == 204
