@@ -64,12 +64,17 @@ class GroupListener:
 
     def listen(self, sessions: Any = Session) -> None:
         """Begin. `sessions`: a session or a class of them."""
-        event.listen(sessions, "before_flush", _note)
+        event.listen(sessions, "before_flush", self._note)
         event.listen(sessions, "after_commit", self._follow)
-        event.listen(sessions, "after_rollback", lambda session: session.info.pop(CHANGED, None))
+        event.listen(sessions, "after_rollback", lambda session: session.info.pop(self._key, None))
+
+    @property
+    def _key(self) -> str:
+        """Where a session keeps what this listener has noted."""
+        return f"{CHANGED}-{id(self)}"
 
     def _follow(self, session: Session) -> None:
-        changed = session.info.pop(CHANGED, None)
+        changed = session.info.pop(self._key, None)
         if not self._has_caught_up or (changed and len(changed) > MOST_USERS):
             changed = None  # all of them
         elif not changed:
@@ -80,6 +85,20 @@ class GroupListener:
             self._has_caught_up = True
         except RuntimeError:  # no event loop yet, or a command of JupyterHub's
             work.close()
+
+    def _note(self, session: Session, _context: Any, _instances: Any) -> None:
+        """Note whose groups the flush changes, from whichever side they were changed."""
+        changed: set[int] = session.info.setdefault(self._key, set())
+        for row in (*session.dirty, *session.new):
+            if isinstance(row, orm.User) and inspect(row).attrs.groups.history.has_changes() and row.id:
+                changed.add(row.id)
+            elif isinstance(row, orm.Group):
+                history = inspect(row).attrs.users.history
+                changed.update(user.id for user in (*history.added, *history.deleted) if user.id)
+        for row in session.deleted:
+            if isinstance(row, orm.Group):
+                history = inspect(row).attrs.users.load_history()
+                changed.update(user.id for user in history.sum() if user.id)
 
     async def _write(self, session: Session, user_ids: set[int] | None) -> None:
         """Write the groups of these users; None: of everybody. Those whom the ledger does not know follow later."""
@@ -122,21 +141,6 @@ def _different(
         if had.get(GroupSource.HUB, set()) != has - had.get(GroupSource.LOGIN, set()):
             found.append((person.id, has))
     return found
-
-
-def _note(session: Session, _context: Any, _instances: Any) -> None:
-    """Note whose groups the flush changes, from whichever side they were changed."""
-    changed: set[int] = session.info.setdefault(CHANGED, set())
-    for row in (*session.dirty, *session.new):
-        if isinstance(row, orm.User) and inspect(row).attrs.groups.history.has_changes() and row.id:
-            changed.add(row.id)
-        elif isinstance(row, orm.Group):
-            history = inspect(row).attrs.users.history
-            changed.update(user.id for user in (*history.added, *history.deleted) if user.id)
-    for row in session.deleted:
-        if isinstance(row, orm.Group):
-            history = inspect(row).attrs.users.load_history()
-            changed.update(user.id for user in history.sum() if user.id)
 
 
 def _log_failure(subject: str, error: BaseException) -> None:  # noqa: ARG001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -192,7 +193,7 @@ def test_on_a_shared_origin_paid_administrators_and_token_pages_are_off(chromium
             answer = victim.context.new_page().goto(f"{shared.url}{DESK}{path}")
             assert answer is not None
             assert answer.status == 403, path
-            assert "notebooks share this site's address" in answer.text()
+            assert "notebooks share this site's address" in html.unescape(answer.text())
             assert "trust_notebooks" in answer.text()
         for path in ("/hub/token", "/hub/admin"):
             page = victim.at(path)

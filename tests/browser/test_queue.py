@@ -95,7 +95,7 @@ def test_a_third_user_of_two_instances_queues_and_gets_one_without_another_click
         expect(heading(desk)).to_have_text("You are number 1 in the queue")
         expect(desk.get_by_text("Estimated wait")).to_be_visible()
         print(f"\nplace and wait shown after {time.monotonic() - began:.2f} s")
-        assert desk.title() == "1 of 1 in line - Freepool"
+        assert desk.title() == "1 of 1 in the queue - Freepool"
 
         behind = enter("fourth").open_desk()
         button(behind, "Join the queue").click()

@@ -52,7 +52,11 @@ def ends_tls(listen: int, target: int, context: ssl.SSLContext) -> Iterator[None
         except OSError:
             writer.close()
             return
-        await asyncio.gather(_pump(reader, inside[1]), _pump(inside[0], writer))
+        try:
+            await asyncio.gather(_pump(reader, inside[1]), _pump(inside[0], writer))
+        finally:
+            for one in (writer, inside[1]):
+                one.transport.abort()
 
     async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -71,6 +75,8 @@ def ends_tls(listen: int, target: int, context: ssl.SSLContext) -> Iterator[None
         for task in mine:
             task.cancel()
         await asyncio.gather(*mine, return_exceptions=True)
+        for _ in range(3):  # what was aborted is closed in the loop's next turns
+            await asyncio.sleep(0)
 
     server = asyncio.run_coroutine_threadsafe(begin(), loop).result(10)
     try:

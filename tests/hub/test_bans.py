@@ -147,7 +147,7 @@ def test_a_banned_person_can_log_in_and_out_and_reads_why_in_both_languages(ann:
     wait_refused(ann)
     with browser_client() as browser:
         for language, title, why in (
-            ("en", "Account banned", "it was used for mining"),
+            ("en", "Account banned", "it was used for cryptocurrency mining"),
             ("zh-CN", "账号已被封禁", CHINESE),
         ):
             page = browser.get(stack.link_for(ann.name), headers={"Accept-Language": language})

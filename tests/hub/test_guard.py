@@ -26,7 +26,7 @@ async def test_what_runs_is_seen_from_outside_and_ended_where_the_operator_says_
     stack, settings = shared_stack, shared_stack.settings
     stack.add_user("miner")
     instance, person = stack.run("miner"), stack.person_of("miner")
-    async with aiohttp.ClientSession() as session, open_hub_client(settings) as hub:
+    async with aiohttp.ClientSession() as session, open_hub_client(settings, "steward") as hub:
         notebook = Notebook(session, f"{stack.url}/user/miner/", stack.user_token("miner"), "")
         pool = make_pool(settings, session=session, epoch="test")
         rules = GuardSettings(stop_after_minutes=0, away_minutes=0, busy_minutes=60)

@@ -104,7 +104,8 @@ def test_maintenance_refuses_starts_and_ends_instances_at_its_time(state: Path, 
             True,
         )
         assert waits.place == 1, "who waits keeps the place"
-        assert stack.desk("GET", "api/state", token=inside.token).json()["last"]["text"].startswith("The platform was")
+        last = stack.desk("GET", "api/state", token=inside.token).json()["last"]
+        assert last["text"].startswith("Your notebook was stopped for maintenance.")
 
         command(stack, "drain/end")
         waits.wait_running()

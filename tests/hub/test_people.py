@@ -77,11 +77,11 @@ def test_what_runs_is_the_renamed_users_who_can_stop_it(ann: Person) -> None:
     before = state_of(ann)["instance"]
     assert before["problem"] is None  # type: ignore[index]
     renamed = rename(ann, f"{ann.name}-now")
-    state = state_of(renamed)
-    assert state["user"]["name"] == renamed.name  # type: ignore[index]
+    # The hub writes the new name to the ledger beside its answer.
+    state = eventually(lambda: (now := state_of(renamed))["user"]["name"] == renamed.name and now, what="the name")  # type: ignore[index]
     shown = state["instance"]
     assert shown["id"] == instance.id  # type: ignore[index]
-    assert f"under the name {ann.name}" in shown["problem"]  # type: ignore[index]
+    assert f"under your previous name {ann.name}" in shown["problem"]  # type: ignore[index]
     assert renamed.ask().status_code == 409, "one person has one instance, under whatever name"
     answer = renamed.stop()
     assert (answer.status_code, answer.json()["instance"]) == (200, None)

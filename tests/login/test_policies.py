@@ -119,7 +119,7 @@ def test_what_is_for_another_group_is_refused_however_it_is_asked_for(stack: Sta
         assert (answer.status_code, error["code"], error["message"], error["facts"]) == (
             403,
             "not_for_you",
-            REASON,
+            REASON.replace("cpu-large", "CPU large"),
             FACTS,
         )
         assert error["next"] == "Choose another one, or ask an administrator of this platform to add you to a group."

@@ -53,9 +53,10 @@ def lines() -> Iterator[io.StringIO]:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
-    logging.getLogger().addHandler(handler)
+    # Alone: a formatter of another handler would write the traceback's text first, in its own way.
+    others, logging.getLogger().handlers = logging.getLogger().handlers, [handler]
     yield written
-    logging.getLogger().removeHandler(handler)
+    logging.getLogger().handlers = others
     logging.setLogRecordFactory(before)
 
 

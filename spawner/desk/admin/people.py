@@ -48,6 +48,7 @@ CODES: dict[BanCode, str] = {
 }
 SOURCES: dict[GroupSource, str] = {
     GroupSource.LOGIN: "From the login",
+    GroupSource.HUB: "From JupyterHub",
     GroupSource.ADMINISTRATOR: "From an administrator",
 }
 TRUST = {"new": "New", "known": "Known", "trusted": "Trusted"}

@@ -239,7 +239,7 @@ def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
     part, where databases read all rows for an `OR`.
     """
     found = union(select(tickets).where(tickets.c.ended_at >= moment), select(tickets).where(IS_OPEN))
-    rows = connection.execute(found.order_by(found.selected_columns.joined_at))
+    rows = connection.execute(found.order_by(found.selected_columns.joined_at, found.selected_columns.id))
     return [Ticket(**row._mapping) for row in rows]
 
 
