@@ -100,7 +100,7 @@ def test_a_floor_set_by_keyboard_shows_its_effect(open_admin_page: Callable[...,
     expect(floor).to_be_focused()
     expect(flavor_section(page)).to_contain_text("Minimum set by an administrator.")
     # Without a reload, once the slot is warm.
-    expect(flavor_section(page).locator(".target-count")).to_have_text("2 of 2 wanted")
+    expect(flavor_section(page).locator(".target-count")).to_have_text("2 target: 2")
     picture(page, "floor")
     floor.click()
     button(page, "Reset to catalog").click()
