@@ -10,6 +10,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { drain, hasBody, Room, watchBody } from "./bodies.js";
 import { limitConnections, makeServer } from "./connections.js";
+import { pathOf } from "./paths.js";
 import { affordable, requireToken } from "./pod.js";
 import { Rates } from "./rates.js";
 import { readRoutes, writeRoutes } from "./routes.js";
@@ -52,6 +53,9 @@ const LIMITS = {
   /** How long the rest of a refused body is read. */
   drainMs: 10 * SECOND,
 };
+
+/** What the desk passes on as it comes (spawner/desk/relay.py). Other bodies it keeps until they are whole. */
+const RELAYED = /^\/user\/[^/]+\/(?!paid-)/u;
 
 /** @type {Options} */
 const options = JSON.parse(process.argv[2] ?? "{}");
@@ -130,9 +134,10 @@ class Front extends ConfigurableProxy {
     if (options.gatePort && req.socket.localPort === options.gatePort) {
       return { prefix: options.deskPath, target: options.desk, isGate: true };
     }
-    const match = await super.targetForReq(options.host && isAddress(req.headers.host) ? asked(req, options.host) : req);
+    const path = pathOf(req.url);
+    const match = await super.targetForReq(asked(path, isAddress(req.headers.host) ? options.host : req.headers.host));
     return match?.target === options.gate
-      ? { ...match, target: options.desk, isGate: match.prefix !== options.relayPath }
+      ? { ...match, target: options.desk, isGate: match.prefix !== options.relayPath || !RELAYED.test(path) }
       : match;
   }
 
@@ -161,7 +166,7 @@ class Front extends ConfigurableProxy {
       return;
     }
     const isOurs = this.#isOurs(match);
-    const refusal = isOurs && this.#rates.refusal(req);
+    const refusal = this.#counts(match) && this.#rates.refusal(req);
     if (refusal) {
       this.#refused.add(req);
       if (refusal.line) this.log.warn(refusal.line);
@@ -182,10 +187,23 @@ class Front extends ConfigurableProxy {
    */
   async handleProxyWs(req, socket, head) {
     const match = await this.targetForReq(req).catch(() => undefined);
-    const refusal = this.#isOurs(match) && this.#rates.refusal(req);
+    const refusal = this.#counts(match) && this.#rates.refusal(req);
+    if (hasBody(req)) {
+      // No browser sends one, and none of it is passed on: what is behind would wait for it without an end.
+      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      return undefined;
+    }
     if (!refusal) return super.handleProxyWs(req, socket, head);
     const lines = Object.entries(refusal.headers).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.end(`HTTP/1.1 429 Too Many Requests\r\n${lines.join("")}\r\n${refusal.body}`);
+  }
+
+  /**
+   * Whether it costs hub or desk something, also where the desk passes it on. Notebooks' own traffic does not.
+   * @param {{target: string} | undefined} match
+   */
+  #counts(match) {
+    return match?.target === options.hub || match?.target === options.desk;
   }
 
   /**
@@ -273,11 +291,12 @@ class Front extends ConfigurableProxy {
 const isAddress = (host) => net.isIP((host ?? "").replace(/:\d+$/, "").replace(/^\[|\]$/g, "")) !== 0;
 
 /**
- * A request as the table of routes reads it, for another host.
- * @param {http.IncomingMessage} req
- * @param {string} host
+ * A request as the table of routes reads it.
+ * @param {string} path
+ * @param {string | undefined} host
  */
-const asked = (req, host) => /** @type {http.IncomingMessage} */ ({ url: req.url, headers: { host } });
+const asked = (path, host) =>
+  /** @type {http.IncomingMessage} */ ({ url: `http://base.invalid${path}`, headers: { host } });
 
 const log = defaultLogger({ level: "warn" });
 const { error: logError } = log;

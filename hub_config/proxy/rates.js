@@ -4,6 +4,7 @@
 
 import { clientAddress, networkOf } from "./address.js";
 import { Buckets } from "./buckets.js";
+import { pathOf } from "./paths.js";
 
 /**
  * @typedef {{burst: number, per_minute: number}} Rate
@@ -78,7 +79,7 @@ export class Rates {
 
   /** @param {import("node:http").IncomingMessage} req */
   #read(req) {
-    const path = (req.url ?? "").split("?", 1)[0] ?? "";
+    const path = pathOf(req.url);
     const peer = req.socket.remoteAddress ?? "";
     const address = clientAddress(peer, req.headers["x-forwarded-for"], this.options?.trustedProxies ?? 0);
     return { kind: this.kindOf(req.method ?? "", path), key: networkOf(address), path };

@@ -17,6 +17,7 @@ from tornado.netutil import bind_unix_socket
 from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
+from spawner.descriptors import raise_limit
 from spawner.desk import common, relay
 from spawner.desk.admin import routes as admin_routes
 from spawner.desk.admin.metrics import exposition
@@ -163,6 +164,7 @@ def log_request(handler: RequestHandler) -> None:
 
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    raise_limit()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

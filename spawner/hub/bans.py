@@ -148,6 +148,6 @@ def _is_open(handler: Any) -> bool:
     if token is not None:
         return token.client_id == DESK_CLIENT and isinstance(handler, DESK_ASKS)
     if isinstance(handler, OAuthAuthorizeHandler):
-        return bool(handler.get_argument("client_id", "") == DESK_CLIENT)
+        return set(handler.get_arguments("client_id")) == {DESK_CLIENT}  # query and body may name two
     login_handlers = tuple(route[1] for route in handler.authenticator.get_handlers(handler.app))
     return isinstance(handler, (*OPEN, *login_handlers))

@@ -10,6 +10,7 @@ from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
+from spawner.descriptors import raise_limit
 from spawner.hub import invitations
 from spawner.hub.bans import HubBans, refuse_banned
 from spawner.hub.groups import GroupListener
@@ -39,6 +40,7 @@ def configure(c: Any, settings: Settings) -> None:
     """A hub of Freepool's own: its address, its tables, its proxy, and `add_freepool`. Later settings win."""
     gc.freeze()  # the hub's modules stay: the garbage collector need not look at them again, not even at the end
     limit_requests()
+    raise_limit()
     hub = c.JupyterHub
     hub.default_url = f"/services/{DESK}/"
     hub.db_url = settings.hub_database

@@ -1,7 +1,8 @@
 """Which requests count as a login, as a start, or as any other. Proxy, hub and desk read the same table.
 
-The expressions mean the same to Python and to JavaScript. They are matched with paths as they come: an encoded or
-doubled slash leads to no page of hub or desk, so such a path is any other request.
+The expressions mean the same to Python and to JavaScript. They are matched with paths as hub and desk are sent them,
+after the proxy has taken out `..` and the like: an encoded or doubled slash leads to no page of hub or desk, so such a
+path is any other request. `/user/…` that comes here is no notebook's traffic: that goes from the proxy to the notebook.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ RULES = (
     Rule(None, r"^/(hub|services/desk)/(static/|health$)"),
     Rule(None, r"^/(hub/logo|_chp_healthz)$"),
     Rule(None, r"^/services/desk/icons/"),
-    Rule(None, r"^/user/"),  # notebooks' own traffic, and what the desk relays of it
     Rule(Kind.LOGIN, r"^/hub/(link|oauth_login|oauth_callback)$"),
     Rule(Kind.LOGIN, r"^/hub/(login|signup)$", ("POST",)),
     Rule(Kind.START, r"^/hub/spawn(/|$)"),  # JupyterHub starts by GET, too

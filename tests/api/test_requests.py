@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from spawner.ledger.pool import tickets
 from tests.api.conftest import Caller
 from tests.stack import Stack
 
@@ -182,6 +183,18 @@ def test_a_request_without_a_valid_token_is_refused(
         method, f"{shared_stack.url}/services/desk/api/{path}", headers=headers, timeout=30
     )
     assert error_of(answer, 403)["code"] == "signed_out"
+
+
+def test_a_token_without_a_right_over_servers_changes_no_ticket(caller: Caller, shared_stack: Stack) -> None:
+    """The desk writes tickets by itself: the hub would refuse only the start that follows."""
+    scopes = ["access:services!service=desk", f"read:users!user={caller.user}"]
+    made = shared_stack.api("POST", f"/users/{caller.user}/tokens", json={"scopes": scopes})
+    token = made.json()["token"]
+    assert shared_stack.desk("GET", "api/state", token=token).status_code == 200
+    for path in ("ticket", "ticket/cancel", "ticket/take", "instance", "instance/stop", "instance/restart"):
+        answer = shared_stack.desk("POST", f"api/{path}", token=token, json={})
+        assert error_of(answer, 403)["message"] == "This token may not start or stop notebooks."
+    assert shared_stack.ledger.read(tickets.alive, shared_stack.person_of(caller.user)) == []
 
 
 def test_a_service_is_not_a_user(shared_stack: Stack) -> None:

@@ -50,6 +50,16 @@ def test_no_page_loads_a_login_link_unseen(dest: str, stack: Stack) -> None:
         assert not [name for name in client.cookies if "login" in name or "hub" in name]
 
 
+@pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender"])
+def test_no_page_has_a_login_link_loaded_ahead(purpose: str, stack: Stack) -> None:
+    """By speculation rules a page names documents that the browser loads before anybody follows a link to them."""
+    with browser_client(follow_redirects=False) as client:
+        ahead = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-site", "Sec-Purpose": purpose}
+        answer = client.get(stack.link_for(MALLORY), headers=ahead)
+        assert answer.status_code == 403
+        assert not [name for name in client.cookies if "login" in name or "hub" in name]
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_a_page_that_opens_its_owners_link_does_not_change_who_is_logged_in(
     site: str, stack: Stack, victim: httpx.Client

@@ -195,6 +195,9 @@ def test_a_banned_administrator_administrates_nothing_and_nobody_bans_themselves
     assert desk("POST", f"{of(bob)}/unban").status_code == 409
     assert desk("POST", f"{of(bob)}/ban", {"days": -1}).status_code == 400
     assert desk("GET", "/people/nobody").status_code == 404
+    page = stack.desk("GET", f"admin{of(bob)}", token=ann.token)
+    assert (page.status_code, "From JupyterHub" in page.text) == (200, True)
+    assert stack.desk("POST", "admin/people/nobody/ban", token=ann.token, data={"ends": "1"}).status_code == 404
     assert desk("GET", f"{of(bob)}/export").json()["tables"]["people"][0]["hub_name"] == bob.name
     refused = desk("POST", f"{of(bob)}/forget")
     assert (refused.status_code, "JupyterHub still has the user" in refused.text) == (409, True)
@@ -208,6 +211,9 @@ def test_a_banned_administrator_administrates_nothing_and_nobody_bans_themselves
     wait_refused(ann)
     assert hub(ann, "/users").status_code == 403
     assert desk("GET", "").status_code == desk("GET", "/people").status_code == 403
+    with browser_client() as browser:  # the desk's own sign-in is open to them, as to all banned people
+        assert browser.get(stack.link_for(ann.name)).status_code == 403
+        assert browser.get(f"{stack.url}/services/desk/metrics").status_code == 403
     assert desk("POST", f"{of(ann)}/unban").status_code == 403, "they cannot lift it"
 
 

@@ -18,6 +18,14 @@ def front() -> Iterator[Front]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def below() -> Iterator[Front]:
+    """As on one machine: users have hosts below localhost."""
+    with running_front("localhost", **SHORT) as running:
+        assert running.routes("POST", "/localhost/user", target=running.gate).status_code == 201
+        yield running
+
+
 def exchange(front: Front, sent: bytes) -> bytes:
     """All that comes back until the proxy closes."""
     with front.connect() as client:
@@ -65,6 +73,15 @@ def test_an_upgrade_that_is_refused_opens_no_way_past_the_proxy(protocol: str, p
     assert b"smuggled" not in answer
 
 
+@pytest.mark.parametrize("path", ["/hub/x", "/user/ann/x"])
+def test_a_request_for_a_websocket_has_no_body(path: str, front: Front) -> None:
+    """What is behind the proxy would wait for it, and there is no limit of time for a websocket."""
+    before = list(front.hub.began)
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 9\r\n\r\n"
+    assert exchange(front, f"GET {path} HTTP/1.1\r\nHost: here\r\n{upgrade}".encode()).startswith(b"HTTP/1.1 400 ")
+    assert front.hub.began == before
+
+
 @pytest.mark.parametrize("target", ["http://169.254.169.254/latest/", "http://127.0.0.1:1/hub/x", "//127.0.0.1:1/x"])
 def test_the_proxy_goes_nowhere_but_to_its_routes(target: str, front: Front) -> None:
     answer = exchange(front, f"GET {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
@@ -92,6 +109,28 @@ def test_no_way_to_write_a_path_brings_a_large_body_to_the_hub(path: str, front:
     answer = exchange(front, head.encode() + b"x" * 2 * MIB)
     assert answer.startswith(b"HTTP/1.1 413 ") or b"notebook " in answer
     assert (len(front.hub.bodies), len(front.desk.bodies)) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/user/x", "127.0.0.1"),
+        ("/user%2fx/y", "127.0.0.1"),
+        ("/user//y", "127.0.0.1"),
+        ("/user/x/paid-1/y", "127.0.0.1"),
+        ("/services/desk/x", "localhost/user"),
+        ("/user/x/../../services/desk/x", "localhost"),
+    ],
+)
+def test_the_desk_keeps_no_large_body_for_what_it_does_not_pass_on(path: str, host: str, below: Front) -> None:
+    """On the hub's host `/user/` leads to the desk, which passes bodies of any size on, but for some paths."""
+    before = len(below.hub.bodies), len(below.desk.bodies)
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {2 * MIB}\r\n\r\n"
+    answer = exchange(below, head.encode() + b"x" * 2 * MIB)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert (len(below.hub.bodies), len(below.desk.bodies)) == before
+    passed = exchange(below, head.replace(path, "/user/x/y").replace(host, "localhost").encode() + b"x" * 2 * MIB)
+    assert b"desk /user/x/y" in passed
 
 
 def test_headers_have_a_size(front: Front) -> None:

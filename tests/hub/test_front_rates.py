@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from http.client import HTTPResponse
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -89,6 +90,40 @@ def test_notebooks_and_static_files_are_not_counted(front: Front) -> None:
     with client_at("127.0.1.6") as one:
         assert statuses(front, one, "user/ann/api/kernels", 20) == [200] * 20
         assert statuses(front, one, "services/desk/static/shared/page.css", 20) == [200] * 20
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/hub/./link",
+        "/hub/x/../link",
+        "/hub/%2e/link",
+        "/user/ann/../../hub/link",
+        "/user/%2E%2e/hub/link",
+        "/hub\\link",
+        "http://elsewhere.example/hub/link",
+    ],
+)
+def test_a_login_is_one_however_its_address_is_written(target: str, front: Front) -> None:
+    def ask() -> int:
+        with front.connect(source=f"127.0.3.{len(target)}") as client:
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
+            answer = HTTPResponse(client)
+            answer.begin()
+            assert answer.status == 429 or answer.read() == b"hub /hub/link 0"
+            return answer.status
+
+    assert [ask() for _ in range(7)] == [200] * 6 + [429]
+
+
+def test_what_hub_or_desk_answer_for_a_notebook_is_counted(front: Front) -> None:
+    """Else whoever asks for notebooks that do not run, or by way of the desk, would be refused by nobody."""
+    desk = f"http+unix://{quote(str(front.folder / 'desk.sock'), safe='')}"
+    assert front.routes("POST", "/user/relayed", target=desk).status_code == 201
+    with client_at("127.0.1.8") as one, client_at("127.0.1.9") as other:
+        assert statuses(front, one, "user/nobody/api/kernels", 5) == [200] * 4 + [429]
+        assert statuses(front, other, "user/relayed/api/kernels", 5) == [200] * 4 + [429]
+        assert statuses(front, one, "user/ann/api/kernels", 5) == [200] * 5
 
 
 def test_a_request_for_a_websocket_is_counted_as_any_other(front: Front) -> None:

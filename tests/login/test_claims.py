@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spawner.hub.login.claims import Kept, find_claim, mail_domain, merge_groups, read_groups
+from spawner.hub.login.claims import Kept, find_claim, is_in_disguise, mail_domain, merge_groups, read_groups
 from spawner.hub.login.crypt_keys import MOST_KEYS, read_keys, rotate
 from spawner.hub.login.discovery import Discovery, read_document
 from spawner.hub.login.http import ProviderFailed
@@ -68,6 +68,14 @@ def test_dots_lead_into_objects_unless_a_claim_has_that_name(path: str, expected
 
 def test_a_missing_claim_is_said_with_those_that_there_are() -> None:
     assert read_groups({"sub": "1", "name": "x"}, "groups").complaint == "there is no claim groups among name, sub"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("mar\u212a", True), ("mark", False), ("İnci", False), ("Ünal 王", False)]
+)
+def test_a_name_that_would_become_anothers_is_known(name: str, expected: bool) -> None:
+    """`mark` may be an administrator by name, before he has come."""
+    assert is_in_disguise(name) is expected
 
 
 def test_groups_of_the_provider_go_and_others_stay() -> None:

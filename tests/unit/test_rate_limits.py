@@ -110,7 +110,7 @@ REQUESTS = [
     ("GET", "/services/desk/", Kind.API),
     ("GET", "/", Kind.API),
     ("GET", "/hub/user/ann/", Kind.API),
-    ("GET", "/user/ann/api/kernels", None),
+    ("GET", "/user/ann/api/kernels", Kind.API),  # of a notebook that is gone: else it would not come here
     ("GET", "/hub/static/css/style.css", None),
     ("GET", "/services/desk/static/user/desk.js", None),
     ("GET", "/hub/health", None),

@@ -134,11 +134,11 @@ class MetricsHandler(Handler):
     """GET /metrics, for administrators, and for tokens with JupyterHub's scope for metrics"""
 
     wants_json = True  # its errors are JSON
-    needs_person = False
 
     async def identify(self) -> Any:
         """JupyterHub's model of the user, or of a service."""
         user = await self.hub_auth.get_user(self, sync=False)
+        self.needs_person = (user or {}).get("kind", "user") == "user"  # who may be banned
         return self.check_hub_user(user) if user else None
 
     async def get(self) -> None:

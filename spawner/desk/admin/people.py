@@ -215,6 +215,7 @@ class BanPage(PeopleHandler):
 
     async def post(self, person_id: str) -> None:
         """Ban, and redirect to the user's page."""
+        await self.person_record(person_id)
         fields = form_fields(self)
         fields.pop("_xsrf", None)
         ends = fields.pop("ends", "")

@@ -13,7 +13,7 @@ from spawner.desk.requests import EmptyRequest, parse
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.requests import StartRequest
 from spawner.desk.user.snapshot import UserSnapshot
-from spawner.errors import AlreadyRunning, FreepoolError, LostRace, NotCalled, NotRunning, Queued
+from spawner.errors import AlreadyRunning, FreepoolError, LostRace, NotAllowed, NotCalled, NotRunning, Queued
 from spawner.hub_client import HubRefused
 from spawner.ledger import EndReason, Instance, InstanceState, Ticket, TicketState
 from spawner.ledger.pool import instances, tickets
@@ -26,6 +26,8 @@ START_WAIT_SECONDS = 0.8
 """How long a POST waits for a start before it answers 202. A warm start is faster; of a cold one the page shows the
 progress."""
 STOP_SECONDS = 20
+RIGHTS = ("servers", "start:servers", "delete:servers")
+"""Scopes of JupyterHub's, any of which a token needs. For an instance the hub then checks which."""
 MAX_SNAPSHOT_AGE = timedelta(seconds=0.5)
 """Maximum age of the shared part of the state in the answer to a request that is queued. When many users queue at the
 same time, each changes it."""
@@ -33,6 +35,16 @@ same time, each changes it."""
 
 class SpawnRequestHandler(UserHandler, JsonHandler):
     """Base of handlers that start an instance."""
+
+    async def prepare(self) -> None:
+        """Raises `NotAllowed` for a token without a right over the user's servers: tickets are the desk's own."""
+        await super().prepare()
+        if self.request.method == "POST" and self.current_user is not None and not self._finished:
+            name = self.current_user["name"]
+            if not self.hub_auth.check_scopes({f"{scope}!user={name}" for scope in RIGHTS}, self.current_user):
+                raise NotAllowed(
+                    "This token may not start or stop notebooks.", next_step="Use a token with the scope servers."
+                )
 
     def spawn_request(self) -> SpawnRequest:
         """The options of the request. Raises `BadOption`, and `NotOffered` where the pool cannot serve them."""

@@ -108,6 +108,11 @@ def merge_groups(current: frozenset[str], before: frozenset[str], now: frozenset
     return (current - before) | now
 
 
+def is_in_disguise(name: str) -> bool:
+    """Whether lower case, in which JupyterHub has names, makes ASCII of it: the Kelvin sign becomes a k."""
+    return any(not one.isascii() and one.lower().isascii() for one in name)
+
+
 def mail_domain(claims: Mapping[str, Any]) -> str | None:
     """The domain of a verified mail address."""
     mail = claims.get("email")

@@ -53,7 +53,8 @@ class LinkHandler(QuietHandler):
         would then link a cloud account, or keep files, as the link's owner.
         """
         headers = self.request.headers
-        if headers.get("Sec-Fetch-Dest", "document") != "document":
+        is_ahead = "prefetch" in headers.get("Sec-Purpose", "")  # speculation rules load a document that nobody sees
+        if is_ahead or headers.get("Sec-Fetch-Dest", "document") != "document":
             raise LoginRefused(403, "a page loaded a login link", IN_A_TAB)
         now = self.current_user
         if now is None or now.name == self.authenticator.normalize_username(self.get_argument("user", "")):

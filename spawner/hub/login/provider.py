@@ -16,7 +16,7 @@ from traitlets import Instance, Unicode, default
 
 from spawner.hub import groups
 from spawner.hub.login import texts
-from spawner.hub.login.claims import KEPT, Groups, Kept, is_admin, is_admitted, merge_groups
+from spawner.hub.login.claims import KEPT, Groups, Kept, is_admin, is_admitted, is_in_disguise, merge_groups
 from spawner.hub.login.handlers import LogoutHandler, ReturnHandler, StartHandler
 from spawner.hub.login.http import AccountUnusable, ProviderFailed, request
 from spawner.hub.login.link import DAY_SECONDS
@@ -111,6 +111,8 @@ class ProviderLogin(OAuthenticator):
             )
         if self.username_claim == "email" and user_info.get("email_verified") is not True:
             raise AccountUnusable("the mail address is not verified")
+        if is_in_disguise(name):
+            raise AccountUnusable("the name has a letter that would make it another's")
         return name.strip()
 
     async def update_auth_model(self, auth_model: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from watchfiles import awatch
 
 from spawner.catalog import Flavor, Image
 from spawner.client_address import sandbox_address
+from spawner.descriptors import GIVEN
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
 from spawner.ledger.pool.rows import EndReason
@@ -224,6 +225,7 @@ class LocalBackend:
             "source": sandbox_address(spec.id),
             "filter": syscalls.program().hex() if self._isolated else "",
             "limits": asdict(limits),
+            "descriptors": GIVEN,
             "group": group.to_json() if group else None,
             "agent": {
                 "slot_id": spec.id,

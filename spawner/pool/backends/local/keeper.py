@@ -76,7 +76,8 @@ class Keeper:
         self.namespace: Namespace | None = None
         self.relay = Relay()
         self.traffic: Recorder | None = None
-        self.descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)  # as the sandbox gets it
+        soft, hard = orders["descriptors"]  # the hub has raised its own, which the sandbox shall not have
+        self.descriptors = soft, hard
         self.said = -1  # the sandbox's output
         self.log_room, self.last_words = LARGEST_LOG, b""
         self.inside: int | None = None  # a pidfd of the sandbox's first process; readable when all in it are dead
@@ -164,8 +165,8 @@ class Keeper:
             resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
         Path("/proc/self/oom_score_adj").write_text(str(FIRST_TO_GO))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, self.descriptors)
         if self.namespace:
-            resource.setrlimit(resource.RLIMIT_NOFILE, self.descriptors)
             self.namespace.enter()
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the last: new capabilities in a namespace would undo it
 
