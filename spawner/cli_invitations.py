@@ -17,6 +17,7 @@ from spawner.ledger.people.rows import Invitation, Person, TrustClass
 from spawner.ledger.people.trust import Reason
 from spawner.pool.build import new_id, utc_now
 from spawner.settings import Settings
+from spawner.times import utc_text
 
 BY_ITSELF = "auto"
 LONGEST_DAYS = 366
@@ -61,7 +62,7 @@ def _invite(settings: Settings, ledger: Ledger, options: argparse.Namespace, not
         expires_at=now + timedelta(days=options.days),
     )
     ledger.write(invitations.make, invitation)
-    note(f"invitation {invitation.id}, good for one account until {_time(invitation.expires_at)}; it is shown only now")
+    note(f"invitation {invitation.id}, good for one account until {utc_text(invitation.expires_at)}; it is shown only now")
     return f"{settings.public_url}hub/invitation?{urlencode({'code': code})}"
 
 
@@ -80,15 +81,15 @@ def _told(row: Invitation, names: dict[str, str], now: datetime) -> str:
     parts = [
         row.id,
         str(invitations.state_of(row, now)),
-        f"until {_time(row.expires_at)}",
+        f"until {utc_text(row.expires_at)}",
         str(row.trust),
         *([f"groups {', '.join(row.groups)}"] if row.groups else []),
-        f"by {row.made_by} at {_time(row.made_at)}",
+        f"by {row.made_by} at {utc_text(row.made_at)}",
     ]
     if row.used_at is not None:
-        parts.append(f"used by {names.get(row.used_by or '', '?')} ({row.used_by}) at {_time(row.used_at)}")
+        parts.append(f"used by {names.get(row.used_by or '', '?')} ({row.used_by}) at {utc_text(row.used_at)}")
     if row.revoked_at is not None:
-        parts.append(f"revoked by {row.revoked_by} at {_time(row.revoked_at)}")
+        parts.append(f"revoked by {row.revoked_by} at {utc_text(row.revoked_at)}")
     return "; ".join([*parts, *([row.note] if row.note else [])])
 
 
@@ -116,10 +117,10 @@ def _standing(settings: Settings, person: Person) -> str:
     why = REASONS.get(standing.reason, "")
     if person.operator_trust_at is not None:
         did = "set by" if person.operator_trust is not None else "left to the rules again by"
-        said = f"{did} {person.operator_trust_by} at {_time(person.operator_trust_at)}"
+        said = f"{did} {person.operator_trust_by} at {utc_text(person.operator_trust_at)}"
         why = f"{why}; {said}" if why else said
     if standing.rises_at is not None:
-        why += f"; {standing.rises_to} from {_time(standing.rises_at)} on"
+        why += f"; {standing.rises_to} from {utc_text(standing.rises_at)} on"
     return f"{person.hub_name} ({person.id}): {standing.trust} ({why})"
 
 
@@ -129,10 +130,6 @@ def _class(text: str) -> TrustClass:
             "{text} is no class.", next_step="The classes are: {classes}.", text=echo(text), classes=CLASSES
         )
     return TrustClass(text)
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 _COMMANDS = {"invite": _invite, "invitations": _list, "revoke-invitation": _revoke, "trust": _trust}

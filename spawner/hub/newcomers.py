@@ -22,6 +22,7 @@ from spawner.ledger.people.rows import Identity, LoginFacts
 from spawner.people_settings import PeopleSettings
 from spawner.pool.build import new_id
 from spawner.settings import Settings
+from spawner.times import utc_text
 
 log = logging.getLogger("freepool.login")
 COOKIE = "freepool-invitation"
@@ -56,7 +57,7 @@ async def admit(settings: Settings, ledger: Ledger, login: Login, secret: str, n
     found = await ledger.awrite(newcomers.enter, newcomer, settings.people, new_id=new_id, now=now)
     if isinstance(found, Refused):
         tomorrow = newcomers.next_day(now)
-        html = refusal(found, name=newcomer.name, tomorrow=f"{tomorrow:%Y-%m-%d %H:%M} UTC")
+        html = refusal(found, name=newcomer.name, tomorrow=utc_text(tomorrow))
         raise EntranceRefused(found, html, retry_after=int((tomorrow - now).total_seconds()) + 1)
 
 

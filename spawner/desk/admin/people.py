@@ -34,6 +34,7 @@ from spawner.pool.admin import people as commands
 from spawner.pool.admin.commands import EmptyCommand, read
 from spawner.pool.admin.people import BanChange, forget_texts
 from spawner.pool.build import new_id, utc_now
+from spawner.times import utc_text
 
 log = logging.getLogger("freepool.desk")
 Model = TypeVar("Model", bound=BaseModel)
@@ -155,7 +156,7 @@ class PeopleHandler(AdminHandler):
             self.render_page(
                 template,
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
-                when=lambda at: f"{at:%Y-%m-%d %H:%M} UTC",
+                when=utc_text,
                 **context,
             )
         )

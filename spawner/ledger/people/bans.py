@@ -14,6 +14,7 @@ from spawner.ledger.engine import rows_changed
 from spawner.ledger.people.rows import Ban, BanCode, HubUser
 from spawner.ledger.people.tables import bans, people
 from spawner.ledger.transitions import touch
+from spawner.times import utc_text
 
 REASONS: dict[BanCode, str] = {
     BanCode.MINING: "Your account is banned: it was used for cryptocurrency mining.",
@@ -84,7 +85,7 @@ def refuse_banned(connection: Connection, person_id: str, *, now: datetime) -> N
 
 def refusal_of(ban: Ban) -> Banned:
     """What the person reads: why, until when, and how to appeal."""
-    until = "" if ban.until is None else f"{ban.until:%Y-%m-%d %H:%M} UTC"
+    until = "" if ban.until is None else utc_text(ban.until)
     if ban.appeal:
         return Banned(REASONS[ban.code], next_step=UNTIL if until else FOR_GOOD, appeal=ban.appeal, until=until)
     return Banned(REASONS[ban.code], next_step=UNTIL_ASK if until else FOR_GOOD_ASK, until=until)

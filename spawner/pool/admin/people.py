@@ -14,6 +14,7 @@ from spawner.ledger.people import bans
 from spawner.ledger.people.forgetting import Preview
 from spawner.ledger.people.rows import Ban, BanCode
 from spawner.pool.admin.commands import Command
+from spawner.times import utc_text
 
 LONGEST_DAYS = 36500
 LONGEST_TEXT = 4000
@@ -102,7 +103,7 @@ def forget_texts(done: Preview) -> Iterator[tuple[str, dict[str, object]]]:
     elif done.ban.until is None:
         yield BAN_STAYS_FOR_GOOD, {}
     else:
-        yield BAN_STAYS, {"until": f"{done.ban.until:%Y-%m-%d %H:%M} UTC"}
+        yield BAN_STAYS, {"until": utc_text(done.ban.until)}
     yield ELSEWHERE, {}
 
 
