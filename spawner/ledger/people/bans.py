@@ -101,8 +101,8 @@ class BannedUser:
     hub_since: str | None
 
     def holds(self, now: datetime) -> bool:
-        """Whether the ban has not ended yet."""
-        return self.ban.until is None or self.ban.until > now
+        """Whether the ban is still in force."""
+        return self.ban.holds(now)
 
     def is_of(self, user: HubUser) -> bool:
         """Whether this user of JupyterHub is the person, under whatever name."""

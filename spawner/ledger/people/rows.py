@@ -1,4 +1,4 @@
-"""Records of people. What is somebody's hangs on `Person.id`: JupyterHub renames and deletes users."""
+"""Records of people. Rows belong to `Person.id`, because JupyterHub renames and deletes users."""
 
 from __future__ import annotations
 
@@ -103,6 +103,10 @@ class Ban:
     until: datetime | None
     lifted_at: datetime | None = None
     lifted_by: str | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether the ban is in force."""
+        return self.lifted_at is None and (self.until is None or self.until > now)
 
 
 @dataclass(frozen=True)
