@@ -168,7 +168,7 @@ def test_a_start_that_waits_ends_and_a_ban_ends_by_itself(ann: Person) -> None:
     wait_refused(ann)
     answer = stack.desk("GET", "api/state", token=ann.token)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "banned")
-    assert "write to the operator of this platform" in answer.json()["error"]["next"]
+    assert "contact an administrator of this platform" in answer.json()["error"]["next"]
     eventually(lambda: hub(ann).status_code == 200, seconds=10, what="the end of the ban")
     assert utc_now() >= end
     assert stack.desk("GET", "api/state", token=ann.token).status_code == 200

@@ -25,8 +25,8 @@ REASONS: dict[BanCode, str] = {
 }
 UNTIL = "The ban ends on {until}. You can appeal: {appeal}"
 FOR_GOOD = "The ban is permanent. You can appeal: {appeal}"
-UNTIL_ASK = "The ban ends on {until}. You can appeal: write to the operator of this platform."
-FOR_GOOD_ASK = "The ban has no end. You can appeal: write to the operator of this platform."
+UNTIL_ASK = "The ban ends on {until}. You can appeal: contact an administrator of this platform."
+FOR_GOOD_ASK = "The ban is permanent. You can appeal: contact an administrator of this platform."
 
 
 def holds(now: Any) -> ColumnElement[bool]:

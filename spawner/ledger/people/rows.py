@@ -87,9 +87,9 @@ class BanCode(StrEnum):
 
 @dataclass(frozen=True)
 class Ban:
-    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for operators; `appeal` is shown.
+    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for administrators; `appeal` is shown.
 
-    An empty `appeal` means: write to the operator.
+    An empty `appeal` means: contact an administrator.
     """
 
     id: str
