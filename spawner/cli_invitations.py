@@ -24,7 +24,7 @@ LONGEST_DAYS = 366
 LONGEST_GROUP = 255
 CLASSES = ", ".join(TrustClass)
 REASONS = {
-    Reason.GIVEN: "by an invitation, or from version 0.3",
+    Reason.GIVEN: "by an invitation, or as a user of an earlier version",
     Reason.RULE: "by a rule of the settings",
     Reason.NONE: "no rule of the settings holds",
 }
