@@ -53,10 +53,11 @@ class Person:
 
     `hub_id` is null while JupyterHub has no user for the person, and until that is known. `hub_since` is null for
     rows from before version 0.2 until the user comes. `issuer` and `identity` are null where the login has no subject.
-    `forgotten_at`: when an operator had what may go removed; the name is a made-up one since.
+    `forgotten_at`: when an administrator had the person forgotten; `hub_name` is a made-up one since.
 
     `trust` is the least class, given by an invitation or by the migration to version 0.2. `claims_held` and
-    `account_since` are what the last login said, as far as settings asked; null where none has. `operator_trust` is an operator's word, if any.
+    `account_since` are what the last login said, as far as settings asked; null where none has. `operator_trust` is the
+    class that an administrator has set, if any.
     """
 
     id: str
