@@ -279,7 +279,7 @@ class Settings(BaseModel):
     )
     people: PeopleSettings = Field(
         default=PeopleSettings(),
-        description="Classes of users, invitations, and how many may come anew; docs/login.md.",
+        description="Classes of users, invitations, and the cap on new accounts; docs/login.md.",
     )
     rate_limits: RateLimits = Field(
         default=RateLimits(),

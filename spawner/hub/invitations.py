@@ -1,6 +1,6 @@
 """The page of invitations: /hub/invitation. A link to it is a page; only its POST takes the code.
 
-The code is kept in a cookie while its owner logs in at the provider, and is used when an account comes anew.
+The code is kept in a cookie while its owner logs in at the provider, and is used up when it admits a new account.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may come anew: invitations are used once, and numbers by day and network hold, whoever comes at the same time."""
+"""New accounts: invitations are used once, and numbers by day and network hold under concurrent logins."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_the_commands_of_the_page_are_commands() -> None:
         parser.parse_args(shlex.split(line, comments=True)[1:])
 
 
-def test_limits_of_who_comes_anew_are_refused_with_links(tmp_path: Path) -> None:
+def test_limits_of_new_accounts_are_refused_with_links(tmp_path: Path) -> None:
     make_secrets(tmp_path)
     for people in ({"invitation_only": True}, {"new_per_day": 5}, {"new_per_network_per_day": 5}):
         settings = Settings(catalog=tmp_path, state=tmp_path, examples=tmp_path, people=PeopleSettings(**people))

@@ -1,4 +1,4 @@
-"""Who comes anew: with an invitation, or within the number that the settings allow for a day."""
+"""Admits new accounts: with an invitation, or within the number that the settings allow for a day."""
 
 from __future__ import annotations
 
