@@ -62,7 +62,8 @@ def _invite(settings: Settings, ledger: Ledger, options: argparse.Namespace, not
         expires_at=now + timedelta(days=options.days),
     )
     ledger.write(invitations.make, invitation)
-    note(f"invitation {invitation.id}, good for one account until {utc_text(invitation.expires_at)}; it is shown only now")
+    until = utc_text(invitation.expires_at)
+    note(f"invitation {invitation.id}, good for one account until {until}; it is shown only now")
     return f"{settings.public_url}hub/invitation?{urlencode({'code': code})}"
 
 
