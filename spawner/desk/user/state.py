@@ -43,7 +43,7 @@ WEAKNESSES = {
     Weakness.SHARED_NETWORK: SHARED_NETWORK,
     Weakness.NO_INTERNET: NO_INTERNET,
 }
-ALL_LENT = "All notebooks of this type are in use."
+ALL_IN_USE = "All notebooks of this type are in use."
 PAUSED = "Paused by the administrator."
 MAINTENANCE = "The platform is under maintenance."
 NOT_OFFERED = "This machine type is not available right now."
@@ -301,7 +301,7 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapsh
     elif is_closed:
         reason = texts.say(PAUSED if pool.controls.drain is None else MAINTENANCE)
     elif available == 0:
-        reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_LENT)
+        reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_IN_USE)
     can_queue = not is_closed and capacity.why_not is None and flavor.limit > 0 and queued < catalog.queue.longest
     accelerator = flavor.accelerator
     return FlavorView(
