@@ -46,10 +46,10 @@ def _invite(settings: Settings, ledger: Ledger, options: argparse.Namespace, not
             "People log in by links here, and need no invitation: freepool link NAME. This is for a login of your own."
         )
     if not 0 < options.days <= LONGEST_DAYS:
-        raise BadOption("{days} days cannot be.", next_step="Give more than 0, at most 366.", days=options.days)
+        raise BadOption("{days} is not a valid number of days.", next_step="Give more than 0, at most 366.", days=options.days)
     for group in options.group:
         if not group.strip() or len(group) > LONGEST_GROUP or not group.isprintable():
-            raise BadOption("{group} is no name of a group.", next_step="Use 1 to 255 characters.", group=echo(group))
+            raise BadOption("{group} is not a valid group name.", next_step="Use 1 to 255 characters.", group=echo(group))
     code, now = invitations.new_code(), utc_now()
     invitation = Invitation(
         id=new_id(),
@@ -97,7 +97,7 @@ def _told(row: Invitation, names: dict[str, str], now: datetime) -> str:
 def _revoke(_: Settings, ledger: Ledger, options: argparse.Namespace, __: Say) -> str:
     if not ledger.write(invitations.revoke, options.invitation, by=getpass.getuser(), now=utc_now()):
         raise BadOption(
-            "{id} is no invitation that can be revoked: there is none of this id, or it is used or revoked.",
+            "The invitation {id} cannot be revoked: it does not exist, or was already used or revoked.",
             next_step="See `freepool invitations --all`. To shut out who came with it, use `freepool ban`.",
             id=echo(options.invitation),
         )
@@ -128,7 +128,7 @@ def _standing(settings: Settings, person: Person) -> str:
 def _class(text: str) -> TrustClass:
     if text not in set(TrustClass):
         raise BadOption(
-            "{text} is no class.", next_step="The classes are: {classes}.", text=echo(text), classes=CLASSES
+            "{text} is not a class.", next_step="The classes are: {classes}.", text=echo(text), classes=CLASSES
         )
     return TrustClass(text)
 

@@ -316,7 +316,7 @@ class Audience(Part):
             if isinstance(name, int | float):
                 raise ValueError(f"{echo(name)} is a number: put it in quotes")
             if isinstance(name, str) and not (0 < len(name.strip()) <= LONGEST_GROUP and name.isprintable()):
-                raise ValueError(f"{echo(name)} is no name of a group")
+                raise ValueError(f"{echo(name)} is not a valid group name")
         return [unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else name for name in value]
 
     @model_validator(mode="after")

@@ -197,7 +197,7 @@ ALL_FLAVORS = {"for": "everybody", "flavors": ["cpu-basic", "cpu-large", "gpu-24
         ({"for": "staff", "queue_weight": 2}, "must be everybody, or such as {groups: [staff]}"),
         ({"for": {"groups": "staff"}, "queue_weight": 2}, "must be a list, such as [staff]"),
         ({"for": {"groups": [7]}, "queue_weight": 2}, "7 is a number: put it in quotes"),
-        ({"for": {"groups": [" "]}, "queue_weight": 2}, "' ' is no name of a group"),
+        ({"for": {"groups": [" "]}, "queue_weight": 2}, "' ' is not a valid group name"),
         ({"for": {}, "queue_weight": 2}, "must name either groups or everybody"),
         ({"for": {"group": ["a"]}, "queue_weight": 2}, "for.group: is not known. Did you mean groups?"),
         ({"queue_weight": 2}, "for: is missing. Add it."),

@@ -55,7 +55,7 @@ SOURCES: dict[GroupSource, str] = {
 TRUST = {"new": "New", "known": "Known", "trusted": "Trusted"}
 DAYS = ("1", "7", "30", "365")
 FOR_GOOD = "for-good"
-NOT_YOURSELF = "This is you: nobody bans themselves here."
+NOT_YOURSELF = "You cannot ban yourself here."
 ASK_ANOTHER = "Another administrator can, or the command freepool ban."
 
 
