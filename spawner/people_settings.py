@@ -106,7 +106,7 @@ class PeopleSettings(BaseModel):
         return self
 
     @property
-    def guards_entrance(self) -> bool:
+    def limits_new_accounts(self) -> bool:
         """Whether some accounts that are new here are turned away."""
         return self.invitation_only or self.new_per_day is not None or self.new_per_network_per_day is not None
 

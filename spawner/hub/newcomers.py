@@ -58,7 +58,7 @@ async def admit(settings: Settings, ledger: Ledger, login: Login, secret: str, n
     if isinstance(found, Refused):
         tomorrow = newcomers.next_day(now)
         html = refusal(found, name=newcomer.name, tomorrow=utc_text(tomorrow))
-        raise EntranceRefused(found, html, retry_after=int((tomorrow - now).total_seconds()) + 1)
+        raise NewAccountRefused(found, html, retry_after=int((tomorrow - now).total_seconds()) + 1)
 
 
 async def note(ledger: Ledger, login: Login, settings: PeopleSettings) -> None:
@@ -71,7 +71,7 @@ async def note(ledger: Ledger, login: Login, settings: PeopleSettings) -> None:
         login.handler.clear_cookie(COOKIE, path=login.handler.hub.base_url)
 
 
-class EntranceRefused(LoginRefused):
+class NewAccountRefused(LoginRefused):
     """A refusal of an account that is new here."""
 
     def __init__(self, why: Refused, html: str, *, retry_after: int) -> None:

@@ -106,7 +106,7 @@ def _refused(
     """Why somebody without a valid invitation may not come in; None where they may, and are counted."""
     if settings.invitation_only:
         return problem or Refused.UNINVITED
-    if not settings.guards_entrance:
+    if not settings.limits_new_accounts:
         return None
     prune(connection, now=now)
     today = arrivals.c.day == _day(now)
