@@ -293,8 +293,8 @@ LONGEST_GROUP = 255
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What policies look at. `groups` are all of a person's, whoever says so."""
+class Membership:
+    """What policies look at: all groups of a person, from every source."""
 
     groups: frozenset[str] = frozenset()
 
@@ -325,9 +325,9 @@ class Audience(Part):
             raise ValueError("must name either groups or everybody")
         return self
 
-    def includes(self, subject: Subject) -> bool:
+    def includes(self, membership: Membership) -> bool:
         """Whether the policy is for this person."""
-        return self.everybody or not subject.groups.isdisjoint(self.groups)
+        return self.everybody or not membership.groups.isdisjoint(self.groups)
 
 
 class Policy(Part):

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawner.catalog import Catalog, Rights, Subject, load_catalog, rights_of
+from spawner.catalog import Catalog, Membership, Rights, load_catalog, rights_of
 from spawner.errors import CatalogInvalid
 from spawner.pool.policies import refusal_of
 from tests.stack import PROJECT
@@ -27,7 +27,7 @@ def catalog(policies: list[dict[str, Any]], **queue: Any) -> Catalog:
 
 
 def rights(policies: list[dict[str, Any]], *groups: str, **queue: Any) -> Rights:
-    return rights_of(catalog(policies, **queue), Subject(frozenset(groups)))
+    return rights_of(catalog(policies, **queue), Membership(frozenset(groups)))
 
 
 def usable(found: Rights) -> tuple[set[str], set[str]]:
