@@ -107,7 +107,7 @@ class PeopleSettings(BaseModel):
 
     @property
     def limits_new_accounts(self) -> bool:
-        """Whether some accounts that are new here are turned away."""
+        """Whether some new accounts are refused."""
         return self.invitation_only or self.new_per_day is not None or self.new_per_network_per_day is not None
 
     @property

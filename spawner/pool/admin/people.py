@@ -49,7 +49,7 @@ def until_of(change: BanChange, now: datetime) -> datetime | None:
 def ban(
     connection: Connection, person_id: str, change: BanChange, *, by: str, now: datetime, new_id: Callable[[], str]
 ) -> Ban:
-    """Write the ban. What is free of the person ends, and paid instances are stopped. Raises `BadOption`."""
+    """Write the ban. The steward then ends free instances and tickets, and stops paid ones. Raises `BadOption`."""
     made = Ban(
         id=new_id(),
         person_id=person_id,
