@@ -10,13 +10,14 @@ import yaml
 from pydantic import ValidationError
 
 from spawner.local.instance_network import warning, with_means
+from spawner.network_settings import InstanceNetwork
 from spawner.pool.backends.base import Weakness
 from spawner.pool.backends.local import means as trials
 from spawner.pool.backends.local import network
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.network import Means, Network, TrafficLimits, own_addresses, plan, rules
 from spawner.pool.build import make_backend
-from spawner.settings import InstanceNetwork, Isolation, Settings
+from spawner.settings import Isolation, Settings
 from tests.stack import PROJECT
 
 INTERNET = yaml.safe_load((PROJECT / "helm" / "values.yaml").read_text())["network"]["internet"]

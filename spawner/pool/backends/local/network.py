@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from spawner.settings import InstanceNetwork
+from spawner.network_settings import InstanceNetwork
 
 LOOPBACK = "127.0.0.1"
 ADDRESS, PREFIX, GATEWAY, RESOLVER = "10.0.2.100", "24", "10.0.2.2", "10.0.2.3"
