@@ -46,10 +46,14 @@ def _invite(settings: Settings, ledger: Ledger, options: argparse.Namespace, not
             "People log in by links here, and need no invitation: freepool link NAME. This is for a login of your own."
         )
     if not 0 < options.days <= LONGEST_DAYS:
-        raise BadOption("{days} is not a valid number of days.", next_step="Give more than 0, at most 366.", days=options.days)
+        raise BadOption(
+            "{days} is not a valid number of days.", next_step="Give more than 0, at most 366.", days=options.days
+        )
     for group in options.group:
         if not group.strip() or len(group) > LONGEST_GROUP or not group.isprintable():
-            raise BadOption("{group} is not a valid group name.", next_step="Use 1 to 255 characters.", group=echo(group))
+            raise BadOption(
+                "{group} is not a valid group name.", next_step="Use 1 to 255 characters.", group=echo(group)
+            )
     code, now = invitations.new_code(), utc_now()
     invitation = Invitation(
         id=new_id(),

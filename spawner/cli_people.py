@@ -61,7 +61,9 @@ def _ban(ledger: Ledger, options: argparse.Namespace) -> str:
     person = find(ledger, options.person)
     if person.hub_name == getpass.getuser() and not options.myself:
         raise BadOption(
-            "{name} is the user who runs this command.", next_step="Add --myself if that is meant.", name=person.hub_name
+            "{name} is the user who runs this command.",
+            next_step="Add --myself if that is meant.",
+            name=person.hub_name,
         )
     change = read(
         BanChange,
