@@ -76,7 +76,7 @@ def _add_people(commands: Any) -> None:
     ends.add_argument("--for-good", action="store_true", help="permanent")
     ban.add_argument("--evidence", default="", help="evidence, visible to administrators only")
     ban.add_argument("--note", default="", help="note, visible to administrators only")
-    ban.add_argument("--appeal", default="", help="how to appeal, shown to the person (write to the operator)")
+    ban.add_argument("--appeal", default="", help="how to appeal, shown to the user (contact an administrator)")
     ban.add_argument("--myself", action="store_true", help="also where it is the user who runs this command")
     unban = commands.add_parser("unban", help="lift all bans of a user")
     listing = commands.add_parser("bans", help="list bans")

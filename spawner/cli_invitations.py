@@ -17,13 +17,14 @@ from spawner.ledger.people.rows import Invitation, Person, TrustClass
 from spawner.ledger.people.trust import Reason
 from spawner.pool.build import new_id, utc_now
 from spawner.settings import Settings
+from spawner.times import utc_text
 
 BY_ITSELF = "auto"
 LONGEST_DAYS = 366
 LONGEST_GROUP = 255
 CLASSES = ", ".join(TrustClass)
 REASONS = {
-    Reason.GIVEN: "by an invitation, or from version 0.3",
+    Reason.GIVEN: "by an invitation, or as a user of an earlier version",
     Reason.RULE: "by a rule of the settings",
     Reason.NONE: "no rule of the settings holds",
 }
@@ -45,10 +46,14 @@ def _invite(settings: Settings, ledger: Ledger, options: argparse.Namespace, not
             "People log in by links here, and need no invitation: freepool link NAME. This is for a login of your own."
         )
     if not 0 < options.days <= LONGEST_DAYS:
-        raise BadOption("{days} days cannot be.", next_step="Give more than 0, at most 366.", days=options.days)
+        raise BadOption(
+            "{days} is not a valid number of days.", next_step="Give more than 0, at most 366.", days=options.days
+        )
     for group in options.group:
         if not group.strip() or len(group) > LONGEST_GROUP or not group.isprintable():
-            raise BadOption("{group} is no name of a group.", next_step="Use 1 to 255 characters.", group=echo(group))
+            raise BadOption(
+                "{group} is not a valid group name.", next_step="Use 1 to 255 characters.", group=echo(group)
+            )
     code, now = invitations.new_code(), utc_now()
     invitation = Invitation(
         id=new_id(),
@@ -61,7 +66,8 @@ def _invite(settings: Settings, ledger: Ledger, options: argparse.Namespace, not
         expires_at=now + timedelta(days=options.days),
     )
     ledger.write(invitations.make, invitation)
-    note(f"invitation {invitation.id}, good for one account until {_time(invitation.expires_at)}; it is shown only now")
+    until = utc_text(invitation.expires_at)
+    note(f"invitation {invitation.id}, good for one account until {until}; it is shown only now")
     return f"{settings.public_url}hub/invitation?{urlencode({'code': code})}"
 
 
@@ -80,22 +86,22 @@ def _told(row: Invitation, names: dict[str, str], now: datetime) -> str:
     parts = [
         row.id,
         str(invitations.state_of(row, now)),
-        f"until {_time(row.expires_at)}",
+        f"until {utc_text(row.expires_at)}",
         str(row.trust),
         *([f"groups {', '.join(row.groups)}"] if row.groups else []),
-        f"by {row.made_by} at {_time(row.made_at)}",
+        f"by {row.made_by} at {utc_text(row.made_at)}",
     ]
     if row.used_at is not None:
-        parts.append(f"used by {names.get(row.used_by or '', '?')} ({row.used_by}) at {_time(row.used_at)}")
+        parts.append(f"used by {names.get(row.used_by or '', '?')} ({row.used_by}) at {utc_text(row.used_at)}")
     if row.revoked_at is not None:
-        parts.append(f"revoked by {row.revoked_by} at {_time(row.revoked_at)}")
+        parts.append(f"revoked by {row.revoked_by} at {utc_text(row.revoked_at)}")
     return "; ".join([*parts, *([row.note] if row.note else [])])
 
 
 def _revoke(_: Settings, ledger: Ledger, options: argparse.Namespace, __: Say) -> str:
     if not ledger.write(invitations.revoke, options.invitation, by=getpass.getuser(), now=utc_now()):
         raise BadOption(
-            "{id} is no invitation that can be revoked: there is none of this id, or it is used or revoked.",
+            "The invitation {id} cannot be revoked: it does not exist, or was already used or revoked.",
             next_step="See `freepool invitations --all`. To shut out who came with it, use `freepool ban`.",
             id=echo(options.invitation),
         )
@@ -116,23 +122,19 @@ def _standing(settings: Settings, person: Person) -> str:
     why = REASONS.get(standing.reason, "")
     if person.operator_trust_at is not None:
         did = "set by" if person.operator_trust is not None else "left to the rules again by"
-        said = f"{did} {person.operator_trust_by} at {_time(person.operator_trust_at)}"
+        said = f"{did} {person.operator_trust_by} at {utc_text(person.operator_trust_at)}"
         why = f"{why}; {said}" if why else said
     if standing.rises_at is not None:
-        why += f"; {standing.rises_to} from {_time(standing.rises_at)} on"
+        why += f"; {standing.rises_to} from {utc_text(standing.rises_at)} on"
     return f"{person.hub_name} ({person.id}): {standing.trust} ({why})"
 
 
 def _class(text: str) -> TrustClass:
     if text not in set(TrustClass):
         raise BadOption(
-            "{text} is no class.", next_step="The classes are: {classes}.", text=echo(text), classes=CLASSES
+            "{text} is not a class.", next_step="The classes are: {classes}.", text=echo(text), classes=CLASSES
         )
     return TrustClass(text)
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 _COMMANDS = {"invite": _invite, "invitations": _list, "revoke-invitation": _revoke, "trust": _trust}

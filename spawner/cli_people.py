@@ -20,6 +20,7 @@ from spawner.pool.admin.commands import read
 from spawner.pool.admin.people import BanChange, forget_lines
 from spawner.pool.build import new_id, utc_now
 from spawner.settings import Settings
+from spawner.times import utc_text
 
 Say = Callable[[str], object]
 
@@ -60,7 +61,9 @@ def _ban(ledger: Ledger, options: argparse.Namespace) -> str:
     person = find(ledger, options.person)
     if person.hub_name == getpass.getuser() and not options.myself:
         raise BadOption(
-            "{name} is who runs this command.", next_step="Add --myself if that is meant.", name=person.hub_name
+            "{name} is the user who runs this command.",
+            next_step="Add --myself if that is meant.",
+            name=person.hub_name,
         )
     change = read(
         BanChange,
@@ -94,19 +97,15 @@ def _told(ban: Ban, name: str) -> str:
         f"{name} ({ban.person_id})",
         str(ban.code),
         _end(ban.until),
-        f"by {ban.banned_by} at {_time(ban.banned_at)}",
+        f"by {ban.banned_by} at {utc_text(ban.banned_at)}",
     ]
     if ban.lifted_at is not None:
-        parts.append(f"lifted by {ban.lifted_by} at {_time(ban.lifted_at)}")
+        parts.append(f"lifted by {ban.lifted_by} at {utc_text(ban.lifted_at)}")
     return "; ".join([*parts, *(text for text in (ban.evidence, ban.note) if text)])
 
 
 def _end(until: datetime | None) -> str:
-    return "for good" if until is None else f"until {_time(until)}"
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+    return "for good" if until is None else f"until {utc_text(until)}"
 
 
 def _groups(ledger: Ledger, options: argparse.Namespace) -> str:

@@ -70,7 +70,7 @@ def parse_place(text: str) -> tuple[str, int | None]:
         return str(ipaddress.ip_address(host)), int(port) if port else None
     except ValueError:
         raise BadOption(
-            "{value} is no IP address.",
+            "{value} is not an IP address.",
             next_step="Write 203.0.113.7, 203.0.113.7:443 or [2001:db8::7]:443. The logs have no names.",
             value=echo(text),
         ) from None

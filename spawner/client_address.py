@@ -1,7 +1,7 @@
 """Which address a request comes from. `X-Forwarded-For` is believed as far as trusted proxies have written it.
 
-Each proxy adds the address that it was connected from at the end. So counted from the end, what our own proxy and the
-stated number of proxies in front of it wrote is true, and everything before it may be the client's invention.
+Each proxy appends the address that it was connected from. So, counted from the end, the entries of our own proxy and of
+the stated number of proxies in front of it are true, and all earlier ones may be invented by the client.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ NO_ADDRESS = "0.0.0.0"  # noqa: S104
 SANDBOXES = ip_network("127.128.0.0/9")
 """Addresses of this machine's own from which keepers pass on what sandboxes send, one for each slot."""
 NETWORK_BITS = 64
-"""An IPv6 network of one customer: whoever has one address of it has all."""
+"""Prefix length of one customer's IPv6 network: a client with one address of it can use all of them."""
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted_proxies: int) -> str:
-    """The client's address, as hub and desk see it: `peer` is our own proxy, which always adds to `forwarded_for`.
+    """The client's address as hub and desk see it. `peer` is our own proxy, which always appends to `forwarded_for`.
 
     `trusted_proxies` is the number of proxies in front of our own. Where the header has fewer addresses than that, the
     request has come past them, and the address that our own proxy was connected from counts.

@@ -10,6 +10,9 @@ from enum import StrEnum
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+COOP = "Cross-Origin-Opener-Policy"
+ALONE = "noopener-allow-popups"
+"""A page that opens this one gets no reference to its window, not even a page of the same origin."""
 LOCALHOST = "localhost"
 """Browsers resolve this name and all names below it to loopback, and treat plain http there as secure."""
 

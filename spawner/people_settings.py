@@ -1,4 +1,4 @@
-"""The section `people` of the settings: classes of users, what each may have, and who may come anew."""
+"""The section `people` of the settings: classes of users, what each may have, and which new accounts are admitted."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ Rules = Annotated[tuple[ClassRule, ...], Field(max_length=MOST)]
 
 
 class PeopleSettings(BaseModel):
-    """Who counts as new, known or trusted, what each class may have, and who may come anew."""
+    """Who counts as new, known or trusted, what each class may have, and which new accounts are admitted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,7 +80,10 @@ class PeopleSettings(BaseModel):
         default=False, description="Whether an account that is new here needs an invitation (`freepool invite`)."
     )
     new_per_day: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="Accounts that may come anew on one day (UTC) without invitation."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="New accounts that are admitted on one day (UTC) without invitation.",
     )
     new_per_network_per_day: int | None = Field(
         default=None,
@@ -103,8 +106,8 @@ class PeopleSettings(BaseModel):
         return self
 
     @property
-    def guards_entrance(self) -> bool:
-        """Whether some accounts that are new here are turned away."""
+    def limits_new_accounts(self) -> bool:
+        """Whether some new accounts are refused."""
         return self.invitation_only or self.new_per_day is not None or self.new_per_network_per_day is not None
 
     @property

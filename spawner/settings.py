@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from spawner.errors import SetupError
 from spawner.guard_settings import GuardSettings
 from spawner.login_settings import LoginSettings
+from spawner.network_settings import InstanceNetwork
 from spawner.origins import (
     NotebookHosts,
     choose_subdomain_host,
@@ -27,6 +27,7 @@ from spawner.origins import (
     insecure_subdomains,
     is_localhost,
 )
+from spawner.paid_settings import PaidSettings
 from spawner.people_settings import PeopleSettings
 from spawner.rate_settings import RateLimits
 
@@ -46,51 +47,6 @@ class Isolation(StrEnum):
     NONE = "none"
 
 
-class InstanceNetwork(BaseModel):
-    """What instances of this machine's pool reach. A cluster's pool has NetworkPolicies instead."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    internet: bool = Field(default=True, description="False: instances reach the hub and the desk, and nothing else.")
-    also_refuse: tuple[str, ...] = Field(
-        default=(), description="Networks beside private ones, such as your servers' public addresses: 198.51.100.0/24."
-    )
-    allow: tuple[str, ...] = Field(
-        default=(), description="Private networks that are reached nevertheless, by TCP: such as a package mirror's."
-    )
-    upload_megabits: float = Field(
-        default=100, ge=0, description="The most that one instance sends to the internet, in Mbit/s; 0: no limit."
-    )
-    connections: int = Field(default=1000, ge=0, description="Connections of one instance at once; 0: no limit.")
-    new_connections_per_second: int = Field(
-        default=25, ge=0, description="New connections of one instance; after a pause ten times as many. 0: no limit."
-    )
-    packets_per_second: int = Field(default=20_000, ge=0, description="Packets that one instance sends; 0: no limit.")
-    log_days: float = Field(
-        default=30,
-        ge=0,
-        description="How long it is kept which instance had a connection to which address (`freepool traffic`); "
-        "0: not written.",
-    )
-    log_megabytes: float = Field(
-        default=1000, gt=0, description="The largest size of these logs together; the oldest go first."
-    )
-    means: Literal["pasta", "slirp4netns", "closed", "shared"] | None = Field(
-        default=None, description="Filled in by `freepool up`: what works on this machine."
-    )
-    why: str = Field(default="", description="Filled in by `freepool up`: why nothing better does.")
-
-    @field_validator("also_refuse", "allow")
-    @classmethod
-    def _are_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        for one in given:
-            try:
-                ip_network(one, strict=False)
-            except ValueError:
-                raise ValueError(f"{one!r} is not a network: use 10.1.2.0/24, or an address") from None
-        return given
-
-
 class KubernetesPool(BaseModel):
     """The pool's namespace on a cluster, and how it is reached."""
 
@@ -102,81 +58,6 @@ class KubernetesPool(BaseModel):
     pull_secrets: tuple[str, ...] = ()
     priority_class: str | None = Field(default=None, description="Priority class of pods that are made for a user.")
     warm_priority_class: str | None = Field(default=None, description="Priority class of warm pods.")
-
-
-class OAuthSettings(BaseModel):
-    """The OAuth client with which users prove that a cloud account is theirs. The defaults are Alibaba Cloud's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    client_id: str
-    secret_file: Path = Field(description="File with the client's secret, and nothing else.")
-    issuer: str = "https://oauth.aliyun.com"
-    authorize_url: str = "https://signin.aliyun.com/oauth2/v1/auth"
-    token_url: str = "https://oauth.aliyun.com/v1/token"  # noqa: S105
-    userinfo_url: str = "https://oauth.aliyun.com/v1/userinfo"
-
-    def secret(self) -> str:
-        """The client's secret as it is now. Raises `SetupError`."""
-        try:
-            return self.secret_file.read_text().strip()
-        except (OSError, ValueError):
-            raise SetupError(
-                "The secret of the cloud's sign-in in {path} cannot be read.", path=self.secret_file
-            ) from None
-
-
-class PaidSettings(BaseModel):
-    """Paid instances. Each cloud's section is read by its package in `spawner.paid.providers`.
-
-    A cloud without a section is off, and its SDK is not imported.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    label: str = Field(
-        pattern="^[a-z0-9-]{8,40}$",
-        description="Marks this installation's instances in the clouds. Chosen once: what carries another label is "
-        "not looked for.",
-    )
-    demo: bool = Field(default=False, description="Whether the cloud is a stand-in, and no money is real.")
-    trust_notebooks: bool = Field(default=False, description="The same as `trust_notebooks` outside this section.")
-    poll_seconds: float = Field(
-        default=30,
-        ge=0.1,
-        le=300,
-        description="Seconds between looks at an instance that runs; its cap allows for them.",
-    )
-    poll_soon_seconds: float = Field(
-        default=5,
-        ge=0.1,
-        le=60,
-        description="Seconds between looks at an instance that is being made, started or stopped.",
-    )
-    lease_seconds: float = Field(
-        default=30,
-        ge=3,
-        le=300,
-        description="Seconds after a steward was killed until another one takes its orders over.",
-    )
-    oauth: OAuthSettings | None = Field(default=None, description="Needed for linking Alibaba Cloud accounts.")
-    dsw: dict[str, Any] | None = Field(default=None, description="PAI-DSW: providers/dsw/settings.py.")
-    sagemaker: dict[str, Any] | None = Field(default=None, description="Not offered yet.")
-
-    @model_validator(mode="after")
-    def _some_cloud(self) -> PaidSettings:
-        if self.sagemaker is not None:
-            raise ValueError("sagemaker is not offered yet: nothing proves whose an AWS account is")
-        if self.dsw is None:
-            raise ValueError("name a cloud, or leave the section out")
-        return self
-
-    @model_validator(mode="after")
-    def _demo_is_no_cloud(self) -> PaidSettings:
-        """A page that says "no money is real" must be right."""
-        if self.demo != bool((self.dsw or {}).get("plain_http")):
-            raise ValueError("demo and dsw.plain_http go together: both for a stand-in on this machine, else neither")
-        return self
 
 
 def socket_url(path: Path) -> str:
@@ -279,7 +160,7 @@ class Settings(BaseModel):
     )
     people: PeopleSettings = Field(
         default=PeopleSettings(),
-        description="Classes of users, invitations, and how many may come anew; docs/login.md.",
+        description="Classes of users, invitations, and the cap on new accounts; docs/login.md.",
     )
     rate_limits: RateLimits = Field(
         default=RateLimits(),

@@ -1,6 +1,6 @@
-"""By what the hub knows requests of the desk and the steward where they come over the network: they are not limited.
+"""Proof that a request to the hub over the network is the desk's or the steward's own, which is not rate-limited.
 
-They speak for many people, from one address. With a Unix socket they need no proof.
+Such requests come for many users from one address. Over a Unix socket they need no proof.
 """
 
 from __future__ import annotations

@@ -293,8 +293,8 @@ LONGEST_GROUP = 255
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What policies look at. `groups` are all of a person's, whoever says so."""
+class Membership:
+    """What policies look at: all groups of a person, from every source."""
 
     groups: frozenset[str] = frozenset()
 
@@ -316,7 +316,7 @@ class Audience(Part):
             if isinstance(name, int | float):
                 raise ValueError(f"{echo(name)} is a number: put it in quotes")
             if isinstance(name, str) and not (0 < len(name.strip()) <= LONGEST_GROUP and name.isprintable()):
-                raise ValueError(f"{echo(name)} is no name of a group")
+                raise ValueError(f"{echo(name)} is not a valid group name")
         return [unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else name for name in value]
 
     @model_validator(mode="after")
@@ -325,9 +325,9 @@ class Audience(Part):
             raise ValueError("must name either groups or everybody")
         return self
 
-    def includes(self, subject: Subject) -> bool:
+    def includes(self, membership: Membership) -> bool:
         """Whether the policy is for this person."""
-        return self.everybody or not subject.groups.isdisjoint(self.groups)
+        return self.everybody or not membership.groups.isdisjoint(self.groups)
 
 
 class Policy(Part):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from spawner.catalog.model import Catalog, Example, Flavor, Policy, Subject
+from spawner.catalog.model import Catalog, Example, Flavor, Membership, Policy
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Rights:
     """What one person may use. `policies` are those for this person."""
 
     catalog: Catalog
-    subject: Subject
+    membership: Membership
     policies: tuple[Policy, ...]
 
     def flavor(self, flavor_id: str) -> Denial | None:
@@ -68,7 +68,7 @@ class Rights:
             for policy in self.policies
             if policy.queue_weight is not None and policy.covers(flavor_id)
         ]
-        said += [weight for group, weight in self.catalog.queue.weights.items() if group in self.subject.groups]
+        said += [weight for group, weight in self.catalog.queue.weights.items() if group in self.membership.groups]
         return max(said, default=1.0)
 
     @property
@@ -83,10 +83,10 @@ class Rights:
         return Denial(kind, wanted, groups_for(self.catalog, kind, wanted))
 
 
-def rights_of(catalog: Catalog, subject: Subject) -> Rights:
+def rights_of(catalog: Catalog, membership: Membership) -> Rights:
     """What the policies for a person give: all that any of them gives, and the most generous of their values."""
-    policies = tuple(policy for policy in catalog.policies if policy.audience.includes(subject))
-    return Rights(catalog, subject, policies)
+    policies = tuple(policy for policy in catalog.policies if policy.audience.includes(membership))
+    return Rights(catalog, membership, policies)
 
 
 def groups_for(catalog: Catalog, kind: Literal["flavor", "image"], wanted: str) -> tuple[str, ...]:

@@ -27,15 +27,13 @@ from spawner.desk.zones import ZONE_COOKIE, zone_named
 from spawner.errors import BadOption, Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
 from spawner.ledger.people import bans, people
 from spawner.ledger.people.rows import Ban, Person
+from spawner.origins import ALONE, COOP
 from spawner.pool.build import utc_now
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import kind_of
 
 LANGUAGE_COOKIE = "freepool-language"
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-COOP = "Cross-Origin-Opener-Policy"
-ALONE = "noopener-allow-popups"
-"""A page that opens this one gets no reference to its window, not even a page of the same origin."""
 FALLBACK = "same-origin"
 """For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
 WITHOUT_ALONE = re.compile(r"Firefox/|^(?!.*(?:Chrome|Chromium|CriOS)/).*Safari/")

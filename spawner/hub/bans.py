@@ -7,7 +7,6 @@ pages on which paid instances are stopped and deleted.
 from __future__ import annotations
 
 import asyncio
-import html
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -24,6 +23,7 @@ from jupyterhub.handlers.pages import RootHandler
 from tornado.web import HTTPError
 
 from spawner.errors import Banned, FreepoolError
+from spawner.hub.login.pages import both
 from spawner.hub.people import HubPeople, PersonHandler, hub_user
 from spawner.ledger.people import bans
 from spawner.ledger.people.bans import BannedUser
@@ -51,7 +51,7 @@ CHINESE = {
     bans.FOR_GOOD_ASK: "此封禁为永久封禁。申诉方式：联系本平台的管理员。",
 }
 """The hub's pages have both languages. `tests/unit/test_translations.py` compares these with the desk's."""
-LEFT = ("What you can still do is on the desk.", "你还能做的事在主页上。")
+LEFT = ("The home page shows what you can still do.", "你仍可进行的操作见主页。")
 
 Prepare = Callable[[Any], Awaitable[None]]
 
@@ -62,16 +62,13 @@ class BanRefused(HTTPError):
     def __init__(self, refusal: Banned, desk_url: str = "") -> None:
         super().__init__(403, "%s", refusal.message, reason="banned")
         self.jupyterhub_message = f"{refusal.message} {refusal.next_step}"
-        english, chinese = (
-            " ".join(html.escape(template.format(**refusal.params)) for template in templates)
-            for templates in (
-                (refusal.template, refusal.next_template),
-                (CHINESE[refusal.template], CHINESE[refusal.next_template]),
-            )
+        texts = (refusal.template, refusal.next_template)
+        self.jupyterhub_html_message = both(
+            f'{" ".join(texts)} <a href="{{desk}}">{LEFT[0]}</a>',
+            f'{"".join(CHINESE[text] for text in texts)}<a href="{{desk}}">{LEFT[1]}</a>',
+            desk=desk_url,
+            **{name: str(value) for name, value in refusal.params.items()},
         )
-        link = f'<a href="{html.escape(desk_url)}">{LEFT[0]}</a> '
-        link_zh = f'<a href="{html.escape(desk_url)}">{LEFT[1]}</a>'
-        self.jupyterhub_html_message = f"{english} {link}<br><span lang='zh-CN'>{chinese} {link_zh}</span>"
         self.headers = {REFUSAL_HEADER: encode_refusal(refusal)}
 
 

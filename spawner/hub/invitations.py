@@ -1,6 +1,6 @@
 """The page of invitations: /hub/invitation. A link to it is a page; only its POST takes the code.
 
-The code is kept in a cookie while its owner logs in at the provider, and is used when an account comes anew.
+The code is kept in a cookie while its owner logs in at the provider, and is used up when it admits a new account.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from ipaddress import ip_network
 from typing import Any
 
 from tornado.web import HTTPError
 
+from spawner.client_address import network_of
 from spawner.hub.invitation_texts import TOO_MANY, sentence
 from spawner.hub.login.links import LinkAuthenticator
 from spawner.hub.login.pages import QuietHandler, both
@@ -28,7 +28,7 @@ MOST_ADDRESSES = 10_000
 
 
 class GuessLimit:
-    """Wrong codes of each address, an IPv6 network of a customer being one. In memory of this hub."""
+    """Counts wrong codes by client address (of IPv6: by /64 network), in this hub's memory."""
 
     def __init__(
         self,
@@ -44,23 +44,19 @@ class GuessLimit:
 
     def wait(self, address: str) -> float:
         """Seconds until this address may send a code; 0 for now."""
-        count, until = self._guesses.get(_client(address), (0, 0.0))
+        count, until = self._guesses.get(network_of(address), (0, 0.0))
         left = until - self._clock()
         return left if left > 0 and count >= self._most else 0.0
 
     def note(self, address: str) -> None:
         """This address has sent a code that is not known."""
-        client, now = _client(address), self._clock()
+        client, now = network_of(address), self._clock()
         if client not in self._guesses and len(self._guesses) >= MOST_ADDRESSES:
             self._guesses = {one: (count, until) for one, (count, until) in self._guesses.items() if until > now}
             if len(self._guesses) >= MOST_ADDRESSES:
                 del self._guesses[next(iter(self._guesses))]
         count, until = self._guesses.get(client, (0, 0.0))
         self._guesses[client] = (count + 1, until) if until > now else (1, now + self._seconds)
-
-
-def _client(address: str) -> str:
-    return str(ip_network((address, 64), strict=False)) if ":" in address else address
 
 
 class InvitationHandler(QuietHandler):

@@ -22,13 +22,14 @@ from spawner.ledger.people.rows import Identity, LoginFacts
 from spawner.people_settings import PeopleSettings
 from spawner.pool.build import new_id
 from spawner.settings import Settings
+from spawner.times import utc_text
 
 log = logging.getLogger("freepool.login")
 COOKIE = "freepool-invitation"
 """Holds the code of an invitation while its owner is at the login's provider."""
 COOKIE_HOURS = 1
-BITS = {4: 24, 6: 56}
-"""What counts as one network, by version of IP: what a small provider or a household gets of IPv6, and its like."""
+PREFIXES = {4: 24, 6: 56}
+"""Prefix length of one network, by version of IP: about what one household or small site has."""
 FULL = (Refused.FULL_DAY, Refused.FULL_NETWORK)
 
 
@@ -56,8 +57,8 @@ async def admit(settings: Settings, ledger: Ledger, login: Login, secret: str, n
     found = await ledger.awrite(newcomers.enter, newcomer, settings.people, new_id=new_id, now=now)
     if isinstance(found, Refused):
         tomorrow = newcomers.next_day(now)
-        html = refusal(found, name=newcomer.name, tomorrow=f"{tomorrow:%Y-%m-%d %H:%M} UTC")
-        raise EntranceRefused(found, html, retry_after=int((tomorrow - now).total_seconds()) + 1)
+        html = refusal(found, name=newcomer.name, tomorrow=utc_text(tomorrow))
+        raise NewAccountRefused(found, html, retry_after=int((tomorrow - now).total_seconds()) + 1)
 
 
 async def note(ledger: Ledger, login: Login, settings: PeopleSettings) -> None:
@@ -70,7 +71,7 @@ async def note(ledger: Ledger, login: Login, settings: PeopleSettings) -> None:
         login.handler.clear_cookie(COOKIE, path=login.handler.hub.base_url)
 
 
-class EntranceRefused(LoginRefused):
+class NewAccountRefused(LoginRefused):
     """A refusal of an account that is new here."""
 
     def __init__(self, why: Refused, html: str, *, retry_after: int) -> None:
@@ -79,24 +80,24 @@ class EntranceRefused(LoginRefused):
 
 
 def address_of(handler: Any, settings: Settings) -> str:
-    """The client's address. JupyterHub's own `remote_ip` is what the client says in X-Real-Ip."""
+    """The client's address. In a hub whose own file calls `add_freepool` only, `remote_ip` is what X-Real-Ip says."""
     request = handler.request
     return client_address(request.remote_ip, request.headers.get("X-Forwarded-For"), settings.trusted_proxies)
 
 
 def network_digest(secret: str, address: str, now: datetime) -> str:
     """What is kept of the network of an address for one day: of other days it is another value."""
-    message = "\0".join(("freepool network v1", f"{now.astimezone(UTC):%Y-%m-%d}", network_of(address)))
+    message = "\0".join(("freepool network v1", f"{now.astimezone(UTC):%Y-%m-%d}", counted_network(address)))
     return hmac.new(secret.encode(), message.encode(), "sha256").hexdigest()
 
 
-def network_of(address: str) -> str:
-    """The network that an address belongs to; all that cannot be read are one."""
+def counted_network(address: str) -> str:
+    """The network whose new accounts are counted together: a /24 or a /56. All unreadable addresses are one."""
     try:
         found = ip_address(address)
     except ValueError:
         return "unknown"
-    return str(ip_network((found, BITS[found.version]), strict=False))
+    return str(ip_network((found, PREFIXES[found.version]), strict=False))
 
 
 def facts_of(claims: Mapping[str, Any], settings: PeopleSettings) -> LoginFacts:

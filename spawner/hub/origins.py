@@ -15,11 +15,9 @@ from tornado.httputil import split_host_and_port
 from tornado.web import HTTPError
 
 from spawner.hub.subdomains import configure_subdomains
-from spawner.origins import is_localhost
+from spawner.origins import ALONE, COOP, is_localhost
 from spawner.settings import Settings
 
-COOP = "Cross-Origin-Opener-Policy"
-ALONE = "noopener-allow-popups"
 SHARED_TEMPLATES = Path(__file__).parent / "templates-shared"
 SERVER_TOKEN_SCOPES = ["users:activity!user", "access:servers!server"]
 """What a notebook server needs at the hub: to report its activity, and to check that a visitor may use it."""

@@ -22,12 +22,13 @@ from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.utils import isoformat, maybe_future
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import Session, object_session
-from tornado.escape import xhtml_escape
 from tornado.web import HTTPError
 
 from spawner.aio import TaskSet
 from spawner.errors import FreepoolError, NameTaken
 from spawner.hub import newcomers
+from spawner.hub.login import texts
+from spawner.hub.login.pages import LoginRefused
 from spawner.hub.renames import carry_on_rename
 from spawner.hub_client import PERSON_PATH
 from spawner.ledger import Ledger, open_ledger
@@ -42,8 +43,6 @@ PEOPLE_KEY = "freepool_people"
 CHANGED = "freepool_changed_users"
 LOGIN_TIME = timedelta(minutes=1)
 """JupyterHub makes the user of a login within this time, or not at all."""
-TAKEN = "The name {name} is already used by another account. Contact the administrator."
-TAKEN_ZH = "用户名 {name} 已被另一个账号使用，请联系管理员。"
 
 
 def hub_user(user: Any) -> HubUser:
@@ -247,22 +246,13 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
             )
             await newcomers.note(ledger, login, settings.people)
         except NameTaken as refusal:
-            raise LoginRefused(403, TAKEN, TAKEN_ZH, name=model["name"]) from refusal
+            name = str(model["name"])
+            raise LoginRefused(403, f"the name {name} is another account's", texts.name_taken(name)) from refusal
         except FreepoolError as error:
             raise HTTPError(503, error.message) from error
         return model | {"name": name}
 
     return resolve
-
-
-class LoginRefused(HTTPError):
-    """Shown in both languages, on JupyterHub's login page and on its error page."""
-
-    def __init__(self, status: int, english: str, chinese: str, **params: str) -> None:
-        super().__init__(status, "%s %s", english.format(**params), chinese.format(**params), reason="Forbidden")
-        safe = {name: xhtml_escape(value) for name, value in params.items()}
-        zh = f"<span lang='zh-CN'>{chinese.format(**safe)}</span>"
-        self.jupyterhub_html_message = f"{english.format(**safe)}<br>{zh}"
 
 
 async def skip_refresh_of_renamed(authenticator: Any, user: Any, auth_state: Mapping[str, Any] | None) -> bool | None:

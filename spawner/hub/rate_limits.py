@@ -47,7 +47,7 @@ def limit_rates(c: Any, settings: Settings) -> None:
     tornado = c.JupyterHub.tornado_settings
     tornado["log_function"] = log_and_note(tornado.get("log_function", log_request), limiter)
     if not JupyterHub.initialized():
-        return  # somebody only reads the file
+        return  # the file is read without a hub
     count_people(limiter)
     _serve_limited(JupyterHub.instance(), limiter, settings)
 

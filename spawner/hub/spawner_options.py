@@ -79,7 +79,7 @@ def check_options(*, refuse: bool) -> None:
     A hub of Freepool's own refuses to start; in another chart's, whose defaults cannot be helped, it is logged.
     """
     if not JupyterHub.initialized():
-        return  # somebody only reads the file
+        return  # the file is read without a hub
 
     hub = JupyterHub.instance()
     begin_to_log = hub.init_logging

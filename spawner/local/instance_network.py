@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spawner.pool.backends.local.means import find_means
-from spawner.pool.backends.local.network import Means, find, limits_of
+from spawner.pool.backends.local.network import Means, find_program, limits_of
 from spawner.settings import Isolation, Settings
 
 
@@ -30,7 +30,8 @@ def warning(settings: Settings) -> str | None:
             "(Debian, Ubuntu) or sudo dnf install passt nftables (Fedora). Or turn it off: "
             "network: {internet: false} in hub_config/local.yaml."
         )
-    if network.means in (Means.PASTA.value, Means.SLIRP.value) and network.upload_megabits and find("tc") is None:
+    has_internet = network.means in (Means.PASTA.value, Means.SLIRP.value)
+    if has_internet and network.upload_megabits and find_program("tc") is None:
         return (
             "WARNING: notebooks may use all of this machine's bandwidth: tc is missing. Install: sudo apt-get install "
             "iproute2. Or turn the limit off: network: {upload_megabits: 0} in hub_config/local.yaml."

@@ -21,7 +21,7 @@ import aiohttp
 
 from spawner.catalog import Catalog, load_catalog
 from spawner.errors import FreepoolError, SetupError
-from spawner.hub.login.entrance import where_to_log_in
+from spawner.hub.login.login_address import where_to_log_in
 from spawner.ledger import EndReason
 from spawner.ledger.engine import check_sqlite_file, make_engine
 from spawner.ledger.migrate import migrate

@@ -19,7 +19,7 @@ from spawner.paid.paid import Paid
 from spawner.paid.providers.base import Provider
 from spawner.paid.providers.dsw.settings import DswSettings
 from spawner.paid.rules import Rules
-from spawner.settings import PaidSettings
+from spawner.paid_settings import PaidSettings
 
 T = TypeVar("T", bound=BaseModel)
 LIBRARIES = ("alibabacloud_pai_dsw20220101", "alibabacloud_sts20150401", "alibabacloud_aiworkspace20210204", "authlib")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog, Denial, Rights, Subject, rights_of
+from spawner.catalog import Catalog, Denial, Membership, Rights, rights_of
 from spawner.errors import NotForYou
 from spawner.ledger.people import groups
 
@@ -22,7 +22,7 @@ MOST_GROUPS = 5
 def rights_in(connection: Connection, catalog: Catalog, person_id: str) -> Rights:
     """A person's rights, by all groups that the ledger has. Reads nothing where no rule looks at groups."""
     has_rules = bool(catalog.policies or catalog.queue.weights)
-    return rights_of(catalog, Subject(frozenset(groups.of(connection, person_id)) if has_rules else frozenset()))
+    return rights_of(catalog, Membership(frozenset(groups.of(connection, person_id)) if has_rules else frozenset()))
 
 
 def refuse_denied(denial: Denial | None) -> None:

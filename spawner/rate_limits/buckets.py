@@ -10,7 +10,7 @@ from collections import OrderedDict
 from spawner.rate_settings import Rate
 
 MOST_KEYS = 20_000
-"""The most keys that are remembered: some 4 MB. Of more, the ones that were idle longest are full again."""
+"""The most keys that are remembered: about 4 MB. Beyond it, keys that were idle longest are forgotten."""
 
 
 class Buckets:

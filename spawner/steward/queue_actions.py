@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from spawner.catalog import Catalog, Denial, Subject, rights_of
+from spawner.catalog import Catalog, Denial, Membership, rights_of
 from spawner.ledger import Instance, InstanceState, Slot, SlotState, Ticket, TicketState
 
 GRACE = timedelta(seconds=3)
@@ -98,8 +98,8 @@ def decide(
 
 
 def _denial(catalog: Catalog, ticket: Ticket, groups: Mapping[str, frozenset[str]]) -> Denial | None:
-    subject = Subject(groups.get(ticket.person_id, frozenset()))
-    return rights_of(catalog, subject).denial(ticket.flavor, ticket.image)
+    membership = Membership(groups.get(ticket.person_id, frozenset()))
+    return rights_of(catalog, membership).denial(ticket.flavor, ticket.image)
 
 
 def _starts_itself(ticket: Ticket, now: datetime) -> bool:

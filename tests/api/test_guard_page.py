@@ -42,7 +42,7 @@ def note(shared_stack: Stack) -> Iterator[GuardNote]:
 
 
 def test_a_note_is_shown_in_both_languages_with_a_way_to_its_person(admin: Caller, note: GuardNote) -> None:
-    eventually(lambda: "Last look:" in admin.get("admin/guard").text, seconds=30, what="the steward's first look")
+    eventually(lambda: "Last check:" in admin.get("admin/guard").text, seconds=30, what="the steward's first look")
     page = admin.get("admin/guard").text
     assert "Programs with these names run in it: xmrig, &lt;i&gt;minerd." in page
     assert f'href="/services/desk/admin/people/{note.person_id}"' in page
@@ -64,7 +64,7 @@ def test_a_dismissed_note_is_shown_no_more(admin: Caller, note: GuardNote) -> No
     assert (kept.dismissed_by, kept.dismissed_at is not None) == (admin.user, True)
     again = admin.post(path)
     assert again.status_code == 409
-    assert "This note is not open any more." in again.text
+    assert "This note is no longer open." in again.text
 
 
 def test_users_see_no_note_and_dismiss_none(caller: Caller, note: GuardNote) -> None:

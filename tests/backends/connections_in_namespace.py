@@ -16,7 +16,7 @@ from dataclasses import astuple
 
 from spawner.pool.backends.local.connections import DESTROY, NETLINK_NETFILTER, Connection, listen, parse
 from spawner.pool.backends.local.namespace import _bring_up
-from spawner.pool.backends.local.network import find
+from spawner.pool.backends.local.network import find_program
 
 TRACKED = "table inet t {\n chain c {\n type filter hook output priority 0;\n ct state new accept\n }\n}\n"
 REQUEST = 1
@@ -35,7 +35,7 @@ def wait(events: socket.socket) -> list[Connection]:
 
 def main() -> None:
     _bring_up("lo")
-    subprocess.run([find("nft") or "nft", "-f", "-"], input=TRACKED.encode(), check=True)
+    subprocess.run([find_program("nft") or "nft", "-f", "-"], input=TRACKED.encode(), check=True)
     events = listen()
     seen = []
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from spawner.pool.backends.local.network import find
+from spawner.pool.backends.local.network import find_program
 from tests.backends.conftest import as_root
 from tests.stack import PROJECT
 
@@ -17,7 +17,7 @@ HEADERS = {"127.0.0.1": 28, "::1": 48}
 
 
 def test_a_datagram_begins_and_ends() -> None:
-    if find("nft") is None:
+    if find_program("nft") is None:
         pytest.skip("nftables is not installed")
     done = subprocess.run(
         ["unshare", "--net", sys.executable, "-m", "tests.backends.connections_in_namespace"],

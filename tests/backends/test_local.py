@@ -258,8 +258,8 @@ async def test_a_slot_whose_network_cannot_be_made_has_failed_to_start_and_leave
     kind: Means, slots_folder: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It never starts with the machine's own network instead."""
-    real = network.find
-    monkeypatch.setattr(network, "find", lambda name: real(name) if name == "nft" else "/bin/false")
+    real = network.find_program
+    monkeypatch.setattr(network, "find_program", lambda name: real(name) if name == "nft" else "/bin/false")
     backend = LocalBackend(folder=slots_folder, images=images, examples=EXAMPLES, network=Network(means=kind))
     wanted = spec(quick())
     await backend.create(wanted)
@@ -274,7 +274,7 @@ async def test_a_slot_whose_network_cannot_be_made_has_failed_to_start_and_leave
 @pytest.mark.parametrize("kind", [Means.PASTA, Means.SLIRP])
 async def test_the_program_for_the_internet_ends_with_its_keeper(kind: Means, slots_folder: Path, images: Path) -> None:
     """Also where a keeper is killed, which can end nothing itself, and where no control group names its processes."""
-    if network.find(kind.value) is None or find_means(internet=True)[0] in (Means.CLOSED, Means.SHARED):
+    if network.find_program(kind.value) is None or find_means(internet=True)[0] in (Means.CLOSED, Means.SHARED):
         pytest.skip(f"{kind} does not work here")
     backend = LocalBackend(folder=slots_folder, images=images, examples=EXAMPLES, network=Network(means=kind))
     backend._groups = None

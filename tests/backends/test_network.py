@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from spawner.pool.backends.local.network import Means, find
+from spawner.pool.backends.local.network import Means, find_program
 from tests.backends.conftest import as_root
 from tests.backends.other_host import HOST, Host, other_host
 from tests.backends.system_calls import EXPECTED
@@ -149,7 +149,7 @@ FREE = {(Means.PASTA, "root"), (Means.SLIRP, "user")}
 @pytest.mark.parametrize("who", ["root", "user"])
 @pytest.mark.parametrize("means", [Means.PASTA, Means.SLIRP])
 def test_what_packets_pass(means: Means, who: str, host: Host, images: Path) -> None:
-    if find(means.value) is None or find("nft") is None:
+    if find_program(means.value) is None or find_program("nft") is None:
         pytest.skip(f"{means} or nftables is not installed")
     also_free = ["--also-free"] if (means, who) in FREE else []
     seen = look(host, images, means, who, *also_free)
@@ -182,7 +182,7 @@ mountpoint -q "$0/below"
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's mounts never reach the machine's")
 def test_slirp4netns_unmounts_nothing_of_this_machine(tmp_path: Path) -> None:
-    if find("slirp4netns") is None or find("nft") is None:
+    if find_program("slirp4netns") is None or find_program("nft") is None:
         pytest.skip("slirp4netns or nftables is not installed")
     trial = "import sys; from spawner.pool.backends.local import means; sys.exit(means._try(means.Means.SLIRP) or 0)"
     apart = ("unshare", "--mount", "--propagation", "private", "sh", "-c", SHARED, str(tmp_path))

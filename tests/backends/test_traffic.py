@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from spawner.pool.backends.local.network import Means, find
+from spawner.pool.backends.local.network import Means, find_program
 from tests.backends.conftest import as_root, program
 from tests.backends.other_host import Host, other_host
 from tests.backends.test_network import run_there
@@ -70,7 +70,7 @@ def world(host: Host) -> Iterator[list[list[str]]]:
 @pytest.mark.parametrize("who", ["root", "user"])
 @pytest.mark.parametrize("means", [Means.PASTA, Means.SLIRP])
 def test_what_a_slot_sends_has_limits_and_a_log(means: Means, who: str, images: Path) -> None:
-    if find(means.value) is None or find("nft") is None:
+    if find_program(means.value) is None or find_program("nft") is None:
         pytest.skip(f"{means} or nftables is not installed")
     if not (images / "sender").exists():
         program(images / "sender", PROGRAM)

@@ -67,7 +67,7 @@ def test_a_page_that_opens_its_owners_link_does_not_change_who_is_logged_in(
     answer = victim.get(stack.link_for(MALLORY), headers={"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": site})
     assert answer.status_code == 403
     assert f"You are signed in as {VICTIM}" in answer.text
-    assert f"你已登录为 {VICTIM}" in answer.text
+    assert f"你当前登录的用户是 {VICTIM}" in answer.text
     assert name_of(victim, stack) == VICTIM
     own = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": site}
     assert victim.get(stack.link_for(VICTIM), headers=own).url.path == "/services/desk/"

@@ -61,14 +61,14 @@ async def others(admin: Admin, namespace: str) -> AsyncIterator[KubernetesBacken
     await backend.close()
 
 
-ALL_WELL = dict.fromkeys(("create", "list", "watch", "find", "lend", "destroy"), "done")
+ALL_WELL = dict.fromkeys(("create", "list", "watch", "find", "assign", "destroy"), "done")
 WITHOUT = {
     None: {},
     "get": {"find": "BackendUnavailable", "destroy": "BackendUnavailable"},
     "list": {"list": "BackendUnavailable", "watch": "BackendUnavailable"},
     "watch": {"watch": "BackendUnavailable"},
     "create": {"create": "SlotFailed"},
-    "patch": {"lend": "BackendUnavailable"},
+    "patch": {"assign": "BackendUnavailable"},
     "delete": {"destroy": "BackendUnavailable"},
 }
 
@@ -91,7 +91,7 @@ async def test_each_verb_is_needed(
         found["list"] = await _try(backend.list())
         found["watch"] = await _try(_watch_for(backend, others))
         found["find"] = await _try(backend.find(wanted.id))
-        found["lend"] = await _try(backend.assign(wanted.id, seconds=60))
+        found["assign"] = await _try(backend.assign(wanted.id, seconds=60))
         found["destroy"] = await _try(backend.destroy(wanted.id))
     finally:
         await backend.close()

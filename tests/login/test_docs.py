@@ -13,7 +13,7 @@ import pytest
 import yaml
 from traitlets.config import Config
 
-from spawner.catalog import Policy, Subject, load_catalog, rights_of
+from spawner.catalog import Membership, Policy, load_catalog, rights_of
 from spawner.cli import build_parser
 from spawner.errors import SetupError
 from spawner.hub.config import use_login
@@ -96,7 +96,7 @@ def test_the_commands_of_the_page_are_commands() -> None:
         parser.parse_args(shlex.split(line, comments=True)[1:])
 
 
-def test_limits_of_who_comes_anew_are_refused_with_links(tmp_path: Path) -> None:
+def test_limits_of_new_accounts_are_refused_with_links(tmp_path: Path) -> None:
     make_secrets(tmp_path)
     for people in ({"invitation_only": True}, {"new_per_day": 5}, {"new_per_network_per_day": 5}):
         settings = Settings(catalog=tmp_path, state=tmp_path, examples=tmp_path, people=PeopleSettings(**people))
@@ -185,7 +185,7 @@ def test_the_policies_of_the_page_give_what_it_says(tmp_path: Path) -> None:
     assert {field.alias or name for name, field in Policy.model_fields.items()} <= {
         key for pair in keys for key in pair
     }
-    nobody, staff = (rights_of(catalog, Subject(frozenset(names))) for names in ([], ["staff"]))
+    nobody, staff = (rights_of(catalog, Membership(frozenset(names))) for names in ([], ["staff"]))
     assert [nobody.flavor(one.id) is None for one in catalog.flavors] == [True, True, False]
     assert [staff.flavor(one.id) is None for one in catalog.flavors] == [True, True, True]
     assert [nobody.session_minutes(one) for one in catalog.flavors] == [one.session_minutes for one in catalog.flavors]

@@ -88,7 +88,7 @@ def test_an_account_that_nobody_named_stays_outside(
     page = enter(stack, client, name)
     assert page.status_code == 403
     assert f"You signed in to Test University as {name}, but this account has no access to this platform." in page.text
-    assert f"Test University 识别你为 {name}" in page.text
+    assert f"你在 Test University 的身份是 {name}" in page.text
     assert "403 : Forbidden" in page.text
     assert stack.api("GET", f"/users/{name}").status_code == 404
     assert client.get(f"{stack.url}/services/desk/api/state").status_code == 403

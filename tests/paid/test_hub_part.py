@@ -26,7 +26,7 @@ from spawner.paid.build import check
 from spawner.paid.names import name_of
 from spawner.paid.orders.progress import lines
 from spawner.paid.orders.service import begin, is_over, pop_start_token, read_progress, start_token
-from spawner.settings import PaidSettings
+from spawner.paid_settings import PaidSettings
 from tests.paid.make import NOW, order, write_binding, write_consent, write_order
 
 KEY = "0" * 64

@@ -1,4 +1,4 @@
-"""docs/operators.md lists every metric, and its commands exist."""
+"""docs/admin.md lists every metric, and its commands exist."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_a_person_is_exported_and_forgotten(ledger: Ledger, freepool: Freepool) 
     assert exported["tables"]["bans"][0]["evidence"] == "xmrig"
     said = freepool("forget", "ann")
     assert "It cannot be done now: JupyterHub still has the user ann. Delete the user first" in said
-    assert "The ban is nobody's then" in said
+    assert "The ban then applies to no one" in said
     assert "Nothing is done yet. Add --yes" in freepool("forget", "ann", "--account-is-gone")
     assert ledger.read(people.get, "p-ann").hub_name == "ann"
     assert "Done. The name is forgotten-p-ann now" in freepool("forget", "ann", "--account-is-gone", "--yes")
@@ -169,7 +169,7 @@ def test_operators_groups_are_set_beside_those_of_the_login(ledger: Ledger, free
         (("ban", "ann", "--days", "0"), "0.0 is not a valid number of days"),
         (("ban", "ann", "--days", "nan"), "nan is no number of days"),
         (("ban", "ann", "--days", "1", "--code", "x"), "'x' is not a valid code"),
-        (("unban", "ann"), "No ban holds now"),
+        (("unban", "ann"), "No ban is in force"),
         (("forget", "ann", "--yes"), "JupyterHub still has the user ann"),
         (("export", "nobody"), "Unknown user: 'nobody'"),
     ],

@@ -129,7 +129,7 @@ def test_a_place_can_be_written_in_these_ways(text: str, place: tuple[str, int |
 
 @pytest.mark.parametrize("text", ["pool.example.org", "203.0.113.7:x", "[::1", "1.2.3", ""])
 def test_what_is_no_address_is_named(text: str) -> None:
-    with pytest.raises(BadOption, match="is no IP address"):
+    with pytest.raises(BadOption, match="is not an IP address"):
         parse_place(text)
 
 

@@ -10,13 +10,14 @@ import yaml
 from pydantic import ValidationError
 
 from spawner.local.instance_network import warning, with_means
+from spawner.network_settings import InstanceNetwork
 from spawner.pool.backends.base import Weakness
 from spawner.pool.backends.local import means as trials
 from spawner.pool.backends.local import network
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.network import Means, Network, TrafficLimits, own_addresses, plan, rules
 from spawner.pool.build import make_backend
-from spawner.settings import InstanceNetwork, Isolation, Settings
+from spawner.settings import Isolation, Settings
 from tests.stack import PROJECT
 
 INTERNET = yaml.safe_load((PROJECT / "helm" / "values.yaml").read_text())["network"]["internet"]
@@ -90,7 +91,7 @@ def test_without_limits_and_log_nothing_is_tracked() -> None:
 
 
 def test_limits_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "find", lambda name: f"/sbin/{name}")
+    monkeypatch.setattr(network, "find_program", lambda name: f"/sbin/{name}")
     given = InstanceNetwork(upload_megabits=2.5, connections=7, new_connections_per_second=3, packets_per_second=11)
     limits = network.limits_of(given)
     assert network.limits_of(InstanceNetwork()) == TrafficLimits()
@@ -105,8 +106,8 @@ def test_limits_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_machine_without_tc_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spawner.local.instance_network.find", lambda name: None)
-    monkeypatch.setattr(network, "find", lambda name: None)
+    monkeypatch.setattr("spawner.local.instance_network.find_program", lambda name: None)
+    monkeypatch.setattr(network, "find_program", lambda name: None)
     assert network.shape(TrafficLimits()) == []
     assert "bandwidth: tc is missing" in (warning(settings(tmp_path, network=InstanceNetwork(means="pasta"))) or "")
     unlimited = InstanceNetwork(means="pasta", upload_megabits=0)
@@ -117,7 +118,7 @@ def test_a_machine_without_tc_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def trying(monkeypatch: pytest.MonkeyPatch, working: set[Means], installed: set[str]) -> None:
-    monkeypatch.setattr(trials, "find", lambda name: name if name in installed else None)
+    monkeypatch.setattr(trials, "find_program", lambda name: name if name in installed else None)
     monkeypatch.setattr(trials, "_try", lambda means, limits, *, log: "" if means in working else f"{means}: no")
 
 
@@ -153,8 +154,8 @@ def test_an_operator_who_wants_no_internet_has_none_and_reads_no_warning(
 
 
 def test_a_program_that_does_not_work_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = network.find
-    monkeypatch.setattr(network, "find", lambda name: real(name) if name == "nft" else "/bin/false")
+    real = network.find_program
+    monkeypatch.setattr(network, "find_program", lambda name: real(name) if name == "nft" else "/bin/false")
     assert trials._try(Means.PASTA) == "pasta: pasta does not start"
     assert trials._try(Means.SLIRP) == "slirp4netns: slirp4netns does not start"
 

@@ -16,7 +16,8 @@ from spawner.ledger import open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.paid.build import close, make_paid, require
-from spawner.settings import PaidSettings, Settings
+from spawner.paid_settings import PaidSettings
+from spawner.settings import Settings
 
 REAL: Mapping[str, Any] = {
     "label": "installation-1",

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawner.catalog import Catalog, Rights, Subject, load_catalog, rights_of
+from spawner.catalog import Catalog, Membership, Rights, load_catalog, rights_of
 from spawner.errors import CatalogInvalid
 from spawner.pool.policies import refusal_of
 from tests.stack import PROJECT
@@ -27,7 +27,7 @@ def catalog(policies: list[dict[str, Any]], **queue: Any) -> Catalog:
 
 
 def rights(policies: list[dict[str, Any]], *groups: str, **queue: Any) -> Rights:
-    return rights_of(catalog(policies, **queue), Subject(frozenset(groups)))
+    return rights_of(catalog(policies, **queue), Membership(frozenset(groups)))
 
 
 def usable(found: Rights) -> tuple[set[str], set[str]]:
@@ -197,7 +197,7 @@ ALL_FLAVORS = {"for": "everybody", "flavors": ["cpu-basic", "cpu-large", "gpu-24
         ({"for": "staff", "queue_weight": 2}, "must be everybody, or such as {groups: [staff]}"),
         ({"for": {"groups": "staff"}, "queue_weight": 2}, "must be a list, such as [staff]"),
         ({"for": {"groups": [7]}, "queue_weight": 2}, "7 is a number: put it in quotes"),
-        ({"for": {"groups": [" "]}, "queue_weight": 2}, "' ' is no name of a group"),
+        ({"for": {"groups": [" "]}, "queue_weight": 2}, "' ' is not a valid group name"),
         ({"for": {}, "queue_weight": 2}, "must name either groups or everybody"),
         ({"for": {"group": ["a"]}, "queue_weight": 2}, "for.group: is not known. Did you mean groups?"),
         ({"queue_weight": 2}, "for: is missing. Add it."),

@@ -42,14 +42,14 @@ def test_a_place_is_written_at_its_first_connection_and_summed_up_when_it_has_be
     clock.time += 5
     recorder.note(WEB)
     recorder.note(ended(WEB, 100))
-    recorder.sweep()
+    recorder.write_ended()
     assert len(lines(tmp_path)) == 1, "one is still open"
     clock.time += 5
     recorder.note(ended(WEB, 23))
-    recorder.sweep()
+    recorder.write_ended()
     assert len(lines(tmp_path)) == 1, "a browser comes back within a minute"
     clock.time += QUIET_SECONDS + 1
-    recorder.sweep()
+    recorder.write_ended()
     assert lines(tmp_path)[1] == {**lines(tmp_path)[0], "until": 1010, "count": 2, "bytes": 123}
     recorder.note(WEB)
     assert lines(tmp_path)[2]["at"] == 1071

@@ -13,7 +13,7 @@ from spawner.client_address import client_address
 from spawner.desk.i18n import load_translations
 from spawner.desk.user.class_view import view_of_class
 from spawner.hub.invitations import GuessLimit
-from spawner.hub.newcomers import facts_of, network_digest, network_of, read_time
+from spawner.hub.newcomers import counted_network, facts_of, network_digest, read_time
 from spawner.ledger.people.rows import LoginFacts, Person, TrustClass
 from spawner.ledger.people.trust import Reason, class_of, limits_of, standing_of
 from spawner.people_settings import PeopleSettings
@@ -194,7 +194,7 @@ def test_an_address_is_what_proxies_wrote_and_not_what_a_client_invents(
     ],
 )
 def test_a_network_is_what_one_household_or_small_provider_has(address: str, network: str) -> None:
-    assert network_of(address) == network
+    assert counted_network(address) == network
 
 
 def test_what_is_kept_of_a_network_names_no_address_and_differs_by_day_and_secret() -> None:

@@ -108,7 +108,7 @@ class DismissHandler(AdminHandler):
     async def post(self, note_id: str) -> None:
         """Nothing more follows from the note, and an instance that was slowed for it gets its speed back."""
         if not await self.desk.ledger.awrite(guard_notes.dismiss, note_id, by=self.user_name, now=utc_now()):
-            raise Conflict("This note is not open any more.", next_step="Reload the page.")
+            raise Conflict("This note is no longer open.", next_step="Reload the page.")
         log.info("administrator %s: dismissed note %s", self.user_name, note_id)
         self.redirect(f"{self.desk.base}admin/guard", status=303)
 

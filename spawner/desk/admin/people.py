@@ -20,20 +20,21 @@ from spawner.desk.admin.people_views import (
     PeopleView,
     PersonSummary,
     PersonView,
-    RunView,
+    run_view,
+    summary,
 )
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
 from spawner.errors import BadOption, FreepoolError, NotAllowed
-from spawner.ledger import Instance
 from spawner.ledger.people import bans, forgetting, records
 from spawner.ledger.people.personal_data import export, json_default
 from spawner.ledger.people.records import PersonRecord
-from spawner.ledger.people.rows import Ban, BanCode, GroupSource, Person
+from spawner.ledger.people.rows import Ban, BanCode, GroupSource
 from spawner.pool.admin import people as commands
 from spawner.pool.admin.commands import EmptyCommand, read
 from spawner.pool.admin.people import BanChange, forget_texts
 from spawner.pool.build import new_id, utc_now
+from spawner.times import utc_text
 
 log = logging.getLogger("freepool.desk")
 Model = TypeVar("Model", bound=BaseModel)
@@ -54,7 +55,7 @@ SOURCES: dict[GroupSource, str] = {
 TRUST = {"new": "New", "known": "Known", "trusted": "Trusted"}
 DAYS = ("1", "7", "30", "365")
 FOR_GOOD = "for-good"
-NOT_YOURSELF = "This is you: nobody bans themselves here."
+NOT_YOURSELF = "You cannot ban yourself here."
 ASK_ANOTHER = "Another administrator can, or the command freepool ban."
 
 
@@ -105,7 +106,7 @@ class PeopleHandler(AdminHandler):
             until=ban.until,
             lifted_by=ban.lifted_by,
             lifted_at=ban.lifted_at,
-            holds=ban.lifted_at is None and (ban.until is None or ban.until > now),
+            holds=ban.holds(now),
         )
 
     async def ban_person(self, person_id: str, change: BanChange) -> None:
@@ -155,37 +156,10 @@ class PeopleHandler(AdminHandler):
             self.render_page(
                 template,
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
-                when=lambda at: f"{at:%Y-%m-%d %H:%M} UTC",
+                when=utc_text,
                 **context,
             )
         )
-
-
-def summary(person: Person) -> dict[str, Any]:
-    """The fields of `PersonSummary` that are in the row."""
-    return {
-        "id": person.id,
-        "name": person.hub_name,
-        "has_account": person.hub_id is not None,
-        "trust": person.trust,
-        "identity": person.identity,
-        "created_at": person.created_at,
-        "forgotten_at": person.forgotten_at,
-    }
-
-
-def run_view(instance: Instance) -> RunView:
-    """One run."""
-    return RunView(
-        id=instance.id,
-        name=instance.user_name,
-        flavor=instance.flavor,
-        image=instance.image,
-        state=instance.state,
-        requested_at=instance.requested_at,
-        ended_at=instance.ended_at,
-        reason=instance.reason,
-    )
 
 
 class PeoplePage(PeopleHandler):

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spawner.ledger.people.rows import BanCode, TrustClass
-from spawner.ledger.pool.rows import EndReason, InstanceState
+from spawner.ledger.people.rows import BanCode, Person, TrustClass
+from spawner.ledger.pool.rows import EndReason, Instance, InstanceState
 
 
 class PersonSummary(BaseModel):
@@ -97,3 +97,30 @@ class ExportView(BaseModel):
     exported_at: datetime
     person: str
     tables: dict[str, list[dict[str, Any]]]
+
+
+def summary(person: Person) -> dict[str, Any]:
+    """The fields of `PersonSummary` that are in the row."""
+    return {
+        "id": person.id,
+        "name": person.hub_name,
+        "has_account": person.hub_id is not None,
+        "trust": person.trust,
+        "identity": person.identity,
+        "created_at": person.created_at,
+        "forgotten_at": person.forgotten_at,
+    }
+
+
+def run_view(instance: Instance) -> RunView:
+    """One run of a notebook of the pool."""
+    return RunView(
+        id=instance.id,
+        name=instance.user_name,
+        flavor=instance.flavor,
+        image=instance.image,
+        state=instance.state,
+        requested_at=instance.requested_at,
+        ended_at=instance.ended_at,
+        reason=instance.reason,
+    )

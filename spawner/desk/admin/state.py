@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from spawner.catalog import Catalog, Flavor, Limits, Subject, groups_for, rights_of
+from spawner.catalog import Catalog, Flavor, Limits, Membership, groups_for, rights_of
 from spawner.desk.admin.views import (
     AdminFlavorView,
     AdminState,
@@ -175,7 +175,7 @@ class AdminStateBuilder:
     def _audience(self, flavor: Flavor) -> str | None:
         if all(policy.flavors is None for policy in self.catalog.policies):
             return None
-        if rights_of(self.catalog, Subject()).flavor(flavor.id) is None:
+        if rights_of(self.catalog, Membership()).flavor(flavor.id) is None:
             return self.texts.say(FOR_EVERYBODY)
         names = groups_for(self.catalog, "flavor", flavor.id)
         return self.texts.say(

@@ -9,7 +9,7 @@ from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.oauth_proof import OAuthProof
 from spawner.desk.paid.role import RoleGuide
 from spawner.paid.build import check, make_paid
-from spawner.settings import PaidSettings
+from spawner.paid_settings import PaidSettings
 
 
 def make_paid_parts(desk: Desk, settings: PaidSettings) -> PaidParts:

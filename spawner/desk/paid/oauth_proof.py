@@ -18,7 +18,7 @@ from tornado.web import create_signed_value, decode_signed_value
 
 from spawner.desk.paid.context import SIGN_IN_LIFETIME, Proof, SignIn
 from spawner.errors import BackendUnavailable, NotAllowed, SetupError
-from spawner.settings import OAuthSettings
+from spawner.paid_settings import OAuthSettings
 
 log = logging.getLogger("freepool.desk")
 SCOPE = "openid aliuid"

@@ -10,6 +10,7 @@ from spawner.desk.i18n import Translations
 from spawner.ledger.people.rows import TrustClass
 from spawner.ledger.people.trust import Standing
 from spawner.people_settings import ClassLimits
+from spawner.times import utc_text
 
 CLASSES = {
     TrustClass.NEW: "Your account is new here.",
@@ -40,5 +41,5 @@ def view_of_class(standing: Standing, limits: ClassLimits, *, at_most: int, text
     if limits.instances is not None and limits.instances < at_most:
         sentences.append(texts.say(ONE) if limits.instances == 1 else texts.say(SEVERAL, count=limits.instances))
     if standing.rises_to is not None and standing.rises_at is not None:
-        sentences.append(texts.say(RISES[standing.rises_to], time=f"{standing.rises_at:%Y-%m-%d %H:%M} UTC"))
+        sentences.append(texts.say(RISES[standing.rises_to], time=utc_text(standing.rises_at)))
     return ClassView(trust=standing.trust.value, text=texts.together(*sentences))

@@ -10,7 +10,8 @@ from spawner.desk.paid.state import read_paid_view
 from spawner.desk.user.class_view import ClassView, view_of_class
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.snapshot import UserSnapshot
-from spawner.desk.user.state import State, build_state
+from spawner.desk.user.state import build_state
+from spawner.desk.user.views import State
 from spawner.ledger.people import people, trust
 from spawner.ledger.people.bans import refusal_of
 from spawner.people_settings import ClassLimits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from spawner.desk.user.state import TicketView
+from spawner.desk.user.views import TicketView
 
 
 class StartRequest(BaseModel):

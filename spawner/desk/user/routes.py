@@ -8,7 +8,7 @@ from spawner.desk.requests import EmptyRequest
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
 from spawner.desk.user import instance, pages, session
 from spawner.desk.user.requests import StartRequest, TicketAnswer
-from spawner.desk.user.state import State
+from spawner.desk.user.views import State
 
 
 def _read(summary: str, answer: Answer) -> Operation:

@@ -1,4 +1,4 @@
-"""The user's state: the models of the API, and how they are built from a snapshot.
+"""Builds the user's state from a snapshot.
 
 The page's first content, each live update and the API's answer are the same model.
 """
@@ -6,10 +6,8 @@ The page's first content, each live update and the API's answer are the same mod
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
-
-from pydantic import BaseModel
 
 from spawner.catalog import Catalog, Denial, Flavor, Rights
 from spawner.desk.durations import in_words
@@ -17,6 +15,20 @@ from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.class_view import ClassView
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
+from spawner.desk.user.views import (
+    AcceleratorView,
+    DefaultsView,
+    ExampleView,
+    FlavorView,
+    ImageView,
+    InstanceView,
+    LastView,
+    MaintenanceView,
+    PoolView,
+    ProgressView,
+    State,
+    TicketView,
+)
 from spawner.desk.views import UserView
 from spawner.ledger import EndReason, Instance, InstanceState, Ticket, TicketState
 from spawner.people_settings import ClassLimits
@@ -43,7 +55,7 @@ WEAKNESSES = {
     Weakness.SHARED_NETWORK: SHARED_NETWORK,
     Weakness.NO_INTERNET: NO_INTERNET,
 }
-ALL_LENT = "All notebooks of this type are in use."
+ALL_IN_USE = "All notebooks of this type are in use."
 PAUSED = "Paused by the administrator."
 MAINTENANCE = "The platform is under maintenance."
 NOT_OFFERED = "This machine type is not available right now."
@@ -63,163 +75,7 @@ FLAVORS_FOR_GROUPS = "Not for you, because the machine types that it needs are f
 IMAGE_MISSING = "Needs the image {image}, which is not installed here."
 
 
-class MaintenanceView(BaseModel):
-    """No new instances start. Those that run are ended `at` that time, if any. `reason` is the administrator's text."""
-
-    at: datetime | None
-    reason: str
-
-
-class PoolView(BaseModel):
-    """The pool as a whole. `notice` is a warning for all users."""
-
-    isolated: bool
-    notice: str | None
-    maintenance: MaintenanceView | None
-
-
-class AcceleratorView(BaseModel):
-    """GPUs of one flavor; `memory_bytes` is of each."""
-
-    name: str
-    count: int
-    memory_bytes: int
-
-
-class FlavorView(BaseModel):
-    """A flavor. `available`: how many more instances can start now; `warm`: how many of them on warm slots.
-
-    `in_line`: number of queued tickets; `queue`: whether another one is accepted; `wait_seconds`: its wait estimate as
-    a range, null where there is none. `for_you`: whether the catalog's policies give it to the user; where not,
-    `reason` says for whom it is. `session_seconds`: the user's own longest session.
-    """
-
-    id: str
-    title: str
-    summary: str
-    cpu: float
-    memory_bytes: int
-    disk_bytes: int
-    accelerator: AcceleratorView | None
-    session_seconds: int
-    available: int
-    warm: int
-    in_line: int
-    queue: bool
-    wait_seconds: tuple[int, int] | None
-    reason: str | None
-    for_you: bool = True
-
-
-class ImageView(BaseModel):
-    """`reason` says why the image is not available. `for_you`: whether the catalog's policies give it to the user."""
-
-    id: str
-    title: str
-    summary: str
-    available: bool
-    reason: str | None
-    for_you: bool = True
-
-
-class ExampleView(BaseModel):
-    """`path` is relative to the instance's workspace. `for_you`: whether the catalog's policies give the user its
-    image, and a flavor with enough memory."""
-
-    id: str
-    title: str
-    summary: str
-    path: str
-    image: str
-    seconds: int
-    icon: str
-    available: bool
-    reason: str | None
-    for_you: bool = True
-
-
 Offered = TypeVar("Offered", ImageView, ExampleView)
-
-
-class DefaultsView(BaseModel):
-    """The options of a start without options."""
-
-    flavor: str
-    image: str
-
-
-class ProgressView(BaseModel):
-    """One step of a start."""
-
-    at: datetime
-    percent: int
-    text: str
-
-
-class InstanceView(BaseModel):
-    """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened."""
-
-    id: str
-    state: Literal["starting", "running", "stopping"]
-    flavor: str
-    image: str
-    example: str | None
-    requested_at: datetime
-    usable_at: datetime | None
-    ends_at: datetime | None
-    url: str
-    open_url: str
-    problem: str | None
-    progress: list[ProgressView]
-
-
-class TicketView(BaseModel):
-    """The user's ticket. `place` in the queue is from 1, `wait_seconds` is a range; both are null once it is called.
-
-    `reason` says what delays it besides the queue, such as a cluster without a node for it. `held`: it was called
-    while another instance of the user runs, and its slot is held until `hold_until`.
-    """
-
-    id: str
-    state: Literal["waiting", "called"]
-    flavor: str
-    image: str
-    example: str | None
-    joined_at: datetime
-    place: int | None
-    wait_seconds: tuple[int, int] | None
-    reason: str | None
-    held: bool
-    hold_until: datetime | None
-
-
-class LastView(BaseModel):
-    """How the last instance or ticket ended, if the user should know. `details` is output of another program."""
-
-    ended_at: datetime
-    text: str
-    failed: bool
-    details: str
-
-
-class State(BaseModel):
-    """The whole state. `now` is the server's clock; `paid` is null where no paid instances are offered.
-
-    `standing` is the user's class; null where classes make no difference.
-    """
-
-    user: UserView
-    pool: PoolView
-    flavors: list[FlavorView]
-    images: list[ImageView]
-    examples: list[ExampleView]
-    defaults: DefaultsView
-    instance: InstanceView | None
-    ticket: TicketView | None
-    last: LastView | None
-    paid: PaidView | None
-    standing: ClassView | None
-    now: datetime
 
 
 def build_state(
@@ -301,7 +157,7 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapsh
     elif is_closed:
         reason = texts.say(PAUSED if pool.controls.drain is None else MAINTENANCE)
     elif available == 0:
-        reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_LENT)
+        reason = texts.say(NOT_OFFERED if flavor.limit == 0 else ALL_IN_USE)
     can_queue = not is_closed and capacity.why_not is None and flavor.limit > 0 and queued < catalog.queue.longest
     accelerator = flavor.accelerator
     return FlavorView(

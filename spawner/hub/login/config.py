@@ -37,7 +37,7 @@ def use_login_links(c: Any, settings: Settings) -> None:
             next_step="Call use_login(c, settings) there instead of use_login_links.",
             kind=settings.login.kind,
         )
-    if settings.people.guards_entrance:
+    if settings.people.limits_new_accounts:
         raise SetupError(
             "people.invitation_only, new_per_day and new_per_network_per_day do nothing where people log in by links.",
             next_step="Remove them: each link is made by you already. Or name a provider under login.",

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import urlencode
 
+from spawner.times import utc_text
+
 PURPOSE = b"freepool link v2"
 DEFAULT_DAYS = 7.0
 DAY_SECONDS = 24 * 60 * 60
@@ -61,8 +63,7 @@ def login_link(
 
 def end_of(days: float, *, now: float | None = None) -> str:
     """When a link made now expires, for people to read."""
-    end = datetime.fromtimestamp((time.time() if now is None else now) + days * DAY_SECONDS, UTC)
-    return f"{end:%Y-%m-%d %H:%M} UTC"
+    return utc_text(datetime.fromtimestamp((time.time() if now is None else now) + days * DAY_SECONDS, UTC))
 
 
 def _mac(secret: str, user_name: str, times: str) -> str:

@@ -24,7 +24,7 @@ IN_A_TAB = both("Open this link in a tab of its own.", "请在单独的标签页
 OTHER_USER = (
     "You are signed in as {name}. Another page opened a link that signs you in as a different user. "
     "To use that link, <a href='{logout}'>sign out</a> and open it again.",
-    "你已登录为 {name}。另一个页面打开了一个会让你以其他用户身份登录的链接。"
+    "你当前登录的用户是 {name}。另一个页面打开了一个会让你以其他用户身份登录的链接。"
     "如果要使用该链接，请先<a href='{logout}'>退出登录</a>，再重新打开它。",
 )
 LOGIN_PAGE = (

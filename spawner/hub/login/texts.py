@@ -35,10 +35,10 @@ def not_admitted(name: str, title: str) -> str:
 
 
 def name_taken(name: str) -> str:
-    """Another account of the provider logged in under this name before."""
+    """The user of this name belongs to another account of the provider. The desk says the same of `NameTaken`."""
     return both(
-        "The name {name} was used here before by another account. Ask an administrator to delete the old user.",
-        "用户名 {name} 曾由另一个账号在本平台使用。请联系管理员删除旧用户。",
+        "The name {name} is already used by another account. Ask an administrator to rename or delete the user {name}.",
+        "用户名 {name} 已被另一个账号使用。请联系管理员重命名或删除用户 {name}。",
         name=name,
     )
 

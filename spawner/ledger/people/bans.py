@@ -14,6 +14,7 @@ from spawner.ledger.engine import rows_changed
 from spawner.ledger.people.rows import Ban, BanCode, HubUser
 from spawner.ledger.people.tables import bans, people
 from spawner.ledger.transitions import touch
+from spawner.times import utc_text
 
 REASONS: dict[BanCode, str] = {
     BanCode.MINING: "Your account is banned: it was used for cryptocurrency mining.",
@@ -24,8 +25,8 @@ REASONS: dict[BanCode, str] = {
 }
 UNTIL = "The ban ends on {until}. You can appeal: {appeal}"
 FOR_GOOD = "The ban is permanent. You can appeal: {appeal}"
-UNTIL_ASK = "The ban ends on {until}. You can appeal: write to the operator of this platform."
-FOR_GOOD_ASK = "The ban has no end. You can appeal: write to the operator of this platform."
+UNTIL_ASK = "The ban ends on {until}. You can appeal: contact an administrator of this platform."
+FOR_GOOD_ASK = "The ban is permanent. You can appeal: contact an administrator of this platform."
 
 
 def holds(now: Any) -> ColumnElement[bool]:
@@ -84,7 +85,7 @@ def refuse_banned(connection: Connection, person_id: str, *, now: datetime) -> N
 
 def refusal_of(ban: Ban) -> Banned:
     """What the person reads: why, until when, and how to appeal."""
-    until = "" if ban.until is None else f"{ban.until:%Y-%m-%d %H:%M} UTC"
+    until = "" if ban.until is None else utc_text(ban.until)
     if ban.appeal:
         return Banned(REASONS[ban.code], next_step=UNTIL if until else FOR_GOOD, appeal=ban.appeal, until=until)
     return Banned(REASONS[ban.code], next_step=UNTIL_ASK if until else FOR_GOOD_ASK, until=until)
@@ -100,8 +101,8 @@ class BannedUser:
     hub_since: str | None
 
     def holds(self, now: datetime) -> bool:
-        """Whether the ban has not ended yet."""
-        return self.ban.until is None or self.ban.until > now
+        """Whether the ban is still in force."""
+        return self.ban.holds(now)
 
     def is_of(self, user: HubUser) -> bool:
         """Whether this user of JupyterHub is the person, under whatever name."""

@@ -29,12 +29,12 @@ from spawner.ledger.transitions import touch
 FORGOTTEN = "forgotten"
 """`hub_since` of a forgotten person: no user of JupyterHub was made then, so nobody is taken for them by name."""
 
-RUNS = "A notebook of {name} runs."
-WAITS = "{name} is in the queue, or a start of theirs waits."
+RUNS = "A notebook of {name} is running."
+WAITS = "{name} is in the queue, or has a pending start."
 BILLED = "A paid instance of {name} is not deleted, and may be billed: {instance}."
 HAS_USER = "JupyterHub still has the user {name}."
-STOP = "Stop it first, in JupyterHub's administration, or ban the person: that ends all of it."
-DELETE_IT = "Its owner has to delete it, or to unlink the account; a banned person can do both."
+STOP = "Stop it in JupyterHub's admin page first, or ban the user, which ends everything."
+DELETE_IT = "Its owner must delete it or unlink the account; a banned user can do both."
 DELETE_USER = "Delete the user first, in JupyterHub's administration, or with DELETE /hub/api/users/{name}."
 
 

@@ -71,12 +71,6 @@ def by_hash(connection: Connection, code_hash: str) -> Invitation | None:
     return None if row is None else _invitation(row)
 
 
-def used_by(connection: Connection, person_id: str) -> list[Invitation]:
-    """Those that a person came with."""
-    rows = connection.execute(select(invitations).where(invitations.c.used_by == person_id))
-    return [_invitation(row) for row in rows]
-
-
 def take(connection: Connection, invitation_id: str, person_id: str, *, now: datetime) -> bool:
     """Use it for a person. False where it is open no more: of two who take it at once, one gets it."""
     query = _open(invitation_id).where(invitations.c.expires_at > now).values(used_at=now, used_by=person_id)

@@ -1,4 +1,4 @@
-"""Who comes anew: with an invitation, or within the number that the settings allow for a day."""
+"""Admits new accounts: with an invitation, or within the number that the settings allow for a day."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _refused(
     """Why somebody without a valid invitation may not come in; None where they may, and are counted."""
     if settings.invitation_only:
         return problem or Refused.UNINVITED
-    if not settings.guards_entrance:
+    if not settings.limits_new_accounts:
         return None
     prune(connection, now=now)
     today = arrivals.c.day == _day(now)

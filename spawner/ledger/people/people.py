@@ -73,7 +73,7 @@ def identify(
 
 
 def _give_all(connection: Connection, giver: Person, taker: Person) -> None:
-    """Make all that is one person's the other's.
+    """Move all rows of one person to the other.
 
     What both may have only once, such as a live instance of one server, stays with the giver, and so does the giver.
     """
@@ -91,7 +91,7 @@ def _give_all(connection: Connection, giver: Person, taker: Person) -> None:
 
 
 def leave(connection: Connection, user: HubUser) -> None:
-    """JupyterHub has deleted this user. What is the person's stays theirs."""
+    """JupyterHub has deleted this user. The person keeps their rows."""
     is_this = (people.c.hub_id == user.id) & (people.c.hub_since == user.since)
     connection.execute(update(people).where(is_this).values(hub_id=None))
     touch(connection)

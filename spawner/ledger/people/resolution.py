@@ -30,7 +30,7 @@ def resolve(user: HubUser, candidates: Iterable[Candidate]) -> Resolution:
 
     - The person with the user's number and time, under whatever name: a rename changes neither.
     - The person of this name and time whose number is not known yet.
-    - A person of this name from before version 0.3, whose number and time are not known, unless everything of theirs
+    - A person of this name from before version 0.2, whose number and time are not known, unless everything of theirs
       is older than the user: then it was an earlier user's.
     - Else somebody new.
     """

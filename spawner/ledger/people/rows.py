@@ -1,4 +1,4 @@
-"""Records of people. What is somebody's hangs on `Person.id`: JupyterHub renames and deletes users."""
+"""Records of people. Rows belong to `Person.id`, because JupyterHub renames and deletes users."""
 
 from __future__ import annotations
 
@@ -52,11 +52,12 @@ class Person:
     """One person. `hub_name` is the present or last name in JupyterHub.
 
     `hub_id` is null while JupyterHub has no user for the person, and until that is known. `hub_since` is null for
-    rows from before version 0.3 until the user comes. `issuer` and `identity` are null where the login has no subject.
-    `forgotten_at`: when an operator had what may go removed; the name is a made-up one since.
+    rows from before version 0.2 until the user comes. `issuer` and `identity` are null where the login has no subject.
+    `forgotten_at`: when an administrator had the person forgotten; `hub_name` is a made-up one since.
 
-    `trust` is the least class, given by an invitation or by version 0.3. `claims_held` and `account_since` are what the
-    last login said, as far as settings asked; null where none has. `operator_trust` is an operator's word, if any.
+    `trust` is the least class, given by an invitation or by the migration to version 0.2. `claims_held` and
+    `account_since` are what the last login said, as far as settings asked; null where none has. `operator_trust` is the
+    class that an administrator has set, if any.
     """
 
     id: str
@@ -87,9 +88,10 @@ class BanCode(StrEnum):
 
 @dataclass(frozen=True)
 class Ban:
-    """One ban. `until` is null for a ban without an end. `evidence` and `note` are for operators; `appeal` is shown.
+    """One ban. `until` is null for a ban without an end.
 
-    An empty `appeal` means: write to the operator.
+    `evidence` and `note` are for administrators; `appeal` is shown to the person. Empty, it says: contact an
+    administrator.
     """
 
     id: str
@@ -103,6 +105,10 @@ class Ban:
     until: datetime | None
     lifted_at: datetime | None = None
     lifted_by: str | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether the ban is in force."""
+        return self.lifted_at is None and (self.until is None or self.until > now)
 
 
 @dataclass(frozen=True)

@@ -79,4 +79,4 @@ arrivals = Table(
     Column("network", String(64), primary_key=True),
     Column("count", Integer, nullable=False),
 )
-"""How many people came anew on a day (UTC). `network` is an HMAC; rows of earlier days are deleted."""
+"""How many new accounts were admitted on a day (UTC). `network` is an HMAC; rows of earlier days are deleted."""

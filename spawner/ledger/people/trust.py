@@ -24,7 +24,7 @@ class Reason(StrEnum):
 
     OPERATOR = "operator"
     GIVEN = "given"
-    """By an invitation, or in version 0.3."""
+    """By an invitation, or by the migration to version 0.2."""
     RULE = "rule"
     NONE = "none"
     """No rule holds: the lowest class."""

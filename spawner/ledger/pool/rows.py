@@ -252,7 +252,10 @@ class GuardNote:
 
 @dataclass(frozen=True)
 class GuardLook:
-    """The guard's last look: at how many instances, and what it can see here (`Sight` in `spawner.pool.backends`)."""
+    """The guard's last look: at how many instances, and what the backend can see.
+
+    `sight`: `unseen`, `inside` and `slows`, from `Usage` of `spawner.pool.backends.base`.
+    """
 
     at: datetime
     instances: int

@@ -14,6 +14,7 @@ from spawner.ledger.people import bans
 from spawner.ledger.people.forgetting import Preview
 from spawner.ledger.people.rows import Ban, BanCode
 from spawner.pool.admin.commands import Command
+from spawner.times import utc_text
 
 LONGEST_DAYS = 36500
 LONGEST_TEXT = 4000
@@ -35,7 +36,7 @@ def until_of(change: BanChange, now: datetime) -> datetime | None:
     if change.for_good and change.days is None:
         return None
     if change.days is None or change.for_good:
-        raise BadOption("A ban needs a number of days, or no end.", next_step="Say one of the two.")
+        raise BadOption("A ban needs a number of days, or no end.", next_step="Give one of the two.")
     if not 0 < change.days <= LONGEST_DAYS:
         raise BadOption(
             "{days} is not a valid number of days.",
@@ -48,7 +49,7 @@ def until_of(change: BanChange, now: datetime) -> datetime | None:
 def ban(
     connection: Connection, person_id: str, change: BanChange, *, by: str, now: datetime, new_id: Callable[[], str]
 ) -> Ban:
-    """Write the ban. What is free of the person ends, and paid instances are stopped. Raises `BadOption`."""
+    """Write the ban. The steward then ends free instances and tickets, and stops paid ones. Raises `BadOption`."""
     made = Ban(
         id=new_id(),
         person_id=person_id,
@@ -68,22 +69,22 @@ def unban(connection: Connection, person_id: str, *, by: str, now: datetime) -> 
     """Lift all bans that hold. Returns how many. Raises `Conflict` where none does."""
     lifted = bans.lift(connection, person_id, by=by, now=now)
     if not lifted:
-        raise Conflict("No ban holds now.", next_step="Look at the list of bans.")
+        raise Conflict("No ban is in force.", next_step="Check the list of bans.")
     return lifted
 
 
 REMOVED = "Rows that are removed: {tables}."
 KEPT = "Rows that stay, under a made-up name: {tables}."
 BILLS_STAY = (
-    "Bills (consents, orders and their steps) stay for as long as the ledger is kept: they say who agreed to what."
+    "Bills (approvals, orders and their steps) stay for as long as the database is kept: they say who agreed to what."
 )
 BAN_STAYS = "The ban stays until {until}, and with it a hash of the login: whoever logs in with this account is banned."
 BAN_STAYS_FOR_GOOD = (
     "The ban stays, and with it a hash of the login: whoever logs in with this account is banned. It has no end."
 )
-BAN_OF_NOBODY = "The ban is nobody's then: the login has no subject, so whoever gets a new link is somebody new."
-SOMEBODY_NEW = "Whoever logs in with this account later is somebody new."
-ELSEWHERE = "Logs and backups still have the name until they are turned over or deleted (docs/admin.md)."
+BAN_OF_NOBODY = "The ban then applies to no one: the login has no subject, so a user with a new link is a new user."
+SOMEBODY_NEW = "Anyone who logs in with this account later is a new user."
+ELSEWHERE = "Logs and backups still have the name until they are rotated or deleted (docs/admin.md)."
 BILLS = ("consents", "orders", "order_events", "bindings")
 
 
@@ -102,7 +103,7 @@ def forget_texts(done: Preview) -> Iterator[tuple[str, dict[str, object]]]:
     elif done.ban.until is None:
         yield BAN_STAYS_FOR_GOOD, {}
     else:
-        yield BAN_STAYS, {"until": f"{done.ban.until:%Y-%m-%d %H:%M} UTC"}
+        yield BAN_STAYS, {"until": utc_text(done.ban.until)}
     yield ELSEWHERE, {}
 
 

@@ -95,7 +95,7 @@ Slots = Mapping[str, SlotStatus]
 
 
 class Unseen(StrEnum):
-    """Why a backend cannot tell what processor time slots use. `desk/admin/guard_texts.py` has the sentences."""
+    """Why a backend cannot tell what processor time slots use. `desk/admin/guard.py` has the sentences."""
 
     NO_METRICS = "no_metrics"
     MAY_NOT_READ_METRICS = "may_not_read_metrics"

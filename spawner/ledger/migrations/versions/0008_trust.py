@@ -1,4 +1,4 @@
-"""Classes of people by login and operator, invitations, and counts of who came anew."""
+"""Classes of people by login and administrator, invitations, and counts of new accounts."""
 
 from typing import Any
 

@@ -196,22 +196,12 @@ class LocalBackend:
             cpu=flavor.cpu,
         )
         group = self._group(spec.id)
-        root, examples, directory, environment = (
-            WORKSPACE,
-            sandbox.EXAMPLES,
-            "/",
-            {"PATH": os.defpath},
-        )
         if self._isolated:
-            program = sandbox.bubblewrap_command(box, program)
+            root, examples, directory = WORKSPACE, sandbox.EXAMPLES, "/"
+            program, environment = sandbox.bubblewrap_command(box, program), {"PATH": os.defpath}
         else:
             root, examples, directory = str(folder / "workspace"), str(self.examples), str(folder)
-            environment = sandbox.variables(box) | {
-                "HOME": str(folder / "home"),
-                "TMPDIR": str(folder / "tmp"),
-                "PYTHONPATH": str(sandbox.package_folder().parent),
-                "JUPYTER_RUNTIME_DIR": str(folder / "home" / ".jupyter-runtime"),
-            }
+            environment = _unsandboxed_environment(box)
         return {
             "id": spec.id,
             "folder": str(folder),
@@ -450,6 +440,16 @@ def _popen_keeper(folder: Path, lock: int) -> subprocess.Popen[bytes]:
 
 def _status_of(folder: Path) -> dict[str, Any]:
     return _json(folder / "status.json")
+
+
+def _unsandboxed_environment(box: sandbox.Sandbox) -> dict[str, str]:
+    """Variables of an instance without a sandbox, whose folders are the slot's."""
+    return sandbox.variables(box) | {
+        "HOME": str(box.folder / "home"),
+        "TMPDIR": str(box.folder / "tmp"),
+        "PYTHONPATH": str(sandbox.package_folder().parent),
+        "JUPYTER_RUNTIME_DIR": str(box.folder / "home" / ".jupyter-runtime"),
+    }
 
 
 def _orders_of(folder: Path) -> dict[str, Any]:

@@ -223,7 +223,7 @@ class Keeper:
     def _look(self) -> None:
         """What has no event."""
         if self.traffic:
-            self.traffic.sweep()
+            self.traffic.write_ended()
         if not self.folder.exists():
             self._end()
         self._reap()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from spawner.pool.backends.local.network import LOOPBACK, Means, Network, TrafficLimits, find, plan
+from spawner.pool.backends.local.network import LOOPBACK, Means, Network, TrafficLimits, find_program, plan
 
 SECONDS = 60
 NORMAL = TrafficLimits()
@@ -35,7 +35,7 @@ def find_means(*, internet: bool, limits: TrafficLimits = NORMAL, log: bool = Tr
 
 
 def _missing(means: Means) -> str:
-    names = [name for name in (means.value, "nft") if find(name) is None]
+    names = [name for name in (means.value, "nft") if find_program(name) is None]
     return f"{' and '.join(names)}: not installed" if names else ""
 
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from spawner.settings import InstanceNetwork
+from spawner.network_settings import InstanceNetwork
 
 LOOPBACK = "127.0.0.1"
 ADDRESS, PREFIX, GATEWAY, RESOLVER = "10.0.2.100", "24", "10.0.2.2", "10.0.2.3"
@@ -142,21 +142,21 @@ def plan(network: Network, run_as: int | None) -> Plan | None:
         target=network.target,
         user=None if run_as is None else run_as + USER_OFFSET,
         rules=rules(network, own_addresses()) if has_internet else "",
-        nft=find("nft") or "",
+        nft=find_program("nft") or "",
         command=command(network.means) if has_internet else [],
         shape=shape(network.limits) if has_internet else [],
         log=has_internet and network.log,
     )
 
 
-def find(program: str) -> str | None:
+def find_program(program: str) -> str | None:
     """The program's path. Ordinary users often lack the folders of administrators' programs in theirs."""
     return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")))
 
 
 def command(means: Means) -> list[str]:
     """The command line of the program for the internet, without what names the namespace."""
-    path = find(means.value) or means.value
+    path = find_program(means.value) or means.value
     if means is Means.SLIRP:
         return [path, "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-seccomp"]
     return [
@@ -171,7 +171,7 @@ def shape(limits: TrafficLimits) -> list[str]:
 
     nftables' own limit drops packets instead, with which TCP nearly stands still.
     """
-    program = find("tc")
+    program = find_program("tc")
     if program is None or not limits.upload_megabits:
         return []
     rate = f"{round(limits.upload_megabits * 1000)}kbit"

@@ -74,8 +74,8 @@ class Recorder:
         """The kernel had more events than the keeper has read."""
         self._write({"at": int(self._now()), "missed": True})
 
-    def sweep(self) -> None:
-        """Write what has been over for a while."""
+    def write_ended(self) -> None:
+        """Write places to which nothing has been open for `QUIET_SECONDS`."""
         before = self._now() - QUIET_SECONDS
         self._finish([place for place, use in self._uses.items() if not use.open and use.until < before])
 

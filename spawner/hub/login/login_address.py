@@ -12,6 +12,7 @@ from spawner.settings import Settings
 
 
 async def where_to_log_in(session: aiohttp.ClientSession, settings: Settings) -> str:
+    """The address, with what else the reader needs to know: the callback URL, or the link's end."""
     if settings.login.has_provider or not await _has_links(session, settings):
         told = f" (login by {settings.login.title}; its callback URL: {settings.login_callback})"
         return f"{settings.public_url}hub/login{told if settings.login.has_provider else ''}"

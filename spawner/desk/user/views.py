@@ -1,0 +1,168 @@
+"""Models of the user's state, as the API and the page's scripts have it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel
+
+from spawner.desk.paid.views import PaidView
+from spawner.desk.user.class_view import ClassView
+from spawner.desk.views import UserView
+
+
+class MaintenanceView(BaseModel):
+    """No new instances start. Those that run are ended `at` that time, if any. `reason` is the administrator's text."""
+
+    at: datetime | None
+    reason: str
+
+
+class PoolView(BaseModel):
+    """The pool as a whole. `notice` is a warning for all users."""
+
+    isolated: bool
+    notice: str | None
+    maintenance: MaintenanceView | None
+
+
+class AcceleratorView(BaseModel):
+    """GPUs of one flavor; `memory_bytes` is of each."""
+
+    name: str
+    count: int
+    memory_bytes: int
+
+
+class FlavorView(BaseModel):
+    """A flavor. `available`: how many more instances can start now; `warm`: how many of them on warm slots.
+
+    `in_line`: number of queued tickets; `queue`: whether another one is accepted; `wait_seconds`: its wait estimate as
+    a range, null where there is none. `for_you`: whether the catalog's policies give it to the user; where not,
+    `reason` says for whom it is. `session_seconds`: the user's own longest session.
+    """
+
+    id: str
+    title: str
+    summary: str
+    cpu: float
+    memory_bytes: int
+    disk_bytes: int
+    accelerator: AcceleratorView | None
+    session_seconds: int
+    available: int
+    warm: int
+    in_line: int
+    queue: bool
+    wait_seconds: tuple[int, int] | None
+    reason: str | None
+    for_you: bool = True
+
+
+class ImageView(BaseModel):
+    """`reason` says why the image is not available. `for_you`: whether the catalog's policies give it to the user."""
+
+    id: str
+    title: str
+    summary: str
+    available: bool
+    reason: str | None
+    for_you: bool = True
+
+
+class ExampleView(BaseModel):
+    """`path` is relative to the instance's workspace. `for_you`: whether the catalog's policies give the user its
+    image, and a flavor with enough memory."""
+
+    id: str
+    title: str
+    summary: str
+    path: str
+    image: str
+    seconds: int
+    icon: str
+    available: bool
+    reason: str | None
+    for_you: bool = True
+
+
+class DefaultsView(BaseModel):
+    """The options of a start without options."""
+
+    flavor: str
+    image: str
+
+
+class ProgressView(BaseModel):
+    """One step of a start."""
+
+    at: datetime
+    percent: int
+    text: str
+
+
+class InstanceView(BaseModel):
+    """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened."""
+
+    id: str
+    state: Literal["starting", "running", "stopping"]
+    flavor: str
+    image: str
+    example: str | None
+    requested_at: datetime
+    usable_at: datetime | None
+    ends_at: datetime | None
+    url: str
+    open_url: str
+    problem: str | None
+    progress: list[ProgressView]
+
+
+class TicketView(BaseModel):
+    """The user's ticket. `place` in the queue is from 1, `wait_seconds` is a range; both are null once it is called.
+
+    `reason` says what delays it besides the queue, such as a cluster without a node for it. `held`: it was called
+    while another instance of the user runs, and its slot is held until `hold_until`.
+    """
+
+    id: str
+    state: Literal["waiting", "called"]
+    flavor: str
+    image: str
+    example: str | None
+    joined_at: datetime
+    place: int | None
+    wait_seconds: tuple[int, int] | None
+    reason: str | None
+    held: bool
+    hold_until: datetime | None
+
+
+class LastView(BaseModel):
+    """How the last instance or ticket ended, if the user should know. `details` is output of another program."""
+
+    ended_at: datetime
+    text: str
+    failed: bool
+    details: str
+
+
+class State(BaseModel):
+    """The whole state. `now` is the server's clock; `paid` is null where no paid instances are offered.
+
+    `standing` is the user's class; null where classes make no difference.
+    """
+
+    user: UserView
+    pool: PoolView
+    flavors: list[FlavorView]
+    images: list[ImageView]
+    examples: list[ExampleView]
+    defaults: DefaultsView
+    instance: InstanceView | None
+    ticket: TicketView | None
+    last: LastView | None
+    paid: PaidView | None
+    standing: ClassView | None
+    now: datetime
