@@ -247,7 +247,7 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
             await newcomers.note(ledger, login, settings.people)
         except NameTaken as refusal:
             name = str(model["name"])
-            raise LoginRefused(403, f"the name {name} is another account's", texts.name_taken(name)) from refusal
+            raise LoginRefused(403, texts.plain_name_taken(name), texts.name_taken(name)) from refusal
         except FreepoolError as error:
             raise HTTPError(503, error.message) from error
         return model | {"name": name}

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,13 @@ def test_routes_outlive_a_proxy_that_ends(release: Release) -> None:
                 return bool(status["ready"] and status["restartCount"] == restarts + 1)
 
             eventually(is_back, seconds=60, what="the proxy")
-            assert client.get(f"{release.url}/user/uma/api/status").status_code == 200
+
+            def answers() -> bool:
+                with suppress(httpx.TransportError):  # the service has it a moment after the pod is ready
+                    return client.get(f"{release.url}/user/uma/api/status").status_code == 200
+                return False
+
+            eventually(answers, seconds=30, what="the notebook, by the route that the proxy has kept")
             content = {"type": "file", "format": "text", "content": "x" * 8 * MIB}
             token = release.api("POST", "/users/uma/tokens", json={"note": "test"}).json()["token"]
             put = httpx.put(

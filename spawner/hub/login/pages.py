@@ -17,7 +17,10 @@ def both(english: str, chinese: str, **values: str) -> str:
 
 
 class LoginRefused(HTTPError):
-    """Shown on JupyterHub's error page, which reads `jupyterhub_html_message`. `reason` is for the log alone."""
+    """Shown on JupyterHub's error page, which reads `jupyterhub_html_message`.
+
+    `reason` is for the log, and for the login form of an authenticator that has one.
+    """
 
     def __init__(self, status: int, reason: str, html: str) -> None:
         super().__init__(status, "%s", reason, reason=HTTPStatus(status).phrase)  # the title

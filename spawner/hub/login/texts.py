@@ -34,13 +34,20 @@ def not_admitted(name: str, title: str) -> str:
     )
 
 
+NAME_TAKEN = (
+    "The name {name} is already used by another account. Ask an administrator to rename or delete the user {name}.",
+    "用户名 {name} 已被另一个账号使用。请联系管理员重命名或删除用户 {name}。",
+)
+
+
 def name_taken(name: str) -> str:
     """The user of this name belongs to another account of the provider. The desk says the same of `NameTaken`."""
-    return both(
-        "The name {name} is already used by another account. Ask an administrator to rename or delete the user {name}.",
-        "用户名 {name} 已被另一个账号使用。请联系管理员重命名或删除用户 {name}。",
-        name=name,
-    )
+    return both(*NAME_TAKEN, name=name)
+
+
+def plain_name_taken(name: str) -> str:
+    """`name_taken` for a login form, which shows text and no HTML."""
+    return " ".join(text.format(name=name) for text in NAME_TAKEN)
 
 
 def provider_fails(title: str) -> str:
