@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,15 @@ from spawner.errors import SetupError
 from spawner.local import front
 from spawner.settings import LOOPBACK
 from tests.stack import free_port
+
+
+def listening(address: str) -> tuple[int, list[socket.socket]]:
+    """A port that was free, and the sockets. A connection of another program may take a port before they have it."""
+    for _ in range(20):
+        port = free_port()
+        with suppress(SetupError):
+            return port, front.open_public_sockets(address, port)
+    return port, front.open_public_sockets(address, port)
 
 
 def places(listeners: list[socket.socket]) -> list[str]:
@@ -36,8 +45,7 @@ def places(listeners: list[socket.socket]) -> list[str]:
     ],
 )
 def test_every_kind_of_address_is_listened_on_and_loopback_always(address: str, expected: list[str]) -> None:
-    port = free_port()
-    listeners = front.open_public_sockets(address, port)
+    port, listeners = listening(address)
     for loopback in (LOOPBACK, "::1"):  # browsers resolve localhost to both
         with socket.create_connection((loopback, port)):
             pass
