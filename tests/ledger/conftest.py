@@ -16,19 +16,7 @@ from sqlalchemy import URL, Connection, delete, update
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
-from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
-from spawner.ledger.people.tables import arrivals, bans, invitations, people, person_groups
-from spawner.ledger.pool.tables import (
-    controls,
-    events,
-    guard_looks,
-    guard_notes,
-    instances,
-    slots,
-    tickets,
-    user_namespaces,
-)
-from spawner.ledger.schema import leases, revisions
+from spawner.ledger.schema import metadata, revisions
 from tests.ledger.pool import SimulatedPool
 from tests.ledger.postgres import fresh_database, running_postgres
 
@@ -80,10 +68,9 @@ def postgres_ledger(migrated_postgres: str) -> Iterator[Ledger]:
     ledger = open_ledger(migrated_postgres)
 
     def empty(connection: Connection) -> None:
-        paid = (bindings, consents, orders, order_events, notices)
-        of_people = (people, person_groups, bans, invitations, arrivals, guard_notes, guard_looks)
-        for table in (instances, slots, tickets, controls, events, leases, user_namespaces, *paid, *of_people):
-            connection.execute(delete(table))
+        for table in metadata.sorted_tables:
+            if table is not revisions:
+                connection.execute(delete(table))
         connection.execute(update(revisions).values(value=0))
 
     ledger.write(empty)

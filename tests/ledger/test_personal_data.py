@@ -11,16 +11,20 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 
 import spawner.ledger
 from spawner.errors import Conflict
 from spawner.ledger import EndReason, InstanceState, Ledger
+from spawner.ledger.bundles.rows import BundleState
+from spawner.ledger.bundles.tables import bundles, keep_choices
+from spawner.ledger.channels.rows import ChannelKind, MessageEvent
+from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.paid import audit
 from spawner.ledger.paid.rows import BindingState, ConsentState, NoticeKind, OrderState
 from spawner.ledger.paid.tables import orders as orders_table
 from spawner.ledger.people import bans, forgetting, groups, invitations, people, records
-from spawner.ledger.people.people import OWNED
+from spawner.ledger.people.people import ONE_EACH, OWNED
 from spawner.ledger.people.personal_data import NOT_PERSONAL, PERSONAL, export, json_default
 from spawner.ledger.people.rows import Ban, BanCode, GroupSource, HubUser, Identity, Invitation, Person, TrustClass
 from spawner.ledger.people.tables import people as people_table
@@ -30,6 +34,9 @@ from spawner.ledger.pool.rows import GuardKind, GuardNote, StartStep, TicketStat
 from spawner.ledger.pool.tables import instances as instances_table
 from spawner.ledger.pool.tables import tickets
 from spawner.ledger.schema import metadata
+from spawner.ledger.time import tables as time
+from spawner.ledger.time.rows import Activity, EndSource, ExtensionKind, GrantSource
+from spawner.ledger.time.rows import NoticeKind as TimeNotice
 from spawner.pool.admin.people import forget_lines
 from tests.ledger.rows import NOW, instance_in, intend, later, request
 from tests.paid.make import write_binding, write_consent, write_order
@@ -76,6 +83,8 @@ def fill(ledger: Ledger, name: str) -> None:
     assert ledger.write(invitations.take, invitation.id, key, now=NOW)
     evidence = {"percent": 90, "minutes": 120}
     ledger.write(guard_notes.put, GuardNote(f"g-{name}", key, f"i-{name}", GuardKind.BUSY, evidence, NOW, NOW, NOW))
+    for table, row in time_rows(name).items():
+        ledger.write(lambda connection, table=table, row=row: connection.execute(insert(table).values(**row)))  # type: ignore[misc]
     write_binding(ledger, f"b-{name}", **ids)
     write_binding(ledger, f"unused-{name}", account_id="999", **ids)
     write_consent(ledger, f"c-o-{name}", ConsentState.SPENT, binding_id=f"b-{name}", **ids)
@@ -84,6 +93,45 @@ def fill(ledger: Ledger, name: str) -> None:
     ledger.write(audit.note, order.id, at=NOW, by=name, what="ordered")
     ledger.write(audit.note, order.id, at=NOW, by="steward", what="stopped")
     ledger.write(audit.tell, order, NoticeKind.LEFT, occasion=order.id, at=NOW, order_id=order.id)
+
+
+def time_rows(name: str) -> dict[Table, dict[str, Any]]:
+    """A row of each table about time."""
+    of = {"person_id": f"p-{name}"}
+    run = {"instance_id": f"i-{name}", **of}
+    hours = {**of, "class_id": "gpu", "seconds": 3600}
+    return {
+        time.allowance_grants: {
+            "id": f"a-{name}", "valid_from": NOW, "valid_until": later(600), "source": GrantSource.POLICY,
+            "reason": "", "made_by": "catalog", "made_at": NOW, **hours,
+        },
+        time.allowance_holds: {**run, **hours, "weight": 1.0, "taken_at": NOW, "released_at": later(3)},
+        time.allowance_charges: {
+            **run, **hours, "weight": 1.0, "began_at": NOW, "until": later(2), "end_source": EndSource.STOP,
+            "refunded": 0, "charged_at": later(3),
+        },
+        time.session_extensions: {**run, "id": f"x-{name}", "kind": ExtensionKind.CLICK, "seconds": 3600, "at": NOW},
+        time.session_notices: {
+            **run, "id": f"n-{name}", "kind": TimeNotice.DEADLINE, "mark": "deadline:30", "due_at": later(2),
+            "written_at": NOW, "params": {"minutes": 30},
+        },
+        time.instance_use: {
+            "instance_id": f"i-{name}", "seen_at": NOW, "activity": Activity.WORKING, "since": NOW, "samples": {},
+        },
+        channels: {
+            **of, "id": f"c-{name}", "kind": ChannelKind.EMAIL, "address": f"{name}@localhost", "language": "en",
+            "events": [], "made_at": NOW, "code_hash": f"hash-{name}",
+        },
+        messages: {
+            **of, "id": f"m-{name}", "channel_id": f"c-{name}", "event": MessageEvent.IDLE, "mark": "idle",
+            "params": {}, "made_at": NOW, "next_try_at": NOW, "tries": 0,
+        },
+        bundles: {
+            **run, "id": f"k-{name}", "state": BundleState.KEPT, "key": f"secret-{name}", "store": "folder",
+            "made_at": NOW, "expires_at": later(600),
+        },
+        keep_choices: {**of, "chosen_at": NOW},
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -122,21 +170,24 @@ def test_every_table_with_a_persons_column_is_exported_or_listed_as_not() -> Non
 
 def test_what_hangs_on_a_person_goes_over_where_two_are_found_to_be_one() -> None:
     by_person = {table.name for table in metadata.sorted_tables if "person_id" in table.c}
-    assert {table.name for table in OWNED} | {person_groups.name} == by_person
+    assert {table.name for table in (*OWNED, *ONE_EACH)} | {person_groups.name} == by_person
 
 
 def test_the_export_has_each_row_of_the_person_and_none_of_others(ledger: Ledger, ann: Person) -> None:
     tables = exported(ledger, ann.id)["tables"]
     assert {name: len(rows) for name, rows in tables.items()} == {
         "people": 1, "person_groups": 1, "bans": 1, "slots": 1, "events": 1, "instances": 1, "tickets": 1,
-        "guard_notes": 1, "invitations": 1, "notices": 1, "consents": 2, "bindings": 2, "order_events": 2, "orders": 1,
+        "guard_notes": 1, "instance_use": 1, "session_notices": 1, "session_extensions": 1, "messages": 1,
+        "channels": 1, "bundles": 1, "keep_choices": 1, "allowance_holds": 1, "allowance_charges": 1,
+        "allowance_grants": 1,
+        "invitations": 1, "notices": 1, "consents": 2, "bindings": 2, "order_events": 2, "orders": 1,
     }  # fmt: skip
     for one in PERSONAL:
         rows = ledger.read(lambda connection, one=one: list(connection.execute(select(one.table))))  # type: ignore[misc]
         assert len(rows) == 2 * len(tables[one.table.name]), one.table.name
     text = json.dumps(tables)
     assert "bob" not in text
-    for secret in ("freepool-b-ann", "5e55", "answer_hash", "hash-ann"):
+    for secret in ("freepool-b-ann", "5e55", "answer_hash", "hash-ann", "secret-ann"):
         assert secret not in text
     assert tables["people"][0]["identity"] == SUBJECT.digest
     assert exported(ledger, "p-bob")["person"] == "p-bob"

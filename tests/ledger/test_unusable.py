@@ -177,12 +177,12 @@ def test_a_read_only_ledger_is_reported_as_read_only(read_only: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB: half of it is the migrated ledger."""
+    """A file system of 1.5 MiB: half of it is the migrated ledger."""
     if os.geteuid() != 0:
         pytest.skip("mounting a disk needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1024k", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", folder], check=True)
     yield folder
     subprocess.run(["umount", folder], check=True)
 

@@ -51,7 +51,7 @@ OLD_COLUMNS = {
     "orders": {"instance_type": "shape", "auto_stop_set_at": "armed_at"},
 }
 """Names of the previous release, by the names of today."""
-NEW_COLUMNS = {"person_id"}
+NEW_COLUMNS = {"person_id", "died_at"}
 BEFORE_SINCE = datetime.fromisoformat(make_paid.SINCE) - timedelta(days=1)
 PARAMETERS_NOW = {"instance_type": "ecs.g6.large", "reason": "asked"}
 PARAMETERS_BEFORE = {"shape": "ecs.g6.large", "reason": "asked"}

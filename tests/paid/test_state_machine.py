@@ -261,6 +261,7 @@ class PaidPlatform(CheckedPlatform):
     def teardown(self) -> None:
         try:
             self.restore_cloud()
+            self.run_steward(60)  # an instance that a restored ledger does not know is an order after one discovery
             for order in self.orders():
                 self.world.delete(order)
             self.run_steward(900)

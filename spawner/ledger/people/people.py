@@ -11,15 +11,29 @@ from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import NameTaken
+from spawner.ledger.bundles.tables import bundles, keep_choices
+from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.paid.tables import bindings, consents, notices, orders
 from spawner.ledger.people.resolution import Candidate, resolve
 from spawner.ledger.people.rows import HubUser, Identity, Person, TrustClass
 from spawner.ledger.people.tables import bans, people, person_groups
 from spawner.ledger.pool.tables import guard_notes, instances, tickets
+from spawner.ledger.time.tables import (
+    allowance_charges,
+    allowance_grants,
+    allowance_holds,
+    session_extensions,
+    session_notices,
+)
 from spawner.ledger.transitions import touch
 
-OWNED: tuple[Table, ...] = (instances, tickets, guard_notes, bindings, consents, orders, notices, bans)
+OWNED: tuple[Table, ...] = (
+    instances, tickets, guard_notes, bindings, consents, orders, notices, bans, bundles,
+    allowance_holds, allowance_charges, session_extensions, session_notices, messages,
+)  # fmt: skip
 """The tables whose rows are a person's, by `person_id`. They go over where two people are found to be one."""
+ONE_EACH: tuple[Table, ...] = (allowance_grants, channels, keep_choices)
+"""Likewise, but a row goes only where the other person has none of its kind: one grant of a week, not two."""
 
 _OF_USER = select(people).where(or_(people.c.hub_id == bindparam("id"), people.c.hub_name == bindparam("name")))
 _CURRENT = select(people).where(
@@ -85,9 +99,22 @@ def _give_all(connection: Connection, giver: Person, taker: Person) -> None:
                 connection.execute(update(table).where(table.c.person_id == giver.id).values(person_id=taker.id))
         except IntegrityError:
             has_given_all = False
+    for table in ONE_EACH:
+        _give_missing(connection, table, giver, taker)
     if has_given_all:
         connection.execute(delete(person_groups).where(person_groups.c.person_id == giver.id))
         connection.execute(delete(people).where(people.c.id == giver.id))
+
+
+def _give_missing(connection: Connection, table: Table, giver: Person, taker: Person) -> None:
+    (key,) = table.primary_key.columns
+    is_givers = table.c.person_id == giver.id
+    for value in connection.execute(select(key).where(is_givers)).scalars().all():
+        try:
+            with connection.begin_nested():
+                connection.execute(update(table).where(is_givers, key == value).values(person_id=taker.id))
+        except IntegrityError:
+            connection.execute(delete(table).where(is_givers, key == value))
 
 
 def leave(connection: Connection, user: HubUser) -> None:

@@ -12,11 +12,21 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, false, func, or_, select, true
 
+from spawner.ledger.bundles.tables import bundles, keep_choices
+from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.paid.rows import ConsentState
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
 from spawner.ledger.people.bans import holds
 from spawner.ledger.people.tables import bans, invitations, people, person_groups
 from spawner.ledger.pool.tables import events, guard_notes, instances, slots, tickets
+from spawner.ledger.time.tables import (
+    allowance_charges,
+    allowance_grants,
+    allowance_holds,
+    instance_use,
+    session_extensions,
+    session_notices,
+)
 
 SCHEMA = "freepool-person/1"
 """Version of the export's format (docs/admin.md)."""
@@ -54,18 +64,28 @@ def _of_slot(person_id: str) -> ColumnElement[bool]:
     return or_(*(slots.c.holder_id.in_(ids) for ids in holders))
 
 
-_SECRETS = frozenset({"external_id", "session", "answer_hash", "code_hash"})
+def _of_instance(table: Table) -> Rows:
+    return lambda person_id: table.c.instance_id.in_(select(instances.c.id).where(instances.c.person_id == person_id))
+
+
+_SECRETS = frozenset({"external_id", "session", "answer_hash", "code_hash", "key"})
 
 PERSONAL: tuple[PersonalTable, ...] = (
     PersonalTable(people, lambda person_id: people.c.id == person_id, _all),
     PersonalTable(person_groups, _of(person_groups), _none),
     PersonalTable(bans, _of(bans), holds),
     PersonalTable(slots, _of_slot, _all),
-    PersonalTable(
-        events,
-        lambda person_id: events.c.instance_id.in_(select(instances.c.id).where(instances.c.person_id == person_id)),
-        _none,
-    ),
+    PersonalTable(events, _of_instance(events), _none),
+    PersonalTable(instance_use, _of_instance(instance_use), _none),
+    PersonalTable(session_notices, _of(session_notices), _none),
+    PersonalTable(session_extensions, _of(session_extensions), _none),
+    PersonalTable(messages, _of(messages), _none),
+    PersonalTable(channels, _of(channels), _none, hidden=_SECRETS),
+    PersonalTable(bundles, _of(bundles), _none, hidden=_SECRETS),
+    PersonalTable(keep_choices, _of(keep_choices), _none),
+    PersonalTable(allowance_holds, _of(allowance_holds), _none),
+    PersonalTable(allowance_charges, _of(allowance_charges), _none),
+    PersonalTable(allowance_grants, _of(allowance_grants), _none),
     PersonalTable(instances, _of(instances), _none),
     PersonalTable(tickets, _of(tickets), _none),
     PersonalTable(guard_notes, _of(guard_notes), _none),

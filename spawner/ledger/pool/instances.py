@@ -22,6 +22,7 @@ from spawner.ledger.pool.rows import (
     StartStep,
 )
 from spawner.ledger.pool.tables import IS_UNENDED, events, instances
+from spawner.ledger.time.tables import instance_use
 from spawner.ledger.transitions import change, ended_before, touch
 
 LONGEST_START = timedelta(hours=1)
@@ -292,7 +293,8 @@ def used_since(connection: Connection, person_id: str, moment: datetime, *, now:
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete instances that ended before a time, with their progress: at most `PRUNED_AT_ONCE`. Returns how many."""
     ids = ended_before(connection, instances, before)
-    connection.execute(delete(events).where(events.c.instance_id.in_(ids)))
+    for table in (events, instance_use):
+        connection.execute(delete(table).where(table.c.instance_id.in_(ids)))
     return connection.execute(delete(instances).where(instances.c.id.in_(ids))).rowcount
 
 

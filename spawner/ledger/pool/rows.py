@@ -108,7 +108,8 @@ class StartStep(StrEnum):
 class Instance:
     """One instance, from the request to its end. Times are aware and in UTC.
 
-    `user_name` is the name that JupyterHub had for the person at the start.
+    `user_name` is the name that JupyterHub had for the person at the start. `died_at`: the end as the keeper or the
+    kubelet recorded it.
     """
 
     id: str
@@ -129,6 +130,7 @@ class Instance:
     ended_at: datetime | None
     reason: EndReason | None
     detail: str | None
+    died_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ instances = Table(
     Column("reason", EnumText(EndReason, 32)),
     Column("detail", PlainText),
     Column("person_id", String(32), nullable=False),
+    Column("died_at", UtcDateTime),
 )
 Index("instances_by_person", instances.c.person_id, instances.c.server_name, instances.c.requested_at)
 _partial("instances_unended", IS_UNENDED, instances.c.requested_at, instances.c.id)
