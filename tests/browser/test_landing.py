@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_axe import findings
+from tests.browser.test_looks import PHONE, assert_fits
 from tests.browser.visitor import IDLE, LANDING, Visitor, heading
 
 Picture = Callable[..., None]
@@ -88,3 +90,24 @@ def test_a_token_is_made_and_revoked_on_the_hubs_page(visitor: Visitor) -> None:
     row.get_by_role("button", name="Revoke").click()
     expect(row).to_have_count(0)
     assert visitor.stack.http.get(url, headers=ask).status_code == 403
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_pages_for_strangers_fit_a_phone_and_pass_axe(
+    enter: Callable[..., Visitor], picture: Picture, locale: str
+) -> None:
+    stranger = enter(locale=locale, viewport=PHONE, has_touch=True, is_mobile=True)
+    violations = []
+    for path in ("/", "/hub/login"):
+        page, _ = stranger.visit(path)
+        assert_fits(page)
+        violations += findings(page, path)
+        picture(page, f"phone{path.replace('/', '-')}")
+    assert violations == []
+
+
+def test_the_landing_page_is_small_and_shows_at_once(visitor: Visitor) -> None:
+    """Compressed by whatever ends TLS it is less than this."""
+    page, _ = visitor.visit("/")
+    sizes = "performance.getEntries().map(entry => entry.transferSize || 0).reduce((all, one) => all + one, 0)"
+    assert page.evaluate(sizes) < 100_000
