@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 COOP = "Cross-Origin-Opener-Policy"
 ALONE = "noopener-allow-popups"
 """A page that opens this one gets no reference to its window, not even a page of the same origin."""
+SIGNED_IN_COOKIE = "freepool-signed-in"
+"""The hub sets it at a login, for the desk. It proves nothing."""
 LOCALHOST = "localhost"
 """Browsers resolve this name and all names below it to loopback, and treat plain http there as secure."""
 

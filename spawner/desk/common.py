@@ -12,8 +12,8 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, StaticFileHandler
 
 from spawner.desk.context import Desk
-from spawner.desk.http import LANGUAGE_COOKIE, POLICY, Handler, JsonHandler
-from spawner.desk.i18n import LANGUAGES
+from spawner.desk.http import POLICY, Handler, JsonHandler
+from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES
 from spawner.desk.requests import form_fields
 from spawner.errors import Banned
 
@@ -43,10 +43,12 @@ class LanguageHandler(Handler):
         """Store the language in a cookie, and redirect to the page."""
         form = LanguageForm.model_validate(form_fields(self))
         if form.language in LANGUAGES:
+            # A cookie of version 0.2 has the desk's path, and would come first.
+            self.add_header("Set-Cookie", f"{LANGUAGE_COOKIE}=; Max-Age=0; Path={self.desk.base}")
             self.set_cookie(
                 LANGUAGE_COOKIE,
                 form.language,
-                path=self.desk.base,
+                path="/",  # the hub's pages read it, too
                 expires_days=365,
                 httponly=True,
                 samesite="Lax",

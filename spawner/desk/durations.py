@@ -1,4 +1,4 @@
-"""Durations in words: "4 hours", "1 hour 30 minutes"."""
+"""Durations in words, "4 hours", "1 hour 30 minutes"; sizes, "2 GB"."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def in_words(length: timedelta, language: str) -> str:
     parts = ((hours, "duration-hour"), (minutes, "duration-minute"))
     units = [format_unit(n, unit, "long", locale=LOCALES[language]) for n, unit in parts if n]
     return SPACELESS.sub("\\1\u00a0", " ".join(units))
+
+
+def size(count: int, language: str) -> str:
+    """Bytes, as GB from 1 GiB on and as MB below."""
+    unit, amount = ("gigabyte", count / 2**30) if count >= 2**30 else ("megabyte", count / 2**20)
+    return format_unit(round(amount, 1), f"digital-{unit}", "short", locale=LOCALES[language])

@@ -21,7 +21,7 @@ from tornado.web import HTTPError, RequestHandler
 from spawner import __version__
 from spawner.catalog import Catalog
 from spawner.desk.context import Desk
-from spawner.desk.i18n import Translations, choose_language
+from spawner.desk.i18n import LANGUAGE_COOKIE, Translations, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.desk.zones import ZONE_COOKIE, zone_named
 from spawner.errors import BadOption, Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
@@ -32,7 +32,6 @@ from spawner.pool.build import utc_now
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import kind_of
 
-LANGUAGE_COOKIE = "freepool-language"
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 FALLBACK = "same-origin"
 """For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
@@ -162,7 +161,11 @@ class Handler(HubOAuthenticated, RequestHandler):
             await self._refuse_token()
             if self.wants_json or self.request.method != "GET":
                 raise SignedOut("You are not signed in.", next_step="Sign in, or send a valid token and XSRF token.")
-            self.redirect(self.get_login_url())
+            await self.ask_to_sign_in()
+
+    async def ask_to_sign_in(self) -> None:
+        """Answer a GET of this page by a browser that is not signed in."""
+        self.redirect(self.get_login_url())
 
     def _count_request(self) -> None:
         """Raise `RateLimited` where the user has sent too many."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
@@ -17,6 +16,7 @@ from spawner.hub.groups import GroupListener
 from spawner.hub.limits import limit_requests
 from spawner.hub.login.config import use_login, use_login_links
 from spawner.hub.origins import configure_origins
+from spawner.hub.pages.config import use_pages
 from spawner.hub.people import HANDLERS, PEOPLE_KEY, HubPeople, post_auth_hook, skip_refresh_of_renamed
 from spawner.hub.rate_limits import limit_rates
 from spawner.hub.spawner import InstanceSpawner
@@ -91,7 +91,8 @@ def _add(c: Any, settings: Settings) -> None:
     c.Authenticator.post_auth_hook = post_auth_hook(people, _there(c.Authenticator, "post_auth_hook", None))
     if "refresh_user_hook" not in c.OAuthenticator:
         c.OAuthenticator.refresh_user_hook = skip_refresh_of_renamed
-    hub.template_paths = [str(Path(__file__).parent / "templates"), *_there(hub, "template_paths", [])]
+    hub.template_paths = _there(hub, "template_paths", [])
+    use_pages(c)
     # The pool admits starts: the hub must not refuse them with 429 itself, nor exit because several starts in a row
     # were refused.
     hub.concurrent_spawn_limit = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spawner.hub.login.pages import both
+from spawner.hub.login.pages import both, in_both
 from spawner.ledger.people.newcomers import Refused
 
 PAGE = "/hub/invitation"
@@ -56,7 +56,7 @@ def refusal(why: Refused, *, name: str, tomorrow: str) -> str:
 
 def on_login_page() -> str:
     """A line of the login page where accounts come by invitation. A Jinja template of JupyterHub's, as that page is."""
-    return (
-        f'<p class="text-center">New here? <a href="{PAGE}">Enter your invitation</a>.<br>'
-        f'<span lang="zh-CN">初次使用？请先<a href="{PAGE}">输入邀请码</a>。</span></p>'
+    said = in_both(
+        f'New here? <a href="{PAGE}">Enter your invitation</a>.', f'初次使用？请先<a href="{PAGE}">输入邀请码</a>。'
     )
+    return f"<p>{said}</p>"

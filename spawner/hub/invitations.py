@@ -62,6 +62,8 @@ class GuessLimit:
 class InvitationHandler(QuietHandler):
     """GET and POST /hub/invitation"""
 
+    has_language_links = True
+
     def initialize(self, guesses: GuessLimit) -> None:
         """Called by Tornado with the keyword arguments of the route."""
         self.guesses = guesses

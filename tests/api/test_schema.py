@@ -31,6 +31,7 @@ CHECKS = [
 ]
 OPERATIONS = [
     ("GET", "/api/state"),
+    ("GET", "/api/free"),
     ("GET", "/api/session"),
     ("POST", "/api/instance"),
     ("GET", "/api/ticket"),

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import expect
 
-from tests.browser.visitor import IDLE, READY, Visitor, heading
+from tests.browser.visitor import IDLE, LANDING, READY, Visitor, heading
 
 Picture = Callable[..., None]
 
 
-def test_the_login_page_says_how_to_get_a_link(visitor: Visitor, picture: Picture) -> None:
-    page, _ = visitor.visit("/")
-    expect(
-        page.get_by_text("Open the link that freepool up printed, or make a new one with freepool link.")
-    ).to_be_visible()
-    expect(page.get_by_text("请打开 freepool up 打印的链接，或用 freepool link 生成新链接。")).to_be_visible()
+LINKS = {
+    "en-US": (
+        "Open the link that freepool up printed in the terminal, or make a new one there with freepool link.",
+        "This link is not valid. Make a new one with freepool link.",
+    ),
+    "zh-CN": (
+        "请打开 freepool up 在终端中打印的链接，或在终端中用 freepool link 生成新链接。",
+        "此链接无效，请用 freepool link 生成新链接。",
+    ),
+}
+
+
+@pytest.mark.parametrize("locale", LINKS)
+def test_the_login_page_says_how_to_get_a_link(enter: Callable[..., Visitor], picture: Picture, locale: str) -> None:
+    page, _ = enter(locale=locale).visit("/hub/login")
+    expect(page.get_by_text(LINKS[locale][0])).to_be_visible()
     picture(page, "login")
 
 
-def test_a_forged_link_is_refused(visitor: Visitor, picture: Picture) -> None:
+@pytest.mark.parametrize("locale", LINKS)
+def test_a_forged_link_is_refused(enter: Callable[..., Visitor], picture: Picture, locale: str) -> None:
+    visitor = enter(locale=locale)
     visitor.expected.append("status of 403")
     genuine = visitor.stack.link_for(visitor.user)
     forged = genuine.replace(f"user={visitor.user}", "user=somebody-else").removeprefix(visitor.stack.url)
     page, answer = visitor.visit(forged)
     assert answer.status == 403
-    expect(page.get_by_text("This link is not valid. Make a new one with freepool link.")).to_be_visible()
-    expect(page.get_by_text("此链接无效，请用 freepool link 生成新链接。")).to_be_visible()
+    expect(page.get_by_text(LINKS[locale][1])).to_be_visible()
+    assert "token=" not in page.content()
     picture(page, "forged")
     page.goto(f"{visitor.stack.url}/services/desk/")
-    assert page.url.startswith(f"{visitor.stack.url}/hub/login")
+    expect(heading(page)).to_have_text(LANDING[locale])
 
 
 def test_the_root_and_jupyterhubs_home_redirect_to_the_desk(visitor: Visitor) -> None:
@@ -41,13 +54,13 @@ def test_the_root_and_jupyterhubs_home_redirect_to_the_desk(visitor: Visitor) ->
         expect(heading(page)).to_have_text(IDLE["en"])
 
 
-def test_after_a_logout_the_desk_redirects_to_the_login_page(visitor: Visitor) -> None:
+def test_after_a_logout_the_desk_shows_the_landing_page(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     desk.locator("summary").click()
     desk.get_by_role("link", name="Sign out").click()
     desk.wait_for_url("**/hub/login*")
     desk.goto(f"{visitor.stack.url}/services/desk/")
-    desk.wait_for_url("**/hub/login*")
+    expect(heading(desk)).to_have_text(LANDING["en-US"])
 
 
 def test_jupyterhubs_spawn_page_ignores_its_query_and_starts_the_default(visitor: Visitor) -> None:

@@ -29,6 +29,7 @@ TLS_HOST = "lab.test"
 PATIENCE_MS = 20_000
 """Enough for a cold start or for JupyterLab's start on a busy machine."""
 READY = {"en": "Your notebook is ready", "zh-CN": "Notebook 已就绪"}
+LANDING = {"en-US": "A free JupyterLab with models, in your browser", "zh-CN": "在浏览器中免费使用带模型的 JupyterLab"}
 IDLE = {"en": "Start a free notebook", "zh-CN": "免费启动 Notebook"}
 STARTING = {"en": "Starting your notebook", "zh-CN": "正在启动 Notebook"}
 REPORT_POLICY_VIOLATIONS = (

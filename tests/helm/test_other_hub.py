@@ -59,9 +59,11 @@ def test_the_desk_is_behind_the_other_proxy(beside: Release) -> None:
         return ask(beside, "GET", "/services/desk/health").status_code == 200
 
     eventually(is_healthy, seconds=90, what="the desk")
-    landing = httpx.get(f"{beside.reach('proxy-public')}/", follow_redirects=True)
-    assert landing.url.path == "/hub/login", "the desk asks for a login"
-    assert "desk" in landing.url.params["next"]
+    url = beside.reach("proxy-public")
+    assert "A free JupyterLab" in httpx.get(f"{url}/", follow_redirects=True).text
+    sign_in = httpx.get(f"{url}/services/desk/sign-in", follow_redirects=True)
+    assert sign_in.url.path == "/hub/login", "the desk asks for a login"
+    assert "desk" in sign_in.url.params["next"]
 
 
 def test_the_other_hubs_tables_are_unchanged(beside: Release) -> None:

@@ -34,7 +34,7 @@ def victim(stack: Stack) -> Iterator[httpx.Client]:
 
 def name_of(client: httpx.Client, stack: Stack) -> str:
     """Whom the hub takes this browser for: its pages tell their scripts."""
-    said = re.search(r'user: "([^"]*)"', client.get(f"{stack.url}/hub/token").text)
+    said = re.search(r'data-user="([^"]*)"', client.get(f"{stack.url}/hub/token").text)
     return said[1] if said else ""
 
 
@@ -81,7 +81,7 @@ def test_a_page_that_opens_its_owners_link_does_not_change_who_is_logged_in(
     ["https://evil.example/", "//evil.example/", "/\\evil.example/", "http:evil.example", "\thttps://evil.example"],
 )
 def test_no_login_leads_to_another_site(target: str, stack: Stack, victim: httpx.Client) -> None:
-    for page in ("/hub/login", "/hub/logout", "/services/desk/"):
+    for page in ("/hub/login", "/hub/logout", "/services/desk/", "/services/desk/sign-in"):
         answer = victim.get(f"{stack.url}{page}", params={"next": target}, follow_redirects=False)
         while answer.is_redirect:
             assert answer.next_request is not None

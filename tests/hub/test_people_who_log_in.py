@@ -145,7 +145,7 @@ def test_a_name_whose_user_is_another_account_is_refused_in_words(stack: Stack) 
     assert refused.answer.status_code == 403
     assert "The name cat is already used by another account" in refused.answer.text
     assert "用户名 cat 已被另一个账号使用" in refused.answer.text
-    desk = refused.client.get(f"{stack.url}/services/desk/", follow_redirects=True)
+    desk = refused.client.get(f"{stack.url}/services/desk/sign-in", follow_redirects=True)
     assert "/hub/login" in str(desk.url), "nobody is logged in"
     assert stack.ledger.read(people.get, first.id) == first
 

@@ -23,7 +23,7 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
-from spawner.desk.user import class_view, state, strings
+from spawner.desk.user import class_view, landing, state, strings
 from spawner.hub.bans import CHINESE as HUB_CHINESE
 from spawner.ledger import EndReason, StartStep
 from spawner.ledger.people import bans, forgetting
@@ -163,6 +163,7 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("class_view.py", sentence) for sentence in class_texts()),
+        *(("landing.py", sentence) for sentence in (landing.FREE, landing.IN_USE, landing.JOIN)),
         *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),

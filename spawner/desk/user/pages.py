@@ -10,6 +10,7 @@ from tornado.web import HTTPError
 from spawner.desk.common import StreamHandler
 from spawner.desk.http import Handler, JsonHandler
 from spawner.desk.user.http import UserHandler
+from spawner.desk.user.landing import may_be_signed_in, show_landing
 from spawner.desk.user.strings import USER_STRINGS
 from spawner.errors import Banned
 
@@ -22,6 +23,13 @@ class PageHandler(UserHandler):
         state = (await self.state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in USER_STRINGS.items()}
         self.finish(self.render_page("user/desk.html", state=state, strings=strings))
+
+    async def ask_to_sign_in(self) -> None:
+        """The landing page, unless the hub may know this browser: then its login comes back here by itself."""
+        if may_be_signed_in(self):
+            await super().ask_to_sign_in()
+        else:
+            await show_landing(self)
 
 
 class StateHandler(UserHandler, JsonHandler):

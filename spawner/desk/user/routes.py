@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from spawner.desk.requests import EmptyRequest
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
-from spawner.desk.user import instance, pages, session
+from spawner.desk.user import instance, landing, pages, session
 from spawner.desk.user.requests import StartRequest, TicketAnswer
 from spawner.desk.user.views import State
 
@@ -30,6 +30,12 @@ ROUTES: tuple[Route, ...] = (
     Route("", pages.PageHandler),
     Route("api/state", pages.StateHandler, (_read("State of the user's page", Answer("The current state.", State)),)),
     Route("api/events", pages.EventsHandler),
+    Route("sign-in", landing.SignInHandler),
+    Route(
+        "api/free",
+        landing.FreeHandler,
+        (Operation("get", "What is free now; for everybody", {200: Answer("By machine type.", landing.FreeAnswer)}),),
+    ),
     Route(
         "api/session",
         session.SessionHandler,

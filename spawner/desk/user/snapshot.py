@@ -108,6 +108,10 @@ class SnapshotReader:
             ban=bans.of_person(connection, person_id, now=self._now()),
         )
 
+    def read_pool(self, connection: Connection) -> PoolSnapshot:
+        """The part that is the same for all, at most a second old."""
+        return self._read_pool(connection, CACHE_TTL)
+
     def _read_pool(self, connection: Connection, max_age: timedelta) -> PoolSnapshot:
         now, current = self._now(), revision(connection)
         with self._lock:

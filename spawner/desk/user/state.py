@@ -99,9 +99,7 @@ def build_state(
     """
     notices = [WEAKNESSES[backend.weakness]] if backend.weakness else []
     notices += [] if guards_pages else [SHARED_ORIGIN]
-    offer = snapshot.pool.views.get(texts.language)
-    if offer is None:  # it is the same for all users of one language
-        offer = snapshot.pool.views[texts.language] = _offer(snapshot.pool, catalog, backend, texts, base)
+    offer = offer_of(snapshot.pool, catalog, backend, texts, base)
     return State(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(
@@ -118,6 +116,13 @@ def build_state(
         standing=standing,
         now=now,
     )
+
+
+def offer_of(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Translations, base: str) -> dict[str, Any]:
+    """Flavors, images and examples: what is the same for all users of one language, so it is made once."""
+    if texts.language not in pool.views:
+        pool.views[texts.language] = _offer(pool, catalog, backend, texts, base)
+    return pool.views[texts.language]
 
 
 def _offer(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Translations, base: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -11,8 +12,12 @@ from traitlets import Unicode
 
 from spawner.hub.login.deleted_users import note_deletion, was_deleted_since
 from spawner.hub.login.link import BadLink, read_token
-from spawner.hub.login.pages import LoginRefused, QuietHandler, both
+from spawner.hub.login.pages import LoginRefused, QuietHandler, both, in_both
 
+NEXT_COOKIE = "freepool-next"
+"""The desk's landing page sets it: the page to open after the login, in hexadecimal."""
+LOCAL_PATH = re.compile(r"[!-\[\]-~]+")
+"""Printable ASCII without the backslash, which browsers read as a slash."""
 NEW_LINK = ("Make a new one with <code>freepool link</code>.", "请用 <code>freepool link</code> 生成新链接。")
 SENTENCES = {
     BadLink.NOT_VALID: ("This link is not valid.", "此链接无效，"),
@@ -28,10 +33,16 @@ OTHER_USER = (
     "如果要使用该链接，请先<a href='{logout}'>退出登录</a>，再重新打开它。",
 )
 LOGIN_PAGE = (
-    "<div><h1>Freepool</h1><p>Open the link that <code>freepool up</code> printed, "
-    "or make a new one with <code>freepool link</code>.</p>"
-    "<p lang='zh-CN'>请打开 <code>freepool up</code> 打印的链接，"
-    "或用 <code>freepool link</code> 生成新链接。</p></div>"
+    f"<h1>{in_both('Sign in with a link', '通过链接登录')}</h1>"
+    "<p>"
+    + in_both(
+        "Open the link that <code>freepool up</code> printed in the terminal, or make a new one there with "
+        "<code>freepool link</code>.",
+        "请打开 <code>freepool up</code> 在终端中打印的链接，或在终端中用 <code>freepool link</code> 生成新链接。",
+    )
+    + "</p><p class='hint'>"
+    + in_both("The link signs in this browser for some days.", "打开链接后，此浏览器会在数天内保持登录。")
+    + "</p>"
 )
 
 
@@ -44,7 +55,20 @@ class LinkHandler(QuietHandler):
         user = await self.login_user({name: self.get_argument(name, "") for name in ("user", "token")})
         if user is None:  # the link is genuine, and JupyterHub's own rules refuse the name
             raise LoginRefused(403, "a user who may not log in", PAGES[BadLink.NOT_VALID])
-        self.redirect(self.settings["default_url"])  # get_next_url would keep the token in the URL
+        self.redirect(self._next())  # get_next_url would keep the token in the URL
+
+    def _next(self) -> str:
+        """The page of the desk that this browser asked for before it was signed in, else the home page."""
+        home = str(self.settings["default_url"])
+        kept = self.get_cookie(NEXT_COOKIE)
+        if kept is None:
+            return home
+        self.clear_cookie(NEXT_COOKIE, path=self.hub.base_url)
+        try:
+            wanted = bytes.fromhex(kept).decode()
+        except ValueError:
+            return home
+        return wanted if wanted.startswith(home) and LOCAL_PATH.fullmatch(wanted) else home
 
     def _refuse_other_pages(self) -> None:
         """Whoever has a link can have another's browser open it. Browsers say who asks, and what for; programs do not.

@@ -1,4 +1,4 @@
-"""Texts that JupyterHub's own pages show, in English and Chinese below each other, and errors that carry them."""
+"""Texts that the hub's pages show, in English and Chinese, and errors that carry them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from tornado.web import HTTPError
 
 
 def both(english: str, chinese: str, **values: str) -> str:
-    """HTML of one text in both languages. `values` are escaped."""
+    """HTML of one text in both languages, of which a page of ours shows its own. `values` are escaped."""
     safe = {name: escape(value) for name, value in values.items()}
-    return f"{english.format(**safe)}<br><span lang='zh-CN'>{chinese.format(**safe)}</span>"
+    return in_both(english.format(**safe), chinese.format(**safe))
+
+
+def in_both(english: str, chinese: str) -> str:
+    """HTML of one text in both languages, from HTML. hub.css hides the other language and the line break."""
+    parts = (f"<span class='said' lang='{tag}'>{text}</span>" for tag, text in (("en", english), ("zh-CN", chinese)))
+    return "<br class='said-break'>".join(parts)
 
 
 class LoginRefused(HTTPError):
@@ -28,7 +34,9 @@ class LoginRefused(HTTPError):
 
 
 class QuietHandler(BaseHandler):
-    """A handler whose query is secret: it is neither logged nor sent on as a referrer."""
+    """A handler whose query is secret: it is neither logged nor sent on as a referrer, nor is it in a link."""
+
+    has_language_links = False
 
     def set_default_headers(self) -> None:
         """No referrer."""

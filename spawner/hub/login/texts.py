@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from spawner.hub.login.pages import both
+from spawner.hub.login.pages import both, in_both
 
 AGAIN = '<a href="/hub/oauth_login">Sign in again</a>.'
 AGAIN_ZH = '<a href="/hub/oauth_login">重新登录</a>。'
@@ -13,11 +13,10 @@ AGAIN_ZH = '<a href="/hub/oauth_login">重新登录</a>。'
 def login_page(title: str) -> str:
     """The login page's content, a Jinja template of JupyterHub's."""
     shown = escape(title).replace("{", "&#123;").replace("}", "&#125;")
-    button = '<a role="button" class="btn btn-jupyter btn-lg" href="{{ authenticator_login_url | e }}"'
+    said = in_both(f"Sign in with {shown}", f"使用 {shown} 登录")
     return (
-        f'<div class="service-login"><h1>Freepool</h1>'
-        f"<p>{button}>Sign in with {shown}</a></p>"
-        f"<p>{button} lang='zh-CN'>使用 {shown} 登录</a></p></div>"
+        f"<h1>{in_both('Sign in', '登录')}</h1>"
+        f'<p><a class="button primary large" href="{{{{ authenticator_login_url | e }}}}"><span>{said}</span></a></p>'
     )
 
 

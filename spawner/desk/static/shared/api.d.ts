@@ -260,6 +260,16 @@ export type ForgetView = {
   refusals: string[];
 };
 
+export type FreeAnswer = {
+  flavors: FreeView[];
+};
+
+export type FreeView = {
+  id: string;
+  text: string;
+  is_free: boolean;
+};
+
 export type HourView = {
   begins: string;
   came: number;

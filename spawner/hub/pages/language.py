@@ -1,0 +1,64 @@
+"""The language of a page of the hub, and the links that change it."""
+
+from __future__ import annotations
+
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.handlers.base import BaseHandler
+from tornado.httputil import url_concat
+
+from spawner import __version__
+from spawner.i18n import LANGUAGE_COOKIE, LANGUAGES, Translations, choose_language, read_translations
+
+TRANSLATIONS = Path(__file__).parent.parent / "translations"
+ASSETS = "freepool/"
+"""Below the hub's base URL: style sheet, scripts, pictures."""
+NAMES = {"en": "English", "zh-CN": "简体中文"}
+
+
+def asked_language(handler: Any) -> str | None:
+    """The language that a link on a page asks for with `?language=`."""
+    found = handler.get_query_argument("language", None)
+    return found if found in LANGUAGES else None
+
+
+def language_links(uri: str) -> list[tuple[str, str, str]]:
+    """For each language: its tag, its name, and this page's address with it."""
+    path, _, query = uri.partition("?")
+    kept = "&".join(part for part in query.split("&") if part and not part.startswith("language="))
+    here = f"{path}?{kept}" if kept else path
+    return [(tag, name, url_concat(here, {"language": tag})) for tag, name in NAMES.items()]
+
+
+def translate_pages() -> None:
+    """Give each template of the hub its language. JupyterHub gives templates nothing of the request."""
+    texts = read_translations(TRANSLATIONS)
+    render = getattr(BaseHandler.render_template, "untranslated", BaseHandler.render_template)
+
+    @wraps(render)
+    def translated(handler: Any, name: str, sync: bool = False, **values: Any) -> Any:
+        return render(handler, name, sync=sync, **(_of_request(handler, texts) | values))
+
+    translated.untranslated = render  # type: ignore[attr-defined]
+    BaseHandler.render_template = translated
+
+
+def _of_request(handler: Any, texts: dict[str, Translations]) -> dict[str, Any]:
+    asked = asked_language(handler)
+    if asked is not None and not handler._headers_written:
+        handler.set_cookie(LANGUAGE_COOKIE, asked, path="/", expires_days=365, httponly=True, samesite="Lax")
+    chosen = asked or handler.get_cookie(LANGUAGE_COOKIE)
+    language = choose_language(chosen, handler.request.headers.get("Accept-Language"))
+    base = handler.hub.base_url
+    has_links = getattr(handler, "has_language_links", True)
+    is_page = handler.request.method in ("GET", "HEAD")
+    return {
+        "language": language,
+        "t": texts[language].say,
+        "languages": language_links(handler.request.uri if is_page else base) if has_links else [],
+        "assets": f"{base}{ASSETS}",
+        "desk": base.removesuffix("hub/") + "services/desk/",
+        "version": __version__,
+    }
