@@ -9,10 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from spawner.ledger import EndReason, Ledger
+from spawner.aio import KeyedTaskSet
+from spawner.hub_client import HubRefused
+from spawner.ledger import EndReason, Ledger, TicketState
+from spawner.ledger.people import people
+from spawner.ledger.people.rows import HubUser
 from spawner.ledger.pool.tables import instances
 from spawner.ledger.time import charges, grants
+from spawner.pool.time.refusals import TICKET_ENDED, USED_UP
 from spawner.steward.allowances import AllowanceKeeper
+from spawner.steward.dispatch import Dispatcher
 from tests.ledger.pool import SimulatedPool
 from tests.ledger.test_allowances import HOUR, MONDAY, catalog, start, stop, sums
 
@@ -70,3 +76,23 @@ async def test_a_round_charges_what_ended_without_a_charge(pool: SimulatedPool) 
     assert charge is not None
     assert charge.seconds == HOUR
     assert sums(pool)[2] == 0
+
+
+class RefusingHub:
+    """A hub whose start is refused because hours were used up since the call."""
+
+    async def start(self, *_: Any, **__: Any) -> None:
+        raise HubRefused(403, USED_UP, code="no_hours", flavor="gpu")
+
+
+async def test_a_called_ticket_whose_start_finds_no_hours_ends_at_once_and_frees_its_slot(pool: SimulatedPool) -> None:
+    ticket = pool.ask("ann", flavor="gpu")
+    user = HubUser(id=1, name="ann", since="2026")
+    person = pool.ledger.write(people.of_user, user, new_id=lambda: "ann", now=pool.time)
+    assert person.id == ticket.person_id
+    parts: Any = SimpleNamespace(ledger=pool.ledger, admission=pool.admission, now=lambda: pool.time)
+    hub: Any = RefusingHub()
+    await Dispatcher(parts, KeyedTaskSet(lambda *_: None), hub=hub, hub_token="", webhook=None)._ask_hub(ticket)
+    ended = pool.ticket(ticket)
+    assert (ended.state, ended.detail) == (TicketState.FAILED, TICKET_ENDED)
+    assert pool.held() == []
