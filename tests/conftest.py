@@ -33,11 +33,17 @@ def state() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shared_stack() -> Iterator[Stack]:
-    """One Freepool for all tests that leave nothing behind: they use users of their own, and stop what they start."""
+    """One Freepool for all tests that leave nothing behind: they use users of their own, and stop what they start.
+
+    `cpu-large` uses hours of the class `cpu`, of which each user has plenty.
+    """
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
 
-    def change(data: dict[str, object]) -> None:
-        data["limits"]["local_memory"] = "12GiB"  # type: ignore[index]
+    def change(data: dict[str, Any]) -> None:
+        data["limits"]["local_memory"] = "12GiB"
+        large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
+        large["allowance"] = {"class": "cpu"}
+        data["allowances"]["classes"].append({"id": "cpu", "title": {"en": "CPU", "zh": "CPU"}, "hours": 100})
 
     try:
         catalog, settings = write_catalog(folder / "catalog.yaml", change), local_settings(folder / "settings.yaml")

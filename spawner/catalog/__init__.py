@@ -1,8 +1,8 @@
 """The catalog: the flavors, images, examples and limits on offer, in one YAML file."""
 
+from spawner.catalog.allowances import AllowanceClass, Allowances, FlavorAllowance, Week
 from spawner.catalog.model import (
     FILE_VARIABLES,
-    LONGEST_ECHO,
     OURS_TO_DECIDE,
     Accelerator,
     Audience,
@@ -14,14 +14,12 @@ from spawner.catalog.model import (
     Limits,
     Membership,
     Needs,
-    Part,
     PodFields,
     Policy,
     Queue,
-    Text,
     Warm,
-    echo,
 )
+from spawner.catalog.parts import LONGEST_ECHO, Part, Text, echo
 from spawner.catalog.policies import Denial, Rights, groups_for, rights_of
 from spawner.catalog.reading import load_catalog
 
@@ -30,12 +28,15 @@ __all__ = [
     "LONGEST_ECHO",
     "OURS_TO_DECIDE",
     "Accelerator",
+    "AllowanceClass",
+    "Allowances",
     "Audience",
     "Catalog",
     "Defaults",
     "Denial",
     "Example",
     "Flavor",
+    "FlavorAllowance",
     "Image",
     "Limits",
     "Membership",
@@ -47,6 +48,7 @@ __all__ = [
     "Rights",
     "Text",
     "Warm",
+    "Week",
     "echo",
     "groups_for",
     "load_catalog",

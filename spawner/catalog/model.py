@@ -8,21 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ByteSize,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import ByteSize, Field, field_validator, model_validator
 
+from spawner.catalog.allowances import Allowances, FlavorAllowance, Hours
+from spawner.catalog.parts import Identifier, Part, Text, echo
 from spawner.errors import BadOption
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 OURS_TO_DECIDE = frozenset(
     {
         "activeDeadlineSeconds", "automountServiceAccountToken", "containers", "enableServiceLinks",
@@ -33,25 +26,6 @@ OURS_TO_DECIDE = frozenset(
 )  # fmt: skip
 """Fields of a pod's spec that a catalog may not set: each protects users or the platform, or has a key of its own."""
 LONGEST_SESSION_MINUTES = 7 * 24 * 60
-LONGEST_ECHO = 40
-"""Characters of a rejected value that are shown again to the person who sent it."""
-
-
-class Part(BaseModel):
-    """Base of every part of the catalog: immutable, and unknown keys are mistakes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="utf8")
-
-
-class Text(Part):
-    """A text for people in the two languages of the desk."""
-
-    en: str = Field(min_length=1)
-    zh: str = Field(min_length=1)
-
-    def in_language(self, language: str) -> str:
-        """The text for a BCP 47 tag such as `zh-CN`; English where the language is not ours."""
-        return self.zh if language.lower().partition("-")[0] == "zh" else self.en
 
 
 class Accelerator(Part):
@@ -66,7 +40,7 @@ class Accelerator(Part):
 class PodFields(Part):
     """What only a Kubernetes pool looks at: where a flavor's pods go, and how they are run."""
 
-    node_selector: dict[str, str] = {}
+    node_selector: dict[str, str] = Field(default={})
     tolerations: tuple[dict[str, Any], ...] = ()
     runtime_class: str | None = Field(default=None, description="Such as gvisor or kata; the cluster must know it.")
     host_users: bool | None = Field(
@@ -133,6 +107,9 @@ class Flavor(Part):
         "those by image.",
     )
     pod: PodFields = PodFields()
+    allowance: FlavorAllowance | None = Field(
+        default=None, description="The class whose hours it uses. Default: none; its use is unlimited and not counted."
+    )
 
     @field_validator("warm", mode="before", json_schema_input_type=int | Warm | list[Warm])
     @classmethod
@@ -358,6 +335,11 @@ class Policy(Part):
         description="The longest session, in place of the flavor's. For this policy's flavors, or for all where it "
         "names none.",
     )
+    allowances: dict[Identifier, Hours] | None = Field(
+        default=None,
+        min_length=1,
+        description="Hours a week by class, or unlimited, in place of the class's own.",
+    )
 
     @field_validator("audience", mode="before", json_schema_input_type=Literal["everybody"] | Audience)
     @classmethod
@@ -369,7 +351,7 @@ class Policy(Part):
     @model_validator(mode="after")
     def _gives_something(self) -> Policy:
         if all(getattr(self, name) is None for name in type(self).model_fields if name != "audience"):
-            raise ValueError("gives nothing: add flavors, images, queue_weight or session_minutes")
+            raise ValueError("gives nothing: add flavors, images, queue_weight, session_minutes or allowances")
         return self
 
     def covers(self, flavor_id: str) -> bool:
@@ -400,6 +382,7 @@ class Catalog(Part):
     policies: tuple[Policy, ...] = Field(
         default=(), description="Who may use what. Without any, everything is for everybody."
     )
+    allowances: Allowances = Allowances()
     environment: dict[str, str] = Field(
         default={},
         max_length=MOST_VARIABLES,
@@ -443,12 +426,3 @@ def _find(parts: Sequence[Named], wanted: str, kind: str) -> Named:
         wanted=echo(wanted),
         known=", ".join(part.id for part in parts) or "(none)",
     )
-
-
-def echo(value: object) -> str:
-    """A rejected value, made safe and short enough to be said again."""
-    try:
-        shown = ascii(value)
-    except RecursionError:
-        shown = "(nested too deeply)"
-    return shown if len(shown) <= LONGEST_ECHO else shown[:LONGEST_ECHO] + "…"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from spawner.catalog.allowances import AllowanceClass
 from spawner.catalog.model import Catalog, Example, Flavor, Membership, Policy
 
 
@@ -60,6 +61,13 @@ class Rights:
             if policy.session_minutes is not None and policy.covers(flavor.id)
         ]
         return max(said, default=flavor.session_minutes)
+
+    def allowance_hours(self, one: AllowanceClass) -> float:
+        """Hours a week of a class: the most that a policy for the person says; the class's where none says any."""
+        said = [
+            policy.allowances[one.id] for policy in self.policies if policy.allowances and one.id in policy.allowances
+        ]
+        return max(said, default=one.hours)
 
     def queue_weight(self, flavor_id: str) -> float:
         """The largest that a policy for the person, or `queue.weights` for one of their groups, says; else 1."""

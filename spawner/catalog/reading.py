@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from spawner.catalog.model import Catalog, Part, echo
+from spawner.catalog.model import Catalog
+from spawner.catalog.parts import Part, echo
 from spawner.errors import CatalogInvalid
 
 
@@ -119,6 +120,7 @@ def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], 
     for index, part in enumerate(_listing(data.get("examples"))):
         yield from _reference(("examples", index, "image"), part.get("image"), ids["images"])
     yield from _check_policies(_listing(data.get("policies")), ids)
+    yield from _check_allowances(data)
     defaults = data.get("defaults")
     if isinstance(defaults, dict):
         yield from _reference(("defaults", "flavor"), defaults.get("flavor"), ids["flavors"])
@@ -142,6 +144,25 @@ def _check_policies(
                     f"{echo(name)} is given to nobody: policies name other {kind}. Add it to the {kind} of a policy, "
                     "such as one with for: everybody.",
                 )
+
+
+def _check_allowances(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each class has its own id, and flavors and policies name classes that exist."""
+    allowances = data.get("allowances")
+    known: list[str] = []
+    for index, part in enumerate(_listing(allowances.get("classes")) if isinstance(allowances, dict) else ()):
+        name = part.get("id")
+        if isinstance(name, str) and name in known:
+            yield ("allowances", "classes", index, "id"), f"{name} is used twice. Give each its own id."
+        known.append(str(name))
+    for index, flavor in enumerate(_listing(data.get("flavors"))):
+        uses = flavor.get("allowance")
+        if isinstance(uses, dict):
+            yield from _reference(("flavors", index, "allowance", "class"), uses.get("class"), known)
+    for index, policy in enumerate(_listing(data.get("policies"))):
+        given = policy.get("allowances")
+        for name in given if isinstance(given, dict) else ():
+            yield from _reference(("policies", index, "allowances", name), name, known)
 
 
 def _listing(value: Any) -> list[dict[str, Any]]:

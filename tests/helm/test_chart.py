@@ -183,7 +183,7 @@ def test_the_catalog_is_the_projects() -> None:
         assert f'"{name}"' in image["reference"]
     for example in ours["examples"]:
         example["image"] = {"cpu": "torch"}.get(example["image"], example["image"])
-    for kind in ("flavors", "examples", "defaults", "limits"):
+    for kind in ("flavors", "examples", "defaults", "limits", "allowances"):
         assert ours[kind] == project[kind]
 
 

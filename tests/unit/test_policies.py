@@ -201,7 +201,7 @@ ALL_FLAVORS = {"for": "everybody", "flavors": ["cpu-basic", "cpu-large", "gpu-24
         ({"for": {}, "queue_weight": 2}, "must name either groups or everybody"),
         ({"for": {"group": ["a"]}, "queue_weight": 2}, "for.group: is not known. Did you mean groups?"),
         ({"queue_weight": 2}, "for: is missing. Add it."),
-        ({"for": "everybody"}, "gives nothing: add flavors, images, queue_weight or session_minutes"),
+        ({"for": "everybody"}, "gives nothing: add flavors, images, queue_weight, session_minutes or allowances"),
         ({"for": "everybody", "flavor": ["cpu-basic"]}, "flavor: is not known. Did you mean flavors?"),
         ({"for": "everybody", "queue_weight": 0}, "queue_weight: input should be greater than 0"),
         (

@@ -41,6 +41,7 @@ from spawner.pool.admin import people as people_commands
 from spawner.pool.backends.base import Unavailable
 from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
+from spawner.pool.time import refusals as time_refusals
 from spawner.pool.warm import targets
 from spawner.rate_limits import texts as rate_texts
 from tests.stack import PROJECT
@@ -145,6 +146,11 @@ def class_texts() -> Iterator[str]:
     yield from (class_view.SESSION, class_view.ONE, class_view.SEVERAL)
 
 
+def time_texts() -> Iterator[str]:
+    """Texts of hours that are used up."""
+    yield from (value for name, value in vars(time_refusals).items() if name.isupper() and str(value).endswith("."))
+
+
 def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
@@ -167,6 +173,7 @@ def _all() -> dict[str, str]:
         *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),
+        *(("refusals.py", value) for value in time_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(
             ("policies.py", value)

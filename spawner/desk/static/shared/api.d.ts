@@ -186,6 +186,11 @@ export type ErrorFacts = {
   flavor?: string | null;
   image?: string | null;
   groups?: string[];
+  class?: string | null;
+  left_seconds?: number | null;
+  held_seconds?: number | null;
+  resets_at?: string | null;
+  free_flavors?: string[];
 };
 
 export type EstimateAccuracyView = {
