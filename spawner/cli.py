@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_people(commands)
     _add_traffic(commands)
     _add_invitations(commands)
+    _add_channels(commands)
     add_demo_options(commands.add_parser("demo-cloud", help="run only the simulated cloud"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
@@ -126,6 +127,18 @@ def _add_invitations(commands: Any) -> None:
         "trust", metavar="CLASS", nargs="?", help="new, known or trusted; auto: follow the rules in the settings"
     )
     for parser in (invite, listing, revoke, trust):
+        parser.add_argument(
+            "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
+        )
+
+
+def _add_channels(commands: Any) -> None:
+    channel = commands.add_parser("channel", help="messages to users who have no page open")
+    changes = channel.add_subparsers(dest="change", required=True)
+    test = changes.add_parser("test", help="send a message by the mail server of the settings")
+    unblock = changes.add_parser("unblock", help="let an address be entered again whose owner did not want it")
+    for parser in (test, unblock):
+        parser.add_argument("address", metavar="ADDRESS")
         parser.add_argument(
             "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
         )
@@ -276,6 +289,12 @@ def _invitations(options: argparse.Namespace) -> None:
     )
 
 
+def _channels(options: argparse.Namespace) -> None:
+    from spawner.cli_channels import run
+
+    run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
+
+
 def _demo_cloud(options: argparse.Namespace) -> None:
     from spawner.demo_cloud.__main__ import run
 
@@ -317,6 +336,7 @@ _COMMANDS = {
     **dict.fromkeys(("ban", "unban", "bans", "groups", "export", "forget"), _people),
     "traffic": _traffic,
     **dict.fromkeys(("invite", "invitations", "revoke-invitation", "trust"), _invitations),
+    "channel": _channels,
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from spawner.channel_settings import ChannelSettings
 from spawner.errors import SetupError
 from spawner.guard_settings import GuardSettings
 from spawner.login_settings import LoginSettings
@@ -165,6 +166,10 @@ class Settings(BaseModel):
     rate_limits: RateLimits = Field(
         default=RateLimits(),
         description="How often an address and a person may log in, start and ask; docs/operate.md.",
+    )
+    channels: ChannelSettings = Field(
+        default=ChannelSettings(),
+        description="How users are reached who have no page open: mail and webhooks; docs/channels.md.",
     )
     environment: dict[str, str | None] = Field(
         default={},

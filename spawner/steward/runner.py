@@ -30,6 +30,7 @@ from spawner.pool.user_namespaces import RETENTION
 from spawner.pool.warm import actions
 from spawner.settings import Settings
 from spawner.steward import bans, reconcile
+from spawner.steward.channels import keeping_channels
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
 from spawner.steward.paid import keeping_paid
@@ -225,6 +226,7 @@ async def run(settings: Settings) -> None:
         aiohttp.ClientSession() as session,
         open_hub_client(settings, "steward") as hub,
         keeping_paid(settings, holder),
+        keeping_channels(settings, holder),
     ):
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():

@@ -14,6 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner import errors
+from spawner.channels import requests as channel_requests
+from spawner.channels import undelivered
+from spawner.desk.admin import channels as admin_channels
 from spawner.desk.admin import guard as admin_guard
 from spawner.desk.admin import people as people_pages
 from spawner.desk.admin import state as admin_state
@@ -23,6 +26,7 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
+from spawner.desk.user import channel as channel_pages
 from spawner.desk.user import class_view, state, strings
 from spawner.hub.bans import CHINESE as HUB_CHINESE
 from spawner.ledger import EndReason, StartStep
@@ -57,6 +61,7 @@ PAST_THE_DESK = {
     "ledger/version.py",
     "pool/backends/local/backend.py",
     "pool/slot_view.py",
+    "cli_channels.py",
     "cli_invitations.py",
     "cli_people.py",
     "cli_traffic.py",
@@ -153,6 +158,13 @@ def people_texts() -> Iterator[str]:
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
 
 
+def channel_texts() -> Iterator[str]:
+    """Texts of the pages of messages that are in tables and constants."""
+    for table in (channel_pages.EVENTS, channel_pages.TITLES, admin_channels.TITLES, undelivered.WORDS):
+        yield from table.values()
+    yield channel_requests.WAIT
+
+
 def _all() -> dict[str, str]:
     texts = [
         *_texts_in_code(),
@@ -186,6 +198,7 @@ def _all() -> dict[str, str]:
         *(("admin_state.py", sentence) for sentence in admin_state.REASONS.values()),
         *(("admin_state.py", admin_state.__dict__[name]) for name in ADMIN_TEXTS),
         *(("admin_guard.py", sentence) for sentence in admin_guard.TEXTS),
+        *(("channel.py", sentence) for sentence in channel_texts()),
         *(("admin_strings.py", sentence) for sentence in admin_strings.ADMIN_STRINGS.values()),
     ]
     return {sentence: where for where, sentence in texts if re.search(r"[A-Za-z]", re.sub(r"\{.*?\}", "", sentence))}
