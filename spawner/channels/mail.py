@@ -13,6 +13,7 @@ import aiosmtplib
 
 from spawner.channel_settings import MailSecurity, MailServer
 from spawner.channels.texts import Letter
+from spawner.channels.trust import trusted_by
 from spawner.channels.undelivered import Failure, Undelivered
 
 SECONDS = 30
@@ -30,9 +31,7 @@ class MailSender:
     def __init__(self, server: MailServer, password: str | None, *, ca_file: Path | None) -> None:
         self._server = server
         self._password = password
-        self._trusted = ssl.create_default_context()
-        if ca_file is not None:
-            self._trusted.load_verify_locations(ca_file)
+        self._trusted = trusted_by(ca_file)
 
     @property
     def connections(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from aiohttp.abc import AbstractResolver
 from spawner.channel_settings import ChannelSettings
 from spawner.channels.keys import ChannelKeys
 from spawner.channels.targets import is_public
+from spawner.channels.trust import trusted_by
 from spawner.channels.undelivered import Failure, Undelivered
 from spawner.ledger.channels.rows import Channel
 
@@ -39,7 +39,7 @@ def _public_socket(info: Any) -> socket.socket:
     """
     family, kind, protocol, _, address = info
     if not is_public(str(address[0])):
-        raise _PrivateAddress(f"{address[0]} is not a public address")
+        raise _PrivateAddress("not a public address")  # one text, so that several addresses are one error
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
@@ -51,9 +51,7 @@ class WebhookSender:
     ) -> None:
         self._settings = settings
         self._keys = keys
-        self._trusted = ssl.create_default_context()
-        if settings.ca_file is not None:
-            self._trusted.load_verify_locations(settings.ca_file)
+        self._trusted = trusted_by(settings.ca_file)
         self._resolver = resolver
 
     async def send(self, channel: Channel, message_id: str, body: Mapping[str, Any], *, timestamp: int) -> None:

@@ -123,7 +123,10 @@ class ChannelRunner:
         if due.dropped:
             await self._ledger.awrite(drop, due.dropped, now=now)
         for message, channel, name in due.current:
-            if channel.id not in self._sending and self._has_room(channel.kind):
+            if message.tries >= TRIES:  # its last try has ended this process, or failed in an unforeseen way
+                detail = message.detail or str(Failure.UNREACHABLE)
+                await self._ledger.awrite(_note_failure, message, detail, now=now, is_last=True)
+            elif channel.id not in self._sending and self._has_room(channel.kind):
                 await self._begin(message, channel, name)
         await self._prune(now)
         return True
