@@ -45,7 +45,7 @@ class MailServer(BaseModel):
     password_file: Path | None = Field(
         default=None, description="File with the password, and nothing else. Default: the secret `smtp-password`."
     )
-    sender: str = Field(alias="from", description="Address in the field From.")
+    sender: str = Field(description="Address in the field From.")
     sender_name: str = Field(default="Freepool", max_length=100, description="Name in the field From.")
     reply_to: str | None = Field(default=None, description="Address in the field Reply-To.")
     connections: int = Field(default=2, ge=1, le=20, description="Connections to the server at once.")

@@ -44,8 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
         default=bool(os.environ.get("DEMO_CLOUD")),
         help="offer paid notebooks in a simulated cloud on this machine: no account, no real money (or DEMO_CLOUD=1)",
     )
-    check = commands.add_parser("check", help="check the catalog and report every mistake")
-    check.add_argument("catalog", type=Path, nargs="?", default=CATALOG_FILE)
+    check = commands.add_parser("check", help="check the catalog and report every mistake; check the settings")
+    check.add_argument("catalog", type=Path, nargs="?", help=f"default: {CATALOG_FILE}")
+    check.add_argument("--settings", type=Path, help=f"settings for one machine (without a catalog: {LOCAL_FILE})")
+    check.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
     link = commands.add_parser("link", help="print a link that logs a user in")
     link.add_argument("user", nargs="?", default=getpass.getuser())
     link.add_argument("--days", type=_days, help="days until it expires (default: login.link_days in the settings: 7)")
@@ -208,9 +210,16 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    catalog = load_catalog(options.catalog)
+    path = options.catalog or CATALOG_FILE
+    settings = options.settings or (LOCAL_FILE if options.catalog is None and LOCAL_FILE.exists() else None)
+    if settings is not None:
+        from spawner.local.preflight import check_settings
+
+        check_settings(settings, options.state)
+        sys.stdout.write(f"{settings}: no mistakes.\n")
+    catalog = load_catalog(path)
     sys.stdout.write(
-        f"{options.catalog}: {len(catalog.flavors)} flavors, {len(catalog.images)} images, "
+        f"{path}: {len(catalog.flavors)} flavors, {len(catalog.images)} images, "
         f"{len(catalog.examples)} examples, no mistakes.\n"
     )
 

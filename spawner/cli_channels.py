@@ -58,10 +58,10 @@ async def send_test(settings: Settings, address: str, *, now: datetime) -> None:
         await sender.send(letter, address)
     except Undelivered as error:
         raise SetupError(
-            "The message was not taken by {host}:{port}: {what} {details}",
+            "The message was not taken by {host}:{port}: {what}",
             next_step="Check channels.mail in the settings, and that this machine may connect to the server.",
             host=server.host,
             port=server.actual_port,
             what=WORDS[error.failure],
-            details=f"({error.details})" if error.details else "",
+            details=error.details,
         ) from None

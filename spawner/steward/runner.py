@@ -230,7 +230,8 @@ async def run(settings: Settings) -> None:
     ):
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():
-            webhook = Webhook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
+            notify_url = settings.webhook()
+            webhook = Webhook(session, notify_url, settings.public_url) if notify_url else None
             steward = Steward(
                 pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), webhook=webhook, settings=settings
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -74,6 +75,22 @@ def mail_server(context: ssl.SSLContext | None = None) -> Iterator[MailBox]:
         yield box
     finally:
         controller.stop()
+
+
+def channels_by(box: MailBox) -> dict[str, Any]:
+    """The section `channels` of the settings for a mail server without encryption, with webhooks."""
+    return {
+        "mail": {"host": HERE, "port": box.port, "security": "none", "sender": "lab@example.org"},
+        "webhooks": True,
+        "private_addresses": True,
+    }
+
+
+def link_in(mail: EmailMessage, path: str) -> str:
+    """The link to a page of the desk in a mail."""
+    found = re.search(rf"https?://\S+/services/desk/{path}\S*", mail.get_content())
+    assert found, mail.get_content()
+    return found[0]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ LETTER = Letter("m1", "en", "Subject", "Summary", "Text, 中文.\n", NOW, "https
 
 
 def sender(port: int, *, password: str | None = None, ca_file: Path | None = None, **changes: Any) -> MailSender:
-    given = {"host": "localhost", "port": port, "security": "none", "from": "lab@example.org"} | changes
+    given = {"host": "localhost", "port": port, "security": "none", "sender": "lab@example.org"} | changes
     return MailSender(MailServer.model_validate(given), password, ca_file=ca_file)
 
 

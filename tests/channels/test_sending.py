@@ -45,7 +45,7 @@ class Clock:
 
 def runner(ledger: Ledger, port: int, clock: Clock, *, ca_file: Path | None = None, holder: str = "h") -> ChannelRunner:
     server = MailServer.model_validate(
-        {"host": "127.0.0.1", "port": port, "security": "none", "from": "lab@example.org"}
+        {"host": "127.0.0.1", "port": port, "security": "none", "sender": "lab@example.org"}
     )
     settings = ChannelSettings(mail=server, webhooks=True, private_addresses=True, ca_file=ca_file)
     senders = Senders(MailSender(server, None, ca_file=None), WebhookSender(settings, KEYS), WRITER)

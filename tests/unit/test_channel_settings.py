@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from spawner.channel_settings import ChannelSettings, MailServer, is_mail_address
 from spawner.errors import SetupError
 
-SERVER: dict[str, Any] = {"host": "smtp.example.org", "from": "lab@example.org"}
+SERVER: dict[str, Any] = {"host": "smtp.example.org", "sender": "lab@example.org"}
 
 
 def server(**changes: Any) -> MailServer:
@@ -22,6 +22,11 @@ def test_nothing_is_offered_where_nothing_is_set() -> None:
     assert not ChannelSettings().is_on
     assert ChannelSettings(webhooks=True).is_on
     assert ChannelSettings(mail=server()).is_on
+
+
+def test_a_process_reads_what_the_supervisor_has_written() -> None:
+    settings = ChannelSettings(mail=server(user="lab"), webhooks=True, webhook_hosts=("a.example.org",))
+    assert ChannelSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
 @pytest.mark.parametrize(("security", "port"), [("starttls", 587), ("tls", 465)])
@@ -40,8 +45,8 @@ def test_unencrypted_mail_is_for_this_machine(host: str) -> None:
     [
         ({"security": "none"}, "use starttls or tls"),
         ({"security": "none", "host": "127.0.0.1.example.org"}, "use starttls or tls"),
-        ({"from": "lab"}, "mail address"),
-        ({"from": "lab@example.org\nBcc: x@example.org"}, "mail address"),
+        ({"sender": "lab"}, "mail address"),
+        ({"sender": "lab@example.org\nBcc: x@example.org"}, "mail address"),
         ({"reply_to": "a@example.org, b@example.org"}, "mail address"),
         ({"sender_name": "Free\npool"}, "one line"),
         ({"port": 0}, "greater than or equal to 1"),

@@ -131,7 +131,7 @@ def test_every_unasked_end_and_every_paid_notice_has_words() -> None:
 
 def test_a_mail_is_plain_text_and_can_be_unsubscribed_by_one_click() -> None:
     server = MailServer.model_validate(
-        {"host": "localhost", "from": "lab@example.org", "sender_name": "Frée pool", "reply_to": "help@example.org"}
+        {"host": "localhost", "sender": "lab@example.org", "sender_name": "Frée pool", "reply_to": "help@example.org"}
     )
     mail = as_mail(letter(MessageEvent.YOUR_TURN, "zh-CN"), server, "ann@example.org")
     assert mail.get_content_type() == "text/plain"
@@ -147,7 +147,7 @@ def test_a_mail_is_plain_text_and_can_be_unsubscribed_by_one_click() -> None:
 def test_a_line_break_in_a_title_adds_no_header() -> None:
     writer = replace(WRITER, title=lambda *_: "x\r\nBcc: victim@example.org")
     found = writer.letter(message(MessageEvent.YOUR_TURN), CHANNEL, name="ann", now=NOW)
-    server = MailServer.model_validate({"host": "localhost", "from": "lab@example.org"})
+    server = MailServer.model_validate({"host": "localhost", "sender": "lab@example.org"})
     with pytest.raises(ValueError, match="linefeed"):
         as_mail(found, server, "ann@example.org")
 
