@@ -175,7 +175,15 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("class_view.py", sentence) for sentence in class_texts()),
-        *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
+        *(
+            ("texts.py", text)
+            for text in (
+                *rate_texts.ADDRESS.values(),
+                *rate_texts.PERSON.values(),
+                rate_texts.NEXT,
+                rate_texts.NEXT_ONE,
+            )
+        ),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
