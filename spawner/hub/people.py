@@ -114,9 +114,9 @@ class HubPeople:
         """Who the user is. Writes only where that is new or has changed."""
         identity = self._identity_logging_in(user.name)
         if identity is not None:
-            person = await self._write(people.identify, user, identity)
+            identified = await self._write(people.identify, user, identity)
             self._logging_in.pop(user.name, None)  # not before: another account could take the name meanwhile
-            return person
+            return identified
         person = await self.ledger.aread(people.current, user.name, user.since)
         if person is not None and person.hub_id == user.id:
             return person

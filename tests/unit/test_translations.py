@@ -19,6 +19,7 @@ from spawner.channels import undelivered
 from spawner.desk.admin import channels as admin_channels
 from spawner.desk.admin import guard as admin_guard
 from spawner.desk.admin import people as people_pages
+from spawner.desk.admin import run_words
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
 from spawner.desk.http import STATUS_TEXTS
@@ -29,7 +30,8 @@ from spawner.desk.paid import texts as words
 from spawner.desk.user import channel as channel_pages
 from spawner.desk.user import class_view, state, strings
 from spawner.hub.bans import CHINESE as HUB_CHINESE
-from spawner.ledger import EndReason, StartStep
+from spawner.ledger import EndReason, InstanceState, StartStep
+from spawner.ledger.paid.rows import OrderState
 from spawner.ledger.people import bans, forgetting
 from spawner.ledger.people.rows import BanCode
 from spawner.paid.accounts import binding
@@ -154,6 +156,8 @@ def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
         yield from table.values()
+    for table in (run_words.ENDS, run_words.STATES, run_words.PAID_STATES):
+        yield from table.values()
     for module in (people_pages, people_commands, forgetting):
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
 
@@ -271,6 +275,9 @@ def test_no_text_is_translated_twice() -> None:
 def test_every_step_and_every_end_reason_has_a_text() -> None:
     assert set(STEP_TEXTS) == set(StartStep)
     assert set(END_TEXTS) == set(EndReason)
+    assert set(EndReason) <= set(run_words.ENDS)
+    assert set(InstanceState) == set(run_words.STATES)
+    assert set(OrderState) == set(run_words.PAID_STATES)
     assert set(bans.REASONS) == set(BanCode)
     assert set(responses.UNAVAILABLE_TEXTS) == set(Unavailable)
     assert set(FAILURES).isdisjoint(USER_REQUESTED)
