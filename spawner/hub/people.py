@@ -257,7 +257,7 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
                 identity,
                 lambda: newcomers.admit(settings, ledger, login, secret, people_of_hub.now()),
             )
-            await newcomers.note(ledger, login, settings.people)
+            await newcomers.note(ledger, login, settings)
         except NameTaken as refusal:
             name = str(model["name"])
             raise LoginRefused(403, texts.plain_name_taken(name), texts.name_taken(name)) from refusal
