@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -20,6 +21,7 @@ SECONDS = 30
 """For one message, from the connection to the server's answer to it."""
 STEP_SECONDS = 15
 """For one answer of the server."""
+QUIT_SECONDS = 2
 NO_SUCH_MAILBOX = (550, 551, 553)
 POLICY_MARK = "5.7."
 """Enhanced status codes of refusals that are about the sender (RFC 3463): relaying is denied, say."""
@@ -62,6 +64,8 @@ class MailSender:
         try:
             await client.connect()
             await client.send_message(message, sender=server.sender, recipients=[address])
+            with suppress(aiosmtplib.SMTPException, OSError):  # the mail is taken, whatever follows
+                await client.quit(timeout=QUIT_SECONDS)
         finally:
             client.close()
 

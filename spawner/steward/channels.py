@@ -40,7 +40,7 @@ LEASE_DURATION = timedelta(seconds=15)
 TICK_SECONDS = 1.0
 """Between looks for messages that are due: other processes write them, and times pass without an event."""
 AT_ONCE = 200
-"""Messages that one tick looks at."""
+"""Messages of one kind of channel that one tick looks at."""
 WEBHOOKS_AT_ONCE = 8
 """At most one to each channel. How many mails are sent at once is a setting."""
 TRIES = 8

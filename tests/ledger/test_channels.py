@@ -186,6 +186,23 @@ def test_of_two_stewards_one_makes_a_try(ledger: Ledger) -> None:
     assert tell(ledger) == 0, "but that it was said is"
 
 
+def test_mails_that_are_due_leave_room_for_webhooks_and_for_what_was_removed(ledger: Ledger) -> None:
+    confirmed(ledger)
+    for number in range(5):
+        tell(ledger, mark=f"mail{number}")
+    confirmed(ledger, "bob", "https://hooks.example.org/")
+    removed = confirmed(ledger, "cat", "cat@example.org")
+    for person in ("bob", "cat"):
+        tell(ledger, person)
+    for one in ledger.read(messages.due, now=NOW, at_most=99):
+        if one.message.channel_id == removed.id:
+            ledger.write(messages.begin_try, one.message, next_try_at=NOW)
+    ledger.write(channels.remove, removed.id)
+    found = ledger.read(messages.due, now=NOW, at_most=2)
+    kinds = Counter(one.channel.kind if one.channel else None for one in found)
+    assert kinds == {ChannelKind.EMAIL: 2, ChannelKind.WEBHOOK: 2, None: 2}
+
+
 def test_a_failing_channel_says_since_when(ledger: Ledger) -> None:
     made = confirmed(ledger)
     for hours in (1, 2):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -116,11 +116,20 @@ def tests(connection: Connection, channel_id: str, *, since: datetime) -> int:
 
 
 def due(connection: Connection, *, now: datetime, at_most: int) -> list[Outgoing]:
-    """Messages whose next try is due, the longest due first."""
-    query = (
+    """Messages whose next try is due, the longest due first: `at_most` of each kind of channel.
+
+    So mails that a server does not take leave room for webhooks.
+    """
+    is_due = (
         select(messages).where(IS_OPEN, messages.c.next_try_at <= now).order_by(messages.c.next_try_at, messages.c.id)
     )
-    found = [Message(**row._mapping) for row in connection.execute(query.limit(at_most))]
+    has_none = ~messages.c.channel_id.in_(select(channels.c.id))  # the channel was removed
+    kinds = [messages.c.channel_id.in_(select(channels.c.id).where(channels.c.kind == kind)) for kind in ChannelKind]
+    found = [
+        Message(**row._mapping)
+        for where in (*kinds, has_none)
+        for row in connection.execute(is_due.where(where).limit(at_most))
+    ]
     ids = {message.channel_id for message in found}
     rows = connection.execute(select(channels).where(channels.c.id.in_(ids)))
     by_id = {row.id: Channel(**row._mapping) for row in rows}
@@ -190,15 +199,6 @@ def deliveries(connection: Connection, *, since: datetime) -> dict[ChannelKind, 
 
 def _count(connection: Connection, *where: Any) -> int:
     return int(connection.execute(select(func.count()).select_from(messages).where(*where)).scalar_one())
-
-
-def last_of(connection: Connection, channel_ids: Iterable[str]) -> dict[str, Message]:
-    """The newest message of each channel."""
-    found: dict[str, Message] = {}
-    query = select(messages).where(messages.c.channel_id.in_(list(channel_ids))).order_by(messages.c.made_at)
-    for row in connection.execute(query):
-        found[row.channel_id] = Message(**row._mapping)
-    return found
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
