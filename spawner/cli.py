@@ -44,8 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
         default=bool(os.environ.get("DEMO_CLOUD")),
         help="offer paid notebooks in a simulated cloud on this machine: no account, no real money (or DEMO_CLOUD=1)",
     )
-    check = commands.add_parser("check", help="check the catalog and report every mistake")
-    check.add_argument("catalog", type=Path, nargs="?", default=CATALOG_FILE)
+    check = commands.add_parser("check", help="check the catalog and report every mistake; check the settings")
+    check.add_argument("catalog", type=Path, nargs="?", help=f"default: {CATALOG_FILE}")
+    check.add_argument("--settings", type=Path, help=f"settings for one machine (without a catalog: {LOCAL_FILE})")
+    check.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
     link = commands.add_parser("link", help="print a link that logs a user in")
     link.add_argument("user", nargs="?", default=getpass.getuser())
     link.add_argument("--days", type=_days, help="days until it expires (default: login.link_days in the settings: 7)")
@@ -62,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_people(commands)
     _add_traffic(commands)
     _add_invitations(commands)
+    _add_channels(commands)
     add_demo_options(commands.add_parser("demo-cloud", help="run only the simulated cloud"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
@@ -131,6 +134,18 @@ def _add_invitations(commands: Any) -> None:
         )
 
 
+def _add_channels(commands: Any) -> None:
+    channel = commands.add_parser("channel", help="messages to users who have no page open")
+    changes = channel.add_subparsers(dest="change", required=True)
+    test = changes.add_parser("test", help="send a message by the mail server of the settings")
+    unblock = changes.add_parser("unblock", help="let an address be entered again whose owner did not want it")
+    for parser in (test, unblock):
+        parser.add_argument("address", metavar="ADDRESS")
+        parser.add_argument(
+            "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
+        )
+
+
 def _add_warm(warm: argparse.ArgumentParser) -> None:
     changes = warm.add_subparsers(dest="change")
     plan = changes.add_parser("plan", help="keep notebooks warm at set times, for example for a class")
@@ -195,9 +210,16 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    catalog = load_catalog(options.catalog)
+    path = options.catalog or CATALOG_FILE
+    settings = options.settings or (LOCAL_FILE if options.catalog is None and LOCAL_FILE.exists() else None)
+    if settings is not None:
+        from spawner.local.preflight import check_settings
+
+        check_settings(settings, options.state)
+        sys.stdout.write(f"{settings}: no mistakes.\n")
+    catalog = load_catalog(path)
     sys.stdout.write(
-        f"{options.catalog}: {len(catalog.flavors)} flavors, {len(catalog.images)} images, "
+        f"{path}: {len(catalog.flavors)} flavors, {len(catalog.images)} images, "
         f"{len(catalog.examples)} examples, no mistakes.\n"
     )
 
@@ -276,6 +298,12 @@ def _invitations(options: argparse.Namespace) -> None:
     )
 
 
+def _channels(options: argparse.Namespace) -> None:
+    from spawner.cli_channels import run
+
+    run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
+
+
 def _demo_cloud(options: argparse.Namespace) -> None:
     from spawner.demo_cloud.__main__ import run
 
@@ -317,6 +345,7 @@ _COMMANDS = {
     **dict.fromkeys(("ban", "unban", "bans", "groups", "export", "forget"), _people),
     "traffic": _traffic,
     **dict.fromkeys(("invite", "invitations", "revoke-invitation", "trust"), _invitations),
+    "channel": _channels,
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from spawner.channel_settings import ChannelSettings
 from spawner.errors import SetupError
 from spawner.guard_settings import GuardSettings
 from spawner.login_settings import LoginSettings
@@ -146,6 +147,9 @@ class Settings(BaseModel):
         pattern="^https?://",
         description="Webhook: gets a POST when a queued user's turn has come.",
     )
+    notify_url_file: Path | None = Field(
+        default=None, description="File with `notify_url`, and nothing else: its address may hold a token."
+    )
 
     guard: GuardSettings = Field(
         default=GuardSettings(), description="What is noted about instances, and what follows; docs/operate.md."
@@ -165,6 +169,10 @@ class Settings(BaseModel):
     rate_limits: RateLimits = Field(
         default=RateLimits(),
         description="How often an address and a person may log in, start and ask; docs/operate.md.",
+    )
+    channels: ChannelSettings = Field(
+        default=ChannelSettings(),
+        description="How users are reached who have no page open: mail and webhooks; docs/channels.md.",
     )
     environment: dict[str, str | None] = Field(
         default={},
@@ -236,6 +244,25 @@ class Settings(BaseModel):
                 "means)"
             )
         return self
+
+    def webhook(self) -> str | None:
+        """The administrator's webhook. Raises `SetupError` where its file cannot be read."""
+        if self.notify_url_file is None:
+            return self.notify_url
+        try:
+            url = self.notify_url_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetupError(
+                "The webhook's address in {path} cannot be read: {why}.",
+                next_step="Write it there, or set notify_url.",
+                path=self.notify_url_file,
+                why=getattr(error, "strerror", None) or error,
+            ) from None
+        if not url.startswith(("http://", "https://")):
+            raise SetupError(
+                "notify_url_file: {path} has no address that begins with https://.", path=self.notify_url_file
+            )
+        return url
 
     @property
     def slots_dir(self) -> Path:

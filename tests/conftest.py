@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.channels.servers import MailBox, channels_by, mail_server
 from tests.cloud.steer import QUICK, Steer, steer_beside
 from tests.cluster.network import Network, is_on_cluster, lease
 from tests.lean import lean_settings
@@ -32,7 +33,14 @@ def state() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def shared_stack() -> Iterator[Stack]:
+def mail_box() -> Iterator[MailBox]:
+    """The mail server of the shared stack."""
+    with mail_server() as box:
+        yield box
+
+
+@pytest.fixture(scope="session")
+def shared_stack(mail_box: MailBox) -> Iterator[Stack]:
     """One Freepool for all tests that leave nothing behind: they use users of their own, and stop what they start.
 
     `cpu-large` uses hours of the class `cpu`, of which each user has plenty.
@@ -46,7 +54,8 @@ def shared_stack() -> Iterator[Stack]:
         data["allowances"]["classes"].append({"id": "cpu", "title": {"en": "CPU", "zh": "CPU"}, "hours": 100})
 
     try:
-        catalog, settings = write_catalog(folder / "catalog.yaml", change), local_settings(folder / "settings.yaml")
+        settings = local_settings(folder / "settings.yaml", channels=channels_by(mail_box))
+        catalog = write_catalog(folder / "catalog.yaml", change)
         with running_stack(folder / "state", catalog=catalog, settings=settings) as stack:
             yield stack
     finally:

@@ -27,8 +27,8 @@ proxy_api_port: 8001
 desk_host: {{ include "freepool.host" (list . "desk") }}
 desk_port: 8002
 public: {{ include "freepool.public" . }}
-{{- with .Values.steward.notifyUrl }}
-notify_url: {{ . }}
+{{- if or .Values.steward.notifyUrl .Values.steward.notifySecret }}
+notify_url_file: /srv/notify/notify-url
 {{- end }}
 {{- with include "freepool.subdomainHost" . }}
 subdomain_host: {{ . }}
@@ -57,6 +57,14 @@ login:
 {{- with .Values.people }}
 people:
   {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.channels.settings }}
+channels:
+  {{- $settings := deepCopy . }}
+  {{- if and $.Values.channels.existingSecret (hasKey $settings "mail") (not (dig "mail" "password_file" "" $settings)) }}
+  {{- $_ := set $settings.mail "password_file" "/srv/channels/smtp-password" }}
+  {{- end }}
+  {{- toYaml $settings | nindent 2 }}
 {{- end }}
 {{- if and (contains "/srv/clouds/" (toJson .Values.paid.settings)) (not .Values.paid.existingSecret) }}
 {{- fail "paid.settings names files in /srv/clouds/: name the Secret that holds them in paid.existingSecret." }}
@@ -113,7 +121,7 @@ They are kept in .Release while one rendering lasts, because the pods' checksums
 {{- if .Values.existingSecret -}}
 {{- $data = $there -}}
 {{- else -}}
-{{- $names := list "slots" "link" "proxy" "desk" "steward" "cookies" "crypt-keys" "people" -}}
+{{- $names := list "slots" "link" "proxy" "desk" "steward" "cookies" "crypt-keys" "people" "channels" -}}
 {{- if include "freepool.embeddedDatabase" . }}{{ $names = append $names "postgres-password" }}{{ end -}}
 {{- range $names -}}
 {{- $_ := set $data . (get $there . | default (randBytes 32 | b64dec | printf "%x" | b64enc)) -}}
@@ -128,6 +136,11 @@ They are kept in .Release while one rendering lasts, because the pods' checksums
 {{- $_ := set .Release "freepoolSecrets" $data -}}
 {{- end -}}
 {{- toYaml .Release.freepoolSecrets -}}
+{{- end }}
+
+{{/* The webhook's address may hold a token. */}}
+{{- define "freepool.content.notify" -}}
+notify-url: {{ .Values.steward.notifyUrl | b64enc | quote }}
 {{- end }}
 
 {{- define "freepool.content.proxySecret" -}}

@@ -94,7 +94,11 @@ export class Rates {
   #answer(kind, path, accept, seconds) {
     const isForProgram = path.includes("/api/") || !accept.includes("text/html");
     const form = isForProgram ? (path.startsWith("/services/desk/") ? "desk" : "hub") : "page";
-    const body = (this.options?.texts[kind]?.[form] ?? "").replaceAll("{seconds}", String(seconds));
+    const text = this.options?.texts[kind]?.[form] ?? "";
+    const body = (seconds === 1 ? text.replaceAll("{seconds} seconds", "1 second") : text).replaceAll(
+      "{seconds}",
+      String(seconds),
+    );
     const headers = {
       ...this.options?.headers,
       "Content-Type": isForProgram ? "application/json" : "text/html; charset=utf-8",

@@ -20,6 +20,7 @@ from spawner.catalog import load_catalog
 from spawner.descriptors import raise_limit
 from spawner.desk import common, relay
 from spawner.desk.admin import routes as admin_routes
+from spawner.desk.admin.channels import channel_exposition
 from spawner.desk.admin.metrics import exposition
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.context import Desk
@@ -32,6 +33,7 @@ from spawner.desk.paid import routes as paid_routes
 from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.metrics import paid_exposition
 from spawner.desk.routes import Route, tornado_routes
+from spawner.desk.user import channel_routes
 from spawner.desk.user import routes as user_routes
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.snapshot import SnapshotReader
@@ -78,6 +80,8 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         base=BASE,
         expositions=[partial(exposition, catalog=catalog, backend=backend)],
     )
+    if settings.channels.is_on:
+        desk.expositions.append(channel_exposition)
     paid = None
     if settings.paid is not None:
         from spawner.desk.paid.build import make_paid_parts  # noqa: PLC0415  (its OAuth library is needed only here)
@@ -104,6 +108,7 @@ def all_routes(parts: Parts) -> list[Any]:
         Route("health", common.HealthHandler),
         Route("api/openapi.json", common.OpenApiHandler, options={"document": document}),
         user_routes.ICON,
+        *(channel_routes.LINKS if desk.settings.channels.is_on else ()),
     )
     return [
         *tornado_routes(BASE, common_routes, desk=desk),

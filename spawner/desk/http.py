@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,9 +21,10 @@ from tornado.web import HTTPError, RequestHandler
 from spawner import __version__
 from spawner.catalog import Catalog
 from spawner.desk.context import Desk
+from spawner.desk.durations import LOCALES
 from spawner.desk.i18n import LANGUAGE_COOKIE, Translations, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
-from spawner.desk.zones import ZONE_COOKIE, zone_named
+from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
 from spawner.errors import BadOption, Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
 from spawner.ledger.people import bans, people
 from spawner.ledger.people.rows import Ban, Person
@@ -334,6 +335,10 @@ class Handler(HubOAuthenticated, RequestHandler):
         """The browser's time zone, which a script of an earlier page has put into a cookie; else UTC."""
         return zone_named(self.get_cookie(ZONE_COOKIE))
 
+    def time_text(self, at: datetime) -> str:
+        """Date and time in the reader's zone and language; in UTC, and saying so, where the zone is not known."""
+        return time_text(at, self.zone, LOCALES[self.language_texts.language])
+
     @property
     def here(self) -> str:
         """The URL to return to, as a GET, after the language was changed on this page."""
@@ -353,6 +358,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             demo=self.desk.settings.is_demo,
             has_paid=self.desk.settings.paid is not None and self.desk.settings.guards_pages,
             guards_pages=self.desk.settings.guards_pages,
+            has_channels=self.desk.settings.channels.is_on,
             **context,
         )
 

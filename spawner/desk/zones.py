@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_time
 
 ZONE_COOKIE = "freepool-zone"
 LONGEST_NAME = 64
@@ -17,3 +19,10 @@ def zone_named(name: str | None) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, no relative path, a folder of zones
         return UTC
+
+
+def time_text(at: datetime, zone: tzinfo, locale: str) -> str:
+    """Date and time in a zone. `locale` is Babel's name of the language. UTC is named, as no reader expects it."""
+    there = at.astimezone(zone)
+    text = f"{format_date(there, 'medium', locale=locale)} {format_time(there, 'short', locale=locale)}"
+    return f"{text} UTC" if zone is UTC else text

@@ -13,10 +13,11 @@ from typing import Any
 from tornado.web import HTTPError
 
 from spawner.client_address import network_of
+from spawner.hub.invitation_cookie import keep_code
 from spawner.hub.invitation_texts import TOO_MANY, sentence
 from spawner.hub.login.links import LinkAuthenticator
 from spawner.hub.login.pages import QuietHandler, both
-from spawner.hub.newcomers import COOKIE, COOKIE_HOURS, address_of
+from spawner.hub.newcomers import address_of
 from spawner.hub.people import hub_people
 from spawner.ledger.people import invitations
 from spawner.ledger.people.newcomers import Refused, problem_of
@@ -98,7 +99,7 @@ class InvitationHandler(QuietHandler):
             log.warning("an invitation was refused: %s (%s)", problem, address)
             self.show(problem=sentence(problem or Refused.UNKNOWN_CODE), status=403)
             return
-        self._set_cookie(COOKIE, code, path=self.hub.base_url, expires_days=COOKIE_HOURS / 24, samesite="Lax")
+        keep_code(self, people.settings, code)
         self.redirect(self.authenticator.login_url(self.hub.base_url))
 
     def show(self, *, code: str = "", problem: str = "", status: int = 200) -> None:

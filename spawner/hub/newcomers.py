@@ -11,12 +11,13 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from spawner.client_address import client_address
+from spawner.hub.invitation_cookie import drop_code, kept_code
 from spawner.hub.invitation_texts import refusal
 from spawner.hub.login.claims import find_claim
 from spawner.hub.login.pages import LoginRefused
 from spawner.ledger import Ledger
 from spawner.ledger.people import newcomers, people, trust
-from spawner.ledger.people.invitations import hash_of, read_code
+from spawner.ledger.people.invitations import hash_of
 from spawner.ledger.people.newcomers import Newcomer, Refused
 from spawner.ledger.people.rows import Identity, LoginFacts
 from spawner.people_settings import PeopleSettings
@@ -25,9 +26,6 @@ from spawner.settings import Settings
 from spawner.times import utc_text
 
 log = logging.getLogger("freepool.login")
-COOKIE = "freepool-invitation"
-"""Holds the code of an invitation while its owner is at the login's provider."""
-COOKIE_HOURS = 1
 PREFIXES = {4: 24, 6: 56}
 """Prefix length of one network, by version of IP: about what one household or small site has."""
 FULL = (Refused.FULL_DAY, Refused.FULL_NETWORK)
@@ -46,7 +44,7 @@ class Login:
 
 async def admit(settings: Settings, ledger: Ledger, login: Login, secret: str, now: datetime) -> None:
     """Write the person of an account that JupyterHub does not know. Raises `LoginRefused` where it may not come in."""
-    code = read_code((login.handler.get_secure_cookie(COOKIE, max_age_days=COOKIE_HOURS / 24) or b"").decode())
+    code = kept_code(login.handler, settings)
     newcomer = Newcomer(
         identity=login.identity,
         name=login.model["name"],
@@ -61,14 +59,13 @@ async def admit(settings: Settings, ledger: Ledger, login: Login, secret: str, n
         raise NewAccountRefused(found, html, retry_after=int((tomorrow - now).total_seconds()) + 1)
 
 
-async def note(ledger: Ledger, login: Login, settings: PeopleSettings) -> None:
+async def note(ledger: Ledger, login: Login, settings: Settings) -> None:
     """Keep what the login has said that classes are made of. The cookie of an invitation has served."""
-    facts = facts_of(login.claims, settings)
+    facts = facts_of(login.claims, settings.people)
     person = await ledger.aread(people.by_identity, login.identity)
     if person is not None and trust.differs(person, facts):
         await ledger.awrite(trust.note_login, person.id, facts)
-    if login.handler.get_cookie(COOKIE):
-        login.handler.clear_cookie(COOKIE, path=login.handler.hub.base_url)
+    drop_code(login.handler, settings)
 
 
 class NewAccountRefused(LoginRefused):

@@ -112,9 +112,11 @@ class HubPeople:
 
     async def of(self, user: HubUser) -> Person:
         """Who the user is. Writes only where that is new or has changed."""
-        identity, at = self._logging_in.pop(user.name, (None, None))
-        if identity is not None and at is not None and self.now() - at < LOGIN_TIME:
-            return await self._write(people.identify, user, identity)
+        identity = self._identity_logging_in(user.name)
+        if identity is not None:
+            identified = await self._write(people.identify, user, identity)
+            self._logging_in.pop(user.name, None)  # not before: another account could take the name meanwhile
+            return identified
         person = await self.ledger.aread(people.current, user.name, user.since)
         if person is not None and person.hub_id == user.id:
             return person
@@ -136,14 +138,25 @@ class HubPeople:
             row = session.get(orm.User, person.hub_id)
             if row is not None and hub_user(row).since == person.hub_since:
                 return str(row.name)
+        self._refuse_second(name, identity)
+        if orm.User.find(session, name) is None and person is None and admit is not None:
+            await admit()
+            self._refuse_second(name, identity)  # nothing is awaited from here to the entry
         row = orm.User.find(session, name)
         if row is None:
-            if person is None and admit is not None:
-                await admit()
             self._logging_in[name] = identity, self.now()
         else:
             await self._write(people.identify, hub_user(row), identity)
         return name
+
+    def _refuse_second(self, name: str, identity: Identity) -> None:
+        """Of two new accounts of one name the first that logs in has it."""
+        if self._identity_logging_in(name) not in (None, identity):
+            raise people.name_taken(name)
+
+    def _identity_logging_in(self, name: str) -> Identity | None:
+        identity, at = self._logging_in.get(name, (None, None))
+        return identity if at is not None and self.now() - at < LOGIN_TIME else None
 
     async def record_groups(self, person: Person, user: Any, *, login: Collection[str] | None = None) -> None:
         """Write the groups of JupyterHub's `user`. `login` are those that the login names now; None: as it said last.
@@ -244,7 +257,7 @@ def post_auth_hook(people_of_hub: HubPeople, then: Any) -> Any:
                 identity,
                 lambda: newcomers.admit(settings, ledger, login, secret, people_of_hub.now()),
             )
-            await newcomers.note(ledger, login, settings.people)
+            await newcomers.note(ledger, login, settings)
         except NameTaken as refusal:
             name = str(model["name"])
             raise LoginRefused(403, texts.plain_name_taken(name), texts.name_taken(name)) from refusal

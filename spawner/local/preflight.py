@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from spawner.catalog import Catalog
+from spawner.channels.trust import trusted_by
 from spawner.errors import SetupError
 from spawner.local.front import LARGEST_PORT, STARTER
 from spawner.pool.backends.local import syscalls
@@ -151,6 +152,7 @@ def read_local_file(path: Path) -> Mapping[str, Any]:
             | _kubeconfig(path, data)
             | _paid(path, data)
             | _login(path, data)
+            | _channels(path, data)
         )
     except OSError as error:
         raise SetupError(
@@ -190,6 +192,37 @@ def _login(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(login, dict) or "client_secret_file" not in login:
         return {}
     return {"login": {**login, "client_secret_file": str((path.parent / login["client_secret_file"]).resolve())}}
+
+
+def _channels(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if data.get("notify_url_file"):
+        found["notify_url_file"] = (path.parent / data["notify_url_file"]).resolve()
+    channels = data.get("channels")
+    if isinstance(channels, dict):
+        channels = _resolved(path, channels, "ca_file")
+        if isinstance(channels.get("mail"), dict):
+            channels |= {"mail": _resolved(path, channels["mail"], "password_file")}
+        found["channels"] = channels
+    return found
+
+
+def _resolved(path: Path, section: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {**section, name: str((path.parent / section[name]).resolve())} if section.get(name) else dict(section)
+
+
+def check_settings(path: Path, state: Path) -> None:
+    """Read a settings file for one machine, and the files that it names. Raises `SetupError`."""
+    local = {name: value for name, value in read_local_file(path).items() if name != "hub_config"}
+    require_channels(complete(local, state=state.resolve(), ledger_url=f"sqlite:///{state / 'ledger.sqlite'}"))
+
+
+def require_channels(settings: Settings) -> None:
+    """Raise `SetupError` unless the files are there that messages to users and the webhook need."""
+    settings.webhook()
+    trusted_by(settings.channels.ca_file)
+    if settings.channels.mail is not None:
+        settings.channels.mail.password(settings.state / "secrets")
 
 
 def _with_paths(path: Path, section: Any) -> Any:

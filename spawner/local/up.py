@@ -114,6 +114,7 @@ def prepare(
     settings = with_means(settings)
     if settings.paid is not None:
         require_paid(settings.paid)
+    preflight.require_channels(settings)
     if settings.kubernetes is None:
         preflight.require_default_image(settings, loaded)
     check_sqlite_file(settings.ledger)

@@ -10,7 +10,7 @@ from spawner.client_address import network_of
 from spawner.errors import RateLimited
 from spawner.rate_limits.buckets import MOST_KEYS, Buckets
 from spawner.rate_limits.rules import FAILED, Kind
-from spawner.rate_limits.texts import ADDRESS, NEXT, PERSON
+from spawner.rate_limits.texts import ADDRESS, NEXT, NEXT_ONE, PERSON
 from spawner.rate_settings import Rate, RateLimits
 
 EVERYBODY = ""
@@ -63,4 +63,4 @@ class RateLimiter:
 def too_many(kind: Kind, seconds: int, *, by_person: bool = False) -> RateLimited:
     """The refusal of a request."""
     texts = PERSON if by_person else ADDRESS
-    return RateLimited(texts[kind], next_step=NEXT, seconds=seconds)
+    return RateLimited(texts[kind], next_step=NEXT_ONE if seconds == 1 else NEXT, seconds=seconds)

@@ -1,6 +1,6 @@
 """What a request is told that comes too often: JSON for programs, a page in English and Chinese for browsers.
 
-The proxy gets these texts, too. `{seconds}` is filled in last.
+The proxy gets these texts, too. `{seconds}` is filled in last: `filled` here, rates.js there.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ PERSON_ZH = {
     Kind.API: "你在短时间内发送的请求过多。",
 }
 NEXT = "Wait {seconds} seconds, and try again."
+NEXT_ONE = "Wait 1 second, and try again."
 NEXT_ZH = "请等待 {seconds} 秒后重试。"
 SECONDS = "{seconds}"
+SEVERAL, ONE = "{seconds} seconds", "1 second"
+"""What English says of several seconds, and of one. The proxy replaces the same (rates.js)."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -88,6 +91,11 @@ def is_for_program(path: str, accept: str) -> bool:
 def answer(kind: Kind, path: str, accept: str, seconds: int) -> tuple[str, str]:
     """Content type and body."""
     if not is_for_program(path, accept):
-        return "text/html; charset=utf-8", page(kind).replace(SECONDS, str(seconds))
+        return "text/html; charset=utf-8", filled(page(kind), seconds)
     text = desk_json(kind) if path.startswith("/services/desk/") else hub_json(kind)
-    return "application/json", text.replace(SECONDS, str(seconds))
+    return "application/json", filled(text, seconds)
+
+
+def filled(text: str, seconds: int) -> str:
+    """A text with the number of seconds."""
+    return (text.replace(SEVERAL, ONE) if seconds == 1 else text).replace(SECONDS, str(seconds))

@@ -32,6 +32,7 @@ from spawner.pool.warm import actions
 from spawner.settings import Settings
 from spawner.steward import bans, reconcile
 from spawner.steward.allowances import AllowanceKeeper
+from spawner.steward.channels import keeping_channels
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
 from spawner.steward.paid import keeping_paid
@@ -233,10 +234,12 @@ async def run(settings: Settings) -> None:
         aiohttp.ClientSession() as session,
         open_hub_client(settings, "steward") as hub,
         keeping_paid(settings, holder),
+        keeping_channels(settings, holder),
     ):
         pool = make_pool(settings, session=session, epoch=holder)
         async with pool.view.following():
-            webhook = Webhook(session, settings.notify_url, settings.public_url) if settings.notify_url else None
+            notify_url = settings.webhook()
+            webhook = Webhook(session, notify_url, settings.public_url) if notify_url else None
             steward = Steward(
                 pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), webhook=webhook, settings=settings
             )

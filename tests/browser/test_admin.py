@@ -116,7 +116,7 @@ def test_a_flavor_can_be_paused_and_resumed(open_admin_page: Callable[..., Page]
     expect(dialog(page)).to_have_count(0)
     large_section.get_by_role("button", name="Pause CPU large").click()
     button(page, "Pause").click()
-    expect(large_section).to_contain_text("set by admin-")
+    expect(large_section).to_contain_text("Paused · set by admin-")
     large_section.get_by_role("button", name="Resume CPU large").click()
     expect(large_section).not_to_contain_text("Paused")
 

@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -131,3 +132,25 @@ def test_a_user_is_found_banned_unbanned_exported_and_forgotten_by_keyboard(  # 
     _, refused = admin.visit(f"/services/desk/admin/people/{own}/ban")
     assert refused.status == 403
     assert violations == []
+
+
+def test_pages_of_administrators_have_the_readers_time_and_words_and_lead_home(
+    enter: Callable[..., Visitor], shared_stack: Stack
+) -> None:
+    admin_name = f"admin-{secrets.token_hex(3)}"
+    assert shared_stack.api("POST", f"/users/{admin_name}", json={"admin": True}).status_code == 201
+    shared_stack.run(admin_name, flavor="cpu-basic", image="light")
+    admin = enter(admin_name, timezone_id="Asia/Shanghai", locale="zh-CN")
+    page = admin.open_desk()
+    page.goto(f"{shared_stack.url}/services/desk/admin/people/{shared_stack.person_of(admin_name)}")
+    main = page.get_by_role("main")
+    expect(main.get_by_role("link", name="首页")).to_be_visible()
+    now = utc_now().astimezone(ZoneInfo("Asia/Shanghai"))
+    expect(main).to_contain_text(f"{now.year}年{now.month}月{now.day}日")
+    expect(main).not_to_contain_text("UTC")
+    expect(page.locator("section", has=page.locator("#now")).get_by_role("cell").last).to_have_text("运行中")
+    shared_stack.stop(admin_name)
+    page.reload()
+    expect(page.locator("section", has=page.locator("#lately")).get_by_role("cell").last).to_have_text("由用户停止")
+    page.goto(f"{shared_stack.url}/services/desk/admin/guard")
+    expect(page.get_by_role("main")).not_to_contain_text("UTC")

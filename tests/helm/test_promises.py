@@ -114,6 +114,7 @@ WITH_SECRETS: Values = {
         "extraConfig": "x = 'secret-of-extra'",
     },
     "database": {"url": "postgresql+psycopg://freepool:secret-of-db@db/freepool"},
+    "steward": {"notifyUrl": "https://hooks.example.org/secret-of-webhook"},
 }
 
 
@@ -123,10 +124,10 @@ def test_secrets_are_in_secrets_only(values: Values) -> None:
     secrets = of_kind(manifests, "Secret")
     values_in_secrets = [value for secret in secrets for value in decoded(secret).values()]
     secret_values = {value for value in values_in_secrets if re.fullmatch("[0-9a-f]{64}", value)}
-    assert len(secret_values) == 8 + (values == {}), (
-        "slots, link, proxy, desk, steward, cookies, crypt-keys, people, the database's"
+    assert len(secret_values) == 9 + (values == {}), (
+        "slots, link, proxy, desk, steward, cookies, crypt-keys, people, channels, the database's"
     )
-    secret_values |= {"secret-of-oauth", "secret-of-extra", "secret-of-db"}
+    secret_values |= {"secret-of-oauth", "secret-of-extra", "secret-of-db", "secret-of-webhook"}
     for manifest in manifests:
         if manifest["kind"] != "Secret":
             leaks = [value for value in secret_values if value in str(manifest)]

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
+import pytest
 import yaml
 
 from spawner.ledger import EndReason
+from spawner.ledger.channels import channels
 from spawner.pool.build import utc_now
+from tests.channels.servers import MailBox, channels_by, link_in, mail_server
 from tests.hub.queue_users import FLAVOR, history, lean_pool_of, people, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
@@ -42,34 +49,93 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         server.server_close()
 
 
-def test_a_webhook_accepts_one_notification_for_each_queued_user(state: Path, lean: Path) -> None:
-    with webhook() as (url, heard):
-        settings = yaml.safe_load(lean.read_text())
-        settings["catalog"] = str(write_catalog(state / "catalog.yaml", lean_pool_of(1)))
-        (state / "settings.yaml").write_text(yaml.safe_dump(settings | {"notify_url": url}))
-        with running_stack(state / "s", settings=state / "settings.yaml") as stack:
-            first, second = people(stack, "first", "second")
-            assert first.ask().status_code in (201, 202)
-            first.wait_running()
-            assert second.ask().status_code == 202
-            assert second.place == 1
-            first.stop()
-            second.wait_running()
-            eventually(lambda: len(heard) == 2, what="the news, told again because the hook was busy")
-            assert heard[0] == heard[1]
-            assert {**heard[1], "ticket": "", "hold_until": ""} == {
-                "event": "ready",
-                "user": "second",
-                "server": "",
-                "flavor": FLAVOR,
-                "image": "light",
-                "ticket": "",
-                "hold_until": "",
-                "url": f"{stack.url}/services/desk/",
-            }
-            second.stop()
-            wait_for_order(stack)
-            assert len(heard) == 2, "who never waited needs no telling"
+@dataclass
+class QueueStack:
+    """A pool of one, with the administrator's webhook and a mail server."""
+
+    stack: Stack
+    heard: list[dict[str, Any]]
+    box: MailBox
+
+
+@pytest.fixture(scope="module")
+def queue(lean: Path) -> Iterator[QueueStack]:
+    folder = Path(tempfile.mkdtemp(prefix="freepool-"))
+    try:
+        with webhook() as (url, heard), mail_server() as box:
+            settings = yaml.safe_load(lean.read_text()) | {"notify_url": url, "channels": channels_by(box)}
+            settings["catalog"] = str(write_catalog(folder / "catalog.yaml", lean_pool_of(1)))
+            (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+            with running_stack(folder / "s", settings=folder / "settings.yaml") as stack:
+                yield QueueStack(stack, heard, box)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_webhook_accepts_one_notification_for_each_queued_user(queue: QueueStack) -> None:
+    stack, heard = queue.stack, queue.heard
+    first, second = people(stack, "first", "second")
+    assert first.ask().status_code in (201, 202)
+    first.wait_running()
+    assert second.ask().status_code == 202
+    assert second.place == 1
+    first.stop()
+    second.wait_running()
+    eventually(lambda: len(heard) == 2, what="the news, told again because the hook was busy")
+    assert heard[0] == heard[1]
+    assert {**heard[1], "ticket": "", "hold_until": ""} == {
+        "event": "ready",
+        "user": "second",
+        "server": "",
+        "flavor": FLAVOR,
+        "image": "light",
+        "ticket": "",
+        "hold_until": "",
+        "url": f"{stack.url}/services/desk/",
+    }
+    second.stop()
+    wait_for_order(stack)
+    assert len(heard) == 2, "who never waited needs no telling"
+
+
+def test_who_waits_without_a_page_gets_a_mail_when_the_turn_comes(queue: QueueStack) -> None:
+    stack, box = queue.stack, queue.box
+    here, away = people(stack, "here", "away")
+    address = "away@example.org"
+    entered = stack.desk(
+        "POST",
+        "channel/enter",
+        token=away.token,
+        data={"kind": "email", "address": address, "event_your_turn": "on", "event_ended": "on"},
+        headers={"Accept-Language": "zh-CN"},
+    )
+    assert (entered.status_code, entered.headers["Location"]) == (303, "/services/desk/channel?done=asked")
+    link = link_in(box.wait_for(address), "channel/confirm")
+    scanned = stack.http.get(link)
+    assert scanned.status_code == 200, "a program that looks for malware opens each link"
+    assert "away@example.org" in scanned.text
+    query = dict(parse_qsl(urlsplit(link).query))
+    assert stack.http.post(f"{stack.url}/services/desk/channel/confirm", data=query).status_code == 200
+    assert stack.http.get(link).status_code == 404, "a link is good once"
+
+    assert here.ask().status_code in (201, 202)
+    here.wait_running()
+    assert away.ask().status_code == 202
+    here.stop()
+    told = box.wait_for(address, 2)
+    assert "轮到你了" in told["Subject"]
+    assert f"{stack.url}/services/desk/" in told.get_content()
+    away.wait_running()
+    assert box.to("here@example.org") == []
+
+    # One click in a mail program: a POST without cookies, with the body that RFC 8058 says.
+    unsubscribe = told["List-Unsubscribe"].strip("<>")
+    assert stack.http.get(unsubscribe).status_code == 200
+    away.stop()
+    wait_for_order(stack)
+    assert stack.http.post(unsubscribe, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert stack.ledger.read(channels.of_person, stack.person_of("away")) == []
+    assert len(box.to(address)) == 2, "an end that was asked for is not told"
 
 
 def command(stack: Stack, path: str, **change: Any) -> None:

@@ -221,6 +221,27 @@ def test_limits_can_be_off() -> None:
     assert (off["rules"], off["byAddress"]) == ([], {})
 
 
+def test_one_second_is_not_seconds_in_any_of_the_three() -> None:
+    second = Rate(burst=1, per_minute=60)
+    limits = RateLimits(api_by_address=second, api_by_person=second)
+    limiter = RateLimiter(limits, now=Clock())
+    limiter.require(Kind.API, "ann")
+    with pytest.raises(RateLimited, match="Wait 1 second, and try again") as refused:
+        limiter.require(Kind.API, "ann")
+    assert refused.value.seconds == 1
+    for path, accept in (("/hub/home", "text/html"), ("/hub/api/users", "*/*"), ("/services/desk/api/state", "*/*")):
+        said = texts.answer(Kind.API, path, accept, 1)[1]
+        assert "Wait 1 second, and" in said
+        code = (
+            f"const {{Rates}} = await import({json.dumps(str(STARTER.parent / 'rates.js'))});"
+            f"const rates = new Rates({json.dumps(proxy_options(limits, 0))});"
+            f"const req = {{method: 'GET', url: {json.dumps(path)}, headers: {{accept: {json.dumps(accept)}}}, "
+            "socket: {remoteAddress: '203.0.113.7'}};"
+            "rates.refusal(req, 0); console.log(JSON.stringify(rates.refusal(req, 0).body))"
+        )
+        assert in_node(code) == said, "the proxy says the same"
+
+
 def test_an_answer_is_for_whoever_asks() -> None:
     page = texts.answer(Kind.LOGIN, "/hub/link", "text/html,*/*", 7)
     assert page[0].startswith("text/html")

@@ -14,8 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner import errors
+from spawner.channels import requests as channel_requests
+from spawner.channels import undelivered
+from spawner.desk.admin import channels as admin_channels
 from spawner.desk.admin import guard as admin_guard
 from spawner.desk.admin import people as people_pages
+from spawner.desk.admin import run_words
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
 from spawner.desk.http import STATUS_TEXTS
@@ -23,9 +27,11 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
+from spawner.desk.user import channel as channel_pages
 from spawner.desk.user import class_view, landing, state, strings
 from spawner.hub.bans import CHINESE as HUB_CHINESE
-from spawner.ledger import EndReason, StartStep
+from spawner.ledger import EndReason, InstanceState, StartStep
+from spawner.ledger.paid.rows import OrderState
 from spawner.ledger.people import bans, forgetting
 from spawner.ledger.people.rows import BanCode
 from spawner.paid.accounts import binding
@@ -58,6 +64,7 @@ PAST_THE_DESK = {
     "ledger/version.py",
     "pool/backends/local/backend.py",
     "pool/slot_view.py",
+    "cli_channels.py",
     "cli_invitations.py",
     "cli_people.py",
     "cli_traffic.py",
@@ -155,8 +162,17 @@ def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
         yield from table.values()
+    for table in (run_words.ENDS, run_words.STATES, run_words.PAID_STATES):
+        yield from table.values()
     for module in (people_pages, people_commands, forgetting):
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
+
+
+def channel_texts() -> Iterator[str]:
+    """Texts of the pages of messages that are in tables and constants."""
+    for table in (channel_pages.EVENTS, channel_pages.TITLES, admin_channels.TITLES, undelivered.WORDS):
+        yield from table.values()
+    yield channel_requests.WAIT
 
 
 def _all() -> dict[str, str]:
@@ -170,7 +186,15 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("class_view.py", sentence) for sentence in class_texts()),
         *(("landing.py", sentence) for sentence in (landing.FREE, landing.IN_USE, landing.JOIN)),
-        *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
+        *(
+            ("texts.py", text)
+            for text in (
+                *rate_texts.ADDRESS.values(),
+                *rate_texts.PERSON.values(),
+                rate_texts.NEXT,
+                rate_texts.NEXT_ONE,
+            )
+        ),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),
         *(("refusals.py", value) for value in time_texts()),
@@ -194,6 +218,7 @@ def _all() -> dict[str, str]:
         *(("admin_state.py", sentence) for sentence in admin_state.REASONS.values()),
         *(("admin_state.py", admin_state.__dict__[name]) for name in ADMIN_TEXTS),
         *(("admin_guard.py", sentence) for sentence in admin_guard.TEXTS),
+        *(("channel.py", sentence) for sentence in channel_texts()),
         *(("admin_strings.py", sentence) for sentence in admin_strings.ADMIN_STRINGS.values()),
     ]
     return {sentence: where for where, sentence in texts if re.search(r"[A-Za-z]", re.sub(r"\{.*?\}", "", sentence))}
@@ -258,6 +283,9 @@ def test_no_text_is_translated_twice() -> None:
 def test_every_step_and_every_end_reason_has_a_text() -> None:
     assert set(STEP_TEXTS) == set(StartStep)
     assert set(END_TEXTS) == set(EndReason)
+    assert set(EndReason) <= set(run_words.ENDS)
+    assert set(InstanceState) == set(run_words.STATES)
+    assert set(OrderState) == set(run_words.PAID_STATES)
     assert set(bans.REASONS) == set(BanCode)
     assert set(responses.UNAVAILABLE_TEXTS) == set(Unavailable)
     assert set(FAILURES).isdisjoint(USER_REQUESTED)

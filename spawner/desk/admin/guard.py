@@ -64,6 +64,7 @@ class GuardPage(AdminHandler):
             self.render_page(
                 "admin/guard.html",
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
+                time_text=self.time_text,
                 is_on=self.desk.settings.guard.note,
                 look=snapshot.look,
                 blind_spots=self._blind_spots(snapshot.look),

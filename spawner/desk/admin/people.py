@@ -23,6 +23,7 @@ from spawner.desk.admin.people_views import (
     run_view,
     summary,
 )
+from spawner.desk.admin.run_words import ENDS, PAID_STATES, STATES
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
 from spawner.errors import BadOption, FreepoolError, NotAllowed
@@ -34,7 +35,6 @@ from spawner.pool.admin import people as commands
 from spawner.pool.admin.commands import EmptyCommand, read
 from spawner.pool.admin.people import BanChange, forget_texts
 from spawner.pool.build import new_id, utc_now
-from spawner.times import utc_text
 
 log = logging.getLogger("freepool.desk")
 Model = TypeVar("Model", bound=BaseModel)
@@ -156,7 +156,7 @@ class PeopleHandler(AdminHandler):
             self.render_page(
                 template,
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
-                when=utc_text,
+                when=self.time_text,
                 **context,
             )
         )
@@ -177,7 +177,16 @@ class PersonPage(PeopleHandler):
     async def get(self, person_id: str) -> None:
         """The page."""
         view = self.view(await self.person_record(person_id))
-        self.show("admin/person.html", view=view, trust=TRUST, sources=SOURCES, is_self=person_id == self.person_id)
+        self.show(
+            "admin/person.html",
+            view=view,
+            trust=TRUST,
+            sources=SOURCES,
+            states=STATES,
+            ends=ENDS,
+            paid_states=PAID_STATES,
+            is_self=person_id == self.person_id,
+        )
 
 
 class BanPage(PeopleHandler):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
@@ -33,13 +35,20 @@ class ClassView(BaseModel):
     text: str
 
 
-def view_of_class(standing: Standing, limits: ClassLimits, *, at_most: int, texts: Translations) -> ClassView:
-    """In the user's language. `at_most`: how many instances the catalog allows."""
+def view_of_class(
+    standing: Standing,
+    limits: ClassLimits,
+    *,
+    at_most: int,
+    texts: Translations,
+    when: Callable[[datetime], str] = utc_text,
+) -> ClassView:
+    """In the user's language. `at_most`: how many instances the catalog allows. `when`: a time in the user's zone."""
     sentences = [texts.say(CLASSES[standing.trust])]
     if limits.session_minutes is not None:
         sentences.append(texts.say(SESSION, minutes=limits.session_minutes))
     if limits.instances is not None and limits.instances < at_most:
         sentences.append(texts.say(ONE) if limits.instances == 1 else texts.say(SEVERAL, count=limits.instances))
     if standing.rises_to is not None and standing.rises_at is not None:
-        sentences.append(texts.say(RISES[standing.rises_to], time=utc_text(standing.rises_at)))
+        sentences.append(texts.say(RISES[standing.rises_to], time=when(standing.rises_at)))
     return ClassView(trust=standing.trust.value, text=texts.together(*sentences))

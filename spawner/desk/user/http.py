@@ -67,4 +67,5 @@ class UserHandler(Handler):
             return None, limits
         at_most = desk.catalog.limits.instances_per_user
         standing = trust.standing_of(person, now, rules)
-        return view_of_class(standing, limits, at_most=at_most, texts=self.language_texts), limits
+        view = view_of_class(standing, limits, at_most=at_most, texts=self.language_texts, when=self.time_text)
+        return view, limits

@@ -25,6 +25,18 @@ class MessageEvent(StrEnum):
     BANNED = "banned"
     PAID = "paid"
     CONFIRM = "confirm"
+    TEST = "test"
+
+
+CHOOSABLE = (
+    MessageEvent.YOUR_TURN,
+    MessageEvent.DEADLINE,
+    MessageEvent.IDLE,
+    MessageEvent.ENDED,
+    MessageEvent.BANNED,
+    MessageEvent.PAID,
+)
+"""The events that people choose from. The others are sent because somebody asked for that message."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,11 @@ class Channel:
     confirmed_at: datetime | None = None
     failing_since: datetime | None = None
     detail: str | None = None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the owner of the address has agreed."""
+        return self.confirmed_at is not None
 
 
 @dataclass(frozen=True)

@@ -48,3 +48,11 @@ Index("messages_one", messages.c.channel_id, messages.c.mark, unique=True)
 Index("messages_open", messages.c.next_try_at, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
 Index("messages_by_person", messages.c.person_id)
 Index("messages_by_time", messages.c.made_at)
+
+blocked_addresses = Table(
+    "blocked_addresses",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("blocked_at", UtcDateTime, nullable=False),
+)
+"""Addresses whose owners want no message from here. `digest`: a keyed hash of kind and address."""

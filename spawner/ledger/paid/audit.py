@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from spawner.ledger.channels import messages
+from spawner.ledger.channels.rows import MessageEvent
 from spawner.ledger.paid.rows import Notice, NoticeKind, OrderEvent
 from spawner.ledger.paid.tables import notices, order_events
 from spawner.ledger.transitions import touch
@@ -86,6 +89,8 @@ def tell(
             params=dict(params or {}),
         )
     )
+    told = {"kind": kind.value, "order": order_id, **(params or {})}
+    messages.tell(connection, owner.person_id, MessageEvent.PAID, sha256(mark.encode()).hexdigest(), told, at)
     touch(connection)
     return True
 

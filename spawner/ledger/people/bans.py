@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
 
 from spawner.errors import Banned
+from spawner.ledger.channels import messages
+from spawner.ledger.channels.rows import MessageEvent
 from spawner.ledger.engine import rows_changed
 from spawner.ledger.people.rows import Ban, BanCode, HubUser
 from spawner.ledger.people.tables import bans, people
@@ -45,6 +47,8 @@ _OF = (
 def put(connection: Connection, ban: Ban) -> None:
     """Write a ban. The steward ends what the person has."""
     connection.execute(insert(bans).values(**vars(ban)))
+    params = {"code": ban.code.value, "appeal": ban.appeal, "until": ban.until.isoformat() if ban.until else None}
+    messages.tell(connection, ban.person_id, MessageEvent.BANNED, f"ban:{ban.id}", params, ban.banned_at)
     touch(connection)
 
 

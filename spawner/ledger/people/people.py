@@ -75,15 +75,20 @@ def identify(
     if current.identity == identity.digest:
         return current
     if current.identity is not None:
-        raise NameTaken(
-            "The name {name} is already used by another account.",
-            next_step="Ask an administrator to rename or delete the user {name}.",
-            name=user.name,
-        )
+        raise name_taken(user.name)
     if known is None:
         return _change(connection, current, issuer=identity.issuer, identity=identity.digest)
     _give_all(connection, current, known)
     return _change(connection, known, hub_id=user.id, hub_name=user.name, hub_since=user.since, forgotten_at=None)
+
+
+def name_taken(name: str) -> NameTaken:
+    """The refusal of a login whose name belongs to another subject."""
+    return NameTaken(
+        "The name {name} is already used by another account.",
+        next_step="Ask an administrator to rename or delete the user {name}.",
+        name=name,
+    )
 
 
 def _give_all(connection: Connection, giver: Person, taker: Person) -> None:

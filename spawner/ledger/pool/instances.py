@@ -22,6 +22,7 @@ from spawner.ledger.pool.rows import (
     StartStep,
 )
 from spawner.ledger.pool.tables import IS_UNENDED, events, instances
+from spawner.ledger.pool.told import tell_end
 from spawner.ledger.time.tables import IS_HELD, allowance_holds, instance_use
 from spawner.ledger.transitions import change, ended_before, touch
 
@@ -204,6 +205,7 @@ def mark_ended(connection: Connection, instance_id: str, *, now: datetime) -> No
         to=InstanceState.ENDED,
         ended_at=now,
     )
+    tell_end(connection, get(connection, instance_id), now=now)
 
 
 def get(connection: Connection, instance_id: str) -> Instance:

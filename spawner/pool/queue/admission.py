@@ -17,6 +17,7 @@ from spawner.ledger import EndReason, Instance, Slot, SlotState, Ticket, TicketS
 from spawner.ledger.people import bans
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.pool.rows import LIVE
+from spawner.ledger.pool.told import tell_turn
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import room_for, slot_to_preempt
@@ -305,6 +306,7 @@ class Admission:
             )
         else:
             tickets.call(connection, ticket.id, now=now, hold_until=hold_until)
+            tell_turn(connection, ticket, hold_until=hold_until, now=now)
         self.reserve(connection, flavor=ticket.flavor, image=ticket.image, holder=ticket.id)
         return tickets.get(connection, ticket.id)
 

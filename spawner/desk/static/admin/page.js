@@ -67,7 +67,7 @@ function drain(model, setting) {
     "div", { class: "banner drain", key: "draining" }, icon("warning"),
     h(
       "div", { class: "words" },
-      h("p", {}, h("strong", {}, t("draining")), " ", setBy(setting, model)),
+      h("p", {}, h("strong", {}, t("draining")), " · ", setBy(setting, model)),
       h("p", {}, setting.ends_all_at
         ? t("draining_ends", { time: f.date(Date.parse(setting.ends_all_at)) }) : t("draining_stays")),
       setting.reason && h("p", {}, `“${setting.reason}”`),
@@ -88,7 +88,7 @@ function flavorPanel(model, flavor) {
     h(
       "header", { class: "board-head" },
       h("h2", { id: heading }, flavor.title, " ", h("code", {}, flavor.id)),
-      flavor.paused && h("p", { class: "paused" }, h("strong", {}, t("paused")), " ", setBy(flavor.paused, model)),
+      flavor.paused && h("p", { class: "paused" }, h("strong", {}, t("paused")), " · ", setBy(flavor.paused, model)),
       flavor.paused
         ? button("resume", t("resume"), { "data-flavor": flavor.id }, flavor.title)
         : button("pause", t("pause"), { "data-flavor": flavor.id }, flavor.title),

@@ -18,6 +18,7 @@ TABLES = (
     "session_notices",
     "instance_use",
     "channels",
+    "blocked_addresses",
     "messages",
     "bundles",
     "keep_choices",
@@ -162,6 +163,11 @@ def upgrade() -> None:
         sa.Column("sent_at", TIME),
         sa.Column("failed_at", TIME),
         sa.Column("detail", sa.Text),
+    )
+    op.create_table(
+        "blocked_addresses",
+        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("blocked_at", TIME, nullable=False),
     )
     op.create_index("messages_by_person", "messages", ["person_id"])
     op.create_index("messages_by_time", "messages", ["made_at"])

@@ -1,0 +1,1 @@
+"""Messages to people's own channels: keys, texts, and what sends them by mail and webhook."""
