@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner import errors
+from spawner.desk import allowances
 from spawner.desk.admin import guard as admin_guard
 from spawner.desk.admin import people as people_pages
 from spawner.desk.admin import state as admin_state
@@ -166,6 +167,7 @@ def _all() -> dict[str, str]:
         *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),
+        *(("allowances.py", value) for value in allowances.TEXTS),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(
             ("policies.py", value)

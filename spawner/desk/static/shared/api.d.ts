@@ -260,6 +260,47 @@ export type ForgetView = {
   refusals: string[];
 };
 
+export type HistoryGrant = {
+  class: string;
+  class_title: string;
+  seconds: number | null;
+  valid_from: string;
+  valid_until: string;
+  source: "policy" | "float" | "refund" | "admin" | "grace";
+  source_text: string;
+  run: string | null;
+  reason: string;
+  by: string | null;
+  at: string;
+};
+
+export type HistoryGrants = {
+  grants: HistoryGrant[];
+};
+
+export type HistoryPage = {
+  runs: HistoryRun[];
+  next: string | null;
+};
+
+export type HistoryRun = {
+  id: string;
+  user: string;
+  server: string;
+  state: "starting" | "running" | "stopping" | "ended";
+  flavor: string;
+  flavor_title: string;
+  image: string;
+  image_title: string;
+  requested_at: string;
+  usable_at: string | null;
+  ended_at: string | null;
+  reason: string | null;
+  reason_text: string | null;
+  extended_seconds: number;
+  use: RunUse | null;
+};
+
 export type HourView = {
   begins: string;
   came: number;
@@ -489,6 +530,16 @@ export type QuotesView = {
   account: string;
   region: string;
   quotes: QuoteView[];
+};
+
+export type RunUse = {
+  class: string;
+  class_title: string;
+  weight: number;
+  charged_seconds: number;
+  refunded_seconds: number;
+  held_seconds: number;
+  refund_reasons: string[];
 };
 
 export type RunView = {
