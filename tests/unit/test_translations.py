@@ -24,7 +24,7 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
-from spawner.desk.user import class_view, state, strings
+from spawner.desk.user import allowance_strings, allowance_view, class_view, state, strings
 from spawner.hub.bans import CHINESE as HUB_CHINESE
 from spawner.ledger import EndReason, StartStep
 from spawner.ledger.people import bans, forgetting
@@ -58,6 +58,7 @@ PAST_THE_DESK = {
     "ledger/version.py",
     "pool/backends/local/backend.py",
     "pool/slot_view.py",
+    "cli_grant.py",
     "cli_invitations.py",
     "cli_people.py",
     "cli_traffic.py",
@@ -168,6 +169,8 @@ def _all() -> dict[str, str]:
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),
         *(("allowances.py", value) for value in allowances.TEXTS),
+        *(("allowance_strings.py", value) for value in allowance_strings.ALLOWANCE_STRINGS.values()),
+        *(("allowance_view.py", value) for value in (allowance_view.NO_HOURS, allowance_view.REST_HELD)),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(
             ("policies.py", value)

@@ -7,8 +7,8 @@ from tornado.iostream import StreamClosedError
 from spawner.desk.allowances import UNLIMITED, amount
 from spawner.desk.context import Desk
 from spawner.desk.durations import LOCALES
+from spawner.desk.formats import Formats
 from spawner.desk.http import Handler, JsonHandler
-from spawner.desk.paid.texts import Formats
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.history_csv import GRANT_COLUMNS, RUN_COLUMNS, grant_lines, header, run_lines

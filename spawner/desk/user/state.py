@@ -5,7 +5,7 @@ The page's first content, each live update and the API's answer are the same mod
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from spawner.catalog import Catalog, Denial, Flavor, Rights
 from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
+from spawner.desk.user.allowance_view import NONE, AllowanceSnapshot, closed, flavor_view, last_use
 from spawner.desk.user.class_view import ClassView
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
@@ -92,6 +93,7 @@ def build_state(
     guards_pages: bool = True,
     standing: ClassView | None = None,
     limits: ClassLimits | None = None,
+    hours: AllowanceSnapshot = NONE,
 ) -> State:
     """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`.
 
@@ -109,11 +111,11 @@ def build_state(
             notice=texts.together(*map(texts.say, notices)) if notices else None,
             maintenance=_maintenance(snapshot.pool.controls.drain),
         ),
-        **_own_offer(offer, snapshot, catalog, texts, limits),
+        **_with_hours(_own_offer(offer, snapshot, catalog, texts, limits), snapshot.rights, hours, texts),
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(snapshot, texts, user_name) if snapshot.current else None,
         ticket=_ticket(snapshot, texts),
-        last=_last(snapshot, texts),
+        last=_with_use(_last(snapshot, texts), hours, catalog, texts),
         paid=paid,
         standing=standing,
         now=now,
@@ -238,6 +240,26 @@ def _within(flavor: FlavorView, limits: ClassLimits | None) -> FlavorView:
     if limits is None or limits.session_minutes is None or limits.session_minutes * 60 >= flavor.session_seconds:
         return flavor
     return flavor.model_copy(update={"session_seconds": limits.session_minutes * 60})
+
+
+def _with_hours(offer: dict[str, Any], rights: Rights, hours: AllowanceSnapshot, texts: Translations) -> dict[str, Any]:
+    """With what is left of the user's weekly hours. Of those for which none are left, nothing can be started."""
+    flavors = []
+    for flavor in offer["flavors"]:
+        session = timedelta(seconds=flavor.session_seconds)
+        view = flavor_view(rights.catalog.flavor(flavor.id), hours, rights, session, texts.language)
+        is_closed = view is not None and not view.enough and flavor.for_you
+        changes = {"allowance": view} | (closed(view, texts) if view is not None and is_closed else {})
+        flavors.append(flavor.model_copy(update=changes) if view is not None else flavor)
+    return offer | {"flavors": flavors}
+
+
+def _with_use(
+    last: LastView | None, hours: AllowanceSnapshot, catalog: Catalog, texts: Translations
+) -> LastView | None:
+    if last is None or hours.last is None or hours.last.instance.ended_at != last.ended_at:
+        return last
+    return last.model_copy(update={"use": last_use(hours.last, catalog, texts)})
 
 
 def _maintenance(drain: Drain | None) -> MaintenanceView | None:

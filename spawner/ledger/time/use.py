@@ -63,6 +63,12 @@ def grants_of(connection: Connection, person_id: str, *, at_most: int) -> list[G
     return [Grant(**row._mapping) for row in rows]
 
 
+def grant_of(connection: Connection, grant_id: str) -> Grant | None:
+    """The grant with this id."""
+    row = connection.execute(select(allowance_grants).where(_grants.id == grant_id)).one_or_none()
+    return None if row is None else Grant(**row._mapping)
+
+
 def charge_of(connection: Connection, instance_id: str) -> Charge | None:
     """The charge of one instance; None while it runs, and without an allowance."""
     row = connection.execute(select(allowance_charges).where(_charges.instance_id == instance_id)).one_or_none()

@@ -1,6 +1,7 @@
 /** The form that starts an instance: flavors, images, and one button. */
 
 import { h } from "../shared/dom.js";
+import { meter, withoutHours } from "./allowance.js";
 
 /** @import { FlavorView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
@@ -87,12 +88,13 @@ function flavorRow(flavor, checked, model) {
     only ? "div" : "label", { class: off ? "flavor off" : "flavor", key: id },
     !only && h("input", {
       type: "radio", name: "flavor", value: flavor.id, checked, disabled: off && !checked,
-      "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-resources ${id}-capacity`,
+      "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-resources ${id}-capacity${flavor.allowance ? ` ${id}-hours` : ""}`,
     }),
     h("span", { class: "flavor-title", id: `${id}-title` }, flavor.title),
     h("span", { class: "flavor-resources", id: `${id}-resources` }, resources(flavor, model)),
     h("span", { class: "capacity", id: `${id}-capacity` }, capacity),
     flavor.summary && h("span", { class: "flavor-summary" }, flavor.summary),
+    meter(flavor, model),
   );
 }
 
@@ -158,6 +160,7 @@ export function startForm(model) {
       h(
         "div", { class: "panel-end", key: "end" },
         imageChoice(model),
+        withoutHours(model),
         reason && h("p", { class: "blocked", id: "blocked", key: "blocked" }, reason),
         queues && h("p", { class: "blocked", id: "blocked", key: "queue" }, t("queue_hint")),
         state.flavors.length > 0 && h(
