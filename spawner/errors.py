@@ -18,6 +18,7 @@
         ├── NotAllowed            403, the user has no permission
         ├── Banned                403, the person is banned
         ├── NotForYou             403, policies give the flavor or image to other groups
+        ├── NoHours               403, the person's hours of the flavor's class are used up
         ├── NameTaken             403, the name that a login gives belongs to another account here
         ├── NoConsent             403, no unused consent to being billed for this server
         ├── Conflict              409, the state of the user's instances does not allow it
@@ -175,6 +176,22 @@ class NotForYou(Refusal):
 
     status = 403
     code = "not_for_you"
+
+    def __init__(
+        self, template: str, *, facts: Mapping[str, object], next_step: str = "", details: str = "", **params: object
+    ) -> None:
+        super().__init__(template, next_step=next_step, details=details, **params)
+        self.facts = dict(facts)
+
+
+class NoHours(Refusal):
+    """The person's hours of the flavor's class are used up, or set aside for a running instance.
+
+    `facts`, for API clients: `class`, `left_seconds`, `held_seconds`, `resets_at` (ISO 8601), `free_flavors`.
+    """
+
+    status = 403
+    code = "no_hours"
 
     def __init__(
         self, template: str, *, facts: Mapping[str, object], next_step: str = "", details: str = "", **params: object

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from spawner.errors import FreepoolError, NotForYou, Queued
+from spawner.errors import FreepoolError, NoHours, NotForYou, Queued
 
 REFUSAL_HEADER = "X-Freepool-Refusal"
-"""HTTP header of the answer: JSON with code, template, next, details, params. Of a request that is queued, or that
-policies refuse, also its facts."""
+"""HTTP header of the answer: JSON with code, template, next, details, params. Of a request that is queued, that
+policies refuse, or for which no hours are left, also its facts."""
 LONGEST_DETAILS = 500
 
 
@@ -21,6 +21,6 @@ def encode_refusal(error: FreepoolError) -> str:
             "next": error.next_template,
             "details": error.details[:LONGEST_DETAILS],
             "params": {name: str(value) for name, value in error.params.items()},
-            **({"facts": error.facts} if isinstance(error, Queued | NotForYou) else {}),
+            **({"facts": error.facts} if isinstance(error, Queued | NotForYou | NoHours) else {}),
         }
     )

@@ -98,3 +98,7 @@ class Allowances(Part):
         first = today - timedelta(days=(today.weekday() - WEEKDAYS.index(self.week_starts)) % 7)
         start, end = (datetime.combine(first + timedelta(days=days), time(), zone).astimezone(UTC) for days in (0, 7))
         return Week(start, end)
+
+    def week_before(self, week: Week) -> Week:
+        """The week that ends where this one begins."""
+        return self.week(week.start - timedelta(hours=1))

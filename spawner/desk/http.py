@@ -61,7 +61,7 @@ class Problem:
 
 
 def with_titles(error: FreepoolError, catalog: Catalog, language: str) -> dict[str, object]:
-    """The error's parameters, with a flavor's and an image's title for its id.
+    """The error's parameters, with a flavor's and an image's title for its id, and those of `free_flavors`.
 
     Who gets a `BadOption` has sent an id, so it names ids.
     """
@@ -70,7 +70,12 @@ def with_titles(error: FreepoolError, catalog: Catalog, language: str) -> dict[s
     titles = {("flavor", flavor.id): flavor.title.in_language(language) for flavor in catalog.flavors} | {
         ("image", image.id): image.title.in_language(language) for image in catalog.images
     }
-    return {name: titles.get((name, str(value)), value) for name, value in error.params.items()}
+    params = {name: titles.get((name, str(value)), value) for name, value in error.params.items()}
+    if "free_flavors" in params:  # ids with commas between
+        comma = "、" if language == "zh-CN" else ", "
+        names = str(params["free_flavors"]).split(", ")
+        params["free_flavors"] = comma.join(titles.get(("flavor", name), name) for name in names)
+    return params
 
 
 def describe_error(error: object, status: int, texts: Translations, catalog: Catalog) -> Problem:

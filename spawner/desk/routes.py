@@ -5,24 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from tornado.web import RequestHandler
 
 
 class ErrorFacts(BaseModel):
-    """The flavor or image, and the groups whose members may use it."""
+    """With `not_for_you`: the flavor or image, and the groups whose members may use it.
+
+    With `no_hours`: the class, what is left and what is set aside for running notebooks (weighted seconds), when new
+    hours are given, and the flavors without a limit.
+    """
 
     flavor: str | None = None
     image: str | None = None
     groups: list[str] = []
+    allowance_class: str | None = Field(default=None, alias="class")
+    left_seconds: int | None = None
+    held_seconds: int | None = None
+    resets_at: datetime | None = None
+    free_flavors: list[str] = []
 
 
 class ErrorBody(BaseModel):
     """What happened (`message`) and what to do next (`next`). `details`: original message of a program or the cluster;
-    may be empty. `facts` are there with the code `not_for_you` only."""
+    may be empty. `facts` are there with the codes `not_for_you` and `no_hours` only."""
 
     code: str
     message: str

@@ -25,6 +25,8 @@ from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
 from spawner.pool.noted_ends import is_noted_only
 from spawner.pool.queue.admission import Admission
 from spawner.pool.slot_view import SlotView
+from spawner.pool.time import holds
+from spawner.pool.time.settle import mark_ended, settle
 from spawner.pool.user_namespaces import Silences, decide, new_observations, silent_since
 
 log = logging.getLogger("freepool.pool")
@@ -110,56 +112,72 @@ class Pool:
                 log.warning("flavor %s is used without user namespaces: %s", seen.flavor, seen.detail)
             await self.ledger.awrite(user_namespaces.note, seen)
 
-    async def intend_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
+    async def intend_end(
+        self, instance_id: str, reason: EndReason, detail: str | None = None, *, died_at: datetime | None = None
+    ) -> None:
         """Write the intent to end an instance and its slots. Does nothing where it is ending already."""
 
         def write(connection: Connection, detail: str | None) -> None:
-            self.admission.intend_end(connection, instance_id, reason, detail=detail)
+            self.admission.intend_end(connection, instance_id, reason, detail=detail, died_at=died_at)
 
         with contextlib.suppress(LostRace):  # it is ending already: the first reason stays
             await self._write_end(write, detail)
 
-    async def note_end(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
-        """Write that an instance has ended. Its slot stays until the cause is known: see `correct_reason`."""
+    async def note_end(
+        self, instance_id: str, reason: EndReason, detail: str | None = None, *, died_at: datetime | None = None
+    ) -> None:
+        """Write that an instance has ended. Its slot stays until the cause is known: see `correct_reason`.
+
+        `died_at`: the end as the backend recorded it.
+        """
 
         def write(connection: Connection, detail: str | None) -> None:
-            instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
+            now = self.now()
+            instances.mark_stopping(connection, instance_id, reason=reason, now=now, detail=detail, died_at=died_at)
+            settle(connection, instance_id, now=now)
             self.admission.settle(connection, instance_id)
 
         with contextlib.suppress(LostRace):
             await self._write_end(write, detail)
 
-    async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None = None) -> None:
+    async def correct_reason(
+        self, instance_id: str, reason: EndReason, detail: str | None = None, *, died_at: datetime | None = None
+    ) -> None:
         """Write the cause of an end that `note_end` wrote. Does nothing for any other end: its first reason stays."""
 
         def write(connection: Connection, detail: str | None) -> None:
             noted = instances.get(connection, instance_id)
             if is_noted_only(noted, slots.of_holder(connection, instance_id)):
-                instances.correct_reason(connection, instance_id, reason=reason, detail=detail)
+                instances.correct_reason(connection, instance_id, reason=reason, detail=detail, died_at=died_at)
 
         with contextlib.suppress(LostRace):
             await self._write_end(write, detail)
 
-    async def end(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
+    async def end(
+        self, instance_id: str, reason: EndReason, *, detail: str | None = None, died_at: datetime | None = None
+    ) -> bool:
         """End an instance: intent, destroy its slots, ENDED. Idempotent; the first reason stays.
 
-        Returns False where the backend is unreachable: the intent is written, and the steward finishes.
+        `died_at`: the end as the backend recorded it, where nobody asked for it. Returns False where the backend is
+        unreachable: the intent is written, and the steward finishes.
         """
-        await self.intend_end(instance_id, reason, detail)
+        await self.intend_end(instance_id, reason, detail, died_at=died_at)
         for slot in await self.ledger.aread(slots.of_holder, instance_id):
             if not await self.destroy_slot(slot.id, reason):
                 return False
         with contextlib.suppress(LostRace):
-            await self.ledger.awrite(instances.mark_ended, instance_id, now=self.now())
+            await self.ledger.awrite(mark_ended, instance_id, now=self.now())
         return True
 
-    async def end_soon(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> None:
+    async def end_soon(
+        self, instance_id: str, reason: EndReason, *, detail: str | None = None, died_at: datetime | None = None
+    ) -> None:
         """Write the intent, and destroy the slots in the background.
 
         The slot is never assigned again, and JupyterHub removes its route and token. If this process ends first, the
         steward finishes.
         """
-        await self.intend_end(instance_id, reason, detail)
+        await self.intend_end(instance_id, reason, detail, died_at=died_at)
         self._endings.start(self.end(instance_id, reason, detail=detail))
 
     async def destroy_slot(self, slot_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
@@ -260,12 +278,14 @@ class Pool:
         return timedelta(minutes=min(minutes, limits.session_minutes or minutes))
 
     def mark_running(self, connection: Connection, instance: Instance, url: str) -> Instance:
-        """Write RUNNING and the deadline: a full session, or what is left of it for a restart while others wait."""
+        """Write RUNNING and the deadline: a full session, what is left of it for a restart while others wait, or what
+        was set aside of the person's hours."""
         now = self.now()
         ends_at = now + self.longest_session(connection, instance)
         ticket = tickets.of_instance(connection, instance.id)
         if ticket is not None and ticket.ends_by is not None:
             ends_at = min(ends_at, ticket.ends_by)
+        ends_at = holds.fit(connection, instance.id, ends_at, now)
         return instances.mark_running(connection, instance.id, url=url, now=now, ends_at=ends_at)
 
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -27,6 +28,7 @@ from spawner.pool.policies import refuse_denied, rights_in
 from spawner.pool.pool import Pool, Server
 from spawner.pool.queue.admission import QueuePosition, SpawnRequest
 from spawner.pool.queue.responses import NO_MACHINE, not_offered, queued
+from spawner.pool.time import holds
 
 END_CAUSE_SECONDS = 5.0
 """How long a start waits for the cause of the earlier instance's end. A node writes it within two seconds."""
@@ -136,6 +138,16 @@ class Start:
             now=pool.now(),
             at_most=min(at_most, limits.instances or at_most),
         )
+        holds.take(
+            connection,
+            pool.catalog,
+            instance_id=instance_id,
+            person_id=self.server.person_id,
+            flavor=choice.flavor,
+            session=pool.longest_session(connection, instance),
+            now=pool.now(),
+            new_id=pool.new_id,
+        )
         tickets.begin(connection, ticket.id, instance_id=instance_id)
         slots.transfer(connection, ticket_id=ticket.id, instance_id=instance_id)
         instances.add_event(connection, instance_id, StartStep.REQUESTED, now=pool.now())
@@ -163,13 +175,13 @@ class Start:
         """End what the ledger still has of this server: JupyterHub starts it, so JupyterHub knows of no running one."""
         for leftover in await self.pool.ledger.aread(instances.unended, self.server.person_id):
             if leftover.server_name == self.server.server_name:
-                reason, detail = await self._end_cause(leftover)
+                reason, detail, died_at = await self._end_cause(leftover)
                 if reason is not EndReason.SUPERSEDED:
-                    await self.pool.correct_reason(leftover.id, reason, detail)
-                await self.pool.end_soon(leftover.id, reason, detail=detail)
+                    await self.pool.correct_reason(leftover.id, reason, detail, died_at=died_at)
+                await self.pool.end_soon(leftover.id, reason, detail=detail, died_at=died_at)
 
-    async def _end_cause(self, leftover: Instance) -> tuple[EndReason, str | None]:
-        """Why an earlier instance of this server is over.
+    async def _end_cause(self, leftover: Instance) -> tuple[EndReason, str | None, datetime | None]:
+        """Why an earlier instance of this server is over, and since when, where the backend recorded it.
 
         Where its slot has died it is the slot's reason, so a user who starts again at once still reads it. The final
         reason may follow the end by seconds.
@@ -184,9 +196,10 @@ class Start:
             await self.pool.view.wait_until(is_final, seconds=END_CAUSE_SECONDS)
         status = self.pool.view.last_seen.get(slot_id)
         if status is None or status.phase is not Phase.DEAD:
-            return EndReason.SUPERSEDED, None
+            return EndReason.SUPERSEDED, None, None
         has_run = leftover.usable_at is not None
-        return reason_of_running(status) if has_run else status.reason or EndReason.CRASHED, status.detail or None
+        reason = reason_of_running(status) if has_run else status.reason or EndReason.CRASHED
+        return reason, status.detail or None, status.died_at
 
 
 def _cancelled() -> StartFailed:

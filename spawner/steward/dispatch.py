@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from spawner.aio import KeyedTaskSet
-from spawner.errors import LostRace
+from spawner.errors import LostRace, NoHours
 from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import EndReason, Ticket, TicketState
 from spawner.ledger.people import people
@@ -21,6 +21,7 @@ from spawner.ledger.pool import tickets
 from spawner.pool.options import ticket_options
 from spawner.pool.policies import refusal_of
 from spawner.pool.pool import Pool
+from spawner.pool.time.refusals import TICKET_ENDED
 from spawner.steward import queue_actions
 from spawner.steward.snapshots import read_queue
 from spawner.steward.webhooks import MAX_AGE, Webhook
@@ -122,6 +123,11 @@ class Dispatcher:
                     ticket.id,
                     TicketState.FAILED,
                     detail="the user is not there any more",
+                )
+            elif refusal.code == NoHours.code:  # used up since the call
+                log.info("ticket %s ends: %s", ticket.id, refusal.message)
+                await self._pool.ledger.awrite(
+                    self._pool.admission.release, ticket.id, TicketState.FAILED, detail=TICKET_ENDED
                 )
             elif refusal.code != "busy":
                 log.warning("the start of %s for %s: %s", ticket.id, ticket.user_name, refusal)

@@ -49,6 +49,7 @@ class NoteEnd:
     instance_id: str
     reason: EndReason
     detail: str | None = None
+    died_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class EndInstance:
     """The slot whose absence is the reason: confirm it with an uncached read."""
     corrects: bool = False
     """Whether `NoteEnd` wrote the end before, and this is its cause."""
+    died_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -204,8 +206,9 @@ def _about_instance(
     if status is None:
         return EndInstance(instance.id, EndReason.LOST, ABSENT, slot_id=instance.slot_id)
     if status.phase is Phase.DEAD:
+        reason, detail = reason_of_running(status), status.detail or None
         kind = NoteEnd if _cause_may_come(status, now, cause_pending) else EndInstance
-        return kind(instance.id, reason_of_running(status), status.detail or None)
+        return kind(instance.id, reason, detail, died_at=status.died_at)
     if instance.ends_at is not None and instance.ends_at <= now:
         return EndInstance(instance.id, EndReason.DEADLINE)
     return None
@@ -226,5 +229,6 @@ def _about_ending(
         if status is not None and status.phase is Phase.DEAD:
             if _cause_may_come(status, now, cause_pending):
                 return None
-            return EndInstance(instance.id, reason_of_running(status), status.detail or None, corrects=True)
+            reason, detail = reason_of_running(status), status.detail or None
+            return EndInstance(instance.id, reason, detail, corrects=True, died_at=status.died_at)
     return EndInstance(instance.id, instance.reason or EndReason.STOPPED)

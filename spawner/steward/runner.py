@@ -22,6 +22,7 @@ from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import EndReason, leases
 from spawner.ledger.people import forgetting, newcomers
 from spawner.ledger.pool import guard_notes, instances, slots, tickets, user_namespaces
+from spawner.ledger.time import charges, grants
 from spawner.ledger.transitions import PRUNED_AT_ONCE
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
@@ -30,6 +31,7 @@ from spawner.pool.user_namespaces import RETENTION
 from spawner.pool.warm import actions
 from spawner.settings import Settings
 from spawner.steward import bans, reconcile
+from spawner.steward.allowances import AllowanceKeeper
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
 from spawner.steward.paid import keeping_paid
@@ -43,6 +45,8 @@ PATIENCE = 1.0
 """Seconds that a round waits for the actions that it has begun. A pod on an unreachable node takes minutes to end;
 meanwhile the lease must be renewed and other actions carried out."""
 PRUNE_EVERY = timedelta(hours=1)
+LONGEST_COUNTING = timedelta(days=30)
+"""Charges are kept for at least so long: hours of this week and the last are counted from them."""
 
 
 class Steward:
@@ -64,6 +68,7 @@ class Steward:
         self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook)
         rules = GuardSettings(note=False) if settings is None else settings.guard
         self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token)
+        self._allowances = AllowanceKeeper(pool)
         self._settings = settings
         self._pruned_at: datetime | None = None
         self._cause_pending: dict[str, datetime] = {}
@@ -77,6 +82,7 @@ class Steward:
             return False
         await bans.enforce(pool)
         await self._reconcile()
+        await self._allowances.round()
         await self._dispatcher.round()
         await self._keep_warm()
         if self._guard.is_due:
@@ -123,15 +129,15 @@ class Steward:
                     await pool.destroy_slot(slot_id, reason, detail=detail)
                 case reconcile.AssignSlot(slot, ends_at):
                     await pool.assign(slot, ends_at)
-                case reconcile.NoteEnd(instance_id, reason, detail):
-                    await pool.note_end(instance_id, reason, detail)
-                case reconcile.EndInstance(instance_id, reason, detail, slot_id, corrects):
+                case reconcile.NoteEnd(instance_id, reason, detail, died_at):
+                    await pool.note_end(instance_id, reason, detail, died_at=died_at)
+                case reconcile.EndInstance(instance_id, reason, detail, slot_id, corrects, died_at):
                     if slot_id is not None and await pool.backend.find(slot_id) is not None:
                         return  # the snapshot was older than the slot
                     if corrects:
-                        await pool.correct_reason(instance_id, reason, detail)
+                        await pool.correct_reason(instance_id, reason, detail, died_at=died_at)
                     log.info("instance %s ends: %s %s", instance_id, reason, detail or "")
-                    await pool.end(instance_id, reason, detail=detail)
+                    await pool.end(instance_id, reason, detail=detail, died_at=died_at)
 
     async def _keep_warm(self) -> None:
         pool = self.pool
@@ -188,6 +194,8 @@ class Steward:
             await self.pool.ledger.awrite(part, before=before) for part in (instances.prune, slots.prune, tickets.prune)
         ]
         await self.pool.ledger.awrite(guard_notes.prune, before=before)
+        counting = now - max(timedelta(days=self.pool.catalog.limits.keep_history_days), LONGEST_COUNTING)
+        counts += [await self.pool.ledger.awrite(part, before=counting) for part in (charges.prune, grants.prune)]
         if self._settings is not None:
             await asyncio.to_thread(prune_traffic, self._settings)
         await self.pool.ledger.awrite(user_namespaces.prune, before=now - RETENTION)

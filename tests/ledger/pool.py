@@ -14,6 +14,8 @@ from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot, Slo
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.options import choose
 from spawner.pool.queue.admission import Admission, SpawnRequest
+from spawner.pool.time import holds
+from spawner.pool.time.settle import mark_ended
 from tests.unit import make
 from tests.unit.make import NOW, SimulatedBackend
 
@@ -68,27 +70,46 @@ class SimulatedPool:
 
     def begin(self, ticket: Ticket) -> Instance:
         """Write the first transaction of the hub's start."""
-        name = self.new_id()
+        return self.ledger.write(self.write_intent, ticket)
+
+    def ask_and_begin(self, user: str, **options: Any) -> Instance:
+        """Admit and begin in one transaction, as the hub does for a request that has no ticket yet."""
 
         def write(connection: Connection) -> Instance:
-            instance = instances.request(
-                connection,
-                instance_id=name,
-                person_id=ticket.person_id,
-                user_name=ticket.user_name,
-                server_name=ticket.server_name,
-                flavor=ticket.flavor,
-                image=ticket.image,
-                example=ticket.example,
-                hub_epoch="1",
-                now=self.time,
-                at_most=1,
-            )
-            tickets.begin(connection, ticket.id, instance_id=name)
-            slots.transfer(connection, ticket_id=ticket.id, instance_id=name)
-            return instance
+            return self.write_intent(connection, self.admission.ask(connection, self.spawn_request(user, **options)))
 
         return self.ledger.write(write)
+
+    def write_intent(self, connection: Connection, ticket: Ticket) -> Instance:
+        """What `Start._write_intent` writes."""
+        name = self.new_id()
+        instance = instances.request(
+            connection,
+            instance_id=name,
+            person_id=ticket.person_id,
+            user_name=ticket.user_name,
+            server_name=ticket.server_name,
+            flavor=ticket.flavor,
+            image=ticket.image,
+            example=ticket.example,
+            hub_epoch="1",
+            now=self.time,
+            at_most=self.catalog.limits.instances_per_user,
+        )
+        flavor = self.catalog.flavor(ticket.flavor)
+        holds.take(
+            connection,
+            self.catalog,
+            instance_id=name,
+            person_id=ticket.person_id,
+            flavor=flavor,
+            session=timedelta(minutes=flavor.session_minutes),
+            now=self.time,
+            new_id=self.new_id,
+        )
+        tickets.begin(connection, ticket.id, instance_id=name)
+        slots.transfer(connection, ticket_id=ticket.id, instance_id=name)
+        return instance
 
     def run(self, instance: Instance) -> Instance:
         """Write that the instance runs."""
@@ -98,9 +119,9 @@ class SimulatedPool:
                 if slot.state is SlotState.CREATING:
                     slots.mark_claimed(connection, slot.id, now=self.time)
                 instances.attach_slot(connection, instance.id, slot.id)
-            return instances.mark_running(
-                connection, instance.id, url="http://x", now=self.time, ends_at=self.time + timedelta(hours=4)
-            )
+            session = timedelta(minutes=self.catalog.flavor(instance.flavor).session_minutes)
+            ends_at = holds.fit(connection, instance.id, self.time + session, self.time)
+            return instances.mark_running(connection, instance.id, url="http://x", now=self.time, ends_at=ends_at)
 
         return self.ledger.write(write)
 
@@ -110,17 +131,11 @@ class SimulatedPool:
         assert ticket.state is TicketState.CALLED, f"{user} is queued"
         return self.run(self.begin(ticket))
 
-    def end(self, instance: Instance, reason: EndReason = EndReason.STOPPED) -> None:
+    def end(
+        self, instance: Instance, reason: EndReason = EndReason.STOPPED, *, died_at: datetime | None = None
+    ) -> None:
         """Write the intent to end it, which `finish_endings` finishes."""
-
-        def write(connection: Connection) -> None:
-            instances.mark_stopping(connection, instance.id, reason=reason, now=self.time)
-            self.admission.settle(connection, instance.id)
-            for slot in slots.of_holder(connection, instance.id):
-                if slot.state is not SlotState.DESTROYING:
-                    slots.mark_destroying(connection, slot.id, reason=reason)
-
-        self.ledger.write(write)
+        self.ledger.write(self.admission.intend_end, instance.id, reason, died_at=died_at)
 
     def finish_endings(self) -> None:
         """Finish all slots and instances that are ending."""
@@ -131,7 +146,7 @@ class SimulatedPool:
                     slots.mark_gone(connection, slot.id, now=self.time)
             for instance in instances.unended(connection):
                 if instance.state is InstanceState.STOPPING:
-                    instances.mark_ended(connection, instance.id, now=self.time)
+                    mark_ended(connection, instance.id, now=self.time)
 
         self.ledger.write(write)
 

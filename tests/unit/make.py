@@ -34,6 +34,7 @@ def catalog(
     images: tuple[Image, ...] = (),
     queue: dict[str, Any] | None = None,
     policies: list[dict[str, Any]] | None = None,
+    allowances: dict[str, Any] | None = None,
     **limits: Any,
 ) -> Catalog:
     flavors = flavors or (flavor(),)
@@ -46,6 +47,7 @@ def catalog(
             "limits": limits,
             "queue": queue or {},
             "policies": policies or [],
+            "allowances": allowances or {},
             "examples": [
                 {
                     "id": "ocr",

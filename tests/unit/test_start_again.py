@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from spawner.pool.slot_view import SlotView
 from spawner.pool.start import Start
 from tests.unit import make
 
-GUESS = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 143"), is_final=False)
-CAUSE = make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "the workspace is full")
+DIED_AT = make.NOW - timedelta(hours=1)
+GUESS = replace(make.status("s", Phase.DEAD, EndReason.CRASHED, "exit code 143"), is_final=False, died_at=DIED_AT)
+CAUSE = replace(make.status("s", Phase.DEAD, EndReason.OUT_OF_DISK, "the workspace is full"), died_at=DIED_AT)
 
 
 @dataclass
@@ -50,11 +52,17 @@ class SupersedingPool:
     def __post_init__(self) -> None:
         self.view = SlotView(self.backend)  # type: ignore[arg-type]
 
-    async def correct_reason(self, instance_id: str, reason: EndReason, detail: str | None) -> None:
+    async def correct_reason(
+        self, instance_id: str, reason: EndReason, detail: str | None, *, died_at: datetime | None
+    ) -> None:
+        assert died_at == DIED_AT
         assert self.ended == [], "a noted end gets its cause before its slot is destroyed"
         self.corrected.append((instance_id, reason, detail))
 
-    async def end_soon(self, instance_id: str, reason: EndReason, *, detail: str | None = None) -> None:
+    async def end_soon(
+        self, instance_id: str, reason: EndReason, *, detail: str | None = None, died_at: datetime | None
+    ) -> None:
+        assert died_at == (None if reason is EndReason.SUPERSEDED else DIED_AT)
         self.ended.append((instance_id, reason, detail))
 
 

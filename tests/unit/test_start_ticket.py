@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,7 @@ async def admit(
         new_id=pool.new_id,
         admission=None,
         limits_of_class=lambda *_: limits,
+        longest_session=lambda *_: timedelta(hours=4),
     )
     start = Start(parts, Server(user, user, server), CalledTicket(ticket_id), {}, "/user/ann/", lambda: None)
     return await start._admit()

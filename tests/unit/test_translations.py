@@ -42,6 +42,7 @@ from spawner.pool.admin import people as people_commands
 from spawner.pool.backends.base import Unavailable
 from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
+from spawner.pool.time import refusals as time_refusals
 from spawner.pool.warm import targets
 from spawner.rate_limits import texts as rate_texts
 from tests.stack import PROJECT
@@ -147,6 +148,11 @@ def class_texts() -> Iterator[str]:
     yield from (class_view.SESSION, class_view.ONE, class_view.SEVERAL)
 
 
+def time_texts() -> Iterator[str]:
+    """Texts of hours that are used up."""
+    yield from (value for name, value in vars(time_refusals).items() if name.isupper() and str(value).endswith("."))
+
+
 def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
@@ -171,6 +177,7 @@ def _all() -> dict[str, str]:
         *(("allowances.py", value) for value in allowances.TEXTS),
         *(("allowance_strings.py", value) for value in allowance_strings.ALLOWANCE_STRINGS.values()),
         *(("allowance_view.py", value) for value in (allowance_view.NO_HOURS, allowance_view.REST_HELD)),
+        *(("refusals.py", value) for value in time_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(
             ("policies.py", value)

@@ -40,6 +40,7 @@ from spawner.pool.policies import refusal_of, shown_groups
 from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
+from spawner.pool.time.refusals import TICKET_ENDED
 
 SHARED_ORIGIN = (
     "Notebooks share this page's address. Only open notebooks of people you trust. Paid notebooks, "
@@ -346,6 +347,8 @@ def _last(snapshot: UserSnapshot, texts: Translations) -> LastView | None:
             refusal = refusal_of(denial)
             text = texts.say(refusal.template, **refusal.params)
             return LastView(ended_at=ticket.ended_at, text=text, failed=True, details="")
+        if ticket.detail == TICKET_ENDED:
+            return LastView(ended_at=ticket.ended_at, text=texts.say(TICKET_ENDED), failed=True, details="")
         is_gone = ticket.state is TicketState.FAILED and ticket.called_at is None
         text = texts.say(NO_LONGER_OFFERED if is_gone else TICKET_END_TEXTS[ticket.state])
         return LastView(ended_at=ticket.ended_at, text=text, failed=True, details=ticket.detail or "")

@@ -22,7 +22,7 @@ from spawner.ledger.pool.rows import (
     StartStep,
 )
 from spawner.ledger.pool.tables import IS_UNENDED, events, instances
-from spawner.ledger.time.tables import instance_use
+from spawner.ledger.time.tables import IS_HELD, allowance_holds, instance_use
 from spawner.ledger.transitions import change, ended_before, touch
 
 LONGEST_START = timedelta(hours=1)
@@ -39,6 +39,7 @@ class _Changes(TypedDict, total=False):
     ended_at: datetime
     reason: EndReason
     detail: str | None
+    died_at: datetime
 
 
 def _change(
@@ -160,35 +161,38 @@ def mark_stopping(
     reason: EndReason,
     now: datetime,
     detail: str | None = None,
+    died_at: datetime | None = None,
     expected: Iterable[InstanceState] = LIVE,
 ) -> None:
     """Write the intent to end a live instance, with the reason shown to its user.
 
-    If the user ended it before it ran, its ticket is cancelled; for other reasons the ticket stays called.
+    `died_at`: the end as the backend recorded it, where nobody asked for it. If the user ended it before it ran, its
+    ticket is cancelled; for other reasons the ticket stays called.
     """
-    _change(
-        connection,
-        instance_id,
-        expected=expected,
-        to=InstanceState.STOPPING,
-        reason=reason,
-        detail=detail,
-        stopping_at=now,
-    )
+    values: _Changes = {"reason": reason, "detail": detail, "stopping_at": now}
+    _change(connection, instance_id, expected=expected, to=InstanceState.STOPPING, **_died(values, died_at))
     if reason in USER_ENDED:
         tickets.close_of_instance(connection, instance_id, now=now)
 
 
-def correct_reason(connection: Connection, instance_id: str, *, reason: EndReason, detail: str | None) -> None:
-    """Replace the reason of a STOPPING instance, when the cause is found later."""
-    _change(
-        connection,
-        instance_id,
-        expected=(InstanceState.STOPPING,),
-        to=InstanceState.STOPPING,
-        reason=reason,
-        detail=detail,
-    )
+def correct_reason(
+    connection: Connection,
+    instance_id: str,
+    *,
+    reason: EndReason,
+    detail: str | None,
+    died_at: datetime | None = None,
+) -> None:
+    """Replace the reason of a STOPPING instance, when the cause is found later; and `died_at`, where it is known."""
+    values: _Changes = {"reason": reason, "detail": detail}
+    is_stopping = (InstanceState.STOPPING,)
+    _change(connection, instance_id, expected=is_stopping, to=InstanceState.STOPPING, **_died(values, died_at))
+
+
+def _died(values: _Changes, at: datetime | None) -> _Changes:
+    if at is not None:
+        values["died_at"] = at
+    return values
 
 
 def mark_ended(connection: Connection, instance_id: str, *, now: datetime) -> None:
@@ -252,6 +256,17 @@ def lengths(connection: Connection, flavor: str, *, since: datetime, at_most: in
         .limit(at_most)
     )
     return [(ended_at - usable_at).total_seconds() for usable_at, ended_at in rows]
+
+
+def ended_with_hold(connection: Connection, *, at_most: int) -> list[str]:
+    """Ids of ended instances for which allowance is still set aside."""
+    query = select(allowance_holds.c.instance_id).where(
+        IS_HELD,
+        select(instances.c.id)
+        .where(instances.c.id == allowance_holds.c.instance_id, instances.c.ended_at.is_not(None))
+        .exists(),
+    )
+    return list(connection.execute(query.limit(at_most)).scalars())
 
 
 def ended_since(connection: Connection, moment: datetime) -> list[Instance]:

@@ -18,7 +18,8 @@ class GrantSource(StrEnum):
     REFUND = "refund"
     ADMIN = "admin"
     GRACE = "grace"
-    """Negative: minutes that a run used of the next week to finish a busy cell."""
+    """Time that a run took from a later week, to finish a busy cell or after the reset: a grant for the week that the
+    run counts for, and one with as many negative seconds for the other week. Both have the run's id as reference."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class EndSource(StrEnum):
 
 @dataclass(frozen=True)
 class Charge:
-    """What one instance used. Written once, when it has ended. `seconds - refunded` counts."""
+    """What one instance used: `seconds - refunded` counts.
+
+    Written when its end is asked for or noticed. It may become lower when it has ended, never higher.
+    """
 
     instance_id: str
     person_id: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -82,6 +83,8 @@ class SlotStatus:
     node: str = ""
     user_namespace: bool = False
     lacks_user_namespace: bool = False
+    died_at: datetime | None = None
+    """When it died, as the keeper or the kubelet recorded it: before the backend noticed, and maybe long before."""
     is_silent: bool = False
     """With `lacks_user_namespace`: its node made no sandbox, and did not say why. A node that is down does the same."""
 

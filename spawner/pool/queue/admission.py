@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor, Rights
-from spawner.errors import AlreadyQueued, LostRace, Maintenance, Paused, PoolFull
+from spawner.errors import AlreadyQueued, LostRace, Maintenance, NoHours, Paused, PoolFull
 from spawner.ledger import EndReason, Instance, Slot, SlotState, Ticket, TicketState
 from spawner.ledger.people import bans
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
@@ -25,6 +25,8 @@ from spawner.pool.policies import refuse_denied, rights_in
 from spawner.pool.queue.ordering import USE_WINDOW, any_has_room, due_tickets, has_room, rank, waiting_in_order
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistories
+from spawner.pool.time import holds
+from spawner.pool.time.refusals import TICKET_ENDED
 
 PLATFORM_FAILURES = (EndReason.NO_ROOM, EndReason.LOST, EndReason.SHUTDOWN)
 """End reasons that are not the start's fault: its ticket is queued again, without counting a failure."""
@@ -68,8 +70,9 @@ class Admission:
         """The ticket for a spawn request: CALLED, with a slot reserved, where it is its turn, else WAITING.
 
         Idempotent: the same request gets the same ticket at the same place. `by_user`: the user asks in person, so the
-        instance counts as collected. Raises `Banned`, `NotForYou`, `PoolFull` where the queue is full, `AlreadyQueued`
-        where the user waits for another flavor or image, `Paused` and `Maintenance` where the flavor is closed.
+        instance counts as collected. Raises `Banned`, `NotForYou`, `NoHours`, `PoolFull` where the queue is full,
+        `AlreadyQueued` where the user waits for another flavor or image, `Paused` and `Maintenance` where the flavor is
+        closed.
         """
         self.refuse_banned(connection, request.person_id)
         rights = self.rights(connection, request.person_id)
@@ -77,10 +80,13 @@ class Admission:
         open_tickets = tickets.alive(connection, request.person_id)
         for ticket in open_tickets:
             if _is_for(ticket, request):
+                if ticket.state is TicketState.WAITING:
+                    self._refuse_without_hours(connection, request, rights)
                 is_due = ticket.state is TicketState.WAITING and self._is_due(connection, ticket)
                 return self._call(connection, ticket) if is_due else ticket
         choice = request.choice
         self._refuse_closed(connection, choice.flavor)
+        self._refuse_without_hours(connection, request, rights)
         ticket = self._new_ticket(
             request.person_id,
             request.user_name,
@@ -119,19 +125,32 @@ class Admission:
         return has_any and bool(self._due(connection))
 
     def call_due(self, connection: Connection) -> list[Ticket]:
-        """Call all tickets whose turn has come, and reserve a slot for each."""
-        return [self._call(connection, ticket) for ticket in self._due(connection).values()]
+        """Call all tickets whose turn has come, and reserve a slot for each.
+
+        A ticket whose person has no hours left for it is ended instead.
+        """
+        called = []
+        for ticket in self._due(connection).values():
+            try:
+                self._refuse_ticket_without_hours(connection, ticket)
+            except NoHours:
+                self.release(connection, ticket.id, TicketState.FAILED, detail=TICKET_ENDED)
+            else:
+                called.append(self._call(connection, ticket))
+        return called
 
     def reserve_replacement(self, connection: Connection, running: Instance) -> Ticket:
         """A called ticket for the restart of a running instance, which the caller ends.
 
         A restart is not queued. Where others wait for the flavor, the new instance keeps the old deadline. Raises
-        `Banned`, `NotForYou`, `Paused` and `Maintenance`.
+        `Banned`, `NotForYou`, `NoHours`, `Paused` and `Maintenance`.
         """
         flavor = self.catalog.flavor(running.flavor)
         self.refuse_banned(connection, running.person_id)
-        refuse_denied(self.rights(connection, running.person_id).denial(flavor.id, running.image))
+        rights = self.rights(connection, running.person_id)
+        refuse_denied(rights.denial(flavor.id, running.image))
         self._refuse_closed(connection, flavor)
+        self._check_hours(connection, running.person_id, running.server_name, flavor, rights)
         for one in tickets.alive(connection, running.person_id):  # idempotent
             kind = (one.server_name, one.flavor, one.image)
             is_held = one.state is TicketState.CALLED and one.instance_id is None
@@ -186,10 +205,21 @@ class Admission:
             self.put_back(connection, ticket, has_failed=has_failed)
 
     def intend_end(
-        self, connection: Connection, instance_id: str, reason: EndReason, *, detail: str | None = None
+        self,
+        connection: Connection,
+        instance_id: str,
+        reason: EndReason,
+        *,
+        detail: str | None = None,
+        died_at: datetime | None = None,
     ) -> None:
-        """Write the intent to end an instance and its slots. Raises `LostRace` where it is ending already."""
-        instances.mark_stopping(connection, instance_id, reason=reason, now=self.now(), detail=detail)
+        """Write the intent to end an instance and its slots, and what it used.
+
+        Raises `LostRace` where it is ending already.
+        """
+        now = self.now()
+        instances.mark_stopping(connection, instance_id, reason=reason, now=now, detail=detail, died_at=died_at)
+        holds.release(connection, instance_id, now=now)
         self.settle(connection, instance_id)
         for slot in slots.of_holder(connection, instance_id):
             if slot.state is not SlotState.DESTROYING:
@@ -284,6 +314,25 @@ class Admission:
                 raise AlreadyQueued(
                     "{flavor} is reserved for you.", next_step="Start it, or decline it.", flavor=ticket.flavor
                 )
+
+    def _refuse_without_hours(self, connection: Connection, request: SpawnRequest, rights: Rights) -> None:
+        """Raise `NoHours` where too little is left. What runs on the same server will be stopped, so it frees its
+        hold."""
+        self._check_hours(connection, request.person_id, request.server_name, request.choice.flavor, rights)
+
+    def _refuse_ticket_without_hours(self, connection: Connection, ticket: Ticket) -> None:
+        rights = self.rights(connection, ticket.person_id)
+        self._check_hours(connection, ticket.person_id, ticket.server_name, self.catalog.flavor(ticket.flavor), rights)
+
+    def _check_hours(
+        self, connection: Connection, person_id: str, server_name: str, flavor: Flavor, rights: Rights
+    ) -> None:
+        if flavor.allowance is None:
+            return
+        own = instances.unended(connection, person_id)
+        ended = [one.id for one in own if one.server_name == server_name]
+        session = timedelta(minutes=rights.session_minutes(flavor))
+        holds.refuse_without_hours(connection, self.catalog, person_id, flavor, session, self.now(), ended=ended)
 
     def _refuse_closed(self, connection: Connection, flavor: Flavor) -> None:
         settings = AdminSettings(admin_settings.all_of(connection))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from spawner.ledger.pool.rows import EndReason
@@ -103,6 +104,20 @@ def terminated_state(container: Json) -> Json:
     last = container.get("lastState", {}).get("terminated", {})
     found: Json = state.get("terminated") or ({} if "running" in state else last)
     return found
+
+
+def died_at(container: Json) -> datetime | None:
+    """When the container ended, as its kubelet recorded it; None while it runs, and where the runtime had lost it.
+
+    The runtime then says null or 1970. It is the node's clock.
+    """
+    ended = terminated_state(container)
+    try:
+        found = datetime.fromisoformat(str(ended.get("finishedAt")))
+        began = datetime.fromisoformat(str(ended.get("startedAt") or "1970-01-02T00:00:00Z"))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None and began.tzinfo is not None and found >= began else None
 
 
 def _never_begins(container: Json) -> PodEnd | None:

@@ -10,7 +10,7 @@ from typing import Any
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.pool.backends.kubernetes.manifest import CONTAINER, PORT, SLOT_LABEL, is_assigned
-from spawner.pool.backends.kubernetes.pod_ends import read_end, terminated_state
+from spawner.pool.backends.kubernetes.pod_ends import died_at, read_end, terminated_state
 
 Json = Mapping[str, Any]
 LONGEST_DETAIL = 500
@@ -117,6 +117,7 @@ def _status(slot_id: str, pod: Json) -> SlotStatus:
             ending.detail[:LONGEST_DETAIL],
             assigned=assigned,
             is_final=ending.is_final,
+            died_at=died_at(container),
         )
     if status.get("phase") != "Running" or "running" not in container.get("state", {}):
         return SlotStatus(slot_id, Phase.CREATING, no_room=_no_room(status), assigned=assigned)

@@ -21,6 +21,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Collection, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -325,6 +326,7 @@ class LocalBackend:
             reason=EndReason(reason) if reason else None,
             detail=status.get("detail", ""),
             assigned=True,
+            died_at=datetime.fromtimestamp(status["died_at"], UTC) if "died_at" in status else None,
         )
 
     async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int]) -> Usage:

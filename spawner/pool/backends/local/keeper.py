@@ -281,7 +281,7 @@ class Keeper:
 
     def _died(self, reason: str, detail: str) -> None:
         if self.status["phase"] != "dead":
-            self._say(phase="dead", reason=reason, detail=detail)
+            self._say(phase="dead", reason=reason, detail=detail, died_at=time.time())
 
     def _say(self, **news: Any) -> None:
         self.status.update(news)
