@@ -47,7 +47,8 @@ def _grant(catalog: Catalog, ledger: Ledger, options: argparse.Namespace) -> str
         now=utc_now(),
     )
     (left,) = [one for one in _balances(ledger, catalog, person.id) if one.class_id == made.class_id]
-    return f"{person.hub_name} ({person.id}): {_hours(made.seconds)} of {made.class_id}, until {_local(made.valid_until)}.\n{_told(left)}"
+    until = _local(made.valid_until)
+    return f"{person.hub_name} ({person.id}): {_hours(made.seconds)} of {made.class_id}, until {until}.\n{_told(left)}"
 
 
 def _refund(catalog: Catalog, ledger: Ledger, options: argparse.Namespace) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from spawner import __version__
-from spawner.catalog import echo
 from spawner.errors import BadOption
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.people import bans, forgetting, groups, people

@@ -33,11 +33,17 @@ def state() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def shared_stack() -> Iterator[Stack]:
-    """One Freepool for all tests that leave nothing behind: they use users of their own, and stop what they start."""
+    """One Freepool for all tests that leave nothing behind: they use users of their own, and stop what they start.
+
+    `cpu-large` uses hours of the class `large`, of which everybody has more than the tests use.
+    """
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
 
-    def change(data: dict[str, object]) -> None:
-        data["limits"]["local_memory"] = "12GiB"  # type: ignore[index]
+    def change(data: dict[str, Any]) -> None:
+        data["limits"]["local_memory"] = "12GiB"
+        hours = {"id": "large", "title": {"en": "Large CPU", "zh": "大内存 CPU"}, "hours": 100}
+        data["allowances"]["classes"].append(hours)
+        next(one for one in data["flavors"] if one["id"] == "cpu-large")["allowance"] = {"class": "large"}
 
     try:
         catalog, settings = write_catalog(folder / "catalog.yaml", change), local_settings(folder / "settings.yaml")

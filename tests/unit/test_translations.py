@@ -176,7 +176,7 @@ def _all() -> dict[str, str]:
         *(("people.py", value) for value in people_texts()),
         *(("allowances.py", value) for value in allowances.TEXTS),
         *(("allowance_strings.py", value) for value in allowance_strings.ALLOWANCE_STRINGS.values()),
-        *(("allowance_view.py", value) for value in (allowance_view.NO_HOURS, allowance_view.REST_HELD)),
+        *(("allowance_view.py", value) for value in allowance_view.TEXTS),
         *(("refusals.py", value) for value in time_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(

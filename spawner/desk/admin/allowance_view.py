@@ -36,7 +36,8 @@ class NearLimit:
 
 @dataclass(frozen=True)
 class Overview:
-    """`weeks` are the last eight by class, this week first. `names` are present names by id of a person."""
+    """`weeks` are those of the last eight in which somebody used a class, the newest first. `names` are present
+    names by id of a person."""
 
     weeks: list[WeekOfClass]
     near: list[NearLimit]
@@ -59,7 +60,8 @@ def read_overview(connection: Connection, catalog: Catalog, now: datetime) -> Ov
     near = [one for kind in catalog.allowances.classes for one in _near(connection, catalog, kind.id, weeks[0], now)]
     by_hand = use.made_by_hand(connection, valid_after=weeks[1].start, at_most=MOST_ROWS)
     given_back = use.refunded_charges(connection, since=weeks[1].start, at_most=MOST_ROWS)
-    shown = (*(one.person_id for one in near), *(row.person_id for row in (*by_hand, *given_back)))
+    shown = [*(one.person_id for one in near), *(one.person_id for one in by_hand)]
+    shown += [one.person_id for one in given_back]
     return Overview(
         weeks=_weeks(connection, catalog, weeks),
         near=near,
@@ -94,7 +96,7 @@ def _weeks(connection: Connection, catalog: Catalog, weeks: Iterable[Week]) -> l
     ids, rows = [one.id for one in catalog.allowances.classes], []
     for week in weeks:
         found = {row.class_id: row for row in use.week_of_classes(connection, ids, begins=week.start, ends=week.end)}
-        rows += [found.get(one) or WeekOfClass(one, week.start, 0, 0, 0, 0) for one in ids]
+        rows += [found[one] for one in ids if one in found]
     return rows
 
 

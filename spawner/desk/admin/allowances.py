@@ -45,7 +45,7 @@ class AllowanceHandler(PeopleHandler):
             amount=self.amount,
             title=partial(class_title, catalog, language=language),
             why=lambda reason: refund_in_short(reason, self.language_texts),
-            name=lambda person_id: overview.names.get(person_id, person_id),
+            name_of=lambda person_id: overview.names.get(person_id, person_id),
         )
 
     @property

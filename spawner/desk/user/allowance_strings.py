@@ -6,7 +6,7 @@ ALLOWANCE_STRINGS: dict[str, str] = {
     "hours_unlimited": "No weekly limit",
     "hours_weight": "1 hour counts as {n}",
     "hours_title": "{title} hours",
-    "hours_held": "{time} of it set aside for this notebook",
+    "hours_held": "{time} set aside for this notebook",
     "hours_instead": "Free without a weekly limit: {titles}.",
     "hours_none_instead": "New hours: {time}.",
     "hours_own": "Use your own cloud account",

@@ -19,14 +19,16 @@ from spawner.pool.time.balance import Balance, balances
 from spawner.pool.time.refusals import free_flavors, least_needed
 
 NO_HOURS = "No hours left this week"
+TOO_FEW = "Less than 5 minutes of your hours are left this week"
 REST_HELD = "The rest of your hours is set aside for your running notebook"
+TEXTS = (NO_HOURS, TOO_FEW, REST_HELD)
 
 
 class FlavorAllowanceView(BaseModel):
     """The hours of a flavor's class, in weighted seconds. `total_seconds` and `left_seconds` are null for unlimited.
 
-    `weight`: seconds that one second of this flavor counts as. `enough`: whether what is left allows a start;
-    if not, `instead` are ids of flavors without a limit.
+    `weight`: seconds that one second of this flavor counts as. `blocks`: only the lack of hours keeps the user from a
+    start of it; `instead` are then ids of flavors without a limit.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -39,7 +41,7 @@ class FlavorAllowanceView(BaseModel):
     left_seconds: int | None
     resets_at: datetime
     weight: float
-    enough: bool
+    blocks: bool
     instead: list[str]
 
 
@@ -79,13 +81,16 @@ def read_allowances(
 
 
 def flavor_view(
-    flavor: Flavor, snapshot: AllowanceSnapshot, rights: Rights, session: timedelta, language: str
+    flavor: Flavor, snapshot: AllowanceSnapshot, rights: Rights, session: timedelta, language: str, *, offered: bool
 ) -> FlavorAllowanceView | None:
-    """The hours of one flavor; None where it has no class. `session`: the user's longest session of it."""
+    """The hours of one flavor; None where it has no class. `session`: the user's longest session of it.
+
+    `offered`: whether it could be started or queued for if there were hours.
+    """
     balance = None if flavor.allowance is None else snapshot.balances.get(flavor.allowance.class_id)
     if balance is None or flavor.allowance is None:
         return None
-    enough = balance.left is None or balance.left >= least_needed(flavor, session)
+    blocks = offered and balance.left is not None and balance.left < least_needed(flavor, session)
     return FlavorAllowanceView(
         class_id=balance.class_id,
         title=balance.title.in_language(language),
@@ -95,14 +100,14 @@ def flavor_view(
         left_seconds=balance.left,
         resets_at=balance.resets_at,
         weight=flavor.allowance.weight,
-        enough=enough,
-        instead=[] if enough else free_flavors(rights.catalog, rights),
+        blocks=blocks,
+        instead=free_flavors(rights.catalog, rights) if blocks else [],
     )
 
 
 def closed(view: FlavorAllowanceView, texts: Translations) -> dict[str, object]:
     """What a flavor without hours looks like to its user: it can be neither started nor queued for."""
-    reason = REST_HELD if view.held_seconds else NO_HOURS
+    reason = REST_HELD if view.held_seconds else TOO_FEW if view.left_seconds else NO_HOURS
     return {"available": 0, "warm": 0, "queue": False, "wait_seconds": None, "reason": texts.say(reason)}
 
 

@@ -248,10 +248,12 @@ def _with_hours(offer: dict[str, Any], rights: Rights, hours: AllowanceSnapshot,
     flavors = []
     for flavor in offer["flavors"]:
         session = timedelta(seconds=flavor.session_seconds)
-        view = flavor_view(rights.catalog.flavor(flavor.id), hours, rights, session, texts.language)
-        is_closed = view is not None and not view.enough and flavor.for_you
-        changes = {"allowance": view} | (closed(view, texts) if view is not None and is_closed else {})
-        flavors.append(flavor.model_copy(update=changes) if view is not None else flavor)
+        known, offered = rights.catalog.flavor(flavor.id), flavor.available > 0 or flavor.queue
+        view = flavor_view(known, hours, rights, session, texts.language, offered=offered)
+        if view is not None:
+            changes = closed(view, texts) if view.blocks else {}
+            flavor = flavor.model_copy(update={"allowance": view, **changes})  # noqa: PLW2901
+        flavors.append(flavor)
     return offer | {"flavors": flavors}
 
 

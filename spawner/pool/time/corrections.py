@@ -117,7 +117,7 @@ def refund(
     left = charge.seconds - charge.refunded - sum(one.seconds or 0 for one in before if one.id != grant_id)
     if left <= 0:
         raise Conflict(
-            "All hours of this run were already given back.", next_step="Give hours instead, if more is due."
+            "There is nothing left to give back for this run.", next_step="Give hours instead, if more is due."
         )
     grant = Grant(
         id=grant_id,

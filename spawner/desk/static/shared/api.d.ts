@@ -186,6 +186,11 @@ export type ErrorFacts = {
   flavor?: string | null;
   image?: string | null;
   groups?: string[];
+  class?: string | null;
+  left_seconds?: number | null;
+  held_seconds?: number | null;
+  resets_at?: string | null;
+  free_flavors?: string[];
 };
 
 export type EstimateAccuracyView = {
@@ -221,6 +226,19 @@ export type FailureView = {
   count: number;
 };
 
+export type FlavorAllowanceView = {
+  class: string;
+  title: string;
+  total_seconds: number | null;
+  used_seconds: number;
+  held_seconds: number;
+  left_seconds: number | null;
+  resets_at: string;
+  weight: number;
+  blocks: boolean;
+  instead: string[];
+};
+
 export type FlavorChange = {
   flavor: string;
 };
@@ -241,6 +259,7 @@ export type FlavorView = {
   wait_seconds: [number, number] | null;
   reason: string | null;
   for_you?: boolean;
+  allowance?: FlavorAllowanceView | null;
 };
 
 export type FloorChange = {
@@ -344,11 +363,20 @@ export type InstanceView = {
   progress: ProgressView[];
 };
 
+export type LastUseView = {
+  class: string;
+  title: string;
+  charged_seconds: number;
+  refunded_seconds: number;
+  reasons: string[];
+};
+
 export type LastView = {
   ended_at: string;
   text: string;
   failed: boolean;
   details: string;
+  use?: LastUseView | null;
 };
 
 export type MaintenanceView = {

@@ -41,7 +41,7 @@ export function meter(flavor, model) {
   if (!allowance) return null;
   const { left_seconds: left, total_seconds: total } = allowance;
   return h(
-    "span", { class: allowance.enough ? "flavor-hours" : "flavor-hours none", id: `flavor-${flavor.id}-hours`, key: "hours" },
+    "span", { class: allowance.blocks ? "flavor-hours none" : "flavor-hours", id: `flavor-${flavor.id}-hours`, key: "hours" },
     hours(allowance, model),
     left !== null && total !== null && h("progress", { max: Math.max(1, total), value: left, "aria-hidden": "true" }),
   );
@@ -50,16 +50,17 @@ export function meter(flavor, model) {
 /**
  * What there is for a user without hours: flavors without a limit, and a link to their own cloud account.
  * @param {Model} model
+ * @param {FlavorView | undefined} chosen
  */
-export function withoutHours(model) {
+export function withoutHours(model, chosen) {
   const { state, t } = model;
-  const empty = state.flavors.find(({ allowance, for_you }) => for_you && allowance && !allowance.enough);
+  const empty = chosen?.allowance?.blocks ? chosen : state.flavors.find(({ allowance }) => allowance?.blocks);
   if (!empty?.allowance) return null;
   const { instead, resets_at } = empty.allowance;
   const titles = state.flavors.filter(({ id, for_you }) => for_you && instead.includes(id)).map(({ title }) => title);
   const list = new Intl.ListFormat(document.documentElement.lang, { type: "conjunction" }).format(titles);
   return h(
-    "p", { class: "blocked", key: "without-hours" },
+    "p", { class: "blocked", id: chosen === empty ? "blocked" : null, key: "without-hours" },
     h("strong", {}, `${empty.title}: ${empty.reason}.`), " ",
     t("hours_none_instead", { time: resetTime(resets_at) }), " ",
     titles.length > 0 && [t("hours_instead", { titles: list }), " "],

@@ -6,6 +6,12 @@ import "../shared/zone.js";
 
 const f = formats(document.documentElement.lang);
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  time.textContent = f.date(Date.parse(time.getAttribute("datetime") ?? ""));
+for (const span of document.querySelectorAll(".history .row-main > p:first-of-type")) {
+  /** @type {number | undefined} */
+  let before;
+  for (const time of span.querySelectorAll("time[datetime]")) {
+    const at = Date.parse(time.getAttribute("datetime") ?? "");
+    time.textContent = f.date(at, before); // the end of a run on the same day needs no date
+    before = at;
+  }
 }
