@@ -12,5 +12,4 @@ ALLOWANCE_STRINGS: dict[str, str] = {
     "hours_own": "Use your own cloud account",
     "last_used": "It used {time} of your {title} hours.",
     "last_given_back": "{time} were given back: {reason}.",
-    "history": "History",
 }

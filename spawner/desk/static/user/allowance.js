@@ -6,17 +6,17 @@ import { h } from "../shared/dom.js";
 /** @import { Model } from "./model.d.ts" */
 
 /**
- * The exact time at which hours are given again, in the reader's zone: "Monday, Nov 30, 00:00".
+ * The exact time at which hours are given again, in the reader's zone: "Mon, Nov 30, 00:00".
  * @param {string} at
  */
 export function resetTime(at) {
   return new Intl.DateTimeFormat(document.documentElement.lang, {
-    weekday: "long", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+    weekday: "short", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
   }).format(Date.parse(at));
 }
 
 /**
- * "6 hr 24 min of 10 hr left this week · resets Monday, Nov 30, 00:00"
+ * "6 hr 24 min of 10 hr left this week · resets Mon, Nov 30, 00:00"
  * @param {FlavorAllowanceView} allowance
  * @param {Model} model
  */
@@ -58,12 +58,13 @@ export function withoutHours(model, chosen) {
   if (!empty?.allowance) return null;
   const { instead, resets_at } = empty.allowance;
   const titles = state.flavors.filter(({ id, for_you }) => for_you && instead.includes(id)).map(({ title }) => title);
+  const gap = document.documentElement.lang.startsWith("zh") ? "" : " ";
   const list = new Intl.ListFormat(document.documentElement.lang, { type: "conjunction" }).format(titles);
   return h(
     "p", { class: "blocked", id: chosen === empty ? "blocked" : null, key: "without-hours" },
-    h("strong", {}, `${empty.title}: ${empty.reason}.`), " ",
-    t("hours_none_instead", { time: resetTime(resets_at) }), " ",
-    titles.length > 0 && [t("hours_instead", { titles: list }), " "],
+    h("strong", {}, `${empty.title} · ${empty.reason}`),
+    t("hours_none_instead", { time: resetTime(resets_at) }), gap,
+    titles.length > 0 && [t("hours_instead", { titles: list }), gap],
     state.paid?.offered && h("a", { href: state.paid.accounts_url }, t("hours_own")),
   );
 }
@@ -97,8 +98,8 @@ export function lastUse(use, { t, f }) {
   if (!use) return null;
   return h(
     "p", { class: "hint", key: "use" },
-    t("last_used", { time: f.duration(use.charged_seconds), title: use.title }), " ",
+    t("last_used", { time: f.duration(use.charged_seconds), title: use.title }),
     use.refunded_seconds > 0
-      && [t("last_given_back", { time: f.duration(use.refunded_seconds), reason: use.reasons.join("; ") }), " "],
+      && ` ${t("last_given_back", { time: f.duration(use.refunded_seconds), reason: use.reasons.join("; ") })}`,
   );
 }
