@@ -20,7 +20,7 @@ from spawner.catalog import load_catalog
 from spawner.descriptors import raise_limit
 from spawner.desk import common, relay
 from spawner.desk.admin import routes as admin_routes
-from spawner.desk.admin.allowance_metrics import exposition as allowance_exposition
+from spawner.desk.admin.allowance_metrics import AllowanceExposition
 from spawner.desk.admin.metrics import exposition
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.context import Desk
@@ -79,7 +79,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         base=BASE,
         expositions=[
             partial(exposition, catalog=catalog, backend=backend),
-            partial(allowance_exposition, catalog=catalog),
+            AllowanceExposition(catalog),
         ],
     )
     paid = None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spawner.catalog import Catalog
+from spawner.desk.admin.allowance_metrics import AllowanceExposition
 from spawner.errors import BadOption, Conflict
 from spawner.ledger import Ledger
 from spawner.ledger.time import use
@@ -118,6 +119,24 @@ def test_the_form_of_one_run_does_not_give_back_another(ledger: Ledger) -> None:
     refund(ledger)
     with pytest.raises(Conflict, match="already sent"):
         refund(ledger, "i2")
+
+
+def test_the_metrics_are_read_once_a_minute_and_again_when_the_week_or_the_clock_changes(ledger: Ledger) -> None:
+    exposition = AllowanceExposition(CATALOG)
+
+    def charged_total(now: datetime) -> float:
+        text = ledger.read(exposition, now=now).decode()
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return float(values['freepool_allowance_seconds_charged_total{class="gpu"}'])
+
+    charged(ledger, "i1", seconds=100)
+    assert charged_total(NOW) == 100
+    charged(ledger, "i2", seconds=10)
+    assert charged_total(NOW + timedelta(seconds=59)) == 100
+    assert charged_total(NOW + timedelta(seconds=60)) == 110
+    charged(ledger, "i3", seconds=1)
+    assert charged_total(NOW) == 111  # the clock was set back
+    assert charged_total(WEEK.end + timedelta(seconds=1)) == 0
 
 
 def test_a_run_without_a_charge_is_not_given_back(ledger: Ledger) -> None:
