@@ -35,15 +35,15 @@ def state() -> Iterator[Path]:
 def shared_stack() -> Iterator[Stack]:
     """One Freepool for all tests that leave nothing behind: they use users of their own, and stop what they start.
 
-    `cpu-large` uses hours of the class `large`, of which everybody has more than the tests use.
+    `cpu-large` uses hours of the class `cpu`, of which each user has plenty.
     """
     folder = Path(tempfile.mkdtemp(prefix="freepool-"))
 
     def change(data: dict[str, Any]) -> None:
         data["limits"]["local_memory"] = "12GiB"
-        hours = {"id": "large", "title": {"en": "Large CPU", "zh": "大内存 CPU"}, "hours": 100}
-        data["allowances"]["classes"].append(hours)
-        next(one for one in data["flavors"] if one["id"] == "cpu-large")["allowance"] = {"class": "large"}
+        large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
+        large["allowance"] = {"class": "cpu"}
+        data["allowances"]["classes"].append({"id": "cpu", "title": {"en": "CPU", "zh": "CPU"}, "hours": 100})
 
     try:
         catalog, settings = write_catalog(folder / "catalog.yaml", change), local_settings(folder / "settings.yaml")

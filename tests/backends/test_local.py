@@ -22,6 +22,7 @@ from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.keeper import FIRST_TO_GO
 from spawner.pool.backends.local.means import find_means
 from spawner.pool.backends.local.network import Means, Network
+from spawner.pool.build import utc_now
 from tests.backends import machine
 from tests.backends.conformance import (
     SMALL,
@@ -103,8 +104,11 @@ async def test_when_the_agent_dies_the_slot_is_dead_and_its_port_stays_reserved(
     async with slot(backend, wanted) as status:
         assert status.url is not None
         *_, inside = machine.inside_of(backend.folder, wanted.id)
+        before = utc_now()
         inside.kill()
         found = await dead(backend, wanted.id)
+        assert found.died_at is not None
+        assert before <= found.died_at <= utc_now()
         assert found.reason is EndReason.CRASHED
         assert found.detail == "exit code 137"
         assert found.url == status.url

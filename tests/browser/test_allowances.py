@@ -40,7 +40,7 @@ def give(page: Page, say: Callable[..., str], hours: str, reason: str, *, to: st
     """Fill in the form, and send it."""
     if to:
         page.get_by_label(say("User: name or id")).fill(to)
-    page.get_by_label(say("Class of hours")).select_option("large")
+    page.get_by_label(say("Class of hours")).select_option("cpu")
     page.get_by_label(say("Hours"), exact=True).fill(hours)
     page.get_by_label(say("Reason, shown to the user")).first.fill(reason)
     button(page, say("Give hours")).click()
@@ -89,7 +89,7 @@ def test_hours_are_seen_used_given_back_and_used_up(  # noqa: PLR0915  (one stor
     button(desk, say("Start")).click()
     expect(heading(desk)).to_have_text(READY[language])
     facts = desk.get_by_role("main")
-    expect(facts).to_contain_text(say("{title} hours", title={"en": "Large CPU", "zh-CN": "大内存 CPU"}[language]))
+    expect(facts).to_contain_text(say("{title} hours", title="CPU"))
     expect(facts).to_contain_text(
         {"en": "8\u00a0hr of 10\u00a0hr", "zh-CN": "8\u00a0小时（共 10\u00a0小时）"}[language]
     )

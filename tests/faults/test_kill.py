@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from spawner.ledger.pool import instances
+from spawner.ledger.time import charges, holds
 from tests.lean import with_lean
 from tests.stack import Stack, eventually, running_stack, write_catalog
 
@@ -61,7 +62,8 @@ def test_twenty_kills_of_each_process_leave_a_correct_state(state: Path, lean: P
         with_lean(data)
         data["images"].append(data["images"][0] | {"id": WITNESS, "environment": "light"})
         data["flavors"] = [flavor for flavor in data["flavors"] if flavor["id"] == "cpu-basic"]
-        data["flavors"][0] |= {"reserve": "256MiB", "warm": 2, "limit": 12}
+        data["flavors"][0] |= {"reserve": "256MiB", "warm": 2, "limit": 12, "allowance": {"class": "gpu", "weight": 2}}
+        data["allowances"]["classes"][0]["hours"] = 100
 
     dice = random.Random(SEED)
     catalog = write_catalog(state / "catalog.yaml", change)
@@ -92,6 +94,7 @@ def test_twenty_kills_of_each_process_leave_a_correct_state(state: Path, lean: P
         _check_order(stack)
         assert _read_witness(stack) == witness
         _check_history(stack)
+        _check_charges(stack)
 
 
 def _start_witness(stack: Stack) -> str:
@@ -151,3 +154,25 @@ def _check_history(stack: Stack) -> None:
         for before, after in itertools.pairwise(of_user):
             assert before.stopping_at is not None
             assert before.stopping_at <= after.requested_at
+
+
+def _check_charges(stack: Stack) -> None:
+    """Each run is charged once, for no more than its rows say, and nothing is set aside for what is over."""
+    everything = stack.ledger.read(instances.history)
+    charged = 0
+    for instance in everything:
+        hold, charge = stack.ledger.read(holds.get, instance.id), stack.ledger.read(charges.get, instance.id)
+        if instance.state == "ended":
+            assert (charge is not None) == (instance.usable_at is not None) == (hold is not None), (instance, charge)
+            assert hold is None or hold.released_at is not None
+        if charge is not None and hold is not None:
+            assert instance.usable_at is not None
+            ends = [end for end in (instance.stopping_at, instance.died_at) if end is not None]
+            used = max(0.0, (min(ends) - instance.usable_at).total_seconds())
+            assert charge.seconds == min(int(2 * used), hold.seconds)
+            charged += 1
+    assert charged > 5
+    names = {instance.person_id: instance.user_name for instance in everything}
+    for person_id in names:
+        running = [one.id for one in everything if one.person_id == person_id and one.state != "ended"]
+        assert [hold.instance_id for hold in stack.ledger.read(holds.held, person_id)] == running

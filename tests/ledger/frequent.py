@@ -7,12 +7,30 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from spawner.errors import NoHours
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.ledger.pool.rows import StartStep
+from spawner.ledger.time import charges, grants
 from spawner.pool.statistics import read_day
+from spawner.pool.time.balance import balances
+from spawner.pool.time.holds import refuse_without_hours
+from spawner.pool.time.settle import settle
 from spawner.pool.warm.demand import read_demand
+from tests.unit import make
 
 Action = Callable[[Connection], object]
+
+
+GPU = make.flavor("gpu", allowance={"class": "gpu"})
+METERED = make.catalog(GPU, allowances={"timezone": "UTC", "classes": [{"id": "gpu", "title": make.TEXT, "hours": 10}]})
+
+
+def check_hours(connection: Connection, now: datetime, person_id: str = "p7") -> object:
+    """What admission reads to see whether a person has hours left."""
+    try:
+        return refuse_without_hours(connection, METERED, person_id, GPU, timedelta(hours=4), now)
+    except NoHours as refusal:
+        return refusal
 
 
 def frequent(now: datetime) -> Mapping[str, Action]:
@@ -48,6 +66,13 @@ def frequent(now: datetime) -> Mapping[str, Action]:
         "prune instances": lambda c: instances.prune(c, before=now - timedelta(days=89)),
         "prune slots": lambda c: slots.prune(c, before=now - timedelta(days=89)),
         "prune tickets": lambda c: tickets.prune(c, before=now - timedelta(days=89)),
+        "instances.ended_with_hold": lambda c: instances.ended_with_hold(c, at_most=100),
+        "hours: the check of a start": lambda c: check_hours(c, now),
+        "hours: balances of one": lambda c: balances(c, METERED, "p7", now),
+        "hours: settle": lambda c: settle(c, "i15000", now=now),
+        "hours: used in a week": lambda c: charges.used_between(c, "gpu", week, now),
+        "prune charges": lambda c: charges.prune(c, before=now - timedelta(days=89)),
+        "prune grants": lambda c: grants.prune(c, before=now - timedelta(days=89)),
         "read_day": lambda c: read_day(c, now=now),
         "read_demand": lambda c: read_demand(c, now=now),
     }

@@ -12,22 +12,38 @@ from sqlalchemy import Connection, Table, insert
 from spawner.ledger import EndReason, SlotState
 from spawner.ledger.pool.rows import InstanceState, StartStep, TicketState
 from spawner.ledger.pool.tables import events, instances, slots, tickets
+from spawner.ledger.time.rows import EndSource, GrantSource
+from spawner.ledger.time.tables import allowance_charges, allowance_grants, allowance_holds
 from tests.ledger.rows import NOW
 
 FLAVORS = ("small", "large", "gpu")
 STEPS = (StartStep.REQUESTED, StartStep.SLOT_WARM, StartStep.CLAIMED, StartStep.RUNNING)
 AT_ONCE = 10_000
 DAYS = 90
+PEOPLE = 5000
+CLASS = "gpu"
 RUN = timedelta(minutes=30)
 
 
 def fill(connection: Connection, past: int, *, running: int = 50, waiting: int = 20) -> None:
-    """Write `past` instances that ended in the last 90 days, each with slot and ticket, and some that are not over."""
+    """Write `past` instances that ended in the last 90 days, each with slot, ticket and charge, and some that are not
+    over."""
     for table, rows in (
         (instances, _instances(past, running)),
         (slots, _slots(past, running)),
         (tickets, _tickets(past, running, waiting)),
         (events, _events(past)),
+    ):
+        _write(connection, table, rows)
+    fill_hours(connection, past, running=running)
+
+
+def fill_hours(connection: Connection, past: int, *, running: int = 50) -> None:
+    """Write only what is read to count hours: weeks, holds and charges of as many runs."""
+    for table, rows in (
+        (allowance_grants, _grants()),
+        (allowance_holds, _holds(past, running)),
+        (allowance_charges, _charges(past)),
     ):
         _write(connection, table, rows)
 
@@ -42,7 +58,7 @@ def _common(number: int) -> dict[str, Any]:
 
 
 def _whose(number: int) -> dict[str, Any]:
-    person = f"p{number % 5000}"
+    person = f"p{number % PEOPLE}"
     return {"person_id": person, "user_name": person, "server_name": ""}
 
 
@@ -89,3 +105,35 @@ def _events(past: int) -> Iterator[dict[str, Any]]:
         began = NOW - timedelta(days=DAYS) * (1 - number / past)
         for step in STEPS:
             yield {"instance_id": f"i{number}", "at": began, "step": step, "params": {}}
+
+
+def _grants() -> Iterator[dict[str, Any]]:
+    """Each person's last two weeks. A check reads the present one only, as the index leads to it."""
+    for number in range(PEOPLE):
+        for week in range(2):
+            until = NOW + timedelta(days=1) - timedelta(days=7 * week)
+            yield {
+                "id": f"g{number}-{week}", "person_id": f"p{number}", "class_id": CLASS, "seconds": 36_000,
+                "valid_from": until - timedelta(days=7), "valid_until": until, "source": GrantSource.POLICY,
+                "reference": None, "reason": "", "made_by": "freepool", "made_at": until - timedelta(days=7),
+            }  # fmt: skip
+
+
+def _holds(past: int, running: int) -> Iterator[dict[str, Any]]:
+    for number in range(past + running):
+        began = NOW - timedelta(days=DAYS) * (1 - number / past) if number < past else NOW - RUN
+        person = _whose(number if number < past else number - past)["person_id"]
+        yield {
+            "instance_id": f"i{number}", "person_id": person, "class_id": CLASS, "weight": 1.0, "seconds": 3600,
+            "taken_at": began, "released_at": began + RUN if number < past else None,
+        }  # fmt: skip
+
+
+def _charges(past: int) -> Iterator[dict[str, Any]]:
+    for number in range(past):
+        began = NOW - timedelta(days=DAYS) * (1 - number / past)
+        yield {
+            "instance_id": f"i{number}", "person_id": _whose(number)["person_id"], "class_id": CLASS, "weight": 1.0,
+            "began_at": began, "until": began + RUN, "end_source": EndSource.STOP, "seconds": 1800, "refunded": 0,
+            "refund_reason": None, "charged_at": began + RUN,
+        }  # fmt: skip

@@ -202,7 +202,7 @@ EVENTS = [
     "finish", "settle_again", "wait", "wait",
 ]  # fmt: skip
 shared = settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes; the events are short enough
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -14,8 +14,8 @@ from tests.ledger.frequent import frequent
 from tests.ledger.many import fill
 from tests.ledger.rows import NOW
 
-GROWING = ("instances", "slots", "tickets", "events")
-TABLE, PARTIAL = rf"({'|'.join(GROWING)})\b", r"\w+_(unended|ungone|open|uncollected)"
+GROWING = ("instances", "slots", "tickets", "events", "allowance_grants", "allowance_holds", "allowance_charges")
+TABLE, PARTIAL = rf"({'|'.join(GROWING)})\b", r"\w+_(unended|ungone|open|uncollected|held)"
 SCAN = {
     "sqlite": re.compile(rf"SCAN {TABLE}(?! USING (COVERING )?INDEX {PARTIAL})"),
     "postgresql": re.compile(rf"Seq Scan on {TABLE}"),

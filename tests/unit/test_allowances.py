@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.catalog import Allowances, Catalog, Membership, load_catalog, rights_of
+from spawner.desk.i18n import LANGUAGES, load_translations
+from spawner.desk.user import state
+from spawner.ledger import TicketState
+from spawner.pool.time.refusals import TICKET_ENDED
+from tests.unit import make
 from tests.unit.make import TEXT, catalog, flavor
 from tests.unit.test_catalog import GOOD, SHIPPED, change, mistakes_of, position_of
 
@@ -137,3 +144,13 @@ def test_weeks_follow_each_other_without_a_gap(now: datetime, zone: str, starts:
     assert week.start <= now < week.end
     assert allowances.week(week.end).start == week.end
     assert allowances.week(week.start) == week
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_desk_says_that_a_place_in_the_queue_ended_for_lack_of_hours(language: str) -> None:
+    ended = make.ticket("ann", TicketState.FAILED, ended_at=make.NOW, detail=TICKET_ENDED)
+    snapshot: Any = SimpleNamespace(last=None, last_ticket=ended, rights=rights_of(catalog(), Membership()))
+    texts = load_translations()[language]
+    shown = state._last(snapshot, texts)
+    assert shown is not None
+    assert (shown.text, shown.details) == (texts.say(TICKET_ENDED), "")

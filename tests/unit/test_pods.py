@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -43,6 +44,20 @@ def test_out_of_memory_is_the_reason_only_where_the_server_was_killed(
     code: int, status_reason: str, reason: EndReason
 ) -> None:
     assert ended(exitCode=code, reason=status_reason).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("finished", "expected"),
+    [
+        ("2026-03-01T12:00:00Z", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("1970-01-01T00:00:00Z", None),  # the container runtime had lost it
+        ("2026-03-01T09:00:00Z", None),  # before its start
+        (None, None),
+    ],
+)
+def test_the_time_of_an_end_is_the_kubelets(finished: str | None, expected: datetime | None) -> None:
+    found = ended(exitCode=1, reason="Error", startedAt="2026-03-01T10:00:00Z", finishedAt=finished)
+    assert found.died_at == expected
 
 
 async def test_a_pod_that_vanishes_during_its_deletion_is_gone() -> None:
