@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
-from sqlalchemy import Connection, Table, insert, text
+from sqlalchemy import Table, insert
 
 from spawner.ledger import EndReason, Ledger
 from spawner.ledger.pool import instances, run_history
@@ -16,9 +14,7 @@ from spawner.ledger.time import use
 from spawner.ledger.time.rows import EndSource, ExtensionKind, GrantSource
 from spawner.ledger.time.tables import allowance_charges, allowance_grants, allowance_holds, session_extensions
 from spawner.ledger.time.use import ClassTotals, UseOfPerson
-from tests.ledger.many import FLAVORS, fill
 from tests.ledger.rows import NOW, later, request
-from tests.ledger.test_plans import SCAN, plan, statements
 
 WEEK = timedelta(days=7)
 
@@ -183,55 +179,3 @@ def test_totals_count_this_week_without_unlimited_grants_and_debits(ledger: Ledg
         "gpu": ClassTotals(granted=36100, charged=560, refunded=50, held=7200),
         "cpu": ClassTotals(held=1),
     }
-
-
-@pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
-    """Many runs, each charged, and a grant of each person and week."""
-
-    def write_all(connection: Connection) -> None:
-        fill(connection, 20_000)
-        rows = connection.execute(text("SELECT id, person_id FROM instances")).all()
-        hour = timedelta(hours=1)
-        times = [NOW - 90 * timedelta(days=1) * (number / len(rows)) for number in range(len(rows))]
-        connection.execute(
-            insert(allowance_charges),
-            [
-                {
-                    "instance_id": row.id, "person_id": row.person_id, "class_id": FLAVORS[number % 3], "weight": 1.0,
-                    "began_at": times[number], "until": times[number] + hour, "end_source": EndSource.STOP,
-                    "seconds": 3600, "refunded": 0, "refund_reason": None, "charged_at": times[number],
-                }
-                for number, row in enumerate(rows)
-            ],
-        )  # fmt: skip
-        connection.execute(
-            insert(allowance_grants),
-            [
-                {
-                    "id": f"g{person}-{week}", "person_id": f"p{person}", "class_id": "gpu", "seconds": 36000,
-                    "valid_from": NOW - week * WEEK, "valid_until": NOW - (week - 1) * WEEK, "made_by": "catalog",
-                    "source": GrantSource.POLICY, "reference": None, "reason": "", "made_at": NOW,
-                }
-                for person in range(2000) for week in range(8)
-            ],
-        )  # fmt: skip
-        connection.execute(text("ANALYZE"))
-
-    ledger.write(write_all)
-    return ledger
-
-
-def test_no_query_of_a_history_reads_a_whole_table(filled: Ledger) -> None:
-    def look(connection: Connection) -> list[str]:
-        with statements(connection) as executed:
-            first = run_history.page(connection, "p7", before=None, at_most=2)
-            run_history.page(connection, "p7", before=first.following, at_most=2)
-            use.grants_of(connection, "p7", at_most=50)
-            use.refunded_charges(connection, since=NOW - timedelta(days=1), at_most=50)
-            use.most_used(connection, "gpu", since=NOW - timedelta(days=1), at_most=50)
-        pattern = SCAN[connection.dialect.name].pattern.replace("events", "events|allowance_grants|allowance_charges")
-        lines = [line for sent in list(executed) for line in plan(connection, *sent)]
-        return [line for line in lines if re.search(pattern, line)]
-
-    assert filled.read(look) == []
