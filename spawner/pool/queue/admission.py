@@ -81,12 +81,12 @@ class Admission:
         for ticket in open_tickets:
             if _is_for(ticket, request):
                 if ticket.state is TicketState.WAITING:
-                    self._refuse_without_hours(connection, request, rights)
+                    self._refuse_without_hours(connection, request, request.choice.flavor, rights)
                 is_due = ticket.state is TicketState.WAITING and self._is_due(connection, ticket)
                 return self._call(connection, ticket) if is_due else ticket
         choice = request.choice
         self._refuse_closed(connection, choice.flavor)
-        self._refuse_without_hours(connection, request, rights)
+        self._refuse_without_hours(connection, request, choice.flavor, rights)
         ticket = self._new_ticket(
             request.person_id,
             request.user_name,
@@ -132,7 +132,8 @@ class Admission:
         called = []
         for ticket in self._due(connection).values():
             try:
-                self._refuse_ticket_without_hours(connection, ticket)
+                rights, flavor = self.rights(connection, ticket.person_id), self.catalog.flavor(ticket.flavor)
+                self._refuse_without_hours(connection, ticket, flavor, rights)
             except NoHours:
                 self.release(connection, ticket.id, TicketState.FAILED, detail=TICKET_ENDED)
             else:
@@ -150,7 +151,7 @@ class Admission:
         rights = self.rights(connection, running.person_id)
         refuse_denied(rights.denial(flavor.id, running.image))
         self._refuse_closed(connection, flavor)
-        self._check_hours(connection, running.person_id, running.server_name, flavor, rights)
+        self._refuse_without_hours(connection, running, flavor, rights)
         for one in tickets.alive(connection, running.person_id):  # idempotent
             kind = (one.server_name, one.flavor, one.image)
             is_held = one.state is TicketState.CALLED and one.instance_id is None
@@ -315,24 +316,12 @@ class Admission:
                     "{flavor} is reserved for you.", next_step="Start it, or decline it.", flavor=ticket.flavor
                 )
 
-    def _refuse_without_hours(self, connection: Connection, request: SpawnRequest, rights: Rights) -> None:
-        """Raise `NoHours` where too little is left. What runs on the same server will be stopped, so it frees its
-        hold."""
-        self._check_hours(connection, request.person_id, request.server_name, request.choice.flavor, rights)
-
-    def _refuse_ticket_without_hours(self, connection: Connection, ticket: Ticket) -> None:
-        rights = self.rights(connection, ticket.person_id)
-        self._check_hours(connection, ticket.person_id, ticket.server_name, self.catalog.flavor(ticket.flavor), rights)
-
-    def _check_hours(
-        self, connection: Connection, person_id: str, server_name: str, flavor: Flavor, rights: Rights
+    def _refuse_without_hours(
+        self, connection: Connection, one: SpawnRequest | Ticket | Instance, flavor: Flavor, rights: Rights
     ) -> None:
-        if flavor.allowance is None:
-            return
-        own = instances.unended(connection, person_id)
-        ended = [one.id for one in own if one.server_name == server_name]
-        session = timedelta(minutes=rights.session_minutes(flavor))
-        holds.refuse_without_hours(connection, self.catalog, person_id, flavor, session, self.now(), ended=ended)
+        """Raise `NoHours` where too little is left for a start."""
+        session, server = timedelta(minutes=rights.session_minutes(flavor)), (one.person_id, one.server_name)
+        holds.refuse_server_without_hours(connection, self.catalog, server, flavor, session, self.now())
 
     def _refuse_closed(self, connection: Connection, flavor: Flavor) -> None:
         settings = AdminSettings(admin_settings.all_of(connection))

@@ -20,7 +20,7 @@ from spawner.pool.time.meter import longest
 from spawner.pool.time.refusals import least_needed, no_hours
 from spawner.pool.time.settle import settle as release
 
-__all__ = ["borrow", "extend", "fit", "refuse_without_hours", "release", "take"]
+__all__ = ["borrow", "extend", "fit", "refuse_server_without_hours", "refuse_without_hours", "release", "take"]
 
 
 def refuse_without_hours(
@@ -43,6 +43,19 @@ def refuse_without_hours(
     if balance is None or balance.left is None or balance.left >= needed:
         return balance
     raise no_hours(catalog, rights_in(connection, catalog, person_id), flavor.id, balance, needed)
+
+
+def refuse_server_without_hours(
+    connection: Connection, catalog: Catalog, server: tuple[str, str], flavor: Flavor, session: timedelta, now: datetime
+) -> None:
+    """`refuse_without_hours` for a server: a person's id and the server's name.
+
+    What runs there is stopped before the new instance starts, so what it holds counts as left.
+    """
+    if class_of(catalog, flavor) is not None:
+        person_id, name = server
+        ended = [one.id for one in instances.unended(connection, person_id) if one.server_name == name]
+        refuse_without_hours(connection, catalog, person_id, flavor, session, now, ended=ended)
 
 
 def take(
