@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_traffic(commands)
     _add_invitations(commands)
     _add_channels(commands)
+    _add_grants(commands)
     add_demo_options(commands.add_parser("demo-cloud", help="run only the simulated cloud"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
@@ -141,6 +142,26 @@ def _add_channels(commands: Any) -> None:
     unblock = changes.add_parser("unblock", help="let an address be entered again whose owner did not want it")
     for parser in (test, unblock):
         parser.add_argument("address", metavar="ADDRESS")
+        parser.add_argument(
+            "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
+        )
+
+
+def _add_grants(commands: Any) -> None:
+    grant = commands.add_parser("grant", help="give a user hours of a class, or take some away")
+    grant.add_argument("person", metavar="USER", help="name in JupyterHub, or id of the person")
+    grant.add_argument("class_id", metavar="CLASS", help="a class of the catalog's allowances")
+    grant.add_argument("hours", metavar="HOURS", help="from -1000 to 1000; a negative number takes hours away")
+    grant.add_argument(
+        "--until", metavar="TIME", help="2026-11-30T00:00; local, unless a zone is said (the end of this week)"
+    )
+    refund = commands.add_parser("refund", help="give back what a run used and that was not given back yet")
+    refund.add_argument("instance", metavar="RUN", help="id of the run, from the user's page or their history")
+    for parser in (grant, refund):
+        parser.add_argument("--reason", required=True, help="shown to the user")
+    allowance = commands.add_parser("allowance", help="show what a user has left, and their grants")
+    allowance.add_argument("person", metavar="USER", help="name in JupyterHub, or id of the person")
+    for parser in (grant, refund, allowance):
         parser.add_argument(
             "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
         )
@@ -304,6 +325,12 @@ def _channels(options: argparse.Namespace) -> None:
     run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
 
 
+def _grants(options: argparse.Namespace) -> None:
+    from spawner.cli_grant import run
+
+    run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
+
+
 def _demo_cloud(options: argparse.Namespace) -> None:
     from spawner.demo_cloud.__main__ import run
 
@@ -346,6 +373,7 @@ _COMMANDS = {
     "traffic": _traffic,
     **dict.fromkeys(("invite", "invitations", "revoke-invitation", "trust"), _invitations),
     "channel": _channels,
+    **dict.fromkeys(("grant", "refund", "allowance"), _grants),
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,

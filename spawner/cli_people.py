@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from spawner import __version__
-from spawner.catalog import echo
 from spawner.errors import BadOption
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.people import bans, forgetting, groups, people
@@ -17,6 +16,7 @@ from spawner.ledger.people.personal_data import export, json_default
 from spawner.ledger.people.rows import Ban, GroupSource, Person
 from spawner.pool.admin import people as commands
 from spawner.pool.admin.commands import read
+from spawner.pool.admin.find_person import find_person
 from spawner.pool.admin.people import BanChange, forget_lines
 from spawner.pool.build import new_id, utc_now
 from spawner.settings import Settings
@@ -35,26 +35,8 @@ def run(settings: Settings, options: argparse.Namespace, say: Say) -> None:
 
 
 def find(ledger: Ledger, text: str) -> Person:
-    """The person of a name or id: whom JupyterHub has now under the name, else the only one who had it."""
-    found = ledger.read(people.of_name, text)
-    present = [person for person in found if person.hub_id is not None] or found
-    if len(present) == 1:
-        return present[0]
-    if not present:
-        by_id = ledger.read(people.find, text)
-        if by_id is not None:
-            return by_id
-        raise BadOption(
-            "Unknown user: {name}.",
-            next_step="Check the name. Users are known after their first sign-in.",
-            name=echo(text),
-        )
-    raise BadOption(
-        "Several users had the name {name}.",
-        next_step="Use one of these ids: {ids}.",
-        name=echo(text),
-        ids=", ".join(person.id for person in present),
-    )
+    """The person whom an administrator names. Raises `BadOption`."""
+    return ledger.read(find_person, text)
 
 
 def _ban(ledger: Ledger, options: argparse.Namespace) -> str:

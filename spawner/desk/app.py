@@ -20,6 +20,7 @@ from spawner.catalog import load_catalog
 from spawner.descriptors import raise_limit
 from spawner.desk import common, relay
 from spawner.desk.admin import routes as admin_routes
+from spawner.desk.admin.allowance_metrics import AllowanceExposition
 from spawner.desk.admin.channels import channel_exposition
 from spawner.desk.admin.metrics import exposition
 from spawner.desk.changes import ChangeNotifier
@@ -78,7 +79,10 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
         ),
         base=BASE,
-        expositions=[partial(exposition, catalog=catalog, backend=backend)],
+        expositions=[
+            partial(exposition, catalog=catalog, backend=backend),
+            AllowanceExposition(catalog),
+        ],
     )
     if settings.channels.is_on:
         desk.expositions.append(channel_exposition)

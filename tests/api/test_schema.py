@@ -40,6 +40,8 @@ OPERATIONS = [
     ("POST", "/api/ticket/take"),
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
+    ("GET", "/api/history"),
+    ("GET", "/api/history/hours"),
 ]
 OF_PEOPLE = [
     ("GET", "/api/admin/people"),

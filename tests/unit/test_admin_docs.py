@@ -12,7 +12,7 @@ from spawner.desk.paid.metrics import PaidCollector
 from spawner.pool.build import utc_now
 from tests.stack import PROJECT
 from tests.unit.make import SimulatedBackend
-from tests.unit.test_metrics import CATALOG, EMPTY
+from tests.unit.test_metrics import ALLOWANCES, CATALOG, EMPTY
 
 PAGE = (PROJECT / "docs" / "admin.md").read_text()
 
@@ -30,6 +30,23 @@ def test_the_commands_are_valid() -> None:
     for program, *words in commands:
         assert program == "freepool"
         assert build_parser().parse_args(words).command == "warm"
+
+
+def test_every_metric_of_allowances_is_in_its_table() -> None:
+    table = PAGE.split("| allowance metric | labels | |")[1].split("\n\n")[0]
+    named = {name.removesuffix("_total") for name in re.findall(r"`(freepool_\w+)`", table)}
+    assert named == {family.name for family in ALLOWANCES.collect()}
+
+
+def test_the_commands_of_allowances_are_valid() -> None:
+    (block,) = [block for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if "freepool grant" in block]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert [build_parser().parse_args(words).command for _, *words in commands] == [
+        "grant",
+        "grant",
+        "refund",
+        "allowance",
+    ]
 
 
 def test_every_metric_of_paid_instances_is_in_its_table() -> None:

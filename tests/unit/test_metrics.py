@@ -11,9 +11,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from spawner.desk.admin.allowance_metrics import AllowanceCollector
 from spawner.desk.admin.metrics import PoolCollector, Scrape, generate_latest
 from spawner.ledger import EndReason, InstanceState, StartStep, TicketState
 from spawner.ledger.pool.admin_settings import AdminSetting
+from spawner.ledger.time.use import ClassTotals
 from spawner.pool.admin.settings import DRAIN, PAUSE, AdminSettings
 from spawner.pool.statistics import Day
 from spawner.pool.warm.demand import NO_DEMAND, WarmSnapshot
@@ -24,6 +26,7 @@ from tests.unit.test_statistics import ticket
 
 DASHBOARD: dict[str, Any] = json.loads((PROJECT / "docs" / "grafana" / "freepool.json").read_text())
 CATALOG = make.catalog(make.flavor("small", limit=5, warm=2), make.flavor("large", limit=1))
+ALLOWANCES = AllowanceCollector({"gpu": ClassTotals(granted=36000, charged=3600, refunded=60, held=7200)})
 EMPTY = Scrape(WarmSnapshot([], [], NO_DEMAND, AdminSettings({}), []), [], set(), Day([], [], [], {}), None, NOW)
 
 
@@ -109,19 +112,36 @@ def test_the_help_of_a_metric_over_a_day_says_so() -> None:
             assert "24 hours; not a counter" in family.documentation
 
 
+def test_allowances_are_counters_of_a_week_and_a_gauge() -> None:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ALLOWANCES)
+    families = list(text_string_to_metric_families(generate_latest(registry).decode()))
+    assert {
+        (sample.name, family.type, sample.labels["class"], sample.value)
+        for family in families
+        for sample in family.samples
+    } == {
+        ("freepool_allowance_seconds_granted_total", "counter", "gpu", 36000),
+        ("freepool_allowance_seconds_charged_total", "counter", "gpu", 3600),
+        ("freepool_allowance_seconds_refunded_total", "counter", "gpu", 60),
+        ("freepool_allowance_held_seconds", "gauge", "gpu", 7200),
+    }
+    assert list(AllowanceCollector({}).collect()) == []
+
+
 def _named(expression: str) -> set[str]:
-    return {re.sub(r"_bucket$", "", name) for name in re.findall(r"\bfreepool_[a-z_]+", expression)}
+    return {re.sub(r"_(bucket|total)$", "", name) for name in re.findall(r"\bfreepool_[a-z_]+", expression)}
 
 
 def test_the_dashboard_shows_every_metric_and_no_other() -> None:
     expressions = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
     shown = {name for expression in expressions for name in _named(expression)}
-    names = {family.name for family in PoolCollector(full_scrape(), CATALOG, SimulatedBackend()).collect()}
-    assert shown == names
+    families = (*PoolCollector(full_scrape(), CATALOG, SimulatedBackend()).collect(), *ALLOWANCES.collect())
+    assert shown == {family.name for family in families}
 
 
 def test_the_dashboard_uses_labels_that_exist() -> None:
-    labels = {label for _, pairs in exported(full_scrape()) for label, _ in pairs} | {"le"}
+    labels = {label for _, pairs in exported(full_scrape()) for label, _ in pairs} | {"le", "class"}
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", ()):
             grouped = {name for names in re.findall(r"by \(([^)]*)\)", target["expr"]) for name in names.split(", ")}

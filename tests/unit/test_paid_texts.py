@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from spawner.desk.formats import Formats
 from spawner.desk.i18n import load_translations
 from spawner.desk.paid.state import PaidSnapshot, PaidViewBuilder
-from spawner.desk.paid.texts import Formats, cloud_state
+from spawner.desk.paid.texts import cloud_state
 from spawner.desk.zones import zone_named
 from spawner.ledger.paid.rows import Notice, NoticeKind, Order, OrderState
 from spawner.paid.paid import Paid

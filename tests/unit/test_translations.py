@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from spawner import errors
 from spawner.channels import requests as channel_requests
 from spawner.channels import undelivered
+from spawner.desk import allowances
 from spawner.desk.admin import channels as admin_channels
 from spawner.desk.admin import guard as admin_guard
 from spawner.desk.admin import people as people_pages
@@ -27,8 +28,8 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
+from spawner.desk.user import allowance_strings, allowance_view, class_view, landing, state, strings
 from spawner.desk.user import channel as channel_pages
-from spawner.desk.user import class_view, landing, state, strings
 from spawner.hub.bans import CHINESE as HUB_CHINESE
 from spawner.ledger import EndReason, InstanceState, StartStep
 from spawner.ledger.paid.rows import OrderState
@@ -65,6 +66,7 @@ PAST_THE_DESK = {
     "pool/backends/local/backend.py",
     "pool/slot_view.py",
     "cli_channels.py",
+    "cli_grant.py",
     "cli_invitations.py",
     "cli_people.py",
     "cli_traffic.py",
@@ -197,6 +199,9 @@ def _all() -> dict[str, str]:
         ),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),
+        *(("allowances.py", value) for value in allowances.TEXTS),
+        *(("allowance_strings.py", value) for value in allowance_strings.ALLOWANCE_STRINGS.values()),
+        *(("allowance_view.py", value) for value in allowance_view.TEXTS),
         *(("refusals.py", value) for value in time_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
         *(

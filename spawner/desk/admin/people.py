@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from tornado.web import HTTPError
 
 from spawner import __version__
+from spawner.desk.admin.allowance_view import GRANT_WEEKS, read_person
 from spawner.desk.admin.commands import parse_command
 from spawner.desk.admin.pages import AdminHandler
 from spawner.desk.admin.people_views import (
@@ -24,6 +25,8 @@ from spawner.desk.admin.people_views import (
     summary,
 )
 from spawner.desk.admin.run_words import ENDS, PAID_STATES, STATES
+from spawner.desk.allowances import SOURCES as GRANTED
+from spawner.desk.allowances import UNLIMITED, amount
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
 from spawner.errors import BadOption, FreepoolError, NotAllowed
@@ -144,6 +147,10 @@ class PeopleHandler(AdminHandler):
         log.info("administrator %s: export %s", self.user_name, person_id)
         return json.dumps(found, indent=2, ensure_ascii=False, default=json_default)
 
+    def amount(self, seconds: int | None) -> str:
+        """An amount of an allowance in the administrator's language; None is unlimited."""
+        return self.say(UNLIMITED) if seconds is None else amount(seconds, self.language_texts.language)
+
     def text_of(self, error: FreepoolError) -> str:
         """The error's message and next step in the administrator's language."""
         following = self.say(error.next_template, **error.params) if error.next_template else ""
@@ -177,6 +184,7 @@ class PersonPage(PeopleHandler):
     async def get(self, person_id: str) -> None:
         """The page."""
         view = self.view(await self.person_record(person_id))
+        allowance = await self.desk.ledger.aread(read_person, self.desk.catalog, person_id, utc_now())
         self.show(
             "admin/person.html",
             view=view,
@@ -186,6 +194,12 @@ class PersonPage(PeopleHandler):
             ends=ENDS,
             paid_states=PAID_STATES,
             is_self=person_id == self.person_id,
+            allowance=allowance,
+            granted=GRANTED,
+            classes=self.desk.catalog.allowances.classes,
+            weeks=GRANT_WEEKS,
+            new_form=new_id(),
+            amount=self.amount,
         )
 
 

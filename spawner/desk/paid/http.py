@@ -12,9 +12,9 @@ from tornado.web import HTTPError
 
 from spawner.desk.context import Desk
 from spawner.desk.durations import LOCALES
+from spawner.desk.formats import Formats
 from spawner.desk.http import Handler
 from spawner.desk.paid.context import PaidParts
-from spawner.desk.paid.texts import Formats
 from spawner.desk.paid.views import ConsentView, consent_view
 from spawner.errors import FreepoolError, NotAllowed, NotOffered
 from spawner.ledger.paid import bindings, consents, orders

@@ -7,6 +7,7 @@ from datetime import datetime
 from spawner.desk.context import Desk
 from spawner.desk.http import Handler
 from spawner.desk.paid.state import read_paid_view
+from spawner.desk.user.allowance_view import read_allowances
 from spawner.desk.user.class_view import ClassView, view_of_class
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.snapshot import UserSnapshot
@@ -41,6 +42,7 @@ class UserHandler(Handler):
             paid = await read_paid_view(desk, parts.paid, self.person_id, self.language_texts)
         now = utc_now()
         standing, limits = await self._class(now)
+        hours = await desk.ledger.aread(read_allowances, desk.catalog, self.person_id, snapshot.last, now)
         return build_state(
             snapshot,
             user_name=self.user_name,
@@ -54,6 +56,7 @@ class UserHandler(Handler):
             guards_pages=desk.settings.guards_pages,
             standing=standing,
             limits=limits,
+            hours=hours,
         )
 
     async def _class(self, now: datetime) -> tuple[ClassView | None, ClassLimits | None]:

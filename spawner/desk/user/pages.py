@@ -9,6 +9,7 @@ from tornado.web import HTTPError
 
 from spawner.desk.common import StreamHandler
 from spawner.desk.http import Handler, JsonHandler
+from spawner.desk.user.allowance_strings import ALLOWANCE_STRINGS
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.landing import may_be_signed_in, show_landing
 from spawner.desk.user.strings import USER_STRINGS
@@ -21,7 +22,7 @@ class PageHandler(UserHandler):
     async def get(self) -> None:
         """The page with its first state, so that it is complete before its script asks for anything."""
         state = (await self.state()).model_dump(mode="json")
-        strings = {name: self.say(text) for name, text in USER_STRINGS.items()}
+        strings = {name: self.say(text) for name, text in (USER_STRINGS | ALLOWANCE_STRINGS).items()}
         self.finish(self.render_page("user/desk.html", state=state, strings=strings))
 
     async def ask_to_sign_in(self) -> None:

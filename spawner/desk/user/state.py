@@ -5,7 +5,7 @@ The page's first content, each live update and the API's answer are the same mod
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from spawner.catalog import Catalog, Denial, Flavor, Rights
 from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
+from spawner.desk.user.allowance_view import NONE, AllowanceSnapshot, closed, flavor_view, last_use
 from spawner.desk.user.class_view import ClassView
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
@@ -93,6 +94,7 @@ def build_state(
     guards_pages: bool = True,
     standing: ClassView | None = None,
     limits: ClassLimits | None = None,
+    hours: AllowanceSnapshot = NONE,
 ) -> State:
     """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`.
 
@@ -108,11 +110,11 @@ def build_state(
             notice=texts.together(*map(texts.say, notices)) if notices else None,
             maintenance=_maintenance(snapshot.pool.controls.drain),
         ),
-        **_own_offer(offer, snapshot, catalog, texts, limits),
+        **_with_hours(_own_offer(offer, snapshot, catalog, texts, limits), snapshot.rights, hours, texts),
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(snapshot, texts, user_name) if snapshot.current else None,
         ticket=_ticket(snapshot, texts),
-        last=_last(snapshot, texts),
+        last=_with_use(_last(snapshot, texts), hours, catalog, texts),
         paid=paid,
         standing=standing,
         now=now,
@@ -244,6 +246,28 @@ def _within(flavor: FlavorView, limits: ClassLimits | None) -> FlavorView:
     if limits is None or limits.session_minutes is None or limits.session_minutes * 60 >= flavor.session_seconds:
         return flavor
     return flavor.model_copy(update={"session_seconds": limits.session_minutes * 60})
+
+
+def _with_hours(offer: dict[str, Any], rights: Rights, hours: AllowanceSnapshot, texts: Translations) -> dict[str, Any]:
+    """With what is left of the user's weekly hours. Of those for which none are left, nothing can be started."""
+    flavors = []
+    for flavor in offer["flavors"]:
+        session = timedelta(seconds=flavor.session_seconds)
+        known, offered = rights.catalog.flavor(flavor.id), flavor.available > 0 or flavor.queue
+        view = flavor_view(known, hours, rights, session, texts.language, offered=offered)
+        if view is not None:
+            changes = closed(view, texts) if view.blocks else {}
+            flavor = flavor.model_copy(update={"allowance": view, **changes})  # noqa: PLW2901
+        flavors.append(flavor)
+    return offer | {"flavors": flavors}
+
+
+def _with_use(
+    last: LastView | None, hours: AllowanceSnapshot, catalog: Catalog, texts: Translations
+) -> LastView | None:
+    if last is None or hours.last is None or hours.last.instance.ended_at != last.ended_at:
+        return last
+    return last.model_copy(update={"use": last_use(hours.last, catalog, texts)})
 
 
 def _maintenance(drain: Drain | None) -> MaintenanceView | None:

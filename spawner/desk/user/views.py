@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from spawner.desk.paid.views import PaidView
+from spawner.desk.user.allowance_view import FlavorAllowanceView, LastUseView
 from spawner.desk.user.class_view import ClassView
 from spawner.desk.views import UserView
 
@@ -40,7 +41,8 @@ class FlavorView(BaseModel):
 
     `in_line`: number of queued tickets; `queue`: whether another one is accepted; `wait_seconds`: its wait estimate as
     a range, null where there is none. `for_you`: whether the catalog's policies give it to the user; where not,
-    `reason` says for whom it is. `session_seconds`: the user's own longest session.
+    `reason` says for whom it is. `session_seconds`: the user's own longest session. `allowance`: the user's weekly
+    hours; null where the flavor has none.
     """
 
     id: str
@@ -58,6 +60,7 @@ class FlavorView(BaseModel):
     wait_seconds: tuple[int, int] | None
     reason: str | None
     for_you: bool = True
+    allowance: FlavorAllowanceView | None = None
 
 
 class ImageView(BaseModel):
@@ -140,12 +143,16 @@ class TicketView(BaseModel):
 
 
 class LastView(BaseModel):
-    """How the last instance or ticket ended, if the user should know. `details` is output of another program."""
+    """How the last instance or ticket ended, if the user should know. `details` is output of another program.
+
+    `use`: what the instance used of weekly hours; null where it used none.
+    """
 
     ended_at: datetime
     text: str
     failed: bool
     details: str
+    use: LastUseView | None = None
 
 
 class State(BaseModel):

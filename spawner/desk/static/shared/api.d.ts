@@ -226,6 +226,19 @@ export type FailureView = {
   count: number;
 };
 
+export type FlavorAllowanceView = {
+  class: string;
+  title: string;
+  total_seconds: number | null;
+  used_seconds: number;
+  held_seconds: number;
+  left_seconds: number | null;
+  resets_at: string;
+  weight: number;
+  blocks: boolean;
+  instead: string[];
+};
+
 export type FlavorChange = {
   flavor: string;
 };
@@ -246,6 +259,7 @@ export type FlavorView = {
   wait_seconds: [number, number] | null;
   reason: string | null;
   for_you?: boolean;
+  allowance?: FlavorAllowanceView | null;
 };
 
 export type FloorChange = {
@@ -273,6 +287,47 @@ export type FreeView = {
   id: string;
   text: string;
   is_free: boolean;
+};
+
+export type HistoryGrant = {
+  class: string;
+  class_title: string;
+  seconds: number | null;
+  valid_from: string;
+  valid_until: string;
+  source: "policy" | "float" | "refund" | "admin" | "grace";
+  source_text: string;
+  run: string | null;
+  reason: string;
+  by: string | null;
+  at: string;
+};
+
+export type HistoryGrants = {
+  grants: HistoryGrant[];
+};
+
+export type HistoryPage = {
+  runs: HistoryRun[];
+  next: string | null;
+};
+
+export type HistoryRun = {
+  id: string;
+  user: string;
+  server: string;
+  state: "starting" | "running" | "stopping" | "ended";
+  flavor: string;
+  flavor_title: string;
+  image: string;
+  image_title: string;
+  requested_at: string;
+  usable_at: string | null;
+  ended_at: string | null;
+  reason: string | null;
+  reason_text: string | null;
+  extended_seconds: number;
+  use: RunUse | null;
 };
 
 export type HourView = {
@@ -318,11 +373,20 @@ export type InstanceView = {
   progress: ProgressView[];
 };
 
+export type LastUseView = {
+  class: string;
+  title: string;
+  charged_seconds: number;
+  refunded_seconds: number;
+  reasons: string[];
+};
+
 export type LastView = {
   ended_at: string;
   text: string;
   failed: boolean;
   details: string;
+  use?: LastUseView | null;
 };
 
 export type MaintenanceView = {
@@ -504,6 +568,16 @@ export type QuotesView = {
   account: string;
   region: string;
   quotes: QuoteView[];
+};
+
+export type RunUse = {
+  class: string;
+  class_title: string;
+  weight: number;
+  charged_seconds: number;
+  refunded_seconds: number;
+  held_seconds: number;
+  refund_reasons: string[];
 };
 
 export type RunView = {

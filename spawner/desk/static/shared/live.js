@@ -8,6 +8,8 @@ const PATIENCE_MS = 2_000;
 // The server sends an event at least every ten seconds. After a longer silence
 // the connection may be open to a proxy whose upstream is gone.
 const SILENCE_MS = 25_000;
+// Refusals with status 403 to a user who is signed in: the page shows them.
+const REFUSED_TO_USERS = ["no_hours", "not_for_you"];
 
 /**
  * Why a request failed, in the user's language.
@@ -42,8 +44,9 @@ export class Refused extends Error {
 async function request(url, options = {}) {
   // The desk redirects to the sign-in page; following it would return HTML.
   const response = await fetch(url, { cache: "no-store", redirect: "manual", ...options });
-  if (response.type === "opaqueredirect" || response.status === 401 || response.status === 403) throw new SignedOut();
+  if (response.type === "opaqueredirect" || response.status === 401) throw new SignedOut();
   const body = await response.json().catch(() => null);
+  if (response.status === 403 && !REFUSED_TO_USERS.includes(body?.error?.code)) throw new SignedOut();
   if (!response.ok || !body || body.error) throw new Refused(body?.error ?? {});
   return body;
 }

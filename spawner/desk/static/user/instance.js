@@ -1,6 +1,7 @@
 /** The user's free instance: starting, running or stopping. */
 
 import { h, icon } from "../shared/dom.js";
+import { runningHours } from "./allowance.js";
 import { resources } from "./start.js";
 
 /** @import { InstanceView } from "../shared/api.d.ts" */
@@ -82,6 +83,7 @@ function runningParts(model, instance) {
   const end = instance.ends_at ? Date.parse(instance.ends_at) : null;
   const soon = end !== null && end - now < SOON_MS;
   const disabled = ui.busy ? "true" : null;
+  const hours = runningHours(flavor, model);
   return {
     title: t("running_title"),
     lead: instance.problem,
@@ -107,6 +109,7 @@ function runningParts(model, instance) {
         fact(t("type"), flavor ? [flavor.title, h("span", { class: "fact-more" }, resources(flavor, model, false))] : instance.flavor),
         fact(t("image"), imageTitle(model, instance.image)),
         fact(t("running_for"), f.duration((now - since) / 1000)),
+        hours && fact(hours.name, hours.value),
         since > requested && fact(t("started_in"), f.took(since - requested)),
       ),
     ],

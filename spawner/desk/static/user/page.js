@@ -1,6 +1,7 @@
 /** The desk below its header, from top to bottom. */
 
 import { h, icon } from "../shared/dom.js";
+import { lastUse } from "./allowance.js";
 import { examples } from "./examples.js";
 import { instance } from "./instance.js";
 import { paidInstances } from "./paid.js";
@@ -52,6 +53,7 @@ export function page(model) {
       h(
         "div", { class: "words" },
         h("p", {}, h("time", { datetime: last.ended_at }, f.clock(Date.parse(last.ended_at), now)), last.text),
+        lastUse(last.use, model),
         details(model, last.details),
       ),
       dismissButton("dismiss-last", model),

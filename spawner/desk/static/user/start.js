@@ -1,6 +1,7 @@
 /** The form that starts an instance: flavors, images, and one button. */
 
 import { h } from "../shared/dom.js";
+import { meter, withoutHours } from "./allowance.js";
 
 /** @import { FlavorView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
@@ -72,6 +73,7 @@ function flavorRow(flavor, checked, model) {
   const free = canStart(flavor);
   const off = !free && !canQueue(flavor);
   const only = state.flavors.length === 1;
+  const hasMeter = Boolean(flavor.allowance) && (!off || flavor.allowance?.blocks);
   const id = `flavor-${flavor.id}`;
   const capacity = free
     ? [
@@ -87,12 +89,13 @@ function flavorRow(flavor, checked, model) {
     only ? "div" : "label", { class: off ? "flavor off" : "flavor", key: id },
     !only && h("input", {
       type: "radio", name: "flavor", value: flavor.id, checked, disabled: off && !checked,
-      "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-resources ${id}-capacity`,
+      "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-resources ${id}-capacity${hasMeter ? ` ${id}-hours` : ""}`,
     }),
     h("span", { class: "flavor-title", id: `${id}-title` }, flavor.title),
     h("span", { class: "flavor-resources", id: `${id}-resources` }, resources(flavor, model)),
     h("span", { class: "capacity", id: `${id}-capacity` }, capacity),
     flavor.summary && h("span", { class: "flavor-summary" }, flavor.summary),
+    hasMeter && meter(flavor, model),
   );
 }
 
@@ -158,7 +161,8 @@ export function startForm(model) {
       h(
         "div", { class: "panel-end", key: "end" },
         imageChoice(model),
-        reason && h("p", { class: "blocked", id: "blocked", key: "blocked" }, reason),
+        withoutHours(model, chosen),
+        reason && !chosen?.allowance?.blocks && h("p", { class: "blocked", id: "blocked", key: "blocked" }, reason),
         queues && h("p", { class: "blocked", id: "blocked", key: "queue" }, t("queue_hint")),
         state.flavors.length > 0 && h(
           "button", {

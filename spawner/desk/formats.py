@@ -1,0 +1,44 @@
+"""Numbers and times in one language and the reader's time zone, for pages that the desk renders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from babel.dates import format_date, format_time
+from babel.numbers import format_decimal
+from babel.units import format_unit
+
+from spawner.desk.durations import SPACELESS
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Formats of numbers and times in one language. `locale` is Babel's name of it; `zone` is the reader's."""
+
+    locale: str
+    zone: tzinfo = UTC
+
+    def time(self, at: datetime) -> str:
+        """Date and time. In UTC where the reader's zone is not known; the page's script then replaces it."""
+        there = at.astimezone(self.zone)
+        day, time = format_date(there, "medium", locale=self.locale), format_time(there, "short", locale=self.locale)
+        return f"{day} {time} UTC" if self.zone is UTC else f"{day} {time}"
+
+    def day(self, at: datetime) -> str:
+        """The date."""
+        return format_date(at.astimezone(self.zone).date(), "medium", locale=self.locale)
+
+    def size(self, size: int) -> str:
+        """`size` is in bytes."""
+        return f"{format_decimal(size / GIB, '#,##0.#', locale=self.locale)} GiB"
+
+    def span(self, seconds: float) -> str:
+        """Hours and minutes, rounded down."""
+        minutes = max(0, int(seconds)) // 60
+        parts = ((minutes // 60, "duration-hour"), (minutes % 60, "duration-minute"))
+        units = [format_unit(n, unit, "short", locale=self.locale) for n, unit in parts if n]
+        text = " ".join(units) or format_unit(0, "duration-minute", "short", locale=self.locale)
+        return SPACELESS.sub("\\1\u00a0", text)
