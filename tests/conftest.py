@@ -38,6 +38,7 @@ def shared_stack() -> Iterator[Stack]:
 
     def change(data: dict[str, object]) -> None:
         data["limits"]["local_memory"] = "12GiB"  # type: ignore[index]
+        data["keep"] = {"enabled": True, "limit": "1MiB"}
 
     try:
         catalog, settings = write_catalog(folder / "catalog.yaml", change), local_settings(folder / "settings.yaml")

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from spawner.catalog.keep import Keep
 from spawner.errors import BadOption
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -400,6 +401,7 @@ class Catalog(Part):
     policies: tuple[Policy, ...] = Field(
         default=(), description="Who may use what. Without any, everything is for everybody."
     )
+    keep: Keep = Keep()
     environment: dict[str, str] = Field(
         default={},
         max_length=MOST_VARIABLES,

@@ -14,6 +14,7 @@ from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.class_view import ClassView
+from spawner.desk.user.instance_client import files_url
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
     AcceleratorView,
@@ -273,6 +274,7 @@ def _instance(snapshot: UserSnapshot, texts: Translations, user_name: str) -> In
         ends_at=_first(instance.ends_at, drain.at if drain else None),
         url=url,
         open_url=f"{url}lab",
+        files_url=files_url(instance.user_name) if instance.state is InstanceState.RUNNING else None,
         problem=None if instance.user_name == user_name else texts.say(RENAMED, name=instance.user_name),
         progress=[
             ProgressView(at=event.at, percent=STEP_TEXTS[event.step][0], text=texts.say(STEP_TEXTS[event.step][1]))

@@ -2,7 +2,9 @@
 
 import { h, icon } from "../shared/dom.js";
 import { examples } from "./examples.js";
+import { base } from "../shared/script_page.js";
 import { instance } from "./instance.js";
+import { keptFiles } from "./keep.js";
 import { paidInstances } from "./paid.js";
 import { queue, queueBanner } from "./queue.js";
 import { startForm } from "./start.js";
@@ -61,6 +63,7 @@ export function page(model) {
     // Paid instances that exist come before the examples; the offer of paid instances comes last.
     hasPaid && paidInstances(model),
     examples(model),
+    keptFiles(model, base),
     !hasPaid && paidInstances(model),
   ].filter((node) => node instanceof Node);
 }
