@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from spawner.errors import SetupError
 from spawner.instance.save.s3 import PIECE, Bucket, StoreRefused
 from spawner.instance.save.signing import Keys
 from spawner.settings import Settings
@@ -117,12 +118,12 @@ def bundles_folder(settings: Settings) -> Path:
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of an installation. Raises `SetupError` where a bucket's key is missing, `StoreRefused` where the
+    """The store of an installation. Raises `SetupError` where a bucket's key cannot be read, `StoreRefused` where the
     bucket's parts are not valid."""
     chosen = settings.bundles
     if chosen.endpoint is None:
         return FolderStore(bundles_folder(settings))
-    keys = Keys(settings.secret("bundles-key-id"), settings.secret("bundles-key-secret"))
+    keys = Keys(*(_key(chosen.key_folder, name) for name in ("key-id", "key-secret")))
     bucket = Bucket(
         endpoint=chosen.endpoint,
         bucket=chosen.bucket,
@@ -132,6 +133,19 @@ def open_store(settings: Settings) -> Store:
         insecure=True,  # the operator's own network may have no TLS; the bytes are encrypted
     )
     return BucketStore(bucket, chosen.prefix)
+
+
+def _key(folder: Path | None, name: str) -> str:
+    path = (folder or Path()) / name
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SetupError(
+            "The key of the bucket for kept files cannot be read: {path}: {why}.",
+            next_step="Put the access key's id and secret into the files key-id and key-secret of bundles.key_folder.",
+            path=path,
+            why=error.strerror or error,
+        ) from None
 
 
 __all__ = ["BucketStore", "FolderStore", "Store", "StoreRefused", "bundles_folder", "open_store"]

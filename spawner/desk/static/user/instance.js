@@ -112,7 +112,7 @@ function runningParts(model, instance) {
     ],
     rest: [
       instance.files_url && h(
-        "a", { class: "button", href: instance.files_url, target: "_blank", rel: "noopener" }, t("download_files"),
+        "a", { class: "button", href: instance.files_url }, t("download_files"),
       ),
       h(
         "button", { class: "button", type: "button", "data-action": "restart", "aria-disabled": disabled },

@@ -56,7 +56,7 @@ function shown(changes, t, f) {
 export function loss({ base, xsrf, t, f, filesUrl }) {
   const list = h("div", { role: "status" }, h("p", {}, t("loss_checking")));
   const link = filesUrl && h(
-    "p", {}, h("a", { class: "button", href: filesUrl, target: "_blank", rel: "noopener" }, t("download_files")),
+    "p", {}, h("a", { class: "button", href: filesUrl }, t("download_files")),
   );
   read(base, xsrf).then((changes) => { list.replaceChildren(...shown(changes, t, f)); });
   return h("div", { class: "loss" }, list, link);
