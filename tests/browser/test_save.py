@@ -53,7 +53,7 @@ def write_bundles(visitor: Visitor) -> None:
         visitor.stack.ledger.write(bundles.intend, bundle)
 
 
-@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("zh-CN", "dark")])
+@pytest.mark.parametrize(("language", "scheme"), [("zh-CN", "dark")])
 def test_the_dialog_says_what_would_be_lost(enter: Enter, picture: Picture, language: str, scheme: str) -> None:
     visitor = enter(locale=language, color_scheme=scheme)
     say = load_translations()[language].say

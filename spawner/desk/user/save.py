@@ -20,7 +20,7 @@ from spawner.desk.paid.texts import Formats
 from spawner.desk.requests import EmptyRequest, form_fields, parse
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.instance_client import InstanceRefused, files_url, read_changes, unpack
-from spawner.desk.user.save_texts import DAMAGED, NOT_OFFERED, TRY_AGAIN, bundle_text
+from spawner.desk.user.save_texts import DAMAGED, NOT_OFFERED, TRY_AGAIN, bundle_text, file_size
 from spawner.desk.user.save_views import BundleView, ChangesView, KeepChoiceRequest, KeepView, RestoredView
 from spawner.errors import BackendUnavailable, BadOption, Conflict, FreepoolError, NotOffered, NotRunning
 from spawner.ledger import Instance, InstanceState
@@ -244,6 +244,7 @@ class KeepPage(KeepHandler):
                 "user/keep.html",
                 state={"user": {"name": self.user_name, "admin": self.is_admin}},
                 formats=Formats(LOCALES[self.language_texts.language], self.zone),
+                file_size=file_size,
                 view=await self.view(),
                 restored=restored,
                 problem=problem,

@@ -43,6 +43,14 @@ def bundle_text(bundle: Bundle, texts: Translations) -> str:
     return texts.say(LEFT_OUT_MORE, names=named, count=more) if more > 0 else texts.say(LEFT_OUT, names=named)
 
 
+def file_size(size: int) -> str:
+    """A size of files, which may be small. Units are 1024 times the one before, as on the home page."""
+    value, units = float(size), ["B", "KB", "MB", "GB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.1f}".removesuffix(".0") + f"\u00a0{units[0]}"
+
+
 def _detail(bundle: Bundle) -> dict[str, Any]:
     try:
         found = json.loads(bundle.detail or "{}")

@@ -6,6 +6,17 @@ import { h } from "../shared/dom.js";
 /** @import { Formats, Translate } from "../shared/format.js" */
 
 const SHOWN = 50;
+const UNITS = ["B", "KB", "MB", "GB"];
+
+/**
+ * A size of files, which may be small. Units are 1024 times the one before, as elsewhere on the page.
+ * @param {number} bytes
+ * @param {Formats} f
+ */
+function fileSize(bytes, f) {
+  const unit = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${f.number(Math.round((bytes / 1024 ** unit) * 10) / 10)}\u00a0${UNITS[unit]}`;
+}
 
 /**
  * Ask the desk, which asks the notebook. No answer is not "nothing".
@@ -37,12 +48,12 @@ function shown(changes, t, f) {
   const name = !complete ? "loss_at_least" : count === 1 ? "loss_one" : "loss_some";
   const rest = count - Math.min(files.length, SHOWN);
   return [
-    h("p", {}, h("strong", {}, t(name, { count: f.number(count), size: f.size(bytes) }))),
+    h("p", {}, h("strong", {}, t(name, { count: f.number(count), size: fileSize(bytes, f) }))),
     h(
       "details", {}, h("summary", {}, t("loss_files")),
       h(
         "ul", { class: "loss-files" },
-        files.slice(0, SHOWN).map((file) => h("li", {}, h("bdi", {}, file.path), h("span", { class: "hint" }, ` ${f.size(file.bytes)}`))),
+        files.slice(0, SHOWN).map((file) => h("li", {}, h("bdi", {}, file.path), h("span", { class: "hint" }, ` ${fileSize(file.bytes, f)}`))),
         rest > 0 && h("li", { class: "hint" }, t("loss_more", { count: f.number(rest) })),
       ),
     ),
