@@ -39,6 +39,11 @@ OPERATIONS = [
     ("POST", "/api/ticket/take"),
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
+    ("GET", "/api/instance/changes"),
+    ("GET", "/api/keep"),
+    ("POST", "/api/keep"),
+    ("POST", "/api/keep/{id}/restore"),
+    ("POST", "/api/keep/{id}/delete"),
 ]
 OF_PEOPLE = [
     ("GET", "/api/admin/people"),
