@@ -96,8 +96,10 @@ class Bundles:
             bundle = await self.pool.ledger.aread(_bundle_of_slot, slot_id)
             if bundle is not None and bundle.state is BundleState.MAKING:
                 await self._make(bundle, slot_id)
-        except FreepoolError as error:  # the wipe goes on
+        except FreepoolError as error:
             log.warning("the bundle of slot %s is not made: %s", slot_id, error)
+        except Exception:  # the wipe goes on, whatever it is; the sweep then says that nothing is kept
+            log.exception("the bundle of slot %s is not made", slot_id)
 
     async def _make(self, bundle: Bundle, slot_id: str) -> None:
         pool = self.pool
@@ -177,6 +179,13 @@ class Bundles:
                 return made
         except aiohttp.ClientError as error:
             raise BundleFailed("gone", type(error).__name__) from error
+
+    async def rest(self) -> None:
+        """Stop making bundles: their intents are in the ledger, and the next steward goes on with them."""
+        tasks = list(self._making.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def is_due(self) -> bool:

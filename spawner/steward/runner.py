@@ -119,6 +119,8 @@ class Steward:
     async def rest(self) -> None:
         """Cancel running actions: their intents are in the ledger, and the next holder of the lease continues them."""
         await self._tasks.cancel()
+        if self._kept is not None:
+            await self._kept.rest()
 
     async def _carry_out(self, action: reconcile.Action) -> None:
         pool = self.pool

@@ -261,6 +261,41 @@ async def test_a_store_that_is_not_set_up_is_said_and_no_byte_is_written(setup: 
     assert setup.left() == []
 
 
+async def test_an_error_that_nobody_expected_does_not_keep_the_wipe_from_going_on(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("unexpected")
+
+    monkeypatch.setattr(setup.kept, "_fetch", fail)
+    bundle = await setup.end()
+    assert bundle is not None
+    assert bundle.state is BundleState.MAKING
+    setup.seconds[0] += 121
+    await setup.kept.sweep()
+    assert code_of(setup.bundle()) == "timed_out"
+
+
+async def test_a_steward_that_is_told_to_end_leaves_the_bundle_to_the_next(setup: Setup) -> None:
+    began = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        began.set()
+        return await _never_ends(request)
+
+    async with serving(answer) as setup.backend.url:
+        await setup.pool.intend_end(setup.instance.id, EndReason.DEADLINE)
+        ending = asyncio.create_task(setup.pool.destroy_slot("s1", EndReason.DEADLINE))
+        await began.wait()
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+        await setup.kept.rest()
+    assert setup.left() == []
+    bundle = setup.bundle()
+    assert bundle is not None
+    assert bundle.state is BundleState.MAKING
+
+
 async def test_a_steward_that_takes_over_goes_on_and_waits_no_longer(setup: Setup, tmp_path: Path) -> None:
     (tmp_path / "workspace").mkdir()
     (tmp_path / "workspace" / "a.txt").write_bytes(CANARY)
