@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from spawner.bundle_settings import BundleSettings
 from spawner.channel_settings import ChannelSettings
 from spawner.errors import SetupError
 from spawner.guard_settings import GuardSettings
@@ -153,6 +154,9 @@ class Settings(BaseModel):
 
     guard: GuardSettings = Field(
         default=GuardSettings(), description="What is noted about instances, and what follows; docs/operate.md."
+    )
+    bundles: BundleSettings = Field(
+        default=BundleSettings(), description="Where files lie that users had kept; docs/save.md."
     )
     login: LoginSettings = Field(default=LoginSettings(), description="How people log in. Default: by links.")
     trusted_proxies: int = Field(

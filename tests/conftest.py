@@ -52,6 +52,7 @@ def shared_stack(mail_box: MailBox) -> Iterator[Stack]:
         large = next(flavor for flavor in data["flavors"] if flavor["id"] == "cpu-large")
         large["allowance"] = {"class": "cpu"}
         data["allowances"]["classes"].append({"id": "cpu", "title": {"en": "CPU", "zh": "CPU"}, "hours": 100})
+        data["keep"] = {"enabled": True, "limit": "1MiB"}
 
     try:
         settings = local_settings(folder / "settings.yaml", channels=channels_by(mail_box))

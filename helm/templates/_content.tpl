@@ -41,6 +41,16 @@ trust_notebooks: true
 {{- with .Values.guard.settings }}
 guard: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- if and (dig "keep" "enabled" false .Values.catalog) (not .Values.bundles.settings.endpoint) }}
+{{- fail "catalog.keep.enabled keeps users' files, and desk and steward share no folder: name a bucket in bundles.settings (docs/save.md)." }}
+{{- end }}
+{{- if and .Values.bundles.settings.endpoint (not .Values.bundles.existingSecret) }}
+{{- fail "bundles.settings names a bucket: name the Secret with its key (key-id and key-secret) in bundles.existingSecret." }}
+{{- end }}
+{{- with .Values.bundles.settings }}
+bundles:
+  {{- toYaml (merge (dict "key_folder" "/srv/bundles") .) | nindent 2 }}
+{{- end }}
 trusted_proxies: {{ include "freepool.trustedProxies" . }}
 {{- with .Values.rateLimits }}
 rate_limits:

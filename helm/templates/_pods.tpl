@@ -91,16 +91,23 @@ seccompProfile: {type: RuntimeDefault}
 - {name: tmp, mountPath: /tmp}
 {{- end }}
 
-{{/* Keys of clouds, for who talks to them */}}
+{{/* Keys of clouds, and of the bucket for kept files, for who talks to them */}}
 {{- define "freepool.cloudMounts" -}}
 {{- if .Values.paid.existingSecret }}
 - {name: clouds, mountPath: /srv/clouds, readOnly: true}
+{{- end }}
+{{- if .Values.bundles.existingSecret }}
+- {name: bundles, mountPath: /srv/bundles, readOnly: true}
 {{- end }}
 {{- end }}
 
 {{- define "freepool.cloudVolumes" -}}
 {{- with .Values.paid.existingSecret }}
 - name: clouds
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with .Values.bundles.existingSecret }}
+- name: bundles
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
@@ -123,7 +130,8 @@ seccompProfile: {type: RuntimeDefault}
       - secret: {name: {{ include "freepool.name" (list $root "hub") }}}
       {{- end }}
 - name: state
-  emptyDir: {sizeLimit: 64Mi}
+  {{- /* The steward writes kept files there before they go to the bucket. */}}
+  emptyDir: {sizeLimit: {{ ternary $root.Values.bundles.scratch "64Mi" (and (eq (index . 1) "steward") (not (empty $root.Values.bundles.settings))) }}}
 - name: tmp
   emptyDir: {sizeLimit: 256Mi}
 - name: secrets

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ByteSize, Field, field_validator, model_validator
 
 from spawner.catalog.allowances import Allowances, FlavorAllowance, Hours
+from spawner.catalog.keep import Keep
 from spawner.catalog.parts import Identifier, Part, Text, echo
 from spawner.errors import BadOption
 
@@ -383,6 +384,7 @@ class Catalog(Part):
         default=(), description="Who may use what. Without any, everything is for everybody."
     )
     allowances: Allowances = Allowances()
+    keep: Keep = Keep()
     environment: dict[str, str] = Field(
         default={},
         max_length=MOST_VARIABLES,

@@ -23,10 +23,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from spawner.instance.report_key import SETTING, report_key
+from spawner.instance.save.changes import MANIFEST, Manifest, take_manifest
 from spawner.instance.sealing import (
     CLAIM_PATH,
     HEALTH_PATH,
@@ -57,6 +59,8 @@ class SlotConfig:
     examples: tuple[str, ...] = ()
     address: str = "0.0.0.0"  # noqa: S104  (a pod has one network, and a policy in front of it)
     port: int = 8888
+    manifest: Manifest = field(default_factory=dict)
+    """The files that are laid out in the workspace, once they are."""
 
 
 def read_config(arguments: Sequence[str], environment: MutableMapping[str, str]) -> SlotConfig:
@@ -196,6 +200,17 @@ def note_sigterm(server: Any) -> Callable[[], bool]:
     return lambda: bool(told)
 
 
+def keep_in_memory(server: Any, settings: dict[str, object]) -> None:
+    """Have a server class (ServerApp) add to the Tornado settings that its handlers see: no argument or file has it."""
+    start = server.init_webapp
+
+    def started(app: Any) -> None:
+        start(app)
+        app.web_app.settings.update(settings)
+
+    server.init_webapp = started
+
+
 def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> int:
     """Take the identity on and run the Jupyter server in this very process. Returns its exit code when it ends."""
     os.environ.update(claim.environment)
@@ -213,6 +228,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     ServerApp._find_http_port = lambda _app: None
     ServerApp._bind_http_server_tcp = listen_on_ours
     was_told = note_sigterm(ServerApp)
+    keep_in_memory(ServerApp, {SETTING: report_key(orders.key), MANIFEST: orders.manifest})
     JupyterHubSingleUser.launch_instance(list(orders.arguments))
     return TOLD_TO_END if was_told() else 0
 
@@ -233,6 +249,7 @@ def main() -> None:
     orders = read_config(sys.argv[1:], os.environ)
     listener = open_listener(orders)
     lay_out_examples(orders)
+    orders = replace(orders, manifest=take_manifest(Path(orders.root)))
     preload()
     if orders.report >= 0:
         os.write(orders.report, b"warm\n")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,8 +14,10 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
+from spawner.instance.save.changes import LEFT_OUT
+from spawner.instance.save.rooms import save_documents
+
 PIECE = 256 * 1024
-LEFT_OUT = {".ipynb_checkpoints", "__pycache__", ".cache", ".local", ".jupyter", ".ipython", ".Trash-0"}
 
 
 class _Pieces:
@@ -64,21 +66,32 @@ def _look(path: Path, root: Path) -> tuple[BinaryIO, zipfile.ZipInfo] | None:
 
 def pieces(root: Path) -> Iterator[bytes]:
     """A zip of all files below a folder, piece by piece. Links are left out: they may lead out of it."""
+    return pieces_of(root, ((path, None) for path in _all_files(root)))
+
+
+def _all_files(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(set(folders) - LEFT_OUT)
+        yield from (Path(folder) / name for name in sorted(files))
+
+
+def pieces_of(root: Path, files: Iterable[tuple[Path, int | None]]) -> Iterator[bytes]:
+    """A zip of some files below a folder, piece by piece: of each its first bytes, or (None) all of them."""
     sink = _Pieces()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:  # type: ignore[call-overload]
-        for folder, folders, files in os.walk(root):
-            folders[:] = sorted(set(folders) - LEFT_OUT)
-            for name in sorted(files):
-                found = _look(Path(folder) / name, root)
-                if found is None:
-                    continue
-                source, info = found
-                info.compress_type = zipfile.ZIP_DEFLATED
-                with source, archive.open(info, "w", force_zip64=True) as target:
-                    while data := source.read(PIECE):
-                        target.write(data)
-                        yield sink.take()
-                yield sink.take()
+        for path, size in files:
+            found = _look(path, root)
+            if found is None:
+                continue
+            source, info = found
+            info.compress_type = zipfile.ZIP_DEFLATED
+            left = size
+            with source, archive.open(info, "w", force_zip64=True) as target:
+                while data := source.read(PIECE if left is None else min(PIECE, left)):
+                    left = None if left is None else left - len(data)
+                    target.write(data)
+                    yield sink.take()
+            yield sink.take()
     yield sink.take()
 
 
@@ -88,11 +101,12 @@ class ArchiveHandler(JupyterHandler):
     @authenticated
     async def get(self) -> None:
         """Its owner's, through this server's own sign-in."""
-        if not await _may(self):
+        if not await may(self, "read"):
             raise HTTPError(403)
         self.set_header("Content-Type", "application/zip")
         self.set_header("Content-Disposition", 'attachment; filename="freepool-files.zip"')
         self.set_header("Cache-Control", "no-store")
+        await save_documents(self.settings)
         found = pieces(Path(self.settings["server_root_dir"]))
         while (piece := await asyncio.to_thread(next, found, None)) is not None:
             if piece:
@@ -103,6 +117,7 @@ class ArchiveHandler(JupyterHandler):
                     return
 
 
-async def _may(handler: Any) -> bool:
-    found = handler.authorizer.is_authorized(handler, handler.current_user, "read", "contents")
+async def may(handler: Any, action: str) -> bool:
+    """Whether the server's authorizer lets the user read or write files."""
+    found = handler.authorizer.is_authorized(handler, handler.current_user, action, "contents")
     return bool(await found if hasattr(found, "__await__") else found)

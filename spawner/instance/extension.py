@@ -9,6 +9,7 @@ from tornado.web import RequestHandler
 
 from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
+from spawner.instance.save.handlers import save_routes
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH
 
 
@@ -40,4 +41,5 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(app: Any) -> None:
     archive = url_path_join(app.web_app.settings["base_url"], ARCHIVE)
     routes = [(CLAIM_PATH, _ClaimHandler), (HEALTH_PATH, _HealthHandler), (archive, ArchiveHandler)]
+    routes += save_routes(app.web_app.settings["base_url"])
     app.web_app.add_handlers(".*$", routes)

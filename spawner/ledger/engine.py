@@ -105,6 +105,7 @@ def make_engine(url: str) -> Engine:
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver begins no transactions; `_begin` does
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA secure_delete = ON")  # a deleted bundle's key does not stay in a free page
         connection.execute("PRAGMA synchronous = NORMAL")  # in WAL mode durable against kill -9, not against power loss
 
     @event.listens_for(engine, "begin")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,10 +18,12 @@ from spawner.catalog import Catalog, Flavor, Image
 from spawner.errors import BackendUnavailable, LostRace
 from spawner.instance.sealing import HEALTH_PATH, slot_key
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger, Slot
+from spawner.ledger.bundles import bundles
 from spawner.ledger.people import people, trust
 from spawner.ledger.pool import instances, slots, tickets, user_namespaces
 from spawner.people_settings import ClassLimits, PeopleSettings
 from spawner.pool.backends.base import Backend, Phase, Slots, SlotSpec
+from spawner.pool.keeping import intend_bundle, new_key
 from spawner.pool.noted_ends import is_noted_only
 from spawner.pool.queue.admission import Admission
 from spawner.pool.slot_view import SlotView
@@ -65,6 +67,8 @@ class Pool:
     coming_up: asyncio.Semaphore
     """Held by each start whose slot is being created: too many at once, and all of them are late."""
     people: PeopleSettings = field(default_factory=PeopleSettings)
+    before_destroy: Callable[[str], Awaitable[None]] | None = None
+    """Called with a slot's id before it is destroyed. Keeps what is to be kept, in bounded time; raises nothing."""
     admission: Admission = field(init=False)
     _endings: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_ending))
     _silences: Silences = field(default_factory=dict)
@@ -118,7 +122,12 @@ class Pool:
         """Write the intent to end an instance and its slots. Does nothing where it is ending already."""
 
         def write(connection: Connection, detail: str | None) -> None:
+            bundle = intend_bundle(
+                connection, self.catalog, instance_id, reason, now=self.now(), new_id=self.new_id, new_key=new_key
+            )
             self.admission.intend_end(connection, instance_id, reason, detail=detail, died_at=died_at)
+            if bundle is not None:
+                bundles.intend(connection, bundle)
 
         with contextlib.suppress(LostRace):  # it is ending already: the first reason stays
             await self._write_end(write, detail)
@@ -183,6 +192,8 @@ class Pool:
     async def destroy_slot(self, slot_id: str, reason: EndReason, *, detail: str | None = None) -> bool:
         """Destroy a slot and write that it is gone. Idempotent. False where the backend is unreachable."""
         await self._intend_destroy(slot_id, reason, detail)
+        if self.before_destroy is not None:
+            await self.before_destroy(slot_id)
         try:
             await self.backend.destroy(slot_id)
         except BackendUnavailable as error:

@@ -16,6 +16,7 @@ from functools import partial
 import aiohttp
 
 from spawner.aio import KeyedTaskSet
+from spawner.bundles.store import Store, StoreRefused, bundles_folder, open_store
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
 from spawner.guard_settings import GuardSettings
 from spawner.hub_client import HubClient, open_hub_client
@@ -32,6 +33,7 @@ from spawner.pool.warm import actions
 from spawner.settings import Settings
 from spawner.steward import bans, reconcile
 from spawner.steward.allowances import AllowanceKeeper
+from spawner.steward.bundles import Bundles
 from spawner.steward.channels import keeping_channels
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
@@ -62,6 +64,7 @@ class Steward:
         hub_token: str,
         webhook: Webhook | None = None,
         settings: Settings | None = None,
+        kept: Bundles | None = None,
     ) -> None:
         self.pool = pool
         self.holder = holder
@@ -71,6 +74,9 @@ class Steward:
         self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token)
         self._allowances = AllowanceKeeper(pool)
         self._settings = settings
+        self._kept = kept
+        if kept is not None:
+            pool.before_destroy = kept.before_destroy
         self._pruned_at: datetime | None = None
         self._cause_pending: dict[str, datetime] = {}
 
@@ -88,6 +94,8 @@ class Steward:
         await self._keep_warm()
         if self._guard.is_due:
             self._tasks.begin("guard", self._guard.look)
+        if self._kept is not None and self._kept.is_due:
+            self._tasks.begin("kept files", self._kept.sweep)
         await self._prune()
         return True
 
@@ -118,6 +126,8 @@ class Steward:
     async def rest(self) -> None:
         """Cancel running actions: their intents are in the ledger, and the next holder of the lease continues them."""
         await self._tasks.cancel()
+        if self._kept is not None:
+            await self._kept.rest()
 
     async def _carry_out(self, action: reconcile.Action) -> None:
         pool = self.pool
@@ -241,13 +251,27 @@ async def run(settings: Settings) -> None:
             notify_url = settings.webhook()
             webhook = Webhook(session, notify_url, settings.public_url) if notify_url else None
             steward = Steward(
-                pool, holder=holder, hub=hub, hub_token=settings.secret("steward"), webhook=webhook, settings=settings
+                pool,
+                holder=holder,
+                hub=hub,
+                hub_token=settings.secret("steward"),
+                webhook=webhook,
+                settings=settings,
+                kept=Bundles(pool, _store(settings), bundles_folder(settings)),
             )
             await _run_rounds(steward, stopping)
             await steward.rest()
         with contextlib.suppress(FreepoolError):
             await pool.ledger.awrite(leases.release, leases.STEWARD, holder=holder)
         await pool.close()
+
+
+def _store(settings: Settings) -> Store | None:
+    try:
+        return open_store(settings)
+    except (FreepoolError, StoreRefused) as error:
+        log.error("no files can be kept: %s", error)
+        return None
 
 
 async def _run_rounds(steward: Steward, stopping: asyncio.Event) -> None:

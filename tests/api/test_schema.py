@@ -42,6 +42,11 @@ OPERATIONS = [
     ("POST", "/api/instance/restart"),
     ("GET", "/api/history"),
     ("GET", "/api/history/hours"),
+    ("GET", "/api/instance/changes"),
+    ("GET", "/api/keep"),
+    ("POST", "/api/keep"),
+    ("POST", "/api/keep/{id}/restore"),
+    ("POST", "/api/keep/{id}/delete"),
 ]
 OF_PEOPLE = [
     ("GET", "/api/admin/people"),

@@ -46,6 +46,14 @@ PAID: Values = {
     },
     "existingSecret": "cloud-keys",
 }
+KEEP: Values = {
+    "catalog": {"keep": {"enabled": True}},
+    "bundles": {
+        "settings": {"endpoint": "https://oss-cn-hangzhou-internal.aliyuncs.com", "bucket": "freepool-bundles"},
+        "existingSecret": "bundle-keys",
+    },
+}
+"""Kept files in a bucket."""
 APART: Values = {
     "public": "https://lab.example.org/",
     "hub": {"config": {"JupyterHub": {"subdomain_host": "https://lab.example.org"}}},
@@ -54,6 +62,7 @@ APART: Values = {
 
 VALUE_SETS: dict[str, Values] = {
     "default": {},
+    "kept files": KEEP,
     "external database": {"database": {"url": "postgresql+psycopg://freepool:word@db.example.org:5432/freepool"}},
     "ingress": {
         "ingress": {

@@ -19,6 +19,7 @@ from spawner.settings import Settings
 from tests.helm.chart import (
     APART,
     CHART,
+    KEEP,
     NAMESPACE,
     PAID,
     RELEASE,
@@ -66,6 +67,15 @@ def test_desk_and_steward_get_the_cloud_settings() -> None:
     assert settings.paid is not None
     assert settings.paid.model_dump(mode="json", exclude_unset=True) == PAID["settings"]
     assert Settings.model_validate(settings_of(render(), RELEASE)).paid is None
+
+
+def test_kept_files_need_a_bucket_and_its_key() -> None:
+    settings = Settings.model_validate(settings_of(render(KEEP), RELEASE))
+    assert (settings.bundles.bucket, str(settings.bundles.key_folder)) == ("freepool-bundles", "/srv/bundles")
+    with pytest.raises(Exception, match=r"name a bucket in bundles\.settings"):
+        render({"catalog": KEEP["catalog"]})
+    with pytest.raises(Exception, match=r"in bundles\.existingSecret"):
+        render(KEEP | {"bundles": {"settings": KEEP["bundles"]["settings"]}})
 
 
 def test_cloud_keys_that_are_not_mounted_are_reported_at_once() -> None:

@@ -10,6 +10,7 @@ import pytest
 from spawner.pool.backends.kubernetes.manifest import OLD_ASSIGNED_LABEL, OURS, assigned_labels
 from tests.helm.chart import (
     APART,
+    KEEP,
     NAMESPACE,
     PAID,
     POOL,
@@ -174,6 +175,19 @@ def test_only_desk_and_steward_mount_the_cloud_keys() -> None:
         if mount["name"] == volume["name"]
     }
     assert seen == dict.fromkeys(("desk", "steward"), (0o440, "/srv/clouds", True))
+
+
+def test_only_desk_and_steward_mount_the_key_of_the_bucket_for_kept_files() -> None:
+    seen = {
+        component: mount["mountPath"]
+        for component, pod in pods(render(KEEP))
+        for volume in pod["spec"].get("volumes", [])
+        if volume.get("secret", {}).get("secretName") == "bundle-keys"
+        for container in containers(pod)
+        for mount in container.get("volumeMounts", [])
+        if mount["name"] == volume["name"]
+    }
+    assert seen == dict.fromkeys(("desk", "steward"), "/srv/bundles")
 
 
 def test_generated_secrets_have_the_form_that_the_programs_expect() -> None:

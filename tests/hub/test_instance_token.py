@@ -17,7 +17,7 @@ from tests.backends.notebook import Notebook
 from tests.stack import Stack, eventually
 
 OWNER, OTHER, NAMED = "owner-of-a-token", "other-of-a-token", "owner-of-none"
-VALUES = ("0" * 32, "1", "cn-hangzhou")
+VALUES = ("0" * 32, "0" * 16, "1", "cn-hangzhou")
 """One of them fits each parameter of a path."""
 
 

@@ -28,7 +28,15 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
-from spawner.desk.user import allowance_strings, allowance_view, class_view, landing, state, strings
+from spawner.desk.user import (
+    allowance_strings,
+    allowance_view,
+    class_view,
+    landing,
+    save_texts,
+    state,
+    strings,
+)
 from spawner.desk.user import channel as channel_pages
 from spawner.hub.bans import CHINESE as HUB_CHINESE
 from spawner.ledger import EndReason, InstanceState, StartStep
@@ -216,6 +224,7 @@ def _all() -> dict[str, str]:
             for name, value in vars(consent_rules).items()
             if name.isupper() and str(value).endswith(".")
         ),
+        *(("save_texts.py", sentence) for sentence in save_texts.TEXTS),
         *(("paid", sentence) for sentence in paid_texts()),
         *(("strings.py", sentence) for sentence in strings.USER_STRINGS.values()),
         *(("wanted.py", sentence) for sentence in targets.TARGET_REASONS.values()),

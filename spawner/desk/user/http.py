@@ -10,9 +10,12 @@ from spawner.desk.paid.state import read_paid_view
 from spawner.desk.user.allowance_view import read_allowances
 from spawner.desk.user.class_view import ClassView, view_of_class
 from spawner.desk.user.context import UserParts
+from spawner.desk.user.save_views import KeepSummary
 from spawner.desk.user.snapshot import UserSnapshot
 from spawner.desk.user.state import build_state
 from spawner.desk.user.views import State
+from spawner.ledger.bundles import bundles, choices
+from spawner.ledger.bundles.rows import BundleState
 from spawner.ledger.people import people, trust
 from spawner.ledger.people.bans import refusal_of
 from spawner.people_settings import ClassLimits
@@ -43,7 +46,7 @@ class UserHandler(Handler):
         now = utc_now()
         standing, limits = await self._class(now)
         hours = await desk.ledger.aread(read_allowances, desk.catalog, self.person_id, snapshot.last, now)
-        return build_state(
+        state = build_state(
             snapshot,
             user_name=self.user_name,
             admin=self.is_admin,
@@ -58,6 +61,16 @@ class UserHandler(Handler):
             limits=limits,
             hours=hours,
         )
+        return state.model_copy(update={"keep": await self._keep_summary(now)})
+
+    async def _keep_summary(self, now: datetime) -> KeepSummary | None:
+        """Whether the user wants files kept, and of how many notebooks they are; None where the catalog keeps none."""
+        if not self.desk.catalog.keep.enabled:
+            return None
+        own = await self.desk.ledger.aread(bundles.of_person, self.person_id)
+        kept = [one for one in own if one.state is BundleState.KEPT and one.expires_at > now]
+        chosen = await self.desk.ledger.aread(choices.is_chosen, self.person_id)
+        return KeepSummary(chosen=chosen, kept=len(kept))
 
     async def _class(self, now: datetime) -> tuple[ClassView | None, ClassLimits | None]:
         """The user's class and its limits, where classes make a difference. An open page learns of changes."""

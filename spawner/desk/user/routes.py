@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from spawner.desk.requests import EmptyRequest
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
-from spawner.desk.user import channel_routes, history, instance, landing, pages, session
+from spawner.desk.user import channel_routes, history, instance, landing, pages, save_routes, session
 from spawner.desk.user.requests import StartRequest, TicketAnswer
 from spawner.desk.user.views import State
 
@@ -85,6 +85,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     *channel_routes.PAGES,
     *history.ROUTES,
+    *save_routes.ROUTES,
 )
 ICON = Route("icons/{id}.svg", pages.IconHandler, parameters=(Parameter("id", {"type": "string"}, "[a-z0-9-]+"),))
 """Its handler needs no user, so it gets none of the other handlers' `initialize` arguments."""

@@ -15,6 +15,7 @@ from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.allowance_view import NONE, AllowanceSnapshot, closed, flavor_view, last_use
 from spawner.desk.user.class_view import ClassView
+from spawner.desk.user.instance_client import files_url
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
     AcceleratorView,
@@ -303,6 +304,7 @@ def _instance(snapshot: UserSnapshot, texts: Translations, user_name: str) -> In
         ends_at=_first(instance.ends_at, drain.at if drain else None),
         url=url,
         open_url=f"{url}lab",
+        files_url=files_url(instance.user_name) if instance.state is InstanceState.RUNNING else None,
         problem=None if instance.user_name == user_name else texts.say(RENAMED, name=instance.user_name),
         progress=[
             ProgressView(at=event.at, percent=STEP_TEXTS[event.step][0], text=texts.say(STEP_TEXTS[event.step][1]))

@@ -120,6 +120,22 @@ USER_STRINGS: dict[str, str] = {
         "the files you want to keep first."
     ),
     "confirm_take_action": "Delete and switch",
+    # What would be lost
+    "loss_checking": "Checking which files would be lost…",
+    "loss_unknown": "Which files would be lost is unknown: your notebook did not answer.",
+    "loss_none": "No files have changed since your notebook started.",
+    "loss_one": "1 file has changed since your notebook started ({size}).",
+    "loss_some": "{count} files have changed since your notebook started ({size}).",
+    "loss_at_least": "At least {count} files have changed since your notebook started ({size}).",
+    "loss_files": "Files",
+    "loss_more": "and {count} more",
+    "download_files": "Download all files",
+    "keep_title": "Kept files",
+    "keep_off": "Your files can be kept for some days if your notebook ends without your asking. This is off.",
+    "keep_on": "If your notebook ends without your asking, its changed files are kept for some days.",
+    "keep_some": "Files of {count} ended notebooks are kept.",
+    "keep_one": "Files of 1 ended notebook are kept.",
+    "keep_open": "Kept files and setting",
     # Examples
     "examples_title": "Examples",
     "examples_lead": "Ready-to-run notebook files.",

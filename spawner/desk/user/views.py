@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.allowance_view import FlavorAllowanceView, LastUseView
 from spawner.desk.user.class_view import ClassView
+from spawner.desk.user.save_views import KeepSummary
 from spawner.desk.views import UserView
 
 
@@ -106,7 +107,9 @@ class ProgressView(BaseModel):
 
 
 class InstanceView(BaseModel):
-    """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened."""
+    """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened.
+
+    `files_url`: the download of all its files; null where the image has none."""
 
     id: str
     state: Literal["starting", "running", "stopping"]
@@ -120,6 +123,7 @@ class InstanceView(BaseModel):
     open_url: str
     problem: str | None
     progress: list[ProgressView]
+    files_url: str | None = None
 
 
 class TicketView(BaseModel):
@@ -158,7 +162,7 @@ class LastView(BaseModel):
 class State(BaseModel):
     """The whole state. `now` is the server's clock; `paid` is null where no paid instances are offered.
 
-    `standing` is the user's class; null where classes make no difference.
+    `standing` is the user's class; null where classes make no difference. `keep` is null where no files are kept.
     """
 
     user: UserView
@@ -172,4 +176,5 @@ class State(BaseModel):
     last: LastView | None
     paid: PaidView | None
     standing: ClassView | None
+    keep: KeepSummary | None = None
     now: datetime

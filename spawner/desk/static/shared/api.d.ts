@@ -93,6 +93,33 @@ export type BanView = {
   holds: boolean;
 };
 
+export type BundleView = {
+  id: string;
+  state: "making" | "kept" | "failed";
+  made_at: string;
+  expires_at: string;
+  files: number | null;
+  bytes: number | null;
+  fetched_at: string | null;
+  text: string;
+  url: string | null;
+};
+
+export type ChangedFileView = {
+  path: string;
+  bytes: number;
+  is_new: boolean;
+};
+
+export type ChangesView = {
+  known: boolean;
+  count: number;
+  bytes: number;
+  is_complete: boolean;
+  files: ChangedFileView[];
+  files_url: string | null;
+};
+
 export type ClassView = {
   trust: "new" | "known" | "trusted";
   text: string;
@@ -371,6 +398,25 @@ export type InstanceView = {
   open_url: string;
   problem: string | null;
   progress: ProgressView[];
+  files_url?: string | null;
+};
+
+export type KeepChoiceRequest = {
+  wanted: boolean;
+};
+
+export type KeepSummary = {
+  chosen: boolean;
+  kept: number;
+};
+
+export type KeepView = {
+  enabled: boolean;
+  chosen: boolean;
+  limit_bytes: number;
+  days: number;
+  can_restore: boolean;
+  bundles: BundleView[];
 };
 
 export type LastUseView = {
@@ -570,6 +616,12 @@ export type QuotesView = {
   quotes: QuoteView[];
 };
 
+export type RestoredView = {
+  files: number;
+  beside: number;
+  refused: number;
+};
+
 export type RunUse = {
   class: string;
   class_title: string;
@@ -641,6 +693,7 @@ export type State = {
   last: LastView | null;
   paid: PaidView | null;
   standing: ClassView | null;
+  keep?: KeepSummary | null;
   now: string;
 };
 

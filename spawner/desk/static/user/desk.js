@@ -11,6 +11,7 @@ import { app, base, byId, f, firstState, strings, t, xsrf } from "../shared/scri
 import { cancelConfirm, confirmed } from "./confirm.js";
 import { notebookUrl } from "./examples.js";
 import { imageTitle } from "./instance.js";
+import { loss } from "./loss.js";
 import { memory } from "./memory.js";
 import { notify, requestPermission } from "./notifications.js";
 import { page } from "./page.js";
@@ -183,10 +184,15 @@ function askForNext() {
   ui.before = state.instance?.id ?? null;
 }
 
+// Questions whose action deletes the files of a running notebook.
+const WIPING = new Set(["stop", "restart", "switch", "take"]);
+
 /** @param {string} name  of the question */
 const confirmAction = (name, values = {}) => confirmed({
   title: t(`confirm_${name}_title`, values), text: t(`confirm_${name}_text`, values),
   action: t(strings[`confirm_${name}_action`] ? `confirm_${name}_action` : "confirm_restart_action"), cancel: t("cancel"),
+  more: WIPING.has(name) && state.instance?.state === "running"
+    ? loss({ base, xsrf, t, f, filesUrl: state.instance.files_url }) : null,
 });
 
 /** @type {Record<string, (control: HTMLElement) => unknown>} */

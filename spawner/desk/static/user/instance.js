@@ -114,6 +114,9 @@ function runningParts(model, instance) {
       ),
     ],
     rest: [
+      instance.files_url && h(
+        "a", { class: "button", href: instance.files_url }, t("download_files"),
+      ),
       h(
         "button", { class: "button", type: "button", "data-action": "restart", "aria-disabled": disabled },
         t(ui.busy === "restart" ? "restarting" : "restart"),

@@ -3,7 +3,9 @@
 import { h, icon } from "../shared/dom.js";
 import { lastUse } from "./allowance.js";
 import { examples } from "./examples.js";
+import { base } from "../shared/script_page.js";
 import { instance } from "./instance.js";
+import { keptFiles } from "./keep.js";
 import { paidInstances } from "./paid.js";
 import { queue, queueBanner } from "./queue.js";
 import { startForm } from "./start.js";
@@ -63,6 +65,7 @@ export function page(model) {
     // Paid instances that exist come before the examples; the offer of paid instances comes last.
     hasPaid && paidInstances(model),
     examples(model),
+    keptFiles(model, base),
     !hasPaid && paidInstances(model),
   ].filter((node) => node instanceof Node);
 }

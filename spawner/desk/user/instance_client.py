@@ -1,0 +1,75 @@
+"""Asks a user's running instance, at its slot's address, with the token of who asks: the instance checks what it may.
+
+The request does not pass the proxy, so JupyterHub does not take it for a use of the notebook.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from spawner.instance.arguments import ARCHIVE
+from spawner.instance.save.paths import CHANGES, UNPACK
+from spawner.ledger import Instance
+
+CHANGES_SECONDS = 2.0
+"""Somebody waits for the answer before they stop their notebook."""
+UNPACK_SECONDS = 300.0
+LARGEST_ANSWER = 512 * 1024
+"""Bytes: 200 names of files."""
+
+
+class InstanceRefused(Exception):
+    """The instance answered with this status; 0: it did not answer, or not with what was asked."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+
+def user_path(user_name: str) -> str:
+    """Path of the user's default server."""
+    return f"/user/{quote(user_name, safe='@~')}/"
+
+
+def files_url(user_name: str) -> str:
+    """URL from which a browser downloads all files of the default server, on the hub's host, which leads to the
+    notebook's own."""
+    return user_path(user_name) + ARCHIVE
+
+
+async def read_changes(instance: Instance, token: str) -> dict[str, Any]:
+    """What would be lost: see `spawner.instance.save.changes`. Raises `InstanceRefused`."""
+    return await _call("GET", instance, CHANGES, token, seconds=CHANGES_SECONDS)
+
+
+async def unpack(instance: Instance, token: str, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
+    """Put the files of a zip into the workspace. Returns counts: `files`, `beside`, `refused`. Raises
+    `InstanceRefused`, and what `pieces` raises."""
+    return await _call("POST", instance, UNPACK, token, seconds=UNPACK_SECONDS, data=pieces)
+
+
+async def _call(
+    method: str, instance: Instance, path: str, token: str, *, seconds: float, **kwargs: Any
+) -> dict[str, Any]:
+    url = f"{instance.url}{user_path(instance.user_name)}{path}"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
+            session.request(
+                method, url, headers={"Authorization": f"token {token}"}, allow_redirects=False, **kwargs
+            ) as answer,
+        ):
+            body = await answer.content.read(LARGEST_ANSWER)
+            if answer.status != 200:
+                raise InstanceRefused(answer.status)
+            found = json.loads(body)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise InstanceRefused(0) from error
+    if not isinstance(found, dict):
+        raise InstanceRefused(0)
+    return found

@@ -1,0 +1,65 @@
+"""Whether an end that the user did not ask for leaves a bundle: the intent is a row, written with the end itself."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from spawner.catalog import Catalog
+from spawner.errors import BadOption
+from spawner.ledger import EndReason, Instance, InstanceState
+from spawner.ledger.bundles import choices
+from spawner.ledger.bundles.rows import Bundle, BundleState
+from spawner.ledger.pool import instances
+
+KEPT_AFTER = frozenset({"deadline", "idle", "maintenance", "guard"})
+"""Reasons of ends that the platform brings about while the instance still runs. After all others it is gone already,
+or its user asked for the end."""
+KEY_BYTES = 32
+
+
+def new_key() -> str:
+    """A new key of a bundle, as hexadecimal digits."""
+    return secrets.token_hex(KEY_BYTES)
+
+
+def intend_bundle(
+    connection: Connection,
+    catalog: Catalog,
+    instance_id: str,
+    reason: EndReason,
+    *,
+    now: datetime,
+    new_id: Callable[[], str],
+    new_key: Callable[[], str],
+) -> Bundle | None:
+    """The bundle to make before this end; None where the catalog, the person or the reason asks for none."""
+    if not catalog.keep.enabled or reason.value not in KEPT_AFTER:
+        return None
+    instance = instances.get(connection, instance_id)
+    if not is_kept(catalog, instance) or not choices.is_chosen(connection, instance.person_id):
+        return None
+    return Bundle(
+        id=new_id(),
+        person_id=instance.person_id,
+        instance_id=instance.id,
+        state=BundleState.MAKING,
+        key=new_key(),
+        store="",
+        bytes=None,
+        files=None,
+        made_at=now,
+        expires_at=now + catalog.keep.duration,
+    )
+
+
+def is_kept(catalog: Catalog, instance: Instance) -> bool:
+    """Whether there is something to ask: it runs, and its image has the agent."""
+    try:
+        has_agent = catalog.image(instance.image).agent
+    except BadOption:  # the catalog has dropped the image
+        has_agent = True
+    return instance.state is InstanceState.RUNNING and has_agent
