@@ -23,10 +23,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spawner.instance.execution import settings as execution
+from spawner.instance.meters import Handed
 from spawner.instance.sealing import (
     CLAIM_PATH,
     HEALTH_PATH,
@@ -55,6 +57,7 @@ class SlotConfig:
     report: int = -1
     examples_from: str = ""
     examples: tuple[str, ...] = ()
+    handed: Handed = field(default_factory=Handed)
     address: str = "0.0.0.0"  # noqa: S104  (a pod has one network, and a policy in front of it)
     port: int = 8888
 
@@ -71,6 +74,7 @@ def read_config(arguments: Sequence[str], environment: MutableMapping[str, str])
     fields["key"] = bytes.fromhex(fields["key"])
     for name in ("arguments", "examples"):
         fields[name] = tuple(fields.get(name, ()))
+    fields["handed"] = Handed(**fields.get("handed", {}))
     return SlotConfig(**fields)
 
 
@@ -97,6 +101,7 @@ PRELOADED = (
     "jupyterlab.labapp",
     "notebook_shim.nbserver",
     "spawner.instance.extension",
+    "spawner.instance.usage",
     "tornado.platform.asyncio",
 )
 
@@ -105,7 +110,7 @@ def preload() -> None:
     """Import what the server needs before the claim arrives."""
     gc.disable()  # it would look through what the imports make again and again, and find nothing
     import_single_user()
-    for name in PRELOADED:
+    for name in (*PRELOADED, *(execution.MODULES if execution.is_installed() else ())):
         importlib.import_module(name)
     from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS
 
@@ -202,6 +207,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     random.seed()  # a warm slot may have been waiting with a state that a sibling shares
     os.chdir(orders.root)
 
+    from jupyter_core.paths import jupyter_runtime_dir
     from jupyter_server.serverapp import ServerApp
     from jupyterhub.singleuser.extension import JupyterHubSingleUser
 
@@ -213,7 +219,12 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     ServerApp._find_http_port = lambda _app: None
     ServerApp._bind_http_server_tcp = listen_on_ours
     was_told = note_sigterm(ServerApp)
-    JupyterHubSingleUser.launch_instance(list(orders.arguments))
+    ServerApp.freepool_handed = orders.handed
+    arguments = list(orders.arguments)
+    if execution.is_installed():
+        execution.install()
+        arguments += execution.arguments(jupyter_runtime_dir())
+    JupyterHubSingleUser.launch_instance(arguments)
     return TOLD_TO_END if was_told() else 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
+from spawner.instance import usage
 from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH
@@ -41,3 +42,4 @@ def _load_jupyter_server_extension(app: Any) -> None:
     archive = url_path_join(app.web_app.settings["base_url"], ARCHIVE)
     routes = [(CLAIM_PATH, _ClaimHandler), (HEALTH_PATH, _HealthHandler), (archive, ArchiveHandler)]
     app.web_app.add_handlers(".*$", routes)
+    usage.set_up(app)
