@@ -28,7 +28,9 @@ Output = dict[str, Any]
 
 
 class Outputs(Protocol):
-    """Where outputs go: a cell of the notebook, or an Output widget."""
+    """Where outputs go: a cell of the notebook, or an Output widget. `key` names the place, whoever writes to it."""
+
+    key: str
 
     def add(self, output: Output) -> None:
         """Append one output."""
@@ -43,15 +45,40 @@ class Outputs(Protocol):
         """Remove all."""
 
 
+class Displays:
+    """Where the displays of one kernel are, by their ids: a later cell may update them."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, dict[tuple[str, int], Outputs]] = {}
+
+    def add(self, display: str, to: Outputs, index: int) -> None:
+        """One more place that shows it."""
+        if display in self._places or len(self._places) < MOST_OUTPUTS:
+            self._places.setdefault(display, {})[to.key, index] = to
+
+    def update(self, display: str, output: Output) -> None:
+        """Show something else in all its places."""
+        for (_, index), to in self._places.get(display, {}).items():
+            to.replace(index, output)
+
+    def forget(self, key: str) -> None:
+        """A place was cleared."""
+        for display, places in list(self._places.items()):
+            for one in [one for one in places if one[0] == key]:
+                del places[one]
+            if not places:
+                del self._places[display]
+
+
 @dataclass
 class Writer:
     """One place for outputs, with what is needed to write them well."""
 
     to: Outputs
+    displays: Displays
     text_room: int = LARGEST_TEXT
     room: int = LARGEST_TOTAL
     count: int = 0
-    displays: dict[str, list[int]] = field(default_factory=dict)
     _stream: str = ""
     _pending: list[str] = field(default_factory=list)
     _line: LastLine = field(default_factory=LastLine)
@@ -106,7 +133,7 @@ class Writer:
             return
         self.room -= size
         if display is not None:
-            self.displays.setdefault(display, []).append(self.count)
+            self.displays.add(display, self.to, self.count)
         self._append(output)
 
     def _append(self, output: Output) -> None:
@@ -115,13 +142,12 @@ class Writer:
 
     def _update(self, content: Message) -> None:
         self.flush()
-        for index in self.displays.get(display_id(content) or "", ()):
-            self.to.replace(index, _output("display_data", content))
+        self.displays.update(display_id(content) or "", _output("display_data", content))
 
     def _clear(self) -> None:
         self._pending, self._clear_first, self._stream, self.count = [], False, "", 0
         self.text_room, self.room, self._is_cut = LARGEST_TEXT, LARGEST_TOTAL, False
-        self.displays.clear()
+        self.displays.forget(self.to.key)
         self.to.clear()
 
     def _cut_if(self, is_full: bool) -> None:
@@ -149,44 +175,62 @@ def _output(kind: str, content: Message) -> Output:
 
 
 class SharedCell:
-    """A code cell of a shared notebook: a map of pycrdt."""
+    """A code cell of a shared notebook: a map of pycrdt. `find` gets the map with an id, None where it is gone.
 
-    def __init__(self, ycell: Any) -> None:
-        self.ycell = ycell
+    A cell that its user moves while it runs is another map afterwards. What comes for one that was deleted is dropped.
+    """
+
+    def __init__(self, ycell: Any, find: Callable[[str], Any]) -> None:
+        self.key: str = ycell["id"]
+        self._ycell = ycell
+        self._find = find
+
+    def _live(self) -> Any:
+        try:
+            self._ycell["id"]
+        except KeyError:
+            self._ycell = self._find(self.key)
+            if self._ycell is None:
+                self._ycell = {}
+                return None
+        return self._ycell
 
     def begin(self) -> None:
         """A run begins: no outputs, no number."""
-        with self.ycell.doc.transaction():
-            del self.ycell["outputs"][:]
-            self.ycell["execution_count"] = None
-            self.ycell["execution_state"] = "running"
+        if ycell := self._live():
+            with ycell.doc.transaction():
+                del ycell["outputs"][:]
+                ycell["execution_count"] = None
+                ycell["execution_state"] = "running"
 
     def end(self, count: int | None, timing: Mapping[str, str] | None) -> None:
         """A run has ended. `timing` goes into the cell's metadata, where JupyterLab records times."""
-        with self.ycell.doc.transaction():
-            self.ycell["execution_count"] = count
-            self.ycell["execution_state"] = "idle"
-            if timing:
-                self.ycell["metadata"]["execution"] = dict(timing)
+        if ycell := self._live():
+            with ycell.doc.transaction():
+                ycell["execution_count"] = count
+                ycell["execution_state"] = "idle"
+                if timing:
+                    ycell["metadata"]["execution"] = dict(timing)
 
     def add(self, output: Output) -> None:
         """Append one output. The text of a stream is one that grows."""
         from pycrdt import Map, Text
 
-        outputs = self.ycell["outputs"]
-        if output["output_type"] == "stream":
-            outputs.append(Map({**output, "text": Text(output["text"])}))
-        else:
-            outputs.append(output)
+        if ycell := self._live():
+            is_stream = output["output_type"] == "stream"
+            ycell["outputs"].append(Map({**output, "text": Text(output["text"])}) if is_stream else output)
 
     def extend_text(self, drop: int, text: str) -> None:
         """Remove `drop` bytes at the end of the last output's text, and append."""
-        outputs = self.ycell["outputs"]
+        ycell = self._live()
+        if not ycell:
+            return
+        outputs = ycell["outputs"]
         shared = outputs[-1].get("text") if len(outputs) and hasattr(outputs[-1], "get") else None
         if shared is None or isinstance(shared, (str, list)):  # the user has cleared the outputs meanwhile
             self.add({"output_type": "stream", "name": "stdout", "text": text})
             return
-        with self.ycell.doc.transaction():
+        with ycell.doc.transaction():
             if drop:
                 del shared[max(0, len(shared) - drop) :]
             if text:
@@ -194,40 +238,42 @@ class SharedCell:
 
     def replace(self, index: int, output: Output) -> None:
         """Replace one output, where it is still what was shown."""
-        outputs = self.ycell["outputs"]
+        outputs = ycell["outputs"] if (ycell := self._live()) else []
         if index < len(outputs) and "data" in dict(outputs[index]):
             outputs[index] = output
 
     def clear(self) -> None:
         """Remove all."""
-        del self.ycell["outputs"][:]
+        if ycell := self._live():
+            del ycell["outputs"][:]
 
 
 class WidgetOutputs:
-    """An Output widget: its outputs are part of its state, which is told to whoever shows it."""
+    """An Output widget: its outputs are part of its state. `changed` is called after each change."""
 
-    def __init__(self, tell: Callable[[list[Output]], None]) -> None:
+    def __init__(self, key: str, changed: Callable[[], None]) -> None:
+        self.key = key
         self.outputs: list[Output] = []
-        self._tell = tell
+        self._changed = changed
 
     def add(self, output: Output) -> None:
         """Append one output."""
         self.outputs.append(dict(output))
-        self._tell(self.outputs)
+        self._changed()
 
     def extend_text(self, drop: int, text: str) -> None:
         """Remove `drop` bytes at the end of the last output's text, and append."""
         shown = self.outputs[-1]["text"].encode()
         self.outputs[-1]["text"] = shown[: len(shown) - drop].decode() + text
-        self._tell(self.outputs)
+        self._changed()
 
     def replace(self, index: int, output: Output) -> None:
         """Replace one output."""
         if index < len(self.outputs):
             self.outputs[index] = output
-            self._tell(self.outputs)
+            self._changed()
 
     def clear(self) -> None:
         """Remove all."""
         self.outputs.clear()
-        self._tell(self.outputs)
+        self._changed()

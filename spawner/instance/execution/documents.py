@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from spawner.instance.execution.cell import SharedCell
@@ -64,9 +65,9 @@ class Documents:
             return None
         for room_id in filter(None, (metadata.get("document_id"), self._room_of(metadata.get("document_path")))):
             room = await self._room(room_id)
-            for ycell in getattr(getattr(room, "_document", None), "ycells", ()):
-                if ycell["id"] == cell_id and ycell["cell_type"] == "code":
-                    return Document(room, SharedCell(ycell))
+            ycell = _find(room, cell_id)
+            if ycell is not None:
+                return Document(room, SharedCell(ycell, partial(_find, room)))
         return None
 
     async def _room(self, room_id: str) -> Any:
@@ -82,3 +83,9 @@ class Documents:
             return None
         file_id = self._extension.serverapp.web_app.settings["file_id_manager"].get_id(path.removeprefix("RTC:"))
         return f"json:notebook:{file_id}" if file_id else None
+
+
+def _find(room: Any, cell_id: str) -> Any:
+    """The code cell with an id in a room; None where there is none."""
+    cells = getattr(getattr(room, "_document", None), "ycells", ())
+    return next((cell for cell in cells if cell["id"] == cell_id and cell["cell_type"] == "code"), None)

@@ -14,12 +14,13 @@ import uuid
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from spawner.instance.execution.cell import Output, Writer
+from spawner.instance.execution.cell import Displays, Output, Writer
 from spawner.instance.execution.documents import Documents
 from spawner.instance.execution.run import Life, Loss, run
-from spawner.instance.execution.widgets import Widgets
+from spawner.instance.execution.widgets import Widgets, tell_tabs
 
 log = logging.getLogger("freepool.execution")
 MOST_RESULTS = 1000
@@ -62,7 +63,8 @@ class Kernel:
     requests: dict[str, Request] = field(default_factory=dict)
     worker: asyncio.Task[None] | None = None
     life: Life | None = None
-    widgets: Widgets = field(default_factory=Widgets)
+    displays: Displays = field(default_factory=Displays)
+    widgets: Widgets | None = None
     input: dict[str, Any] | None = None
     asked_by: str = ""
 
@@ -169,7 +171,8 @@ class Executions:
         if kernel.life is None:
             life = Life(self._manager.get_kernel(kernel_id))
             await life.connect()
-            kernel.life, kernel.widgets = life, Widgets()
+            kernel.life, kernel.displays = life, Displays()
+            kernel.widgets = Widgets(kernel.displays, partial(tell_tabs, kernel_id), time.monotonic)
         return kernel.life
 
     async def _run(self, kernel: Kernel, request: Request) -> dict[str, Any]:
@@ -177,17 +180,19 @@ class Executions:
         document = await self._documents.find(request.metadata)
         unshared: list[Output] = []
         cell = document.cell if document else None
-        writer = Writer(cell or _Plain(unshared))
+        writer = Writer(cell or _Plain(request.id, unshared), kernel.displays)
+        kernel.displays.forget(writer.to.key)
         started = datetime.now(UTC)
         if cell:
             cell.begin()
         widgets = kernel.widgets
+        assert widgets is not None  # made with the connection
         message_ids: set[str] = set()
 
         def take(message: dict[str, Any]) -> None:
             kind, parent = message["header"]["msg_type"], message["parent_header"].get("msg_id", "")
             if kind == "comm_msg":
-                widgets.note(message["content"], request.kernel_id)
+                widgets.note(message["content"])
             elif parent in message_ids or kind == "update_display_data":
                 (widgets.capturing(parent) or writer).write(kind, message["content"])
 
@@ -233,7 +238,8 @@ class Executions:
 class _Plain:
     """For a notebook that is not shared: the outputs are in the answer."""
 
-    def __init__(self, outputs: list[Output]) -> None:
+    def __init__(self, key: str, outputs: list[Output]) -> None:
+        self.key = key
         self._outputs = outputs
 
     def add(self, output: Output) -> None:

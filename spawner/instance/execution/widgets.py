@@ -1,7 +1,7 @@
 """Output widgets: what a kernel prints while one captures goes into the widget instead of the cell.
 
 A browser does this for requests that it has sent itself. Here the server has sent them, so it keeps the widget's state:
-told to the open tabs as if the kernel had changed it, and to the kernel when the cell has ended.
+told to the open tabs as if the kernel had changed it, and to the kernel when the cell has ended, which tells all tabs.
 """
 
 from __future__ import annotations
@@ -10,21 +10,28 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spawner.instance.execution.cell import Output, WidgetOutputs, Writer
+from spawner.instance.execution.cell import Displays, Output, WidgetOutputs, Writer
 
-Tell = Callable[[str, dict[str, Any]], None]
-"""Tells all open tabs of a kernel (id) the content of a `comm_msg`."""
+TELL_SECONDS = 0.2
+"""After a change, before open tabs are told: they must have made the widget, which the kernel has told them of."""
+Tell = Callable[[str, list[Output]], None]
+"""Tells all open tabs the outputs of a widget (id)."""
 
 
 class Widgets:
     """The Output widgets of one kernel."""
 
-    def __init__(self) -> None:
+    def __init__(self, displays: Displays, tell: Tell, clock: Callable[[], float]) -> None:
+        self._displays, self._tell, self._clock = displays, tell, clock
+        self._places: dict[str, WidgetOutputs] = {}
         self._writers: dict[str, Writer] = {}
         self._by_message: dict[str, str] = {}
+        self._untold: dict[str, float] = {}
+        """When a widget changed that open tabs know nothing of."""
         self._changed: set[str] = set()
+        """Those that the kernel knows nothing of."""
 
-    def note(self, content: Mapping[str, Any], kernel_id: str) -> None:
+    def note(self, content: Mapping[str, Any]) -> None:
         """Take a message of a widget's: those that set `msg_id` say which request's output it captures from now on."""
         data = content.get("data", {})
         state = data.get("state", {}) if data.get("method") == "update" else {}
@@ -37,7 +44,8 @@ class Widgets:
         if state["msg_id"]:
             self._by_message[state["msg_id"]] = comm
             if comm not in self._writers:
-                self._writers[comm] = Writer(WidgetOutputs(lambda outputs: self._tell(kernel_id, comm, outputs)))
+                self._places[comm] = WidgetOutputs(comm, lambda: self._note_change(comm))
+                self._writers[comm] = Writer(self._places[comm], self._displays)
 
     def capturing(self, message_id: str) -> Writer | None:
         """Where output of a request goes; None: into its cell."""
@@ -45,21 +53,26 @@ class Widgets:
         return self._writers[comm] if comm else None
 
     def flush(self) -> None:
-        """Write the text that waits."""
+        """Write the text that waits, and tell open tabs."""
         for writer in self._writers.values():
             writer.flush()
+        now = self._clock()
+        for comm in [comm for comm, since in self._untold.items() if now - since >= TELL_SECONDS]:
+            del self._untold[comm]
+            self._tell(comm, self._places[comm].outputs)
 
     def tell_kernel(self, client: Any) -> None:
-        """Have the kernel's widgets hold what was captured, from where a tab that is opened later gets it."""
+        """Have the kernel's widgets hold what was captured: tabs that are opened later get it from there."""
+        self.flush()
         for comm in self._changed:
-            outputs = self._writers[comm].to.outputs  # type: ignore[attr-defined]
-            content = {"comm_id": comm, "data": update(outputs)}
+            content = {"comm_id": comm, "data": update(self._places[comm].outputs)}
             client.shell_channel.send(client.session.msg("comm_msg", content))
         self._changed.clear()
+        self._untold.clear()
 
-    def _tell(self, kernel_id: str, comm: str, outputs: list[Output]) -> None:
+    def _note_change(self, comm: str) -> None:
         self._changed.add(comm)
-        tell_tabs(kernel_id, {"comm_id": comm, "data": update(outputs)})
+        self._untold.setdefault(comm, self._clock())
 
 
 def update(outputs: list[Output]) -> dict[str, Any]:
@@ -67,13 +80,14 @@ def update(outputs: list[Output]) -> dict[str, Any]:
     return {"method": "update", "state": {"outputs": outputs}, "buffer_paths": []}
 
 
-def tell_tabs(kernel_id: str, content: dict[str, Any]) -> None:
-    """Send a `comm_msg` to the open tabs of a kernel, as if the kernel had sent it."""
+def tell_tabs(kernel_id: str, comm: str, outputs: list[Output]) -> None:
+    """Send a widget's outputs to the open tabs of a kernel, as if the kernel had sent them."""
     from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
+    content = {"comm_id": comm, "data": update(outputs)}
     for connection in list(ZMQChannelsWebsocketConnection._open_sockets):
-        if connection.kernel_id == kernel_id:
+        stream = connection.channels.get("iopub")
+        if connection.kernel_id == kernel_id and stream is not None:
             message = connection.session.msg("comm_msg", content, parent={"msg_id": uuid.uuid4().hex})
-            stream = connection.channels.get("iopub")
-            if stream is not None:
-                connection.handle_outgoing_message(stream, [b"<IDS|MSG>", *connection.session.serialize(message)[1:]])
+            parts = connection.session.serialize(message)
+            connection.handle_outgoing_message(stream, parts)
