@@ -52,6 +52,8 @@ class Meters:
     def __init__(self, handed: Handed, *, root: Path = ROOT) -> None:
         self.version, self._files = handed.version, dict(handed.descriptors or {})
         self.memory_limit, self.cpu_limit = handed.memory, handed.cpu
+        for descriptor in self._files.values():
+            os.set_inheritable(descriptor, False)
         if not self._files:
             self._open_own(root)
 
@@ -159,10 +161,21 @@ def space(folder: Path, limit: int | None) -> Space:
     whole = os.statvfs(folder)
     total = whole.f_blocks * whole.f_frsize
     if limit is None or total <= limit * 1.1:
-        return Space((whole.f_blocks - whole.f_bfree) * whole.f_frsize, total, in_memory=limit is not None)
+        return Space((whole.f_blocks - whole.f_bfree) * whole.f_frsize, total, in_memory=_is_in_memory(folder))
     used = 0
     for path, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
                 used += os.lstat(Path(path) / name).st_blocks * 512
     return Space(used, limit, in_memory=False)
+
+
+def _is_in_memory(folder: Path) -> bool:
+    """Whether the files are in a tmpfs. The last mount at a place is the one that is seen."""
+    kinds = {}
+    with contextlib.suppress(OSError):
+        for line in (PROC / "mounts").read_text().splitlines():
+            _, place, kind, *_ = line.split()
+            kinds[place] = kind
+    there = next((str(place) for place in (folder, *folder.parents) if str(place) in kinds), "")
+    return kinds.get(there) == "tmpfs"

@@ -22,6 +22,17 @@ for number in range({LINES}):
     time.sleep(0.15)
 """
 
+HOLDS_OUTPUT = """
+import ipywidgets, os, time
+out = ipywidgets.Output()
+display(out)
+with out:
+    print('inside')
+    while not os.path.exists('seen.ipynb'):
+        time.sleep(0.05)
+print('outside')
+"""
+
 
 @dataclass
 class Lab:
@@ -131,12 +142,14 @@ def test_displays_widgets_and_long_output_show_as_in_any_jupyterlab(lab: Lab) ->
         "from IPython.display import clear_output\nprint('old')\nclear_output(wait=True)\nprint('new')",
         "import sys\nfor share in (10, 55, 100):\n    sys.stdout.write(f'\\r进度 {share} %')\n    sys.stdout.flush()\n"
         "    import time; time.sleep(0.2)",
-        "import ipywidgets\nout = ipywidgets.Output()\ndisplay(out)\nwith out:\n    print('inside')\nprint('outside')",
+        HOLDS_OUTPUT,
         "def show(x=5):\n    print('value', x)\nipywidgets.interact(show, x=(0, 10));",
         "for number in range(100_000): print('line', number)",
         "print('end')",
     )
     lab.run_all()
+    expect(lab.output("inside").last).to_be_visible()  # while the cell runs
+    lab.write("seen.ipynb")
     expect(lab.output("end")).to_be_visible(timeout=RUN_MS)
     for text in ("inside", "outside", "value 5"):
         expect(lab.output(text).last).to_be_visible()
@@ -168,7 +181,6 @@ def test_input_interrupt_and_restart_work_and_a_dead_kernel_says_so_in_its_cell(
     expect(prompts).to_have_text(["[1]:", "[2]:", "[ ]:"])
 
     lab.menu("Run", "Run Selected Cell")
-    lab.write("dies.ipynb", "")
     lab.menu("Kernel", "Restart Kernel…")
     lab.page.get_by_role("button", name="Confirm Kernel Restart").click()
     wait_for_kernel(lab.page)

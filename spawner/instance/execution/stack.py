@@ -24,6 +24,8 @@ from spawner.instance.execution.widgets import Widgets, tell_tabs
 
 log = logging.getLogger("freepool.execution")
 MOST_RESULTS = 1000
+ABORTED = {"status": "aborted", "execution_count": None, "outputs": "[]"}
+"""The result of a cell that is not run: one before it failed, or it was sent again."""
 
 
 @dataclass
@@ -83,18 +85,19 @@ class Executions:
         """Add a cell. Returns the request's id. A cell that waits already is moved to the end."""
         if remote_server is not None:
             raise ValueError("Kernels of another server are not reached through this one.")
+        self._forget_ended()
         kernel = self._kernels.setdefault(kernel_id, Kernel())
         request = Request(str(uuid.uuid4()), kernel_id, snippet, metadata or {})
         cell = request.metadata.get("cell_id")
         for other in [one for one in kernel.waiting if cell and one.metadata.get("cell_id") == cell]:
             kernel.waiting.remove(other)
-            other.result = {"error": "This cell was sent again."}
+            other.result = ABORTED
         kernel.waiting.append(request)
         kernel.requests[request.id] = request
         for done in [one for one in kernel.requests.values() if one.result is not None][:-MOST_RESULTS]:
             del kernel.requests[done.id]
         if kernel.worker is None or kernel.worker.done():
-            kernel.worker = asyncio.create_task(self._work(kernel_id, kernel))
+            kernel.worker = asyncio.create_task(self._work(kernel))
         return request.id
 
     def get(self, kernel_id: str, uid: str) -> dict[str, Any]:
@@ -145,7 +148,7 @@ class Executions:
                 kernel.life.close()
         self._kernels.clear()
 
-    async def _work(self, kernel_id: str, kernel: Kernel) -> None:
+    async def _work(self, kernel: Kernel) -> None:
         """Run what waits, one after the other, until nothing does."""
         while kernel.waiting:
             request = kernel.waiting.popleft()
@@ -157,12 +160,16 @@ class Executions:
                 request.result = {"error": str(error) or type(error).__name__}
             if request.result.get("status") != "ok":
                 for other in kernel.waiting:
-                    other.result = {"status": "aborted", "execution_count": None, "outputs": "[]"}
+                    other.result = ABORTED
                 kernel.waiting.clear()
-        if kernel_id not in self._manager:
-            if kernel.life:
-                kernel.life.close()
-            self._kernels.pop(kernel_id, None)
+
+    def _forget_ended(self) -> None:
+        """Close the channels to kernels that were shut down."""
+        for kernel_id, kernel in list(self._kernels.items()):
+            if kernel_id not in self._manager and not (kernel.worker and not kernel.worker.done()):
+                if kernel.life:
+                    kernel.life.close()
+                del self._kernels[kernel_id]
 
     async def _connected(self, kernel: Kernel, kernel_id: str) -> Life:
         if kernel.life is not None and kernel.life.loss() is not None:
