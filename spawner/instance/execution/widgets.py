@@ -12,8 +12,9 @@ from typing import Any
 
 from spawner.instance.execution.cell import Displays, Output, WidgetOutputs, Writer
 
-TELL_SECONDS = 0.2
-"""After a change, before open tabs are told: they must have made the widget, which the kernel has told them of."""
+TELL_SECONDS = (0.2, 1.0, 5.0)
+"""When open tabs are told after a change. They know a widget only once they have heard of it from the kernel, and have
+loaded what shows widgets; what comes before that is lost."""
 Tell = Callable[[str, list[Output]], None]
 """Tells all open tabs the outputs of a widget (id)."""
 
@@ -26,8 +27,8 @@ class Widgets:
         self._places: dict[str, WidgetOutputs] = {}
         self._writers: dict[str, Writer] = {}
         self._by_message: dict[str, str] = {}
-        self._untold: dict[str, float] = {}
-        """When a widget changed that open tabs know nothing of."""
+        self._due: dict[str, list[float]] = {}
+        """When open tabs are told of a widget that has changed."""
         self._changed: set[str] = set()
         """Those that the kernel knows nothing of."""
 
@@ -57,9 +58,10 @@ class Widgets:
         for writer in self._writers.values():
             writer.flush()
         now = self._clock()
-        for comm in [comm for comm, since in self._untold.items() if now - since >= TELL_SECONDS]:
-            del self._untold[comm]
-            self._tell(comm, self._places[comm].outputs)
+        for comm, times in self._due.items():
+            if times and times[0] <= now:
+                self._due[comm] = [one for one in times if one > now]
+                self._tell(comm, self._places[comm].outputs)
 
     def tell_kernel(self, client: Any) -> None:
         """Have the kernel's widgets hold what was captured: tabs that are opened later get it from there."""
@@ -68,11 +70,12 @@ class Widgets:
             content = {"comm_id": comm, "data": update(self._places[comm].outputs)}
             client.shell_channel.send(client.session.msg("comm_msg", content))
         self._changed.clear()
-        self._untold.clear()
+        self._due.clear()
 
     def _note_change(self, comm: str) -> None:
         self._changed.add(comm)
-        self._untold.setdefault(comm, self._clock())
+        soon = self._due.get(comm, [])[:1]  # at the latest, however often it changes
+        self._due[comm] = [*soon, *(self._clock() + seconds for seconds in TELL_SECONDS)]
 
 
 def update(outputs: list[Output]) -> dict[str, Any]:
