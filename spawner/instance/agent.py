@@ -27,6 +27,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from spawner.instance.execution import settings as execution
+from spawner.instance.meters import Handed
 from spawner.instance.report_key import SETTING, report_key
 from spawner.instance.save.changes import MANIFEST, Manifest, take_manifest
 from spawner.instance.sealing import (
@@ -57,6 +59,7 @@ class SlotConfig:
     report: int = -1
     examples_from: str = ""
     examples: tuple[str, ...] = ()
+    handed: Handed = field(default_factory=Handed)
     address: str = "0.0.0.0"  # noqa: S104  (a pod has one network, and a policy in front of it)
     port: int = 8888
     manifest: Manifest = field(default_factory=dict)
@@ -75,6 +78,7 @@ def read_config(arguments: Sequence[str], environment: MutableMapping[str, str])
     fields["key"] = bytes.fromhex(fields["key"])
     for name in ("arguments", "examples"):
         fields[name] = tuple(fields.get(name, ()))
+    fields["handed"] = Handed(**fields.get("handed", {}))
     return SlotConfig(**fields)
 
 
@@ -101,6 +105,7 @@ PRELOADED = (
     "jupyterlab.labapp",
     "notebook_shim.nbserver",
     "spawner.instance.extension",
+    "spawner.instance.usage",
     "tornado.platform.asyncio",
 )
 
@@ -109,7 +114,7 @@ def preload() -> None:
     """Import what the server needs before the claim arrives."""
     gc.disable()  # it would look through what the imports make again and again, and find nothing
     import_single_user()
-    for name in PRELOADED:
+    for name in (*PRELOADED, *(execution.MODULES if execution.is_installed() else ())):
         importlib.import_module(name)
     from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS
 
@@ -217,6 +222,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     random.seed()  # a warm slot may have been waiting with a state that a sibling shares
     os.chdir(orders.root)
 
+    from jupyter_core.paths import jupyter_runtime_dir
     from jupyter_server.serverapp import ServerApp
     from jupyterhub.singleuser.extension import JupyterHubSingleUser
 
@@ -229,7 +235,12 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     ServerApp._bind_http_server_tcp = listen_on_ours
     was_told = note_sigterm(ServerApp)
     keep_in_memory(ServerApp, {SETTING: report_key(orders.key), MANIFEST: orders.manifest})
-    JupyterHubSingleUser.launch_instance(list(orders.arguments))
+    ServerApp.freepool_handed = orders.handed
+    arguments = list(orders.arguments)
+    if execution.is_installed():
+        execution.install()
+        arguments += execution.arguments(jupyter_runtime_dir())
+    JupyterHubSingleUser.launch_instance(arguments)
     return TOLD_TO_END if was_told() else 0
 
 

@@ -18,6 +18,8 @@ def server_arguments(root: str) -> list[str]:
         "--ServerApp.jpserver_extensions={'spawner.instance.extension': True}",
         f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",
         "--KernelManager.transport=ipc",
+        # Else a kernel that dies in its first seconds gets other sockets, and open tabs lose it for a minute.
+        "--KernelRestarter.random_ports_until_alive=False",
         "--LabApp.extension_manager=readonly",
         "--LabApp.news_url=",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

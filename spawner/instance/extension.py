@@ -7,6 +7,7 @@ from typing import Any
 from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
+from spawner.instance import usage
 from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
 from spawner.instance.save.handlers import save_routes
@@ -43,3 +44,4 @@ def _load_jupyter_server_extension(app: Any) -> None:
     routes = [(CLAIM_PATH, _ClaimHandler), (HEALTH_PATH, _HealthHandler), (archive, ArchiveHandler)]
     routes += save_routes(app.web_app.settings["base_url"])
     app.web_app.add_handlers(".*$", routes)
+    usage.set_up(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import psutil
@@ -12,11 +13,11 @@ import pytest
 
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase
-from spawner.pool.backends.local.backend import LocalBackend
+from spawner.pool.backends.local.backend import MEMORY_OF_NETWORK, LocalBackend
 from spawner.pool.backends.local.sandbox import SIDE_ROOM, WORKSPACE
 from tests.backends import canary, machine
 from tests.backends.conformance import SMALL, spec
-from tests.backends.notebook import CodeFailed, KernelDied, Notebook, assigned, eventually
+from tests.backends.notebook import KernelDied, Notebook, assigned, eventually
 from tests.backends.two_tenants import WRITABLE, TwoTenants
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,25 +57,72 @@ async def test_the_other_folders_are_limited(folder: str, alice: Notebook) -> No
     assert await alice.ask("1 + 1") == 2
 
 
-async def test_memory_is_limited_and_another_instance_goes_on(tenants: TwoTenants) -> None:
+SHELLS = "[each for each in os.listdir('/proc') if each.isdigit() and open(f'/proc/{each}/comm').read() == 'bash\\n']"
+SCORES = "[int(open(f'/proc/{each}/oom_score_adj').read()) for each in (os.getppid(), os.getpid(), SHELLS[0])]"
+
+
+@pytest.mark.parametrize("step", [4, 256], ids=["slowly", "faster than it is looked at"])
+async def test_a_kernel_that_takes_all_memory_is_ended_alone(step: int, tenants: TwoTenants) -> None:
     async with assigned(tenants.backend, tenants.session, tenants.hub, spec(), "mallory") as mallory:
         allowed = int(SMALL.memory) + int(SMALL.disk)
-        code = """
-        import sys
-        held = []
-        while True:
-            held.append(bytearray(b'x') * (16 << 20))
-            open('/mnt/workspace/held', 'w').write(str(len(held) * 16))
-        """
-        with pytest.raises((KernelDied, CodeFailed)) as caught:
-            await mallory.run(code)
-        if isinstance(caught.value, CodeFailed):
-            assert caught.value.name == "MemoryError"
+        assert (await mallory.call("POST", "terminals"))[0] == 200
+        before = await mallory.ask("kept", setup=f"import os\nkept = SHELLS = {SHELLS}")
+        first = mallory.kernel
+        await eventually(lambda: _is_preferred(mallory))
+        mallory.kernel = ""
+        with pytest.raises(KernelDied):
+            await mallory.run(
+                f"""
+                held = []
+                while True:
+                    held.append(bytearray(b'x') * ({step} << 20))
+                    open('/mnt/workspace/held', 'w').write(str(len(held) * {step}))
+                """
+            )
+        mallory.kernel = first
+        assert before
+        assert await mallory.ask("kept") == before == await mallory.ask(SHELLS)
         held = int(await mallory.ask("open('/mnt/workspace/held').read()")) * MIB
         assert allowed * 0.3 < held < allowed
+        ended = await eventually(lambda: _ended_kernels(mallory))
+        assert [one["limit"] for one in ended] == [allowed + MEMORY_OF_NETWORK]
+        assert ended[0]["used"] >= 0.9 * allowed
         assert await mallory.is_well()
         assert (await tenants.backend.list())[mallory.slot_id].phase is Phase.READY
     assert await tenants.bob.ask("1 + 1") == 2
+
+
+async def _is_preferred(notebook: Notebook) -> bool:
+    """Whether the operating system would end kernel and terminal before the server."""
+    server, *others = await notebook.ask(SCORES)
+    return all(score > server for score in others)
+
+
+async def _ended_kernels(notebook: Notebook) -> list[dict[str, Any]]:
+    return list((await _usage(notebook))["ended_kernels"])
+
+
+async def _usage(notebook: Notebook) -> dict[str, Any]:
+    headers = {"Authorization": f"token {notebook.token}"}
+    async with notebook.session.get(f"{notebook.url}freepool/usage", headers=headers) as answer:
+        assert answer.status == 200
+        return dict(await answer.json())
+
+
+async def test_usage_is_that_of_the_instance_and_not_of_the_machine(alice: Notebook) -> None:
+    await alice.run("open('/mnt/workspace/filler', 'wb').write(b'x' * (32 << 20))")
+    full = await _usage(alice)
+    await alice.run("import os; os.unlink('/mnt/workspace/filler')")
+    empty = await _usage(alice)
+    assert full["disk"]["limit"] == int(SMALL.disk)
+    assert 32 * MIB <= full["disk"]["used"] < 33 * MIB
+    assert empty["disk"]["used"] < MIB
+    allowed = int(SMALL.memory) + int(SMALL.disk) + MEMORY_OF_NETWORK
+    assert allowed - MIB < empty["memory"]["limit"] <= allowed
+    assert full["memory"]["limit"] == allowed - full["disk"]["used"]
+    assert 40 * MIB < full["memory"]["used"] < empty["memory"]["used"] + 16 * MIB, "files are not counted twice"
+    assert full["cpu"]["limit"] == SMALL.cpu
+    assert 0 <= full["cpu"]["percent"] <= 100
 
 
 async def test_processes_are_limited_and_another_instance_goes_on(tenants: TwoTenants) -> None:

@@ -209,6 +209,7 @@ def _environment(spec: SlotSpec) -> dict[str, str]:
         "arguments": server_arguments(WORKSPACE),
         "examples_from": EXAMPLES,
         "examples": list(spec.examples),
+        "handed": {"memory": int(flavor.memory), "disk": int(flavor.disk), "cpu": flavor.cpu},
         "port": PORT,
     }
     return {**common, "JUPYTER_RUNTIME_DIR": f"{HOME}/.jupyter-runtime", ORDERS_VARIABLE: json.dumps(orders)}

@@ -106,6 +106,7 @@ class Keeper:
             info_read, info_write = os.pipe()
             self.said, says = os.pipe()
             os.set_blocking(self.said, False)
+            meters = cgroup.open_meters(self.group) if self.group else {}
             calls = _in_memory(bytes.fromhex(self.orders["filter"]))
             filled = {"{orders}": str(orders_read), "{info}": str(info_write), "{filter}": str(calls)}
             self.program = subprocess.Popen(
@@ -115,12 +116,18 @@ class Keeper:
                 stderr=says,
                 env=self.orders["environment"],
                 cwd=self.orders["directory"],
-                pass_fds=(agents.fileno(), orders_read, report_write, info_write, calls),
+                pass_fds=(agents.fileno(), orders_read, report_write, info_write, calls, *meters.values()),
                 start_new_session=True,
                 preexec_fn=self._limit,  # noqa: PLW1509  (the keeper has one thread)
             )
-            agent = {**self.orders["agent"], "listener": agents.fileno(), "report": report_write}
-        for descriptor in (orders_read, report_write, info_write, calls, says):
+            handed = {**self.orders["agent"]["handed"], "version": self.group.version if self.group else 0}
+            agent = {
+                **self.orders["agent"],
+                "handed": {**handed, "descriptors": meters},
+                "listener": agents.fileno(),
+                "report": report_write,
+            }
+        for descriptor in (orders_read, report_write, info_write, calls, says, *meters.values()):
             os.close(descriptor)
         with contextlib.suppress(BrokenPipeError):  # it has ended at once, and its last words say why
             os.write(orders_write, json.dumps(agent).encode())

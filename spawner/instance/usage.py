@@ -1,0 +1,94 @@
+"""`GET freepool/usage`: what this instance uses of what it may, and which kernels were ended for their memory.
+
+`{"memory": {"used", "limit"}, "disk": {"used", "limit"}, "cpu": {"percent", "limit"},
+"ended_kernels": [{"at", "kernel_id", "name", "path", "used", "limit"}]}`: bytes; percent of the limit, which is in
+processors; `at` in seconds since 1970. A limit is null where none is known.
+
+Where files are kept in memory, they count against the limit of memory: `memory` is then what programs use of what files
+leave to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado.web import authenticated
+
+from spawner.instance import memory
+from spawner.instance.meters import Handed, Meters, Space, cpu_seconds, space
+
+USAGE = "freepool/usage"
+SPACE_SECONDS = 30
+"""How long the size of a folder is kept that has to be added up."""
+
+
+class Usage:
+    """The numbers, with what was read last. `clock` is seconds that only grow."""
+
+    def __init__(
+        self, meters: Meters, watcher: memory.Watcher, root: Path, handed: Handed, clock: Callable[[], float]
+    ) -> None:
+        self._meters, self.watcher, self._root, self._handed, self._clock = meters, watcher, root, handed, clock
+        self._cpu = (clock(), cpu_seconds())
+        self._percent = 0.0
+        self._space: tuple[float, Space] | None = None
+
+    def read(self) -> dict[str, Any]:
+        """Read all. Takes a millisecond, and longer where files have to be added up."""
+        disk = self._disk()
+        files = disk.used if disk.in_memory and self._meters.has_group else 0
+        limit = self._meters.memory_limit
+        return {
+            "memory": {
+                "used": max(0, self._meters.used() - files),
+                "limit": None if limit is None else max(0, limit - files),
+            },
+            "disk": {"used": disk.used, "limit": disk.limit},
+            "cpu": {"percent": round(self._cpu_percent(), 1), "limit": self._meters.cpu_limit},
+            "ended_kernels": [ended.to_json() for ended in self.watcher.ended],
+        }
+
+    def _disk(self) -> Space:
+        now = self._clock()
+        if self._space is None or now - self._space[0] > SPACE_SECONDS or self._space[1].in_memory:
+            self._space = now, space(self._root, self._handed.disk)
+        return self._space[1]
+
+    def _cpu_percent(self) -> float:
+        """Since the last time, at least a second ago. Processes that have ended meanwhile can make it too small."""
+        (then, before), now = self._cpu, self._clock()
+        if now - then >= 1:
+            seconds = cpu_seconds()
+            self._cpu = now, seconds
+            share = max(0.0, seconds - before) / (now - then)
+            self._percent = min(100.0, 100 * share / (self._meters.cpu_limit or 1))
+        return self._percent
+
+
+class UsageHandler(APIHandler):
+    """GET /freepool/usage"""
+
+    _track_activity = False
+
+    @authenticated
+    async def get(self) -> None:
+        """Its owner's, through this server's own sign-in."""
+        self.set_header("Cache-Control", "no-store")
+        self.finish(await asyncio.to_thread(self.settings["freepool_usage"].read))
+
+
+def set_up(app: Any) -> None:
+    """Watch the memory of this server's instance, and answer `USAGE`. Called once, when the server loads extensions."""
+    handed = getattr(app, "freepool_handed", Handed())  # the agent's
+    meters = Meters(handed)
+    manager, settings = app.kernel_manager, app.web_app.settings
+    watcher = memory.Watcher(meters, lambda: memory.running_kernels(manager), lambda: memory.terminals(settings))
+    settings["freepool_usage"] = Usage(meters, watcher, Path(app.root_dir), handed, time.monotonic)
+    memory.watch(watcher)
+    app.web_app.add_handlers(".*$", [(url_path_join(settings["base_url"], USAGE), UsageHandler)])
