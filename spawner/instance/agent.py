@@ -182,6 +182,23 @@ TOLD_TO_END = 128 + signal.SIGTERM
 why it ended it: a person whose pod was evicted would read that their notebook ended by itself."""
 
 
+SHUT_DOWN = 40
+"""Exit code after `POST api/shutdown`, JupyterLab's File > Shut Down. No signal and no error has this code."""
+
+
+def note_shutdown(handler: Any) -> Callable[[], bool]:
+    """Have a handler class (ShutdownHandler) tell whether a user has shut the server down through it."""
+    asked: list[bool] = []
+    shut_down = handler.post
+
+    async def noted(request: Any, *arguments: Any) -> None:
+        await shut_down(request, *arguments)  # one that may not do it raises
+        asked.append(True)
+
+    handler.post = noted
+    return lambda: bool(asked)
+
+
 def note_sigterm(server: Any) -> Callable[[], bool]:
     """Have a server class (ServerApp) tell whether SIGTERM has stopped it. It sets up its own handler at its start."""
     told: list[int] = []
@@ -203,6 +220,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     os.chdir(orders.root)
 
     from jupyter_server.serverapp import ServerApp
+    from jupyter_server.services.shutdown import ShutdownHandler
     from jupyterhub.singleuser.extension import JupyterHubSingleUser
 
     def listen_on_ours(app: Any) -> bool:
@@ -213,8 +231,11 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     ServerApp._find_http_port = lambda _app: None
     ServerApp._bind_http_server_tcp = listen_on_ours
     was_told = note_sigterm(ServerApp)
+    was_shut_down = note_shutdown(ShutdownHandler)
     JupyterHubSingleUser.launch_instance(list(orders.arguments))
-    return TOLD_TO_END if was_told() else 0
+    if was_told():
+        return TOLD_TO_END
+    return SHUT_DOWN if was_shut_down() else 0
 
 
 def lay_out_examples(orders: SlotConfig) -> None:
