@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spawner.instance.arguments import lab_arguments
 from spawner.instance.sealing import (
     CLAIM_PATH,
     HEALTH_PATH,
@@ -232,7 +233,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     ServerApp._bind_http_server_tcp = listen_on_ours
     was_told = note_sigterm(ServerApp)
     was_shut_down = note_shutdown(ShutdownHandler)
-    JupyterHubSingleUser.launch_instance(list(orders.arguments))
+    JupyterHubSingleUser.launch_instance([*orders.arguments, *lab_arguments()])
     if was_told():
         return TOLD_TO_END
     return SHUT_DOWN if was_shut_down() else 0

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from spawner.desk.requests import EmptyRequest
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
-from spawner.desk.user import instance, pages, session
+from spawner.desk.user import end, instance, pages, session
 from spawner.desk.user.requests import StartRequest, TicketAnswer
 from spawner.desk.user.views import State
 
@@ -77,6 +77,7 @@ ROUTES: tuple[Route, ...] = (
         instance.RestartHandler,
         (_change("Wipe your instance and start a new one with the same choices", EmptyRequest, 200, 201, 202),),
     ),
+    Route("api/end/{id}", end.EndHandler, parameters=(Parameter("id", {"type": "string"}, "[0-9a-f]{1,64}"),)),
 )
 ICON = Route("icons/{id}.svg", pages.IconHandler, parameters=(Parameter("id", {"type": "string"}, "[a-z0-9-]+"),))
 """Its handler needs no user, so it gets none of the other handlers' `initialize` arguments."""

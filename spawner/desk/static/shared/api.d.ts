@@ -168,7 +168,7 @@ export type EmptyCommand = {
 export type EmptyRequest = {
 };
 
-export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard";
+export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "shut_down";
 
 export type ErrorAnswer = {
   error: ErrorBody;
@@ -512,6 +512,9 @@ export type SessionView = {
   usable_at: string | null;
   ends_at: string | null;
   now: string;
+  desk_url: string;
+  end_url: string;
+  restart_url: string;
 };
 
 export type SetView = {
