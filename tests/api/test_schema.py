@@ -32,6 +32,7 @@ CHECKS = [
 OPERATIONS = [
     ("GET", "/api/state"),
     ("GET", "/api/session"),
+    ("GET", "/api/end/{id}"),
     ("POST", "/api/instance"),
     ("GET", "/api/ticket"),
     ("POST", "/api/ticket"),

@@ -11,7 +11,6 @@ from sqlalchemy import update
 
 from spawner.ledger.pool.tables import instances
 from spawner.pool.build import utc_now
-from tests.browser.test_live import shut_down
 from tests.browser.visitor import IDLE, Visitor, heading
 
 GONE = (
@@ -101,35 +100,27 @@ def test_the_time_left_and_all_files_are_in_jupyterlab(visitor: Visitor, picture
     assert not visitor.instances(), "a link starts nothing"
 
 
-def test_a_restart_on_the_desk_leads_to_the_new_notebook(visitor: Visitor) -> None:
+def test_a_restart_on_the_desk_leads_to_the_new_notebook_and_a_deadline_is_named(
+    enter: Callable[..., Visitor], picture: Callable[..., None]
+) -> None:
+    visitor = enter(locale="zh-CN")
     page = open_lab(visitor)
     (before,) = visitor.instances()
     token = visitor.stack.user_token(visitor.user)
     answer = visitor.stack.desk("POST", "api/instance/restart", token=token, json={})
     assert answer.status_code in (201, 202), answer.text
     end = end_of(page)
-    expect(end).to_contain_text("This notebook was restarted")
-    expect(end).to_contain_text("It was wiped")
-    visitor.next_instance(before)
-    end.get_by_role("link", name="Open the new notebook").click()
-    expect(status(page)).to_contain_text("left")
-    expect(end).to_have_count(0)
+    expect(end).to_contain_text("此 Notebook 已重启")
+    expect(end).to_contain_text("原来的内容已清空")
+    instance = visitor.next_instance(before)
     expect_no_other_dialog(page)
-
-    # JupyterLab hides File > Shut Down on a hub; this is its request, which an old page or another program may send.
-    shut_down(visitor)
-    expect(end).to_contain_text("You shut your notebook down in JupyterLab. Its files were deleted.")
-    expect_no_other_dialog(page)
-
-
-def test_a_deadline_is_named_in_chinese(enter: Callable[..., Visitor], picture: Callable[..., None]) -> None:
-    visitor = enter(locale="zh-CN")
-    page = open_lab(visitor)
+    picture(page, "restarted")
+    end.get_by_role("link", name="打开新的 Notebook").click()
     expect(status(page)).to_contain_text("剩余")
-    (instance,) = visitor.instances()
+    expect(end).to_have_count(0)
+
     change = update(instances).where(instances.c.id == instance.id).values(ends_at=utc_now())
     visitor.stack.ledger.write(lambda connection: connection.execute(change))
-    end = end_of(page)
     expect(end).to_contain_text("此 Notebook 已结束", timeout=60_000)
-    expect(end).to_contain_text("时长上限")
+    expect(end).to_contain_text("Notebook 已达到时长上限，其中的文件已被删除。")
     picture(page, "deadline")

@@ -77,7 +77,22 @@ ROUTES: tuple[Route, ...] = (
         instance.RestartHandler,
         (_change("Wipe your instance and start a new one with the same choices", EmptyRequest, 200, 201, 202),),
     ),
-    Route("api/end/{id}", end.EndHandler, parameters=(Parameter("id", {"type": "string"}, "[0-9a-f]{1,64}"),)),
+    Route(
+        "api/end/{id}",
+        end.EndHandler,
+        (
+            Operation(
+                "get",
+                "Why an instance has ended, by the `end_url` of its session: without a sign-in, from any origin",
+                {
+                    200: Answer("Now.", end.EndView),
+                    **errors(NOT_FOUND="No such instance, or a wrong key."),
+                },
+                query=(Parameter("key", {"type": "string"}), Parameter("language", {"type": "string"})),
+            ),
+        ),
+        parameters=(Parameter("id", {"type": "string"}, "[0-9a-f]+"),),
+    ),
 )
 ICON = Route("icons/{id}.svg", pages.IconHandler, parameters=(Parameter("id", {"type": "string"}, "[a-z0-9-]+"),))
 """Its handler needs no user, so it gets none of the other handlers' `initialize` arguments."""

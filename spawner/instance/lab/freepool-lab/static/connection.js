@@ -225,7 +225,14 @@ export class Connection extends EventTarget {
       throw new Refused(problem);
     }
     const found = response.status === 204 ? null : await response.json().catch(() => null);
-    if (response.ok) return found;
+    if (response.ok) {
+      // The answer to a change may be the new session, which may be here before the stream has it.
+      if (this.session && found?.id && found.id === this.session.id) {
+        this.session = { ...found, relay: this.session.relay };
+        this.#changed();
+      }
+      return;
+    }
     const error = found?.error ?? found ?? {};
     const words = [error.message ?? error.text, error.next].filter((part) => typeof part === "string");
     throw new Refused(words.join(" ") || problem);
