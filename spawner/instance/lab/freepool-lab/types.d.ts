@@ -43,7 +43,7 @@ export interface LabApp {
 }
 
 export interface StatusBar {
-  registerStatusItem(id: string, item: { item: LabWidget; align: "left" | "right"; rank: number }): unknown;
+  registerStatusItem(id: string, item: { item: LabWidget; align: "left" | "right"; rank: number; priority: number }): unknown;
 }
 
 export interface NotificationAction {

@@ -79,7 +79,9 @@ export async function makePlugins(shared, base) {
       const panel = new Panel({ app, connection, kit, usage, t });
       const end = new EndDialog({ app, connection, documents, t });
       const status = new StatusItem({ connection, kit, usage, t, open: () => (connection?.end ? end.show() : panel.open()) });
-      statusBar.registerStatusItem("freepool-lab:session", { item: status.widget, align: "right", rank: 1000 });
+      // JupyterLab hides items of priority 0 where the window is narrow.
+      const place = /** @type {const} */ ({ align: "right", rank: 1000, priority: 1 });
+      statusBar.registerStatusItem("freepool-lab:session", { item: status.widget, ...place });
       new Notices({ connection, kit, t });
       watchDialogs({ app, connection, kit, t });
       reportInput(connection);

@@ -18,9 +18,12 @@ const SLACK_SECONDS = 60;
  */
 const topicOf = ({ kind, id }) => (kind === "deadline" || kind === "idle" ? kind : id);
 
-/** @param {Notice} notice */
-function message({ title, text }) {
-  const whole = text ? `${title}: ${text}` : title;
+/**
+ * @param {Notice} notice
+ * @param {Texts} t
+ */
+function message({ title, text }, t) {
+  const whole = text ? t.say("title_text", { title, text }) : title;
   return whole.length > LONGEST ? `${whole.slice(0, LONGEST - 1)}…` : whole;
 }
 
@@ -78,7 +81,7 @@ export class Notices {
     if (before) this.kit.dismiss(before.toast);
     const minutes = notice.params?.minutes ?? Infinity;
     const type = minutes <= 5 || notice.kind === "memory" ? "error" : "warning";
-    const toast = this.kit.emit(message(notice), type, { autoClose: false, actions: this.#actions(notice) });
+    const toast = this.kit.emit(message(notice, this.t), type, { autoClose: false, actions: this.#actions(notice) });
     this.shown.set(topic, { notice, toast });
     if (!notice.id.startsWith(OWN)) this.unseen.add(notice.id);
     if (document.hidden && "Notification" in window && Notification.permission === "granted") {

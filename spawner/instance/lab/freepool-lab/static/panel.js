@@ -121,7 +121,7 @@ export class Panel {
   #drawAllowance() {
     const { connection, parts, t } = this;
     const allowance = connection.session?.allowance;
-    parts.allowance.hidden = !allowance;
+    parts.allowance.hidden = !allowance || connection.end !== null;
     if (!allowance) return;
     const { title, total_seconds: total, left_seconds: left, held_seconds: held, resets_at: resets } = allowance;
     const limited = typeof total === "number" && typeof left === "number";
