@@ -29,8 +29,8 @@ SILENT_SECONDS = 60
 """The desk writes at least every 20 seconds. After this the connection counts as broken."""
 POLL_SECONDS = 30
 """Between two questions where the desk has no stream."""
-LINGER_SECONDS = 30
-"""How long the connection stays after the last tab has gone, which may only be reloaded."""
+LINGER_SECONDS, LOOK_SECONDS = 90, 15
+"""How long the connection stays without a tab: hidden ones ask every 30 to 60 seconds. How often that is looked at."""
 HAS_USAGE = find_spec("spawner.instance.usage") is not None
 """Whether this server tells its memory, disk and processor. Browsers note a question without an answer as an error."""
 BACK_OFF = (1, 2, 4, 8, 15, 30)
@@ -108,6 +108,8 @@ class Session:
     _offset: float | None = None
     """The desk's clock minus ours."""
     _listeners: int = 0
+    _left_at: float = 0
+    """When the last tab has gone."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
 
@@ -131,6 +133,11 @@ class Session:
             yield
         finally:
             self._listeners -= 1
+            self._left_at = self.clock()
+
+    @property
+    def _is_wanted(self) -> bool:
+        return self._listeners > 0 or self.clock() - self._left_at < LINGER_SECONDS
 
     async def newer(self, after: int, seconds: float) -> int:
         """Wait for something newer than version `after`, at most so long. Returns the version now.
@@ -172,10 +179,8 @@ class Session:
 
     async def _run(self) -> None:
         """Keep the connection until no tab has listened for a while."""
-        failures, last_heard = 0, self.clock()
-        while self._listeners or self.clock() - last_heard < LINGER_SECONDS:
-            if self._listeners:
-                last_heard = self.clock()
+        failures = 0
+        while self._is_wanted:
             before = self._received
             try:
                 await self._connect()
@@ -211,10 +216,10 @@ class Session:
         try:
             began = self.clock()
             while not task.done():
-                await asyncio.wait({task}, timeout=LINGER_SECONDS)
+                await asyncio.wait({task}, timeout=LOOK_SECONDS)
                 if self.clock() - max(self._received, began) > SILENT_SECONDS:
                     raise DeskAway("it is silent")
-                if not self._listeners:
+                if not self._is_wanted:
                     return
             await task
         finally:

@@ -14,6 +14,7 @@ import pytest
 from spawner.instance.session import (
     BACK_OFF,
     LARGEST_STATE,
+    LINGER_SECONDS,
     DeskAnswer,
     DeskAway,
     EventReader,
@@ -165,15 +166,18 @@ def make(desk: Desk) -> tuple[Session, Clock]:
 
 
 async def test_all_tabs_share_one_connection_and_the_last_one_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spawner.instance.session.LINGER_SECONDS", 0.01)
+    monkeypatch.setattr("spawner.instance.session.LOOK_SECONDS", 0.01)
     desk = Desk([says(session(60))])
-    relay, _ = make(desk)
+    relay, clock = make(desk)
     with relay.listening(), relay.listening(), relay.listening():
         assert await relay.newer(0, 5) == 1
         assert relay.view()["id"] == "one"
         while desk.began < 2:  # the first stream has ended
             await asyncio.sleep(0)
         assert desk.began == 2
+    await asyncio.sleep(0.05)
+    assert desk.ended == 1, "the tab may only be reloaded"
+    clock.now += LINGER_SECONDS
     task = relay._task
     assert task is not None
     await asyncio.wait_for(task, 5)
