@@ -32,7 +32,6 @@ CHECKS = [
 OPERATIONS = [
     ("GET", "/api/state"),
     ("GET", "/api/session"),
-    ("GET", "/api/end/{id}"),
     ("POST", "/api/instance"),
     ("GET", "/api/ticket"),
     ("POST", "/api/ticket"),
@@ -40,6 +39,7 @@ OPERATIONS = [
     ("POST", "/api/ticket/take"),
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
+    ("GET", "/api/end/{id}"),
 ]
 OF_PEOPLE = [
     ("GET", "/api/admin/people"),
