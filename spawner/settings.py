@@ -97,6 +97,10 @@ class Settings(BaseModel):
     hub_host: str | None = Field(default=None, description="Name of the hub for its siblings and instances.")
     proxy_host: str | None = Field(default=None, description="Name of the proxy's API for the hub.")
     desk_host: str | None = Field(default=None, description="Name of the desk for the proxy.")
+    instance_desk_url: str | None = Field(
+        default=None,
+        description="URL of the desk for instances. Default: by the proxy, where it runs on the hub's machine.",
+    )
     public: str | None = Field(default=None, description="Base URL that browsers use. Default: address and port.")
     notebook_hosts: NotebookHosts = Field(
         default=NotebookHosts.AUTO,
@@ -338,6 +342,13 @@ class Settings(BaseModel):
         if self.kubernetes is not None:
             return f"http://{self.hub_host or host_in_url(self.address)}:{self.public_port}/hub/"
         return f"{self.local_url}hub/"
+
+    @property
+    def desk_url_of_instances(self) -> str:
+        """Base URL of the desk for instances; empty where none is known: a hub of other software."""
+        if self.instance_desk_url is None and self.sockets is not None:
+            return f"{self.instance_hub_url.removesuffix('hub/')}services/desk/"
+        return self.instance_desk_url or ""
 
     @property
     def proxy_api_url(self) -> str:

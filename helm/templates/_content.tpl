@@ -23,6 +23,7 @@ hub_port: {{ include "freepool.hubPort" . }}
 {{- if not .Values.existingHub.enabled }}
 proxy_host: {{ include "freepool.host" (list . "proxy-api") }}
 proxy_api_port: 8001
+instance_desk_url: http://{{ include "freepool.host" (list . "proxy") }}:{{ .Values.proxy.service.port }}/services/desk/
 {{- end }}
 desk_host: {{ include "freepool.host" (list . "desk") }}
 desk_port: 8002

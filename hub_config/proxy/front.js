@@ -92,6 +92,8 @@ class Front extends ConfigurableProxy {
     super(settings);
     this.proxy.on("proxyReq", (upstream, req) => this.#upstream.set(req, upstream));
     this.proxy.on("proxyRes", (answer, req) => this.#rates.noteStatus(req, answer.statusCode ?? 0));
+    // Else a browser waits for ever for the rest of an answer whose server has been killed.
+    this.proxy.on("proxyRes", (answer, _req, res) => answer.once("close", () => { if (!answer.complete) res.destroy(); }));
     // Just before the body is piped on: whoever listens to it earlier sets it flowing.
     this.on("proxyRequest", (req) => this.#watch.get(req)?.());
   }

@@ -35,7 +35,7 @@ declare module "configurable-http-proxy" {
     proxyServer: Server;
     proxy: {
       on(name: "proxyReq", listener: (upstream: ClientRequest, req: IncomingMessage) => void): void;
-      on(name: "proxyRes", listener: (answer: IncomingMessage, req: IncomingMessage) => void): void;
+      on(name: "proxyRes", listener: (answer: IncomingMessage, req: IncomingMessage, res: ServerResponse) => void): void;
     };
     _routes: { add(path: string, route: Route): Promise<void>; getAll(): Promise<Record<string, Route>> };
     addRoute(path: string, data: Route): Promise<void>;

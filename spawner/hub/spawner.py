@@ -178,7 +178,8 @@ class InstanceSpawner(Spawner):
             for name, value in self.get_env().items()
             if name.startswith(SHARED_VARIABLES) or name in self.environment
         }
-        return {**self.pool.catalog.environment, **shared}
+        desk = {"FREEPOOL_DESK_URL": self._hub_pool.settings.desk_url_of_instances}
+        return {**self.pool.catalog.environment, **shared, **desk}
 
     def start_polling(self) -> None:
         """The server runs: watch for its end."""

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from spawner.instance.arguments import lab_arguments
 from spawner.instance.execution import settings as execution
 from spawner.instance.meters import Handed
 from spawner.instance.report_key import SETTING, report_key
@@ -191,6 +192,23 @@ TOLD_TO_END = 128 + signal.SIGTERM
 why it ended it: a person whose pod was evicted would read that their notebook ended by itself."""
 
 
+SHUT_DOWN = 40
+"""Exit code after `POST api/shutdown`, JupyterLab's File > Shut Down. No signal and no error has this code."""
+
+
+def note_shutdown(handler: Any) -> Callable[[], bool]:
+    """Have a handler class (ShutdownHandler) tell whether a user has shut the server down through it."""
+    asked: list[bool] = []
+    shut_down = handler.post
+
+    async def noted(request: Any, *arguments: Any) -> None:
+        await shut_down(request, *arguments)  # one that may not do it raises
+        asked.append(True)
+
+    handler.post = noted
+    return lambda: bool(asked)
+
+
 def note_sigterm(server: Any) -> Callable[[], bool]:
     """Have a server class (ServerApp) tell whether SIGTERM has stopped it. It sets up its own handler at its start."""
     told: list[int] = []
@@ -224,6 +242,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
 
     from jupyter_core.paths import jupyter_runtime_dir
     from jupyter_server.serverapp import ServerApp
+    from jupyter_server.services.shutdown import ShutdownHandler
     from jupyterhub.singleuser.extension import JupyterHubSingleUser
 
     def listen_on_ours(app: Any) -> bool:
@@ -234,14 +253,17 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     ServerApp._find_http_port = lambda _app: None
     ServerApp._bind_http_server_tcp = listen_on_ours
     was_told = note_sigterm(ServerApp)
+    was_shut_down = note_shutdown(ShutdownHandler)
     keep_in_memory(ServerApp, {SETTING: report_key(orders.key), MANIFEST: orders.manifest})
     ServerApp.freepool_handed = orders.handed
-    arguments = list(orders.arguments)
+    arguments = [*orders.arguments, *lab_arguments()]
     if execution.is_installed():
         execution.install()
         arguments += execution.arguments(jupyter_runtime_dir())
     JupyterHubSingleUser.launch_instance(arguments)
-    return TOLD_TO_END if was_told() else 0
+    if was_told():
+        return TOLD_TO_END
+    return SHUT_DOWN if was_shut_down() else 0
 
 
 def lay_out_examples(orders: SlotConfig) -> None:

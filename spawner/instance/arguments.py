@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 WORKSPACE = "/mnt/workspace"
 ARCHIVE = "freepool/files.zip"
 """Below the server's own address: all of its files, as one download."""
@@ -9,6 +11,15 @@ ARCHIVE = "freepool/files.zip"
 LARGEST_MESSAGE = 512 * 1024 * 1024
 """Bytes of one websocket message, as Jupyter Server's limit for a file by HTTP. Widgets upload a file in one message,
 and Tornado closes a connection with more than 10 MiB without a word."""
+
+
+LAB = Path(__file__).parent / "lab"
+"""The folder of our JupyterLab extension."""
+
+
+def lab_arguments() -> list[str]:
+    """Options that only the instance can know: where this package lies in it."""
+    return [f"--LabApp.extra_labextensions_path={LAB}"]
 
 
 def server_arguments(root: str) -> list[str]:

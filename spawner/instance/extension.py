@@ -1,4 +1,4 @@
-"""Jupyter Server extension: a person's files as one download, and a clear no to a second claim."""
+"""Jupyter Server extension: files as one download, the session for the JupyterLab extension, no second claim."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from tornado.web import RequestHandler
 from spawner.instance import usage
 from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
+from spawner.instance.desk_link import HttpDesk
 from spawner.instance.save.handlers import save_routes
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH
+from spawner.instance.session import Sessions, desk_address
+from spawner.instance.session_handlers import FORWARDED, EventsHandler, ForwardHandler, InputHandler
 
 
 class _ClaimHandler(RequestHandler):
@@ -43,5 +46,15 @@ def _load_jupyter_server_extension(app: Any) -> None:
     archive = url_path_join(app.web_app.settings["base_url"], ARCHIVE)
     routes = [(CLAIM_PATH, _ClaimHandler), (HEALTH_PATH, _HealthHandler), (archive, ArchiveHandler)]
     routes += save_routes(app.web_app.settings["base_url"])
-    app.web_app.add_handlers(".*$", routes)
+    app.web_app.add_handlers(".*$", [*routes, *_session_routes(app)])
     usage.set_up(app)
+
+
+def _session_routes(app: Any) -> list[tuple[str, type[RequestHandler]]]:
+    app.web_app.settings["freepool_sessions"] = Sessions(HttpDesk(desk_address()))
+    base = app.web_app.settings["base_url"]
+    return [
+        (url_path_join(base, "freepool/session/events"), EventsHandler),
+        (url_path_join(base, f"freepool/session/({'|'.join(FORWARDED)})"), ForwardHandler),
+        (url_path_join(base, "freepool/input"), InputHandler),
+    ]

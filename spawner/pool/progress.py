@@ -49,6 +49,7 @@ END_TEXTS: dict[EndReason, str] = {
         "the administrator."
     ),
     EndReason.SURPLUS: "An unused notebook was stopped.",
+    EndReason.SHUT_DOWN: "You shut your notebook down in JupyterLab. Its files were deleted.",
 }
 
 TICKET_END_TEXTS: dict[TicketState, str] = {

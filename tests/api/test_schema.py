@@ -40,6 +40,7 @@ OPERATIONS = [
     ("POST", "/api/ticket/take"),
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
+    ("GET", "/api/end/{id}"),
     ("GET", "/api/history"),
     ("GET", "/api/history/hours"),
     ("GET", "/api/instance/changes"),

@@ -292,12 +292,12 @@ class Ways:
             assert tenant.stack.stop(tenant.name).status_code in (202, 204)
 
     def jupyterlabs_shutdown(self, tenant: Tenant) -> None:
-        with tenant.loses_everything("JupyterLab's shutdown", EndReason.CRASHED, "exited on its own"):
+        with tenant.loses_everything("JupyterLab's shutdown", EndReason.SHUT_DOWN, "shut your notebook down"):
             assert tenant.ask("POST", "api/shutdown").status_code == 200
 
     def a_kernel_out_of_memory_and_a_shutdown_later(self, tenant: Tenant) -> None:
         """The kernel's end is not why the server ends later."""
-        with tenant.loses_everything("kernel full, shutdown", EndReason.CRASHED, "exited on its own"):
+        with tenant.loses_everything("kernel full, shutdown", EndReason.SHUT_DOWN, "shut your notebook down"):
             with pytest.raises(KernelDied):
                 tenant.run(EAT)
             assert tenant.run("print(6 * 7)") == "42\n"

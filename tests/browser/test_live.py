@@ -68,13 +68,13 @@ def test_a_start_and_a_stop_by_the_rest_api_show_at_once(visitor: Visitor) -> No
     assert desk.title() == "Freepool"
 
 
-def test_an_instance_that_ends_by_itself_is_explained_until_dismissed(visitor: Visitor) -> None:
+def test_an_instance_that_its_user_shuts_down_in_jupyterlab_is_explained_until_dismissed(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     button(desk, "Start").click()
     expect(heading(desk)).to_have_text(READY["en"])
     shut_down(visitor)
     expect(heading(desk)).to_have_text(IDLE["en"])
-    explanation = desk.get_by_text("Your notebook exited on its own. Its files were deleted.")
+    explanation = desk.get_by_text("You shut your notebook down in JupyterLab. Its files were deleted.")
     expect(explanation.and_(desk.locator("p"))).to_be_visible()
     button(desk, "Dismiss").click()
     expect(desk.locator(".last")).to_have_count(0)

@@ -131,4 +131,4 @@ def test_the_hub_notices_at_once_that_an_instance_ended(shared_stack: Stack) -> 
     last = eventually(
         lambda: stack.ledger.read(instances.last_ended, stack.person_of("leaver")), what="the end in the ledger"
     )
-    assert last.reason is EndReason.CRASHED
+    assert last.reason is EndReason.SHUT_DOWN

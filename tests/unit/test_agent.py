@@ -16,6 +16,7 @@ import pytest
 from spawner.instance import agent
 from spawner.instance.agent import SlotConfig, open_listener, read_config, wait_for_claim
 from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH, LARGEST_CLAIM, Claim, seal, slot_key
+from spawner.pool.backends.local import keeper
 
 KEY = slot_key(b"master", "slot-1")
 PATIENCE = 5
@@ -204,3 +205,25 @@ def test_a_port_that_is_handed_over_is_not_passed_on_to_kernels() -> None:
 def test_without_an_inherited_port_a_port_is_opened() -> None:
     with open_listener(SlotConfig("s", b"", "/w", (), -1, -1, address="127.0.0.1", port=0)) as listener:
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+
+
+class _ShutdownHandler:
+    """As Jupyter Server's: `post` raises where the request may not do it."""
+
+    async def post(self, allowed: bool = True) -> None:
+        if not allowed:
+            raise PermissionError
+
+
+async def test_a_shut_down_by_the_user_has_an_exit_code_of_its_own() -> None:
+    class Handler(_ShutdownHandler):
+        post = _ShutdownHandler.post
+
+    was_shut_down = agent.note_shutdown(Handler)
+    assert not was_shut_down()
+    with pytest.raises(PermissionError):
+        await Handler().post(False)
+    assert not was_shut_down(), "a refused request shuts nothing down"
+    await Handler().post()
+    assert was_shut_down()
+    assert agent.SHUT_DOWN == keeper.SHUT_DOWN not in (0, 1, agent.TOLD_TO_END)

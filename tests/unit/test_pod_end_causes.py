@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.catalog import Limits
+from spawner.instance.agent import SHUT_DOWN
 from spawner.ledger import EndReason, InstanceState, SlotState
 from spawner.pool.backends.base import Phase, SlotStatus
 from spawner.pool.backends.kubernetes.client import Cluster
@@ -249,6 +250,10 @@ ENDS: dict[str, PodEnd] = {
     "forgotten by its node": PodEnd(EndReason.LOST, (pod(FORGOTTEN), pod(UNLOCATED, "Failed"))),
     "it ends by itself": PodEnd(EndReason.CRASHED, (pod(exited(0)), pod(exited(0), "Succeeded"))),
     "it fails by itself": PodEnd(EndReason.CRASHED, (pod(exited(1)), pod(exited(1), "Failed"))),
+    "shut down in JupyterLab": PodEnd(EndReason.SHUT_DOWN, (pod(exited(SHUT_DOWN)), pod(exited(SHUT_DOWN), "Failed"))),
+    "shut down in JupyterLab, hours after a kernel ran out of memory": PodEnd(
+        EndReason.SHUT_DOWN, (pod(exited(SHUT_DOWN, "OOMKilled")), pod(exited(SHUT_DOWN, "OOMKilled"), "Failed"))
+    ),
     "it is killed from inside": PodEnd(EndReason.CRASHED, (pod(exited(137)), pod(exited(137), "Failed"))),
 }
 EVERY = pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())

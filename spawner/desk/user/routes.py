@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from spawner.desk.requests import EmptyRequest
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
-from spawner.desk.user import channel_routes, history, instance, landing, pages, save_routes, session
+from spawner.desk.user import channel_routes, end, history, instance, landing, pages, save_routes, session
 from spawner.desk.user.requests import StartRequest, TicketAnswer
 from spawner.desk.user.views import State
 
@@ -86,6 +86,22 @@ ROUTES: tuple[Route, ...] = (
     *channel_routes.PAGES,
     *history.ROUTES,
     *save_routes.ROUTES,
+    Route(
+        "api/end/{id}",
+        end.EndHandler,
+        (
+            Operation(
+                "get",
+                "Why an instance has ended, by the `end_url` of its session: without a sign-in, from any origin",
+                {
+                    200: Answer("Now.", end.EndView),
+                    **errors(NOT_FOUND="No such instance, or a wrong key."),
+                },
+                query=(Parameter("key", {"type": "string"}), Parameter("language", {"type": "string"})),
+            ),
+        ),
+        parameters=(Parameter("id", {"type": "string"}, "[0-9a-f]+"),),
+    ),
 )
 ICON = Route("icons/{id}.svg", pages.IconHandler, parameters=(Parameter("id", {"type": "string"}, "[a-z0-9-]+"),))
 """Its handler needs no user, so it gets none of the other handlers' `initialize` arguments."""

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from spawner.desk.http import JsonHandler
+from spawner.desk.user import end
 from spawner.desk.user.http import UserHandler
 from spawner.errors import NotRunning
 from spawner.ledger.pool import instances
@@ -16,7 +17,9 @@ from spawner.pool.build import utc_now
 
 
 class SessionView(BaseModel):
-    """A running instance. `server` is empty for the default server; `ends_at` is its deadline."""
+    """A running instance. `server` is empty for the default server; `ends_at` is its deadline.
+
+    `end_url` says why it has ended, without a sign-in; `restart_url` is the home page with the same choices."""
 
     id: str
     user: str
@@ -27,6 +30,9 @@ class SessionView(BaseModel):
     usable_at: datetime | None
     ends_at: datetime | None
     now: datetime
+    desk_url: str
+    end_url: str
+    restart_url: str
 
 
 class SessionHandler(UserHandler, JsonHandler):
@@ -51,5 +57,8 @@ class SessionHandler(UserHandler, JsonHandler):
                 usable_at=instance.usable_at,
                 ends_at=instance.ends_at,
                 now=utc_now(),
+                desk_url=end.desk_url(self.desk),
+                end_url=end.end_url(self.desk, instance.id),
+                restart_url=end.restart_url(self.desk, instance),
             )
         )

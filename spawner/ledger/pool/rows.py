@@ -83,9 +83,11 @@ class EndReason(StrEnum):
     MAINTENANCE = "maintenance"
     BANNED = "banned"
     GUARD = "guard"
+    SHUT_DOWN = "shut_down"
+    """The user shut the server down from inside: File > Shut Down of JupyterLab. `SHUTDOWN` is the platform's."""
 
 
-USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED)
+USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SHUT_DOWN)
 """The user ended it."""
 
 

@@ -195,7 +195,17 @@ export type EmptyCommand = {
 export type EmptyRequest = {
 };
 
-export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard";
+export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "shut_down";
+
+export type EndView = {
+  state: "starting" | "running" | "stopping" | "ended";
+  reason: string;
+  text: string;
+  ended_at: string | null;
+  next_state: "starting" | "running" | null;
+  desk_url: string;
+  restart_url: string;
+};
 
 export type ErrorAnswer = {
   error: ErrorBody;
@@ -653,6 +663,9 @@ export type SessionView = {
   usable_at: string | null;
   ends_at: string | null;
   now: string;
+  desk_url: string;
+  end_url: string;
+  restart_url: string;
 };
 
 export type SetView = {

@@ -36,6 +36,19 @@ const ui = {
   opening: memory.get("opening"), switching: null, dismissed: memory.get("dismissed"),
 };
 
+/**
+ * The choices in the page's address, as a notebook that has ended links to them. They start nothing, and
+ * are taken only once: the form is the user's.
+ */
+function chooseFromAddress() {
+  const asked = new URLSearchParams(location.search);
+  const flavor = state.flavors.find(({ id }) => id === asked.get("flavor"));
+  const image = state.images.find(({ id }) => id === asked.get("image"));
+  if (flavor) ui.flavor = flavor.id;
+  if (image) ui.image = image.id;
+  if (asked.has("flavor") || asked.has("image")) history.replaceState(null, "", location.pathname);
+}
+
 /** @param {string | null} example  its id */
 function setOpening(example) {
   ui.opening = example;
@@ -288,6 +301,7 @@ app.addEventListener("change", ({ target }) => {
   render();
 });
 
+chooseFromAddress();
 patch(app, []);
 render();
 if (!state.instance) setOpening(null);

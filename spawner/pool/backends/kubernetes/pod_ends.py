@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from spawner.instance.agent import SHUT_DOWN
 from spawner.ledger.pool.rows import EndReason
 
 Json = Mapping[str, Any]
@@ -165,6 +166,8 @@ def _why_it_terminated(terminated: Json, message: str, *, assigned: bool) -> tup
         return EndReason.LOST, _own_message(terminated) or "its node has restarted"
     if reason == OOM:  # not what ended it, see `read_end`
         reason = None
+    if code == SHUT_DOWN:  # only a claimed one can be shut down
+        return EndReason.SHUT_DOWN, ""
     last_words = (_own_message(terminated) or message or str(reason or "")).strip()
     if reason == UNKNOWN_STATUS or (assigned and not terminated):
         return EndReason.LOST, last_words or "its node knows nothing of it"

@@ -42,6 +42,8 @@ WATCH_SECONDS = 0.5
 LOST_SECONDS = 5
 """Between checks that the slot's folder still exists: without it no process could find the slot."""
 END_SECONDS = 10
+SHUT_DOWN = 40
+"""The agent's exit code where its user has shut the server down; see `spawner.instance.agent`."""
 FIRST_TO_GO = 900
 """The oom_score_adj of what runs in a sandbox: where memory runs out, the kernel ends a notebook and no program of the
 platform. What root has set (with CAP_SYS_RESOURCE) cannot be lowered from inside."""
@@ -263,7 +265,9 @@ class Keeper:
         self.program = None
         self._disconnect()
         # A kernel may have run out of memory earlier while the server went on: then that is not the reason now.
-        if code != 0 and self.group and cgroup.ran_out_of_memory(self.group):
+        if code == SHUT_DOWN and self.status["phase"] == "ready":
+            self._died("shut_down", "")
+        elif code != 0 and self.group and cgroup.ran_out_of_memory(self.group):
             self._died("out_of_memory" if cgroup.reached_its_limit(self.group) else "evicted", "")
         elif self.status["phase"] == "creating":
             self._died("start_failed", f"exit code {code}: {self._last_words()}")

@@ -1,0 +1,93 @@
+/** The plugins: the session in JupyterLab, and what is done when the server does not answer. */
+
+import { Connection } from "./connection.js";
+import { EndDialog } from "./end.js";
+import { watchDialogs } from "./dialogs.js";
+import { reportInput } from "./input.js";
+import { Notices } from "./notices.js";
+import { Panel } from "./panel.js";
+import { StatusItem } from "./status.js";
+import { languageOf, texts } from "./texts.js";
+import { Usage } from "./usage.js";
+
+/** @import { DocumentManager, Kit, LabApp, Shared, StatusBar } from "../types.d.ts" */
+
+/**
+ * @param {Shared} shared
+ * @returns {Promise<Kit>}
+ */
+async function load(shared) {
+  const names = [
+    "@jupyterlab/application", "@jupyterlab/apputils", "@jupyterlab/docmanager", "@jupyterlab/services",
+    "@jupyterlab/statusbar", "@jupyterlab/translation", "@jupyterlab/ui-components", "@lumino/widgets",
+  ];
+  const [application, apputils, docmanager, services, statusbar, translation, ui, widgets] = /** @type {any[]} */ (
+    await Promise.all(names.map(shared))
+  );
+  return { application, apputils, docmanager, services, statusbar, translation, ui, widgets };
+}
+
+/** @param {string} address  of the style sheet */
+function addStyle(address) {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = address;
+  document.head.append(link);
+}
+
+/**
+ * @param {Shared} shared  JupyterLab's modules by name
+ * @param {string} base  URL of this folder
+ */
+export async function makePlugins(shared, base) {
+  const kit = await load(shared);
+  /** @type {Connection | null} */
+  let connection = null;
+
+  const lost = {
+    id: "freepool-lab:connection-lost",
+    description: "Says why the server does not answer, and offers what can be done.",
+    autoStart: true,
+    provides: kit.application.IConnectionLost,
+    // JupyterLab calls this at each request that fails. The connection finds out why.
+    activate: () => async () => { connection?.check(); },
+  };
+
+  const session = {
+    id: "freepool-lab:session",
+    description: "Time left, notices, extension, download, and the end of the session.",
+    autoStart: true,
+    requires: [kit.statusbar.IStatusBar, kit.docmanager.IDocumentManager],
+    optional: [kit.translation.ITranslator],
+    /**
+     * @param {LabApp} app
+     * @param {StatusBar} statusBar
+     * @param {DocumentManager} documents
+     * @param {{ languageCode: string } | null} translator
+     */
+    activate: (app, statusBar, documents, translator) => {
+      addStyle(new URL("style.css", base).href);
+      const t = texts(languageOf(translator?.languageCode ?? "", navigator.language));
+      const settings = app.serviceManager.serverSettings;
+      const { makeRequest } = kit.services.ServerConnection;
+      connection = new Connection({
+        base: `${settings.baseUrl}freepool/`,
+        language: t.language,
+        request: (url, init) => makeRequest(url, init, settings),
+      });
+      const usage = new Usage(connection);
+      const panel = new Panel({ app, connection, kit, usage, t });
+      const end = new EndDialog({ app, connection, documents, t });
+      const status = new StatusItem({ connection, kit, usage, t, open: () => (connection?.end ? end.show() : panel.open()) });
+      // JupyterLab hides items of priority 0 where the window is narrow.
+      const place = /** @type {const} */ ({ align: "right", rank: 1000, priority: 1 });
+      statusBar.registerStatusItem("freepool-lab:session", { item: status.widget, ...place });
+      new Notices({ connection, kit, t });
+      watchDialogs({ app, connection, kit, t });
+      reportInput(connection);
+      // JupyterLab's own start comes first.
+      app.restored.then(() => connection?.start());
+    },
+  };
+  return [lost, session];
+}

@@ -1,0 +1,203 @@
+/** Sentences of the extension, and how it writes times and sizes, in English and Simplified Chinese. */
+
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+
+const ENGLISH = {
+  left: "{time} left",
+  soon: "Less than a minute left",
+  over: "Time is up",
+  h: "{n} h",
+  hm: "{h} h {m} min",
+  m: "{n} min",
+  panel: "Freepool: time and files",
+  heading: "Your notebook",
+  open_panel: "{status}. Open the Freepool panel.",
+  connecting: "Connecting…",
+  not_connected: "Not connected, trying again…",
+  lost_title: "Connection lost. Trying again…",
+  lost_text: "Your notebook may still be running. Keep this page open: it goes on by itself when the connection is back.",
+  back: "The connection is back.",
+  away: "The platform is not answering at the moment. Your notebook goes on.",
+  ended_short: "Ended",
+  time: "Time",
+  ends: "Ends {time}",
+  extend: "Extend by {time}",
+  extend_left: "Can be extended {n} more times.",
+  extend_once: "Can be extended once more.",
+  extended: "Extended: {left}.",
+  extending: "Extending…",
+  failed: "That did not work: the notebook does not answer. Try again.",
+  allowance: "Allowance: {title}",
+  allowance_left: "{left} of {total} left this week",
+  allowance_any: "Unlimited",
+  allowance_item: "{title} {left} left",
+  held: "Set aside for this notebook: {time}",
+  resets: "Resets {time}",
+  usage: "In use",
+  memory: "Memory",
+  disk: "Disk",
+  cpu: "CPU",
+  used: "{used} of {limit}",
+  used_only: "{used}",
+  cpu_used: "{percent} % of {limit} CPU",
+  files: "Files",
+  wiped: "When this notebook ends, all its files are deleted: nothing is kept. Download what you need.",
+  download: "Download everything (zip)",
+  desk: "Open the home page",
+  notify: "Show messages as browser notifications",
+  notify_on: "Browser notifications are on.",
+  notify_off: "Browser notifications are blocked in this browser's settings.",
+  messages: "Messages",
+  title_text: "{title}: {text}",
+  act_extend: "Extend",
+  act_still_here: "I am still here",
+  act_stop: "Stop now",
+  act_open_desk: "Home page",
+  act_download: "Download",
+  end_title: "This notebook has ended",
+  replaced_title: "This notebook was restarted",
+  replaced_text: "It was wiped and a new one was started, in another tab or on the home page.",
+  end_wiped: "Variables in memory are gone as well.",
+  end_documents: "This page still has these documents. Save them to your computer:",
+  unsaved: "not saved",
+  end_none: "This page has no open document that could be saved.",
+  open_new: "Open the new notebook",
+  new_starting: "The new notebook is starting…",
+  start_again: "Start the same again…",
+  start_again_hint: "Opens the home page with the same machine type and image chosen. Nothing starts before you press Start there.",
+  stay: "Stay on this page",
+  shut_down_wipes: "All files of this notebook are deleted when it is shut down: nothing is kept.",
+};
+
+/** @typedef {keyof typeof ENGLISH} Key */
+
+/** @type {Record<Key, string>} */
+const CHINESE = {
+  left: "剩余 {time}",
+  soon: "剩余不到 1 分钟",
+  over: "时间已到",
+  h: "{n} 小时",
+  hm: "{h} 小时 {m} 分钟",
+  m: "{n} 分钟",
+  panel: "Freepool：时间与文件",
+  heading: "当前 Notebook",
+  open_panel: "{status}。打开 Freepool 面板。",
+  connecting: "正在连接…",
+  not_connected: "连接已断开，正在重试…",
+  lost_title: "连接已断开，正在重试…",
+  lost_text: "Notebook 可能仍在运行。请保持此页面打开，恢复连接后会自动继续。",
+  back: "连接已恢复。",
+  away: "平台暂时没有响应，Notebook 不受影响。",
+  ended_short: "已结束",
+  time: "时间",
+  ends: "{time} 结束",
+  extend: "延长 {time}",
+  extend_left: "还可延长 {n} 次。",
+  extend_once: "还可延长 1 次。",
+  extended: "已延长：{left}。",
+  extending: "正在延长…",
+  failed: "操作失败：Notebook 没有响应，请重试。",
+  allowance: "额度：{title}",
+  allowance_left: "本周剩余 {left}，共 {total}",
+  allowance_any: "不限",
+  allowance_item: "{title} 剩余 {left}",
+  held: "已为此 Notebook 预留 {time}",
+  resets: "{time} 重置",
+  usage: "资源占用",
+  memory: "内存",
+  disk: "磁盘",
+  cpu: "CPU",
+  used: "{used} / {limit}",
+  used_only: "{used}",
+  cpu_used: "{limit} 核 CPU 的 {percent}%",
+  files: "文件",
+  wiped: "Notebook 结束时，其中的文件会全部删除，不会保留。请下载需要的内容。",
+  download: "下载全部文件（zip）",
+  desk: "打开主页",
+  notify: "用浏览器通知显示消息",
+  notify_on: "浏览器通知已开启。",
+  notify_off: "浏览器设置已禁止通知。",
+  messages: "消息",
+  title_text: "{title}：{text}",
+  act_extend: "延长",
+  act_still_here: "我还在",
+  act_stop: "立即停止",
+  act_open_desk: "主页",
+  act_download: "下载文件",
+  end_title: "此 Notebook 已结束",
+  replaced_title: "此 Notebook 已重启",
+  replaced_text: "你在其他标签页或主页上重启了它：原来的内容已清空，并启动了新的 Notebook。",
+  end_wiped: "内存中的变量也已不在。",
+  end_documents: "此页面还保留着以下文档，可以保存到你的电脑：",
+  unsaved: "未保存",
+  end_none: "此页面没有可保存的已打开文档。",
+  open_new: "打开新的 Notebook",
+  new_starting: "新的 Notebook 正在启动…",
+  start_again: "按相同配置重新开始…",
+  start_again_hint: "会打开主页，并选好相同的机型和镜像。在那里点击“启动”之前，不会启动任何内容。",
+  stay: "留在此页面",
+  shut_down_wipes: "关闭后，此 Notebook 的文件会全部删除，不会保留。",
+};
+
+/**
+ * Ours that fits JupyterLab's language. Its default is English, also where the person has chosen none: then the
+ * browser's counts.
+ * @param {string} lab  such as "zh_CN", "en" or ""
+ * @param {string} browser  such as "zh-CN"
+ * @returns {"en" | "zh-CN"}
+ */
+export function languageOf(lab, browser) {
+  const wanted = lab && !/^(en|default)/i.test(lab) ? lab : browser;
+  return /^zh/i.test(wanted) ? "zh-CN" : "en";
+}
+
+/** @param {"en" | "zh-CN"} language */
+export function texts(language) {
+  const sentences = language === "zh-CN" ? CHINESE : ENGLISH;
+
+  /**
+   * @param {Key} key
+   * @param {Record<string, string | number>} [params]
+   */
+  const say = (key, params = {}) => sentences[key].replace(/\{(\w+)\}/g, (_, name) => String(params[name] ?? ""));
+
+  /** @param {number} seconds  rounded down to minutes */
+  function duration(seconds) {
+    const minutes = Math.floor(seconds / 60);
+    if (minutes < 60) return say("m", { n: minutes });
+    const [h, m] = [Math.floor(minutes / 60), minutes % 60];
+    return m ? say("hm", { h, m }) : say("h", { n: h });
+  }
+
+  /** @param {number} seconds */
+  function left(seconds) {
+    if (seconds <= 0) return say("over");
+    return seconds < 60 ? say("soon") : say("left", { time: duration(seconds) });
+  }
+
+  /**
+   * A time in the reader's zone, with the zone's name and, unless it is today, the day.
+   * @param {number} time  ms
+   * @param {number} now  ms
+   */
+  function at(time, now) {
+    const isNear = Math.abs(time - now) < DAY * 1000 && new Date(time).getDate() === new Date(now).getDate();
+    const day = isNear ? {} : /** @type {const} */ ({ weekday: "short", month: "short", day: "numeric" });
+    const clock = /** @type {const} */ ({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    const zone = new Intl.DateTimeFormat(language, { timeZoneName: "short" }).formatToParts(time)
+      .find(({ type }) => type === "timeZoneName")?.value;
+    return `${new Intl.DateTimeFormat(language, { ...day, ...clock }).format(time)} (${zone})`;
+  }
+
+  /** @param {number} bytes */
+  function size(bytes) {
+    const gb = bytes / 2 ** 30;
+    const [n, unit] = gb >= 1 ? [gb.toFixed(1).replace(/\.0$/, ""), "GB"] : [Math.round(bytes / 2 ** 20), "MB"];
+    return `${n} ${unit}`;
+  }
+
+  return { language, say, duration, left, at, size };
+}
+
+/** @typedef {ReturnType<typeof texts>} Texts */
