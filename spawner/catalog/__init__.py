@@ -24,6 +24,7 @@ from spawner.catalog.model import (
 )
 from spawner.catalog.policies import Denial, Rights, groups_for, rights_of
 from spawner.catalog.reading import load_catalog
+from spawner.catalog.sessions import Sessions
 
 __all__ = [
     "FILE_VARIABLES",
@@ -45,6 +46,7 @@ __all__ = [
     "Policy",
     "Queue",
     "Rights",
+    "Sessions",
     "Text",
     "Warm",
     "echo",

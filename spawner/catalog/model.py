@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from spawner.catalog.sessions import Sessions
 from spawner.errors import BadOption
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -397,6 +398,7 @@ class Catalog(Part):
     defaults: Defaults
     limits: Limits = Limits()
     queue: Queue = Queue()
+    sessions: Sessions = Sessions()
     policies: tuple[Policy, ...] = Field(
         default=(), description="Who may use what. Without any, everything is for everybody."
     )
