@@ -32,6 +32,10 @@ CHECKS = [
 OPERATIONS = [
     ("GET", "/api/state"),
     ("GET", "/api/session"),
+    ("POST", "/api/session/extend"),
+    ("POST", "/api/session/notices"),
+    ("POST", "/api/session/answer"),
+    ("GET", "/api/allowance"),
     ("POST", "/api/instance"),
     ("GET", "/api/ticket"),
     ("POST", "/api/ticket"),

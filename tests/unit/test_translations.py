@@ -23,7 +23,7 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
-from spawner.desk.user import class_view, state, strings
+from spawner.desk.user import class_view, session_texts, state, strings
 from spawner.hub.bans import CHINESE as HUB_CHINESE
 from spawner.ledger import EndReason, StartStep
 from spawner.ledger.people import bans, forgetting
@@ -145,6 +145,13 @@ def class_texts() -> Iterator[str]:
     yield from (class_view.SESSION, class_view.ONE, class_view.SEVERAL)
 
 
+def session_words() -> Iterator[str]:
+    """Texts of notices and extensions."""
+    for pair in session_texts.NOTICE_TEXTS.values():
+        yield from pair
+    yield from (value for name, value in vars(session_texts).items() if name.isupper() and isinstance(value, str))
+
+
 def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
@@ -163,6 +170,7 @@ def _all() -> dict[str, str]:
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("class_view.py", sentence) for sentence in class_texts()),
+        *(("session_texts.py", sentence) for sentence in session_words()),
         *(("texts.py", text) for text in (*rate_texts.ADDRESS.values(), *rate_texts.PERSON.values(), rate_texts.NEXT)),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),

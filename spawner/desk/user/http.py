@@ -9,9 +9,11 @@ from spawner.desk.http import Handler
 from spawner.desk.paid.state import read_paid_view
 from spawner.desk.user.class_view import ClassView, view_of_class
 from spawner.desk.user.context import UserParts
+from spawner.desk.user.session_state import describe_part, read_session
 from spawner.desk.user.snapshot import UserSnapshot
 from spawner.desk.user.state import build_state
 from spawner.desk.user.views import State
+from spawner.ledger import InstanceState
 from spawner.ledger.people import people, trust
 from spawner.ledger.people.bans import refusal_of
 from spawner.people_settings import ClassLimits
@@ -41,7 +43,7 @@ class UserHandler(Handler):
             paid = await read_paid_view(desk, parts.paid, self.person_id, self.language_texts)
         now = utc_now()
         standing, limits = await self._class(now)
-        return build_state(
+        state = build_state(
             snapshot,
             user_name=self.user_name,
             admin=self.is_admin,
@@ -55,6 +57,17 @@ class UserHandler(Handler):
             standing=standing,
             limits=limits,
         )
+        return await self._with_session(state, snapshot, now)
+
+    async def _with_session(self, state: State, snapshot: UserSnapshot, now: datetime) -> State:
+        """The state with the notices of a running instance."""
+        instance, desk = snapshot.current, self.desk
+        if instance is None or state.instance is None or instance.state is not InstanceState.RUNNING:
+            return state
+        language = self.language_texts.language
+        rows = await desk.ledger.aread(read_session, self.parts.extensions, instance, language)
+        part = describe_part(rows, desk.catalog, self.language_texts, now)
+        return state.model_copy(update={"instance": state.instance.model_copy(update={"session": part})})
 
     async def _class(self, now: datetime) -> tuple[ClassView | None, ClassLimits | None]:
         """The user's class and its limits, where classes make a difference. An open page learns of changes."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.class_view import ClassView
+from spawner.desk.user.session_views import SessionPart
 from spawner.desk.views import UserView
 
 
@@ -103,7 +104,10 @@ class ProgressView(BaseModel):
 
 
 class InstanceView(BaseModel):
-    """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened."""
+    """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened.
+
+    `session`: its notices, and whether it can be extended; null unless it runs.
+    """
 
     id: str
     state: Literal["starting", "running", "stopping"]
@@ -117,6 +121,7 @@ class InstanceView(BaseModel):
     open_url: str
     problem: str | None
     progress: list[ProgressView]
+    session: SessionPart | None = None
 
 
 class TicketView(BaseModel):
