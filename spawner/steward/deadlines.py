@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from functools import partial
 
@@ -27,6 +27,7 @@ from spawner.pool.time.notices import OF_AN_END
 from spawner.steward.activity import is_busy
 
 log = logging.getLogger("freepool.steward")
+Ask = Callable[[Instance], Awaitable[bool | None]]
 Tell = Callable[[Connection, SessionNotice], None]
 """Sends a notice to its person's own channel, in the transaction that writes it."""
 
@@ -36,11 +37,15 @@ def no_channel(connection: Connection, notice: SessionNotice) -> None:
 
 
 class DeadlineKeeper:
-    """Keeps the ends of one pool's instances. `tasks` run the requests to instances."""
+    """Keeps the ends of one pool's instances. `tasks` run the requests to instances.
 
-    def __init__(self, pool: Pool, tasks: KeyedTaskSet, tell: Tell = no_channel) -> None:
+    `ask`: whether a kernel of an instance runs a cell; None where it does not say. `tell`: see `Tell`.
+    """
+
+    def __init__(self, pool: Pool, tasks: KeyedTaskSet, *, ask: Ask | None = None, tell: Tell = no_channel) -> None:
         self._pool = pool
         self._tasks = tasks
+        self._ask_instance = ask or partial(is_busy, pool.session)
         self._tell = tell
         self._rules = Extensions(pool.catalog, pool.people, metering_of(pool.catalog), pool.now, pool.new_id)
         self._busy: dict[str, bool | None] = {}
@@ -110,7 +115,7 @@ class DeadlineKeeper:
             self._tell(connection, notice)
 
     async def _ask(self, instance: Instance) -> None:
-        self._busy[instance.id] = await is_busy(self._pool.session, instance)
+        self._busy[instance.id] = await self._ask_instance(instance)
 
 
 def read_runs(connection: Connection, near: Iterable[Instance]) -> list[Run]:

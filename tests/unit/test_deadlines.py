@@ -183,6 +183,13 @@ def test_clocks_that_step_back_or_forward_end_nothing_without_a_notice() -> None
     assert forward.ended_at == later(505) + ASKED
 
 
+def test_an_end_before_the_beginning_is_announced_like_any_other() -> None:
+    session = Session(-120)
+    session.run(later(0), later(10))
+    assert session.said == [(0, 5), (4, 1)]
+    assert session.ended_at == later(5) + ASKED
+
+
 def test_a_busy_cell_gets_grace_once() -> None:
     session = Session(busy=True)
     session.run(later(200), later(300))

@@ -107,8 +107,10 @@ def decide(
 
 
 def session_of(instance: Instance, end: datetime) -> timedelta:
-    """The length of a session with this end. One whose beginning is not known has no short length."""
-    return timedelta.max if instance.usable_at is None else max(end - instance.usable_at, timedelta())
+    """The length of a session with this end. One that ends before it began, by a clock that was set, is not short."""
+    if instance.usable_at is None or instance.usable_at >= end:
+        return timedelta.max
+    return end - instance.usable_at
 
 
 def _announce(due: Deadlines, run: Run, rules: Sessions, kind: NoticeKind, end: datetime, now: datetime) -> None:

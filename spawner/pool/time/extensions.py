@@ -98,7 +98,7 @@ class Extensions:
             return None
         now, ends_at = self.now(), expected + timedelta(seconds=seconds)
         self._put(connection, instance, ExtensionKind.GRACE, seconds)
-        self.metering.debit_next_week(connection, instance, seconds, now)
+        is_debited = self.metering.debit_next_week(connection, instance, seconds, now)
         notice = SessionNotice(
             id=self.new_id(),
             instance_id=instance_id,
@@ -107,7 +107,7 @@ class Extensions:
             mark=mark_of(NoticeKind.GRACE, ends_at, seconds // 60),
             due_at=ends_at,
             written_at=now,
-            params={"minutes": seconds // 60},
+            params={"minutes": seconds // 60, "debited": is_debited},
         )
         notices.write(connection, notice)
         instances.move_end(connection, instance_id, expected=expected, ends_at=ends_at)

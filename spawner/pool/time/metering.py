@@ -52,8 +52,8 @@ class Metering(Protocol):
         """Set aside what the instance may use longer. False, and nothing is written, where it is too much."""
         ...
 
-    def debit_next_week(self, connection: Connection, instance: Instance, seconds: int, now: datetime, /) -> None:
-        """Take them from the hours of the next week. Does nothing where those are unlimited."""
+    def debit_next_week(self, connection: Connection, instance: Instance, seconds: int, now: datetime, /) -> bool:
+        """Take them from the hours of the next week. False where those are unlimited."""
         ...
 
 
@@ -85,5 +85,6 @@ class Unmetered:
         """Nothing is set aside."""
         return True
 
-    def debit_next_week(self, *_: object) -> None:
+    def debit_next_week(self, *_: object) -> bool:
         """Nothing is taken."""
+        return False
