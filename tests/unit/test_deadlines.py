@@ -238,6 +238,16 @@ def test_maintenance_is_announced_and_ends_at_its_time() -> None:
     assert sudden.ended_at == later(62), "an administrator's time holds"
 
 
+def test_a_sudden_maintenance_that_is_called_off_is_no_notice_in_time() -> None:
+    session = Session(closes_at=later(239))
+    session.run(later(238), later(238.5))
+    session.closes_at = None
+    session.run(later(238.5), later(250))
+    assert session.end == later(243)
+    assert session.ended_at is not None
+    assert session.ended_at >= later(243)
+
+
 def test_no_grace_reaches_into_maintenance() -> None:
     session = Session(closes_at=later(245), busy=True)
     session.run(later(200), later(250))
