@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from spawner.ledger import EndReason
+from spawner.ledger.time import notices
+from spawner.ledger.time.rows import NoticeKind
 from spawner.pool.build import utc_now
 from tests.hub.queue_users import FLAVOR, history, lean_pool_of, people, wait_for_order
 from tests.stack import Stack, eventually, running_stack, write_catalog
@@ -102,6 +104,10 @@ def test_maintenance_refuses_starts_and_ends_instances_at_its_time(state: Path, 
         assert (instance.reason, instance.ended_at is not None and instance.ended_at >= closes) == (
             EndReason.MAINTENANCE,
             True,
+        )
+        said = stack.ledger.read(notices.of_instance, instance.id)
+        assert [(one.kind, one.due_at) for one in said] == [(NoticeKind.MAINTENANCE, closes)], (
+            "it was announced at once"
         )
         assert waits.place == 1, "who waits keeps the place"
         last = stack.desk("GET", "api/state", token=inside.token).json()["last"]
