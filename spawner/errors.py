@@ -24,7 +24,8 @@
         ├── Conflict              409, the state of the user's instances does not allow it
         │   ├── AlreadyRunning    the user has an instance
         │   ├── NotRunning        the user has no instance
-        │   └── NotCalled         no slot is reserved for the user
+        │   ├── NotCalled         no slot is reserved for the user
+        │   └── CannotExtend      the session's end cannot be moved; a subclass for each reason
         ├── TooMany               409, the user has as many instances as the catalog allows
         ├── TooManyRequests       409, too many requests of one user at once
         ├── RateLimited           429, too many requests in a short time
@@ -230,6 +231,42 @@ class NotCalled(Conflict):
     """No slot is reserved for the user: their ticket still waits, or they have none."""
 
     code = "not_called"
+
+
+class CannotExtend(Conflict):
+    """The end of the user's session cannot be moved. Its code is `reason` of the session's `extension`."""
+
+    code = "cannot_extend"
+
+
+class OthersWait(CannotExtend):
+    """Somebody waits for the flavor, or for another of its class."""
+
+    code = "others_wait"
+
+
+class ExtensionsUsed(CannotExtend):
+    """The session was extended as often as the catalog allows."""
+
+    code = "used_up"
+
+
+class NotExtendable(CannotExtend):
+    """The person's class, or the catalog's policies, give no longer session."""
+
+    code = "policy"
+
+
+class NoHoursToExtend(CannotExtend):
+    """The person's hours of this week do not cover it."""
+
+    code = "no_hours"
+
+
+class MaintenanceAhead(CannotExtend):
+    """The platform closes for maintenance."""
+
+    code = "maintenance"
 
 
 class TooMany(Refusal):

@@ -22,6 +22,7 @@ from spawner.catalog.model import (
 from spawner.catalog.parts import LONGEST_ECHO, Part, Text, echo
 from spawner.catalog.policies import Denial, Rights, groups_for, rights_of
 from spawner.catalog.reading import load_catalog
+from spawner.catalog.sessions import Sessions
 
 __all__ = [
     "FILE_VARIABLES",
@@ -46,6 +47,7 @@ __all__ = [
     "Policy",
     "Queue",
     "Rights",
+    "Sessions",
     "Text",
     "Warm",
     "Week",

@@ -15,6 +15,7 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 from spawner.catalog.allowances import Allowances, FlavorAllowance, Hours
 from spawner.catalog.keep import Keep
 from spawner.catalog.parts import Identifier, Part, Text, echo
+from spawner.catalog.sessions import Sessions
 from spawner.errors import BadOption
 
 OURS_TO_DECIDE = frozenset(
@@ -380,6 +381,7 @@ class Catalog(Part):
     defaults: Defaults
     limits: Limits = Limits()
     queue: Queue = Queue()
+    sessions: Sessions = Sessions()
     policies: tuple[Policy, ...] = Field(
         default=(), description="Who may use what. Without any, everything is for everybody."
     )

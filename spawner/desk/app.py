@@ -37,11 +37,14 @@ from spawner.desk.routes import Route, tornado_routes
 from spawner.desk.user import channel_routes
 from spawner.desk.user import routes as user_routes
 from spawner.desk.user.context import UserParts
+from spawner.desk.user.session_changes import SessionChanges
 from spawner.desk.user.snapshot import SnapshotReader
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
 from spawner.pool.queue.admission import Admission
+from spawner.pool.time.extensions import Extensions
+from spawner.pool.time.metered import Metered
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.server import LimitedServer, is_unforwarded, log_and_note
 from spawner.settings import LARGEST_REQUEST, Settings
@@ -93,7 +96,15 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         paid = make_paid_parts(desk, settings.paid)
         desk.expositions.append(partial(paid_exposition, reaches=paid.paid.reaches))
     shown = paid if settings.guards_pages else None
-    return Parts(desk, UserParts(admission, SnapshotReader(admission, utc_now), shown), paid)
+    extensions = Extensions(catalog, settings.people, Metered(catalog, new_id), utc_now, new_id)
+    user = UserParts(
+        admission=admission,
+        snapshots=SnapshotReader(admission, utc_now),
+        paid=shown,
+        extensions=extensions,
+        session_changes=SessionChanges(ledger, desk.changes, extensions.metering.rivals),
+    )
+    return Parts(desk, user, paid)
 
 
 def api_document(*, has_paid: bool) -> dict[str, Any]:

@@ -105,8 +105,9 @@ class Handler(HubOAuthenticated, RequestHandler):
     """Base of all handlers. `wants_json`: errors are JSON; `needs_user`: a signed-in user is required.
 
     `needs_person`: the ledger's row of the user is read, which a service has none of.
-    `takes_instance_token`: a notebook server may read this with its own token. `serves_user_hosts`: this is also
-    answered on the hosts of users' notebooks. `serves_banned`: a banned person may do this.
+    `takes_instance_token`: a notebook server may do this with its own token, for its own session.
+    `serves_user_hosts`: this is also answered on the hosts of users' notebooks. `serves_banned`: a banned person may do
+    this.
     """
 
     desk: Desk
@@ -205,7 +206,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             )
         if not self.takes_instance_token:
             raise NotAllowed(
-                "A notebook's own token can only read its own session.",
+                "A notebook's own token is only for its own session.",
                 next_step="Use api/session, or do this on the home page in your browser.",
             )
         self.instance_server = server

@@ -35,7 +35,8 @@ log = logging.getLogger("freepool.pool")
 ASSIGN_SECONDS = 3.0
 """Shorter than the backend's own timeout: a start does not wait for an unreachable backend."""
 DEADLINE_SLACK = timedelta(minutes=10)
-"""How long after its deadline the backend ends an instance that no steward has ended."""
+"""How long after the latest deadline that it may get the backend ends an instance that no steward has ended. More than
+`LEAST_NOTICE`, by which a steward that was away moves a deadline."""
 
 
 @dataclass(frozen=True)
@@ -226,8 +227,14 @@ class Pool:
             await self.ledger.awrite(write, None)
 
     async def assign(self, slot: Slot, ends_at: datetime) -> bool:
-        """Mark a slot as assigned in the backend until `ends_at`. False where the backend is unreachable."""
-        seconds = (ends_at - slot.created_at + DEADLINE_SLACK).total_seconds()
+        """Mark a slot as assigned in the backend. False where the backend is unreachable.
+
+        Kubernetes can only lower the deadline of a pod. So it is set once, to `ends_at` with all extensions and grace;
+        the steward ends the instance at the time that holds.
+        """
+        sessions = self.catalog.sessions
+        moved = timedelta(minutes=sessions.extensions * sessions.extension_minutes + sessions.grace_minutes)
+        seconds = (ends_at - slot.created_at + moved + DEADLINE_SLACK).total_seconds()
         try:
             async with asyncio.timeout(ASSIGN_SECONDS):
                 await self.backend.assign(slot.id, seconds=seconds)

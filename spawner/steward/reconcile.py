@@ -86,14 +86,16 @@ def decide(
     now: datetime,
     limits: Limits,
     closes_at: datetime | None = None,
+    may_end: Collection[str] = (),
     cause_pending: Mapping[str, datetime] | None = None,
     requires_user_namespaces: Collection[str] = (),
 ) -> Iterator[Action]:
     """The actions that reconcile ledger and backend.
 
     `slots`, `instances` and `tickets` (the open ones) must be read *after* `found`: a row is written before its slot is
-    created, so a found slot without a row is an orphan. From `closes_at` on no instance runs. `cause_pending`: for
-    slots that ended without a final cause, when the end was first seen. `requires_user_namespaces`: flavors for which
+    created, so a found slot without a row is an orphan. From `closes_at` on no instance runs. `may_end`: ids of
+    instances that end at their deadline now (`spawner.pool.time.deadlines`). `cause_pending`: for slots that ended
+    without a final cause, when the end was first seen. `requires_user_namespaces`: flavors for which
     the catalog asks for user namespaces, whatever nodes support.
     """
     held = {ticket.id for ticket in tickets}
@@ -113,7 +115,7 @@ def decide(
             yield action
     for instance in by_id.values():
         its_slot = known.get(instance.slot_id or "")
-        ending = _about_instance(instance, its_slot, found, now, closes_at, cause_pending or {})
+        ending = _about_instance(instance, its_slot, found, now, closes_at, may_end, cause_pending or {})
         if ending is not None:
             yield ending
 
@@ -193,6 +195,7 @@ def _about_instance(
     found: Slots,
     now: datetime,
     closes_at: datetime | None,
+    may_end: Collection[str],
     cause_pending: Mapping[str, datetime],
 ) -> NoteEnd | EndInstance | None:
     if instance.state is InstanceState.STOPPING:
@@ -209,7 +212,7 @@ def _about_instance(
         reason, detail = reason_of_running(status), status.detail or None
         kind = NoteEnd if _cause_may_come(status, now, cause_pending) else EndInstance
         return kind(instance.id, reason, detail, died_at=status.died_at)
-    if instance.ends_at is not None and instance.ends_at <= now:
+    if instance.id in may_end:
         return EndInstance(instance.id, EndReason.DEADLINE)
     return None
 

@@ -35,6 +35,7 @@ from spawner.steward import bans, reconcile
 from spawner.steward.allowances import AllowanceKeeper
 from spawner.steward.bundles import Bundles
 from spawner.steward.channels import keeping_channels
+from spawner.steward.deadlines import DeadlineKeeper
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
 from spawner.steward.paid import keeping_paid
@@ -71,6 +72,7 @@ class Steward:
         self._tasks = KeyedTaskSet(_log_failure)
         self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook)
         rules = GuardSettings(note=False) if settings is None else settings.guard
+        self._deadlines = DeadlineKeeper(pool, self._tasks)
         self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token)
         self._allowances = AllowanceKeeper(pool)
         self._settings = settings
@@ -104,6 +106,8 @@ class Steward:
         found = await pool.view.refresh()  # first the backend, then the ledger: see `reconcile.decide`
         snapshot = await pool.ledger.aread(read_reconcile)
         drain = snapshot.controls.drain
+        closes_at = drain.at if drain else None
+        may_end = await self._deadlines.round(snapshot.instances, snapshot.tickets, closes_at)
         now = pool.now()
         await pool.record_user_namespaces(found, snapshot.slots, snapshot.tried)
         self._cause_pending = reconcile.cause_pending_since(found, self._cause_pending, now)
@@ -114,7 +118,8 @@ class Steward:
             found=found,
             now=now,
             limits=pool.catalog.limits,
-            closes_at=drain.at if drain else None,
+            closes_at=closes_at,
+            may_end=may_end,
             cause_pending=self._cause_pending,
             requires_user_namespaces={one.id for one in pool.catalog.flavors if one.pod.host_users is False},
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import psutil
-from sqlalchemy import text, update
+from sqlalchemy import text
 
 from spawner.catalog import load_catalog
 from spawner.instance.sealing import slot_key
@@ -26,9 +26,9 @@ from spawner.ledger.engine import make_engine
 from spawner.ledger.migrate import migrate
 from spawner.ledger.people import people
 from spawner.ledger.pool import instances
-from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.backends.base import SlotSpec
-from spawner.pool.build import make_backend, utc_now
+from spawner.pool.build import make_backend
+from tests.hub.deadlines import reach_end
 from tests.hub.queue_users import alive
 from tests.stack import PROJECT, Stack, eventually, free_port, running_stack, write_catalog
 
@@ -175,11 +175,7 @@ def test_an_instance_ends_at_its_deadline_and_its_user_reads_why(shared_stack: S
     instance = instance_of(stack, "late")
     assert instance.ends_at - instance.usable_at == timedelta(minutes=240)
     ledger = stack.ledger
-    ledger.write(
-        lambda connection: connection.execute(
-            update(instances_table).where(instances_table.c.id == instance.id).values(ends_at=utc_now())
-        )
-    )
+    reach_end(ledger, instance.id, instance.person_id)
     eventually(lambda: stack.api("GET", "/users/late").json()["servers"] == {}, what="the end at the deadline")
     last = eventually(lambda: ledger.read(instances.last_ended, stack.person_of("late")))
     assert last.reason is EndReason.DEADLINE

@@ -1,4 +1,4 @@
-"""What code in a notebook can do with its server's own token: read about its session, and report activity."""
+"""What code in a notebook can do with its server's own token: read and extend its session, and report activity."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from tests.backends.notebook import Notebook
 from tests.stack import Stack, eventually
 
 OWNER, OTHER, NAMED = "owner-of-a-token", "other-of-a-token", "owner-of-none"
+OF_SESSIONS = {
+    "api/session", "api/session/events", "api/session/extend", "api/session/notices", "api/session/answer",
+    "api/allowance",
+}  # fmt: skip
+"""What it may do: tests/hub/test_sessions.py."""
 VALUES = ("0" * 32, "0" * 16, "1", "cn-hangzhou")
 """One of them fits each parameter of a path."""
 
@@ -60,7 +65,7 @@ async def test_the_desk_tells_it_about_its_own_session_and_nothing_else(stack: S
         for one in route.parameters:
             value = next(value for value in VALUES if re.fullmatch(one.pattern, value))
             path = path.replace(f"{{{one.name}}}", value)
-        if path == "api/session" or route.is_pattern or not route.handler.needs_user:
+        if path in OF_SESSIONS or route.is_pattern or not route.handler.needs_user:
             continue
         for method in ("GET", "POST"):
             if getattr(route.handler, method.lower(), None) is None:
@@ -68,11 +73,13 @@ async def test_the_desk_tells_it_about_its_own_session_and_nothing_else(stack: S
             refused = stack.desk(method, path, token=token, json={})
             assert refused.status_code == 403, (method, path, refused.status_code)
             if path.startswith("api/"):
-                assert "can only read its own session" in refused.json()["error"]["message"], path
+                assert "is only for its own session" in refused.json()["error"]["message"], path
             tried += 1
     assert tried > 50
     assert {one.user_name for one in stack.unended()} >= {OWNER, OTHER}, "nothing was stopped"
     assert stack.desk("POST", "api/session", token=token, json={}).status_code == 405
+    extended = stack.desk("POST", "api/session/extend", token=token, json={})
+    assert extended.json()["ends_at"] > session["ends_at"]
 
 
 async def test_the_hub_lets_it_name_its_user_and_report_activity(stack: Stack) -> None:

@@ -20,6 +20,8 @@ import yaml
 
 from spawner.ledger import EndReason
 from spawner.ledger.channels import channels
+from spawner.ledger.time import notices
+from spawner.ledger.time.rows import NoticeKind
 from spawner.pool.build import utc_now
 from tests.channels.servers import MailBox, channels_by, link_in, mail_server
 from tests.hub.queue_users import FLAVOR, history, lean_pool_of, people, wait_for_order
@@ -168,6 +170,10 @@ def test_maintenance_refuses_starts_and_ends_instances_at_its_time(state: Path, 
         assert (instance.reason, instance.ended_at is not None and instance.ended_at >= closes) == (
             EndReason.MAINTENANCE,
             True,
+        )
+        said = stack.ledger.read(notices.of_instance, instance.id)
+        assert [(one.kind, one.due_at) for one in said] == [(NoticeKind.MAINTENANCE, closes)], (
+            "it was announced at once"
         )
         assert waits.place == 1, "who waits keeps the place"
         last = stack.desk("GET", "api/state", token=inside.token).json()["last"]

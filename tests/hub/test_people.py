@@ -13,8 +13,8 @@ import pytest
 from spawner.ledger import EndReason, Instance, InstanceState
 from spawner.ledger.people import people
 from spawner.ledger.pool import instances, tickets
-from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.build import utc_now
+from tests.hub.deadlines import reach_end
 from tests.hub.queue_users import Person
 from tests.stack import PATIENCE, PROJECT, Stack, eventually
 
@@ -106,10 +106,7 @@ def test_an_administrator_stops_what_ran_before_a_rename(ann: Person) -> None:
 def test_the_deadline_holds_after_a_rename(ann: Person) -> None:
     instance = start(ann)
     renamed = rename(ann, f"{ann.name}-now")
-    table = instances_table
-    ann.stack.ledger.write(
-        lambda connection: connection.execute(table.update().where(table.c.id == instance.id).values(ends_at=utc_now()))
-    )
+    reach_end(ann.stack.ledger, instance.id, instance.person_id)
     eventually(lambda: row_of(ann, instance.id).state is InstanceState.ENDED, what="the end at the deadline")
     assert row_of(ann, instance.id).reason is EndReason.DEADLINE
     eventually(lambda: ann.stack.api("GET", f"/users/{renamed.name}").json()["servers"] == {}, what="the hub's cleanup")

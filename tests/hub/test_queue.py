@@ -58,6 +58,21 @@ def fill(stack: Stack, *names: str) -> list[Person]:
     return found
 
 
+def test_nobody_extends_a_session_while_others_wait(stack: Stack) -> None:
+    ann, _ = fill(stack, "ann", "bob")
+    before = ann.instance
+    (third,) = people(stack, "third")
+    assert third.ask().status_code == 202
+    session = stack.desk("GET", "api/session", token=ann.token).json()
+    assert (session["extension"]["possible"], session["extension"]["reason"]) == (False, "others_wait")
+    refused = stack.desk("POST", "api/session/extend", token=ann.token, json={"number": 1})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "others_wait")
+    assert refused.json()["error"]["message"].startswith("Other users are waiting for this machine type")
+    assert ann.instance == before
+    assert third.leave().status_code == 200
+    assert stack.desk("POST", "api/session/extend", token=ann.token, json={"number": 1}).status_code == 200
+
+
 def test_jupyterhubs_api_reports_the_place_in_the_queue(stack: Stack) -> None:
     ann, _ = fill(stack, "ann", "bob")
     third, fourth = people(stack, "third", "fourth")

@@ -35,7 +35,7 @@ def typescript(schema: dict[str, Any]) -> str:
         case {"type": "array", "prefixItems": items}:
             return f"[{', '.join(typescript(item) for item in items)}]"
         case {"type": "array", "items": {"$ref": _} | {"type": _} as item}:
-            return f"{typescript(item)}[]"
+            return f"({typescript(item)})[]" if "enum" in item else f"{typescript(item)}[]"
         case {"additionalProperties": True, "type": "object"}:
             return "Record<string, unknown>"
         case {"type": "array", "items": item}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -30,7 +31,7 @@ class PoolState:
     instances: dict[str, Instance] = field(default_factory=dict)
     found: dict[str, SlotStatus] = field(default_factory=dict)
 
-    def decide(self) -> list[Action]:
+    def decide(self, may_end: Collection[str] = ()) -> list[Action]:
         return list(
             decide(
                 slots=self.slots.values(),
@@ -38,6 +39,7 @@ class PoolState:
                 found=self.found,
                 now=NOW,
                 limits=LIMITS,
+                may_end=may_end,
             )
         )
 

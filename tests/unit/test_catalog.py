@@ -248,3 +248,27 @@ def test_a_text_is_shown_in_the_users_language() -> None:
     assert [text.in_language(tag) for tag in ("zh", "zh-CN", "ZH-hant", "en", "fr", "")] == [
         "猫", "猫", "猫", "cat", "cat", "cat",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sessions", "mistake"),
+    [
+        ("{warn_minutes: [10, 30]}", "sessions.warn_minutes: value error, must fall from one to the next"),
+        ("{warn_minutes: [5, 5]}", "sessions.warn_minutes: value error, must fall from one to the next"),
+        ("{warn_minutes: [3, 1]}", "sessions.warn_minutes: value error, must begin with 5 or more"),
+        ("{warn_minutes: []}", "sessions.warn_minutes: tuple should have at least 1 item"),
+        ("{extensions: -1}", "sessions.extensions: input should be greater than or equal to 0"),
+        ("{grace_minutes: 61}", "sessions.grace_minutes: input should be less than or equal to 60"),
+        ("{extension_minute: 5}", "sessions.extension_minute: is not known."),
+    ],
+)
+def test_mistakes_in_the_rules_of_sessions(sessions: str, mistake: str, tmp_path: Path) -> None:
+    (found,) = mistakes_of(f"{GOOD}sessions: {sessions}\n", tmp_path)
+    assert mistake in found
+
+
+def test_sessions_have_defaults(tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text(GOOD)
+    found = load_catalog(tmp_path / "catalog.yaml").sessions
+    assert (found.extension_minutes, found.extensions, found.grace_minutes) == (60, 2, 10)
+    assert found.warn_minutes == (30, 10, 5, 1)

@@ -12,8 +12,10 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from spawner.instance.sealing import CLAIM_PATH, Claim, ClaimRefused, slot_key, unseal
+from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.pool.claim import VALID_SECONDS, push_claim
 from spawner.pool.pool import ASSIGN_SECONDS, DEADLINE_SLACK, Pool
+from spawner.pool.time.notices import LEAST_NOTICE
 from tests.unit import make
 
 KEY = slot_key(b"m" * 64, "slot-1")
@@ -84,13 +86,33 @@ def pool(backend: AssigningBackend, now: datetime) -> Pool:
     )  # type: ignore[arg-type]
 
 
+MOVED = timedelta(hours=2, minutes=10)
+"""All extensions of the default catalog, and grace: Kubernetes can only lower a pod's deadline."""
+
+
 @pytest.mark.parametrize("off", [timedelta(minutes=-10), timedelta(0), timedelta(minutes=10)])
 async def test_the_backends_deadline_is_a_duration_between_two_times_of_the_ledger(off: timedelta) -> None:
     """Kubernetes counts it from the pod's start by the node's own clock, so no two clocks are compared."""
     backend = AssigningBackend()
     slot = make.slot("one", created_at=make.NOW - timedelta(hours=3))
     assert await pool(backend, make.NOW + off).assign(slot, make.NOW + timedelta(hours=1))
-    assert backend.assigned_seconds == {"one": (timedelta(hours=4) + DEADLINE_SLACK).total_seconds()}
+    assert backend.assigned_seconds == {"one": (timedelta(hours=4) + MOVED + DEADLINE_SLACK).total_seconds()}
+    assert DEADLINE_SLACK > LEAST_NOTICE
+
+
+async def test_kubernetes_gets_the_deadline_with_the_mark_of_a_pod_in_use() -> None:
+    """In one change: a pod that is marked and has no deadline would run for ever without a steward."""
+    changes: list[Any] = []
+
+    class Patches:
+        async def patch(self, name: str, change: Any) -> None:
+            changes.append((name, change["spec"], change["metadata"]["labels"]["freepool/assigned"]))
+
+    kubernetes: Any = object.__new__(KubernetesBackend)
+    kubernetes._cluster = Patches()
+    assert await pool(kubernetes, make.NOW).assign(make.slot("one", created_at=make.NOW), make.NOW + timedelta(hours=1))
+    seconds = round((timedelta(hours=1) + MOVED + DEADLINE_SLACK).total_seconds())
+    assert changes == [("freepool-one", {"activeDeadlineSeconds": seconds}, "true")]
 
 
 async def test_an_unreachable_backend_does_not_delay_a_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,9 +114,9 @@ def test_a_running_instance_needs_no_action() -> None:
 
 def test_an_instance_ends_at_its_deadline() -> None:
     late = replace(running(), ends_at=NOW)
-    assert state_with(slot=CLAIMED, instance=late, status=make.status("s")).decide() == [
-        EndInstance("i", EndReason.DEADLINE)
-    ]
+    state = state_with(slot=CLAIMED, instance=late, status=make.status("s"))
+    assert state.decide(may_end={"i"}) == [EndInstance("i", EndReason.DEADLINE)]
+    assert state.decide() == [], "its user was not told, or it has grace"
 
 
 def test_an_instance_without_a_slot_in_the_backend_is_lost() -> None:
@@ -152,7 +152,8 @@ def test_an_instance_whose_slot_died_ends_with_its_reason(status_reason: EndReas
 def test_the_cause_of_an_end_is_recorded_even_after_the_deadline() -> None:
     dead = make.status("s", Phase.DEAD, EndReason.OUT_OF_MEMORY)
     late = replace(running(), ends_at=NOW - timedelta(seconds=1))
-    assert state_with(slot=CLAIMED, instance=late, status=dead).decide() == [EndInstance("i", EndReason.OUT_OF_MEMORY)]
+    state = state_with(slot=CLAIMED, instance=late, status=dead)
+    assert state.decide(may_end={"i"}) == [EndInstance("i", EndReason.OUT_OF_MEMORY)]
 
 
 def test_an_end_that_was_begun_is_finished_with_its_first_reason() -> None:

@@ -14,6 +14,7 @@ from spawner.desk.common import StreamHandler
 from spawner.desk.paid import routes as paid
 from spawner.desk.routes import Parameter, Route, tornado_routes
 from spawner.desk.user import routes as user
+from spawner.desk.user.session import SessionEventsHandler
 
 API = [route for route in (*user.ROUTES, *admin.ROUTES, *paid.API) if route.path.startswith("api/")]
 METHODS = ("get", "head", "post", "put", "patch", "delete")
@@ -22,7 +23,7 @@ METHODS = ("get", "head", "post", "put", "patch", "delete")
 @pytest.mark.parametrize("route", API, ids=lambda route: route.path)
 def test_each_method_of_the_api_is_described_and_no_other(route: Route) -> None:
     methods = {name for name in METHODS if getattr(route.handler, name) is not getattr(RequestHandler, name)}
-    streams = issubclass(route.handler, StreamHandler)  # OpenAPI has no words for them
+    streams = issubclass(route.handler, StreamHandler | SessionEventsHandler)  # OpenAPI has no words for them
     assert {operation.method for operation in route.operations} == (set() if streams else methods)
     for name in methods:
         taken = list(inspect.signature(getattr(route.handler, name)).parameters)[1:]

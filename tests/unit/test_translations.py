@@ -34,6 +34,7 @@ from spawner.desk.user import (
     class_view,
     landing,
     save_texts,
+    session_texts,
     state,
     strings,
 )
@@ -168,6 +169,13 @@ def time_texts() -> Iterator[str]:
     yield from (value for name, value in vars(time_refusals).items() if name.isupper() and str(value).endswith("."))
 
 
+def session_words() -> Iterator[str]:
+    """Texts of notices and extensions."""
+    for pair in session_texts.NOTICE_TEXTS.values():
+        yield from pair
+    yield from (value for name, value in vars(session_texts).items() if name.isupper() and isinstance(value, str))
+
+
 def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
@@ -205,6 +213,7 @@ def _all() -> dict[str, str]:
                 rate_texts.NEXT_ONE,
             )
         ),
+        *(("session_texts.py", sentence) for sentence in session_words()),
         *(("bans.py", sentence) for sentence in (*bans.REASONS.values(), *BAN_ENDS)),
         *(("people.py", value) for value in people_texts()),
         *(("allowances.py", value) for value in allowances.TEXTS),

@@ -11,9 +11,11 @@ from spawner.desk.user.allowance_view import read_allowances
 from spawner.desk.user.class_view import ClassView, view_of_class
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.save_views import KeepSummary
+from spawner.desk.user.session_state import describe_part, read_session
 from spawner.desk.user.snapshot import UserSnapshot
 from spawner.desk.user.state import build_state
 from spawner.desk.user.views import State
+from spawner.ledger import InstanceState
 from spawner.ledger.bundles import bundles, choices
 from spawner.ledger.bundles.rows import BundleState
 from spawner.ledger.people import people, trust
@@ -61,7 +63,8 @@ class UserHandler(Handler):
             limits=limits,
             hours=hours,
         )
-        return state.model_copy(update={"keep": await self._keep_summary(now)})
+        state = state.model_copy(update={"keep": await self._keep_summary(now)})
+        return await self._with_session(state, snapshot, now)
 
     async def _keep_summary(self, now: datetime) -> KeepSummary | None:
         """Whether the user wants files kept, and of how many notebooks they are; None where the catalog keeps none."""
@@ -71,6 +74,16 @@ class UserHandler(Handler):
         kept = [one for one in own if one.state is BundleState.KEPT and one.expires_at > now]
         chosen = await self.desk.ledger.aread(choices.is_chosen, self.person_id)
         return KeepSummary(chosen=chosen, kept=len(kept))
+
+    async def _with_session(self, state: State, snapshot: UserSnapshot, now: datetime) -> State:
+        """The state with the notices of a running instance."""
+        instance, desk = snapshot.current, self.desk
+        if instance is None or state.instance is None or instance.state is not InstanceState.RUNNING:
+            return state
+        language = self.language_texts.language
+        rows = await desk.ledger.aread(read_session, self.parts.extensions, instance, language)
+        part = describe_part(rows, desk.catalog, self.language_texts, now)
+        return state.model_copy(update={"instance": state.instance.model_copy(update={"session": part})})
 
     async def _class(self, now: datetime) -> tuple[ClassView | None, ClassLimits | None]:
         """The user's class and its limits, where classes make a difference. An open page learns of changes."""

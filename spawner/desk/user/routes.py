@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel
 
+from spawner.desk.i18n import LANGUAGES
 from spawner.desk.requests import EmptyRequest
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
 from spawner.desk.user import channel_routes, end, history, instance, landing, pages, save_routes, session
 from spawner.desk.user.requests import StartRequest, TicketAnswer
+from spawner.desk.user.session_views import (
+    AllowancesView,
+    AnswerRequest,
+    ExtendRequest,
+    SeenRequest,
+    SessionView,
+)
 from spawner.desk.user.views import State
+
+LANGUAGE = Parameter("language", {"type": "string", "enum": list(LANGUAGES)})
 
 
 def _read(summary: str, answer: Answer) -> Operation:
@@ -26,6 +38,20 @@ def _change(summary: str, request: type[BaseModel], *done: int) -> Operation:
     return Operation("post", summary, answers, request)
 
 
+def _session(method: Literal["get", "post"], summary: str, request: type[BaseModel] | None = None) -> Operation:
+    """What a notebook server may do with its own token, for its own instance."""
+    refused = {"BAD_REQUEST": "Unknown id, or invalid body."} if request is not None else {}
+    answers = {
+        200: Answer("The session now.", SessionView),
+        **errors(
+            FORBIDDEN="Not signed in, or no XSRF token.",
+            CONFLICT="No notebook is running, or it cannot be extended: `code` says why.",
+            **refused,
+        ),
+    }
+    return Operation(method, summary, answers, request, query=(LANGUAGE,))
+
+
 ROUTES: tuple[Route, ...] = (
     Route("", pages.PageHandler),
     Route("api/state", pages.StateHandler, (_read("State of the user's page", Answer("The current state.", State)),)),
@@ -36,19 +62,27 @@ ROUTES: tuple[Route, ...] = (
         landing.FreeHandler,
         (Operation("get", "What is free now; for everybody", {200: Answer("By machine type.", landing.FreeAnswer)}),),
     ),
+    Route("api/session", session.SessionHandler, (_session("get", "Your running instance, until when, and notices"),)),
+    Route("api/session/events", session.SessionEventsHandler),
     Route(
-        "api/session",
-        session.SessionHandler,
-        (
-            Operation(
-                "get",
-                "Your running instance; all that a notebook server may read here with its own token",
-                {
-                    200: Answer("Now.", session.SessionView),
-                    **errors(FORBIDDEN="Not signed in.", CONFLICT="No notebook is running."),
-                },
-            ),
-        ),
+        "api/session/extend",
+        session.ExtendHandler,
+        (_session("post", "Extend your session by one extension", ExtendRequest),),
+    ),
+    Route(
+        "api/session/notices",
+        session.NoticesHandler,
+        (_session("post", "Note that a page shows notices", SeenRequest),),
+    ),
+    Route(
+        "api/session/answer",
+        session.AnswerHandler,
+        (_session("post", "Answer a notice; the first answer stays", AnswerRequest),),
+    ),
+    Route(
+        "api/allowance",
+        session.AllowanceHandler,
+        (_read("Your hours of this week, by class", Answer("The classes.", AllowancesView)),),
     ),
     Route(
         "api/instance",

@@ -11,6 +11,7 @@ from spawner.desk.paid.views import PaidView
 from spawner.desk.user.allowance_view import FlavorAllowanceView, LastUseView
 from spawner.desk.user.class_view import ClassView
 from spawner.desk.user.save_views import KeepSummary
+from spawner.desk.user.session_views import SessionPart
 from spawner.desk.views import UserView
 
 
@@ -109,7 +110,9 @@ class ProgressView(BaseModel):
 class InstanceView(BaseModel):
     """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened.
 
-    `files_url`: the download of all its files; null where the image has none."""
+    `files_url`: the download of all its files; null where the image has none.
+    `session`: its notices, and whether it can be extended; null unless it runs.
+    """
 
     id: str
     state: Literal["starting", "running", "stopping"]
@@ -124,6 +127,7 @@ class InstanceView(BaseModel):
     problem: str | None
     progress: list[ProgressView]
     files_url: str | None = None
+    session: SessionPart | None = None
 
 
 class TicketView(BaseModel):

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from spawner.errors import LostRace, TooMany
+from spawner.ledger.engine import rows_changed
 from spawner.ledger.pool import tickets
 from spawner.ledger.pool.rows import (
     LIVE,
@@ -23,7 +24,7 @@ from spawner.ledger.pool.rows import (
 )
 from spawner.ledger.pool.tables import IS_UNENDED, events, instances
 from spawner.ledger.pool.told import tell_end
-from spawner.ledger.time.tables import IS_HELD, allowance_holds, instance_use
+from spawner.ledger.time.tables import IS_HELD, allowance_holds, instance_use, session_extensions, session_notices
 from spawner.ledger.transitions import change, ended_before, touch
 
 LONGEST_START = timedelta(hours=1)
@@ -153,6 +154,22 @@ def mark_running(connection: Connection, instance_id: str, *, url: str, now: dat
     )
     tickets.serve(connection, instance_id, now=now)
     return get(connection, instance_id)
+
+
+def move_end(connection: Connection, instance_id: str, *, expected: datetime, ends_at: datetime) -> None:
+    """Move the end of a RUNNING instance. Raises `LostRace` where it is ending, or where its end is not `expected`."""
+    result = connection.execute(
+        update(instances)
+        .where(
+            instances.c.id == instance_id,
+            instances.c.state == InstanceState.RUNNING,
+            instances.c.ends_at == expected,
+        )
+        .values(ends_at=ends_at)
+    )
+    if rows_changed(result) != 1:
+        raise LostRace("The end of {instance} has changed.", instance=instance_id)
+    touch(connection)
 
 
 def mark_stopping(
@@ -310,7 +327,7 @@ def used_since(connection: Connection, person_id: str, moment: datetime, *, now:
 def prune(connection: Connection, *, before: datetime) -> int:
     """Delete instances that ended before a time, with their progress: at most `PRUNED_AT_ONCE`. Returns how many."""
     ids = ended_before(connection, instances, before)
-    for table in (events, instance_use):
+    for table in (events, instance_use, session_notices, session_extensions):
         connection.execute(delete(table).where(table.c.instance_id.in_(ids)))
     return connection.execute(delete(instances).where(instances.c.id.in_(ids))).rowcount
 

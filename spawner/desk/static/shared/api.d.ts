@@ -18,6 +18,8 @@ export type AccountView = {
   url: string;
 };
 
+export type Activity = "working" | "present" | "waiting" | "idle";
+
 export type AdminFlavorView = {
   id: string;
   title: string;
@@ -58,6 +60,26 @@ export type AdminState = {
   plans: PlanView[];
   ignored: IgnoredView[];
   now: string;
+};
+
+export type AllowanceView = {
+  class: string;
+  title: string;
+  total_seconds: number | null;
+  used_seconds: number;
+  held_seconds: number;
+  left_seconds: number | null;
+  resets_at: string;
+  weight: number;
+};
+
+export type AllowancesView = {
+  classes: AllowanceView[];
+};
+
+export type AnswerRequest = {
+  id: string;
+  answer: "still_here" | "dismissed" | "stopped";
 };
 
 export type BackOffView = {
@@ -255,6 +277,19 @@ export type ExportView = {
   exported_at: string;
   person: string;
   tables: Record<string, Record<string, unknown>[]>;
+};
+
+export type ExtendRequest = {
+  number?: number | null;
+};
+
+export type ExtensionView = {
+  possible: boolean;
+  seconds: number;
+  left: number;
+  number: number;
+  reason: "no_hours" | "others_wait" | "used_up" | "policy" | "maintenance" | "not_running" | null;
+  text: string;
 };
 
 export type FailureView = {
@@ -455,6 +490,8 @@ export type NamedView = {
   title: string;
 };
 
+export type NoticeKind = "deadline" | "grace" | "idle" | "cpu_offer" | "maintenance" | "memory";
+
 export type NoticeView = {
   seq: number;
   at: string;
@@ -653,13 +690,40 @@ export type RunView = {
   reason: EndReason | null;
 };
 
+export type SeenRequest = {
+  seen?: string[];
+  where?: "lab" | "desk";
+};
+
+export type SessionNoticeView = {
+  id: string;
+  kind: NoticeKind;
+  due_at: string;
+  written_at: string;
+  params: Record<string, unknown>;
+  title: string;
+  text: string;
+  actions: ("extend" | "still_here" | "stop" | "open_desk")[];
+  seen_at: string | null;
+  answered_at: string | null;
+};
+
+export type SessionPart = {
+  extension: ExtensionView;
+  notices: SessionNoticeView[];
+};
+
 export type SessionView = {
+  extension: ExtensionView;
+  notices: SessionNoticeView[];
   id: string;
   user: string;
   server: string;
   state: "starting" | "running";
   flavor: string;
   image: string;
+  flavor_title: string;
+  image_title: string;
   usable_at: string | null;
   ends_at: string | null;
   now: string;
@@ -742,6 +806,12 @@ export type TicketView = {
 };
 
 export type TrustClass = "new" | "known" | "trusted";
+
+export type UseView = {
+  activity: Activity;
+  since: string;
+  stops_at: string | null;
+};
 
 export type UserNamespacesView = {
   enabled: boolean;

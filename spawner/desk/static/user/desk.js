@@ -13,6 +13,7 @@ import { notebookUrl } from "./examples.js";
 import { imageTitle } from "./instance.js";
 import { loss } from "./loss.js";
 import { memory } from "./memory.js";
+import { followNotices, noticeActions } from "./notices.js";
 import { notify, requestPermission } from "./notifications.js";
 import { page } from "./page.js";
 import { ticketTitle } from "./queue.js";
@@ -97,6 +98,7 @@ function apply(next) {
   if (current && current !== before) ui.problem = null;
 
   const focusMoved = render();
+  followNotices(state, api);
   // A screen reader announces the title when the focus moves to it, but not why an instance ended.
   if (current !== before || ticket?.place !== state.ticket?.place) announce(focusMoved && current !== undefined);
   if (ticket) notifyOfTurn(ticket);
@@ -149,7 +151,7 @@ function goToExample() {
 /**
  * @param {string} control  the control to show as busy
  * @param {string} path
- * @param {StartRequest} [body]
+ * @param {StartRequest | object} [body]
  */
 async function send(control, path, body = {}) {
   if (ui.busy) return;
@@ -160,6 +162,7 @@ async function send(control, path, body = {}) {
   let next = null;
   try {
     next = await api.post(path, body);
+    if (path.startsWith("session/")) next = await api.state();  // its answer is the session's
   } catch (error) {
     if (error instanceof SignedOut) return signedOut();
     ui.problem = error instanceof Refused
@@ -210,6 +213,7 @@ const confirmAction = (name, values = {}) => confirmed({
 
 /** @type {Record<string, (control: HTMLElement) => unknown>} */
 const actions = {
+  ...noticeActions(() => state, send),
   start() {
     const flavor = chosenFlavor(model());
     const image = chosenImage(model());
@@ -304,6 +308,7 @@ app.addEventListener("change", ({ target }) => {
 chooseFromAddress();
 patch(app, []);
 render();
+followNotices(state, api);
 if (!state.instance) setOpening(null);
 else if (state.instance.state === "running" && ui.opening) goToExample();
 

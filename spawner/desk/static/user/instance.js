@@ -2,6 +2,7 @@
 
 import { h, icon } from "../shared/dom.js";
 import { runningHours } from "./allowance.js";
+import { sessionParts } from "./notices.js";
 import { resources } from "./start.js";
 
 /** @import { InstanceView } from "../shared/api.d.ts" */
@@ -102,7 +103,8 @@ function runningParts(model, instance) {
           h("time", { class: "left-end", datetime: instance.ends_at }, t("ends_at", { time: f.clock(end, now) })),
         ),
         h("progress", { max: Math.max(1, end - since), value: Math.max(0, end - now), "aria-hidden": "true" }),
-        soon && h("p", { class: "left-warning", role: "status" }, icon("warning"), h("span", {}, t("ends_soon"))),
+        soon && !instance.session?.notices.length && h("p", { class: "left-warning", role: "status" }, icon("warning"), h("span", {}, t("ends_soon"))),
+        ...sessionParts(model, instance),
       ),
       h(
         "dl", { class: "facts", key: "facts" },

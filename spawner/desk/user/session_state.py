@@ -1,0 +1,187 @@
+"""Reads one instance's session in one transaction, and describes it in the user's language."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from sqlalchemy import Connection
+
+from spawner.catalog import Catalog
+from spawner.desk.durations import in_words
+from spawner.desk.http import with_titles
+from spawner.desk.i18n import Translations
+from spawner.desk.user.session_texts import A_KERNEL, EXTEND, GRACE_DEBITED, NEXT_SECONDS, NOTICE_TEXTS
+from spawner.desk.user.session_views import (
+    Action,
+    AllowanceView,
+    ExtensionReason,
+    ExtensionView,
+    SessionNoticeView,
+    SessionPart,
+    SessionView,
+    UseView,
+)
+from spawner.errors import BadOption
+from spawner.ledger import Instance, InstanceState
+from spawner.ledger.pool import admin_settings
+from spawner.ledger.time import extensions, notices
+from spawner.ledger.time.rows import InstanceUse, NoticeKind, SessionNotice
+from spawner.pool.admin.settings import AdminSettings
+from spawner.pool.time.extensions import Extensible, Extensions
+from spawner.pool.time.metering import AllowanceState
+from spawner.pool.time.notices import current
+
+ACTIONS: Mapping[NoticeKind, tuple[Action, ...]] = {
+    NoticeKind.DEADLINE: ("extend", "open_desk"),
+    NoticeKind.IDLE: ("still_here", "stop"),
+    NoticeKind.CPU_OFFER: ("open_desk",),
+}
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class SessionRows:
+    """The rows of one live instance. `ends_at`: its deadline, or maintenance, if that comes first."""
+
+    instance: Instance
+    ends_at: datetime | None
+    notices: list[SessionNotice]
+    extensible: Extensible
+    use: InstanceUse | None
+    allowance: AllowanceState | None
+
+
+@dataclass(frozen=True)
+class Links:
+    """URLs for the instance's page: the desk; why the instance has ended; the desk with the same choices."""
+
+    desk: str
+    end: str
+    restart: str
+
+
+def read_session(connection: Connection, rules: Extensions, instance: Instance, language: str) -> SessionRows:
+    """The session of an instance."""
+    now, drain = rules.now(), AdminSettings(admin_settings.all_of(connection)).drain
+    closes_at = drain.at if drain is not None else None
+    ends_at = min((at for at in (instance.ends_at, closes_at) if at is not None), default=None)
+    is_running = instance.state is InstanceState.RUNNING
+    return SessionRows(
+        instance=instance,
+        ends_at=ends_at if is_running else instance.ends_at,
+        notices=current(notices.of_instance(connection, instance.id), end=ends_at, now=now) if is_running else [],
+        extensible=rules.look(connection, instance),
+        use=extensions.use_of(connection, instance.id) if is_running else None,
+        allowance=rules.metering.state_for(connection, instance.person_id, instance.flavor, now, language),
+    )
+
+
+def describe_part(rows: SessionRows, catalog: Catalog, texts: Translations, now: datetime) -> SessionPart:
+    """What the user's page shows besides the instance."""
+    extension = _extension(rows.extensible, catalog, texts)
+    return SessionPart(
+        extension=extension, notices=[_notice(one, texts, now, can_extend=extension.possible) for one in rows.notices]
+    )
+
+
+def describe_session(
+    rows: SessionRows, catalog: Catalog, texts: Translations, now: datetime, links: Links
+) -> SessionView:
+    """The whole session."""
+    instance, use = rows.instance, rows.use
+    assert instance.state in (InstanceState.STARTING, InstanceState.RUNNING)
+    return SessionView(
+        **dict(describe_part(rows, catalog, texts, now)),
+        id=instance.id,
+        user=instance.user_name,
+        server=instance.server_name,
+        state="running" if instance.state is InstanceState.RUNNING else "starting",
+        flavor=instance.flavor,
+        image=instance.image,
+        flavor_title=_title(catalog.flavor, instance.flavor, texts),
+        image_title=_title(catalog.image, instance.image, texts),
+        usable_at=instance.usable_at,
+        ends_at=rows.ends_at,
+        now=now,
+        language=texts.language,
+        allowance=None if rows.allowance is None else allowance_view(rows.allowance),
+        idle=None if use is None else UseView(activity=use.activity, since=use.since, stops_at=use.stops_at),
+        desk_url=links.desk,
+        end_url=links.end,
+        restart_url=links.restart,
+    )
+
+
+def allowance_view(state: AllowanceState) -> AllowanceView:
+    """The hours of one class."""
+    return AllowanceView(
+        class_id=state.class_id,
+        title=state.title,
+        total_seconds=state.total,
+        used_seconds=state.used,
+        held_seconds=state.held,
+        left_seconds=state.left,
+        resets_at=state.resets_at,
+        weight=state.weight,
+    )
+
+
+def _title(find: Any, known_id: str, texts: Translations) -> str:
+    """The title of a flavor or image; its id where the catalog does not have it any more."""
+    try:
+        return str(find(known_id).title.in_language(texts.language))
+    except BadOption:
+        return known_id
+
+
+def _extension(found: Extensible, catalog: Catalog, texts: Translations) -> ExtensionView:
+    refusal = found.refusal
+    if refusal is None:
+        text = texts.say(EXTEND, time=in_words(timedelta(seconds=found.seconds), texts.language))
+    else:
+        text = texts.say(refusal.template, **with_titles(refusal, catalog, texts.language))
+    return ExtensionView(
+        possible=refusal is None,
+        seconds=found.seconds,
+        left=found.left,
+        number=found.number,
+        reason=next((reason for reason in get_args(ExtensionReason) if refusal and refusal.code == reason), None),
+        text=text,
+    )
+
+
+def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_extend: bool) -> SessionNoticeView:
+    title, text = NOTICE_TEXTS[one.kind]
+    values = {"time": _time_until(one.due_at, now, texts)} | _memory(one, texts)
+    sentences = [texts.say(text, **values)]
+    if one.kind is NoticeKind.GRACE and one.params.get("debited"):
+        sentences.append(texts.say(GRACE_DEBITED))
+    return SessionNoticeView(
+        id=one.id,
+        kind=one.kind,
+        due_at=one.due_at,
+        written_at=one.written_at,
+        params=one.params,
+        title=texts.say(title, **values),
+        text=texts.together(*sentences),
+        actions=[action for action in ACTIONS.get(one.kind, ()) if can_extend or action != "extend"],
+        seen_at=one.seen_at,
+        answered_at=one.answered_at,
+    )
+
+
+def _time_until(due_at: datetime, now: datetime, texts: Translations) -> str:
+    minutes = math.ceil((due_at - now) / timedelta(minutes=1))
+    return in_words(timedelta(minutes=minutes), texts.language) if minutes > 0 else texts.say(NEXT_SECONDS)
+
+
+def _memory(one: SessionNotice, texts: Translations) -> dict[str, str]:
+    """Values of a notice of memory; empty for others."""
+    if one.kind is not NoticeKind.MEMORY:
+        return {}
+    used, limit = (f"{float(one.params.get(name) or 0) / GIB:.1f}\u00a0GB" for name in ("used", "limit"))
+    return {"used": used, "limit": limit, "kernel": str(one.params.get("kernel") or texts.say(A_KERNEL))}

@@ -1,0 +1,41 @@
+"""English texts of a session's notices and of its extension. The desk translates them."""
+
+from __future__ import annotations
+
+from spawner.ledger.time.rows import NoticeKind
+
+NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
+    NoticeKind.DEADLINE: (
+        "Your notebook ends in {time}",
+        "Download the files you want to keep now. They are deleted at the end.",
+    ),
+    NoticeKind.GRACE: (
+        "{time} more for the cell that is running",
+        "Your session has reached its time limit, but a cell is still running. Save the result when it is done: all "
+        "files are deleted at the end.",
+    ),
+    NoticeKind.MAINTENANCE: (
+        "Maintenance in {time}",
+        "Your notebook will be stopped for maintenance. Download the files you want to keep now. They are deleted at "
+        "the end.",
+    ),
+    NoticeKind.IDLE: (
+        "Are you still there?",
+        "Your notebook is not being used. It will be stopped in {time}, and its files will be deleted.",
+    ),
+    NoticeKind.CPU_OFFER: (
+        "Your notebook is not using its GPU",
+        "You can continue with a CPU machine type and keep your GPU hours for later. Download your files first: a new "
+        "notebook starts empty.",
+    ),
+    NoticeKind.MEMORY: (
+        "A kernel was stopped because memory ran out",
+        "{kernel} used {used} of the {limit} of memory. Your files and other kernels are not affected. Restart the "
+        "kernel and load less data at once.",
+    ),
+}
+"""Title and text."""
+GRACE_DEBITED = "The time is taken from your hours of next week."
+EXTEND = "Extend by {time}"
+A_KERNEL = "A kernel"
+NEXT_SECONDS = "a few seconds"
