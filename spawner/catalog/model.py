@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from spawner.catalog.idle import Idle, IdleChoice, in_short, rules_of
 from spawner.errors import BadOption
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -133,6 +134,16 @@ class Flavor(Part):
         "those by image.",
     )
     pod: PodFields = PodFields()
+    idle: IdleChoice = Field(
+        default="default",
+        description="When an instance that nobody uses is stopped: minutes, or off. Default: after 60 minutes; with an "
+        "accelerator after 30, and after 15 while no browser has it open.",
+    )
+
+    @field_validator("idle", mode="before", json_schema_input_type=IdleChoice | int | Literal[False] | None)
+    @classmethod
+    def _idle_in_short(cls, value: Any) -> Any:
+        return in_short(value)
 
     @field_validator("warm", mode="before", json_schema_input_type=int | Warm | list[Warm])
     @classmethod
@@ -146,6 +157,11 @@ class Flavor(Part):
         if self.reserve is not None and self.reserve > self.memory:
             raise ValueError("reserve must not be above memory: what is set aside is part of it")
         return self
+
+    @property
+    def idle_rules(self) -> Idle | None:
+        """When an instance that nobody uses is stopped; None: never."""
+        return rules_of(self.idle, has_accelerator=self.accelerator is not None)
 
     @property
     def reserved(self) -> int:

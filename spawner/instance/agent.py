@@ -33,6 +33,7 @@ from spawner.instance.sealing import (
     LARGEST_CLAIM,
     Claim,
     ClaimRefused,
+    report_key,
     unseal,
 )
 from spawner.instance.single_user import import_single_user
@@ -210,6 +211,7 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
         return True
 
     # Jupyter Server would look for a free port and bind it; ours is bound already and must not be let go of.
+    ServerApp.freepool_report_key = report_key(orders.key)
     ServerApp._find_http_port = lambda _app: None
     ServerApp._bind_http_server_tcp = listen_on_ours
     was_told = note_sigterm(ServerApp)

@@ -7,9 +7,10 @@ from typing import Any
 from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
+from spawner.instance.activity import ActivityHandler
 from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
-from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH
+from spawner.instance.sealing import ACTIVITY_PATH, CLAIM_PATH, HEALTH_PATH
 
 
 class _ClaimHandler(RequestHandler):
@@ -40,4 +41,5 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(app: Any) -> None:
     archive = url_path_join(app.web_app.settings["base_url"], ARCHIVE)
     routes = [(CLAIM_PATH, _ClaimHandler), (HEALTH_PATH, _HealthHandler), (archive, ArchiveHandler)]
+    routes.append((ACTIVITY_PATH, ActivityHandler))
     app.web_app.add_handlers(".*$", routes)

@@ -26,6 +26,7 @@ LARGEST_CLAIM = 64 * 1024
 """Bytes of a sealed claim. A JupyterHub environment is about 2 kB; anything near this limit is not one."""
 CLAIM_PATH = "/freepool/claim"
 HEALTH_PATH = "/freepool/health"
+ACTIVITY_PATH = "/freepool/activity"
 _PURPOSE = b"freepool claim v1\0"
 
 
@@ -45,6 +46,11 @@ class Claim:
 def slot_key(master: bytes, slot_id: str) -> bytes:
     """The one-time key (32 bytes) of a slot."""
     return hmac.digest(master, b"freepool slot v1\0" + slot_id.encode(), "sha256")
+
+
+def report_key(key: bytes) -> str:
+    """Shown by the steward when it asks a slot how it is used: made of the slot's key, which it does not reveal."""
+    return hmac.digest(key, b"freepool report v1", "sha256").hex()
 
 
 def seal(claim: Claim, *, key: bytes, slot_id: str, random_bytes: Callable[[int], bytes] = os.urandom) -> bytes:

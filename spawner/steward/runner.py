@@ -30,9 +30,12 @@ from spawner.pool.user_namespaces import RETENTION
 from spawner.pool.warm import actions
 from spawner.settings import Settings
 from spawner.steward import bans, reconcile
+from spawner.steward.activity_reports import ActivityReports
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
+from spawner.steward.idle import IdleWatch
 from spawner.steward.paid import keeping_paid
+from spawner.steward.readings import Readings
 from spawner.steward.snapshots import read_demand, read_reconcile
 from spawner.steward.webhooks import Webhook
 
@@ -63,7 +66,9 @@ class Steward:
         self._tasks = KeyedTaskSet(_log_failure)
         self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook)
         rules = GuardSettings(note=False) if settings is None else settings.guard
-        self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token)
+        readings = Readings(pool)
+        self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token, readings=readings)
+        self._idle = IdleWatch(pool, readings, ActivityReports(pool.session, pool.master_key))
         self._settings = settings
         self._pruned_at: datetime | None = None
         self._cause_pending: dict[str, datetime] = {}
@@ -81,6 +86,8 @@ class Steward:
         await self._keep_warm()
         if self._guard.is_due:
             self._tasks.begin("guard", self._guard.look)
+        if self._idle.is_due:
+            self._tasks.begin("idle", self._idle.look)
         await self._prune()
         return True
 

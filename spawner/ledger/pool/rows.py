@@ -83,6 +83,8 @@ class EndReason(StrEnum):
     MAINTENANCE = "maintenance"
     BANNED = "banned"
     GUARD = "guard"
+    IDLE = "idle"
+    """Nobody used it, and nobody answered the notice of that."""
 
 
 USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED)

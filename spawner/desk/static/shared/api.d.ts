@@ -18,6 +18,13 @@ export type AccountView = {
   url: string;
 };
 
+export type ActivityView = {
+  working: number;
+  present: number;
+  waiting: number;
+  idle: number;
+};
+
 export type AdminFlavorView = {
   id: string;
   title: string;
@@ -33,6 +40,7 @@ export type AdminFlavorView = {
   targets: TargetView[];
   day: DayView;
   audience?: string | null;
+  activity?: ActivityView | null;
 };
 
 export type AdminRunView = {
@@ -168,7 +176,7 @@ export type EmptyCommand = {
 export type EmptyRequest = {
 };
 
-export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard";
+export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "idle";
 
 export type ErrorAnswer = {
   error: ErrorBody;

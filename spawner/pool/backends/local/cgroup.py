@@ -224,6 +224,18 @@ def memory_used(group: Group) -> int:
     return 0
 
 
+def cpu_seconds(group: Group) -> float | None:
+    """Processor seconds that the group has used; None where they are not counted.
+
+    In version 1 they are `cpuacct`'s, which most machines mount together with `cpu`.
+    """
+    with contextlib.suppress(OSError, KeyError, ValueError):
+        if group.version == 1:
+            return int((Path(group.folders["cpu"]) / "cpuacct.usage").read_text()) / 1e9
+        return _count(group, "unified", "cpu.stat", "usage_usec ") / 1e6
+    return None
+
+
 def remove(group: Group, *, seconds: float = 5) -> bool:
     """Kill the group's processes and remove it. False where one does not die in time."""
     deadline = time.monotonic() + seconds

@@ -1,0 +1,1 @@
+"""Time: how long instances run, and how they are used."""
