@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,8 @@ class Person:
     name: str
     notebook: Notebook
     browser: Browser
+    shown: list[asyncio.Task[None]] = field(default_factory=list)
+    """What reads the output of open terminals, as their tabs do."""
 
     async def leave_running(self, code: str) -> None:
         """Send code to a kernel and close the connection at once: the lid is closed."""
@@ -74,7 +76,9 @@ class Person:
         for line in lines:
             await channel.send_json(["stdin", line + "\r"])
             await asyncio.sleep(0.5)
-        if not stays:
+        if stays:
+            self.shown.append(asyncio.create_task(_show(channel)))
+        else:
             await channel.close()
 
     async def open_lab(self, path: str = "lab") -> Any:
@@ -90,6 +94,11 @@ class Person:
     @property
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"token {self.notebook.token}"}
+
+
+async def _show(channel: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in channel:
+        pass
 
 
 LOOP = "n = 0\nwhile True:\n    n += 1\n"

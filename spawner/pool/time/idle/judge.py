@@ -80,20 +80,22 @@ def judge(before: State | None, look: Look, limits: Limits, rules: Rules) -> Jud
         return _first(look)
     gap = (look.at - before.at).total_seconds()
     passed = gap if 0 < gap <= rules.longest_gap else 0.0
-    rates = _rates(before.counters, look, passed)
+    # After a gap the rate over all of it may be too low, where a clock was set, and never too high.
+    now = _counted(look)
+    rates = _rates(before.counters, now, look.use, max(0.0, gap))
     known, input_age = _heard(before, look, passed, rules)
     state = replace(
         before,
         at=look.at,
-        counters=_counters(before.counters, look, passed),
+        counters=_counters(before.counters, now, passed),
         known=known,
         input_age=input_age,
         prompted=None if before.prompted is None else before.prompted + passed,
         asked=None if before.asked is None else before.asked + passed,
     )
     heard = known if known is not None and known.age <= rules.stale else None
-    found = _activity(rates, heard, input_age, rules) if passed else None
-    if found is None:
+    found = _activity(rates, heard, input_age, rules) if gap > 0 else None
+    if found is None or (not passed and found[0] is not Activity.WORKING):
         return Judgement(state, Why.UNKNOWN, rates, is_known=False, remaining=None)
     activity, why = found
     state = _sum_up(state, before, activity, rates, passed, rules)
@@ -112,63 +114,75 @@ def should_ask(unasked: Judgement, rules: Rules) -> bool:
     state, known = unasked.state, unasked.state.known
     if unasked.why in (Why.GPU, Why.PROCESSOR, Why.NETWORK):
         return False
+    if state.prompted is not None:
+        return True
     if known is None or known.age > rules.stale:  # it is silent, or was not asked for long
         return state.asked is None or state.asked >= rules.ask_every
     is_in_use = known.busy_seconds is not None or known.terminals > 0
     is_close = unasked.remaining is not None and unasked.remaining <= rules.prompt + rules.longest_gap
     is_unseen = unasked.rates.processors is None
-    return is_in_use or is_close or is_unseen or state.prompted is not None or known.age >= rules.ask_every
+    return is_in_use or is_close or is_unseen or known.age >= rules.ask_every
 
 
 def _first(look: Look) -> Judgement:
     """A start is use: somebody has just asked for it."""
     report = look.report
     known = None if report is None else _known(report)
-    state = State(
-        look.at, Activity.PRESENT, _counters(Counters(), look, 0.0), known, asked=None if report is None else 0.0
-    )
+    state = State(look.at, Activity.PRESENT, _counted(look), known, asked=None if report is None else 0.0)
     return Judgement(state, Why.NEW, Rates(), is_known=False, remaining=None)
 
 
-def _counted(look: Look) -> tuple[float | None, int | None]:
-    """Processor seconds and network bytes since creation: as seen from outside, else as the instance reports them."""
+def _counted(look: Look) -> Counters:
+    """What is counted now: as seen from outside, else as the instance reports it."""
     use, report = look.use or SlotUse(), look.report
+    now = Counters(use.seconds, use.network, use.stamp)
     if report is None:
-        return use.seconds, use.network
-    seconds = report.processor_seconds if use.seconds is None and use.processors is None else use.seconds
-    return seconds, report.network if use.network is None else use.network
+        return now
+    if use.seconds is None and use.processors is None and report.processor_seconds is not None:
+        now = replace(now, processor_seconds=report.processor_seconds, processor_inside=True)
+    if use.network is None and report.network is not None:
+        now = replace(now, network=report.network, network_inside=True)
+    return now
 
 
-def _counters(before: Counters, look: Look, passed: float) -> Counters:
-    """After a gap (`passed` is 0) the values before it are forgotten."""
-    seconds, network = _counted(look)
+def _counters(before: Counters, now: Counters, passed: float) -> Counters:
+    """The last values. After a gap (`passed` is 0) those before it are forgotten."""
     if not passed:
-        before = Counters(stamp=before.stamp)
-    return Counters(
-        before.processor_seconds if seconds is None else seconds,
-        before.network if network is None else network,
-        (look.use.stamp if look.use else "") or before.stamp,
-        before.processor_age + passed if seconds is None else 0.0,
-        before.network_age + passed if network is None else 0.0,
-    )
+        return replace(now, stamp=now.stamp or before.stamp)
+    if now.processor_seconds is None:
+        now = replace(
+            now,
+            processor_seconds=before.processor_seconds,
+            processor_age=before.processor_age + passed,
+            processor_inside=before.processor_inside,
+        )
+    if now.network is None:
+        now = replace(
+            now,
+            network=before.network,
+            network_age=before.network_age + passed,
+            network_inside=before.network_inside,
+        )
+    return replace(now, stamp=now.stamp or before.stamp)
 
 
-def _rates(before: Counters, look: Look, passed: float) -> Rates:
-    use = look.use or SlotUse()
-    seconds, network = _counted(look)
-    processors = use.processors
+def _rates(before: Counters, now: Counters, use: SlotUse | None, span: float) -> Rates:
+    use = use or SlotUse()
+    processors, network = use.processors, None
     if use.stamp and use.stamp == before.stamp:
         processors = None  # the same measurement again, which says nothing about the time since
-    if processors is None:
-        processors = _rate(seconds, before.processor_seconds, before.processor_age, passed)
-    return Rates(processors, _rate(network, before.network, before.network_age, passed), use.gpu)
+    if processors is None and now.processor_inside is before.processor_inside:
+        processors = _rate(now.processor_seconds, before.processor_seconds, before.processor_age, span)
+    if now.network_inside is before.network_inside:
+        network = _rate(now.network, before.network, before.network_age, span)
+    return Rates(processors, network, use.gpu)
 
 
-def _rate(now: float | None, before: float | None, age: float, passed: float) -> float | None:
+def _rate(now: float | None, before: float | None, age: float, span: float) -> float | None:
     """Per second since the value before was read. A counter that went back belongs to something else: unknown."""
-    if now is None or before is None or passed <= 0 or now < before:
+    if now is None or before is None or span <= 0 or now < before:
         return None
-    return (now - before) / (age + passed)
+    return (now - before) / (age + span)
 
 
 def _known(report: Report) -> Known:
@@ -211,8 +225,8 @@ def _activity(rates: Rates, heard: Known | None, input_age: float, rules: Rules)
         )
         if is_light:
             return Activity.WORKING, Why.KERNEL if is_busy else Why.TERMINAL
-    if heard is None and processors is None:
-        return None
+    if processors is None and (heard is None or heard.age > 0):
+        return None  # an earlier report does not say what is used now
     has_tab = heard is not None and heard.tabs != 0
     if input_age < rules.present and has_tab:
         return Activity.PRESENT, Why.INPUT

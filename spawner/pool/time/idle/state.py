@@ -19,13 +19,18 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Counters:
-    """The last values of what is counted since the creation of the slot, and the seconds since each was read."""
+    """The last values of what is counted since the creation of the slot, and the seconds since each was read.
+
+    `…_inside`: the instance said so itself. What is seen from outside counts something else, so the two have no rate.
+    """
 
     processor_seconds: float | None = None
     network: int | None = None
     stamp: str = ""
     processor_age: float = 0.0
     network_age: float = 0.0
+    processor_inside: bool = False
+    network_inside: bool = False
 
 
 @dataclass(frozen=True)
