@@ -43,16 +43,14 @@ def policies(values: Values | None = None) -> list[dict[str, Any]]:
 DEFAULT = policies()
 
 
-@pytest.mark.parametrize("component", ["hub", "proxy"])
-def test_hub_and_proxy_reach_a_notebook(component: str) -> None:
+@pytest.mark.parametrize("component", ["hub", "proxy", "steward"])
+def test_hub_proxy_and_steward_reach_a_notebook(component: str) -> None:
     assert passes(DEFAULT, platform(component), INSTANCE, NOTEBOOK)
     assert not passes(DEFAULT, platform(component), INSTANCE, 22)
 
 
-@pytest.mark.parametrize(
-    "who", [NEIGHBOUR, STRANGER, BROWSER, platform("desk"), platform("steward"), platform("hub", "elsewhere")]
-)
-def test_only_hub_and_proxy_reach_a_notebook(who: Pod | Host) -> None:
+@pytest.mark.parametrize("who", [NEIGHBOUR, STRANGER, BROWSER, platform("desk"), platform("steward", "elsewhere")])
+def test_only_hub_proxy_and_steward_reach_a_notebook(who: Pod | Host) -> None:
     assert not passes(DEFAULT, who, INSTANCE, NOTEBOOK)
 
 

@@ -56,7 +56,7 @@ class GpuMetrics:
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         try:
             addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             log.warning("the GPU metrics' address %s is not known: %s", host, error)
             return {}
         hosts = list(dict.fromkeys(str(one[4][0]) for one in addresses))

@@ -232,7 +232,9 @@ def cpu_seconds(group: Group) -> float | None:
     with contextlib.suppress(OSError, KeyError, ValueError):
         if group.version == 1:
             return int((Path(group.folders["cpu"]) / "cpuacct.usage").read_text()) / 1e9
-        return _count(group, "unified", "cpu.stat", "usage_usec ") / 1e6
+        for line in (Path(group.folders["unified"]) / "cpu.stat").read_text().splitlines():
+            if line.startswith("usage_usec "):
+                return int(line.split()[1]) / 1e6
     return None
 
 

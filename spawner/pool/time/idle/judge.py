@@ -270,7 +270,11 @@ def _remaining(state: State, heard: Known | None, limits: Limits, rules: Rules) 
 def _works_without_gpu(buckets: tuple[Bucket, ...], rules: Rules) -> bool:
     """Whether for 45 minutes the GPU was seen and did nothing, while the processor worked."""
     last = buckets[-rules.cpu_only :]
-    full = len(last) == rules.cpu_only and all(one.seconds >= rules.bucket / 2 for one in last)
-    return full and all(
-        one.gpu_known >= one.seconds * 0.9 and one.gpu == 0 and one.working >= one.seconds / 2 for one in last
+    computes = rules.baseline + rules.working
+    return len(last) == rules.cpu_only and all(
+        one.seconds >= rules.bucket
+        and one.gpu == 0
+        and one.gpu_known >= one.seconds * 0.9
+        and one.processor >= one.seconds * computes
+        for one in last
     )

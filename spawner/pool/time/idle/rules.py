@@ -13,13 +13,13 @@ BUCKETS = 24
 class Rules:
     """Seconds, processors (1: one whole core) and bytes a second.
 
-    `baseline` is what an unused JupyterLab with an open tab takes at most: measured, see docs/idle.md. Above it
+    `baseline` is what an unused JupyterLab with an open tab takes at most: 0.003 was measured (docs/idle.md). Above it
     `working` is use whatever else is known, and `light` is use where a kernel is busy or a program runs in a terminal.
     `light_network` and `network` are the same for the network. `longest_gap`: what happened between two looks that are
     further apart is unknown.
     """
 
-    baseline: float = 0.03
+    baseline: float = 0.02
     working: float = 0.10
     light: float = 0.02
     network: float = 50_000
