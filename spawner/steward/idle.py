@@ -192,7 +192,8 @@ def _about_idleness(
         state = replace(state, prompted=0.0)
         judgement = replace(judgement, state=state)
     if not judgement.is_known:
-        return Outcome(instance, judgement)  # nothing is sent, withdrawn or ended
+        # Nothing is sent, withdrawn or ended.
+        return Outcome(instance, judgement, max(last.due_at, now) if last is not None and stands else None)
     remaining = judgement.remaining
     if last is not None and stands:
         if remaining is None or remaining > rules.prompt * 2:  # used again: the time without use has begun anew

@@ -13,6 +13,8 @@ from spawner.pool.backends.base import SlotUse
 from spawner.pool.time.idle.judge import Why
 from spawner.pool.time.idle.report import Report
 from tests.idle.replay import CPU, GPU, RULES, SAMPLES, Replay, recorded, unending
+from tests.idle.table import ORDER, table
+from tests.stack import PROJECT
 
 WORKING, WAITING, IDLE = Activity.WORKING, Activity.WAITING, Activity.IDLE
 NEVER = (None, None)
@@ -122,6 +124,11 @@ def test_the_same_measurement_twice_says_nothing_about_the_time_since() -> None:
         return SlotUse(processors=0.0, stamp="2026-03-01T12:00:00Z"), None
 
     assert Replay().run(unending(recorded("training")), change=stuck).ended is None
+
+
+def test_the_page_has_the_table() -> None:
+    assert table() in (PROJECT / "docs" / "idle.md").read_text(), "run python -m tests.idle.table"
+    assert set(ORDER) == {row[0] for row in TABLE}
 
 
 def test_each_recording_names_its_source() -> None:
