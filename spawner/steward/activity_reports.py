@@ -42,6 +42,11 @@ class ActivityReports:
             task.cancel()
         return found
 
+    async def is_busy(self, instance: Instance) -> bool | None:
+        """Whether a kernel runs a cell, as the instance says; None where it does not answer."""
+        report = None if instance.url is None else await self._ask(instance)
+        return None if report is None else report.busy_seconds is not None
+
     async def _ask(self, instance: Instance) -> Report | None:
         key = report_key(slot_key(self._master_key, instance.slot_id or ""))
         try:

@@ -70,6 +70,7 @@ async def test_a_notebook_reports_its_use_to_the_platform_only_and_ends_when_nob
             async with asyncio.timeout(60):
                 while not await busy():
                     await asyncio.sleep(0.1)  # the shell starts the program after its prompt, for which is no event
+        assert await reports.is_busy(instance)
         running.cancel()
 
         # Nobody is there for an hour: the clock of the watch is the test's.

@@ -66,7 +66,7 @@ def mark_seen(
 def answer(
     connection: Connection, notice_id: str, given: Answer, now: datetime, *, instance_id: str | None = None
 ) -> bool:
-    """Write the answer to a notice. False where it has one already, or where none has this id (and instance)."""
+    """Write the answer to a notice (of this instance, if named). False where it has one, or where there is none."""
     query = update(session_notices).where(session_notices.c.id == notice_id, session_notices.c.answered_at.is_(None))
     is_changed = _changed(connection, query, instance_id, answered_at=now, answer=given) == 1
     if is_changed:
