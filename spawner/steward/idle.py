@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -86,8 +87,17 @@ class Outcome:
 class IdleWatch:
     """The watch of one steward."""
 
-    def __init__(self, pool: Pool, readings: Readings, asks: Asks, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        readings: Readings,
+        asks: Asks,
+        rules: Rules | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.pool = pool
+        self._monotonic = monotonic
+        self._read_at: float | None = None
         self.rules = rules or Rules()
         self._readings = readings
         self._asks = asks
@@ -108,7 +118,9 @@ class IdleWatch:
         if not seen.running:
             return
         at, slots = await self._slots(seen.running)
-        looks = {one.id: Look(at, slots.get(str(one.slot_id))) for one in seen.running}
+        before, self._read_at = self._read_at, self._monotonic()
+        elapsed = None if before is None else self._read_at - before
+        looks = {one.id: Look(at, slots.get(str(one.slot_id)), elapsed=elapsed) for one in seen.running}
         limits = _limits(pool.catalog, seen.running)
         judged = {
             one.id: judge(seen.states.get(one.id), looks[one.id], limits[one.flavor], self.rules)
@@ -238,7 +250,9 @@ def _while_it_stands(
     stood = judgement.state.prompted or 0.0
     # Three conditions: the sum of seconds that were seen, which no clock step lengthens; the row, which another steward
     # may have written; and the time without use.
-    is_over = stood >= rules.prompt and now >= last.due_at and left <= 0
+    known = judgement.state.known
+    is_heard = known is None or known.age == 0 or known.age > rules.stale  # else there may be input since
+    is_over = stood >= rules.prompt and now >= last.due_at and left <= 0 and is_heard
     stops_at = max(last.due_at, now + timedelta(seconds=max(0.0, rules.prompt - stood, left)))
     return Outcome(instance, judgement, stops_at, is_over=is_over)
 

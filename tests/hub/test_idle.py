@@ -76,7 +76,7 @@ async def test_a_notebook_reports_its_use_to_the_platform_only_and_ends_when_nob
         # Nobody is there for an hour: the clock of the watch is the test's.
         clock = [pool.now()]
         pool.now = lambda: clock[0]  # type: ignore[method-assign]
-        watch = IdleWatch(pool, Readings(pool), reports, QUICK)
+        watch = IdleWatch(pool, Readings(pool), reports, QUICK, monotonic=lambda: clock[0].timestamp())  # noqa: PLW0108  (the clock moves)
 
         async def look(**later: float) -> None:
             clock[0] += timedelta(**later)

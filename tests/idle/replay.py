@@ -115,7 +115,7 @@ class Replay:
         """One look after so many seconds; the clock is set by `step` seconds before it."""
         self.passed += seconds / 60
         self.clock += timedelta(seconds=seconds + step)
-        look = Look(self.clock, use)
+        look = Look(self.clock, use, elapsed=seconds)
         judgement = judge(self.state, look, self.limits, self.rules)
         if should_ask(judgement, self.rules):
             self.asked += 1

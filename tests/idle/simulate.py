@@ -19,7 +19,7 @@ WORKS = {
     "types": (0.03, 500, False, True, True),
     "sleeps": (0.004, 50, True, False, False),
     "computes": (0.9, 100, True, False, False),
-    "downloads": (0.04, 90_000, True, False, False),
+    "downloads": (0.04, 200_000, True, False, False),
 }
 USES = frozenset({"types", "computes", "downloads"})
 

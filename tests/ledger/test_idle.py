@@ -72,8 +72,11 @@ class Watching:
             now=lambda: self.time,
             new_id=self._new_id,
         )
-        self.watch = IdleWatch(self.pool, Readings(self.pool), self.told)
+        self.watch = IdleWatch(self.pool, Readings(self.pool), self.told, monotonic=self.monotonic)
         run_instance(self.ledger)
+
+    def monotonic(self) -> float:
+        return (self.time - NOW).total_seconds()
 
     def _new_id(self) -> str:
         self._ids += 1
@@ -160,7 +163,7 @@ async def test_use_withdraws_the_notice(ledger: Ledger) -> None:
 async def test_another_steward_goes_on_where_the_first_was(ledger: Ledger) -> None:
     here = Watching(ledger)
     await here.rest(minutes=30)
-    here.watch = IdleWatch(here.pool, Readings(here.pool), here.told)
+    here.watch = IdleWatch(here.pool, Readings(here.pool), here.told, monotonic=here.monotonic)
     await here.rest(minutes=28)
     assert len(here.notices) == 1
 

@@ -21,11 +21,21 @@ from tests.idle.simulate import simulate
 from tests.unit.make import quick
 
 
+def after(seconds: float, use: SlotUse | None, said: Report | None) -> Look:
+    """A look so many seconds later; where the clock was set back, it is really a minute."""
+    return Look(NOW + timedelta(seconds=seconds), use, said, elapsed=seconds if seconds > 0 else 60)
+
+
 def judged(use: SlotUse | None, said: Report | None, *, seconds: float = 60, limits: Limits = CPU) -> Judgement:
     """A look `seconds` after one in which nothing was used yet."""
     first = judge(None, Look(NOW, SlotUse(seconds=0, network=0), report(tabs=0)), limits, RULES)
     long_ago = replace(first.state, input_age=10_000.0)
-    return judge(long_ago, Look(NOW + timedelta(seconds=seconds), use, said), limits, RULES)
+    return judge(
+        long_ago,
+        after(seconds, use, said),
+        limits,
+        RULES,
+    )
 
 
 BUSY, SHELL = report(busy_seconds=90.0), report(terminals=1)
@@ -69,7 +79,7 @@ def test_a_look_that_shows_nothing_adds_nothing(use: SlotUse | None, said: Repor
     long = replace(RULES, stale=0) if said is None else RULES
     first = judge(None, Look(NOW, SlotUse(seconds=0), report(tabs=0)), CPU, RULES)
     before = replace(first.state, input_age=10_000.0, idle=3000.0, quiet=3000.0)
-    found = judge(before, Look(NOW + timedelta(seconds=seconds), use, said), CPU, long)
+    found = judge(before, after(seconds, use, said), CPU, long)
     assert (found.why, found.is_known, found.remaining) == (Why.UNKNOWN, False, None)
     assert (found.state.idle, found.state.quiet) == (3000.0, 3000.0)
 
@@ -79,14 +89,14 @@ def test_work_in_a_gap_is_use_and_rest_in_a_gap_is_unknown() -> None:
         first = judge(None, Look(NOW, SlotUse(seconds=0), report(tabs=0)), CPU, RULES)
         before = replace(first.state, input_age=10_000.0, idle=3000.0, quiet=3000.0)
         at = NOW + timedelta(seconds=step)
-        found = judge(before, Look(at, SlotUse(seconds=step / 2), report()), CPU, RULES)
+        found = judge(before, Look(at, SlotUse(seconds=step / 2), report(), step), CPU, RULES)
         assert (found.why, found.state.idle, found.state.quiet) == (Why.PROCESSOR, 0, 0)
-        assert not judge(before, Look(at, SlotUse(seconds=1), report()), CPU, RULES).is_known
+        assert not judge(before, Look(at, SlotUse(seconds=1), report(), step), CPU, RULES).is_known
 
 
 def test_counters_that_went_back_are_another_slots() -> None:
     first = judge(None, Look(NOW, SlotUse(seconds=1000, network=10**9), report()), CPU, RULES)
-    found = judge(first.state, Look(NOW + timedelta(seconds=60), SlotUse(seconds=10, network=10), report()), CPU, RULES)
+    found = judge(first.state, after(60, SlotUse(seconds=10, network=10), report()), CPU, RULES)
     assert (found.rates.processors, found.rates.network) == (None, None)
 
 
@@ -129,13 +139,24 @@ def test_a_tab_that_is_opened_while_the_notice_stands_withdraws_it_on_a_gpu() ->
 
 
 def test_a_notice_that_comes_late_stands_as_long_and_a_clock_step_does_not_shorten_it() -> None:
-    run, used = Replay(GPU), SlotUse(seconds=0, network=0, gpu=0.0)
-    for minute in range(1, 60):
-        run.look(used, report(tabs=int(minute <= 20)), step=600.0 if minute == 23 else 0.0)
-        if run.ended is not None:
-            break
-    assert run.minutes_of(NoticeKind.IDLE) == [21]
-    assert run.ended == 27, "the look after the step is not counted"
+    used = SlotUse(seconds=0, network=0, gpu=0.0)
+    for step in (60.0, 600.0):
+        run = Replay(GPU)
+        for minute in range(1, 60):
+            run.look(used, report(tabs=int(minute <= 20)), step=step if minute == 23 else 0.0)
+            if run.ended is not None:
+                break
+        assert run.minutes_of(NoticeKind.IDLE) == [21]
+        assert run.ended == 26
+
+
+def test_nobody_is_ended_in_a_look_in_which_their_notebook_did_not_answer() -> None:
+    run, used = Replay(), SlotUse(seconds=0, network=0)
+    for minute in range(1, 64):
+        run.look(used, None if minute >= 61 else report())
+    assert run.ended is None
+    run.look(used, report(input_at=999_990.0))
+    assert run.notices[-1].answered_at is not None, "there was input meanwhile"
 
 
 def test_a_missing_sample_neither_ends_an_instance_nor_withdraws_its_notice() -> None:

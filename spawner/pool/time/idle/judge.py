@@ -36,11 +36,15 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Look:
-    """What one look found. `use` is None where the backend could not tell, `report` where nobody asked or answered."""
+    """What one look found. `use` is None where the backend could not tell, `report` where nobody asked or answered.
+
+    `elapsed`: seconds since the last look by a clock that nobody sets; None in the first look of a steward.
+    """
 
     at: datetime
     use: SlotUse | None = None
     report: Report | None = None
+    elapsed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def judge(before: State | None, look: Look, limits: Limits, rules: Rules) -> Jud
     if before is None:
         return _first(look)
     gap = (look.at - before.at).total_seconds()
-    passed = gap if 0 < gap <= rules.longest_gap else 0.0
+    seen = 0.0 if look.elapsed is None else min(gap, look.elapsed)  # another steward may have looked meanwhile
+    passed = seen if 0 < seen <= rules.longest_gap else 0.0
     # After a gap the rate over all of it may be too low, where a clock was set, and never too high.
     now = _counted(look)
     rates = _rates(before.counters, now, look.use, max(0.0, gap))
