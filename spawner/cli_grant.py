@@ -12,7 +12,7 @@ from spawner.cli_people import find
 from spawner.cli_warm import local_time
 from spawner.ledger import Ledger, open_ledger
 from spawner.ledger.people import people
-from spawner.ledger.time import use
+from spawner.ledger.time import allowance_use
 from spawner.ledger.time.rows import Grant
 from spawner.pool.build import new_id, utc_now
 from spawner.pool.time import corrections
@@ -69,7 +69,7 @@ def _refund(catalog: Catalog, ledger: Ledger, options: argparse.Namespace) -> st
 def _allowance(catalog: Catalog, ledger: Ledger, options: argparse.Namespace) -> str:
     person = find(ledger, options.person)
     lines = [f"{person.hub_name} ({person.id})", *map(_told, _balances(ledger, catalog, person.id))]
-    grants = ledger.read(use.grants_of, person.id, at_most=SHOWN)
+    grants = ledger.read(allowance_use.grants_of, person.id, at_most=SHOWN)
     return "\n".join([*lines, *(["Grants, the newest first:"] if grants else ["No grants yet."]), *_listed(grants)])
 
 

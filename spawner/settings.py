@@ -60,6 +60,12 @@ class KubernetesPool(BaseModel):
     pull_secrets: tuple[str, ...] = ()
     priority_class: str | None = Field(default=None, description="Priority class of pods that are made for a user.")
     warm_priority_class: str | None = Field(default=None, description="Priority class of warm pods.")
+    gpu_metrics_url: str | None = Field(
+        default=None,
+        pattern="^https?://[^/]+(/.*)?$",
+        description="Where DCGM exporters tell how GPUs are used: a headless service, all of whose addresses are read, "
+        "or Prometheus' /federate. Unset: whether GPUs are used is not known.",
+    )
 
 
 def socket_url(path: Path) -> str:

@@ -88,6 +88,9 @@ kubernetes:
   namespace: {{ include "freepool.poolNamespace" . }}
   pull_policy: {{ .Values.pool.pullPolicy }}
   pull_secrets: {{ toJson .Values.pool.pullSecrets }}
+{{- with .Values.pool.gpuMetricsUrl }}
+  gpu_metrics_url: {{ toJson . }}
+{{- end }}
 {{- if .Values.priorityClasses.create }}
   priority_class: {{ include "freepool.priorityClass" (list . "instance") }}
   warm_priority_class: {{ include "freepool.priorityClass" (list . "warm") }}

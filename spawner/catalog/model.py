@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ByteSize, Field, field_validator, model_validator
 
 from spawner.catalog.allowances import Allowances, FlavorAllowance, Hours
+from spawner.catalog.idle import Idle, IdleChoice, in_short, rules_of
 from spawner.catalog.keep import Keep
 from spawner.catalog.parts import Identifier, Part, Text, echo
 from spawner.catalog.sessions import Sessions
@@ -112,6 +113,16 @@ class Flavor(Part):
     allowance: FlavorAllowance | None = Field(
         default=None, description="The class whose hours it uses. Default: none; its use is unlimited and not counted."
     )
+    idle: IdleChoice = Field(
+        default="default",
+        description="When an instance that nobody uses is stopped: minutes, or off. Default: after 60 minutes; with an "
+        "accelerator after 30, and after 15 while no browser has it open.",
+    )
+
+    @field_validator("idle", mode="before", json_schema_input_type=IdleChoice | int | Literal[False] | None)
+    @classmethod
+    def _idle_in_short(cls, value: Any) -> Any:
+        return in_short(value)
 
     @field_validator("warm", mode="before", json_schema_input_type=int | Warm | list[Warm])
     @classmethod
@@ -125,6 +136,11 @@ class Flavor(Part):
         if self.reserve is not None and self.reserve > self.memory:
             raise ValueError("reserve must not be above memory: what is set aside is part of it")
         return self
+
+    @property
+    def idle_rules(self) -> Idle | None:
+        """When an instance that nobody uses is stopped; None: never."""
+        return rules_of(self.idle, has_accelerator=self.accelerator is not None)
 
     @property
     def reserved(self) -> int:

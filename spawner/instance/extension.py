@@ -8,11 +8,12 @@ from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
 from spawner.instance import usage
+from spawner.instance.activity import ActivityHandler
 from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
 from spawner.instance.desk_link import HttpDesk
 from spawner.instance.save.handlers import save_routes
-from spawner.instance.sealing import CLAIM_PATH, HEALTH_PATH
+from spawner.instance.sealing import ACTIVITY_PATH, CLAIM_PATH, HEALTH_PATH
 from spawner.instance.session import Sessions, desk_address
 from spawner.instance.session_handlers import FORWARDED, EventsHandler, ForwardHandler, InputHandler
 
@@ -45,6 +46,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(app: Any) -> None:
     archive = url_path_join(app.web_app.settings["base_url"], ARCHIVE)
     routes = [(CLAIM_PATH, _ClaimHandler), (HEALTH_PATH, _HealthHandler), (archive, ArchiveHandler)]
+    routes.append((ACTIVITY_PATH, ActivityHandler))
     routes += save_routes(app.web_app.settings["base_url"])
     app.web_app.add_handlers(".*$", [*routes, *_session_routes(app)])
     usage.set_up(app)

@@ -26,6 +26,7 @@ LARGEST_CLAIM = 64 * 1024
 """Bytes of a sealed claim. A JupyterHub environment is about 2 kB; anything near this limit is not one."""
 CLAIM_PATH = "/freepool/claim"
 HEALTH_PATH = "/freepool/health"
+ACTIVITY_PATH = "/freepool/activity"
 _PURPOSE = b"freepool claim v1\0"
 
 

@@ -48,6 +48,7 @@ END_TEXTS: dict[EndReason, str] = {
         "there, or looked like a program that is not allowed here. Its files were deleted. If that was a mistake, tell "
         "the administrator."
     ),
+    EndReason.IDLE: "Nobody used your notebook for a while, so it was stopped. Its files were deleted.",
     EndReason.SURPLUS: "An unused notebook was stopped.",
     EndReason.SHUT_DOWN: "You shut your notebook down in JupyterLab. Its files were deleted.",
 }

@@ -24,7 +24,7 @@ from spawner.pool.time.deadlines import DueNotice, Run, decide, is_near
 from spawner.pool.time.extensions import Extensions
 from spawner.pool.time.metered import Metered
 from spawner.pool.time.notices import OF_AN_END
-from spawner.steward.activity import is_busy
+from spawner.steward.notice_messages import tell_notice
 
 log = logging.getLogger("freepool.steward")
 Ask = Callable[[Instance], Awaitable[bool | None]]
@@ -32,20 +32,17 @@ Tell = Callable[[Connection, SessionNotice], None]
 """Sends a notice to its person's own channel, in the transaction that writes it."""
 
 
-def no_channel(connection: Connection, notice: SessionNotice) -> None:
-    """Nobody has a channel of their own."""
-
-
 class DeadlineKeeper:
     """Keeps the ends of one pool's instances. `tasks` run the requests to instances.
 
-    `ask`: whether a kernel of an instance runs a cell; None where it does not say. `tell`: see `Tell`.
+    `ask`: whether a kernel of an instance runs a cell; None where it does not say. The user controls the instance, so
+    this may be a lie: nothing but a few minutes may depend on it. `tell`: see `Tell`.
     """
 
-    def __init__(self, pool: Pool, tasks: KeyedTaskSet, *, ask: Ask | None = None, tell: Tell = no_channel) -> None:
+    def __init__(self, pool: Pool, tasks: KeyedTaskSet, *, ask: Ask, tell: Tell = tell_notice) -> None:
         self._pool = pool
         self._tasks = tasks
-        self._ask_instance = ask or partial(is_busy, pool.session)
+        self._ask_instance = ask
         self._tell = tell
         self._rules = Extensions(pool.catalog, pool.people, Metered(pool.catalog, pool.new_id), pool.now, pool.new_id)
         self._busy: dict[str, bool | None] = {}

@@ -26,6 +26,7 @@ from spawner.settings import Settings
 from spawner.steward import guard_rules
 from spawner.steward.guard_known import PORTS
 from spawner.steward.guard_rules import Finding, Sample
+from spawner.steward.readings import Readings
 
 log = logging.getLogger("freepool.steward")
 
@@ -33,8 +34,11 @@ log = logging.getLogger("freepool.steward")
 class Guard:
     """The guard of one steward."""
 
-    def __init__(self, pool: Pool, rules: GuardSettings, *, hub: HubClient, hub_token: str) -> None:
+    def __init__(
+        self, pool: Pool, rules: GuardSettings, *, hub: HubClient, hub_token: str, readings: Readings | None = None
+    ) -> None:
         self.pool = pool
+        self._readings = readings or Readings(pool)
         self.rules = rules
         self._hub = hub
         self._hub_token = hub_token
@@ -58,9 +62,10 @@ class Guard:
             for one in await pool.ledger.aread(instances.unended)
             if one.state is InstanceState.RUNNING and one.slot_id is not None
         ]
-        usage = await pool.backend.usage([str(one.slot_id) for one in running], ports=self._ports)
+        slot_ids = [str(one.slot_id) for one in running]
+        at, usage = await self._readings.read("guard", slot_ids, ports=self._ports)
         earlier = await pool.ledger.aread(guard_notes.of_instances, [one.id for one in running])
-        self._take(running, usage, now, slowed={one.instance_id for one in earlier if one.slowed_at})
+        self._take(running, usage, at, slowed={one.instance_id for one in earlier if one.slowed_at})
         notes = [
             await pool.ledger.awrite(guard_notes.put, self._note(one, finding, now))
             for one in running

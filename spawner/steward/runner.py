@@ -32,13 +32,16 @@ from spawner.pool.user_namespaces import RETENTION
 from spawner.pool.warm import actions
 from spawner.settings import Settings
 from spawner.steward import bans, reconcile
+from spawner.steward.activity_reports import ActivityReports
 from spawner.steward.allowances import AllowanceKeeper
 from spawner.steward.bundles import Bundles
 from spawner.steward.channels import keeping_channels
 from spawner.steward.deadlines import DeadlineKeeper
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
+from spawner.steward.idle import IdleWatch
 from spawner.steward.paid import keeping_paid
+from spawner.steward.readings import Readings
 from spawner.steward.snapshots import read_demand, read_reconcile
 from spawner.steward.webhooks import Webhook
 
@@ -72,8 +75,10 @@ class Steward:
         self._tasks = KeyedTaskSet(_log_failure)
         self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook)
         rules = GuardSettings(note=False) if settings is None else settings.guard
-        self._deadlines = DeadlineKeeper(pool, self._tasks)
-        self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token)
+        readings, reports = Readings(pool), ActivityReports(pool.session, pool.master_key)
+        self._deadlines = DeadlineKeeper(pool, self._tasks, ask=reports.is_busy)
+        self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token, readings=readings)
+        self._idle = IdleWatch(pool, readings, reports)
         self._allowances = AllowanceKeeper(pool)
         self._settings = settings
         self._kept = kept
@@ -98,6 +103,8 @@ class Steward:
             self._tasks.begin("guard", self._guard.look)
         if self._kept is not None and self._kept.is_due:
             self._tasks.begin("kept files", self._kept.sweep)
+        if self._idle.is_due:
+            self._tasks.begin("idle", self._idle.look)
         await self._prune()
         return True
 

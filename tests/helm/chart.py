@@ -140,7 +140,11 @@ VALUE_SETS: dict[str, Values] = {
             "podLabels": {"owner": "lab"},
             "podDisruptionBudget": {"maxUnavailable": "50%"},
         },
-        "pool": {"pullSecrets": ["pull"], "quota": {"hard": {"pods": "3", "count/services": "0"}}},
+        "pool": {
+            "gpuMetricsUrl": "http://dcgm-exporter.gpu:9400/metrics",
+            "pullSecrets": ["pull"],
+            "quota": {"hard": {"pods": "3", "count/services": "0"}},
+        },
         "imagePuller": {"images": ["light"], "nodeSelector": {"notebooks": "yes"}},
         "network": {
             "internet": {"refusePorts": [25, 22, 6667, 65535], "alsoRefuseIPv4": ["203.0.113.0/24"]},

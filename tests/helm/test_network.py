@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helm.chart import KEEP, NAMESPACE, POOL, RELEASE, VALUE_SETS, Values, of_kind, render
+from tests.helm.chart import NAMESPACE, POOL, RELEASE, VALUE_SETS, Values, of_kind, render
 from tests.helm.packets import Host, Pod, passes
 from tests.unit.make import quick
 
@@ -43,21 +43,15 @@ def policies(values: Values | None = None) -> list[dict[str, Any]]:
 DEFAULT = policies()
 
 
-@pytest.mark.parametrize("component", ["hub", "proxy"])
-def test_hub_and_proxy_reach_a_notebook(component: str) -> None:
+@pytest.mark.parametrize("component", ["hub", "proxy", "desk", "steward"])
+def test_hub_proxy_desk_and_steward_reach_a_notebook(component: str) -> None:
     assert passes(DEFAULT, platform(component), INSTANCE, NOTEBOOK)
     assert not passes(DEFAULT, platform(component), INSTANCE, 22)
 
 
-@pytest.mark.parametrize("who", [NEIGHBOUR, STRANGER, BROWSER, platform("steward"), platform("hub", "elsewhere")])
-def test_only_hub_proxy_and_desk_reach_a_notebook(who: Pod | Host) -> None:
+@pytest.mark.parametrize("who", [NEIGHBOUR, STRANGER, BROWSER, platform("hub", "elsewhere")])
+def test_nobody_else_reaches_a_notebook(who: Pod | Host) -> None:
     assert not passes(DEFAULT, who, INSTANCE, NOTEBOOK)
-    assert passes(DEFAULT, platform("desk"), INSTANCE, NOTEBOOK)
-
-
-def test_the_steward_reaches_a_notebook_where_files_are_kept() -> None:
-    assert passes(policies(KEEP), platform("steward"), INSTANCE, NOTEBOOK)
-    assert not passes(policies(KEEP), NEIGHBOUR, INSTANCE, NOTEBOOK)
 
 
 def test_a_notebook_reaches_what_it_needs() -> None:

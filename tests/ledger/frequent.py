@@ -11,7 +11,7 @@ from spawner.errors import NoHours
 from spawner.ledger.pool import instances, run_history, slots, tickets
 from spawner.ledger.pool.rows import StartStep
 from spawner.ledger.pool.run_history import Cursor
-from spawner.ledger.time import charges, grants, use
+from spawner.ledger.time import allowance_use, charges, grants
 from spawner.pool.statistics import read_day
 from spawner.pool.time.balance import balances
 from spawner.pool.time.holds import refuse_without_hours
@@ -74,10 +74,10 @@ def frequent(now: datetime) -> Mapping[str, Action]:
         "hours: used in a week": lambda c: charges.used_between(c, "gpu", week, now),
         "history: page": lambda c: run_history.page(c, "p7", before=None, at_most=2),
         "history: next page": lambda c: run_history.page(c, "p7", before=Cursor(day, "i7"), at_most=2),
-        "history: grants": lambda c: use.grants_of(c, "p7", at_most=50),
-        "use: week": lambda c: use.week_of_classes(c, ["gpu"], begins=day, ends=now),
-        "use: most used": lambda c: use.most_used(c, "gpu", since=day, at_most=50),
-        "use: refunded": lambda c: use.refunded_charges(c, since=day, at_most=50),
+        "history: grants": lambda c: allowance_use.grants_of(c, "p7", at_most=50),
+        "use: week": lambda c: allowance_use.week_of_classes(c, ["gpu"], begins=day, ends=now),
+        "use: most used": lambda c: allowance_use.most_used(c, "gpu", since=day, at_most=50),
+        "use: refunded": lambda c: allowance_use.refunded_charges(c, since=day, at_most=50),
         "prune charges": lambda c: charges.prune(c, before=now - timedelta(days=89)),
         "prune grants": lambda c: grants.prune(c, before=now - timedelta(days=89)),
         "read_day": lambda c: read_day(c, now=now),

@@ -11,7 +11,7 @@ from spawner.catalog import Catalog
 from spawner.desk.admin.allowance_metrics import AllowanceExposition
 from spawner.errors import BadOption, Conflict
 from spawner.ledger import Ledger
-from spawner.ledger.time import use
+from spawner.ledger.time import allowance_use
 from spawner.ledger.time.rows import Grant, GrantSource
 from spawner.pool.time import corrections
 from spawner.pool.time.balance import Balance, balances
@@ -99,7 +99,7 @@ def test_what_cannot_be_given_is_said(ledger: Ledger, changes: dict[str, Any], m
     with pytest.raises(BadOption) as refused:
         give(ledger, **changes)
     assert message in str(refused.value)
-    assert ledger.read(use.grants_of, "ann", at_most=9) == []
+    assert ledger.read(allowance_use.grants_of, "ann", at_most=9) == []
 
 
 def test_a_run_is_given_back_once_and_only_what_was_not_given_back_before(ledger: Ledger) -> None:

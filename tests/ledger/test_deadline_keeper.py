@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, select, update
 
 from spawner.aio import KeyedTaskSet
 from spawner.ledger import Instance, Ledger
+from spawner.ledger.channels.rows import ChannelKind, MessageEvent
+from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.pool import instances
 from spawner.ledger.pool.tables import instances as instances_table
 from spawner.ledger.time import extensions, notices
 from spawner.ledger.time.rows import NoticeKind, SessionNotice
 from spawner.pool.pool import Pool
-from spawner.steward.activity import busy_in, is_busy
 from spawner.steward.deadlines import DeadlineKeeper
 from tests.ledger.pool import SimulatedPool
 from tests.unit import make
@@ -38,6 +35,7 @@ class Steward:
     told: list[str] = field(default_factory=list)
     tasks: KeyedTaskSet = field(default_factory=lambda: KeyedTaskSet(lambda *_: None))
     keeper: DeadlineKeeper = field(init=False)
+    pool: Pool = field(init=False)
 
     def __post_init__(self) -> None:
         parts: dict[str, Any] = dict.fromkeys(("view", "session", "backend"))
@@ -51,6 +49,7 @@ class Steward:
             coming_up=asyncio.Semaphore(1),
             **parts,
         )
+        self.pool = pool
         self.keeper = DeadlineKeeper(pool, self.tasks, ask=self.ask, tell=self.tell)
 
     async def ask(self, _: Instance) -> bool | None:
@@ -153,54 +152,15 @@ async def test_no_notice_of_an_end_that_was_extended_since_the_snapshot(pool: Si
     assert said(pool, ann) == []
 
 
-@asynccontextmanager
-async def instance_answering(body: str, status: int = 200) -> AsyncIterator[Instance]:
-    """An instance that answers the question with this."""
-
-    async def answer(request: web.Request) -> web.Response:
-        assert request.path == "/freepool/activity"
-        return web.Response(text=body, status=status)
-
-    app = web.Application()
-    app.router.add_get("/freepool/activity", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    try:
-        yield make.instance("i", url=f"http://127.0.0.1:{port}")
-    finally:
-        await runner.cleanup()
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "busy"),
-    [
-        ('{"kernels": [{"id": "a", "busy": false}, {"id": "b", "busy": true}]}', 200, True),
-        ('{"kernels": [{"id": "a", "busy": false}]}', 200, False),
-        ('{"kernels": []}', 200, False),
-        ("{}", 200, None),
-        ("no JSON", 200, None),
-        ('{"kernels": [{"id": "a", "busy": true}]}', 500, None),
-    ],
-)
-async def test_an_instance_says_whether_a_cell_runs(body: str, status: int, busy: bool | None) -> None:
-    async with aiohttp.ClientSession() as session, instance_answering(body, status) as instance:
-        assert await is_busy(session, instance) is busy
-
-
-async def test_an_instance_that_is_away_says_nothing() -> None:
-    async with aiohttp.ClientSession() as session:
-        async with instance_answering("{}") as gone:
-            pass
-        assert await is_busy(session, gone) is None
-        assert await is_busy(session, make.instance("i")) is None
-
-
-NO_ANSWERS = [b"[]", b'{"kernels": 1}', b'{"kernels": [1]}', b'{"kernels": [{}]}', b"\xff", b"[" * 10**5]
-
-
-@pytest.mark.parametrize("body", NO_ANSWERS, ids=range(len(NO_ANSWERS)))
-def test_an_answer_of_another_form_says_nothing(body: bytes) -> None:
-    assert busy_in(body) is None
+async def test_the_first_warning_before_an_end_is_sent_to_the_persons_channel(pool: SimulatedPool) -> None:
+    ann, steward = pool.start("ann"), Steward(pool)
+    steward.keeper = DeadlineKeeper(steward.pool, steward.tasks, ask=steward.ask)
+    made = {"language": "en", "events": ["deadline"], "made_at": pool.time, "confirmed_at": pool.time}
+    row = {"id": "c1", "person_id": ann.person_id, "kind": ChannelKind.EMAIL, "address": "ann@localhost", **made}
+    pool.ledger.write(lambda connection: connection.execute(insert(channels).values(**row)))
+    for minutes in (210, 230):
+        pool.time = ann.requested_at + minutes * MINUTE
+        await steward.keeper.round(pool.ledger.read(instances.unended), [], None)
+    assert len(said(pool, ann)) == 2
+    sent = pool.ledger.read(lambda connection: connection.execute(select(messages.c.event)).scalars().all())
+    assert sent == [MessageEvent.DEADLINE]

@@ -10,10 +10,10 @@ from sqlalchemy import Table, insert
 from spawner.ledger import EndReason, Ledger
 from spawner.ledger.pool import instances, run_history
 from spawner.ledger.pool.run_history import Cursor, RunPage
-from spawner.ledger.time import use
+from spawner.ledger.time import allowance_use
+from spawner.ledger.time.allowance_use import ClassTotals, UseOfPerson
 from spawner.ledger.time.rows import EndSource, ExtensionKind, GrantSource
 from spawner.ledger.time.tables import allowance_charges, allowance_grants, allowance_holds, session_extensions
-from spawner.ledger.time.use import ClassTotals, UseOfPerson
 from tests.ledger.rows import NOW, later, request
 
 WEEK = timedelta(days=7)
@@ -113,7 +113,7 @@ def test_grants_are_listed_newest_first_and_only_those_of_the_person(ledger: Led
     given(ledger, "g1", source=GrantSource.POLICY, seconds=None)
     given(ledger, "g2", made_at=later(5))
     given(ledger, "g3", person="bob", made_at=later(9))
-    assert [(grant.id, grant.seconds) for grant in ledger.read(use.grants_of, "ann", at_most=9)] == [
+    assert [(grant.id, grant.seconds) for grant in ledger.read(allowance_use.grants_of, "ann", at_most=9)] == [
         ("g2", 36000),
         ("g1", None),
     ]
@@ -126,7 +126,7 @@ def test_a_week_counts_the_runs_that_began_in_it(ledger: Ledger) -> None:
     charged(ledger, "before", at=NOW - timedelta(microseconds=1))
     charged(ledger, "after", at=NOW + WEEK)
     charged(ledger, "cpu", at=NOW, class_id="cpu", seconds=7)
-    weeks = ledger.read(use.week_of_classes, ["gpu", "cpu", "none"], begins=NOW, ends=NOW + WEEK)
+    weeks = ledger.read(allowance_use.week_of_classes, ["gpu", "cpu", "none"], begins=NOW, ends=NOW + WEEK)
     found = {week.class_id: (week.seconds, week.refunded, week.runs, week.people) for week in weeks}
     assert found == {"gpu": (4601, 400, 3, 2), "cpu": (7, 0, 1, 1)}
 
@@ -138,13 +138,13 @@ def test_who_used_and_holds_most_comes_first(ledger: Ledger) -> None:
     charged(ledger, "old", "cleo", at=NOW - WEEK, seconds=90_000)
     held(ledger, "d", "dora", seconds=3600)
     held(ledger, "e", "ann", seconds=1, released_at=NOW)
-    found = ledger.read(use.most_used, "gpu", since=NOW, at_most=3)
+    found = ledger.read(allowance_use.most_used, "gpu", since=NOW, at_most=3)
     assert found == [
         UseOfPerson("dora", "gpu", 0, 3600),
         UseOfPerson("bob", "gpu", 3500, 0),
         UseOfPerson("ann", "gpu", 1000, 0),
     ]
-    assert ledger.read(use.most_used, "cpu", since=NOW, at_most=3) == []
+    assert ledger.read(allowance_use.most_used, "cpu", since=NOW, at_most=3) == []
 
 
 def test_what_administrators_and_the_platform_gave_back_is_found(ledger: Ledger) -> None:
@@ -152,13 +152,16 @@ def test_what_administrators_and_the_platform_gave_back_is_found(ledger: Ledger)
     given(ledger, "hand")
     given(ledger, "refund", source=GrantSource.REFUND, made_at=later(1))
     given(ledger, "old", valid_until=NOW - WEEK)
-    assert [grant.id for grant in ledger.read(use.made_by_hand, valid_after=NOW, at_most=9)] == ["refund", "hand"]
+    assert [grant.id for grant in ledger.read(allowance_use.made_by_hand, valid_after=NOW, at_most=9)] == [
+        "refund",
+        "hand",
+    ]
     charged(ledger, "a", refunded=1, refund_reason="lost")
     charged(ledger, "b")
     charged(ledger, "c", at=NOW - WEEK, refunded=1)
-    assert [charge.instance_id for charge in ledger.read(use.refunded_charges, since=NOW, at_most=9)] == ["a"]
-    assert ledger.read(use.charge_of, "c").refunded == 1  # type: ignore[union-attr]
-    assert ledger.read(use.charge_of, "none") is None
+    assert [charge.instance_id for charge in ledger.read(allowance_use.refunded_charges, since=NOW, at_most=9)] == ["a"]
+    assert ledger.read(allowance_use.charge_of, "c").refunded == 1  # type: ignore[union-attr]
+    assert ledger.read(allowance_use.charge_of, "none") is None
 
 
 def test_totals_count_this_week_without_unlimited_grants_and_debits(ledger: Ledger) -> None:
@@ -174,7 +177,7 @@ def test_totals_count_this_week_without_unlimited_grants_and_debits(ledger: Ledg
     charged(ledger, "old", at=NOW - WEEK)
     held(ledger, "h")
     held(ledger, "h2", "bob", seconds=1, class_id="cpu")
-    found = ledger.read(use.totals, since=NOW, now=NOW + timedelta(days=1))
+    found = ledger.read(allowance_use.totals, since=NOW, now=NOW + timedelta(days=1))
     assert found == {
         "gpu": ClassTotals(granted=36100, charged=560, refunded=50, held=7200),
         "cpu": ClassTotals(held=1),

@@ -277,3 +277,14 @@ def test_removing_kills_the_processes_and_returns_false_where_one_stays(tmp_path
 
 def test_removing_a_missing_group_succeeds(tmp_path: Path) -> None:
     assert cgroup.remove(Group(2, {"unified": str(tmp_path / "gone")}), seconds=0)
+
+
+def test_processor_seconds_of_both_versions(tmp_path: Path) -> None:
+    group = Group(2, {"unified": str(tmp_path)})
+    assert cgroup.cpu_seconds(group) is None
+    (tmp_path / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 2000000\nsystem_usec 500000\n")
+    assert cgroup.cpu_seconds(group) == 2.5
+    old = Group(1, {"memory": str(tmp_path), "cpu": str(tmp_path)})
+    assert cgroup.cpu_seconds(old) is None, "cpuacct is mounted elsewhere"
+    (tmp_path / "cpuacct.usage").write_text("1500000000\n")
+    assert cgroup.cpu_seconds(old) == 1.5

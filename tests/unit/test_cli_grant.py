@@ -14,7 +14,7 @@ from spawner.cli import main
 from spawner.ledger import Ledger
 from spawner.ledger.people.rows import TrustClass
 from spawner.ledger.people.tables import people
-from spawner.ledger.time import use
+from spawner.ledger.time import allowance_use
 from spawner.ledger.time.rows import EndSource
 from spawner.ledger.time.tables import allowance_charges
 from spawner.pool.build import utc_now
@@ -60,7 +60,7 @@ def test_hours_are_given_and_taken_by_name_and_by_id(freepool: Say, ledger: Ledg
     assert "00:00+08:00" in given.splitlines()[0]
     assert "left of 12 h 30 min" in given
     assert freepool("grant", "p1", "gpu", "-1", "--reason", "mistake").startswith("ann (p1): -1 h of gpu")
-    taken, course = ledger.read(use.grants_of, "p1", at_most=9)
+    taken, course = ledger.read(allowance_use.grants_of, "p1", at_most=9)
     assert (taken.seconds, course.seconds, course.made_by, course.reason) == (
         -3600,
         9000,
@@ -72,7 +72,7 @@ def test_hours_are_given_and_taken_by_name_and_by_id(freepool: Say, ledger: Ledg
 def test_hours_are_given_until_a_time(freepool: Say, ledger: Ledger) -> None:  # noqa: F811
     until = (utc_now() + timedelta(days=20)).astimezone().replace(tzinfo=None).isoformat(timespec="minutes")
     assert until.replace("T", " ") in freepool("grant", "ann", "gpu", "1", "--until", until, "--reason", "x")
-    (grant,) = ledger.read(use.grants_of, "p1", at_most=9)
+    (grant,) = ledger.read(allowance_use.grants_of, "p1", at_most=9)
     assert grant.valid_until - grant.valid_from > timedelta(days=19)
 
 

@@ -198,7 +198,7 @@ def test_pod_metrics_are_read_by_label_or_name() -> None:
         ]
     }
     usage = read_usage(200, answer, {"a", "b", "d"})
-    assert {name: use.processors for name, use in usage.slots.items()} == {"a": 1.5, "b": 0.25, "d": 0.0}
+    assert {name: use.processors for name, use in usage.slots.items()} == {"a": 1.5, "b": 0.25, "d": None}
     assert (usage.unseen, usage.sees_inside, usage.can_slow) == (None, False, False)
 
 

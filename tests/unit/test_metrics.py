@@ -15,7 +15,7 @@ from spawner.desk.admin.allowance_metrics import AllowanceCollector
 from spawner.desk.admin.metrics import PoolCollector, Scrape, generate_latest
 from spawner.ledger import EndReason, InstanceState, StartStep, TicketState
 from spawner.ledger.pool.admin_settings import AdminSetting
-from spawner.ledger.time.use import ClassTotals
+from spawner.ledger.time.allowance_use import ClassTotals
 from spawner.pool.admin.settings import DRAIN, PAUSE, AdminSettings
 from spawner.pool.statistics import Day
 from spawner.pool.warm.demand import NO_DEMAND, WarmSnapshot

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
-from spawner.ledger.time.use import ClassTotals, totals
+from spawner.ledger.time.allowance_use import ClassTotals, totals
 
 PERIOD = timedelta(minutes=1)
 WEEK = "Since the beginning of the platform's week, in weighted seconds."

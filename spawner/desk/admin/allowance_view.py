@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Week
 from spawner.ledger.people import people
-from spawner.ledger.time import use
+from spawner.ledger.time import allowance_use
+from spawner.ledger.time.allowance_use import WeekOfClass
 from spawner.ledger.time.rows import Charge, Grant
-from spawner.ledger.time.use import WeekOfClass
 from spawner.pool.time.balance import Balance, balances
 
 WEEKS = 8
@@ -58,8 +58,8 @@ def read_overview(connection: Connection, catalog: Catalog, now: datetime) -> Ov
     """Read it in one transaction."""
     weeks = last_weeks(catalog, now, WEEKS)
     near = [one for kind in catalog.allowances.classes for one in _near(connection, catalog, kind.id, weeks[0], now)]
-    by_hand = use.made_by_hand(connection, valid_after=weeks[1].start, at_most=MOST_ROWS)
-    given_back = use.refunded_charges(connection, since=weeks[1].start, at_most=MOST_ROWS)
+    by_hand = allowance_use.made_by_hand(connection, valid_after=weeks[1].start, at_most=MOST_ROWS)
+    given_back = allowance_use.refunded_charges(connection, since=weeks[1].start, at_most=MOST_ROWS)
     shown = [*(one.person_id for one in near), *(one.person_id for one in by_hand)]
     shown += [one.person_id for one in given_back]
     return Overview(
@@ -75,7 +75,7 @@ def read_person(connection: Connection, catalog: Catalog, person_id: str, now: d
     """Read it in one transaction."""
     return PersonAllowance(
         balances=balances(connection, catalog, person_id, now),
-        grants=use.grants_of(connection, person_id, at_most=GRANTS_OF_PERSON),
+        grants=allowance_use.grants_of(connection, person_id, at_most=GRANTS_OF_PERSON),
     )
 
 
@@ -95,13 +95,16 @@ def is_near(balance: Balance) -> bool:
 def _weeks(connection: Connection, catalog: Catalog, weeks: Iterable[Week]) -> list[WeekOfClass]:
     ids, rows = [one.id for one in catalog.allowances.classes], []
     for week in weeks:
-        found = {row.class_id: row for row in use.week_of_classes(connection, ids, begins=week.start, ends=week.end)}
+        found = {
+            row.class_id: row
+            for row in allowance_use.week_of_classes(connection, ids, begins=week.start, ends=week.end)
+        }
         rows += [found[one] for one in ids if one in found]
     return rows
 
 
 def _near(connection: Connection, catalog: Catalog, class_id: str, week: Week, now: datetime) -> list[NearLimit]:
-    most = use.most_used(connection, class_id, since=week.start, at_most=MOST_PEOPLE)
+    most = allowance_use.most_used(connection, class_id, since=week.start, at_most=MOST_PEOPLE)
     found = (
         NearLimit(one.person_id, balance)
         for one in most

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,9 +17,11 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Limits
+from spawner.desk.admin.activity import Activities, read_activities
 from spawner.ledger import Instance, TicketState, leases
 from spawner.ledger.pool import instances, slots
 from spawner.ledger.pool.rows import OCCUPYING, UNENDED
+from spawner.ledger.time.rows import Activity
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of
 from spawner.pool.statistics import Day, Statistics, read_day, statistics_of
@@ -42,13 +44,16 @@ class Scrape:
     day: Day
     lease_ends_at: datetime | None
     now: datetime
+    activities: Activities = field(default_factory=Counter)
 
 
 def read_scrape(connection: Connection, *, limits: Limits, now: datetime) -> Scrape:
     """Read them in the transaction of `connection`."""
+    unended = instances.unended(connection)
     return Scrape(
         warm=read_demand(connection, now=now),
-        unended=instances.unended(connection),
+        unended=unended,
+        activities=read_activities(connection, unended),
         without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
@@ -98,6 +103,16 @@ class PoolCollector(Collector):
             "Instances that have not ended.",
             ("flavor", "state"),
             (((flavor, state.value), counts[flavor, state.value]) for flavor in self.flavors for state in UNENDED),
+        )
+        yield _gauge(
+            "freepool_instances_by_activity",
+            "Running instances by how they are used, as the steward saw them in the last minutes.",
+            ("flavor", "activity"),
+            (
+                ((flavor, activity.value), self.scrape.activities[flavor, activity])
+                for flavor in self.flavors
+                for activity in Activity
+            ),
         )
 
     def _queue(self) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor, Limits, Membership, groups_for, rights_of
+from spawner.desk.admin.activity import Activities, activity_view, read_activities
 from spawner.desk.admin.views import (
     AdminFlavorView,
     AdminState,
@@ -70,13 +71,16 @@ class AdminSnapshot:
     day: Day
     lease_ends_at: datetime | None
     tried: list[NodeSupport]
+    activities: Activities
 
 
 def read_admin(connection: Connection, *, limits: Limits, now: datetime) -> AdminSnapshot:
     """Read them in the transaction of `connection`."""
+    unended = instances.unended(connection)
     return AdminSnapshot(
         warm=read_demand(connection, now=now),
-        unended=instances.unended(connection),
+        unended=unended,
+        activities=read_activities(connection, unended),
         without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
         day=read_day(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
@@ -170,6 +174,7 @@ class AdminStateBuilder:
             ],
             day=self._day(statistics_of(snapshot.day, flavor.id, now=self.now)),
             audience=self._audience(flavor),
+            activity=activity_view(snapshot.activities, flavor.id),
         )
 
     def _audience(self, flavor: Flavor) -> str | None:

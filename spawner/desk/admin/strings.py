@@ -52,6 +52,7 @@ ADMIN_STRINGS: dict[str, str] = {
     "bar_making": "{n} starting up",
     "bar_leaving": "{n} being deleted",
     "bar_room": "capacity for {n} more",
+    "activity": "Working: {working} · user present: {present} · waiting: {waiting} · idle: {idle}",
     "users_until": "Next attempt at {time}.",
     # Waiting slots
     "targets": "Warm notebooks",

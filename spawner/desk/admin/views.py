@@ -23,6 +23,15 @@ class FloorView(SetView):
     slots: int
 
 
+class ActivityView(BaseModel):
+    """How many running instances are used how. One that runs for less than a minute is in none."""
+
+    working: int
+    present: int
+    waiting: int
+    idle: int
+
+
 class BackOffView(BaseModel):
     """The pool failed to create a slot `failures` times in a row, and tries again at `until`.
 
@@ -151,6 +160,7 @@ class AdminFlavorView(BaseModel):
     targets: list[TargetView]
     day: DayView
     audience: str | None = None
+    activity: ActivityView | None = None
 
     @computed_field(json_schema_extra=DEPRECATED)
     def users(self) -> UserNamespacesView | None:

@@ -16,7 +16,7 @@ from spawner.desk.user.history_view import HistoryGrant, HistoryGrants, HistoryP
 from spawner.errors import BadOption
 from spawner.ledger.pool import run_history
 from spawner.ledger.pool.run_history import Cursor
-from spawner.ledger.time import use
+from spawner.ledger.time import allowance_use
 
 PER_PAGE = 50
 PER_WRITE = 500
@@ -49,7 +49,7 @@ class HistoryHandler(Handler):
 
     async def grants(self, at_most: int = MOST_GRANTS) -> list[HistoryGrant]:
         """What the person was given, in their language, newest first."""
-        rows = await self.desk.ledger.aread(use.grants_of, self.person_id, at_most=at_most)
+        rows = await self.desk.ledger.aread(allowance_use.grants_of, self.person_id, at_most=at_most)
         return [grant_view(row, self.desk.catalog, self.language_texts) for row in rows]
 
 

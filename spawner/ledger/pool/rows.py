@@ -85,6 +85,8 @@ class EndReason(StrEnum):
     GUARD = "guard"
     SHUT_DOWN = "shut_down"
     """The user shut the server down from inside: File > Shut Down of JupyterLab. `SHUTDOWN` is the platform's."""
+    IDLE = "idle"
+    """Nobody used it, and nobody answered the notice of that."""
 
 
 USER_ENDED = (EndReason.STOPPED, EndReason.CANCELLED, EndReason.SHUT_DOWN)

@@ -109,12 +109,18 @@ class SlotUse:
     """What a slot uses, as seen from outside: processor seconds since its creation, or processors in use now.
 
     `names`: of its programs. `places`: `ADDRESS:PORT` of connections to one of the ports that were asked about.
+    `network`: bytes in and out of its network since its creation, without loopback. `gpu`: the share of the last
+    seconds in which its accelerators computed, 0 to 1; memory that is held does not count. `stamp` changes with each
+    new measurement, where one may be read twice.
     """
 
     seconds: float | None = None
     processors: float | None = None
     names: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    network: int | None = None
+    gpu: float | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -195,8 +201,11 @@ class Backend(Protocol):
         """Bytes of memory that all slots together may reserve; None where only the scheduler knows."""
         ...
 
-    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int]) -> Usage:
-        """What these slots use. Reads little: it is asked every few minutes. Raises `BackendUnavailable`."""
+    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int] | None) -> Usage:
+        """What these slots use. Reads little: it is asked every minute. Raises `BackendUnavailable`.
+
+        Without `ports` the counters only: no names and no places.
+        """
         ...
 
     async def slow(self, slot_id: str, share: float) -> bool:

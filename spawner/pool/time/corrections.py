@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from spawner.catalog import Catalog, echo
 from spawner.errors import BadOption, Conflict
 from spawner.ledger.pool import run_history
-from spawner.ledger.time import grants, use
+from spawner.ledger.time import allowance_use, grants
 from spawner.ledger.time.rows import Grant, GrantSource
 from spawner.ledger.transitions import touch
 from spawner.plain_text import one_line
@@ -106,7 +106,7 @@ def refund(
 
     Raises `BadOption` for a run that used no hours, and `Conflict` where nothing is left to give back.
     """
-    charge = use.charge_of(connection, instance_id)
+    charge = allowance_use.charge_of(connection, instance_id)
     if charge is None:
         raise BadOption(
             "No hours were charged for the run {id}.",
@@ -137,7 +137,7 @@ def refund(
 
 def _write(connection: Connection, grant: Grant) -> Grant:
     """Write it, unless the same form was sent before. Returns what the ledger has."""
-    before = use.grant_of(connection, grant.id)
+    before = allowance_use.grant_of(connection, grant.id)
     if before is None:
         grants.write(connection, grant)
         touch(connection)

@@ -96,10 +96,24 @@ function flavorPanel(model, flavor) {
     flavor.reason && h("p", { class: "reason" }, flavor.reason),
     flavor.audience && h("p", { class: "quiet", key: "audience" }, flavor.audience),
     figures(model, flavor),
+    activity(model, flavor),
     bar(flavor, model),
     userNamespaces(model, flavor),
     h("div", { class: "halves" }, targets(model, flavor), day(model, flavor)),
   );
+}
+
+/**
+ * How its running notebooks are used.
+ * @param {Model} model
+ * @param {AdminFlavorView} flavor
+ */
+function activity({ t, f }, { activity: used }) {
+  if (!used || used.working + used.present + used.waiting + used.idle === 0) return null;
+  return h("p", { class: "quiet", key: "activity" }, t("activity", {
+    working: f.number(used.working), present: f.number(used.present), waiting: f.number(used.waiting),
+    idle: f.number(used.idle),
+  }));
 }
 
 /**

@@ -20,6 +20,13 @@ export type AccountView = {
 
 export type Activity = "working" | "present" | "waiting" | "idle";
 
+export type ActivityView = {
+  working: number;
+  present: number;
+  waiting: number;
+  idle: number;
+};
+
 export type AdminFlavorView = {
   id: string;
   title: string;
@@ -35,6 +42,7 @@ export type AdminFlavorView = {
   targets: TargetView[];
   day: DayView;
   audience?: string | null;
+  activity?: ActivityView | null;
 };
 
 export type AdminRunView = {
@@ -217,7 +225,7 @@ export type EmptyCommand = {
 export type EmptyRequest = {
 };
 
-export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "shut_down";
+export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "shut_down" | "idle";
 
 export type EndView = {
   state: "starting" | "running" | "stopping" | "ended";
@@ -444,6 +452,7 @@ export type InstanceView = {
   problem: string | null;
   progress: ProgressView[];
   files_url?: string | null;
+  session?: SessionPart | null;
 };
 
 export type KeepChoiceRequest = {
@@ -727,6 +736,9 @@ export type SessionView = {
   usable_at: string | null;
   ends_at: string | null;
   now: string;
+  language: string;
+  allowance: AllowanceView | null;
+  idle: UseView | null;
   desk_url: string;
   end_url: string;
   restart_url: string;

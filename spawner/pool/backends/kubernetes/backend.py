@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
+from dataclasses import replace
 
 from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable
-from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, Unavailable, Usage, Weakness
+from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, SlotUse, Unavailable, Usage, Weakness
 from spawner.pool.backends.kubernetes.client import Cluster
+from spawner.pool.backends.kubernetes.gpu_metrics import GpuMetrics
 from spawner.pool.backends.kubernetes.manifest import (
     ASSIGNED,
     EVICTABLE,
@@ -42,6 +44,7 @@ class KubernetesBackend:
         self._pool = pool
         self._cluster = Cluster(pool)
         self._store = PodStore(self._cluster)
+        self._gpus = GpuMetrics(pool.gpu_metrics_url, pool.namespace) if pool.gpu_metrics_url else None
 
     @property
     def isolated(self) -> bool:
@@ -152,9 +155,14 @@ class KubernetesBackend:
                 upcoming.cancel()
                 await asyncio.gather(upcoming, return_exceptions=True)
 
-    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int]) -> Usage:  # noqa: ARG002
-        """One read of the metrics API, where there is one that may be read."""
-        return read_usage(*await self._cluster.metrics(SLOT_LABEL), set(slot_ids))
+    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int] | None) -> Usage:  # noqa: ARG002
+        """One read of the metrics API, where there is one that may be read, and one of the GPUs' metrics, likewise."""
+        usage = read_usage(*await self._cluster.metrics(SLOT_LABEL), set(slot_ids))
+        if self._gpus is None:
+            return usage
+        shares = await self._gpus.read(slot_ids)
+        slots = {one: replace(usage.slots.get(one, SlotUse()), gpu=share) for one, share in shares.items()}
+        return replace(usage, slots={**usage.slots, **slots})
 
     async def slow(self, slot_id: str, share: float) -> bool:  # noqa: ARG002
         """No: a pod's limits are fixed without rights that Freepool does not ask for."""

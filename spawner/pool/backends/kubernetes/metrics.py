@@ -24,19 +24,20 @@ def read_usage(status: int, answer: Json, slot_ids: Collection[str]) -> Usage:
         metadata = pod["metadata"]
         slot_id = str((metadata.get("labels") or {}).get(SLOT_LABEL) or by_name.get(metadata["name"]))
         if slot_id in slot_ids:
-            found[slot_id] = SlotUse(processors=_processors(pod))
+            found[slot_id] = SlotUse(processors=_processors(pod), stamp=str(pod.get("timestamp") or ""))
     return Usage(found)
 
 
-def _processors(pod: Json) -> float:
-    used = (one["usage"].get("cpu", "0") for one in pod.get("containers", ()) if one["name"] == CONTAINER)
-    return sum(map(_number, used))
+def _processors(pod: Json) -> float | None:
+    """None where the notebook is not in the answer, or with a quantity that cannot be read: unknown is not unused."""
+    used = [one["usage"].get("cpu", "") for one in pod.get("containers", ()) if one["name"] == CONTAINER]
+    return _number(used[0]) if used else None
 
 
-def _number(quantity: str) -> float:
+def _number(quantity: str) -> float | None:
     """A quantity of processors: 2, 250m, 12u, 123456n."""
     unit = UNITS.get(quantity[-1:], 1.0)
     try:
         return float(quantity.rstrip("num")) * unit
     except ValueError:
-        return 0.0
+        return None

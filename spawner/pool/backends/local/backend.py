@@ -330,31 +330,47 @@ class LocalBackend:
             died_at=datetime.fromtimestamp(status["died_at"], UTC) if "died_at" in status else None,
         )
 
-    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int]) -> Usage:
-        """Read from /proc, and from what the keepers have written since the last time."""
+    async def usage(self, slot_ids: Collection[str], *, ports: frozenset[int] | None) -> Usage:
+        """Read from control groups and /proc, and from what the keepers have written since the last time."""
         return await asyncio.to_thread(self._usage, slot_ids, ports)
 
-    def _usage(self, slot_ids: Collection[str], ports: frozenset[int]) -> Usage:
-        self._contacts = {one: self._contacts[one] for one in slot_ids if one in self._contacts}
+    def _usage(self, slot_ids: Collection[str], ports: frozenset[int] | None) -> Usage:
+        if ports is not None:
+            self._contacts = {one: self._contacts[one] for one in slot_ids if one in self._contacts}
         return Usage(
             {slot_id: self._use(slot_id, ports) for slot_id in slot_ids if _locked(self.folder / slot_id)},
             sees_inside=True,
             can_slow=self._groups is not None,
         )
 
-    def _use(self, slot_id: str, ports: frozenset[int]) -> SlotUse:
+    def _use(self, slot_id: str, ports: frozenset[int] | None) -> SlotUse:
         keeper = _status_of(self.folder / slot_id).get("pid")
-        processes = list(usage.below(int(keeper))) if keeper else []
+        group = _orders_of(self.folder / slot_id).get("group")
+        seconds = cgroup.cpu_seconds(cgroup.Group(**group)) if group else None
+        looks = ports is not None or seconds is None
+        processes = list(usage.below(int(keeper))) if keeper and looks else []
+        return SlotUse(
+            seconds=sum(map(usage.seconds, processes)) if seconds is None else seconds,
+            names=() if ports is None else tuple(sorted({name for one in processes for name in usage.names(one)})),
+            places=() if ports is None else self._places(slot_id, ports),
+            network=self._network_bytes(int(keeper)) if keeper else None,
+        )
+
+    def _places(self, slot_id: str, ports: frozenset[int]) -> tuple[str, ...]:
         places, read = self._contacts.get(slot_id, ((), 0))
         if self.traffic is not None:
             new, read = traffic.contacts(self.traffic, slot_id, ports, after=read)
             places = tuple(dict.fromkeys((*places, *new)))[:MOST_PLACES]
             self._contacts[slot_id] = places, read
-        return SlotUse(
-            seconds=sum(map(usage.seconds, processes)),
-            names=tuple(sorted({name for process in processes for name in usage.names(process)})),
-            places=places,
-        )
+        return places
+
+    def _network_bytes(self, keeper: int) -> int | None:
+        """None where slots share this machine's network, whose counters are everybody's."""
+        if self.network.means is Means.SHARED:
+            return None
+        sandboxes = (one for one in usage.children(keeper) if "bwrap" in usage.names(one))
+        first = next(sandboxes, None)
+        return None if first is None else usage.network_bytes(first)
 
     async def slow(self, slot_id: str, share: float) -> bool:
         """Lower the limit of its control group."""

@@ -240,6 +240,20 @@ def open_meters(group: Group) -> dict[str, int]:
     return found
 
 
+def cpu_seconds(group: Group) -> float | None:
+    """Processor seconds that the group has used; None where they are not counted.
+
+    In version 1 they are `cpuacct`'s, which most machines mount together with `cpu`.
+    """
+    with contextlib.suppress(OSError, KeyError, ValueError):
+        if group.version == 1:
+            return int((Path(group.folders["cpu"]) / "cpuacct.usage").read_text()) / 1e9
+        for line in (Path(group.folders["unified"]) / "cpu.stat").read_text().splitlines():
+            if line.startswith("usage_usec "):
+                return int(line.split()[1]) / 1e6
+    return None
+
+
 def remove(group: Group, *, seconds: float = 5) -> bool:
     """Kill the group's processes and remove it. False where one does not die in time."""
     deadline = time.monotonic() + seconds

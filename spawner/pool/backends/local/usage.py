@@ -15,11 +15,18 @@ def below(process: int) -> Iterator[int]:
     """All descendants of a process. Daemons stay below the first process of their sandbox."""
     waiting = [process]
     while waiting:
-        for thread in _names(PROC / str(waiting.pop()) / "task"):
-            with contextlib.suppress(OSError):
-                children = [int(one) for one in (thread / "children").read_text().split()]
-                yield from children
-                waiting += children
+        found = children(waiting.pop())
+        yield from found
+        waiting += found
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started and not yet waited for."""
+    found: list[int] = []
+    for thread in _names(PROC / str(process) / "task"):
+        with contextlib.suppress(OSError):
+            found += [int(one) for one in (thread / "children").read_text().split()]
+    return found
 
 
 def seconds(process: int) -> float:
@@ -38,6 +45,16 @@ def names(process: int) -> set[str]:
     with contextlib.suppress(OSError):
         found.add(Path((PROC / str(process) / "exe").readlink()).name.removesuffix(" (deleted)"))
     return found
+
+
+def network_bytes(process: int) -> int | None:
+    """Bytes in and out of a process's network namespace, without loopback; None where they cannot be read."""
+    try:
+        lines = (PROC / str(process) / "net" / "dev").read_text().splitlines()[2:]
+        counters = {name.strip(): numbers.split() for name, _, numbers in (line.partition(":") for line in lines)}
+        return sum(int(numbers[0]) + int(numbers[8]) for name, numbers in counters.items() if name != "lo")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _names(folder: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""How an instance is used, and when it is stopped for being idle. Pure: looks in, activity out."""

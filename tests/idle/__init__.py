@@ -1,0 +1,1 @@
+"""Recorded use of real instances, and what replays it."""
