@@ -273,9 +273,8 @@ def write_down(
         old = before.get(row.instance_id)
         is_changed |= old is None or (old.activity, old.stops_at is None) != (row.activity, row.stops_at is None)
         rows.append(row)
-        if one.notice is not None:
-            if notices.write(connection, one.notice):
-                tell_notice(connection, one.notice)
+        if one.notice is not None and notices.write(connection, one.notice):
+            tell_notice(connection, one.notice)
         if one.withdrawn is not None:
             notices.answer(connection, one.withdrawn, Answer.STILL_HERE, now)
         if one.offer is not None:
