@@ -74,7 +74,8 @@ def test_the_server_knows_the_options_that_it_is_started_with() -> None:
         from jupyter_server.serverapp import ServerApp
         from jupyterlab.labapp import LabApp
         from spawner.instance.arguments import server_arguments
-        kinds = {kind.__name__: kind for kind in (KernelManager, KernelRestarter, LanguageServerManager, ServerApp, LabApp)}
+        known = (KernelManager, KernelRestarter, LanguageServerManager, ServerApp, LabApp)
+        kinds = {kind.__name__: kind for kind in known}
         for argument in server_arguments("/w"):
             kind, option = argument.removeprefix("--").split("=")[0].split(".")
             assert option in kinds[kind].class_traits(config=True), option
