@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.lab_desk import Lab, notice, running_lab
 from tests.browser.visitor import PATIENCE_MS
 from tests.stack import eventually
 
+GB = 2**30
 DEADLINE = notice(
     "n30", "deadline", "30 minutes left", "All files are deleted at the end.", "extend", params={"minutes": 30}
 )
@@ -174,6 +175,20 @@ def test_jupyterlabs_question_before_a_shut_down_says_what_is_lost(lab: Lab, eng
     question = page.locator(".jp-Dialog")
     expect(question).to_contain_text("All files of this notebook are deleted when it is shut down")
     question.get_by_role("button", name="Cancel").click()
+
+
+def test_a_kernel_that_was_ended_for_its_memory_is_named(lab: Lab, english: Page) -> None:
+    page, ended = english, list[dict[str, Any]]()
+    kernel = {"at": 1.0, "kernel_id": "k", "name": "python3", "path": "work/big.ipynb", "used": GB, "limit": 2 * GB}
+
+    def answer(route: Route) -> None:
+        route.fulfill(json={"memory": {"used": GB, "limit": 2 * GB}, "ended_kernels": ended})
+
+    page.route("**/freepool/usage", answer)
+    expect(status(page)).to_contain_text("1 GB of 2 GB")
+    ended.append(kernel)
+    expect(toast(page, "Out of memory: the kernel of big.ipynb was ended (1 GB of 2 GB).")).to_be_visible()
+    page.unroute("**/freepool/usage")
 
 
 def test_another_instance_at_the_address_is_a_restart(lab: Lab, english: Page) -> None:
