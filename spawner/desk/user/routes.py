@@ -60,7 +60,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "api/free",
         landing.FreeHandler,
-        (Operation("get", "What is free now; for everybody", {200: Answer("By machine type.", landing.FreeAnswer)}, is_public=True),),
+        (
+            Operation(
+                "get",
+                "What is free now; for everybody",
+                {200: Answer("By machine type.", landing.FreeAnswer)},
+                is_public=True,
+            ),
+        ),
     ),
     Route("api/session", session.SessionHandler, (_session("get", "Your running instance, until when, and notices"),)),
     Route("api/session/events", session.SessionEventsHandler),
