@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -17,7 +18,7 @@ from tests.browser.lab_desk import Lab, notice, running_lab
 from tests.browser.visitor import PATIENCE_MS
 from tests.stack import eventually
 
-GB = 2**30
+GB, USAGE = 2**30, re.compile("/freepool/usage")
 DEADLINE = notice(
     "n30", "deadline", "30 minutes left", "All files are deleted at the end.", "extend", params={"minutes": 30}
 )
@@ -184,11 +185,11 @@ def test_a_kernel_that_was_ended_for_its_memory_is_named(lab: Lab, english: Page
     def answer(route: Route) -> None:
         route.fulfill(json={"memory": {"used": GB, "limit": 2 * GB}, "ended_kernels": ended})
 
-    page.route("**/freepool/usage", answer)
+    page.route(USAGE, answer)
     expect(status(page)).to_contain_text("1 GB of 2 GB")
     ended.append(kernel)
     expect(toast(page, "Out of memory: the kernel of big.ipynb was ended (1 GB of 2 GB).")).to_be_visible()
-    page.unroute("**/freepool/usage")
+    page.unroute(USAGE)
 
 
 def test_another_instance_at_the_address_is_a_restart(lab: Lab, english: Page) -> None:
