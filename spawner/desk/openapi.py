@@ -71,6 +71,8 @@ def _operation(route: Route, operation: Operation, references: Schemas) -> dict[
             for status, answer in _answers(operation).items()
         },
     }
+    if operation.is_public:
+        document["security"] = []
     if operation.request is not None:
         document["requestBody"] = {"required": False, "content": content(operation.request)}
     if parameters := (*route.parameters, *operation.query):

@@ -73,13 +73,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Operation:
-    """One HTTP method of an API URL. `request`: model of the JSON body."""
+    """One HTTP method of an API URL. `request`: model of the JSON body. `is_public`: it needs no sign-in."""
 
     method: Literal["get", "post"]
     summary: str
     answers: Mapping[int, Answer]
     request: type[BaseModel] | None = None
     query: tuple[Parameter, ...] = ()
+    is_public: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
+from spawner.desk.zones import time_text
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import HubUser
 from spawner.ledger.pool import guard_notes
@@ -48,7 +49,7 @@ def test_a_note_is_shown_in_both_languages_with_a_way_to_its_person(admin: Calle
     assert f'href="/services/desk/admin/people/{note.person_id}"' in page
     assert "&lt;b&gt;ann-" in page
     assert "<b>ann-" not in page
-    assert f"{note.since:%Y-%m-%d %H:%M}" in page
+    assert time_text(note.since, UTC, "en") in page
     assert "cannot be seen" not in page, "this machine's pool sees all of it"
     chinese = admin.get("admin/guard", headers=CHINESE).text
     assert "其中运行着以下名称的程序：xmrig" in chinese

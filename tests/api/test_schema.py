@@ -44,7 +44,6 @@ OPERATIONS = [
     ("POST", "/api/ticket/take"),
     ("POST", "/api/instance/stop"),
     ("POST", "/api/instance/restart"),
-    ("GET", "/api/end/{id}"),
     ("GET", "/api/history"),
     ("GET", "/api/history/hours"),
     ("GET", "/api/instance/changes"),
@@ -52,6 +51,7 @@ OPERATIONS = [
     ("POST", "/api/keep"),
     ("POST", "/api/keep/{id}/restore"),
     ("POST", "/api/keep/{id}/delete"),
+    ("GET", "/api/end/{id}"),
 ]
 OF_PEOPLE = [
     ("GET", "/api/admin/people"),

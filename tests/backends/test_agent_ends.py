@@ -16,7 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
-from spawner.instance.agent import ORDERS_VARIABLE, TOLD_TO_END
+from spawner.instance.agent import ORDERS_VARIABLE, SHUT_DOWN, TOLD_TO_END
 from spawner.instance.arguments import server_arguments
 from spawner.pool.claim import push_claim, wait_for_answer, wait_until_warm
 from tests.backends.fakehub import fake_hub
@@ -69,9 +69,9 @@ async def test_a_server_that_is_told_to_end_does_not_call_that_a_success(tmp_pat
         assert await asyncio.wait_for(process.wait(), SECONDS) == TOLD_TO_END == 143
 
 
-async def test_a_server_that_its_user_ends_has_ended_well(tmp_path: Path) -> None:
+async def test_a_server_that_its_user_ends_says_so_by_its_exit_code(tmp_path: Path) -> None:
     """JupyterLab's own "Shut Down"."""
     async with claimed(tmp_path) as (process, url, token), aiohttp.ClientSession() as session:
         answer = await session.post(f"{url}api/shutdown", headers={"Authorization": f"token {token}"})
         assert answer.status == 200
-        assert await asyncio.wait_for(process.wait(), SECONDS) == 0
+        assert await asyncio.wait_for(process.wait(), SECONDS) == SHUT_DOWN

@@ -57,14 +57,20 @@ def small(data: dict[str, Any]) -> None:
     data["flavors"][0] |= {"memory": "512MiB", "disk": "64MiB", "reserve": "256MiB", "warm": 1, "limit": 6}
 
 
-# The system ends the largest process, or the one that it is told to blame: here the server is both.
+# The system ends the largest process, or the one that it is told to blame: here the server is both. What eats has left
+# the kernel's process group, which the server ends before the limit is reached.
 EAT_IN_BITES = """
 import os, subprocess, sys, time
 open(f'/proc/{os.getppid()}/oom_score_adj', 'w').write('1000')
-for _ in range(40):
-    bite = "import time; held = bytearray(b'x') * (32 << 20); time.sleep(60)"
-    subprocess.Popen([sys.executable, '-S', '-c', bite])
-    time.sleep(0.05)
+bite = "import time; held = bytearray(b'x') * (32 << 20); time.sleep(60)"
+eat = (
+    "import subprocess, sys, time\\n"
+    "for _ in range(80):\\n"
+    "    subprocess.Popen([sys.executable, '-S', '-c', sys.argv[1]])\\n"
+    "    time.sleep(0.05)\\n"
+    "time.sleep(60)"
+)
+subprocess.Popen([sys.executable, '-S', '-c', eat, bite], start_new_session=True)
 time.sleep(30)
 """
 

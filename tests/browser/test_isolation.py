@@ -52,7 +52,7 @@ def test_a_user_cannot_open_another_users_instance_or_see_its_state(enter: Enter
     stranger.expected.append("status of 403")
     page, answer = stranger.visit(f"/user/{owner.user}/lab")
     assert answer.status == 403
-    expect(page.get_by_role("heading", name="403")).to_be_visible()
+    expect(page.get_by_role("heading", name="You do not have access to this")).to_be_visible()
     token = owner.stack.user_token(stranger.user)
     for path in ("api/contents", "api/kernels", "files/examples/ocr/street-sign.jpg"):
         answer = owner.stack.http.get(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable
 
@@ -64,6 +65,10 @@ def test_the_time_left_and_all_files_are_in_jupyterlab(visitor: Visitor, picture
         panel.get_by_role("link", name="Download everything (zip)").click()
     names = zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes())).namelist()
     assert any(name.startswith("examples/") for name in names), names
+    expect(panel.get_by_role("term").filter(has_text="Memory")).to_be_visible()
+    expect(panel.get_by_text(re.compile(r"^[\d.]+ [GM]B of [\d.]+ GB$")).first).to_be_visible()
+    save = panel.get_by_role("link", name="Save to Git or a bucket…")
+    expect(save).to_have_attribute("href", re.compile("/freepool/save$"))
     expect(panel.get_by_role("link", name="Open the home page")).to_have_attribute(
         "href", f"{visitor.stack.url}/services/desk/"
     )

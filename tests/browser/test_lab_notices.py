@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.lab_desk import Lab, notice, running_lab
 from tests.browser.visitor import PATIENCE_MS
 from tests.stack import eventually
 
+GB, USAGE = 2**30, re.compile("/freepool/usage")
 DEADLINE = notice(
     "n30", "deadline", "30 minutes left", "All files are deleted at the end.", "extend", params={"minutes": 30}
 )
@@ -84,7 +86,7 @@ def test_time_and_allowance_are_shown_by_the_desks_clock(lab: Lab, english: Page
     lab.desk.say(
         ends_at=lab.desk.ends(192.5), allowance=GPU | {"resets_at": "2026-11-29T16:00:00Z"}, extension=POSSIBLE
     )
-    expect(status(page)).to_have_text("3 h 12 min leftGPU 8 h 30 min left")
+    expect(status(page)).to_contain_text("3 h 12 min leftGPU 8 h 30 min left")
     panel = page.locator("#freepool-panel")
     expect(panel).to_contain_text("8 h 30 min of 10 h left this week")
     expect(panel).to_contain_text("Resets Mon, Nov 30, 00:00 (GMT+8)")
@@ -176,6 +178,20 @@ def test_jupyterlabs_question_before_a_shut_down_says_what_is_lost(lab: Lab, eng
     question.get_by_role("button", name="Cancel").click()
 
 
+def test_a_kernel_that_was_ended_for_its_memory_is_named(lab: Lab, english: Page) -> None:
+    page, ended = english, list[dict[str, Any]]()
+    kernel = {"at": 1.0, "kernel_id": "k", "name": "python3", "path": "work/big.ipynb", "used": GB, "limit": 2 * GB}
+
+    def answer(route: Route) -> None:
+        route.fulfill(json={"memory": {"used": GB, "limit": 2 * GB}, "ended_kernels": ended})
+
+    page.route(USAGE, answer)
+    expect(status(page)).to_contain_text("1 GB of 2 GB")
+    ended.append(kernel)
+    expect(toast(page, "Out of memory: the kernel of big.ipynb was ended (1 GB of 2 GB).")).to_be_visible()
+    page.unroute(USAGE)
+
+
 def test_another_instance_at_the_address_is_a_restart(lab: Lab, english: Page) -> None:
     page = english
     expect(status(page)).to_contain_text("3 h 59 min left")
@@ -190,7 +206,7 @@ def test_another_instance_at_the_address_is_a_restart(lab: Lab, english: Page) -
 def test_the_server_warns_by_itself_while_the_desk_is_away(lab: Lab, chinese: Page) -> None:
     page = chinese
     lab.desk.say(ends_at=lab.desk.ends(4.9))
-    expect(status(page)).to_have_text("剩余 4 分钟")
+    expect(status(page)).to_contain_text("剩余 4 分钟")
     lab.desk.set_away(True)
     expect(toast(page, "还剩 5 分钟")).to_be_visible()
     expect(page.locator("#freepool-panel")).to_contain_text("平台暂时没有响应，Notebook 不受影响。")

@@ -188,7 +188,7 @@ def test_on_a_shared_origin_paid_administrators_and_token_pages_are_off(chromium
     with browsing(chromium, shared) as victim:
         desk = victim.sign_in(admin)
         links = desk.locator(".account-menu a").evaluate_all("links => links.map(link => link.textContent)")
-        assert links == ["Sign out"]
+        assert links == ["History", "Sign out"]
         for path in ("paid", "admin", "admin/paid", "admin/people"):
             answer = victim.context.new_page().goto(f"{shared.url}{DESK}{path}")
             assert answer is not None

@@ -200,7 +200,7 @@ def cluster_targets(installation: Installation, node: str, gateway: str, port: i
               for what, host in (("its address", node), ("the pods' bridge", gateway)) for kind in ("tcp", "udp")),
         )
     ]  # fmt: skip
-    sources = {"proxy": REACHED, "hub": REACHED, "desk": STOPPED, "steward": REACHED}
+    sources = {"proxy": REACHED, "hub": REACHED, "desk": REACHED, "steward": REACHED}
     sources |= {"another namespace's pod": STOPPED, "its own node": REPORTED}
     return from_notebook + [
         Target(source, "a notebook", "http", notebook, 8888, wanted) for source, wanted in sources.items()

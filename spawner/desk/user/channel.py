@@ -57,9 +57,9 @@ class ChannelHandler(UserHandler):
 
     async def prepare(self) -> None:
         """Nothing is offered where nothing is set."""
-        if not self.desk.settings.channels.is_on:
-            raise HTTPError(404)
         await super().prepare()
+        if not self._finished and not self.desk.settings.channels.is_on:
+            raise HTTPError(404)
 
     @property
     def keys(self) -> ChannelKeys:

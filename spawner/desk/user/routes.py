@@ -60,7 +60,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "api/free",
         landing.FreeHandler,
-        (Operation("get", "What is free now; for everybody", {200: Answer("By machine type.", landing.FreeAnswer)}),),
+        (
+            Operation(
+                "get",
+                "What is free now; for everybody",
+                {200: Answer("By machine type.", landing.FreeAnswer)},
+                is_public=True,
+            ),
+        ),
     ),
     Route("api/session", session.SessionHandler, (_session("get", "Your running instance, until when, and notices"),)),
     Route("api/session/events", session.SessionEventsHandler),
@@ -132,6 +139,7 @@ ROUTES: tuple[Route, ...] = (
                     **errors(NOT_FOUND="No such instance, or a wrong key."),
                 },
                 query=(Parameter("key", {"type": "string"}), Parameter("language", {"type": "string"})),
+                is_public=True,
             ),
         ),
         parameters=(Parameter("id", {"type": "string"}, "[0-9a-f]+"),),

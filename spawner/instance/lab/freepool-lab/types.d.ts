@@ -129,6 +129,17 @@ export interface Usage {
   memory?: { used: number | null; limit: number | null };
   disk?: { used: number | null; limit: number | null };
   cpu?: { percent: number | null; limit: number | null };
+  ended_kernels?: EndedKernel[];
+}
+
+/** A kernel that was ended before the limit of memory was reached. */
+export interface EndedKernel {
+  at: number;
+  kernel_id: string;
+  name: string;
+  path: string | null;
+  used: number;
+  limit: number | null;
 }
 
 /** `lost`: nothing answers, and nothing says that the instance has ended. */

@@ -82,7 +82,8 @@ export async function makePlugins(shared, base) {
       // JupyterLab hides items of priority 0 where the window is narrow.
       const place = /** @type {const} */ ({ align: "right", rank: 1000, priority: 1 });
       statusBar.registerStatusItem("freepool-lab:session", { item: status.widget, ...place });
-      new Notices({ connection, kit, t });
+      const notices = new Notices({ connection, kit, t });
+      usage.addEventListener("ended", (event) => notices.tellOfKernel(/** @type {CustomEvent} */ (event).detail));
       watchDialogs({ app, connection, kit, t });
       reportInput(connection);
       // JupyterLab's own start comes first.

@@ -3,7 +3,7 @@
 import { h, safeUrl } from "./dom.js";
 import { openNotices } from "./panel.js";
 
-/** @import { Kit, Notice, NotificationAction } from "../types.d.ts" */
+/** @import { EndedKernel, Kit, Notice, NotificationAction } from "../types.d.ts" */
 /** @import { Connection } from "./connection.js" */
 /** @import { Texts } from "./texts.js" */
 
@@ -121,6 +121,17 @@ export class Notices {
       });
     }
     return actions;
+  }
+
+  /**
+   * A kernel was ended for its memory. JupyterLab says only that it has died.
+   * @param {EndedKernel} kernel
+   */
+  tellOfKernel({ path, name, used, limit }) {
+    const { t } = this;
+    const of = limit ? t.say("used", { used: t.size(used), limit: t.size(limit) }) : t.size(used);
+    const text = t.say("kernel_ended", { kernel: path?.split("/").pop() || name, used: of });
+    this.kit.emit(text.slice(0, LONGEST), "error", { autoClose: false });
   }
 
   async #extend() {

@@ -5,13 +5,15 @@
 
 const EVERY_MS = 10_000;
 
-/** Emits "change". Without the numbers' URL on the server it stays empty. */
+/** Emits "change", and "ended" for each kernel that was ended for its memory since the page was opened. Without the numbers' URL on the server it stays empty. */
 export class Usage extends EventTarget {
   /** @param {Connection} connection */
   constructor(connection) {
     super();
     /** @type {Numbers | null} */
     this.numbers = null;
+    /** @type {Set<string> | null} kernels that had been ended when the page was opened, and those that were told of */
+    this.told = null;
     this.connection = connection;
     connection.addEventListener("change", () => this.#begin(), { once: true });
   }
@@ -24,12 +26,23 @@ export class Usage extends EventTarget {
     }
   }
 
+  #tellOfEnded() {
+    const isFirst = this.told === null;
+    this.told ??= new Set();
+    for (const kernel of this.numbers?.ended_kernels ?? []) {
+      const key = `${kernel.kernel_id} ${kernel.at}`;
+      if (!isFirst && !this.told.has(key)) this.dispatchEvent(new CustomEvent("ended", { detail: kernel }));
+      this.told.add(key);
+    }
+  }
+
   async #ask() {
     try {
       const response = await this.connection.request(`${this.connection.base}usage`, {});
       if (response.ok) {
         this.numbers = await response.json();
         this.dispatchEvent(new Event("change"));
+        this.#tellOfEnded();
       }
     } catch { /* the connection finds out why */ }
   }
