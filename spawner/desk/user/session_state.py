@@ -37,7 +37,7 @@ from spawner.pool.time.notices import current
 
 ACTIONS: Mapping[NoticeKind, tuple[Action, ...]] = {
     NoticeKind.DEADLINE: ("extend", "open_desk"),
-    NoticeKind.IDLE: ("still_here", "stop"),
+    NoticeKind.IDLE: ("still_here", "open_desk"),
     NoticeKind.CPU_OFFER: ("open_desk",),
 }
 GIB = 2**30

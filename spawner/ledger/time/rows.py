@@ -137,7 +137,6 @@ class Answer(StrEnum):
 
     EXTENDED = "extended"
     STILL_HERE = "still_here"
-    STOPPED = "stopped"
     DISMISSED = "dismissed"
 
 
