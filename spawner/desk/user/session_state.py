@@ -28,7 +28,7 @@ from spawner.desk.user.session_views import (
 from spawner.errors import BadOption
 from spawner.ledger import Instance, InstanceState
 from spawner.ledger.pool import admin_settings
-from spawner.ledger.time import extensions, notices
+from spawner.ledger.time import notices, use
 from spawner.ledger.time.rows import InstanceUse, NoticeKind, SessionNotice
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.time.extensions import Extensible, Extensions
@@ -75,7 +75,7 @@ def read_session(connection: Connection, rules: Extensions, instance: Instance, 
         ends_at=ends_at if is_running else instance.ends_at,
         notices=current(notices.of_instance(connection, instance.id), end=ends_at, now=now) if is_running else [],
         extensible=rules.look(connection, instance),
-        use=extensions.use_of(connection, instance.id) if is_running else None,
+        use=use.of_instance(connection, instance.id) if is_running else None,
         allowance=rules.metering.state_for(connection, instance.person_id, instance.flavor, now, language),
     )
 
@@ -92,7 +92,7 @@ def describe_session(
     rows: SessionRows, catalog: Catalog, texts: Translations, now: datetime, links: Links
 ) -> SessionView:
     """The whole session."""
-    instance, use = rows.instance, rows.use
+    instance = rows.instance
     assert instance.state in (InstanceState.STARTING, InstanceState.RUNNING)
     return SessionView(
         **dict(describe_part(rows, catalog, texts, now)),
@@ -109,11 +109,15 @@ def describe_session(
         now=now,
         language=texts.language,
         allowance=None if rows.allowance is None else allowance_view(rows.allowance),
-        idle=None if use is None else UseView(activity=use.activity, since=use.since, stops_at=use.stops_at),
+        idle=None if rows.use is None else _use(rows.use),
         desk_url=links.desk,
         end_url=links.end,
         restart_url=links.restart,
     )
+
+
+def _use(row: InstanceUse) -> UseView:
+    return UseView(activity=row.activity, since=row.since, stops_at=row.stops_at)
 
 
 def allowance_view(state: AllowanceState) -> AllowanceView:

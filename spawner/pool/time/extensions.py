@@ -34,7 +34,7 @@ from spawner.pool.time.metering import Metering
 from spawner.pool.time.notices import OF_AN_END, mark_of
 
 ONE_CLICK = timedelta(seconds=10)
-"""Clicks without a number that follow each other so closely are one: they come from two tabs, or from one finger."""
+"""Requests without a number within this time are one: clicks in two tabs, or a double click."""
 
 
 @dataclass(frozen=True)
