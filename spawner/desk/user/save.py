@@ -231,9 +231,7 @@ class KeepPage(KeepHandler):
             else:
                 raise BadOption("The request is not valid.", next_step="Reload the page, then try again.")
         except FreepoolError as error:
-            next_step = self.say(error.next_template, **error.params) if error.next_template else ""
-            text = self.language_texts.together(self.say(error.template, **error.params), next_step)
-            return await self.show(problem=text, status=getattr(error, "status", 503))
+            return await self.show(problem=self.text_of(error), status=getattr(error, "status", 503))
         self.redirect(f"{self.desk.base}keep", status=303)
 
     async def show(self, *, restored: RestoredView | None = None, problem: str = "", status: int = 200) -> None:

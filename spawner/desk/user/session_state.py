@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
 from spawner.desk.durations import in_words
-from spawner.desk.http import with_titles
 from spawner.desk.i18n import Translations
+from spawner.desk.problems import with_titles
 from spawner.desk.user.session_texts import A_KERNEL, EXTEND, GRACE_DEBITED, NEXT_SECONDS, NOTICE_TEXTS
 from spawner.desk.user.session_views import (
     Action,
