@@ -14,7 +14,7 @@ from spawner.catalog import Catalog
 from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.problems import with_titles
-from spawner.desk.user.session_texts import A_KERNEL, EXTEND, GRACE_DEBITED, NEXT_SECONDS, NOTICE_TEXTS
+from spawner.desk.user.session_texts import EXTEND, GRACE_DEBITED, NEXT_SECONDS, NOTICE_TEXTS
 from spawner.desk.user.session_views import (
     Action,
     AllowanceView,
@@ -40,7 +40,6 @@ ACTIONS: Mapping[NoticeKind, tuple[Action, ...]] = {
     NoticeKind.IDLE: ("still_here", "open_desk"),
     NoticeKind.CPU_OFFER: ("open_desk",),
 }
-GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -160,8 +159,8 @@ def _extension(found: Extensible, catalog: Catalog, texts: Translations) -> Exte
 
 def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_extend: bool) -> SessionNoticeView:
     title, text = NOTICE_TEXTS[one.kind]
-    values = {"time": _time_until(one.due_at, now, texts)} | _memory(one, texts)
-    sentences = [texts.say(text, **values)]
+    time = _time_until(one.due_at, now, texts)
+    sentences = [texts.say(text, time=time)]
     if one.kind is NoticeKind.GRACE and one.params.get("debited"):
         sentences.append(texts.say(GRACE_DEBITED))
     return SessionNoticeView(
@@ -170,7 +169,7 @@ def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_exten
         due_at=one.due_at,
         written_at=one.written_at,
         params=one.params,
-        title=texts.say(title, **values),
+        title=texts.say(title, time=time),
         text=texts.together(*sentences),
         actions=[action for action in ACTIONS.get(one.kind, ()) if can_extend or action != "extend"],
         seen_at=one.seen_at,
@@ -181,11 +180,3 @@ def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_exten
 def _time_until(due_at: datetime, now: datetime, texts: Translations) -> str:
     minutes = math.ceil((due_at - now) / timedelta(minutes=1))
     return in_words(timedelta(minutes=minutes), texts.language) if minutes > 0 else texts.say(NEXT_SECONDS)
-
-
-def _memory(one: SessionNotice, texts: Translations) -> dict[str, str]:
-    """Values of a notice of memory; empty for others."""
-    if one.kind is not NoticeKind.MEMORY:
-        return {}
-    used, limit = (f"{float(one.params.get(name) or 0) / GIB:.1f}\u00a0GB" for name in ("used", "limit"))
-    return {"used": used, "limit": limit, "kernel": str(one.params.get("kernel") or texts.say(A_KERNEL))}

@@ -128,8 +128,6 @@ class NoticeKind(StrEnum):
     CPU_OFFER = "cpu_offer"
     """A GPU instance that uses no GPU."""
     MAINTENANCE = "maintenance"
-    MEMORY = "memory"
-    """A kernel was ended before the memory limit. `params`: `limit`, `used`, `kernel`."""
 
 
 class Answer(StrEnum):

@@ -499,7 +499,7 @@ export type NamedView = {
   title: string;
 };
 
-export type NoticeKind = "deadline" | "grace" | "idle" | "cpu_offer" | "maintenance" | "memory";
+export type NoticeKind = "deadline" | "grace" | "idle" | "cpu_offer" | "maintenance";
 
 export type NoticeView = {
   seq: number;

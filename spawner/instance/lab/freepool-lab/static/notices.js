@@ -80,7 +80,7 @@ export class Notices {
     const before = this.shown.get(topic);
     if (before) this.kit.dismiss(before.toast);
     const minutes = notice.params?.minutes ?? Infinity;
-    const type = minutes <= 5 || notice.kind === "memory" ? "error" : "warning";
+    const type = minutes <= 5 ? "error" : "warning";
     const toast = this.kit.emit(message(notice, this.t), type, { autoClose: false, actions: this.#actions(notice) });
     this.shown.set(topic, { notice, toast });
     if (!notice.id.startsWith(OWN)) this.unseen.add(notice.id);
