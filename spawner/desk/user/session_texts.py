@@ -11,7 +11,7 @@ NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
     ),
     NoticeKind.GRACE: (
         "{time} more for the cell that is running",
-        "Your session has reached its time limit, but a cell is still running. Save the result when it is done: all "
+        "Your notebook has reached its time limit, but a cell is still running. Save the result when it is done: all "
         "files are deleted at the end.",
     ),
     NoticeKind.MAINTENANCE: (
