@@ -8,7 +8,6 @@ from pathlib import Path
 from spawner.i18n import Translations, read_translations
 
 FOLDER = Path(__file__).parent / "translations"
-CHINESE = "zh-CN"
 
 
 @cache

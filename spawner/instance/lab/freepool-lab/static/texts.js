@@ -126,7 +126,7 @@ const CHINESE = {
   end_title: "此 Notebook 已结束",
   replaced_title: "此 Notebook 已重启",
   replaced_text: "你在其他标签页或首页上重启了它：原来的内容已清空，并启动了新的 Notebook。",
-  end_wiped: "内存中的变量也已不在。",
+  end_wiped: "内存中的变量也已丢失。",
   end_documents: "此页面还保留着以下文档，可以保存到你的电脑：",
   unsaved: "未保存",
   end_none: "此页面没有可保存的已打开文档。",
