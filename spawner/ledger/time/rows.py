@@ -143,7 +143,7 @@ class SessionNotice:
     """One notice. `mark` makes it unique in its instance: a second steward writes no second one.
 
     `due_at`: when what it tells of happens. `written_at`: when it was sent to every open page. `seen_at`: when a lab or
-    a desk first confirmed that it shows it; `seen_in` says which (`lab`, `desk`, `channel`).
+    a desk first confirmed that it shows it; `seen_in` says which (`lab`, `desk`).
     """
 
     id: str
