@@ -58,8 +58,12 @@ def intend_bundle(
 
 def is_kept(catalog: Catalog, instance: Instance) -> bool:
     """Whether there is something to ask: it runs, and its image has the agent."""
+    return instance.state is InstanceState.RUNNING and has_agent(catalog, instance.image)
+
+
+def has_agent(catalog: Catalog, image_id: str) -> bool:
+    """Whether an image has the agent, without which there are no changes, no bundle and no download of all files."""
     try:
-        has_agent = catalog.image(instance.image).agent
-    except BadOption:  # the catalog has dropped the image
-        has_agent = True
-    return instance.state is InstanceState.RUNNING and has_agent
+        return catalog.image(image_id).agent
+    except BadOption:  # the catalog has dropped the image, and most have it
+        return True
