@@ -219,7 +219,7 @@ def test_a_failing_channel_says_since_when(ledger: Ledger) -> None:
     assert (only(ledger).failing_since, only(ledger).detail) == (None, None)
 
 
-def test_the_operator_sees_what_is_late(ledger: Ledger) -> None:
+def test_the_administrator_sees_what_is_late(ledger: Ledger) -> None:
     confirmed(ledger)
     send_all(ledger)
     tell(ledger)
