@@ -10,7 +10,9 @@ from typing import NamedTuple
 from babel import negotiate_locale
 from babel.messages.pofile import read_po
 
-LANGUAGES = ("en", "zh-CN")
+LANGUAGE_NAMES = {"en": "English", "zh-CN": "简体中文"}
+"""What a link to a page in each language says."""
+LANGUAGES = tuple(LANGUAGE_NAMES)
 LANGUAGE_COOKIE = "freepool-language"
 """The language that a user has chosen on a page, for the pages of the hub and of the desk."""
 

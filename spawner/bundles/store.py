@@ -130,7 +130,7 @@ def open_store(settings: Settings) -> Store:
         region=chosen.region,
         keys=keys,
         path_style=chosen.path_style,
-        insecure=True,  # the operator's own network may have no TLS; the bytes are encrypted
+        insecure=True,  # the platform's own network may have no TLS; the bytes are encrypted
     )
     return BucketStore(bucket, chosen.prefix)
 

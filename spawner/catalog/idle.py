@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-PROMPT_MINUTES = 5
-"""How long the notice stands before the stop."""
+from spawner.catalog.parts import Part
+from spawner.catalog.sessions import LEAST_NOTICE_MINUTES
+
 LONGEST_IDLE_MINUTES = 24 * 60
 
 
-class Idle(BaseModel):
+class Idle(Part):
     """Minutes without use after which an instance is stopped. The notice is part of them: its last five minutes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    minutes: int = Field(ge=PROMPT_MINUTES, le=LONGEST_IDLE_MINUTES, description="While a browser has it open.")
+    minutes: int = Field(ge=LEAST_NOTICE_MINUTES, le=LONGEST_IDLE_MINUTES, description="While a browser has it open.")
     minutes_without_tab: int | None = Field(
         default=None,
-        ge=PROMPT_MINUTES,
+        ge=LEAST_NOTICE_MINUTES,
         le=LONGEST_IDLE_MINUTES,
         description="While no browser has it open. Default: `minutes`.",
     )

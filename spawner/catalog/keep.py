@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field
+from pydantic import ByteSize, Field
+
+from spawner.catalog.parts import Part
 
 MIB = 1024**2
 LARGEST = ByteSize(4 * 1024 * MIB)
 LONGEST_DAYS = 30
 
 
-class Keep(BaseModel):
+class Keep(Part):
     """Users choose on their home page whether their files are kept; without that nothing is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(default=False, description="Whether users can choose it.")
     limit: ByteSize = Field(

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from spawner.catalog.parts import Part
 
 LEAST_NOTICE_MINUTES = 5
-"""A notebook is not ended at its time limit before its user has had a notice for so long."""
+"""A notebook is not ended at its time limit, or for being idle, before its user has had a notice for so long."""
 LONGEST_NOTICE_MINUTES = 24 * 60
 
 Minutes = Annotated[int, Field(ge=1, le=LONGEST_NOTICE_MINUTES)]

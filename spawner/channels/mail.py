@@ -1,4 +1,4 @@
-"""Sends mail through the operator's SMTP server: one connection for each message."""
+"""Sends mail through the platform's SMTP server: one connection for each message."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from spawner.channels.keys import ChannelKeys
 from spawner.channels.sentences import ENDS, PAID, PAID_NEWS
-from spawner.channels.translations import CHINESE, say
+from spawner.channels.translations import say, translations
 from spawner.ledger.channels.rows import Channel, Message, MessageEvent
 from spawner.ledger.people.bans import REASONS
 from spawner.ledger.people.rows import BanCode
@@ -151,9 +151,8 @@ class Writer:
 
     def _ended(self, tell: Tell, flavor: str, params: Mapping[str, Any], language: str) -> _Words:
         why = ENDS.get(str(params.get("reason")))
-        first = tell("Your notebook has ended: {flavor}.", flavor=flavor)
-        if why:
-            first += ("" if language == CHINESE else " ") + tell(why)
+        ended = tell("Your notebook has ended: {flavor}.", flavor=flavor)
+        first = translations(language).together(ended, tell(why) if why else "")
         paragraphs = [first, tell("What happened, and a new start: {url}", url=self.desk_url)]
         return _Words(tell("Your notebook has ended"), paragraphs, self.desk_url)
 

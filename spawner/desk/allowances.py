@@ -11,32 +11,31 @@ from spawner.desk.durations import LOCALES, SPACELESS
 from spawner.desk.i18n import Translations
 from spawner.ledger import EndReason
 from spawner.ledger.time.rows import GrantSource
-from spawner.pool.progress import END_TEXTS
 
-ENDS: Mapping[str, str] = {
-    "stopped": "Stopped by you",
-    "cancelled": "Start cancelled",
-    "deadline": "Time limit reached",
-    "crashed": "Exited on its own",
-    "out_of_memory": "Out of memory",
-    "out_of_disk": "Out of disk space",
-    "evicted": "Its server ran out of resources",
-    "no_room": "No capacity",
-    "no_image": "Its image could not be downloaded",
-    "start_failed": "Could not be started",
-    "lost": "A problem on our side",
-    "superseded": "Replaced by a new notebook",
-    "shutdown": "The platform was shut down",
-    "orphaned": "Stopped by the platform",
-    "not_collected": "Not opened in time",
-    "maintenance": "Stopped for maintenance",
-    "banned": "Account banned",
-    "guard": "Stopped by a rule of this platform",
-    "surplus": "Stopped by the platform",
-    "idle": "Stopped because it was not in use",
-    "shut_down": "Shut down from JupyterLab",
+ENDS: Mapping[EndReason, str] = {
+    EndReason.STOPPED: "Stopped by you",
+    EndReason.CANCELLED: "Start cancelled",
+    EndReason.DEADLINE: "Time limit reached",
+    EndReason.CRASHED: "Exited on its own",
+    EndReason.OUT_OF_MEMORY: "Out of memory",
+    EndReason.OUT_OF_DISK: "Out of disk space",
+    EndReason.EVICTED: "Its server ran out of resources",
+    EndReason.NO_ROOM: "No capacity",
+    EndReason.NO_IMAGE: "Its image could not be downloaded",
+    EndReason.START_FAILED: "Could not be started",
+    EndReason.LOST: "A problem on our side",
+    EndReason.SUPERSEDED: "Replaced by a new notebook",
+    EndReason.SHUTDOWN: "The platform was shut down",
+    EndReason.ORPHANED: "Stopped by the platform",
+    EndReason.NOT_COLLECTED: "Not opened in time",
+    EndReason.MAINTENANCE: "Stopped for maintenance",
+    EndReason.BANNED: "Account banned",
+    EndReason.GUARD: "Stopped by a rule of this platform",
+    EndReason.SURPLUS: "Stopped by the platform",
+    EndReason.IDLE: "Stopped because it was not in use",
+    EndReason.SHUT_DOWN: "Shut down from JupyterLab",
 }
-"""Short forms of `END_TEXTS`, for lists. By the value of an `EndReason`, also of some that not every version has."""
+"""Short forms of `spawner.pool.progress.END_TEXTS`, for lists."""
 SOURCES: Mapping[GrantSource, str] = {
     GrantSource.POLICY: "Weekly hours",
     GrantSource.FLOAT: "Share of last week's unused hours",
@@ -51,12 +50,12 @@ TEXTS = (*ENDS.values(), *SOURCES.values(), UNLIMITED, GIVEN_BACK)
 
 def end_in_short(reason: EndReason, texts: Translations) -> str:
     """Why a run ended, in a few words."""
-    return texts.say(ENDS.get(reason.value) or END_TEXTS[reason])
+    return texts.say(ENDS[reason])
 
 
 def refund_in_short(reason: str | None, texts: Translations) -> str:
     """Why the platform gave something back. `reason` is what the charge says, mostly an `EndReason`."""
-    return texts.say(ENDS.get(reason or "", GIVEN_BACK))
+    return texts.say(ENDS[EndReason(reason)] if reason in set(EndReason) else GIVEN_BACK)
 
 
 def class_title(catalog: Catalog, class_id: str, language: str) -> str:

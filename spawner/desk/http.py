@@ -5,8 +5,6 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from http import HTTPStatus
 from typing import Any
@@ -19,13 +17,13 @@ from tornado.httputil import split_host_and_port
 from tornado.web import HTTPError, RequestHandler
 
 from spawner import __version__
-from spawner.catalog import Catalog
 from spawner.desk.context import Desk
 from spawner.desk.durations import LOCALES
-from spawner.desk.i18n import LANGUAGE_COOKIE, Translations, choose_language
+from spawner.desk.i18n import LANGUAGE_COOKIE, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
+from spawner.desk.problems import Problem, describe_error
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
-from spawner.errors import BadOption, Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
+from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
 from spawner.ledger.people import bans, people
 from spawner.ledger.people.rows import Ban, Person
 from spawner.origins import ALONE, COOP
@@ -37,68 +35,6 @@ POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base
 FALLBACK = "same-origin"
 """For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
 WITHOUT_ALONE = re.compile(r"Firefox/|^(?!.*(?:Chrome|Chromium|CriOS)/).*Safari/")
-
-STATUS_TEXTS = {
-    400: ("The request is not valid.", "Reload the page, then try again."),
-    403: ("You do not have access to this.", "Reload the page, then try again."),
-    404: ("This does not exist.", "Check the address."),
-    405: ("This address does not accept this kind of request.", ""),
-    500: ("An internal error occurred.", "Try again. If it fails again, contact the administrator."),
-}
-"""What happened and what to do next, by HTTP status, where no handler has said it."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """An error as it is sent: `status` is the HTTP status, the texts are in the user's language."""
-
-    status: int
-    code: str
-    message: str
-    next: str = ""
-    details: str = ""
-    facts: Mapping[str, object] = field(default_factory=dict)
-
-
-def with_titles(error: FreepoolError, catalog: Catalog, language: str) -> dict[str, object]:
-    """The error's parameters, with a flavor's and an image's title for its id, and those of `free_flavors`.
-
-    Who gets a `BadOption` has sent an id, so it names ids.
-    """
-    if isinstance(error, BadOption):
-        return dict(error.params)
-    titles = {("flavor", flavor.id): flavor.title.in_language(language) for flavor in catalog.flavors} | {
-        ("image", image.id): image.title.in_language(language) for image in catalog.images
-    }
-    params = {name: titles.get((name, str(value)), value) for name, value in error.params.items()}
-    if "free_flavors" in params:  # ids with commas between
-        comma = "、" if language == "zh-CN" else ", "
-        names = str(params["free_flavors"]).split(", ")
-        params["free_flavors"] = comma.join(titles.get(("flavor", name), name) for name in names)
-    return params
-
-
-def describe_error(error: object, status: int, texts: Translations, catalog: Catalog) -> Problem:
-    """`error` is what a handler raised, if anything; `status` is Tornado's for it."""
-    if isinstance(error, FreepoolError):
-        params = with_titles(error, catalog, texts.language)
-        return Problem(
-            status=error.status if isinstance(error, Refusal) else 503,
-            code=error.code if isinstance(error, Refusal) else "unavailable",
-            message=texts.say(error.template, **params),
-            next=texts.say(error.next_template, **params) if error.next_template else "",
-            details=error.details,
-            facts=getattr(error, "facts", {}),
-        )
-    if status in (502, 503, 504) or (status == 500 and "Hub" in str(error)):  # jupyterhub.services.auth raises those
-        return Problem(
-            503,
-            "error",
-            texts.say("The server is not responding. Running notebooks are not affected."),
-            texts.say("Try again in a few seconds."),
-        )
-    message, next_step = STATUS_TEXTS.get(status, (HTTPStatus(status).phrase, ""))
-    return Problem(status, "error", texts.say(message), texts.say(next_step) if next_step else "")
 
 
 class Handler(HubOAuthenticated, RequestHandler):
@@ -330,6 +266,11 @@ class Handler(HubOAuthenticated, RequestHandler):
     def say(self, message: str, **params: object) -> str:
         """`message` in the user's language."""
         return self.language_texts.say(message, **params)
+
+    def text_of(self, error: FreepoolError) -> str:
+        """The error's message and next step in the user's language, for a page."""
+        following = self.say(error.next_template, **error.params) if error.next_template else ""
+        return self.language_texts.together(self.say(error.template, **error.params), following)
 
     @property
     def zone(self) -> tzinfo:

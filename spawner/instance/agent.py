@@ -29,7 +29,7 @@ from typing import Any
 
 from spawner.instance.arguments import lab_arguments
 from spawner.instance.execution import settings as execution
-from spawner.instance.meters import Handed
+from spawner.instance.gauges import Handed
 from spawner.instance.report_key import SETTING, report_key
 from spawner.instance.save.changes import MANIFEST, Manifest, take_manifest
 from spawner.instance.sealing import (

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spawner.instance.meters import Meters, sessions, unshared
+from spawner.instance.gauges import Gauges, sessions, unshared
 
 log = logging.getLogger("freepool.memory")
 SHARE = 0.95
@@ -102,19 +102,19 @@ class Watcher:
 
     def __init__(
         self,
-        meters: Meters,
+        gauges: Gauges,
         kernels: Callable[[], list[Kernel]],
         terminals: Callable[[], list[int]],
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._meters = meters
+        self._gauges = gauges
         self._kernels = kernels
         self._terminals = terminals
         self._preferred: set[int] = set()
         self._now = now
         self._known: dict[int, tuple[Kernel, str]] = {}
-        self._kills = meters.kills()
+        self._kills = gauges.kills()
         self._told: deque[Ended] = deque(maxlen=MOST_TOLD)
 
     @property
@@ -130,16 +130,16 @@ class Watcher:
 
     def look(self) -> float:
         """Look once. Returns the seconds until the next look."""
-        limit = self._meters.memory_limit
+        limit = self._gauges.memory_limit
         if limit is None:
             return LONGEST
         self._prefer_kernels()
         self._note_kills()
         mark = int(limit * SHARE)
-        charged = self._meters.charged()
+        charged = self._gauges.charged()
         if charged < mark:
             return pause(mark - charged)
-        used = self._meters.used()
+        used = self._gauges.used()
         if used < mark:
             return SHORTEST
         victim = largest((kernel for kernel, _ in self._known.values()), session_sizes())
@@ -154,7 +154,7 @@ class Watcher:
         """Have the operating system's killer take what the server has started before the server. Once for each."""
         running = {kernel.pid: kernel for kernel in self._kernels()}
         for pid in self._known.keys() - running.keys():
-            if not Path("/proc", str(pid)).exists() and self._meters.kills() == self._kills:
+            if not Path("/proc", str(pid)).exists() and self._gauges.kills() == self._kills:
                 del self._known[pid]
         for pid, kernel in running.items():
             if pid not in self._known and not _is_dead(pid):
@@ -166,11 +166,11 @@ class Watcher:
 
     def _note_kills(self) -> None:
         """The operating system has killed something: which of the kernels is it?"""
-        kills = self._meters.kills()
+        kills = self._gauges.kills()
         if kills == self._kills:
             return
         self._kills = kills
-        limit = self._meters.memory_limit or 0
+        limit = self._gauges.memory_limit or 0
         for pid, (kernel, _) in list(self._known.items()):
             if _is_dead(pid) and all(one.pid != pid for one in self._told):
                 self._remember(kernel, limit, limit)

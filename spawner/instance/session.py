@@ -16,7 +16,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 from spawner.instance.session_notices import language_of, own_notice, seconds_to_next, time_of
@@ -26,13 +25,11 @@ DESK_VARIABLE = "FREEPOOL_DESK_URL"
 LARGEST_STATE = 256 * 1024
 """Bytes of one state. The desk's is about 3 kB."""
 SILENT_SECONDS = 60
-"""The desk writes at least every 20 seconds. After this the connection counts as broken."""
+"""The desk writes at least every 10 seconds. After this the connection counts as broken."""
 POLL_SECONDS = 30
 """Between two questions where the desk has no stream."""
 LINGER_SECONDS, LOOK_SECONDS = 90, 15
 """How long the connection stays without a tab: hidden ones ask every 30 to 60 seconds. How often that is looked at."""
-HAS_USAGE = find_spec("spawner.instance.usage") is not None
-"""Whether this server tells its memory, disk and processor. Browsers note a question without an answer as an error."""
 BACK_OFF = (1, 2, 4, 8, 15, 30)
 """Seconds before the next try. The last repeats."""
 
@@ -116,7 +113,7 @@ class Session:
     def view(self) -> dict[str, Any]:
         """What tabs are told: the desk's JSON, with the desk's time now and, where it is away, a warning of ours."""
         now = None if self._offset is None else self.clock() + self._offset
-        view: dict[str, Any] = {**(self.state or {}), "relay": {"away": self.is_away, "now": now, "usage": HAS_USAGE}}
+        view: dict[str, Any] = {**(self.state or {}), "relay": {"away": self.is_away, "now": now}}
         if self.is_away and self.state is not None and now is not None:
             notice = own_notice(self.state, now, self.language)
             if notice is not None:

@@ -13,14 +13,13 @@ from jupyter_server.base.handlers import APIHandler
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
+from spawner.instance.activity import INPUT
 from spawner.instance.session import DeskAway, Session, Sessions
 
 LARGEST_BODY = 16 * 1024
 ALIVE_SECONDS, REPEAT_SECONDS = 5, 20
 """How often a sign of life is sent (not every proxy tells a browser that a server was killed), and the whole state: it
 has the desk's time, and a computer may have slept."""
-INPUT_AT = "freepool_input_at"
-"""Application setting: when a person last used this server's pages, in seconds since 1970."""
 FORWARDED = {"extend": "api/session/extend", "notices": "api/session/notices", "answer": "api/session/answer"}
 AWAY = {
     "en": ("The platform is not answering.", "Try again in a minute."),
@@ -120,6 +119,6 @@ class InputHandler(_Handler):
     @authorized
     async def post(self) -> None:
         """Note the time."""
-        self.settings[INPUT_AT] = time.time()
+        self.settings[INPUT] = time.time()
         self.set_status(204)
         self.finish()

@@ -80,5 +80,5 @@ def _told(session: Mapping[str, Any]) -> set[object]:
     return {
         one["params"].get("minutes")
         for one in found
-        if one.get("kind") == "deadline" and isinstance(one.get("params"), dict)
+        if one.get("kind") in ("deadline", "maintenance") and isinstance(one.get("params"), dict)
     }

@@ -21,7 +21,7 @@ from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
 from spawner.instance import memory
-from spawner.instance.meters import Handed, Meters, Space, cpu_seconds, space
+from spawner.instance.gauges import Gauges, Handed, Space, cpu_seconds, space
 
 USAGE = "freepool/usage"
 SPACE_SECONDS = 30
@@ -32,9 +32,9 @@ class Usage:
     """The numbers, with what was read last. `clock` is seconds that only grow."""
 
     def __init__(
-        self, meters: Meters, watcher: memory.Watcher, root: Path, handed: Handed, clock: Callable[[], float]
+        self, gauges: Gauges, watcher: memory.Watcher, root: Path, handed: Handed, clock: Callable[[], float]
     ) -> None:
-        self._meters, self.watcher, self._root, self._handed, self._clock = meters, watcher, root, handed, clock
+        self._gauges, self.watcher, self._root, self._handed, self._clock = gauges, watcher, root, handed, clock
         self._cpu = (clock(), cpu_seconds())
         self._percent = 0.0
         self._space: tuple[float, Space] | None = None
@@ -42,15 +42,15 @@ class Usage:
     def read(self) -> dict[str, Any]:
         """Read all. Takes a millisecond, and longer where files have to be added up."""
         disk = self._disk()
-        files = disk.used if disk.in_memory and self._meters.has_group else 0
-        limit = self._meters.memory_limit
+        files = disk.used if disk.in_memory and self._gauges.has_group else 0
+        limit = self._gauges.memory_limit
         return {
             "memory": {
-                "used": max(0, self._meters.used() - files),
+                "used": max(0, self._gauges.used() - files),
                 "limit": None if limit is None else max(0, limit - files),
             },
             "disk": {"used": disk.used, "limit": disk.limit},
-            "cpu": {"percent": round(self._cpu_percent(), 1), "limit": self._meters.cpu_limit},
+            "cpu": {"percent": round(self._cpu_percent(), 1), "limit": self._gauges.cpu_limit},
             "ended_kernels": [ended.to_json() for ended in self.watcher.ended],
         }
 
@@ -67,7 +67,7 @@ class Usage:
             seconds = cpu_seconds()
             self._cpu = now, seconds
             share = max(0.0, seconds - before) / (now - then)
-            self._percent = min(100.0, 100 * share / (self._meters.cpu_limit or 1))
+            self._percent = min(100.0, 100 * share / (self._gauges.cpu_limit or 1))
         return self._percent
 
 
@@ -86,9 +86,9 @@ class UsageHandler(APIHandler):
 def set_up(app: Any) -> None:
     """Watch the memory of this server's instance, and answer `USAGE`. Called once, when the server loads extensions."""
     handed = getattr(app, "freepool_handed", Handed())  # the agent's
-    meters = Meters(handed)
+    gauges = Gauges(handed)
     manager, settings = app.kernel_manager, app.web_app.settings
-    watcher = memory.Watcher(meters, lambda: memory.running_kernels(manager), lambda: memory.terminals(settings))
-    settings["freepool_usage"] = Usage(meters, watcher, Path(app.root_dir), handed, time.monotonic)
+    watcher = memory.Watcher(gauges, lambda: memory.running_kernels(manager), lambda: memory.terminals(settings))
+    settings["freepool_usage"] = Usage(gauges, watcher, Path(app.root_dir), handed, time.monotonic)
     memory.watch(watcher)
     app.web_app.add_handlers(".*$", [(url_path_join(settings["base_url"], USAGE), UsageHandler)])

@@ -15,7 +15,7 @@ from spawner.ledger.bundles import choices
 from spawner.ledger.bundles.rows import Bundle, BundleState
 from spawner.ledger.pool import instances
 
-KEPT_AFTER = frozenset({"deadline", "idle", "maintenance", "guard"})
+KEPT_AFTER = frozenset({EndReason.DEADLINE, EndReason.IDLE, EndReason.MAINTENANCE, EndReason.GUARD})
 """Reasons of ends that the platform brings about while the instance still runs. After all others it is gone already,
 or its user asked for the end."""
 KEY_BYTES = 32
@@ -37,7 +37,7 @@ def intend_bundle(
     new_key: Callable[[], str],
 ) -> Bundle | None:
     """The bundle to make before this end; None where the catalog, the person or the reason asks for none."""
-    if not catalog.keep.enabled or reason.value not in KEPT_AFTER:
+    if not catalog.keep.enabled or reason not in KEPT_AFTER:
         return None
     instance = instances.get(connection, instance_id)
     if not is_kept(catalog, instance) or not choices.is_chosen(connection, instance.person_id):
@@ -58,8 +58,12 @@ def intend_bundle(
 
 def is_kept(catalog: Catalog, instance: Instance) -> bool:
     """Whether there is something to ask: it runs, and its image has the agent."""
+    return instance.state is InstanceState.RUNNING and has_agent(catalog, instance.image)
+
+
+def has_agent(catalog: Catalog, image_id: str) -> bool:
+    """Whether an image has the agent, without which there are no changes, no bundle and no download of all files."""
     try:
-        has_agent = catalog.image(instance.image).agent
-    except BadOption:  # the catalog has dropped the image
-        has_agent = True
-    return instance.state is InstanceState.RUNNING and has_agent
+        return catalog.image(image_id).agent
+    except BadOption:  # the catalog has dropped the image, and most have it
+        return True

@@ -123,15 +123,28 @@ class Pool:
         """Write the intent to end an instance and its slots. Does nothing where it is ending already."""
 
         def write(connection: Connection, detail: str | None) -> None:
-            bundle = intend_bundle(
-                connection, self.catalog, instance_id, reason, now=self.now(), new_id=self.new_id, new_key=new_key
-            )
-            self.admission.intend_end(connection, instance_id, reason, detail=detail, died_at=died_at)
-            if bundle is not None:
-                bundles.intend(connection, bundle)
+            self.intend_end_in(connection, instance_id, reason, detail, died_at=died_at)
 
         with contextlib.suppress(LostRace):  # it is ending already: the first reason stays
             await self._write_end(write, detail)
+
+    def intend_end_in(
+        self,
+        connection: Connection,
+        instance_id: str,
+        reason: EndReason,
+        detail: str | None = None,
+        *,
+        died_at: datetime | None = None,
+    ) -> None:
+        """Write the intent, and that of a bundle, in the caller's transaction. Raises `LostRace` where the instance is
+        ending already."""
+        bundle = intend_bundle(
+            connection, self.catalog, instance_id, reason, now=self.now(), new_id=self.new_id, new_key=new_key
+        )
+        self.admission.intend_end(connection, instance_id, reason, detail=detail, died_at=died_at)
+        if bundle is not None:
+            bundles.intend(connection, bundle)
 
     async def note_end(
         self, instance_id: str, reason: EndReason, detail: str | None = None, *, died_at: datetime | None = None

@@ -37,7 +37,7 @@ log = logging.getLogger("freepool.steward")
 MAKE_SECONDS = 60.0
 AT_ONCE = 8
 """Bundles that are fetched at the same time: at a maintenance all instances end at once."""
-SWEEP_EVERY = timedelta(minutes=1)
+CLEAN_EVERY = timedelta(minutes=1)
 PIECE = 256 * 1024
 OVERHEAD = 16 * 1024 * 1024
 """Bytes that a zip may have beside its files: their names, and what compression adds to random data."""
@@ -45,7 +45,7 @@ PART = ".part"
 
 
 class BundleFailed(Exception):
-    """Why nothing is kept: `code` is one of the texts of `desk/user/keep_texts.py`."""
+    """Why nothing is kept: `code` is one of the texts of `desk/user/save_texts.py`."""
 
     def __init__(self, code: str, why: str = "") -> None:
         super().__init__(f"{code} {why}".strip())
@@ -78,7 +78,7 @@ class Bundles:
         self._folder = folder
         self._making: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._swept_at: datetime | None = None
+        self._cleaned_at: datetime | None = None
 
     async def before_destroy(self, slot_id: str) -> None:
         """Make the bundle of a slot's instance, where one is intended. Two callers wait for the same."""
@@ -98,7 +98,7 @@ class Bundles:
                 await self._make(bundle, slot_id)
         except FreepoolError as error:
             log.warning("the bundle of slot %s is not made: %s", slot_id, error)
-        except Exception:  # the wipe goes on, whatever it is; the sweep then says that nothing is kept
+        except Exception:  # the wipe goes on, whatever it is; `clean_up` then writes that nothing is kept
             log.exception("the bundle of slot %s is not made", slot_id)
 
     async def _make(self, bundle: Bundle, slot_id: str) -> None:
@@ -189,13 +189,13 @@ class Bundles:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for a sweep."""
-        return self._swept_at is None or self.pool.now() - self._swept_at >= SWEEP_EVERY
+        """Whether it is time for `clean_up`."""
+        return self._cleaned_at is None or self.pool.now() - self._cleaned_at >= CLEAN_EVERY
 
-    async def sweep(self) -> None:
+    async def clean_up(self) -> None:
         """Delete bundles whose time is over, bytes without a row, and what a killed steward has left half written."""
         pool, now = self.pool, self.pool.now()
-        self._swept_at = now
+        self._cleaned_at = now
         await pool.ledger.awrite(bundles.remove_expired, now=now)
         for bundle in await pool.ledger.aread(bundles.making):
             if (now - bundle.made_at).total_seconds() > 2 * MAKE_SECONDS:

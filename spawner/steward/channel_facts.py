@@ -12,8 +12,10 @@ from spawner.ledger import InstanceState, TicketState
 from spawner.ledger.channels.messages import Outgoing
 from spawner.ledger.channels.rows import MessageEvent
 from spawner.ledger.people import bans
+from spawner.ledger.pool import admin_settings
 from spawner.ledger.pool.tables import instances, tickets
 from spawner.ledger.time.tables import instance_use
+from spawner.pool.admin.settings import AdminSettings
 
 LONGEST_WAIT = timedelta(hours=24)
 """Age at which any message is dropped."""
@@ -62,6 +64,9 @@ def _ends_otherwise(
     told_at = datetime.fromisoformat(told) if isinstance(told, str) else None
     if ends_at is None or told_at is None or told_at <= now:
         return True
+    drain = AdminSettings(admin_settings.all_of(connection)).drain
+    if drain is not None and drain.at is not None:  # the message may be about maintenance
+        ends_at = min(ends_at, drain.at)
     return is_deadline and ends_at > told_at
 
 

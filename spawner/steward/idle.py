@@ -140,7 +140,7 @@ class IdleWatch:
         signs = {one for one in judged if looks[one].use is not None or one in reports}
 
         def write(connection: Connection) -> list[str]:
-            return write_down(connection, outcomes, seen.rows, signs, at, pool.admission.intend_end)
+            return write_down(connection, outcomes, seen.rows, signs, at, pool.intend_end_in)
 
         ended = await pool.ledger.awrite(write)
         for instance_id in ended:

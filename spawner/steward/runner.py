@@ -102,7 +102,7 @@ class Steward:
         if self._guard.is_due:
             self._tasks.begin("guard", self._guard.look)
         if self._kept is not None and self._kept.is_due:
-            self._tasks.begin("kept files", self._kept.sweep)
+            self._tasks.begin("kept files", self._kept.clean_up)
         if self._idle.is_due:
             self._tasks.begin("idle", self._idle.look)
         await self._prune()

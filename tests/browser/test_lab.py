@@ -62,7 +62,7 @@ def test_the_time_left_and_all_files_are_in_jupyterlab(visitor: Visitor, picture
     panel = page.locator("#freepool-panel")
     expect(panel).to_contain_text("all its files are deleted")
     with page.expect_download() as download:
-        panel.get_by_role("link", name="Download everything (zip)").click()
+        panel.get_by_role("link", name="Download all files").click()
     names = zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes())).namelist()
     assert any(name.startswith("examples/") for name in names), names
     expect(panel.get_by_role("term").filter(has_text="Memory")).to_be_visible()

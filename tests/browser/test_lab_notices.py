@@ -22,7 +22,7 @@ GB, USAGE = 2**30, re.compile("/freepool/usage")
 DEADLINE = notice(
     "n30", "deadline", "30 minutes left", "All files are deleted at the end.", "extend", params={"minutes": 30}
 )
-IDLE = notice("idle1", "idle", "Are you still here?", "Nothing has run for an hour.", "still_here", "stop")
+IDLE = notice("idle1", "idle", "Are you still here?", "Nothing has run for an hour.", "still_here", "open_desk")
 GPU = {
     "class": "gpu", "title": "GPU", "total_seconds": 36000, "used_seconds": 3600, "held_seconds": 1800,
     "left_seconds": 30600, "weight": 1,

@@ -1,4 +1,4 @@
-"""What operators use: `freepool channel test` and `unblock`, and the check of the settings."""
+"""What administrators use: `freepool channel test` and `unblock`, and the check of the settings."""
 
 from __future__ import annotations
 

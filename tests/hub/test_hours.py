@@ -66,7 +66,7 @@ def test_without_hours_every_way_to_start_is_refused_with_the_same_facts(shared_
         assert error["next"] == f"You get new hours on {resets}. Without a limit: CPU."
     chinese = stack.desk("POST", "api/instance", token=token, json=large, headers={"Accept-Language": "zh-CN"}).json()
     assert chinese["error"]["message"] == "你本周的 CPU 大内存型 时长已用完。"
-    assert chinese["error"]["next"] == f"时长将于 {resets} 重新发放。不限时长的机器规格：CPU 基础型。"
+    assert chinese["error"]["next"] == f"时长将于 {resets} 重置。不限时长的机器规格：CPU 基础型。"
     answer = stack.api("POST", f"/users/{name}/server", token=token, json=large)
     refusal = json.loads(answer.headers[REFUSAL_HEADER])
     assert (answer.status_code, refusal["code"], refusal["facts"]) == (403, "no_hours", facts)

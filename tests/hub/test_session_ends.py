@@ -50,7 +50,7 @@ def test_a_page_is_told_of_its_session_and_then_why_it_has_ended(stack: Stack) -
         lines = events.iter_lines()
         session = json.loads(next(line for line in lines if '"id"' in line).removeprefix("data:"))
         assert session["user"] == ANN
-        assert session["relay"] == {"away": False, "now": pytest.approx(time.time(), abs=60), "usage": True}
+        assert session["relay"] == {"away": False, "now": pytest.approx(time.time(), abs=60)}
         url = session["end_url"]
         running = ask(stack, url)
         assert running.headers["Access-Control-Allow-Origin"] == "*"

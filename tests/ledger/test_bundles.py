@@ -272,7 +272,7 @@ async def test_an_error_that_nobody_expected_does_not_keep_the_wipe_from_going_o
     assert bundle is not None
     assert bundle.state is BundleState.MAKING
     setup.seconds[0] += 121
-    await setup.kept.sweep()
+    await setup.kept.clean_up()
     assert code_of(setup.bundle()) == "timed_out"
 
 
@@ -342,7 +342,7 @@ def put(setup: Setup, number: int, state: BundleState, **changes: Any) -> str:
     return name
 
 
-async def test_the_sweep_deletes_what_has_no_row_or_no_time_left(setup: Setup) -> None:
+async def test_cleaning_up_deletes_what_has_no_row_or_no_time_left(setup: Setup) -> None:
     kept = put(setup, 1, BundleState.KEPT)
     put(setup, 2, BundleState.KEPT, expires_at=later(5))
     put(setup, 3, BundleState.FAILED)
@@ -350,7 +350,7 @@ async def test_the_sweep_deletes_what_has_no_row_or_no_time_left(setup: Setup) -
     part = setup.folder / "00000000000000ee.part"
     part.write_bytes(CANARY)
     os.utime(part, times=(0, 0))
-    await setup.kept.sweep()
+    await setup.kept.clean_up()
     assert setup.left() == [kept]
     assert [one.id for one in setup.pool.ledger.read(bundles.of_person, "ann")] == [kept, f"{3:016x}"]
 
@@ -358,10 +358,10 @@ async def test_the_sweep_deletes_what_has_no_row_or_no_time_left(setup: Setup) -
 async def test_what_a_killed_steward_began_is_said_to_have_failed(setup: Setup) -> None:
     put(setup, 1, BundleState.MAKING)
     setup.seconds[0] = 119
-    await setup.kept.sweep()
+    await setup.kept.clean_up()
     assert setup.pool.ledger.read(bundles.of_instance, "of-1").state is BundleState.MAKING  # type: ignore[union-attr]
     setup.seconds[0] = 121
-    await setup.kept.sweep()
+    await setup.kept.clean_up()
     assert code_of(setup.pool.ledger.read(bundles.of_instance, "of-1")) == "timed_out"
 
 
@@ -376,7 +376,7 @@ async def test_a_deleted_row_is_the_deletion(setup: Setup, sqlite_ledger: Ledger
     copied = (setup.folder / bundle.id).read_bytes()
     assert sqlite_ledger.write(bundles.remove, bundle.id, person_id="somebody-else") is False
     assert sqlite_ledger.write(bundles.remove, bundle.id, person_id=setup.instance.person_id) is True
-    await setup.kept.sweep()
+    await setup.kept.clean_up()
     assert setup.left() == []
     assert CANARY not in copied
     with pytest.raises(BundleDamaged):
@@ -404,6 +404,6 @@ async def test_a_forgotten_person_leaves_no_bytes(setup: Setup, sqlite_ledger: L
     name = put(setup, 1, BundleState.KEPT, person_id=person)
     sqlite_ledger.write(choices.choose, person, wanted=True, now=later(0))
     sqlite_ledger.write(forgetting.forget, person, now=later(1))
-    await setup.kept.sweep()
+    await setup.kept.clean_up()
     assert name not in setup.left()
     assert sqlite_ledger.read(choices.is_chosen, person) is False

@@ -21,8 +21,13 @@ from spawner.ledger.paid import audit
 from spawner.ledger.paid.rows import NoticeKind
 from spawner.ledger.people import bans
 from spawner.ledger.people.rows import Ban, BanCode
-from spawner.ledger.pool import instances, slots
+from spawner.ledger.pool import admin_settings, instances, slots
+from spawner.ledger.time.rows import NoticeKind as Notice
+from spawner.ledger.time.rows import SessionNotice
+from spawner.pool.admin.settings import DRAIN
 from spawner.pool.build import new_id
+from spawner.steward.channel_facts import is_out_of_date
+from spawner.steward.notice_messages import tell_notice
 from tests.ledger.channel_rows import KEYS, confirmed, enter
 from tests.ledger.pool import SimulatedPool
 from tests.ledger.rows import NOW
@@ -214,7 +219,7 @@ def test_a_failing_channel_says_since_when(ledger: Ledger) -> None:
     assert (only(ledger).failing_since, only(ledger).detail) == (None, None)
 
 
-def test_the_operator_sees_what_is_late(ledger: Ledger) -> None:
+def test_the_administrator_sees_what_is_late(ledger: Ledger) -> None:
     confirmed(ledger)
     send_all(ledger)
     tell(ledger)
@@ -299,6 +304,21 @@ def test_a_start_that_failed_is_no_end_of_a_notebook(pool: SimulatedPool) -> Non
     pool.ledger.write(instances.mark_stopping, instance.id, reason=EndReason.LOST, now=pool.time)
     pool.ledger.write(instances.mark_ended, instance.id, now=pool.time)
     assert written(pool.ledger, MessageEvent.ENDED) == []
+
+
+def test_maintenance_before_the_end_of_a_session_is_told_while_it_stands(pool: SimulatedPool) -> None:
+    ledger, now = pool.ledger, pool.time
+    confirmed(ledger, "ann", now=now)
+    instance = pool.begin(pool.ask("ann"))
+    ledger.write(instances.mark_running, instance.id, url="u", now=now, ends_at=now + DAY)
+    closes_at = now + timedelta(minutes=10)
+    notice = SessionNotice("n1", instance.id, "ann", Notice.MAINTENANCE, "m", closes_at, now, {"minutes": 10})
+    ledger.write(tell_notice, notice)
+    (outgoing,) = [one for one in ledger.read(messages.due, now=now, at_most=9) if one.message.event == "deadline"]
+    assert ledger.read(is_out_of_date, outgoing, now), "the maintenance was called off"
+    value = {"at": closes_at.isoformat(), "reason": ""}
+    ledger.write(admin_settings.put, DRAIN, value, by="root", now=now)
+    assert not ledger.read(is_out_of_date, outgoing, now)
 
 
 @pytest.mark.parametrize("until", [None, NOW + DAY])

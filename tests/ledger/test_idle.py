@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from spawner.catalog.keep import Keep
 from spawner.errors import BackendUnavailable
 from spawner.guard_settings import GuardSettings
 from spawner.ledger import EndReason, Instance, InstanceState, Ledger
+from spawner.ledger.bundles import bundles, choices
+from spawner.ledger.bundles.rows import BundleState
 from spawner.ledger.pool import instances
 from spawner.ledger.time import notices, use
 from spawner.ledger.time.rows import Activity, Answer, InstanceUse, NoticeKind, SessionNotice
@@ -123,6 +126,18 @@ async def test_an_unused_instance_gets_a_notice_and_ends_five_minutes_later(ledg
     ended = here.instance
     assert (ended.state, ended.reason) == (InstanceState.ENDED, EndReason.IDLE)
     assert here.backend.destroyed == ["s1"]
+
+
+async def test_files_are_kept_after_an_idle_end_where_the_user_chose_it(ledger: Ledger) -> None:
+    here = Watching(ledger)
+    here.pool.catalog = here.pool.catalog.model_copy(update={"keep": Keep(enabled=True)})
+    ledger.write(choices.choose, "ann", wanted=True, now=NOW)
+    await here.rest(minutes=62)
+    await here.pool._endings.join()
+    assert here.instance.reason is EndReason.IDLE
+    bundle = ledger.read(bundles.of_instance, "i1")
+    assert bundle is not None
+    assert bundle.state is BundleState.MAKING
 
 
 async def test_an_answer_withdraws_the_stop(ledger: Ledger) -> None:

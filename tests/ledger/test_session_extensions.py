@@ -26,7 +26,8 @@ from spawner.ledger.time.rows import Answer, ExtensionKind, NoticeKind, SessionN
 from spawner.people_settings import ClassLimits, LimitsByClass, PeopleSettings
 from spawner.pool.admin.settings import DRAIN
 from spawner.pool.time.extensions import ONE_CLICK, Extensions
-from spawner.pool.time.metering import Metering, Unmetered
+from spawner.pool.time.metered import Metered
+from spawner.pool.time.metering import AllowanceState, Metering
 from tests.ledger.conftest import Together
 from tests.ledger.pool import SimulatedPool
 from tests.unit import make
@@ -35,7 +36,7 @@ HOUR = timedelta(hours=1)
 
 
 @dataclass
-class Hours(Unmetered):
+class Hours:
     """A person's hours: `left` seconds of this week, and what was taken from the next."""
 
     left: int = 3600
@@ -43,6 +44,12 @@ class Hours(Unmetered):
 
     def rivals(self, flavor: str, /) -> frozenset[str]:
         return frozenset({flavor, "large"})
+
+    def states(self, *_: Any) -> list[AllowanceState]:
+        return []
+
+    def state_for(self, *_: Any) -> AllowanceState | None:
+        return None
 
     def covers(self, *arguments: Any) -> bool:
         return bool(arguments[2] <= self.left)
@@ -66,7 +73,8 @@ def pool(ledger: Ledger) -> SimulatedPool:
 
 def rules(pool: SimulatedPool, metering: Metering | None = None, **limits: Any) -> Extensions:
     people = PeopleSettings(limits=LimitsByClass(new=ClassLimits(**limits)))
-    return Extensions(pool.catalog, people, metering or Unmetered(), lambda: pool.time, pool.new_id)
+    metering = metering or Metered(pool.catalog, pool.new_id)
+    return Extensions(pool.catalog, people, metering, lambda: pool.time, pool.new_id)
 
 
 def extend(pool: SimulatedPool, instance: Instance, number: int | None = None, **options: Any) -> Instance:

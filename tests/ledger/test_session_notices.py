@@ -50,7 +50,7 @@ def test_the_first_page_that_shows_a_notice_is_kept(ledger: Ledger) -> None:
 
 def test_the_first_answer_is_kept(ledger: Ledger) -> None:
     ledger.write(notices.write, NOTICE)
-    assert not ledger.write(notices.answer, "n1", Answer.STOPPED, later(1), instance_id="i2"), "another instance's"
+    assert not ledger.write(notices.answer, "n1", Answer.DISMISSED, later(1), instance_id="i2"), "another instance's"
     assert ledger.write(notices.answer, "n1", Answer.DISMISSED, later(1), instance_id="i1")
     assert not ledger.write(notices.answer, "n1", Answer.STILL_HERE, later(2))
     assert not ledger.write(notices.answer, "unknown", Answer.STILL_HERE, later(2))

@@ -29,7 +29,7 @@ WRITER = Writer("https://lab.example.org/", DESK, KEYS, title=lambda flavor, lan
 CHANNEL = Channel(
     "c1", "p1", ChannelKind.EMAIL, "ann@example.org", "en", [], NOW, None, NOW + timedelta(hours=24), confirmed_at=NOW
 )
-CHINESE = translations.translations("zh-CN")
+CHINESE = translations.translations("zh-CN").translations
 SOON = (NOW + timedelta(minutes=9, seconds=10)).isoformat()
 PARAMS: dict[MessageEvent, dict[str, Any]] = {
     MessageEvent.YOUR_TURN: {"flavor": "gpu", "hold_until": SOON},

@@ -261,9 +261,9 @@ def test_pages_show_the_last_notice_of_the_end_that_holds() -> None:
     assert [one.params for one in current(session.notices, end=session.end, now=later(236))] == [{"minutes": 5}]
     assert current(session.notices, end=later(300), now=later(236)) == [], "it was extended away"
     idle = SessionNotice("x", "i", "ann", NoticeKind.IDLE, "idle:1", later(240), later(235), {})
-    memory = replace(idle, id="y", kind=NoticeKind.MEMORY, due_at=later(230))
-    assert current([idle, memory], end=None, now=later(239)) == [idle, memory]
-    assert current([idle, memory], end=None, now=later(241)) == [memory]
+    offer = replace(idle, id="y", kind=NoticeKind.CPU_OFFER, due_at=later(230))
+    assert current([idle, offer], end=None, now=later(239)) == [idle, offer]
+    assert current([idle, offer], end=None, now=later(241)) == [offer]
 
 
 def rounds(chance: random.Random, until: float) -> Iterator[datetime]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from spawner.instance import memory
+from spawner.instance.gauges import Gauges, Handed
 from spawner.instance.memory import LONGEST, SHORTEST, SMALLEST, Kernel, Watcher, largest, pause
-from spawner.instance.meters import Handed, Meters
 
 GIB = 1024**3
 HOLDS = 48
@@ -53,7 +53,7 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
 
 def watcher(group: Path, processes: list[subprocess.Popen[str]]) -> Watcher:
     kernels = [Kernel(f"kernel-{number}", "python3", one.pid) for number, one in enumerate(processes)]
-    return Watcher(Meters(Handed(), root=group), lambda: kernels, list, now=lambda: 12.0)
+    return Watcher(Gauges(Handed(), root=group), lambda: kernels, list, now=lambda: 12.0)
 
 
 def test_looks_are_more_frequent_near_the_limit() -> None:
@@ -121,12 +121,12 @@ def test_version_1_is_read_as_well(tmp_path: Path) -> None:
         "oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
     }.items():  # fmt: skip
         (tmp_path / "memory" / f"memory.{name}").write_text(text)
-    meters = Meters(Handed(), root=tmp_path)
-    assert (meters.charged(), meters.used(), meters.memory_limit, meters.kills()) == (1000, 700, 4000, 2)
+    gauges = Gauges(Handed(), root=tmp_path)
+    assert (gauges.charged(), gauges.used(), gauges.memory_limit, gauges.kills()) == (1000, 700, 4000, 2)
 
 
 def test_without_a_group_processes_are_added_up(tmp_path: Path) -> None:
-    meters = Meters(Handed(memory=GIB), root=tmp_path)
-    assert not meters.has_group
-    assert meters.memory_limit == GIB
-    assert meters.charged() > 0
+    gauges = Gauges(Handed(memory=GIB), root=tmp_path)
+    assert not gauges.has_group
+    assert gauges.memory_limit == GIB
+    assert gauges.charged() > 0

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from spawner.ledger import EndReason, InstanceState
 from spawner.ledger.time.rows import Charge, EndSource, Grant, GrantSource, Hold
 from spawner.pool.time import meter
-from spawner.pool.time.accounts import Debit, account
 from spawner.pool.time.shares import share_of
+from spawner.pool.time.sums import Debit, sums_of
 from tests.unit import make
 from tests.unit.make import NOW, quick, times
 
@@ -139,8 +139,8 @@ def grant(seconds: int | None, *, since: float = 0, hours: float = 168) -> Grant
         max_size=8,
     ),
 )
-def test_an_account_is_never_negative_and_its_parts_are_its_total(grants: list[Grant], debits: list[Debit]) -> None:
-    found = account(grants, debits, NOW)
+def test_what_is_left_is_never_negative_and_the_parts_are_the_total(grants: list[Grant], debits: list[Debit]) -> None:
+    found = sums_of(grants, debits, NOW)
     assert found.used >= 0
     assert found.held >= 0
     if found.left is None or found.total is None:
@@ -150,7 +150,7 @@ def test_an_account_is_never_negative_and_its_parts_are_its_total(grants: list[G
     assert found.total == found.used + found.held + found.left
     valid = [one for one in grants if one.valid_from <= NOW < one.valid_until]
     assert found.total <= sum(max(0, one.seconds or 0) for one in valid)
-    more = account(grants, [*debits, Debit(NOW, 100)], NOW)
+    more = sums_of(grants, [*debits, Debit(NOW, 100)], NOW)
     assert more.left == max(0, found.left - 100)
 
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from spawner.catalog import load_catalog
-from spawner.desk.http import STATUS_TEXTS, describe_error
 from spawner.desk.i18n import load_translations
+from spawner.desk.problems import STATUS_TEXTS, describe_error
 from spawner.errors import BadOption, PoolFull, SlotFailed
 from tests.stack import PROJECT
 

@@ -48,7 +48,8 @@ def test_the_most_urgent_warning_is_given(minutes: float, warned: int | None) ->
 
 
 def test_what_the_desk_has_said_is_not_said_again() -> None:
-    assert own_notice(session(9, notices=[told(10)]), NOON, "en") is None
+    for kind in ("deadline", "maintenance"):
+        assert own_notice(session(9, notices=[told(10) | {"kind": kind}]), NOON, "en") is None
     assert own_notice(session(4, notices=[told(10)]), NOON, "en") is not None
 
 

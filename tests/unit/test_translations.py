@@ -23,11 +23,11 @@ from spawner.desk.admin import people as people_pages
 from spawner.desk.admin import run_words
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
-from spawner.desk.http import STATUS_TEXTS
 from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, load_translations
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
+from spawner.desk.problems import STATUS_TEXTS
 from spawner.desk.user import (
     allowance_strings,
     allowance_view,
@@ -198,7 +198,7 @@ def _all() -> dict[str, str]:
         *_texts_in_code(),
         *_texts_in_templates(),
         *_texts_of_the_ledger(),
-        *(("http.py", sentence) for pair in STATUS_TEXTS.values() for sentence in pair),
+        *(("problems.py", sentence) for pair in STATUS_TEXTS.values() for sentence in pair),
         *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -83,7 +83,7 @@ def last_weeks(catalog: Catalog, now: datetime, count: int) -> list[Week]:
     """This week and those before it."""
     weeks = [catalog.allowances.week(now)]
     while len(weeks) < count:
-        weeks.append(catalog.allowances.week(weeks[-1].start - timedelta(hours=1)))
+        weeks.append(catalog.allowances.week_before(weeks[-1]))
     return weeks
 
 

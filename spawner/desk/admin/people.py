@@ -29,7 +29,7 @@ from spawner.desk.allowances import SOURCES as GRANTED
 from spawner.desk.allowances import UNLIMITED, amount
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
-from spawner.errors import BadOption, FreepoolError, NotAllowed
+from spawner.errors import BadOption, NotAllowed
 from spawner.ledger.people import bans, forgetting, records
 from spawner.ledger.people.personal_data import export, json_default
 from spawner.ledger.people.records import PersonRecord
@@ -150,11 +150,6 @@ class PeopleHandler(AdminHandler):
     def amount(self, seconds: int | None) -> str:
         """An amount of an allowance in the administrator's language; None is unlimited."""
         return self.say(UNLIMITED) if seconds is None else amount(seconds, self.language_texts.language)
-
-    def text_of(self, error: FreepoolError) -> str:
-        """The error's message and next step in the administrator's language."""
-        following = self.say(error.next_template, **error.params) if error.next_template else ""
-        return self.language_texts.together(self.say(error.template, **error.params), following)
 
     def show(self, template: str, *, status: int = 200, **context: Any) -> None:
         """Send a page."""

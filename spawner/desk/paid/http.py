@@ -16,7 +16,7 @@ from spawner.desk.formats import Formats
 from spawner.desk.http import Handler
 from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.views import ConsentView, consent_view
-from spawner.errors import FreepoolError, NotAllowed, NotOffered
+from spawner.errors import NotAllowed, NotOffered
 from spawner.ledger.paid import bindings, consents, orders
 from spawner.ledger.paid.rows import Binding, Consent, Order
 from spawner.ledger.people.bans import refusal_of
@@ -85,13 +85,6 @@ class PaidHandler(PaidPartsHandler):
     def answer_token(self, consent_id: str) -> str:
         """A one-time token that only the page of this consent holds. Its form sends it along with the user's answer."""
         return token_of_answer(self.desk.settings.secret("desk"), consent_id)
-
-    def text_of(self, error: FreepoolError) -> str:
-        """The error's message and next step in the user's language."""
-        return self.language_texts.together(
-            self.say(error.template, **error.params),
-            self.say(error.next_template, **error.params) if error.next_template else "",
-        )
 
     async def read(self, query: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a query of the ledger in a thread."""

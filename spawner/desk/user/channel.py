@@ -89,7 +89,7 @@ class ChannelHandler(UserHandler):
         """Send the page. `refused`: the fields of a form that was not accepted because of `problem`."""
         found = {one.kind: one for one in await self.desk.ledger.aread(channels.of_person, self.person_id)}
         refused = refused or {}
-        text = self._text_of(problem) if problem is not None else ""
+        text = self.text_of(problem) if problem is not None else ""
         if problem is not None:
             self.set_status(getattr(problem, "status", 400))
         forms = [
@@ -126,10 +126,6 @@ class ChannelHandler(UserHandler):
             details=details_of(channel.detail or "") if channel is not None and has_details else "",
             problem=text if refused else "",
         )
-
-    def _text_of(self, error: FreepoolError) -> str:
-        following = self.say(error.next_template, **error.params) if error.next_template else ""
-        return self.language_texts.together(self.say(error.template, **error.params), following)
 
     def back(self, done: str) -> None:
         """Redirect to the page, which says what was done."""

@@ -18,6 +18,7 @@ from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES, Translations
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.state import offer_of
 from spawner.desk.user.views import FlavorView
+from spawner.i18n import LANGUAGE_NAMES
 from spawner.login_settings import LoginKind
 from spawner.origins import SIGNED_IN_COOKIE
 
@@ -28,7 +29,6 @@ LONGEST_NEXT = 2000
 FREE = "{n} available"
 IN_USE = "All in use. Estimated wait: {low} to {high} min"
 JOIN = "All in use. You can join the queue"
-NAMES = {"en": "English", "zh-CN": "简体中文"}
 
 
 class FreeView(BaseModel):
@@ -69,7 +69,7 @@ async def show_landing(handler: UserHandler) -> None:
             "user/landing.html",
             by_link=settings.login.kind is LoginKind.LINKS and settings.desk_socket is not None,
             sign_in=url_concat(f"{handler.desk.base}sign-in", query),
-            languages=[(tag, name, url_concat(here, {"language": tag})) for tag, name in NAMES.items()],
+            languages=[(tag, name, url_concat(here, {"language": tag})) for tag, name in LANGUAGE_NAMES.items()],
             flavors=[
                 (flavor, resources(flavor, texts), free_view(flavor, texts))
                 for flavor in offer["flavors"]

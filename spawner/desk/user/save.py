@@ -28,6 +28,7 @@ from spawner.ledger.bundles import bundles, choices
 from spawner.ledger.bundles.rows import Bundle, BundleState
 from spawner.ledger.pool import instances
 from spawner.pool.build import utc_now
+from spawner.pool.keeping import has_agent
 
 log = logging.getLogger("freepool.desk")
 
@@ -38,20 +39,14 @@ class ChangesHandler(UserHandler, JsonHandler):
     async def get(self) -> None:
         """Ask the running notebook. Answers within about two seconds."""
         instance = await running_of(self)
-        has_agent = self._has_agent(instance)
-        url = files_url(instance.user_name) if has_agent else None
+        is_asked = has_agent(self.desk.catalog, instance.image)
+        url = files_url(instance.user_name) if is_asked else None
         view = ChangesView(known=False, count=0, bytes=0, is_complete=False, files=[], files_url=url)
-        if has_agent:
+        if is_asked:
             with contextlib.suppress(InstanceRefused, ValidationError):
                 found = await read_changes(instance, self.hub_auth.get_token(self))
                 view = ChangesView.model_validate({**found, "known": True, "files_url": url})
         self.answer(view)
-
-    def _has_agent(self, instance: Instance) -> bool:
-        try:
-            return self.desk.catalog.image(instance.image).agent
-        except BadOption:  # the catalog has dropped it
-            return True
 
 
 class KeepHandler(UserHandler):
@@ -231,9 +226,7 @@ class KeepPage(KeepHandler):
             else:
                 raise BadOption("The request is not valid.", next_step="Reload the page, then try again.")
         except FreepoolError as error:
-            next_step = self.say(error.next_template, **error.params) if error.next_template else ""
-            text = self.language_texts.together(self.say(error.template, **error.params), next_step)
-            return await self.show(problem=text, status=getattr(error, "status", 503))
+            return await self.show(problem=self.text_of(error), status=getattr(error, "status", 503))
         self.redirect(f"{self.desk.base}keep", status=303)
 
     async def show(self, *, restored: RestoredView | None = None, problem: str = "", status: int = 200) -> None:

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
 from spawner.desk.durations import in_words
-from spawner.desk.http import with_titles
 from spawner.desk.i18n import Translations
-from spawner.desk.user.session_texts import A_KERNEL, EXTEND, GRACE_DEBITED, NEXT_SECONDS, NOTICE_TEXTS
+from spawner.desk.problems import with_titles
+from spawner.desk.user.session_texts import EXTEND, GRACE_DEBITED, NEXT_SECONDS, NOTICE_TEXTS
 from spawner.desk.user.session_views import (
     Action,
     AllowanceView,
@@ -28,7 +28,7 @@ from spawner.desk.user.session_views import (
 from spawner.errors import BadOption
 from spawner.ledger import Instance, InstanceState
 from spawner.ledger.pool import admin_settings
-from spawner.ledger.time import extensions, notices
+from spawner.ledger.time import notices, use
 from spawner.ledger.time.rows import InstanceUse, NoticeKind, SessionNotice
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.time.extensions import Extensible, Extensions
@@ -37,10 +37,9 @@ from spawner.pool.time.notices import current
 
 ACTIONS: Mapping[NoticeKind, tuple[Action, ...]] = {
     NoticeKind.DEADLINE: ("extend", "open_desk"),
-    NoticeKind.IDLE: ("still_here", "stop"),
+    NoticeKind.IDLE: ("still_here", "open_desk"),
     NoticeKind.CPU_OFFER: ("open_desk",),
 }
-GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def read_session(connection: Connection, rules: Extensions, instance: Instance, 
         ends_at=ends_at if is_running else instance.ends_at,
         notices=current(notices.of_instance(connection, instance.id), end=ends_at, now=now) if is_running else [],
         extensible=rules.look(connection, instance),
-        use=extensions.use_of(connection, instance.id) if is_running else None,
+        use=use.of_instance(connection, instance.id) if is_running else None,
         allowance=rules.metering.state_for(connection, instance.person_id, instance.flavor, now, language),
     )
 
@@ -92,7 +91,7 @@ def describe_session(
     rows: SessionRows, catalog: Catalog, texts: Translations, now: datetime, links: Links
 ) -> SessionView:
     """The whole session."""
-    instance, use = rows.instance, rows.use
+    instance = rows.instance
     assert instance.state in (InstanceState.STARTING, InstanceState.RUNNING)
     return SessionView(
         **dict(describe_part(rows, catalog, texts, now)),
@@ -109,11 +108,15 @@ def describe_session(
         now=now,
         language=texts.language,
         allowance=None if rows.allowance is None else allowance_view(rows.allowance),
-        idle=None if use is None else UseView(activity=use.activity, since=use.since, stops_at=use.stops_at),
+        idle=None if rows.use is None else _use(rows.use),
         desk_url=links.desk,
         end_url=links.end,
         restart_url=links.restart,
     )
+
+
+def _use(row: InstanceUse) -> UseView:
+    return UseView(activity=row.activity, since=row.since, stops_at=row.stops_at)
 
 
 def allowance_view(state: AllowanceState) -> AllowanceView:
@@ -156,8 +159,8 @@ def _extension(found: Extensible, catalog: Catalog, texts: Translations) -> Exte
 
 def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_extend: bool) -> SessionNoticeView:
     title, text = NOTICE_TEXTS[one.kind]
-    values = {"time": _time_until(one.due_at, now, texts)} | _memory(one, texts)
-    sentences = [texts.say(text, **values)]
+    time = _time_until(one.due_at, now, texts)
+    sentences = [texts.say(text, time=time)]
     if one.kind is NoticeKind.GRACE and one.params.get("debited"):
         sentences.append(texts.say(GRACE_DEBITED))
     return SessionNoticeView(
@@ -166,7 +169,7 @@ def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_exten
         due_at=one.due_at,
         written_at=one.written_at,
         params=one.params,
-        title=texts.say(title, **values),
+        title=texts.say(title, time=time),
         text=texts.together(*sentences),
         actions=[action for action in ACTIONS.get(one.kind, ()) if can_extend or action != "extend"],
         seen_at=one.seen_at,
@@ -177,11 +180,3 @@ def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_exten
 def _time_until(due_at: datetime, now: datetime, texts: Translations) -> str:
     minutes = math.ceil((due_at - now) / timedelta(minutes=1))
     return in_words(timedelta(minutes=minutes), texts.language) if minutes > 0 else texts.say(NEXT_SECONDS)
-
-
-def _memory(one: SessionNotice, texts: Translations) -> dict[str, str]:
-    """Values of a notice of memory; empty for others."""
-    if one.kind is not NoticeKind.MEMORY:
-        return {}
-    used, limit = (f"{float(one.params.get(name) or 0) / GIB:.1f}\u00a0GB" for name in ("used", "limit"))
-    return {"used": used, "limit": limit, "kernel": str(one.params.get("kernel") or texts.say(A_KERNEL))}

@@ -11,7 +11,7 @@ NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
     ),
     NoticeKind.GRACE: (
         "{time} more for the cell that is running",
-        "Your session has reached its time limit, but a cell is still running. Save the result when it is done: all "
+        "Your notebook has reached its time limit, but a cell is still running. Save the result when it is done: all "
         "files are deleted at the end.",
     ),
     NoticeKind.MAINTENANCE: (
@@ -28,14 +28,8 @@ NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
         "You can continue with a CPU machine type and keep your GPU hours for later. Download your files first: a new "
         "notebook starts empty.",
     ),
-    NoticeKind.MEMORY: (
-        "A kernel was stopped because memory ran out",
-        "{kernel} used {used} of the {limit} of memory. Your files and other kernels are not affected. Restart the "
-        "kernel and load less data at once.",
-    ),
 }
 """Title and text."""
 GRACE_DEBITED = "The time is taken from your hours of next week."
 EXTEND = "Extend by {time}"
-A_KERNEL = "A kernel"
 NEXT_SECONDS = "a few seconds"

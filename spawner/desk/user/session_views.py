@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spawner.ledger.time.rows import Activity, Answer, NoticeKind
 
-Action = Literal["extend", "still_here", "stop", "open_desk"]
+Action = Literal["extend", "still_here", "open_desk"]
 ExtensionReason = Literal["no_hours", "others_wait", "used_up", "policy", "maintenance", "not_running"]
 
 
@@ -132,7 +132,7 @@ class AnswerRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: str = Field(max_length=32)
-    answer: Literal["still_here", "dismissed", "stopped"]
+    answer: Literal["still_here", "dismissed"]
 
     @property
     def given(self) -> Answer:

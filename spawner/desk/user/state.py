@@ -15,7 +15,7 @@ from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.allowance_view import NONE, AllowanceSnapshot, closed, flavor_view, last_use
 from spawner.desk.user.class_view import ClassView
-from spawner.desk.user.instance_client import files_url
+from spawner.desk.user.instance_client import files_url, user_path
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
     AcceleratorView,
@@ -37,6 +37,7 @@ from spawner.people_settings import ClassLimits
 from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend, Weakness
 from spawner.pool.capacity import capacity_of
+from spawner.pool.keeping import has_agent
 from spawner.pool.policies import refusal_of, shown_groups
 from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
@@ -113,7 +114,7 @@ def build_state(
         ),
         **_with_hours(_own_offer(offer, snapshot, catalog, texts, limits), snapshot.rights, hours, texts),
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
-        instance=_instance(snapshot, texts, user_name) if snapshot.current else None,
+        instance=_instance(snapshot, catalog, texts, user_name) if snapshot.current else None,
         ticket=_ticket(snapshot, texts),
         last=_with_use(_last(snapshot, texts), hours, catalog, texts),
         paid=paid,
@@ -287,12 +288,13 @@ def _image(image: object, catalog: Catalog, backend: Backend, texts: Translation
     )
 
 
-def _instance(snapshot: UserSnapshot, texts: Translations, user_name: str) -> InstanceView:
+def _instance(snapshot: UserSnapshot, catalog: Catalog, texts: Translations, user_name: str) -> InstanceView:
     instance = snapshot.current
     assert instance is not None
     assert instance.state is not InstanceState.ENDED
     drain = snapshot.pool.controls.drain
-    url = f"/user/{quote(instance.user_name, safe='@~')}/"
+    has_files = instance.state is InstanceState.RUNNING and has_agent(catalog, instance.image)
+    url = user_path(instance.user_name)
     return InstanceView(
         id=instance.id,
         state=instance.state.value,
@@ -304,7 +306,7 @@ def _instance(snapshot: UserSnapshot, texts: Translations, user_name: str) -> In
         ends_at=_first(instance.ends_at, drain.at if drain else None),
         url=url,
         open_url=f"{url}lab",
-        files_url=files_url(instance.user_name) if instance.state is InstanceState.RUNNING else None,
+        files_url=files_url(instance.user_name) if has_files else None,
         problem=None if instance.user_name == user_name else texts.say(RENAMED, name=instance.user_name),
         progress=[
             ProgressView(at=event.at, percent=STEP_TEXTS[event.step][0], text=texts.say(STEP_TEXTS[event.step][1]))

@@ -10,12 +10,11 @@ from jupyterhub.handlers.base import BaseHandler
 from tornado.httputil import url_concat
 
 from spawner import __version__
-from spawner.i18n import LANGUAGE_COOKIE, LANGUAGES, Translations, choose_language, read_translations
+from spawner.i18n import LANGUAGE_COOKIE, LANGUAGE_NAMES, LANGUAGES, Translations, choose_language, read_translations
 
 TRANSLATIONS = Path(__file__).parent.parent / "translations"
 ASSETS = "freepool/"
 """Below the hub's base URL: style sheet, scripts, pictures."""
-NAMES = {"en": "English", "zh-CN": "简体中文"}
 
 
 def asked_language(handler: Any) -> str | None:
@@ -29,7 +28,7 @@ def language_links(uri: str) -> list[tuple[str, str, str]]:
     path, _, query = uri.partition("?")
     kept = "&".join(part for part in query.split("&") if part and not part.startswith("language="))
     here = f"{path}?{kept}" if kept else path
-    return [(tag, name, url_concat(here, {"language": tag})) for tag, name in NAMES.items()]
+    return [(tag, name, url_concat(here, {"language": tag})) for tag, name in LANGUAGE_NAMES.items()]
 
 
 def translate_pages() -> None:

@@ -89,14 +89,3 @@ def _find(room: Any, cell_id: str) -> Any:
     """The code cell with an id in a room; None where there is none."""
     cells = getattr(getattr(room, "_document", None), "ycells", ())
     return next((cell for cell in cells if cell["id"] == cell_id and cell["cell_type"] == "code"), None)
-
-
-async def save_all(app: Any) -> int:
-    """Write every notebook and file that is open on the server to disk now. Returns how many. `app` is the ServerApp.
-
-    A notebook that nobody has changed is written, too; one whose file was changed by another program is read instead.
-    """
-    extensions = app.extension_manager.extension_apps.get("jupyter_server_ydoc", set())
-    rooms = [room for one in extensions for room in one.ywebsocket_server.rooms.values() if hasattr(room, "_document")]
-    await asyncio.gather(*(room._maybe_save_document(None, save_now=True) for room in rooms))
-    return len(rooms)

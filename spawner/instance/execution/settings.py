@@ -18,7 +18,7 @@ MODULES = (
 
 
 def is_installed() -> bool:
-    """Whether the image has what runs cells on the server. An operator's own image may lack it."""
+    """Whether the image has what runs cells on the server. An image of the administrator's own may lack it."""
     return all(find_spec(name) for name in ("jupyter_server_nbmodel", "jupyter_server_ydoc"))
 
 

@@ -130,8 +130,8 @@ class Page:
 
 
 def size_text(size: int) -> str:
-    """A size for people, with a binary unit."""
-    value, units = float(size), ["B", "KiB", "MiB", "GiB"]
+    """A size for people. Units are 1024 times the one before, as on the home page."""
+    value, units = float(size), ["B", "KB", "MB", "GB"]
     while value >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
     return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "B" else f"{value:.1f} {units[0]}"

@@ -93,7 +93,7 @@ class Bucket:
         query = {"list-type": "2", "prefix": prefix}
         while True:
             with self._request("GET", "", query=query) as answer:
-                found = ElementTree.fromstring(b"".join(_pieces(answer)))  # noqa: S314  (the operator's own store)
+                found = ElementTree.fromstring(b"".join(_pieces(answer)))  # noqa: S314  (the platform's own store)
             yield from (one.text or "" for one in found.iterfind("{*}Contents/{*}Key"))
             token = found.findtext("{*}NextContinuationToken")
             if not token:

@@ -1,4 +1,4 @@
-"""Texts of the save page, in the two languages. The desk's translations are in another machine."""
+"""Texts of the save page, in the two languages. An instance has none of the desk's files."""
 
 from __future__ import annotations
 

@@ -8,9 +8,18 @@ from sqlalchemy import Connection
 
 from spawner.ledger.channels import messages
 from spawner.ledger.channels.rows import MessageEvent
-from spawner.ledger.pool.rows import Instance, Ticket
+from spawner.ledger.pool.rows import EndReason, Instance, Ticket
 
-NOT_TOLD = frozenset({"stopped", "cancelled", "superseded", "shut_down", "banned", "surplus"})
+NOT_TOLD = frozenset(
+    {
+        EndReason.STOPPED,
+        EndReason.CANCELLED,
+        EndReason.SUPERSEDED,
+        EndReason.SHUT_DOWN,
+        EndReason.BANNED,
+        EndReason.SURPLUS,
+    }
+)
 """End reasons that the person asked for, or hears of otherwise. Any other one is told."""
 
 
@@ -30,7 +39,7 @@ def tell_turn(connection: Connection, ticket: Ticket, *, hold_until: datetime, n
 def tell_end(connection: Connection, instance: Instance, *, now: datetime) -> None:
     """An instance has ended. Told is what ran, and ended unasked."""
     reason = instance.reason
-    if instance.usable_at is None or reason is None or reason.value in NOT_TOLD:
+    if instance.usable_at is None or reason is None or reason in NOT_TOLD:
         return
     params = {
         "instance": instance.id,

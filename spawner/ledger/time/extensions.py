@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, insert, select
 
-from spawner.ledger.time.rows import Extension, InstanceUse
-from spawner.ledger.time.tables import instance_use, session_extensions
+from spawner.ledger.time.rows import Extension
+from spawner.ledger.time.tables import session_extensions
 
 
 def put(connection: Connection, extension: Extension) -> None:
@@ -33,9 +33,3 @@ def of_instances(connection: Connection, instance_ids: Collection[str]) -> dict[
     for row in connection.execute(query):
         found.setdefault(row.instance_id, []).append(Extension(**row._mapping))
     return found
-
-
-def use_of(connection: Connection, instance_id: str) -> InstanceUse | None:
-    """How an instance is used, as the steward judged it last; None where it did not."""
-    row = connection.execute(select(instance_use).where(instance_use.c.instance_id == instance_id)).one_or_none()
-    return None if row is None else InstanceUse(**row._mapping)

@@ -52,7 +52,7 @@ def of_instances(
 def mark_seen(
     connection: Connection, ids: Collection[str], where: str, now: datetime, *, instance_id: str | None = None
 ) -> int:
-    """Note that a page shows these notices: `lab`, `desk` or `channel`. The first page stays. Returns how many changed.
+    """Note that a page shows these notices: `lab` or `desk`. The first page stays. Returns how many changed.
 
     With `instance_id`, only notices of that instance. No page shows it, so the revision stays: else each of many open
     pages would make all others read again.

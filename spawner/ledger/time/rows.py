@@ -128,8 +128,6 @@ class NoticeKind(StrEnum):
     CPU_OFFER = "cpu_offer"
     """A GPU instance that uses no GPU."""
     MAINTENANCE = "maintenance"
-    MEMORY = "memory"
-    """A kernel was ended before the memory limit. `params`: `limit`, `used`, `kernel`."""
 
 
 class Answer(StrEnum):
@@ -137,7 +135,6 @@ class Answer(StrEnum):
 
     EXTENDED = "extended"
     STILL_HERE = "still_here"
-    STOPPED = "stopped"
     DISMISSED = "dismissed"
 
 
@@ -146,7 +143,7 @@ class SessionNotice:
     """One notice. `mark` makes it unique in its instance: a second steward writes no second one.
 
     `due_at`: when what it tells of happens. `written_at`: when it was sent to every open page. `seen_at`: when a lab or
-    a desk first confirmed that it shows it; `seen_in` says which (`lab`, `desk`, `channel`).
+    a desk first confirmed that it shows it; `seen_in` says which (`lab`, `desk`).
     """
 
     id: str

@@ -28,6 +28,12 @@ def put(connection: Connection, uses: Sequence[InstanceUse]) -> None:
     )
 
 
+def of_instance(connection: Connection, instance_id: str) -> InstanceUse | None:
+    """As the steward judged it last; None before it did."""
+    row = connection.execute(select(instance_use).where(instance_use.c.instance_id == instance_id)).one_or_none()
+    return None if row is None else InstanceUse(**row._mapping)
+
+
 def of_instances(connection: Connection, instance_ids: Collection[str]) -> dict[str, InstanceUse]:
     """By instance, those that there are."""
     ids = list(instance_ids)

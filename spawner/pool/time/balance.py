@@ -17,7 +17,7 @@ from spawner.ledger.time import charges, grants, holds
 from spawner.ledger.time.rows import Grant, GrantSource, Hold
 from spawner.pool.policies import rights_in
 from spawner.pool.time import meter
-from spawner.pool.time.accounts import Debit, account
+from spawner.pool.time.sums import Debit, sums_of
 
 MADE_BY = "freepool"
 HOUR = 3600
@@ -124,7 +124,7 @@ def _balance(
             debits.append(_if_ended(connection, hold, now))
         else:
             debits.append(Debit(hold.taken_at, hold.seconds, is_held=True))
-    sums = account(found, debits, now)
+    sums = sums_of(found, debits, now)
     policy = next(grant for grant in found if _is_now(grant, GrantSource.POLICY, now))
     return Balance(
         class_id=one.id,

@@ -40,7 +40,7 @@ class Run:
 
 @dataclass(frozen=True)
 class DueNotice:
-    """A notice to write. `ends_at`: where the end moves with it; in one transaction, if it is still `expected`."""
+    """A notice to write. `due_at`: the end that it tells of. `moves_end`: the end moves there, in one transaction."""
 
     instance: Instance
     kind: NoticeKind

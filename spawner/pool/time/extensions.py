@@ -34,7 +34,7 @@ from spawner.pool.time.metering import Metering
 from spawner.pool.time.notices import OF_AN_END, mark_of
 
 ONE_CLICK = timedelta(seconds=10)
-"""Clicks without a number that follow each other so closely are one: they come from two tabs, or from one finger."""
+"""Requests without a number within this time are one: clicks in two tabs, or a double click."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,13 @@ class Extensions:
             return NotRunning("No notebook is running.", next_step="Start one first.")
         if AdminSettings(admin_settings.all_of(connection)).drain is not None:
             return MaintenanceAhead(
-                "This session cannot be extended, because the platform closes for maintenance.",
+                "The time of your notebook cannot be extended, because the platform closes for maintenance.",
                 next_step="Download the files you want to keep.",
             )
         if left <= 0:
             return ExtensionsUsed(
-                "This session was extended as often as is possible.", next_step="Download the files you want to keep."
+                "The time of your notebook was extended as often as is possible.",
+                next_step="Download the files you want to keep.",
             )
         if not self._is_allowed(connection, instance, instance.ends_at):
             return NotExtendable(
@@ -139,7 +140,7 @@ class Extensions:
             )
         if self._is_wanted(connection, instance):
             return OthersWait(
-                "Other users are waiting for this machine type, so this session cannot be extended.",
+                "Other users are waiting for this machine type, so the time of your notebook cannot be extended.",
                 next_step="Try again later, or download the files you want to keep.",
             )
         if not self.metering.covers(connection, instance, self._seconds, self.now()):
@@ -171,6 +172,6 @@ def _clicks(connection: Connection, instance_id: str) -> list[Extension]:
 
 def _no_hours() -> NoHoursToExtend:
     return NoHoursToExtend(
-        "Your hours of this week are not enough to extend this session.",
+        "Your hours of this week are not enough to extend the time of your notebook.",
         next_step="Download the files you want to keep.",
     )

@@ -136,7 +136,7 @@ def extend(
             raise no_hours(catalog, rights, flavor_id, replace(balance, held=0), wanted)
         write_week(connection, catalog, one, hold.person_id, now, new_id)
         if hold.taken_at < balance.week_from:
-            _lend(connection, catalog, hold, wanted, catalog.allowances.week(now), now, new_id)
+            _move_hours(connection, catalog, hold, wanted, catalog.allowances.week(now), now, new_id)
     return _add(connection, hold, wanted)
 
 
@@ -158,7 +158,7 @@ def borrow(
         return None
     wanted = math.ceil(seconds_of_clock * hold.weight)
     following = catalog.allowances.week(catalog.allowances.week(now).end)
-    _lend(connection, catalog, hold, wanted, following, now, new_id)
+    _move_hours(connection, catalog, hold, wanted, following, now, new_id)
     return _add(connection, hold, wanted)
 
 
@@ -168,7 +168,7 @@ def _add(connection: Connection, hold: Hold, seconds: int) -> Hold:
     return longer
 
 
-def _lend(
+def _move_hours(
     connection: Connection,
     catalog: Catalog,
     hold: Hold,

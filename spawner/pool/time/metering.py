@@ -54,31 +54,3 @@ class Metering(Protocol):
     def debit_next_week(self, connection: Connection, instance: Instance, seconds: int, now: datetime, /) -> bool:
         """Take them from the hours of the next week. False where those are unlimited."""
         ...
-
-
-class Unmetered:
-    """No flavor has an allowance."""
-
-    def rivals(self, flavor: str, /) -> frozenset[str]:
-        """Only itself."""
-        return frozenset({flavor})
-
-    def states(self, *_: object) -> list[AllowanceState]:
-        """None."""
-        return []
-
-    def state_for(self, *_: object) -> AllowanceState | None:
-        """None."""
-        return None
-
-    def covers(self, *_: object) -> bool:
-        """Always."""
-        return True
-
-    def extend_hold(self, *_: object) -> bool:
-        """Nothing is set aside."""
-        return True
-
-    def debit_next_week(self, *_: object) -> bool:
-        """Nothing is taken."""
-        return False

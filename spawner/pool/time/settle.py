@@ -62,19 +62,19 @@ def _counts(charge: Charge) -> int:
 
 def _give_back_borrowed(connection: Connection, hold: Hold, used: int) -> None:
     """Reduce what the run borrowed of the next week to what it used of that, which is the last that it had."""
-    lent = [
+    moved = [
         one
         for one in grants.of_instance(connection, hold.person_id, hold.instance_id)
         if one.source is GrantSource.GRACE and one.seconds
     ]
-    borrowed = sum(one.seconds for one in lent if one.seconds and one.seconds > 0)
+    borrowed = sum(one.seconds for one in moved if one.seconds and one.seconds > 0)
     unused = borrowed - min(borrowed, max(0, used - (hold.seconds - borrowed)))
     if not unused:
         return
     holds.resize(connection, hold.instance_id, seconds=hold.seconds - unused)
     for sign in (1, -1):
         rest = unused
-        for one in lent:
+        for one in moved:
             size = (one.seconds or 0) * sign
             if size > 0:
                 part = min(rest, size)

@@ -87,7 +87,7 @@ export type AllowancesView = {
 
 export type AnswerRequest = {
   id: string;
-  answer: "still_here" | "dismissed" | "stopped";
+  answer: "still_here" | "dismissed";
 };
 
 export type BackOffView = {
@@ -499,7 +499,7 @@ export type NamedView = {
   title: string;
 };
 
-export type NoticeKind = "deadline" | "grace" | "idle" | "cpu_offer" | "maintenance" | "memory";
+export type NoticeKind = "deadline" | "grace" | "idle" | "cpu_offer" | "maintenance";
 
 export type NoticeView = {
   seq: number;
@@ -712,7 +712,7 @@ export type SessionNoticeView = {
   params: Record<string, unknown>;
   title: string;
   text: string;
-  actions: ("extend" | "still_here" | "stop" | "open_desk")[];
+  actions: ("extend" | "still_here" | "open_desk")[];
   seen_at: string | null;
   answered_at: string | null;
 };

@@ -113,7 +113,7 @@ export interface Session {
   desk_url?: string;
   end_url?: string;
   restart_url?: string;
-  relay: { away: boolean; now: number | null; usage?: boolean };
+  relay: { away: boolean; now: number | null };
 }
 
 export interface End {

@@ -224,17 +224,17 @@ def memory_used(group: Group) -> int:
     return 0
 
 
-_METERS = {
+_GAUGES = {
     1: {"current": "memory.usage_in_bytes", "stat": "memory.stat", "events": "memory.oom_control"},
     2: {"current": "memory.current", "stat": "memory.stat", "events": "memory.events"},
 }
 
 
-def open_meters(group: Group) -> dict[str, int]:
+def open_gauges(group: Group) -> dict[str, int]:
     """Open files of the group for reading, for the agent, whose sandbox has no /sys. Descriptors by what they tell."""
     folder = group.folders["memory" if group.version == 1 else "unified"]
     found = {}
-    for name, file in _METERS[group.version].items():
+    for name, file in _GAUGES[group.version].items():
         with contextlib.suppress(OSError):
             found[name] = os.open(Path(folder) / file, os.O_RDONLY | os.O_CLOEXEC)
     return found

@@ -108,7 +108,7 @@ class Keeper:
             info_read, info_write = os.pipe()
             self.said, says = os.pipe()
             os.set_blocking(self.said, False)
-            meters = cgroup.open_meters(self.group) if self.group else {}
+            gauges = cgroup.open_gauges(self.group) if self.group else {}
             calls = _in_memory(bytes.fromhex(self.orders["filter"]))
             filled = {"{orders}": str(orders_read), "{info}": str(info_write), "{filter}": str(calls)}
             self.program = subprocess.Popen(
@@ -118,18 +118,18 @@ class Keeper:
                 stderr=says,
                 env=self.orders["environment"],
                 cwd=self.orders["directory"],
-                pass_fds=(agents.fileno(), orders_read, report_write, info_write, calls, *meters.values()),
+                pass_fds=(agents.fileno(), orders_read, report_write, info_write, calls, *gauges.values()),
                 start_new_session=True,
                 preexec_fn=self._limit,  # noqa: PLW1509  (the keeper has one thread)
             )
             handed = {**self.orders["agent"]["handed"], "version": self.group.version if self.group else 0}
             agent = {
                 **self.orders["agent"],
-                "handed": {**handed, "descriptors": meters},
+                "handed": {**handed, "descriptors": gauges},
                 "listener": agents.fileno(),
                 "report": report_write,
             }
-        for descriptor in (orders_read, report_write, info_write, calls, says, *meters.values()):
+        for descriptor in (orders_read, report_write, info_write, calls, says, *gauges.values()):
             os.close(descriptor)
         with contextlib.suppress(BrokenPipeError):  # it has ended at once, and its last words say why
             os.write(orders_write, json.dumps(agent).encode())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spawner.catalog.idle import PROMPT_MINUTES, Idle
+from spawner.catalog.idle import Idle
+from spawner.catalog.sessions import LEAST_NOTICE_MINUTES
 
 BUCKETS = 24
 
@@ -28,7 +29,8 @@ class Rules:
     waiting: float = 60 * 60
     busy_least: float = 30
     """A kernel that is busy for a shorter time does not wait for anything: a widget's heartbeat is."""
-    prompt: float = PROMPT_MINUTES * 60
+    prompt: float = LEAST_NOTICE_MINUTES * 60
+    """How long the notice stands before the stop."""
     bucket: float = 5 * 60
     cpu_only: int = 9
     """Buckets of work without the GPU before CPU is offered: 45 minutes."""

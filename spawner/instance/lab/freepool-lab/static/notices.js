@@ -80,7 +80,7 @@ export class Notices {
     const before = this.shown.get(topic);
     if (before) this.kit.dismiss(before.toast);
     const minutes = notice.params?.minutes ?? Infinity;
-    const type = minutes <= 5 || notice.kind === "memory" ? "error" : "warning";
+    const type = minutes <= 5 ? "error" : "warning";
     const toast = this.kit.emit(message(notice, this.t), type, { autoClose: false, actions: this.#actions(notice) });
     this.shown.set(topic, { notice, toast });
     if (!notice.id.startsWith(OWN)) this.unseen.add(notice.id);
@@ -97,17 +97,17 @@ export class Notices {
   #actions(notice) {
     const { connection, t } = this;
     const asked = new Set(notice.actions ?? []);
-    /** @param {"still_here" | "stopped"} answer */
-    const answer = (answer) => () => this.#send("session/answer", { id: notice.id, answer });
     /** @type {NotificationAction[]} */
     const actions = [];
     if (asked.has("extend") && connection.session?.extension?.possible !== false) {
       actions.push({ label: t.say("act_extend"), displayType: "accent", callback: () => this.#extend() });
     }
     if (asked.has("still_here")) {
-      actions.push({ label: t.say("act_still_here"), displayType: "accent", callback: answer("still_here") });
+      const answer = { id: notice.id, answer: "still_here" };
+      actions.push({
+        label: t.say("act_still_here"), displayType: "accent", callback: () => this.#send("session/answer", answer),
+      });
     }
-    if (asked.has("stop")) actions.push({ label: t.say("act_stop"), displayType: "warn", callback: answer("stopped") });
     if (asked.has("open_desk")) {
       actions.push({
         label: t.say("act_open_desk"),

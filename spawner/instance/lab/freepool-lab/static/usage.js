@@ -5,7 +5,7 @@
 
 const EVERY_MS = 10_000;
 
-/** Emits "change", and "ended" for each kernel that was ended for its memory since the page was opened. Without the numbers' URL on the server it stays empty. */
+/** Emits "change", and "ended" for each kernel that was ended for its memory since the page was opened. */
 export class Usage extends EventTarget {
   /** @param {Connection} connection */
   constructor(connection) {
@@ -20,8 +20,8 @@ export class Usage extends EventTarget {
 
   async #begin() {
     while (!this.connection.end) {
-      const { link, session } = this.connection;
-      if (!document.hidden && link === "live" && session?.relay.usage) await this.#ask();
+      const { link } = this.connection;
+      if (!document.hidden && link === "live") await this.#ask();
       await new Promise((resolve) => { setTimeout(resolve, EVERY_MS); });
     }
   }

@@ -23,10 +23,10 @@ class Debit:
 
 
 @dataclass(frozen=True)
-class Account:
+class Sums:
     """Weighted seconds of the grants that are valid at a time: `total` = `used` + `held` + `left`.
 
-    Of an unlimited account `total` and `left` are None.
+    Where a grant is unlimited, `total` and `left` are None.
     """
 
     is_unlimited: bool
@@ -36,34 +36,34 @@ class Account:
     left: int | None
 
 
-def account(grants: Sequence[Grant], debits: Iterable[Debit], now: datetime) -> Account:
-    """The account at `now`. `grants` and `debits` are all of one person and class since the first of the valid grants.
+def sums_of(grants: Sequence[Grant], debits: Iterable[Debit], now: datetime) -> Sums:
+    """The sums at `now`. `grants` and `debits` are all of one person and class since the first of the valid grants.
 
     A negative grant takes its seconds from the grants that are valid when it begins.
     """
     left = {index: grant.seconds for index, grant in enumerate(grants) if grant.seconds is None or grant.seconds > 0}
     order = sorted(left, key=lambda index: (left[index] is not None, grants[index].valid_until, index))
-    taken: dict[int, int] = dict.fromkeys(left, 0)
-    used, held = dict(taken), dict(taken)
-    owed = [Debit(one.valid_from, -one.seconds) for one in grants if one.seconds is not None and one.seconds < 0]
-    for counts, parts in ((taken, owed), (None, sorted(debits, key=lambda one: one.at))):
-        for debit in parts:
-            rest = debit.seconds
-            for index in order:
-                if rest <= 0:
-                    break
-                if not _is_valid(grants[index], debit.at):
-                    continue
+    taken, used, held = (dict.fromkeys(left, 0) for _ in range(3))
+
+    def spend(seconds: int, at: datetime, counts: dict[int, int]) -> None:
+        for index in order:
+            if seconds > 0 and _is_valid(grants[index], at):
                 has = left[index]
-                part = rest if has is None else min(rest, has)
+                part = seconds if has is None else min(seconds, has)
                 left[index] = None if has is None else has - part
-                rest -= part
-                (counts if counts is not None else held if debit.is_held else used)[index] += part
+                counts[index] += part
+                seconds -= part
+
+    for grant in grants:
+        if grant.seconds is not None and grant.seconds < 0:
+            spend(-grant.seconds, grant.valid_from, taken)
+    for debit in sorted(debits, key=lambda one: one.at):
+        spend(debit.seconds, debit.at, held if debit.is_held else used)
     valid = [index for index in order if _is_valid(grants[index], now)]
     sums = sum(used[index] for index in valid), sum(held[index] for index in valid)
     if any(left[index] is None for index in valid):
-        return Account(True, None, *sums, None)
-    return Account(
+        return Sums(True, None, *sums, None)
+    return Sums(
         is_unlimited=False,
         total=sum((grants[index].seconds or 0) - taken[index] for index in valid),
         used=sums[0],

@@ -46,7 +46,7 @@ class Handed:
     descriptors: Mapping[str, int] | None = None
 
 
-class Meters:
+class Gauges:
     """Reads the instance's use. Cheap enough to be asked many times a second."""
 
     def __init__(self, handed: Handed, *, root: Path = ROOT) -> None:
