@@ -270,7 +270,9 @@ class Front extends ConfigurableProxy {
    * @param {Error} [error]
    */
   handleProxyError(code, kind, req, res, error) {
-    if (!this.#refused.has(req)) super.handleProxyError(code, kind, req, res, error);
+    if (this.#refused.has(req)) return;
+    req.url = (req.url ?? "").split("?", 1)[0]; // the hub makes the error page, and logs the address: a query has keys
+    super.handleProxyError(code, kind, req, res, error);
   }
 
   /**

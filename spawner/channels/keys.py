@@ -16,6 +16,7 @@ SECRET = "channels"  # noqa: S105
 """Name of the secret."""
 CODE_BYTES = 16
 CODE_LIFETIME = timedelta(hours=24)
+GOOGLE = ("gmail.com", "googlemail.com")
 
 
 class ChannelKeys:
@@ -61,8 +62,12 @@ def code_hash(code: str) -> str:
 
 
 def _normalized(kind: ChannelKind, address: str) -> str:
-    """One text for the addresses that end in one mailbox: `Ann+a@example.org` is `ann@example.org`."""
+    """One text for the addresses that end in one mailbox: `Ann+a@example.org` is `ann@example.org`.
+
+    Google's mail ignores dots, too, so one mailbox has thousands of addresses.
+    """
     if kind is not ChannelKind.EMAIL:
         return address
     local, _, domain = address.lower().rpartition("@")
-    return f"{local.partition('+')[0]}@{domain.rstrip('.')}"
+    local, domain = local.partition("+")[0], domain.rstrip(".")
+    return f"{local.replace('.', '')}@gmail.com" if domain in GOOGLE else f"{local}@{domain}"

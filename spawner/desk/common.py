@@ -68,6 +68,10 @@ class StreamHandler(JsonHandler):
 
     async def get(self) -> None:
         """Send the state now and after every change, until the client closes the connection."""
+        with self.streams.place(self.person_id):
+            await self._send()
+
+    async def _send(self) -> None:
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         sent = ""

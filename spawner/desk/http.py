@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import re
+import sys
 from datetime import datetime, tzinfo
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +24,7 @@ from spawner.desk.durations import LOCALES
 from spawner.desk.i18n import LANGUAGE_COOKIE, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.desk.problems import Problem, describe_error
+from spawner.desk.streams import MOST, Streams
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
 from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
 from spawner.ledger.people import bans, people
@@ -31,6 +34,7 @@ from spawner.pool.build import utc_now
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import kind_of
 
+log = logging.getLogger("freepool.desk")
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 FALLBACK = "same-origin"
 """For Firefox and Safari, which ignore a value that they do not know. It does the same for pages of other origins."""
@@ -222,6 +226,13 @@ class Handler(HubOAuthenticated, RequestHandler):
             await self.desk.hub.person_id(token)
 
     @property
+    def streams(self) -> Streams:
+        """The open streams of this process."""
+        most = MOST if self.desk.settings.rate_limits.enabled else sys.maxsize
+        found: Streams = self.settings.setdefault("streams", Streams(most))
+        return found
+
+    @property
     def person_id(self) -> str:
         """The signed-in person."""
         return self.person.id
@@ -313,10 +324,16 @@ class Handler(HubOAuthenticated, RequestHandler):
         """Versioned URL of a static file."""
         return str(self.static_url(path))
 
+    def _request_summary(self) -> str:
+        """For the log: without the query, which may have a key, a code or a token."""
+        return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
+
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
         """Do not log errors whose message the user reads."""
-        if not isinstance(value, FreepoolError):
+        if isinstance(value, HTTPError):
             super().log_exception(kind, value, trace)
+        elif not isinstance(value, FreepoolError):  # Tornado would log the whole request with it
+            log.error("Uncaught exception %s", self._request_summary(), exc_info=(kind, value, trace))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Send the error as JSON or as a page."""

@@ -28,8 +28,8 @@ from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
 DESK = "desk"
 STEWARD = "steward"
 AUTOMATION = "automation"
-DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user", "access:servers!user"]
-"""Of the desk's tokens of users. With the last it asks a user's notebook what would be lost, and puts files back."""
+DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
+"""Of the desk's tokens of users."""
 
 __all__ = ["add_freepool", "configure", "lend", "log_in_by_link", "use_login", "use_login_links"]
 

@@ -13,6 +13,7 @@ import aiohttp
 
 from spawner.aio import TaskSet
 from spawner.hub.exit_watcher import ExitWatcher
+from spawner.instance.desk_key import desk_key
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.settings import Settings, load_settings
@@ -51,6 +52,7 @@ def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
 
 def _make(settings: Settings) -> HubPool:
     pool = make_pool(settings, session=aiohttp.ClientSession(), epoch=new_id())
+    pool.desk_key_of = lambda instance_id: desk_key(settings.secret("desk"), instance_id)
     exit_watcher = ExitWatcher(pool.view)
     tasks = [pool.view.start(), asyncio.create_task(exit_watcher.run(), name="freepool-exit-watcher")]
     return HubPool(settings, pool, exit_watcher, tasks)

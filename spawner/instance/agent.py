@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from spawner.instance import desk_key
 from spawner.instance.arguments import lab_arguments
 from spawner.instance.execution import settings as execution
 from spawner.instance.gauges import Handed
@@ -237,6 +238,7 @@ def keep_in_memory(server: Any, settings: dict[str, object]) -> None:
 def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> int:
     """Take the identity on and run the Jupyter server in this very process. Returns its exit code when it ends."""
     os.environ.update(claim.environment)
+    of_desk = os.environ.pop(desk_key.VARIABLE, "")
     random.seed()  # a warm slot may have been waiting with a state that a sibling shares
     os.chdir(orders.root)
 
@@ -254,7 +256,8 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     ServerApp._bind_http_server_tcp = listen_on_ours
     was_told = note_sigterm(ServerApp)
     was_shut_down = note_shutdown(ShutdownHandler)
-    keep_in_memory(ServerApp, {SETTING: report_key(orders.key), MANIFEST: orders.manifest})
+    known: dict[str, object] = {SETTING: report_key(orders.key), desk_key.SETTING: of_desk, MANIFEST: orders.manifest}
+    keep_in_memory(ServerApp, known)
     ServerApp.freepool_handed = orders.handed
     arguments = [*orders.arguments, *lab_arguments()]
     if execution.is_installed():

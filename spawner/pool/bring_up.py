@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from spawner.errors import BackendUnavailable, ClaimFailed, ImageUnavailable, NoRoom, SlotFailed, StartFailed
+from spawner.instance import desk_key
 from spawner.instance.sealing import slot_key
 from spawner.ledger import EndReason, Instance, Slot, SlotState, StartStep
 from spawner.ledger.pool import instances, slots
@@ -214,11 +215,15 @@ class BringUp:
             pool.session,
             url,
             claim_id=self.instance.id,
-            environment={**self.environment, "JUPYTERHUB_SERVICE_URL": url + self.prefix},
+            environment={**self.environment, **self._desk_key(), "JUPYTERHUB_SERVICE_URL": url + self.prefix},
             key=slot_key(pool.master_key, slot.id),
             slot_id=slot.id,
             now=pool.now().timestamp(),
         )
+
+    def _desk_key(self) -> dict[str, str]:
+        key_of = self.pool.desk_key_of
+        return {} if key_of is None else {desk_key.VARIABLE: key_of(self.instance.id)}
 
     async def _attach(self, slot: Slot) -> None:
         """Commit that this slot is the instance's, before the claim is pushed."""

@@ -70,6 +70,8 @@ class Pool:
     people: PeopleSettings = field(default_factory=PeopleSettings)
     before_destroy: Callable[[str], Awaitable[None]] | None = None
     """Called with a slot's id before it is destroyed. Keeps what is to be kept, in bounded time; raises nothing."""
+    desk_key_of: Callable[[str], str] | None = None
+    """Of an instance's id: the key by which the instance knows the desk. The hub knows it, which makes the claims."""
     admission: Admission = field(init=False)
     _endings: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_ending))
     _silences: Silences = field(default_factory=dict)

@@ -12,6 +12,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ import aiohttp
 from sqlalchemy import Connection
 
 from spawner.bundles.cipher import Encryptor
-from spawner.bundles.store import Store, StoreRefused
+from spawner.bundles.store import FOLDER, Store, StoreRefused
 from spawner.errors import BackendUnavailable, FreepoolError
 from spawner.instance.report_key import HEADER, report_key
 from spawner.instance.save.paths import BUNDLE, BUNDLE_HEADER
@@ -42,6 +43,9 @@ PIECE = 256 * 1024
 OVERHEAD = 16 * 1024 * 1024
 """Bytes that a zip may have beside its files: their names, and what compression adds to random data."""
 PART = ".part"
+LEAST_FREE = 1024**3
+"""Bytes that are left free on the disk of the state folder, where the ledger lies, too."""
+MOST_FILES = 10**9
 
 
 class BundleFailed(Exception):
@@ -154,7 +158,8 @@ class Bundles:
 
     async def _fetch(self, bundle: Bundle, slot_id: str, part: Path) -> Made | None:
         """Write the encrypted bundle to a file. None where nothing has changed. Raises `BundleFailed`."""
-        _ = self._stored
+        if self._stored.kind == FOLDER and await asyncio.to_thread(_free_bytes, self._folder) < LEAST_FREE:
+            raise BundleFailed("disk_full", "the disk of the state folder is nearly full")
         try:
             status = await self.pool.backend.find(slot_id)
         except BackendUnavailable as error:
@@ -218,9 +223,10 @@ def read_summary(text: str, limit: int) -> Made:
         fields = json.loads(text)
         names = tuple(str(name)[:200] for name in fields["left_out"][:20])
         made = Made(int(fields["files"]), int(fields["bytes"]), names, int(fields["left_out_count"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BundleFailed("refused", "its summary is not valid") from error
-    if min(made.files, made.bytes, made.left_out_count) < 0 or made.bytes > limit:
+    counts = made.files, made.left_out_count
+    if min(*counts, made.bytes) < 0 or made.bytes > limit or max(counts) > MOST_FILES:
         raise BundleFailed("refused", "its summary is not valid")
     return made
 
@@ -235,6 +241,11 @@ async def _write(pieces: AsyncIterator[bytes], part: Path, key: bytes, at_most: 
                 raise BundleFailed("refused", "it is larger than was said")
             await asyncio.to_thread(_append, sink, encryptor.update(piece))
         await asyncio.to_thread(_append, sink, encryptor.end())
+
+
+def _free_bytes(folder: Path) -> int:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return shutil.disk_usage(folder).free
 
 
 def _open_new(part: Path) -> BinaryIO:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import aiohttp
+
+from spawner.desk.streams import MOST
 from tests.api.conftest import Caller
 from tests.stack import eventually
 
@@ -88,3 +92,21 @@ def test_a_client_that_disconnects_is_not_logged_as_an_error(caller: Caller) -> 
     log = caller.stack.log("desk")[before:]
     assert "Traceback" not in log
     assert "ERROR" not in log
+
+
+async def test_one_user_opens_only_so_many_streams(caller: Caller) -> None:
+    """A stream is counted once as a request, and costs the desk as long as it is open."""
+    address = f"{caller.stack.url}/services/desk/api/events"
+    headers = {"Authorization": f"token {caller.token}"}
+    connector = aiohttp.TCPConnector(limit=0, ssl=False)
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+        opened = await asyncio.gather(*(session.get(address) for _ in range(MOST + 5)))
+        assert sorted(answer.status for answer in opened) == [200] * MOST + [429] * 5
+        refused = next(answer for answer in opened if answer.status == 429)
+        assert int(refused.headers["Retry-After"]) > 0
+        caller.stack.add_user("api-another-stream")
+        other = caller.stack.user_token("api-another-stream")
+        async with session.get(address, headers={"Authorization": f"token {other}"}) as answer:
+            assert answer.status == 200
+        for one in opened:
+            one.close()

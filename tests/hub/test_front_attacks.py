@@ -61,6 +61,16 @@ def test_a_request_whose_end_is_not_clear_is_refused_and_what_follows_it_is_not_
     assert front.hub.began == before
 
 
+def test_the_hub_makes_the_page_of_an_error_without_the_keys_in_the_address(front: Front) -> None:
+    """It logs the address of what did not answer: an unsubscribe link, or a login that comes back from its provider."""
+    assert front.routes("POST", "/user/away", target="http://127.0.0.1:9").status_code == 201
+    answer = front.get("user/away/page?key=a-secret-key&code=a-secret-code")
+    assert answer.status_code == 503
+    assert "/hub/error/503?url=%2Fuser%2Faway%2Fpage" in answer.text
+    assert not [path for path in front.hub.began if "a-secret" in path]
+    assert "a-secret" not in front.log
+
+
 @pytest.mark.parametrize("protocol", ["websocket", "h2c", "TLS/1.0"])
 @pytest.mark.parametrize("path", ["/hub/x", "/user/ann/x"])
 def test_an_upgrade_that_is_refused_opens_no_way_past_the_proxy(protocol: str, path: str, front: Front) -> None:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 from sqlalchemy import update
 
+from spawner.instance import desk_key
 from spawner.instance.report_key import HEADER
-from spawner.instance.save.paths import BUNDLE, CHANGES, SAVE, SAVE_ALL, SAVE_GIT, UNPACK
+from spawner.instance.save.paths import BUNDLE, CHANGES, DESK_CHANGES, SAVE, SAVE_ALL, SAVE_GIT, UNPACK
 from spawner.ledger import Instance
 from spawner.ledger.bundles import bundles
 from spawner.ledger.bundles.tables import bundles as bundles_table
 from spawner.ledger.pool import instances
 from spawner.ledger.pool.tables import instances as instances_table
 from spawner.pool.build import utc_now
+from tests.backends.notebook import Notebook
 from tests.stack import Stack, browser_client, eventually
 
 CANARY = "canary-of-a-file-5d1c"
@@ -116,16 +123,24 @@ def test_a_browser_sees_the_changes_by_the_desk_and_downloads_from_its_host(shar
         assert zipfile.ZipFile(io.BytesIO(archive.content)).read("mine.txt").decode() == CANARY
 
 
-def test_a_notebook_that_does_not_answer_is_unknown_and_not_empty(shared_stack: Stack, running: Instance) -> None:
-    def point_to(url: str) -> None:
-        change = update(instances_table).where(instances_table.c.id == running.id).values(url=url)
-        shared_stack.ledger.write(lambda connection: connection.execute(change))
+@contextmanager
+def pointed_to(stack: Stack, instance: Instance, url: str) -> Iterator[None]:
+    """The ledger has another address of the instance."""
 
-    point_to("http://127.0.0.1:9")
+    def point_to(url: str) -> None:
+        change = update(instances_table).where(instances_table.c.id == instance.id).values(url=url)
+        stack.ledger.write(lambda connection: connection.execute(change))
+
+    point_to(url)
     try:
-        seen = desk(shared_stack, OWNER, "GET", "api/instance/changes")
+        yield
     finally:
-        point_to(str(running.url))
+        point_to(str(instance.url))
+
+
+def test_a_notebook_that_does_not_answer_is_unknown_and_not_empty(shared_stack: Stack, running: Instance) -> None:
+    with pointed_to(shared_stack, running, "http://127.0.0.1:9"):
+        seen = desk(shared_stack, OWNER, "GET", "api/instance/changes")
     assert (seen["known"], seen["count"]) == (False, 0)
     assert seen["files_url"], "the download is still offered"
 
@@ -138,13 +153,54 @@ def test_the_platforms_handler_wants_the_platforms_key(shared_stack: Stack, runn
         assert (answer.status_code, CANARY in answer.text) == (403, False)
 
 
+def test_a_notebook_gets_no_token_of_its_user_from_the_desk(shared_stack: Stack, running: Instance) -> None:
+    """Its user's programs may have replaced the server. What it gets opens this one instance's own handlers only."""
+    heard: list[dict[str, str]] = []
+
+    class Listening(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(dict(self.headers))
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Listening)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    token = shared_stack.user_token(OWNER)
+    with pointed_to(shared_stack, running, f"http://127.0.0.1:{server.server_port}"):
+        assert shared_stack.desk("GET", "api/instance/changes", token=token).json()["known"] is False
+    server.shutdown()
+    server.server_close()
+    (headers,) = heard
+    assert not {"Authorization", "Cookie"} & headers.keys()
+    assert token not in json.dumps(headers)
+    key = headers[desk_key.HEADER]
+    assert shared_stack.desk("GET", "api/state", token=key).status_code == 403
+    assert shared_stack.api("GET", "/user", token=key).status_code == 403
+    opened = shared_stack.http.get(f"{running.url}{DESK_CHANGES}", headers={desk_key.HEADER: key})
+    assert (opened.status_code, opened.json()["is_complete"]) == (200, True)
+
+
+async def test_no_program_of_a_notebook_finds_the_desks_key(shared_stack: Stack, running: Instance) -> None:
+    code = "import os; print('FREEPOOL_DESK_KEY' in os.environ, 'JUPYTERHUB_API_TOKEN' in os.environ)"
+    async with aiohttp.ClientSession() as session:
+        notebook = Notebook(session, f"{running.url}/user/{OWNER}/", shared_stack.user_token(OWNER), "")
+        assert (await notebook.run(code)).split() == ["False", "True"]
+
+
 def test_strangers_reach_none_of_the_handlers(shared_stack: Stack, running: Instance) -> None:
     other = {"Authorization": f"token {shared_stack.user_token('stranger')}"}
-    for path in (CHANGES, SAVE, SAVE_ALL, SAVE_GIT, UNPACK):
+    for path in (CHANGES, SAVE, SAVE_ALL, SAVE_GIT):
         method = "GET" if path in (CHANGES, SAVE) else "POST"
         for headers in ({}, other):
             answer = shared_stack.http.request(method, f"{running.url}/user/{OWNER}/{path}", headers=headers)
             assert answer.status_code in (302, 403), (method, path, answer.status_code)
+    by_user = {"Authorization": f"token {shared_stack.user_token(OWNER)}"}
+    for headers in ({}, by_user, {desk_key.HEADER: ""}, {desk_key.HEADER: desk_key.desk_key("guess", running.id)}):
+        for method, path in (("GET", DESK_CHANGES), ("POST", UNPACK)):
+            answer = shared_stack.http.request(method, f"{running.url}{path}", headers=headers)
+            assert answer.status_code == 403, (method, path, headers)
 
 
 @pytest.mark.usefixtures("running")

@@ -208,6 +208,9 @@ async def _sends_too_much(request: web.Request) -> web.StreamResponse:
         (lambda _: web.Response(status=302, headers={"Location": "http://127.0.0.1:9/"}), "refused"),
         (lambda _: web.Response(body=b"12345", headers={BUNDLE_HEADER: "no JSON"}), "refused"),
         (lambda _: web.Response(body=b"12345", headers=summary(bytes=10**9)), "refused"),
+        (lambda _: web.Response(body=b"12345", headers=summary(files=10**30)), "refused"),
+        (lambda _: web.Response(body=b"12345", headers={BUNDLE_HEADER: '{"files": 1e999, "left_out": []}'}), "refused"),
+        (lambda _: web.Response(body=b"12345", headers={BUNDLE_HEADER: "[" * 4000}), "refused"),
         (lambda _: web.Response(headers=summary(files=0, left_out_count=3, left_out=["a"])), "too_large"),
     ],
 )
@@ -259,6 +262,27 @@ async def test_a_store_that_is_not_set_up_is_said_and_no_byte_is_written(setup: 
     setup.backend.url = "http://127.0.0.1:9"
     assert code_of(await setup.end()) == "store"
     assert setup.left() == []
+
+
+async def test_a_disk_that_is_nearly_full_is_left_to_the_ledger(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(steward_bundles, "LEAST_FREE", 1 << 60)
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "a.txt").write_bytes(CANARY)
+    async with the_servers_handler(tmp_path / "workspace") as setup.backend.url:
+        assert code_of(await setup.end()) == "disk_full"
+    assert setup.left() == []
+
+
+async def test_who_starts_and_leaves_notebooks_again_and_again_fills_no_disk(setup: Setup) -> None:
+    """The newest of each person stay; the bytes of the others follow their rows."""
+    names = [
+        put(setup, number, BundleState.KEPT, made_at=later(number)) for number in range(1, bundles.MOST_OF_PERSON + 4)
+    ]
+    other = put(setup, 99, BundleState.KEPT, person_id="ben")
+    await setup.kept.clean_up()
+    assert sorted(setup.left()) == sorted([*names[3:], other])
 
 
 async def test_an_error_that_nobody_expected_does_not_keep_the_wipe_from_going_on(

@@ -88,6 +88,26 @@ def test_a_refused_links_token_is_in_no_log(shared_stack: Stack, browser: httpx.
     assert [name for name, text in logs.items() if token in text or token.rpartition(".")[2] in text] == []
 
 
+@pytest.mark.parametrize(
+    ("kept", "leads_to"),
+    [
+        ("/services/desk/?flavor=cpu&image=a%20b", "/services/desk/?flavor=cpu&image=a%20b"),
+        ("/services/desk/../../user/somebody/lab", "/services/desk/"),
+        ("/services/desk/%2e%2e/%2E%2E/hub/token", "/services/desk/"),
+        ("/services/desk/admin", "/services/desk/"),
+        ("/services/desk/?a=1\r\nSet-Cookie: a=b", "/services/desk/"),
+        ("//elsewhere.example/services/desk/", "/services/desk/"),
+    ],
+)
+def test_a_login_leads_to_the_desk_whatever_page_was_asked_for(
+    shared_stack: Stack, browser: httpx.Client, kept: str, leads_to: str
+) -> None:
+    """A notebook's host may set the cookie for the domain above it."""
+    cookie = {"Cookie": f"freepool-next={kept.encode().hex()}"}
+    answer = browser.get(shared_stack.link_for("link-next"), headers=cookie)
+    assert (answer.status_code, answer.headers["Location"]) == (302, leads_to)
+
+
 def test_a_link_is_no_token_of_the_api(shared_stack: Stack) -> None:
     (token,) = parse_qs(urlsplit(shared_stack.link_for("link-api")).query)["token"]
     assert shared_stack.api("GET", "/user", token=token).status_code == 403

@@ -69,6 +69,18 @@ async def test_files_of_a_cloned_repository_are_pushed_without_its_git_folder(se
     assert server.files("n.git", "saved") == {"clone/code.py": b"x = 1\n"}
 
 
+async def test_a_name_that_git_would_read_as_a_quoted_path_brings_no_other_file(server: GitServer, root: Path) -> None:
+    """Such as from an archive of a stranger's: `"\\056\\056/x"` would be `../x`, outside of the workspace."""
+    (root.parent / "secret").write_text("not for the repository")
+    names = ['"\\056\\056/secret"', '"plain.txt"', "back\\slash"]
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("mine")
+    done = await push(root, names, target(server.make("q.git")), author="ada")
+    assert done.files == 3
+    assert server.files("q.git", "saved") == dict.fromkeys(names, b"mine")
+
+
 async def test_the_token_is_in_no_url_argument_or_file(
     server: GitServer, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

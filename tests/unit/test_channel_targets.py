@@ -72,5 +72,10 @@ def test_addresses_of_one_mailbox_have_one_digest() -> None:
     digest = keys.digest(ChannelKind.EMAIL, "ann@example.org")
     assert digest == keys.digest(ChannelKind.EMAIL, "Ann+1@Example.org")
     assert digest != keys.digest(ChannelKind.EMAIL, "bob@example.org")
+    assert digest != keys.digest(ChannelKind.EMAIL, "a.nn@example.org")
+    google = {keys.digest(ChannelKind.EMAIL, f"{one}@{domain}") for one, domain in (
+        ("annlee", "gmail.com"), ("Ann.Lee", "gmail.com"), ("a.n.n.l.e.e+x", "googlemail.com.")
+    )}  # fmt: skip
+    assert len(google) == 1
     assert digest != keys.digest(ChannelKind.WEBHOOK, "ann@example.org")
     assert digest != ChannelKeys("other").digest(ChannelKind.EMAIL, "ann@example.org")

@@ -1,6 +1,7 @@
-"""Asks a user's running instance, at its slot's address, with the token of who asks: the instance checks what it may.
+"""Asks a user's running instance, at its slot's address, with a key that opens this one instance only.
 
-The request does not pass the proxy, so JupyterHub does not take it for a use of the notebook.
+The user's token is never sent there: programs in the notebook could use it for all that the user may do. The request
+does not pass the proxy, so JupyterHub does not take it for a use of the notebook.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from urllib.parse import quote
 import aiohttp
 
 from spawner.instance.arguments import ARCHIVE
-from spawner.instance.save.paths import CHANGES, UNPACK
+from spawner.instance.desk_key import HEADER, desk_key
+from spawner.instance.save.paths import DESK_CHANGES, UNPACK
 from spawner.ledger import Instance
 
 CHANGES_SECONDS = 2.0
@@ -42,34 +44,43 @@ def files_url(user_name: str) -> str:
     return user_path(user_name) + ARCHIVE
 
 
-async def read_changes(instance: Instance, token: str) -> dict[str, Any]:
-    """What would be lost: see `spawner.instance.save.changes`. Raises `InstanceRefused`."""
-    return await _call("GET", instance, CHANGES, token, seconds=CHANGES_SECONDS)
+async def read_changes(instance: Instance, secret: str) -> dict[str, Any]:
+    """What would be lost: see `spawner.instance.save.changes`. `secret` is the desk's. Raises `InstanceRefused`."""
+    return await _call("GET", instance, DESK_CHANGES, secret, seconds=CHANGES_SECONDS)
 
 
-async def unpack(instance: Instance, token: str, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
+async def unpack(instance: Instance, secret: str, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
     """Put the files of a zip into the workspace. Returns counts: `files`, `beside`, `refused`. Raises
     `InstanceRefused`, and what `pieces` raises."""
-    return await _call("POST", instance, UNPACK, token, seconds=UNPACK_SECONDS, data=pieces)
+    return await _call("POST", instance, UNPACK, secret, seconds=UNPACK_SECONDS, data=pieces)
 
 
 async def _call(
-    method: str, instance: Instance, path: str, token: str, *, seconds: float, **kwargs: Any
+    method: str, instance: Instance, path: str, secret: str, *, seconds: float, **kwargs: Any
 ) -> dict[str, Any]:
-    url = f"{instance.url}{user_path(instance.user_name)}{path}"
+    headers = {HEADER: desk_key(secret, instance.id)}
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
             session.request(
-                method, url, headers={"Authorization": f"token {token}"}, allow_redirects=False, **kwargs
+                method, f"{instance.url}{path}", headers=headers, allow_redirects=False, **kwargs
             ) as answer,
         ):
-            body = await answer.content.read(LARGEST_ANSWER)
             if answer.status != 200:
                 raise InstanceRefused(answer.status)
-            found = json.loads(body)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            found = json.loads(await _read(answer.content))
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
         raise InstanceRefused(0) from error
     if not isinstance(found, dict):
         raise InstanceRefused(0)
     return found
+
+
+async def _read(stream: aiohttp.StreamReader) -> bytes:
+    """All of an answer. Raises `ValueError` where it is too long."""
+    body = bytearray()
+    async for piece in stream.iter_any():
+        body += piece
+        if len(body) > LARGEST_ANSWER:
+            raise ValueError("the answer is too long")
+    return bytes(body)

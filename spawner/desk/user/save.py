@@ -44,7 +44,7 @@ class ChangesHandler(UserHandler, JsonHandler):
         view = ChangesView(known=False, count=0, bytes=0, is_complete=False, files=[], files_url=url)
         if is_asked:
             with contextlib.suppress(InstanceRefused, ValidationError):
-                found = await read_changes(instance, self.hub_auth.get_token(self))
+                found = await read_changes(instance, self.desk.settings.secret("desk"))
                 view = ChangesView.model_validate({**found, "known": True, "files_url": url})
         self.answer(view)
 
@@ -123,7 +123,7 @@ class KeepHandler(UserHandler):
         instance = await running_of(self)
         first, rest = await self.first_pieces(bundle)
         try:
-            done = await unpack(instance, self.hub_auth.get_token(self), _pieces(first, rest))
+            done = await unpack(instance, self.desk.settings.secret("desk"), _pieces(first, rest))
             view = RestoredView.model_validate(done)
         except (OSError, StoreRefused, BundleDamaged) as error:
             raise BackendUnavailable(DAMAGED, next_step=TRY_AGAIN, details=str(error)) from error
@@ -137,8 +137,6 @@ class KeepHandler(UserHandler):
         status = error.status if isinstance(error, InstanceRefused) else 0
         if status == 507:
             return Conflict("The notebook's disk is full.", next_step="Delete files in it, or download the kept files.")
-        if status in (302, 403):
-            return Conflict("Your notebook refused the files.", next_step="Sign out, sign in again, and try again.")
         return Conflict("Your notebook did not take the files.", next_step="Download them, and upload them there.")
 
     async def remove(self, bundle_id: str) -> None:

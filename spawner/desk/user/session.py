@@ -102,10 +102,10 @@ class SessionEventsHandler(InstanceHandler):
     async def get(self) -> None:
         """Send the session now, after each change, and every `SEND_SECONDS`, until it is over."""
         instance_id = (await self.desk.ledger.aread(self.find)).id
-        self.set_header("Content-Type", "text/event-stream")
-        self.set_header("X-Accel-Buffering", "no")
         changes = self.parts.session_changes
-        with changes.listening(instance_id):
+        with self.streams.place(self.person_id), changes.listening(instance_id):
+            self.set_header("Content-Type", "text/event-stream")
+            self.set_header("X-Accel-Buffering", "no")
             while not self.is_closed:
                 waiter = changes.waiter(instance_id)
                 try:

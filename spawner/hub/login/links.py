@@ -68,7 +68,8 @@ class LinkHandler(QuietHandler):
             wanted = bytes.fromhex(kept).decode()
         except ValueError:
             return home
-        return wanted if wanted.startswith(home) and LOCAL_PATH.fullmatch(wanted) else home
+        is_desks = wanted.partition("?")[0] == home  # with a query; `..` would lead to any other page
+        return wanted if is_desks and LOCAL_PATH.fullmatch(wanted) else home
 
     def _refuse_other_pages(self) -> None:
         """Whoever has a link can have another's browser open it. Browsers say who asks, and what for; programs do not.

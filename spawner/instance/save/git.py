@@ -133,7 +133,8 @@ class _Push:
         named = [path for path in paths if _can_be_committed(path) and (self._root / path).is_file()]
         if not named:
             return []
-        given = b"".join(os.fsencode(path) + b"\n" for path in named)
+        # Git reads a line that begins with a quotation mark as a quoted path, which may be another one.
+        given = b"".join(b"./" + os.fsencode(path) + b"\n" for path in named)
         hashes = (await self._git("hash-object", "-w", "--no-filters", "--stdin-paths", given=given)).split()
         return [
             b"%s %s\t%s" % (_mode(self._root / path), one.encode(), os.fsencode(path))

@@ -15,10 +15,11 @@ from jupyter_server.utils import url_path_join
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, authenticated, stream_request_body
 
+from spawner.instance import desk_key
 from spawner.instance.archive import may, pieces_of
 from spawner.instance.report_key import SETTING, is_platform
 from spawner.instance.save.changes import MANIFEST, SCAN_SECONDS, Changes, Manifest, find_changes, pick, readable
-from spawner.instance.save.paths import BUNDLE, BUNDLE_HEADER, CHANGES, LEFT_OUT_NAMES, SAVE_ALL, UNPACK
+from spawner.instance.save.paths import BUNDLE, BUNDLE_HEADER, CHANGES, DESK_CHANGES, LEFT_OUT_NAMES, SAVE_ALL, UNPACK
 from spawner.instance.save.push_handlers import PUSH_ROUTES
 from spawner.instance.save.restore import restore
 from spawner.instance.save.rooms import save_documents
@@ -64,6 +65,27 @@ class ChangesHandler(_Quiet):
         self.answer(found.shown())
 
 
+class _ForDesk(RequestHandler):
+    """Base of what only the desk may ask for, at the slot's own address. It is no use of the notebook."""
+
+    def check_xsrf_cookie(self) -> None:
+        """No cookie is involved."""
+
+    def prepare(self) -> None:
+        """Refuse before the body is read."""
+        if not desk_key.is_desk(self.request.headers, self.settings.get(desk_key.SETTING, "")):
+            raise HTTPError(403)
+
+
+class DeskChangesHandler(_ForDesk):
+    """GET /freepool/changes"""
+
+    async def get(self) -> None:
+        """The same as the user's own."""
+        found = await asyncio.to_thread(find_changes, _root(self), _manifest(self), seconds=SCAN_SECONDS)
+        self.finish(json.dumps(found.shown()))
+
+
 class SaveAllHandler(_Quiet):
     """POST freepool/save-all"""
 
@@ -75,20 +97,16 @@ class SaveAllHandler(_Quiet):
 
 
 @stream_request_body
-class UnpackHandler(_Quiet):
-    """POST freepool/unpack: the body is a zip"""
+class UnpackHandler(_ForDesk):
+    """POST /freepool/unpack: the body is a zip"""
 
     _file: IO[bytes] | None = None
 
-    async def prepare(self) -> None:
-        """Refuse before the body is read."""
-        await super().prepare()
-        if self._finished:
-            return
-        if not self.current_user:
-            raise HTTPError(403)
-        await self.require("write")
-        self.request.connection.set_max_body_size(LARGEST_UNPACK)
+    def prepare(self) -> None:
+        """Open the file that takes the body."""
+        super().prepare()
+        connection: Any = self.request.connection
+        connection.set_max_body_size(LARGEST_UNPACK)
         self._file = tempfile.TemporaryFile(dir=_root(self))  # noqa: SIM115  (closed in `on_finish`)
 
     def data_received(self, chunk: bytes) -> None:
@@ -111,7 +129,7 @@ class UnpackHandler(_Quiet):
             raise HTTPError(400, "This is no complete zip file.") from error
         except OSError as error:
             raise HTTPError(507, "The notebook's disk is full.") from error
-        self.answer({"files": done.files, "beside": done.beside, "refused": done.refused})
+        self.finish({"files": done.files, "beside": done.beside, "refused": done.refused})
 
     def on_finish(self) -> None:
         """Remove the temporary file."""
@@ -155,5 +173,6 @@ def _summary(files: int, size: int, left_out: Sequence[str]) -> str:
 
 def save_routes(base_url: str) -> list[tuple[str, Any]]:
     """The routes of these handlers."""
-    below = {CHANGES: ChangesHandler, SAVE_ALL: SaveAllHandler, UNPACK: UnpackHandler, **PUSH_ROUTES}
-    return [(BUNDLE, BundleHandler), *((url_path_join(base_url, path), handler) for path, handler in below.items())]
+    below = {CHANGES: ChangesHandler, SAVE_ALL: SaveAllHandler, **PUSH_ROUTES}
+    at_slot = [(BUNDLE, BundleHandler), (DESK_CHANGES, DeskChangesHandler), (UNPACK, UnpackHandler)]
+    return [*at_slot, *((url_path_join(base_url, path), handler) for path, handler in below.items())]

@@ -24,11 +24,20 @@ class _Changes(TypedDict, total=False):
     fetched_at: datetime
 
 
+MOST_OF_PERSON = 10
+"""Bundles of one person, so that starting and leaving notebooks does not fill the store."""
+
+
 def intend(connection: Connection, bundle: Bundle) -> None:
-    """Write that a bundle is to be made. Does nothing where the instance has one."""
+    """Write that a bundle is to be made, and delete the person's oldest beyond `MOST_OF_PERSON`.
+
+    Does nothing where the instance has one.
+    """
     query = select(bundles.c.id).where(bundles.c.instance_id == bundle.instance_id)
     if connection.execute(query).scalar() is None:
         connection.execute(insert(bundles).values(**asdict(bundle)))
+        too_many = [one.id for one in of_person(connection, bundle.person_id)[MOST_OF_PERSON:]]
+        connection.execute(delete(bundles).where(bundles.c.id.in_(too_many)))
         touch(connection)
 
 
