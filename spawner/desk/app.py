@@ -51,6 +51,8 @@ from spawner.settings import LARGEST_REQUEST, Settings
 
 log = logging.getLogger("freepool.desk")
 FOLDER = Path(__file__).parent
+WAITING = 4096
+"""Connections that may wait while the desk is busy: where a Unix socket has no more room, it refuses at once."""
 BASE = "/services/desk/"
 CLIENT_ID = "service-desk"
 
@@ -196,7 +198,7 @@ async def run(settings: Settings) -> None:
         if settings.desk_socket is None:
             server.listen(settings.desk_port, settings.address)
         else:
-            server.add_socket(bind_unix_socket(str(settings.desk_socket), mode=0o600))
+            server.add_socket(bind_unix_socket(str(settings.desk_socket), mode=0o600, backlog=WAITING))
         await stopping.wait()
         server.stop()
         if parts.paid is not None:

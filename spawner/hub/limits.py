@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache, partialmethod
+import socket
+from collections.abc import Iterable
+from functools import cache, partialmethod, wraps
 from typing import Any
 
 from jupyterhub import orm
@@ -12,6 +14,8 @@ from tornado.web import HTTPError
 
 from spawner.settings import LARGEST_REQUEST
 
+WAITING = 4096
+"""Connections that may wait while the hub is busy: where a Unix socket has no more room, it refuses at once."""
 TEXTS = (orm.APIToken.note, orm.Spawner.display_name)
 """Columns whose text a user chooses. PostgreSQL holds them to their length; SQLite stores two megabytes as well."""
 
@@ -25,6 +29,22 @@ def limit_requests() -> None:
     )
     for column in TEXTS:
         event.listen(column, "set", _check_length)
+    _let_connections_wait()
+
+
+def _let_connections_wait() -> None:
+    """JupyterHub takes Tornado's 128 for its socket: a crowd at once would be answered with 503 by the proxy."""
+    add_sockets = HTTPServer.add_sockets
+
+    @wraps(add_sockets)
+    def with_room(server: HTTPServer, sockets: Iterable[socket.socket]) -> None:
+        listening = list(sockets)
+        for one in listening:
+            if one.family is socket.AF_UNIX:
+                one.listen(WAITING)
+        add_sockets(server, listening)
+
+    HTTPServer.add_sockets = with_room  # type: ignore[method-assign]
 
 
 def _check_length(_: Any, value: Any, __: Any, initiator: Any) -> None:
