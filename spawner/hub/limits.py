@@ -44,7 +44,7 @@ def _let_connections_wait() -> None:
                 one.listen(WAITING)
         add_sockets(server, listening)
 
-    HTTPServer.add_sockets = with_room  # type: ignore[method-assign]
+    HTTPServer.add_sockets = with_room  # type: ignore[method-assign, assignment]
 
 
 def _check_length(_: Any, value: Any, __: Any, initiator: Any) -> None:
