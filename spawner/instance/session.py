@@ -89,6 +89,10 @@ def read_state(text: str) -> dict[str, Any] | None:
     return None
 
 
+LATE_SECONDS = 30
+"""How much older than what is known a late answer can be. What is older than that is of a clock that was set back."""
+
+
 @dataclass
 class Session:
     """What is known, for tabs of one language. `clock` is monotonic, so that the node's own time does not matter."""
@@ -155,6 +159,8 @@ class Session:
     def learn(self, state: dict[str, Any] | None) -> None:
         """The desk has answered: with a state, or with a sign of life."""
         now = self.clock()
+        if state is not None and self._is_late(state):
+            state = None
         news = self.is_away or (state is not None and state != self.state)
         self.is_away, self._received = False, now
         if state is not None:
@@ -163,6 +169,11 @@ class Session:
             self._offset = None if told is None else told - now
         if news:
             self._tell()
+
+    def _is_late(self, state: dict[str, Any]) -> bool:
+        """Whether a newer state has overtaken this one: the answer to a change and the stream come by two ways."""
+        known, told = time_of(self.state or {}, "now"), time_of(state, "now")
+        return known is not None and told is not None and 0 < known - told < LATE_SECONDS
 
     def _lose(self) -> None:
         if not self.is_away:

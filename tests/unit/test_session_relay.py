@@ -223,3 +223,13 @@ async def test_the_answer_to_a_change_reaches_the_other_tabs() -> None:
     sessions.learn(DeskAnswer(200, session(60)), "en-GB")
     assert sessions.of("en").state is not None
     assert sessions.of("zh-TW") is sessions.of("zh-CN") is not sessions.of("de")
+
+
+async def test_an_answer_that_a_newer_state_has_overtaken_is_not_shown() -> None:
+    relay, _ = make(Desk())
+    newer, older = (session(minutes) | {"now": f"2026-03-01T12:00:0{second}Z"} for minutes, second in ((9, 2), (29, 1)))
+    relay.learn(newer)
+    relay.learn(older)
+    assert relay.view()["ends_at"] == newer["ends_at"]
+    relay.learn(older | {"now": "2026-03-01T11:00:00Z"})  # the clock was set back
+    assert relay.view()["ends_at"] == older["ends_at"]
