@@ -162,6 +162,17 @@ def test_a_daemon_that_ends_is_not_waited_for(tmp_path: Path) -> None:
     assert "no space left" in done.stderr
 
 
+def test_no_hangup_is_sent_to_a_name_server_before_it_catches_it(tmp_path: Path) -> None:
+    """A SIGHUP before dnsmasq handles it ended dnsmasq, and the cluster did not start: seen with a cold disk."""
+    catches = "import signal, time; time.sleep(0.3); signal.signal(signal.SIGHUP, print); print('caught', flush=True)"
+    found = shell(
+        f". {SCRIPTS}/parts/names.sh; RUN={tmp_path}; STARTED=(); "
+        f'"{sys.executable}" -c "{catches}; time.sleep(30)" & echo $! >"$RUN/dnsmasq.pid"; '
+        "dnsmasq_catches_hangup && echo too early; await 20 dnsmasq_catches_hangup; echo ready; kill %1"
+    )
+    assert found.stdout.split() == ["caught", "ready"], found
+
+
 def test_a_cluster_is_not_stopped_while_another_run_has_it(tmp_path: Path) -> None:
     variables = {"FREEPOOL_TEST_CACHE": str(tmp_path), NUMBER_VARIABLE: "9", "FREEPOOL_TEST_KUBECONFIG": "given"}
     (tmp_path / "clusters").mkdir()

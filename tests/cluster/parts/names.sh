@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Service names for pods: dnsmasq serves a folder of hosts, which a loop keeps in step with the Services.
 
+# A SIGHUP ends a process that does not catch it yet, and dnsmasq reads the hosts on one that it catches.
+dnsmasq_catches_hangup() { grep -E '^SigCgt:.*[13579bdf]$' "/proc/$(<"$RUN/dnsmasq.pid")/status" >/dev/null; }
+
 names() {
   cat >"$STATE/names" <<J
 #!/usr/bin/env bash
@@ -23,5 +26,6 @@ J
   # On the pods' bridge, which every pod reaches. It knows Services and nothing else.
   start dnsmasq dnsmasq --keep-in-foreground --listen-address="$DNS_IP" --bind-interfaces --no-hosts --no-resolv \
     --hostsdir="$STATE/hosts" --local=/cluster.local/ --pid-file
+  await 20 dnsmasq_catches_hangup || fail "dnsmasq does not start: see $LOG/dnsmasq.log"
   start names "$STATE/names"
 }
