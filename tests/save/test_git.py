@@ -146,6 +146,22 @@ def test_what_git_could_misread_is_refused_before_it_runs(changes: dict[str, obj
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("fatal: unable to access 'http://127.0.0.1:40123/x/': The requested URL returned error: 403", "auth"),
+        ("error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413", "too_large"),
+        ("fatal: unable to access 'https://h/404/': Failed to connect to h port 40113", "unreachable"),
+        (
+            " ! [remote rejected] 4034134 -> saved (pre-receive hook declined)\nTo http://127.0.0.1:40413/x.git",
+            "rejected",
+        ),
+    ],
+)
+def test_a_number_in_an_address_or_a_commit_is_no_status(said: str, code: str) -> None:
+    assert cause_of(said) == code
+
+
 def test_a_branch_that_has_moved_is_named_as_the_cause() -> None:
     said = " ! [rejected]        abc -> saved (fetch first)\nerror: failed to push some refs to 'http://127.0.0.1/x'"
     assert cause_of(said) == "moved"

@@ -25,9 +25,12 @@ DEFAULT_USER = "oauth2"
 """The name that ModelScope, GitLab and others want beside a token; GitHub takes any."""
 LONGEST_DETAILS = 2000
 _CAUSES: tuple[tuple[str, str], ...] = (
-    (r"authentication failed|could not read (username|password)|403|401|access denied|permission", "auth"),
-    (r"repository .*not found|does not exist|404|not found", "not_found"),
-    (r"large files|exceeds|file size limit|413|too large", "too_large"),
+    (
+        r"authentication failed|could not read (username|password)|(error:|http) 40[13]\b|access denied|permission",
+        "auth",
+    ),
+    (r"repository .*not found|does not exist|(error:|http) 404\b|not found", "not_found"),
+    (r"large files|exceeds|file size limit|(error:|http) 413\b|too large", "too_large"),
     (r"non-fast-forward|fetch first|stale info", "moved"),
     (r"remote rejected|pre-receive|hook declined|protected branch", "rejected"),
     (r"could not resolve|failed to connect|connection|timed out|ssl|certificate|unable to access", "unreachable"),
