@@ -90,7 +90,12 @@ class Front extends ConfigurableProxy {
   /** @param {import("configurable-http-proxy").ProxyOptions} settings */
   constructor(settings) {
     super(settings);
-    this.proxy.on("proxyReq", (upstream, req) => this.#upstream.set(req, upstream));
+    this.proxy.on("proxyReq", (upstream, req) => {
+      this.#upstream.set(req, upstream);
+      // A client's `Connection` is about its own connection (RFC 9110, 7.6.1). Passed on, `close` ended one that was
+      // about to serve the next request, which failed with 503.
+      upstream.setHeader("Connection", "keep-alive");
+    });
     this.proxy.on("proxyRes", (answer, req) => this.#rates.noteStatus(req, answer.statusCode ?? 0));
     // Else a browser waits for ever for the rest of an answer whose server has been killed.
     this.proxy.on("proxyRes", (answer, _req, res) => answer.once("close", () => { if (!answer.complete) res.destroy(); }));

@@ -30,7 +30,7 @@ UNLIMITED = RateLimits(enabled=False)
 class Upstream(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """Answers with its name, the path and the length of the body.
 
-    `bodies` are the lengths that came whole, `forwarded` says who asked.
+    `bodies` are the lengths that came whole, `forwarded` says who asked, `connection` what becomes of the connection.
     """
 
     daemon_threads = True
@@ -38,7 +38,7 @@ class Upstream(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def __init__(self, name: str, listener: socket.socket) -> None:
         super().__init__(("", 0), _Echo, bind_and_activate=False)
         self.name, self.bodies, self.began, self.status = name, list[int](), list[str](), 200
-        self.forwarded = list[str]()
+        self.forwarded, self.connection = list[str](), list[str]()
         self.socket.close()
         self.socket = listener
         self.server_address = listener.getsockname()
@@ -55,6 +55,7 @@ class _Echo(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.began.append(self.path)
         self.server.forwarded.append(self.headers.get("X-Forwarded-For", ""))
+        self.server.connection.append(self.headers.get("Connection", ""))
         body = self._body()
         self.server.bodies.append(len(body))
         text = f"{self.server.name} {self.path} {len(body)}".encode()

@@ -114,6 +114,7 @@ def test_a_login_is_one_however_its_address_is_written(target: str, front: Front
             return answer.status
 
     assert [ask() for _ in range(7)] == [200] * 6 + [429]
+    assert front.hub.connection[-6:] == ["keep-alive"] * 6, "the client's connection ends, not the hub's"
 
 
 def test_what_hub_or_desk_answer_for_a_notebook_is_counted(front: Front) -> None:
@@ -138,6 +139,7 @@ def test_a_request_for_a_websocket_is_counted_as_any_other(front: Front) -> None
             return answer.status
 
     assert [ask() for _ in range(7)] == [200] * 6 + [429]
+    assert front.hub.connection[-6:] == ["keep-alive"] * 6, "the client's connection ends, not the hub's"
 
 
 @pytest.mark.parametrize("header", ["6.6.6.{}", "6.6.6.{}, 10.0.0.1", "2001:db8:{}::1", "rubbish {}", "127.128.0.{}"])
