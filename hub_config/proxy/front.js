@@ -82,6 +82,8 @@ class Front extends ConfigurableProxy {
   #refused = new WeakSet();
   /** @type {WeakMap<http.IncomingMessage, () => void>} */
   #watch = new WeakMap();
+  /** @type {WeakSet<http.IncomingMessage>} */
+  #closing = new WeakSet();
   #room = new Room(limits.bodiesBytes);
   #rates = new Rates(options.rates);
   #socketAgent = new http.Agent({ keepAlive: true });
@@ -90,13 +92,13 @@ class Front extends ConfigurableProxy {
   /** @param {import("configurable-http-proxy").ProxyOptions} settings */
   constructor(settings) {
     super(settings);
-    this.proxy.on("proxyReq", (upstream, req) => {
-      this.#upstream.set(req, upstream);
-      // A client's `Connection` is about its own connection (RFC 9110, 7.6.1). Passed on, `close` ended one that was
-      // about to serve the next request, which failed with 503.
-      upstream.setHeader("Connection", "keep-alive");
-    });
+    this.proxy.on("proxyReq", (upstream, req) => this.#upstream.set(req, upstream));
     this.proxy.on("proxyRes", (answer, req) => this.#rates.noteStatus(req, answer.statusCode ?? 0));
+    this.proxy.on("proxyRes", (answer, req) => {
+      if (!this.#closing.has(req)) return;
+      req.headers.connection = "close";
+      answer.headers.connection = "close";
+    });
     // Else a browser waits for ever for the rest of an answer whose server has been killed.
     this.proxy.on("proxyRes", (answer, _req, res) => answer.once("close", () => { if (!answer.complete) res.destroy(); }));
     // Just before the body is piped on: whoever listens to it earlier sets it flowing.
@@ -165,6 +167,10 @@ class Front extends ConfigurableProxy {
    */
   async handleProxyWeb(req, res) {
     delete req.headers.expect; // Node.js has answered it
+    // A client's `Connection` is about its own connection (RFC 9110, 7.6.1). Passed on, `close` ended one to the hub that
+    // was about to serve the next request, which failed with 503.
+    if (/\bclose\b/i.test(req.headers.connection ?? "")) this.#closing.add(req);
+    req.headers.connection = "keep-alive";
     let match;
     try {
       match = await this.targetForReq(req);
