@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,15 @@ UNLIMITED = 1 << 60
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MOST_READ = 16_384
+OWN = 1.1
+"""How much larger than its limit a file system may be to be the instance's own."""
 
 
 @dataclass(frozen=True)
 class Handed:
     """What the slot's maker tells about limits: bytes, and processors.
 
+    `memory` is what programs may use. On one machine files are memory too: the control group's limit is then larger.
     `descriptors`: open files by the names in `FILES`, of a control group of this `version`.
     """
 
@@ -49,9 +52,11 @@ class Handed:
 class Gauges:
     """Reads the instance's use. Cheap enough to be asked many times a second."""
 
-    def __init__(self, handed: Handed, *, root: Path = ROOT) -> None:
+    def __init__(self, handed: Handed, *, root: Path = ROOT, files: Callable[[], int] = lambda: 0) -> None:
+        """`files`: bytes of files in memory that count in a handed group, and not against `handed.memory`."""
         self.version, self._files = handed.version, dict(handed.descriptors or {})
         self.memory_limit, self.cpu_limit = handed.memory, handed.cpu
+        self._files_in_memory = files if self._files else lambda: 0
         for descriptor in self._files.values():
             os.set_inheritable(descriptor, False)
         if not self._files:
@@ -84,11 +89,13 @@ class Gauges:
             return ""
 
     def charged(self) -> int:
-        """Bytes charged to the instance, with page cache that can be dropped. Never less than `used`."""
+        """Bytes charged to programs, with page cache that can be dropped. Never less than `used`."""
         if not self._files:
             return sum(map(unshared, _processes()))
+        # Read first: of files that are deleted in between, too little is left, and no kernel is ended for it.
+        files = self._files_in_memory()
         text = self._read("current").strip()
-        return int(text) if text.isdigit() else 0
+        return max(0, int(text) - files) if text.isdigit() else 0
 
     def used(self) -> int:
         """Bytes that cannot be dropped: the working set, as the kubelet counts it."""
@@ -160,7 +167,7 @@ def space(folder: Path, limit: int | None) -> Space:
     """What a folder's files take. A file system of its own tells at once; else the files are added up."""
     whole = os.statvfs(folder)
     total = whole.f_blocks * whole.f_frsize
-    if limit is None or total <= limit * 1.1:
+    if limit is None or total <= limit * OWN:
         return Space((whole.f_blocks - whole.f_bfree) * whole.f_frsize, total, in_memory=_is_in_memory(folder))
     used = 0
     for path, _, names in os.walk(folder):
@@ -168,6 +175,20 @@ def space(folder: Path, limit: int | None) -> Space:
             with contextlib.suppress(OSError):
                 used += os.lstat(Path(path) / name).st_blocks * 512
     return Space(used, limit, in_memory=False)
+
+
+def files_in_memory(folder: Path, limit: int | None) -> Callable[[], int]:
+    """What the folder's files take of the memory, each time it is asked: nothing where they are not in a tmpfs of
+    their own, of at most `limit` bytes."""
+    whole = os.statvfs(folder)
+    if limit is None or whole.f_blocks * whole.f_frsize > limit * OWN or not _is_in_memory(folder):
+        return lambda: 0
+
+    def read() -> int:
+        now = os.statvfs(folder)
+        return (now.f_blocks - now.f_bfree) * now.f_frsize
+
+    return read
 
 
 def _is_in_memory(folder: Path) -> bool:

@@ -4,8 +4,7 @@
 "ended_kernels": [{"at", "kernel_id", "name", "path", "used", "limit"}]}`: bytes; percent of the limit, which is in
 processors; `at` in seconds since 1970. A limit is null where none is known.
 
-Where files are kept in memory, they count against the limit of memory: `memory` is then what programs use of what files
-leave to them.
+`memory` is what programs use, of what the machine type has: where files are kept in memory, they count as disk only.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
 from spawner.instance import memory
-from spawner.instance.gauges import Gauges, Handed, Space, cpu_seconds, space
+from spawner.instance.gauges import Gauges, Handed, Space, cpu_seconds, files_in_memory, space
 
 USAGE = "freepool/usage"
 SPACE_SECONDS = 30
@@ -42,13 +41,8 @@ class Usage:
     def read(self) -> dict[str, Any]:
         """Read all. Takes a millisecond, and longer where files have to be added up."""
         disk = self._disk()
-        files = disk.used if disk.in_memory and self._gauges.has_group else 0
-        limit = self._gauges.memory_limit
         return {
-            "memory": {
-                "used": max(0, self._gauges.used() - files),
-                "limit": None if limit is None else max(0, limit - files),
-            },
+            "memory": {"used": self._gauges.used(), "limit": self._gauges.memory_limit},
             "disk": {"used": disk.used, "limit": disk.limit},
             "cpu": {"percent": round(self._cpu_percent(), 1), "limit": self._gauges.cpu_limit},
             "ended_kernels": [ended.to_json() for ended in self.watcher.ended],
@@ -86,9 +80,10 @@ class UsageHandler(APIHandler):
 def set_up(app: Any) -> None:
     """Watch the memory of this server's instance, and answer `USAGE`. Called once, when the server loads extensions."""
     handed = getattr(app, "freepool_handed", Handed())  # the agent's
-    gauges = Gauges(handed)
+    root = Path(app.root_dir)
+    gauges = Gauges(handed, files=files_in_memory(root, handed.disk))
     manager, settings = app.kernel_manager, app.web_app.settings
     watcher = memory.Watcher(gauges, lambda: memory.running_kernels(manager), lambda: memory.terminals(settings))
-    settings["freepool_usage"] = Usage(gauges, watcher, Path(app.root_dir), handed, time.monotonic)
+    settings["freepool_usage"] = Usage(gauges, watcher, root, handed, time.monotonic)
     memory.watch(watcher)
     app.web_app.add_handlers(".*$", [(url_path_join(settings["base_url"], USAGE), UsageHandler)])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spawner.instance import memory
-from spawner.instance.gauges import Gauges, Handed
+from spawner.instance.gauges import Gauges, Handed, files_in_memory
 from spawner.instance.memory import LONGEST, SHORTEST, SMALLEST, Kernel, Watcher, largest, pause
 
 GIB = 1024**3
@@ -105,6 +105,35 @@ def test_a_kill_by_the_operating_system_is_told_too(group: Path, processes: list
 def test_kernels_are_preferred_to_the_server(group: Path, processes: list[subprocess.Popen[str]]) -> None:
     watcher(group, processes).look()
     assert Path(f"/proc/{processes[0].pid}/oom_score_adj").read_text() == f"{memory.FIRST_TO_GO}\n"
+
+
+def handed_gauges(group: Path, files: int) -> Gauges:
+    """The group as a keeper hands it in: its own limit is not among the files, and `files` bytes are in a tmpfs."""
+    names = {"current": "memory.current", "stat": "memory.stat", "events": "memory.events"}
+    descriptors = {name: os.open(group / path, os.O_RDONLY | os.O_CLOEXEC) for name, path in names.items()}
+    return Gauges(Handed(memory=GIB, version=2, descriptors=descriptors), root=group, files=lambda: files)
+
+
+def test_files_in_memory_are_neither_the_programs_use_nor_their_limit(group: Path) -> None:
+    (group / "memory.current").write_text(str(GIB + GIB // 2))
+    (group / "memory.stat").write_text(f"inactive_file {GIB // 4}\n")
+    gauges = handed_gauges(group, files=GIB)
+    assert (gauges.charged(), gauges.used(), gauges.memory_limit) == (GIB // 2, GIB // 4, GIB)
+
+
+def test_a_kernel_is_ended_for_programs_and_not_for_files(group: Path, processes: list[subprocess.Popen[str]]) -> None:
+    (group / "memory.current").write_text(str(int(1.4 * GIB)))
+    kernels = [Kernel(f"kernel-{number}", "python3", one.pid) for number, one in enumerate(processes)]
+    watching = Watcher(handed_gauges(group, files=GIB // 2), lambda: kernels, list)
+    watching.look()
+    assert watching.ended == []
+    Watcher(handed_gauges(group, files=GIB // 4), lambda: kernels, list).look()
+    assert processes[1].wait(timeout=10) == -signal.SIGKILL
+
+
+def test_only_files_of_a_tmpfs_of_the_instances_own_are_subtracted(tmp_path: Path) -> None:
+    assert files_in_memory(tmp_path, GIB)() == 0
+    assert files_in_memory(Path("/dev/shm"), 1)() == 0, "the machine's, larger than the limit"
 
 
 def test_without_a_limit_nothing_is_ended(group: Path, processes: list[subprocess.Popen[str]]) -> None:

@@ -226,7 +226,7 @@ class LocalBackend:
                 "arguments": [*server_arguments(root), f"--ServerApp.allow_root={not self._isolated}"],
                 "examples_from": examples,
                 "examples": list(spec.examples),
-                "handed": {"memory": limits.memory, "disk": int(flavor.disk), "cpu": flavor.cpu},
+                "handed": {"memory": int(flavor.memory), "disk": int(flavor.disk), "cpu": flavor.cpu},
             },
         }
 
