@@ -63,7 +63,7 @@ OF_PEOPLE = [
     ("POST", "/api/admin/people/{id}/forget"),
 ]
 FOR_ADMINS = [*OF_PEOPLE, ("GET", "/api/admin"), *(("POST", f"/api/admin/{path}") for path in COMMANDS)]
-EXAMPLES = 30
+EXAMPLES = 15
 """Number of requests that the document allows; as many again are sent that it does not."""
 
 
