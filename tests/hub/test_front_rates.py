@@ -111,6 +111,7 @@ def test_a_login_is_one_however_its_address_is_written(target: str, front: Front
             answer = HTTPResponse(client)
             answer.begin()
             assert answer.status == 429 or answer.read() == b"hub /hub/link 0"
+            assert answer.getheader("Connection") == "close"
             return answer.status
 
     assert [ask() for _ in range(7)] == [200] * 6 + [429]
