@@ -51,6 +51,7 @@ class Notebook:
         headers = {"Authorization": f"token {self.token}"}
         async with self.session.request(method, f"{self.url}api/{path}", headers=headers, **kwargs) as answer:
             text = await answer.text()
+            assert not text.startswith("<"), f"no answer of the notebook: {answer.status} {text[:200]}"
             return answer.status, json.loads(text) if text else None
 
     async def open_kernel(self) -> None:

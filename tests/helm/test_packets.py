@@ -119,6 +119,13 @@ class Installation:
             found |= dict(zip(targets, self.run(source, targets), strict=True))
         return found
 
+    def try_soon(self) -> dict[Target, str]:
+        """The same while rules change, when the notebook itself may not be reached: then it has tried nothing."""
+        try:
+            return self.try_all()
+        except AssertionError as error:
+            return dict.fromkeys(self.targets, str(error))
+
 
 @pytest.fixture
 def installation(release: Release) -> Iterator[Installation]:
@@ -251,7 +258,7 @@ def test_the_policies_stop_exactly_the_documented_connections(
             without: dict[Target, str] = {}
 
             def all_arrive() -> bool:
-                without.update(installation.try_all())
+                without.update(installation.try_soon())
                 return all(result == REACHED for result in without.values())
 
             with contextlib.suppress(AssertionError):
@@ -259,7 +266,7 @@ def test_the_policies_stop_exactly_the_documented_connections(
         once_restored: dict[Target, str] = {}
 
         def is_restored() -> bool:
-            once_restored.update(installation.try_all())
+            once_restored.update(installation.try_soon())
             return wrong_results(once_restored) == []
 
         eventually(is_restored, seconds=10, what="the policies' effect, once they are back")
