@@ -35,6 +35,19 @@ class Outcome:
     loss: Loss | None = None
 
 
+def forget_state_at_restarts(manager: Any) -> None:
+    """Let a kernel that Jupyter restarts after its death count as starting, as after a restart that the user asked for.
+
+    Else it counts as busy with the cell that it died in. Jupyter Server opens channels to a busy kernel without waiting
+    until its messages arrive, and JupyterLab, which connects anew just then, misses that the kernel is idle: it says
+    "Unknown" until the next cell runs (`ZMQChannelsWebsocketConnection.nudge`). Called again, it does nothing more.
+    """
+    if getattr(manager, "freepool_forgets_state", False):
+        return
+    manager.freepool_forgets_state = True
+    manager.add_restart_callback(lambda: setattr(manager, "execution_state", "starting"), "restart")
+
+
 class Life:
     """One process of a kernel, from its start to its end. A restarted kernel has another one."""
 
@@ -50,6 +63,7 @@ class Life:
         self.client = self.manager.client()
         self.client.start_channels()
         self.manager.add_restart_callback(self._note_death, "restart")
+        forget_state_at_restarts(self.manager)
         await self.client.wait_for_ready(timeout=60)
 
     def _note_death(self) -> None:
