@@ -21,6 +21,11 @@ LARGEST = 100_000
 """Bytes of one screenshot of the documents. They stay in the repository's history."""
 KEPT = {"en": "light", "zh-CN": "dark"}
 """The colour scheme in which the documents show a language."""
+LOAD_PICTURES = """() => Promise.all([...document.images].map((image) => {
+  image.loading = "eager";
+  return image.decode().catch(() => {});
+}))"""
+"""Pictures below the window load only when they are scrolled to."""
 REPAINT = "import sys; from PIL import Image; Image.open(sys.argv[1]).convert('RGB')"
 REPAINT += ".quantize(int(sys.argv[3])).save(sys.argv[2], optimize=True)"
 
@@ -65,6 +70,7 @@ class Camera:
         for size in sizes:
             page.set_viewport_size(size)  # type: ignore[arg-type]
             for scheme in schemes:
+                page.evaluate(LOAD_PICTURES)
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
                 path = self.folder / f"{name}-{language}-{scheme}-{size['width']}.png"
                 page.screenshot(path=path, animations="disabled", full_page=full)

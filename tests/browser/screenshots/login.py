@@ -51,7 +51,7 @@ def shoot_login(shoot: Shoot) -> None:
                 shoot.take(page, "provider-login")
             page.locator("main a[href*=oauth_login]").first.click()
             page.locator("input[name=account]").fill(account)
-            page.locator("button").click()
-            page.locator("button").click()  # the provider's question about consent
+            page.locator("button:not([name])").click()
+            page.locator("button:not([name])").click()  # the provider's question about consent
             page.locator("main h1").wait_for()
             shoot.take(page, name)

@@ -6,6 +6,8 @@ import os
 import signal
 
 from tests.browser.screenshots.shoot import Shoot
+from tests.browser.test_outages import is_healthy
+from tests.stack import eventually
 
 
 def shoot_outage(shoot: Shoot) -> None:
@@ -21,4 +23,6 @@ def shoot_outage(shoot: Shoot) -> None:
             page.locator("body").wait_for()
             shoot.take(page, f"{part}-away")
             page.close()
+            health = f"{path.rpartition('/')[0]}/health"
+            eventually(lambda health=health: is_healthy(shoot.stack, health), seconds=60, what=part)  # type: ignore[misc]
         desk.close()

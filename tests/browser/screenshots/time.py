@@ -5,11 +5,13 @@ Hours do not pass here: the end of the session is moved near, and what a run use
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
+from spawner.ledger.pool.tables import instances
 from spawner.ledger.time.tables import allowance_charges
 from spawner.ledger.transitions import touch
 from spawner.pool.build import utc_now
@@ -28,6 +30,7 @@ EXTEND = "[data-action=extend]"
 def shoot_time(shoot: Shoot) -> None:
     """The whole story, on the home page and in JupyterLab."""
     with shoot.visitor("ann", color_scheme=KEPT[shoot.language]) as ann:
+        ann.open_desk().close()
         keep, _ = ann.visit("/services/desk/keep")
         keep.locator("button[name=wanted][value=yes]").click()
         keep.locator("button[name=wanted][value=no]").wait_for()
@@ -51,6 +54,7 @@ def shoot_time(shoot: Shoot) -> None:
         _take_lab(shoot, lab, "lab-panel")
         _warnings(shoot, ann, desk, lab, instance.id)
 
+        _began(shoot, instance.id, timedelta(hours=2))
         reach_end(shoot.stack.ledger, instance.id, instance.person_id)
         expect(lab.locator(LAB_END)).to_be_visible(timeout=90_000)
         _take_lab(shoot, lab, "lab-ended")
@@ -73,12 +77,14 @@ def _warnings(shoot: Shoot, ann: Visitor, desk: Page, lab: Page, instance_id: st
             end = utc_now() + timedelta(minutes=minutes)
             if minutes < 5:  # an end that nobody was told of would move
                 tell(stack.ledger, instance_id, ann.instances()[0].person_id, end)
+            _began(shoot, instance_id, timedelta(hours=1 if minutes > 5 else 2) - timedelta(minutes=minutes))
             set_end(stack.ledger, instance_id, end)
             words = shoot.say("Your notebook ends in {time}", time=_in_minutes(shoot, minutes))
             notice = desk.locator(".notice strong", has_text=words)
             expect(notice).to_be_visible(timeout=60_000)
             shoot.take(desk, f"time-warning-{minutes}", keep=True)
-            expect(lab.locator(LAB_NOTICE).first).to_be_visible()
+            told = re.compile(rf"\b{minutes}\b")  # the same number in both languages
+            expect(lab.locator(LAB_NOTICE, has_text=told).first).to_be_visible(timeout=60_000)
             _take_lab(shoot, lab, f"lab-warning-{minutes}")
             desk.bring_to_front()
             if minutes == 10:
@@ -107,6 +113,12 @@ def _write_file(visitor: Visitor, name: str) -> None:
     assert answer.status_code == 201, answer.text
 
 
+def _began(shoot: Shoot, instance_id: str, ago: timedelta) -> None:
+    """As if the notebook ran since then, so that its time, its progress and its hours are those of a whole session."""
+    change = update(instances).where(instances.c.id == instance_id).values(usable_at=utc_now() - ago)
+    shoot.stack.ledger.write(lambda connection: connection.execute(change))
+
+
 def _used(shoot: Shoot, instance_id: str, hours: float) -> None:
     """As if the run had taken so long."""
     is_this = allowance_charges.c.instance_id == instance_id
@@ -115,21 +127,20 @@ def _used(shoot: Shoot, instance_id: str, hours: float) -> None:
 
 
 def _after(shoot: Shoot, ann: Visitor, desk: Page, instance_id: str) -> None:
-    """Hours after the run, none left, given back, the history, and the kept files in the next notebook."""
+    """Hours after the run, hours given back, the history, and the kept files in the next notebook."""
     hours = desk.locator(f"label.flavor:has(input[value={FLAVOR}]) .flavor-hours")
     desk.locator(f"input[value={FLAVOR}]").check()
-    for used, name in ((1.5, "time-after"), (2, "time-used-up")):
-        before = hours.inner_text()
-        _used(shoot, instance_id, used)
-        expect(hours).not_to_have_text(before)
-        shoot.take(desk, name, keep=True)
+    before = hours.inner_text()
+    _used(shoot, instance_id, 1.5)
+    expect(hours).not_to_have_text(before)
+    shoot.take(desk, "time-after", keep=True)
     with shoot.admin() as admin:
         admin.open_desk().close()
         board, _ = admin.visit("/services/desk/admin/allowances")
         shoot.take(board, "admin-near-limit")
         refund = board.locator("form[action$='allowances/refund']")
         refund.locator("input[name=run]").fill(instance_id)
-        refund.locator("input[name=reason]").fill(shoot.say("Other"))
+        refund.locator("input[name=reason]").fill({"en": "The disk was slow", "zh-CN": "磁盘速度过慢"}[shoot.language])
         refund.locator("button").click()
         board.wait_for_load_state()
     shoot.take(desk, "time-refunded", keep=True)
