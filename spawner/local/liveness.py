@@ -40,7 +40,8 @@ async def watch(program: Program, question: Question, *, seconds: float) -> None
         if process is None or process.returncode is not None:
             continue
         try:
-            answers = await asyncio.wait_for(question(), pause)
+            async with asyncio.timeout(pause):  # Python 3.11's wait_for may drop the cancellation that ends the watch
+                answers = await question()
         except TimeoutError:
             answers = False
         if answers:

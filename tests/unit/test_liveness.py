@@ -62,3 +62,29 @@ async def test_a_program_that_answers_now_and_then_or_only_begins_is_left_alone(
         assert program.process is not None
         assert program.process.returncode is None
     assert caplog.text == ""
+
+
+async def test_the_watch_ends_when_it_is_cancelled_just_as_an_answer_arrives(tmp_path: Path) -> None:
+    """Python 3.11's `asyncio.wait_for` returns the answer then, and drops the cancellation: Ctrl-C ended nothing."""
+    program = Program("hub", [sys.executable, "-c", "import time; time.sleep(600)"], {}, tmp_path / "hub.log")
+    asked, answer = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def question() -> bool:
+        asked.set()
+        return bool(await answer)
+
+    keeping = asyncio.create_task(program.keep_running())
+    watching = asyncio.create_task(liveness.watch(program, question, seconds=SECONDS))
+    try:
+        async with asyncio.timeout(30):
+            await asked.wait()
+        answer.set_result(True)
+        await asyncio.sleep(0)  # the question is answered; who asked it has not run since
+        watching.cancel()
+        done, _ = await asyncio.wait({watching}, timeout=SECONDS * 3)
+        assert done
+    finally:
+        await program.end()
+        keeping.cancel()
+        watching.cancel()
+        await asyncio.gather(keeping, watching, return_exceptions=True)
