@@ -37,13 +37,13 @@ async def test_each_change_wakes_its_own_session_only(sqlite_ledger: Ledger) -> 
     with ExitStack() as streams:
         for one in (ann, bob):
             streams.enter_context(changes.listening(one.id))
-        assert await changes.wait(ann.id, changes.waiter(ann.id), seconds=SECONDS), "the first look wakes all"
+        assert await changes.wait(changes.waiter(ann.id), seconds=SECONDS), "the first look wakes all"
 
         async def woken(write: object, *arguments: object, **named: object) -> tuple[bool, bool]:
             of_ann, of_bob = changes.waiter(ann.id), changes.waiter(bob.id)
             await ledger.awrite(write, *arguments, **named)  # type: ignore[arg-type]
-            is_woken = await changes.wait(ann.id, of_ann, seconds=SECONDS)
-            return is_woken, await changes.wait(bob.id, of_bob, seconds=0.05)
+            is_woken = await changes.wait(of_ann, seconds=SECONDS)
+            return is_woken, await changes.wait(of_bob, seconds=0.05)
 
         assert await woken(notices.write, notice) == (True, False)
         assert await woken(notices.answer, notice.id, Answer.DISMISSED, pool.time) == (True, False)
@@ -56,7 +56,20 @@ async def test_each_change_wakes_its_own_session_only(sqlite_ledger: Ledger) -> 
         of_ann = changes.waiter(ann.id)
         await ledger.awrite(notices.mark_seen, [notice.id], "lab", pool.time)
         pool.end(bob)
-        assert not await changes.wait(ann.id, of_ann, seconds=0.5), "neither what was seen, nor another one's end"
+        assert not await changes.wait(of_ann, seconds=0.5), "neither what was seen, nor another one's end"
+
+
+async def test_a_change_wakes_a_stream_that_has_sent_again_meanwhile(sqlite_ledger: Ledger) -> None:
+    """A stream without a change sends every ten seconds, and goes on waiting for the same one."""
+    pool = SimulatedPool(sqlite_ledger, make.catalog(make.flavor()))
+    ann = pool.start("ann")
+    changes = SessionChanges(sqlite_ledger, ChangeNotifier(sqlite_ledger), rivals)
+    with changes.listening(ann.id):
+        assert await changes.wait(changes.waiter(ann.id), seconds=SECONDS), "the first look wakes all"
+        waiter = changes.waiter(ann.id)
+        assert not await changes.wait(waiter, seconds=0.01)
+        await sqlite_ledger.awrite(notices.write, replace(NOTICE, instance_id=ann.id))
+        assert await changes.wait(waiter, seconds=SECONDS)
 
 
 def test_the_mark_of_a_session_says_who_waits_for_its_flavor(ledger: Ledger) -> None:

@@ -111,10 +111,12 @@ class SessionEventsHandler(InstanceHandler):
                 try:
                     await self.refuse_banned()
                     rows = await self.desk.ledger.aread(self.read_session)
+                    if rows.instance.id != instance_id or not await self.send_until(waiter, rows):
+                        return
                 except (Banned, NotRunning):  # the client asks again, and reads why
                     return
-                if rows.instance.id != instance_id or not await self.send_until(waiter, rows):
-                    return
+                finally:
+                    changes.forget(instance_id, waiter)
 
     async def send_until(self, change: asyncio.Future[None], rows: SessionRows) -> bool:
         """Send the session again and again until it has changed, or `FRESH_SECONDS`. False where the client is gone."""
@@ -124,7 +126,7 @@ class SessionEventsHandler(InstanceHandler):
                 await self.flush()
             except StreamClosedError:
                 return False
-            if await self.parts.session_changes.wait(rows.instance.id, change, seconds=SEND_SECONDS):
+            if await self.parts.session_changes.wait(change, seconds=SEND_SECONDS):
                 return True
         return True
 

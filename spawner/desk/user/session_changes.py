@@ -43,13 +43,14 @@ class SessionChanges:
         """A future for the next change of this instance's session. Create it in a `listening` block, before reading."""
         return self._waiting[instance_id].waiter()
 
-    async def wait(self, instance_id: str, waiter: asyncio.Future[None], *, seconds: float) -> bool:
-        """Wait for the change, at most so long. Whether it came."""
-        try:
-            done, _ = await asyncio.wait([waiter], timeout=seconds)
-            return bool(done)
-        finally:
-            self._waiting[instance_id].forget(waiter)
+    def forget(self, instance_id: str, waiter: asyncio.Future[None]) -> None:
+        """Nobody waits for this future any more."""
+        self._waiting[instance_id].forget(waiter)
+
+    async def wait(self, waiter: asyncio.Future[None], *, seconds: float) -> bool:
+        """Wait for the change, at most so long. Whether it came; if not, the same future may be waited for again."""
+        done, _ = await asyncio.wait([waiter], timeout=seconds)
+        return bool(done)
 
     @contextlib.contextmanager
     def listening(self, instance_id: str) -> Iterator[None]:
