@@ -65,7 +65,8 @@ def shoot_example(shoot: Shoot) -> None:
             lab.run_all(desk)
             desk.locator(".jp-OutputArea-output img").scroll_into_view_if_needed()
         else:
-            desk.locator(".jp-Notebook").wait_for()
+            lab.wait_for_kernel(desk)
+            desk.locator(".jp-MarkdownOutput:visible").first.wait_for()
         shoot.take(desk, "example", keep=True, full=False, sizes=(WIDE,), schemes=(KEPT[shoot.language],))
 
 

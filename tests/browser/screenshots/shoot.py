@@ -44,11 +44,15 @@ class Shoot:
 
     @contextmanager
     def visitor(self, role: str, **options: Any) -> Iterator[Visitor]:
-        """A user with a browser, whose instance is stopped at the end."""
+        """A user with a browser, whose instance is stopped at the end. A failure leaves pictures of the open pages."""
         options = {"locale": self.language, "timezone_id": "Asia/Shanghai", "reduced_motion": "reduce"} | options
         visitor = Visitor.enter(self.browser, self.stack, self.name(role), **options)
         try:
             yield visitor
+        except Exception:
+            for number, page in enumerate(visitor.context.pages):
+                page.screenshot(path=self.camera.folder / f"failed-{self.language}-{visitor.user}-{number}.png")
+            raise
         finally:
             visitor.leave()
 

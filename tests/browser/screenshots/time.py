@@ -51,6 +51,8 @@ def shoot_time(shoot: Shoot) -> None:
         lab.goto(f"{ann.notebook_url}lab")
         lab.locator(LAB_STATUS).click()
         lab.locator("#freepool-panel dl").first.wait_for()
+        lab.locator(".jp-LauncherCard").first.wait_for()
+        lab.locator(".jp-DirListing-item").first.wait_for()
         _take_lab(shoot, lab, "lab-panel")
         _warnings(shoot, ann, desk, lab, instance.id)
 
@@ -83,6 +85,7 @@ def _warnings(shoot: Shoot, ann: Visitor, desk: Page, lab: Page, instance_id: st
             notice = desk.locator(".notice strong", has_text=words)
             expect(notice).to_be_visible(timeout=60_000)
             shoot.take(desk, f"time-warning-{minutes}", keep=True)
+            lab.bring_to_front()
             told = re.compile(rf"\b{minutes}\b")  # the same number in both languages
             expect(lab.locator(LAB_NOTICE, has_text=told).first).to_be_visible(timeout=60_000)
             _take_lab(shoot, lab, f"lab-warning-{minutes}")
