@@ -354,7 +354,8 @@ class Handler(HubOAuthenticated, RequestHandler):
     def _write_error_page(self, problem: Problem) -> None:
         if problem.code == Banned.code:
             return self._write_ban_page(problem)
-        title, text = self.say("Something went wrong"), " ".join(filter(None, (problem.message, problem.next)))
+        title = self.say("Something went wrong")
+        text = self.language_texts.together(problem.message, problem.next or "")
         if problem.status == HTTPStatus.NOT_FOUND:
             title, text = self.say("Page not found"), self.say("Check the address, or go to the home page.")
         self.current_user = None  # no menu and no XSRF token on this page

@@ -72,6 +72,9 @@ def test_the_hubs_pages_have_the_header_of_the_desk(
         expect(page.locator("header .brand")).to_have_text("Freepool")
         assert page.evaluate("document.documentElement.lang") == ("en" if locale == "en-US" else "zh-CN")
         assert "JupyterHub" not in page.title()
+        if path == "/hub/token":
+            never = {"en-US": "Never", "zh-CN": "永不过期"}[locale]
+            expect(page.locator("#token-expiration-seconds option:checked")).to_have_text(never)
         picture(page, path.strip("/").replace("/", "-").partition("?")[0])
 
 

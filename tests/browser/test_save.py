@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from spawner.desk.i18n import load_translations
+from spawner.desk.user.strings import USER_STRINGS
 from spawner.instance.save.paths import SAVE
 from spawner.ledger.bundles import bundles
 from spawner.ledger.bundles.rows import Bundle, BundleState
@@ -60,6 +61,7 @@ def test_the_dialog_says_what_would_be_lost(enter: Enter, picture: Picture, lang
     desk = visitor.open_desk()
     button(desk, say("Start")).click()
     expect(heading(desk)).to_have_text(READY[language])
+    expect(desk.locator("section.keep .hint")).to_have_text(say(USER_STRINGS["keep_off"]))
     write_file(visitor, "results.csv", 2048)
     write_file(visitor, "notes.txt", 10)
     dialog = ask(desk, say("Stop"))

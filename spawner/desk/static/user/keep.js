@@ -10,7 +10,7 @@ import { h } from "../shared/dom.js";
  */
 export function keptFiles({ state: { keep }, t, f }, base) {
   if (!keep) return null;
-  const kept = keep.kept && t(keep.kept === 1 ? "keep_one" : "keep_some", { count: f.number(keep.kept) });
+  const kept = keep.kept > 0 && t(keep.kept === 1 ? "keep_one" : "keep_some", { count: f.number(keep.kept) });
   return h(
     "section", { class: "keep", key: "keep", "aria-labelledby": "keep-title" },
     h("h2", { id: "keep-title" }, t("keep_title")),

@@ -36,7 +36,7 @@ export function page(model) {
           ? t("closes_at", { time: f.clock(Date.parse(pool.maintenance.at), now) }) : t("closed"), pool.maintenance.reason,
       ].filter(Boolean).join(" ")),
     ),
-    state.standing && h("p", { class: "hint", key: "standing" }, state.standing.text),
+    state.standing && h("p", { class: "hint standing", key: "standing" }, state.standing.text),
     // Screen readers announce a live region only if it was there before its text.
     h(
       "div", { role: "alert", key: "alert" },
