@@ -85,6 +85,23 @@ export type AllowancesView = {
   classes: AllowanceView[];
 };
 
+export type AnnouncementAnswer = {
+  announcement: AnnouncementView | null;
+};
+
+export type AnnouncementChange = {
+  en?: string;
+  zh?: string;
+  begins?: string | null;
+  ends: string;
+};
+
+export type AnnouncementView = {
+  id: string;
+  text: string;
+  until: string;
+};
+
 export type AnswerRequest = {
   id: string;
   answer: "still_here" | "dismissed";
@@ -742,6 +759,7 @@ export type SessionView = {
   desk_url: string;
   end_url: string;
   restart_url: string;
+  announcement?: AnnouncementView | null;
 };
 
 export type SetView = {
