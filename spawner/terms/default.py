@@ -112,7 +112,7 @@ def _privacy(settings: Settings, catalog: Catalog) -> Iterator[Line]:
         (
             "\n- Your notebooks: machine type, image, example, when each was requested, started and stopped, why it "
             "stopped, and the hours that it used.",
-            "\n- 你的 Notebook 记录：机器类型、镜像、示例、申请、启动和停止的时间、停止的原因，以及使用的时长。",
+            "\n- 你的 Notebook 记录：机器规格、镜像、示例、申请、启动和停止的时间、停止的原因，以及使用的时长。",
         ),
         (
             "\n- While a notebook runs: how much processor, memory and GPU it uses, and whether it is used. Not what "

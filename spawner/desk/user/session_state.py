@@ -166,7 +166,8 @@ def _extension(found: Extensible, catalog: Catalog, texts: Translations) -> Exte
 def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_extend: bool) -> SessionNoticeView:
     title, text = NOTICE_TEXTS[one.kind]
     time = _time_until(one.due_at, now, texts)
-    sentences = [texts.say(text, time=time)]
+    # An administrator's text is no template, and is in the language in which it was written.
+    sentences = [str(one.params.get("text", "")) if one.kind is NoticeKind.MESSAGE else texts.say(text, time=time)]
     if one.kind is NoticeKind.GRACE and one.params.get("debited"):
         sentences.append(texts.say(GRACE_DEBITED))
     return SessionNoticeView(
