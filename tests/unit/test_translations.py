@@ -81,6 +81,7 @@ PAST_THE_DESK = {
     "cli_grant.py",
     "cli_invitations.py",
     "cli_people.py",
+    "cli_status.py",
     "cli_traffic.py",
     "cli_warm.py",
 }

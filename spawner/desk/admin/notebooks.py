@@ -84,8 +84,10 @@ class NotebooksHandler(AdminHandler):
     async def stop(self, instance_id: str) -> None:
         """Raises `Conflict` where it no longer runs."""
         desk, by = self.desk, self.user_name
-        admission = Admission(desk.catalog, desk.backend, utc_now, new_id)
-        await desk.ledger.awrite(commands.stop, desk.catalog, admission, instance_id, by=by, new_id=new_id)
+        intend_end = Admission(desk.catalog, desk.backend, utc_now, new_id).intend_end
+        await desk.ledger.awrite(
+            commands.stop, desk.catalog, instance_id, intend_end=intend_end, by=by, now=utc_now(), new_id=new_id
+        )
         log.info("administrator %s: stop %s", by, instance_id)
 
     async def tell(self, request: MessageRequest) -> int:

@@ -19,7 +19,6 @@ from spawner.ledger.time import notices
 from spawner.ledger.time.rows import NoticeKind, SessionNotice
 from spawner.pool.admin.commands import Command
 from spawner.pool.keeping import intend_bundle, new_key
-from spawner.pool.queue.admission import Admission
 
 MESSAGE_LASTS = timedelta(days=1)
 """How long a message is shown, at most until its notebook ends."""
@@ -44,22 +43,24 @@ class MessageRequest(Command):
 def stop(
     connection: Connection,
     catalog: Catalog,
-    admission: Admission,
     instance_id: str,
     *,
+    intend_end: Callable[..., None],
     by: str,
+    now: datetime,
     new_id: Callable[[], str],
 ) -> None:
-    """Write the intent to end it, and that of what its user wants kept. The steward ends it. Raises `Conflict`."""
+    """Write the intent to end it, and that of what its user wants kept. The steward ends it. Raises `Conflict`.
+
+    `intend_end` is `Admission.intend_end`.
+    """
     found = next((one for one in instances.unended(connection) if one.id == instance_id), None)
     if found is None or found.state not in LIVE:
         raise Conflict("This notebook is no longer running.", next_step="Reload the list.")
     reason = EndReason.ADMINISTRATOR
-    bundle = intend_bundle(
-        connection, catalog, instance_id, reason, now=admission.now(), new_id=new_id, new_key=new_key
-    )
+    bundle = intend_bundle(connection, catalog, instance_id, reason, now=now, new_id=new_id, new_key=new_key)
     try:
-        admission.intend_end(connection, instance_id, reason, detail=f"by {by}")
+        intend_end(connection, instance_id, reason, detail=f"by {by}")
     except LostRace:
         raise Conflict("This notebook is no longer running.", next_step="Reload the list.") from None
     if bundle is not None:
