@@ -88,7 +88,7 @@ ADMIN_STRINGS: dict[str, str] = {
     "failure": "{text}: {n}",
     # Other pages
     "guard": "Use of notebooks",
-    "notebooks": "Notebooks",
+    "notebooks": "Running notebooks",
     "allowances": "Allowances",
     "announcement": "Announcement",
     "terms": "Terms and privacy",
