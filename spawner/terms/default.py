@@ -187,5 +187,5 @@ def _privacy(settings: Settings, catalog: Catalog) -> Iterator[Line]:
     yield (
         "An administrator of this platform can give you a file with all that is stored about you, and have you "
         "forgotten. Your history page lists your notebooks.",
-        "本平台的管理员可以为你导出与你有关的全部信息，也可以将其删除。「历史记录」页面列出了你的 Notebook 记录。",
+        "本平台的管理员可以为你导出与你有关的全部信息，也可以将其删除。「使用记录」页面列出了你的 Notebook 记录。",
     )
