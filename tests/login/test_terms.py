@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import httpx
+import pytest
 
 from spawner.ledger.people import terms
 from tests.login.provider import Provider, client_with_cookies, log_in
@@ -22,9 +24,15 @@ def form_of(page: httpx.Response) -> dict[str, str]:
     return {name: value.replace("&amp;", "&") for name, value in found.items()}
 
 
-def test_the_terms_are_accepted_once_at_every_way_in(stack: Stack, provider: Provider) -> None:
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    """A browser without scripts."""
+    with client_with_cookies() as client:
+        yield client
+
+
+def test_the_terms_are_accepted_once_at_every_way_in(stack: Stack, provider: Provider, client: httpx.Client) -> None:
     provider.account("reader-one", realm_access={"roles": ["learners"]})
-    client = client_with_cookies()
     page = log_in(client, f"{stack.url}/hub/oauth_login", "reader-one")
     token = stack.user_token("reader-one")
     person = stack.person_of("reader-one")
