@@ -61,6 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     warm = commands.add_parser("warm", help="list warm notebooks, and change minimums and plans")
     warm.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
     _add_warm(warm)
+    status = commands.add_parser("status", help="say what runs, what is full and why, and what failed")
+    status.add_argument("--who", action="store_true", help="also list who runs what")
+    status.add_argument("--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)")
     _add_people(commands)
     _add_traffic(commands)
     _add_invitations(commands)
@@ -296,6 +299,12 @@ def _warm(options: argparse.Namespace) -> None:
     run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
 
 
+def _status(options: argparse.Namespace) -> None:
+    from spawner.cli_status import run
+
+    run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
+
+
 def _people(options: argparse.Namespace) -> None:
     from spawner.cli_people import run
 
@@ -369,6 +378,7 @@ _COMMANDS = {
     "new-login-key": _new_login_key,
     "migrate": _migrate,
     "warm": _warm,
+    "status": _status,
     **dict.fromkeys(("ban", "unban", "bans", "groups", "export", "forget"), _people),
     "traffic": _traffic,
     **dict.fromkeys(("invite", "invitations", "revoke-invitation", "trust"), _invitations),

@@ -17,6 +17,7 @@
         ├── SignedOut             403, no valid session or token
         ├── NotAllowed            403, the user has no permission
         ├── Banned                403, the person is banned
+        ├── TermsNotAccepted      403, the person has not accepted the present terms
         ├── NotForYou             403, policies give the flavor or image to other groups
         ├── NoHours               403, the person's hours of the flavor's class are used up
         ├── NameTaken             403, the name that a login gives belongs to another account here
@@ -169,6 +170,13 @@ class Banned(Refusal):
 
     status = 403
     code = "banned"
+
+
+class TermsNotAccepted(Refusal):
+    """The person has not accepted the present terms. The next step says where that is done."""
+
+    code = "terms_not_accepted"
+    status = 403
 
 
 class NotForYou(Refusal):

@@ -32,6 +32,7 @@ from spawner.origins import (
 from spawner.paid_settings import PaidSettings
 from spawner.people_settings import PeopleSettings
 from spawner.rate_settings import RateLimits
+from spawner.terms_settings import TermsSettings
 
 SETTINGS_VARIABLE = "FREEPOOL_SETTINGS"
 TOKEN_VARIABLE = "FREEPOOL_API_TOKEN"  # noqa: S105
@@ -187,6 +188,9 @@ class Settings(BaseModel):
     channels: ChannelSettings = Field(
         default=ChannelSettings(),
         description="How users are reached who have no page open: mail and webhooks; docs/channels.md.",
+    )
+    terms: TermsSettings = Field(
+        default=TermsSettings(), description="Texts of terms and privacy, and who must accept them; docs/terms.md."
     )
     environment: dict[str, str | None] = Field(
         default={},

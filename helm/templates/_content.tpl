@@ -69,6 +69,10 @@ login:
 people:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .Values.terms }}
+terms:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .Values.channels.settings }}
 channels:
   {{- $settings := deepCopy . }}

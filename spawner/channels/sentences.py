@@ -13,6 +13,7 @@ ENDS: dict[str, str] = {
     "shutdown": "The platform was shut down.",
     "maintenance": "It was stopped for maintenance.",
     "not_collected": "It was your turn, but you did not open it in time.",
+    "administrator": "An administrator stopped it.",
     "guard": "It was stopped by a rule of this platform.",
 }
 PAID: dict[str, str] = {

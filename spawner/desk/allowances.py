@@ -31,6 +31,7 @@ ENDS: Mapping[EndReason, str] = {
     EndReason.MAINTENANCE: "Stopped for maintenance",
     EndReason.BANNED: "Account banned",
     EndReason.GUARD: "Stopped by a rule of this platform",
+    EndReason.ADMINISTRATOR: "Stopped by an administrator",
     EndReason.SURPLUS: "Stopped by the platform",
     EndReason.IDLE: "Stopped because it was not in use",
     EndReason.SHUT_DOWN: "Shut down from JupyterLab",

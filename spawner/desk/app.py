@@ -23,6 +23,7 @@ from spawner.desk.admin import routes as admin_routes
 from spawner.desk.admin.allowance_metrics import AllowanceExposition
 from spawner.desk.admin.channels import channel_exposition
 from spawner.desk.admin.metrics import exposition
+from spawner.desk.announcement import pages as announcement_pages
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.context import Desk
 from spawner.desk.hub_auth import DeskAuth
@@ -34,6 +35,7 @@ from spawner.desk.paid import routes as paid_routes
 from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.metrics import paid_exposition
 from spawner.desk.routes import Route, tornado_routes
+from spawner.desk.terms import routes as terms_routes
 from spawner.desk.user import channel_routes
 from spawner.desk.user import routes as user_routes
 from spawner.desk.user.context import UserParts
@@ -112,7 +114,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
 def api_document(*, has_paid: bool) -> dict[str, Any]:
     """The OpenAPI document of the whole API."""
     paid = paid_routes.API if has_paid else ()
-    return openapi(BASE, (*user_routes.ROUTES, *admin_routes.ROUTES, *paid))
+    return openapi(BASE, (*user_routes.ROUTES, *announcement_pages.ROUTES, *admin_routes.ROUTES, *paid))
 
 
 def all_routes(parts: Parts) -> list[Any]:
@@ -125,6 +127,8 @@ def all_routes(parts: Parts) -> list[Any]:
         Route("health", common.HealthHandler),
         Route("api/openapi.json", common.OpenApiHandler, options={"document": document}),
         user_routes.ICON,
+        *terms_routes.ROUTES,
+        *announcement_pages.ROUTES,
         *(channel_routes.LINKS if desk.settings.channels.is_on else ()),
     )
     return [

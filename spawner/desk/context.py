@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 from jinja2 import Environment
@@ -18,6 +19,7 @@ from spawner.hub_client import HubClient
 from spawner.ledger import Ledger
 from spawner.pool.backends.base import Backend
 from spawner.settings import Settings
+from spawner.terms.documents import Documents, documents_of
 
 log = logging.getLogger("freepool.desk")
 
@@ -46,6 +48,13 @@ class Desk:
     """What `/metrics` serves, in this order."""
     starts: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_start))
     """Requests to the hub that outlive the request to the desk."""
+    accepted: set[str] = field(default_factory=set)
+    """Ids of people who are known to have accepted the present terms."""
+
+    @cached_property
+    def documents(self) -> Documents:
+        """The texts of terms and privacy."""
+        return documents_of(self.settings, self.catalog)
 
 
 def _log_failed_start(subject: str, error: BaseException) -> None:

@@ -19,12 +19,15 @@ from tornado.httputil import split_host_and_port
 from tornado.web import HTTPError, RequestHandler
 
 from spawner import __version__
+from spawner.desk.announcement import read as announcements
+from spawner.desk.announcement.read import AnnouncementView
 from spawner.desk.context import Desk
 from spawner.desk.durations import LOCALES
 from spawner.desk.i18n import LANGUAGE_COOKIE, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.desk.problems import Problem, describe_error
 from spawner.desk.streams import MOST, Streams
+from spawner.desk.terms.check import accept_path, needs_acceptance, not_accepted
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
 from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
 from spawner.ledger.people import bans, people
@@ -47,7 +50,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     `needs_person`: the ledger's row of the user is read, which a service has none of.
     `takes_instance_token`: a notebook server may do this with its own token, for its own session.
     `serves_user_hosts`: this is also answered on the hosts of users' notebooks. `serves_banned`: a banned person may do
-    this.
+    this. `serves_unaccepted`: likewise who has not accepted the terms, and a banned person who may do this.
     """
 
     desk: Desk
@@ -58,8 +61,11 @@ class Handler(HubOAuthenticated, RequestHandler):
     takes_instance_token = False
     serves_user_hosts = False
     serves_banned = False
+    serves_unaccepted = False
     ban: Ban | None = None
     """The ban of the signed-in person that holds now."""
+    announcement: AnnouncementView | None = None
+    """What a page shows on top."""
     instance_server: str | None = None
     """Name of the server whose own token came with the request."""
 
@@ -89,6 +95,8 @@ class Handler(HubOAuthenticated, RequestHandler):
             return
         language = choose_language(self.get_cookie(LANGUAGE_COOKIE), self.request.headers.get("Accept-Language"))
         self.language_texts = self.desk.texts[language]
+        if not self.wants_json and self.request.method in ("GET", "HEAD"):
+            self.announcement = await announcements.current(self.desk, language, utc_now())
         if not self.needs_user:
             self.current_user = None
             return
@@ -104,6 +112,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             if self.needs_person:
                 self.person, self.ban = await self._find_person()
                 self._refuse_ban()
+                await self._require_terms()
         else:
             await self._refuse_token()
             if self.wants_json or self.request.method != "GET":
@@ -219,6 +228,21 @@ class Handler(HubOAuthenticated, RequestHandler):
         if self.ban is not None and not self.serves_banned:
             raise bans.refusal_of(self.ban)
 
+    async def _require_terms(self) -> None:
+        """Lead a page's visitor who has not accepted the terms to where that is done. Raises `TermsNotAccepted`.
+
+        A running notebook goes on: what it does with its own token is not refused.
+        """
+        if self.serves_unaccepted or self.serves_banned or self.instance_server is not None:
+            return
+        if not await needs_acceptance(self.desk, self.person_id):
+            return
+        if self.wants_json or self.request.method != "GET":
+            page = accept_path(self.desk.base, self.desk.base).partition("?")[0]
+            raise not_accepted(self.desk.settings.public_url.rstrip("/") + page)
+        self.current_user = None  # for subclasses, which look at the user after this
+        self.redirect(accept_path(self.desk.base, self.request.uri or self.desk.base))
+
     async def _refuse_token(self) -> None:
         """Raise what the hub says of an API token that it does not take: that its user is banned, or `SignedOut`."""
         token = self.hub_auth.get_token(self, in_cookie=False)
@@ -312,6 +336,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             has_paid=self.desk.settings.paid is not None and self.desk.settings.guards_pages,
             guards_pages=self.desk.settings.guards_pages,
             has_channels=self.desk.settings.channels.is_on,
+            announcement=self.announcement,
             **context,
         )
 

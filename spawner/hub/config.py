@@ -11,6 +11,7 @@ from traitlets.config.loader import LazyConfigValue
 
 from spawner.descriptors import raise_limit
 from spawner.hub import invitations
+from spawner.hub.announcement import announce_at_login
 from spawner.hub.bans import HubBans, refuse_banned
 from spawner.hub.groups import GroupListener
 from spawner.hub.limits import limit_requests
@@ -21,6 +22,7 @@ from spawner.hub.people import HANDLERS, PEOPLE_KEY, HubPeople, post_auth_hook, 
 from spawner.hub.rate_limits import limit_rates
 from spawner.hub.spawner import InstanceSpawner
 from spawner.hub.spawner_options import check_options
+from spawner.hub.terms import ask_before_spawn
 from spawner.plain_text import log_plain_text
 from spawner.pool.build import new_id, utc_now
 from spawner.settings import SETTINGS_VARIABLE, TOKEN_VARIABLE, Settings
@@ -94,6 +96,8 @@ def _add(c: Any, settings: Settings) -> None:
         c.OAuthenticator.refresh_user_hook = skip_refresh_of_renamed
     hub.template_paths = _there(hub, "template_paths", [])
     use_pages(c)
+    ask_before_spawn()
+    announce_at_login()
     # The pool admits starts: the hub must not refuse them with 429 itself, nor exit because several starts in a row
     # were refused.
     hub.concurrent_spawn_limit = 0

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from spawner.instance.desk_key import desk_key
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.settings import Settings, load_settings
+from spawner.terms.documents import Documents, documents_of
 
 log = logging.getLogger("freepool.hub")
 SETTINGS_KEY = "freepool_settings_file"
@@ -32,6 +34,11 @@ class HubPool:
     exit_watcher: ExitWatcher
     tasks: list[asyncio.Task[None]]
     background: TaskSet = field(default_factory=lambda: TaskSet(_log_failure))
+
+    @cached_property
+    def documents(self) -> Documents:
+        """The texts of terms and privacy."""
+        return documents_of(self.settings, self.pool.catalog)
 
     def is_ending(self) -> bool:
         """Whether the hub is shutting down: JupyterHub then cancels all tasks, and these never end otherwise."""

@@ -19,6 +19,7 @@ from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.paid_server import RETRY_SECONDS, HubServices, PaidServer, PaidServerKey
 from spawner.hub.people import hub_people, hub_user
 from spawner.hub.refusal import SpawnRefused
+from spawner.hub.terms import require_accepted
 from spawner.ledger import EndReason, Instance
 from spawner.ledger.people.rows import Person
 from spawner.ledger.pool import instances
@@ -127,6 +128,7 @@ class InstanceSpawner(Spawner):
         try:
             person = await self.person(again=True)
             await hub_people(self.user.settings).record_groups(person, self.user)
+            await require_accepted(self._hub_pool, person, getattr(self.handler, "current_user", None))
             return await (self._start_paid(await self.paid_server()) if self.is_paid else self._assign())
         except Refusal as refusal:
             raise SpawnRefused(refusal) from refusal

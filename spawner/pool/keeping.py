@@ -15,7 +15,9 @@ from spawner.ledger.bundles import choices
 from spawner.ledger.bundles.rows import Bundle, BundleState
 from spawner.ledger.pool import instances
 
-KEPT_AFTER = frozenset({EndReason.DEADLINE, EndReason.IDLE, EndReason.MAINTENANCE, EndReason.GUARD})
+KEPT_AFTER = frozenset(
+    {EndReason.DEADLINE, EndReason.IDLE, EndReason.MAINTENANCE, EndReason.GUARD, EndReason.ADMINISTRATOR}
+)
 """Reasons of ends that the platform brings about while the instance still runs. After all others it is gone already,
 or its user asked for the end."""
 KEY_BYTES = 32

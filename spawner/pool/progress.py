@@ -49,6 +49,7 @@ END_TEXTS: dict[EndReason, str] = {
         "the administrator."
     ),
     EndReason.IDLE: "Nobody used your notebook for a while, so it was stopped. Its files were deleted.",
+    EndReason.ADMINISTRATOR: "An administrator stopped your notebook. Its files were deleted.",
     EndReason.SURPLUS: "An unused notebook was stopped.",
     EndReason.SHUT_DOWN: "You shut your notebook down in JupyterLab. Its files were deleted.",
 }

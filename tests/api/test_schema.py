@@ -52,6 +52,7 @@ OPERATIONS = [
     ("POST", "/api/keep/{id}/restore"),
     ("POST", "/api/keep/{id}/delete"),
     ("GET", "/api/end/{id}"),
+    ("GET", "/api/announcement"),
 ]
 OF_PEOPLE = [
     ("GET", "/api/admin/people"),
@@ -62,7 +63,13 @@ OF_PEOPLE = [
     ("GET", "/api/admin/people/{id}/forget"),
     ("POST", "/api/admin/people/{id}/forget"),
 ]
-FOR_ADMINS = [*OF_PEOPLE, ("GET", "/api/admin"), *(("POST", f"/api/admin/{path}") for path in COMMANDS)]
+OF_NOTEBOOKS = [
+    ("GET", "/api/admin/notebooks"),
+    ("POST", "/api/admin/notebooks/stop"),
+    ("POST", "/api/admin/notebooks/message"),
+]
+COMMANDED = [("POST", f"/api/admin/{path}") for path in COMMANDS]
+FOR_ADMINS = [*OF_PEOPLE, ("GET", "/api/admin"), *COMMANDED, *OF_NOTEBOOKS]
 EXAMPLES = 15
 """Number of requests that the document allows; as many again are sent that it does not."""
 

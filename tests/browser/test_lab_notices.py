@@ -103,6 +103,26 @@ def test_time_and_allowance_are_shown_by_the_desks_clock(lab: Lab, english: Page
     eventually(lambda: lab.desk.streams == 1, what="one connection to the desk")
 
 
+def test_an_announcement_is_told_once_and_is_all_in_the_panel(lab: Lab, english: Page) -> None:
+    page, panel = english, english.locator("#freepool-panel")
+    shown = page.locator(".Toastify__toast").filter(has_text=re.compile("Closed on Friday|Open again"))
+    long = f"Closed on Friday. {'All notebooks end at six. ' * 8}Sorry!"
+    lab.desk.say(announcement={"id": "a1", "text": long, "until": "2026-11-29T16:00:00Z"})
+    expect(shown).to_have_count(1)
+    expect(shown).to_contain_text("Closed on Friday.")
+    expect(panel).to_contain_text("Sorry!")
+    shown.get_by_role("button").last.click()
+    expect(shown).to_have_count(0)
+    lab.desk.say(ends_at=lab.desk.ends(192.5))
+    expect(panel.locator(".freepool-left")).to_have_text("3 h 12 min left")
+    expect(shown).to_have_count(0)
+    lab.desk.say(announcement={"id": "a2", "text": "Open again.", "until": "2026-11-29T16:00:00Z"})
+    expect(shown).to_have_text(re.compile("Open again."))
+    lab.desk.say(announcement=None)
+    expect(shown).to_have_count(0)
+    expect(panel).not_to_contain_text("Open again.")
+
+
 def test_an_extension_is_one_click_and_a_refusal_says_why(lab: Lab, english: Page) -> None:
     page = english
     lab.desk.say(ends_at=lab.desk.ends(20.5), extension=POSSIBLE)

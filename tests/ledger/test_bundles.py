@@ -159,7 +159,7 @@ async def test_the_changed_files_are_kept_encrypted_before_the_wipe(setup: Setup
 async def test_only_ends_that_the_platform_brings_about_leave_a_bundle(setup: Setup, reason: EndReason) -> None:
     setup.backend.url = "http://127.0.0.1:9"
     bundle = await setup.end(reason)
-    assert (bundle is not None) == (reason.value in {"deadline", "idle", "maintenance", "guard"})
+    assert (bundle is not None) == (reason.value in {"deadline", "idle", "maintenance", "guard", "administrator"})
 
 
 async def test_without_either_choice_there_is_none(setup: Setup, sqlite_ledger: Ledger) -> None:

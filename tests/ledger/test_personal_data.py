@@ -23,7 +23,7 @@ from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.paid import audit
 from spawner.ledger.paid.rows import BindingState, ConsentState, NoticeKind, OrderState
 from spawner.ledger.paid.tables import orders as orders_table
-from spawner.ledger.people import bans, forgetting, groups, invitations, people, records
+from spawner.ledger.people import bans, forgetting, groups, invitations, people, records, terms
 from spawner.ledger.people.people import ONE_EACH, OWNED
 from spawner.ledger.people.personal_data import NOT_PERSONAL, PERSONAL, export, json_default
 from spawner.ledger.people.rows import Ban, BanCode, GroupSource, HubUser, Identity, Invitation, Person, TrustClass
@@ -81,6 +81,7 @@ def fill(ledger: Ledger, name: str) -> None:
     )
     ledger.write(invitations.make, invitation)
     assert ledger.write(invitations.take, invitation.id, key, now=NOW)
+    assert ledger.write(terms.accept, key, "v1", {}, language="en", now=NOW, new_id=f"ta-{name}")
     evidence = {"percent": 90, "minutes": 120}
     ledger.write(guard_notes.put, GuardNote(f"g-{name}", key, f"i-{name}", GuardKind.BUSY, evidence, NOW, NOW, NOW))
     for table, row in time_rows(name).items():
@@ -179,7 +180,7 @@ def test_the_export_has_each_row_of_the_person_and_none_of_others(ledger: Ledger
         "people": 1, "person_groups": 1, "bans": 1, "slots": 1, "events": 1, "instances": 1, "tickets": 1,
         "guard_notes": 1, "instance_use": 1, "session_notices": 1, "session_extensions": 1, "messages": 1,
         "channels": 1, "bundles": 1, "keep_choices": 1, "allowance_holds": 1, "allowance_charges": 1,
-        "allowance_grants": 1,
+        "allowance_grants": 1, "terms_acceptances": 1,
         "invitations": 1, "notices": 1, "consents": 2, "bindings": 2, "order_events": 2, "orders": 1,
     }  # fmt: skip
     for one in PERSONAL:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.lean import make_images
 from tests.login.provider import CLIENT, SECRET, Provider, running_provider
@@ -46,6 +47,13 @@ def give_by_group(data: dict[str, Any]) -> None:
     ]
 
 
+ACCEPT_AT_ONCE = """
+CREATE TRIGGER accept_at_once AFTER INSERT ON people WHEN new.hub_name NOT LIKE 'reader-%' BEGIN
+  INSERT INTO terms_acceptances (id, person_id, version, accepted_at, language)
+  VALUES (new.id, new.id, 'test-1', new.created_at, 'en');
+END
+"""
+"""With a provider users must accept the terms. In these tests only those do it themselves whose name says so."""
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -60,6 +68,7 @@ def login_stack() -> Iterator[tuple[Stack, Provider]]:
         folder / "local.yaml",
         images=str(make_images(folder / "images")),
         hub_config="hub.py",
+        terms={"version": "test-1"},
         environment={"GIVEN": "by the settings"},
         login={
             "kind": "oidc",
@@ -96,6 +105,7 @@ def login_stack() -> Iterator[tuple[Stack, Provider]]:
             running_stack(folder / "s", catalog=catalog, settings=settings) as stack,
             running_provider(port, stack.settings.login_callback) as provider,
         ):
+            stack.ledger.write(lambda connection: connection.execute(text(ACCEPT_AT_ONCE)))
             yield stack, provider
     finally:
         shutil.rmtree(folder, ignore_errors=True)

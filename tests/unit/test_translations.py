@@ -17,8 +17,10 @@ from spawner import errors
 from spawner.channels import requests as channel_requests
 from spawner.channels import undelivered
 from spawner.desk import allowances
+from spawner.desk.admin import causes as admin_causes
 from spawner.desk.admin import channels as admin_channels
 from spawner.desk.admin import guard as admin_guard
+from spawner.desk.admin import notebooks as notebook_pages
 from spawner.desk.admin import people as people_pages
 from spawner.desk.admin import run_words
 from spawner.desk.admin import state as admin_state
@@ -28,6 +30,7 @@ from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, of
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
 from spawner.desk.problems import STATUS_TEXTS
+from spawner.desk.terms import pages as terms_pages
 from spawner.desk.user import (
     allowance_strings,
     allowance_view,
@@ -78,6 +81,7 @@ PAST_THE_DESK = {
     "cli_grant.py",
     "cli_invitations.py",
     "cli_people.py",
+    "cli_status.py",
     "cli_traffic.py",
     "cli_warm.py",
 }
@@ -180,6 +184,9 @@ def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
         yield from table.values()
+    yield from (*admin_causes.FAILURE_STEPS.values(), *notebook_pages.USES.values())
+    yield from (notebook_pages.SENT, notebook_pages.STOPPED, *terms_pages.TITLES.values())
+    yield from (admin_causes.LIMIT_REACHED, admin_causes.MEMORY_USED, admin_causes.MEMORY_SMALL)
     for table in (run_words.ENDS, run_words.STATES, run_words.PAID_STATES):
         yield from table.values()
     for module in (people_pages, people_commands, forgetting):

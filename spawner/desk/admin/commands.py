@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 
 from spawner.errors import BadOption
-from spawner.pool.admin import commands
+from spawner.pool.admin import announcement, commands
 
 LARGEST_BODY = 4 * 1024
 
@@ -31,6 +31,10 @@ COMMANDS: dict[str, AdminCommand] = {
     "drain": AdminCommand("Start a drain for maintenance", commands.DrainChange, commands.drain),
     "drain/end": AdminCommand("End the drain", commands.EmptyCommand, commands.end_drain),
     "plan": AdminCommand("Add a plan, or replace the plan of the same name", commands.PlanChange, commands.plan),
+    "announce": AdminCommand(
+        "Announce a text to everybody from and until a time", announcement.AnnouncementChange, announcement.announce
+    ),
+    "announce/end": AdminCommand("Take the announcement back", commands.EmptyCommand, announcement.end_announcement),
     "unplan": AdminCommand("Remove a plan", commands.PlanName, commands.unplan),
 }
 """By path below /api/admin/."""

@@ -134,6 +134,7 @@ class MetricsHandler(Handler):
     """GET /metrics, for administrators, and for tokens with JupyterHub's scope for metrics"""
 
     wants_json = True  # its errors are JSON
+    serves_unaccepted = True  # a change of the terms must not blind the monitoring
 
     async def identify(self) -> Any:
         """JupyterHub's model of the user, or of a service."""

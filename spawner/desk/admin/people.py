@@ -30,7 +30,7 @@ from spawner.desk.allowances import UNLIMITED, amount
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
 from spawner.errors import BadOption, NotAllowed
-from spawner.ledger.people import bans, forgetting, records
+from spawner.ledger.people import bans, forgetting, records, terms
 from spawner.ledger.people.personal_data import export, json_default
 from spawner.ledger.people.records import PersonRecord
 from spawner.ledger.people.rows import Ban, BanCode, GroupSource
@@ -179,6 +179,7 @@ class PersonPage(PeopleHandler):
     async def get(self, person_id: str) -> None:
         """The page."""
         view = self.view(await self.person_record(person_id))
+        accepted = await self.desk.ledger.aread(terms.acceptances, at_most=20, person_id=person_id)
         allowance = await self.desk.ledger.aread(read_person, self.desk.catalog, person_id, utc_now())
         self.show(
             "admin/person.html",
@@ -189,6 +190,7 @@ class PersonPage(PeopleHandler):
             ends=ENDS,
             paid_states=PAID_STATES,
             is_self=person_id == self.person_id,
+            accepted=accepted,
             allowance=allowance,
             granted=GRANTED,
             classes=self.desk.catalog.allowances.classes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from spawner.desk.admin import allowances, channels, guard, pages, people, people_views
+from spawner.desk.admin import allowances, channels, guard, notebooks, notices, pages, people, people_views
 from spawner.desk.admin.commands import COMMANDS
 from spawner.desk.admin.views import AdminState
 from spawner.desk.routes import Answer, Operation, Parameter, Route, errors
@@ -105,6 +105,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("metrics", pages.MetricsHandler),
     *guard.ROUTES,
+    *notebooks.ROUTES,
+    *notices.ROUTES,
     *channels.ROUTES,
     *allowances.ROUTES,
 )

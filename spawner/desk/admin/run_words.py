@@ -29,6 +29,7 @@ ENDS: dict[str, str] = {
     "not_collected": "The user did not come in time",
     "maintenance": "Maintenance",
     "banned": "The user was banned",
+    "administrator": "Stopped by an administrator",
     "guard": "Stopped by a rule of the guard",
 }
 """By the value of an end reason. The desk translates the words."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor, Limits, Membership, groups_for, rights_of
 from spawner.desk.admin.activity import Activities, activity_view, read_activities
+from spawner.desk.admin.causes import FAILURE_STEPS, shortage_text
 from spawner.desk.admin.views import (
     AdminFlavorView,
     AdminState,
@@ -38,6 +39,7 @@ from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of, is_unassigned
 from spawner.pool.policies import shown_groups
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
+from spawner.pool.shortage import shortage_of
 from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, read_day, statistics_of
 from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
@@ -155,6 +157,9 @@ class AdminStateBuilder:
             reason = self.texts.say(UNAVAILABLE_TEXTS[capacity.why_not])
         elif flavor.id in snapshot.without_room:
             reason = self.texts.say(NO_MACHINE)
+        else:
+            shortage = shortage_of(self.catalog, self.backend, flavor, snapshot.warm.slots)
+            reason = None if shortage is None else shortage_text(shortage, self.catalog, self.texts)
         return AdminFlavorView(
             id=flavor.id,
             title=flavor.title.in_language(self.texts.language),
@@ -240,7 +245,12 @@ class AdminStateBuilder:
                 within=day.foretold.within, shorter=day.foretold.shorter, longer=day.foretold.longer
             ),
             failures=[
-                FailureView(reason=reason.value, text=self.texts.say(REASONS[reason]), count=count)
+                FailureView(
+                    reason=reason.value,
+                    text=self.texts.say(REASONS[reason]),
+                    count=count,
+                    next=self.texts.say(FAILURE_STEPS[reason]),
+                )
                 for reason, count in day.failures.items()
             ],
         )

@@ -4,7 +4,7 @@ from spawner.desk.i18n import Plural
 
 ADMIN_STRINGS: dict[str, str] = {
     "title": "Operations",
-    "users": "Users",
+    "people": "Users",
     "no_steward": (
         "The steward is not running: the queue does not move and no notebooks are kept warm. Check its log."
     ),
@@ -88,6 +88,10 @@ ADMIN_STRINGS: dict[str, str] = {
     "failure": "{text}: {n}",
     # Other pages
     "guard": "Use of notebooks",
+    "notebooks": "Running notebooks",
+    "allowances": "Allowances",
+    "announcement": "Announcement",
+    "terms": "Terms and privacy",
     # Plans
     "plans": "Plans",
     "plans_lead": "Keep notebooks warm at set times, for example for a class. They start five minutes early.",

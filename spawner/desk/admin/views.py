@@ -90,11 +90,12 @@ class EstimateAccuracyView(BaseModel):
 
 
 class FailureView(BaseModel):
-    """How often instances failed for this reason in the last 24 hours."""
+    """How often instances failed for this reason in the last 24 hours, and what to do next."""
 
     reason: str
     text: str
     count: int
+    next: str = ""
 
 
 class DayView(BaseModel):

@@ -19,6 +19,7 @@ from spawner.ledger.pool import admin_settings, tickets
 from spawner.ledger.pool.rows import TicketState
 from spawner.ledger.pool.tables import IS_UNENDED, instances
 from spawner.ledger.time.tables import instance_use, session_extensions, session_notices
+from spawner.pool.admin.announcement import announcement_of
 from spawner.pool.admin.settings import AdminSettings
 
 LOOK_SECONDS = 10.0
@@ -80,7 +81,8 @@ class SessionChanges:
 
 def read_marks(connection: Connection, rivals: Callable[[str], frozenset[str]]) -> dict[str, Mark]:
     """By instance, what changes when its session's view does, except time alone."""
-    drain = AdminSettings(admin_settings.all_of(connection)).drain
+    settings = admin_settings.all_of(connection)
+    drain, announced = AdminSettings(settings).drain, announcement_of(settings)
     waiting = frozenset(one.flavor for one in tickets.alive(connection) if one.state is TicketState.WAITING)
     unended = select(instances.c.id).where(IS_UNENDED)
     counts = select(
@@ -106,6 +108,7 @@ def read_marks(connection: Connection, rivals: Callable[[str], frozenset[str]]) 
             row.state,
             row.ends_at,
             drain,
+            announced,
             bool(rivals(row.flavor) & waiting),
             *(part.get(row.id) for part in parts),
         )

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
+from spawner.desk.announcement.read import view_of
 from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.problems import with_titles
@@ -30,6 +31,7 @@ from spawner.ledger import Instance, InstanceState
 from spawner.ledger.pool import admin_settings
 from spawner.ledger.time import notices, use
 from spawner.ledger.time.rows import InstanceUse, NoticeKind, SessionNotice
+from spawner.pool.admin.announcement import Announcement, announcement_of
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.time.extensions import Extensible, Extensions
 from spawner.pool.time.metering import AllowanceState
@@ -52,6 +54,7 @@ class SessionRows:
     extensible: Extensible
     use: InstanceUse | None
     allowance: AllowanceState | None
+    announcement: Announcement | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ class Links:
 
 def read_session(connection: Connection, rules: Extensions, instance: Instance, language: str) -> SessionRows:
     """The session of an instance."""
-    now, drain = rules.now(), AdminSettings(admin_settings.all_of(connection)).drain
+    now, settings = rules.now(), admin_settings.all_of(connection)
+    drain = AdminSettings(settings).drain
     closes_at = drain.at if drain is not None else None
     ends_at = min((at for at in (instance.ends_at, closes_at) if at is not None), default=None)
     is_running = instance.state is InstanceState.RUNNING
@@ -76,6 +80,7 @@ def read_session(connection: Connection, rules: Extensions, instance: Instance, 
         extensible=rules.look(connection, instance),
         use=use.of_instance(connection, instance.id) if is_running else None,
         allowance=rules.metering.state_for(connection, instance.person_id, instance.flavor, now, language),
+        announcement=announcement_of(settings),
     )
 
 
@@ -112,6 +117,7 @@ def describe_session(
         desk_url=links.desk,
         end_url=links.end,
         restart_url=links.restart,
+        announcement=view_of(rows.announcement, texts.language, now),
     )
 
 
@@ -160,7 +166,8 @@ def _extension(found: Extensible, catalog: Catalog, texts: Translations) -> Exte
 def _notice(one: SessionNotice, texts: Translations, now: datetime, *, can_extend: bool) -> SessionNoticeView:
     title, text = NOTICE_TEXTS[one.kind]
     time = _time_until(one.due_at, now, texts)
-    sentences = [texts.say(text, time=time)]
+    # An administrator's text is no template, and is in the language in which it was written.
+    sentences = [str(one.params.get("text", "")) if one.kind is NoticeKind.MESSAGE else texts.say(text, time=time)]
     if one.kind is NoticeKind.GRACE and one.params.get("debited"):
         sentences.append(texts.say(GRACE_DEBITED))
     return SessionNoticeView(

@@ -23,6 +23,7 @@ NOTICE_TEXTS: dict[NoticeKind, tuple[str, str]] = {
         "Are you still there?",
         "Your notebook is not being used. It will be stopped in {time}, and its files will be deleted.",
     ),
+    NoticeKind.MESSAGE: ("Message from an administrator", ""),
     NoticeKind.CPU_OFFER: (
         "Your notebook is not using its GPU",
         "You can continue with a CPU machine type and keep your GPU hours for later. Download your files first: a new "

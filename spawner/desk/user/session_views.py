@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spawner.desk.announcement.read import AnnouncementView
 from spawner.ledger.time.rows import Activity, Answer, NoticeKind
 
 Action = Literal["extend", "still_here", "open_desk"]
@@ -104,6 +105,7 @@ class SessionView(SessionPart):
     desk_url: str
     end_url: str
     restart_url: str
+    announcement: AnnouncementView | None = None
 
 
 class ExtendRequest(BaseModel):

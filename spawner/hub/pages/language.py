@@ -10,6 +10,7 @@ from jupyterhub.handlers.base import BaseHandler
 from tornado.httputil import url_concat
 
 from spawner import __version__
+from spawner.hub.announcement import announced
 from spawner.i18n import LANGUAGE_COOKIE, LANGUAGE_NAMES, LANGUAGES, Translations, choose_language, read_translations
 
 TRANSLATIONS = Path(__file__).parent.parent / "translations"
@@ -60,4 +61,5 @@ def _of_request(handler: Any, texts: dict[str, Translations]) -> dict[str, Any]:
         "assets": f"{base}{ASSETS}",
         "desk": base.removesuffix("hub/") + "services/desk/",
         "version": __version__,
+        "announced": announced(handler, language),
     }

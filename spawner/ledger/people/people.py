@@ -16,7 +16,7 @@ from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.paid.tables import bindings, consents, notices, orders
 from spawner.ledger.people.resolution import Candidate, resolve
 from spawner.ledger.people.rows import HubUser, Identity, Person, TrustClass
-from spawner.ledger.people.tables import bans, people, person_groups
+from spawner.ledger.people.tables import bans, people, person_groups, terms_acceptances
 from spawner.ledger.pool.tables import guard_notes, instances, tickets
 from spawner.ledger.time.tables import (
     allowance_charges,
@@ -32,7 +32,7 @@ OWNED: tuple[Table, ...] = (
     allowance_holds, allowance_charges, session_extensions, session_notices, messages,
 )  # fmt: skip
 """The tables whose rows are a person's, by `person_id`. They go over where two people are found to be one."""
-ONE_EACH: tuple[Table, ...] = (allowance_grants, channels, keep_choices)
+ONE_EACH: tuple[Table, ...] = (allowance_grants, channels, keep_choices, terms_acceptances)
 """Likewise, but a row goes only where the other person has none of its kind: one grant of a week, not two."""
 
 _OF_USER = select(people).where(or_(people.c.hub_id == bindparam("id"), people.c.hub_name == bindparam("name")))

@@ -17,7 +17,7 @@ from spawner.ledger.channels.tables import channels, messages
 from spawner.ledger.paid.rows import ConsentState
 from spawner.ledger.paid.tables import bindings, consents, notices, order_events, orders
 from spawner.ledger.people.bans import holds
-from spawner.ledger.people.tables import bans, invitations, people, person_groups
+from spawner.ledger.people.tables import bans, invitations, people, person_groups, terms_acceptances
 from spawner.ledger.pool.tables import events, guard_notes, instances, slots, tickets
 from spawner.ledger.time.tables import (
     allowance_charges,
@@ -90,6 +90,7 @@ PERSONAL: tuple[PersonalTable, ...] = (
     PersonalTable(tickets, _of(tickets), _none),
     PersonalTable(guard_notes, _of(guard_notes), _none),
     PersonalTable(invitations, lambda person_id: invitations.c.used_by == person_id, _none, hidden=_SECRETS),
+    PersonalTable(terms_acceptances, _of(terms_acceptances), _none),
     PersonalTable(notices, _of(notices), _none),
     PersonalTable(consents, _of(consents), lambda _: consents.c.state == ConsentState.SPENT, ("user_name",), _SECRETS),
     PersonalTable(

@@ -80,3 +80,24 @@ arrivals = Table(
     Column("count", Integer, nullable=False),
 )
 """How many new accounts were admitted on a day (UTC). `network` is an HMAC; rows of earlier days are deleted."""
+
+terms_texts = Table(
+    "terms_texts",
+    metadata,
+    Column("version", String(64), primary_key=True),
+    Column("texts", PlainJson, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+)
+"""What was accepted under each version: `{"terms": {"en": …, "zh": …}, "privacy": …}`."""
+
+terms_acceptances = Table(
+    "terms_acceptances",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("accepted_at", UtcDateTime, nullable=False),
+    Column("language", String(16), nullable=False),
+)
+Index("terms_acceptances_one", terms_acceptances.c.person_id, terms_acceptances.c.version, unique=True)
+Index("terms_acceptances_by_time", terms_acceptances.c.accepted_at)

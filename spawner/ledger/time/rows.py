@@ -128,6 +128,8 @@ class NoticeKind(StrEnum):
     CPU_OFFER = "cpu_offer"
     """A GPU instance that uses no GPU."""
     MAINTENANCE = "maintenance"
+    MESSAGE = "message"
+    """From an administrator. `params`: `text`, and `by`, the administrator's name."""
 
 
 class Answer(StrEnum):

@@ -99,6 +99,8 @@ def bad_option(model: type[BaseModel], error: ValidationError) -> BadOption:
     if kind == "missing":
         return BadOption("{key} is missing.", next_step="Add it and send again.", key=place)
     value = echo(first["input"])
+    if place in ("en", "zh"):
+        return BadOption("The text is not valid.", next_step="Use at most 500 characters.")
     if place in ("begins", "ends", "at"):
         return BadOption(
             "{value} is not a valid time.",

@@ -81,4 +81,4 @@ def current(notices: Sequence[SessionNotice], *, end: datetime | None, now: date
 def _is_current(notice: SessionNotice, end: datetime | None, now: datetime) -> bool:
     if notice.kind in OF_AN_END:
         return end is not None and abs(notice.due_at - end) <= LEAST_NOTICE
-    return notice.kind is not NoticeKind.IDLE or notice.due_at > now
+    return notice.kind not in (NoticeKind.IDLE, NoticeKind.MESSAGE) or notice.due_at > now

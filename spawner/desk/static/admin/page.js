@@ -6,6 +6,8 @@ import { bar, waits } from "./chart.js";
 /** @import { AdminFlavorView, DrainView, NamedView, PercentilesView, PlanView, SetView, TargetView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
 
+const PAGES = ["notebooks", "people", "allowances", "guard", "announcement", "terms"];
+
 /**
  * A button. `about` names its subject for screen readers.
  * @param {string} action
@@ -37,10 +39,11 @@ export function page(model) {
     h(
       "div", { class: "page-head", key: "head" },
       h("h1", { id: "title", tabindex: -1 }, t("title")),
-      h("a", { class: "button", href: "admin/guard" }, t("guard")),
-      h("a", { class: "button", href: "admin/people" }, t("users")),
       !state.drain && button("drain", t("drain")),
     ),
+    h("nav", { class: "page-links", key: "links", "aria-label": t("title") }, PAGES.map(
+      (path) => h("a", { class: "button", href: `admin/${path}` }, t(path)),
+    )),
     h("div", { role: "alert", key: "alert" }, problem && h(
       "div", { class: "alert" }, icon("warning"),
       h("div", { class: "words" }, h("p", {}, h("strong", {}, problem.message), problem.next && ` ${problem.next}`)),
@@ -244,8 +247,8 @@ function day(model, flavor) {
     ),
     h("h4", { key: "failures" }, t("failures")),
     failures.length
-      ? h("ul", { class: "failures" }, failures.map(({ reason, text, count }) => h(
-        "li", { key: reason }, t("failure", { text, n: f.number(count) }),
+      ? h("ul", { class: "failures" }, failures.map(({ reason, text, count, next }) => h(
+        "li", { key: reason }, h("strong", {}, t("failure", { text, n: f.number(count) })), next && ` ${next}`,
       )))
       : h("p", { class: "quiet", key: "no-failures" }, t("no_failures")),
   );

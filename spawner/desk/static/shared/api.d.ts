@@ -85,6 +85,23 @@ export type AllowancesView = {
   classes: AllowanceView[];
 };
 
+export type AnnouncementAnswer = {
+  announcement: AnnouncementView | null;
+};
+
+export type AnnouncementChange = {
+  en?: string;
+  zh?: string;
+  begins?: string | null;
+  ends: string;
+};
+
+export type AnnouncementView = {
+  id: string;
+  text: string;
+  until: string;
+};
+
 export type AnswerRequest = {
   id: string;
   answer: "still_here" | "dismissed";
@@ -225,7 +242,7 @@ export type EmptyCommand = {
 export type EmptyRequest = {
 };
 
-export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "shut_down" | "idle";
+export type EndReason = "stopped" | "cancelled" | "deadline" | "crashed" | "out_of_memory" | "out_of_disk" | "evicted" | "no_room" | "no_image" | "start_failed" | "lost" | "superseded" | "shutdown" | "orphaned" | "surplus" | "not_collected" | "maintenance" | "banned" | "guard" | "shut_down" | "idle" | "administrator";
 
 export type EndView = {
   state: "starting" | "running" | "stopping" | "ended";
@@ -304,6 +321,7 @@ export type FailureView = {
   reason: string;
   text: string;
   count: number;
+  next?: string;
 };
 
 export type FlavorAllowanceView = {
@@ -494,12 +512,35 @@ export type MaintenanceView = {
   reason: string;
 };
 
+export type MessageRequest = {
+  instance?: string | null;
+  text: string;
+};
+
 export type NamedView = {
   id: string;
   title: string;
 };
 
-export type NoticeKind = "deadline" | "grace" | "idle" | "cpu_offer" | "maintenance";
+export type NotebookView = {
+  id: string;
+  person: string;
+  name: string;
+  flavor: string;
+  image: string;
+  state: InstanceState;
+  requested_at: string;
+  usable_at: string | null;
+  ends_at: string | null;
+  use: string | null;
+};
+
+export type NotebooksView = {
+  notebooks: NotebookView[];
+  total: number;
+};
+
+export type NoticeKind = "deadline" | "grace" | "idle" | "cpu_offer" | "maintenance" | "message";
 
 export type NoticeView = {
   seq: number;
@@ -742,6 +783,7 @@ export type SessionView = {
   desk_url: string;
   end_url: string;
   restart_url: string;
+  announcement?: AnnouncementView | null;
 };
 
 export type SetView = {
@@ -786,6 +828,10 @@ export type State = {
   now: string;
 };
 
+export type StopRequest = {
+  instance: string;
+};
+
 export type TargetView = {
   image: string;
   image_title: string;
@@ -815,6 +861,10 @@ export type TicketView = {
   reason: string | null;
   held: boolean;
   hold_until: string | null;
+};
+
+export type ToldView = {
+  notebooks: number;
 };
 
 export type TrustClass = "new" | "known" | "trusted";

@@ -113,6 +113,8 @@ export interface Session {
   desk_url?: string;
   end_url?: string;
   restart_url?: string;
+  /** What administrators announce to everybody; `id` changes with it. */
+  announcement?: { id: string; text: string; until: string } | null;
   relay: { away: boolean; now: number | null };
 }
 

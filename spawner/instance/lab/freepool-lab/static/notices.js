@@ -39,6 +39,8 @@ export class Notices {
     this.known = new Set();
     /** @type {Set<string>} ids that are to be reported as seen */
     this.unseen = new Set();
+    /** @type {{ id: string, toast: string } | null} the announcement that is shown, or that the person has closed */
+    this.announced = null;
     /** @type {HTMLElement | null} shown while the connection is lost */
     this.banner = null;
     connection.addEventListener("change", () => this.draw());
@@ -47,6 +49,7 @@ export class Notices {
 
   draw() {
     this.#drawLink();
+    this.#drawAnnouncement();
     const current = this.connection.end ? [] : openNotices(this.connection.session).filter((one) => this.#isTrue(one));
     for (const [topic, { notice, toast }] of [...this.shown]) {
       if (!current.some(({ id }) => id === notice.id)) {
@@ -162,6 +165,21 @@ export class Notices {
     this.unseen.clear();
     this.connection.post("session/notices", { seen, where: "lab" }, "")
       .catch(() => { for (const id of seen) this.unseen.add(id); });
+  }
+
+  /** One announcement at a time; closed, it stays closed in this page. */
+  #drawAnnouncement() {
+    const { session, end } = this.connection;
+    const announcement = end ? null : session?.announcement;
+    if ((announcement?.id ?? null) === (this.announced?.id ?? null)) return;
+    if (this.announced) this.kit.dismiss(this.announced.toast);
+    this.announced = null;
+    if (!announcement) return;
+    const { id, text } = announcement;
+    // The panel has all of a long text.
+    const shown = text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
+    const toast = this.kit.emit(shown, "info", { autoClose: false });
+    this.announced = { id, toast };
   }
 
   /** Not a notification of JupyterLab's, which loads a script at its first: there is no network now. */

@@ -160,11 +160,12 @@ export class Panel {
   #drawMessages() {
     const { connection, parts, t } = this;
     const open = connection.end ? [] : openNotices(connection.session);
-    parts.messages.hidden = open.length === 0;
-    const text = JSON.stringify(open.map(({ id }) => id));
+    const announcement = connection.end ? null : connection.session?.announcement;
+    parts.messages.hidden = open.length === 0 && !announcement;
+    const text = JSON.stringify([announcement?.id, ...open.map(({ id }) => id)]);
     if (parts.messages.dataset.ids === text) return;
     parts.messages.dataset.ids = text;
-    parts.messages.replaceChildren(h("h3", {}, t.say("messages")), ...open.map((/** @type {Notice} */ notice) => (
+    parts.messages.replaceChildren(h("h3", {}, t.say("messages")), ...(announcement ? [h("p", {}, announcement.text)] : []), ...open.map((/** @type {Notice} */ notice) => (
       h("p", {}, h("strong", {}, notice.title), ` ${notice.text}`))));
   }
 

@@ -1,0 +1,46 @@
+"""Why something is full, and what to do about failures, in words for administrators."""
+
+from __future__ import annotations
+
+from spawner.catalog import Catalog
+from spawner.desk.durations import size
+from spawner.desk.i18n import Translations
+from spawner.errors import BadOption
+from spawner.ledger import EndReason
+from spawner.pool.shortage import Shortage
+
+LIMIT_REACHED = "All {total} that the catalog allows are in use."
+MEMORY_USED = (
+    "The pool's memory is in use: {used} of {total}, by {users}. One more needs {needed}. Stop some of these, or add "
+    "memory."
+)
+MEMORY_SMALL = "The pool's memory is too small: it has {total}, and one needs {needed}."
+FAILURE_STEPS: dict[EndReason, str] = {
+    EndReason.CRASHED: "If it is always the same image, start it yourself and read its log.",
+    EndReason.OUT_OF_MEMORY: "Offer a machine type with more memory, or raise this one's.",
+    EndReason.OUT_OF_DISK: "Raise the disk of this machine type, or ask users for smaller downloads.",
+    EndReason.EVICTED: "Check disk and memory of the nodes: kubectl describe node.",
+    EndReason.NO_IMAGE: "Check the image's name and the pull secret: kubectl describe pod shows the reason.",
+    EndReason.START_FAILED: "Read the details in the list of failures, then the hub's log at that time.",
+    EndReason.LOST: "The machine or node went away: check it.",
+    EndReason.NO_ROOM: "Add nodes, or lower the limits of other machine types.",
+}
+
+
+def title_of(catalog: Catalog, flavor_id: str, language: str) -> str:
+    """The title of a flavor; its id where the catalog does not have it any more."""
+    try:
+        return catalog.flavor(flavor_id).title.in_language(language)
+    except BadOption:
+        return flavor_id
+
+
+def shortage_text(shortage: Shortage, catalog: Catalog, texts: Translations) -> str:
+    """One or two sentences."""
+    if not shortage.is_memory:
+        return texts.say(LIMIT_REACHED, total=shortage.total)
+    needed, used, total = (size(value, texts.language) for value in (shortage.needed, shortage.used, shortage.total))
+    if not shortage.users or shortage.needed > shortage.total:
+        return texts.say(MEMORY_SMALL, total=total, needed=needed)
+    users = texts.comma.join(f"{count} × {title_of(catalog, name, texts.language)}" for name, count in shortage.users)
+    return texts.say(MEMORY_USED, used=used, total=total, users=users, needed=needed)

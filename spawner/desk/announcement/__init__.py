@@ -1,0 +1,1 @@
+"""What administrators announce to everybody, on every page."""

@@ -1,0 +1,1 @@
+"""Terms and privacy: the texts of an installation, their version, and who must accept them."""
