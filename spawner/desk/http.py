@@ -24,6 +24,7 @@ from spawner.desk.durations import LOCALES
 from spawner.desk.i18n import LANGUAGE_COOKIE, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.desk.problems import Problem, describe_error
+from spawner.desk.report_view import make_report
 from spawner.desk.streams import MOST, Streams
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
 from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
@@ -33,6 +34,7 @@ from spawner.origins import ALONE, COOP
 from spawner.pool.build import utc_now
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import kind_of
+from spawner.request_ids import set_request_id
 
 log = logging.getLogger("freepool.desk")
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -70,6 +72,7 @@ class Handler(HubOAuthenticated, RequestHandler):
 
     def set_default_headers(self) -> None:
         """Nothing is loaded from other origins, and no page is shown in a frame."""
+        set_request_id(self)
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
@@ -303,7 +306,7 @@ class Handler(HubOAuthenticated, RequestHandler):
         return template.render(
             _=self.language_texts.say,
             lang=self.language_texts.language,
-            base=self.desk.base,
+            base=self.pages_base,
             static=self.static_path,
             xsrf=self.xsrf_token.decode() if self.current_user and self._may_hold_token else "",
             here=self.here,
@@ -319,6 +322,11 @@ class Handler(HubOAuthenticated, RequestHandler):
     def _may_hold_token(self) -> bool:
         """Whether the page may contain the XSRF token: not if a script fetches it that does not have the token yet."""
         return self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate" or self.is_our_script
+
+    @property
+    def pages_base(self) -> str:
+        """URL prefix of links on this page."""
+        return self.desk.base
 
     def static_path(self, path: str) -> str:
         """Versioned URL of a static file."""
@@ -363,6 +371,7 @@ class Handler(HubOAuthenticated, RequestHandler):
                 "shared/message.html",
                 title=title,
                 text=text,
+                report=make_report(self, f"{problem.status} {problem.message}"),
                 action_url=self.desk.base,
                 action_label=self.say("Go to home page"),
             )

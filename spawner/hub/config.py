@@ -93,7 +93,7 @@ def _add(c: Any, settings: Settings) -> None:
     if "refresh_user_hook" not in c.OAuthenticator:
         c.OAuthenticator.refresh_user_hook = skip_refresh_of_renamed
     hub.template_paths = _there(hub, "template_paths", [])
-    use_pages(c)
+    use_pages(c, settings)
     # The pool admits starts: the hub must not refuse them with 429 itself, nor exit because several starts in a row
     # were refused.
     hub.concurrent_spawn_limit = 0
