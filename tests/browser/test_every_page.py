@@ -79,7 +79,7 @@ def problems(client: httpx.Client, url: str, path: str) -> Iterator[str]:
         return  # JupyterLab
     if "X-Request-ID" not in answer.headers:
         yield f"{name}: no X-Request-ID"
-    if "html" not in answer.headers.get("Content-Type", ""):
+    if not answer.content or "html" not in answer.headers.get("Content-Type", ""):
         return
     if 'class="brand"' not in answer.text:
         yield f"{name}: not our header: {answer.text[:200]}"

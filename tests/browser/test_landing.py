@@ -98,7 +98,8 @@ def test_pages_for_strangers_fit_a_phone_and_pass_axe(
 ) -> None:
     stranger = enter(locale=locale, viewport=PHONE, has_touch=True, is_mobile=True)
     violations = []
-    for path in ("/", "/hub/login"):
+    stranger.expected.append("status of 404")
+    for path in ("/", "/hub/login", "/hub/nothing", "/services/desk/status", "/services/desk/report"):
         page, _ = stranger.visit(path)
         assert_fits(page)
         violations += findings(page, path)
