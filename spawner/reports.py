@@ -26,10 +26,17 @@ def report_text(*, what: str, path: str, request_id: str, version: str, browser:
 
 
 def report_link(report_to: str | None, text: str) -> str:
-    """The setting's address with the text in it; empty without one."""
+    """The setting's address with the text in it, or with its beginning where it is long; empty without a setting."""
     if not report_to:
         return ""
+    link = _link(report_to, text)
+    while len(link) > LONGEST_LINK and text:
+        text = text[:-20]
+        link = _link(report_to, text)
+    return link
+
+
+def _link(report_to: str, text: str) -> str:
     if report_to.startswith(MAIL):
-        mark = "&" if "?" in report_to else "?"
-        return f"{report_to}{mark}subject={quote('Freepool')}&body={quote(text, safe='')}"[:LONGEST_LINK]
+        return f"{report_to}?subject=Freepool&body={quote(text, safe='')}"
     return report_to.replace(PLACE, quote(text, safe=""))

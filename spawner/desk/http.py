@@ -10,7 +10,7 @@ import sys
 from datetime import datetime, tzinfo
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
 from pydantic import BaseModel
@@ -307,6 +307,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             _=self.language_texts.say,
             lang=self.language_texts.language,
             base=self.pages_base,
+            picture=urljoin(self.desk.settings.public_url, self.static_path("shared/share.png")),
             static=self.static_path,
             xsrf=self.xsrf_token.decode() if self.current_user and self._may_hold_token else "",
             here=self.here,

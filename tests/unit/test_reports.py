@@ -51,6 +51,12 @@ def test_a_report_goes_where_the_administrator_says(address: str) -> None:
     assert TEXT in unquote(link) or address.endswith("/help")
 
 
+def test_a_long_text_is_cut_between_letters() -> None:
+    link = report_link("mailto:ops@example.org", "平" * 500)
+    assert len(link) <= 1800
+    assert set(unquote(link.partition("body=")[2])) == {"平"}
+
+
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "ops@example.org", "mailto:", "https://a b"])
 def test_any_other_address_is_refused(address: str) -> None:
     with pytest.raises(ValidationError, match="report_to"):
