@@ -94,6 +94,11 @@ class HubClient:
         status, _ = await self._call("DELETE", path, token)
         return status == HTTPStatus.NO_CONTENT
 
+    async def is_up(self) -> bool:
+        """Whether JupyterHub answers its health check. Raises `BackendUnavailable`."""
+        status, _ = await self._send("GET", "health", {})
+        return status == HTTPStatus.OK
+
     async def person_id(self, token: str | None) -> str:
         """The person whose token this is. Raises `SignedOut` where it is nobody's any more."""
         try:

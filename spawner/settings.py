@@ -163,6 +163,12 @@ class Settings(BaseModel):
         default=None, description="File with `notify_url`, and nothing else: its address may hold a token."
     )
 
+    report_to: str | None = Field(
+        default=None,
+        pattern=r"^(mailto:[^\s@?]+@[^\s?]+|https?://\S+)$",
+        description="Where users report a problem: mailto:ADDRESS, or a page, in whose address {text} stands for what "
+        "is known of the problem. Unset: error pages say to send it to the administrator.",
+    )
     guard: GuardSettings = Field(
         default=GuardSettings(), description="What is noted about instances, and what follows; docs/operate.md."
     )

@@ -53,6 +53,9 @@ bundles:
   {{- toYaml (merge (dict "key_folder" "/srv/bundles") .) | nindent 2 }}
 {{- end }}
 trusted_proxies: {{ include "freepool.trustedProxies" . }}
+{{- with .Values.reportTo }}
+report_to: {{ . | quote }}
+{{- end }}
 {{- with .Values.rateLimits }}
 rate_limits:
   {{- toYaml . | nindent 2 }}

@@ -3,6 +3,7 @@
 //
 //   node front.js OPTIONS     OPTIONS: a JSON object, see `Options`. The API's token is in CONFIGPROXY_AUTH_TOKEN.
 
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import http from "node:http";
 import net from "node:net";
@@ -10,6 +11,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { drain, hasBody, Room, watchBody } from "./bodies.js";
 import { limitConnections, makeServer } from "./connections.js";
+import { errorAnswer } from "./errors.js";
 import { pathOf } from "./paths.js";
 import { affordable, requireToken } from "./pod.js";
 import { Rates } from "./rates.js";
@@ -53,6 +55,8 @@ const LIMITS = {
   /** How long the rest of a refused body is read. */
   drainMs: 10 * SECOND,
 };
+
+const ROBOTS = "User-agent: *\nAllow: /$\nAllow: /services/desk/$\nAllow: /services/desk/static/\nDisallow: /\n";
 
 /** What the desk passes on as it comes (spawner/desk/relay.py). Other bodies it keeps until they are whole. */
 const RELAYED = /^\/user\/[^/]+\/(?!paid-)/u;
@@ -171,6 +175,14 @@ class Front extends ConfigurableProxy {
     // was about to serve the next request, which failed with 503.
     if (/\bclose\b/i.test(req.headers.connection ?? "")) this.#closing.add(req);
     req.headers.connection = "keep-alive";
+    const id = randomBytes(8).toString("hex");
+    req.headers["x-request-id"] = id; // the logs of hub and desk have it, and their error pages
+    res.setHeader("X-Request-ID", id);
+    if (req.url === "/robots.txt" && (req.method === "GET" || req.method === "HEAD")) {
+      res.writeHead(200, { "Content-Type": "text/plain; charset=utf-8", "Cache-Control": "public, max-age=86400" });
+      res.end(ROBOTS);
+      return;
+    }
     let match;
     try {
       match = await this.targetForReq(req);
@@ -282,8 +294,16 @@ class Front extends ConfigurableProxy {
    */
   handleProxyError(code, kind, req, res, error) {
     if (this.#refused.has(req)) return;
-    req.url = (req.url ?? "").split("?", 1)[0]; // the hub makes the error page, and logs the address: a query has keys
-    super.handleProxyError(code, kind, req, res, error);
+    req.url = (req.url ?? "").split("?", 1)[0]; // it is logged, and a query has keys
+    if (kind === "ws" || !res) return super.handleProxyError(code, kind, req, res, error);
+    this.log.error(`${code} ${req.method} ${req.url} ${error?.message ?? ""} [request ${req.headers["x-request-id"]}]`);
+    if (res.headersSent) return void res.destroy();
+    const { socketPath, hostname, port } = this.proxyOptsForTarget(new URL(options.desk)).target;
+    void errorAnswer(req, code, socketPath ? { socketPath } : { host: hostname, port }).then((answer) => {
+      if (res.headersSent || res.destroyed) return;
+      res.writeHead(answer.status, answer.headers);
+      res.end(req.method === "HEAD" ? undefined : answer.body);
+    });
   }
 
   /**
@@ -327,7 +347,7 @@ const front = new Front({
   log,
   authToken: process.env["CONFIGPROXY_AUTH_TOKEN"],
   defaultTarget: options.hub,
-  errorTarget: `${options.hub}/hub/error/`,
+  errorTarget: "",
   hostRouting: Boolean(options.host),
   includePrefix: true,
   prependPath: true,

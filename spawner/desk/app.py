@@ -18,7 +18,7 @@ from tornado.web import Application, RequestHandler
 
 from spawner.catalog import load_catalog
 from spawner.descriptors import raise_limit
-from spawner.desk import common, relay
+from spawner.desk import common, relay, reports, status, unavailable
 from spawner.desk.admin import routes as admin_routes
 from spawner.desk.admin.allowance_metrics import AllowanceExposition
 from spawner.desk.admin.channels import channel_exposition
@@ -34,7 +34,7 @@ from spawner.desk.paid import gate
 from spawner.desk.paid import routes as paid_routes
 from spawner.desk.paid.context import PaidParts
 from spawner.desk.paid.metrics import paid_exposition
-from spawner.desk.routes import Route, tornado_routes
+from spawner.desk.routes import Parameter, Route, tornado_routes
 from spawner.desk.terms import routes as terms_routes
 from spawner.desk.user import channel_routes
 from spawner.desk.user import routes as user_routes
@@ -49,6 +49,7 @@ from spawner.pool.time.extensions import Extensions
 from spawner.pool.time.metered import Metered
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.server import LimitedServer, is_unforwarded, log_and_note
+from spawner.request_ids import id_of
 from spawner.settings import LARGEST_REQUEST, Settings
 
 log = logging.getLogger("freepool.desk")
@@ -57,6 +58,7 @@ WAITING = 4096
 """Connections that may wait while the desk is busy: where a Unix socket has no more room, it refuses at once."""
 BASE = "/services/desk/"
 CLIENT_ID = "service-desk"
+STATUS = Parameter("status", {"type": "integer"}, "[45][0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,9 @@ def all_routes(parts: Parts) -> list[Any]:
         Route("language", common.LanguageHandler),
         Route("oauth_callback", common.CallbackHandler),
         Route("health", common.HealthHandler),
+        Route("status", status.StatusHandler),
+        Route("report", reports.ReportHandler),
+        Route("unavailable/{status}", unavailable.UnavailableHandler, parameters=(STATUS,)),
         Route("api/openapi.json", common.OpenApiHandler, options={"document": document}),
         user_routes.ICON,
         *terms_routes.ROUTES,
@@ -185,7 +190,10 @@ def log_request(handler: RequestHandler) -> None:
     request = handler.request
     level = logging.INFO if handler.get_status() < 500 else logging.ERROR
     ms = request.request_time() * 1000
-    log.log(level, "%d %s %s %.0f ms %s", handler.get_status(), request.method, request.path, ms, request.remote_ip)
+    line = f"{handler.get_status()} {request.method} {request.path} {ms:.0f} ms {request.remote_ip}"
+    if handler.get_status() >= 400 and level == logging.INFO:  # from a warning on, each line has it
+        line += f" [request {id_of(handler)}]"
+    log.log(level, "%s", line)
 
 
 async def run(settings: Settings) -> None:

@@ -16,6 +16,8 @@ from spawner.desk.http import POLICY, Handler, JsonHandler
 from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES
 from spawner.desk.requests import form_fields
 from spawner.errors import Banned
+from spawner.plain_errors import write_plain_error
+from spawner.request_ids import set_request_id
 
 KEEPALIVE_SECONDS = 10
 """A proxy can keep the browser's connection open after the desk has died. So the page closes a stream that has sent
@@ -134,7 +136,12 @@ class FileHandler(StaticFileHandler):
 
     def set_default_headers(self) -> None:
         """No frames, for errors neither: a document below the desk's URL can read the desk's cookies."""
+        set_request_id(self)
         self.set_header("Content-Security-Policy", POLICY)
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """A line of text."""
+        write_plain_error(self, status_code)
 
     def set_extra_headers(self, path: str) -> None:  # noqa: ARG002
         """Modules import each other by URLs without a version: the browser must revalidate those."""
@@ -155,14 +162,17 @@ class NotFoundHandler(Handler):
         raise HTTPError(404)
 
 
-class CallbackHandler(HubOAuthCallbackHandler):
+class CallbackHandler(HubOAuthCallbackHandler, Handler):
     """GET /oauth_callback: JupyterHub redirects here after the sign-in."""
+
+    needs_user = False
 
     def set_default_headers(self) -> None:
         """No frames; the URL holds a code, which no Referer header may carry."""
+        set_request_id(self)
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Referrer-Policy", "no-referrer")
 
-    def initialize(self, desk: Desk) -> None:  # noqa: ARG002  (every handler gets it)
+    def initialize(self, desk: Desk) -> None:
         """Use the application's HubOAuth, not one made from environment variables."""
-        self.hub_auth = self.settings["hub_auth"]
+        Handler.initialize(self, desk)

@@ -10,7 +10,7 @@ import sys
 from datetime import datetime, tzinfo
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
 from pydantic import BaseModel
@@ -26,6 +26,7 @@ from spawner.desk.durations import LOCALES
 from spawner.desk.i18n import LANGUAGE_COOKIE, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
 from spawner.desk.problems import Problem, describe_error
+from spawner.desk.report_view import make_report
 from spawner.desk.streams import MOST, Streams
 from spawner.desk.terms.check import accept_path, needs_acceptance, not_accepted
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
@@ -36,6 +37,7 @@ from spawner.origins import ALONE, COOP
 from spawner.pool.build import utc_now
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import kind_of
+from spawner.request_ids import set_request_id
 
 log = logging.getLogger("freepool.desk")
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -76,6 +78,7 @@ class Handler(HubOAuthenticated, RequestHandler):
 
     def set_default_headers(self) -> None:
         """Nothing is loaded from other origins, and no page is shown in a frame."""
+        set_request_id(self)
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
@@ -327,7 +330,8 @@ class Handler(HubOAuthenticated, RequestHandler):
         return template.render(
             _=self.language_texts.say,
             lang=self.language_texts.language,
-            base=self.desk.base,
+            base=self.pages_base,
+            picture=urljoin(self.desk.settings.public_url, self.static_path("shared/share.png")),
             static=self.static_path,
             xsrf=self.xsrf_token.decode() if self.current_user and self._may_hold_token else "",
             here=self.here,
@@ -344,6 +348,11 @@ class Handler(HubOAuthenticated, RequestHandler):
     def _may_hold_token(self) -> bool:
         """Whether the page may contain the XSRF token: not if a script fetches it that does not have the token yet."""
         return self.request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate" or self.is_our_script
+
+    @property
+    def pages_base(self) -> str:
+        """URL prefix of links on this page."""
+        return self.desk.base
 
     def static_path(self, path: str) -> str:
         """Versioned URL of a static file."""
@@ -389,6 +398,7 @@ class Handler(HubOAuthenticated, RequestHandler):
                 "shared/message.html",
                 title=title,
                 text=text,
+                report=make_report(self, f"{problem.status} {problem.message}"),
                 action_url=self.desk.base,
                 action_label=self.say("Go to home page"),
             )

@@ -95,7 +95,7 @@ def _add(c: Any, settings: Settings) -> None:
     if "refresh_user_hook" not in c.OAuthenticator:
         c.OAuthenticator.refresh_user_hook = skip_refresh_of_renamed
     hub.template_paths = _there(hub, "template_paths", [])
-    use_pages(c)
+    use_pages(c, settings)
     ask_before_spawn()
     announce_at_login()
     # The pool admits starts: the hub must not refuse them with 429 itself, nor exit because several starts in a row

@@ -55,6 +55,7 @@ h1 {{ font-size: 1.5rem }}
 </style>
 </head>
 <body>
+<header class="brand">Freepool</header>
 <main>
 <h1>Too many requests</h1>
 <p>{english} {next}</p>

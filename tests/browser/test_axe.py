@@ -59,6 +59,7 @@ def test_every_state_of_the_desk_passes_axe(enter: Callable[..., Visitor], langu
     assert response.status == 404
     expect(heading(not_found)).to_have_text(say("Page not found"))
     expect(not_found.get_by_role("main")).to_contain_text(say("Check the address, or go to the home page."))
+    not_found.get_by_text(say("Report a problem")).first.click()
     violations += findings(not_found, "404")
     with not_found.expect_response("**/language") as answer:
         not_found.evaluate(

@@ -26,6 +26,10 @@ def test_a_stranger_sees_what_is_free_and_how_to_sign_in(
     assert page.locator("[data-flavor=cpu-basic] .free-text").inner_text()
     expect(page.locator("pre")).to_contain_text("freepool link")
     assert page.locator(".examples .card").count() >= 5
+    assert page.locator("meta[name=robots]").get_attribute("content") == "index"
+    shared = page.locator("meta[property='og:image']").get_attribute("content") or ""
+    assert shared.startswith(stranger.stack.url), "an address that other sites can open"
+    assert stranger.stack.http.get(shared).headers["Content-Type"] == "image/png"
     picture(page, "landing", full_page=True)
 
 
@@ -101,7 +105,8 @@ def test_pages_for_strangers_fit_a_phone_and_pass_axe(
 ) -> None:
     stranger = enter(locale=locale, viewport=PHONE, has_touch=True, is_mobile=True)
     violations = []
-    for path in ("/", "/hub/login"):
+    stranger.expected.append("status of 404")
+    for path in ("/", "/hub/login", "/hub/nothing", "/services/desk/status", "/services/desk/report"):
         page, _ = stranger.visit(path)
         assert_fits(page)
         violations += findings(page, path)

@@ -35,6 +35,10 @@ def test_the_page_reports_a_killed_hub_and_recovers(visitor: Visitor) -> None:
     visitor.expected.append("status of 503")
     dialog = ask(desk, "Stop")
     stack.kill("hub")
+    away, answer = visitor.visit("/hub/token")
+    assert answer.status == 503
+    expect(heading(away)).to_have_text("The platform is not responding")
+    expect(away.locator("#report-text")).to_contain_text(f"Request: {answer.headers['x-request-id']}")
     dialog.get_by_role("button", name="Delete and stop").click()
     expect(desk.get_by_role("alert")).to_contain_text(
         "The server is not responding. Running notebooks are not affected. Try again in a few seconds."
@@ -56,6 +60,10 @@ def test_the_page_recovers_from_a_killed_desk(visitor: Visitor) -> None:
     visitor.context.clock.install()
     desk = visitor.open_desk()
     stack.kill("desk")
+    away, answer = visitor.visit("/services/desk/history")
+    assert answer.status == 503
+    expect(away.locator(".brand")).to_have_text("Freepool")
+    expect(heading(away)).to_have_text("The platform is not responding")
     eventually(lambda: is_healthy(stack, "/services/desk/health"), seconds=60, what="the desk")
     stack.start(visitor.user)
     # The proxy keeps the page's connection to the dead desk open: the page notices only that no event arrives.

@@ -18,7 +18,7 @@ from spawner.ledger import EndReason, TicketState
 from spawner.ledger.pool import tickets
 from spawner.refusals import REFUSAL_HEADER
 from tests.hub.queue_users import Person, alive, history, lean_pool_of, people, pool_of, wait_for_order
-from tests.stack import Stack, eventually, running_stack, write_catalog
+from tests.stack import Stack, browser_client, eventually, running_stack, write_catalog
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,13 @@ def test_jupyterhubs_api_reports_the_place_in_the_queue(stack: Stack) -> None:
 
     polled = stack.desk("GET", facts["poll"].removeprefix("/services/desk/"), token=third.token).json()["ticket"]
     assert (polled["id"], polled["state"], polled["place"]) == (facts["ticket"], "waiting", 1)
+    with browser_client() as browser:
+        browser.get(stack.link_for("third"))
+        page = browser.get(f"{stack.url}/hub/spawn", headers={"Accept": "text/html"})
+        assert page.status_code == 503
+        assert '<meta http-equiv="refresh" content="0; url=/services/desk/">' in page.text
+        assert "You are number 1 in the queue." in page.text
+        assert "restart" not in page.text.lower()
     assert json.loads(stack.start("fourth").headers[REFUSAL_HEADER])["facts"]["place"] == 2
     again = json.loads(stack.start("third").headers[REFUSAL_HEADER])["facts"]
     assert (again["ticket"], again["place"]) == (facts["ticket"], 1), "asking again keeps the place"

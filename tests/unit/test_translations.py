@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from spawner import errors
 from spawner.channels import requests as channel_requests
 from spawner.channels import undelivered
-from spawner.desk import allowances
+from spawner.desk import allowances, status, unavailable
 from spawner.desk.admin import causes as admin_causes
 from spawner.desk.admin import channels as admin_channels
 from spawner.desk.admin import guard as admin_guard
@@ -206,6 +206,8 @@ def _all() -> dict[str, str]:
         *_texts_in_templates(),
         *_texts_of_the_ledger(),
         *(("problems.py", sentence) for pair in STATUS_TEXTS.values() for sentence in pair),
+        *(("status.py", sentence) for pair in status.PARTS.values() for sentence in pair),
+        *(("unavailable.py", sentence) for sentence in (unavailable.AWAY, unavailable.NOTEBOOK_AWAY)),
         *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
         *(("progress.py", sentence) for sentence in END_TEXTS.values()),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from tornado.web import HTTPError, StaticFileHandler
+
+from spawner.plain_errors import write_plain_error
+from spawner.request_ids import set_request_id
 
 OWN = Path(__file__).parent / "static"
 DESKS = Path(__file__).parents[2] / "desk" / "static" / "shared"
-SHARED = ("page.css", "logo.svg", "favicon.svg")
+SHARED = ("page.css", "report.css", "report.js", "logo.svg", "favicon.svg")
 FILES = {path.name: path for path in (*OWN.glob("*.*"), *(DESKS / name for name in SHARED))}
 
 
@@ -23,6 +27,14 @@ class AssetHandler(StaticFileHandler):
             raise HTTPError(404)
         return str(FILES[path])
 
+    def set_default_headers(self) -> None:
+        """The id of the request."""
+        set_request_id(self)
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """A line of text."""
+        write_plain_error(self, status_code)
+
     def validate_absolute_path(self, root: str, absolute_path: str) -> str:  # noqa: ARG002
         """It is one of ours."""
         return absolute_path
@@ -32,6 +44,11 @@ class AssetHandler(StaticFileHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         self.set_header("Cache-Control", "public, max-age=300")
+
+
+def write_plain_errors() -> None:
+    """For JupyterHub's own files, too."""
+    CacheControlStaticFilesHandler.write_error = AssetHandler.write_error
 
 
 def handlers() -> list[tuple[str, Any, dict[str, Any]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from tornado.httputil import url_concat
 
 from spawner import __version__
 from spawner.hub.announcement import announced
+from spawner.hub.pages.reports import report_of
 from spawner.i18n import LANGUAGE_COOKIE, LANGUAGE_NAMES, LANGUAGES, Translations, choose_language, read_translations
 
 TRANSLATIONS = Path(__file__).parent.parent / "translations"
@@ -32,20 +33,20 @@ def language_links(uri: str) -> list[tuple[str, str, str]]:
     return [(tag, name, url_concat(here, {"language": tag})) for tag, name in LANGUAGE_NAMES.items()]
 
 
-def translate_pages() -> None:
+def translate_pages(report_to: str | None = None) -> None:
     """Give each template of the hub its language. JupyterHub gives templates nothing of the request."""
     texts = read_translations(TRANSLATIONS)
     render = getattr(BaseHandler.render_template, "untranslated", BaseHandler.render_template)
 
     @wraps(render)
     def translated(handler: Any, name: str, sync: bool = False, **values: Any) -> Any:
-        return render(handler, name, sync=sync, **(_of_request(handler, texts) | values))
+        return render(handler, name, sync=sync, **(_of_request(handler, texts, report_to) | values))
 
     translated.untranslated = render  # type: ignore[attr-defined]
     BaseHandler.render_template = translated
 
 
-def _of_request(handler: Any, texts: dict[str, Translations]) -> dict[str, Any]:
+def _of_request(handler: Any, texts: dict[str, Translations], report_to: str | None) -> dict[str, Any]:
     asked = asked_language(handler)
     if asked is not None and not handler._headers_written:
         handler.set_cookie(LANGUAGE_COOKIE, asked, path="/", expires_days=365, httponly=True, samesite="Lax")
@@ -62,4 +63,5 @@ def _of_request(handler: Any, texts: dict[str, Translations]) -> dict[str, Any]:
         "desk": base.removesuffix("hub/") + "services/desk/",
         "version": __version__,
         "announced": announced(handler, language),
+        "report_of": partial(report_of, handler, report_to),
     }

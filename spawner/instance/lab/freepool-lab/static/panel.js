@@ -79,6 +79,7 @@ export class Panel {
       usage: h("section", { hidden: true }),
       usageList: h("dl", {}),
       desk: /** @type {HTMLAnchorElement} */ (h("a", { target: "_blank", rel: "noopener" }, t.say("desk"))),
+      report: /** @type {HTMLAnchorElement} */ (h("a", { target: "_blank", rel: "noopener" }, t.say("report"))),
       notify: h("button", { type: "button", class: "jp-mod-styled", click: () => this.#askPermission() }, t.say("notify")),
       notifyState: row(),
     };
@@ -88,7 +89,7 @@ export class Panel {
     this.widget.node.append(
       h("h2", {}, t.say("heading")), parts.title, parts.state,
       parts.time, parts.messages, parts.allowance, parts.usage, parts.files,
-      h("section", {}, h("p", {}, parts.desk), parts.notify, parts.notifyState),
+      h("section", {}, h("p", {}, parts.desk), h("p", {}, parts.report), parts.notify, parts.notifyState),
     );
     return parts;
   }
@@ -113,6 +114,7 @@ export class Panel {
     parts.extend.setAttribute("aria-disabled", String(this.isBusy || !words?.possible));
     setText(parts.hint, this.problem || words?.hint || "");
     parts.desk.href = safeUrl(connection.end?.desk_url ?? session?.desk_url);
+    parts.report.href = parts.desk.href && new URL("report", parts.desk.href).href;
     this.#drawAllowance();
     this.#drawUsage();
     this.#drawMessages();

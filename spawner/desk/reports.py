@@ -1,0 +1,25 @@
+"""GET /report, and the part "Report a problem" of the desk's error pages."""
+
+from __future__ import annotations
+
+from spawner.desk.http import Handler
+from spawner.desk.report_view import make_report
+
+
+class ReportHandler(Handler):
+    """For a user whose page shows no error: JupyterLab's and the status page's links lead here."""
+
+    needs_user = False
+
+    def get(self) -> None:
+        """The page. Its text has no more than the request itself says."""
+        self.finish(
+            self.render_page(
+                "shared/message.html",
+                title=self.say("Report a problem"),
+                text=self.say("Describe what you did, what you expected, and what happened instead."),
+                report=make_report(self, "", is_open=True),
+                action_url=self.desk.base,
+                action_label=self.say("Go to home page"),
+            )
+        )

@@ -1,0 +1,42 @@
+"""What a user sends to an administrator after something went wrong: a text to copy, and the address it goes to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+LONGEST_LINK = 1800
+"""Mail programs and sites refuse longer addresses."""
+MAIL = "mailto:"
+PLACE = "{text}"
+"""In a setting's https address: where the text is put in."""
+
+
+def report_text(*, what: str, path: str, request_id: str, version: str, browser: str, now: datetime) -> str:
+    """The facts, one a line. `path` is without its query, which may hold a key. `what` is in the user's language."""
+    lines = {
+        "What": " ".join(what.split()),
+        "Page": path,
+        "Time": now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "Request": request_id,
+        "Freepool": version,
+        "Browser": browser[:200],
+    }
+    return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
+
+
+def report_link(report_to: str | None, text: str) -> str:
+    """The setting's address with the text in it, or with its beginning where it is long; empty without a setting."""
+    if not report_to:
+        return ""
+    link = _link(report_to, text)
+    while len(link) > LONGEST_LINK and text:
+        text = text[:-20]
+        link = _link(report_to, text)
+    return link
+
+
+def _link(report_to: str, text: str) -> str:
+    if report_to.startswith(MAIL):
+        return f"{report_to}?subject=Freepool&body={quote(text, safe='')}"
+    return report_to.replace(PLACE, quote(text, safe=""))

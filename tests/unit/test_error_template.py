@@ -1,0 +1,47 @@
+"""The hub's page of an error: a full pool leads to the place in line, and anything else can be reported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from spawner.errors import PoolFull, Queued, Refusal
+from spawner.hub.pages.config import TEMPLATES
+from spawner.hub.pages.reports import Report
+from spawner.hub.refusal import SpawnRefused
+
+DESK = "/services/desk/"
+
+
+def page(refusal: Refusal) -> str:
+    exception = SpawnRefused(refusal)
+    values: dict[str, Any] = {
+        "status_code": refusal.status,
+        "exception": exception,
+        "message": exception.jupyterhub_message,
+        "message_html": exception.jupyterhub_html_message,
+        "t": lambda text, **_: text,
+        "desk": DESK,
+        "languages": [],
+        "report_of": lambda what: Report(f"What: {what}", "mailto:ops@example.org"),
+    }
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+    return environment.get_template("error.html").render(values)
+
+
+def test_a_place_in_the_queue_leads_to_the_desk() -> None:
+    shown = page(Queued("You are number {place} in the queue.", facts={"retry_after": 5}, place=3))
+    assert f'http-equiv="refresh" content="0; url={DESK}"' in shown
+    assert "You are number 3 in the queue." in shown
+    assert "<h1>You are in the queue</h1>" in shown
+    assert "Report a problem" not in shown
+
+
+def test_any_other_refusal_is_said_and_can_be_reported() -> None:
+    shown = page(PoolFull("All of it is <in use>.", next_step="Wait."))
+    assert "refresh" not in shown
+    assert "<h1>Something went wrong</h1>" in shown
+    assert "What: 503 All of it is &lt;in use&gt;. Wait." in shown
+    assert 'href="mailto:ops@example.org"' in shown
+    assert "<in use>" not in shown
