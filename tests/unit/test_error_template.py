@@ -35,7 +35,7 @@ def test_a_place_in_the_queue_leads_to_the_desk() -> None:
     assert f'http-equiv="refresh" content="0; url={DESK}"' in shown
     assert "You are number 3 in the queue." in shown
     assert "<h1>You are in the queue</h1>" in shown
-    assert "Report a problem" not in shown
+    assert '<details class="report">' not in shown
 
 
 def test_any_other_refusal_is_said_and_can_be_reported() -> None:
