@@ -28,6 +28,7 @@ from spawner.ledger.transitions import PRUNED_AT_ONCE
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView
+from spawner.pool.templates import version_of
 from spawner.pool.user_namespaces import RETENTION
 from spawner.pool.warm import actions
 from spawner.settings import Settings
@@ -189,7 +190,7 @@ class Steward:
                         image=image.id,
                         holder_id=None,
                         now=now,
-                        version=pool.backend.version(image),
+                        version=version_of(pool.catalog, pool.backend, flavor, image),
                     )
                     try:
                         user_namespace = await pool.wants_user_namespace(flavor)

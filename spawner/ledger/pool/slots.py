@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, true, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -66,9 +66,12 @@ def intend(
     return get(connection, slot_id)
 
 
-def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id: str, now: datetime) -> Slot | None:
+def claim_waiting(
+    connection: Connection, *, flavor: str, image: str, holder_id: str, now: datetime, version: str | None = None
+) -> Slot | None:
     """Assign an unassigned slot to an instance or ticket, atomically; None if there is none.
 
+    With `version` none of another version is taken: it has the sizes and pod fields of an older catalog.
     The oldest warm slot is preferred, then the oldest that is being created: it is ready before a new one could be.
     """
     for state, values in (
@@ -82,6 +85,7 @@ def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id:
                 slots.c.flavor == flavor,
                 slots.c.image == image,
                 slots.c.holder_id.is_(None),
+                true() if version is None else or_(slots.c.version.is_(None), slots.c.version == version),
             )
             .order_by(slots.c.created_at, slots.c.id)
             .limit(1)
