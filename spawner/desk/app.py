@@ -16,11 +16,11 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.web import Application, RequestHandler
 
-from spawner.catalog import load_catalog
 from spawner.descriptors import raise_limit
 from spawner.desk import common, relay
 from spawner.desk.admin import routes as admin_routes
 from spawner.desk.admin.allowance_metrics import AllowanceExposition
+from spawner.desk.admin.catalog_metrics import catalog_exposition
 from spawner.desk.admin.channels import channel_exposition
 from spawner.desk.admin.metrics import exposition
 from spawner.desk.changes import ChangeNotifier
@@ -42,6 +42,7 @@ from spawner.desk.user.snapshot import SnapshotReader
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
+from spawner.pool.last_catalog import read_catalog
 from spawner.pool.queue.admission import Admission
 from spawner.pool.time.extensions import Extensions
 from spawner.pool.time.metered import Metered
@@ -68,7 +69,8 @@ class Parts:
 
 def make_parts(settings: Settings, hub: HubClient) -> Parts:
     """Build them from the settings. Raises `SetupError`, `CatalogInvalid` and `LedgerUnusable`."""
-    catalog = load_catalog(settings.catalog)
+    read = read_catalog(settings)
+    catalog = read.catalog
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
     admission = Admission(catalog, backend, utc_now, new_id)
@@ -87,6 +89,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         expositions=[
             partial(exposition, catalog=catalog, backend=backend),
             AllowanceExposition(catalog),
+            partial(catalog_exposition, is_refused=read.mistakes is not None),
         ],
     )
     if settings.channels.is_on:

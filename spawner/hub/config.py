@@ -66,13 +66,13 @@ def configure(c: Any, settings: Settings) -> None:
     hub.last_activity_interval = 5
     _add(c, settings)
     limit_rates(c, settings)
-    check_options(refuse=True)
+    check_options(settings, refuse=True)
 
 
 def add_freepool(c: Any, settings: Settings) -> None:
     """What any hub needs for Freepool: the spawner and its limits, desk and steward. Adds to lists that exist."""
     _add(c, settings)
-    check_options(refuse=False)
+    check_options(settings, refuse=False)
 
 
 def _add(c: Any, settings: Settings) -> None:

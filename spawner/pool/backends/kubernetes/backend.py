@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import replace
 
-from spawner import __version__
 from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable
 from spawner.pool.backends.base import (
@@ -91,7 +90,6 @@ class KubernetesBackend:
         KubeSpawner, which makes the same pod in other words."""
         return fingerprint(
             [
-                __version__,
                 template.flavor.model_dump(mode="json", exclude=NOT_OF_THE_POD),
                 template.image.model_dump(mode="json", include={"reference", "agent", "command"}),
                 template.examples,
