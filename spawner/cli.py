@@ -48,6 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("catalog", type=Path, nargs="?", help=f"default: {CATALOG_FILE}")
     check.add_argument("--settings", type=Path, help=f"settings for one machine (without a catalog: {LOCAL_FILE})")
     check.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
+    check.add_argument("--hub-file", type=Path, help="where the environment names settings: the hub's own file, too")
+    check.add_argument("--no-database", action="store_true", help="do not look at the database of those settings")
+    check.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="wait so long for that database")
     link = commands.add_parser("link", help="print a link that logs a user in")
     link.add_argument("user", nargs="?", default=getpass.getuser())
     link.add_argument("--days", type=_days, help="days until it expires (default: login.link_days in the settings: 7)")
@@ -231,6 +234,18 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    named = os.environ.get(SETTINGS_VARIABLE)
+    if named and options.catalog is None and options.settings is None:
+        from spawner.cli_check import run
+
+        run(
+            Path(named),
+            lambda text: sys.stdout.write(printable(text)),
+            hub_file=options.hub_file,
+            database=not options.no_database,
+            wait=options.wait,
+        )
+        return
     path = options.catalog or CATALOG_FILE
     settings = options.settings or (LOCAL_FILE if options.catalog is None and LOCAL_FILE.exists() else None)
     if settings is not None:

@@ -117,6 +117,13 @@ seccompProfile: {type: RuntimeDefault}
 {{- if ne (dig "kind" "links" .Values.login.settings) "links" }}yes{{ end -}}
 {{- end }}
 
+{{/* Whether an authenticator keeps, encrypted, what it learns of people. A Secret of yours may lack the key: then name it. */}}
+{{- define "freepool.keepsAuthState" -}}
+{{- range $section, $options := .Values.hub.config -}}
+{{- if and (kindIs "map" $options) (get $options "enable_auth_state") }}yes{{ end -}}
+{{- end -}}
+{{- end }}
+
 {{/* (list $ "desk" "ledger-url") → the desk's volumes, with only the secrets that are named */}}
 {{- define "freepool.volumes" -}}
 {{- $root := index . 0 -}}

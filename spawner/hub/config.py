@@ -14,7 +14,7 @@ from spawner.hub import invitations
 from spawner.hub.bans import HubBans, refuse_banned
 from spawner.hub.groups import GroupListener
 from spawner.hub.limits import limit_requests
-from spawner.hub.login.config import use_login, use_login_links
+from spawner.hub.login.config import use_crypt_keys, use_login, use_login_links
 from spawner.hub.origins import configure_origins
 from spawner.hub.pages.config import use_pages
 from spawner.hub.people import HANDLERS, PEOPLE_KEY, HubPeople, post_auth_hook, skip_refresh_of_renamed
@@ -31,7 +31,7 @@ AUTOMATION = "automation"
 DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
 """Of the desk's tokens of users."""
 
-__all__ = ["add_freepool", "configure", "lend", "log_in_by_link", "use_login", "use_login_links"]
+__all__ = ["add_freepool", "configure", "lend", "log_in_by_link", "use_crypt_keys", "use_login", "use_login_links"]
 
 MAX_NAMED_SERVERS = 100
 """The most named servers per user in JupyterHub: bounds the rows that a hostile user can make it write."""
