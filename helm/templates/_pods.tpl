@@ -117,6 +117,19 @@ seccompProfile: {type: RuntimeDefault}
 {{- if ne (dig "kind" "links" .Values.login.settings) "links" }}yes{{ end -}}
 {{- end }}
 
+{{/* A weight → annotations of what `check.yaml` applies before an installation or an upgrade */}}
+{{- define "freepool.checkHook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/* The secrets that the hub reads */}}
+{{- define "freepool.hubSecrets" -}}
+cookies desk ledger-url link people proxy slots steward
+{{- if or (include "freepool.loginByProvider" .) (include "freepool.keepsAuthState" .) }} crypt-keys{{ end -}}
+{{- end }}
+
 {{/* Whether an authenticator keeps, encrypted, what it learns of people. A Secret of yours may lack the key: then name it. */}}
 {{- define "freepool.keepsAuthState" -}}
 {{- range $section, $options := .Values.hub.config -}}

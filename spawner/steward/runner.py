@@ -40,6 +40,7 @@ from spawner.steward.channels import keeping_channels
 from spawner.steward.deadlines import DeadlineKeeper
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
+from spawner.steward.heartbeat import Heartbeat
 from spawner.steward.idle import IdleWatch
 from spawner.steward.paid import keeping_paid
 from spawner.steward.readings import Readings
@@ -272,7 +273,7 @@ async def run(settings: Settings) -> None:
                 settings=settings,
                 kept=Bundles(pool, _store(settings), bundles_folder(settings)),
             )
-            await _run_rounds(steward, stopping)
+            await _run_rounds(steward, stopping, Heartbeat(settings.state))
             await steward.rest()
         with contextlib.suppress(FreepoolError):
             await pool.ledger.awrite(leases.release, leases.STEWARD, holder=holder)
@@ -287,14 +288,19 @@ def _store(settings: Settings) -> Store | None:
         return None
 
 
-async def _run_rounds(steward: Steward, stopping: asyncio.Event) -> None:
+async def _run_rounds(steward: Steward, stopping: asyncio.Event, heartbeat: Heartbeat) -> None:
     while not stopping.is_set():
         try:
-            await steward.round()
+            is_holder = await steward.round()
+            if not heartbeat.is_ready:
+                await steward.pool.view.refresh()  # one at hand has not looked at the backend yet
+                heartbeat.ready()
+                log.info("the steward works" if is_holder else "the steward is at hand: another one works")
         except BackendUnavailable as error:
             log.warning("the backend is unreachable, so this round was skipped: %s", error)
         except FreepoolError:
             log.exception("a round failed and is tried again")
+        heartbeat.beat()
         await _until_next_round(steward.pool.view, stopping)
 
 
