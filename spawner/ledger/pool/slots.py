@@ -212,6 +212,17 @@ def without_room(connection: Connection, *, since: datetime) -> set[str]:
     return {flavor for flavor, no_room in found.items() if no_room}
 
 
+def no_room_messages(connection: Connection, *, since: datetime) -> dict[str, str]:
+    """By flavor: what the backend said when the last slot of it found no room, unless one was created after it."""
+    decided = select(slots.c.flavor, slots.c.reason, slots.c.detail).where(
+        slots.c.created_at >= since, or_(slots.c.warm_at.is_not(None), slots.c.reason.is_not(None))
+    )
+    found: dict[str, str | None] = {}
+    for flavor, reason, detail in connection.execute(decided.order_by(slots.c.created_at)):
+        found[flavor] = (detail or "") if reason == EndReason.NO_ROOM else None
+    return {flavor: message for flavor, message in found.items() if message is not None}
+
+
 def _reason_is_not(reason: EndReason) -> ColumnElement[bool]:
     return or_(slots.c.reason.is_(None), slots.c.reason != reason)
 
