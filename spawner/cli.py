@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spawner import __version__
+from spawner import __version__, logs
 from spawner.catalog import load_catalog
 from spawner.demo_cloud.settings import add_options as add_demo_options
 from spawner.errors import FreepoolError, SetupError
@@ -206,10 +206,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command. Errors of ours are printed as they are, and the exit code is 1."""
     options = build_parser().parse_args(arguments)
     log_plain_text()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for chatty in ("alembic", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
+        logs.set_up()
         _COMMANDS[options.command](options)
     except FreepoolError as error:
         sys.stderr.write(f"freepool: {printable(str(error))}\n")

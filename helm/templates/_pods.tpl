@@ -82,6 +82,8 @@ seccompProfile: {type: RuntimeDefault}
 - {name: FREEPOOL_SETTINGS, value: /etc/freepool/settings.yaml}
 - {name: HOME, value: /tmp}
 - {name: PYTHONUNBUFFERED, value: "1"}
+- {name: FREEPOOL_LOG_FORMAT, value: {{ .Values.logs.format }}}
+- {name: FREEPOOL_LOG_LEVEL, value: {{ .Values.logs.level }}}
 {{- end }}
 
 {{- define "freepool.mounts" -}}

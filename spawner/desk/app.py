@@ -183,6 +183,8 @@ def log_request(handler: RequestHandler) -> None:
     """Log a request without its query, which may contain an XSRF token or an OAuth code."""
     request = handler.request
     level = logging.INFO if handler.get_status() < 500 else logging.ERROR
+    if isinstance(handler, common.HealthHandler) and level == logging.INFO:
+        level = logging.DEBUG  # probes ask several times a minute
     ms = request.request_time() * 1000
     log.log(level, "%d %s %s %.0f ms %s", handler.get_status(), request.method, request.path, ms, request.remote_ip)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import warnings
 from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
+from spawner import logs
 from spawner.descriptors import raise_limit
 from spawner.hub import invitations
 from spawner.hub.bans import HubBans, refuse_banned
@@ -78,6 +80,11 @@ def add_freepool(c: Any, settings: Settings) -> None:
 def _add(c: Any, settings: Settings) -> None:
     log_plain_text()
     hub = c.JupyterHub
+    if logs.is_chosen():  # else JupyterHub's own form, in the colours of its terminal
+        kind = type(logs.formatter())
+        hub.logging_config = {"formatters": {"console": {"class": f"{kind.__module__}.{kind.__name__}"}}}
+        hub.log_level = logs.level()
+        logs.set_up(logging.getLogger("freepool"))
     if "last_activity_interval" not in hub:
         hub.last_activity_interval = 5  # the steward reads it to see whether users have come for their instances
     hub.spawner_class = InstanceSpawner

@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 from traitlets import Bool, default
 
+from spawner import logs
 from spawner.aio import Signal
 from spawner.errors import FreepoolError, LedgerError, NotAllowed, PoolError, Refusal, SetupError, StartFailed
 from spawner.hub.context import HubPool, hub_pool
@@ -138,6 +139,7 @@ class InstanceSpawner(Spawner):
         self._forget_options()
         try:
             person = await self.person(again=True)
+            logs.note(person=person.id)
             await hub_people(self.user.settings).record_groups(person, self.user)
             return await (self._start_paid(await self.paid_server()) if self.is_paid else self._assign())
         except Refusal as refusal:

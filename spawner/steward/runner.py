@@ -15,6 +15,7 @@ from functools import partial
 
 import aiohttp
 
+from spawner import logs
 from spawner.aio import KeyedTaskSet
 from spawner.bundles.store import Store, StoreRefused, bundles_folder, open_store
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
@@ -145,16 +146,21 @@ class Steward:
 
     async def _carry_out(self, action: reconcile.Action) -> None:
         pool = self.pool
-        with contextlib.suppress(LostRace):  # another process was faster
+        subject = _subject(action)
+        of_instance = isinstance(action, reconcile.NoteEnd | reconcile.EndInstance)
+        with contextlib.suppress(LostRace), logs.about(instance=subject if of_instance else ""):
             match action:
                 case reconcile.MarkWarm(slot_id):
+                    log.info("slot %s is warm", slot_id)
                     await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
                 case reconcile.DestroySlot(slot_id, reason, detail):
                     log.info("slot %s ends: %s %s", slot_id, reason, detail or "")
                     await pool.destroy_slot(slot_id, reason, detail=detail)
                 case reconcile.AssignSlot(slot, ends_at):
+                    log.info("slot %s is marked as assigned until %s", slot.id, ends_at)
                     await pool.assign(slot, ends_at)
                 case reconcile.NoteEnd(instance_id, reason, detail, died_at):
+                    log.info("instance %s has ended, so far as known: %s %s", instance_id, reason, detail or "")
                     await pool.note_end(instance_id, reason, detail, died_at=died_at)
                 case reconcile.EndInstance(instance_id, reason, detail, slot_id, corrects, died_at):
                     if slot_id is not None and await pool.backend.find(slot_id) is not None:
@@ -184,6 +190,7 @@ class Steward:
                     await self._remove(slot_id)
                 case actions.CreateSlot(flavor, image):
                     slot_id = pool.new_id()
+                    log.info("slot %s is created, to be warm: %s with %s", slot_id, flavor.id, image.id)
                     await pool.ledger.awrite(
                         slots.intend,
                         slot_id=slot_id,
@@ -206,6 +213,7 @@ class Steward:
             await self.pool.ledger.awrite(slots.withdraw, slot_id)
         except LostRace:
             return  # a start has just claimed it
+        log.info("slot %s is removed: more than wanted, or of an older catalog or image", slot_id)
         await self.pool.destroy_slot_soon(slot_id, EndReason.SURPLUS)
 
     async def _prune(self) -> None:
