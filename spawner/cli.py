@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spawner import __version__
+from spawner import __version__, logs
 from spawner.catalog import load_catalog
 from spawner.demo_cloud.settings import add_options as add_demo_options
 from spawner.errors import FreepoolError, SetupError
@@ -48,6 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("catalog", type=Path, nargs="?", help=f"default: {CATALOG_FILE}")
     check.add_argument("--settings", type=Path, help=f"settings for one machine (without a catalog: {LOCAL_FILE})")
     check.add_argument("--state", type=Path, default=_state(), help="state folder, or STATE (.freepool)")
+    check.add_argument("--hub-file", type=Path, help="where the environment names settings: the hub's own file, too")
+    check.add_argument("--no-database", action="store_true", help="do not look at the database of those settings")
+    check.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="wait so long for that database")
     link = commands.add_parser("link", help="print a link that logs a user in")
     link.add_argument("user", nargs="?", default=getpass.getuser())
     link.add_argument("--days", type=_days, help="days until it expires (default: login.link_days in the settings: 7)")
@@ -206,10 +209,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command. Errors of ours are printed as they are, and the exit code is 1."""
     options = build_parser().parse_args(arguments)
     log_plain_text()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for chatty in ("alembic", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
+        logs.set_up()
         _COMMANDS[options.command](options)
     except FreepoolError as error:
         sys.stderr.write(f"freepool: {printable(str(error))}\n")
@@ -234,6 +237,18 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    named = os.environ.get(SETTINGS_VARIABLE)
+    if named and options.catalog is None and options.settings is None:
+        from spawner.cli_check import run
+
+        run(
+            Path(named),
+            lambda text: sys.stdout.write(printable(text)),
+            hub_file=options.hub_file,
+            database=not options.no_database,
+            wait=options.wait,
+        )
+        return
     path = options.catalog or CATALOG_FILE
     settings = options.settings or (LOCAL_FILE if options.catalog is None and LOCAL_FILE.exists() else None)
     if settings is not None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import logging
 import re
 
-from spawner.request_ids import current
-
 _ESCAPE_SEQUENCE = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """All control characters but tab and newline; line and paragraph separators, changes of direction, surrogates."""
@@ -29,11 +27,9 @@ class PlainLogRecord(logging.LogRecord):
     """A log record without control characters: Freepool's own messages are one line, others may have several."""
 
     def getMessage(self) -> str:
-        """The message with its arguments, and from a warning on the id of the request that this task answers."""
+        """The message with its arguments."""
         message = super().getMessage()
-        plain = one_line(message) if self.name.startswith("freepool") else printable(message)
-        request = current() if self.levelno >= logging.WARNING else ""
-        return f"{plain} [request {request}]" if request else plain
+        return one_line(message) if self.name.startswith("freepool") else printable(message)
 
     def __setattr__(self, name: str, value: object) -> None:
         """`exc_text` is the traceback, which a formatter keeps here. It ends with the exception's own message."""

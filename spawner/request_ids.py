@@ -1,16 +1,16 @@
-"""The id of a request: in the header `X-Request-ID`, on error pages, and in the log from warnings on."""
+"""The id of a request: in the header `X-Request-ID`, on error pages, and in the log."""
 
 from __future__ import annotations
 
 import re
 import secrets
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any
+
+from spawner import logs
 
 HEADER = "X-Request-ID"
 _VALID = re.compile(r"[0-9a-f]{16}")
-_current: ContextVar[str] = ContextVar("freepool_request", default="")
 
 
 def begin(headers: Mapping[str, str]) -> str:
@@ -20,13 +20,8 @@ def begin(headers: Mapping[str, str]) -> str:
     """
     given = headers.get(HEADER, "")
     found = given if _VALID.fullmatch(given) else secrets.token_hex(8)
-    _current.set(found)
+    logs.note(request=found, person="", instance="")
     return found
-
-
-def current() -> str:
-    """The id of the request that this task answers, or follows from; empty for none."""
-    return _current.get()
 
 
 def set_request_id(handler: Any) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from traitlets.config import Config
 
-from spawner.hub.config import configure, use_login
+from spawner.hub.config import configure, use_crypt_keys, use_login
 from spawner.settings import load_settings
 
 OWN = Path(__file__).parent
@@ -23,3 +23,4 @@ for name in ("services", "load_roles"):  # more of them: a list that replaced ou
 c.merge(Config(own))
 extra = OWN / "extra.py"
 exec(compile(extra.read_text(), str(extra), "exec"))  # noqa: S102  (the operator's own lines, with this file's names)
+use_crypt_keys(c, settings)

@@ -82,6 +82,8 @@ seccompProfile: {type: RuntimeDefault}
 - {name: FREEPOOL_SETTINGS, value: /etc/freepool/settings.yaml}
 - {name: HOME, value: /tmp}
 - {name: PYTHONUNBUFFERED, value: "1"}
+- {name: FREEPOOL_LOG_FORMAT, value: {{ .Values.logs.format }}}
+- {name: FREEPOOL_LOG_LEVEL, value: {{ .Values.logs.level }}}
 {{- end }}
 
 {{- define "freepool.mounts" -}}
@@ -115,6 +117,26 @@ seccompProfile: {type: RuntimeDefault}
 {{/* Whether people log in by somebody else's word than a link of ours */}}
 {{- define "freepool.loginByProvider" -}}
 {{- if ne (dig "kind" "links" .Values.login.settings) "links" }}yes{{ end -}}
+{{- end }}
+
+{{/* A weight → annotations of what `check.yaml` applies before an installation or an upgrade */}}
+{{- define "freepool.checkHook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{/* The secrets that the hub reads */}}
+{{- define "freepool.hubSecrets" -}}
+cookies desk ledger-url link people proxy slots steward
+{{- if or (include "freepool.loginByProvider" .) (include "freepool.keepsAuthState" .) }} crypt-keys{{ end -}}
+{{- end }}
+
+{{/* Whether an authenticator keeps, encrypted, what it learns of people. A Secret of yours may lack the key: then name it. */}}
+{{- define "freepool.keepsAuthState" -}}
+{{- range $section, $options := .Values.hub.config -}}
+{{- if and (kindIs "map" $options) (get $options "enable_auth_state") }}yes{{ end -}}
+{{- end -}}
 {{- end }}
 
 {{/* (list $ "desk" "ledger-url") → the desk's volumes, with only the secrets that are named */}}

@@ -296,7 +296,7 @@ class Front extends ConfigurableProxy {
     if (this.#refused.has(req)) return;
     req.url = (req.url ?? "").split("?", 1)[0]; // it is logged, and a query has keys
     if (kind === "ws" || !res) return super.handleProxyError(code, kind, req, res, error);
-    this.log.error(`${code} ${req.method} ${req.url} ${error?.message ?? ""} [request ${req.headers["x-request-id"]}]`);
+    this.log.error(`${code} ${req.method} ${req.url} ${error?.message ?? ""} [request=${req.headers["x-request-id"]}]`);
     if (res.headersSent) return void res.destroy();
     const { socketPath, hostname, port } = this.proxyOptsForTarget(new URL(options.desk)).target;
     void errorAnswer(req, code, socketPath ? { socketPath } : { host: hostname, port }).then((answer) => {

@@ -16,11 +16,12 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.web import Application, RequestHandler
 
-from spawner.catalog import load_catalog
+from spawner import logs
 from spawner.descriptors import raise_limit
 from spawner.desk import common, relay, reports, status, unavailable
 from spawner.desk.admin import routes as admin_routes
 from spawner.desk.admin.allowance_metrics import AllowanceExposition
+from spawner.desk.admin.catalog_metrics import catalog_exposition
 from spawner.desk.admin.channels import channel_exposition
 from spawner.desk.admin.metrics import exposition
 from spawner.desk.announcement import pages as announcement_pages
@@ -44,6 +45,7 @@ from spawner.desk.user.snapshot import SnapshotReader
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
+from spawner.pool.last_catalog import read_catalog
 from spawner.pool.queue.admission import Admission
 from spawner.pool.time.extensions import Extensions
 from spawner.pool.time.metered import Metered
@@ -72,7 +74,8 @@ class Parts:
 
 def make_parts(settings: Settings, hub: HubClient) -> Parts:
     """Build them from the settings. Raises `SetupError`, `CatalogInvalid` and `LedgerUnusable`."""
-    catalog = load_catalog(settings.catalog)
+    read = read_catalog(settings)
+    catalog = read.catalog
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
     admission = Admission(catalog, backend, utc_now, new_id)
@@ -91,6 +94,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         expositions=[
             partial(exposition, catalog=catalog, backend=backend),
             AllowanceExposition(catalog),
+            partial(catalog_exposition, is_refused=read.mistakes is not None),
         ],
     )
     if settings.channels.is_on:
@@ -189,11 +193,11 @@ def log_request(handler: RequestHandler) -> None:
     """Log a request without its query, which may contain an XSRF token or an OAuth code."""
     request = handler.request
     level = logging.INFO if handler.get_status() < 500 else logging.ERROR
+    if isinstance(handler, common.HealthHandler) and level == logging.INFO:
+        level = logging.DEBUG  # probes ask several times a minute
     ms = request.request_time() * 1000
-    line = f"{handler.get_status()} {request.method} {request.path} {ms:.0f} ms {request.remote_ip}"
-    if handler.get_status() >= 400 and level == logging.INFO:  # from a warning on, each line has it
-        line += f" [request {id_of(handler)}]"
-    log.log(level, "%s", line)
+    with logs.about(request=id_of(handler)):
+        log.log(level, "%s", f"{handler.get_status()} {request.method} {request.path} {ms:.0f} ms {request.remote_ip}")
 
 
 async def run(settings: Settings) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import warnings
 from typing import Any
 
 from traitlets.config.loader import LazyConfigValue
 
+from spawner import logs
 from spawner.descriptors import raise_limit
 from spawner.hub import invitations
 from spawner.hub.announcement import announce_at_login
 from spawner.hub.bans import HubBans, refuse_banned
 from spawner.hub.groups import GroupListener
 from spawner.hub.limits import limit_requests
-from spawner.hub.login.config import use_login, use_login_links
+from spawner.hub.log_lines import ContextFormatter
+from spawner.hub.login.config import use_crypt_keys, use_login, use_login_links
 from spawner.hub.origins import configure_origins
 from spawner.hub.pages.config import use_pages
 from spawner.hub.people import HANDLERS, PEOPLE_KEY, HubPeople, post_auth_hook, skip_refresh_of_renamed
@@ -33,7 +36,7 @@ AUTOMATION = "automation"
 DESK_SCOPES = ["access:services!service=desk", "read:users!user", "servers!user"]
 """Of the desk's tokens of users."""
 
-__all__ = ["add_freepool", "configure", "lend", "log_in_by_link", "use_login", "use_login_links"]
+__all__ = ["add_freepool", "configure", "lend", "log_in_by_link", "use_crypt_keys", "use_login", "use_login_links"]
 
 MAX_NAMED_SERVERS = 100
 """The most named servers per user in JupyterHub: bounds the rows that a hostile user can make it write."""
@@ -68,18 +71,25 @@ def configure(c: Any, settings: Settings) -> None:
     hub.last_activity_interval = 5
     _add(c, settings)
     limit_rates(c, settings)
-    check_options(refuse=True)
+    check_options(settings, refuse=True)
 
 
 def add_freepool(c: Any, settings: Settings) -> None:
     """What any hub needs for Freepool: the spawner and its limits, desk and steward. Adds to lists that exist."""
     _add(c, settings)
-    check_options(refuse=False)
+    check_options(settings, refuse=False)
 
 
 def _add(c: Any, settings: Settings) -> None:
     log_plain_text()
     hub = c.JupyterHub
+    if logs.is_chosen():
+        kind: type[logging.Formatter] = type(logs.formatter())
+        hub.log_level = logs.level()
+    else:
+        kind = ContextFormatter
+    hub.logging_config = {"formatters": {"console": {"class": f"{kind.__module__}.{kind.__name__}"}}}
+    logs.set_up(logging.getLogger("freepool"))
     if "last_activity_interval" not in hub:
         hub.last_activity_interval = 5  # the steward reads it to see whether users have come for their instances
     hub.spawner_class = InstanceSpawner

@@ -11,10 +11,12 @@ from jupyterhub import orm
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import url_escape_path, url_path_join, utcnow
 from sqlalchemy import inspect
+from sqlalchemy.exc import SQLAlchemyError
 from traitlets import Bool, default
 
+from spawner import logs
 from spawner.aio import Signal
-from spawner.errors import FreepoolError, LedgerError, NotAllowed, Refusal, StartFailed
+from spawner.errors import FreepoolError, LedgerError, NotAllowed, PoolError, Refusal, SetupError, StartFailed
 from spawner.hub.context import HubPool, hub_pool
 from spawner.hub.paid_server import RETRY_SECONDS, HubServices, PaidServer, PaidServerKey
 from spawner.hub.people import hub_people, hub_user
@@ -25,6 +27,7 @@ from spawner.ledger.people.rows import Person
 from spawner.ledger.pool import instances
 from spawner.paid.names import is_paid
 from spawner.paid.orders.service import pop_start_token
+from spawner.pool.build import utc_now
 from spawner.pool.options import read_options
 from spawner.pool.pool import Pool, Server
 from spawner.pool.progress import LAST_STEPS, STEP_TEXTS
@@ -33,6 +36,9 @@ from spawner.settings import Settings
 
 SHARED_VARIABLES = "JUPYTERHUB_"
 """Prefix of the variables that identify an instance. The hub's own PATH, virtual environment and others stay there."""
+
+UNKNOWN = (LedgerError, PoolError, SQLAlchemyError, OSError, TimeoutError)
+"""What keeps a hub from seeing whether a server runs, where nothing is wrong with hub or settings."""
 
 
 class InstanceSpawner(Spawner):
@@ -52,6 +58,7 @@ class InstanceSpawner(Spawner):
         self._stepped = Signal()
         self.slot_id: str | None = None
         self._person: Person | None = None
+        self._last_start_failed = False
 
     @property
     def is_paid(self) -> bool:
@@ -124,9 +131,16 @@ class InstanceSpawner(Spawner):
 
     async def start(self) -> str:
         """Assign an instance and return its URL. Raises `SpawnRefused` with a message for the user."""
+        self._last_start_failed = True
+        url = await self._start()
+        self._last_start_failed = False
+        return url
+
+    async def _start(self) -> str:
         self._forget_options()
         try:
             person = await self.person(again=True)
+            logs.note(person=person.id)
             await hub_people(self.user.settings).record_groups(person, self.user)
             await require_accepted(self._hub_pool, person, getattr(self.handler, "current_user", None))
             return await (self._start_paid(await self.paid_server()) if self.is_paid else self._assign())
@@ -134,11 +148,13 @@ class InstanceSpawner(Spawner):
             raise SpawnRefused(refusal) from refusal
         except FreepoolError as error:
             self.log.exception("start of %s failed", self._log_name)
+            # What is wrong with the installation names its files, and is for its log only.
+            shown = () if isinstance(error, SetupError) else (error.message, error.details)
             raise SpawnRefused(
                 StartFailed(
                     "The notebook could not be started.",
                     next_step="Try again. If it fails again, contact the administrator.",
-                    details=" ".join(part for part in (error.message, error.details) if part),
+                    details=" ".join(part for part in shown if part),
                 )
             ) from error
 
@@ -196,9 +212,12 @@ class InstanceSpawner(Spawner):
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002  (nothing is kept, so `now` makes no difference)
         """End the instance. Never raises: a failed write of the intent is retried, and the steward finishes."""
-        requested_at = self.pool.now()
+        requested_at = utc_now()
         try:
+            requested_at = self.pool.now()
             await self._end(requested_at)
+        except SetupError:
+            self.log.exception("%s cannot be stopped: this hub has no pool", self._log_name)
         except Exception:
             self.log.exception("the stop of %s is not written yet", self._log_name)
             self._hub_pool.background.start(self._retry_end(requested_at), subject=f"stop of {self._log_name}")
@@ -241,7 +260,8 @@ class InstanceSpawner(Spawner):
     async def poll(self) -> int | None:
         """None while it runs, and while its state is unknown; 0 where it has ended.
 
-        Raises nothing: a hub that starts takes an exception for the end of the server, and stops it.
+        Raises nothing: a hub that starts takes an exception for the end of the server, and stops it. A server whose
+        last start failed in this hub runs in no case.
         """
         try:
             if self.is_paid:
@@ -250,9 +270,12 @@ class InstanceSpawner(Spawner):
             if running and self.slot_id is None:  # this hub has been restarted since the start
                 instance = await self._latest()
                 self.slot_id = instance.slot_id if instance else None
+        except UNKNOWN as error:
+            self.log.warning("the state of %s is unknown: %s", self._log_name, error)
+            return 0 if self._last_start_failed and not self.is_paid else None
         except Exception:
-            self.log.exception("%s cannot be polled; its state is unknown", self._log_name)
-            return None
+            self.log.exception("a bug: %s cannot be polled, and counts as before", self._log_name)
+            return 0 if self._last_start_failed and not self.is_paid else None
         return 0 if running is False else None
 
     async def _latest(self) -> Instance | None:

@@ -12,6 +12,10 @@ from typing import Any
 
 from jupyterhub.app import JupyterHub
 
+from spawner.errors import CatalogInvalid
+from spawner.pool.last_catalog import read_catalog
+from spawner.settings import Settings
+
 OURS = ("Spawner", "InstanceSpawner")
 OTHER_SPAWNER = "Spawner"
 """Ending of the names of all other spawners' sections."""
@@ -73,10 +77,11 @@ def _without_effect(shown: str, name: str) -> Iterator[str]:
         yield f"{shown}: there is no such option"
 
 
-def check_options(*, refuse: bool) -> None:
+def check_options(settings: Settings, *, refuse: bool) -> None:
     """Check the configuration once JupyterHub has read all of it: later lines of its file count, too.
 
-    A hub of Freepool's own refuses to start; in another chart's, whose defaults cannot be helped, it is logged.
+    A hub of Freepool's own refuses to start; in another chart's, whose defaults cannot be helped, it is logged. No hub
+    starts without a catalog: it would seem healthy, and refuse each start.
     """
     if not JupyterHub.initialized():
         return  # the file is read without a hub
@@ -90,6 +95,11 @@ def check_options(*, refuse: bool) -> None:
         for sentence in found:
             hub.log.log(logging.CRITICAL if refuse else logging.WARNING, "%s", sentence)
         if found and refuse:
+            hub.exit(1)
+        try:
+            read_catalog(settings)
+        except CatalogInvalid as error:
+            hub.log.critical("%s", error)
             hub.exit(1)
 
     hub.init_logging = begin_to_log_and_check  # JupyterHub's first step after its file; it has no hook there

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from spawner.catalog import Catalog, load_catalog
+from spawner.catalog import Catalog
 from spawner.ledger import open_ledger
 from spawner.pool.backends.base import Backend
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.means import find_means
 from spawner.pool.backends.local.network import LOOPBACK, Means, Network, limits_of
+from spawner.pool.last_catalog import read_catalog
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView
 from spawner.settings import Isolation, Settings
@@ -78,7 +79,7 @@ def slots_at_once(settings: Settings, catalog: Catalog) -> int:
 
 def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str) -> Pool:
     """The pool of one process. `epoch` identifies this run of it. Makes no request to the backend."""
-    catalog = load_catalog(settings.catalog)
+    catalog = read_catalog(settings).catalog
     backend = make_backend(settings, catalog)
     return Pool(
         catalog=catalog,

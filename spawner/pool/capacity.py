@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from spawner.catalog import Catalog, Flavor, Image
 from spawner.ledger.pool.rows import Slot, SlotState
 from spawner.pool.backends.base import Backend, Unavailable
+from spawner.pool.templates import is_current, version_of
 
 
 @dataclass(frozen=True)
@@ -72,20 +73,38 @@ def capacity_of(
     slots = list(slots)
     usable = [slot for slot in slots if slot.flavor == flavor.id and is_unassigned(slot)]
     staying = [slot for slot in slots if slot.flavor == flavor.id or not is_unassigned(slot)]
-    warm = sum(slot.state is SlotState.WARM for slot in usable)
+    warm = sum(_starts_at_once(catalog, backend, flavor, slot) for slot in usable)
     room = 0 if flavor.id in without_room else room_for(catalog, flavor, staying, backend.memory())
     return Capacity(available=len(usable) + room, warm=warm)
 
 
+def _starts_at_once(catalog: Catalog, backend: Backend, flavor: Flavor, slot: Slot) -> bool:
+    """Whether a warm slot was made from the present template: any other is given to nobody."""
+    image = next((one for one in catalog.images if one.id == slot.image), None)
+    if slot.state is not SlotState.WARM or image is None:
+        return False
+    return slot.version is None or is_current(slot, version_of(catalog, backend, flavor, image))
+
+
 def slot_to_preempt(
-    catalog: Catalog, flavor: Flavor, image: Image, slots: Iterable[Slot], memory: int | None
+    catalog: Catalog,
+    flavor: Flavor,
+    image: Image,
+    slots: Iterable[Slot],
+    memory: int | None,
+    *,
+    version: str | None = None,
 ) -> Slot | None:
-    """The unassigned slot to destroy for a start: the youngest of another flavor or image.
+    """The unassigned slot to destroy for a start: the youngest of another flavor, image or version.
 
     None where destroying all of them would not make room.
     """
     slots = list(slots)
-    waiting = [slot for slot in slots if is_unassigned(slot) and (slot.flavor, slot.image) != (flavor.id, image.id)]
+
+    def serves(slot: Slot) -> bool:
+        return (slot.flavor, slot.image) == (flavor.id, image.id) and (version is None or is_current(slot, version))
+
+    waiting = [slot for slot in slots if is_unassigned(slot) and not serves(slot)]
     staying = [slot for slot in slots if slot not in waiting]
     if room_for(catalog, flavor, staying, memory) < 1:
         return None

@@ -27,6 +27,7 @@ from spawner.pool.keeping import intend_bundle, new_key
 from spawner.pool.noted_ends import is_noted_only
 from spawner.pool.queue.admission import Admission
 from spawner.pool.slot_view import SlotView
+from spawner.pool.templates import examples_of
 from spawner.pool.time import holds
 from spawner.pool.time.settle import mark_ended, settle
 from spawner.pool.user_namespaces import Silences, decide, new_observations, silent_since
@@ -95,7 +96,7 @@ class Pool:
             flavor=flavor,
             image=image,
             key=slot_key(self.master_key, slot_id),
-            examples=tuple(e.path.split("/")[0] for e in self.catalog.examples if e.image == image.id),
+            examples=examples_of(self.catalog, image),
             awaited=awaited,
             environment=environment or {},
             user_namespace=user_namespace,

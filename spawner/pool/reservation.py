@@ -13,6 +13,7 @@ from spawner.ledger.pool import slots
 from spawner.pool.capacity import is_unassigned, room_for
 from spawner.pool.options import Choice
 from spawner.pool.pool import Pool
+from spawner.pool.templates import is_current, version_of
 
 MAX_WAIT_SECONDS = 120.0
 """How long a start waits for slots that are being destroyed."""
@@ -32,9 +33,12 @@ async def reserve_slot(pool: Pool, choice: Choice, instance_id: str) -> Reservat
     """The slot that admission reserved; another one where that slot has failed. Raises `NoRoom`."""
 
     def reserve(connection: Connection) -> Slot:
+        version = version_of(pool.catalog, pool.backend, choice.flavor, choice.image)
         for slot in slots.of_holder(connection, instance_id):
             if slot.state in (SlotState.CREATING, SlotState.CLAIMED):
-                return slot
+                if is_current(slot, version):
+                    return slot
+                slots.mark_destroying(connection, slot.id, reason=EndReason.SURPLUS)  # the catalog has changed since
         return pool.admission.reserve(connection, flavor=choice.flavor.id, image=choice.image.id, holder=instance_id)
 
     slot = await pool.ledger.awrite(reserve)

@@ -16,6 +16,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from spawner import logs
 from spawner.errors import LostRace, NoRoom, PoolFull, Refusal, StartFailed
 from spawner.ledger import EndReason, Instance, StartStep, Ticket, TicketState
 from spawner.ledger.people import bans
@@ -58,6 +59,7 @@ class Start:
         Raises `Refusal` with a message for the user. However this ends, the ledger lists what must be cleaned up.
         """
         instance, choice = await self._admit()
+        logs.note(person=instance.person_id, instance=instance.id)
         self.on_step()
         try:
             return await BringUp(self.pool, instance, choice, self.environment, self.prefix, self.on_step).run()

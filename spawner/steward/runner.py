@@ -15,6 +15,7 @@ from functools import partial
 
 import aiohttp
 
+from spawner import logs
 from spawner.aio import KeyedTaskSet
 from spawner.bundles.store import Store, StoreRefused, bundles_folder, open_store
 from spawner.errors import BackendUnavailable, FreepoolError, LostRace, NoRoom, SlotFailed
@@ -28,6 +29,7 @@ from spawner.ledger.transitions import PRUNED_AT_ONCE
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
 from spawner.pool.slot_view import SlotView
+from spawner.pool.templates import version_of
 from spawner.pool.user_namespaces import RETENTION
 from spawner.pool.warm import actions
 from spawner.settings import Settings
@@ -39,6 +41,7 @@ from spawner.steward.channels import keeping_channels
 from spawner.steward.deadlines import DeadlineKeeper
 from spawner.steward.dispatch import Dispatcher
 from spawner.steward.guard import Guard, prune_traffic
+from spawner.steward.heartbeat import Heartbeat
 from spawner.steward.idle import IdleWatch
 from spawner.steward.paid import keeping_paid
 from spawner.steward.readings import Readings
@@ -143,16 +146,21 @@ class Steward:
 
     async def _carry_out(self, action: reconcile.Action) -> None:
         pool = self.pool
-        with contextlib.suppress(LostRace):  # another process was faster
+        subject = _subject(action)
+        of_instance = isinstance(action, reconcile.NoteEnd | reconcile.EndInstance)
+        with contextlib.suppress(LostRace), logs.about(instance=subject if of_instance else ""):
             match action:
                 case reconcile.MarkWarm(slot_id):
+                    log.info("slot %s is warm", slot_id)
                     await pool.ledger.awrite(slots.mark_warm, slot_id, now=pool.now())
                 case reconcile.DestroySlot(slot_id, reason, detail):
                     log.info("slot %s ends: %s %s", slot_id, reason, detail or "")
                     await pool.destroy_slot(slot_id, reason, detail=detail)
                 case reconcile.AssignSlot(slot, ends_at):
+                    log.info("slot %s is marked as assigned until %s", slot.id, ends_at)
                     await pool.assign(slot, ends_at)
                 case reconcile.NoteEnd(instance_id, reason, detail, died_at):
+                    log.info("instance %s has ended, so far as known: %s %s", instance_id, reason, detail or "")
                     await pool.note_end(instance_id, reason, detail, died_at=died_at)
                 case reconcile.EndInstance(instance_id, reason, detail, slot_id, corrects, died_at):
                     if slot_id is not None and await pool.backend.find(slot_id) is not None:
@@ -182,6 +190,7 @@ class Steward:
                     await self._remove(slot_id)
                 case actions.CreateSlot(flavor, image):
                     slot_id = pool.new_id()
+                    log.info("slot %s is created, to be warm: %s with %s", slot_id, flavor.id, image.id)
                     await pool.ledger.awrite(
                         slots.intend,
                         slot_id=slot_id,
@@ -189,7 +198,7 @@ class Steward:
                         image=image.id,
                         holder_id=None,
                         now=now,
-                        version=pool.backend.version(image),
+                        version=version_of(pool.catalog, pool.backend, flavor, image),
                     )
                     try:
                         user_namespace = await pool.wants_user_namespace(flavor)
@@ -204,6 +213,7 @@ class Steward:
             await self.pool.ledger.awrite(slots.withdraw, slot_id)
         except LostRace:
             return  # a start has just claimed it
+        log.info("slot %s is removed: more than wanted, or of an older catalog or image", slot_id)
         await self.pool.destroy_slot_soon(slot_id, EndReason.SURPLUS)
 
     async def _prune(self) -> None:
@@ -271,7 +281,7 @@ async def run(settings: Settings) -> None:
                 settings=settings,
                 kept=Bundles(pool, _store(settings), bundles_folder(settings)),
             )
-            await _run_rounds(steward, stopping)
+            await _run_rounds(steward, stopping, Heartbeat(settings.state))
             await steward.rest()
         with contextlib.suppress(FreepoolError):
             await pool.ledger.awrite(leases.release, leases.STEWARD, holder=holder)
@@ -286,14 +296,19 @@ def _store(settings: Settings) -> Store | None:
         return None
 
 
-async def _run_rounds(steward: Steward, stopping: asyncio.Event) -> None:
+async def _run_rounds(steward: Steward, stopping: asyncio.Event, heartbeat: Heartbeat) -> None:
     while not stopping.is_set():
         try:
-            await steward.round()
+            is_holder = await steward.round()
+            if not heartbeat.is_ready:
+                await steward.pool.view.refresh()  # one at hand has not looked at the backend yet
+                heartbeat.ready()
+                log.info("the steward works" if is_holder else "the steward is at hand: another one works")
         except BackendUnavailable as error:
             log.warning("the backend is unreachable, so this round was skipped: %s", error)
         except FreepoolError:
             log.exception("a round failed and is tried again")
+        heartbeat.beat()
         await _until_next_round(steward.pool.view, stopping)
 
 

@@ -14,11 +14,13 @@ Picture = Callable[..., None]
 
 LINKS = {
     "en-US": (
-        "Open the link that freepool up printed in the terminal, or make a new one there with freepool link.",
+        "Open the link that you were given, or that freepool up printed. Administrators make new ones with freepool "
+        "link: in the terminal, or on a cluster in the hub’s pod.",
         "This link is not valid. Make a new one with freepool link.",
     ),
     "zh-CN": (
-        "请打开 freepool up 在终端中打印的链接，或在终端中用 freepool link 生成新链接。",
+        "请打开你收到的链接，或 freepool up 打印的链接。管理员可用 freepool link 生成新链接："
+        "在终端中运行，集群上则在 hub 的 pod 中运行。",
         "此链接无效，请用 freepool link 生成新链接。",
     ),
 }

@@ -192,7 +192,7 @@ def manifest_of(manifests: list[Manifest], kind: str, name: str) -> Manifest:
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
     """Labels and spec of each of the chart's pods, with its component."""
-    for manifest in of_kind(manifests, "Deployment", "DaemonSet", "Pod"):
+    for manifest in of_kind(manifests, "Deployment", "DaemonSet", "Pod", "Job"):
         pod = manifest if manifest["kind"] == "Pod" else manifest["spec"]["template"]
         yield pod["metadata"]["labels"]["app.kubernetes.io/component"], pod
 

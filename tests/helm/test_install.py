@@ -219,6 +219,22 @@ def test_an_upgrade_keeps_secrets_users_and_notebooks(release: Release) -> None:
             release.stop("bob")
 
 
+def test_an_upgrade_with_a_mistake_of_meaning_changes_nothing(release: Release) -> None:
+    values = release.values
+    pods = {component: release.pods(component)[0]["metadata"]["uid"] for component in PLATFORM}
+    try:
+        with pytest.raises(Exception, match="freepool-check"):
+            release.upgrade({"catalog": {"defaults": {"flavor": "gone"}}, "hub": {"extraConfig": "nonsense\n"}})
+    finally:
+        release.values = values
+    said = release.kubectl("logs", "job/freepool-check")
+    release.kubectl("delete", "job/freepool-check")
+    assert "defaults.flavor: 'gone' does not exist. Available: cpu-basic" in said
+    assert "NameError" in said
+    assert {component: release.pods(component)[0]["metadata"]["uid"] for component in PLATFORM} == pods
+    assert "gone" not in release.get("configmap", "freepool")["data"]["catalog.yaml"]
+
+
 def test_another_catalog_changes_the_quota(release: Release) -> None:
     hard = release.get("resourcequota", "freepool", namespace=release.pool)["spec"]["hard"]
     assert (hard["pods"], hard["requests.nvidia.com/gpu"]) == ("28", "0")

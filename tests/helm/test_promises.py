@@ -94,6 +94,8 @@ def test_services_have_probes() -> None:
         (container,) = pod["spec"]["containers"]
         if component in {"hub", "desk", "proxy"}:
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container), component
+        if component == "steward":
+            assert {"startupProbe", "livenessProbe"} <= set(container), "a rollout must not end a working one"
         if component == "postgres":
             assert {"startupProbe", "readinessProbe"} <= set(container)
 
@@ -156,6 +158,7 @@ def test_each_pod_sees_only_the_secrets_that_it_reads() -> None:
             if "secret" in volume:
                 assert volume["secret"]["defaultMode"] == 0o440
                 seen[component] = {item["key"] for item in volume["secret"]["items"]}
+    assert seen.pop("check") == seen["hub"], "it reads the hub's file, and ends"
     assert seen == {
         "hub": {"cookies", "desk", "ledger-url", "link", "people", "proxy", "slots", "steward"},
         "desk": {"desk", "ledger-url"},
@@ -204,7 +207,10 @@ def test_generated_secrets_have_the_form_that_the_programs_expect() -> None:
 
 def test_an_existing_secret_is_used_and_none_is_generated() -> None:
     manifests = render(VALUE_SETS["existing secret"])
-    assert [secret["metadata"]["name"] for secret in of_kind(manifests, "Secret")] == ["freepool-hub"]
+    assert [secret["metadata"]["name"] for secret in of_kind(manifests, "Secret")] == [
+        "freepool-check",
+        "freepool-hub",
+    ]
     mounted = {
         volume["secret"]["secretName"]
         for _, pod in pods(manifests)
@@ -276,7 +282,7 @@ def test_a_spread_without_a_selector_is_over_the_components_own_pods() -> None:
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
     own = spread | {"labelSelector": {"matchLabels": {"mine": "yes"}}}
     for component, pod in pods(render({"platform": {"topologySpreadConstraints": [spread, own]}})):
-        if component != "puller":
+        if component not in ("puller", "check"):
             first, second = pod["spec"]["topologySpreadConstraints"]
             labels = first.pop("labelSelector")["matchLabels"]
             assert labels["app.kubernetes.io/component"] == component
@@ -301,3 +307,31 @@ def test_images_come_from_the_configured_registry() -> None:
         for container in containers(pod)
     }
     assert found == {f"registry.example.org/freepool/{name}:1.2.3" for name in ("hub", "postgres", "light")}
+
+
+@EVERY
+def test_a_check_comes_before_everything_else_and_needs_nothing_of_the_release(values: Values) -> None:
+    manifests = render(values)
+    job = manifest_of(manifests, "Job", f"{values.get('fullnameOverride', RELEASE)}-check")
+    hooks = [
+        one for one in manifests if "pre-upgrade" in one["metadata"].get("annotations", {}).get("helm.sh/hook", "")
+    ]
+    weights = {one["kind"]: int(one["metadata"]["annotations"]["helm.sh/hook-weight"]) for one in hooks}
+    assert weights.pop("Job") > max(weights.values())
+    there = {one["metadata"]["name"] for one in hooks} | {"my-secrets", "cloud-keys", "more"}
+    spec = job["spec"]["template"]["spec"]
+    for volume in spec["volumes"]:
+        named = [volume.get("secret", {}).get("secretName")]
+        named += [one.get("name") for part in volume.get("projected", {}).get("sources", ()) for one in part.values()]
+        assert set(named) - {None} <= there, "a first installation has no other objects yet"
+    assert "priorityClassName" not in spec, "which the release makes"
+    assert "serviceAccountName" not in spec
+    (container,) = spec["containers"]
+    desk = manifest_of(manifests, "Deployment", job["metadata"]["name"].replace("check", "desk"))
+    assert container["image"] == desk["spec"]["template"]["spec"]["containers"][0]["image"]
+    has_database = bool(values.get("database", {}).get("url")) or "existingSecret" in values
+    assert ("--no-database" in container["args"]) is not has_database, "the chart's own is not there yet"
+
+
+def test_the_check_can_be_left_out() -> None:
+    assert of_kind(render({"check": {"enabled": False}}), "Job") == []

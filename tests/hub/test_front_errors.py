@@ -30,7 +30,7 @@ def test_a_browser_gets_a_page_of_ours_and_the_log_has_its_number(front: Front) 
     assert 'class="brand"' in answer.text
     assert f"Request: {request}" in answer.text
     assert "Page: /user/ann/lab\n" in answer.text
-    assert f"[request {request}]" in front.log
+    assert f"[request={request}]" in front.log
     assert "secret" not in answer.text + front.log
     assert front.desk.began[-1] == "/services/desk/unavailable/503?url=%2Fuser%2Fann%2Flab"
 

@@ -151,10 +151,18 @@ class SimulatedPool:
         self.ledger.write(write)
 
 
-def warm(pool: SimulatedPool, name: str, *, flavor: str = "small", image: str = "cpu") -> None:
+def warm(
+    pool: SimulatedPool, name: str, *, flavor: str = "small", image: str = "cpu", version: str | None = None
+) -> None:
     """Add a warm slot that is a minute old."""
     pool.ledger.write(
-        slots.intend, slot_id=name, flavor=flavor, image=image, holder_id=None, now=pool.time - timedelta(minutes=1)
+        slots.intend,
+        slot_id=name,
+        flavor=flavor,
+        image=image,
+        holder_id=None,
+        now=pool.time - timedelta(minutes=1),
+        version=version,
     )
     pool.ledger.write(slots.mark_warm, name, now=pool.time)
 

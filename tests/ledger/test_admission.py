@@ -31,6 +31,14 @@ def test_a_warm_slot_is_reserved_before_one_is_created(pool: SimulatedPool) -> N
     assert len(pool.slots()) == 1
 
 
+def test_a_warm_slot_of_an_older_size_gives_way_to_one_of_the_size_on_the_page(pool: SimulatedPool) -> None:
+    pool.catalog = make.catalog(make.flavor(memory=2, limit=1))
+    warm(pool, "old", version="cpu 1")
+    (slot,) = reserved(pool, pool.ask("ann"))
+    assert (slot.state, slot.version) == (SlotState.CREATING, "cpu 2")
+    assert [one.id for one in pool.slots() if one.state is SlotState.DESTROYING] == ["old"]
+
+
 def test_a_warm_slot_of_another_kind_is_removed_for_a_request(pool: SimulatedPool) -> None:
     warm(pool, "w", image="torch")
     ticket = pool.ask("ann")

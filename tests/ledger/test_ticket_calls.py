@@ -140,6 +140,30 @@ def test_after_a_cluster_without_room_no_ticket_is_called_for_a_minute(pool: Sim
     assert [ticket.user_name for ticket in pool.call_due()] == ["ann", "bob"]
 
 
+@pytest.mark.parametrize(
+    ("message", "is_told"),
+    [
+        ("0/1 nodes are available: 1 node(s) were unschedulable.", False),
+        ("0/1 nodes are available: 1 Insufficient memory.", True),
+    ],
+)
+def test_no_wait_is_told_while_the_end_of_a_notebook_would_make_no_room(
+    pool: SimulatedPool, message: str, is_told: bool
+) -> None:
+    pool.catalog = make.catalog(make.flavor(limit=5))
+    pool.run(pool.begin(pool.ask("ann")))
+    bob = pool.begin(pool.ask("bob"))
+    for slot in pool.ledger.read(slots.of_holder, bob.id):
+        pool.ledger.write(slots.mark_destroying, slot.id, reason=EndReason.NO_ROOM, detail=message)
+    pool.end(bob, EndReason.NO_ROOM)
+    waiting = pool.ask("cat")
+    assert waiting.state is WAITING
+    position = pool.ledger.read(pool.admission.position_of, waiting)
+    assert (position.wait is not None, waiting.expected_high is not None) == (is_told, is_told)
+    pool.pass_time(180)
+    assert pool.ledger.read(pool.admission.position_of, waiting).wait is not None, "that answer is old"
+
+
 def test_a_ticket_that_cannot_be_served_waits_and_delays_no_other(pool: SimulatedPool) -> None:
     pool.catalog = make.catalog(make.flavor("small"), make.flavor("gpu"))
     pool.backend = SimulatedBackend(refused=("gpu",))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spawner.catalog import Catalog, Flavor, Image, Text
 from spawner.ledger import EndReason, Instance, InstanceState, Slot, SlotState, Ticket, TicketState
-from spawner.pool.backends.base import Phase, SlotStatus, Unavailable
+from spawner.pool.backends.base import Phase, SlotSpec, SlotStatus, Unavailable
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GIB = 1024**3
@@ -151,8 +151,8 @@ class SimulatedBackend:
     def memory(self) -> int | None:
         return self.bytes
 
-    def version(self, image: Image) -> str:
-        return "1"
+    def version(self, template: SlotSpec) -> str:
+        return f"{template.image.id} {int(template.flavor.memory)}"
 
     def why_not(self, flavor: Flavor, image: Image | None = None) -> Unavailable | None:
         return Unavailable.NO_GPU if flavor.id in self.refused else None

@@ -115,6 +115,10 @@ def test_the_youngest_unassigned_slot_is_preempted_for_a_start() -> None:
     # Slots that fit the request are not removed for it, and assigned slots never are.
     assert gives_way("small", "cpu", old, young, taken, going) is None
     assert gives_way("large", "cpu", taken, going) is None
+    # One of another size fits no request.
+    stale = make.slot("stale", version="cpu 1", created_at=NOW - timedelta(minutes=20))
+    small, cpu = catalog.flavor("small"), catalog.image("cpu")
+    assert slot_to_preempt(catalog, small, cpu, [old, stale], None, version="x") == stale
     # None goes for nothing: here even both together make no room.
     assert gives_way("large", "cpu", old, young, taken, going, memory=2 * GIB) is None
 
@@ -140,3 +144,10 @@ def test_where_the_cluster_has_no_room_only_unassigned_slots_are_available() -> 
     assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting]).available == 5
     assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"a"}).available == 1
     assert capacity_of(catalog, backend, catalog.flavor("a"), [waiting], without_room={"b"}).available == 5
+
+
+def test_a_warm_slot_of_another_size_starts_nothing_at_once() -> None:
+    catalog, backend = make.catalog(make.flavor(memory=2, limit=5)), make.SimulatedBackend()
+    slots = [make.slot("old", version="cpu 1"), make.slot("new", version="cpu 2")]
+    found = capacity_of(catalog, backend, catalog.flavor("small"), slots)
+    assert (found.warm, found.available) == (1, 5)

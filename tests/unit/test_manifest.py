@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spawner.catalog import OURS_TO_DECIDE, Accelerator, Flavor, Image, PodFields
+from spawner.catalog import OURS_TO_DECIDE, Accelerator, Flavor, Image, PodFields, Text
 from spawner.pool.backends.base import SlotSpec
+from spawner.pool.backends.kubernetes.backend import KubernetesBackend
 from spawner.pool.backends.kubernetes.manifest import (
     ASSIGNED,
     ASSIGNED_LABEL,
@@ -26,6 +27,7 @@ from spawner.pool.backends.kubernetes.manifest import (
 )
 from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
 from spawner.pool.backends.kubernetes.pods import read_pod
+from spawner.pool.templates import version_of
 from spawner.settings import KubernetesPool
 from tests.unit import make
 from tests.unit.make import GIB, quick
@@ -227,3 +229,26 @@ def test_the_resource_requests_of_a_slot() -> None:
     gpu = make.flavor(cpu=8, accelerator=Accelerator(name="A10", count=2, memory=GIB))
     assert resources(gpu)[0]["cpu"] == "8000m"
     assert ephemeral_storage(make.flavor(disk=1)) == 1 + 3 * GIB // 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"memory": "3GiB"},
+        {"disk": "2GiB"},
+        {"cpu": 1.5},
+        {"reserve": "512MiB"},
+        {"pod": {"tolerations": [{"key": "lab", "operator": "Exists"}]}},
+        {"pod": {"runtime_class": "gvisor"}},
+        {"pod": {"extra": {"schedulerName": "packing"}}},
+    ],
+)
+def test_each_change_of_a_pod_changes_the_version_of_warm_slots(changes: dict[str, Any]) -> None:
+    backend = KubernetesBackend(POOL)
+
+    def version(**own: Any) -> str:
+        catalog = make.catalog(make.flavor(**{"memory": 2 * 1024**3, "disk": 1024**3, "cpu": 2} | own))
+        return version_of(catalog, backend, catalog.flavors[0], catalog.images[0])
+
+    assert version() == version() != version(**changes)
+    assert version(title=Text(en="Other", zh="其他"), warm=3, session_minutes=5) == version(), "not of the pod"

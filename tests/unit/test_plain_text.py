@@ -46,17 +46,18 @@ def test_plain_text_can_be_stored_and_printed(text: str) -> None:
 
 
 @pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """Output of the root logger after `log_plain_text`."""
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What two loggers write after `log_plain_text`."""
     before = logging.getLogRecordFactory()
     log_plain_text()
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
     # Alone: a formatter of another handler would write the traceback's text first, in its own way.
-    others, logging.getLogger().handlers = logging.getLogger().handlers, [handler]
+    for logger in (logging.getLogger("freepool"), logging.getLogger("JupyterHub")):
+        monkeypatch.setattr(logger, "handlers", [handler])
+        monkeypatch.setattr(logger, "propagate", False)
     yield written
-    logging.getLogger().handlers = others
     logging.setLogRecordFactory(before)
 
 

@@ -121,6 +121,14 @@ def test_warm_slots_of_a_flavor_that_is_not_kept_warm_are_removed(changes: dict[
     assert run(make.catalog(), [make.slot("s", **changes)]) == [RemoveSlot("s")]
 
 
+def test_a_warm_slot_of_another_size_is_replaced() -> None:
+    catalog = make.catalog(make.flavor(warm=1, memory=2))
+    old, new = make.slot("old", version="cpu 1"), make.slot("new", version="cpu 2")
+    assert made(run(catalog, [old])) == ["small"]
+    assert run(catalog, [old, new]) == [RemoveSlot("old")]
+    assert run(catalog, [new]) == []
+
+
 def test_surplus_is_removed_even_while_creation_pauses() -> None:
     claimed = make.slot("c", SlotState.CLAIMED, holder_id="i", claimed_at=NOW)
     assert run(make.catalog(make.flavor(warm=0)), [claimed, make.slot("s")]) == [RemoveSlot("s")]

@@ -11,6 +11,8 @@ import logging
 import os
 from typing import Any
 
+from traitlets.config import Config
+
 from spawner.errors import SetupError
 from spawner.hub.invitation_texts import on_login_page
 from spawner.hub.login import crypt_keys
@@ -69,14 +71,26 @@ def _use_provider(c: Any, settings: Settings) -> None:
     own.auth_refresh_age = 300
     own.refresh_pre_spawn = False  # a start does not wait for the provider
     own.auth_refresh_strict = True  # a user whom the provider has shut out is out with their tokens, too
-    if not os.environ.get("JUPYTERHUB_CRYPT_KEY"):
-        try:
-            c.CryptKeeper.keys = crypt_keys.read_keys(settings.secret(crypt_keys.NAME))
-        except ValueError as error:
-            raise SetupError(
-                "The file secrets/{name} {why}.", name=crypt_keys.NAME, why=str(error).rstrip(".")
-            ) from None
+    use_crypt_keys(c, settings)
     log.info("Login by %s. Its callback URL, to be registered there: %s", rules.title, settings.login_callback)
+
+
+def use_crypt_keys(c: Any, settings: Settings) -> None:
+    """Give JupyterHub the keys in the secrets, where an authenticator keeps what it learns and the file names none."""
+    wanted = any(isinstance(section, Config) and section.get("enable_auth_state") is True for section in c.values())
+    if not wanted or os.environ.get("JUPYTERHUB_CRYPT_KEY") or c.get("CryptKeeper", {}).get("keys"):
+        return
+    try:
+        c.CryptKeeper.keys = crypt_keys.read_keys(settings.secret(crypt_keys.NAME))
+    except ValueError as error:
+        raise SetupError("The file secrets/{name} {why}.", name=crypt_keys.NAME, why=str(error).rstrip(".")) from None
+    except SetupError as error:
+        raise SetupError(
+            "enable_auth_state needs a key with which JupyterHub encrypts what it keeps. ({why})",
+            next_step="Make one: openssl rand -hex 32. Put it under {name} in the Secret, or set JUPYTERHUB_CRYPT_KEY.",
+            name=crypt_keys.NAME,
+            why=error.message,
+        ) from None
 
 
 def _class_of(kind: LoginKind) -> tuple[str, type]:

@@ -36,9 +36,10 @@ LOGIN_PAGE = (
     f"<h1>{in_both('Sign in with a link', '通过链接登录')}</h1>"
     "<p>"
     + in_both(
-        "Open the link that <code>freepool up</code> printed in the terminal, or make a new one there with "
-        "<code>freepool link</code>.",
-        "请打开 <code>freepool up</code> 在终端中打印的链接，或在终端中用 <code>freepool link</code> 生成新链接。",
+        "Open the link that you were given, or that <code>freepool up</code> printed. Administrators make new ones "
+        "with <code>freepool link</code>: in the terminal, or on a cluster in the hub’s pod.",
+        "请打开你收到的链接，或 <code>freepool up</code> 打印的链接。管理员可用 <code>freepool link</code> 生成新链接："
+        "在终端中运行，集群上则在 hub 的 pod 中运行。",
     )
     + "</p><p class='hint'>"
     + in_both("The link signs in this browser for some days.", "打开链接后，此浏览器会在数天内保持登录。")

@@ -144,7 +144,7 @@ class Slot:
     """One slot, from the intent to create it until the backend confirms that it is gone.
 
     `holder_id` is the id of its instance, or of its ticket while there is no instance yet; None while unassigned.
-    `version` is the version of its image when the slot was created.
+    `version` is that of the template it was created from: image, sizes, pod fields.
     """
 
     id: str

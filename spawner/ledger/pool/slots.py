@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, true, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
@@ -66,9 +66,12 @@ def intend(
     return get(connection, slot_id)
 
 
-def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id: str, now: datetime) -> Slot | None:
+def claim_waiting(
+    connection: Connection, *, flavor: str, image: str, holder_id: str, now: datetime, version: str | None = None
+) -> Slot | None:
     """Assign an unassigned slot to an instance or ticket, atomically; None if there is none.
 
+    With `version` none of another version is taken: it has the sizes and pod fields of an older catalog.
     The oldest warm slot is preferred, then the oldest that is being created: it is ready before a new one could be.
     """
     for state, values in (
@@ -82,6 +85,7 @@ def claim_waiting(connection: Connection, *, flavor: str, image: str, holder_id:
                 slots.c.flavor == flavor,
                 slots.c.image == image,
                 slots.c.holder_id.is_(None),
+                true() if version is None else or_(slots.c.version.is_(None), slots.c.version == version),
             )
             .order_by(slots.c.created_at, slots.c.id)
             .limit(1)
@@ -206,6 +210,17 @@ def without_room(connection: Connection, *, since: datetime) -> set[str]:
     for flavor, reason, created_at in connection.execute(decided.order_by(slots.c.created_at)):
         found[flavor] = reason == EndReason.NO_ROOM and (last_left is None or last_left < created_at)
     return {flavor for flavor, no_room in found.items() if no_room}
+
+
+def no_room_messages(connection: Connection, *, since: datetime) -> dict[str, str]:
+    """By flavor: what the backend said when the last slot of it found no room, unless one was created after it."""
+    decided = select(slots.c.flavor, slots.c.reason, slots.c.detail).where(
+        slots.c.created_at >= since, or_(slots.c.warm_at.is_not(None), slots.c.reason.is_not(None))
+    )
+    found: dict[str, str | None] = {}
+    for flavor, reason, detail in connection.execute(decided.order_by(slots.c.created_at)):
+        found[flavor] = (detail or "") if reason == EndReason.NO_ROOM else None
+    return {flavor: message for flavor, message in found.items() if message is not None}
 
 
 def _reason_is_not(reason: EndReason) -> ColumnElement[bool]:

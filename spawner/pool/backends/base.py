@@ -5,11 +5,13 @@ A backend knows slots; it knows no users, instances or rows. There is one per pr
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from spawner.catalog import Flavor, Image
 from spawner.ledger.pool.rows import EndReason
@@ -95,6 +97,11 @@ class SlotStatus:
 
 
 Slots = Mapping[str, SlotStatus]
+
+
+def fingerprint(parts: Any) -> str:
+    """The version of a template whose parts are these, as JSON: 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Unseen(StrEnum):
@@ -193,8 +200,12 @@ class Backend(Protocol):
         """Why this backend can never serve a flavor (or image); None if it can."""
         ...
 
-    def version(self, image: Image) -> str:
-        """A text that changes with the image. Warm slots of another version are replaced."""
+    def version(self, template: SlotSpec) -> str:
+        """A text of at most 128 characters that changes with anything a slot is made from: image, sizes, pod fields.
+
+        `template` is a slot of the flavor and image (`spawner.pool.templates.template_of`): its id, key, environment
+        and `user_namespace` do not count. Warm slots of another version are given to nobody, and replaced.
+        """
         ...
 
     def memory(self) -> int | None:

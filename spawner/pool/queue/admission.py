@@ -26,6 +26,7 @@ from spawner.pool.policies import refuse_denied, rights_in
 from spawner.pool.queue.ordering import USE_WINDOW, any_has_room, due_tickets, has_room, rank, waiting_in_order
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistories
+from spawner.pool.templates import version_of
 from spawner.pool.time import holds
 from spawner.pool.time.refusals import TICKET_ENDED
 
@@ -254,20 +255,25 @@ class Admission:
     def reserve(self, connection: Connection, *, flavor: str, image: str, holder: str) -> Slot:
         """An unassigned slot, else the intent of a new one. Unassigned slots of other kinds are preempted for it."""
         now = self.now()
+        version = version_of(self.catalog, self.backend, self.catalog.flavor(flavor), self.catalog.image(image))
         if self.catalog.image(image).agent:  # without the agent there are no warm slots
-            waiting = slots.claim_waiting(connection, flavor=flavor, image=image, holder_id=holder, now=now)
+            waiting = slots.claim_waiting(
+                connection, flavor=flavor, image=image, holder_id=holder, now=now, version=version
+            )
             if waiting is not None:
                 return waiting
-        self._make_room(connection, flavor, image)
-        return slots.intend(connection, slot_id=self.new_id(), flavor=flavor, image=image, holder_id=holder, now=now)
+        self._make_room(connection, flavor, image, version)
+        return slots.intend(
+            connection, slot_id=self.new_id(), flavor=flavor, image=image, holder_id=holder, now=now, version=version
+        )
 
-    def _make_room(self, connection: Connection, flavor_id: str, image_id: str) -> None:
+    def _make_room(self, connection: Connection, flavor_id: str, image_id: str, version: str) -> None:
         flavor, image, memory = self.catalog.flavor(flavor_id), self.catalog.image(image_id), self.backend.memory()
         while True:
             staying = [one for one in slots.occupying(connection) if one.state is not SlotState.DESTROYING]
             if room_for(self.catalog, flavor, staying, memory) >= 1:
                 return
-            gives_way = slot_to_preempt(self.catalog, flavor, image, staying, memory)
+            gives_way = slot_to_preempt(self.catalog, flavor, image, staying, memory, version=version)
             if gives_way is None:
                 return
             slots.withdraw(connection, gives_way.id)

@@ -10,14 +10,17 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
 from spawner.ledger import Instance
-from spawner.ledger.pool import instances, tickets
+from spawner.ledger.pool import instances, slots, tickets
 from spawner.ledger.pool.rows import LIVE
+from spawner.pool.queue.no_room import an_end_helps
 from spawner.pool.queue.wait_estimate import Running, SessionLengths, WaitEstimate, calibrate, estimate_wait
 
 HISTORY_WINDOW = timedelta(days=7)
 """Age of the oldest sessions and waits that estimates use."""
 MAX_ROWS = 200
 """The most of each that estimates use: more take longer and add no precision."""
+SCHEDULING = timedelta(seconds=30)
+"""What a try for room takes, roughly."""
 CACHE_TTL = timedelta(seconds=30)
 """How long they are cached: many queued clients poll."""
 
@@ -56,9 +59,13 @@ class WaitHistories:
         self._learned: _Cached | None = None
 
     def of(self, connection: Connection) -> dict[str, WaitHistory]:
-        """The wait history of each flavor."""
+        """The wait history of each flavor. Where the cluster says that no end makes room, none seems to run."""
         learned = self._learn(connection)
-        unended = instances.unended(connection)
+        # A called ticket is tried again after `no_room_seconds`; meanwhile the last answer holds.
+        since = self._now() - 2 * (self._catalog.limits.no_room_ttl + SCHEDULING)
+        messages = slots.no_room_messages(connection, since=since)
+        hopeless = {flavor for flavor, message in messages.items() if not an_end_helps(message)}
+        unended = [one for one in instances.unended(connection) if one.flavor not in hopeless]
         return {
             flavor.id: WaitHistory(
                 self._running(unended, flavor.id), learned.sessions[flavor.id], learned.past[flavor.id]

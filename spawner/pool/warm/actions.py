@@ -14,6 +14,7 @@ from spawner.ledger import Slot, SlotState, Ticket
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import is_unassigned, room_for
+from spawner.pool.templates import is_current, version_of
 from spawner.pool.warm.demand import NO_DEMAND, Demand
 from spawner.pool.warm.targets import back_off, warm_targets
 
@@ -81,7 +82,8 @@ class _Replenishment:
     def reach(self, flavor: Flavor, image: Image, target: int) -> Iterator[Action]:
         """The removals and creations for one flavor and image."""
         unassigned = _unassigned(self.slots, flavor.id, image.id)
-        fresh = [slot for slot in unassigned if self._is_fresh(slot, self.backend.version(image))]
+        version = version_of(self.catalog, self.backend, flavor, image) if unassigned else ""
+        fresh = [slot for slot in unassigned if self._is_fresh(slot, version)]
         stale = [slot for slot in unassigned if slot not in fresh]
         yield from map(_remove, fresh[target:])
         yield from map(_remove, _replaced(fresh, stale, target))
@@ -104,9 +106,10 @@ class _Replenishment:
         return back_off(flavor.id, image.id, self.failures, self.now) is None
 
     def _is_fresh(self, slot: Slot, version: str) -> bool:
-        """Whether a slot has the image's present version and is younger than `limits.warm_hours`."""
-        is_current = slot.version is None or slot.version == version
-        return is_current and self.now - slot.created_at < timedelta(hours=self.catalog.limits.warm_hours)
+        """Whether a slot was made from the present template and is younger than `limits.warm_hours`."""
+        return is_current(slot, version) and self.now - slot.created_at < timedelta(
+            hours=self.catalog.limits.warm_hours
+        )
 
 
 def _was_claimed_just_now(catalog: Catalog, slots: Iterable[Slot], now: datetime) -> bool:

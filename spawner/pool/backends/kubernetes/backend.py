@@ -13,7 +13,16 @@ from dataclasses import replace
 
 from spawner.catalog import Flavor, Image
 from spawner.errors import BackendUnavailable
-from spawner.pool.backends.base import Slots, SlotSpec, SlotStatus, SlotUse, Unavailable, Usage, Weakness
+from spawner.pool.backends.base import (
+    Slots,
+    SlotSpec,
+    SlotStatus,
+    SlotUse,
+    Unavailable,
+    Usage,
+    Weakness,
+    fingerprint,
+)
 from spawner.pool.backends.kubernetes.client import Cluster
 from spawner.pool.backends.kubernetes.gpu_metrics import GpuMetrics
 from spawner.pool.backends.kubernetes.manifest import (
@@ -35,6 +44,11 @@ ASK_SECONDS = 0.5
 """Between reads of a pod that is being deleted, without a watch."""
 TRUST_SECONDS = 5.0
 """How long to wait for the watch before the pod is read."""
+
+NOT_OF_THE_POD = {"title", "summary", "session_minutes", "limit", "warm", "allowance", "idle", "processes"}
+"""Fields of a flavor that may change while its warm pods stay."""
+OF_EACH_POD = {"pull_policy", "pull_secrets", "priority_class", "warm_priority_class"}
+"""Settings of the pool that are part of each pod."""
 
 
 class KubernetesBackend:
@@ -71,9 +85,17 @@ class KubernetesBackend:
             return Unavailable.NOT_ON_KUBERNETES
         return None
 
-    def version(self, image: Image) -> str:
-        """The image's reference."""
-        return image.reference or ""
+    def version(self, template: SlotSpec) -> str:
+        """The fingerprint of what a pod is made from, not of the pod: another chart's hub may have another version of
+        KubeSpawner, which makes the same pod in other words."""
+        return fingerprint(
+            [
+                template.flavor.model_dump(mode="json", exclude=NOT_OF_THE_POD),
+                template.image.model_dump(mode="json", include={"reference", "agent", "command"}),
+                template.examples,
+                self._pool.model_dump(mode="json", include=OF_EACH_POD),
+            ]
+        )
 
     async def create(self, spec: SlotSpec) -> None:
         """Create the slot's pod."""

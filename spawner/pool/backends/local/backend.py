@@ -42,6 +42,7 @@ from spawner.pool.backends.base import (
     Unavailable,
     Usage,
     Weakness,
+    fingerprint,
 )
 from spawner.pool.backends.local import cgroup, sandbox, syscalls, traffic, usage
 from spawner.pool.backends.local.keeper import write_status
@@ -127,12 +128,19 @@ class LocalBackend:
             return Unavailable.NOT_INSTALLED
         return None
 
-    def version(self, image: Image) -> str:
-        """The time of its installation."""
+    def version(self, template: SlotSpec) -> str:
+        """The fingerprint of the time of the image's installation, and of the limits and examples of a sandbox."""
+        flavor = template.flavor
+        sizes = [flavor.cpu, int(flavor.memory), int(flavor.disk), flavor.processes]
+        return fingerprint([self._installed_at(template.image), *sizes, template.examples])
+
+    def _installed_at(self, image: Image) -> int:
+        if image.environment is None:
+            return 0
         try:
-            return str((self._environment(image) / ".ready").stat().st_mtime_ns)
+            return (self._environment(image) / ".ready").stat().st_mtime_ns
         except OSError:
-            return ""
+            return 0
 
     def _is_installed(self, image: Image) -> bool:
         """`hub_config/setup` leaves `.unfinished` in an image while it installs it, and where it was interrupted."""
