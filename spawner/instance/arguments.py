@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-WORKSPACE = "/mnt/workspace"
+from spawner.instance.folders import export_arguments
+from spawner.instance.promise import WORKSPACE as WORKSPACE
+
 ARCHIVE = "freepool/files.zip"
 """Below the server's own address: all of its files, as one download."""
 
@@ -18,8 +20,8 @@ LAB = Path(__file__).parent / "lab"
 
 
 def lab_arguments() -> list[str]:
-    """Options that only the instance can know: where this package lies in it."""
-    return [f"--LabApp.extra_labextensions_path={LAB}"]
+    """Options that only the instance can know: where this package lies in it, and which programs it has."""
+    return [f"--LabApp.extra_labextensions_path={LAB}", *export_arguments()]
 
 
 def server_arguments(root: str) -> list[str]:
