@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from spawner.instance.folders import export_arguments
-from spawner.instance.promise import WORKSPACE as WORKSPACE
+from spawner.instance.promise import WORKSPACE
+
+__all__ = ["ARCHIVE", "LARGEST_MESSAGE", "WORKSPACE", "lab_arguments", "server_arguments"]
 
 ARCHIVE = "freepool/files.zip"
 """Below the server's own address: all of its files, as one download."""

@@ -25,7 +25,12 @@ def settle(root: Path, environment: MutableMapping[str, str]) -> None:
         environment.setdefault(name, value)
     environment["PATH"] = promise.with_scripts(environment.get("PATH", os.defpath), str(root))
     home = Path(environment.get("HOME", str(root)))
-    for step in (lambda: move(home, root), lambda: choose_font(home, environment), set_limits):
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: move(home, root),
+        lambda: choose_font(home, environment),
+        set_limits,
+    )
+    for step in steps:
         try:
             step()
         except OSError as error:

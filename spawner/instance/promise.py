@@ -1,4 +1,4 @@
-"""What every instance gives, on one machine and in a pod. Data; the sandbox, the pod manifest and the agent take theirs.
+"""What every instance gives, on one machine and in a pod. Data; sandbox, pod manifest and agent take theirs.
 
 `ENTRIES` is the list as a user would read it. `tests/promise/inside.py` has one check for each entry, which runs inside
 an instance; docs/instances.md has the results of the backends side by side.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 WORKSPACE = "/mnt/workspace"
-RUNTIME = "/run/freepool"
+RUNTIME = "/mnt/jupyter"
 """Jupyter's runtime files: connection files and sockets of kernels. A file system of its own, so that a full home or
 workspace stops no kernel."""
 TEMPORARY, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108  (the instance's own)
@@ -119,7 +119,7 @@ ENTRIES = (
     Entry("scripts-on-path", "Programs of installed packages are found, by kernels and terminals."),
     Entry("pip-target", "`pip install --target` and virtual environments in the workspace work."),
     Entry("jupyter-untouched", "Installed packages are not seen by Jupyter's own server."),
-    Entry("caches-in-workspace", "Caches of models (ModelScope, Hugging Face, PyTorch) fill the workspace, not the home."),
+    Entry("caches-in-workspace", "Caches of ModelScope, Hugging Face and PyTorch fill the workspace, not the home."),
     Entry("room-by-type", "Home, /tmp and shared memory have the size of the machine type."),
     Entry("shared-memory", "Processes share as much memory as is promised."),
     Entry("full-home", "A kernel starts while the home is full."),

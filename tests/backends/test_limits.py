@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import secrets
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,21 +20,11 @@ from tests.backends import canary, machine
 from tests.backends.conformance import SMALL, spec
 from tests.backends.notebook import KernelDied, Notebook, assigned, eventually
 from tests.backends.two_tenants import WRITABLE, TwoTenants
-from tests.promise.ask import ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024**2
 ROOM = room(memory=int(SMALL.memory), disk=int(SMALL.disk)).by_path(HOME)
-
-
-async def test_an_instance_gives_what_is_promised(alice: Notebook) -> None:
-    """FREEPOOL_PROMISE_REPORT names a file that gets the results, for docs/instances.md."""
-    found = await ask(alice, ROOM)
-    if report := os.environ.get("FREEPOOL_PROMISE_REPORT"):
-        Path(report).write_text(json.dumps(found, indent=1, ensure_ascii=False))
-    assert {name: one["detail"] for name, one in found.items() if one["result"] == "fails"} == {}
-    assert {name for name, one in found.items() if one["result"] == "not here"} <= {"gpu"}
 
 
 async def test_a_full_workspace_holds_the_flavors_disk_and_the_instance_goes_on(alice: Notebook) -> None:

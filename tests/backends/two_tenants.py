@@ -7,8 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
-from spawner.pool.backends.local.backend import LocalBackend
 from spawner.instance.promise import RUNTIME
+from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.sandbox import HOME, WORKSPACE
 from tests.backends.conformance import spec
 from tests.backends.fakehub import FakeHub

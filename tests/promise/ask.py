@@ -37,7 +37,8 @@ async def _exports(notebook: Notebook) -> dict[str, Any]:
     """Make every format that the server offers."""
     status, _ = await notebook.call("PUT", "contents/promise.ipynb", json={"type": "notebook", "content": NOTEBOOK})
     assert status in (200, 201)
-    _, offered = await notebook.call("GET", "nbconvert")
+    status, offered = await notebook.call("GET", "nbconvert")
+    assert status == 200, offered
     broken = []
     for name in offered:
         address = f"{notebook.url}nbconvert/{name}/promise.ipynb"

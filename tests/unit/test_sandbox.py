@@ -102,7 +102,7 @@ def test_writable_mounts_have_a_size_and_are_empty(box: Sandbox) -> None:
     assert found == {
         "/dev/shm": ("1777", box.room.shared_memory),
         "/tmp": ("1777", box.room.temporary),
-        "/run/freepool": ("0777", box.room.runtime),
+        "/mnt/jupyter": ("0777", box.room.runtime),
         sandbox.HOME: ("0777", box.room.home),
         sandbox.WORKSPACE: ("0777", DISK),
     }
