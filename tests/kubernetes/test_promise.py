@@ -17,8 +17,6 @@ from tests.promise.ask import ask
 
 USER = "trudy"
 MIB = 1024**2
-ON_DISK = {"full-home", "full-workspace"}
-"""The kubelet ends a pod that exceeds these."""
 
 
 def test_a_pod_gives_what_is_promised(shared: Cluster) -> None:
@@ -39,4 +37,4 @@ def test_a_pod_gives_what_is_promised(shared: Cluster) -> None:
     if report := os.environ.get("FREEPOOL_PROMISE_REPORT"):
         Path(report).write_text(json.dumps(found, indent=1, ensure_ascii=False))
     assert {name: one["detail"] for name, one in found.items() if one["result"] == "fails"} == {}
-    assert {name for name, one in found.items() if one["result"] == "not here"} <= {"gpu", *ON_DISK}
+    assert {name for name, one in found.items() if one["result"] == "not here"} <= {"gpu", "full-disk"}

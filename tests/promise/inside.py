@@ -111,10 +111,8 @@ def python_packages() -> str:
 
 @check("scripts-on-path")
 def scripts_on_path() -> str:
-    pip("install", "-q", "--no-index", str(wheel(WORKSPACE / "wheels", "fp_script")))
-    assert run("bash", "-lc", "command -v fp_script || true") or run("fp_script") == "42"
-    assert run("fp_script") == "42"
-    return str(shutil.which("fp_script"))
+    assert run("fp_plain") == run("bash", "-c", "fp_plain") == "42"
+    return str(shutil.which("fp_plain"))
 
 
 @check("pip-target")
@@ -122,10 +120,8 @@ def pip_target() -> str:
     made = wheel(WORKSPACE / "wheels", "fp_target")
     pip("install", "-q", "--no-index", "--target", str(WORKSPACE / "vendor"), str(made))
     assert (WORKSPACE / "vendor/fp_target.py").exists()
-    # Without a pip of its own, which would take ten times as long to install.
     run(sys.executable, "-m", "venv", "--without-pip", str(WORKSPACE / "venv"))
-    pip("--python", str(WORKSPACE / "venv/bin/python"), "install", "-q", "--no-index", str(made))
-    assert run(str(WORKSPACE / "venv/bin/fp_target")) == "42"
+    assert run(str(WORKSPACE / "venv/bin/python"), "-c", "import sys; print(sys.prefix)") == str(WORKSPACE / "venv")
     shutil.rmtree(WORKSPACE / "venv")
     return "a folder and a virtual environment"
 
@@ -176,29 +172,18 @@ def shared_memory() -> str:
     return f"{got // MIB} MiB"
 
 
-@check("full-home")
-def full_home() -> str:
-    home = Path.home()
-    limited = os.statvfs(home).f_blocks * os.statvfs(home).f_frsize <= 2 * json.loads(sys.argv[1])[str(home)]
-    if not limited:
-        raise NotHereError("the home is on the node's disk: the kubelet ends a pod that exceeds it")
-    filler = fill(home)
+@check("full-disk")
+def full_disk() -> str:
+    wanted = json.loads(sys.argv[1])
+    folders = [Path.home(), WORKSPACE]
+    if any(os.statvfs(each).f_blocks * os.statvfs(each).f_frsize > 2 * wanted[str(each)] for each in folders):
+        raise NotHereError("on a node's disk: the kubelet ends a pod that exceeds it")
+    fillers = [fill(each) for each in folders]
     try:
         return kernel_starts()
     finally:
-        filler.unlink()
-
-
-@check("full-workspace")
-def full_workspace() -> str:
-    stat = os.statvfs(WORKSPACE)
-    if stat.f_blocks * stat.f_frsize > 2 * json.loads(sys.argv[1])[str(WORKSPACE)]:
-        raise NotHereError("the workspace is on the node's disk: the kubelet ends a pod that exceeds it")
-    filler = fill(WORKSPACE)
-    try:
-        return kernel_starts()
-    finally:
-        filler.unlink()
+        for each in fillers:
+            each.unlink()
 
 
 @check("no-core-dumps")
