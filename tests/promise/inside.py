@@ -88,13 +88,20 @@ def _has_room(folder: Path) -> bool:
 
 
 def kernel_starts() -> str:
-    """Run a line in a new kernel, as Jupyter does it."""
+    """Run a line in a new kernel, whose connection file is where Jupyter Server puts it."""
     code = (
-        "from jupyter_client.manager import start_new_kernel as s\n"
-        "m, c = s(kernel_name='python3', startup_timeout=60)\n"
-        "said = lambda m: print(m['content'].get('text', ''))\n"
-        "c.execute_interactive('print(6 * 7)', timeout=60, output_hook=said)\n"
-        "c.stop_channels(); m.shutdown_kernel(now=True)\n"
+        "import os\n"
+        "from jupyter_client.manager import KernelManager\n"
+        "from jupyter_core.paths import jupyter_runtime_dir\n"
+        "manager = KernelManager(connection_file=os.path.join(jupyter_runtime_dir(), 'promise.json'))\n"
+        "manager.start_kernel()\n"
+        "client = manager.blocking_client()\n"
+        "client.start_channels()\n"
+        "client.wait_for_ready(timeout=60)\n"
+        "said = lambda message: print(message['content'].get('text', ''))\n"
+        "client.execute_interactive('print(6 * 7)', timeout=60, output_hook=said)\n"
+        "client.stop_channels()\n"
+        "manager.shutdown_kernel(now=True)\n"
     )
     out = run(sys.executable, "-c", code)
     assert "42" in out, out
