@@ -30,6 +30,7 @@ from typing import Any
 from spawner.instance import desk_key
 from spawner.instance.arguments import lab_arguments
 from spawner.instance.execution import settings as execution
+from spawner.instance.folders import settle
 from spawner.instance.gauges import Handed
 from spawner.instance.report_key import SETTING, report_key
 from spawner.instance.save.changes import MANIFEST, Manifest, take_manifest
@@ -284,6 +285,7 @@ def main() -> None:
     os.environ.pop("PYTHONPATH", None)  # it was for this program, not for the user's kernels
     orders = read_config(sys.argv[1:], os.environ)
     listener = open_listener(orders)
+    settle(Path(orders.root), os.environ)
     lay_out_examples(orders)
     orders = replace(orders, manifest=take_manifest(Path(orders.root)))
     preload()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-WORKSPACE = "/mnt/workspace"
+from spawner.instance.folders import export_arguments
+from spawner.instance.promise import WORKSPACE
+
+__all__ = ["ARCHIVE", "LARGEST_MESSAGE", "WORKSPACE", "lab_arguments", "server_arguments"]
+
 ARCHIVE = "freepool/files.zip"
 """Below the server's own address: all of its files, as one download."""
 
@@ -18,8 +22,8 @@ LAB = Path(__file__).parent / "lab"
 
 
 def lab_arguments() -> list[str]:
-    """Options that only the instance can know: where this package lies in it."""
-    return [f"--LabApp.extra_labextensions_path={LAB}"]
+    """Options that only the instance can know: where this package lies in it, and which programs it has."""
+    return [f"--LabApp.extra_labextensions_path={LAB}", *export_arguments()]
 
 
 def server_arguments(root: str) -> list[str]:

@@ -5,6 +5,7 @@ The code runs in a real kernel of a claimed slot and does what an attacker would
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -13,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from spawner.pool.backends.local.sandbox import HOME, SIDE_ROOM, WORKSPACE
+from spawner.instance.promise import RUNTIME, room
+from spawner.pool.backends.local.sandbox import HOME
 from tests.backends import canary, machine
 from tests.backends.conformance import SMALL
 from tests.backends.notebook import CodeFailed, Notebook
 from tests.backends.two_tenants import SECRET, WRITABLE, TwoTenants
+from tests.promise.ask import ask
 from tests.stack import PROJECT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+ROOM = room(memory=int(SMALL.memory), disk=int(SMALL.disk)).by_path(HOME)
 
 LINKS = """
 import os
@@ -40,6 +44,18 @@ def links(process):
 
 
 # Reading
+
+
+async def test_an_instance_gives_what_is_promised(alice: Notebook) -> None:
+    """The first test here: others leave files that break a server.
+
+    FREEPOOL_PROMISE_REPORT names a file that gets the results, for docs/instances.md.
+    """
+    found = await ask(alice, ROOM)
+    if report := os.environ.get("FREEPOOL_PROMISE_REPORT"):
+        Path(report).write_text(json.dumps(found, indent=1, ensure_ascii=False))
+    assert {name: one["detail"] for name, one in found.items() if one["result"] == "fails"} == {}
+    assert {name for name, one in found.items() if one["result"] == "not here"} <= {"gpu"}
 
 
 async def test_only_own_processes_are_visible(tenants: TwoTenants) -> None:
@@ -198,7 +214,7 @@ async def test_writable_mounts_are_sized_nosuid_tmpfs_and_all_others_read_only(a
         "{f: (lambda s: s.f_blocks * s.f_frsize)(os.statvfs(f)) for f in folders}",
         setup=f"import os; folders = {sorted(WRITABLE)}",
     )
-    assert sizes == {"/tmp": SIDE_ROOM, "/dev/shm": SIDE_ROOM, HOME: SIDE_ROOM, WORKSPACE: int(SMALL.disk)}
+    assert sizes == ROOM
 
 
 OF_THE_SLOT = re.compile("/proc/sys/(fs/mqueue/.+|kernel/(auto_msgmni|msg.+|sem|sem_next_id|shm.+|pid_max))")
@@ -366,7 +382,7 @@ async def test_kernels_take_orders_on_no_port(tenants: TwoTenants) -> None:
         "json.load(open(ipykernel.connect.get_connection_file()))", setup="import ipykernel, json"
     )
     assert connection["transport"] == "ipc"
-    assert connection["ip"].startswith(HOME)
+    assert connection["ip"].startswith(RUNTIME)
     assert len(await tenants.alice.ask("ports", setup=LISTENING)) <= 1
 
 
@@ -450,7 +466,7 @@ async def test_another_users_kernels_cannot_be_reached(tenants: TwoTenants) -> N
     seen = await tenants.alice.ask(
         "[line.split()[-1] for line in open('/proc/net/unix') if '/' in line or '@' in line]"
     )
-    sockets = await tenants.bob.ask("__import__('glob').glob('/home/freepool/.jupyter-runtime/kernel*ipc*')")
+    sockets = await tenants.bob.ask("__import__('glob').glob('/mnt/jupyter/kernel*ipc*')")
     assert sockets, "the kernel's sockets are in the private home"
     reached = await tenants.alice.ask(
         "[path for path in paths if connects(path)]",

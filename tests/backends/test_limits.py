@@ -11,10 +11,11 @@ import aiohttp
 import psutil
 import pytest
 
+from spawner.instance.promise import WORKSPACE, room
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import Phase
 from spawner.pool.backends.local.backend import LocalBackend
-from spawner.pool.backends.local.sandbox import SIDE_ROOM, WORKSPACE
+from spawner.pool.backends.local.sandbox import HOME
 from tests.backends import canary, machine
 from tests.backends.conformance import SMALL, spec
 from tests.backends.notebook import KernelDied, Notebook, assigned, eventually
@@ -23,6 +24,7 @@ from tests.backends.two_tenants import WRITABLE, TwoTenants
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024**2
+ROOM = room(memory=int(SMALL.memory), disk=int(SMALL.disk)).by_path(HOME)
 
 
 async def test_a_full_workspace_holds_the_flavors_disk_and_the_instance_goes_on(alice: Notebook) -> None:
@@ -53,7 +55,7 @@ async def _fill(notebook: Notebook, folder: str) -> int:
 
 @pytest.mark.parametrize("folder", sorted(WRITABLE - {WORKSPACE}))
 async def test_the_other_folders_are_limited(folder: str, alice: Notebook) -> None:
-    assert 0.9 * SIDE_ROOM <= await _fill(alice, folder) <= SIDE_ROOM
+    assert 0.9 * ROOM[folder] <= await _fill(alice, folder) <= ROOM[folder]
     assert await alice.ask("1 + 1") == 2
 
 

@@ -15,13 +15,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from spawner.pool.backends.local.sandbox import HOME, WORKSPACE
+from spawner.instance.promise import RUNTIME, WORKSPACE
+from spawner.pool.backends.local.sandbox import HOME
 from tests.backends.conftest import as_root, means
 from tests.stack import PROJECT
 
 NOBODY = 65534
 SUITES = {
-    "test_isolation.py": 19,
+    "test_isolation.py": 20,
     "test_system_calls.py": 3,
     "test_local.py::TestLocalBackend": 13,
 }
@@ -154,7 +155,7 @@ class TestWithoutRights:
     def test_only_what_is_wiped_is_mounted_writable(self, seen: dict[str, Any]) -> None:
         writable = {target for target, options in seen["lives"]["mounts"] if "rw" in options.split(",")}
         inside = {target for target in writable if not target.startswith(("/proc", "/dev/"))}
-        assert inside == {"/tmp", HOME, WORKSPACE}
+        assert inside == {"/tmp", HOME, WORKSPACE, RUNTIME}
         assert "/dev/shm" in writable
         assert not {target for target in writable if target.startswith("/proc/")}
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import aiohttp
 
+from spawner.instance.promise import RUNTIME
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.sandbox import HOME, WORKSPACE
 from tests.backends.conformance import spec
 from tests.backends.fakehub import FakeHub
 from tests.backends.notebook import Notebook
 
-WRITABLE = {"/tmp", "/dev/shm", HOME, WORKSPACE}
+WRITABLE = {"/tmp", "/dev/shm", HOME, WORKSPACE, RUNTIME}
 SECRET = f"secret-{secrets.token_hex(8)}"
 
 

@@ -24,7 +24,7 @@ CANNOT = 77
 """Exit code of `images/build` on a machine that has nothing to build with."""
 PYTHON = "/opt/freepool/bin/python"
 SITE = "/opt/freepool/lib/python3.11/site-packages"
-MAY_WRITE = ("/home/jovyan", "/mnt/workspace", "/tmp", "/var/lib/postgresql/data")
+MAY_WRITE = ("/home/jovyan", "/mnt/workspace", "/mnt/jupyter", "/tmp", "/var/lib/postgresql/data")
 
 
 @cache

@@ -10,7 +10,7 @@ import aiohttp
 import httpx
 import pytest
 
-from spawner.instance.arguments import WORKSPACE
+from spawner.instance.promise import RUNTIME, WORKSPACE
 from spawner.instance.sealing import CLAIM_PATH
 from tests.backends.notebook import Notebook
 from tests.backends.system_calls import EXPECTED, PROGRAM
@@ -127,7 +127,7 @@ def test_nothing_of_the_cluster_or_the_platform_is_inside(stack: Stack, pool_nam
         assert secret.read_text().strip() not in environment
     writable = {path for path, mode in mounts.items() if mode == "rw"}
     kept = {path for path in writable if not path.startswith(("/proc", "/dev", "/sys"))}
-    assert kept <= {"/tmp", "/home/jovyan", WORKSPACE, "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}, kept
+    assert kept <= {"/tmp", "/home/jovyan", WORKSPACE, RUNTIME, "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}, kept
     pod = pool_namespace.admin.json("get", "pod", "-n", pool_namespace.name, f"freepool-{instance.slot_id}")
     assert pod["spec"]["automountServiceAccountToken"] is False
     assert not {"KUBERNETES_TOKEN", "CONFIGPROXY_AUTH_TOKEN"} & {e["name"] for e in pod["spec"]["containers"][0]["env"]}

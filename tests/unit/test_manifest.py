@@ -33,7 +33,7 @@ from tests.unit import make
 from tests.unit.make import GIB, quick
 
 POOL = KubernetesPool(namespace="pool", priority_class="for-people", warm_priority_class="waiting")
-WRITABLE = {"/mnt/workspace", "/home/jovyan", "/tmp", "/dev/shm"}
+WRITABLE = {"/mnt/workspace", "/home/jovyan", "/tmp", "/dev/shm", "/mnt/jupyter"}
 words = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=8)
 extras = st.dictionaries(
     words | st.sampled_from(["affinity", "dnsConfig", "topologySpreadConstraints", "volumes"]),

@@ -15,7 +15,8 @@ from kubespawner.objects import make_pod
 
 from spawner.catalog import Flavor
 from spawner.instance.agent import ORDERS_VARIABLE
-from spawner.instance.arguments import WORKSPACE, server_arguments
+from spawner.instance.arguments import server_arguments
+from spawner.instance.promise import RUNTIME, SHARED_MEMORY, TEMPORARY, WORKSPACE, Room, room
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
@@ -39,7 +40,6 @@ HOME = "/home/jovyan"
 EXAMPLES = "/opt/freepool/examples"
 USER_ID = 1000
 """User and group ids of every instance, as in the Jupyter images."""
-LEAST_SCRATCH = 256 * 1024 * 1024
 LOG_ROOM = 256 * 1024 * 1024
 SMALLEST_CPU_REQUEST = 0.05
 CPU_SHARE = 8
@@ -65,14 +65,15 @@ def pod_name(slot_id: str) -> str:
     return f"freepool-{slot_id}"
 
 
-def scratch(flavor: Flavor) -> int:
-    """Bytes of /tmp, and of the home, of one instance."""
-    return max(LEAST_SCRATCH, int(flavor.disk) // 2)
+def room_of(flavor: Flavor) -> Room:
+    """Bytes of the places that one instance may write to."""
+    return room(memory=int(flavor.memory), disk=int(flavor.disk))
 
 
 def ephemeral_storage(flavor: Flavor) -> int:
     """Bytes of ephemeral storage of one instance, its log included."""
-    return int(flavor.disk) + 2 * scratch(flavor) + LOG_ROOM
+    places = room_of(flavor)
+    return places.workspace + places.home + places.temporary + LOG_ROOM
 
 
 def cpu_request(flavor: Flavor) -> float:
@@ -212,7 +213,7 @@ def _environment(spec: SlotSpec) -> dict[str, str]:
         "handed": {"memory": int(flavor.memory), "disk": int(flavor.disk), "cpu": flavor.cpu},
         "port": PORT,
     }
-    return {**common, "JUPYTER_RUNTIME_DIR": f"{HOME}/.jupyter-runtime", ORDERS_VARIABLE: json.dumps(orders)}
+    return {**common, "JUPYTER_RUNTIME_DIR": RUNTIME, ORDERS_VARIABLE: json.dumps(orders)}
 
 
 def _literally(value: str) -> str:
@@ -220,20 +221,25 @@ def _literally(value: str) -> str:
     return value.replace("$(", "$$(")
 
 
+PLACES = {"workspace": WORKSPACE, "home": HOME, "tmp": TEMPORARY, "shm": SHARED_MEMORY, "runtime": RUNTIME}
+"""Volumes of an instance, and where they are mounted."""
+IN_MEMORY = ("shm", "runtime")
+"""These count against the memory limit. Data loaders share memory between processes in shm."""
+
+
 def _volumes(flavor: Flavor) -> list[dict[str, Any]]:
-    room = scratch(flavor)
+    sizes = room_of(flavor).by_path(HOME)
     return [
-        {"name": "workspace", "emptyDir": {"sizeLimit": str(int(flavor.disk))}},
-        {"name": "home", "emptyDir": {"sizeLimit": str(room)}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": str(room)}},
-        # Data loaders share memory between processes here; it counts against the memory limit.
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(int(flavor.memory) // 2)}},
+        {
+            "name": name,
+            "emptyDir": {**({"medium": "Memory"} if name in IN_MEMORY else {}), "sizeLimit": str(sizes[path])},
+        }
+        for name, path in PLACES.items()
     ]
 
 
 def _mounts() -> list[dict[str, str]]:
-    places = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp", "shm": "/dev/shm"}  # noqa: S108  (the pod's own)
-    return [{"name": name, "mountPath": path} for name, path in places.items()]
+    return [{"name": name, "mountPath": path} for name, path in PLACES.items()]
 
 
 def _patience() -> list[dict[str, Any]]:

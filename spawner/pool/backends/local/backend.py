@@ -32,6 +32,7 @@ from spawner.client_address import sandbox_address
 from spawner.descriptors import GIVEN
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
+from spawner.instance.promise import room
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import (
     Phase,
@@ -165,22 +166,23 @@ class LocalBackend:
             with _new_lock(draft) as lock:
                 run_as = self._free_user_id() if self._isolated and os.geteuid() == 0 else None
                 orders = self._orders(spec, final, run_as)
-                self._write_draft(draft, spec.id, run_as, orders)
+                self._write_draft(draft, spec, run_as, orders)
                 if _move_into_place(draft, final):
                     _start_keeper(final, lock, orders)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise _cannot(error) from error
 
-    def _write_draft(self, draft: Path, slot_id: str, run_as: int | None, orders: dict[str, Any]) -> None:
+    def _write_draft(self, draft: Path, spec: SlotSpec, run_as: int | None, orders: dict[str, Any]) -> None:
         if not self._isolated:
             for name in UNSAFE_FOLDERS:
                 (draft / name).mkdir()
         files = sandbox.passwd_files(run_as) | {"resolv.conf": resolver(self.network.means)}
+        files[sandbox.PYVENV] = sandbox.pyvenv_file(self._environment(spec.image))
         for name, text in files.items():
             (draft / name).write_text(text)
             (draft / name).chmod(0o644)
-        kept = {"id": slot_id, "run_as": run_as, "group": orders["group"], "cpu": orders["limits"]["cpu"]}
+        kept = {"id": spec.id, "run_as": run_as, "group": orders["group"], "cpu": orders["limits"]["cpu"]}
         (draft / "orders.json").write_text(json.dumps(kept))
 
     def _orders(self, spec: SlotSpec, folder: Path, run_as: int | None) -> dict[str, Any]:
@@ -190,7 +192,7 @@ class LocalBackend:
             package=sandbox.package_folder(),
             examples=self.examples,
             folder=folder,
-            disk=int(flavor.disk),
+            room=room(memory=int(flavor.memory), disk=int(flavor.disk)),
             run_as=run_as,
             threads=max(1, int(flavor.cpu)),
             own_network=self.network.means is not Means.SHARED,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from spawner.instance.arguments import WORKSPACE
+from spawner.instance.promise import RUNTIME, WORKSPACE, Room
 
 HOME = "/home/freepool"
 PACKAGE = "/opt/freepool"
@@ -24,9 +24,6 @@ EXAMPLES = "/opt/examples"
 USER = "freepool"
 USER_ID = 1000
 """User id inside the sandbox, where it has its own user namespace."""
-SIDE_ROOM = 256 * 1024 * 1024
-"""Bytes of /tmp, the home and /dev/shm each; they count against the memory limit."""
-
 SYSTEM = ("/usr", "/opt/conda")
 SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC = (
@@ -37,20 +34,23 @@ RESOLVER = "/etc/resolv.conf"
 HIDDEN = ("/usr/bin/node", "/usr/bin/npm", "/usr/local/bin/node", "/usr/local/bin/npm")
 """JupyterLab and its language-server extension run these at each start if they exist, which costs 0.3 s."""
 
+PYVENV = "pyvenv.cfg"
 DEBUGGER = "lib/python3*/site-packages/debugpy/server"
 """Hidden, so that kernels offer no debugger: it would listen on the shared loopback interface, and after its user has
 closed it, accept commands from any other instance."""
+OUTSIDE_PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages", "local/lib/python3*/dist-packages")
+"""Packages of the Python that an image's environment is made from, below its prefix. Hidden: see `pyvenv_file`."""
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The parts of one sandbox. Sizes are bytes; `run_as` is a real user id where root creates the sandbox."""
+    """The parts of one sandbox. `run_as` is a real user id where root creates the sandbox."""
 
     environment: Path
     package: Path
     examples: Path
     folder: Path
-    disk: int
+    room: Room
     run_as: int | None
     threads: int
     nested_namespaces: bool = True
@@ -67,6 +67,28 @@ def environment_prefixes(environment: Path) -> tuple[Path, ...]:
     if not prefix.is_relative_to("/usr"):
         found.append(prefix)
     return tuple(found)
+
+
+def outside_packages(environment: Path) -> list[Path]:
+    """Existing folders of packages that are not the environment's, in the prefix of its Python."""
+    own = environment.resolve()
+    prefix = (environment / "bin" / "python").resolve().parent.parent
+    found = (path for pattern in OUTSIDE_PACKAGES for path in sorted(prefix.glob(pattern)))
+    return [path for path in found if path.is_dir() and not path.resolve().is_relative_to(own)]
+
+
+def pyvenv_file(environment: Path) -> str:
+    """The environment's pyvenv.cfg as an instance sees it; empty where it has none.
+
+    Python looks for a user's own packages, and pip installs them, only if the environment also sees the packages of
+    the Python that it is made from.
+    """
+    try:
+        lines = (environment / PYVENV).read_text().splitlines()
+    except OSError:
+        return ""
+    kept = [line for line in lines if not line.startswith("include-system-site-packages")]
+    return "\n".join([*kept, "include-system-site-packages = true", ""])
 
 
 def python_of(environment: Path) -> str:
@@ -91,7 +113,7 @@ def variables(sandbox: Sandbox) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TMPDIR": "/tmp",  # noqa: S108  (the sandbox's own)
         "PYTHONPATH": PACKAGE,
-        "JUPYTER_RUNTIME_DIR": f"{HOME}/.jupyter-runtime",
+        "JUPYTER_RUNTIME_DIR": RUNTIME,
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
@@ -167,14 +189,15 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     yield from ("--ro-bind", str(sandbox.folder / "passwd"), "/etc/passwd")
     yield from ("--ro-bind", str(sandbox.folder / "group"), "/etc/group")
     yield from ("--proc", "/proc", "--dev", "/dev")
-    yield from _writable("/dev/shm", SIDE_ROOM, "1777")  # noqa: S108
-    yield from _writable("/tmp", SIDE_ROOM, "1777")  # noqa: S108
-    yield from _writable(HOME, SIDE_ROOM, "0777")
-    yield from _writable(WORKSPACE, sandbox.disk, "0777")
+    # Files in them are memory, and count against its limit.
+    for path, size in sandbox.room.by_path(HOME).items():
+        yield from _writable(path, size, "0777" if path in (HOME, WORKSPACE, RUNTIME) else "1777")
     # After the writable mounts, which would hide an installation below one of them.
     for prefix in environment_prefixes(sandbox.environment):
         yield from _read_only(prefix, prefix)
-    for hidden in sandbox.environment.resolve().glob(DEBUGGER):
+    if (sandbox.environment / PYVENV).exists():
+        yield from ("--ro-bind", str(sandbox.folder / PYVENV), str(sandbox.environment.resolve() / PYVENV))
+    for hidden in (*outside_packages(sandbox.environment), *sandbox.environment.resolve().glob(DEBUGGER)):
         yield from ("--tmpfs", str(hidden), "--remount-ro", str(hidden))
     yield from _read_only(sandbox.package / "__init__.py", Path(PACKAGE) / "spawner" / "__init__.py")
     yield from _read_only(sandbox.package / "instance", Path(PACKAGE) / "spawner" / "instance")
