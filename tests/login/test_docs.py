@@ -114,7 +114,7 @@ def test_the_values_of_the_page_give_the_hub_this_login(tmp_path: Path, monkeypa
         for component, pod in pods(manifests)
         if pod["spec"].get("volumes")
     }
-    assert {component for component, found in secret_mounts.items() if found} == {"hub"}
+    assert {component for component, found in secret_mounts.items() if found} == {"hub", "check"}
     hub = next(pod for component, pod in pods(manifests) if component == "hub")
     (secrets,) = [volume["secret"] for volume in hub["spec"]["volumes"] if volume["name"] == "secrets"]
     assert "crypt-keys" in {item["key"] for item in secrets["items"]}
@@ -133,7 +133,8 @@ def test_an_upgrade_of_somebody_who_has_a_secret_of_their_own_needs_no_new_key()
 
 def test_generated_keys_fit_the_hub() -> None:
     manifests = render({})
-    (found,) = [decoded(secret)["crypt-keys"] for secret in of_kind(manifests, "Secret") if "link" in secret["data"]]
+    named = {secret["metadata"]["name"]: secret for secret in of_kind(manifests, "Secret")}
+    found = decoded(named["freepool"])["crypt-keys"]
     assert re.fullmatch("[0-9a-f]{64}", found)
     assert manifest_of(manifests, "Secret", "freepool")
 
