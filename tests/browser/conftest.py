@@ -24,7 +24,7 @@ def chromium() -> Iterator[Browser]:
     """One browser for all tests of this folder; each visitor has its own browser context."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
 

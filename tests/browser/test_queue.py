@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from spawner.desk.i18n import load_translations
 from tests.browser.test_axe import findings
 from tests.browser.test_looks import PHONE, Picture, assert_fits
-from tests.browser.visitor import IDLE, READY, Visitor, button, heading
+from tests.browser.visitor import IDLE, READY, Visitor, button, heading, launch
 from tests.stack import Stack, running_stack, write_catalog
 
 LARGE = {"en": "CPU large", "zh-CN": "CPU 大内存型"}
@@ -169,11 +169,12 @@ def test_an_example_requested_in_a_full_pool_opens_once_an_instance_runs(small_s
         stop_all(small_stack, "one", "two", "big")
 
 
-def test_a_user_who_allows_notifications_gets_one_when_called(small_stack: Stack, enter: Enter) -> None:
+def test_a_user_who_allows_notifications_gets_one_when_called(small_stack: Stack, chromium: Browser) -> None:
     start_for(small_stack, "one", "two")
     start_for(small_stack, "big", flavor="cpu-large")
+    browser = launch(chromium.browser_type, has_windows=True)
+    visitor = Visitor.enter(browser, small_stack, "sleeper", permissions=["notifications"])
     try:
-        visitor = enter("sleeper", permissions=["notifications"])
         visitor.context.add_init_script(
             """window.notifications = [];
             window.Notification = class extends window.Notification {
@@ -187,7 +188,11 @@ def test_a_user_who_allows_notifications_gets_one_when_called(small_stack: Stack
         small_stack.stop("one")
         expect(heading(desk)).to_have_text(READY["en"])
         assert desk.evaluate("window.notifications") == [["It is your turn", "CPU: your notebook is starting."]]
+        assert visitor.unexpected == []
     finally:
+        small_stack.leave_line(visitor.user)
+        visitor.leave()
+        browser.close()
         stop_all(small_stack, "one", "two", "big")
 
 

@@ -36,7 +36,7 @@ def page(release: Release) -> Iterator[Page]:
     """A user's browser at the desk."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright.chromium)
         context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()

@@ -256,7 +256,7 @@ async def _record_all(folder: Path, names: Sequence[str], *, every: float, lengt
             undo.push_async_callback(pool.close)
             playwright = await undo.enter_async_context(async_playwright())
             browser = await playwright.chromium.launch(
-                executable_path="/usr/bin/chromium",
+                executable_path="/usr/bin/chromium-headless-shell",
                 args=["--no-sandbox", "--disable-quic", "--disable-background-networking"],
             )
             places = asyncio.Semaphore(AT_ONCE)

@@ -309,7 +309,7 @@ def test_a_full_day_refuses_new_accounts_of_a_network_also_after_a_restart(
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
 

@@ -205,7 +205,7 @@ def chromium() -> Iterator[Browser]:
     """One browser for this file."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
 

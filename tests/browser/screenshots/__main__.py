@@ -84,7 +84,7 @@ def main() -> int:
     expect.set_options(timeout=PATIENCE_MS)
     failed: list[str] = []
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright.chromium)
         for stack_of, stories in ((stack_with_hours, STORIES), (stack_with_provider, LOGIN_STORIES)):
             wanted = {name: story for name, story in stories.items() if not options.only or name in options.only}
             if wanted:
