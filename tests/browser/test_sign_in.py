@@ -60,7 +60,8 @@ def test_after_a_logout_the_desk_shows_the_landing_page(visitor: Visitor) -> Non
     desk = visitor.open_desk()
     desk.locator("summary").click()
     desk.get_by_role("link", name="Sign out").click()
-    desk.wait_for_url("**/hub/login*")
+    desk.wait_for_url("**/hub/logout")
+    expect(heading(desk)).to_have_text("You are signed out")
     desk.goto(f"{visitor.stack.url}/services/desk/")
     expect(heading(desk)).to_have_text(LANDING["en-US"])
 

@@ -254,6 +254,11 @@ export type EndView = {
   restart_url: string;
 };
 
+export type EndingView = {
+  title: string;
+  text: string;
+};
+
 export type ErrorAnswer = {
   error: ErrorBody;
 };
@@ -290,6 +295,7 @@ export type ExampleView = {
   path: string;
   image: string;
   seconds: number;
+  memory_bytes: number;
   icon: string;
   available: boolean;
   reason: string | null;
@@ -471,6 +477,7 @@ export type InstanceView = {
   progress: ProgressView[];
   files_url?: string | null;
   session?: SessionPart | null;
+  ending?: EndingView | null;
 };
 
 export type KeepChoiceRequest = {

@@ -22,8 +22,8 @@ class Report:
 
     `busy_seconds`: of the kernel that has been busy longest; None where none is. `terminals`: with a program in them.
     `tabs`: open browser tabs. `input_at` and `now` are seconds by the instance's own clock. `processor_seconds` and
-    `network` (bytes) are counters since its creation, where it can read them. `opened`: whether anybody has used it since
-    its start; None where it does not say.
+    `network` (bytes) are counters since its creation, where it can read them. `opened`: whether anybody has used it
+    since its start; None where it does not say.
     """
 
     now: float
