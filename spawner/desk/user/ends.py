@@ -93,6 +93,8 @@ def ending_view(instance: Instance, bundle: Bundle | None, texts: Translations) 
     if instance.usable_at is None:
         return EndingView(title=texts.say(CLEANING_UP if reason in FAILURES else CANCELLING), text=cause)
     is_saving = bundle is not None and bundle.state is BundleState.MAKING
+    if END_TEXTS[reason].files != DELETED:
+        return EndingView(title=texts.say(DELETING), text=cause)
     files = texts.say(THEN_DELETED if is_saving else ALL_DELETED)
     return EndingView(title=texts.say(SAVING if is_saving else DELETING), text=texts.together(cause, files))
 

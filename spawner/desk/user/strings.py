@@ -73,6 +73,7 @@ USER_STRINGS: dict[str, str] = {
     "state_stopping": "Stopping",
     "starting_title": "Starting your notebook",
     "running_title": "Your notebook is ready",
+    "renamed_title": "Your notebook runs under your previous name",
     "switching_lead": "All files are being deleted. Then a new notebook starts.",
     "progress": "Progress",
     "waiting": "Requesting a notebook",

@@ -86,7 +86,7 @@ function runningParts(model, instance) {
   const disabled = ui.busy ? "true" : null;
   const hours = runningHours(flavor, model);
   return {
-    title: t("running_title"),
+    title: t(instance.problem ? "renamed_title" : "running_title"),
     lead: instance.problem,
     whole: Boolean(instance.problem),
     action: instance.problem ? null : h(
@@ -116,7 +116,7 @@ function runningParts(model, instance) {
       ),
     ],
     rest: [
-      instance.files_url && h(
+      instance.files_url && !instance.problem && h(
         "a", { class: "button", href: instance.files_url }, t("download_files"),
       ),
       h(
