@@ -33,8 +33,8 @@ class Problem:
 
 
 TITLES = {
-    "not_allowed": "You cannot open this page",
-    "signed_out": "You are signed out",
+    "not_allowed": "You do not have access to this",
+    "signed_out": "Sign in again",
     "rate_limited": "Too many requests",
     "unavailable": "The platform is not responding",
 }

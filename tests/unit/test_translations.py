@@ -146,6 +146,7 @@ def paid_texts() -> Iterator[str]:
         words.STATES,
         words.CLOUD_STATES,
         words.WHY,
+        words.WHILE_IT_ENDS,
         words.NOTICES,
         words.BLOCKS,
         words.BINDING_STATES,
