@@ -224,9 +224,7 @@ def ended_states() -> Iterator[Free]:
 
 # Paid
 
-CLOUD: Any = SimpleNamespace(
-    providers={"dsw": SimpleNamespace(title="Alibaba Cloud PAI-DSW")}, reaches=lambda *_: True
-)
+CLOUD: Any = SimpleNamespace(providers={"dsw": SimpleNamespace(title="Alibaba Cloud PAI-DSW")}, reaches=lambda *_: True)
 
 
 RAN = (

@@ -54,8 +54,9 @@ def _serve(route: Route) -> None:
 def desk_page(language: str) -> str:
     texts = TEXTS[language]
     strings = {name: texts.say(text) for name, text in (USER_STRINGS | ALLOWANCE_STRINGS).items()}
+    style = f'<link rel="stylesheet" href="{HERE}static/shared/page.css">'
     return (
-        f'<!doctype html><html lang="{language}"><link rel="stylesheet" href="{HERE}static/shared/page.css"><body data-base="/"><main id="app"></main>'
+        f'<!doctype html><html lang="{language}">{style}<body data-base="/"><main id="app"></main>'
         f'<script type="application/json" id="strings">{json.dumps(strings)}</script>'
         '<script type="application/json" id="state">null</script></body></html>'
     )

@@ -517,7 +517,9 @@ def test_a_cpu_is_offered_to_whom_it_saves_hours(
     accelerator = {"name": "L4", "resource": "nvidia.com/gpu", "count": 1, "memory": make.GIB}
     flavors = [make.flavor("small", **cpu)]
     flavors += [
-        make.flavor(one.id, accelerator=accelerator, allowance={"class": "gpu"}) for one in made.flavors if one.allowance
+        make.flavor(one.id, accelerator=accelerator, allowance={"class": "gpu"})
+        for one in made.flavors
+        if one.allowance
     ]
     pool = SimulatedPool(ledger, catalog=made.model_copy(update={"flavors": tuple(flavors)}), time=MONDAY)
     metering = Metered(pool.catalog, pool.new_id)

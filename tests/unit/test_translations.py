@@ -184,13 +184,16 @@ def session_words() -> Iterator[str]:
     yield from (value for name, value in vars(session_texts).items() if name.isupper() and isinstance(value, str))
 
 
+LESS = (admin_causes.LESS_ROOM, admin_causes.LESS_MEMORY)
+
+
 def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
         yield from table.values()
     yield from (*admin_causes.FAILURE_STEPS.values(), *notebook_pages.USES.values())
     yield from (notebook_pages.SENT, notebook_pages.STOPPED, *terms_pages.TITLES.values())
-    yield from (admin_causes.LIMIT_REACHED, admin_causes.MEMORY_USED, admin_causes.MEMORY_SMALL)
+    yield from (admin_causes.LIMIT_REACHED, admin_causes.MEMORY_USED, admin_causes.MEMORY_SMALL, *LESS)
     for table in (run_words.ENDS, run_words.STATES, run_words.PAID_STATES):
         yield from table.values()
     for module in (people_pages, people_commands, forgetting):

@@ -42,6 +42,7 @@ export type AdminFlavorView = {
   targets: TargetView[];
   day: DayView;
   audience?: string | null;
+  less_room?: string | null;
   activity?: ActivityView | null;
 };
 
