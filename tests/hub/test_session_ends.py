@@ -69,7 +69,7 @@ def test_a_page_is_told_of_its_session_and_then_why_it_has_ended(stack: Stack) -
     ended = eventually(lambda: (found := ask(stack, url).json())["state"] == "ended" and found, what="the end")
     assert (ended["reason"], ended["next_state"]) == ("stopped", None)
     assert ended["text"] == "Your notebook was stopped. Its files were deleted."
-    assert ask(stack, f"{url}&language=zh-CN").json()["text"] == "Notebook 已停止，其中的文件已被删除。"
+    assert ask(stack, f"{url}&language=zh-CN").json()["text"] == "你的 Notebook 已停止。其中的文件已被删除。"
     stack.run(ANN)
     assert ask(stack, url).json()["next_state"] == "running"
 
