@@ -17,6 +17,7 @@ header{border-bottom:1px solid var(--line)}.row{display:flex;flex-wrap:wrap;alig
 min-height:3.5rem}.row a{color:inherit;text-decoration:none;font-size:.9rem}.row a:hover{text-decoration:underline}
 .row .brand{display:flex;align-items:center;gap:.6rem;margin-right:auto;font-size:1rem;font-weight:600}
 .row [aria-current]{font-weight:600}
+@media(max-width:30rem){.row [aria-current]{display:none}}
 h1{font-size:1.5rem;margin:0 0 .5rem}h2{font-size:1.15rem;margin:0 0 .25rem}
 section{border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem;margin:1.25rem 0}
 label{display:block;font-weight:600;margin:.9rem 0 .25rem}label.check{font-weight:400}
