@@ -349,9 +349,12 @@ class Handler(HubOAuthenticated, RequestHandler):
         )
 
     def _language_links(self) -> list[tuple[str, str, str]]:
-        """For a page that cannot hold the form: each language's tag, name and address."""
-        page = f"{self.desk.base}language/"
-        return [(tag, name, url_concat(page + tag, {"here": self.here})) for tag, name in LANGUAGE_NAMES.items()]
+        """For a page that cannot hold the form: each language's tag, name and address.
+
+        They lead back to the page's address without its query, which may have a key or a code.
+        """
+        page, here = f"{self.desk.base}language/", self.here.partition("?")[0]
+        return [(tag, name, url_concat(page + tag, {"here": here})) for tag, name in LANGUAGE_NAMES.items()]
 
     @property
     def _may_hold_token(self) -> bool:

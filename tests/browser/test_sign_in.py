@@ -68,7 +68,7 @@ def test_a_logout_says_so_and_then_the_desk_shows_the_landing_page(visitor: Visi
     desk.goto(f"{visitor.stack.url}/services/desk/nothing?a=b")
     desk.get_by_role("link", name="简体中文").click()
     expect(heading(desk)).to_have_text("页面不存在")
-    assert desk.url == f"{visitor.stack.url}/services/desk/nothing?a=b", "where it was, in the language that was asked"
+    assert desk.url == f"{visitor.stack.url}/services/desk/nothing", "without the query, which may have a key"
 
 
 def test_jupyterhubs_spawn_page_ignores_its_query_and_starts_the_default(visitor: Visitor) -> None:
