@@ -2,20 +2,6 @@
 
 from __future__ import annotations
 
-ENDS: dict[str, str] = {
-    "deadline": "It reached its time limit.",
-    "idle": "It was not used.",
-    "crashed": "It exited on its own.",
-    "out_of_memory": "It ran out of memory.",
-    "out_of_disk": "It ran out of disk space.",
-    "evicted": "Its server ran out of resources. We are sorry.",
-    "lost": "It was lost because of a problem on our side. We are sorry.",
-    "shutdown": "The platform was shut down.",
-    "maintenance": "It was stopped for maintenance.",
-    "not_collected": "It was your turn, but you did not open it in time.",
-    "administrator": "An administrator stopped it.",
-    "guard": "It was stopped by a rule of this platform.",
-}
 PAID: dict[str, str] = {
     "running": "Your {instance_type} is running. Charges have started.",
     "most_spent": "Your {instance_type} has used most of its spending limit.",

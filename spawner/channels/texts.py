@@ -10,15 +10,19 @@ from functools import partial
 from typing import Any
 
 from spawner.channels.keys import ChannelKeys
-from spawner.channels.sentences import ENDS, PAID, PAID_NEWS
+from spawner.channels.sentences import PAID, PAID_NEWS
 from spawner.channels.translations import say, translations
 from spawner.ledger.channels.rows import Channel, Message, MessageEvent
 from spawner.ledger.people.bans import REASONS
 from spawner.ledger.people.rows import BanCode
+from spawner.ledger.pool.end_texts import END_TEXTS
+from spawner.ledger.pool.rows import EndReason
 from spawner.times import utc_text
 
 Tell = Callable[..., str]
 """`say` in one language."""
+MAINTENANCE = "maintenance"
+"""The parameter `kind` of a message of an end that maintenance brings."""
 LONGEST_NAME = 64
 """Characters of a user's name in a message to an address that is not confirmed: strangers read it."""
 
@@ -95,6 +99,9 @@ class Writer:
                 )
             case MessageEvent.YOUR_TURN:
                 return self._turn(tell, flavor, params)
+            case MessageEvent.DEADLINE if params.get("kind") == MAINTENANCE:
+                why = "Your notebook will be stopped for maintenance of the platform ({flavor}). It stops at {time}."
+                return self._stop(tell, why, flavor, params, now)
             case MessageEvent.DEADLINE:
                 why = "The time of your notebook is nearly over ({flavor}). It stops at {time}."
                 return self._stop(tell, why, flavor, params, now)
@@ -150,10 +157,10 @@ class Writer:
         return _Words(tell(subject, minutes=minutes), paragraphs, self.desk_url)
 
     def _ended(self, tell: Tell, flavor: str, params: Mapping[str, Any], language: str) -> _Words:
-        why = ENDS.get(str(params.get("reason")))
-        ended = tell("Your notebook has ended: {flavor}.", flavor=flavor)
-        first = translations(language).together(ended, tell(why) if why else "")
-        paragraphs = [first, tell("What happened, and a new start: {url}", url=self.desk_url)]
+        reason = str(params.get("reason"))
+        what = END_TEXTS[EndReason(reason)].what if reason in set(EndReason) else "Your notebook has ended."
+        first = translations(language).together(tell(what), tell("Machine type: {flavor}.", flavor=flavor))
+        paragraphs = [first, tell("What became of your files, and a new start: {url}", url=self.desk_url)]
         return _Words(tell("Your notebook has ended"), paragraphs, self.desk_url)
 
     def _paid(self, tell: Tell, params: Mapping[str, Any]) -> _Words:

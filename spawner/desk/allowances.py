@@ -10,33 +10,11 @@ from spawner.catalog import Catalog
 from spawner.desk.durations import LOCALES, SPACELESS
 from spawner.desk.i18n import Translations
 from spawner.ledger import EndReason
+from spawner.ledger.pool.end_texts import END_TEXTS
 from spawner.ledger.time.rows import GrantSource
 
-ENDS: Mapping[EndReason, str] = {
-    EndReason.STOPPED: "Stopped by you",
-    EndReason.CANCELLED: "Start cancelled",
-    EndReason.DEADLINE: "Time limit reached",
-    EndReason.CRASHED: "Exited on its own",
-    EndReason.OUT_OF_MEMORY: "Out of memory",
-    EndReason.OUT_OF_DISK: "Out of disk space",
-    EndReason.EVICTED: "Its server ran out of resources",
-    EndReason.NO_ROOM: "No capacity",
-    EndReason.NO_IMAGE: "Its image could not be downloaded",
-    EndReason.START_FAILED: "Could not be started",
-    EndReason.LOST: "A problem on our side",
-    EndReason.SUPERSEDED: "Replaced by a new notebook",
-    EndReason.SHUTDOWN: "The platform was shut down",
-    EndReason.ORPHANED: "Stopped by the platform",
-    EndReason.NOT_COLLECTED: "Not opened in time",
-    EndReason.MAINTENANCE: "Stopped for maintenance",
-    EndReason.BANNED: "Account banned",
-    EndReason.GUARD: "Stopped by a rule of this platform",
-    EndReason.ADMINISTRATOR: "Stopped by an administrator",
-    EndReason.SURPLUS: "Stopped by the platform",
-    EndReason.IDLE: "Stopped because it was not in use",
-    EndReason.SHUT_DOWN: "Shut down from JupyterLab",
-}
-"""Short forms of `spawner.pool.progress.END_TEXTS`, for lists."""
+ENDS: Mapping[EndReason, str] = {reason: text.own or text.short for reason, text in END_TEXTS.items()}
+"""For the user's own lists."""
 SOURCES: Mapping[GrantSource, str] = {
     GrantSource.POLICY: "Weekly hours",
     GrantSource.FLOAT: "Share of last week's unused hours",

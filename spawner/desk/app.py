@@ -28,7 +28,7 @@ from spawner.desk.announcement import pages as announcement_pages
 from spawner.desk.changes import ChangeNotifier
 from spawner.desk.context import Desk
 from spawner.desk.hub_auth import DeskAuth
-from spawner.desk.i18n import load_translations
+from spawner.desk.i18n import LANGUAGES, load_translations
 from spawner.desk.identity import HubLogins
 from spawner.desk.openapi import openapi
 from spawner.desk.paid import gate
@@ -56,6 +56,7 @@ from spawner.settings import LARGEST_REQUEST, Settings
 
 log = logging.getLogger("freepool.desk")
 FOLDER = Path(__file__).parent
+LANGUAGE_TAG = Parameter("tag", {"type": "string", "enum": list(LANGUAGES)}, "|".join(LANGUAGES))
 WAITING = 4096
 """Connections that may wait while the desk is busy: where a Unix socket has no more room, it refuses at once."""
 BASE = "/services/desk/"
@@ -129,6 +130,7 @@ def all_routes(parts: Parts) -> list[Any]:
     document = api_document(has_paid=parts.paid is not None)
     common_routes = (
         Route("language", common.LanguageHandler),
+        Route("language/{tag}", common.LanguageLinkHandler, parameters=(LANGUAGE_TAG,)),
         Route("oauth_callback", common.CallbackHandler),
         Route("health", common.HealthHandler),
         Route("status", status.StatusHandler),

@@ -44,19 +44,35 @@ class LanguageHandler(Handler):
     async def post(self) -> None:
         """Store the language in a cookie, and redirect to the page."""
         form = LanguageForm.model_validate(form_fields(self))
-        if form.language in LANGUAGES:
-            # A cookie of version 0.2 has the desk's path, and would come first.
-            self.add_header("Set-Cookie", f"{LANGUAGE_COOKIE}=; Max-Age=0; Path={self.desk.base}")
-            self.set_cookie(
-                LANGUAGE_COOKIE,
-                form.language,
-                path="/",  # the hub's pages read it, too
-                expires_days=365,
-                httponly=True,
-                samesite="Lax",
-            )
-        is_ours = form.here.startswith(self.desk.base) and LOCAL_PATH.fullmatch(form.here) is not None
-        self.redirect(form.here if is_ours else self.desk.base, status=303)
+        keep_language(self, form.language)
+        self.redirect(safe_address(self, form.here), status=303)
+
+
+class LanguageLinkHandler(Handler):
+    """GET /language/TAG?here=, for pages without a form: those of errors, and those for strangers"""
+
+    needs_user = False
+
+    def get(self, tag: str) -> None:
+        """Store the language, and go back to the page."""
+        keep_language(self, tag)
+        self.redirect(safe_address(self, self.get_query_argument("here", "")), status=303)
+
+
+def keep_language(handler: Handler, tag: str) -> None:
+    """Store a language of ours in the cookie."""
+    if tag not in LANGUAGES:
+        return
+    # A cookie of version 0.2 has the desk's path, and would come first.
+    handler.add_header("Set-Cookie", f"{LANGUAGE_COOKIE}=; Max-Age=0; Path={handler.desk.base}")
+    # The hub's pages read it, too.
+    handler.set_cookie(LANGUAGE_COOKIE, tag, path="/", expires_days=365, httponly=True, samesite="Lax")
+
+
+def safe_address(handler: Handler, here: str) -> str:
+    """This address, if it is one of the desk's; else the home page."""
+    is_ours = here.startswith(handler.desk.base) and LOCAL_PATH.fullmatch(here) is not None
+    return here if is_ours else handler.desk.base
 
 
 class StreamHandler(JsonHandler):

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
 from pydantic import BaseModel
 from sqlalchemy import Connection
-from tornado.httputil import split_host_and_port
+from tornado.httputil import split_host_and_port, url_concat
 from tornado.web import HTTPError, RequestHandler
 
 from spawner import __version__
@@ -25,12 +25,13 @@ from spawner.desk.context import Desk
 from spawner.desk.durations import LOCALES
 from spawner.desk.i18n import LANGUAGE_COOKIE, choose_language
 from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance_of_token
-from spawner.desk.problems import Problem, describe_error
+from spawner.desk.problems import Problem, describe_error, title_of
 from spawner.desk.report_view import make_report
 from spawner.desk.streams import MOST, Streams
 from spawner.desk.terms.check import accept_path, needs_acceptance, not_accepted
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
 from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
+from spawner.i18n import LANGUAGE_NAMES
 from spawner.ledger.people import bans, people
 from spawner.ledger.people.rows import Ban, Person
 from spawner.origins import ALONE, COOP
@@ -327,22 +328,33 @@ class Handler(HubOAuthenticated, RequestHandler):
     def render_page(self, name: str, **context: Any) -> str:
         """HTML from a template below `templates/`."""
         template = self.desk.templates.get_template(name)
+        xsrf = self.xsrf_token.decode() if self.current_user and self._may_hold_token else ""
+        context.setdefault("languages", [] if xsrf else self._language_links())
         return template.render(
             _=self.language_texts.say,
             lang=self.language_texts.language,
             base=self.pages_base,
             picture=urljoin(self.desk.settings.public_url, self.static_path("shared/share.png")),
             static=self.static_path,
-            xsrf=self.xsrf_token.decode() if self.current_user and self._may_hold_token else "",
+            xsrf=xsrf,
             here=self.here,
             version=__version__,
             demo=self.desk.settings.is_demo,
             has_paid=self.desk.settings.paid is not None and self.desk.settings.guards_pages,
             guards_pages=self.desk.settings.guards_pages,
             has_channels=self.desk.settings.channels.is_on,
+            has_kept_files=self.desk.catalog.keep.enabled,
             announcement=self.announcement,
             **context,
         )
+
+    def _language_links(self) -> list[tuple[str, str, str]]:
+        """For a page that cannot hold the form: each language's tag, name and address.
+
+        They lead back to the page's address without its query, which may have a key or a code.
+        """
+        page, here = f"{self.desk.base}language/", self.here.partition("?")[0]
+        return [(tag, name, url_concat(page + tag, {"here": here})) for tag, name in LANGUAGE_NAMES.items()]
 
     @property
     def _may_hold_token(self) -> bool:
@@ -388,7 +400,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     def _write_error_page(self, problem: Problem) -> None:
         if problem.code == Banned.code:
             return self._write_ban_page(problem)
-        title = self.say("Something went wrong")
+        title = self.say(title_of(problem))
         text = self.language_texts.together(problem.message, problem.next or "")
         if problem.status == HTTPStatus.NOT_FOUND:
             title, text = self.say("Page not found"), self.say("Check the address, or go to the home page.")

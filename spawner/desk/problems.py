@@ -32,6 +32,23 @@ class Problem:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
+TITLES = {
+    "not_allowed": "You do not have access to this",
+    "signed_out": "Sign in again",
+    "rate_limited": "Too many requests",
+    "unavailable": "The platform is not responding",
+}
+"""Titles of the pages of errors, by their code; any other has `OTHER_TITLE`."""
+OTHER_TITLE = "Something went wrong"
+
+
+def title_of(problem: Problem) -> str:
+    """The English title of an error's page."""
+    codes = {HTTPStatus.FORBIDDEN: "not_allowed", HTTPStatus.SERVICE_UNAVAILABLE: "unavailable"}
+    code = codes.get(HTTPStatus(problem.status), "") if problem.code == "error" else problem.code
+    return TITLES.get(code, OTHER_TITLE)
+
+
 def with_titles(error: FreepoolError, catalog: Catalog, language: str) -> dict[str, object]:
     """The error's parameters, with a flavor's and an image's title for its id, and those of `free_flavors`.
 

@@ -47,6 +47,7 @@ class UnavailableHandler(Handler):
         self.finish(
             self.render_page(
                 "shared/message.html",
+                languages=[],
                 title=title,
                 text=text,
                 report=make_report(self, f"{status} {title}", path=path, assets=f"{self.pages_base}static/shared/"),

@@ -18,6 +18,9 @@ from spawner.instance.report_key import SETTING, is_platform
 
 INPUT = "freepool_input_at"
 """The server's setting with the time of the last real input in a visible tab, in seconds since 1970."""
+OPENED = "api_last_activity"
+"""Jupyter Server sets it at each request of a signed-in user to its API, such as a page's first ones. Its own report to
+JupyterHub at the start sets nothing."""
 MOST = 100
 """Kernels and terminals that are named; the busy ones first."""
 BUSY_SINCE = "_freepool_busy_since"
@@ -38,7 +41,10 @@ class ActivityHandler(RequestHandler):
 
 
 def activity(app: Any, settings: dict[str, Any], now: float) -> dict[str, Any]:
-    """What is reported. `since` and `input_at` are seconds since 1970 by this machine's clock, which is `now`."""
+    """What is reported. `since` and `input_at` are seconds since 1970 by this machine's clock, which is `now`.
+
+    `opened`: whether anybody has used this server since its start.
+    """
     kernels = [_kernel(kernel_id, kernel) for kernel_id, kernel in _kernels(app)]
     terminals = [_terminal(name, terminal) for name, terminal in _terminals(settings)]
     return {
@@ -47,6 +53,7 @@ def activity(app: Any, settings: dict[str, Any], now: float) -> dict[str, Any]:
         "terminals": sorted(terminals, key=lambda one: -one["children"])[:MOST],
         "tabs": _tabs(app, settings),
         "input_at": settings.get(INPUT),
+        "opened": OPENED in settings or settings.get(INPUT) is not None,
         "processor_seconds": _processor_seconds(),
         "network": _network_bytes(),
     }

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_UP, Decimal
+from enum import StrEnum
 from fractions import Fraction
+from itertools import groupby
 
 from spawner.ledger.paid.rows import Consent
 from spawner.paid.money import Money, read
@@ -29,6 +31,16 @@ class Needs:
     memory: int = 0
     gpu_count: int = 0
     gpu_memory: int = 0
+
+
+class QuoteGroup(StrEnum):
+    """Parts of the list of quotes, in their order. In each the cheapest is first."""
+
+    FITS = "fits"
+    SOLD_OUT = "sold_out"
+    """It fits, and the cloud reports it as out of stock."""
+    TOO_SMALL = "too_small"
+    NO_PRICE = "no_price"
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,15 @@ class Quote:
         """Whether it may be offered: its price is known, and the cloud does not report it as out of stock."""
         return self.hourly is not None and self.instance_type.available is not False
 
+    @property
+    def group(self) -> QuoteGroup:
+        """The part of the list that it belongs to."""
+        if self.hourly is None:
+            return QuoteGroup.NO_PRICE
+        if not self.fits:
+            return QuoteGroup.TOO_SMALL
+        return QuoteGroup.FITS if self.is_buyable else QuoteGroup.SOLD_OUT
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -68,8 +89,7 @@ class Terms:
 
 
 def quote(instance_types: Iterable[InstanceType], needs: Needs, *, disk: int | None, read_at: datetime) -> list[Quote]:
-    """Quotes for all instance types: first those that fit and are buyable, the cheapest first; those without a price
-    last.
+    """Quotes for all instance types in the order of `QuoteGroup`; in each group the cheapest first.
 
     Prices of different currencies are never compared: quotes are grouped by currency, in order of its code.
     `disk`: requested size in bytes, None for the included disk.
@@ -102,11 +122,15 @@ def disk_price(instance_type: InstanceType, disk: int | None) -> Money | None:
     return None if instance_type.disk_price is None else instance_type.disk_price * math.ceil(beyond / GIB)
 
 
-def _rank(quote: Quote) -> tuple[bool, bool, bool, str, Decimal, str]:
-    hourly, type_id = quote.hourly, quote.instance_type.id
-    if hourly is None:
-        return True, True, not quote.fits, "", Decimal(0), type_id
-    return False, not (quote.fits and quote.is_buyable), not quote.fits, hourly.currency, hourly.amount, type_id
+def _rank(quote: Quote) -> tuple[int, str, Decimal, str]:
+    group, hourly = list(QuoteGroup).index(quote.group), quote.hourly
+    currency, amount = ("", Decimal(0)) if hourly is None else (hourly.currency, hourly.amount)
+    return group, currency, amount, quote.instance_type.id
+
+
+def grouped(quotes: Iterable[Quote]) -> list[tuple[QuoteGroup, list[Quote]]]:
+    """Ranked quotes by group, without the empty groups."""
+    return [(group, list(members)) for group, members in groupby(quotes, key=lambda one: one.group)]
 
 
 def cap_seconds(cap: Money, hourly: Money) -> int:

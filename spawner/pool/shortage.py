@@ -37,6 +37,22 @@ def shortage_of(
     taken = Counter(slot.flavor for slot in slots if slot.flavor == flavor.id or not is_unassigned(slot))
     if taken[flavor.id] >= flavor.limit:
         return Shortage(False, 1, taken[flavor.id], flavor.limit, ((flavor.id, taken[flavor.id]),))
+    return _of_memory(catalog, backend, flavor, taken)
+
+
+def less_room(
+    catalog: Catalog, backend: Backend, flavor: Flavor, slots: Iterable[Slot], *, without_room: Collection[str] = ()
+) -> Shortage | None:
+    """What has the memory, where more can start, but not as many as the limit says; else None."""
+    slots = list(slots)
+    capacity = capacity_of(catalog, backend, flavor, slots, without_room=without_room)
+    in_use = sum(slot.flavor == flavor.id and not is_unassigned(slot) for slot in slots)
+    if capacity.available == 0 or flavor.id in without_room or in_use + capacity.available >= flavor.limit:
+        return None
+    return _of_memory(catalog, backend, flavor, Counter(slot.flavor for slot in slots if not is_unassigned(slot)))
+
+
+def _of_memory(catalog: Catalog, backend: Backend, flavor: Flavor, taken: Counter[str]) -> Shortage | None:
     memory = backend.memory()
     if memory is None:
         return None

@@ -45,8 +45,12 @@ class ActivityReports:
 
     async def is_busy(self, instance: Instance) -> bool | None:
         """Whether a kernel runs a cell, as the instance says; None where it does not answer."""
-        report = None if instance.url is None else await self._ask(instance)
+        report = await self.of(instance)
         return None if report is None else report.busy_seconds is not None
+
+    async def of(self, instance: Instance) -> Report | None:
+        """The report of one instance; None where it does not answer."""
+        return None if instance.url is None else await self._ask(instance)
 
     async def _ask(self, instance: Instance) -> Report | None:
         key = report_key(slot_key(self._master_key, instance.slot_id or ""))

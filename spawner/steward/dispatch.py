@@ -10,17 +10,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from spawner.aio import KeyedTaskSet
 from spawner.errors import LostRace, NoHours
 from spawner.hub_client import HubClient, HubRefused
-from spawner.ledger import EndReason, Ticket, TicketState
+from spawner.ledger import EndReason, Instance, Ticket, TicketState
 from spawner.ledger.people import people
-from spawner.ledger.pool import tickets
+from spawner.ledger.pool import instances, tickets
+from spawner.pool.keeping import has_agent
 from spawner.pool.options import ticket_options
 from spawner.pool.policies import refusal_of
 from spawner.pool.pool import Pool
+from spawner.pool.time.idle.report import Report
 from spawner.pool.time.refusals import TICKET_ENDED
 from spawner.steward import queue_actions
 from spawner.steward.snapshots import read_queue
@@ -30,22 +32,31 @@ log = logging.getLogger("freepool.steward")
 RETRY_AFTER = timedelta(seconds=5)
 """Between attempts at the same action for the same ticket."""
 START_ACTIVITY = timedelta(seconds=10)
-"""JupyterHub counts a start as activity for so long."""
+"""JupyterHub counts a start as activity for so long. Whether somebody came meanwhile, only the instance can say."""
 ACTIVITY_DELAY = timedelta(seconds=10)
 """The hub learns of activity from the proxy every 5 s, so it may be known only after this."""
+
+
+class Asks(Protocol):
+    """Asks an instance how it is used."""
+
+    async def of(self, instance: Instance) -> Report | None:
+        """What it says; None where it does not answer."""
+        ...
 
 
 class Dispatcher:
     """Carries out the actions of `queue_actions`."""
 
     def __init__(
-        self, pool: Pool, tasks: KeyedTaskSet, *, hub: HubClient, hub_token: str, webhook: Webhook | None
+        self, pool: Pool, tasks: KeyedTaskSet, *, hub: HubClient, hub_token: str, webhook: Webhook | None, asks: Asks
     ) -> None:
         self._pool = pool
         self._tasks = tasks
         self._hub = hub
         self._hub_token = hub_token
         self._webhook = webhook
+        self._asks = asks
         self._tried: dict[str, datetime] = {}
 
     async def round(self) -> None:
@@ -141,15 +152,33 @@ class Dispatcher:
         return (await self._pool.ledger.aread(people.get, ticket.person_id)).hub_name
 
     async def _check_collected(self, ticket: Ticket) -> None:
-        """End a running instance whose user has not been active; else note that they came."""
-        seen = await self._hub.last_activity(await self._name(ticket), self._hub_token, server_name=ticket.server_name)
-        assert ticket.served_at is not None
+        """End a running instance that its user never opened; else note that they came.
+
+        Does nothing where that is not known: the next round asks again.
+        """
         assert ticket.instance_id is not None
-        if seen is not None and seen < ticket.served_at + START_ACTIVITY:
+        has_come = await self._has_come(ticket, ticket.instance_id)
+        if has_come is None:
+            return
+        if not has_come:
             log.info("instance %s ends: its user did not come", ticket.instance_id)
             await self._pool.end(ticket.instance_id, EndReason.NOT_COLLECTED)
         with contextlib.suppress(LostRace):
             await self._pool.ledger.awrite(tickets.collect, ticket.id, now=self._pool.now())
+
+    async def _has_come(self, ticket: Ticket, instance_id: str) -> bool | None:
+        """Whether the user of a served ticket was there; None where nobody can say now."""
+        assert ticket.served_at is not None
+        seen = await self._hub.last_activity(await self._name(ticket), self._hub_token, server_name=ticket.server_name)
+        if seen is None or seen >= ticket.served_at + START_ACTIVITY:
+            return True
+        instance = await self._pool.ledger.aread(instances.get, instance_id)
+        if not has_agent(self._pool.catalog, instance.image):
+            return False
+        report = await self._asks.of(instance)
+        if report is None:
+            return None
+        return bool(report.opened)
 
     async def _notify(self, ticket: Ticket) -> None:
         assert self._webhook is not None

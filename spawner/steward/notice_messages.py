@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from spawner.channels.texts import MAINTENANCE
 from spawner.ledger.channels import messages
 from spawner.ledger.channels.rows import MessageEvent
 from spawner.ledger.pool import instances
@@ -25,4 +26,6 @@ def tell_notice(connection: Connection, notice: SessionNotice) -> None:
     instance = instances.get(connection, notice.instance_id)
     at = notice.due_at.isoformat()
     params = {"instance": instance.id, "flavor": instance.flavor, "ends_at": at}
+    if notice.kind is NoticeKind.MAINTENANCE:
+        params["kind"] = MAINTENANCE
     messages.tell(connection, notice.person_id, event, f"{event}:{instance.id}:{at}", params, notice.written_at)

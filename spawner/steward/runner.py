@@ -76,9 +76,9 @@ class Steward:
         self.pool = pool
         self.holder = holder
         self._tasks = KeyedTaskSet(_log_failure)
-        self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook)
         rules = GuardSettings(note=False) if settings is None else settings.guard
         readings, reports = Readings(pool), ActivityReports(pool.session, pool.master_key)
+        self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook, asks=reports)
         self._deadlines = DeadlineKeeper(pool, self._tasks, ask=reports.is_busy)
         self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token, readings=readings)
         self._idle = IdleWatch(pool, readings, reports)

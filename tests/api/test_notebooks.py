@@ -13,10 +13,10 @@ from spawner.ledger import EndReason
 from spawner.ledger.people import terms
 from spawner.ledger.people.tables import terms_acceptances, terms_texts
 from spawner.ledger.pool import instances
+from spawner.ledger.pool.end_texts import english
 from spawner.ledger.time import notices
 from spawner.ledger.time.rows import NoticeKind
 from spawner.pool.build import new_id, utc_now
-from spawner.pool.progress import END_TEXTS
 from tests.api.conftest import Caller
 from tests.api.test_requests import error_of
 from tests.stack import eventually
@@ -62,7 +62,7 @@ def test_a_notebook_is_found_told_something_and_stopped(admin: Caller, caller: C
     ended = eventually(
         lambda: (last := caller.get("api/state").json()["last"]) and last["text"], seconds=60, what="the end"
     )
-    assert ended == END_TEXTS[EndReason.ADMINISTRATOR]
+    assert ended == english(EndReason.ADMINISTRATOR)
     last = caller.stack.ledger.read(instances.get, one["id"])
     assert (last.reason, last.detail) == (EndReason.ADMINISTRATOR, f"by {admin.user}")
     again = error_of(admin.post("api/admin/notebooks/stop", json={"instance": one["id"]}), 409)

@@ -25,7 +25,8 @@ import pytest
 
 from spawner.ledger import EndReason, Instance, InstanceState
 from spawner.ledger.pool import instances
-from spawner.pool.progress import END_TEXTS, USER_REQUESTED
+from spawner.ledger.pool.end_texts import english
+from spawner.pool.progress import USER_REQUESTED
 from tests.backends import canary, machine
 from tests.backends.notebook import KernelDied, Notebook
 from tests.stack import Stack, eventually
@@ -226,7 +227,7 @@ class Tenant:
             said,
             ended.detail,
         )
-        assert not words or words in END_TEXTS[reason]
+        assert not words or words in english(reason)
 
     def _seconds_until_gone(self, body: Body, began: float) -> float:
         eventually(lambda: not body.left(), seconds=GONE_SECONDS, what=f"the end of {body.id}")

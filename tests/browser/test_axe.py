@@ -67,6 +67,6 @@ def test_every_state_of_the_desk_passes_axe(enter: Callable[..., Visitor], langu
             " form.action = '/services/desk/language'; document.body.append(form); form.submit(); }"
         )
     assert answer.value.status == 403
-    expect(heading(not_found)).to_have_text(say("Something went wrong"))
+    expect(heading(not_found)).to_have_text(say("Sign in again"))
     violations += findings(not_found, "message")
     assert violations == []

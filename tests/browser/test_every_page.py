@@ -31,8 +31,8 @@ MORE = (
     f"{BASE}static/nothing",
     "/hub/freepool/nothing.css",
 )
-LAST = ("/hub/logout", "/hub/spawn")
-"""What changes who asks, or what they have."""
+LAST = ("/hub/logout", "/hub/spawn", f"{BASE}language/en")
+"""What changes who asks, what they have, or their language."""
 NOT_RUNNING = 424
 HTML = {
     "Accept": "text/html,*/*;q=0.8",

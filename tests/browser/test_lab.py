@@ -127,5 +127,5 @@ def test_a_restart_on_the_desk_leads_to_the_new_notebook_and_a_deadline_is_named
     change = update(instances).where(instances.c.id == instance.id).values(ends_at=utc_now())
     visitor.stack.ledger.write(lambda connection: connection.execute(change))
     expect(end).to_contain_text("此 Notebook 已结束", timeout=60_000)
-    expect(end).to_contain_text("Notebook 已达到时长上限，其中的文件已被删除。")
+    expect(end).to_contain_text("你的 Notebook 已达到时长上限。其中的文件已被删除。")
     picture(page, "deadline")

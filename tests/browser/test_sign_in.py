@@ -56,13 +56,19 @@ def test_the_root_and_jupyterhubs_home_redirect_to_the_desk(visitor: Visitor) ->
         expect(heading(page)).to_have_text(IDLE["en"])
 
 
-def test_after_a_logout_the_desk_shows_the_landing_page(visitor: Visitor) -> None:
+def test_a_logout_says_so_and_then_the_desk_shows_the_landing_page(visitor: Visitor) -> None:
     desk = visitor.open_desk()
     desk.locator("summary").click()
     desk.get_by_role("link", name="Sign out").click()
-    desk.wait_for_url("**/hub/login*")
+    desk.wait_for_url("**/hub/logout")
+    expect(heading(desk)).to_have_text("You are signed out")
     desk.goto(f"{visitor.stack.url}/services/desk/")
     expect(heading(desk)).to_have_text(LANDING["en-US"])
+    visitor.expected.append("status of 404")
+    desk.goto(f"{visitor.stack.url}/services/desk/nothing?a=b")
+    desk.get_by_role("link", name="简体中文").click()
+    expect(heading(desk)).to_have_text("页面不存在")
+    assert desk.url == f"{visitor.stack.url}/services/desk/nothing", "without the query, which may have a key"
 
 
 def test_jupyterhubs_spawn_page_ignores_its_query_and_starts_the_default(visitor: Visitor) -> None:

@@ -8,9 +8,9 @@ from spawner.guard_settings import GuardSettings
 from spawner.hub_client import open_hub_client
 from spawner.ledger import EndReason
 from spawner.ledger.pool import guard_notes
+from spawner.ledger.pool.end_texts import english
 from spawner.ledger.pool.rows import GuardKind
 from spawner.pool.build import make_pool
-from spawner.pool.progress import END_TEXTS
 from spawner.steward.guard import Guard
 from tests.backends.notebook import Notebook
 from tests.stack import Stack, eventually
@@ -46,6 +46,6 @@ async def test_what_runs_is_seen_from_outside_and_ended_where_the_operator_says_
             found = stack.desk("GET", "api/state", token=token).json()["last"]
             return found["text"] if found else ""
 
-        eventually(lambda: ended() == END_TEXTS[EndReason.GUARD], seconds=60, what="the end of the notebook")
+        eventually(lambda: ended() == english(EndReason.GUARD), seconds=60, what="the end of the notebook")
         await pool.close()
     stack.ledger.write(guard_notes.prune, before=note.seen_at.replace(year=9999))

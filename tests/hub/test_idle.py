@@ -11,11 +11,11 @@ import httpx
 from spawner.instance.report_key import HEADER, report_key
 from spawner.instance.sealing import ACTIVITY_PATH, slot_key
 from spawner.ledger import EndReason
+from spawner.ledger.pool.end_texts import english
 from spawner.ledger.time import notices, use
 from spawner.ledger.time.rows import Activity
 from spawner.pool.build import make_pool
 from spawner.pool.pool import Pool
-from spawner.pool.progress import END_TEXTS
 from spawner.pool.time.idle.rules import Rules
 from spawner.steward.activity_reports import ActivityReports
 from spawner.steward.idle import IdleWatch
@@ -100,5 +100,5 @@ async def test_a_notebook_reports_its_use_to_the_platform_only_and_ends_when_nob
             found = stack.desk("GET", "api/state", token=token).json()["last"]
             return found["text"] if found else ""
 
-        eventually(lambda: ended() == END_TEXTS[EndReason.IDLE], seconds=60, what="the end of the notebook")
+        eventually(lambda: ended() == english(EndReason.IDLE), seconds=60, what="the end of the notebook")
         await pool.close()

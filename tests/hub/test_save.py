@@ -209,6 +209,10 @@ def test_the_save_page_refuses_a_form_of_another_site_and_shows_no_secret(shared
         assert browser.get(shared_stack.link_for(OWNER)).status_code == 200
         page = browser.get(f"{shared_stack.url}/user/{OWNER}/{SAVE}?language=zh-CN")
         assert "保存文件" in page.text
+        home = page.text.split('<a class="brand" href="')[1].split('"')[0]
+        assert f'<bdi class="account-name">{OWNER}</bdi>' in browser.get(page.url.join(home)).text
+        assert f'href="/user/{OWNER}/lab">返回 JupyterLab' in page.text
+        assert f'href="/user/{OWNER}/{SAVE}?language=en"' in page.text
         fields = {"url": "http://example.org/x.git", "branch": "b", "token": "secret-token-of-a-form", "user": "u"}
         where = f"{page.url.scheme}://{page.url.host}:{page.url.port}/user/{OWNER}/{SAVE_GIT}?language=en"
         assert browser.post(where, data=fields).status_code == 403
@@ -236,6 +240,10 @@ def test_only_what_catalog_and_person_both_chose_is_kept_and_it_comes_back_by_a_
     (kept,) = desk(stack, user, "GET", "api/keep")["bundles"]
     assert (kept["state"], kept["files"], kept["bytes"]) == ("kept", 1, len(CANARY))
     assert kept["text"] == "Not kept, because of the limit: large.txt."
+    said = [desk(stack, name, "GET", "api/state")["last"]["text"] for name in (user, other)]
+    assert "Its changed files are kept for another " in said[0]
+    assert "deleted" not in said[0]
+    assert said[1].endswith("Its files were deleted.")
     stored = stack.state / "bundles" / kept["id"]
     assert stored.stat().st_mode & 0o777 == 0o600
     assert files_with(CANARY, stack.state) == [], "on the disk it is encrypted"

@@ -12,7 +12,7 @@ import pytest
 
 from spawner.catalog import load_catalog
 from spawner.desk.i18n import load_translations
-from spawner.desk.user.end import end_key, size_in_words, text_of_end
+from spawner.desk.user.end import end_key, text_of_end
 from spawner.ledger import EndReason, InstanceState
 from tests.stack import NO_TLS, Stack, eventually
 from tests.unit import make
@@ -69,7 +69,7 @@ def test_a_page_is_told_of_its_session_and_then_why_it_has_ended(stack: Stack) -
     ended = eventually(lambda: (found := ask(stack, url).json())["state"] == "ended" and found, what="the end")
     assert (ended["reason"], ended["next_state"]) == ("stopped", None)
     assert ended["text"] == "Your notebook was stopped. Its files were deleted."
-    assert ask(stack, f"{url}&language=zh-CN").json()["text"] == "Notebook 已停止，其中的文件已被删除。"
+    assert ask(stack, f"{url}&language=zh-CN").json()["text"] == "你的 Notebook 已停止。其中的文件已被删除。"
     stack.run(ANN)
     assert ask(stack, url).json()["next_state"] == "running"
 
@@ -96,8 +96,8 @@ def test_out_of_memory_is_said_with_the_limit(stack: Stack) -> None:
     catalog = load_catalog(stack.settings.catalog)
     ended = make.instance("e", InstanceState.ENDED, reason=EndReason.OUT_OF_MEMORY, flavor="cpu-basic")
     texts = load_translations()
-    assert text_of_end(ended, EndReason.OUT_OF_MEMORY, catalog, texts["en"]).endswith(" Its limit was 2 GB of memory.")
-    assert text_of_end(ended, EndReason.OUT_OF_MEMORY, catalog, texts["zh-CN"]).endswith("它的内存上限是 2 GB。")
+    for language, limit in (("en", " Its limit was 2 GB of memory."), ("zh-CN", "它的内存上限是 2 GB。")):
+        said = text_of_end(ended, EndReason.OUT_OF_MEMORY, catalog, texts[language], now=make.NOW)
+        assert said.endswith(limit)
     unknown = make.instance("e", InstanceState.ENDED, reason=EndReason.OUT_OF_MEMORY, flavor="gone")
-    assert "limit" not in text_of_end(unknown, EndReason.OUT_OF_MEMORY, catalog, texts["en"])
-    assert [size_in_words(mb << 20) for mb in (700, 1024, 1536)] == ["700 MB", "1 GB", "1.5 GB"]
+    assert "limit" not in text_of_end(unknown, EndReason.OUT_OF_MEMORY, catalog, texts["en"], now=make.NOW)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from spawner.catalog import Catalog
+from spawner.desk.user.cpu_offer import saves_hours
 from spawner.errors import NoHours
 from spawner.ledger import EndReason, Instance, Ledger
 from spawner.ledger.people import groups
@@ -20,8 +21,11 @@ from spawner.ledger.time import charges, grants
 from spawner.ledger.time import holds as rows
 from spawner.ledger.time.rows import Charge, FloatShare, Grant, GrantSource
 from spawner.ledger.time.tables import allowance_grants
+from spawner.people_settings import PeopleSettings
 from spawner.pool.time import balance, holds, settle
 from spawner.pool.time.balance import Balance
+from spawner.pool.time.extensions import Extensions
+from spawner.pool.time.metered import Metered
 from spawner.pool.time.refusals import TICKET_ENDED
 from tests.ledger.conftest import Together
 from tests.ledger.pool import CALLED, WAITING, SimulatedPool
@@ -469,3 +473,61 @@ def test_pruning_keeps_what_counts(pool: SimulatedPool) -> None:
     assert pool.ledger.write(charges.prune, before=pool.time) == 1
     assert pool.ledger.write(grants.prune, before=pool.time) == 1
     assert pool.ledger.read(rows.get, instance.id) is None
+
+
+def test_a_refund_is_less_use_and_not_a_larger_week(pool: SimulatedPool) -> None:
+    instance = start(pool)
+    pool.pass_time(2 * HOUR)
+    stop(pool, instance)
+    week = pool.catalog.allowances.week(pool.time)
+    for hours, used in ((1.5, 0.5), (3, 0)):
+        refund = Grant(
+            f"refund-{hours}",
+            "ann",
+            "gpu",
+            round(hours * HOUR),
+            week.start,
+            week.end,
+            GrantSource.REFUND,
+            instance.id,
+            "",
+            "root",
+            pool.time,
+        )
+        pool.ledger.write(grants.write, refund)
+        total, now_used, held, left = sums(pool)
+        assert (now_used, held) == (used * HOUR, 0)
+        assert total == now_used + (left or 0)
+    assert total == 12.5 * HOUR, "what is refunded beyond all use is more than the week has"
+
+
+@pytest.mark.parametrize(
+    ("hours", "cpu", "is_worth"),
+    [
+        (10, {}, True),
+        ("unlimited", {}, False),
+        (10, {"allowance": {"class": "gpu", "weight": 0.1}}, False),
+        (10, {"limit": 0}, False),
+    ],
+)
+def test_a_cpu_is_offered_to_whom_it_saves_hours(
+    ledger: Ledger, hours: Any, cpu: dict[str, Any], is_worth: bool
+) -> None:
+    made = catalog(hours=hours)
+    accelerator = {"name": "L4", "resource": "nvidia.com/gpu", "count": 1, "memory": make.GIB}
+    flavors = [make.flavor("small", **cpu)]
+    flavors += [
+        make.flavor(one.id, accelerator=accelerator, allowance={"class": "gpu"})
+        for one in made.flavors
+        if one.allowance
+    ]
+    pool = SimulatedPool(ledger, catalog=made.model_copy(update={"flavors": tuple(flavors)}), time=MONDAY)
+    metering = Metered(pool.catalog, pool.new_id)
+    rules = Extensions(pool.catalog, PeopleSettings(), metering, lambda: pool.time, pool.new_id)
+    instance = start(pool)
+
+    def look(connection: Connection) -> bool:
+        gpu = metering.state_for(connection, "ann", "gpu", pool.time, "en")
+        return saves_hours(connection, rules, instance, gpu, pool.time)
+
+    assert ledger.read(look) is is_worth

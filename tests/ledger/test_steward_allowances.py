@@ -92,7 +92,8 @@ async def test_a_called_ticket_whose_start_finds_no_hours_ends_at_once_and_frees
     assert person.id == ticket.person_id
     parts: Any = SimpleNamespace(ledger=pool.ledger, admission=pool.admission, now=lambda: pool.time)
     hub: Any = RefusingHub()
-    await Dispatcher(parts, KeyedTaskSet(lambda *_: None), hub=hub, hub_token="", webhook=None)._ask_hub(ticket)
+    tasks, nobody = KeyedTaskSet(lambda *_: None), Any
+    await Dispatcher(parts, tasks, hub=hub, hub_token="", webhook=None, asks=nobody)._ask_hub(ticket)
     ended = pool.ticket(ticket)
     assert (ended.state, ended.detail) == (TicketState.FAILED, TICKET_ENDED)
     assert pool.held() == []

@@ -147,7 +147,7 @@ def test_called_tickets_without_a_start_are_found(ledger: Ledger) -> None:
 
 
 def test_a_visit_is_recorded_once(ledger: Ledger) -> None:
-    join(ledger, state=TicketState.SERVED, served_at=NOW, hold_until=later(9))
+    join(ledger, state=TicketState.SERVED, called_at=later(1), served_at=later(1), hold_until=later(9))
     assert [ticket.id for ticket in ledger.read(tickets.uncollected)] == ["t"]
     ledger.write(tickets.collect, "t", now=later(5))
     assert ledger.read(tickets.uncollected) == []

@@ -26,7 +26,7 @@ from spawner.paid.consent.rules import Chosen, Page, Parties, ask, change_since,
 from spawner.paid.money import Money
 from spawner.paid.names import NAME_LENGTH, name_of
 from spawner.paid.providers.base import Capability, InstanceType, Probe
-from spawner.paid.quotes import Needs, cap_seconds, cost, quote, run_seconds, terms_of
+from spawner.paid.quotes import Needs, QuoteGroup, cap_seconds, cost, grouped, quote, run_seconds, terms_of
 from tests.paid import make
 from tests.paid.make import NOW, later
 from tests.unit.make import quick
@@ -90,6 +90,9 @@ def test_the_cheapest_fitting_type_is_first_and_unknown_prices_are_last() -> Non
     assert [quoted.instance_type.id for quoted in found if not quoted.is_buyable] == ["sold out", "free?", "unknown"]
     assert not found[-1].is_buyable
     assert found[-1].hourly is None
+    assert [(group, len(members)) for group, members in grouped(found)] == [
+        (QuoteGroup.FITS, 3), (QuoteGroup.SOLD_OUT, 1), (QuoteGroup.TOO_SMALL, 1), (QuoteGroup.NO_PRICE, 2),
+    ]  # fmt: skip
 
 
 @quick

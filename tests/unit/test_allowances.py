@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spawner.catalog import Allowances, Catalog, Membership, load_catalog, rights_of
 from spawner.desk.i18n import LANGUAGES, load_translations
-from spawner.desk.user import state
+from spawner.desk.user.ends import last_view
 from spawner.ledger import TicketState
 from spawner.pool.time.refusals import TICKET_ENDED
 from tests.unit import make
@@ -151,6 +151,6 @@ def test_the_desk_says_that_a_place_in_the_queue_ended_for_lack_of_hours(languag
     ended = make.ticket("ann", TicketState.FAILED, ended_at=make.NOW, detail=TICKET_ENDED)
     snapshot: Any = SimpleNamespace(last=None, last_ticket=ended, rights=rights_of(catalog(), Membership()))
     texts = load_translations()[language]
-    shown = state._last(snapshot, texts)
+    shown = last_view(snapshot, texts, make.NOW)
     assert shown is not None
     assert (shown.text, shown.details) == (texts.say(TICKET_ENDED), "")

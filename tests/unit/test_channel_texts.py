@@ -19,6 +19,7 @@ from spawner.channels.texts import Writer, webhook_body
 from spawner.ledger.channels.rows import Channel, ChannelKind, Message, MessageEvent
 from spawner.ledger.paid.rows import NoticeKind
 from spawner.ledger.people.bans import REASONS
+from spawner.ledger.pool.end_texts import END_TEXTS
 from spawner.ledger.pool.rows import EndReason
 from spawner.ledger.pool.told import NOT_TOLD
 from tests.unit.make import NOW
@@ -29,6 +30,7 @@ WRITER = Writer("https://lab.example.org/", DESK, KEYS, title=lambda flavor, lan
 CHANNEL = Channel(
     "c1", "p1", ChannelKind.EMAIL, "ann@example.org", "en", [], NOW, None, NOW + timedelta(hours=24), confirmed_at=NOW
 )
+TOLD_ENDS = {reason.value: text.what for reason, text in END_TEXTS.items() if reason not in NOT_TOLD}
 CHINESE = translations.translations("zh-CN").translations
 SOON = (NOW + timedelta(minutes=9, seconds=10)).isoformat()
 PARAMS: dict[MessageEvent, dict[str, Any]] = {
@@ -52,7 +54,7 @@ def letter(event: MessageEvent, language: str = "en", **params: Any) -> texts.Le
 
 
 def test_the_catalogue_has_all_tables_the_same_placeholders_and_nothing_unused() -> None:
-    tables = {text for table in (sentences.ENDS, sentences.PAID, REASONS) for text in table.values()}
+    tables = {text for table in (TOLD_ENDS, sentences.PAID, REASONS) for text in table.values()}
     assert tables | {sentences.PAID_NEWS} <= CHINESE.keys()
     source = re.sub(r'"\s*\n\s*"', "", Path(texts.__file__).read_text())
     for text, translation in CHINESE.items():
@@ -80,7 +82,11 @@ def test_no_english_sentence_is_left_in_a_chinese_message(event: MessageEvent) -
             "nearly over (gpu in en). It stops at 2026-03-01",
         ),
         (MessageEvent.IDLE, "Your notebook stops in 10 minutes", "not being used (gpu in en)"),
-        (MessageEvent.ENDED, "Your notebook has ended", "gpu in en. It was lost because of a problem on our side."),
+        (
+            MessageEvent.ENDED,
+            "Your notebook has ended",
+            "on our side. We are sorry. Machine type: gpu in en.",
+        ),
         (
             MessageEvent.BANNED,
             "Your account is banned",
@@ -121,12 +127,19 @@ def test_the_first_message_has_the_code_and_names_who_asked_but_no_long_name() -
 
 
 def test_every_unasked_end_and_every_paid_notice_has_words() -> None:
-    silent = {"no_room", "no_image", "start_failed", "orphaned"}
-    """Nothing ran, or nobody's."""
-    assert {reason.value for reason in EndReason} - NOT_TOLD - silent <= set(sentences.ENDS)
+    assert {reason.value for reason in EndReason} - NOT_TOLD <= set(TOLD_ENDS)
     assert set(sentences.PAID) == set(NoticeKind)
     assert letter(MessageEvent.PAID, kind="new_kind").text.startswith(sentences.PAID_NEWS)
-    assert "gpu in en.\n" in letter(MessageEvent.ENDED, reason="new_reason").text
+    assert "Your notebook has ended. Machine type: gpu in en.\n" in letter(MessageEvent.ENDED, reason="new_reason").text
+
+
+def test_an_end_by_maintenance_is_not_told_as_a_time_limit() -> None:
+    for language, limit, maintenance in (("en", "time", "maintenance"), ("zh-CN", "时间即将用完", "维护")):
+        assert limit in letter(MessageEvent.DEADLINE, language).summary
+        told = letter(MessageEvent.DEADLINE, language, kind=texts.MAINTENANCE).summary
+        assert maintenance in told
+        assert "用完" not in told
+        assert "nearly over" not in told
 
 
 def test_a_mail_is_plain_text_and_can_be_unsubscribed_by_one_click() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from spawner.desk.durations import in_words
 from spawner.desk.i18n import load_translations
-from spawner.desk.user.state import end_text
+from spawner.desk.user.ends import end_text
 from spawner.ledger import EndReason, InstanceState
 from tests.unit.make import NOW, instance
 
@@ -33,10 +33,10 @@ def test_a_duration_is_in_hours_and_minutes(length: timedelta, english: str, chi
     ("seconds", "language", "text"),
     [
         (14_400, "en", "Your notebook reached its time limit of 4 hours. Its files were deleted."),
-        (14_400, "zh-CN", "Notebook 已达到 4\u00a0小时的时长上限，其中的文件已被删除。"),
+        (14_400, "zh-CN", "你的 Notebook 已达到 4\u00a0小时的时长上限。其中的文件已被删除。"),
         (2, "en", "Your notebook reached its time limit. Its files were deleted."),
     ],
 )
 def test_who_reached_the_time_limit_reads_how_long_it_was(seconds: int, language: str, text: str) -> None:
     ended = instance("i1", InstanceState.ENDED, usable_at=NOW, ends_at=NOW + timedelta(seconds=seconds))
-    assert end_text(ended, EndReason.DEADLINE, load_translations()[language]) == text
+    assert end_text(ended, EndReason.DEADLINE, load_translations()[language], now=NOW) == text

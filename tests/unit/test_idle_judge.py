@@ -221,8 +221,9 @@ def test_a_report_is_read() -> None:
         "input_at": 950.5,
         "processor_seconds": 3.5,
         "network": 12,
+        "opened": True,
     }
-    assert parse_report(json.dumps(body).encode()) == Report(1000, 100, 1, 2, 950.5, 3.5, 12)
+    assert parse_report(json.dumps(body).encode()) == Report(1000, 100, 1, 2, 950.5, 3.5, 12, True)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,13 @@ def test_a_report_names_kernels_terminals_tabs_and_input() -> None:
     assert (said["now"], said["input_at"], said["tabs"]) == (NOW, NOW - 9, 1 + 2 + 1)
 
 
+@pytest.mark.parametrize(
+    ("settings", "opened"), [({}, False), ({"api_last_activity": LAST}, True), ({INPUT: NOW - 9}, True)]
+)
+def test_a_report_says_whether_anybody_has_opened_the_server(settings: dict[str, Any], opened: bool) -> None:
+    assert activity(app(), settings, NOW)["opened"] is opened
+
+
 def test_a_kernel_that_prints_has_been_busy_since_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel()
     activity(app(a=kernel), {}, NOW)

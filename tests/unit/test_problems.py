@@ -8,8 +8,8 @@ import pytest
 
 from spawner.catalog import load_catalog
 from spawner.desk.i18n import load_translations
-from spawner.desk.problems import STATUS_TEXTS, describe_error
-from spawner.errors import BadOption, PoolFull, SlotFailed
+from spawner.desk.problems import OTHER_TITLE, STATUS_TEXTS, describe_error, title_of
+from spawner.errors import BackendUnavailable, BadOption, NotAllowed, PoolFull, RateLimited, SlotFailed
 from tests.stack import PROJECT
 
 CATALOG = load_catalog(PROJECT / "hub_config" / "catalog.yaml")
@@ -40,6 +40,22 @@ def test_who_sends_an_unknown_id_reads_ids() -> None:
     error = BadOption("The limit for {flavor} is {limit}.", flavor="cpu-basic", limit=20)
     problem = describe_error(error, 400, load_translations()["en"], CATALOG)
     assert problem.message == "The limit for cpu-basic is 20."
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "title"),
+    [
+        (NotAllowed("This page is for administrators."), 403, "You do not have access to this"),
+        (None, 403, "You do not have access to this"),
+        (RateLimited("Too many.", seconds=3), 429, "Too many requests"),
+        (BackendUnavailable("Away."), 503, "The platform is not responding"),
+        (None, 502, "The platform is not responding"),
+        (None, 500, OTHER_TITLE),
+        (BadOption("No."), 400, OTHER_TITLE),
+    ],
+)
+def test_the_page_of_an_error_is_titled_by_what_it_is(error: object, status: int, title: str) -> None:
+    assert title_of(describe_error(error, status, load_translations()["en"], CATALOG)) == title
 
 
 @pytest.mark.parametrize("status", STATUS_TEXTS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from spawner.desk.admin.causes import FAILURE_STEPS, shortage_text
+from spawner.desk.admin.causes import FAILURE_STEPS, less_room_text, shortage_text
 from spawner.desk.i18n import load_translations
 from spawner.ledger import Slot, SlotState
-from spawner.pool.shortage import Shortage, shortage_of
+from spawner.pool.shortage import Shortage, less_room, shortage_of
 from spawner.pool.statistics import REPORTED
 from tests.unit import make
 from tests.unit.make import GIB
@@ -51,6 +51,21 @@ def test_there_is_no_reason_where_one_can_start_or_the_backend_refuses() -> None
     assert shortage(taken("large", 1), memory=17 * GIB) is None
     backend = make.SimulatedBackend(bytes=0, refused=("small",))
     assert shortage_of(CATALOG, backend, SMALL, []) is None
+
+
+def test_fewer_than_the_limit_are_explained_by_who_has_the_memory() -> None:
+    def less(slots: list[Slot], memory: int | None) -> str:
+        found = less_room(CATALOG, make.SimulatedBackend(bytes=memory), SMALL, slots)
+        return "" if found is None else less_room_text(found, CATALOG, TEXTS["en"])
+
+    assert less(taken("large", 1), 17 * GIB) == (
+        "Fewer than the catalog allows: 8 GB of the pool's memory of 17 GB are in use, by 1 × a text."
+    )
+    assert less([], 17 * GIB) == "Fewer than the catalog allows: the pool has 17 GB of memory, and one needs 2 GB."
+    waiting = [make.slot("w", SlotState.WARM, flavor="large")]
+    assert "one needs 2 GB" in less(waiting, 17 * GIB), "a warm slot of another gives way"
+    assert less(taken("small", 3), 40 * GIB) == less([], None) == ""
+    assert less(taken("large", 2), 17 * GIB) == "", "there the reason says it"
 
 
 def test_a_pool_that_is_too_small_is_called_so() -> None:

@@ -29,12 +29,13 @@ from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, 
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
-from spawner.desk.problems import STATUS_TEXTS
+from spawner.desk.problems import OTHER_TITLE, STATUS_TEXTS, TITLES
 from spawner.desk.terms import pages as terms_pages
 from spawner.desk.user import (
     allowance_strings,
     allowance_view,
     class_view,
+    ends,
     landing,
     save_texts,
     session_texts,
@@ -47,6 +48,7 @@ from spawner.ledger import EndReason, InstanceState, StartStep
 from spawner.ledger.paid.rows import OrderState
 from spawner.ledger.people import bans, forgetting
 from spawner.ledger.people.rows import BanCode
+from spawner.ledger.pool.end_texts import END_TEXTS
 from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import service as consent_service
@@ -58,7 +60,7 @@ from spawner.paid.providers.dsw.provider import DswProvider
 from spawner.pool import policies, user_namespaces
 from spawner.pool.admin import people as people_commands
 from spawner.pool.backends.base import Unavailable
-from spawner.pool.progress import END_TEXTS, FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
+from spawner.pool.progress import FAILURES, LAST_STEPS, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
 from spawner.pool.queue import responses
 from spawner.pool.time import refusals as time_refusals
 from spawner.pool.warm import targets
@@ -144,6 +146,7 @@ def paid_texts() -> Iterator[str]:
         words.STATES,
         words.CLOUD_STATES,
         words.WHY,
+        words.WHILE_IT_ENDS,
         words.NOTICES,
         words.BLOCKS,
         words.BINDING_STATES,
@@ -158,6 +161,7 @@ def paid_texts() -> Iterator[str]:
     for module in (assume_role_checks, accounts, base, consents, forms, oauth_proof, offers, order_service, role_check):
         yield from (value for name, value in vars(module).items() if name.isupper() and str(value).endswith("."))
     yield role_check.IN_REGION
+    yield from offers.GROUPS.values()
     yield from (consent_service.SWITCHED_OFF, words.OUT_OF_REACH)
     yield DswProvider.title
 
@@ -180,13 +184,16 @@ def session_words() -> Iterator[str]:
     yield from (value for name, value in vars(session_texts).items() if name.isupper() and isinstance(value, str))
 
 
+LESS = (admin_causes.LESS_ROOM, admin_causes.LESS_MEMORY)
+
+
 def people_texts() -> Iterator[str]:
     """Texts of the administrator's pages of users that are in tables and constants."""
     for table in (people_pages.CODES, people_pages.SOURCES, people_pages.TRUST):
         yield from table.values()
     yield from (*admin_causes.FAILURE_STEPS.values(), *notebook_pages.USES.values())
     yield from (notebook_pages.SENT, notebook_pages.STOPPED, *terms_pages.TITLES.values())
-    yield from (admin_causes.LIMIT_REACHED, admin_causes.MEMORY_USED, admin_causes.MEMORY_SMALL)
+    yield from (admin_causes.LIMIT_REACHED, admin_causes.MEMORY_USED, admin_causes.MEMORY_SMALL, *LESS)
     for table in (run_words.ENDS, run_words.STATES, run_words.PAID_STATES):
         yield from table.values()
     for module in (people_pages, people_commands, forgetting):
@@ -206,10 +213,12 @@ def _all() -> dict[str, str]:
         *_texts_in_templates(),
         *_texts_of_the_ledger(),
         *(("problems.py", sentence) for pair in STATUS_TEXTS.values() for sentence in pair),
+        *(("problems.py", sentence) for sentence in (*TITLES.values(), OTHER_TITLE)),
         *(("status.py", sentence) for pair in status.PARTS.values() for sentence in pair),
         *(("unavailable.py", sentence) for sentence in (unavailable.AWAY, unavailable.NOTEBOOK_AWAY)),
         *(("progress.py", sentence) for _, sentence in STEP_TEXTS.values()),
-        *(("progress.py", sentence) for sentence in END_TEXTS.values()),
+        *(("end_texts.py", part) for text in END_TEXTS.values() for part in (text.what, text.files)),
+        *(("ends.py", sentence) for sentence in ends.TEXTS),
         *(("progress.py", sentence) for sentence in TICKET_END_TEXTS.values()),
         *(("class_view.py", sentence) for sentence in class_texts()),
         *(("landing.py", sentence) for sentence in (landing.FREE, landing.IN_USE, landing.JOIN)),

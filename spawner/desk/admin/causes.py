@@ -15,6 +15,8 @@ MEMORY_USED = (
     "memory."
 )
 MEMORY_SMALL = "The pool's memory is too small: it has {total}, and one needs {needed}."
+LESS_ROOM = "Fewer than the catalog allows: {used} of the pool's memory of {total} are in use, by {users}."
+LESS_MEMORY = "Fewer than the catalog allows: the pool has {total} of memory, and one needs {needed}."
 FAILURE_STEPS: dict[EndReason, str] = {
     EndReason.CRASHED: "If it is always the same image, start it yourself and read its log.",
     EndReason.OUT_OF_MEMORY: "Offer a machine type with more memory, or raise this one's.",
@@ -35,6 +37,18 @@ def title_of(catalog: Catalog, flavor_id: str, language: str) -> str:
         return flavor_id
 
 
+def less_room_text(shortage: Shortage, catalog: Catalog, texts: Translations) -> str:
+    """Why fewer can start than the limit says."""
+    needed, used, total = (size(value, texts.language) for value in (shortage.needed, shortage.used, shortage.total))
+    if not shortage.users:
+        return texts.say(LESS_MEMORY, total=total, needed=needed)
+    return texts.say(LESS_ROOM, used=used, total=total, users=_users(shortage, catalog, texts))
+
+
+def _users(shortage: Shortage, catalog: Catalog, texts: Translations) -> str:
+    return texts.comma.join(f"{count} × {title_of(catalog, name, texts.language)}" for name, count in shortage.users)
+
+
 def shortage_text(shortage: Shortage, catalog: Catalog, texts: Translations) -> str:
     """One or two sentences."""
     if not shortage.is_memory:
@@ -42,5 +56,4 @@ def shortage_text(shortage: Shortage, catalog: Catalog, texts: Translations) -> 
     needed, used, total = (size(value, texts.language) for value in (shortage.needed, shortage.used, shortage.total))
     if not shortage.users or shortage.needed > shortage.total:
         return texts.say(MEMORY_SMALL, total=total, needed=needed)
-    users = texts.comma.join(f"{count} × {title_of(catalog, name, texts.language)}" for name, count in shortage.users)
-    return texts.say(MEMORY_USED, used=used, total=total, users=users, needed=needed)
+    return texts.say(MEMORY_USED, used=used, total=total, users=_users(shortage, catalog, texts), needed=needed)

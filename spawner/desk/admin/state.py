@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Catalog, Flavor, Limits, Membership, groups_for, rights_of
 from spawner.desk.admin.activity import Activities, activity_view, read_activities
-from spawner.desk.admin.causes import FAILURE_STEPS, shortage_text
+from spawner.desk.admin.causes import FAILURE_STEPS, less_room_text, shortage_text
 from spawner.desk.admin.views import (
     AdminFlavorView,
     AdminState,
@@ -39,7 +39,7 @@ from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of, is_unassigned
 from spawner.pool.policies import shown_groups
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
-from spawner.pool.shortage import shortage_of
+from spawner.pool.shortage import less_room, shortage_of
 from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, read_day, statistics_of
 from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
@@ -160,6 +160,7 @@ class AdminStateBuilder:
         else:
             shortage = shortage_of(self.catalog, self.backend, flavor, snapshot.warm.slots)
             reason = None if shortage is None else shortage_text(shortage, self.catalog, self.texts)
+        less = less_room(self.catalog, self.backend, flavor, snapshot.warm.slots, without_room=snapshot.without_room)
         return AdminFlavorView(
             id=flavor.id,
             title=flavor.title.in_language(self.texts.language),
@@ -170,6 +171,7 @@ class AdminStateBuilder:
             oldest_seconds=max(((self.now - ticket.joined_at).total_seconds() for ticket in waiting), default=None),
             slots=_slots(flavor, snapshot.warm.slots, capacity.available),
             reason=reason,
+            less_room=None if less is None else less_room_text(less, self.catalog, self.texts),
             user_namespaces=self._user_namespaces(flavor),
             paused=self._set(PAUSE + flavor.id),
             targets=[

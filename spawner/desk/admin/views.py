@@ -144,8 +144,11 @@ class UserNamespacesView(BaseModel):
 
 
 class AdminFlavorView(BaseModel):
-    """One flavor. `reason`: why none of it can be started. `user_namespaces` is null in the local pool. `audience`: for
-    whom the catalog's policies say it is, in words; null where they do not speak of flavors."""
+    """One flavor. `reason`: why none of it can be started. `less_room`: why fewer can start than its limit says.
+
+    `user_namespaces` is null in the local pool. `audience`: for whom the catalog's policies say it is, in words; null
+    where they do not speak of flavors.
+    """
 
     id: str
     title: str
@@ -161,6 +164,7 @@ class AdminFlavorView(BaseModel):
     targets: list[TargetView]
     day: DayView
     audience: str | None = None
+    less_room: str | None = None
     activity: ActivityView | None = None
 
     @computed_field(json_schema_extra=DEPRECATED)

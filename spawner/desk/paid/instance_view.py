@@ -9,7 +9,7 @@ from decimal import Decimal
 from urllib.parse import quote
 
 from spawner.desk.i18n import Translations
-from spawner.desk.paid.texts import BLOCKS, OUT_OF_REACH, STATES, WHY, cloud_state, display_state
+from spawner.desk.paid.texts import BLOCKS, OUT_OF_REACH, STATES, cloud_state, display_state, reason_text
 from spawner.desk.paid.views import PaidInstanceView, StageView
 from spawner.ledger.paid.rows import OVER, Binding, BindingState, Consent, Order, OrderEvent, OrderState
 from spawner.paid.money import Money, read
@@ -112,7 +112,7 @@ class OrderInstance:
             instance_type=order.instance_type,
             state=state,
             state_text=context.texts.say(STATES[state]),
-            reason=context.texts.say(WHY[order.reason]) if order.reason and state not in MAY_END else None,
+            reason=reason_text(order, state, context.texts) if state not in MAY_END else None,
             raw_state=order.raw_state,
             seen_at=order.seen_at,
             problem=self._problem(),

@@ -18,12 +18,18 @@ from spawner.paid.consent.rules import Chosen
 from spawner.paid.money import Money
 from spawner.paid.names import SERVER_PREFIX
 from spawner.paid.providers.base import Capability
-from spawner.paid.quotes import Needs, Quote
+from spawner.paid.quotes import Needs, Quote, QuoteGroup, grouped
 
 DEFAULT_HOURS = "2"
 DEFAULT_IDLE = "30"
 NO_PRICE = "The price is not available right now. Notebooks cannot be started without a known price."
 NO_STOCK = "Sold out in this region right now."
+GROUPS: Mapping[QuoteGroup, str] = {
+    QuoteGroup.FITS: "Meets your requirements, lowest price first",
+    QuoteGroup.SOLD_OUT: "Meets your requirements, but is sold out",
+    QuoteGroup.TOO_SMALL: "Below your requirements, lowest price first",
+    QuoteGroup.NO_PRICE: "Price not available right now",
+}
 
 
 def default_cap(hourly: Money) -> Money:
@@ -110,7 +116,8 @@ class InstanceTypesHandler(OffersHandler, PaidPage):
             region=region,
             needs={"cpu": query.cpu, "memory": query.memory, "gpu": query.gpu},
             choices={"cpu": CPUS, "memory": MEMORIES, "gpu": GPUS},
-            quotes=quotes,
+            groups=[(self.say(GROUPS[group]), members) for group, members in grouped(quotes)],
+            has_currencies=len({one.hourly.currency for one in quotes if one.hourly is not None}) > 1,
             read_at=quotes[0].read_at if quotes else None,
             problem=problem,
         )

@@ -53,6 +53,8 @@ WHY: Mapping[StopReason, str] = {
     StopReason.BLOCKED: "No new notebooks can be created in this cloud account right now.",
     StopReason.UNLINKED: "The account was unlinked.",
 }
+WHILE_IT_ENDS: Mapping[StopReason, str] = {StopReason.ASKED: "At your request."}
+"""Reasons that read otherwise while an instance still stops, or is deleted."""
 NOTICES: Mapping[NoticeKind, str] = {
     NoticeKind.RUNNING: "Your {instance_type} is running. Charges have started.",
     NoticeKind.MOST_SPENT: (
@@ -153,6 +155,14 @@ def display_state(order: Order) -> str:
     if order.state is OrderState.RECOVERED:
         return "found"
     return "running" if order.state in RUNS and order.remote_state == RemoteState.RUNNING else "starting"
+
+
+def reason_text(order: Order, state: str, texts: Translations) -> str | None:
+    """Why a run ends or has ended; None where there is no reason."""
+    if order.reason is None:
+        return None
+    is_ending = state in ("stopping", "deleting")
+    return texts.say(WHILE_IT_ENDS.get(order.reason, WHY[order.reason]) if is_ending else WHY[order.reason])
 
 
 def cloud_state(raw: str, texts: Translations) -> str:

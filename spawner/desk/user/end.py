@@ -19,11 +19,15 @@ from tornado.web import HTTPError
 
 from spawner.catalog import Catalog
 from spawner.desk.context import Desk
+from spawner.desk.durations import size
 from spawner.desk.http import JsonHandler
 from spawner.desk.i18n import LANGUAGES, Translations
-from spawner.desk.user.state import end_text
+from spawner.desk.user.ends import cause_text, files_text
+from spawner.ledger.bundles import bundles
+from spawner.ledger.bundles.rows import Bundle
 from spawner.ledger.pool import instances
 from spawner.ledger.pool.rows import LIVE, EndReason, Instance
+from spawner.pool.build import utc_now
 
 LONGEST_KEY = 100
 
@@ -61,30 +65,33 @@ def restart_url(desk: Desk, instance: Instance) -> str:
     return f"{desk_url(desk)}?{urlencode({'flavor': instance.flavor, 'image': instance.image})}"
 
 
-def text_of_end(instance: Instance, reason: EndReason, catalog: Catalog, texts: Translations) -> str:
+def text_of_end(
+    instance: Instance,
+    reason: EndReason,
+    catalog: Catalog,
+    texts: Translations,
+    *,
+    now: datetime,
+    bundle: Bundle | None = None,
+) -> str:
     """What the person reads. Out of memory: with the limit."""
-    text = end_text(instance, reason, texts)
+    parts = [cause_text(instance, reason, texts)]
     flavor = next((each for each in catalog.flavors if each.id == instance.flavor), None)
-    if reason is not EndReason.OUT_OF_MEMORY or flavor is None:
-        return text
-    return texts.together(text, texts.say("Its limit was {size} of memory.", size=size_in_words(int(flavor.memory))))
+    if reason is EndReason.OUT_OF_MEMORY and flavor is not None:
+        limit = size(int(flavor.memory), texts.language)
+        parts.append(texts.say("Its limit was {size} of memory.", size=limit))
+    return texts.together(*parts, files_text(instance, reason, bundle, texts, now))
 
 
-def size_in_words(size: int) -> str:
-    """Bytes as machine types on the pages have them: 2 GB, 1.5 GB, 512 MB."""
-    gigabytes = size / 1024**3
-    return f"{gigabytes:.1f} GB".replace(".0 ", " ") if gigabytes >= 1 else f"{round(size / 1024**2)} MB"
-
-
-def _read(connection: Connection, instance_id: str) -> tuple[Instance, Instance | None] | None:
-    """The instance, and the one that the same person has under the same server name now."""
+def _read(connection: Connection, instance_id: str) -> tuple[Instance, Instance | None, Bundle | None] | None:
+    """The instance; the one that the same person has under the same server name now; what is kept of its files."""
     try:
         instance = instances.get(connection, instance_id)
     except NoResultFound:
         return None
     latest = instances.latest(connection, instance.person_id, instance.server_name)
     is_next = latest is not None and latest.id != instance.id and latest.state in LIVE
-    return instance, latest if is_next else None
+    return instance, latest if is_next else None, bundles.of_instance(connection, instance_id)
 
 
 class EndHandler(JsonHandler):
@@ -108,14 +115,16 @@ class EndHandler(JsonHandler):
             raise HTTPError(404)
         self.answer(self._view(*found))
 
-    def _view(self, instance: Instance, latest: Instance | None) -> EndView:
+    def _view(self, instance: Instance, latest: Instance | None, bundle: Bundle | None) -> EndView:
         wanted = self.get_query_argument("language", "")
         texts = self.desk.texts[wanted] if wanted in LANGUAGES else self.language_texts
         reason = instance.reason if instance.state not in LIVE else None
         fields: dict[str, Any] = {
             "state": instance.state.value,
             "reason": reason.value if reason else "",
-            "text": text_of_end(instance, reason, self.desk.catalog, texts) if reason else "",
+            "text": text_of_end(instance, reason, self.desk.catalog, texts, now=utc_now(), bundle=bundle)
+            if reason
+            else "",
             "ended_at": instance.died_at or instance.stopping_at or instance.ended_at if reason else None,
             "next_state": latest.state.value if latest else None,
             "desk_url": desk_url(self.desk),

@@ -5,7 +5,11 @@ The page is complete without a script; with one, the numbers of free notebooks s
 
 from __future__ import annotations
 
+import sys
 from http import HTTPStatus
+from pathlib import Path
+from shlex import quote
+from shutil import which
 from typing import Any
 
 from pydantic import BaseModel
@@ -68,6 +72,7 @@ async def show_landing(handler: UserHandler) -> None:
         handler.render_page(
             "user/landing.html",
             by_link=settings.login.kind is LoginKind.LINKS and settings.desk_socket is not None,
+            link_command=link_command(Path(sys.executable), settings.state, which("freepool"), Path.home()),
             sign_in=url_concat(f"{handler.desk.base}sign-in", query),
             languages=[(tag, name, url_concat(here, {"language": tag})) for tag, name in LANGUAGE_NAMES.items()],
             flavors=[
@@ -79,6 +84,21 @@ async def show_landing(handler: UserHandler) -> None:
             isolated=handler.desk.backend.isolated,
         )
     )
+
+
+def link_command(python: Path, state: Path, found: str | None, home: Path) -> str:
+    """What makes a link when it is run on this machine, in whichever folder. `found`: the program on PATH, if any.
+
+    The home folder is written as `~`: strangers read it.
+    """
+    program = python.with_name("freepool")
+    name = "freepool" if found is not None and Path(found) == program else _in_shell(program, home)
+    return f"{name} link --state {_in_shell(state, home)}"
+
+
+def _in_shell(path: Path, home: Path) -> str:
+    inside = path.is_absolute() and path.is_relative_to(home) and path != home
+    return f"~/{quote(str(path.relative_to(home)))}" if inside else quote(str(path))
 
 
 async def read_offer(handler: UserHandler) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from spawner.desk.announcement.read import view_of
 from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.problems import with_titles
+from spawner.desk.user.cpu_offer import saves_hours
 from spawner.desk.user.session_texts import EXTEND, GRACE_DEBITED, NEXT_SECONDS, NOTICE_TEXTS
 from spawner.desk.user.session_views import (
     Action,
@@ -73,13 +74,19 @@ def read_session(connection: Connection, rules: Extensions, instance: Instance, 
     closes_at = drain.at if drain is not None else None
     ends_at = min((at for at in (instance.ends_at, closes_at) if at is not None), default=None)
     is_running = instance.state is InstanceState.RUNNING
+    allowance = rules.metering.state_for(connection, instance.person_id, instance.flavor, now, language)
+    shown = current(notices.of_instance(connection, instance.id), end=ends_at, now=now) if is_running else []
+    if any(one.kind is NoticeKind.CPU_OFFER for one in shown) and not saves_hours(
+        connection, rules, instance, allowance, now
+    ):
+        shown = [one for one in shown if one.kind is not NoticeKind.CPU_OFFER]
     return SessionRows(
         instance=instance,
         ends_at=ends_at if is_running else instance.ends_at,
-        notices=current(notices.of_instance(connection, instance.id), end=ends_at, now=now) if is_running else [],
+        notices=shown,
         extensible=rules.look(connection, instance),
         use=use.of_instance(connection, instance.id) if is_running else None,
-        allowance=rules.metering.state_for(connection, instance.person_id, instance.flavor, now, language),
+        allowance=allowance,
         announcement=announcement_of(settings),
     )
 

@@ -12,11 +12,14 @@ from sqlalchemy import Connection
 
 from spawner.catalog import Rights
 from spawner.ledger import Event, Instance, Slot, Ticket, TicketState
+from spawner.ledger.bundles import bundles
+from spawner.ledger.bundles.rows import Bundle
 from spawner.ledger.people import bans
 from spawner.ledger.people.rows import Ban
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
 from spawner.ledger.transitions import revision
 from spawner.pool.admin.settings import AdminSettings
+from spawner.pool.keeping import KEPT_AFTER
 from spawner.pool.queue.admission import Admission
 from spawner.pool.queue.ordering import flavors_for_next, waiting_in_order
 from spawner.pool.queue.wait_estimate import WaitEstimate
@@ -63,7 +66,8 @@ class PoolSnapshot:
 class UserSnapshot:
     """The rows of one user's default server. `place` is that of `ticket` in the queue, from 1, while it waits.
 
-    `rights` are what the catalog's policies give the user.
+    `rights` are what the catalog's policies give the user. `bundle`: what is kept of `current` where it stops, or of
+    `last`.
     """
 
     pool: PoolSnapshot
@@ -75,6 +79,7 @@ class UserSnapshot:
     last_ticket: Ticket | None
     rights: Rights
     ban: Ban | None = None
+    bundle: Bundle | None = None
 
 
 class SnapshotReader:
@@ -94,6 +99,7 @@ class SnapshotReader:
         pool = self._read_pool(connection, max_age)
         own = [instance for instance in instances.unended(connection, person_id) if instance.server_name == ""]
         current = own[-1] if own else None
+        last = None if current else instances.last_ended(connection, person_id)
         ticket = _own_ticket(tickets.alive(connection, person_id))
         waits = ticket is not None and ticket.state is TicketState.WAITING
         return UserSnapshot(
@@ -102,10 +108,11 @@ class SnapshotReader:
             progress=instances.events_of(connection, current.id) if current else [],
             ticket=ticket,
             place=tickets.ahead(connection, ticket) + 1 if ticket and waits else None,
-            last=None if current else instances.last_ended(connection, person_id),
+            last=last,
             last_ticket=None if ticket else tickets.last_over(connection, person_id),
             rights=self._admission.rights(connection, person_id),
             ban=bans.of_person(connection, person_id, now=self._now()),
+            bundle=_bundle(connection, current or last),
         )
 
     def read_pool(self, connection: Connection) -> PoolSnapshot:
@@ -132,6 +139,13 @@ class SnapshotReader:
                     wait_histories=self._admission.wait_histories.of(connection),
                 )
             return pool
+
+
+def _bundle(connection: Connection, instance: Instance | None) -> Bundle | None:
+    """What is kept of an instance that ends or has ended, where its reason leaves something."""
+    if instance is None or instance.reason not in KEPT_AFTER:
+        return None
+    return bundles.of_instance(connection, instance.id)
 
 
 def _own_ticket(alive: list[Ticket]) -> Ticket | None:

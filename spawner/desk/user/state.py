@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from spawner.catalog import Catalog, Denial, Flavor, Rights
-from spawner.desk.durations import in_words
 from spawner.desk.i18n import Translations
 from spawner.desk.paid.views import PaidView
 from spawner.desk.user.allowance_view import NONE, AllowanceSnapshot, closed, flavor_view, last_use
 from spawner.desk.user.class_view import ClassView
+from spawner.desk.user.ends import ending_view, last_view
 from spawner.desk.user.instance_client import files_url, user_path
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
@@ -32,17 +32,16 @@ from spawner.desk.user.views import (
     TicketView,
 )
 from spawner.desk.views import UserView
-from spawner.ledger import EndReason, Instance, InstanceState, Ticket, TicketState
+from spawner.ledger import InstanceState, Ticket
 from spawner.people_settings import ClassLimits
 from spawner.pool.admin.settings import Drain
 from spawner.pool.backends.base import Backend, Weakness
 from spawner.pool.capacity import capacity_of
 from spawner.pool.keeping import has_agent
-from spawner.pool.policies import refusal_of, shown_groups
-from spawner.pool.progress import END_TEXTS, FAILURES, STEP_TEXTS, TICKET_END_TEXTS, USER_REQUESTED
+from spawner.pool.policies import shown_groups
+from spawner.pool.progress import STEP_TEXTS
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.queue.wait_estimate import WaitEstimate
-from spawner.pool.time.refusals import TICKET_ENDED
 
 SHARED_ORIGIN = (
     "Notebooks share this page's address. Only open notebooks of people you trust. Paid notebooks, "
@@ -64,12 +63,10 @@ PAUSED = "Paused by the administrator."
 MAINTENANCE = "The platform is under maintenance."
 NOT_OFFERED = "This machine type is not available right now."
 NO_MACHINE_NOW = "No server has capacity for it right now. We keep trying."
-NO_LONGER_OFFERED = "The machine type or image you were waiting for is no longer available."
 RENAMED = (
     "This notebook was started under your previous name {name} and can no longer be opened. Restart "
     "it to get a new notebook, or stop it; otherwise it ends at its time limit."
 )
-LIMIT_REACHED = "Your notebook reached its time limit of {limit}. Its files were deleted."
 FOR_GROUP = "Not for you, because it is for the group {groups}."
 FOR_GROUPS = "Not for you, because it is for the groups {groups}."
 IMAGE_FOR_GROUP = "Not for you, because its image is for the group {groups}."
@@ -116,7 +113,7 @@ def build_state(
         defaults=DefaultsView(flavor=catalog.defaults.flavor, image=catalog.defaults.image),
         instance=_instance(snapshot, catalog, texts, user_name) if snapshot.current else None,
         ticket=_ticket(snapshot, texts),
-        last=_with_use(_last(snapshot, texts), hours, catalog, texts),
+        last=_with_use(last_view(snapshot, texts, now), hours, catalog, texts),
         paid=paid,
         standing=standing,
         now=now,
@@ -145,6 +142,7 @@ def _offer(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Transl
                 path=f"examples/{example.path}",
                 image=example.image,
                 seconds=example.needs.seconds,
+                memory_bytes=int(example.needs.memory),
                 icon=f"{base}icons/{quote(example.id)}.svg",
                 available=example.image not in missing,
                 reason=texts.say(IMAGE_MISSING, image=missing[example.image].title)
@@ -312,6 +310,7 @@ def _instance(snapshot: UserSnapshot, catalog: Catalog, texts: Translations, use
             ProgressView(at=event.at, percent=STEP_TEXTS[event.step][0], text=texts.say(STEP_TEXTS[event.step][1]))
             for event in snapshot.progress
         ],
+        ending=ending_view(instance, snapshot.bundle, texts) if instance.state is InstanceState.STOPPING else None,
     )
 
 
@@ -347,41 +346,3 @@ def _first(*times: datetime | None) -> datetime | None:
 
 def _seconds(wait: WaitEstimate | None) -> tuple[int, int] | None:
     return None if wait is None else (round(wait.low), round(wait.high))
-
-
-def _last(snapshot: UserSnapshot, texts: Translations) -> LastView | None:
-    """The last end of an instance or ticket, if the user should know of it."""
-    instance, ticket = snapshot.last, snapshot.last_ticket
-    if ticket is not None and ticket.ended_at and ticket.state in TICKET_END_TEXTS and _is_newer(ticket, instance):
-        denial = snapshot.rights.denial(ticket.flavor, ticket.image) if ticket.state is TicketState.FAILED else None
-        if denial is not None:
-            refusal = refusal_of(denial)
-            text = texts.say(refusal.template, **refusal.params)
-            return LastView(ended_at=ticket.ended_at, text=text, failed=True, details="")
-        if ticket.detail == TICKET_ENDED:
-            return LastView(ended_at=ticket.ended_at, text=texts.say(TICKET_ENDED), failed=True, details="")
-        is_gone = ticket.state is TicketState.FAILED and ticket.called_at is None
-        text = texts.say(NO_LONGER_OFFERED if is_gone else TICKET_END_TEXTS[ticket.state])
-        return LastView(ended_at=ticket.ended_at, text=text, failed=True, details=ticket.detail or "")
-    if instance is None or instance.reason is None or instance.ended_at is None or instance.reason in USER_REQUESTED:
-        return None
-    text = end_text(instance, instance.reason, texts)
-    failed = instance.reason in FAILURES
-    return LastView(
-        ended_at=instance.ended_at, text=text, failed=failed, details=(instance.detail or "") if failed else ""
-    )
-
-
-def end_text(instance: Instance, reason: EndReason, texts: Translations) -> str:
-    """Why an instance has ended; at its time limit with that limit."""
-    if reason is EndReason.DEADLINE and instance.usable_at is not None and instance.ends_at is not None:
-        limit = in_words(instance.ends_at - instance.usable_at, texts.language)
-        if limit:
-            return texts.say(LIMIT_REACHED, limit=limit)
-    return texts.say(END_TEXTS[reason])
-
-
-def _is_newer(ticket: Ticket, instance: Instance | None) -> bool:
-    return (
-        instance is None or instance.ended_at is None or ticket.ended_at is None or instance.ended_at < ticket.ended_at
-    )

@@ -73,8 +73,7 @@ USER_STRINGS: dict[str, str] = {
     "state_stopping": "Stopping",
     "starting_title": "Starting your notebook",
     "running_title": "Your notebook is ready",
-    "stopping_title": "Deleting your files…",
-    "stopping_lead": "All files in this notebook are being deleted.",
+    "renamed_title": "Your notebook runs under your previous name",
     "switching_lead": "All files are being deleted. Then a new notebook starts.",
     "progress": "Progress",
     "waiting": "Requesting a notebook",
@@ -146,6 +145,7 @@ USER_STRINGS: dict[str, str] = {
     "open_example": "Open",
     "opens_when_ready": "Opens when ready",
     "unavailable": "Not available here",
+    "too_large": "Needs {size} of memory. No machine type here has that much.",
     "wait_for_wipe": "Wait until your files have been deleted.",
     # In one's own cloud
     "own_title": "Need more power?",

@@ -77,8 +77,10 @@ class ImageView(BaseModel):
 
 
 class ExampleView(BaseModel):
-    """`path` is relative to the instance's workspace. `for_you`: whether the catalog's policies give the user its
-    image, and a flavor with enough memory."""
+    """`path` is relative to the instance's workspace. `memory_bytes`: what it needs.
+
+    `for_you`: whether the catalog's policies give the user its image, and a flavor with enough memory.
+    """
 
     id: str
     title: str
@@ -86,6 +88,7 @@ class ExampleView(BaseModel):
     path: str
     image: str
     seconds: int
+    memory_bytes: int
     icon: str
     available: bool
     reason: str | None
@@ -107,11 +110,18 @@ class ProgressView(BaseModel):
     text: str
 
 
+class EndingView(BaseModel):
+    """What is being done with an instance that stops, and why."""
+
+    title: str
+    text: str
+
+
 class InstanceView(BaseModel):
     """The user's current instance. `ends_at` is its deadline. `problem` says why it cannot be opened.
 
     `files_url`: the download of all its files; null where the image has none.
-    `session`: its notices, and whether it can be extended; null unless it runs.
+    `session`: its notices, and whether it can be extended; null unless it runs. `ending`: null unless it stops.
     """
 
     id: str
@@ -128,6 +138,7 @@ class InstanceView(BaseModel):
     progress: list[ProgressView]
     files_url: str | None = None
     session: SessionPart | None = None
+    ending: EndingView | None = None
 
 
 class TicketView(BaseModel):

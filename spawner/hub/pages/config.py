@@ -8,7 +8,7 @@ from typing import Any
 from spawner.hub.pages.files import handlers, write_plain_errors
 from spawner.hub.pages.language import translate_pages
 from spawner.hub.pages.reports import note_request_ids
-from spawner.hub.pages.signed_in import note_sign_ins
+from spawner.hub.pages.signed_in import note_sign_ins, say_signed_out
 from spawner.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -23,3 +23,4 @@ def use_pages(c: Any, settings: Settings) -> None:
     note_request_ids()
     write_plain_errors()
     note_sign_ins()
+    say_signed_out()

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.handlers.login import LogoutHandler
 
 from spawner.origins import SIGNED_IN_COOKIE
 
@@ -33,3 +34,12 @@ def note_sign_ins() -> None:
     noted_logout.unnoted = logout  # type: ignore[attr-defined]
     BaseHandler.set_login_cookie = noted_login
     BaseHandler.clear_login_cookie = noted_logout
+
+
+def say_signed_out() -> None:
+    """Show a page that says so after each logout. JupyterHub does only where its login page logs in by itself."""
+
+    async def show(handler: Any) -> None:
+        handler.finish(await handler.render_template("logout.html"))
+
+    LogoutHandler.render_logout_page = show

@@ -11,7 +11,13 @@ from spawner.instance.save.git import DEFAULT_USER
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 STYLE = """
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;--line:#8886;--good:#0a7a4b;--bad:#b3261e}
-body{margin:0 auto;max-width:44rem;padding:1.5rem 1rem 3rem}
+body{margin:0}main,.row{box-sizing:border-box;margin:0 auto;max-width:46rem;padding:0 1rem}
+main{padding-block:1.5rem 3rem}
+header{border-bottom:1px solid var(--line)}.row{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem 1rem;
+min-height:3.5rem}.row a{color:inherit;text-decoration:none;font-size:.9rem}.row a:hover{text-decoration:underline}
+.row .brand{display:flex;align-items:center;gap:.6rem;margin-right:auto;font-size:1rem;font-weight:600}
+.row [aria-current]{font-weight:600}
+@media(max-width:30rem){.row [aria-current]{display:none}}
 h1{font-size:1.5rem;margin:0 0 .5rem}h2{font-size:1.15rem;margin:0 0 .25rem}
 section{border:1px solid var(--line);border-radius:.75rem;padding:1rem 1.25rem;margin:1.25rem 0}
 label{display:block;font-weight:600;margin:.9rem 0 .25rem}label.check{font-weight:400}
@@ -25,6 +31,17 @@ var(--line);border-radius:.4rem;background:ButtonFace;color:ButtonText;text-deco
 """
 
 
+LOGO = (
+    '<svg width="26" height="26" viewBox="0 0 32 32" fill="none" stroke-width="2.5" stroke-linecap="round" '
+    'aria-hidden="true"><rect width="32" height="32" rx="9" fill="#0b6b75"/><circle cx="16" cy="10.6" r="3.4" '
+    'fill="#fff"/><path d="M10.3 15.6c.5 2.5 2.8 4 5.7 4s5.2-1.5 5.7-4" stroke="#fff"/><path d="M5.8 18.2c1.2 4.4 5.1 '
+    '7 10.2 7s9-2.6 10.2-7" stroke="#fff" stroke-opacity=".6"/></svg>'
+)
+"""The desk's, which an instance does not have as a file."""
+CURRENT = ' aria-current="true"'
+LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
+
+
 @dataclass(frozen=True)
 class Result:
     """How a save has ended, in the user's language. `details` is the output of a program."""
@@ -36,11 +53,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows. `given` are fields of the form that was sent, without secrets."""
+    """What the page shows. `given` are fields of the form that was sent, without secrets.
+
+    `base` is the URL of the server's own pages, `home` that of the desk, `lab` that of JupyterLab.
+    """
 
     language: str
     texts: Mapping[str, str]
     base: str
+    home: str
+    lab: str
     xsrf: str
     summary: str
     branch: str
@@ -53,11 +75,22 @@ class Page:
         return (
             f'<!doctype html><html lang="{self.language}"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'
-            f"<title>{escape(t['title'])} - Freepool</title><style>{STYLE}</style></head><body><main>"
+            f"<title>{escape(t['title'])} - Freepool</title><style>{STYLE}</style></head><body>{self._header()}<main>"
             f"<h1>{escape(t['title'])}</h1><p>{escape(t['lead'])}</p>{self._result()}<p>{escape(self.summary)}</p>"
             f'<p><a class="button" href="{escape(self.base)}files.zip" download>{escape(t["download"])}</a></p>'
             f"{self._git()}{self._bucket()}"
             f'<p class="hint">{escape(t["secrets"])}</p></main></body></html>'
+        )
+
+    def _header(self) -> str:
+        languages = "".join(
+            f'<a href="{escape(self.base)}save?language={tag}" lang="{tag}" hreflang="{tag}"'
+            f"{CURRENT if tag == self.language else ''}>{name}</a>"
+            for tag, name in LANGUAGES.items()
+        )
+        return (
+            f'<header><div class="row"><a class="brand" href="{escape(self.home)}">{LOGO}<span>Freepool</span></a>'
+            f'<a href="{escape(self.lab)}">{escape(self.texts["back"])}</a>{languages}</div></header>'
         )
 
     def _result(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,12 @@ INSECURE = "freepool_save_insecure"
 """Plain http is allowed: only tests on loopback set it."""
 
 
+def home_address(environment: Mapping[str, str]) -> str:
+    """The desk's address for browsers. Where users have hosts of their own, it is on the hub's."""
+    base = environment.get("JUPYTERHUB_BASE_URL", "/")
+    return f"{environment.get('JUPYTERHUB_HOST', '')}{base}services/desk/"
+
+
 class SaveHandler(JupyterHandler):
     """GET freepool/save"""
 
@@ -56,6 +63,8 @@ class SaveHandler(JupyterHandler):
             language=language,
             texts=texts,
             base=f"{self.base_url.rstrip('/')}/freepool/",
+            home=home_address(os.environ),
+            lab=f"{self.base_url.rstrip('/')}/lab",
             xsrf=self.xsrf_token.decode(),
             summary=text.format(count=len(found.files), size=size_text(found.bytes)),
             branch=f"freepool-{datetime.now(UTC):%Y%m%d-%H%M}",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 EN: Mapping[str, str] = {
     "title": "Save files",
+    "back": "Back to JupyterLab",
     "lead": "Files in this notebook are deleted when it stops. Send them to a place of your own.",
     "none": "Nothing has changed since this notebook started.",
     "some": "Files that have changed since this notebook started: {count} ({size}).",
@@ -64,6 +65,7 @@ EN: Mapping[str, str] = {
 }
 
 ZH: Mapping[str, str] = {
+    "back": "返回 JupyterLab",
     "title": "保存文件",
     "lead": "Notebook 停止时，其中的文件会被删除。你可以把文件保存到自己的存储位置。",
     "none": "Notebook 启动以来没有文件变动。",

@@ -180,8 +180,12 @@ def ahead(connection: Connection, ticket: Ticket) -> int:
 
 
 def uncollected(connection: Connection) -> list[Ticket]:
-    """Tickets whose instance runs and was not opened by its user yet."""
-    query = select(tickets).where(IS_UNCOLLECTED).order_by(tickets.c.served_at)
+    """Tickets that waited, and whose instance runs and was not opened by its user yet.
+
+    Who got a slot at once is not among them: it was never "their turn", and idle rules end what they leave.
+    """
+    query = select(tickets).where(IS_UNCOLLECTED, tickets.c.called_at != tickets.c.joined_at)
+    query = query.order_by(tickets.c.served_at)
     return [Ticket(**row._mapping) for row in connection.execute(query)]
 
 

@@ -17,7 +17,7 @@ from spawner.ledger.time import charges, grants, holds
 from spawner.ledger.time.rows import Grant, GrantSource, Hold
 from spawner.pool.policies import rights_in
 from spawner.pool.time import meter
-from spawner.pool.time.sums import Debit, sums_of
+from spawner.pool.time.sums import Debit, Sums, sums_of
 
 MADE_BY = "freepool"
 HOUR = 3600
@@ -27,8 +27,8 @@ HOUR = 3600
 class Balance:
     """Weighted seconds of one person and class, now: `total` = `used` + `held` + `left`.
 
-    `total` and `left` are None where the class is unlimited. `held` is set aside for running notebooks. At `resets_at`
-    the week's hours are given again.
+    `total` and `left` are None where the class is unlimited. A refund lowers `used`; it does not raise `total`. `held`
+    is set aside for running notebooks. At `resets_at` the week's hours are given again.
     """
 
     class_id: str
@@ -125,18 +125,25 @@ def _balance(
         else:
             debits.append(Debit(hold.taken_at, hold.seconds, is_held=True))
     sums = sums_of(found, debits, now)
+    back = _given_back(found, sums, now)
     policy = next(grant for grant in found if _is_now(grant, GrantSource.POLICY, now))
     return Balance(
         class_id=one.id,
         title=one.title,
         is_unlimited=sums.is_unlimited,
-        total=sums.total,
-        used=sums.used,
+        total=None if sums.total is None else sums.total - back,
+        used=sums.used - back,
         held=sums.held,
         left=sums.left,
         week_from=policy.valid_from,
         resets_at=policy.valid_until,
     )
+
+
+def _given_back(found: Iterable[Grant], sums: Sums, now: datetime) -> int:
+    """What refunds undo of the use. A reader takes a refund for less use, not for a larger week."""
+    refunds = (grant.seconds or 0 for grant in found if _is_now(grant, GrantSource.REFUND, now))
+    return 0 if sums.is_unlimited else min(sum(refunds), sums.used)
 
 
 def _grants(connection: Connection, person_id: str, class_id: str, since: datetime) -> tuple[list[Grant], datetime]:

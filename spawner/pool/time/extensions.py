@@ -128,6 +128,11 @@ class Extensions:
                 "The time of your notebook cannot be extended, because the platform closes for maintenance.",
                 next_step="Download the files you want to keep.",
             )
+        if self.catalog.sessions.extensions <= 0:
+            return ExtensionsUsed(
+                "The time of a notebook cannot be extended on this platform.",
+                next_step="Download the files you want to keep.",
+            )
         if left <= 0:
             return ExtensionsUsed(
                 "The time of your notebook was extended as often as is possible.",

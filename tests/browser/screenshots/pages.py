@@ -60,6 +60,14 @@ PAGES = (
 )
 
 
+AS_ELSEWHERE = """() => {
+  const command = document.querySelector(".terminal code");
+  const name = command?.textContent.split(" ").at(-1);
+  if (name) command.textContent = `~/freepool/.venv/bin/freepool link --state ~/freepool/.freepool ${name}`;
+}"""
+"""The landing page shows paths of this machine, which belong in no document."""
+
+
 def shoot_pages(shoot: Shoot) -> None:
     """All of `PAGES`. What one of them lacks is said at the end, after the others."""
     problems: list[str] = []
@@ -77,6 +85,7 @@ def shoot_pages(shoot: Shoot) -> None:
 def _one(shoot: Shoot, entry: Entry, visitor: Visitor, values: dict[str, str]) -> None:
     page, answer = visitor.visit(entry.path.format(**values))
     page.locator(entry.wait).first.wait_for()
+    page.evaluate(AS_ELSEWHERE)
     shoot.take(page, entry.name, keep=entry.keep)
     page.close()
     assert answer.status == entry.status, f"status {answer.status} instead of {entry.status}"

@@ -101,6 +101,7 @@ function flavorPanel(model, flavor) {
     figures(model, flavor),
     activity(model, flavor),
     bar(flavor, model),
+    flavor.less_room && h("p", { class: "quiet", key: "less-room" }, flavor.less_room),
     userNamespaces(model, flavor),
     h("div", { class: "halves" }, targets(model, flavor), day(model, flavor)),
   );

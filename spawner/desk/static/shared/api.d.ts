@@ -42,6 +42,7 @@ export type AdminFlavorView = {
   targets: TargetView[];
   day: DayView;
   audience?: string | null;
+  less_room?: string | null;
   activity?: ActivityView | null;
 };
 
@@ -254,6 +255,11 @@ export type EndView = {
   restart_url: string;
 };
 
+export type EndingView = {
+  title: string;
+  text: string;
+};
+
 export type ErrorAnswer = {
   error: ErrorBody;
 };
@@ -290,6 +296,7 @@ export type ExampleView = {
   path: string;
   image: string;
   seconds: number;
+  memory_bytes: number;
   icon: string;
   available: boolean;
   reason: string | null;
@@ -471,6 +478,7 @@ export type InstanceView = {
   progress: ProgressView[];
   files_url?: string | null;
   session?: SessionPart | null;
+  ending?: EndingView | null;
 };
 
 export type KeepChoiceRequest = {

@@ -10,6 +10,7 @@ import "../shared/zone.js";
 import { app, base, byId, f, firstState, strings, t, xsrf } from "../shared/script_page.js";
 import { cancelConfirm, confirmed } from "./confirm.js";
 import { notebookUrl } from "./examples.js";
+import { flavorFor } from "./fit.js";
 import { imageTitle } from "./instance.js";
 import { loss } from "./loss.js";
 import { memory } from "./memory.js";
@@ -121,7 +122,7 @@ function apply(next) {
 /** @param {boolean} focusMoved */
 function announce(focusMoved) {
   const { instance, ticket } = state;
-  byId("announce").textContent = focusMoved ? "" : instance ? t(`${instance.state}_title`)
+  byId("announce").textContent = focusMoved ? "" : instance ? instance.ending?.title ?? t(`${instance.state}_title`)
     : ticket ? (ticket.place ? t("line_title", { place: f.number(ticket.place) }) : t("turn_title"))
       : state.last?.text ?? t("ended");
 }
@@ -274,7 +275,7 @@ const actions = {
       ui.switching = { flavor: running.flavor, image: example.image, example: example.id };
       send("switch", "instance/stop");
     } else {
-      const flavor = chosenFlavor(model());
+      const flavor = flavorFor(example, model());
       if (!flavor) return;
       setOpening(example.id);
       send("example", "instance", { flavor: flavor.id, image: example.image, example: example.id });

@@ -1,7 +1,7 @@
 /** The gallery of example notebooks. */
 
 import { h } from "../shared/dom.js";
-import { canQueue, canStart, chosenFlavor } from "./start.js";
+import { flavorFor, whyNot } from "./fit.js";
 
 /** @import { ExampleView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
@@ -30,11 +30,7 @@ function openControl(example, model) {
   if (instance?.state === "running" && instance.image === example.image) {
     return h("a", { class: "button small", key: "go", href: notebookUrl(instance.url, example.path) }, label);
   }
-  const flavor = chosenFlavor(model);
-  if (!instance && !(flavor && canStart(flavor))) {
-    if (model.state.ticket) return blocked(t("in_line"));
-    if (!(flavor && canQueue(flavor))) return blocked(flavor?.reason || t("stock_none"));
-  }
+  if (!instance && !flavorFor(example, model)) return blocked(whyNot(example, model));
   return h("button", {
     class: "button small", type: "button", key: "ask", "data-action": "example", "data-example": example.id,
     "aria-disabled": ui.busy ? "true" : null,

@@ -86,7 +86,7 @@ function runningParts(model, instance) {
   const disabled = ui.busy ? "true" : null;
   const hours = runningHours(flavor, model);
   return {
-    title: t("running_title"),
+    title: t(instance.problem ? "renamed_title" : "running_title"),
     lead: instance.problem,
     whole: Boolean(instance.problem),
     action: instance.problem ? null : h(
@@ -116,7 +116,7 @@ function runningParts(model, instance) {
       ),
     ],
     rest: [
-      instance.files_url && h(
+      instance.files_url && !instance.problem && h(
         "a", { class: "button", href: instance.files_url }, t("download_files"),
       ),
       h(
@@ -131,12 +131,15 @@ function runningParts(model, instance) {
   };
 }
 
-/** @param {Model} model */
-function stoppingParts({ ui, t }) {
+/**
+ * @param {Model} model
+ * @param {InstanceView} instance
+ */
+function stoppingParts({ ui, t }, { ending }) {
   return {
-    title: t("stopping_title"),
-    lead: t(ui.switching || ui.asked ? "switching_lead" : "stopping_lead"),
-    whole: false,
+    title: ending?.title ?? t("state_stopping"),
+    lead: ui.switching || ui.asked ? t("switching_lead") : ending?.text,
+    whole: true,
     action: null,
     panel: null,
     rest: null,
@@ -150,7 +153,7 @@ function stoppingParts({ ui, t }) {
 export function instance(model, instance) {
   const { t } = model;
   const parts = instance.state === "running" ? runningParts(model, instance)
-    : instance.state === "stopping" ? stoppingParts(model)
+    : instance.state === "stopping" ? stoppingParts(model, instance)
       : startingParts(model, instance);
   return h(
     "section", { class: `hero is-${instance.state}`, key: "instance", "aria-labelledby": "title" },

@@ -8,8 +8,9 @@ import { canRequest, notify } from "./notifications.js";
 /** @import { Client } from "../shared/live.js" */
 /** @import { Model } from "./model.d.ts" */
 
-// From then on it is said why a session cannot be extended. Earlier nobody needs it.
+// From then on it is said why a session cannot be extended. Earlier nobody needs it, unless there was a button.
 const REASON_MS = 30 * 60_000;
+const LOST_LATER = new Set(["no_hours", "others_wait", "used_up", "maintenance"]);
 
 /** Ids that this tab has reported as shown, and those that it has sent as a notification. */
 const reported = new Set();
@@ -59,7 +60,9 @@ export function sessionParts(model, instance) {
   if (!session) return [];
   const { extension } = session;
   const open = session.notices.filter(isOpen);
-  const isNear = instance.ends_at !== null && Date.parse(instance.ends_at) - now < REASON_MS;
+  // Without extensions in the catalog there never was a button.
+  const isLost = extension.reason !== null && LOST_LATER.has(extension.reason) && extension.number + extension.left > 1;
+  const isTold = isLost || instance.ends_at !== null && Date.parse(instance.ends_at) - now < REASON_MS;
   const hasButton = extension.possible && !open.some(({ actions }) => actions.includes("extend"));
   const asks = canRequest();
   return [
@@ -73,7 +76,7 @@ export function sessionParts(model, instance) {
       ),
       asks && h("button", { class: "button small", type: "button", "data-action": "notify" }, t("notify_end")),
     ),
-    !extension.possible && isNear && h("p", { class: "hint", key: "no-extension" }, extension.text),
+    !extension.possible && isTold && h("p", { class: "hint", key: "no-extension" }, extension.text),
   ];
 }
 

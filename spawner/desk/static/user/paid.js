@@ -12,7 +12,7 @@ const BEFORE_COSTS = ["asked", "starting", "checking"];
  * @param {Model} model
  */
 function paidInstance(instance, { t, f, now }) {
-  const stops = instance.stops_at && !["stopped", "deleting"].includes(instance.state) ? Date.parse(instance.stops_at) : null;
+  const stops = instance.stops_at && !["stopped", "stopping", "deleting"].includes(instance.state) ? Date.parse(instance.stops_at) : null;
   return h(
     "li", { class: "panel own-run", key: instance.id },
     h(

@@ -67,7 +67,7 @@ export function queue(model, ticket) {
     "section", { class: "hero is-waiting", key: "queue", "aria-labelledby": "title" },
     h(
       "div", { class: "hero-text" },
-      h("p", { class: "status", key: "status" }, h("span", { class: "status-mark" }), t("state_waiting")),
+      h("p", { class: "status", key: "status" }, h("span", { class: "status-mark" }), t(place ? "state_waiting" : "state_starting")),
       h("h1", { id: "title", tabindex: -1, key: "title" }, place ? t("line_title", { place: f.number(place) }) : t("turn_title")),
       h("p", { class: "lead", key: "lead" }, place ? t("line_lead") : t("turn_lead")),
       place && next && h("p", { class: "hint", key: "next" }, t("example_waits", { title: next.title })),
@@ -91,13 +91,14 @@ export function queue(model, ticket) {
         fact(t("image"), imageTitle(model, ticket.image)),
         fact(t("waiting_for"), f.duration((now - Date.parse(ticket.joined_at)) / 1000)),
       ),
-      meanwhile(model, ticket),
+      place && meanwhile(model, ticket),
     ),
     h(
       "div", { class: "rest", key: "rest-queue" },
-      canRequest() && actionButton(model, "notify", t("notify")),
-      actionButton(model, "leave", t(ui.busy === "leave" ? "leaving" : "leave")),
-      isAllowed() && h("p", { class: "fine notified", key: "notified" }, icon("check"), t("notify_on")),
+      place && canRequest() && actionButton(model, "notify", t("notify")),
+      place ? actionButton(model, "leave", t(ui.busy === "leave" ? "leaving" : "leave"))
+        : actionButton(model, "leave", t(ui.busy === "leave" ? "cancelling" : "cancel")),
+      place && isAllowed() && h("p", { class: "fine notified", key: "notified" }, icon("check"), t("notify_on")),
     ),
   );
 }

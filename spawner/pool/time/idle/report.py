@@ -22,7 +22,8 @@ class Report:
 
     `busy_seconds`: of the kernel that has been busy longest; None where none is. `terminals`: with a program in them.
     `tabs`: open browser tabs. `input_at` and `now` are seconds by the instance's own clock. `processor_seconds` and
-    `network` (bytes) are counters since its creation, where it can read them.
+    `network` (bytes) are counters since its creation, where it can read them. `opened`: whether anybody has used it
+    since its start; None where it does not say.
     """
 
     now: float
@@ -32,6 +33,7 @@ class Report:
     input_at: float | None = None
     processor_seconds: float | None = None
     network: int | None = None
+    opened: bool | None = None
 
 
 def parse_report(body: bytes) -> Report | None:
@@ -53,6 +55,7 @@ def parse_report(body: bytes) -> Report | None:
         busy_seconds=max((_age(one.get("since"), now) for one in kernels), default=None),
         terminals=sum(_number(one.get("children")) not in (None, 0) for one in _entries(fields.get("terminals"))),
         tabs=None if tabs is None else int(tabs),
+        opened=fields["opened"] if isinstance(fields.get("opened"), bool) else None,
         input_at=_number(fields.get("input_at")),
         processor_seconds=_number(fields.get("processor_seconds")),
         network=None if network is None else int(network),
