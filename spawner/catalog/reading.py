@@ -104,7 +104,7 @@ def _known_keys() -> list[str]:
 def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """References between parts, checked on the raw data so that one mistake does not hide another."""
     ids: dict[str, list[str]] = {}
-    for group in ("flavors", "images", "examples"):
+    for group in ("flavors", "images", "examples", "models"):
         ids[group] = []
         for index, part in enumerate(_listing(data.get(group))):
             name = part.get("id")
@@ -119,6 +119,9 @@ def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], 
             yield from _reference(("flavors", index, "warm", "image"), rules.get("image"), ids["images"])
     for index, part in enumerate(_listing(data.get("examples"))):
         yield from _reference(("examples", index, "image"), part.get("image"), ids["images"])
+        names = part.get("models")
+        for place, wanted in enumerate(names if isinstance(names, list) else ()):
+            yield from _reference(("examples", index, "models", place), wanted, ids["models"])
     yield from _check_policies(_listing(data.get("policies")), ids)
     yield from _check_allowances(data)
     defaults = data.get("defaults")
