@@ -27,6 +27,8 @@ ENDPOINTS = {
 TOKENS = {Source.MODELSCOPE: "MODELSCOPE_API_TOKEN", Source.HUGGINGFACE: "HF_TOKEN"}
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
 MOST_FILES = 10_000
+LISTED_AT_MOST = 3000
+"""ModelScope's list of files ends here without saying so."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class Hub:
             for one in (found["Files"] if isinstance(found, dict) else found)
             if one.get("Type") != "tree"
         )
+        if len(files) >= LISTED_AT_MOST:
+            raise ValueError(f"it lists no more than {LISTED_AT_MOST} files")
         # ModelScope's caches are by the name of the revision, so the hub's own commit is not needed.
         contents = "\n".join(sorted(f"{file.path} {file.size} {file.sha256}" for file in files))
         return Listing(hashlib.sha1(contents.encode(), usedforsecurity=False).hexdigest(), files)

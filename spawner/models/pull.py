@@ -59,13 +59,21 @@ class _Download:
         known = self.reuse.get(remote.sha256 or remote.git or "")
         if known is not None and not target.exists():
             os.link(known, target)
-        if not target.exists():
+        found = await self._checked(remote, target) if target.exists() else None
+        if found is None:
             await self._fetch(remote, target)
+            found = await self._checked(remote, target)
+        if found is None:
+            raise DamagedError(remote.path)
+        return found
+
+    async def _checked(self, remote: RemoteFile, target: Path) -> StoredFile | None:
+        """The file, if its content is what the hub says; else it is removed."""
         sha256, git = await asyncio.to_thread(digests, target)
         size = target.stat().st_size
         if size != remote.size or remote.sha256 not in (None, sha256) or remote.git not in (None, git):
             target.unlink()
-            raise DamagedError(remote.path)
+            return None
         return StoredFile(remote.path, size, sha256, git)
 
     async def _fetch(self, remote: RemoteFile, target: Path) -> None:
@@ -125,6 +133,8 @@ async def pull(
         store.publish(model.id, version)
         return Pulled(version, size, 0, clock() - began, is_new=False)
     part = store.part(model.id, version)
+    (part / FILES).mkdir(parents=True, exist_ok=True)
+    part.parent.chmod(0o700)
     reuse = _reusable(store, model.id)
     _require_room(store, part / FILES, files, reuse)
     download = _Download(model, hub, part / FILES, reuse, pause)
@@ -201,7 +211,8 @@ def _reusable(store: Store, model_id: str) -> dict[str, Path]:
     """Files of the version that is there, by their digests. Their contents are checked again."""
     manifest, folder = store.manifest(model_id), store.files(model_id).resolve()
     found = manifest.files if manifest else ()
-    return {digest: folder / one.path for one in found for digest in (one.sha256, one.git) if (folder / one.path).exists()}
+    there = [one for one in found if (folder / one.path).exists()]
+    return {digest: folder / one.path for one in there for digest in (one.sha256, one.git)}
 
 
 def _require_room(store: Store, part: Path, files: tuple[RemoteFile, ...], reuse: dict[str, Path]) -> None:

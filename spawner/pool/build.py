@@ -38,6 +38,7 @@ def make_backend(settings: Settings, catalog: Catalog) -> Backend:
         folder=settings.slots_dir,
         images=settings.images,
         examples=settings.examples,
+        models=settings.models,
         isolated=isolated,
         memory=int(memory) if memory is not None else None,
         network=_network(settings) if isolated else None,
