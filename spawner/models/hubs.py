@@ -145,7 +145,7 @@ class Hub:
         async with self.session.get(url, headers=self._headers(), cookies=self._cookies()) as answer:
             if answer.status in (401, 403, 404):
                 raise SetupError(
-                    "{endpoint} has no {repository} with the revision {revision}, or not for everybody (HTTP {status}).",
+                    "{endpoint} has no {repository} with the revision {revision}, or not for all (HTTP {status}).",
                     next_step="Check both names in the catalog; for a model that is not public, set {token}.",
                     endpoint=self.endpoint,
                     repository=model.repository,

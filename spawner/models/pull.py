@@ -59,22 +59,13 @@ class _Download:
         known = self.reuse.get(remote.sha256 or remote.git or "")
         if known is not None and not target.exists():
             os.link(known, target)
-        found = await self._checked(remote, target) if target.exists() else None
+        found = await asyncio.to_thread(check, remote, target) if target.exists() else None
         if found is None:
             await self._fetch(remote, target)
-            found = await self._checked(remote, target)
+            found = await asyncio.to_thread(check, remote, target)
         if found is None:
             raise DamagedError(remote.path)
         return found
-
-    async def _checked(self, remote: RemoteFile, target: Path) -> StoredFile | None:
-        """The file, if its content is what the hub says; else it is removed."""
-        sha256, git = await asyncio.to_thread(digests, target)
-        size = target.stat().st_size
-        if size != remote.size or remote.sha256 not in (None, sha256) or remote.git not in (None, git):
-            target.unlink()
-            return None
-        return StoredFile(remote.path, size, sha256, git)
 
     async def _fetch(self, remote: RemoteFile, target: Path) -> None:
         part = target.with_name(target.name + INCOMPLETE)
@@ -98,7 +89,7 @@ class _Download:
         part.rename(target)
 
     async def _go_on(self, remote: RemoteFile, part: Path, start: int) -> None:
-        with part.open("r+b" if part.exists() else "wb") as stream:
+        with part.open("r+b" if start else "wb") as stream:
             if not remote.size:
                 return
             async for offset, block in self.hub.content(remote, start):
@@ -108,6 +99,16 @@ class _Download:
                 self.downloaded += len(block)
                 if offset + len(block) > remote.size:
                     return
+
+
+def check(remote: RemoteFile, target: Path) -> StoredFile | None:
+    """The file, if its content is what the hub says; else it is removed."""
+    sha256, git = digests(target)
+    size = target.stat().st_size
+    if size != remote.size or remote.sha256 not in (None, sha256) or remote.git not in (None, git):
+        target.unlink()
+        return None
+    return StoredFile(remote.path, size, sha256, git)
 
 
 async def pull(

@@ -134,9 +134,17 @@ class Store:
         return self.folder / PART / f"{model_id}-{version}"
 
     def part_bytes(self, model_id: str) -> int:
-        """Bytes of downloads of a model that broke off."""
-        parts = (self.folder / PART).glob(f"{model_id}-*/{FILES}/**/*")
-        return sum(path.stat().st_size for path in parts if path.is_file())
+        """Bytes of downloads of a model that go on, or that broke off."""
+        total = 0
+        for part in self._parts(model_id):
+            for path in part.rglob("*"):
+                with contextlib.suppress(OSError):  # it was moved meanwhile
+                    total += path.stat().st_size if path.is_file() else 0
+        return total
+
+    def _parts(self, model_id: str) -> list[Path]:
+        found = (self.folder / PART).glob(f"{model_id}-*")
+        return [path for path in found if path.name.rpartition("-")[0] == model_id]
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -178,9 +186,8 @@ class Store:
         for old in home.iterdir():
             if old.name not in (version, before, CURRENT):
                 shutil.rmtree(old, ignore_errors=True)
-        for other in (self.folder / PART).glob(f"{model_id}-*"):
-            if other.name.rpartition("-")[0] == model_id:
-                shutil.rmtree(other, ignore_errors=True)
+        for other in self._parts(model_id):
+            shutil.rmtree(other, ignore_errors=True)
 
     def show(self, model_id: str, version: str) -> None:
         """Have `current` name a version, in one step."""
@@ -191,9 +198,8 @@ class Store:
 
     def remove(self, model_id: str) -> int:
         """Remove a model with its downloads that broke off. Returns the bytes that are free again."""
-        parts = [path for path in (self.folder / PART).glob(f"{model_id}-*") if path.name.rpartition("-")[0] == model_id]
         freed = 0
-        for path in (self.folder / model_id, *parts):
+        for path in (self.folder / model_id, *self._parts(model_id)):
             if path.exists():
                 trash = self.folder / f"{TRASH}-{path.name}"
                 path.rename(trash)

@@ -115,8 +115,7 @@ class Handler(BaseHTTPRequestHandler):
     def about(self, repository: str, revision: str) -> None:
         files = self.files(repository, revision)
         if files is not None:
-            siblings = [{"rfilename": path} for path in files]
-            self.json({"id": repository, "modelId": repository, "sha": commit_of(files), "siblings": siblings, "tags": []})
+            self.json({"id": repository, "modelId": repository, "sha": commit_of(files), "siblings": [], "tags": []})
 
     def list_huggingface(self, repository: str, revision: str) -> None:
         files = self.files(repository, revision)

@@ -26,8 +26,8 @@ from spawner.models.store import Pull, Store, expected_seconds
 from tests.models.stand_in import StandIn, stand_in
 from tests.unit import make
 
-FIRST = {"config.json": b'{"model_type": "qwen2"}', "model.safetensors": bytes(range(256)) * 4096, "sub/vocab.txt": b"a"}
-SECOND = {**FIRST, "config.json": b'{"model_type": "qwen2", "more": 1}'}
+FIRST = {"config.json": b'{"layers": 1}', "model.safetensors": bytes(range(256)) * 4096, "sub/vocab.txt": b"a"}
+SECOND = {**FIRST, "config.json": b'{"layers": 2, "more": 1}'}
 
 
 @pytest.fixture
@@ -211,7 +211,8 @@ def test_the_command_pulls_lists_verifies_and_removes(
     def freepool(*words: str) -> str:
         said.clear()
         places = ["--catalog", str(catalog_file), "--folder", str(store.folder)]
-        cli_models.run(build_parser().parse_args(["models", *words, *places]), said.append, environment=hub.environment())
+        options = build_parser().parse_args(["models", *words, *places])
+        cli_models.run(options, said.append, environment=hub.environment())
         return "".join(said)
 
     assert "missing: pull" in freepool("list")

@@ -8,6 +8,7 @@ where the machine has nothing to try it with. Standard library only: it is copie
 
 from __future__ import annotations
 
+import errno
 import http.server
 import importlib
 import json
@@ -156,6 +157,32 @@ def caches_in_workspace() -> str:
         folder.mkdir(parents=True, exist_ok=True)
         assert folder.resolve().is_relative_to(WORKSPACE), path
     return str(Path("~/.cache").expanduser().resolve())
+
+
+@check("models")
+def models() -> str:
+    store = Path("/mnt/models")
+    if not store.is_dir():
+        raise NotHereError("no cache of models here")
+    for path in (store / "mine", *store.glob("*/current/files/config.json")):
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            assert error.errno in (errno.EROFS, errno.EACCES), error
+        else:
+            raise AssertionError(f"{path} can be written")
+    found = []
+    for path in store.glob("*/current/model.json"):
+        manifest = json.loads(path.read_text())
+        if "modelscope" in manifest["libraries"]:
+            where = run(
+                sys.executable, "-c", "import sys; from modelscope import snapshot_download;"
+                "print(snapshot_download(sys.argv[1], local_files_only=True))", manifest["repository"],
+            ).splitlines()[-1]  # fmt: skip
+            for one in manifest["files"]:
+                assert (Path(where) / one["path"]).resolve().is_relative_to(store), one["path"]
+            found.append(manifest["repository"])
+    return ", ".join(found) or "empty"
 
 
 @check("room-by-type")

@@ -224,6 +224,12 @@ export type DefaultsView = {
   image: string;
 };
 
+export type DownloadView = {
+  models: string[];
+  bytes: number;
+  seconds: number | null;
+};
+
 export type DrainChange = {
   at?: string | null;
   reason?: string;
@@ -293,6 +299,9 @@ export type ExampleView = {
   icon: string;
   available: boolean;
   reason: string | null;
+  needs: NeedsView;
+  fits: string[];
+  download: DownloadView | null;
   for_you?: boolean;
 };
 
@@ -520,6 +529,12 @@ export type MessageRequest = {
 export type NamedView = {
   id: string;
   title: string;
+};
+
+export type NeedsView = {
+  memory_bytes: number;
+  disk_bytes: number;
+  accelerator_memory_bytes: number | null;
 };
 
 export type NotebookView = {

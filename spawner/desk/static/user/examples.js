@@ -3,7 +3,7 @@
 import { h } from "../shared/dom.js";
 import { canQueue, canStart, chosenFlavor } from "./start.js";
 
-/** @import { ExampleView } from "../shared/api.d.ts" */
+/** @import { ExampleView, FlavorView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
 
 /**
@@ -11,6 +11,53 @@ import { canQueue, canStart, chosenFlavor } from "./start.js";
  * @param {string} path  of the notebook, relative to the workspace
  */
 export const notebookUrl = (url, path) => `${url}lab/tree/${path.split("/").map(encodeURIComponent).join("/")}`;
+
+/**
+ * What an example needs, in one line: "3 GB memory · 2 GB disk". Only what the flavor has too little of, if one is given.
+ * @param {ExampleView} example
+ * @param {FlavorView | undefined} flavor
+ * @param {Model} model
+ */
+function needsOf({ needs }, flavor, { t, f }) {
+  const { memory_bytes: memory, disk_bytes: disk, accelerator_memory_bytes: gpu } = needs;
+  return [
+    gpu !== null && (flavor?.accelerator?.memory_bytes ?? 0) < gpu && t("needs_gpu", { size: f.size(gpu) }),
+    (flavor?.memory_bytes ?? 0) < memory && t("shape_memory", { size: f.size(memory) }),
+    disk > 0 && (flavor?.disk_bytes ?? 0) < disk && t("shape_disk", { size: f.size(disk) }),
+  ].filter(Boolean).join(" · ") || t("shape_memory", { size: f.size(memory) });
+}
+
+/**
+ * Why the chosen flavor is not enough, and which ones are.
+ * @param {ExampleView} example
+ * @param {Model} model
+ */
+function tooSmall(example, model) {
+  const { state: { flavors }, t } = model;
+  const needs = needsOf(example, chosenFlavor(model), model);
+  const fitting = flavors.filter((one) => example.fits.includes(one.id) && (canStart(one) || canQueue(one)));
+  if (!fitting.length) return t("example_fits_none", { needs });
+  return t("example_needs_more", { needs, types: fitting.map(({ title }) => title).join(" / ") });
+}
+
+/**
+ * What is said beside the button: a download that comes first, or that the running notebook is too small.
+ * @param {ExampleView} example
+ * @param {Model} model
+ */
+function cautions(example, model) {
+  const { state: { instance, flavors }, t, f } = model;
+  const { download } = example;
+  const running = flavors.find(({ id }) => id === instance?.flavor);
+  return [
+    running && !example.fits.includes(running.id)
+      && t("example_needs_restart", { needs: needsOf(example, running, model) }),
+    download && t(download.seconds === null ? "example_downloads" : "example_downloads_time", {
+      models: download.models.join(" · "), size: f.size(download.bytes),
+      time: download.seconds === null ? "" : f.about(download.seconds),
+    }),
+  ].filter(Boolean);
+}
 
 /**
  * The button or link that opens an example, or the reason why there is none.
@@ -31,6 +78,7 @@ function openControl(example, model) {
     return h("a", { class: "button small", key: "go", href: notebookUrl(instance.url, example.path) }, label);
   }
   const flavor = chosenFlavor(model);
+  if (!instance && flavor && !example.fits.includes(flavor.id)) return blocked(tooSmall(example, model));
   if (!instance && !(flavor && canStart(flavor))) {
     if (model.state.ticket) return blocked(t("in_line"));
     if (!(flavor && canQueue(flavor))) return blocked(flavor?.reason || t("stock_none"));
@@ -58,6 +106,9 @@ export function examples(model) {
           : h("span", { class: "card-icon", "aria-hidden": "true" }, [...example.title][0]),
         h("h3", {}, example.title),
         example.summary && h("p", { class: "card-summary", key: "summary" }, example.summary),
+        example.available && cautions(example, model).map(
+          (text, place) => h("p", { class: "hint", key: `caution-${place}` }, text),
+        ),
         h(
           "div", { class: "card-end", key: "end" },
           openControl(example, model),
