@@ -154,8 +154,8 @@ class Hub:
                     token=TOKENS[self.source],
                 )
             answer.raise_for_status()
-            following = answer.links.get("next", {}).get("url")
-            return await answer.json(content_type=None), str(following) if following else None
+            following = answer.links.get("next")
+            return await answer.json(content_type=None), str(following["url"]) if following else None
 
     async def content(self, file: RemoteFile, start: int) -> AsyncIterator[tuple[int, bytes]]:
         """Blocks of a file with their offsets, from `start` or, where the hub does not resume, from 0.
