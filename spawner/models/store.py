@@ -13,6 +13,7 @@ have links to its files.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -151,7 +152,8 @@ class Store:
         """One command at a time changes the folder. Raises `SetupError`."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.folder.chmod(self.folder.stat().st_mode | 0o555)
+            if (mode := self.folder.stat().st_mode) & 0o055 != 0o055:
+                self.folder.chmod(mode | 0o555)
             lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SetupError(
@@ -169,6 +171,9 @@ class Store:
                     next_step="Wait until it has ended.",
                     folder=self.folder,
                 ) from None
+            except OSError as error:
+                if error.errno != errno.ENOLCK:  # a network's file system without locks
+                    raise
             yield
         finally:
             os.close(lock)
