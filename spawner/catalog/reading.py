@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from spawner.catalog.model import Catalog
 from spawner.catalog.parts import Part, echo
+from spawner.catalog.renames import mistakes_of, with_todays_ids
 from spawner.errors import CatalogInvalid
 
 
@@ -35,6 +36,7 @@ def load_catalog(path: Path) -> Catalog:
         raise CatalogInvalid(str(path), [f"{place}: not YAML: {problem}. Check indentation and quotes."]) from None
     if not isinstance(data, dict):
         raise CatalogInvalid(str(path), ["line 1: must be a mapping with flavors, images and defaults."])
+    data = with_todays_ids(data)
     mistakes: list[tuple[int, str]] = []
     catalog: Catalog | None = None
     try:
@@ -122,6 +124,7 @@ def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], 
         names = part.get("models")
         for place, wanted in enumerate(names if isinstance(names, list) else ()):
             yield from _reference(("examples", index, "models", place), wanted, ids["models"])
+    yield from mistakes_of(data)
     yield from _check_policies(_listing(data.get("policies")), ids)
     yield from _check_allowances(data)
     defaults = data.get("defaults")
