@@ -41,7 +41,10 @@ def mistakes_of(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], s
         names = image.get("formerly")
         for place, old in enumerate(names if isinstance(names, list) else ()):
             if isinstance(old, str) and old in ids:
-                yield ("images", index, "formerly", place), f"{old} is the id of an image. Name ids that are unused now."
+                yield (
+                    ("images", index, "formerly", place),
+                    f"{old} is the id of an image. Name ids that are unused now.",
+                )
 
 
 def _one(part: Any, key: str, names: dict[str, str]) -> Any:
