@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -66,8 +65,11 @@ def _network(settings: Settings) -> Network:
 
 def rename_images(ledger: Ledger, catalog: Catalog) -> None:
     """Have open rows name images by their ids of today."""
-    names: Mapping[str, str] = {old: image.id for image in catalog.images for old in image.formerly}
-    if names and ledger.read(renamed_images.is_named, names):
+    names = {old: image.id for image in catalog.images for old in image.formerly}
+    if not names:
+        return
+    is_named = ledger.read(renamed_images.is_named, names)
+    if is_named:
         ledger.write(renamed_images.rename, names)
 
 
