@@ -7,6 +7,7 @@ own. Memory is that of all processes together, each with its share of what they 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from spawner.instance.promise import variables
 LOOK_SECONDS = 0.1
 LONGEST_SECONDS = 3600
 MIB = 1024**2
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 RUN = """
 import sys, nbformat
 from nbclient import NotebookClient
@@ -93,7 +95,7 @@ def measure(
             peak = _watch(running, clock, began)
         seconds = clock() - began
         if running.returncode:
-            said = log.read_text(errors="replace").strip().splitlines()
+            said = COLOURS.sub("", log.read_text(errors="replace")).strip().splitlines()
             raise SetupError(
                 "{example} does not run to its end: {why}", example=example.id, why=(said or ["no reason given"])[-1]
             )
