@@ -72,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_invitations(commands)
     _add_channels(commands)
     _add_grants(commands)
+    _add_models(commands)
     add_demo_options(commands.add_parser("demo-cloud", help="run only the simulated cloud"))
     commands.add_parser("desk", help="run the desk (a JupyterHub service)")
     commands.add_parser("steward", help="run the steward (a JupyterHub service)")
@@ -171,6 +172,30 @@ def _add_grants(commands: Any) -> None:
         parser.add_argument(
             "--state", type=Path, help=f"state folder (default: what {SETTINGS_VARIABLE} names, or STATE)"
         )
+
+
+def _add_models(commands: Any) -> None:
+    models = commands.add_parser("models", help="fill, list and check the platform's cache of models")
+    changes = models.add_subparsers(dest="change", required=True)
+    pull = changes.add_parser("pull", help="download models of the catalog, or newer revisions of them")
+    listing = changes.add_parser("list", help="list models: what the catalog names, and what is there")
+    listing.add_argument("--newer", action="store_true", help="ask the hubs whether they have something newer")
+    verify = changes.add_parser("verify", help="read all files again, and compare them with their checksums")
+    remove = changes.add_parser("remove", help="remove models, and downloads that broke off")
+    for parser in (pull, listing, verify, remove):
+        if parser is remove:
+            parser.add_argument("models", metavar="ID", nargs="+")
+        else:
+            parser.add_argument("models", metavar="ID", nargs="*", help="ids (default: all)")
+        parser.add_argument("--folder", type=Path, help="use this folder instead of `models` in the settings")
+    examples = commands.add_parser("examples", help="what the examples need")
+    measure = examples.add_subparsers(dest="change", required=True).add_parser(
+        "measure", help="run examples in their images, and compare time and memory with the catalog"
+    )
+    measure.add_argument("examples", metavar="ID", nargs="*", help="ids (default: all whose image is installed)")
+    for parser in (pull, listing, verify, remove, measure):
+        parser.add_argument("--settings", type=Path, default=LOCAL_FILE, help="settings for one machine (%(default)s)")
+        parser.add_argument("--catalog", type=Path, help="use this catalog instead of the one in the settings")
 
 
 def _add_warm(warm: argparse.ArgumentParser) -> None:
@@ -355,6 +380,18 @@ def _grants(options: argparse.Namespace) -> None:
     run(_settings(options), options, lambda text: sys.stdout.write(printable(text)))
 
 
+def _models(options: argparse.Namespace) -> None:
+    from spawner.cli_models import run
+
+    run(options, lambda text: (sys.stdout.write(printable(text)), sys.stdout.flush()))
+
+
+def _examples(options: argparse.Namespace) -> None:
+    from spawner.cli_examples import run
+
+    run(options, lambda text: (sys.stdout.write(printable(text)), sys.stdout.flush()))
+
+
 def _demo_cloud(options: argparse.Namespace) -> None:
     from spawner.demo_cloud.__main__ import run
 
@@ -399,6 +436,8 @@ _COMMANDS = {
     **dict.fromkeys(("invite", "invitations", "revoke-invitation", "trust"), _invitations),
     "channel": _channels,
     **dict.fromkeys(("grant", "refund", "allowance"), _grants),
+    "models": _models,
+    "examples": _examples,
     "demo-cloud": _demo_cloud,
     "desk": _desk,
     "steward": _steward,

@@ -61,6 +61,12 @@ class KubernetesPool(BaseModel):
     pull_secrets: tuple[str, ...] = ()
     priority_class: str | None = Field(default=None, description="Priority class of pods that are made for a user.")
     warm_priority_class: str | None = Field(default=None, description="Priority class of warm pods.")
+    models_claim: str | None = Field(
+        default=None, description="PersistentVolumeClaim in the pool's namespace, with models; docs/models.md."
+    )
+    models_image: str | None = Field(
+        default=None, description="Image volume with models, in place of a claim. Needs Kubernetes 1.35."
+    )
     gpu_metrics_url: str | None = Field(
         default=None,
         pattern="^https?://[^/]+(/.*)?$",
@@ -89,6 +95,11 @@ class Settings(BaseModel):
         default=Path("images"), description="Folder whose subfolders are the local images (Python environments)."
     )
     examples: Path = Field(description="Folder of the example notebooks.")
+    models: Path | None = Field(
+        default=None,
+        description="Folder of models that `freepool models` fills and instances on this machine see read-only. Unset: "
+        "there is none; docs/models.md.",
+    )
     ledger_url: str | None = Field(
         default=None,
         description="SQLAlchemy URL of the ledger: sqlite:///… or postgresql+psycopg://…. "

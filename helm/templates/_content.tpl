@@ -95,6 +95,12 @@ kubernetes:
   namespace: {{ include "freepool.poolNamespace" . }}
   pull_policy: {{ .Values.pool.pullPolicy }}
   pull_secrets: {{ toJson .Values.pool.pullSecrets }}
+{{- with include "freepool.modelsClaim" . }}
+  models_claim: {{ . }}
+{{- end }}
+{{- if and .Values.models.enabled .Values.models.image }}
+  models_image: {{ .Values.models.image | quote }}
+{{- end }}
 {{- with .Values.pool.gpuMetricsUrl }}
   gpu_metrics_url: {{ toJson . }}
 {{- end }}

@@ -124,6 +124,13 @@ desk's. As spawner/origins.py chooses it. Another chart's hub has to be told by 
 {{- if and .Values.database.embedded.enabled (not .Values.database.url) }}yes{{ end -}}
 {{- end }}
 
+{{/* The claim of the cache of models, in the pool's namespace; empty where there is none. */}}
+{{- define "freepool.modelsClaim" -}}
+{{- if and .Values.models.enabled (not .Values.models.image) -}}
+{{- .Values.models.existingClaim | default (include "freepool.name" (list . "models")) -}}
+{{- end -}}
+{{- end }}
+
 {{- define "freepool.pullSecrets" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:

@@ -15,6 +15,7 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 from spawner.catalog.allowances import Allowances, FlavorAllowance, Hours
 from spawner.catalog.idle import Idle, IdleChoice, in_short, rules_of
 from spawner.catalog.keep import Keep
+from spawner.catalog.models import Model
 from spawner.catalog.parts import Identifier, Part, Text, echo
 from spawner.catalog.sessions import Sessions
 from spawner.errors import BadOption
@@ -154,6 +155,9 @@ class Image(Part):
     id: Identifier
     title: Text
     summary: Text
+    formerly: tuple[Identifier, ...] = Field(
+        default=(), description="Ids that it had before: they still mean it, in requests, policies and plans."
+    )
     environment: Identifier | None = Field(default=None, description="Its folder under the local images folder.")
     reference: str | None = Field(default=None, min_length=1, description="The container image, as a node pulls it.")
     agent: bool = Field(
@@ -175,10 +179,14 @@ class Image(Part):
 
 
 class Needs(Part):
-    """What an example needs: bytes of memory, and seconds to run on one core."""
+    """What an example needs: bytes of memory, and seconds to run on one core. `freepool examples measure` finds out."""
 
     memory: ByteSize
     seconds: int = Field(ge=1)
+    disk: ByteSize | None = Field(default=None, description="Of files that it makes. Downloads of models come on top.")
+    accelerator_memory: ByteSize | None = Field(
+        default=None, description="Memory of one accelerator. Unset: it needs none."
+    )
 
 
 class Example(Part):
@@ -190,6 +198,9 @@ class Example(Part):
     title: Text
     summary: Text
     needs: Needs
+    models: tuple[Identifier, ...] = Field(
+        default=(), description="Models that it loads. Where one is not in the cache, its download is announced."
+    )
 
     @field_validator("path")
     @classmethod
@@ -200,7 +211,7 @@ class Example(Part):
         return value
 
 
-Named = TypeVar("Named", Flavor, Image, Example)
+Named = TypeVar("Named", Flavor, Image, Example, Model)
 
 
 class Defaults(Part):
@@ -394,6 +405,7 @@ class Catalog(Part):
     flavors: tuple[Flavor, ...] = Field(min_length=1)
     images: tuple[Image, ...] = Field(min_length=1)
     examples: tuple[Example, ...] = ()
+    models: tuple[Model, ...] = Field(default=(), description="Models of the cache; docs/models.md.")
     defaults: Defaults
     limits: Limits = Limits()
     queue: Queue = Queue()
@@ -427,12 +439,20 @@ class Catalog(Part):
         return _find(self.flavors, flavor_id, "flavor")
 
     def image(self, image_id: str) -> Image:
-        """The image with this id; `BadOption` names the known ones."""
-        return _find(self.images, image_id, "image")
+        """The image with this id, or that had it before; `BadOption` names the known ones."""
+        return _find(self.images, self.image_id(image_id), "image")
+
+    def image_id(self, image_id: str) -> str:
+        """The id of today of an image that may be named by one of before."""
+        return next((image.id for image in self.images if image_id in image.formerly), image_id)
 
     def example(self, example_id: str) -> Example:
         """The example with this id; `BadOption` names the known ones."""
         return _find(self.examples, example_id, "example")
+
+    def model(self, model_id: str) -> Model:
+        """The model with this id; `BadOption` names the known ones."""
+        return _find(self.models, model_id, "model")
 
 
 def _find(parts: Sequence[Named], wanted: str, kind: str) -> Named:

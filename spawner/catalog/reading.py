@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from spawner.catalog.model import Catalog
 from spawner.catalog.parts import Part, echo
+from spawner.catalog.renames import mistakes_of, with_todays_ids
 from spawner.errors import CatalogInvalid
 
 
@@ -35,6 +36,7 @@ def load_catalog(path: Path) -> Catalog:
         raise CatalogInvalid(str(path), [f"{place}: not YAML: {problem}. Check indentation and quotes."]) from None
     if not isinstance(data, dict):
         raise CatalogInvalid(str(path), ["line 1: must be a mapping with flavors, images and defaults."])
+    data = with_todays_ids(data)
     mistakes: list[tuple[int, str]] = []
     catalog: Catalog | None = None
     try:
@@ -104,7 +106,7 @@ def _known_keys() -> list[str]:
 def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """References between parts, checked on the raw data so that one mistake does not hide another."""
     ids: dict[str, list[str]] = {}
-    for group in ("flavors", "images", "examples"):
+    for group in ("flavors", "images", "examples", "models"):
         ids[group] = []
         for index, part in enumerate(_listing(data.get(group))):
             name = part.get("id")
@@ -119,6 +121,10 @@ def _cross_check(data: dict[Any, Any]) -> Iterator[tuple[tuple[str | int, ...], 
             yield from _reference(("flavors", index, "warm", "image"), rules.get("image"), ids["images"])
     for index, part in enumerate(_listing(data.get("examples"))):
         yield from _reference(("examples", index, "image"), part.get("image"), ids["images"])
+        names = part.get("models")
+        for place, wanted in enumerate(names if isinstance(names, list) else ()):
+            yield from _reference(("examples", index, "models", place), wanted, ids["models"])
+    yield from mistakes_of(data)
     yield from _check_policies(_listing(data.get("policies")), ids)
     yield from _check_allowances(data)
     defaults = data.get("defaults")

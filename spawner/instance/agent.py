@@ -32,6 +32,8 @@ from spawner.instance.arguments import lab_arguments
 from spawner.instance.execution import settings as execution
 from spawner.instance.folders import settle
 from spawner.instance.gauges import Handed
+from spawner.instance.model_links import MODELS_VARIABLE, link_models, stamp
+from spawner.instance.promise import MODELS
 from spawner.instance.report_key import SETTING, report_key
 from spawner.instance.save.changes import MANIFEST, Manifest, take_manifest
 from spawner.instance.sealing import (
@@ -286,6 +288,8 @@ def main() -> None:
     orders = read_config(sys.argv[1:], os.environ)
     listener = open_listener(orders)
     settle(Path(orders.root), os.environ)
+    store = Path(os.environ.pop(MODELS_VARIABLE, MODELS))
+    linked = link_models(store, os.environ)
     lay_out_examples(orders)
     orders = replace(orders, manifest=take_manifest(Path(orders.root)))
     preload()
@@ -295,6 +299,8 @@ def main() -> None:
     log.info("warm, slot %s", orders.slot_id)
     claim = asyncio.run(wait_for_claim(listener, slot_id=orders.slot_id, key=orders.key))
     log.info("claimed by %s", claim.claim_id)
+    if stamp(store) != linked:  # a model has come, or gone, since this slot was made
+        link_models(store, os.environ)
     sys.exit(become_server(claim, listener, orders))
 
 

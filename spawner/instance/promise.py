@@ -14,6 +14,8 @@ WORKSPACE = "/mnt/workspace"
 RUNTIME = "/mnt/jupyter"
 """Jupyter's runtime files: connection files and sockets of kernels. A file system of its own, so that a full home or
 workspace stops no kernel."""
+MODELS = "/mnt/models"
+"""The platform's cache of models, where there is one. Nobody inside can write to it."""
 TEMPORARY, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108  (the instance's own)
 
 MIB = 1024**2
@@ -120,6 +122,7 @@ ENTRIES = (
     Entry("pip-target", "`pip install --target` and virtual environments in the workspace work."),
     Entry("jupyter-untouched", "Installed packages are not seen by Jupyter's own server."),
     Entry("caches-in-workspace", "Caches of ModelScope, Hugging Face and PyTorch fill the workspace, not the home."),
+    Entry("models", "Models of the platform's cache are found by their libraries, and nobody can change them."),
     Entry("room-by-type", "Home, /tmp and shared memory have the size of the machine type."),
     Entry("shared-memory", "Processes share as much memory as is promised."),
     Entry("full-disk", "A kernel starts while home and workspace are full."),

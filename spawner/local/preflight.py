@@ -22,7 +22,7 @@ from spawner.local.front import LARGEST_PORT, STARTER
 from spawner.pool.backends.local import syscalls
 from spawner.settings import LOOPBACK, Isolation, Settings
 
-PATHS = ("catalog", "hub_config", "images", "examples")
+PATHS = ("catalog", "hub_config", "images", "examples", "models")
 """Settings whose values are paths relative to the settings file."""
 
 

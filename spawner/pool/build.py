@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from spawner.catalog import Catalog
-from spawner.ledger import open_ledger
+from spawner.ledger import Ledger, open_ledger
+from spawner.ledger.pool import renamed_images
 from spawner.pool.backends.base import Backend
 from spawner.pool.backends.local.backend import LocalBackend
 from spawner.pool.backends.local.means import find_means
@@ -38,6 +39,7 @@ def make_backend(settings: Settings, catalog: Catalog) -> Backend:
         folder=settings.slots_dir,
         images=settings.images,
         examples=settings.examples,
+        models=settings.models,
         isolated=isolated,
         memory=int(memory) if memory is not None else None,
         network=_network(settings) if isolated else None,
@@ -61,6 +63,16 @@ def _network(settings: Settings) -> Network:
     )
 
 
+def rename_images(ledger: Ledger, catalog: Catalog) -> None:
+    """Have open rows name images by their ids of today."""
+    names = {old: image.id for image in catalog.images for old in image.formerly}
+    if not names:
+        return
+    is_named = ledger.read(renamed_images.is_named, names)
+    if is_named:
+        ledger.write(renamed_images.rename, names)
+
+
 def new_id() -> str:
     """A new id for an instance, slot or ticket: 16 random lower-case hexadecimal digits."""
     return secrets.token_hex(8)
@@ -81,9 +93,11 @@ def make_pool(settings: Settings, *, session: aiohttp.ClientSession, epoch: str)
     """The pool of one process. `epoch` identifies this run of it. Makes no request to the backend."""
     catalog = read_catalog(settings).catalog
     backend = make_backend(settings, catalog)
+    ledger = open_ledger(settings.ledger)
+    rename_images(ledger, catalog)
     return Pool(
         catalog=catalog,
-        ledger=open_ledger(settings.ledger),
+        ledger=ledger,
         backend=backend,
         view=SlotView(backend),
         session=session,

@@ -21,6 +21,7 @@ from tests.backends.conformance import destroy, ready
 from tests.backends.fakehub import fake_hub
 from tests.backends.notebook import Notebook, claim
 from tests.backends.two_tenants import SECRET, TwoTenants
+from tests.models.made import make_store
 from tests.stack import PROJECT
 
 IMAGES = PROJECT / ".images"
@@ -69,10 +70,12 @@ def means() -> Means:
     return find_means(internet=True)[0]
 
 
-def local_backend(folder: Path, images: Path, *ports: int) -> LocalBackend:
-    """`ports` of this machine are forwarded into slots."""
+def local_backend(folder: Path, images: Path, *ports: int, models: Path | None = None) -> LocalBackend:
+    """`ports` of this machine are forwarded into slots. `models`: a cache of models."""
     network = Network(means=means(), ports=ports)
-    return LocalBackend(folder=folder, images=images, examples=EXAMPLES, memory=4 * 1024**3, network=network)
+    return LocalBackend(
+        folder=folder, images=images, examples=EXAMPLES, models=models, memory=4 * 1024**3, network=network
+    )
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -86,7 +89,8 @@ async def tenants(images: Path) -> AsyncIterator[TwoTenants]:
         path.write_text(SECRET)
         path.chmod(0o644)
     async with aiohttp.ClientSession() as session, fake_hub() as hub:
-        backend = local_backend(state / "slots", images, hub.port)
+        models = make_store(state / "models").folder
+        backend = local_backend(state / "slots", images, hub.port, models=models)
         made = TwoTenants(state, backend, session, hub)
         try:
             await asyncio.gather(*(backend.create(one) for one in made.specs.values()))

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from spawner.instance.promise import RUNTIME, room
+from spawner.instance.promise import MODELS, RUNTIME, room
 from spawner.pool.backends.local.sandbox import HOME
 from tests.backends import canary, machine
+from tests.backends.canary import SEEN_BY_ALL
 from tests.backends.conformance import SMALL
 from tests.backends.notebook import CodeFailed, Notebook
 from tests.backends.two_tenants import SECRET, WRITABLE, TwoTenants
+from tests.models.made import TINY
 from tests.promise.ask import ask
 from tests.stack import PROJECT
 
@@ -215,6 +217,38 @@ async def test_writable_mounts_are_sized_nosuid_tmpfs_and_all_others_read_only(a
         setup=f"import os; folders = {sorted(WRITABLE)}",
     )
     assert sizes == ROOM
+
+
+async def test_what_all_see_is_written_by_none(tenants: TwoTenants) -> None:
+    """The cache of models: two strangers read the same file, and neither can change, replace or hide it."""
+    path = f"{MODELS}/tiny/current/files/config.json"
+    tries = {
+        "write": f"open({path!r}, 'ab')",
+        "new": f"open('{MODELS}/tiny/new', 'w')",
+        "remove": f"os.unlink({path!r})",
+        "rename": f"os.rename({path!r}, {path!r} + '2')",
+        "rights": f"os.chmod({path!r}, 0o777)",
+        "time": f"os.utime({path!r})",
+        "attribute": f"os.setxattr({path!r}, 'user.a', b'b')",
+        "mount": "subprocess.run(['mount', '-o', 'remount,rw', '/mnt/models'], check=True, capture_output=True)",
+    }
+    for notebook in (tenants.alice, tenants.bob):
+        assert await notebook.ask(f"open({path!r}).read()") == TINY["config.json"].decode()
+        found = await notebook.ask(
+            "done",
+            setup=f"""
+            import os, subprocess
+            done = []
+            for name, code in {tries!r}.items():
+                try:
+                    exec(code)
+                    done.append(name)
+                except (OSError, subprocess.CalledProcessError):
+                    pass
+            """,
+        )
+        assert found == []
+    assert {MODELS} == SEEN_BY_ALL
 
 
 OF_THE_SLOT = re.compile("/proc/sys/(fs/mqueue/.+|kernel/(auto_msgmni|msg.+|sem|sem_next_id|shm.+|pid_max))")

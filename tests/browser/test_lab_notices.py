@@ -200,16 +200,19 @@ def test_jupyterlabs_question_before_a_shut_down_says_what_is_lost(lab: Lab, eng
     question.get_by_role("button", name="Cancel").click()
 
 
-def test_a_kernel_that_was_ended_for_its_memory_is_named(lab: Lab, english: Page) -> None:
+def test_a_kernel_that_was_ended_for_its_memory_is_named_and_a_full_disk_said(lab: Lab, english: Page) -> None:
     page, ended = english, list[dict[str, Any]]()
+    disk = {"used": GB // 2, "limit": GB}
     kernel = {"at": 1.0, "kernel_id": "k", "name": "python3", "path": "work/big.ipynb", "used": GB, "limit": 2 * GB}
 
     def answer(route: Route) -> None:
-        route.fulfill(json={"memory": {"used": GB, "limit": 2 * GB}, "ended_kernels": ended})
+        route.fulfill(json={"memory": {"used": GB, "limit": 2 * GB}, "disk": disk, "ended_kernels": ended})
 
     page.route(USAGE, answer)
     expect(status(page)).to_contain_text("1 GB of 2 GB")
+    disk["used"] = GB
     ended.append(kernel)
+    expect(toast(page, "Disk full (1 GB of 1 GB): saving may fail. Delete files")).to_have_count(1)
     expect(toast(page, "Out of memory: the kernel of big.ipynb was ended (1 GB of 2 GB).")).to_be_visible()
     page.unroute(USAGE)
 

@@ -54,6 +54,13 @@ KEEP: Values = {
     },
 }
 """Kept files in a bucket."""
+MODELS: Values = {
+    "models": {"enabled": True, "pull": {"environment": {"HF_ENDPOINT": "https://hf.example.org"}}},
+    "catalog": {
+        "models": [{"id": "tiny", "source": "modelscope", "repository": "Qwen/Tiny", "size": "1GiB", "licence": "MIT"}]
+    },
+}
+"""A cache of models, and the Job that fills it."""
 APART: Values = {
     "public": "https://lab.example.org/",
     "hub": {"config": {"JupyterHub": {"subdomain_host": "https://lab.example.org"}}},
@@ -78,6 +85,7 @@ VALUE_SETS: dict[str, Values] = {
         "catalog": {"flavors": [GPU], "defaults": {"flavor": "gpu-24g", "image": "light"}},
         "imagePuller": {"tolerations": [{"key": "lab", "operator": "Exists"}]},
     },
+    "models": MODELS,
     "namespace that exists": {"pool": {"namespace": "notebooks", "createNamespace": False}},
     "hub of another chart": {"existingHub": {"enabled": True}},
     "as little as possible": {

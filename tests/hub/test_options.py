@@ -11,7 +11,7 @@ from tests.stack import Stack
 
 INVALID: list[tuple[Any, str]] = [
     ({"flavor": "no-such"}, "cpu-basic, cpu-large, gpu-24g"),
-    ({"image": "no-such"}, "light, torch"),
+    ({"image": "no-such"}, "light, cpu"),
     ({"example": "no-such"}, "ocr"),
     ({"colour": "red"}, "flavor, image, example"),
     ({"flavor": 7}, "is not a valid flavor"),

@@ -37,4 +37,4 @@ def test_a_pod_gives_what_is_promised(shared: Cluster) -> None:
     if report := os.environ.get("FREEPOOL_PROMISE_REPORT"):
         Path(report).write_text(json.dumps(found, indent=1, ensure_ascii=False))
     assert {name: one["detail"] for name, one in found.items() if one["result"] == "fails"} == {}
-    assert {name for name, one in found.items() if one["result"] == "not here"} <= {"gpu", "full-disk"}
+    assert {name for name, one in found.items() if one["result"] == "not here"} <= {"gpu", "full-disk", "models"}

@@ -158,6 +158,36 @@ def caches_in_workspace() -> str:
     return str(Path("~/.cache").expanduser().resolve())
 
 
+def can_write(path: Path) -> bool:
+    try:
+        path.open("ab").close()
+    except OSError:
+        return False
+    return True
+
+
+@check("models")
+def models() -> str:
+    store = Path("/mnt/models")
+    if not store.is_dir():
+        raise NotHereError("no cache of models here")
+    for path in (store / "mine", *store.glob("*/current/files/config.json")):
+        assert not can_write(path), f"{path} can be written"
+    assert os.statvfs(store).f_flag & os.ST_RDONLY, "mounted writable"
+    found = []
+    for path in store.glob("*/current/model.json"):
+        manifest = json.loads(path.read_text())
+        if "modelscope" in manifest["libraries"]:
+            where = run(
+                sys.executable, "-c", "import sys; from modelscope import snapshot_download;"
+                "print(snapshot_download(sys.argv[1], local_files_only=True))", manifest["repository"],
+            ).splitlines()[-1]  # fmt: skip
+            for one in manifest["files"]:
+                assert (Path(where) / one["path"]).resolve().is_relative_to(store), one["path"]
+            found.append(manifest["repository"])
+    return ", ".join(found) or "empty"
+
+
 @check("room-by-type")
 def room_by_type() -> str:
     wanted = json.loads(sys.argv[1])

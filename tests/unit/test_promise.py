@@ -10,11 +10,13 @@ import pytest
 from spawner.instance import folders, promise
 from spawner.pool.backends.kubernetes import manifest
 from spawner.pool.backends.local import sandbox
+from spawner.settings import KubernetesPool
 from tests.promise import inside
 from tests.unit import make
 from tests.unit.make import GIB
 
 MIB = 1024**2
+POOL = KubernetesPool(namespace="pool")
 
 
 def test_sizes_follow_the_machine_type_and_are_never_tiny() -> None:
@@ -24,8 +26,8 @@ def test_sizes_follow_the_machine_type_and_are_never_tiny() -> None:
 
 def test_both_backends_have_the_same_room_at_the_same_places() -> None:
     flavor = make.flavor(memory=2 * GIB, disk=GIB)
-    volumes = {one["name"]: one["emptyDir"] for one in manifest._volumes(flavor)}
-    pod = {one["mountPath"]: int(volumes[one["name"]]["sizeLimit"]) for one in manifest._mounts()}
+    volumes = {one["name"]: one["emptyDir"] for one in manifest._volumes(flavor, POOL)}
+    pod = {one["mountPath"]: int(volumes[one["name"]]["sizeLimit"]) for one in manifest._mounts(POOL)}
     local = promise.room(memory=2 * GIB, disk=GIB).by_path(sandbox.HOME)
     assert pod | {"home": pod.pop(manifest.HOME)} == local | {"home": local.pop(sandbox.HOME)}
     assert volumes["shm"]["medium"] == volumes["runtime"]["medium"] == "Memory"

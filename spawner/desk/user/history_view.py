@@ -170,5 +170,5 @@ def _reason(instance: Instance, texts: Translations) -> str | None:
 
 
 def _title(item_id: str, offered: tuple, texts: Translations) -> str:  # type: ignore[type-arg]
-    found = next((one for one in offered if one.id == item_id), None)
+    found = next((one for one in offered if item_id in (one.id, *getattr(one, "formerly", ()))), None)
     return item_id if found is None else str(found.title.in_language(texts.language))

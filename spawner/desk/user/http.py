@@ -10,6 +10,7 @@ from spawner.desk.paid.state import read_paid_view
 from spawner.desk.user.allowance_view import read_allowances
 from spawner.desk.user.class_view import ClassView, view_of_class
 from spawner.desk.user.context import UserParts
+from spawner.desk.user.example_view import missing_models
 from spawner.desk.user.save_views import KeepSummary
 from spawner.desk.user.session_state import describe_part, read_session
 from spawner.desk.user.snapshot import UserSnapshot
@@ -62,6 +63,7 @@ class UserHandler(Handler):
             standing=standing,
             limits=limits,
             hours=hours,
+            missing=missing_models(desk.catalog, desk.settings),
         )
         state = state.model_copy(update={"keep": await self._keep_summary(now)})
         return await self._with_session(state, snapshot, now)

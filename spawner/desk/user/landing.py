@@ -19,6 +19,7 @@ from tornado.httputil import url_concat
 from spawner.desk.durations import size
 from spawner.desk.http import JsonHandler
 from spawner.desk.i18n import LANGUAGE_COOKIE, LANGUAGES, Translations
+from spawner.desk.user.example_view import missing_models
 from spawner.desk.user.http import UserHandler
 from spawner.desk.user.state import offer_of
 from spawner.desk.user.views import FlavorView
@@ -80,7 +81,8 @@ async def show_landing(handler: UserHandler) -> None:
                 for flavor in offer["flavors"]
                 if is_offered(flavor)
             ],
-            examples=[example for example in offer["examples"] if example.available],
+            # Below "run at the first click": not what would download first.
+            examples=[example for example in offer["examples"] if example.available and not example.download],
             isolated=handler.desk.backend.isolated,
         )
     )
@@ -107,7 +109,8 @@ async def read_offer(handler: UserHandler) -> dict[str, Any]:
 
     def read(connection: Connection) -> dict[str, Any]:
         pool = handler.parts.snapshots.read_pool(connection)
-        return offer_of(pool, desk.catalog, desk.backend, handler.language_texts, desk.base)
+        missing = missing_models(desk.catalog, desk.settings)
+        return offer_of(pool, desk.catalog, desk.backend, handler.language_texts, desk.base, missing)
 
     return await desk.ledger.aread(read)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from spawner.catalog import Catalog, Denial, Flavor, Rights
 from spawner.desk.i18n import Translations
@@ -15,6 +14,8 @@ from spawner.desk.paid.views import PaidView
 from spawner.desk.user.allowance_view import NONE, AllowanceSnapshot, closed, flavor_view, last_use
 from spawner.desk.user.class_view import ClassView
 from spawner.desk.user.ends import ending_view, last_view
+from spawner.desk.user.example_view import NONE as NO_MODELS
+from spawner.desk.user.example_view import MissingModels, example_view
 from spawner.desk.user.instance_client import files_url, user_path
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
@@ -94,14 +95,16 @@ def build_state(
     standing: ClassView | None = None,
     limits: ClassLimits | None = None,
     hours: AllowanceSnapshot = NONE,
+    missing: MissingModels = NO_MODELS,
 ) -> State:
     """Build the state in the user's language. `base` is the desk's URL prefix, `/services/desk/`.
 
-    `guards_pages`: whether no notebook can act on the desk's pages. `limits` are those of the user's class.
+    `guards_pages`: whether no notebook can act on the desk's pages. `limits` are those of the user's class. `missing`:
+    models that are not in the cache.
     """
     notices = [WEAKNESSES[backend.weakness]] if backend.weakness else []
     notices += [] if guards_pages else [SHARED_ORIGIN]
-    offer = offer_of(snapshot.pool, catalog, backend, texts, base)
+    offer = offer_of(snapshot.pool, catalog, backend, texts, base, missing)
     return State(
         user=UserView(name=user_name, admin=admin),
         pool=PoolView(
@@ -120,34 +123,40 @@ def build_state(
     )
 
 
-def offer_of(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Translations, base: str) -> dict[str, Any]:
+def offer_of(
+    pool: PoolSnapshot,
+    catalog: Catalog,
+    backend: Backend,
+    texts: Translations,
+    base: str,
+    missing: MissingModels = NO_MODELS,
+) -> dict[str, Any]:
     """Flavors, images and examples: what is the same for all users of one language, so it is made once."""
-    if texts.language not in pool.views:
-        pool.views[texts.language] = _offer(pool, catalog, backend, texts, base)
-    return pool.views[texts.language]
+    key = f"{texts.language} {missing.key}"
+    if key not in pool.views:
+        pool.views[key] = _offer(pool, catalog, backend, texts, base, missing)
+    return pool.views[key]
 
 
-def _offer(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Translations, base: str) -> dict[str, Any]:
+def _offer(
+    pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Translations, base: str, missing: MissingModels
+) -> dict[str, Any]:
     """Flavors, images and examples."""
     images = [_image(image, catalog, backend, texts) for image in catalog.images]
-    missing = {image.id: image for image in images if not image.available}
+    lacking = {image.id: image for image in images if not image.available}
     return {
         "flavors": [_flavor(flavor, catalog, backend, pool, texts) for flavor in catalog.flavors],
         "images": images,
         "examples": [
-            ExampleView(
-                id=example.id,
-                title=example.title.in_language(texts.language),
-                summary=example.summary.in_language(texts.language),
-                path=f"examples/{example.path}",
-                image=example.image,
-                seconds=example.needs.seconds,
-                memory_bytes=int(example.needs.memory),
-                icon=f"{base}icons/{quote(example.id)}.svg",
-                available=example.image not in missing,
-                reason=texts.say(IMAGE_MISSING, image=missing[example.image].title)
-                if example.image in missing
+            example_view(
+                example,
+                catalog,
+                texts,
+                base,
+                reason=texts.say(IMAGE_MISSING, image=lacking[example.image].title)
+                if example.image in lacking
                 else None,
+                missing=missing,
             )
             for example in catalog.examples
         ],

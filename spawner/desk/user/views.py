@@ -76,11 +76,27 @@ class ImageView(BaseModel):
     for_you: bool = True
 
 
-class ExampleView(BaseModel):
-    """`path` is relative to the instance's workspace. `memory_bytes`: what it needs.
+class NeedsView(BaseModel):
+    """What an example needs. `disk_bytes`: of files that it makes, and of downloads. `accelerator_memory_bytes`: null
+    where it needs no GPU."""
 
-    `for_you`: whether the catalog's policies give the user its image, and a flavor with enough memory.
-    """
+    memory_bytes: int
+    disk_bytes: int
+    accelerator_memory_bytes: int | None
+
+
+class DownloadView(BaseModel):
+    """Models that an example downloads because they are not in the cache. `seconds`: how long that took others; null
+    where nobody knows."""
+
+    models: list[str]
+    bytes: int
+    seconds: int | None
+
+
+class ExampleView(BaseModel):
+    """`path` is relative to the instance's workspace. `for_you`: whether the catalog's policies give the user its
+    image, and a flavor with enough memory. `fits`: ids of the flavors that have what it needs."""
 
     id: str
     title: str
@@ -88,10 +104,12 @@ class ExampleView(BaseModel):
     path: str
     image: str
     seconds: int
-    memory_bytes: int
     icon: str
     available: bool
     reason: str | None
+    needs: NeedsView
+    fits: list[str]
+    download: DownloadView | None
     for_you: bool = True
 
 

@@ -225,6 +225,12 @@ export type DefaultsView = {
   image: string;
 };
 
+export type DownloadView = {
+  models: string[];
+  bytes: number;
+  seconds: number | null;
+};
+
 export type DrainChange = {
   at?: string | null;
   reason?: string;
@@ -296,10 +302,12 @@ export type ExampleView = {
   path: string;
   image: string;
   seconds: number;
-  memory_bytes: number;
   icon: string;
   available: boolean;
   reason: string | null;
+  needs: NeedsView;
+  fits: string[];
+  download: DownloadView | null;
   for_you?: boolean;
 };
 
@@ -528,6 +536,12 @@ export type MessageRequest = {
 export type NamedView = {
   id: string;
   title: string;
+};
+
+export type NeedsView = {
+  memory_bytes: number;
+  disk_bytes: number;
+  accelerator_memory_bytes: number | null;
 };
 
 export type NotebookView = {

@@ -1,7 +1,7 @@
 /** The gallery of example notebooks. */
 
 import { h } from "../shared/dom.js";
-import { flavorFor, whyNot } from "./fit.js";
+import { flavorFor, needsOf, whyNot } from "./fit.js";
 
 /** @import { ExampleView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
@@ -11,6 +11,25 @@ import { flavorFor, whyNot } from "./fit.js";
  * @param {string} path  of the notebook, relative to the workspace
  */
 export const notebookUrl = (url, path) => `${url}lab/tree/${path.split("/").map(encodeURIComponent).join("/")}`;
+
+/**
+ * What is said beside the button: a download that comes first, or that the running notebook is too small.
+ * @param {ExampleView} example
+ * @param {Model} model
+ */
+function cautions(example, model) {
+  const { state: { instance, flavors }, t, f } = model;
+  const { download } = example;
+  const running = flavors.find(({ id }) => id === instance?.flavor);
+  return [
+    running && !example.fits.includes(running.id)
+      && t("example_needs_restart", { needs: needsOf(example, running, model) }),
+    download && t(download.seconds === null ? "example_downloads" : "example_downloads_time", {
+      models: download.models.join(" · "), size: f.size(download.bytes),
+      time: download.seconds === null ? "" : f.about(download.seconds),
+    }),
+  ].filter(Boolean);
+}
 
 /**
  * The button or link that opens an example, or the reason why there is none.
@@ -54,6 +73,9 @@ export function examples(model) {
           : h("span", { class: "card-icon", "aria-hidden": "true" }, [...example.title][0]),
         h("h3", {}, example.title),
         example.summary && h("p", { class: "card-summary", key: "summary" }, example.summary),
+        example.available && cautions(example, model).map(
+          (text, place) => h("p", { class: "hint", key: `caution-${place}` }, text),
+        ),
         h(
           "div", { class: "card-end", key: "end" },
           openControl(example, model),

@@ -9,7 +9,22 @@ import { canQueue, canStart, chosenFlavor } from "./start.js";
  * @param {ExampleView} example
  * @returns {(flavor: FlavorView) => boolean}
  */
-const fits = (example) => (flavor) => flavor.memory_bytes >= example.memory_bytes;
+const fits = (example) => (flavor) => example.fits.includes(flavor.id);
+
+/**
+ * What an example needs, in one line: "3 GB memory · 2 GB disk". Only what the flavor has too little of, if one is given.
+ * @param {ExampleView} example
+ * @param {FlavorView | undefined} flavor
+ * @param {Model} model
+ */
+export function needsOf({ needs }, flavor, { t, f }) {
+  const { memory_bytes: memory, disk_bytes: disk, accelerator_memory_bytes: gpu } = needs;
+  return [
+    gpu !== null && (flavor?.accelerator?.memory_bytes ?? 0) < gpu && t("needs_gpu", { size: f.size(gpu) }),
+    (flavor?.memory_bytes ?? 0) < memory && t("shape_memory", { size: f.size(memory) }),
+    disk > 0 && (flavor?.disk_bytes ?? 0) < disk && t("shape_disk", { size: f.size(disk) }),
+  ].filter(Boolean).join(" · ") || t("shape_memory", { size: f.size(memory) });
+}
 
 /**
  * The machine type that a press on "Open" starts or, for a user who is in no queue, queues for; undefined where there
@@ -33,9 +48,9 @@ export function flavorFor(example, model) {
  * @param {Model} model
  */
 export function whyNot(example, model) {
-  const { state: { flavors, ticket }, t, f } = model;
+  const { state: { flavors, ticket }, t } = model;
   const fitting = flavors.filter(fits(example));
-  if (!fitting.length) return t("too_large", { size: f.size(example.memory_bytes) });
+  if (!fitting.length) return t("example_fits_none", { needs: needsOf(example, undefined, model) });
   if (ticket) return t(ticket.place === null ? "turn_lead" : "in_line");
   const chosen = chosenFlavor(model);
   return (chosen && fitting.includes(chosen) ? chosen : fitting[0])?.reason || t("stock_none");

@@ -31,6 +31,7 @@ from spawner.pool.backends.kubernetes.manifest import (
     SLOT_LABEL,
     assigned_labels,
     make_manifest,
+    models_volume,
     pod_name,
 )
 from spawner.pool.backends.kubernetes.metrics import read_usage
@@ -94,6 +95,8 @@ class KubernetesBackend:
                 template.image.model_dump(mode="json", include={"reference", "agent", "command"}),
                 template.examples,
                 self._pool.model_dump(mode="json", include=OF_EACH_POD),
+                # Only where there is one: without, pods of the release before stay current.
+                *([models] if (models := models_volume(self._pool)) else []),
             ]
         )
 

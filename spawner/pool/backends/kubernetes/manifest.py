@@ -16,7 +16,7 @@ from kubespawner.objects import make_pod
 from spawner.catalog import Flavor
 from spawner.instance.agent import ORDERS_VARIABLE
 from spawner.instance.arguments import server_arguments
-from spawner.instance.promise import RUNTIME, SHARED_MEMORY, TEMPORARY, WORKSPACE, Room, room
+from spawner.instance.promise import MODELS, RUNTIME, SHARED_MEMORY, TEMPORARY, WORKSPACE, Room, room
 from spawner.instance.sealing import HEALTH_PATH
 from spawner.pool.backends.base import SlotSpec
 from spawner.pool.backends.kubernetes.pod_ends import PRESTOP_MARK
@@ -119,8 +119,8 @@ def make_manifest(spec: SlotSpec, pool: KubernetesPool) -> dict[str, Any]:
         tolerations=[*flavor.pod.tolerations, *_patience()],
         env={name: _literally(value) for name, value in _environment(spec).items()},
         working_dir=WORKSPACE,
-        volumes=_volumes(flavor),
-        volume_mounts=_mounts(),
+        volumes=_volumes(flavor, pool),
+        volume_mounts=_mounts(pool),
         labels={
             **OURS,
             SLOT_LABEL: spec.id,
@@ -227,19 +227,38 @@ IN_MEMORY = ("shm", "runtime")
 """These count against the memory limit. Data loaders share memory between processes in shm."""
 
 
-def _volumes(flavor: Flavor) -> list[dict[str, Any]]:
+def _volumes(flavor: Flavor, pool: KubernetesPool) -> list[dict[str, Any]]:
     sizes = room_of(flavor).by_path(HOME)
-    return [
+    own = [
         {
             "name": name,
             "emptyDir": {**({"medium": "Memory"} if name in IN_MEMORY else {}), "sizeLimit": str(sizes[path])},
         }
         for name, path in PLACES.items()
     ]
+    models = models_volume(pool)
+    return [*own, models] if models else own
 
 
-def _mounts() -> list[dict[str, str]]:
-    return [{"name": name, "mountPath": path} for name, path in PLACES.items()]
+def _mounts(pool: KubernetesPool) -> list[dict[str, Any]]:
+    own: list[dict[str, Any]] = [{"name": name, "mountPath": path} for name, path in PLACES.items()]
+    return [*own, {"name": MODELS_VOLUME, "mountPath": MODELS, "readOnly": True}] if models_volume(pool) else own
+
+
+MODELS_VOLUME = "models"
+
+
+def models_volume(pool: KubernetesPool) -> dict[str, Any] | None:
+    """The volume of the cache of models, which no pod can write to; None where there is none."""
+    if pool.models_claim is not None:
+        return {
+            "name": MODELS_VOLUME,
+            "persistentVolumeClaim": {"claimName": pool.models_claim, "readOnly": True},
+        }
+    if pool.models_image is not None:
+        image = {"reference": pool.models_image, "pullPolicy": pool.pull_policy}
+        return {"name": MODELS_VOLUME, "image": image}
+    return None
 
 
 def _patience() -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from spawner.client_address import sandbox_address
 from spawner.descriptors import GIVEN
 from spawner.errors import BackendUnavailable, SlotFailed
 from spawner.instance.arguments import WORKSPACE, server_arguments
+from spawner.instance.model_links import MODELS_VARIABLE
 from spawner.instance.promise import room
 from spawner.ledger.pool.rows import EndReason
 from spawner.pool.backends.base import (
@@ -74,6 +75,7 @@ class LocalBackend:
         folder: Path,
         images: Path,
         examples: Path,
+        models: Path | None = None,
         isolated: bool = True,
         memory: int | None = None,
         network: Network | None = None,
@@ -82,6 +84,7 @@ class LocalBackend:
         self.folder = folder
         self.images = images
         self.examples = examples
+        self.models = models
         self._isolated = isolated
         self._memory = memory
         self.network = network if network is not None and isolated else Network()
@@ -133,7 +136,8 @@ class LocalBackend:
         """The fingerprint of the time of the image's installation, and of the limits and examples of a sandbox."""
         flavor = template.flavor
         sizes = [flavor.cpu, int(flavor.memory), int(flavor.disk), flavor.processes]
-        return fingerprint([self._installed_at(template.image), *sizes, template.examples])
+        models = [str(self.models)] if self.models else []
+        return fingerprint([self._installed_at(template.image), *sizes, template.examples, *models])
 
     def _installed_at(self, image: Image) -> int:
         if image.environment is None:
@@ -197,6 +201,7 @@ class LocalBackend:
             threads=max(1, int(flavor.cpu)),
             own_network=self.network.means is not Means.SHARED,
             nested_namespaces=not sandbox.can_forbid_user_namespaces(),
+            models=self._models(),
         )
         program = sandbox.agent_command(box.environment)
         connection = plan(self.network, run_as)
@@ -213,6 +218,8 @@ class LocalBackend:
         else:
             root, examples, directory = str(folder / "workspace"), str(self.examples), str(folder)
             environment = _unsandboxed_environment(box)
+            if box.models is not None:
+                environment[MODELS_VARIABLE] = str(box.models)
         return {
             "id": spec.id,
             "folder": str(folder),
@@ -239,6 +246,14 @@ class LocalBackend:
                 "handed": {"memory": int(flavor.memory), "disk": int(flavor.disk), "cpu": flavor.cpu},
             },
         }
+
+    def _models(self) -> Path | None:
+        """The folder of models; it may be filled after the slot is made, so it is there from the beginning."""
+        if self.models is not None:
+            with contextlib.suppress(OSError):
+                self.models.mkdir(parents=True, exist_ok=True)
+                return self.models
+        return None
 
     def _group(self, slot_id: str) -> cgroup.Group | None:
         """A slot's control group, below the one of all slots, which has all the memory that the pool may give away."""

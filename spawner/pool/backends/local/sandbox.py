@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from spawner.instance.promise import RUNTIME, WORKSPACE, Room
+from spawner.instance.promise import MODELS, RUNTIME, WORKSPACE, Room
 
 HOME = "/home/freepool"
 PACKAGE = "/opt/freepool"
@@ -57,6 +57,8 @@ class Sandbox:
     """False: forbid user namespaces inside by bubblewrap, too, beside the filter. Needs bubblewrap 0.8."""
     own_network: bool = False
     """The slot has a network namespace, and so a resolver of its own (`resolv.conf` in its folder)."""
+    models: Path | None = None
+    """The cache of models, for all instances; None: there is none."""
 
 
 def environment_prefixes(environment: Path) -> tuple[Path, ...]:
@@ -202,6 +204,8 @@ def _files(sandbox: Sandbox) -> Iterator[str]:
     yield from _read_only(sandbox.package / "__init__.py", Path(PACKAGE) / "spawner" / "__init__.py")
     yield from _read_only(sandbox.package / "instance", Path(PACKAGE) / "spawner" / "instance")
     yield from _read_only(sandbox.examples, Path(EXAMPLES))
+    if sandbox.models is not None:
+        yield from _read_only(sandbox.models, Path(MODELS))
     # bubblewrap's root tmpfs has no size limit, so it is read-only.
     yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE)
 

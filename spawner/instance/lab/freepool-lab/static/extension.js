@@ -84,6 +84,7 @@ export async function makePlugins(shared, base) {
       statusBar.registerStatusItem("freepool-lab:session", { item: status.widget, ...place });
       const notices = new Notices({ connection, kit, t });
       usage.addEventListener("ended", (event) => notices.tellOfKernel(/** @type {CustomEvent} */ (event).detail));
+      usage.addEventListener("full", (event) => notices.tellOfFull(/** @type {CustomEvent} */ (event).detail));
       watchDialogs({ app, connection, kit, t });
       reportInput(connection);
       // JupyterLab's own start comes first.

@@ -127,6 +127,15 @@ export class Notices {
   }
 
   /**
+   * The disk is full: programs then fail with errors that do not say which one.
+   * @param {{ used: number, limit: number }} disk  bytes
+   */
+  tellOfFull({ used, limit }) {
+    const of = this.t.say("used", { used: this.t.size(used), limit: this.t.size(limit) });
+    this.kit.emit(this.t.say("disk_full", { used: of }), "warning", { autoClose: false });
+  }
+
+  /**
    * A kernel was ended for its memory. JupyterLab says only that it has died.
    * @param {EndedKernel} kernel
    */

@@ -4,8 +4,10 @@
 /** @import { Connection } from "./connection.js" */
 
 const EVERY_MS = 10_000;
+const FULL = 0.95;
+const ROOMY = 0.85;
 
-/** Emits "change", and "ended" for each kernel that was ended for its memory since the page was opened. */
+/** Emits "change", "full" each time the disk gets full, and "ended" for each kernel that was ended for its memory since the page was opened. */
 export class Usage extends EventTarget {
   /** @param {Connection} connection */
   constructor(connection) {
@@ -14,6 +16,8 @@ export class Usage extends EventTarget {
     this.numbers = null;
     /** @type {Set<string> | null} kernels that had been ended when the page was opened, and those that were told of */
     this.told = null;
+    /** Whether the person was told that the disk is full, and it still is. */
+    this.isFull = false;
     this.connection = connection;
     connection.addEventListener("change", () => this.#begin(), { once: true });
   }
@@ -36,6 +40,15 @@ export class Usage extends EventTarget {
     }
   }
 
+  #tellOfFull() {
+    const { used, limit } = this.numbers?.disk ?? {};
+    if (!used || !limit) return;
+    if (used / limit < ROOMY) this.isFull = false;
+    if (used / limit < FULL || this.isFull) return;
+    this.isFull = true;
+    this.dispatchEvent(new CustomEvent("full", { detail: { used, limit } }));
+  }
+
   async #ask() {
     try {
       const response = await this.connection.request(`${this.connection.base}usage`, {});
@@ -43,6 +56,7 @@ export class Usage extends EventTarget {
         this.numbers = await response.json();
         this.dispatchEvent(new Event("change"));
         this.#tellOfEnded();
+        this.#tellOfFull();
       }
     } catch { /* the connection finds out why */ }
   }
