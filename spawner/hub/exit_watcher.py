@@ -1,24 +1,34 @@
 """Has JupyterHub clean up as soon as a running instance has ended.
 
-JupyterHub itself polls each spawner every few seconds. The pool's view shows an end within milliseconds.
+The pool's view shows an end within milliseconds. What it does not show, such as an end that only the ledger knows, is
+found by one look at all of them every few seconds. JupyterHub would poll each server by itself: 200 a second of 2,000.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from spawner.aio import TaskSet
+from spawner.errors import LedgerError
 from spawner.pool.backends.base import Phase, Slots
 from spawner.pool.slot_view import SlotView
 
 log = logging.getLogger("freepool.hub")
+LOOK_SECONDS = 10.0
 
 
 class WatchedSpawner(Protocol):
     """The part of a running spawner that is used here."""
 
     slot_id: str | None
+
+    @property
+    def server_key(self) -> tuple[str, str]:
+        """Person and server name, as far as known: an unknown person's id is empty."""
+        ...
 
     async def poll_and_notify(self) -> int | None:
         """Poll, and clean up if the server has ended."""
@@ -45,6 +55,24 @@ class ExitWatcher:
         """Check the watched spawners at every change of the pool, until cancelled."""
         while True:
             self._look(await self._view.changed())
+
+    async def look_at_all(self, running: Callable[[], Awaitable[Collection[tuple[str, str]]]]) -> None:
+        """Poll the servers that are not `running` by the ledger, every `LOOK_SECONDS`, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)  # ends that are only in the ledger are rare, and have no event
+            try:
+                keys = await running()
+            except LedgerError as error:
+                log.warning("ended servers cannot be looked for: %s", error)
+                continue
+            for spawner in [one for one in self._spawners if one.server_key not in keys]:
+                await self._poll(spawner)
+
+    async def _poll(self, spawner: WatchedSpawner) -> None:
+        try:
+            await spawner.poll_and_notify()
+        except Exception:
+            log.exception("a server could not be polled")
 
     def _look(self, found: Slots) -> None:
         for spawner in list(self._spawners):

@@ -46,7 +46,7 @@ def write_catalog(path: Path, size: Size) -> Catalog:
     data: dict[str, Any] = yaml.safe_load((PROJECT / "hub_config" / "catalog.yaml").read_text())
     words = {"en": "A machine type", "zh": "机型"}
     common = {"title": words, "summary": words, "cpu": 1, "memory": "1GiB", "disk": "1GiB", "session_minutes": 600}
-    full = [common | {"id": name, "limit": -(-size.running // 3)} for name in ("small", "large", "gpu")]
+    full = [common | {"id": name, "limit": size.running // 3} for name in ("small", "large", "gpu")]
     warm = common | {"id": "spare", "limit": SPARE, "warm": {"floor": 30, "ceiling": 60}}
     data["flavors"] = [warm, *full]
     data["images"] = [data["images"][0] | {"id": "cpu"}]
@@ -84,7 +84,7 @@ def measure(size: Size, *, postgres: str | None) -> Found:
         arguments = {"catalog": folder / "catalog.yaml", "settings": settings, "ledger_url": postgres}
         with running_stack(folder / "state", **arguments, arguments=("--unsafe-no-sandbox",)) as stack:  # type: ignore[arg-type]
             url = stack.settings.hub_database
-        _fill(stack, size, url, slots, int(address.rpartition(":")[2]))
+        _fill(stack, size, url, slots, address)
         began = time.perf_counter()
         with running_stack(folder / "state", **arguments, arguments=("--unsafe-no-sandbox",)) as stack:  # type: ignore[arg-type]
             try:
@@ -95,15 +95,15 @@ def measure(size: Size, *, postgres: str | None) -> Found:
                 stack.process.wait()
 
 
-def _fill(stack: Stack, size: Size, hub_url: str, slots: Path, port: int) -> None:
+def _fill(stack: Stack, size: Size, hub_url: str, slots: Path, address: str) -> None:
     from spawner.ledger import open_ledger
 
     now = datetime.now(UTC)
     engine = rows.hub_engine(hub_url)
-    rows.fill_hub(engine, size, port, now)
+    rows.fill_hub(engine, size, int(address.rpartition(":")[2]), now)
     engine.dispose()
     ledger = open_ledger(stack.settings.ledger)
-    ledger.write(rows.fill_ledger, size, now)
+    ledger.write(rows.fill_ledger, size, now, address)
     ledger.write(lambda connection: connection.execute(text("ANALYZE")))
     ledger.read(lambda connection: rows.make_slots(slots, connection))
     ledger.close()

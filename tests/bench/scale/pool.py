@@ -64,7 +64,7 @@ class PretendedBackend:
             self._slots = {one: self._slots.get(one) or self._status(one) for one in found}
             for one, assigned in found.items():
                 if self._slots[one].assigned != assigned:
-                    self._slots[one] = self._status(one, assigned=assigned)  # type: ignore[index]
+                    self._slots[one] = self._status(one, assigned=assigned)
         return self._slots
 
     def _status(self, slot_id: str, *, assigned: bool = False) -> SlotStatus:
@@ -113,7 +113,7 @@ def install(*, steward: bool) -> None:
     from spawner.pool import build
 
     folder, address = Path(os.environ[FOLDER]), os.environ[ADDRESS]
-    build.make_backend = lambda *_: PretendedBackend(folder, address)  # type: ignore[assignment]
+    build.make_backend = lambda *_: PretendedBackend(folder, address)
     if steward:
         from spawner.steward import runner
 

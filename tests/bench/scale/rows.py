@@ -73,12 +73,11 @@ def fill_hub(engine: Engine, size: Size, port: int, now: datetime) -> None:
             _write(connection, table, rows)
 
 
-def fill_ledger(connection: Connection, size: Size, now: datetime) -> None:
+def fill_ledger(connection: Connection, size: Size, now: datetime, address: str) -> None:
     """People of all accounts; past and running instances, and a queue."""
     many.fill(connection, size.past, running=size.running, waiting=size.waiting, now=now)
-    connection.execute(
-        update(instances).where(instances.c.state == InstanceState.RUNNING).values(ends_at=now + LONG, hub_epoch="old")
-    )
+    running = update(instances).where(instances.c.state == InstanceState.RUNNING)
+    connection.execute(running.values(ends_at=now + LONG, hub_epoch="old", url=address))
     since = isoformat(now.replace(tzinfo=None))
     _write(
         connection,
