@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from spawner.errors import BackendUnavailable
-from spawner.ledger import Instance, Ledger
+from spawner.ledger import Ledger
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import HubUser, Person
 from spawner.ledger.pool import instances
-from spawner.ledger.pool.rows import InstanceState
+from spawner.ledger.pool.instances import ServedServer
 from spawner.pool.backends.base import Phase
 from spawner.pool.slot_view import SlotView
 
@@ -26,15 +26,14 @@ FRESH_SECONDS = 1.0
 class RunningServers:
     """RUNNING instances by person and server, and the people who have them, by name and time in JupyterHub."""
 
-    instances: Mapping[tuple[str, str], Instance]
+    instances: Mapping[tuple[str, str], ServedServer]
     people: Mapping[tuple[str, str | None], Person]
 
 
 def read_running(connection: Connection) -> RunningServers:
     """In one transaction, two queries."""
-    running = [one for one in instances.unended(connection) if one.state is InstanceState.RUNNING]
     return RunningServers(
-        {(one.person_id, one.server_name): one for one in running},
+        instances.served(connection),
         {(one.hub_name, one.hub_since): one for one in people.with_instances(connection) if one.hub_id is not None},
     )
 
@@ -67,7 +66,7 @@ class RunningReader:
         found = (await self.servers()).people.get((user.name, user.since))
         return found if found is not None and found.hub_id == user.id else None
 
-    async def instance(self, person_id: str, server_name: str) -> Instance | None:
+    async def instance(self, person_id: str, server_name: str) -> ServedServer | None:
         """A server's instance, if it runs and its slot lives; else None, and the caller looks for itself."""
         found = (await self.servers()).instances.get((person_id, server_name))
         try:

@@ -303,8 +303,8 @@ class InstanceSpawner(Spawner):
         try:
             if self.is_paid:
                 return url_path_join(self._hub_pool.settings.gate_url, self.server.base_url)
-            instance = await self._hub_pool.running.instance((await self.person()).id, self.name)
-            instance = instance or await self._latest()
+            served = await self._hub_pool.running.instance((await self.person()).id, self.name)
+            instance = served or await self._latest()
         except Exception:
             self.log.exception("the ledger's URL of %s cannot be read", self._log_name)
             instance = None
