@@ -69,6 +69,7 @@ def frequent(now: datetime) -> Mapping[str, Action]:
         "tickets.untold": lambda c: tickets.untold(c, since=now - timedelta(minutes=10)),
         "tickets.last_over": lambda c: tickets.last_over(c, "p7"),
         "tickets.since": lambda c: tickets.since(c, now - timedelta(hours=6)),
+        "tickets.arrivals": lambda c: tickets.arrivals(c, now - timedelta(hours=6)),
         "tickets.waits": lambda c: tickets.waits(c, "small", since=week, at_most=200),
         "tickets.concerning": lambda c: tickets.concerning(c, day),
         "prune instances": lambda c: instances.prune(c, before=now - timedelta(days=89)),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from spawner.ledger import Ledger, Slot, Ticket
+from spawner.ledger import Instance, Ledger, Slot, Ticket
 from spawner.ledger.pool import instances, slots, tickets
 from spawner.pool.options import Choice
 from spawner.pool.queue.admission import Admission, SpawnRequest
@@ -26,7 +26,7 @@ class Records:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: Counter[str] = Counter()
-        for module, record in ((slots, Slot), (tickets, Ticket), (instances, instances.Instance)):
+        for module, record in ((slots, Slot), (tickets, Ticket), (instances, Instance)):
             monkeypatch.setattr(module, record.__name__, self._counted(record))
 
     def _counted(self, record: type[Any]) -> Any:

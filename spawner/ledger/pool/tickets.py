@@ -232,6 +232,13 @@ def since(connection: Connection, moment: datetime) -> list[Ticket]:
     return [Ticket(**row._mapping) for row in rows]
 
 
+def arrivals(connection: Connection, moment: datetime) -> list[tuple[str, str, datetime]]:
+    """Flavor, image and `joined_at` of the tickets that joined since then, oldest first."""
+    columns = (tickets.c.flavor, tickets.c.image, tickets.c.joined_at)
+    query = select(*columns).where(tickets.c.joined_at >= moment).order_by(tickets.c.joined_at)
+    return [(flavor, image, joined_at) for flavor, image, joined_at in connection.execute(query)]
+
+
 def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[tuple[float, float]]:
     """Pairs of estimated and actual wait in seconds, for called tickets that joined since then, newest first.
 
