@@ -41,6 +41,7 @@ from spawner.desk.user import channel_routes
 from spawner.desk.user import routes as user_routes
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.session_changes import SessionChanges
+from spawner.desk.user.shared_state import SharedStateReader
 from spawner.desk.user.snapshot import SnapshotReader
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
@@ -107,9 +108,11 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         desk.expositions.append(partial(paid_exposition, reaches=paid.paid.reaches))
     shown = paid if settings.guards_pages else None
     extensions = Extensions(catalog, settings.people, Metered(catalog, new_id), utc_now, new_id)
+    snapshots = SnapshotReader(admission, utc_now)
     user = UserParts(
         admission=admission,
-        snapshots=SnapshotReader(admission, utc_now),
+        snapshots=snapshots,
+        shared=SharedStateReader(ledger, snapshots, utc_now),
         paid=shown,
         extensions=extensions,
         session_changes=SessionChanges(ledger, desk.changes, extensions.metering.rivals),

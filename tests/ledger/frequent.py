@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from spawner.errors import NoHours
 from spawner.hub.running import read_running
-from spawner.ledger.pool import instances, run_history, slots, tickets
+from spawner.ledger.pool import instances, page_marks, run_history, slots, tickets
 from spawner.ledger.pool.rows import StartStep
 from spawner.ledger.pool.run_history import Cursor
 from spawner.ledger.time import allowance_use, charges, grants
@@ -41,6 +41,8 @@ def frequent(now: datetime) -> Mapping[str, Action]:
     return {
         "instances.unended": instances.unended,
         "instances.unended of one": lambda c: instances.unended(c, "p7"),
+        "pages: steps": page_marks.steps_of_starting,
+        "pages: notices": page_marks.notices_of_unended,
         "instances.running_times": instances.running_times,
         "hub: running servers": read_running,
         "instances.latest": lambda c: instances.latest(c, "p7", ""),

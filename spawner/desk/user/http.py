@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from spawner.desk.context import Desk
 from spawner.desk.http import Handler
 from spawner.desk.paid.state import read_paid_view
-from spawner.desk.user.allowance_view import read_allowances
+from spawner.desk.paid.views import PaidView
+from spawner.desk.user.allowance_view import AllowanceSnapshot, read_allowances
 from spawner.desk.user.class_view import ClassView, view_of_class
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.save_views import KeepSummary
-from spawner.desk.user.session_state import describe_part, read_session
+from spawner.desk.user.session_state import SessionRows, describe_part, read_session
 from spawner.desk.user.snapshot import UserSnapshot
 from spawner.desk.user.state import build_state
 from spawner.desk.user.views import State
@@ -22,6 +24,19 @@ from spawner.ledger.people import people, trust
 from spawner.ledger.people.bans import refusal_of
 from spawner.people_settings import ClassLimits
 from spawner.pool.build import utc_now
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """The rows behind a user's state."""
+
+    snapshot: UserSnapshot
+    paid: PaidView | None
+    standing: ClassView | None
+    limits: ClassLimits | None
+    hours: AllowanceSnapshot
+    keep: KeepSummary | None
+    session: SessionRows | None
 
 
 class UserHandler(Handler):
@@ -40,6 +55,10 @@ class UserHandler(Handler):
 
     async def describe(self, snapshot: UserSnapshot) -> State:
         """A snapshot of the pool in the user's language, with their paid instances. Raises `Banned`."""
+        return self.compose(await self.read_own(snapshot))
+
+    async def read_own(self, snapshot: UserSnapshot) -> OwnRows:
+        """What the state needs besides the snapshot. Raises `Banned`."""
         if snapshot.ban is not None:
             raise refusal_of(snapshot.ban)
         desk, parts, paid = self.desk, self.parts.paid, None
@@ -47,7 +66,19 @@ class UserHandler(Handler):
             paid = await read_paid_view(desk, parts.paid, self.person_id, self.language_texts)
         now = utc_now()
         standing, limits = await self._class(now)
-        hours = await desk.ledger.aread(read_allowances, desk.catalog, self.person_id, snapshot.last, now)
+        return OwnRows(
+            snapshot=snapshot,
+            paid=paid,
+            standing=standing,
+            limits=limits,
+            hours=await desk.ledger.aread(read_allowances, desk.catalog, self.person_id, snapshot.last, now),
+            keep=await self._keep_summary(now),
+            session=await self._session(snapshot),
+        )
+
+    def compose(self, own: OwnRows) -> State:
+        """The state from rows, without reading any."""
+        desk, snapshot, now = self.desk, own.snapshot, utc_now()
         state = build_state(
             snapshot,
             user_name=self.user_name,
@@ -57,14 +88,17 @@ class UserHandler(Handler):
             texts=self.language_texts,
             base=desk.base,
             now=now,
-            paid=paid,
+            paid=own.paid,
             guards_pages=desk.settings.guards_pages,
-            standing=standing,
-            limits=limits,
-            hours=hours,
+            standing=own.standing,
+            limits=own.limits,
+            hours=own.hours,
         )
-        state = state.model_copy(update={"keep": await self._keep_summary(now)})
-        return await self._with_session(state, snapshot, now)
+        state = state.model_copy(update={"keep": own.keep})
+        if own.session is None or state.instance is None:
+            return state
+        part = describe_part(own.session, desk.catalog, self.language_texts, now)
+        return state.model_copy(update={"instance": state.instance.model_copy(update={"session": part})})
 
     async def _keep_summary(self, now: datetime) -> KeepSummary | None:
         """Whether the user wants files kept, and of how many notebooks they are; None where the catalog keeps none."""
@@ -75,15 +109,13 @@ class UserHandler(Handler):
         chosen = await self.desk.ledger.aread(choices.is_chosen, self.person_id)
         return KeepSummary(chosen=chosen, kept=len(kept))
 
-    async def _with_session(self, state: State, snapshot: UserSnapshot, now: datetime) -> State:
-        """The state with the notices of a running instance."""
-        instance, desk = snapshot.current, self.desk
-        if instance is None or state.instance is None or instance.state is not InstanceState.RUNNING:
-            return state
-        language = self.language_texts.language
-        rows = await desk.ledger.aread(read_session, self.parts.extensions, instance, language)
-        part = describe_part(rows, desk.catalog, self.language_texts, now)
-        return state.model_copy(update={"instance": state.instance.model_copy(update={"session": part})})
+    async def _session(self, snapshot: UserSnapshot) -> SessionRows | None:
+        """The session of a running instance, with its notices."""
+        instance = snapshot.current
+        if instance is None or instance.state is not InstanceState.RUNNING:
+            return None
+        extensions, language = self.parts.extensions, self.language_texts.language
+        return await self.desk.ledger.aread(read_session, extensions, instance, language)
 
     async def _class(self, now: datetime) -> tuple[ClassView | None, ClassLimits | None]:
         """The user's class and its limits, where classes make a difference. An open page learns of changes."""
