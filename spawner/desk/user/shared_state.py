@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,8 +20,12 @@ from spawner.desk.user.snapshot import CACHE_TTL, PoolSnapshot, SnapshotReader
 from spawner.ledger import Instance, Ledger, Ticket
 from spawner.ledger.people import bans
 from spawner.ledger.pool import page_marks
+from spawner.pool.admin.announcement import ANNOUNCEMENT
+from spawner.pool.admin.settings import DRAIN
 
 NOTHING: tuple[Any, ...] = ()
+IN_SESSIONS = (DRAIN, ANNOUNCEMENT)
+"""Administrators' settings that change what a running session shows."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,14 @@ class SharedState:
         """
         own = self.own.get(person_id, NOTHING)
         said = tuple((self.steps.get(one.id), self.notices.get(one.id)) for one in own)
-        # Who waits for what decides whether a session can be extended.
-        waiting = frozenset(ticket.flavor for ticket in self.pool.queue) if own else None
-        return own, said, waiting, self.pool.controls, person_id in self.banned
+        # Who waits for what, and maintenance, decide whether and how far a session can be extended.
+        shown = (self.waiting, *map(self.pool.controls.rows.get, IN_SESSIONS)) if own else NOTHING
+        return own, said, shown, person_id in self.banned
+
+    @cached_property
+    def waiting(self) -> frozenset[str]:
+        """The flavors that somebody waits for."""
+        return frozenset(ticket.flavor for ticket in self.pool.queue)
 
 
 class SharedStateReader:

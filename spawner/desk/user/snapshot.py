@@ -126,7 +126,7 @@ class SnapshotReader:
             if last is not None:
                 age = self._now() - last[0].at
                 # A transaction that began before the build sees an older revision than the build has.
-                if age <= (CACHE_TTL if last[0].revision >= current else max_age):
+                if age <= CACHE_TTL if last[0].revision >= current else age < max_age:
                     return last
             if is_writing(connection):  # what it has changed may be undone, so it is nobody else's
                 return self._build(connection, current, OpenRowsReader())
