@@ -46,6 +46,7 @@ from spawner.desk.user.snapshot import SnapshotReader
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
+from spawner.pool.day_reader import DayReader
 from spawner.pool.last_catalog import read_catalog
 from spawner.pool.queue.admission import Admission
 from spawner.pool.time.extensions import Extensions
@@ -80,6 +81,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
     admission = Admission(catalog, backend, utc_now, new_id)
+    days = DayReader()
     desk = Desk(
         settings=settings,
         catalog=catalog,
@@ -92,8 +94,9 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
         ),
         base=BASE,
+        days=days,
         expositions=[
-            partial(exposition, catalog=catalog, backend=backend),
+            partial(exposition, catalog=catalog, backend=backend, days=days),
             AllowanceExposition(catalog),
             partial(catalog_exposition, is_refused=read.mistakes is not None),
         ],

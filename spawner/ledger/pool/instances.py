@@ -62,16 +62,13 @@ def _in(states: Iterable[InstanceState]) -> Any:
 
 
 _ORDER = (instances.c.requested_at, instances.c.id)
-_UNENDED = select(*columns_of(instances, Instance)).where(IS_UNENDED).order_by(*_ORDER)
+_ROWS = select(*columns_of(instances, Instance))
+_UNENDED = _ROWS.where(IS_UNENDED).order_by(*_ORDER)
 _SERVED = select(instances.c.person_id, instances.c.server_name, instances.c.slot_id, instances.c.url).where(
     IS_UNENDED, instances.c.state == InstanceState.RUNNING
 )
 _RUNNING_TIMES = select(instances.c.flavor, instances.c.usable_at, instances.c.ends_at).where(IS_UNENDED, _in(LIVE))
-_UNENDED_OF = (
-    select(*columns_of(instances, Instance))
-    .where(_in(UNENDED), instances.c.person_id == bindparam("of"))
-    .order_by(*_ORDER)
-)
+_UNENDED_OF = _ROWS.where(_in(UNENDED), instances.c.person_id == bindparam("of")).order_by(*_ORDER)
 _LAST_ENDED = (
     select(instances)
     .where(instances.c.person_id == bindparam("of"), instances.c.state == InstanceState.ENDED)
@@ -318,18 +315,15 @@ def ended_with_hold(connection: Connection, *, at_most: int) -> list[str]:
 
 def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
     """Instances that ended since then, oldest first."""
-    rows = connection.execute(
-        select(instances)
-        .where(instances.c.state == InstanceState.ENDED, instances.c.ended_at >= moment)
-        .order_by(instances.c.ended_at)
-    )
-    return [Instance(**row._mapping) for row in rows]
+    is_since = (instances.c.state == InstanceState.ENDED, instances.c.ended_at >= moment)
+    rows = connection.execute(_ROWS.where(*is_since).order_by(instances.c.ended_at))
+    return [Instance(*row) for row in rows]
 
 
 def usable_since(connection: Connection, moment: datetime) -> list[Instance]:
     """Instances that became usable since then, oldest first."""
-    rows = connection.execute(select(instances).where(instances.c.usable_at >= moment).order_by(instances.c.usable_at))
-    return [Instance(**row._mapping) for row in rows]
+    rows = connection.execute(_ROWS.where(instances.c.usable_at >= moment).order_by(instances.c.usable_at))
+    return [Instance(*row) for row in rows]
 
 
 def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartStep]) -> dict[str, set[StartStep]]:

@@ -52,9 +52,10 @@ def _in(states: Iterable[TicketState]) -> Any:
 
 _ORDER = (tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
 _JOIN = insert(tickets)
-_ALIVE = select(*columns_of(tickets, Ticket)).where(IS_OPEN).order_by(*_ORDER)
+_ROWS = select(*columns_of(tickets, Ticket))
+_ALIVE = _ROWS.where(IS_OPEN).order_by(*_ORDER)
 _IS_OF = tickets.c.person_id == bindparam("of")
-_ALIVE_OF = select(*columns_of(tickets, Ticket)).where(_in(OPEN), _IS_OF).order_by(*_ORDER)
+_ALIVE_OF = _ROWS.where(_in(OPEN), _IS_OF).order_by(*_ORDER)
 _IS_WAITING = (IS_OPEN, tickets.c.state == TicketState.WAITING)
 _WAITING = select(tickets.c.id, tickets.c.flavor).where(*_IS_WAITING).order_by(*_ORDER)
 _IN_LINE = select(func.count()).where(
@@ -264,9 +265,9 @@ def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
     Each is open or ended since then: an end is the last that happens to a ticket. `UNION` reads an index for each
     part, where databases read all rows for an `OR`.
     """
-    found = union(select(tickets).where(tickets.c.ended_at >= moment), select(tickets).where(IS_OPEN))
+    found = union(_ROWS.where(tickets.c.ended_at >= moment), _ROWS.where(IS_OPEN))
     rows = connection.execute(found.order_by(found.selected_columns.joined_at, found.selected_columns.id))
-    return [Ticket(**row._mapping) for row in rows]
+    return [Ticket(*row) for row in rows]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:
