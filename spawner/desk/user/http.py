@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+from sqlalchemy import Connection
 
 from spawner.desk.context import Desk
 from spawner.desk.http import Handler
@@ -64,16 +66,20 @@ class UserHandler(Handler):
         desk, parts, paid = self.desk, self.parts.paid, None
         if parts is not None:
             paid = await read_paid_view(desk, parts.paid, self.person_id, self.language_texts)
-        now = utc_now()
-        standing, limits = await self._class(now)
+        own = await desk.ledger.aread(self._read_own, snapshot, utc_now())
+        return replace(own, paid=paid)
+
+    def _read_own(self, connection: Connection, snapshot: UserSnapshot, now: datetime) -> OwnRows:
+        """All in one transaction: each costs a thread's turn, and thousands of pages are open."""
+        standing, limits = self._class(connection, now)
         return OwnRows(
             snapshot=snapshot,
-            paid=paid,
+            paid=None,
             standing=standing,
             limits=limits,
-            hours=await desk.ledger.aread(read_allowances, desk.catalog, self.person_id, snapshot.last, now),
-            keep=await self._keep_summary(now),
-            session=await self._session(snapshot),
+            hours=read_allowances(connection, self.desk.catalog, self.person_id, snapshot.last, now),
+            keep=self._keep_summary(connection, now),
+            session=self._session(connection, snapshot),
         )
 
     def compose(self, own: OwnRows) -> State:
@@ -100,29 +106,27 @@ class UserHandler(Handler):
         part = describe_part(own.session, desk.catalog, self.language_texts, now)
         return state.model_copy(update={"instance": state.instance.model_copy(update={"session": part})})
 
-    async def _keep_summary(self, now: datetime) -> KeepSummary | None:
+    def _keep_summary(self, connection: Connection, now: datetime) -> KeepSummary | None:
         """Whether the user wants files kept, and of how many notebooks they are; None where the catalog keeps none."""
         if not self.desk.catalog.keep.enabled:
             return None
-        own = await self.desk.ledger.aread(bundles.of_person, self.person_id)
+        own = bundles.of_person(connection, self.person_id)
         kept = [one for one in own if one.state is BundleState.KEPT and one.expires_at > now]
-        chosen = await self.desk.ledger.aread(choices.is_chosen, self.person_id)
-        return KeepSummary(chosen=chosen, kept=len(kept))
+        return KeepSummary(chosen=choices.is_chosen(connection, self.person_id), kept=len(kept))
 
-    async def _session(self, snapshot: UserSnapshot) -> SessionRows | None:
+    def _session(self, connection: Connection, snapshot: UserSnapshot) -> SessionRows | None:
         """The session of a running instance, with its notices."""
         instance = snapshot.current
         if instance is None or instance.state is not InstanceState.RUNNING:
             return None
-        extensions, language = self.parts.extensions, self.language_texts.language
-        return await self.desk.ledger.aread(read_session, extensions, instance, language)
+        return read_session(connection, self.parts.extensions, instance, self.language_texts.language)
 
-    async def _class(self, now: datetime) -> tuple[ClassView | None, ClassLimits | None]:
+    def _class(self, connection: Connection, now: datetime) -> tuple[ClassView | None, ClassLimits | None]:
         """The user's class and its limits, where classes make a difference. An open page learns of changes."""
         desk, rules = self.desk, self.desk.settings.people
         if not rules.shows_classes:
             return None, None
-        person = await desk.ledger.aread(people.find, self.person_id)
+        person = people.find(connection, self.person_id)
         limits = trust.limits_of(person, now, rules)
         if person is None:
             return None, limits

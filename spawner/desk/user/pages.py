@@ -10,13 +10,17 @@ from typing import Any
 from pydantic import BaseModel
 from tornado.web import HTTPError
 
-from spawner.desk.common import KEEPALIVE_SECONDS, StreamHandler
+from spawner.desk.common import StreamHandler
 from spawner.desk.http import Handler, JsonHandler
 from spawner.desk.user.allowance_strings import ALLOWANCE_STRINGS
 from spawner.desk.user.http import OwnRows, UserHandler
 from spawner.desk.user.landing import may_be_signed_in, show_landing
 from spawner.desk.user.strings import USER_STRINGS
 from spawner.errors import Banned
+
+OWN_SECONDS = 30.0
+"""After so long an open page reads everything of its user again, also what has no mark: groups, class, hours, kept
+files."""
 
 
 class PageHandler(UserHandler):
@@ -73,7 +77,7 @@ class EventsHandler(UserHandler, StreamHandler):
         changed, read anew."""
         shared = await self.parts.shared.after(self.desk.changes.number)
         mark, now = shared.mark(self.person_id), asyncio.get_running_loop().time()
-        own, is_same = self.own, mark == self.mark and now - self.read_at < KEEPALIVE_SECONDS
+        own, is_same = self.own, mark == self.mark and now - self.read_at < OWN_SECONDS
         if own is None or not is_same or self.parts.paid is not None:  # a mark says nothing of paid instances
             self.mark, self.read_at = mark, now  # before the rows are read: a change meanwhile gives another mark
             self.own = await self.read_own(await self.desk.ledger.aread(self.parts.snapshots.read, self.person_id))

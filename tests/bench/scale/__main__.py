@@ -38,7 +38,14 @@ FULL = Size(accounts=50_000, running=2000, waiting=1000, past=1_000_000, desks=2
 QUIET_SECONDS = 15.0
 SPARE = 400
 """Room for the starts that are measured."""
-Found = dict[str, float]
+
+
+class Found(dict[str, float]):
+    """What is found, each told on stderr at once: a whole run takes a quarter of an hour."""
+
+    def __setitem__(self, name: str, value: float) -> None:
+        super().__setitem__(name, value)
+        print(f"{name}: {value:.1f}", file=sys.stderr, flush=True)
 
 
 def write_catalog(path: Path, size: Size) -> Catalog:
@@ -88,8 +95,10 @@ def measure(size: Size, *, postgres: str | None) -> Found:
         began = time.perf_counter()
         with running_stack(folder / "state", **arguments, arguments=("--unsafe-no-sandbox",)) as stack:  # type: ignore[arg-type]
             try:
-                found = {"first start of hub, s": time.perf_counter() - began}
-                return found | _measure(stack, size, catalog, slots)
+                found = Found()
+                found["first start of hub, s"] = time.perf_counter() - began
+                _measure(found, stack, size, catalog, slots)
+                return found
             finally:
                 stack.process.kill()  # ending thousands of instances in good order takes minutes
                 stack.process.wait()
@@ -109,15 +118,15 @@ def _fill(stack: Stack, size: Size, hub_url: str, slots: Path, address: str) -> 
     ledger.close()
 
 
-def _measure(stack: Stack, size: Size, catalog: Catalog, slots: Path) -> Found:
-    found: Found = {}
+def _measure(found: Found, stack: Stack, size: Size, catalog: Catalog, slots: Path) -> None:
     newcomers = (f"p{number}" for number in range(size.running + size.waiting, size.accounts))
     stack.wait_warm(20)
     with measures.hub_delays(stack) as delays:
         processors = measures.Processors(stack)
         time.sleep(QUIET_SECONDS)
         _note_delays(found, "quiet", delays)
-        found |= {f"quiet: {name}, % of a core": share * 100 for name, share in processors.shares().items()}
+        for program, share in processors.shares().items():
+            found[f"quiet: {program}, % of a core"] = share * 100
     for title, count, every in (("20 a minute", 8, 3.0), ("5 a second", 50, 0.2)):
         with measures.hub_delays(stack) as delays:
             names = [next(newcomers) for _ in range(count)]
@@ -137,7 +146,7 @@ def _measure(stack: Stack, size: Size, catalog: Catalog, slots: Path) -> Found:
         found[f"admission with the lock, {flavor}: p50, ms"] = percentile(asked, 0.5) * 1000
     metrics = [measures.metrics_seconds(stack) for _ in range(3)]
     found["metrics, ms"] = percentile(metrics, 0.5) * 1000
-    found |= _rounds(slots)
+    _note_rounds(found, slots)
     news, used = asyncio.run(measures.Desks(stack, size.desks).measure())
     for share, title in ((0.5, "p50"), (0.95, "p95"), (1.0, "worst")):
         found[f"news on {size.desks} desks: {title}, s"] = percentile(news, share)
@@ -148,7 +157,6 @@ def _measure(stack: Stack, size: Size, catalog: Catalog, slots: Path) -> Found:
     found["hub killed: all routes, s"] = complete
     found["hub killed: its processor, s"] = used_by_hub
     found["hub killed: routes lost"] = routes - measures.routes_of(stack)
-    return found
 
 
 def _note_delays(found: Found, title: str, delays: list[float]) -> None:
@@ -156,12 +164,10 @@ def _note_delays(found: Found, title: str, delays: list[float]) -> None:
     found[f"hub's loop, {title}: worst, ms"] = percentile(delays, 1.0) * 1000
 
 
-def _rounds(slots: Path) -> Found:
+def _note_rounds(found: Found, slots: Path) -> None:
     seconds = [float(line) for line in (slots.parent / ROUNDS).read_text().split()][-100:]
-    return {
-        "steward's round: p50, ms": percentile(seconds, 0.5) * 1000,
-        "steward's round: worst, ms": percentile(seconds, 1.0) * 1000,
-    }
+    found["steward's round: p50, ms"] = percentile(seconds, 0.5) * 1000
+    found["steward's round: worst, ms"] = percentile(seconds, 1.0) * 1000
 
 
 def main() -> None:
