@@ -86,38 +86,74 @@ async def test_what_ends_and_whom_the_hub_has_made_anew_are_not_listed(ledger: L
 
 
 class Watched:
-    """A spawner that counts its polls."""
+    """A spawner that counts its polls, each of which finds its state unknown."""
 
-    def __init__(self, key: tuple[str, str]) -> None:
-        self.slot_id: str | None = "s"
+    def __init__(self, key: tuple[str, str], slot_id: str = "s1") -> None:
+        self.slot_id: str | None = slot_id
         self.server_key = key
         self.polls = 0
 
     async def poll_and_notify(self) -> int | None:
         self.polls += 1
+        await asyncio.sleep(0)
         if self.server_key == ("broken", ""):
             raise RuntimeError("broken")
         return None
 
 
-async def test_only_servers_that_the_ledger_does_not_have_running_are_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+class Looks:
+    """What is running by the ledger, for so many looks."""
+
+    def __init__(self, *names: str, looks: int) -> None:
+        self.keys = {(name, "") for name in names}
+        self.left = looks
+
+    async def running(self) -> set[tuple[str, str]]:
+        for _ in range(5):  # let the polls of the look before end
+            await asyncio.sleep(0)
+        self.left -= 1
+        if self.left < 0:
+            raise asyncio.CancelledError
+        return self.keys
+
+
+async def look(watcher: ExitWatcher, looks: Looks) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await watcher.look_at_all(looks.running)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spawner.hub.exit_watcher.LOOK_SECONDS", 0)
-    watcher = ExitWatcher(None)  # type: ignore[arg-type]
+
+
+async def test_servers_that_do_not_run_by_the_ledger_are_polled_until_their_state_is_known() -> None:
+    watcher = ExitWatcher(View(slots_of(Phase.READY)))  # type: ignore[arg-type]
     running, ended, broken = (Watched((name, "")) for name in ("running", "ended", "broken"))
     for one in (running, ended, broken):
         watcher.add(one)
-    looks = 0
-
-    async def keys() -> set[tuple[str, str]]:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
-            raise asyncio.CancelledError
-        return {("running", "")}
-
-    with pytest.raises(asyncio.CancelledError):
-        await watcher.look_at_all(keys)
+    await look(watcher, Looks("running", looks=2))
     assert (running.polls, ended.polls, broken.polls) == (0, 2, 2)
+    watcher.remove(ended)
+    await look(watcher, Looks("running", looks=1))
+    assert ended.polls == 2
+
+
+async def test_a_slot_whose_end_the_watch_did_not_show_is_found() -> None:
+    watcher = ExitWatcher(View(slots_of(Phase.READY)))  # type: ignore[arg-type]
+    here, gone = Watched(("a", "")), Watched(("b", ""), slot_id="s2")
+    watcher.add(here)
+    watcher.add(gone)
+    await look(watcher, Looks("a", "b", looks=2))
+    assert (here.polls, gone.polls) == (0, 2)
+
+
+async def test_nothing_is_polled_while_the_pool_cannot_be_reached() -> None:
+    watcher = ExitWatcher(View(None))  # type: ignore[arg-type]
+    one = Watched(("a", ""))
+    watcher.add(one)
+    await look(watcher, Looks("a", looks=2))
+    assert one.polls == 0
 
 
 def test_jupyterhub_has_no_timer_for_each_server() -> None:
