@@ -135,7 +135,7 @@ def _measure(found: Found, stack: Stack, size: Size, catalog: Catalog, slots: Pa
             used = processors.seconds()
             found[f"warm start, {title}: p50, ms"] = percentile(seconds, 0.5) * 1000
             found[f"warm start, {title}: p95, ms"] = percentile(seconds, 0.95) * 1000
-            found[f"warm start, {title}: failed"] = failed
+            found[f"warm start, {title}: not ready in 10 s"] = failed
             for program in ("hub", "steward"):
                 found[f"warm start, {title}: {program}'s processor, ms"] = used[program] / count * 1000
             _note_delays(found, title, delays)

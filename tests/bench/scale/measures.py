@@ -93,7 +93,8 @@ def _seconds(pid: int) -> float:
 
 
 def starts(stack: Stack, names: Sequence[str], *, every: float) -> tuple[list[float], int]:
-    """Start the servers of these users, one each `every` seconds. Returns seconds of each, and how many failed."""
+    """Start the servers of these users, one each `every` seconds. Returns seconds of each that
+    was ready in the 10 s for which the hub answers, and how many were not."""
 
     def one(number: int, name: str) -> float | None:
         time.sleep(max(0.0, began + number * every - time.perf_counter()))
