@@ -6,6 +6,7 @@
 # make bench-cluster, bench-crowd, bench-warm  beside KubeSpawner; a crowd at once; warm targets over whole days
 # make bench-ledger  the database's frequent queries with a million past instances
 # make bench-idle    what looks at the use of 2,000 instances cost; 10,000 simulated sessions
+# make bench-scale  one hub with many accounts, running servers, a queue and open desks; BENCH=--full: docs/scale.md
 # make bench-logins  10,000 bad logins in a minute beside a user's requests and starts
 # make images  container images, by Docker or buildah; IMAGES="hub light", REGISTRY, TAG: docs/images.md
 # make cluster, make cluster-down  a Kubernetes to test on: tests/cluster/README.md
@@ -36,7 +37,7 @@ named = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin 
 unknown := $(if $(filter 0,$(MAKELEVEL)),$(filter-out $(VARIABLES) FREEPOOL_% UV_% PIP_% NPM_% npm_% %_PROXY %_proxy SSL_%,$(named)))
 $(if $(unknown),$(info freepool: there is no variable $(unknown): `make help` names those that there are))
 
-.PHONY: run setup heavy test suite prepare lint bench bench-cluster bench-crowd bench-ledger bench-warm bench-idle bench-logins images cluster cluster-down check
+.PHONY: run setup heavy test suite prepare lint bench bench-cluster bench-crowd bench-ledger bench-warm bench-idle bench-logins bench-scale images cluster cluster-down check
 .PHONY: check-python clean help
 .DEFAULT_GOAL := help
 
@@ -118,6 +119,9 @@ bench-idle: setup $(VENV)/.dev
 
 bench-logins: setup $(VENV)/.dev
 	@$(BIN)/python -m tests.bench.logins $(BENCH)
+
+bench-scale: setup $(VENV)/.dev
+	@$(BIN)/python -m tests.bench.scale $(BENCH)
 
 images: $(VENV)/.dev
 	@PYTHON=$(BIN)/python images/build $(IMAGES)

@@ -237,8 +237,8 @@ class Limits(Part):
     replenish_after_seconds: float = Field(
         default=2.0,
         ge=0,
-        description="How long the pool waits after a claim before it warms the next slot, so "
-        "that the person who has just come gets the processor first.",
+        description="How long after a claim the pool makes the warm slot that replaces the claimed one, so that the "
+        "user who has just come gets the processor first.",
     )
     schedule_seconds: int = Field(
         default=10,

@@ -41,10 +41,12 @@ from spawner.desk.user import channel_routes
 from spawner.desk.user import routes as user_routes
 from spawner.desk.user.context import UserParts
 from spawner.desk.user.session_changes import SessionChanges
+from spawner.desk.user.shared_state import SharedStateReader
 from spawner.desk.user.snapshot import SnapshotReader
 from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import open_ledger
 from spawner.pool.build import make_backend, new_id, utc_now
+from spawner.pool.day_reader import DayReader
 from spawner.pool.last_catalog import read_catalog
 from spawner.pool.queue.admission import Admission
 from spawner.pool.time.extensions import Extensions
@@ -80,6 +82,7 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
     ledger = open_ledger(settings.ledger)
     backend = make_backend(settings, catalog)
     admission = Admission(catalog, backend, utc_now, new_id)
+    days = DayReader()
     desk = Desk(
         settings=settings,
         catalog=catalog,
@@ -92,8 +95,9 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
             loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined
         ),
         base=BASE,
+        days=days,
         expositions=[
-            partial(exposition, catalog=catalog, backend=backend),
+            partial(exposition, catalog=catalog, backend=backend, days=days),
             AllowanceExposition(catalog),
             partial(catalog_exposition, is_refused=read.mistakes is not None),
         ],
@@ -108,9 +112,11 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
         desk.expositions.append(partial(paid_exposition, reaches=paid.paid.reaches))
     shown = paid if settings.guards_pages else None
     extensions = Extensions(catalog, settings.people, Metered(catalog, new_id), utc_now, new_id)
+    snapshots = SnapshotReader(admission, utc_now)
     user = UserParts(
         admission=admission,
-        snapshots=SnapshotReader(admission, utc_now),
+        snapshots=snapshots,
+        shared=SharedStateReader(ledger, snapshots, utc_now),
         paid=shown,
         extensions=extensions,
         session_changes=SessionChanges(ledger, desk.changes, extensions.metering.rivals),

@@ -23,8 +23,8 @@ KEEPALIVE_SECONDS = 10
 """A proxy can keep the browser's connection open after the desk has died. So the page closes a stream that has sent
 nothing for `SILENCE_MS` (live.js)."""
 SECONDS_PER_LISTENER = 0.015
-"""Minimum interval between two states of one stream, for each open stream. With 200 open pages a change is shown
-after three seconds, and the desk has time to answer other requests."""
+"""Minimum interval between two states of one stream, for each open stream, where each state is read by itself. With 200
+open pages a change is shown after three seconds, and the desk has time to answer other requests."""
 LOCAL_PATH = re.compile(r"[!-\[\]-~]+")
 """Printable ASCII without the backslash, which browsers read as a slash."""
 
@@ -79,6 +79,7 @@ class StreamHandler(JsonHandler):
     """Base of server-sent events, each a whole state. Subclasses say which."""
 
     is_closed = False
+    seconds_per_listener = SECONDS_PER_LISTENER
 
     def on_connection_close(self) -> None:
         """The client has closed the connection."""
@@ -118,7 +119,7 @@ class StreamHandler(JsonHandler):
 
     async def next_change(self, after: int) -> None:
         """Wait for a change of the ledger later than change number `after`, or for the keepalive."""
-        await asyncio.sleep(self.desk.changes.listeners * SECONDS_PER_LISTENER)
+        await asyncio.sleep(self.desk.changes.listeners * self.seconds_per_listener)
         await self.desk.changes.next(seconds=KEEPALIVE_SECONDS, after=after)
 
 

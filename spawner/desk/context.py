@@ -18,6 +18,7 @@ from spawner.desk.i18n import Translations
 from spawner.hub_client import HubClient
 from spawner.ledger import Ledger
 from spawner.pool.backends.base import Backend
+from spawner.pool.day_reader import DayReader
 from spawner.settings import Settings
 from spawner.terms.documents import Documents, documents_of
 
@@ -44,6 +45,7 @@ class Desk:
     texts: dict[str, Translations]
     templates: Environment
     base: str
+    days: DayReader
     expositions: list[Exposition] = field(default_factory=list)
     """What `/metrics` serves, in this order."""
     starts: TaskSet = field(default_factory=lambda: TaskSet(_log_failed_start))

@@ -13,10 +13,12 @@ from traitlets.config.loader import LazyConfigValue
 from spawner import logs
 from spawner.descriptors import raise_limit
 from spawner.hub import invitations
+from spawner.hub.activity import use_short_rounds
 from spawner.hub.announcement import announce_at_login
 from spawner.hub.bans import HubBans, refuse_banned
 from spawner.hub.groups import GroupListener
 from spawner.hub.limits import limit_requests
+from spawner.hub.loading import load_few
 from spawner.hub.log_lines import ContextFormatter
 from spawner.hub.login.config import use_crypt_keys, use_login, use_login_links
 from spawner.hub.origins import configure_origins
@@ -92,6 +94,8 @@ def _add(c: Any, settings: Settings) -> None:
     logs.set_up(logging.getLogger("freepool"))
     if "last_activity_interval" not in hub:
         hub.last_activity_interval = 5  # the steward reads it to see whether users have come for their instances
+    use_short_rounds()
+    load_few()
     hub.spawner_class = InstanceSpawner
     people = HubPeople(settings, now=utc_now, new_id=new_id)
     people.listen()
@@ -116,7 +120,7 @@ def _add(c: Any, settings: Settings) -> None:
     # Polls are cheap: they read the ledger. So wait for all of them after a restart: a server that is still being
     # checked cannot be stopped.
     hub.init_spawners_timeout = -1
-    c.Spawner.poll_interval = 10
+    c.Spawner.poll_interval = 10  # of paid servers; see `InstanceSpawner.start_polling`
     c.Spawner.start_timeout = 300
     c.Spawner.http_timeout = 30
     c.Spawner.default_url = "/lab"

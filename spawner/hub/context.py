@@ -14,6 +14,7 @@ import aiohttp
 
 from spawner.aio import TaskSet
 from spawner.hub.exit_watcher import ExitWatcher
+from spawner.hub.running import RunningReader
 from spawner.instance.desk_key import desk_key
 from spawner.pool.build import make_pool, new_id
 from spawner.pool.pool import Pool
@@ -32,6 +33,7 @@ class HubPool:
     settings: Settings
     pool: Pool
     exit_watcher: ExitWatcher
+    running: RunningReader
     tasks: list[asyncio.Task[None]]
     background: TaskSet = field(default_factory=lambda: TaskSet(_log_failure))
 
@@ -60,6 +62,11 @@ def hub_pool(hub_settings: MutableMapping[str, Any]) -> HubPool:
 def _make(settings: Settings) -> HubPool:
     pool = make_pool(settings, session=aiohttp.ClientSession(), epoch=new_id())
     pool.desk_key_of = lambda instance_id: desk_key(settings.secret("desk"), instance_id)
-    exit_watcher = ExitWatcher(pool.view)
-    tasks = [pool.view.start(), asyncio.create_task(exit_watcher.run(), name="freepool-exit-watcher")]
-    return HubPool(settings, pool, exit_watcher, tasks)
+    exit_watcher, running = ExitWatcher(pool.view), RunningReader(pool.ledger, pool.view)
+    looks = exit_watcher.look_at_all(running.keys)
+    tasks = [
+        pool.view.start(),
+        asyncio.create_task(exit_watcher.run(), name="freepool-exit-watcher"),
+        asyncio.create_task(looks, name="freepool-exit-looks"),
+    ]
+    return HubPool(settings, pool, exit_watcher, running, tasks)

@@ -76,9 +76,16 @@ class InstanceSpawner(Spawner):
 
     async def person(self, *, again: bool = False) -> Person:
         """Whose server this is. `again`: read it now, as at each start."""
+        if self._person is None and not again:  # a hub that comes back asks this for all its servers at once
+            self._person = await self._hub_pool.running.person(hub_user(self.user))
         if self._person is None or again:
             self._person = await hub_people(self.user.settings).of(hub_user(self.user))
         return self._person
+
+    @property
+    def server_key(self) -> tuple[str, str]:
+        """Person and server name; of a person not known yet, an empty id."""
+        return (self._person.id if self._person is not None else "", self.name)
 
     async def pool_server(self) -> Server:
         """This server in the pool."""
@@ -200,9 +207,10 @@ class InstanceSpawner(Spawner):
         return {**self.pool.catalog.environment, **shared, **desk}
 
     def start_polling(self) -> None:
-        """The server runs: watch for its end."""
-        super().start_polling()
-        if not self.is_paid:
+        """The server runs: watch for its end. JupyterHub's own polls are for paid servers, which no watch shows."""
+        if self.is_paid:
+            super().start_polling()
+        else:
             self._hub_pool.exit_watcher.add(self)
 
     def stop_polling(self) -> None:
@@ -266,6 +274,8 @@ class InstanceSpawner(Spawner):
         try:
             if self.is_paid:
                 return await (await self.paid_server()).poll()
+            if await self._is_surely_running():
+                return None
             running = await self.pool.is_running(await self.pool_server())
             if running and self.slot_id is None:  # this hub has been restarted since the start
                 instance = await self._latest()
@@ -278,6 +288,13 @@ class InstanceSpawner(Spawner):
             return 0 if self._last_start_failed and not self.is_paid else None
         return 0 if running is False else None
 
+    async def _is_surely_running(self) -> bool:
+        """Whether the snapshot that all servers share says so."""
+        found = await self._hub_pool.running.instance((await self.person()).id, self.name)
+        if found is not None and self.slot_id is None:  # this hub has been restarted since the start
+            self.slot_id = found.slot_id
+        return found is not None and found.slot_id == self.slot_id
+
     async def _latest(self) -> Instance | None:
         return await self.pool.ledger.aread(instances.latest, (await self.person()).id, self.name)
 
@@ -286,7 +303,8 @@ class InstanceSpawner(Spawner):
         try:
             if self.is_paid:
                 return url_path_join(self._hub_pool.settings.gate_url, self.server.base_url)
-            instance = await self._latest()
+            served = await self._hub_pool.running.instance((await self.person()).id, self.name)
+            instance = served or await self._latest()
         except Exception:
             self.log.exception("the ledger's URL of %s cannot be read", self._log_name)
             instance = None

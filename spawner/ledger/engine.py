@@ -176,6 +176,11 @@ def _explained() -> Iterator[None]:
         raise
 
 
+def is_writing(connection: Connection) -> bool:
+    """Whether this is a transaction of `Ledger.write`, whose changes may still be undone."""
+    return bool(connection.get_execution_options().get("freepool_write", False))
+
+
 def rows_changed(result: Any) -> int:
     """Number of rows that an UPDATE changed."""
     return int(result.rowcount)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from spawner.catalog import Catalog, Flavor, Image
@@ -37,11 +37,19 @@ class Room:
         for slot in slots:
             self.take(slot.flavor)
 
-    def take(self, flavor_id: str) -> None:
-        """Count one more slot of a flavor, which may be none of the catalog's."""
-        self._taken[flavor_id] += 1
+    @classmethod
+    def beside(cls, catalog: Catalog, taken: Mapping[str, int], memory: int | None) -> Room:
+        """The room beside so many slots of each flavor."""
+        room = cls(catalog, (), memory)
+        for flavor_id, count in taken.items():
+            room.take(flavor_id, count)
+        return room
+
+    def take(self, flavor_id: str, count: int = 1) -> None:
+        """Count more slots of a flavor, which may be none of the catalog's."""
+        self._taken[flavor_id] += count
         if self._memory is not None:
-            self._memory -= self._reserved.get(flavor_id, 0)
+            self._memory -= self._reserved.get(flavor_id, 0) * count
 
     def is_at_limit(self, flavor: Flavor) -> bool:
         """Whether there are as many slots of a flavor as its limit allows."""

@@ -89,9 +89,9 @@ class Day:
     steps: Mapping[str, set[StartStep]]
 
 
-def read_day(connection: Connection, *, now: datetime) -> Day:
-    """Everything of the last 24 hours, in four queries."""
-    since = now - DAY
+def read_day(connection: Connection, *, now: datetime, since: datetime | None = None) -> Day:
+    """Everything of the last 24 hours, or `since` a later time, in four queries. Open tickets are always in it."""
+    since = now - DAY if since is None else since
     return Day(
         tickets=tickets.concerning(connection, since),
         started=instances.usable_since(connection, since),
@@ -115,7 +115,7 @@ def statistics_of(day: Day, flavor: str, *, now: datetime) -> Statistics:
         warm_seconds=warm,
         cold_seconds=cold,
         wait_seconds=[wait_seconds(one) for one in called if has_waited(one)],
-        hours=[_hour(called, now - timedelta(hours=HOURS - number)) for number in range(HOURS)],
+        hours=_hours(called, now - DAY),
         foretold=_accuracy(called),
         endings=Counter(one.reason for one in day.ended if one.flavor == flavor and one.reason is not None),
     )
@@ -150,9 +150,18 @@ def quantile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
-def _hour(called: Iterable[Ticket], begins: datetime) -> Hour:
-    ends = begins + timedelta(hours=1)
-    mine = [one for one in called if one.called_at is not None and begins <= one.called_at < ends]
+def _hours(called: Iterable[Ticket], begins: datetime) -> list[Hour]:
+    """One pass over the tickets."""
+    hour, parts = timedelta(hours=1), [list[Ticket]() for _ in range(HOURS)]
+    for one in called:
+        number = -1 if one.called_at is None else (one.called_at - begins) // hour
+        if 0 <= number < HOURS:
+            parts[number].append(one)
+    return [_hour(mine, begins + number * hour) for number, mine in enumerate(parts)]
+
+
+def _hour(mine: list[Ticket], begins: datetime) -> Hour:
+    """The tickets that were called in the hour from `begins`."""
     waits = sorted(wait_seconds(one) for one in mine if has_waited(one))
     return Hour(begins, len(mine), len(waits), quantile(waits, 0.5), waits[-1] if waits else None)
 

@@ -18,6 +18,7 @@ from spawner.hub_client import HubClient, HubRefused
 from spawner.ledger import EndReason, Instance, Ticket, TicketState
 from spawner.ledger.people import people
 from spawner.ledger.pool import instances, tickets
+from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.pool.keeping import has_agent
 from spawner.pool.options import ticket_options
 from spawner.pool.policies import refusal_of
@@ -49,9 +50,18 @@ class Dispatcher:
     """Carries out the actions of `queue_actions`."""
 
     def __init__(
-        self, pool: Pool, tasks: KeyedTaskSet, *, hub: HubClient, hub_token: str, webhook: Webhook | None, asks: Asks
+        self,
+        pool: Pool,
+        tasks: KeyedTaskSet,
+        rows: OpenRowsReader,
+        *,
+        hub: HubClient,
+        hub_token: str,
+        webhook: Webhook | None,
+        asks: Asks,
     ) -> None:
         self._pool = pool
+        self._rows = rows
         self._tasks = tasks
         self._hub = hub
         self._hub_token = hub_token
@@ -69,7 +79,7 @@ class Dispatcher:
         """One pass. True where a ticket was called."""
         pool = self._pool
         now = pool.now()
-        snapshot = await pool.ledger.aread(read_queue, told_since=now - MAX_AGE)
+        snapshot = await pool.ledger.aread(read_queue, self._rows, told_since=now - MAX_AGE)
         for action in queue_actions.decide(
             snapshot.tickets,
             slots=snapshot.slots,

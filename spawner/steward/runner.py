@@ -24,6 +24,7 @@ from spawner.hub_client import HubClient, open_hub_client
 from spawner.ledger import EndReason, leases
 from spawner.ledger.people import forgetting, newcomers
 from spawner.ledger.pool import guard_notes, instances, slots, tickets, user_namespaces
+from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.ledger.time import charges, grants
 from spawner.ledger.transitions import PRUNED_AT_ONCE
 from spawner.pool.build import make_pool, new_id
@@ -50,6 +51,9 @@ from spawner.steward.webhooks import Webhook
 
 log = logging.getLogger("freepool.steward")
 LEASE_DURATION = timedelta(seconds=5)
+RENEW_SECONDS = 2.0
+LONGEST_ROUND = 30.0
+"""Seconds for which a round that goes on keeps the lease."""
 ROUND_SECONDS = 1.0
 PATIENCE = 1.0
 """Seconds that a round waits for the actions that it has begun. A pod on an unreachable node takes minutes to end;
@@ -76,9 +80,12 @@ class Steward:
         self.pool = pool
         self.holder = holder
         self._tasks = KeyedTaskSet(_log_failure)
+        self._rows = OpenRowsReader()
         rules = GuardSettings(note=False) if settings is None else settings.guard
         readings, reports = Readings(pool), ActivityReports(pool.session, pool.master_key)
-        self._dispatcher = Dispatcher(pool, self._tasks, hub=hub, hub_token=hub_token, webhook=webhook, asks=reports)
+        self._dispatcher = Dispatcher(
+            pool, self._tasks, self._rows, hub=hub, hub_token=hub_token, webhook=webhook, asks=reports
+        )
         self._deadlines = DeadlineKeeper(pool, self._tasks, ask=reports.is_busy)
         self._guard = Guard(pool, rules, hub=hub, hub_token=hub_token, readings=readings)
         self._idle = IdleWatch(pool, readings, reports)
@@ -92,12 +99,32 @@ class Steward:
 
     async def round(self) -> bool:
         """One round. False where another steward holds the lease."""
-        pool = self.pool
-        if not await pool.ledger.awrite(
-            leases.hold, leases.STEWARD, holder=self.holder, now=pool.now(), duration=LEASE_DURATION
-        ):
+        if not await self._hold_lease():
             return False
-        await bans.enforce(pool)
+        renewing = asyncio.create_task(self._renew_lease())
+        try:
+            await self._act()
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+        return True
+
+    async def _hold_lease(self) -> bool:
+        lease, now = leases.STEWARD, self.pool.now()
+        return await self.pool.ledger.awrite(leases.hold, lease, holder=self.holder, now=now, duration=LEASE_DURATION)
+
+    async def _renew_lease(self) -> None:
+        """Keep the lease through a slow round. One that hangs loses it, after `LONGEST_ROUND` at the latest."""
+        until = asyncio.get_running_loop().time() + LONGEST_ROUND
+        while asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await self._hold_lease()
+            except FreepoolError as error:
+                log.warning("the lease could not be renewed: %s", error)
+
+    async def _act(self) -> None:
+        await bans.enforce(self.pool)
         await self._reconcile()
         await self._allowances.round()
         await self._dispatcher.round()
@@ -109,12 +136,11 @@ class Steward:
         if self._idle.is_due:
             self._tasks.begin("idle", self._idle.look)
         await self._prune()
-        return True
 
     async def _reconcile(self) -> None:
         pool = self.pool
         found = await pool.view.refresh()  # first the backend, then the ledger: see `reconcile.decide`
-        snapshot = await pool.ledger.aread(read_reconcile)
+        snapshot = await pool.ledger.aread(read_reconcile, self._rows)
         drain = snapshot.controls.drain
         closes_at = drain.at if drain else None
         may_end = await self._deadlines.round(snapshot.instances, snapshot.tickets, closes_at)
@@ -173,7 +199,7 @@ class Steward:
     async def _keep_warm(self) -> None:
         pool = self.pool
         now = pool.now()
-        snapshot = await pool.ledger.aread(read_demand, now=now)
+        snapshot = await pool.ledger.aread(read_demand, self._rows, now=now)
         decisions = actions.decide(
             catalog=pool.catalog,
             backend=pool.backend,

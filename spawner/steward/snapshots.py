@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from spawner.ledger import Instance, Slot, Ticket
 from spawner.ledger.people import groups
-from spawner.ledger.pool import admin_settings, instances, slots, tickets, user_namespaces
+from spawner.ledger.pool import admin_settings, tickets, user_namespaces
+from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.warm.demand import read_demand
@@ -29,12 +30,13 @@ class ReconcileSnapshot:
     tried: list[NodeSupport]
 
 
-def read_reconcile(connection: Connection) -> ReconcileSnapshot:
+def read_reconcile(connection: Connection, rows: OpenRowsReader) -> ReconcileSnapshot:
     """For `reconcile`. In one transaction: else a slot released between two reads would look like an orphan."""
+    found = rows.read(connection)
     return ReconcileSnapshot(
-        slots=slots.occupying(connection),
-        instances=instances.unended(connection),
-        tickets=tickets.alive(connection),
+        slots=found.slots,
+        instances=found.instances,
+        tickets=found.tickets,
         controls=AdminSettings(admin_settings.all_of(connection)),
         tried=user_namespaces.all_of(connection),
     )
@@ -56,14 +58,14 @@ class QueueSnapshot:
     groups: Mapping[str, frozenset[str]]
 
 
-def read_queue(connection: Connection, *, told_since: datetime) -> QueueSnapshot:
+def read_queue(connection: Connection, rows: OpenRowsReader, *, told_since: datetime) -> QueueSnapshot:
     """For `queue_actions`."""
-    alive = tickets.alive(connection)
+    found = rows.read(connection)
     return QueueSnapshot(
-        tickets=alive,
+        tickets=found.tickets,
         uncollected=tickets.uncollected(connection),
         untold=tickets.untold(connection, since=told_since),
-        slots=slots.occupying(connection),
-        instances=instances.unended(connection),
-        groups=groups.of_people(connection, {ticket.person_id for ticket in alive}),
+        slots=found.slots,
+        instances=found.instances,
+        groups=groups.of_people(connection, {ticket.person_id for ticket in found.tickets}),
     )

@@ -105,7 +105,7 @@ class Pool:
         self._dice = dice
         self._warm = warm
         self._now = 0.0
-        self._claimed_at = -math.inf
+        self._claims: deque[float] = deque()
         self._spans: deque[float] = deque(maxlen=REMEMBERED)
 
     @property
@@ -126,7 +126,7 @@ class Pool:
         """Somebody comes. They get a warm slot, or what is being made for nobody, or have one made."""
         if self._warm:
             self._warm -= 1
-            self._claimed_at = self._now
+            self._claims.append(self._now)
             self.outcome.waits.append(0.0)
         else:
             slot = next(self._for_nobody(), None) or self._make()
@@ -141,9 +141,10 @@ class Pool:
             self.making.remove(slot)
             surplus -= 1
         self._warm -= surplus
-        if self._now - self._claimed_at >= self._site.pause:
-            for _ in range(missing):
-                self._make()
+        while self._claims and self._now - self._claims[0] >= self._site.pause:
+            self._claims.popleft()
+        for _ in range(missing - len(self._claims)):
+            self._make()
 
     def finish(self) -> None:
         """The day is over, but not for those who still wait."""
@@ -181,7 +182,6 @@ class Pool:
         if slot.asked_at is None:
             self._warm += 1
         else:
-            self._claimed_at = self._now
             self.outcome.waits.append(self._now - slot.asked_at)
 
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from spawner.errors import NoHours
-from spawner.ledger.pool import instances, run_history, slots, tickets
+from spawner.hub.running import read_running
+from spawner.ledger.pool import instances, page_marks, run_history, slots, tickets
 from spawner.ledger.pool.rows import StartStep
 from spawner.ledger.pool.run_history import Cursor
 from spawner.ledger.time import allowance_use, charges, grants
@@ -40,6 +41,10 @@ def frequent(now: datetime) -> Mapping[str, Action]:
     return {
         "instances.unended": instances.unended,
         "instances.unended of one": lambda c: instances.unended(c, "p7"),
+        "pages: steps": page_marks.steps_of_starting,
+        "pages: notices": page_marks.notices_of_unended,
+        "instances.running_times": instances.running_times,
+        "hub: running servers": read_running,
         "instances.latest": lambda c: instances.latest(c, "p7", ""),
         "instances.last_ended": lambda c: instances.last_ended(c, "p7"),
         "instances.used_since": lambda c: instances.used_since(c, "p7", day, now=now),
@@ -48,6 +53,8 @@ def frequent(now: datetime) -> Mapping[str, Action]:
         "instances.usable_since": lambda c: instances.usable_since(c, day),
         "instances.steps_since": lambda c: instances.steps_since(c, day, [StartStep.SLOT_CREATING]),
         "slots.occupying": slots.occupying,
+        "slots.staying_by_flavor": slots.staying_by_flavor,
+        "slots.held_by_flavor": slots.held_by_flavor,
         "slots.of_holder": lambda c: slots.of_holder(c, "i7"),
         "slots.failures": lambda c: slots.failures(c, since=now - timedelta(minutes=15)),
         "slots.warmed_since": lambda c: slots.warmed_since(c, now - timedelta(hours=6)),
@@ -56,12 +63,15 @@ def frequent(now: datetime) -> Mapping[str, Action]:
         "tickets.alive": tickets.alive,
         "tickets.alive of one": lambda c: tickets.alive(c, "p7"),
         "tickets.in_line": lambda c: tickets.in_line(c, "small"),
+        "tickets.waiting": tickets.waiting,
+        "tickets.before": lambda c: tickets.before(c, tickets.alive(c)[-1]),
         "tickets.ahead": lambda c: tickets.ahead(c, tickets.alive(c)[-1]),
         "tickets.of_instance": lambda c: tickets.of_instance(c, "i7"),
         "tickets.uncollected": tickets.uncollected,
         "tickets.untold": lambda c: tickets.untold(c, since=now - timedelta(minutes=10)),
         "tickets.last_over": lambda c: tickets.last_over(c, "p7"),
         "tickets.since": lambda c: tickets.since(c, now - timedelta(hours=6)),
+        "tickets.arrivals": lambda c: tickets.arrivals(c, now - timedelta(hours=6)),
         "tickets.waits": lambda c: tickets.waits(c, "small", since=week, at_most=200),
         "tickets.concerning": lambda c: tickets.concerning(c, day),
         "prune instances": lambda c: instances.prune(c, before=now - timedelta(days=89)),

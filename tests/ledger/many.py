@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -25,30 +25,31 @@ CLASS = "gpu"
 RUN = timedelta(minutes=30)
 
 
-def fill(connection: Connection, past: int, *, running: int = 50, waiting: int = 20) -> None:
+def fill(connection: Connection, past: int, *, running: int = 50, waiting: int = 20, now: datetime = NOW) -> None:
     """Write `past` instances that ended in the last 90 days, each with slot, ticket and charge, and some that are not
     over."""
     for table, rows in (
-        (instances, _instances(past, running)),
-        (slots, _slots(past, running)),
-        (tickets, _tickets(past, running, waiting)),
-        (events, _events(past)),
+        (instances, _instances(past, running, now)),
+        (slots, _slots(past, running, now)),
+        (tickets, _tickets(past, running, waiting, now)),
+        (events, _events(past, now)),
     ):
-        _write(connection, table, rows)
-    fill_hours(connection, past, running=running)
+        write(connection, table, rows)
+    fill_hours(connection, past, running=running, now=now)
 
 
-def fill_hours(connection: Connection, past: int, *, running: int = 50) -> None:
+def fill_hours(connection: Connection, past: int, *, running: int = 50, now: datetime = NOW) -> None:
     """Write only what is read to count hours: weeks, holds and charges of as many runs."""
     for table, rows in (
-        (allowance_grants, _grants()),
-        (allowance_holds, _holds(past, running)),
-        (allowance_charges, _charges(past)),
+        (allowance_grants, _grants(now)),
+        (allowance_holds, _holds(past, running, now)),
+        (allowance_charges, _charges(past, now)),
     ):
-        _write(connection, table, rows)
+        write(connection, table, rows)
 
 
-def _write(connection: Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
+def write(connection: Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
+    """Insert many rows."""
     while part := list(islice(rows, AT_ONCE)):
         connection.execute(insert(table), part)
 
@@ -62,9 +63,9 @@ def _whose(number: int) -> dict[str, Any]:
     return {"person_id": person, "user_name": person, "server_name": ""}
 
 
-def _instances(past: int, running: int) -> Iterator[dict[str, Any]]:
+def _instances(past: int, running: int, now: datetime) -> Iterator[dict[str, Any]]:
     for number in range(past + running):
-        began = NOW - timedelta(days=DAYS) * (1 - number / past) if number < past else NOW - RUN
+        began = now - timedelta(days=DAYS) * (1 - number / past) if number < past else now - RUN
         is_over = number < past
         yield _common(number) | _whose(number if is_over else number - past) | {
             "id": f"i{number}", "example": None, "hub_epoch": "1", "slot_id": f"s{number}", "url": "http://x",
@@ -75,9 +76,9 @@ def _instances(past: int, running: int) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _slots(past: int, running: int) -> Iterator[dict[str, Any]]:
+def _slots(past: int, running: int, now: datetime) -> Iterator[dict[str, Any]]:
     for number in range(past + running):
-        began = NOW - timedelta(days=DAYS) * (1 - number / past) if number < past else NOW - RUN
+        began = now - timedelta(days=DAYS) * (1 - number / past) if number < past else now - RUN
         is_over = number < past
         yield _common(number) | {
             "id": f"s{number}", "state": SlotState.GONE if is_over else SlotState.CLAIMED, "holder_id": f"i{number}",
@@ -86,10 +87,10 @@ def _slots(past: int, running: int) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _tickets(past: int, running: int, waiting: int) -> Iterator[dict[str, Any]]:
+def _tickets(past: int, running: int, waiting: int, now: datetime) -> Iterator[dict[str, Any]]:
     for number in range(past + running + waiting):
         waits = number >= past + running
-        began = NOW - timedelta(days=DAYS) * (1 - number / past) if number < past else NOW - RUN
+        began = now - timedelta(days=DAYS) * (1 - number / past) if number < past else now - RUN
         person = _whose(number if number < past else number - past)
         yield _common(number) | person | {
             "id": f"t{number}", "example": None, "state": TicketState.WAITING if waits else TicketState.SERVED,
@@ -100,18 +101,18 @@ def _tickets(past: int, running: int, waiting: int) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _events(past: int) -> Iterator[dict[str, Any]]:
+def _events(past: int, now: datetime) -> Iterator[dict[str, Any]]:
     for number in range(past):
-        began = NOW - timedelta(days=DAYS) * (1 - number / past)
+        began = now - timedelta(days=DAYS) * (1 - number / past)
         for step in STEPS:
             yield {"instance_id": f"i{number}", "at": began, "step": step, "params": {}}
 
 
-def _grants() -> Iterator[dict[str, Any]]:
+def _grants(now: datetime) -> Iterator[dict[str, Any]]:
     """Each person's last two weeks. A check reads the present one only, as the index leads to it."""
     for number in range(PEOPLE):
         for week in range(2):
-            until = NOW + timedelta(days=1) - timedelta(days=7 * week)
+            until = now + timedelta(days=1) - timedelta(days=7 * week)
             yield {
                 "id": f"g{number}-{week}", "person_id": f"p{number}", "class_id": CLASS, "seconds": 36_000,
                 "valid_from": until - timedelta(days=7), "valid_until": until, "source": GrantSource.POLICY,
@@ -119,9 +120,9 @@ def _grants() -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def _holds(past: int, running: int) -> Iterator[dict[str, Any]]:
+def _holds(past: int, running: int, now: datetime) -> Iterator[dict[str, Any]]:
     for number in range(past + running):
-        began = NOW - timedelta(days=DAYS) * (1 - number / past) if number < past else NOW - RUN
+        began = now - timedelta(days=DAYS) * (1 - number / past) if number < past else now - RUN
         person = _whose(number if number < past else number - past)["person_id"]
         yield {
             "instance_id": f"i{number}", "person_id": person, "class_id": CLASS, "weight": 1.0, "seconds": 3600,
@@ -129,9 +130,9 @@ def _holds(past: int, running: int) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _charges(past: int) -> Iterator[dict[str, Any]]:
+def _charges(past: int, now: datetime) -> Iterator[dict[str, Any]]:
     for number in range(past):
-        began = NOW - timedelta(days=DAYS) * (1 - number / past)
+        began = now - timedelta(days=DAYS) * (1 - number / past)
         yield {
             "instance_id": f"i{number}", "person_id": _whose(number)["person_id"], "class_id": CLASS, "weight": 1.0,
             "began_at": began, "until": began + RUN, "end_source": EndSource.STOP, "seconds": 1800, "refunded": 0,

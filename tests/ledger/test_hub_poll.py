@@ -23,8 +23,12 @@ def spawner_of(pool: Pool, instance: Instance, *, failed: bool = False) -> Any:
     async def pool_server() -> Server:
         return Server(instance.person_id, instance.user_name, instance.server_name)
 
+    async def not_surely() -> bool:
+        return False
+
     log = logging.getLogger("freepool.hub")
     return SimpleNamespace(
+        _is_surely_running=not_surely,
         is_paid=False,
         pool=pool,
         pool_server=pool_server,

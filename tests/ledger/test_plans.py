@@ -15,7 +15,7 @@ from tests.ledger.many import fill
 from tests.ledger.rows import NOW
 
 GROWING = ("instances", "slots", "tickets", "events", "allowance_grants", "allowance_holds", "allowance_charges")
-TABLE, PARTIAL = rf"({'|'.join(GROWING)})\b", r"\w+_(unended|ungone|open|uncollected|held)"
+TABLE, PARTIAL = rf"({'|'.join(GROWING)})\b", r"(\w+_(unended|ungone|open|uncollected|held)|slots_by_holder)"
 SCAN = {
     "sqlite": re.compile(rf"SCAN {TABLE}(?! USING (COVERING )?INDEX {PARTIAL})"),
     "postgresql": re.compile(rf"Seq Scan on {TABLE}"),

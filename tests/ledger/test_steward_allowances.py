@@ -14,6 +14,7 @@ from spawner.hub_client import HubRefused
 from spawner.ledger import EndReason, Ledger, TicketState
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import HubUser
+from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.ledger.pool.tables import instances
 from spawner.ledger.time import charges, grants
 from spawner.pool.time.refusals import TICKET_ENDED, USED_UP
@@ -93,7 +94,7 @@ async def test_a_called_ticket_whose_start_finds_no_hours_ends_at_once_and_frees
     parts: Any = SimpleNamespace(ledger=pool.ledger, admission=pool.admission, now=lambda: pool.time)
     hub: Any = RefusingHub()
     tasks, nobody = KeyedTaskSet(lambda *_: None), Any
-    await Dispatcher(parts, tasks, hub=hub, hub_token="", webhook=None, asks=nobody)._ask_hub(ticket)
+    await Dispatcher(parts, tasks, OpenRowsReader(), hub=hub, hub_token="", webhook=None, asks=nobody)._ask_hub(ticket)
     ended = pool.ticket(ticket)
     assert (ended.state, ended.detail) == (TicketState.FAILED, TICKET_ENDED)
     assert pool.held() == []

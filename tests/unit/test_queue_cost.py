@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from spawner.catalog import Catalog
 from spawner.ledger import Slot, SlotState
-from spawner.pool.queue.ordering import any_has_room, due_tickets, flavors_for_next, has_room
+from spawner.pool.queue.ordering import any_has_room, due_ids, due_tickets, flavors_for_next, has_room
 from tests.unit import make
 from tests.unit.make import GIB, NOW, quick
 
@@ -64,8 +65,12 @@ def test_the_flavors_for_the_next_request_are_those_that_it_would_get(
         if next_one in due_tickets(catalog, [*tickets, next_one], slots, memory, closed=closed):
             by_trying.add(flavor)
     assert flavors_for_next(catalog, tickets, slots, memory, closed=closed) == by_trying
-    having = [has_room(catalog, flavor, slots, memory) for flavor in catalog.flavors]
-    assert any_has_room(catalog, slots, memory) == any(having)
+    held = Counter(taken)
+    having = [has_room(catalog, flavor, held, memory) for flavor in catalog.flavors]
+    assert any_has_room(catalog, held, memory) == any(having)
+    ids = [ticket.id for ticket in due_tickets(catalog, tickets, slots, memory, closed=closed)]
+    by_counts = due_ids(catalog, [(one.id, one.flavor) for one in tickets], held, memory, closed=closed)
+    assert list(by_counts) == ids
 
 
 @pytest.mark.parametrize("memory", [None, 10**6 * GIB], ids=["no shared memory", "shared memory"])
@@ -78,5 +83,3 @@ def test_a_long_queue_goes_through_the_slots_once(memory: int | None) -> None:
     assert CountedSlot.reads == 2_000
     assert flavors_for_next(catalog, tickets, slots, memory) == {"small", "large", "huge"}
     assert CountedSlot.reads == 4_000
-    assert any_has_room(catalog, slots, memory)
-    assert CountedSlot.reads == 6_000

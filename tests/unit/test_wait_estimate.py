@@ -70,16 +70,16 @@ def test_short_sessions_make_a_short_wait() -> None:
 def test_for_a_session_longer_than_all_others_only_the_deadline_counts() -> None:
     sessions = SessionLengths([60.0] * 50, LONGEST)
     old = Running(age=LONGEST * 0.99, left=LONGEST * 0.01)
-    assert sessions.chance_to_end(old, old.left) == 1
-    assert sessions.chance_to_end(old, 0) == 0
-    assert 0 < sessions.chance_to_end(old, old.left / 2) < 1
+    assert sessions.chances_to_end([old])(old.left)[0] == 1
+    assert sessions.chances_to_end([old])(0)[0] == 0
+    assert 0 < sessions.chances_to_end([old])(old.left / 2)[0] < 1
 
 
 @quick
 @given(lengths, ages, st.floats(0, LONGEST), st.floats(0, LONGEST))
 def test_probabilities_are_valid_and_grow_with_time(seen: list[float], age: float, one: float, other: float) -> None:
     sessions, running = SessionLengths(seen, LONGEST), Running(age=age, left=LONGEST - age)
-    sooner, later = (sessions.chance_to_end(running, within) for within in sorted((one, other)))
+    sooner, later = (sessions.chances_to_end([running])(within)[0] for within in sorted((one, other)))
     assert 0 <= sooner <= later <= 1
 
 

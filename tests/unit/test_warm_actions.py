@@ -80,15 +80,29 @@ def test_a_flavor_that_cannot_be_served_is_not_kept_warm() -> None:
     assert actions == [RemoveSlot("s")]
 
 
-def test_creation_pauses_after_a_claim() -> None:
+def claimed(name: str, seconds_ago: float, *, was_warm: bool = True, flavor: str = "small") -> Slot:
+    at = NOW - timedelta(seconds=seconds_ago)
+    warm_at = NOW - timedelta(minutes=4) if was_warm else at
+    return make.slot(name, SlotState.CLAIMED, flavor=flavor, holder_id=name, warm_at=warm_at, claimed_at=at)
+
+
+def test_a_claimed_slot_is_replaced_after_a_pause() -> None:
     catalog = make.catalog(make.flavor(warm=1), replenish_after_seconds=2)
+    assert run(catalog, [claimed("s", 1.9)]) == []
+    assert made(run(catalog, [claimed("s", 2)])) == ["small"]
 
-    def claimed(seconds_ago: float) -> list[Slot]:
-        at = NOW - timedelta(seconds=seconds_ago)
-        return [make.slot("s", SlotState.CLAIMED, holder_id="i", claimed_at=at)]
 
-    assert run(catalog, claimed(1.9)) == []
-    assert made(run(catalog, claimed(2))) == ["small"]
+def test_starts_that_go_on_and_on_do_not_keep_the_stock_from_being_refilled() -> None:
+    many, other = make.flavor(warm=3, limit=100), make.flavor("other", warm=1)
+    catalog = make.catalog(many, other, replenish_after_seconds=2)
+    every_second = [claimed(f"s{number}", number) for number in range(10)]
+    assert made(run(catalog, every_second)) == ["small", "other"], "all but the two that were claimed just now"
+    assert made(run(catalog, [*every_second, claimed("o", 1, flavor="other")])) == ["small"]
+
+
+def test_starts_that_found_no_warm_slot_delay_none() -> None:
+    catalog = make.catalog(make.flavor(warm=1), replenish_after_seconds=2)
+    assert made(run(catalog, [claimed("s", 1, was_warm=False)])) == ["small"]
 
 
 @pytest.mark.parametrize(("failures", "pause"), [(1, 2), (2, 4), (3, 8), (7, 128), (9, 300), (50, 300)])

@@ -24,7 +24,8 @@ from spawner.ledger.pool.rows import OCCUPYING, UNENDED
 from spawner.ledger.time.rows import Activity
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of
-from spawner.pool.statistics import Day, Statistics, read_day, statistics_of
+from spawner.pool.day_reader import DayReader
+from spawner.pool.statistics import Day, Statistics, statistics_of
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
 from spawner.pool.warm.targets import warm_targets
 
@@ -47,7 +48,7 @@ class Scrape:
     activities: Activities = field(default_factory=Counter)
 
 
-def read_scrape(connection: Connection, *, limits: Limits, now: datetime) -> Scrape:
+def read_scrape(connection: Connection, *, limits: Limits, now: datetime, days: DayReader) -> Scrape:
     """Read them in the transaction of `connection`."""
     unended = instances.unended(connection)
     return Scrape(
@@ -55,16 +56,17 @@ def read_scrape(connection: Connection, *, limits: Limits, now: datetime) -> Scr
         unended=unended,
         activities=read_activities(connection, unended),
         without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
-        day=read_day(connection, now=now),
+        day=days.read(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         now=now,
     )
 
 
-def exposition(connection: Connection, *, now: datetime, catalog: Catalog, backend: Backend) -> bytes:
+def exposition(connection: Connection, *, now: datetime, catalog: Catalog, backend: Backend, days: DayReader) -> bytes:
     """The metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(PoolCollector(read_scrape(connection, limits=catalog.limits, now=now), catalog, backend))
+    scrape = read_scrape(connection, limits=catalog.limits, now=now, days=days)
+    registry.register(PoolCollector(scrape, catalog, backend))
     return generate_latest(registry)
 
 

@@ -37,10 +37,11 @@ from spawner.ledger.pool.user_namespaces import NodeSupport
 from spawner.pool.admin.settings import DRAIN, FLOOR, PAUSE, PLAN, IgnoredSetting, Plan
 from spawner.pool.backends.base import Backend
 from spawner.pool.capacity import capacity_of, is_unassigned
+from spawner.pool.day_reader import DayReader
 from spawner.pool.policies import shown_groups
 from spawner.pool.queue.responses import UNAVAILABLE_TEXTS
 from spawner.pool.shortage import less_room, shortage_of
-from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, read_day, statistics_of
+from spawner.pool.statistics import Day, Percentiles, Statistics, percentiles, statistics_of
 from spawner.pool.user_namespaces import NAMESPACE_REASONS, decide
 from spawner.pool.warm.demand import WarmSnapshot, read_demand
 from spawner.pool.warm.targets import PLAN_LEAD, TARGET_REASONS, BackOff, WarmTarget, back_off, warm_targets
@@ -76,15 +77,17 @@ class AdminSnapshot:
     activities: Activities
 
 
-def read_admin(connection: Connection, *, limits: Limits, now: datetime) -> AdminSnapshot:
-    """Read them in the transaction of `connection`."""
+def read_admin(
+    connection: Connection, *, limits: Limits, now: datetime, days: DayReader | None = None
+) -> AdminSnapshot:
+    """Read them in the transaction of `connection`. `days`: of a process that shows them often."""
     unended = instances.unended(connection)
     return AdminSnapshot(
         warm=read_demand(connection, now=now),
         unended=unended,
         activities=read_activities(connection, unended),
         without_room=slots.without_room(connection, since=now - limits.no_room_ttl),
-        day=read_day(connection, now=now),
+        day=(days or DayReader()).read(connection, now=now),
         lease_ends_at=leases.ends_at(connection, leases.STEWARD),
         tried=user_namespaces.all_of(connection),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from spawner.desk.paid.context import PaidParts
 from spawner.desk.user.session_changes import SessionChanges
+from spawner.desk.user.shared_state import SharedStateReader
 from spawner.desk.user.snapshot import SnapshotReader
 from spawner.desk.user_locks import UserLocks
 from spawner.pool.queue.admission import Admission
@@ -21,6 +22,7 @@ class UserParts:
     paid: PaidParts | None
     extensions: Extensions
     session_changes: SessionChanges
+    shared: SharedStateReader
     restart_locks: UserLocks = field(default_factory=UserLocks)
     """Held during a stop and the start after it, so that of two such requests the second stops nothing that the first
     has started."""

@@ -14,9 +14,11 @@ from spawner.catalog import Rights
 from spawner.ledger import Event, Instance, Slot, Ticket, TicketState
 from spawner.ledger.bundles import bundles
 from spawner.ledger.bundles.rows import Bundle
+from spawner.ledger.engine import is_writing
 from spawner.ledger.people import bans
 from spawner.ledger.people.rows import Ban
 from spawner.ledger.pool import admin_settings, instances, slots, tickets
+from spawner.ledger.pool.open_rows import OpenRows, OpenRowsReader
 from spawner.ledger.transitions import revision
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.keeping import KEPT_AFTER
@@ -33,18 +35,18 @@ CACHE_TTL = timedelta(seconds=1)
 class PoolSnapshot:
     """The rows that are the same for all users.
 
-    `queue` are the waiting tickets in order; `free_now` are flavors that start without queueing. `views` caches the
-    models that were built from it, by language.
+    `queue` are the waiting tickets in order; `free_now` are flavors that start without queueing. `at` is when it was
+    complete. `views` caches the models that were built from it, by language.
     """
 
     revision: int
-    at: datetime
     slots: list[Slot]
     without_room: set[str]
     controls: AdminSettings
     queue: list[Ticket]
     free_now: set[str]
     wait_histories: dict[str, WaitHistory]
+    at: datetime
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     _waits: dict[tuple[str, int], WaitEstimate | None] = field(default_factory=dict)
 
@@ -89,14 +91,15 @@ class SnapshotReader:
         self._admission = admission
         self._now = now
         self._lock = threading.Lock()
-        self._pool: PoolSnapshot | None = None
+        self._rows = OpenRowsReader()
+        self._last: tuple[PoolSnapshot, OpenRows] | None = None
 
     def read(self, connection: Connection, person_id: str, *, max_age: timedelta = timedelta(0)) -> UserSnapshot:
         """The snapshot of one person, in the transaction of `connection`.
 
         The user's rows are current. The shared part may lack changes of the last `max_age`.
         """
-        pool = self._read_pool(connection, max_age)
+        pool, _ = self._read_pool(connection, max_age)
         own = [instance for instance in instances.unended(connection, person_id) if instance.server_name == ""]
         current = own[-1] if own else None
         last = None if current else instances.last_ended(connection, person_id)
@@ -117,28 +120,42 @@ class SnapshotReader:
 
     def read_pool(self, connection: Connection) -> PoolSnapshot:
         """The part that is the same for all, at most a second old."""
-        return self._read_pool(connection, CACHE_TTL)
+        return self._read_pool(connection, CACHE_TTL)[0]
 
-    def _read_pool(self, connection: Connection, max_age: timedelta) -> PoolSnapshot:
-        now, current = self._now(), revision(connection)
+    def read_open(self, connection: Connection) -> tuple[PoolSnapshot, OpenRows]:
+        """The part that is the same for all, with every change so far, and the rows that are not over."""
+        return self._read_pool(connection, timedelta(0))
+
+    def _read_pool(self, connection: Connection, max_age: timedelta) -> tuple[PoolSnapshot, OpenRows]:
+        """One build at a time: who asks meanwhile waits for it. Its age counts from its end, however long it takes."""
         with self._lock:
-            pool = self._pool
-            age = CACHE_TTL if pool is None else now - pool.at
-            if pool is None or age > (CACHE_TTL if pool.revision == current else max_age):
-                catalog, memory = self._admission.catalog, self._admission.backend.memory()
-                queue, occupying = waiting_in_order(tickets.alive(connection)), slots.occupying(connection)
-                closed = self._admission.closed(connection)
-                pool = self._pool = PoolSnapshot(
-                    revision=current,
-                    at=now,
-                    slots=occupying,
-                    without_room=slots.without_room(connection, since=now - catalog.limits.no_room_ttl),
-                    controls=AdminSettings(admin_settings.all_of(connection)),
-                    queue=queue,
-                    free_now=flavors_for_next(catalog, queue, occupying, memory, closed=closed),
-                    wait_histories=self._admission.wait_histories.of(connection),
-                )
-            return pool
+            current, last = revision(connection), self._last
+            if last is not None:
+                age = self._now() - last[0].at
+                # A transaction that began before the build sees an older revision than the build has.
+                if age <= CACHE_TTL if last[0].revision >= current else age < max_age:
+                    return last
+            if is_writing(connection):  # what it has changed may be undone, so it is nobody else's
+                return self._build(connection, current, OpenRowsReader())
+            self._last = self._build(connection, current, self._rows)
+            return self._last
+
+    def _build(self, connection: Connection, current: int, reader: OpenRowsReader) -> tuple[PoolSnapshot, OpenRows]:
+        catalog, memory = self._admission.catalog, self._admission.backend.memory()
+        rows = reader.read(connection)
+        queue = waiting_in_order(rows.tickets)
+        closed = self._admission.closed(connection)
+        pool = PoolSnapshot(
+            revision=current,
+            slots=rows.slots,
+            without_room=slots.without_room(connection, since=self._now() - catalog.limits.no_room_ttl),
+            controls=AdminSettings(admin_settings.all_of(connection)),
+            queue=queue,
+            free_now=flavors_for_next(catalog, queue, rows.slots, memory, closed=closed),
+            wait_histories=self._admission.wait_histories.of(connection),
+            at=self._now(),
+        )
+        return pool, rows
 
 
 def _bundle(connection: Connection, instance: Instance | None) -> Bundle | None:

@@ -17,7 +17,7 @@ from spawner.ledger.paid.tables import bindings, consents, notices, orders
 from spawner.ledger.people.resolution import Candidate, resolve
 from spawner.ledger.people.rows import HubUser, Identity, Person, TrustClass
 from spawner.ledger.people.tables import bans, people, person_groups, terms_acceptances
-from spawner.ledger.pool.tables import guard_notes, instances, tickets
+from spawner.ledger.pool.tables import IS_UNENDED, guard_notes, instances, tickets
 from spawner.ledger.time.tables import (
     allowance_charges,
     allowance_grants,
@@ -145,6 +145,12 @@ def present(connection: Connection, hub_ids: Iterable[int] | None = None) -> lis
     """Everybody for whom JupyterHub has a user, or a user with one of these numbers, as far as the ledger knows."""
     of_user = people.c.hub_id.is_not(None) if hub_ids is None else people.c.hub_id.in_(list(hub_ids))
     return [_person(row) for row in connection.execute(select(people).where(of_user))]
+
+
+def with_instances(connection: Connection) -> list[Person]:
+    """Everybody who has an instance that has not ended."""
+    theirs = select(instances.c.person_id).where(IS_UNENDED)
+    return [_person(row) for row in connection.execute(select(people).where(people.c.id.in_(theirs)))]
 
 
 def get(connection: Connection, person_id: str) -> Person:

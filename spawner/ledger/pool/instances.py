@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
@@ -24,6 +25,7 @@ from spawner.ledger.pool.rows import (
 )
 from spawner.ledger.pool.tables import IS_UNENDED, events, instances
 from spawner.ledger.pool.told import tell_end
+from spawner.ledger.records import columns_of
 from spawner.ledger.time.tables import IS_HELD, allowance_holds, instance_use, session_extensions, session_notices
 from spawner.ledger.transitions import change, ended_before, touch
 
@@ -60,8 +62,13 @@ def _in(states: Iterable[InstanceState]) -> Any:
 
 
 _ORDER = (instances.c.requested_at, instances.c.id)
-_UNENDED = select(instances).where(IS_UNENDED).order_by(*_ORDER)
-_UNENDED_OF = select(instances).where(_in(UNENDED), instances.c.person_id == bindparam("of")).order_by(*_ORDER)
+_ROWS = select(*columns_of(instances, Instance))
+_UNENDED = _ROWS.where(IS_UNENDED).order_by(*_ORDER)
+_SERVED = select(instances.c.person_id, instances.c.server_name, instances.c.slot_id, instances.c.url).where(
+    IS_UNENDED, instances.c.state == InstanceState.RUNNING
+)
+_RUNNING_TIMES = select(instances.c.flavor, instances.c.usable_at, instances.c.ends_at).where(IS_UNENDED, _in(LIVE))
+_UNENDED_OF = _ROWS.where(_in(UNENDED), instances.c.person_id == bindparam("of")).order_by(*_ORDER)
 _LAST_ENDED = (
     select(instances)
     .where(instances.c.person_id == bindparam("of"), instances.c.state == InstanceState.ENDED)
@@ -244,7 +251,25 @@ def latest(connection: Connection, person_id: str, server_name: str) -> Instance
 def unended(connection: Connection, person_id: str | None = None) -> list[Instance]:
     """Instances that have not ended, oldest first; of one person if named."""
     rows = connection.execute(_UNENDED) if person_id is None else connection.execute(_UNENDED_OF, {"of": person_id})
-    return [Instance(**row._mapping) for row in rows]
+    return [Instance(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class ServedServer:
+    """What the hub must know of a RUNNING instance."""
+
+    slot_id: str | None
+    url: str | None
+
+
+def served(connection: Connection) -> dict[tuple[str, str], ServedServer]:
+    """The RUNNING instances by person and server name: few columns of many rows."""
+    return {(row[0], row[1]): ServedServer(row[2], row[3]) for row in connection.execute(_SERVED)}
+
+
+def running_times(connection: Connection) -> list[tuple[str, datetime | None, datetime | None]]:
+    """Flavor, `usable_at` and `ends_at` of each live instance: few columns of many rows."""
+    return [(flavor, usable_at, ends_at) for flavor, usable_at, ends_at in connection.execute(_RUNNING_TIMES)]
 
 
 def last_ended(connection: Connection, person_id: str) -> Instance | None:
@@ -290,18 +315,15 @@ def ended_with_hold(connection: Connection, *, at_most: int) -> list[str]:
 
 def ended_since(connection: Connection, moment: datetime) -> list[Instance]:
     """Instances that ended since then, oldest first."""
-    rows = connection.execute(
-        select(instances)
-        .where(instances.c.state == InstanceState.ENDED, instances.c.ended_at >= moment)
-        .order_by(instances.c.ended_at)
-    )
-    return [Instance(**row._mapping) for row in rows]
+    is_since = (instances.c.state == InstanceState.ENDED, instances.c.ended_at >= moment)
+    rows = connection.execute(_ROWS.where(*is_since).order_by(instances.c.ended_at))
+    return [Instance(*row) for row in rows]
 
 
 def usable_since(connection: Connection, moment: datetime) -> list[Instance]:
     """Instances that became usable since then, oldest first."""
-    rows = connection.execute(select(instances).where(instances.c.usable_at >= moment).order_by(instances.c.usable_at))
-    return [Instance(**row._mapping) for row in rows]
+    rows = connection.execute(_ROWS.where(instances.c.usable_at >= moment).order_by(instances.c.usable_at))
+    return [Instance(*row) for row in rows]
 
 
 def steps_since(connection: Connection, moment: datetime, steps: Iterable[StartStep]) -> dict[str, set[StartStep]]:

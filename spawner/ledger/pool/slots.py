@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, or_, select, true, update
 
 from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
 from spawner.ledger.pool.rows import EndReason, Slot, SlotState
 from spawner.ledger.pool.tables import IS_UNGONE, slots
+from spawner.ledger.records import columns_of
 from spawner.ledger.transitions import change, ended_before, touch
 
 
@@ -37,7 +38,12 @@ def _change(
     change(connection, slots, row_id, expected=expected, to=to, **values)
 
 
-_OCCUPYING = select(slots).where(IS_UNGONE).order_by(slots.c.created_at, slots.c.id)
+_STAYING = select(slots.c.flavor, func.count()).where(IS_UNGONE, slots.c.state != SlotState.DESTROYING)
+_STAYING_BY_FLAVOR = _STAYING.group_by(slots.c.flavor)
+_HELD_BY_FLAVOR = _STAYING.where(
+    or_(slots.c.holder_id.is_not(None), slots.c.state.not_in([SlotState.WARM, SlotState.CREATING]))
+).group_by(slots.c.flavor)
+_OCCUPYING = select(*columns_of(slots, Slot)).where(IS_UNGONE).order_by(slots.c.created_at, slots.c.id)
 
 
 def intend(
@@ -251,7 +257,21 @@ def of_holder(connection: Connection, holder_id: str) -> list[Slot]:
 
 def occupying(connection: Connection) -> list[Slot]:
     """All slots that use capacity, oldest first."""
-    return [Slot(**row._mapping) for row in connection.execute(_OCCUPYING)]
+    return [Slot(*row) for row in connection.execute(_OCCUPYING)]
+
+
+def staying_by_flavor(connection: Connection) -> dict[str, int]:
+    """How many slots of each flavor use capacity and are not being destroyed."""
+    return _counts(connection, _STAYING_BY_FLAVOR)
+
+
+def held_by_flavor(connection: Connection) -> dict[str, int]:
+    """The same, without those that are unassigned: they give way to a request."""
+    return _counts(connection, _HELD_BY_FLAVOR)
+
+
+def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def prune(connection: Connection, *, before: datetime) -> int:

@@ -15,6 +15,7 @@ from spawner.errors import LostRace
 from spawner.ledger.engine import rows_changed
 from spawner.ledger.pool.rows import OPEN, Ticket, TicketState
 from spawner.ledger.pool.tables import IS_OPEN, IS_UNCOLLECTED, tickets
+from spawner.ledger.records import columns_of
 from spawner.ledger.transitions import change, ended_before, touch
 
 
@@ -51,12 +52,18 @@ def _in(states: Iterable[TicketState]) -> Any:
 
 _ORDER = (tickets.c.rank_at, tickets.c.joined_at, tickets.c.id)
 _JOIN = insert(tickets)
-_ALIVE = select(tickets).where(IS_OPEN).order_by(*_ORDER)
-_ALIVE_OF = select(tickets).where(_in(OPEN), tickets.c.person_id == bindparam("of")).order_by(*_ORDER)
+_ROWS = select(*columns_of(tickets, Ticket))
+_ALIVE = _ROWS.where(IS_OPEN).order_by(*_ORDER)
+_IS_OF = tickets.c.person_id == bindparam("of")
+_ALIVE_OF = _ROWS.where(_in(OPEN), _IS_OF).order_by(*_ORDER)
+_IS_WAITING = (IS_OPEN, tickets.c.state == TicketState.WAITING)
+_WAITING = select(tickets.c.id, tickets.c.flavor).where(*_IS_WAITING).order_by(*_ORDER)
 _IN_LINE = select(func.count()).where(
     IS_OPEN, tickets.c.flavor == bindparam("of"), tickets.c.state == TicketState.WAITING
 )
-_AHEAD = _IN_LINE.where(tuple_(*_ORDER) < tuple_(*(bindparam(column.name, type_=column.type) for column in _ORDER)))
+_IS_BEFORE = tuple_(*_ORDER) < tuple_(*(bindparam(column.name, type_=column.type) for column in _ORDER))
+_AHEAD = _IN_LINE.where(_IS_BEFORE)
+_BEFORE = select(func.count()).where(*_IS_WAITING, _IS_BEFORE)
 _LAST_OVER = (
     select(tickets)
     .where(tickets.c.person_id == bindparam("of"), _in(OVER))
@@ -165,7 +172,7 @@ def of_instance(connection: Connection, instance_id: str) -> Ticket | None:
 def alive(connection: Connection, person_id: str | None = None) -> list[Ticket]:
     """Open tickets in the order of the queue, of one person if named."""
     rows = connection.execute(_ALIVE) if person_id is None else connection.execute(_ALIVE_OF, {"of": person_id})
-    return [Ticket(**row._mapping) for row in rows]
+    return [Ticket(*row) for row in rows]
 
 
 def in_line(connection: Connection, flavor: str) -> int:
@@ -175,8 +182,21 @@ def in_line(connection: Connection, flavor: str) -> int:
 
 def ahead(connection: Connection, ticket: Ticket) -> int:
     """The number of tickets of the same flavor before this one, which need not be written yet."""
-    rank = {column.name: getattr(ticket, column.name) for column in _ORDER}
-    return int(connection.execute(_AHEAD, {"of": ticket.flavor, **rank}).scalar_one())
+    return int(connection.execute(_AHEAD, {"of": ticket.flavor, **_rank(ticket)}).scalar_one())
+
+
+def before(connection: Connection, ticket: Ticket) -> int:
+    """The number of waiting tickets of all flavors before this one, which need not be written yet."""
+    return int(connection.execute(_BEFORE, _rank(ticket)).scalar_one())
+
+
+def _rank(ticket: Ticket) -> dict[str, Any]:
+    return {column.name: getattr(ticket, column.name) for column in _ORDER}
+
+
+def waiting(connection: Connection) -> list[tuple[str, str]]:
+    """Id and flavor of each waiting ticket, in the order of the queue."""
+    return [(ticket_id, flavor) for ticket_id, flavor in connection.execute(_WAITING)]
 
 
 def uncollected(connection: Connection) -> list[Ticket]:
@@ -217,6 +237,13 @@ def since(connection: Connection, moment: datetime) -> list[Ticket]:
     return [Ticket(**row._mapping) for row in rows]
 
 
+def arrivals(connection: Connection, moment: datetime) -> list[tuple[str, str, datetime]]:
+    """Flavor, image and `joined_at` of the tickets that joined since then, oldest first."""
+    columns = (tickets.c.flavor, tickets.c.image, tickets.c.joined_at)
+    query = select(*columns).where(tickets.c.joined_at >= moment).order_by(tickets.c.joined_at)
+    return [(flavor, image, joined_at) for flavor, image, joined_at in connection.execute(query)]
+
+
 def waits(connection: Connection, flavor: str, *, since: datetime, at_most: int) -> list[tuple[float, float]]:
     """Pairs of estimated and actual wait in seconds, for called tickets that joined since then, newest first.
 
@@ -242,9 +269,9 @@ def concerning(connection: Connection, moment: datetime) -> list[Ticket]:
     Each is open or ended since then: an end is the last that happens to a ticket. `UNION` reads an index for each
     part, where databases read all rows for an `OR`.
     """
-    found = union(select(tickets).where(tickets.c.ended_at >= moment), select(tickets).where(IS_OPEN))
+    found = union(_ROWS.where(tickets.c.ended_at >= moment), _ROWS.where(IS_OPEN))
     rows = connection.execute(found.order_by(found.selected_columns.joined_at, found.selected_columns.id))
-    return [Ticket(**row._mapping) for row in rows]
+    return [Ticket(*row) for row in rows]
 
 
 def prune(connection: Connection, *, before: datetime) -> int:

@@ -5,7 +5,7 @@ Each new request passes here, from the desk and from JupyterHub's own API and pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -20,10 +20,10 @@ from spawner.ledger.pool.rows import LIVE
 from spawner.ledger.pool.told import tell_turn
 from spawner.pool.admin.settings import AdminSettings
 from spawner.pool.backends.base import Backend
-from spawner.pool.capacity import room_for, slot_to_preempt
+from spawner.pool.capacity import Room, room_for, slot_to_preempt
 from spawner.pool.options import Choice
 from spawner.pool.policies import refuse_denied, rights_in
-from spawner.pool.queue.ordering import USE_WINDOW, any_has_room, due_tickets, has_room, rank, waiting_in_order
+from spawner.pool.queue.ordering import USE_WINDOW, any_has_room, due_ids, has_room, rank
 from spawner.pool.queue.wait_estimate import WaitEstimate
 from spawner.pool.queue.wait_history import WaitHistories
 from spawner.pool.templates import version_of
@@ -99,7 +99,7 @@ class Admission:
             rank_at=self._rank(connection, request, rights),
             collected_at=None,
         )
-        if self._is_due(connection, ticket, ticket):
+        if self._is_due(connection, ticket, is_new=True):
             self._refuse_second_reservation(open_tickets)
             return self._call(
                 connection, replace(ticket, collected_at=ticket.joined_at if by_user else None), is_new=True
@@ -123,8 +123,8 @@ class Admission:
 
     def has_due_ticket(self, connection: Connection) -> bool:
         """Whether `call_due` would call a ticket. A read, so that a long queue does not block writers."""
-        has_any = any_has_room(self.catalog, slots.occupying(connection), self.backend.memory())
-        return has_any and bool(self._due(connection))
+        has_any = any_has_room(self.catalog, slots.held_by_flavor(connection), self.backend.memory())
+        return has_any and next(self._due(connection, tickets.waiting(connection)), None) is not None
 
     def call_due(self, connection: Connection) -> list[Ticket]:
         """Call all tickets whose turn has come, and reserve a slot for each.
@@ -132,7 +132,7 @@ class Admission:
         A ticket whose person has no hours left for it is ended instead.
         """
         called = []
-        for ticket in self._due(connection).values():
+        for ticket in [tickets.get(connection, one) for one in self._due(connection, tickets.waiting(connection))]:
             try:
                 rights, flavor = self.rights(connection, ticket.person_id), self.catalog.flavor(ticket.flavor)
                 self._refuse_without_hours(connection, ticket, flavor, rights)
@@ -159,7 +159,7 @@ class Admission:
             is_held = one.state is TicketState.CALLED and one.instance_id is None
             if is_held and kind == (running.server_name, running.flavor, running.image):
                 return one
-        has_rivals = any(one.flavor == flavor.id for one in waiting_in_order(tickets.alive(connection)))
+        has_rivals = tickets.in_line(connection, flavor.id) > 0
         own = tickets.of_instance(connection, running.id)
         ends_by = running.ends_at or (
             own.ends_by if own is not None else None
@@ -269,6 +269,8 @@ class Admission:
 
     def _make_room(self, connection: Connection, flavor_id: str, image_id: str, version: str) -> None:
         flavor, image, memory = self.catalog.flavor(flavor_id), self.catalog.image(image_id), self.backend.memory()
+        if Room.beside(self.catalog, slots.staying_by_flavor(connection), memory).left_for(flavor) >= 1:
+            return  # spares reading all slots
         while True:
             staying = [one for one in slots.occupying(connection) if one.state is not SlotState.DESTROYING]
             if room_for(self.catalog, flavor, staying, memory) >= 1:
@@ -287,21 +289,20 @@ class Admission:
             | {flavor.id for flavor in self.catalog.flavors if self.backend.why_not(flavor) is not None}
         )
 
-    def _is_due(self, connection: Connection, ticket: Ticket, *new: Ticket) -> bool:
+    def _is_due(self, connection: Connection, ticket: Ticket, *, is_new: bool = False) -> bool:
+        """Whether it is a ticket's turn. `is_new`: it is not written yet."""
         flavor = self.catalog.flavor(ticket.flavor)
-        if not has_room(self.catalog, flavor, slots.occupying(connection), self.backend.memory()):
+        if not has_room(self.catalog, flavor, slots.held_by_flavor(connection), self.backend.memory()):
             return False  # spares reading the queue while the pool is full
-        return ticket.id in self._due(connection, *new)
+        queue = tickets.waiting(connection)
+        if is_new:
+            queue.insert(tickets.before(connection, ticket), (ticket.id, ticket.flavor))
+        return ticket.id in self._due(connection, queue)
 
-    def _due(self, connection: Connection, *new: Ticket) -> dict[str, Ticket]:
-        turn = due_tickets(
-            self.catalog,
-            [*tickets.alive(connection), *new],
-            slots.occupying(connection),
-            self.backend.memory(),
-            closed=self.closed(connection),
-        )
-        return {ticket.id: ticket for ticket in turn}
+    def _due(self, connection: Connection, queue: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """The ids of the tickets to call now, of a queue of ids and flavors."""
+        held, memory = slots.held_by_flavor(connection), self.backend.memory()
+        return due_ids(self.catalog, queue, held, memory, closed=self.closed(connection))
 
     def _call(self, connection: Connection, ticket: Ticket, *, is_new: bool = False) -> Ticket:
         now = self.now()

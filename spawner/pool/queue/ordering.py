@@ -7,7 +7,7 @@ within the handicap, and none starves.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from spawner.catalog import Catalog, Flavor, Queue
@@ -44,8 +44,21 @@ def due_tickets(
     one memory (the local pool), a ticket that does not fit blocks those after it; else a large flavor would never find
     room beside many small ones.
     """
-    calls = _Calls(catalog, slots, memory, closed)
+    calls = _Calls(catalog, Room(catalog, _held(slots), memory), closed)
     return (ticket for ticket in waiting_in_order(tickets) if calls.take(ticket.flavor))
+
+
+def due_ids(
+    catalog: Catalog,
+    queue: Iterable[tuple[str, str]],
+    held: Mapping[str, int],
+    memory: int | None,
+    *,
+    closed: Collection[str] = (),
+) -> Iterator[str]:
+    """`due_tickets` of ids and flavors of the waiting tickets in order, and counts of held slots by flavor."""
+    calls = _Calls(catalog, Room.beside(catalog, held, memory), closed)
+    return (ticket_id for ticket_id, flavor in queue if calls.take(flavor))
 
 
 def flavors_for_next(
@@ -57,7 +70,7 @@ def flavors_for_next(
     closed: Collection[str] = (),
 ) -> set[str]:
     """The flavors that a request made now, behind all waiting tickets, would get at once."""
-    calls = _Calls(catalog, slots, memory, closed)
+    calls = _Calls(catalog, Room(catalog, _held(slots), memory), closed)
     for ticket in waiting_in_order(tickets):
         calls.take(ticket.flavor)
     return {flavor.id for flavor in catalog.flavors if calls.is_due(flavor.id)}
@@ -66,11 +79,9 @@ def flavors_for_next(
 class _Calls:
     """Requests in the order of the queue: which are due. Constant time per request and per slot."""
 
-    def __init__(
-        self, catalog: Catalog, slots: Iterable[Slot], memory: int | None, closed: Collection[str] = ()
-    ) -> None:
+    def __init__(self, catalog: Catalog, room: Room, closed: Collection[str]) -> None:
         self._offered = {flavor.id: flavor for flavor in catalog.flavors if flavor.id not in closed}
-        self._room = Room(catalog, _held(slots), memory)
+        self._room = room
         self._is_blocked = False
 
     def take(self, flavor_id: str) -> bool:
@@ -87,14 +98,15 @@ class _Calls:
         return flavor is not None and not self._is_blocked and self._room.left_for(flavor) >= 1
 
 
-def has_room(catalog: Catalog, flavor: Flavor, slots: Iterable[Slot], memory: int | None) -> bool:
-    """Whether any request could get this flavor now. If not, the queue need not be read."""
-    return Room(catalog, _held(slots), memory).left_for(flavor) >= 1
+def has_room(catalog: Catalog, flavor: Flavor, held: Mapping[str, int], memory: int | None) -> bool:
+    """Whether any request could get this flavor now, beside so many held slots by flavor. If not, the queue need not
+    be read."""
+    return Room.beside(catalog, held, memory).left_for(flavor) >= 1
 
 
-def any_has_room(catalog: Catalog, slots: Iterable[Slot], memory: int | None) -> bool:
+def any_has_room(catalog: Catalog, held: Mapping[str, int], memory: int | None) -> bool:
     """Whether any request could get any flavor now."""
-    room = Room(catalog, _held(slots), memory)
+    room = Room.beside(catalog, held, memory)
     return any(room.left_for(flavor) >= 1 for flavor in catalog.flavors)
 
 

@@ -57,14 +57,27 @@ class SessionLengths:
         """Of a session's length, in seconds."""
         return sum(self._lengths) / len(self._lengths)
 
-    def chance_to_end(self, running: Running, within: float) -> float:
-        """The probability that a running instance ends within so many seconds."""
-        if within >= running.left:
-            return 1.0
-        older = len(self._lengths) - bisect_right(self._lengths, running.age)
-        if not older:  # longer than any observed session: only its deadline is known
-            return within / running.left
-        return 1 - (len(self._lengths) - bisect_right(self._lengths, running.age + within)) / older
+    def longer_than(self, seconds: float) -> int:
+        """The number of sessions that were longer."""
+        return len(self._lengths) - bisect_right(self._lengths, seconds)
+
+    def chances_to_end(self, running: Sequence[Running]) -> Callable[[float], list[float]]:
+        """Returns, of each running instance, the probability that it ends within so many seconds."""
+        known = [(one.age, one.left, self.longer_than(one.age)) for one in running]
+        lengths, count = self._lengths, len(self._lengths)
+
+        def within(seconds: float) -> list[float]:
+            # Of an instance longer than any observed session only its deadline is known.
+            return [
+                1.0
+                if seconds >= left
+                else 1 - (count - bisect_right(lengths, age + seconds)) / older
+                if older
+                else seconds / left
+                for age, left, older in known
+            ]
+
+        return within
 
 
 def estimate_wait(place: int, running: Sequence[Running], sessions: SessionLengths) -> WaitEstimate | None:
@@ -100,8 +113,7 @@ class _Odds:
     """How many running instances will have ended by a time. Results are cached per time."""
 
     def __init__(self, running: Sequence[Running], sessions: SessionLengths) -> None:
-        self._running = running
-        self._sessions = sessions
+        self._chances = sessions.chances_to_end(running)
         self._last = max(0.0, *(one.left for one in running))  # the steward may end one late
         self._ended: dict[float, Callable[[int], float]] = {}
 
@@ -119,7 +131,7 @@ class _Odds:
     def _by(self, within: float) -> Callable[[int], float]:
         """The probability that at least so many have ended within so many seconds."""
         if within not in self._ended:
-            self._ended[within] = at_least([self._sessions.chance_to_end(one, within) for one in self._running])
+            self._ended[within] = at_least(self._chances(within))
         return self._ended[within]
 
 

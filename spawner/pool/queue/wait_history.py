@@ -9,9 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from spawner.catalog import Catalog
-from spawner.ledger import Instance
 from spawner.ledger.pool import instances, slots, tickets
-from spawner.ledger.pool.rows import LIVE
 from spawner.pool.queue.no_room import an_end_helps
 from spawner.pool.queue.wait_estimate import Running, SessionLengths, WaitEstimate, calibrate, estimate_wait
 
@@ -65,26 +63,27 @@ class WaitHistories:
         since = self._now() - 2 * (self._catalog.limits.no_room_ttl + SCHEDULING)
         messages = slots.no_room_messages(connection, since=since)
         hopeless = {flavor for flavor, message in messages.items() if not an_end_helps(message)}
-        unended = [one for one in instances.unended(connection) if one.flavor not in hopeless]
+        running = self._running(connection)
         return {
             flavor.id: WaitHistory(
-                self._running(unended, flavor.id), learned.sessions[flavor.id], learned.past[flavor.id]
+                [] if flavor.id in hopeless else running[flavor.id],
+                learned.sessions[flavor.id],
+                learned.past[flavor.id],
             )
             for flavor in self._catalog.flavors
         }
 
-    def _running(self, unended: Sequence[Instance], flavor: str) -> list[Running]:
-        """Running and starting instances. In a rush most requests come before the first instance runs."""
+    def _running(self, connection: Connection) -> dict[str, list[Running]]:
+        """Running and starting instances by flavor. In a rush most requests come before the first instance runs."""
         now = self._now()
-        longest = self._longest(flavor)
-        return [
-            Running(
-                age=(now - one.usable_at).total_seconds() if one.usable_at else 0.0,
-                left=(one.ends_at - now).total_seconds() if one.ends_at else longest,
-            )
-            for one in unended
-            if one.flavor == flavor and one.state in LIVE
-        ]
+        longest = {flavor.id: self._longest(flavor.id) for flavor in self._catalog.flavors}
+        found: dict[str, list[Running]] = {flavor: [] for flavor in longest}
+        for flavor, usable_at, ends_at in instances.running_times(connection):
+            if flavor in found:
+                age = (now - usable_at).total_seconds() if usable_at else 0.0
+                left = (ends_at - now).total_seconds() if ends_at else longest[flavor]
+                found[flavor].append(Running(age, left))
+        return found
 
     def _learn(self, connection: Connection) -> _Cached:
         now = self._now()

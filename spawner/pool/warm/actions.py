@@ -87,8 +87,9 @@ class _Replenishment:
         stale = [slot for slot in unassigned if slot not in fresh]
         yield from map(_remove, fresh[target:])
         yield from map(_remove, _replaced(fresh, stale, target))
-        if self._may_create(flavor, image):
-            yield from self._fill(flavor, image, missing=target - len(fresh), stale=stale)
+        if back_off(flavor.id, image.id, self.failures, self.now) is None:
+            missing = target - len(fresh) - self._claimed_just_now(flavor, image)
+            yield from self._fill(flavor, image, missing=missing, stale=stale)
 
     def _fill(self, flavor: Flavor, image: Image, *, missing: int, stale: list[Slot]) -> Iterator[Action]:
         if stale:
@@ -100,22 +101,27 @@ class _Replenishment:
             self.planned.append(Slot.planned(flavor.id, image.id, holder_id=None, created_at=self.now))
             yield CreateSlot(flavor, image)
 
-    def _may_create(self, flavor: Flavor, image: Image) -> bool:
-        if _was_claimed_just_now(self.catalog, self.slots, self.now):
-            return False
-        return back_off(flavor.id, image.id, self.failures, self.now) is None
+    def _claimed_just_now(self, flavor: Flavor, image: Image) -> int:
+        """How many warm slots of this kind were claimed within `limits.replenish_after_seconds`.
+
+        Each is replaced after a pause of its own, because its notebook gets the processor first. So starts that go on
+        and on delay the stock, and do not keep it from being refilled. Slots that were made for a start are not
+        replaced.
+        """
+        pause = timedelta(seconds=self.catalog.limits.replenish_after_seconds)
+        return sum(
+            (slot.flavor, slot.image) == (flavor.id, image.id)
+            and slot.claimed_at is not None
+            and self.now - slot.claimed_at < pause
+            and slot.warm_at != slot.claimed_at
+            for slot in self.slots
+        )
 
     def _is_fresh(self, slot: Slot, version: str) -> bool:
         """Whether a slot was made from the present template and is younger than `limits.warm_hours`."""
         return is_current(slot, version) and self.now - slot.created_at < timedelta(
             hours=self.catalog.limits.warm_hours
         )
-
-
-def _was_claimed_just_now(catalog: Catalog, slots: Iterable[Slot], now: datetime) -> bool:
-    """Whether a slot was claimed within `limits.replenish_after_seconds`: its notebook gets the processor first."""
-    pause = timedelta(seconds=catalog.limits.replenish_after_seconds)
-    return any(slot.claimed_at is not None and now - slot.claimed_at < pause for slot in slots)
 
 
 def _replaced(fresh: list[Slot], stale: list[Slot], target: int) -> list[Slot]:

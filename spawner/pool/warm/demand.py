@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from spawner.ledger import Slot, Ticket
 from spawner.ledger.pool import admin_settings, slots, tickets
+from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.pool.admin.settings import AdminSettings, FlavorImage
 from spawner.pool.warm.sizing import LOOKBACK_SECONDS
 
@@ -42,19 +43,20 @@ class WarmSnapshot:
     tickets: list[Ticket]
 
 
-def read_demand(connection: Connection, *, now: datetime) -> WarmSnapshot:
-    """The snapshot for the warm targets and for the page that explains them."""
+def read_demand(connection: Connection, rows: OpenRowsReader | None = None, *, now: datetime) -> WarmSnapshot:
+    """The snapshot for the warm targets and for the page that explains them. `rows`: of a caller who looks often."""
+    found = (rows or OpenRowsReader()).read(connection)
     arrivals: dict[FlavorImage, list[float]] = defaultdict(list)
-    for ticket in tickets.since(connection, now - timedelta(seconds=LOOKBACK_SECONDS)):
-        arrivals[ticket.flavor, ticket.image].append((now - ticket.joined_at).total_seconds())
+    for flavor, image, joined_at in tickets.arrivals(connection, now - timedelta(seconds=LOOKBACK_SECONDS)):
+        arrivals[flavor, image].append((now - joined_at).total_seconds())
     leads: dict[FlavorImage, list[float]] = defaultdict(list)
     for slot in slots.warmed_since(connection, now - LEAD_TIME_WINDOW):
         if slot.warm_at is not None:
             leads[slot.flavor, slot.image].append((slot.warm_at - slot.created_at).total_seconds())
     return WarmSnapshot(
-        slots=slots.occupying(connection),
+        slots=found.slots,
         failures=slots.failures(connection, since=now - FAILURE_WINDOW),
         demand=Demand(arrivals, leads),
         controls=AdminSettings(admin_settings.all_of(connection)),
-        tickets=tickets.alive(connection),
+        tickets=found.tickets,
     )
