@@ -147,9 +147,9 @@ async def pull(
         licence=model.licence, libraries=tuple(map(str, model.libraries)), patterns=model.files, files=stored,
         seconds=round(seconds, 1), pulled_at=now.isoformat(timespec="seconds"),
     ).write(part / MANIFEST)  # fmt: skip
-    store.publish(model.id, version)
     if download.downloaded:
         store.note_pull(download.downloaded, seconds)
+    store.publish(model.id, version)
     return Pulled(version, size, download.downloaded, seconds, is_new=True)
 
 

@@ -85,7 +85,8 @@ def inside(image: str, store: Store, workspace: Path, program: str, environment:
         import json, os, sys
         sys.path.insert(0, {str(PROJECT)!r})
         from pathlib import Path
-                sys.path.pop(0)
+        from spawner.instance.model_links import link_models
+        sys.path.pop(0)
         link_models(Path({MODELS!r}), os.environ)
         found = {{}}
     """

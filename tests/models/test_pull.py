@@ -111,7 +111,7 @@ def test_nothing_is_visible_before_everything_is_there_and_a_later_pull_goes_on(
     hub.breaks, hub.asked = [], []
     pulled(model(), store, hub)
     assert contents(store) == FIRST
-    assert hub.contents_asked() == ["model.safetensors from 100000"]
+    assert "model.safetensors from 100000" in hub.contents_asked()  # a smaller one may have been stopped, too
 
 
 def test_a_file_that_is_not_what_the_hub_says_is_never_shown(store: Store, hub: StandIn) -> None:

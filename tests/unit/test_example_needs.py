@@ -11,7 +11,6 @@ from spawner.catalog import Accelerator, Catalog, Example, Model, Needs
 from spawner.desk.i18n import load_translations
 from spawner.desk.user.example_view import MissingModels, example_view, missing_models
 from spawner.models.measure import Measured, differences
-from spawner.models.store import Store
 from spawner.pool.fits import Lack, lacks
 from spawner.settings import KubernetesPool, Settings
 from tests.models.made import make_store
@@ -81,9 +80,7 @@ def test_a_missing_model_is_said_with_its_size_and_how_long_others_waited(tmp_pa
     shown = view(found, missing_models(found, of))
     assert (shown.download.models, shown.download.bytes, shown.download.seconds) == (["Qwen/Tiny1.5"], GIB, None)
     assert shown.fits == ["small", "large"]
-    store = Store(tmp_path / "models")
-    with store.locked():
-        store.note_pull(GIB, 64)
+    make_store(tmp_path / "models", model_id="other").note_pull(GIB, 64)
     assert view(found, missing_models(found, of)).download.seconds == 64
     assert view(catalog(disk=1), missing_models(found, of)).fits == ["large"], "the download needs room, too"
     make_store(tmp_path / "models")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from urllib.parse import quote
 
-from spawner.catalog import Catalog, Example
+from spawner.catalog import Catalog, Example, Model
 from spawner.desk.i18n import Translations
 from spawner.desk.user.views import DownloadView, ExampleView, NeedsView
-from spawner.instance.model_links import stamp
+from spawner.instance.model_links import Stamp, stamp
 from spawner.models.store import Store, expected_seconds
 from spawner.pool.fits import disk_needed, lacks
 from spawner.settings import Settings
@@ -44,14 +46,21 @@ def missing_models(catalog: Catalog, settings: Settings) -> MissingModels:
     pool = settings.kubernetes
     if not catalog.models or (pool is not None and (pool.models_claim or pool.models_image)):
         return NONE
-    store = Store(settings.models) if settings.models is not None and pool is None else None
+    folder = settings.models if pool is None else None
+    return _look(catalog.models, folder, stamp(folder) if folder else ())
+
+
+@lru_cache(maxsize=4)
+def _look(models: tuple[Model, ...], folder: Path | None, there: Stamp) -> MissingModels:
+    """Read once for all users, until something else is `there`."""
+    store = Store(folder) if folder is not None else None
     pulls = store.pulls() if store else []
     missing = {
         model.id: MissingModel(model.repository, int(model.size), expected_seconds(model, pulls))
-        for model in catalog.models
+        for model in models
         if store is None or not store.has(model)
     }
-    return MissingModels(missing, repr(stamp(store.folder)) if store else "")
+    return MissingModels(missing, repr(there))
 
 
 def example_view(
