@@ -142,7 +142,7 @@ def _offer(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Transl
                 id=example.id,
                 title=example.title.in_language(texts.language),
                 summary=example.summary.in_language(texts.language),
-                path=f"examples/{example.path}",
+                path=f"examples/{example.path_in(texts.language)}",
                 image=example.image,
                 seconds=example.needs.seconds,
                 icon=f"{base}icons/{quote(example.id)}.svg",
@@ -305,7 +305,7 @@ def _instance(snapshot: UserSnapshot, catalog: Catalog, texts: Translations, use
         usable_at=instance.usable_at,
         ends_at=_first(instance.ends_at, drain.at if drain else None),
         url=url,
-        open_url=f"{url}lab",
+        open_url=f"{url}lab?language={texts.language}",
         files_url=files_url(instance.user_name) if has_files else None,
         problem=None if instance.user_name == user_name else texts.say(RENAMED, name=instance.user_name),
         progress=[

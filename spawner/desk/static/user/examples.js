@@ -10,7 +10,10 @@ import { canQueue, canStart, chosenFlavor } from "./start.js";
  * @param {string} url   of the instance
  * @param {string} path  of the notebook, relative to the workspace
  */
-export const notebookUrl = (url, path) => `${url}lab/tree/${path.split("/").map(encodeURIComponent).join("/")}`;
+export const notebookUrl = (url, path) => {
+  const tree = path.split("/").map(encodeURIComponent).join("/");
+  return `${url}lab/tree/${tree}?language=${document.documentElement.lang}`;
+};
 
 /**
  * The button or link that opens an example, or the reason why there is none.
