@@ -182,7 +182,7 @@ class Needs(Part):
 
 
 class Example(Part):
-    """A notebook that ships with the images. `path_zh` is the same in Chinese; without it, `path` is for all readers."""
+    """A notebook that ships with the images. `path_zh`: the same in Chinese; without it, `path` is for all readers."""
 
     id: Identifier
     image: Identifier

@@ -11,7 +11,8 @@ from functools import wraps
 from typing import Any
 
 from jupyterlab_server.handlers import LabHandler
-from jupyterlab_server.settings_utils import L10N_SCHEMA_NAME, SchemaHandler
+from jupyterlab_server.settings_utils import SchemaHandler
+from jupyterlab_server.translation_utils import L10N_SCHEMA_NAME
 
 COOKIE, ARGUMENT = "freepool-language", "language"
 """The cookie has the name of the desk's. Where notebooks share its host, the desk's is sent as well, and counts."""
@@ -49,8 +50,10 @@ def without_language(uri: str) -> str:
 
 def install() -> None:
     """Have JupyterLab's handlers of this process use the language of each request."""
-    LabHandler.get = _remember(LabHandler.get)
-    SchemaHandler.initialize = _default_to_request(SchemaHandler.initialize)
+    handlers: tuple[Any, Any] = LabHandler, SchemaHandler
+    page, settings = handlers
+    page.get = _remember(page.get)
+    settings.initialize = _default_to_request(settings.initialize)
 
 
 def _remember(get: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from spawner.desk.paid.views import PaidView
 from spawner.desk.user.allowance_view import NONE, AllowanceSnapshot, closed, flavor_view, last_use
 from spawner.desk.user.class_view import ClassView
 from spawner.desk.user.instance_client import files_url, user_path
+from spawner.desk.user.missing import REMEDIES
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
     AcceleratorView,
@@ -150,6 +151,7 @@ def _offer(pool: PoolSnapshot, catalog: Catalog, backend: Backend, texts: Transl
                 reason=texts.say(IMAGE_MISSING, image=missing[example.image].title)
                 if example.image in missing
                 else None,
+                remedy=missing[example.image].remedy if example.image in missing else None,
             )
             for example in catalog.examples
         ],
@@ -189,6 +191,7 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapsh
         queue=can_queue,
         wait_seconds=_seconds(pool.wait(flavor.id, queued + 1)) if can_queue and available == 0 else None,
         reason=reason,
+        remedy=None if capacity.why_not is None else texts.say(REMEDIES[capacity.why_not]),
     )
 
 
@@ -285,6 +288,7 @@ def _image(image: object, catalog: Catalog, backend: Backend, texts: Translation
         summary=known.summary.in_language(texts.language),
         available=why_not is None,
         reason=None if why_not is None else texts.say(UNAVAILABLE_TEXTS[why_not]),
+        remedy=None if why_not is None else texts.say(REMEDIES[why_not]),
     )
 
 

@@ -143,6 +143,8 @@ USER_STRINGS: dict[str, str] = {
     "examples_title": "Examples",
     "examples_lead": "Ready-to-run notebook files.",
     "about_time": "about {time}",
+    "missing": "Not on this server: {titles}",
+    "missing_examples": "Examples: {titles}",
     "open_example": "Open",
     "opens_when_ready": "Opens when ready",
     "unavailable": "Not available here",

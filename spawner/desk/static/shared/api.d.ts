@@ -293,6 +293,7 @@ export type ExampleView = {
   icon: string;
   available: boolean;
   reason: string | null;
+  remedy?: string | null;
   for_you?: boolean;
 };
 
@@ -356,6 +357,7 @@ export type FlavorView = {
   queue: boolean;
   wait_seconds: [number, number] | null;
   reason: string | null;
+  remedy?: string | null;
   for_you?: boolean;
   allowance?: FlavorAllowanceView | null;
 };
@@ -451,6 +453,7 @@ export type ImageView = {
   summary: string;
   available: boolean;
   reason: string | null;
+  remedy?: string | null;
   for_you?: boolean;
 };
 

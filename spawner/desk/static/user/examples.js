@@ -1,6 +1,7 @@
 /** The gallery of example notebooks. */
 
 import { h } from "../shared/dom.js";
+import { isMissing } from "./missing.js";
 import { canQueue, canStart, chosenFlavor } from "./start.js";
 
 /** @import { ExampleView } from "../shared/api.d.ts" */
@@ -47,14 +48,15 @@ function openControl(example, model) {
 /** @param {Model} model */
 export function examples(model) {
   const { state, t, f } = model;
-  if (!state.examples.length) return null;
+  const shown = state.examples.filter((example) => !isMissing(example));
+  if (!shown.length) return null;
   return h(
     "section", { class: "examples", key: "examples", "aria-labelledby": "examples-title" },
     h("h2", { id: "examples-title" }, t("examples_title")),
     h("p", { class: "hint" }, t("examples_lead")),
     h(
       "ul", { class: "cards" },
-      state.examples.map((example) => h(
+      shown.map((example) => h(
         "li", { class: example.available ? "card" : "card off", key: example.id },
         example.icon
           ? h("img", { class: "card-icon", src: example.icon, alt: "", width: 40, height: 40, loading: "lazy" })
