@@ -18,8 +18,8 @@ def wait_for_kernel(page: Page) -> None:
 def run_all(page: Page) -> Locator:
     """Run > Run All Cells, and wait for the output of the last code cell. Returns the notebook."""
     wait_for_kernel(page)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.get_by_role("menuitem", name=re.compile("^(Run|运行)$")).click()
+    page.get_by_role("menuitem", name=re.compile("^(Run All Cells|运行所有单元格)$")).click()
     notebook = page.locator(".jp-Notebook")
     last = notebook.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
     expect(last).to_have_text(re.compile(r"\[\d+\]:"), timeout=RUN_MS)
