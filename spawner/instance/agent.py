@@ -18,7 +18,6 @@ import json
 import logging
 import os
 import random
-import shutil
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ from typing import Any
 
 from spawner.instance import desk_key
 from spawner.instance.arguments import lab_arguments
+from spawner.instance.examples import lay_out
 from spawner.instance.execution import settings as execution
 from spawner.instance.folders import settle
 from spawner.instance.gauges import Handed
@@ -272,12 +272,6 @@ def become_server(claim: Claim, listener: socket.socket, orders: SlotConfig) -> 
     return SHUT_DOWN if was_shut_down() else 0
 
 
-def lay_out_examples(orders: SlotConfig) -> None:
-    """Copy the image's examples into the workspace: they are the user's to change, and gone with the instance."""
-    for name in orders.examples:
-        shutil.copytree(Path(orders.examples_from) / name, Path(orders.root) / "examples" / name, dirs_exist_ok=True)
-
-
 def main() -> None:
     """Entry point: `python -m spawner.instance.agent [DESCRIPTOR]`."""
     logging.basicConfig(
@@ -290,7 +284,7 @@ def main() -> None:
     settle(Path(orders.root), os.environ)
     store = Path(os.environ.pop(MODELS_VARIABLE, MODELS))
     linked = link_models(store, os.environ)
-    lay_out_examples(orders)
+    lay_out(orders.examples, source=Path(orders.examples_from), root=Path(orders.root))
     orders = replace(orders, manifest=take_manifest(Path(orders.root)))
     preload()
     if orders.report >= 0:

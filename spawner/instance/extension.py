@@ -7,7 +7,7 @@ from typing import Any
 from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
-from spawner.instance import usage
+from spawner.instance import language, same_content, usage
 from spawner.instance.activity import ActivityHandler
 from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
@@ -50,6 +50,8 @@ def _load_jupyter_server_extension(app: Any) -> None:
     routes += save_routes(app.web_app.settings["base_url"])
     app.web_app.add_handlers(".*$", [*routes, *_session_routes(app)])
     usage.set_up(app)
+    language.install()
+    same_content.install()
 
 
 def _session_routes(app: Any) -> list[tuple[str, type[RequestHandler]]]:

@@ -30,7 +30,7 @@ def test_start_restart_stop(caller: Caller) -> None:
     assert answer.status_code in (201, 202)
     first = caller.wait_running()
     assert (first["flavor"], first["image"], first["example"]) == ("cpu-basic", "light", None)
-    assert first["open_url"] == f"/user/{caller.user}/lab"
+    assert first["open_url"] == f"/user/{caller.user}/lab?language=en"
     assert [step["percent"] for step in first["progress"]][-1] == 100
 
     assert caller.post("api/instance/restart").status_code in (201, 202)

@@ -114,8 +114,20 @@ def test_pages_for_strangers_fit_a_phone_and_pass_axe(
     assert violations == []
 
 
-def test_the_landing_page_is_small_and_shows_at_once(visitor: Visitor) -> None:
-    """Compressed by whatever ends TLS it is less than this."""
+FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+
+
+def test_the_landing_page_and_the_desk_are_small_and_show_at_once(visitor: Visitor) -> None:
+    """Compressed by whatever ends TLS they are less than this. The login's redirects are not counted."""
     page, _ = visitor.visit("/")
     sizes = "performance.getEntries().map(entry => entry.transferSize || 0).reduce((all, one) => all + one, 0)"
     assert page.evaluate(sizes) < 100_000
+    assert page.evaluate(FIRST_PAINT) < 1000
+    desk = visitor.open_desk()
+    assert desk.evaluate(sizes) < 150_000
+    preloaded = desk.locator("link[rel=modulepreload]").evaluate_all("links => links.map(link => link.href)")
+    modules = "performance.getEntriesByType('resource').map(one => one.name).filter(name => /[.]js$/.test(name))"
+    assert set(desk.evaluate(modules)) == set(preloaded)
+    desk.reload()
+    heading(desk).wait_for()
+    assert desk.evaluate(FIRST_PAINT) < 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,8 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import lab
+from tests.browser.test_looks import PHONE
 from tests.browser.visitor import IDLE, READY, STARTING, Visitor, button, card, heading
-from tests.stack import PROJECT, Stack, local_settings, running_stack
+from tests.stack import PROJECT, Stack, eventually, local_settings, running_stack
 
 Picture = Callable[[Page, str], None]
 
@@ -37,9 +37,7 @@ def test_a_new_user_runs_an_example_restarts_and_stops(visitor: Visitor, picture
 
     card(desk, "Which language is this?").get_by_role("link", name="Open").click()
     desk.wait_for_url("**/lab/tree/examples/language/language.ipynb")
-    result = lab.run_all(desk)
-    said = json.loads(result.inner_text().partition("RESULT: ")[2])
-    assert said["codes"]["Vietnamese"] == "vi"
+    expect(lab.run_all(desk).get_by_role("row", name="Vietnamese")).to_contain_text("vi")
     picture(desk, "example")
 
     note = {"type": "file", "format": "text", "content": "remember me"}
@@ -77,12 +75,37 @@ def test_open_starts_an_instance_and_opens_the_notebook_in_the_same_tab(visitor:
     desk = visitor.open_desk()
     card(desk, "Is someone speaking?").get_by_role("button", name="Open").click()
     desk.wait_for_url(f"**/user/{visitor.user}/lab/tree/examples/voice-activity/voice-activity.ipynb")
-    expect(desk.get_by_role("tab", name="voice-activity.ipynb")).to_be_visible()
+    tab = desk.get_by_role("tab", name="voice-activity.ipynb")
+    expect(tab).to_be_visible()
     assert len(visitor.context.pages) == 1
+    lab.wait_for_kernel(desk)
+    expect(desk.locator(".jp-mod-dirty")).to_have_count(0)
+    tab.locator(".lm-TabBar-tabCloseIcon").click()
+    eventually(lambda: lab.get(desk, "kernels") == [], what="the end of the kernel of a closed notebook")
+    changes = visitor.stack.desk("GET", "api/instance/changes", token=visitor.stack.user_token(visitor.user)).json()
+    assert changes["files"] == [], "an example that was only opened counts as changed"
     assert [instance.example for instance in visitor.instances()] == ["voice-activity"]
     # Going back to the desk does not open the notebook again.
     desk.goto(f"{visitor.stack.url}/services/desk/")
     expect(heading(desk)).to_have_text(READY["en"])
+
+
+def test_the_language_chosen_on_the_desk_is_jupyterlabs_and_a_phone_shows_the_notebook(
+    enter: Callable[..., Visitor], picture: Picture
+) -> None:
+    visitor = enter(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
+    desk = visitor.open_desk()
+    button(desk, "简体中文").click()
+    expect(heading(desk)).to_have_text(IDLE["zh-CN"])
+    card(desk, "这是哪种语言？").get_by_role("button", name="打开").click()
+    desk.wait_for_url("**/lab/tree/examples/language/language.zh.ipynb")
+    expect(desk.locator(".jp-NotebookPanel").get_by_role("heading", name="这是哪种语言？")).to_be_visible()
+    expect(desk.get_by_role("menuitem", name="文件")).to_be_visible()
+    lab.wait_for_kernel(desk)
+    assert desk.evaluate("document.documentElement.lang") == "zh-CN"
+    assert desk.locator("body").get_attribute("data-jp-theme-light") == "false"
+    expect(desk.locator("#filebrowser")).to_be_hidden()
+    picture(desk, "phone")
 
 
 def test_open_during_a_start_opens_the_notebook_once_the_instance_runs(visitor: Visitor) -> None:
@@ -99,13 +122,23 @@ def test_open_during_a_start_opens_the_notebook_once_the_instance_runs(visitor: 
     desk.wait_for_url("**/lab/tree/examples/language/language.ipynb")
 
 
-def test_an_example_whose_image_is_missing_says_so_and_has_no_button(chromium: Browser, tmp_path: Path) -> None:
+def test_what_this_server_cannot_give_is_one_line_that_says_how_to_get_it(
+    chromium: Browser, tmp_path: Path, picture: Picture
+) -> None:
     with light_image_only(tmp_path) as stack:
         visitor = Visitor.enter(chromium, stack, "newcomer")
         desk = visitor.open_desk()
+        line = desk.get_by_text("Not on this server: GPU 24 GB · PyTorch", exact=True)
+        expect(line).to_be_visible()
+        expect(desk.get_by_role("radio")).to_have_count(2)
+        expect(desk.get_by_text("This server has no GPU.")).to_be_hidden()
         for title in ("Search by meaning", "Train your first model"):
-            expect(card(desk, title)).to_contain_text("Needs the image PyTorch, which is not installed here.")
-            expect(card(desk, title).get_by_role("button")).to_have_count(0)
+            expect(card(desk, title)).to_have_count(0)
+        line.click()
+        expect(desk.get_by_text("This server has no GPU. Freepool offers GPUs on Kubernetes")).to_be_visible()
+        expect(desk.get_by_text("make run HEAVY=1")).to_be_visible()
+        expect(desk.get_by_text("Examples: Search by meaning · Train your first model")).to_be_visible()
+        picture(desk, "missing")
         refused = stack.start("newcomer", image="torch")
         assert refused.status_code == 503
         assert "not installed" in refused.json()["message"]
@@ -133,9 +166,3 @@ def light_image_only(folder: Path) -> Iterator[Stack]:
             yield stack
     finally:
         shutil.rmtree(state, ignore_errors=True)
-
-
-def test_a_flavor_that_this_machine_lacks_is_shown_and_cannot_be_chosen(visitor: Visitor) -> None:
-    desk = visitor.open_desk()
-    expect(desk.get_by_role("radio", name="GPU 24 GB")).to_be_disabled()
-    expect(desk.get_by_role("group", name="Machine type")).to_contain_text("This server has no GPU.")

@@ -15,7 +15,6 @@ from urllib.parse import quote
 import httpx
 from websocket import WebSocket, create_connection
 
-RESULT = re.compile(r"^RESULT: (\{.*\})$", re.MULTILINE)
 RUN_SECONDS = 120
 
 
@@ -25,18 +24,12 @@ class CellFailed(AssertionError):
 
 @dataclass
 class Run:
-    """What running a notebook brought: everything printed, what went to stderr, and the last cell's RESULT."""
+    """What running a notebook brought: what was printed, what went to stderr, and a value of its kernel afterwards."""
 
     printed: str = ""
     complaints: str = ""
     pictures: int = 0
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The one line of JSON that every example ends with."""
-        found = RESULT.findall(self.printed)
-        assert len(found) == 1, f"exactly one RESULT line, not {len(found)}: {self.printed[-500:]}"
-        return dict(json.loads(found[0]))
+    result: Any = None
 
 
 @dataclass
@@ -74,12 +67,17 @@ class Jupyter:
             socket.close()
             self.call("DELETE", f"kernels/{kernel}")
 
-    def run(self, path: str) -> Run:
-        """Run a notebook from top to bottom. Raises `CellFailed` at the first error."""
-        run = Run()
+    def run(self, path: str, result: str) -> Run:
+        """Run a notebook from top to bottom, then evaluate an expression in its kernel, whose value JSON can hold.
+
+        Raises `CellFailed` at the first error.
+        """
+        run, asked = Run(), Run()
         with self.kernel(path) as socket:
             for source in self.cells(path):
                 self.execute(socket, source, run)
+            self.execute(socket, f"import json; print(json.dumps({result}))", asked)
+        run.result = json.loads(asked.printed)
         return run
 
     def execute(self, socket: WebSocket, source: str, run: Run) -> None:

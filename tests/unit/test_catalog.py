@@ -68,6 +68,19 @@ def test_the_shipped_catalog_is_valid() -> None:
     assert all((PROJECT / "images" / "examples" / example.path).is_file() for example in catalog.examples)
 
 
+def test_an_example_in_chinese_is_in_the_same_folder(tmp_path: Path) -> None:
+    line = "    path: ocr/ocr.ipynb\n"
+    [mistake] = mistakes_of(change(line, f"{line}    path_zh: other/ocr.zh.ipynb\n"), tmp_path)
+    assert "path_zh must be in the folder of path" in mistake
+    (tmp_path / "catalog.yaml").write_text(change(line, f"{line}    path_zh: ocr/ocr.zh.ipynb\n"))
+    example = load_catalog(tmp_path / "catalog.yaml").examples[0]
+    assert [example.path_in(language) for language in ("en", "zh-CN", "de")] == [
+        "ocr/ocr.ipynb",
+        "ocr/ocr.zh.ipynb",
+        "ocr/ocr.ipynb",
+    ]
+
+
 def test_the_good_catalog_of_these_tests_is_valid(tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_text(GOOD)
     catalog = load_catalog(tmp_path / "catalog.yaml")

@@ -71,7 +71,13 @@ def settings(tmp_path: Path, **changes: Any) -> Settings:
 
 def view(found: Catalog, missing: MissingModels) -> Any:
     return example_view(
-        found.examples[0], found, load_translations()["en"], "/services/desk/", reason=None, missing=missing
+        found.examples[0],
+        found,
+        load_translations()["en"],
+        "/services/desk/",
+        reason=None,
+        remedy=None,
+        missing=missing,
     )
 
 

@@ -64,9 +64,16 @@ def _look(models: tuple[Model, ...], folder: Path | None, there: Stamp) -> Missi
 
 
 def example_view(
-    example: Example, catalog: Catalog, texts: Translations, base: str, *, reason: str | None, missing: MissingModels
+    example: Example,
+    catalog: Catalog,
+    texts: Translations,
+    base: str,
+    *,
+    reason: str | None,
+    remedy: str | None,
+    missing: MissingModels,
 ) -> ExampleView:
-    """`reason`: why its image is not there."""
+    """`reason`: why its image is not there. `remedy`: how it could be."""
     lacking = missing.of(example)
     download = sum(one.bytes for one in lacking)
     seconds = [one.seconds for one in lacking if one.seconds is not None]
@@ -75,12 +82,13 @@ def example_view(
         id=example.id,
         title=example.title.in_language(texts.language),
         summary=example.summary.in_language(texts.language),
-        path=f"examples/{example.path}",
+        path=f"examples/{example.path_in(texts.language)}",
         image=example.image,
         seconds=needs.seconds,
         icon=f"{base}icons/{quote(example.id)}.svg",
         available=reason is None,
         reason=reason,
+        remedy=remedy,
         needs=NeedsView(
             memory_bytes=int(needs.memory),
             disk_bytes=disk_needed(example, download),

@@ -15,12 +15,15 @@ from spawner.desk.http import Handler, JsonHandler
 from spawner.desk.user.allowance_strings import ALLOWANCE_STRINGS
 from spawner.desk.user.http import OwnRows, UserHandler
 from spawner.desk.user.landing import may_be_signed_in, show_landing
+from spawner.desk.user.scripts import imports_of
 from spawner.desk.user.strings import USER_STRINGS
 from spawner.errors import Banned
 
 OWN_SECONDS = 30.0
 """After so long an open page reads everything of its user again, also what has no mark: groups, class, hours, kept
 files."""
+SCRIPT = "user/desk.js"
+IMPORTED = imports_of(SCRIPT, Path(__file__).parents[1] / "static")
 
 
 class PageHandler(UserHandler):
@@ -30,7 +33,9 @@ class PageHandler(UserHandler):
         """The page with its first state, so that it is complete before its script asks for anything."""
         state = (await self.state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in (USER_STRINGS | ALLOWANCE_STRINGS).items()}
-        self.finish(self.render_page("user/desk.html", state=state, strings=strings))
+        imported = [self.static_url(path, include_version=False) for path in IMPORTED]
+        page = self.render_page("user/desk.html", state=state, strings=strings, script=SCRIPT, imported=imported)
+        self.finish(page)
 
     async def ask_to_sign_in(self) -> None:
         """The landing page, unless the hub may know this browser: then its login comes back here by itself."""

@@ -17,6 +17,7 @@ from spawner.desk.user.ends import ending_view, last_view
 from spawner.desk.user.example_view import NONE as NO_MODELS
 from spawner.desk.user.example_view import MissingModels, example_view
 from spawner.desk.user.instance_client import files_url, user_path
+from spawner.desk.user.missing import REMEDIES
 from spawner.desk.user.snapshot import PoolSnapshot, UserSnapshot
 from spawner.desk.user.views import (
     AcceleratorView,
@@ -156,6 +157,7 @@ def _offer(
                 reason=texts.say(IMAGE_MISSING, image=lacking[example.image].title)
                 if example.image in lacking
                 else None,
+                remedy=lacking[example.image].remedy if example.image in lacking else None,
                 missing=missing,
             )
             for example in catalog.examples
@@ -196,6 +198,7 @@ def _flavor(flavor: Flavor, catalog: Catalog, backend: Backend, pool: PoolSnapsh
         queue=can_queue,
         wait_seconds=_seconds(pool.wait(flavor.id, queued + 1)) if can_queue and available == 0 else None,
         reason=reason,
+        remedy=None if capacity.why_not is None else texts.say(REMEDIES[capacity.why_not]),
     )
 
 
@@ -292,6 +295,7 @@ def _image(image: object, catalog: Catalog, backend: Backend, texts: Translation
         summary=known.summary.in_language(texts.language),
         available=why_not is None,
         reason=None if why_not is None else texts.say(UNAVAILABLE_TEXTS[why_not]),
+        remedy=None if why_not is None else texts.say(REMEDIES[why_not]),
     )
 
 
@@ -312,7 +316,7 @@ def _instance(snapshot: UserSnapshot, catalog: Catalog, texts: Translations, use
         usable_at=instance.usable_at,
         ends_at=_first(instance.ends_at, drain.at if drain else None),
         url=url,
-        open_url=f"{url}lab",
+        open_url=f"{url}lab?language={texts.language}",
         files_url=files_url(instance.user_name) if has_files else None,
         problem=None if instance.user_name == user_name else texts.say(RENAMED, name=instance.user_name),
         progress=[

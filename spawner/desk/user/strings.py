@@ -142,6 +142,8 @@ USER_STRINGS: dict[str, str] = {
     "examples_title": "Examples",
     "examples_lead": "Ready-to-run notebook files.",
     "about_time": "about {time}",
+    "missing": "Not on this server: {titles}",
+    "missing_examples": "Examples: {titles}",
     "open_example": "Open",
     "needs_gpu": "a GPU with {size}",
     "example_fits_none": "Needs {needs}: no machine type here has that.",

@@ -44,7 +44,7 @@ class FlavorView(BaseModel):
     `in_line`: number of queued tickets; `queue`: whether another one is accepted; `wait_seconds`: its wait estimate as
     a range, null where there is none. `for_you`: whether the catalog's policies give it to the user; where not,
     `reason` says for whom it is. `session_seconds`: the user's own longest session. `allowance`: the user's weekly
-    hours; null where the flavor has none.
+    hours; null where the flavor has none. `remedy`: how this installation could give it; null unless it never can.
     """
 
     id: str
@@ -61,18 +61,21 @@ class FlavorView(BaseModel):
     queue: bool
     wait_seconds: tuple[int, int] | None
     reason: str | None
+    remedy: str | None = None
     for_you: bool = True
     allowance: FlavorAllowanceView | None = None
 
 
 class ImageView(BaseModel):
-    """`reason` says why the image is not available. `for_you`: whether the catalog's policies give it to the user."""
+    """`reason` says why the image is not available, `remedy` how this installation could give it; null unless it never
+    can. `for_you`: whether the catalog's policies give it to the user."""
 
     id: str
     title: str
     summary: str
     available: bool
     reason: str | None
+    remedy: str | None = None
     for_you: bool = True
 
 
@@ -96,7 +99,8 @@ class DownloadView(BaseModel):
 
 class ExampleView(BaseModel):
     """`path` is relative to the instance's workspace. `for_you`: whether the catalog's policies give the user its
-    image, and a flavor with enough memory. `fits`: ids of the flavors that have what it needs."""
+    image, and a flavor with enough memory. `fits`: ids of the flavors that have what it needs. `remedy`: its image's.
+    """
 
     id: str
     title: str
@@ -110,6 +114,7 @@ class ExampleView(BaseModel):
     needs: NeedsView
     fits: list[str]
     download: DownloadView | None
+    remedy: str | None = None
     for_you: bool = True
 
 

@@ -61,12 +61,8 @@ def shoot_example(shoot: Shoot) -> None:
         desk = ann.open_desk()
         desk.locator("[data-example=ocr]").click()
         desk.wait_for_url("**/lab/tree/**")
-        if shoot.language == "en":  # JupyterLab's menu is English without a language pack
-            lab.run_all(desk)
-            desk.locator(".jp-OutputArea-output img").scroll_into_view_if_needed()
-        else:
-            lab.wait_for_kernel(desk)
-            desk.locator(".jp-MarkdownOutput:visible").first.wait_for()
+        lab.run_all(desk)
+        desk.locator(".jp-OutputArea-output img").scroll_into_view_if_needed()
         shoot.take(desk, "example", keep=True, full=False, sizes=(WIDE,), schemes=(KEPT[shoot.language],))
 
 

@@ -308,6 +308,7 @@ export type ExampleView = {
   needs: NeedsView;
   fits: string[];
   download: DownloadView | null;
+  remedy?: string | null;
   for_you?: boolean;
 };
 
@@ -371,6 +372,7 @@ export type FlavorView = {
   queue: boolean;
   wait_seconds: [number, number] | null;
   reason: string | null;
+  remedy?: string | null;
   for_you?: boolean;
   allowance?: FlavorAllowanceView | null;
 };
@@ -466,6 +468,7 @@ export type ImageView = {
   summary: string;
   available: boolean;
   reason: string | null;
+  remedy?: string | null;
   for_you?: boolean;
 };
 

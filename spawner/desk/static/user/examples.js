@@ -2,6 +2,7 @@
 
 import { h } from "../shared/dom.js";
 import { flavorFor, needsOf, whyNot } from "./fit.js";
+import { isMissing } from "./missing.js";
 
 /** @import { ExampleView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
@@ -10,7 +11,10 @@ import { flavorFor, needsOf, whyNot } from "./fit.js";
  * @param {string} url   of the instance
  * @param {string} path  of the notebook, relative to the workspace
  */
-export const notebookUrl = (url, path) => `${url}lab/tree/${path.split("/").map(encodeURIComponent).join("/")}`;
+export const notebookUrl = (url, path) => {
+  const tree = path.split("/").map(encodeURIComponent).join("/");
+  return `${url}lab/tree/${tree}?language=${document.documentElement.lang}`;
+};
 
 /**
  * What is said beside the button: a download that comes first, or that the running notebook is too small.
@@ -59,14 +63,15 @@ function openControl(example, model) {
 /** @param {Model} model */
 export function examples(model) {
   const { state, t, f } = model;
-  if (!state.examples.length) return null;
+  const shown = state.examples.filter((example) => !isMissing(example));
+  if (!shown.length) return null;
   return h(
     "section", { class: "examples", key: "examples", "aria-labelledby": "examples-title" },
     h("h2", { id: "examples-title" }, t("examples_title")),
     h("p", { class: "hint" }, t("examples_lead")),
     h(
       "ul", { class: "cards" },
-      state.examples.map((example) => h(
+      shown.map((example) => h(
         "li", { class: example.available ? "card" : "card off", key: example.id },
         example.icon
           ? h("img", { class: "card-icon", src: example.icon, alt: "", width: 40, height: 40, loading: "lazy" })

@@ -6,6 +6,7 @@ import { examples } from "./examples.js";
 import { base } from "../shared/script_page.js";
 import { instance } from "./instance.js";
 import { keptFiles } from "./keep.js";
+import { missing } from "./missing.js";
 import { paidInstances } from "./paid.js";
 import { queue, queueBanner } from "./queue.js";
 import { startForm } from "./start.js";
@@ -65,6 +66,7 @@ export function page(model) {
     // Paid instances that exist come before the examples; the offer of paid instances comes last.
     hasPaid && paidInstances(model),
     examples(model),
+    missing(model),
     keptFiles(model, base),
     !hasPaid && paidInstances(model),
   ].filter((node) => node instanceof Node);

@@ -2,6 +2,7 @@
 
 import { h } from "../shared/dom.js";
 import { meter, withoutHours } from "./allowance.js";
+import { isMissing } from "./missing.js";
 
 /** @import { FlavorView } from "../shared/api.d.ts" */
 /** @import { Model } from "./model.d.ts" */
@@ -64,15 +65,24 @@ function queueText({ in_line, wait_seconds }, { t, f }) {
 }
 
 /**
+ * Those that this installation can give, and the chosen one.
+ * @param {Model} model
+ */
+function shownFlavors(model) {
+  const chosen = chosenFlavor(model);
+  return model.state.flavors.filter((flavor) => flavor === chosen || !isMissing(flavor));
+}
+
+/**
  * @param {FlavorView} flavor
  * @param {boolean} checked
  * @param {Model} model
  */
 function flavorRow(flavor, checked, model) {
-  const { t, f, state } = model;
+  const { t, f } = model;
   const free = canStart(flavor);
   const off = !free && !canQueue(flavor);
-  const only = state.flavors.length === 1;
+  const only = shownFlavors(model).length === 1;
   const hasMeter = Boolean(flavor.allowance) && (!off || flavor.allowance?.blocks);
   const id = `flavor-${flavor.id}`;
   const capacity = free
@@ -101,7 +111,8 @@ function flavorRow(flavor, checked, model) {
 
 /** @param {Model} model */
 function imageChoice(model) {
-  const { state: { images }, t } = model;
+  const { state, t } = model;
+  const images = state.images.filter((image) => !isMissing(image));
   const chosen = chosenImage(model);
   if (!chosen) return null;
   const summary = chosen.summary && h("p", { class: "hint", id: "image-hint" }, chosen.summary);
@@ -156,7 +167,7 @@ export function startForm(model) {
       state.flavors.length > 0 && h(
         "fieldset", { class: "flavors", key: "flavors" },
         h("legend", { class: "sr-only" }, t("flavor_legend")),
-        state.flavors.map((flavor) => flavorRow(flavor, flavor === chosen, model)),
+        shownFlavors(model).map((flavor) => flavorRow(flavor, flavor === chosen, model)),
       ),
       h(
         "div", { class: "panel-end", key: "end" },

@@ -36,6 +36,7 @@ export interface LabApp {
     widgets(area: string): Iterable<LabWidget>;
     add(widget: LabWidget, area: string, options: { rank: number }): void;
     activateById(id: string): void;
+    collapseLeft?(): void;
     collapseRight?(): void;
   };
   serviceManager: { serverSettings: ServerSettings };

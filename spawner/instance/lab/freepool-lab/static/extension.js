@@ -12,6 +12,9 @@ import { Usage } from "./usage.js";
 
 /** @import { DocumentManager, Kit, LabApp, Shared, StatusBar } from "../types.d.ts" */
 
+/** Where the file browser would leave no room for the notebook. */
+const NARROW = "(width < 600px)";
+
 /**
  * @param {Shared} shared
  * @returns {Promise<Kit>}
@@ -88,7 +91,10 @@ export async function makePlugins(shared, base) {
       watchDialogs({ app, connection, kit, t });
       reportInput(connection);
       // JupyterLab's own start comes first.
-      app.restored.then(() => connection?.start());
+      app.restored.then(() => {
+        if (matchMedia(NARROW).matches) app.shell.collapseLeft?.();
+        connection?.start();
+      });
     },
   };
   return [lost, session];

@@ -147,14 +147,13 @@ const CHINESE = {
 };
 
 /**
- * Ours that fits JupyterLab's language. Its default is English, also where the person has chosen none: then the
- * browser's counts.
- * @param {string} lab  such as "zh_CN", "en" or ""
+ * Ours that fits JupyterLab's language; where it has none, the browser's counts.
+ * @param {string} lab  such as "zh-CN", "en" or ""
  * @param {string} browser  such as "zh-CN"
  * @returns {"en" | "zh-CN"}
  */
 export function languageOf(lab, browser) {
-  const wanted = lab && !/^(en|default)/i.test(lab) ? lab : browser;
+  const wanted = lab && !/^default/i.test(lab) ? lab : browser;
   return /^zh/i.test(wanted) ? "zh-CN" : "en";
 }
 

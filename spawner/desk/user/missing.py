@@ -1,0 +1,14 @@
+"""How an installation could give what its catalog lists and it does not have."""
+
+from __future__ import annotations
+
+from spawner.pool.backends.base import Unavailable
+
+REMEDIES: dict[Unavailable, str] = {
+    Unavailable.NO_GPU: "Freepool offers GPUs on Kubernetes, on servers that have them.",
+    Unavailable.TOO_LITTLE_MEMORY: "It needs a server with more memory.",
+    Unavailable.KUBERNETES_ONLY: "Freepool offers it on Kubernetes.",
+    Unavailable.NOT_ON_KUBERNETES: "Its container image must be named in the catalog.",
+    Unavailable.NOT_INSTALLED: "The administrator can install it: “make run HEAVY=1” installs the PyTorch image.",
+}
+"""In English; the desk translates them."""
