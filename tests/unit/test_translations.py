@@ -47,6 +47,7 @@ from spawner.ledger import EndReason, InstanceState, StartStep
 from spawner.ledger.paid.rows import OrderState
 from spawner.ledger.people import bans, forgetting
 from spawner.ledger.people.rows import BanCode
+from spawner.links import target
 from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import service as consent_service
@@ -230,6 +231,7 @@ def _all() -> dict[str, str]:
         *(("allowance_view.py", value) for value in allowance_view.TEXTS),
         *(("refusals.py", value) for value in time_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
+        ("target.py", target.CHECK_LINK),
         *(
             ("policies.py", value)
             for name, value in vars(policies).items()
