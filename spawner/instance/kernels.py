@@ -1,28 +1,32 @@
 """Kernels start without the notebook file's folder on Python's path: a repository may hold an `ipykernel_launcher.py`.
 
-IPython adds the folder once the kernel runs, so a notebook still imports the modules beside it.
+IPython adds the folder once the kernel runs, so a notebook still imports the modules beside it. With `python -P` it
+would not.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
 
 LAUNCH = ["-m", "ipykernel_launcher"]
+WITHOUT_FOLDER = [
+    "-c",
+    "import sys; sys.path[:1] = []; import runpy; "
+    "runpy.run_module('ipykernel_launcher', run_name='__main__', alter_sys=True)",
+]
+"""`python -c` has the working folder first on its path, as `python -m` has."""
 
 
 def with_safe_path(argv: list[str]) -> list[str]:
-    """The command with `python -P`, where it starts a kernel by the Python of this server, which knows `-P`."""
-    if argv[1:3] != LAUNCH or Path(argv[0]).parent not in (Path(), Path(sys.executable).parent):
-        return argv
-    return [argv[0], "-P", *argv[1:]]
+    """The command of a kernel; one that does not start a Python kernel stays as it is."""
+    at = next((number for number in range(len(argv)) if argv[number : number + 2] == LAUNCH), None)
+    return argv if at is None else [*argv[:at], *WITHOUT_FOLDER, *argv[at + 2 :]]
 
 
 class SafePathSpecs(KernelSpecManager):
-    """Adds `-P` to the commands of Python's kernels."""
+    """Changes the commands of Python's kernels."""
 
     def get_kernel_spec(self, kernel_name: str) -> Any:
         """The kernel's specification."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,8 +125,13 @@ def test_a_shared_link_names_no_user_and_no_password() -> None:
     assert public_address("/srv/a.git") == ""
 
 
-def test_only_the_servers_own_python_starts_kernels_with_a_safe_path() -> None:
-    rest = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    assert with_safe_path(["python", *rest]) == ["python", "-P", *rest]
-    assert with_safe_path(["/opt/other/bin/python3.9", *rest]) == ["/opt/other/bin/python3.9", *rest]
+def test_a_module_of_the_kernels_name_in_the_working_folder_does_not_run(tmp_path: Path) -> None:
+    (tmp_path / "ipykernel_launcher.py").write_text("print('hostile')")
+    (tmp_path / "runpy.py").write_text("print('hostile')")
+    for options in ([], ["-Xfrozen_modules=off"]):
+        asked = [sys.executable, *options, "-m", "ipykernel_launcher", "--version"]
+        plain = subprocess.run(asked, check=False, cwd=tmp_path, capture_output=True, text=True)
+        assert "hostile" in plain.stdout, "else this test shows nothing"
+        safe = subprocess.run(with_safe_path(asked), check=False, cwd=tmp_path, capture_output=True, text=True)
+        assert "hostile" not in safe.stdout
     assert with_safe_path(["ir", "--slave"]) == ["ir", "--slave"]

@@ -44,15 +44,14 @@ def describe(target: Target, example: ExampleView | None, texts: Translations) -
     if target.kind is Kind.EXAMPLE:
         assert example is not None
         return Description(example.title, ((texts.say("About"), example.summary),), icon=example.icon)
-    say = texts.say
-    rows = [(say("Server"), target.host)]
+    rows = [(texts.say("Server"), target.host)]
     if target.kind is Kind.GIT:
-        rows.append((say("Repository"), target.repository))
-        rows.append((say("Branch, tag or commit"), target.ref or say("Default branch")))
+        rows.append((texts.say("Repository"), target.repository))
+        rows.append((texts.say("Branch, tag or commit"), target.ref or texts.say("Default branch")))
     if target.file:
-        rows.append((say("File"), target.file))
+        rows.append((texts.say("File"), target.file))
     title = target.file.rsplit("/", 1)[-1] or target.repository.rsplit("/", 1)[-1]
-    return Description(title, tuple(rows), warning=say(WARNING))
+    return Description(title, tuple(rows), warning=texts.say(WARNING))
 
 
 def choices(flavors: Sequence[FlavorView], needs: Needs, preferred: str, texts: Translations) -> list[Choice]:
@@ -98,23 +97,23 @@ def progress(state: State, texts: Translations, *, page: str, image: str | None)
 
     `page`: the link's own page, where the user decides. `image`: the one that the link needs; None: any.
     """
-    say, instance, ticket = texts.say, state.instance, state.ticket
+    instance, ticket = state.instance, state.ticket
     if instance is not None:
         if instance.state == "stopping":
-            return OpenView(state="stopping", text=say("Your previous notebook is stopping."))
+            return OpenView(state="stopping", text=texts.say("Your previous notebook is stopping."))
         if image is not None and instance.image != image:
-            text = say("Your running notebook has another image than this example needs.")
+            text = texts.say("Your running notebook has another image than this example needs.")
             return OpenView(state="other_image", text=text, url=page)
         if instance.problem is not None:
             return OpenView(state="failed", text=instance.problem)
         if instance.state == "starting":
-            return OpenView(state="starting", text=say("Starting your notebook"))
+            return OpenView(state="starting", text=texts.say("Starting your notebook"))
         return None
     if ticket is not None:
         if ticket.place is None:
-            return OpenView(state="starting", text=say("Starting your notebook"))
-        return OpenView(state="queued", text=say("You are number {place} in the queue.", place=ticket.place))
-    last = state.last.text if state.last is not None and state.last.failed else say("No notebook is running.")
+            return OpenView(state="starting", text=texts.say("Starting your notebook"))
+        return OpenView(state="queued", text=texts.say("You are number {place} in the queue.", place=ticket.place))
+    last = state.last.text if state.last is not None and state.last.failed else texts.say("No notebook is running.")
     return OpenView(state="idle", text=last, url=page)
 
 
