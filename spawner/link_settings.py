@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PLACE = re.compile(r"[a-z0-9.-]{1,253}(:[0-9]{1,5})?")
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 LOOPBACK = "127.0.0.1"
 
 
@@ -44,4 +45,4 @@ class LinkSettings(BaseModel):
         """PEM for a host (`HOST` or `HOST:PORT`); empty where the system's certificates count. Raises `OSError`."""
         if self.certificates is None or host not in self.also_allow:
             return ""
-        return self.certificates.read_text()
+        return "\n".join([*CERTIFICATE.findall(self.certificates.read_text()), ""])  # notebooks get it: no private key
