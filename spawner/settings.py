@@ -19,6 +19,7 @@ from spawner.bundle_settings import BundleSettings
 from spawner.channel_settings import ChannelSettings
 from spawner.errors import SetupError
 from spawner.guard_settings import GuardSettings
+from spawner.link_settings import LinkSettings
 from spawner.login_settings import LoginSettings
 from spawner.network_settings import InstanceNetwork
 from spawner.origins import (
@@ -205,6 +206,9 @@ class Settings(BaseModel):
     channels: ChannelSettings = Field(
         default=ChannelSettings(),
         description="How users are reached who have no page open: mail and webhooks; docs/channels.md.",
+    )
+    links: LinkSettings = Field(
+        default=LinkSettings(), description="What open links may name beside public servers; docs/links.md."
     )
     terms: TermsSettings = Field(
         default=TermsSettings(), description="Texts of terms and privacy, and who must accept them; docs/terms.md."

@@ -16,6 +16,8 @@ from tests.channels.servers import MailBox, channels_by, mail_server
 from tests.cloud.steer import QUICK, Steer, steer_beside
 from tests.cluster.network import Network, is_on_cluster, lease
 from tests.lean import lean_settings
+from tests.links.repositories import git_over_tls
+from tests.save.git_server import GitServer
 from tests.session import leftovers, logs, schedule, summary
 from tests.stack import PROJECT, ROOMY, Stack, local_settings, running_stack, write_catalog
 
@@ -40,7 +42,18 @@ def mail_box() -> Iterator[MailBox]:
 
 
 @pytest.fixture(scope="session")
-def shared_stack(mail_box: MailBox) -> Iterator[Stack]:
+def git_server() -> Iterator[tuple[GitServer, Path]]:
+    """A Git server that open links may name in `shared_stack`, and the file with its certificate."""
+    folder = Path(tempfile.mkdtemp(prefix="freepool-git-"))
+    try:
+        with git_over_tls(folder) as found:
+            yield found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_stack(mail_box: MailBox, git_server: tuple[GitServer, Path]) -> Iterator[Stack]:
     """One Freepool for all tests that leave nothing behind: they use users of their own, and stop what they start.
 
     `cpu-large` uses hours of the class `cpu`, of which each user has plenty.
@@ -55,7 +68,9 @@ def shared_stack(mail_box: MailBox) -> Iterator[Stack]:
         data["keep"] = {"enabled": True, "limit": "1MiB"}
 
     try:
-        settings = local_settings(folder / "settings.yaml", channels=channels_by(mail_box))
+        place = git_server[0].url.removeprefix("https://")
+        links = {"also_allow": [place], "certificates": str(git_server[1])}
+        settings = local_settings(folder / "settings.yaml", channels=channels_by(mail_box), links=links)
         catalog = write_catalog(folder / "catalog.yaml", change)
         with running_stack(folder / "state", catalog=catalog, settings=settings) as stack:
             yield stack

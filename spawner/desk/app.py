@@ -30,6 +30,7 @@ from spawner.desk.context import Desk
 from spawner.desk.hub_auth import DeskAuth
 from spawner.desk.i18n import LANGUAGES, load_translations
 from spawner.desk.identity import HubLogins
+from spawner.desk.open import routes as open_routes
 from spawner.desk.openapi import openapi
 from spawner.desk.paid import gate
 from spawner.desk.paid import routes as paid_routes
@@ -127,7 +128,9 @@ def make_parts(settings: Settings, hub: HubClient) -> Parts:
 def api_document(*, has_paid: bool) -> dict[str, Any]:
     """The OpenAPI document of the whole API."""
     paid = paid_routes.API if has_paid else ()
-    return openapi(BASE, (*user_routes.ROUTES, *announcement_pages.ROUTES, *admin_routes.ROUTES, *paid))
+    return openapi(
+        BASE, (*user_routes.ROUTES, *open_routes.ROUTES, *announcement_pages.ROUTES, *admin_routes.ROUTES, *paid)
+    )
 
 
 def all_routes(parts: Parts) -> list[Any]:
@@ -150,7 +153,7 @@ def all_routes(parts: Parts) -> list[Any]:
     )
     return [
         *tornado_routes(BASE, common_routes, desk=desk),
-        *tornado_routes(BASE, user_routes.ROUTES, desk=desk, parts=parts.user),
+        *tornado_routes(BASE, (*user_routes.ROUTES, *open_routes.ROUTES), desk=desk, parts=parts.user),
         *tornado_routes(BASE, (*paid_routes.PAGES, *paid_routes.API), desk=desk, parts=parts.paid),
         *tornado_routes(BASE, admin_routes.ROUTES, desk=desk),
         (gate.GATE, gate.GateHandler, {"desk": desk}),

@@ -21,6 +21,7 @@ from spawner.hub.limits import limit_requests
 from spawner.hub.loading import load_few
 from spawner.hub.log_lines import ContextFormatter
 from spawner.hub.login.config import use_crypt_keys, use_login, use_login_links
+from spawner.hub.open_links import lead_to_page
 from spawner.hub.origins import configure_origins
 from spawner.hub.pages.config import use_pages
 from spawner.hub.people import HANDLERS, PEOPLE_KEY, HubPeople, post_auth_hook, skip_refresh_of_renamed
@@ -110,6 +111,7 @@ def _add(c: Any, settings: Settings) -> None:
         c.OAuthenticator.refresh_user_hook = skip_refresh_of_renamed
     hub.template_paths = _there(hub, "template_paths", [])
     use_pages(c, settings)
+    lead_to_page(hub)
     ask_before_spawn()
     announce_at_login()
     # The pool admits starts: the hub must not refuse them with 429 itself, nor exit because several starts in a row

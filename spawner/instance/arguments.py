@@ -32,6 +32,7 @@ def server_arguments(root: str) -> list[str]:
         f"--ServerApp.root_dir={root}",
         "--ServerApp.jpserver_extensions={'spawner.instance.extension': True}",
         f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",
+        "--ServerApp.kernel_spec_manager_class=spawner.instance.kernels.SafePathSpecs",
         "--KernelManager.transport=ipc",
         # Else a kernel that dies in its first seconds gets other sockets, and open tabs lose it for a minute.
         "--KernelRestarter.random_ports_until_alive=False",

@@ -52,6 +52,7 @@ def _network(settings: Settings) -> Network:
     chosen, hub = settings.network, urlsplit(settings.hub_api_url)
     has_port = hub.scheme == "http"  # else a Unix socket, which no instance sees
     ports = {port for port in (hub.port if has_port else None, settings.public_port) if port}
+    ports |= settings.links.forwarded_ports
     return Network(
         means=Means(chosen.means or find_means(internet=chosen.internet)[0]),
         ports=tuple(sorted(ports)),

@@ -46,8 +46,9 @@ def test_a_login_link_leads_to_the_page_that_was_asked_for(visitor: Visitor) -> 
     page, _ = visitor.visit("/services/desk/?example=ocr")
     expect(heading(page)).to_have_text(LANDING["en-US"])
     page.goto(visitor.stack.link_for(visitor.user))
-    expect(heading(page)).to_have_text(IDLE["en"])
-    assert page.url.endswith("/services/desk/?example=ocr")
+    expect(heading(page)).to_have_text("Read the text in a picture")
+    assert page.url.endswith("/services/desk/open?example=ocr")
+    assert visitor.instances() == []
 
 
 def test_no_address_of_another_site_is_opened_after_a_login(visitor: Visitor) -> None:

@@ -12,7 +12,7 @@ from spawner.ledger.people import terms
 from tests.login.provider import Provider, client_with_cookies, log_in
 from tests.stack import Stack, eventually
 
-TARGET = "/services/desk/?example=ocr&x=%2Fopen"
+TARGET = "/services/desk/?image=light&x=%2Fopen"
 PAGE = "/services/desk/terms/accept"
 
 

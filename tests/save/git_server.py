@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -47,8 +48,10 @@ def git(folder: Path, *arguments: str) -> bytes:
 
 
 @contextmanager
-def serving_git(folder: Path, *, user: str, token: str) -> Iterator[GitServer]:
-    """The server until the block ends."""
+def serving_git(
+    folder: Path, *, user: str = "", token: str = "", tls: ssl.SSLContext | None = None
+) -> Iterator[GitServer]:
+    """The server until the block ends. Without a token everybody may read, as with a public repository."""
     server = GitServer(folder, user, token)
     allowed = "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
 
@@ -57,7 +60,7 @@ def serving_git(folder: Path, *, user: str, token: str) -> Iterator[GitServer]:
 
         def _serve(self) -> None:
             server.seen.append(self.path)
-            if self.headers.get("Authorization") != allowed:
+            if token and self.headers.get("Authorization") != allowed:
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="git"')
                 self.send_header("Content-Length", "0")
@@ -82,6 +85,7 @@ def serving_git(folder: Path, *, user: str, token: str) -> Iterator[GitServer]:
                     "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
                     "CONTENT_LENGTH": str(len(body)),
                     "REMOTE_USER": user,
+                    "HTTP_GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
                 },
             ).stdout
             head, _, rest = answer.partition(b"\r\n\r\n")
@@ -110,6 +114,9 @@ def serving_git(folder: Path, *, user: str, token: str) -> Iterator[GitServer]:
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.url = f"http://127.0.0.1:{http.server_address[1]}"
+    if tls is not None:
+        http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
+        server.url = server.url.replace("http:", "https:")
     thread = threading.Thread(target=http.serve_forever, args=(0.01,))
     thread.start()
     try:

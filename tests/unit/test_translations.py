@@ -26,6 +26,7 @@ from spawner.desk.admin import run_words
 from spawner.desk.admin import state as admin_state
 from spawner.desk.admin import strings as admin_strings
 from spawner.desk.i18n import LANGUAGES, TRANSLATIONS, Plural, choose_language, load_translations
+from spawner.desk.open import describe
 from spawner.desk.paid import accounts, alarms, consents, forms, oauth_proof, offers, role, role_check
 from spawner.desk.paid import http as base
 from spawner.desk.paid import texts as words
@@ -50,6 +51,7 @@ from spawner.ledger.paid.rows import OrderState
 from spawner.ledger.people import bans, forgetting
 from spawner.ledger.people.rows import BanCode
 from spawner.ledger.pool.end_texts import END_TEXTS
+from spawner.links import target
 from spawner.paid.accounts import binding
 from spawner.paid.consent import rules as consent_rules
 from spawner.paid.consent import service as consent_service
@@ -240,6 +242,12 @@ def _all() -> dict[str, str]:
         *(("allowance_view.py", value) for value in allowance_view.TEXTS),
         *(("refusals.py", value) for value in time_texts()),
         *(("line.py", value) for name, value in vars(responses).items() if name.isupper() and str(value).endswith(".")),
+        ("target.py", target.CHECK_LINK),
+        *(("describe.py", value) for value in (*describe.FAILURES.values(), *describe.NEXT.values())),
+        *(
+            ("describe.py", value)
+            for value in (describe.WARNING, describe.TOO_SMALL, describe.TOO_SHORT, describe.FAILED)
+        ),
         *(
             ("policies.py", value)
             for name, value in vars(policies).items()

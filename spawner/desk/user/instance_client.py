@@ -15,12 +15,15 @@ import aiohttp
 
 from spawner.instance.arguments import ARCHIVE
 from spawner.instance.desk_key import HEADER, desk_key
+from spawner.instance.fetch.paths import OPEN
 from spawner.instance.save.paths import DESK_CHANGES, UNPACK
 from spawner.ledger import Instance
 
 CHANGES_SECONDS = 2.0
 """Somebody waits for the answer before they stop their notebook."""
 UNPACK_SECONDS = 300.0
+FETCH_SECONDS = 10.0
+"""The instance answers within two seconds, done or not."""
 LARGEST_ANSWER = 512 * 1024
 """Bytes: 200 names of files."""
 
@@ -53,6 +56,11 @@ async def unpack(instance: Instance, secret: str, pieces: AsyncIterator[bytes]) 
     """Put the files of a zip into the workspace. Returns counts: `files`, `beside`, `refused`. Raises
     `InstanceRefused`, and what `pieces` raises."""
     return await _call("POST", instance, UNPACK, secret, seconds=UNPACK_SECONDS, data=pieces)
+
+
+async def fetch_link(instance: Instance, secret: str, wanted: dict[str, str]) -> dict[str, Any]:
+    """Have the instance fetch what a link names: see `spawner.instance.fetch.handlers`. Raises `InstanceRefused`."""
+    return await _call("POST", instance, OPEN, secret, seconds=FETCH_SECONDS, json=wanted)
 
 
 async def _call(

@@ -30,7 +30,14 @@ class PageHandler(UserHandler):
     """GET /"""
 
     async def get(self) -> None:
-        """The page with its first state, so that it is complete before its script asks for anything."""
+        """The page with its first state, so that it is complete before its script asks for anything.
+
+        `?example=ID` leads to the page that opens the example.
+        """
+        asked = self.get_query_argument("example", "")
+        if any(example.id == asked for example in self.desk.catalog.examples):
+            self.redirect(f"{self.desk.base}open?example={asked}")
+            return
         state = (await self.state()).model_dump(mode="json")
         strings = {name: self.say(text) for name, text in (USER_STRINGS | ALLOWANCE_STRINGS).items()}
         imported = [self.static_url(path, include_version=False) for path in IMPORTED]

@@ -69,7 +69,7 @@ class LinkHandler(QuietHandler):
             wanted = bytes.fromhex(kept).decode()
         except ValueError:
             return home
-        is_desks = wanted.partition("?")[0] == home  # with a query; `..` would lead to any other page
+        is_desks = wanted.partition("?")[0] in (home, f"{home}open")  # with a query; `..` would lead to any other page
         return wanted if is_desks and LOCAL_PATH.fullmatch(wanted) else home
 
     def _refuse_other_pages(self) -> None:

@@ -33,6 +33,9 @@ class Entry:
 DESK, HUB = "/services/desk/", "/hub/"
 PAGES = (
     Entry("landing", "/", STRANGER, keep=True),
+    Entry("open-stranger", "/open?git=https://git.example.org/ada/course&path=first.ipynb", STRANGER),
+    Entry("open", f"{DESK}open?git=https://git.example.org/ada/course&path=first.ipynb"),
+    Entry("open-example", f"{DESK}open?example=ocr"),
     Entry("login", f"{HUB}login", STRANGER),
     Entry("login-forged", f"{HUB}link?user=eve&token=x", STRANGER, status=403),
     Entry("stranger-404", f"{HUB}nothing", STRANGER, status=404),

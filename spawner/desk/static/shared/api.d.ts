@@ -575,6 +575,14 @@ export type NoticeView = {
   instance: string | null;
 };
 
+export type OpenView = {
+  state: "none" | "idle" | "queued" | "starting" | "stopping" | "fetching" | "ready" | "failed" | "other_image";
+  text: string;
+  next?: string;
+  details?: string;
+  url?: string | null;
+};
+
 export type PaidAdminView = {
   clouds: CloudView[];
   paused: Record<string, string> | null;

@@ -1,0 +1,132 @@
+"""Puts a link, its machine types and its progress into words. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from spawner.desk.durations import size
+from spawner.desk.i18n import Translations
+from spawner.desk.open.views import Choice, Description, OpenView
+from spawner.desk.user.landing import free_view, resources
+from spawner.desk.user.views import ExampleView, FlavorView, State
+from spawner.links.gate import Fit, Needs, Offer, best, fit_of
+from spawner.links.target import Kind, Target
+
+WARNING = (
+    "This content is not from this platform. It is opened, not run: check who wrote it before you run its cells. What "
+    "you run can read the files in your notebook."
+)
+TOO_SMALL = "Too small: needs {size} memory"
+TOO_SHORT = "Sessions are too short for this"
+FAILURES = {
+    "not_found": "The repository was not found, or is not public.",
+    "no_ref": "The repository has no such branch, tag or commit.",
+    "no_file": "The repository has no such file.",
+    "not_a_notebook": "The address did not return a notebook file.",
+    "redirected": "The address redirects to another address, which is not allowed.",
+    "unreachable": "The server could not be reached from your notebook.",
+    "timed_out": "The download took too long.",
+    "too_large": "It is too large to be opened by a link.",
+    "too_many": "It has too many files to be opened by a link.",
+    "disk_full": "The notebook's disk is full.",
+    "no_git": "This notebook's image has no Git.",
+}
+"""By the code of the instance's answer."""
+FAILED = "It could not be opened."
+CHECK = "Check the link, or ask its author for a new one."
+FREE_SPACE = "Delete files in your notebook, then try again."
+NEXT = {"disk_full": FREE_SPACE, "unreachable": "Try again in a moment.", "timed_out": "Try again in a moment."}
+
+
+def describe(target: Target, example: ExampleView | None, texts: Translations) -> Description:
+    """What the address says. An example is the platform's own, so its title is known."""
+    if target.kind is Kind.EXAMPLE:
+        assert example is not None
+        return Description(example.title, ((texts.say("About"), example.summary),), icon=example.icon)
+    rows = [(texts.say("Server"), target.host)]
+    if target.kind is Kind.GIT:
+        rows.append((texts.say("Repository"), target.repository))
+        rows.append((texts.say("Branch, tag or commit"), target.ref or texts.say("Default branch")))
+    if target.file:
+        rows.append((texts.say("File"), target.file))
+    title = target.file.rsplit("/", 1)[-1] or target.repository.rsplit("/", 1)[-1]
+    return Description(title, tuple(rows), warning=texts.say(WARNING))
+
+
+def choices(flavors: Sequence[FlavorView], needs: Needs, preferred: str, texts: Translations) -> list[Choice]:
+    """The machine types, with the one to choose at first checked."""
+    offers = {flavor.id: _offer(flavor) for flavor in flavors}
+    chosen = best(list(offers.values()), needs, preferred)
+    return [
+        Choice(
+            id=flavor.id,
+            title=flavor.title,
+            resources=resources(flavor, texts),
+            text=_fit_text(flavor, fit_of(offers[flavor.id], needs), needs, texts),
+            fit=fit_of(offers[flavor.id], needs),
+            checked=flavor.id == chosen,
+        )
+        for flavor in flavors
+    ]
+
+
+def _offer(flavor: FlavorView) -> Offer:
+    can_start = flavor.available > 0 and not flavor.reason
+    return Offer(
+        id=flavor.id,
+        memory=flavor.memory_bytes,
+        session_seconds=flavor.session_seconds,
+        available=flavor.available if can_start else 0,
+        can_queue=flavor.queue and not can_start,
+        wait_seconds=None if flavor.wait_seconds is None else float(flavor.wait_seconds[1]),
+        has_accelerator=flavor.accelerator is not None,
+    )
+
+
+def _fit_text(flavor: FlavorView, fit: Fit, needs: Needs, texts: Translations) -> str:
+    if fit is Fit.TOO_SMALL:
+        return texts.say(TOO_SMALL, size=size(needs.memory, texts.language))
+    if fit is Fit.TOO_SHORT:
+        return texts.say(TOO_SHORT)
+    return free_view(flavor, texts).text
+
+
+def progress(state: State, texts: Translations, *, page: str, image: str | None) -> OpenView | None:
+    """What is to be said before the link can be opened; None: the notebook runs, and has the image.
+
+    `page`: the link's own page, where the user decides. `image`: the one that the link needs; None: any.
+    """
+    instance, ticket = state.instance, state.ticket
+    if instance is not None:
+        if instance.state == "stopping":
+            return OpenView(state="stopping", text=texts.say("Your previous notebook is stopping."))
+        if image is not None and instance.image != image:
+            text = texts.say("Your running notebook has another image than this example needs.")
+            return OpenView(state="other_image", text=text, url=page)
+        if instance.problem is not None:
+            return OpenView(state="failed", text=instance.problem)
+        if instance.state == "starting":
+            return OpenView(state="starting", text=texts.say("Starting your notebook"))
+        return None
+    if ticket is not None:
+        if ticket.place is None:
+            return OpenView(state="starting", text=texts.say("Starting your notebook"))
+        return OpenView(state="queued", text=texts.say("You are number {place} in the queue.", place=ticket.place))
+    last = state.last.text if state.last is not None and state.last.failed else texts.say("No notebook is running.")
+    return OpenView(state="idle", text=last, url=page)
+
+
+def failure(code: str, details: str, texts: Translations) -> OpenView:
+    """A fetch that the instance reports as failed."""
+    return OpenView(
+        state="failed",
+        text=texts.say(FAILURES.get(code, FAILED)),
+        next=texts.say(NEXT.get(code, CHECK)),
+        details=details,
+    )
+
+
+def file_url(notebook_url: str, path: str) -> str:
+    """The address of a file or folder in JupyterLab."""
+    return f"{notebook_url}lab/tree/{quote(path)}"

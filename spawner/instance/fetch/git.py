@@ -1,0 +1,82 @@
+"""Runs git without the user's configuration, hooks, filters, submodules, prompts and redirects, by https only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from spawner.instance.fetch.wanted import FetchFailed
+
+CAUSES = (
+    (r"redirect", "redirected"),
+    (r"remote branch .* not found|couldn't find remote ref|not our ref|unadvertised object", "no_ref"),
+    (r"not found|does not exist|authentication failed|terminal prompts|returned error: 40[134]", "not_found"),
+    (r"could not read (username|password)", "not_found"),
+    (r"no space left|disk quota", "disk_full"),
+    (r"transport .* not allowed", "not_allowed"),
+    (r"could not resolve|failed to connect|timed out|ssl|certificate|unable to access|connection", "unreachable"),
+)  # fmt: skip
+OPTIONS: Sequence[str] = (
+    "-c", "credential.helper=", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",
+    "-c", "http.followRedirects=false", "-c", "protocol.allow=never", "-c", "protocol.https.allow=always",
+    "-c", "submodule.recurse=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false",
+    "-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false",
+    "-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30",
+)  # fmt: skip
+
+
+async def run_git(folder: Path, *arguments: str, certificates: Path | None = None) -> str:
+    """What one command says. `certificates`: a file of those to trust in place of the system's.
+
+    Raises `FetchFailed` with the cause that git's output names.
+    """
+    process = await asyncio.create_subprocess_exec(
+        "git",
+        *OPTIONS,
+        *arguments,
+        cwd=folder,
+        env=environment(os.environ, certificates),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        output, errors = await process.communicate()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        await process.wait()
+        raise
+    if process.returncode:
+        said = errors.decode(errors="replace").strip()
+        raise FetchFailed(cause_of(said), said)
+    return output.decode(errors="replace").strip()
+
+
+def environment(given: Mapping[str, str], certificates: Path | None = None) -> dict[str, str]:
+    """Of git: nothing of the user's configuration, no prompt, no token of the notebook's."""
+    kept = {name: value for name, value in given.items() if not name.startswith(("GIT_", "JUPYTER", "FREEPOOL"))}
+    return {
+        **kept,
+        **({"GIT_SSL_CAINFO": str(certificates)} if certificates else {}),
+        "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "GIT_ALLOW_PROTOCOL": "https",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+    }
+
+
+def cause_of(said: str) -> str:
+    """The cause that git's output names; `failed` where it names none."""
+    text = said.lower()
+    return next((code for pattern, code in CAUSES if re.search(pattern, text)), "failed")

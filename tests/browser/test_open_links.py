@@ -1,0 +1,93 @@
+"""From a badge in a README to a cell that has run, and what an open link never does."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import lab
+from tests.browser.test_axe import findings
+from tests.browser.test_looks import PHONE, assert_fits
+from tests.browser.visitor import Visitor, button, heading
+from tests.links.repositories import commit, notebook
+from tests.save.git_server import GitServer
+
+Enter = Callable[..., Visitor]
+Picture = Callable[..., None]
+HOSTILE_LAUNCHER = "import pathlib; pathlib.Path.home().joinpath('ran').write_text('x'); raise SystemExit"
+
+
+def test_from_a_badge_to_a_cell_that_has_run(
+    enter: Enter, picture: Picture, git_server: tuple[GitServer, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, _ = git_server
+    visitor = enter()
+    check = "import pathlib; ran = pathlib.Path.home().joinpath('ran').exists()"
+    files = {
+        "course/first.ipynb": notebook("import helper", check, "print('RESULT: {}', helper.VALUE, ran)"),
+        "course/helper.py": "VALUE = 42\n",
+        "course/ipykernel_launcher.py": HOSTILE_LAUNCHER,
+    }
+    url = commit(server, "badge.git", files)
+    steps: list[tuple[str, float]] = [("begin", time.monotonic())]
+
+    def step(name: str) -> None:
+        steps.append((name, time.monotonic()))
+
+    page, _ = visitor.visit(f"/open?git={quote(url, safe='')}&ref=main&path=course/first.ipynb")
+    expect(heading(page)).to_have_text("first.ipynb")
+    expect(page.locator(".open-facts")).to_contain_text("badge")
+    step("page of the link, signed out")
+    picture(page, "stranger")
+    assert findings(page, "stranger") == []
+    for _ in range(3):
+        answer = visitor.stack.http.get(page.url)
+        assert answer.status_code == 200
+    assert not any("badge.git/info" in path for path in server.seen), "a GET fetches nothing"
+    assert visitor.instances() == []
+
+    step("checks of the test")
+    page.goto(visitor.stack.link_for(visitor.user))
+    expect(button(page, "Start")).to_be_visible()
+    expect(heading(page)).to_have_text("first.ipynb")
+    step("login")
+    picture(page, "open", full_page=True)
+    assert findings(page, "open") == []
+    page.set_viewport_size(PHONE)
+    assert_fits(page)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert visitor.instances() == [], "the page starts nothing by itself"
+    step("checks of the test")
+    button(page, "Start").click()
+    page.wait_for_url("**/lab/tree/badge/course/first.ipynb")
+    step("start, download, and the notebook file's address")
+    result = lab.run_all(page)
+    step("JupyterLab, its kernel, and the cells")
+    assert result.inner_text().strip() == "RESULT: {} 42 False", "the repository's own launcher never ran"
+    lines = [f"{after[1] - before[1]:6.2f} s  {after[0]}" for before, after in itertools.pairwise(steps)]
+    with capsys.disabled():
+        print("", *lines, sep="\n")
+    opens_in_the_running_notebook(visitor, page, url)
+    picture(page, "failed")
+    assert findings(page, "failed") == []
+
+
+def opens_in_the_running_notebook(visitor: Visitor, page: Page, url: str) -> None:
+    """Other links, and one whose file is not there."""
+    base, before = visitor.stack.url, visitor.instances()[0]
+    page.goto(f"{base}/hub/user-redirect/git-pull?repo={quote(url, safe='')}&urlpath=lab/tree/badge/course")
+    expect(page.locator(".open-facts")).to_contain_text("course")
+    page.goto(f"{base}/open?example=language")
+    expect(page.get_by_text("Your files stay.")).to_be_visible()
+    button(page, "Open in my notebook").click()
+    page.wait_for_url("**/lab/tree/examples/language/language.ipynb")
+    assert visitor.instances()[0].id == before.id, "a running notebook is kept"
+    page.goto(f"{base}/open?git={quote(url, safe='')}&path=nothing.ipynb")
+    button(page, "Open in my notebook").click()
+    expect(page.locator("#progress")).to_have_text("The repository has no such file.")

@@ -1,0 +1,137 @@
+"""What is fetched from a real Git server over TLS, what is refused, and that nothing of it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spawner.instance.fetch.handlers import Fetches, fetch
+from spawner.instance.fetch.link import link_of, public_address
+from spawner.instance.fetch.wanted import FetchFailed, Limits, Wanted
+from spawner.instance.kernels import with_safe_path
+from tests.links.repositories import commit, git_over_tls, notebook
+from tests.save.git_server import GitServer, git
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitServer, str]]:
+    with git_over_tls(tmp_path_factory.mktemp("git") / "server") as (server, certificate):
+        yield server, certificate.read_text()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+async def refused(root: Path, wanted: Wanted, certificates: str, limits: Limits | None = None) -> str:
+    with pytest.raises(FetchFailed) as failed:
+        await fetch(root, wanted, certificates, limits)
+    assert list(root.iterdir()) == [], "nothing is left behind"
+    return failed.value.code
+
+
+async def test_a_repository_is_fetched_once_and_a_users_changes_stay(served: tuple[GitServer, str], root: Path) -> None:
+    server, certificates = served
+    url = commit(server, "plain.git", {"a/one.ipynb": notebook("1"), "two.ipynb": notebook("2")})
+    wanted = Wanted(git=url, ref="main", path="a/one.ipynb")
+    assert await fetch(root, wanted, certificates) == "plain/a/one.ipynb"
+    (root / "plain" / "a" / "one.ipynb").write_text("mine")
+    seen = len(server.seen)
+    assert await fetch(root, wanted, certificates) == "plain/a/one.ipynb"
+    assert (root / "plain" / "a" / "one.ipynb").read_text() == "mine"
+    assert len(server.seen) == seen
+    head = git(server.folder / "plain.git", "rev-parse", "main").decode().strip()
+    assert await fetch(root, Wanted(git=url, ref=head), certificates) == "plain-2"
+    assert (root / "plain-2" / "two.ipynb").exists()
+    assert await link_of(root, "plain/a/one.ipynb") == {"git": url, "ref": "main", "path": "a/one.ipynb"}
+    (root / "new.ipynb").write_text("{}")
+    assert await link_of(root, "new.ipynb") is None
+
+
+async def test_hooks_filters_submodules_and_symbolic_links_of_a_repository_do_nothing(
+    served: tuple[GitServer, str], root: Path
+) -> None:
+    server, certificates = served
+    submodule = '[submodule "x"]\n path = x\n url = ext::sh -c touch% ran\n'
+    files = {".gitattributes": "* filter=lfs diff=lfs merge=lfs\n", ".gitmodules": submodule, "model.bin": "version x"}
+    url = commit(server, "hostile.git", files)
+    work = server.folder / "hostile.git.work"
+    (work / "out").symlink_to("/etc/passwd")
+    git(work, "add", "out")
+    git(work, "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message=y")
+    git(work, "push", "--quiet", str(server.folder / "hostile.git"), "HEAD:main")
+    hook = root.parent / "hooks"
+    hook.mkdir()
+    (hook / "post-checkout").write_text(f"#!/bin/sh\ntouch {root.parent}/ran\n")
+    (hook / "post-checkout").chmod(0o755)
+    assert await fetch(root, Wanted(git=url, path="model.bin"), certificates) == "hostile/model.bin"
+    assert (root / "hostile" / "model.bin").read_text() == "version x"
+    assert (root / "hostile" / "out").read_text() == "/etc/passwd", "a file that says where the link leads"
+    assert not (root / "hostile" / "out").is_symlink()
+    assert not (root / "hostile" / "x").exists()
+    assert list((root / "hostile" / ".git").glob("hooks/*")) == []
+
+
+async def test_what_cannot_be_fetched_says_why_and_leaves_nothing(served: tuple[GitServer, str], root: Path) -> None:
+    server, certificates = served
+    url = commit(server, "large.git", {f"{n}.txt": str(n) * 1000 for n in range(30)})
+    assert await refused(root, Wanted(git=url, ref="nothing"), certificates) == "no_ref"
+    assert await refused(root, Wanted(git=f"{server.url}/nothing.git"), certificates) == "not_found"
+    assert await refused(root, Wanted(git=url), "") == "unreachable", "the system does not know the certificate"
+    assert await refused(root, Wanted(git=url), certificates, Limits(bytes=20_000)) == "too_large"
+    assert await refused(root, Wanted(git=url), certificates, Limits(files=29)) == "too_many"
+    assert await refused(root, Wanted(git=url), certificates, Limits(seconds=0.001)) == "timed_out"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"git": "file:///etc"},
+        {"git": "ext::sh -c id"},
+        {"git": "http://example.org/a"},
+        {"git": "--upload-pack=id"},
+        {"git": "https://example.org/a", "ref": "--upload-pack=id"},
+        {"git": "https://example.org/a", "path": "../x"},
+        {"git": "https://example.org/a", "path": "a\nb"},
+        {"git": "https://example.org/a", "url": "https://example.org/a.ipynb"},
+        {},
+    ],
+)
+def test_no_other_protocol_and_no_option_of_git_is_wanted(fields: dict[str, str]) -> None:
+    with pytest.raises(FetchFailed) as failed:
+        Wanted(**fields)
+    assert failed.value.code == "bad_link"
+
+
+async def test_the_same_link_pressed_twice_is_fetched_once(served: tuple[GitServer, str], root: Path) -> None:
+    server, certificates = served
+    wanted = Wanted(git=commit(server, "twice.git", {"a.txt": "1"}))
+    fetches = Fetches(root)
+    said = await asyncio.gather(*(fetches.state_of(wanted, certificates, seconds=20) for _ in range(2)))
+    assert said == [{"state": "done", "path": "twice"}] * 2
+    assert [path.name for path in root.iterdir()] == ["twice"]
+
+
+def test_a_shared_link_names_no_user_and_no_password() -> None:
+    assert public_address("https://ada:secret@git.example.org/a/b.git") == "https://git.example.org/a/b.git"
+    assert public_address("git@git.example.org:a/b.git") == "https://git.example.org/a/b.git"
+    assert public_address("/srv/a.git") == ""
+
+
+def test_a_module_of_the_kernels_name_in_the_working_folder_does_not_run(tmp_path: Path) -> None:
+    (tmp_path / "ipykernel_launcher.py").write_text("print('hostile')")
+    (tmp_path / "runpy.py").write_text("print('hostile')")
+    for options in ([], ["-Xfrozen_modules=off"]):
+        asked = [sys.executable, *options, "-m", "ipykernel_launcher", "--version"]
+        plain = subprocess.run(asked, check=False, cwd=tmp_path, capture_output=True, text=True)
+        assert "hostile" in plain.stdout, "else this test shows nothing"
+        safe = subprocess.run(with_safe_path(asked), check=False, cwd=tmp_path, capture_output=True, text=True)
+        assert "hostile" not in safe.stdout
+    assert with_safe_path(["ir", "--slave"]) == ["ir", "--slave"]
