@@ -70,4 +70,6 @@ class OpenHandler(LinkHandler):
 
     def _ready(self, state: State, path: str) -> OpenView:
         assert state.instance is not None
-        return OpenView(state="ready", text=self.say("Ready"), url=file_url(state.instance.url, path))
+        return OpenView(
+            state="ready", text=self.say("Ready"), url=file_url(state.instance.url, path, self.language_texts.language)
+        )

@@ -127,6 +127,6 @@ def failure(code: str, details: str, texts: Translations) -> OpenView:
     )
 
 
-def file_url(notebook_url: str, path: str) -> str:
-    """The address of a file or folder in JupyterLab."""
-    return f"{notebook_url}lab/tree/{quote(path)}"
+def file_url(notebook_url: str, path: str, language: str) -> str:
+    """The address of a file or folder in JupyterLab, which opens in the language of our pages."""
+    return f"{notebook_url}lab/tree/{quote(path)}?language={language}"
