@@ -2,7 +2,8 @@
 
 Notebooks are at NAME.localhost. Browsers resolve that; most programs do not, so they use the hub's host. A browser
 cannot be made to show or run what is answered here: it sends no token with a page, a script or a worker, and only
-requests with a token are passed on. Other requests are redirected to the user's host.
+requests with a token are passed on, in `Authorization` or, of a websocket, in the address. Other requests are
+redirected to the user's host.
 """
 
 from __future__ import annotations
@@ -55,15 +56,21 @@ class RelayHandler(Handler):
     async def prepare(self) -> None:
         """Relay a request with a token, and redirect others."""
         await super().prepare()
-        if not TOKEN.match(self.request.headers.get("Authorization", "")):
+        is_upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
+        if not self._has_token(is_upgrade=is_upgrade):
             self._send_to_users_host()
             return
-        is_upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
         head = self._head(is_upgrade=is_upgrade)
         theirs = await self._connect()
         ours = self.detach()
         self._finished = True
         await relay(ours, theirs, head)
+
+    def _has_token(self, *, is_upgrade: bool) -> bool:
+        """A page cannot set `Upgrade`: only a websocket has it, and shows nothing."""
+        if is_upgrade and self.get_query_argument("token", ""):
+            return True
+        return bool(TOKEN.match(self.request.headers.get("Authorization", "")))
 
     def data_received(self, chunk: bytes) -> None:
         """Only of a request that is answered already."""

@@ -13,6 +13,7 @@ from spawner.instance.archive import ArchiveHandler
 from spawner.instance.arguments import ARCHIVE
 from spawner.instance.desk_link import HttpDesk
 from spawner.instance.fetch.handlers import fetch_routes
+from spawner.instance.handshake_tokens import take_handshake_tokens
 from spawner.instance.save.handlers import save_routes
 from spawner.instance.sealing import ACTIVITY_PATH, CLAIM_PATH, HEALTH_PATH
 from spawner.instance.session import Sessions, desk_address
@@ -51,6 +52,7 @@ def _load_jupyter_server_extension(app: Any) -> None:
     routes += save_routes(app.web_app.settings["base_url"])
     routes += fetch_routes(app.web_app.settings["base_url"])
     app.web_app.add_handlers(".*$", [*routes, *_session_routes(app)])
+    take_handshake_tokens(app.identity_provider.hub_auth)
     usage.set_up(app)
     language.install()
     same_content.install()
