@@ -52,6 +52,7 @@ OPERATIONS = [
     ("POST", "/api/keep/{id}/restore"),
     ("POST", "/api/keep/{id}/delete"),
     ("GET", "/api/end/{id}"),
+    ("POST", "/api/open"),
     ("GET", "/api/announcement"),
 ]
 OF_PEOPLE = [

@@ -34,7 +34,7 @@ def open_admin_page(enter: Enter, shared_stack: Stack) -> Iterator[Callable[...,
         visitor = enter(name, **options)
         visitor.expected.append("status of 400")  # tests send invalid values
         desk = visitor.open_desk()
-        desk.locator("summary").click()
+        desk.locator(".account summary").click()
         desk.get_by_role(
             "link", name=load_translations()["zh-CN" if "zh" in str(options) else "en"].say("Operations")
         ).click()
@@ -180,7 +180,7 @@ def test_a_setting_without_effect_is_shown_and_can_be_removed(
 def test_other_users_see_no_link_and_are_told_why_they_are_refused(enter: Enter) -> None:
     visitor = enter()
     desk = visitor.open_desk()
-    desk.locator("summary").click()
+    desk.locator(".account summary").click()
     expect(desk.get_by_role("link", name="Sign out")).to_be_visible()
     expect(desk.get_by_role("link", name="Operations")).to_have_count(0)
     visitor.expected.append("status of 403")

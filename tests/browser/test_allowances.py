@@ -141,7 +141,7 @@ def test_hours_are_seen_used_given_back_and_used_up(  # noqa: PLR0915  (one stor
     picture(board, "allowances-phone", full_page=True)
 
     # The history, also of a banned person
-    desk.locator("summary").click()
+    desk.locator(".account summary").click()
     desk.get_by_role("link", name=say("History")).click()
     expect(heading(desk)).to_have_text(say("History"))
     runs = desk.get_by_role("region", name=say("Runs"))

@@ -32,7 +32,7 @@ def test_every_state_of_the_desk_passes_axe(enter: Callable[..., Visitor], langu
     desk = visitor.open_desk()
     violations = findings(desk, "none")
 
-    desk.locator("summary").click()
+    desk.locator(".account summary").click()
     violations += findings(desk, "menu")
     desk.keyboard.press("Escape")
 

@@ -32,7 +32,7 @@ def test_an_address_is_entered_confirmed_tried_and_removed(
     address = f"ann-{secrets.token_hex(4)}@example.org"
     visitor = enter(locale=language)
     page = visitor.open_desk()
-    page.locator("summary").click()
+    page.locator(".account summary").click()
     page.get_by_role("link", name=say("Messages"), exact=True).click()
     expect(heading(page)).to_have_text(say("Messages"))
     violations = findings(page, "empty")
@@ -113,7 +113,7 @@ def test_administrators_see_whether_messages_arrive(
     name = f"admin-{secrets.token_hex(3)}"
     assert shared_stack.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
     page = enter(name).open_desk()
-    page.locator("summary").click()
+    page.locator(".account summary").click()
     page.get_by_role("link", name="Messages to users", exact=True).click()
     expect(heading(page)).to_have_text("Messages to users")
     expect(page.get_by_role("main")).to_contain_text(f"127.0.0.1:{shared_stack.settings.channels.mail.actual_port}")  # type: ignore[union-attr]

@@ -57,7 +57,7 @@ def test_notes_are_read_and_taken_away(
     name, say = f"admin-{secrets.token_hex(3)}", load_translations()[language].say
     assert shared_stack.api("POST", f"/users/{name}", json={"admin": True}).status_code == 201
     page: Page = enter(name, locale=language, **options).open_desk()
-    page.locator("summary").click()
+    page.locator(".account summary").click()
     page.get_by_role("link", name=say("Operations")).click()
     page.get_by_role("main").get_by_role("link", name=say("Use of notebooks")).click()
     expect(heading(page)).to_have_text(say("Use of notebooks"))

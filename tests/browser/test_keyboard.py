@@ -35,7 +35,7 @@ def test_start_menu_restart_and_stop_by_keyboard(visitor: Visitor) -> None:
     assert [instance.flavor for instance in visitor.instances()] == ["cpu-basic"]
     expect(desk.get_by_role("link", name="Open JupyterLab")).to_be_focused()
 
-    summary = desk.locator("summary")
+    summary = desk.locator(".account summary")
     tab_to(desk, summary, "Shift+Tab")
     desk.keyboard.press("Enter")
     expect(desk.get_by_role("link", name="Sign out")).to_be_visible()

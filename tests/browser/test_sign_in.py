@@ -58,7 +58,7 @@ def test_the_root_and_jupyterhubs_home_redirect_to_the_desk(visitor: Visitor) ->
 
 def test_a_logout_says_so_and_then_the_desk_shows_the_landing_page(visitor: Visitor) -> None:
     desk = visitor.open_desk()
-    desk.locator("summary").click()
+    desk.locator(".account summary").click()
     desk.get_by_role("link", name="Sign out").click()
     desk.wait_for_url("**/hub/logout")
     expect(heading(desk)).to_have_text("You are signed out")

@@ -183,7 +183,7 @@ def test_an_evicted_instance_is_lost_and_its_user_reads_so(platform: Platform) -
     eventually(lambda: platform.instance("guest") is None, seconds=30, what="the end")
     last = platform.state("guest")["last"]
     assert last["text"] == (
-        "Your notebook was lost because of a problem on our side. Its files could not be saved. We are sorry."
+        "Your notebook was lost because of a problem on our side. We are sorry. Its files could not be saved."
     )
     eventually(lambda: platform.stack.api("GET", "/users/guest").json()["servers"] == {}, what="the hub's notice")
     platform.wait_for_order()
@@ -425,7 +425,7 @@ def test_every_end_is_recorded_with_its_reason(platform: Platform) -> None:
     platform.wait_for_order(all_over=True)
     last = platform.state("misspelt")["last"]
     assert last["failed"]
-    assert last["text"] == "The last start failed."
+    assert last["text"] == "Your notebook could not be started."
     assert "InvalidImageName" in last["details"]
     everything = platform.stack.ledger.read(instances.history)
     for instance in everything:

@@ -13,6 +13,7 @@ from spawner.ledger import EndReason, Instance, Ledger, Ticket
 from spawner.ledger.people import people
 from spawner.ledger.people.rows import HubUser
 from spawner.ledger.pool import tickets
+from spawner.ledger.pool.open_rows import OpenRowsReader
 from spawner.pool.time.idle.report import Report
 from spawner.steward.dispatch import START_ACTIVITY, Dispatcher
 from tests.ledger.pool import SimulatedPool
@@ -73,7 +74,9 @@ async def check(
     hub: Any = Hub(None if seen_after is None else ticket.served_at + seen_after)
     tasks = KeyedTaskSet(lambda *_: None)
     asks = Instances(report)
-    await Dispatcher(parts, tasks, hub=hub, hub_token="", webhook=None, asks=asks)._check_collected(ticket)
+    await Dispatcher(parts, tasks, OpenRowsReader(), hub=hub, hub_token="", webhook=None, asks=asks)._check_collected(
+        ticket
+    )
     return ended
 
 

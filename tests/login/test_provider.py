@@ -444,7 +444,7 @@ def test_login_and_logout_in_a_browser(
     sign_in(page, "browser")
     page.wait_for_url("**/services/desk/")
     expect(heading(page)).to_have_text(title)
-    page.locator("summary").click()
+    page.locator(".account summary").click()
     page.get_by_role("link", name="Sign out" if title == IDLE["en"] else "退出登录").click()
     page.get_by_role("button", name="Yes, log me out").click()  # at the provider
     page.wait_for_url("**/hub/login")

@@ -19,9 +19,9 @@ from spawner.desk.user.scripts import imports_of
 from spawner.desk.user.strings import USER_STRINGS
 from spawner.errors import Banned
 
-OWN_SECONDS = 30.0
-"""After so long an open page reads everything of its user again, also what has no mark: groups, class, hours, kept
-files."""
+OWN_SECONDS_PER_LISTENER = 0.015
+"""An open page reads everything of its user at a change, also what has no mark (groups, class, hours, kept files), but
+after so long at the earliest, for each open page: at once where few are open, every half minute with 2,000."""
 SCRIPT = "user/desk.js"
 IMPORTED = imports_of(SCRIPT, Path(__file__).parents[1] / "static")
 
@@ -78,6 +78,10 @@ class EventsHandler(UserHandler, StreamHandler):
     mark: tuple[Any, ...] = ()
     read_at = 0.0
 
+    @property
+    def _own_seconds(self) -> float:
+        return self.desk.changes.listeners * OWN_SECONDS_PER_LISTENER
+
     async def refuse_banned(self) -> None:
         """Read the ban of a person who is listed. Raises `Banned`."""
         shared = await self.parts.shared.after(self.desk.changes.number)
@@ -89,7 +93,7 @@ class EventsHandler(UserHandler, StreamHandler):
         changed, read anew."""
         shared = await self.parts.shared.after(self.desk.changes.number)
         mark, now = shared.mark(self.person_id), asyncio.get_running_loop().time()
-        own, is_same = self.own, mark == self.mark and now - self.read_at < OWN_SECONDS
+        own, is_same = self.own, mark == self.mark and now - self.read_at < self._own_seconds
         if own is None or not is_same or self.parts.paid is not None:  # a mark says nothing of paid instances
             self.mark, self.read_at = mark, now  # before the rows are read: a change meanwhile gives another mark
             self.own = await self.read_own(await self.desk.ledger.aread(self.parts.snapshots.read, self.person_id))

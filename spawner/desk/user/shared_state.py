@@ -42,7 +42,7 @@ class SharedState:
     def mark(self, person_id: str) -> tuple[Any, ...]:
         """Changes with every row of this person that the page shows at once.
 
-        Not with groups, class, hours and kept files: a page reads those after `OWN_SECONDS`.
+        Not with groups, class, hours and kept files: a page reads those by `OWN_SECONDS_PER_LISTENER`.
         """
         own = self.own.get(person_id, NOTHING)
         said = tuple((self.steps.get(one.id), self.notices.get(one.id)) for one in own)

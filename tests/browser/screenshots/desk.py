@@ -34,7 +34,7 @@ def shoot_desk(shoot: Shoot) -> None:
         desk = ann.open_desk()
         see(desk, IDLE)
         shoot.take(desk, "desk", keep=True)
-        desk.locator("summary").first.click()
+        desk.locator(".account summary").first.click()
         shoot.take(desk, "menu")
         desk.keyboard.press("Escape")
         start(desk, "cpu-large")
