@@ -52,7 +52,9 @@ def _load_jupyter_server_extension(app: Any) -> None:
     routes += save_routes(app.web_app.settings["base_url"])
     routes += fetch_routes(app.web_app.settings["base_url"])
     app.web_app.add_handlers(".*$", [*routes, *_session_routes(app)])
-    take_handshake_tokens(app.identity_provider.hub_auth)
+    hub_auth = getattr(app.identity_provider, "hub_auth", None)
+    if hub_auth is not None:  # this server belongs to a hub
+        take_handshake_tokens(hub_auth)
     usage.set_up(app)
     language.install()
     same_content.install()
