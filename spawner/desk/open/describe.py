@@ -102,7 +102,7 @@ def progress(state: State, texts: Translations, *, page: str, image: str | None)
         if instance.state == "stopping":
             return OpenView(state="stopping", text=texts.say("Your previous notebook is stopping."))
         if image is not None and instance.image != image:
-            text = texts.say("Your running notebook has another image than this example needs.")
+            text = texts.say("Your running notebook does not have the image that this example needs.")
             return OpenView(state="other_image", text=text, url=page)
         if instance.problem is not None:
             return OpenView(state="failed", text=instance.problem)

@@ -16,7 +16,7 @@ class LinkHandler(SpawnRequestHandler):
         """The target that a query or a form names. Raises `BadOption`."""
         target = read_target(fields, self.desk.settings.links.also_allow)
         if target is None:
-            raise BadOption("This link names nothing to open.", next_step=CHECK_LINK)
+            raise BadOption("This link does not say what to open.", next_step=CHECK_LINK)
         return target
 
     def page_of(self, target: Target) -> str:
