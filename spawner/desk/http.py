@@ -334,7 +334,7 @@ class Handler(HubOAuthenticated, RequestHandler):
             _=self.language_texts.say,
             lang=self.language_texts.language,
             base=self.pages_base,
-            picture=urljoin(self.desk.settings.public_url, self.static_path("shared/share.png")),
+            share_image=urljoin(self.desk.settings.public_url, self.static_path("shared/share.png")),
             static=self.static_path,
             xsrf=xsrf,
             here=self.here,

@@ -6,7 +6,7 @@ import pytest
 
 from spawner.errors import BadOption
 from spawner.links.addresses import of_git_pull, of_page
-from spawner.links.gate import Fit, Needs, Offer, best, fit_of
+from spawner.links.machine_types import Fit, Needs, Offer, best, fit_of
 from spawner.links.target import Kind, read_target
 
 GIT = "https://github.com/ada/work"

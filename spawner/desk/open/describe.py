@@ -10,7 +10,7 @@ from spawner.desk.i18n import Translations
 from spawner.desk.open.views import Choice, Description, OpenView
 from spawner.desk.user.landing import free_view, resources
 from spawner.desk.user.views import ExampleView, FlavorView, State
-from spawner.links.gate import Fit, Needs, Offer, best, fit_of
+from spawner.links.machine_types import Fit, Needs, Offer, best, fit_of
 from spawner.links.target import Kind, Target
 
 WARNING = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spawner.desk.user.instance import SpawnRequestHandler
 from spawner.desk.user.views import ExampleView
 from spawner.errors import BadOption
-from spawner.links.gate import Needs
+from spawner.links.machine_types import Needs
 from spawner.links.target import CHECK_LINK, Kind, Target, read_target
 
 
