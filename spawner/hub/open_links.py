@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from jupyterhub.handlers.base import BaseHandler
 
-from spawner.links.addresses import of_git_pull
+from spawner.links.nbgitpuller import of_git_pull
 
 PAGE = "/services/desk/open"
 GIT_PULL = "git-pull"

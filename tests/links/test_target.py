@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from spawner.errors import BadOption
-from spawner.links.addresses import of_git_pull, of_page
+from spawner.links.nbgitpuller import of_git_pull
 from spawner.links.machine_types import Fit, Needs, Offer, best, fit_of
 from spawner.links.target import Kind, read_target
 
 GIT = "https://github.com/ada/work"
 RAW = "https://raw.githubusercontent.com/ada/work/main/a.ipynb"
-GROUP = "https://gitlab.com/g/s/r"
 
 
 def test_a_link_is_read_and_written_the_same() -> None:
@@ -76,21 +75,6 @@ def test_a_ref_or_path_that_means_something_else_is_refused(changes: dict[str, s
 def test_only_a_notebook_file_is_opened_by_its_address(url: str) -> None:
     with pytest.raises(BadOption):
         read_target({"url": url})
-
-
-@pytest.mark.parametrize(
-    ("address", "query"),
-    [
-        (f"{GIT}/blob/main/d/a%20b.ipynb", {"git": GIT, "ref": "main", "path": "d/a b.ipynb"}),
-        (f"{GROUP}/-/blob/v1/a.ipynb", {"git": GROUP, "ref": "v1", "path": "a.ipynb"}),
-        ("https://codeberg.org/a/b/src/branch/x/a.md", {"git": "https://codeberg.org/a/b", "ref": "x", "path": "a.md"}),
-        (f"{GIT}/tree/dev", {"git": GIT, "ref": "dev", "path": ""}),
-        (f" {GIT}/ ", {"git": GIT}),
-        (RAW, {"url": RAW}),
-    ],
-)
-def test_the_address_of_a_page_becomes_a_link(address: str, query: dict[str, str]) -> None:
-    assert of_page(address) == query
 
 
 @pytest.mark.parametrize("place", ["lab/tree/work/d/a.ipynb", "tree/work/d/a.ipynb", "notebooks/work/d/a.ipynb"])
