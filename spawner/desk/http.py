@@ -53,7 +53,7 @@ class Handler(HubOAuthenticated, RequestHandler):
     `needs_person`: the ledger's row of the user is read, which a service has none of.
     `takes_instance_token`: a notebook server may do this with its own token, for its own session.
     `serves_user_hosts`: this is also answered on the hosts of users' notebooks. `serves_banned`: a banned person may do
-    this. `serves_unaccepted`: likewise who has not accepted the terms, and a banned person who may do this.
+    this. `serves_unaccepted`: a person who has not accepted the terms may do this; so they may with `serves_banned`.
     """
 
     desk: Desk
