@@ -28,7 +28,7 @@ from spawner.desk.identity import HUB_COOKIE, HubLogins, cookie_values, instance
 from spawner.desk.problems import Problem, describe_error, title_of
 from spawner.desk.report_view import make_report
 from spawner.desk.streams import MOST, Streams
-from spawner.desk.terms.check import accept_path, needs_acceptance, not_accepted
+from spawner.desk.terms.check import accept_path, needs_acceptance
 from spawner.desk.zones import ZONE_COOKIE, time_text, zone_named
 from spawner.errors import Banned, Conflict, FreepoolError, NotAllowed, RateLimited, Refusal, SignedOut
 from spawner.i18n import LANGUAGE_NAMES
@@ -39,6 +39,7 @@ from spawner.pool.build import utc_now
 from spawner.rate_limits.limiter import RateLimiter
 from spawner.rate_limits.rules import kind_of
 from spawner.request_ids import set_request_id
+from spawner.terms.refusal import not_accepted
 
 log = logging.getLogger("freepool.desk")
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
