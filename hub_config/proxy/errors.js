@@ -47,7 +47,7 @@ export const languageOf = (req) =>
  * @param {number} status
  * @returns {Answer}
  */
-export const staticAnswer = (req, status) => {
+const staticAnswer = (req, status) => {
   const headers = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Retry-After": "5" };
   if (!isPage(req)) {
     // As JupyterHub's API writes errors, and as the desk's does.
