@@ -6,7 +6,7 @@ import pytest
 
 from spawner.errors import BadOption
 from spawner.links.nbgitpuller import of_git_pull
-from spawner.links.machine_types import Fit, Needs, Offer, best, fit_of
+from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
 from spawner.links.target import Kind, read_target
 
 GIT = "https://github.com/ada/work"
@@ -91,7 +91,7 @@ def offer(name: str, **changes: object) -> Offer:
 
 
 def test_what_does_not_serve_is_never_chosen_and_what_is_free_comes_first() -> None:
-    needs = Needs(memory=8, seconds=50)
+    needs = LinkNeeds(memory=8, seconds=50)
     small, short = offer("small"), offer("short", memory=8, session_seconds=10)
     closed = offer("closed", memory=8, available=0, can_queue=False)
     busy, free = offer("busy", memory=8, available=0, wait_seconds=60), offer("free", memory=16)
