@@ -63,8 +63,8 @@ def place_sizes(*, memory: int, disk: int) -> PlaceSizes:
 def variables(root: str) -> dict[str, str]:
     """Variables of programs in an instance with the workspace `root`, where nobody has set them already.
 
-    Caches are in the workspace, which is the largest place. Modelscope knows no XDG folder; the others follow it, and are named for code that
-    reads their variable only.
+    Caches are in the workspace, which is the largest place. Modelscope knows no XDG folder; the others follow it, and
+    are named for code that reads their variable only.
     """
     cache = f"{root}/.cache"
     return {

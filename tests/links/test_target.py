@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spawner.errors import BadOption
-from spawner.links.nbgitpuller import of_git_pull
 from spawner.links.machine_types import Fit, LinkNeeds, Offer, best, fit_of
+from spawner.links.nbgitpuller import of_git_pull
 from spawner.links.target import Kind, read_target
 
 GIT = "https://github.com/ada/work"

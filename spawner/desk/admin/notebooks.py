@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from spawner.desk.admin.causes import FAILURE_STEPS, title_of
 from spawner.desk.admin.commands import parse_command
-from spawner.desk.admin.pages import AdminHandler
 from spawner.desk.admin.load_chart import DAY, WEEK, LoadChart, chart_of
+from spawner.desk.admin.pages import AdminHandler
 from spawner.desk.admin.run_words import ENDS, STATES
 from spawner.desk.http import JsonHandler
 from spawner.desk.requests import form_fields
